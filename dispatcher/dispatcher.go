@@ -1,0 +1,194 @@
+package dispatcher
+
+// Dispatcher hands events to subscriptions. Subscriptions are named by small
+// non-negative integers that the stage assigns, densely, and uses again after
+// Cancel, so that a slice indexed by subscription is the natural state.
+//
+// A dispatcher is used by one stage only and is called by that stage's
+// goroutine only; no method may block. A method that panics stops its stage.
+type Dispatcher[T any] interface {
+	// Subscribe announces a subscription, which has asked for nothing yet. An
+	// error refuses it: the subscriber is told, the stage lives on and sub is
+	// free again.
+	Subscribe(sub int, opts SubscribeOptions) error
+
+	// Ask adds n > 0 to what sub may be handed. Sums saturate, they never wrap.
+	Ask(sub int, n int)
+
+	// Cancel forgets sub and what it has asked for. Deliveries that sub has
+	// not given a receipt for are no concern of Cancel: the stage reports each
+	// of them to a [ReceiptTaker] before it calls Cancel.
+	Cancel(sub int)
+
+	// Demand is how many events more the dispatcher can take now, 0 or above.
+	Demand() int
+
+	// Dispatch takes events from the front of the offer, hands them out or
+	// keeps them, and answers how many it took. With an empty offer it hands
+	// out what it holds, if it is of the kind that holds events.
+	Dispatch(offer Offer[T], out Out[T]) (taken int)
+}
+
+// SubscribeOptions are what a subscriber says to the dispatcher.
+type SubscribeOptions struct {
+	// Consumer identifies the subscribing stage: equal values are the same
+	// stage. It is 0 where the stage did not say.
+	Consumer uint64
+	// MaxDemand is the most that the subscription lets be outstanding at once.
+	MaxDemand int
+	// Partition names the partition that a subscriber of a partitioning
+	// dispatcher takes, and is nil elsewhere.
+	Partition any
+	// Selector is a func(T) bool that says which events a subscriber of a
+	// broadcasting dispatcher wants to have, and is nil for all of them.
+	Selector any
+}
+
+// Offer is a run of events, oldest first, that a stage offers its dispatcher.
+type Offer[T any] struct {
+	// Events belong to the stage and may be used only during the call.
+	Events []T
+	// First is the sequence number of Events[0] among all that the stage has
+	// emitted; the others follow it without a gap.
+	First uint64
+	// Now is the stage's monotonic clock in nanoseconds. It is set only for a
+	// dispatcher that is a [Timed].
+	Now int64
+}
+
+// Out takes a dispatcher's decisions. It is valid only during the call to
+// which it was passed.
+type Out[T any] interface {
+	// Give hands the events lo to hi-1 of the current offer to sub. The same
+	// event may be given to several subscriptions. sub must have asked for at
+	// least that many.
+	Give(sub int, lo, hi int)
+
+	// GiveHeld hands sub an event that an earlier offer contained and that the
+	// dispatcher has kept. seq is the event's sequence number and ticket is
+	// any value of the dispatcher's own: both come back in the [Receipt].
+	GiveHeld(sub int, event T, seq, ticket uint64)
+
+	// Discard drops an event, from the current offer or held, for a policy's
+	// sake. It is counted, reported and receipted to the source with reason.
+	Discard(event T, seq uint64, reason Reason)
+}
+
+// Reason names why an event was discarded. Reasons are few and fixed: they are
+// used as a metric's tag.
+type Reason string
+
+// The reasons that dispatchers and stages discard for.
+const (
+	// BufferFull: a stage's buffer was full and the buffer's policy gave up
+	// this event.
+	BufferFull Reason = "buffer_full"
+	// KeyFull: the queue of this event's key was full.
+	KeyFull Reason = "key_full"
+	// QueueFull: the whole dispatcher was full and this event was in the
+	// longest queue.
+	QueueFull Reason = "queue_full"
+	// Expired: the event was older than its time to live.
+	Expired Reason = "expired"
+	// Conflated: a newer event with the same key and sub-key took its place.
+	Conflated Reason = "conflated"
+	// NoPartition: the hash function gave the event no partition.
+	NoPartition Reason = "no_partition"
+	// Unselected: no subscriber's selector wanted the event.
+	Unselected Reason = "unselected"
+	// Cancelled: the subscription for which the event was kept is gone.
+	Cancelled Reason = "cancelled"
+	// RetriesExhausted: handling the event failed more often than allowed.
+	RetriesExhausted Reason = "retries_exhausted"
+	// Stopped: the stage was stopped without draining.
+	Stopped Reason = "stopped"
+)
+
+// Holder is a dispatcher that keeps events in queues of its own. A stage with a
+// Holder counts Held as buffered, is drained only when Held is 0, and calls
+// Dispatch with an empty offer after every round that changed anything.
+type Holder[T any] interface {
+	Dispatcher[T]
+	// Held is how many events the dispatcher keeps.
+	Held() int
+	// DiscardHeld gives up everything that is held, calling out.Discard with
+	// reason for each event; used when a stage stops without draining.
+	DiscardHeld(out Out[T], reason Reason)
+}
+
+// Timed is a dispatcher with deadlines. Its stage passes the time in every
+// [Offer] and calls Dispatch when Wake comes due.
+type Timed interface {
+	// Wake is the time, on the clock of Offer.Now, at which Dispatch must be
+	// called even if nothing happens until then; ok is false for never.
+	Wake() (at int64, ok bool)
+}
+
+// ReceiptTaker is a dispatcher that wants to hear which of its deliveries have
+// been finished.
+type ReceiptTaker[T any] interface {
+	// Receipts reports finished deliveries, in the order in which they were
+	// finished. The slice may be used only during the call. now is the clock
+	// of Offer.Now. A dispatcher that takes an event back in order to deliver
+	// it again sets that receipt's Outcome to Requeued; the source then hears
+	// nothing of it yet. It may do so for Failed and Returned only. A Returned
+	// event that is not taken back goes to the front of the stage's buffer.
+	Receipts(now int64, receipts []Receipt[T])
+}
+
+// Outcome says how a delivery ended.
+type Outcome uint8
+
+const (
+	// Done: the event was handled.
+	Done Outcome = iota
+	// Failed: handling the event failed for good; it was not lost on the way
+	// and will not be tried again by the consumer.
+	Failed
+	// Discarded: the event was dropped by a policy; Reason says which.
+	Discarded
+	// Returned: the consumer went away before it gave a receipt, and the event
+	// is to be delivered again. Event is set.
+	Returned
+	// Abandoned: the consumer went away before it gave a receipt, and nobody
+	// asked for the event to be delivered again.
+	Abandoned
+	// Requeued: the dispatcher has taken the event back.
+	Requeued
+)
+
+// String answers the outcome's name in lower case.
+func (o Outcome) String() string {
+	switch o {
+	case Done:
+		return "done"
+	case Failed:
+		return "failed"
+	case Discarded:
+		return "discarded"
+	case Returned:
+		return "returned"
+	case Abandoned:
+		return "abandoned"
+	case Requeued:
+		return "requeued"
+	}
+	return "unknown"
+}
+
+// Receipt is the end of one delivery.
+type Receipt[T any] struct {
+	// Sub is the subscription to which the event was handed.
+	Sub int
+	// Seq and Ticket are as they were passed to [Out.GiveHeld]; Ticket is 0 for
+	// an event that was handed out by [Out.Give].
+	Seq, Ticket uint64
+	// Outcome says how it ended, Reason why for Discarded.
+	Outcome Outcome
+	Reason  Reason
+	// Cost is the time in nanoseconds that the handler took for this event, 0
+	// if it was not measured.
+	Cost int64
+	// Event is the event itself where Outcome is Failed or Returned.
+	Event T
+}

@@ -1,0 +1,24 @@
+package metrics
+
+import "time"
+
+// Nop answers a Recorder that records nothing.
+func Nop() Recorder { return nop{} }
+
+// Or answers r, or [Nop] when r is nil, so that a config's nil recorder needs
+// no check where it is used.
+func Or(r Recorder) Recorder {
+	if r == nil {
+		return nop{}
+	}
+	return r
+}
+
+type nop struct{}
+
+func (nop) Counter(string, ...Tag) Counter { return nop{} }
+func (nop) Gauge(string, ...Tag) Gauge     { return nop{} }
+func (nop) Timer(string, ...Tag) Timer     { return nop{} }
+func (nop) Add(int64)                      {}
+func (nop) Set(float64)                    {}
+func (nop) Observe(time.Duration)          {}
