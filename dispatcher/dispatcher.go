@@ -15,9 +15,9 @@ type Dispatcher[T any] interface {
 	// Ask adds n > 0 to what sub may be handed. Sums saturate, they never wrap.
 	Ask(sub int, n int)
 
-	// Cancel forgets sub and what it has asked for. Deliveries that sub has
-	// not given a receipt for are no concern of Cancel: the stage reports each
-	// of them to a [ReceiptTaker] before it calls Cancel.
+	// Cancel forgets what sub has asked for; sub is handed nothing more.
+	// Receipts for what it was handed earlier may still come, until the same
+	// number is subscribed again.
 	Cancel(sub int)
 
 	// Demand is how many events more the dispatcher can take now, 0 or above.

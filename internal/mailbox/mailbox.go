@@ -1,0 +1,112 @@
+// Package mailbox is the queue through which a goroutine that owns state is
+// told things: many goroutines post, one takes everything that has arrived in
+// a single exchange, so that the cost of the lock is shared by a whole round.
+package mailbox
+
+import (
+	"sync"
+	"time"
+)
+
+// Mailbox is an unbounded queue of M with one receiver. What bounds it is the
+// protocol that runs over it: a sender posts only what it was given credit for.
+// The zero value is not usable; make one with [New].
+type Mailbox[M any] struct {
+	wake chan struct{} // holds one token at most, put there for a parked receiver
+
+	mu     sync.Mutex
+	queue  []M
+	poked  bool
+	parked bool
+	closed bool
+}
+
+// New answers an empty mailbox.
+func New[M any]() *Mailbox[M] {
+	return &Mailbox[M]{wake: make(chan struct{}, 1)}
+}
+
+// Post appends m. It never blocks, and answers false, having done nothing, when
+// the mailbox is closed.
+func (b *Mailbox[M]) Post(m M) bool {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return false
+	}
+	b.queue = append(b.queue, m)
+	b.unlockAndWake()
+	return true
+}
+
+// Poke makes the receiver's next Take answer poked, however often it is called
+// in between. It never blocks.
+func (b *Mailbox[M]) Poke() {
+	b.mu.Lock()
+	if b.closed || b.poked {
+		b.mu.Unlock()
+		return
+	}
+	b.poked = true
+	b.unlockAndWake()
+}
+
+func (b *Mailbox[M]) unlockAndWake() {
+	parked := b.parked
+	b.parked = false
+	b.mu.Unlock()
+	if parked {
+		b.wake <- struct{}{}
+	}
+}
+
+// Take answers everything that has arrived, in order, and whether the receiver
+// was poked. spent, whose contents the caller is done with, becomes the new
+// queue's storage. Only the receiver may call Take.
+func (b *Mailbox[M]) Take(spent []M) (mails []M, poked bool) {
+	b.mu.Lock()
+	mails, b.queue = b.queue, spent[:0]
+	poked, b.poked = b.poked, false
+	b.mu.Unlock()
+	return mails, poked
+}
+
+// Wait blocks until something has arrived since the last Take, or until d has
+// passed if d is not negative. Only the receiver may call Wait.
+func (b *Mailbox[M]) Wait(d time.Duration) {
+	b.mu.Lock()
+	if len(b.queue) > 0 || b.poked || d == 0 {
+		b.mu.Unlock()
+		return
+	}
+	b.parked = true
+	b.mu.Unlock()
+	if d < 0 {
+		<-b.wake
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-b.wake:
+	case <-timer.C:
+		b.mu.Lock()
+		woken := !b.parked // a sender has taken the flag and its token is on the way
+		b.parked = false
+		b.mu.Unlock()
+		if woken {
+			<-b.wake
+		}
+	}
+}
+
+// Close refuses all further posts and answers what was still queued. Closing
+// again answers nothing.
+func (b *Mailbox[M]) Close() []M {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	rest := b.queue
+	b.queue = nil
+	return rest
+}

@@ -1,0 +1,120 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/penstock-go/penstock/dispatcher"
+)
+
+// The reasons for which a subscription or a stage ends. Test for them with
+// errors.Is: what a caller sees may be wrapped.
+var (
+	// ErrDone ends normally: the producer has no more events and will have
+	// none. A producer's handler returns it to say so; subscribers are told it
+	// as the reason, behind the last event.
+	ErrDone = errors.New("no more events")
+	// ErrCancelled is the reason of a subscription that was cancelled without
+	// another reason being given.
+	ErrCancelled = errors.New("subscription cancelled")
+	// ErrStopped is the reason of a stage that was stopped from outside; the
+	// cause of a handler's context is ErrStopped then.
+	ErrStopped = errors.New("stage stopped")
+	// ErrDrainTimeout is the reason of a stage that was stopped since it had
+	// not drained in time.
+	ErrDrainTimeout = errors.New("not drained in time")
+	// ErrHung reports a handler that did not return after its context was
+	// cancelled. Its goroutine is the only one that can outlive Run.
+	ErrHung = errors.New("handler did not return")
+	// ErrExcess reports that a producer delivered more than was asked for.
+	ErrExcess = errors.New("more events than demand")
+	// ErrStarted reports a second start, or a change that only a stage that
+	// has not been started takes.
+	ErrStarted = errors.New("stage already started")
+)
+
+// OptionError reports an option that was refused.
+type OptionError struct {
+	// Stage names the stage, Option the field of its config.
+	Stage, Option string
+	// Value is what was given, Allowed says in words what is allowed.
+	Value   any
+	Allowed string
+}
+
+// Error implements error.
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("stage %q: option %s: %v is not allowed: must be %s", e.Stage, e.Option, e.Value, e.Allowed)
+}
+
+// Error reports the failure of a stage: a handler that returned an error,
+// panicked or ended its goroutine.
+type Error struct {
+	// Stage names the stage that failed, Handler the handler in which it did.
+	Stage, Handler string
+	// Err is the handler's error, a *PanicError or ErrGoexit.
+	Err error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	return fmt.Sprintf("stage %q: %s: %v", e.Stage, e.Handler, e.Err)
+}
+
+// Unwrap answers Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// PanicError is a panic that was recovered.
+type PanicError struct {
+	// Value is what was passed to panic.
+	Value any
+	// Stack is the goroutine's stack as debug.Stack formats it.
+	Stack []byte
+}
+
+// Error implements error. It leaves the stack out.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap answers the panic's value if that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// ErrGoexit reports a handler that ended its goroutine with runtime.Goexit.
+var ErrGoexit = errors.New("handler called runtime.Goexit")
+
+// SubscriptionError is why a stage stopped on account of a subscription whose
+// cancel mode does not let the stage survive its end.
+type SubscriptionError struct {
+	// Stage names the consumer, Producer what it was subscribed to.
+	Stage, Producer string
+	// Reason is the reason with which the subscription ended.
+	Reason error
+}
+
+// Error implements error.
+func (e *SubscriptionError) Error() string {
+	return fmt.Sprintf("stage %q: subscription to %q ended: %v", e.Stage, e.Producer, e.Reason)
+}
+
+// Unwrap answers Reason.
+func (e *SubscriptionError) Unwrap() error { return e.Reason }
+
+// DiscardError is what a worker or handler of a consumer that gives receipts
+// one by one returns for an event that it drops on purpose: the event's outcome
+// is Discarded with Reason rather than Failed.
+type DiscardError struct {
+	Reason dispatcher.Reason
+}
+
+// Discard answers a *DiscardError with reason.
+func Discard(reason dispatcher.Reason) error { return &DiscardError{Reason: reason} }
+
+// Error implements error.
+func (e *DiscardError) Error() string { return "discarded: " + string(e.Reason) }
+
+// normal says whether a reason is an expected end rather than a failure.
+func normal(reason error) bool {
+	return reason == nil || errors.Is(reason, ErrDone) || errors.Is(reason, ErrStopped)
+}

@@ -1,0 +1,170 @@
+package stage
+
+import (
+	"context"
+
+	"github.com/penstock-go/penstock/dispatcher"
+)
+
+// Producer is where events come from.
+type Producer[T any] interface {
+	// HandleDemand is told that n events more than before are wanted, n > 0.
+	// It emits up to that many now, and owes the rest: a producer is told a
+	// demand once and keeps it until it is served. Events emitted beyond the
+	// demand are buffered by the stage.
+	//
+	// HandleDemand should not block for long, since its stage does nothing
+	// else meanwhile; a producer that waits for something outside answers at
+	// once and emits from HandleWake. ErrDone ends the stream after what was
+	// emitted; any other error stops the stage.
+	HandleDemand(ctx context.Context, n int, emit *Emitter[T]) error
+}
+
+// Consumer is where events end.
+type Consumer[T any] interface {
+	// HandleEvents handles events, of which there is at least one and never
+	// more than max demand less min demand. The slice belongs to the handler
+	// only during the call: the stage reuses it. Returning nil is the receipt
+	// for all of them; an error stops the stage.
+	HandleEvents(ctx context.Context, events []T) error
+}
+
+// ProducerConsumer is both: it takes events and emits others.
+type ProducerConsumer[In, Out any] interface {
+	// HandleEvents is as in [Consumer]; what it emits goes to the stage's own
+	// subscribers. It is called only while they have demand.
+	HandleEvents(ctx context.Context, events []In, emit *Emitter[Out]) error
+}
+
+// ProducerFunc is a function as a [Producer].
+type ProducerFunc[T any] func(ctx context.Context, n int, emit *Emitter[T]) error
+
+// HandleDemand calls f.
+func (f ProducerFunc[T]) HandleDemand(ctx context.Context, n int, emit *Emitter[T]) error {
+	return f(ctx, n, emit)
+}
+
+// ConsumerFunc is a function as a [Consumer].
+type ConsumerFunc[T any] func(ctx context.Context, events []T) error
+
+// HandleEvents calls f.
+func (f ConsumerFunc[T]) HandleEvents(ctx context.Context, events []T) error { return f(ctx, events) }
+
+// ProducerConsumerFunc is a function as a [ProducerConsumer].
+type ProducerConsumerFunc[In, Out any] func(ctx context.Context, events []In, emit *Emitter[Out]) error
+
+// HandleEvents calls f.
+func (f ProducerConsumerFunc[In, Out]) HandleEvents(ctx context.Context, events []In, emit *Emitter[Out]) error {
+	return f(ctx, events, emit)
+}
+
+// The interfaces below are optional: a stage finds out by a type assertion
+// whether its handler has them. They are called on the stage's goroutine and
+// never overlap with each other or with the handlers above.
+
+// Starter is called once, before everything else.
+type Starter interface {
+	// HandleStart gets the handle with which the stage can be woken from other
+	// goroutines. An error refuses the start.
+	HandleStart(ctx context.Context, self *Handle) error
+}
+
+// Waker is a producer or producer-consumer that emits when something outside
+// has happened.
+type Waker[T any] interface {
+	// HandleWake is called some time after [Handle.Wake], once for any number
+	// of calls in between.
+	HandleWake(ctx context.Context, emit *Emitter[T]) error
+}
+
+// Informed gets messages from outside.
+type Informed interface {
+	// HandleInfo gets what was passed to [Handle.Send], in that order.
+	HandleInfo(ctx context.Context, msg any) error
+}
+
+// ReceiptHandler is a producer that wants to know what became of its events,
+// for instance in order to acknowledge them where they came from.
+type ReceiptHandler interface {
+	// HandleReceipts gets receipts in the order in which the events were
+	// finished. The slice may be used only during the call.
+	HandleReceipts(ctx context.Context, receipts []Receipt) error
+}
+
+// Receipt is the end of an event, as its source hears of it.
+type Receipt struct {
+	// Seq numbers the events that the stage has emitted: 0 for the first.
+	Seq uint64
+	// Outcome says how it ended: Done, Failed, Discarded or Abandoned.
+	Outcome dispatcher.Outcome
+	// Reason says why an event was discarded.
+	Reason dispatcher.Reason
+}
+
+// Drainer is a producer that can run dry.
+type Drainer interface {
+	// HandleDrain says that no more events shall be taken in from outside.
+	// HandleDemand and HandleWake go on being called for what is there
+	// already, until one of them returns ErrDone. HandleDrain itself may
+	// return ErrDone. A producer without HandleDrain is not asked for anything
+	// after the drain has begun.
+	HandleDrain(ctx context.Context) error
+}
+
+// SubscribeHandler is told about subscriptions, on either side.
+type SubscribeHandler interface {
+	// HandleSubscribe runs at a producer before it accepts a subscription, and
+	// at a consumer before the subscription is sent. An error refuses it.
+	HandleSubscribe(ctx context.Context, s SubscriptionInfo) error
+}
+
+// CancelHandler is told about the end of subscriptions, on either side.
+type CancelHandler interface {
+	// HandleCancel runs when a subscription has ended with reason, before the
+	// cancel mode takes effect.
+	HandleCancel(ctx context.Context, s SubscriptionInfo, reason error) error
+}
+
+// Terminator is called once, after everything else.
+type Terminator interface {
+	// HandleTerminate gets the reason for which the stage ends; nil for a
+	// normal end. ctx is cancelled already unless the stage drained.
+	HandleTerminate(ctx context.Context, reason error)
+}
+
+// DeferredConsumer is a consumer that finishes events later than its handler
+// returns, such as a pool of workers. It gets HandleDelivery instead of
+// HandleEvents, and gives demand and receipts itself with
+// [Subscription.Settle].
+type DeferredConsumer[T any] interface {
+	Consumer[T]
+	// HandleDelivery gets all events that arrived together. Delivery.Events
+	// belongs to the handler only during the call.
+	HandleDelivery(ctx context.Context, d Delivery[T]) error
+}
+
+// DemandDefaulter is a consumer that knows better than the package what max and
+// min demand a subscription should have that does not say.
+type DemandDefaulter interface {
+	// DefaultDemand answers the defaults; min may be 0.
+	DefaultDemand() (maxDemand, minDemand int)
+}
+
+// Delivery is a batch for a [DeferredConsumer].
+type Delivery[T any] struct {
+	Subscription *Subscription[T]
+	// Events arrived on Subscription; the position of Events[i] on it is
+	// First + i.
+	Events []T
+	First  uint64
+}
+
+// SubscriptionInfo describes a subscription to a handler.
+type SubscriptionInfo struct {
+	// Producer and Consumer name the stages.
+	Producer, Consumer string
+	// MaxDemand and MinDemand are in events.
+	MaxDemand, MinDemand int
+	// Partition is as in [SubscribeConfig].
+	Partition any
+}

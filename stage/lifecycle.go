@@ -1,0 +1,91 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+)
+
+// Name implements Stage.
+func (e *engine[In, Out]) Name() string { return e.name }
+
+// Start implements Stage.
+func (e *engine[In, Out]) Start(ctx context.Context) error {
+	if e.invalid != nil {
+		return e.invalid
+	}
+	if !e.started.CompareAndSwap(false, true) {
+		return fmt.Errorf("stage %q: start: %w", e.name, ErrStarted)
+	}
+	release := context.AfterFunc(ctx, func() {
+		e.Stop(fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx)))
+	})
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	e.mu.Lock()
+	e.ctx = inner
+	e.cancel = func(cause error) {
+		release()
+		cancel(cause)
+	}
+	begun := e.killed == nil
+	e.mu.Unlock()
+	if !begun {
+		e.Stop(e.killed)
+	}
+	go e.run()
+	<-e.ready
+	select {
+	case <-e.stopped:
+		return e.err
+	default:
+		return nil
+	}
+}
+
+// Drain implements Stage.
+func (e *engine[In, Out]) Drain() { e.box.Post(mail[In, Out]{kind: mailDrain}) }
+
+// Stop implements Stage.
+func (e *engine[In, Out]) Stop(reason error) {
+	if reason == nil {
+		reason = ErrStopped
+	}
+	if e.started.CompareAndSwap(false, true) {
+		// It never ran; those who wait for it are told all the same.
+		ctx, cancel := context.WithCancelCause(context.Background())
+		e.mu.Lock()
+		e.ctx, e.cancel = ctx, cancel
+		e.mu.Unlock()
+		e.end, e.reason = true, reason
+		e.finish(nil, true)
+		return
+	}
+	e.mu.Lock()
+	cancel := e.cancel
+	if cancel == nil {
+		e.killed = reason
+	}
+	e.mu.Unlock()
+	if cancel == nil {
+		return
+	}
+	e.box.Post(mail[In, Out]{kind: mailStop, x: reason})
+	cancel(reason)
+}
+
+// Stopped implements Stage.
+func (e *engine[In, Out]) Stopped() <-chan struct{} { return e.stopped }
+
+// Err implements Stage.
+func (e *engine[In, Out]) Err() error {
+	select {
+	case <-e.stopped:
+		return e.err
+	default:
+		return nil
+	}
+}
+
+// Do implements Stage.
+func (e *engine[In, Out]) Do(f func()) bool {
+	return e.box.Post(mail[In, Out]{kind: mailDo, x: f})
+}

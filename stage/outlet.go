@@ -1,0 +1,280 @@
+package stage
+
+import (
+	"errors"
+	"time"
+
+	"github.com/penstock-go/penstock/dispatcher"
+)
+
+// outlet is the producing side of a stage: its dispatcher, its buffer and its
+// subscriptions. All of it belongs to the stage's goroutine.
+type outlet[T any] struct {
+	stage     string
+	disp      dispatcher.Dispatcher[T]
+	holder    dispatcher.Holder[T]
+	timed     dispatcher.Timed
+	taker     dispatcher.ReceiptTaker[T]
+	sourced   bool // the handler wants receipts
+	discarded func(T, dispatcher.Reason)
+	epoch     time.Time
+
+	subs    []*Subscription[T] // by slot; nil is free
+	free    []int
+	live    int
+	touched []*Subscription[T] // with a batch that was not sent yet
+	emit    Emitter[T]
+	buf     buffer[T]
+	nextSeq uint64
+	told    int  // demand told to the handler and not yet served
+	changed bool // the dispatcher has heard something since its last Dispatch
+	fault   error
+
+	offer     dispatcher.Offer[T]
+	swappable bool             // the current offer is the emitter's own slice
+	whole     *Subscription[T] // given all of it and nothing else happened
+
+	receipts []Receipt               // for the handler, at the end of the round
+	scratch  []dispatcher.Receipt[T] // for the dispatcher
+
+	emitted, delivered int64
+	lost               map[dispatcher.Reason]int64
+}
+
+func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int) *outlet[T] {
+	o := &outlet[T]{
+		stage: name, disp: cfg.Dispatcher, sourced: sourced, discarded: cfg.Discarded,
+		lost: make(map[dispatcher.Reason]int64), epoch: time.Now(),
+	}
+	if o.disp == nil {
+		o.disp = dispatcher.NewDemand[T]()
+	}
+	o.holder, _ = o.disp.(dispatcher.Holder[T])
+	o.timed, _ = o.disp.(dispatcher.Timed)
+	o.taker, _ = o.disp.(dispatcher.ReceiptTaker[T])
+	o.buf.limit, o.buf.keep = size, cfg.Keep
+	return o
+}
+
+// now is the dispatcher's clock; it is not read for one that has no deadlines.
+func (o *outlet[T]) now() int64 {
+	if o.timed == nil {
+		return 0
+	}
+	return int64(time.Since(o.epoch))
+}
+
+// want is how much more demand the handler is to be told.
+func (o *outlet[T]) want() int {
+	n := o.disp.Demand() - o.told - o.buf.len()
+	return max(n, 0)
+}
+
+// room says whether a producer-consumer may handle what is queued for it.
+func (o *outlet[T]) room() bool { return o.disp.Demand() > o.buf.len() }
+
+// held is how many events were emitted and neither delivered nor discarded.
+func (o *outlet[T]) held() int {
+	n := o.buf.len()
+	if o.holder != nil {
+		n += o.holder.Held()
+	}
+	return n
+}
+
+// serve hands out what is buffered, then what was emitted, and sends it.
+func (o *outlet[T]) serve() {
+	for o.buf.len() > 0 {
+		run, first := o.buf.front()
+		n := o.dispatch(run, first, false)
+		o.buf.drop(n)
+		if n < len(run) {
+			break
+		}
+	}
+	if events := o.emit.buf; len(events) > 0 {
+		first := o.nextSeq
+		o.nextSeq += uint64(len(events))
+		o.emitted += int64(len(events))
+		o.told = max(0, o.told-len(events))
+		n := 0
+		if o.buf.len() == 0 {
+			n = o.dispatch(events, first, true)
+		}
+		if n < len(events) {
+			o.store(events[n:], first+uint64(n))
+		}
+		o.emit.buf = o.emit.buf[:0]
+	} else if o.changed && o.holder != nil {
+		o.dispatch(nil, o.nextSeq, false)
+	}
+	o.flush()
+}
+
+func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
+	o.changed = false
+	o.offer = dispatcher.Offer[T]{Events: events, First: first, Now: o.now()}
+	o.swappable = swappable
+	n := o.disp.Dispatch(o.offer, o)
+	if s := o.whole; s != nil {
+		// The subscriber gets the very slice that the handler filled, and the
+		// slice of an emptied batch is filled next.
+		o.whole = nil
+		b := o.batchFor(s)
+		b.events, o.emit.buf = o.emit.buf, b.events[:0]
+	}
+	if n < 0 || n > len(events) {
+		o.fail(errors.New("dispatcher took more than it was offered"))
+		n = len(events)
+	}
+	return n
+}
+
+// Give implements dispatcher.Out.
+func (o *outlet[T]) Give(sub, lo, hi int) {
+	s := o.recipient(sub, hi-lo)
+	if s == nil || hi <= lo {
+		return
+	}
+	if s.tracked {
+		for i := lo; i < hi; i++ {
+			s.flight.Push(flight[T]{seq: o.offer.First + uint64(i), event: o.offer.Events[i]})
+		}
+	}
+	if o.swappable && lo == 0 && hi == len(o.offer.Events) && o.whole == nil && s.out == nil {
+		o.whole = s
+		o.swappable = false
+		return
+	}
+	o.copyWhole()
+	b := o.batchFor(s)
+	b.events = append(b.events, o.offer.Events[lo:hi]...)
+}
+
+// GiveHeld implements dispatcher.Out.
+func (o *outlet[T]) GiveHeld(sub int, event T, seq, ticket uint64) {
+	s := o.recipient(sub, 1)
+	if s == nil {
+		return
+	}
+	o.copyWhole()
+	if s.tracked {
+		s.flight.Push(flight[T]{seq: seq, ticket: ticket, event: event})
+	}
+	b := o.batchFor(s)
+	b.events = append(b.events, event)
+}
+
+// Discard implements dispatcher.Out.
+func (o *outlet[T]) Discard(event T, seq uint64, reason dispatcher.Reason) {
+	o.lost[reason]++
+	if o.sourced {
+		o.receipts = append(o.receipts, Receipt{Seq: seq, Outcome: dispatcher.Discarded, Reason: reason})
+	}
+	if o.discarded != nil {
+		o.discarded(event, reason)
+	}
+}
+
+// copyWhole gives up the plan to hand over the emitter's slice, since somebody
+// else gets a part of it too.
+func (o *outlet[T]) copyWhole() {
+	if s := o.whole; s != nil {
+		o.whole = nil
+		b := o.batchFor(s)
+		b.events = append(b.events, o.offer.Events...)
+	}
+}
+
+// recipient answers the subscription in slot sub after charging n events to
+// what it has asked for.
+func (o *outlet[T]) recipient(sub, n int) *Subscription[T] {
+	if sub < 0 || sub >= len(o.subs) || o.subs[sub] == nil || !o.subs[sub].active || o.subs[sub].asked < n {
+		o.fail(ErrExcess)
+		return nil
+	}
+	s := o.subs[sub]
+	s.asked -= n
+	o.delivered += int64(n)
+	return s
+}
+
+func (o *outlet[T]) fail(err error) {
+	if o.fault == nil {
+		o.fault = &Error{Stage: o.stage, Handler: "Dispatch", Err: err}
+	}
+}
+
+func (o *outlet[T]) batchFor(s *Subscription[T]) *batch[T] {
+	if s.out == nil {
+		b := s.spare
+		if b == nil {
+			b = new(batch[T])
+		} else {
+			s.spare, b.next = b.next, nil
+			s.spareCount--
+		}
+		s.out = b
+		o.touched = append(o.touched, s)
+	}
+	return s.out
+}
+
+// flush sends what was handed out, one batch to a subscription.
+func (o *outlet[T]) flush() {
+	for i, s := range o.touched {
+		b := s.out
+		s.out = nil
+		o.touched[i] = nil
+		if !s.down.postEvents(s, b) && !s.tracked {
+			// The consumer is dead and its farewell is on the way. With
+			// tracking that is what gives the events back; without, they are
+			// gone as all that was in its hands is.
+			for _, event := range b.events {
+				o.Discard(event, 0, dispatcher.Cancelled)
+			}
+		}
+	}
+	o.touched = o.touched[:0]
+}
+
+// store buffers what nobody has asked for, within the buffer's policy.
+func (o *outlet[T]) store(events []T, first uint64) {
+	kept := events
+	if o.buf.keep == KeepFirst {
+		room := max(0, o.buf.limit-o.buf.len())
+		if room < len(events) {
+			kept = events[:room]
+		}
+		o.discardRun(events[len(kept):], first+uint64(len(kept)))
+		o.buf.push(kept, first)
+		return
+	}
+	if excess := len(events) - o.buf.limit; excess > 0 {
+		// Not even all of the newcomers fit.
+		o.discardFront(o.buf.len())
+		o.discardRun(events[:excess], first)
+		o.buf.push(events[excess:], first+uint64(excess))
+		return
+	}
+	if excess := o.buf.len() - (o.buf.limit - len(events)); excess > 0 {
+		o.discardFront(excess)
+	}
+	o.buf.push(events, first)
+}
+
+func (o *outlet[T]) discardRun(events []T, first uint64) {
+	for i, event := range events {
+		o.Discard(event, first+uint64(i), dispatcher.BufferFull)
+	}
+}
+
+func (o *outlet[T]) discardFront(n int) {
+	for n > 0 {
+		run, first := o.buf.front()
+		k := min(n, len(run))
+		o.discardRun(run[:k], first)
+		o.buf.drop(k)
+		n -= k
+	}
+}

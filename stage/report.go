@@ -1,0 +1,105 @@
+package stage
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/metrics"
+)
+
+// report sends the stages' figures to the metrics at an interval, and once more
+// when the function that it answers is called. The stages themselves measure
+// nothing: a snapshot costs them nothing per event.
+func (p *Pipeline) report(ctx context.Context) (finish func()) {
+	if p.cfg.Metrics == nil {
+		return func() {}
+	}
+	meters := make([]*meter, len(p.stages))
+	for i, s := range p.stages {
+		meters[i] = newMeter(p.cfg.Metrics, s.Name())
+	}
+	// A stage that is busy in a handler must not hold up the others' figures.
+	once := func(limit time.Duration) {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		var wg sync.WaitGroup
+		for i, s := range p.stages {
+			wg.Go(func() {
+				if snap, err := s.Snapshot(ctx); err == nil {
+					meters[i].record(snap)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(p.cfg.MetricsInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				once(p.cfg.MetricsInterval)
+			case <-quit:
+				once(100 * time.Millisecond)
+				return
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+	}
+}
+
+// meter turns one stage's snapshots into measurements.
+type meter struct {
+	recorder         metrics.Recorder
+	stage            metrics.Tag
+	demand, buffered metrics.Gauge
+	batch            metrics.Gauge
+	events           metrics.Counter
+	seen, batches    int64
+	discards         map[dispatcher.Reason]metrics.Counter
+	discarded        map[dispatcher.Reason]int64
+}
+
+func newMeter(r metrics.Recorder, name string) *meter {
+	tag := metrics.Tag{Key: "stage", Value: name}
+	return &meter{
+		recorder: r, stage: tag,
+		demand: r.Gauge("stage.demand", tag), buffered: r.Gauge("stage.buffered", tag),
+		batch: r.Gauge("stage.batch_size", tag), events: r.Counter("stage.events", tag),
+		discards:  make(map[dispatcher.Reason]metrics.Counter),
+		discarded: make(map[dispatcher.Reason]int64),
+	}
+}
+
+func (m *meter) record(s Snapshot) {
+	if s.Kind != KindConsumer {
+		m.demand.Set(float64(s.Demand))
+		m.buffered.Set(float64(s.Buffered))
+	}
+	count := s.Handled
+	if s.Kind == KindProducer {
+		count = s.Emitted
+	}
+	m.events.Add(count - m.seen)
+	m.seen = count
+	if batches := s.Batches - m.batches; batches > 0 {
+		m.batch.Set(float64(count) / float64(s.Batches))
+	}
+	m.batches = s.Batches
+	for reason, n := range s.Discarded {
+		c := m.discards[reason]
+		if c == nil {
+			c = m.recorder.Counter("pipeline.discarded", m.stage, metrics.Tag{Key: "reason", Value: string(reason)})
+			m.discards[reason] = c
+		}
+		c.Add(max(0, n-m.discarded[reason]))
+		m.discarded[reason] = n
+	}
+}

@@ -1,0 +1,113 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/penstock-go/penstock/dispatcher"
+)
+
+// Snapshot is what a stage was doing at one moment. Counts are since the start.
+type Snapshot struct {
+	Name string `json:"name"`
+	Kind Kind   `json:"kind"`
+	// Draining says that the stage takes in nothing more.
+	Draining bool `json:"draining"`
+
+	// Demand is how many events more the stage's dispatcher can take now;
+	// Pending is how many of those its producer was asked for and still owes.
+	Demand  int `json:"demand"`
+	Pending int `json:"pending"`
+	// Buffered is how many events were emitted and are neither delivered nor
+	// discarded: Emitted = Delivered + Buffered + the sum of Discarded. With
+	// several subscribers to each event Delivered counts each delivery.
+	Buffered  int                         `json:"buffered"`
+	Emitted   int64                       `json:"emitted"`
+	Delivered int64                       `json:"delivered"`
+	Discarded map[dispatcher.Reason]int64 `json:"discarded,omitempty"`
+	// Queued is how many batches a producer-consumer has received and not
+	// handled yet, Handled how many events were passed to its handler.
+	Queued  int   `json:"queued"`
+	Handled int64 `json:"handled"`
+	// Batches is how many batches those events came in.
+	Batches int64 `json:"batches"`
+
+	Subscriptions []SubscriptionSnapshot `json:"subscriptions,omitempty"`
+}
+
+// SubscriptionSnapshot is one side of a subscription at one moment.
+type SubscriptionSnapshot struct {
+	// Peer names the other stage; Upstream says whether it is the producer.
+	Peer     string `json:"peer"`
+	Upstream bool   `json:"upstream"`
+	// Outstanding is what was asked for and has not been delivered, in events,
+	// as this side knows it.
+	Outstanding int `json:"outstanding"`
+	// InFlight is how many deliveries have no receipt yet, where the stage
+	// keeps account of them.
+	InFlight  int `json:"in_flight"`
+	MaxDemand int `json:"max_demand"`
+	MinDemand int `json:"min_demand"`
+}
+
+// Snapshot implements Stage. The account that a stopped stage leaves behind can
+// still be read.
+func (e *engine[In, Out]) Snapshot(ctx context.Context) (Snapshot, error) {
+	answer := make(chan Snapshot, 1)
+	if e.started.Load() && e.Do(func() { answer <- e.snapshot() }) {
+		select {
+		case s := <-answer:
+			return s, nil
+		case <-ctx.Done():
+			return Snapshot{}, fmt.Errorf("stage %q: snapshot: %w", e.name, context.Cause(ctx))
+		case <-e.stopped:
+			return e.snapshot(), nil
+		}
+	}
+	if !e.started.Load() {
+		return Snapshot{Name: e.name, Kind: e.kindOf()}, nil
+	}
+	select {
+	case <-e.stopped:
+		return e.snapshot(), nil
+	case <-ctx.Done():
+		return Snapshot{}, fmt.Errorf("stage %q: snapshot: %w", e.name, context.Cause(ctx))
+	}
+}
+
+func (e *engine[In, Out]) kindOf() Kind {
+	switch {
+	case e.in == nil:
+		return KindProducer
+	case e.out == nil:
+		return KindConsumer
+	}
+	return KindProducerConsumer
+}
+
+func (e *engine[In, Out]) snapshot() Snapshot {
+	s := Snapshot{Name: e.name, Kind: e.kindOf(), Draining: e.draining}
+	if o := e.out; o != nil {
+		s.Demand, s.Pending, s.Buffered = o.disp.Demand(), o.told, o.held()
+		s.Emitted, s.Delivered, s.Discarded = o.emitted, o.delivered, maps.Clone(o.lost)
+		for _, sub := range o.subs {
+			if sub != nil {
+				s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
+					Peer: sub.info.Consumer, Outstanding: sub.asked, InFlight: sub.flight.Len(),
+					MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand,
+				})
+			}
+		}
+	}
+	if in := e.in; in != nil {
+		s.Queued, s.Handled, s.Batches = in.queue.Len(), in.handled, in.batches
+		for _, sub := range in.subs {
+			s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
+				Peer: sub.info.Producer, Upstream: true, Outstanding: sub.owed, InFlight: int(sub.open.Load()),
+				MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand,
+			})
+		}
+	}
+	return s
+}

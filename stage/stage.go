@@ -1,0 +1,210 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// Stage is what producers, producer-consumers and consumers have in common.
+type Stage interface {
+	// Name is the stage's name.
+	Name() string
+	// Start begins the stage's goroutine and answers when HandleStart has
+	// returned. The values of ctx reach the handlers; when ctx is done the
+	// stage stops without draining. [Run] does all this for a whole pipeline.
+	Start(ctx context.Context) error
+	// Drain begins the orderly end and answers at once: a producer takes in
+	// nothing more, what was taken in is delivered, and the stages behind end
+	// when their last event is finished. Draining again does nothing.
+	Drain()
+	// Stop ends the stage without draining, and answers at once: the contexts
+	// of its handlers are cancelled with reason as the cause. A nil reason
+	// means ErrStopped. Stopping again does nothing.
+	Stop(reason error)
+	// Stopped is closed when the stage's goroutine has ended.
+	Stopped() <-chan struct{}
+	// Err answers why the stage stopped: nil while it has not, and for a
+	// normal end.
+	Err() error
+	// Do has f called on the stage's goroutine, between two handlers, and
+	// answers at once; false if the stage has stopped. It is how the state of
+	// a dispatcher is reached from outside.
+	Do(f func()) bool
+	// Snapshot answers what the stage is doing. It waits until the handler
+	// that is running has returned, or ctx is done.
+	Snapshot(ctx context.Context) (Snapshot, error)
+
+	kind() Kind
+}
+
+// Output is a stage that emits events of type T and can be subscribed to.
+type Output[T any] interface {
+	Stage
+	port() demandPort[T]
+}
+
+// Kind says what a stage is.
+type Kind string
+
+// The kinds of stages.
+const (
+	KindProducer         Kind = "producer"
+	KindProducerConsumer Kind = "producer_consumer"
+	KindConsumer         Kind = "consumer"
+)
+
+// none is the event type of the side that a stage does not have.
+type none struct{}
+
+// ProducerStage is a stage around a [Producer]. It implements [Stage] and
+// [Output].
+type ProducerStage[T any] struct{ *engine[none, T] }
+
+// ProducerConsumerStage is a stage around a [ProducerConsumer]. It implements
+// [Stage] and [Output].
+type ProducerConsumerStage[In, Out any] struct{ *engine[In, Out] }
+
+// ConsumerStage is a stage around a [Consumer]. It implements [Stage].
+type ConsumerStage[T any] struct{ *engine[T, none] }
+
+// NewProducer makes a stage of producer, which must not be used by another
+// stage. A wrong option is reported by Start. No goroutine runs before that.
+func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) *ProducerStage[T] {
+	e := &engine[none, T]{prod: producer}
+	e.init(cfg.Name, producer, cfg.Logger)
+	newSide(e, cfg, DefaultBufferSize)
+	return &ProducerStage[T]{e}
+}
+
+// NewProducerConsumer makes a stage of pc, which must not be used by another
+// stage. A wrong option is reported by Start. No goroutine runs before that.
+func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg ProducerConsumerConfig[Out]) *ProducerConsumerStage[In, Out] {
+	e := &engine[In, Out]{both: pc, in: new(inlet[In])}
+	e.init(cfg.Name, pc, cfg.Logger)
+	newSide(e, cfg, Unlimited)
+	return &ProducerConsumerStage[In, Out]{e}
+}
+
+// NewConsumer makes a stage of consumer, which must not be used by another
+// stage. No goroutine runs before Start.
+func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) *ConsumerStage[T] {
+	e := &engine[T, none]{cons: consumer, in: new(inlet[T])}
+	e.init(cfg.Name, consumer, cfg.Logger)
+	e.defr, _ = consumer.(DeferredConsumer[T])
+	return &ConsumerStage[T]{e}
+}
+
+// newSide makes the emitting side of a stage.
+func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out], size int) {
+	switch {
+	case cfg.BufferSize > 0:
+		size = cfg.BufferSize
+	case cfg.BufferSize == None:
+		size = 0
+	case cfg.BufferSize < None:
+		e.invalid = &OptionError{Stage: e.name, Option: "BufferSize", Value: cfg.BufferSize, Allowed: "0 for the default, None, or 1 or more"}
+	}
+	if cfg.Keep > KeepFirst {
+		e.invalid = &OptionError{Stage: e.name, Option: "Keep", Value: cfg.Keep, Allowed: "KeepLast or KeepFirst"}
+	}
+	if d, ok := cfg.Dispatcher.(interface{ Err() error }); ok && d.Err() != nil {
+		e.invalid = fmt.Errorf("stage %q: option Dispatcher: %w", e.name, d.Err())
+	}
+	_, sourced := e.handler.(ReceiptHandler)
+	e.out = newOutlet(e.name, cfg, sourced, size)
+}
+
+func (p *ProducerStage[T]) port() demandPort[T]                 { return p.engine }
+func (p *ProducerStage[T]) kind() Kind                          { return KindProducer }
+func (p *ProducerConsumerStage[In, Out]) port() demandPort[Out] { return p.engine }
+func (p *ProducerConsumerStage[In, Out]) kind() Kind            { return KindProducerConsumer }
+func (c *ConsumerStage[T]) kind() Kind                          { return KindConsumer }
+
+// Subscribe subscribes the stage to a producer or producer-consumer, before or
+// after either was started, from any goroutine. It answers at once: whether the
+// producer accepts is seen in what happens to the subscription. A wrong option
+// is answered as an *OptionError, and makes Start fail as well if the stage has
+// not been started.
+func (c *ConsumerStage[T]) Subscribe(to Output[T], cfg SubscribeConfig) (*Subscription[T], error) {
+	return c.subscribe(to, cfg)
+}
+
+// Subscribe is as [ConsumerStage.Subscribe].
+func (p *ProducerConsumerStage[In, Out]) Subscribe(to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
+	return p.subscribe(to, cfg)
+}
+
+func (e *engine[In, Out]) subscribe(to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
+	s, err := e.newSubscription(to, cfg)
+	if err != nil {
+		if !e.started.Load() && e.invalid == nil {
+			e.invalid = err
+		}
+		return nil, err
+	}
+	if !e.box.Post(mail[In, Out]{kind: mailJoin, up: s}) {
+		return nil, fmt.Errorf("stage %q: subscribe: %w", e.name, ErrStopped)
+	}
+	return s, nil
+}
+
+func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
+	if to == nil {
+		return nil, &OptionError{Stage: e.name, Option: "Subscribe", Value: to, Allowed: "a producer, not nil"}
+	}
+	maxDemand, minDemand, err := cfg.demands(e.name, e.handler)
+	if err != nil {
+		return nil, err
+	}
+	up := to.port()
+	return &Subscription[In]{
+		info: SubscriptionInfo{
+			Producer: up.stageName(), Consumer: e.name,
+			MaxDemand: maxDemand, MinDemand: minDemand, Partition: cfg.Partition,
+		},
+		cfg: cfg, tracked: up.tracks() || cfg.Redeliver, deferred: e.defr != nil,
+		up: up, down: e, done: make(chan struct{}), slot: -1,
+	}, nil
+}
+
+// Handle is how a handler is reached from other goroutines. Its methods never
+// block and do nothing once the stage has stopped.
+type Handle struct {
+	name string
+	wake func()
+	send func(any) bool
+}
+
+// Name is the stage's name.
+func (h *Handle) Name() string { return h.name }
+
+// Wake has HandleWake called soon, once for any number of calls in between.
+func (h *Handle) Wake() { h.wake() }
+
+// Send has HandleInfo called with msg; false if the stage has stopped.
+func (h *Handle) Send(msg any) bool { return h.send(msg) }
+
+var poison atomic.Bool
+
+// PoisonBatches makes every stage of the process wipe a slice of events as soon
+// as the handler that it was passed to has returned, so that a handler that
+// keeps one is found out. It is for tests, and costs accordingly.
+func PoisonBatches(on bool) { poison.Store(on) }
+
+// defaultName makes a name of a handler's type, such as "Queue-3".
+func defaultName(handler any, id uint64) string {
+	name := fmt.Sprintf("%T", handler)
+	if i := strings.IndexByte(name, '['); i >= 0 {
+		name = name[:i]
+	}
+	name = strings.TrimLeft(name, "*")
+	if i := strings.LastIndexByte(name, '.'); i >= 0 {
+		name = name[i+1:]
+	}
+	return name + "-" + strconv.FormatUint(id, 10)
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
