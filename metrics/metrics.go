@@ -1,14 +1,3 @@
-// Package metrics is the one way in which every part of penstock reports what
-// it measures.
-//
-// A [Recorder] hands out instruments ([Counter], [Gauge], [Timer]) that are
-// bound to a name and a fixed set of tags once, at set-up time; using an
-// instrument afterwards costs no allocation, never blocks and may be done from
-// any goroutine. [Nop] records nothing and is what every room uses when it was
-// given no recorder. [NewStatsD] sends to a StatsD server.
-//
-// Tags must have few distinct values. A user id is never a tag: it would make
-// one time series per user in the server behind.
 package metrics
 
 import "time"

@@ -1,0 +1,65 @@
+package metrics
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxPart bounds a name, a tag's key and a tag's value, in bytes, so that an
+// ordinary line always fits into a datagram.
+const maxPart = 200
+
+// cleanPart makes s safe to stand anywhere in a line of the protocol in any of
+// its dialects. What is left of an empty string is fallback, since an empty
+// name or value makes servers refuse the whole line.
+func cleanPart(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	if len(s) > maxPart {
+		end := maxPart
+		for end > 0 && !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s = s[:end]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || strings.ContainsRune(":|@#,;=~", r) || unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return '_'
+		}
+		return r
+	}, s)
+}
+
+// cleanTags answers tags cleaned and in a fixed order, so that the same set
+// given in another order is the same series.
+func cleanTags(tags []Tag) []Tag {
+	clean := make([]Tag, len(tags))
+	for i, t := range tags {
+		clean[i] = Tag{Key: cleanPart(t.Key, "unnamed"), Value: cleanPart(t.Value, "none")}
+	}
+	slices.SortFunc(clean, func(a, b Tag) int {
+		if c := strings.Compare(a.Key, b.Key); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Value, b.Value)
+	})
+	return clean
+}
+
+// seriesKey names one series of one kind. The separators cannot occur in
+// cleaned parts.
+func seriesKey(kind byte, name string, tags []Tag) string {
+	var b strings.Builder
+	b.WriteByte(kind)
+	b.WriteString(name)
+	for _, t := range tags {
+		b.WriteByte('|')
+		b.WriteString(t.Key)
+		b.WriteByte(':')
+		b.WriteString(t.Value)
+	}
+	return b.String()
+}

@@ -1,0 +1,131 @@
+package metrics
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cactus/go-statsd-client/v5/statsd"
+)
+
+// StatsD is a [Recorder] that sends to a StatsD server. Make one with
+// [NewStatsD] and end it with [StatsD.Close].
+type StatsD struct {
+	cfg StatsDConfig
+
+	mu     sync.Mutex // guards what follows; never held while sending
+	byKey  map[string]series
+	series []series // append-only, so that a flush needs the lock for the header only
+
+	dropped atomic.Int64
+
+	stop   chan struct{} // closed by the first Close
+	once   sync.Once
+	hard   context.Context // ends sending at once
+	abort  context.CancelFunc
+	done   chan struct{} // closed when the goroutine has ended
+	client *statsd.Client
+	out    *sender
+}
+
+// series is an instrument as the flush sees it.
+type series interface {
+	flush(*StatsD, time.Time)
+}
+
+// NewStatsD answers a recorder that sends to cfg's server, and starts the one
+// goroutine that does so. It does not wait for the server or for the resolver;
+// the only errors are those of the config, each a [*ConfigError].
+func NewStatsD(cfg StatsDConfig) (*StatsD, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	s := &StatsD{
+		cfg:   cfg,
+		byKey: make(map[string]series),
+		stop:  make(chan struct{}),
+		done:  make(chan struct{}),
+	}
+	s.hard, s.abort = context.WithCancel(context.Background())
+	s.out = newSender(s.hard, cfg, &s.dropped)
+
+	// The client's own buffered sender is left out: it ignores errors, and its
+	// callers wait once 32 datagrams are queued.
+	prefix := ""
+	if cfg.Prefix != "" {
+		prefix = cleanPart(cfg.Prefix, "")
+	}
+	statter, err := statsd.NewClientWithSender(s.out, prefix, clientTagFormats[cfg.Tags])
+	if err != nil {
+		return nil, &ConfigError{Option: "Tags", Value: cfg.Tags, Want: err.Error()}
+	}
+	s.client = statter.(*statsd.Client)
+	// What carries a rate was sampled here; the client would sample it again.
+	s.client.SetSamplerFunc(func(float32) bool { return true })
+
+	go s.run()
+	return s, nil
+}
+
+// Dropped is how many lines could not be sent so far: those of datagrams that
+// the socket or the server's host refused, those too long for a datagram, and
+// each use of an instrument that was refused because of
+// [StatsDConfig.MaxSeries]. It does not block.
+func (s *StatsD) Dropped() int64 { return s.dropped.Load() }
+
+// Close sends what was recorded so far, ends the recorder's goroutine and
+// answers when it has ended. Sending stops when ctx is done; what is left is
+// counted as dropped then and the answer is ctx's error. Further calls wait
+// for the first and answer nil.
+func (s *StatsD) Close(ctx context.Context) error {
+	var err error
+	s.once.Do(func() {
+		close(s.stop)
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+			err = ctx.Err()
+			s.abort()
+		}
+	})
+	<-s.done
+	s.abort()
+	return err
+}
+
+// run is the recorder's goroutine.
+func (s *StatsD) run() {
+	defer close(s.done)
+	defer s.out.close()
+	s.out.connect(time.Now())
+	tick := time.NewTicker(s.cfg.FlushInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			s.flush(true)
+			return
+		case <-tick.C:
+			s.flush(false)
+		}
+	}
+}
+
+func (s *StatsD) flush(last bool) {
+	now := time.Now()
+	s.out.connect(now)
+	if !last && s.out.mayStillConnect(now) {
+		return // nothing is lost by waiting: the instruments go on collecting
+	}
+	s.out.begin(now)
+	s.mu.Lock()
+	all := s.series
+	s.mu.Unlock()
+	for _, one := range all {
+		one.flush(s, now)
+	}
+	s.out.reportDropped(s.client)
+	s.out.end()
+}

@@ -1,0 +1,154 @@
+package metrics
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/cactus/go-statsd-client/v5/statsd"
+)
+
+// StatsDConfig says where a [StatsD] sends to and how. The zero value sends
+// DogStatsD's dialect to 127.0.0.1:8125.
+type StatsDConfig struct {
+	// Address is the server's host:port for UDP. A name is resolved in the
+	// background, again every minute and after a flush of which nothing could
+	// be sent. Default "127.0.0.1:8125".
+	Address string
+
+	// Dial opens the way to the server in place of UDP to Address, for a Unix
+	// datagram socket or a test: each Write is one datagram. It must return
+	// when its context is done. A SetWriteDeadline method is used if there is
+	// one; without it Write must not block. Default: UDP.
+	Dial func(context.Context) (io.WriteCloser, error)
+
+	// Prefix goes before every name, followed by a dot. Default none.
+	Prefix string
+
+	// Tags are the server's dialect for tags. Default [TagsOctothorpe].
+	Tags TagFormat
+
+	// Timers is the type under which timers are sent, always in milliseconds
+	// with fractions. Default [TimerMilliseconds].
+	Timers TimerType
+
+	// FlushInterval is how long values are collected between two sends: 1 ms
+	// to 1 minute. Default 100 ms: short, so that a timer with up to 81,920
+	// observations a second is sent whole and the datagrams of one flush fit
+	// into a receiver's default socket buffer, at ten lines a second for each
+	// series that changes.
+	FlushInterval time.Duration
+
+	// TimerSamples is how many observations of a timer are sent for each
+	// interval at most, apart from the largest: 1 to 65,536. More are sampled.
+	// Each timer holds 16 bytes for each. Default 8,192.
+	TimerSamples int
+
+	// MaxDatagram is the size in bytes of the largest datagram: 256 to 65,507.
+	// Default 1,432, which passes an Ethernet without being fragmented.
+	MaxDatagram int
+
+	// MaxSeries is how many series the recorder keeps, 1 or more; see the
+	// package comment on tags. Default 4,096.
+	MaxSeries int
+
+	// Logger is told, once each time, when sending begins to fail and when it
+	// works again. Nil discards.
+	Logger *slog.Logger
+}
+
+// TagFormat is a dialect of tags.
+type TagFormat uint8
+
+// The dialects.
+const (
+	// TagsOctothorpe is DogStatsD's: name:1|c|#key:value,key:value.
+	TagsOctothorpe TagFormat = iota
+	// TagsComma is InfluxDB's: name,key=value,key=value:1|c.
+	TagsComma
+	// TagsSemicolon is Graphite's: name;key=value;key=value:1|c.
+	TagsSemicolon
+)
+
+var clientTagFormats = [...]statsd.TagFormat{
+	TagsOctothorpe: statsd.SuffixOctothorpe,
+	TagsComma:      statsd.InfixComma,
+	TagsSemicolon:  statsd.InfixSemicolon,
+}
+
+// TimerType is the type under which a timer's observations are sent.
+type TimerType uint8
+
+// The types. The last two are DogStatsD's alone.
+const (
+	// TimerMilliseconds is |ms, which every server knows. Servers reckon its
+	// percentiles for themselves, and percentiles of several servers cannot be
+	// put together.
+	TimerMilliseconds TimerType = iota
+	// TimerDistribution is |d, put together over all senders.
+	TimerDistribution
+	// TimerHistogram is |h, put together by each agent.
+	TimerHistogram
+)
+
+// ConfigError says which option of a config is refused.
+type ConfigError struct {
+	// Option is the field's name and Value what it was set to.
+	Option string
+	Value  any
+	// Want says what is allowed.
+	Want string
+}
+
+// Error names the option, its value and what is allowed.
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("metrics: %s is %v, want %s", e.Option, e.Value, e.Want)
+}
+
+func (c StatsDConfig) withDefaults() StatsDConfig {
+	c.Address = cmp.Or(c.Address, "127.0.0.1:8125")
+	c.FlushInterval = cmp.Or(c.FlushInterval, 100*time.Millisecond)
+	c.TimerSamples = cmp.Or(c.TimerSamples, 8192)
+	c.MaxDatagram = cmp.Or(c.MaxDatagram, 1432)
+	c.MaxSeries = cmp.Or(c.MaxSeries, 4096)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	if c.Dial == nil {
+		address := c.Address
+		c.Dial = func(ctx context.Context) (io.WriteCloser, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "udp", address)
+		}
+	}
+	return c
+}
+
+// validate is called with the defaults filled in.
+func (c StatsDConfig) validate() error {
+	refuse := func(option string, value any, want string) error {
+		return &ConfigError{Option: option, Value: value, Want: want}
+	}
+	if _, _, err := net.SplitHostPort(c.Address); err != nil {
+		return refuse("Address", fmt.Sprintf("%q", c.Address), "host:port")
+	}
+	switch {
+	case int(c.Tags) >= len(clientTagFormats):
+		return refuse("Tags", c.Tags, "one of the TagFormat constants")
+	case c.Timers > TimerHistogram:
+		return refuse("Timers", c.Timers, "one of the TimerType constants")
+	case c.Timers != TimerMilliseconds && c.Tags != TagsOctothorpe:
+		return refuse("Timers", c.Timers, "TimerMilliseconds unless Tags is TagsOctothorpe")
+	case c.FlushInterval < time.Millisecond || c.FlushInterval > time.Minute:
+		return refuse("FlushInterval", c.FlushInterval, "1ms to 1m")
+	case c.TimerSamples < 1 || c.TimerSamples > 1<<16:
+		return refuse("TimerSamples", c.TimerSamples, "1 to 65536")
+	case c.MaxDatagram < 256 || c.MaxDatagram > 65507:
+		return refuse("MaxDatagram", c.MaxDatagram, "256 to 65507")
+	case c.MaxSeries < 1:
+		return refuse("MaxSeries", c.MaxSeries, "1 or more")
+	}
+	return nil
+}

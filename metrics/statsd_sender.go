@@ -1,0 +1,225 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cactus/go-statsd-client/v5/statsd"
+)
+
+const (
+	// dialTimeout bounds one attempt to resolve and open.
+	dialTimeout = 5 * time.Second
+	// firstBackoff and maxBackoff bound the wait between two attempts.
+	firstBackoff = 500 * time.Millisecond
+	maxBackoff   = 30 * time.Second
+	// holdFor is how long values wait for the first connection.
+	holdFor = 10 * time.Second
+	// resolveAgain is how old a name's address may become.
+	resolveAgain = time.Minute
+	// flushTimeout bounds how long the writes of one flush may take.
+	flushTimeout = time.Second
+	// burst datagrams are sent without a pause of burstPause: a receiver's
+	// default socket buffer holds about 90 datagrams of this size.
+	burst      = 32
+	burstPause = time.Millisecond
+	// calm is how long nothing must have failed before that is worth a line of
+	// log: hosts refuse at a limited rate, so that a refusal may be followed
+	// by seconds in which everything seems to arrive.
+	calm = 5 * time.Second
+)
+
+var errTooLong = errors.New("metrics: line does not fit into a datagram")
+
+// sender packs lines into datagrams and writes them. It is used by the
+// recorder's goroutine only; the client's calls to Send come from there.
+type sender struct {
+	cfg     StatsDConfig
+	hard    context.Context
+	dropped *atomic.Int64
+
+	conn      io.WriteCloser // nil while there is none
+	everConn  bool
+	byName    bool // the address may change
+	born      time.Time
+	dialled   time.Time // last success
+	nextDial  time.Time
+	backoff   time.Duration
+	unhook    func() bool // keeps hard from closing conn any more
+	complains bool        // the failure was logged
+	trouble   time.Time   // the last failure
+
+	buf      []byte
+	lines    int64 // in buf
+	previous int64 // lines of the datagram before, which a refusal is about
+	packets  int   // written in this flush
+	failed   int   // not written in this flush
+	healthy  bool  // the latest datagram was written
+	reported int64 // of dropped
+
+	samples []int64 // scratch for timers
+	value   []byte  // scratch for timers
+}
+
+func newSender(hard context.Context, cfg StatsDConfig, dropped *atomic.Int64) *sender {
+	host, _, _ := net.SplitHostPort(cfg.Address)
+	return &sender{
+		cfg: cfg, hard: hard, dropped: dropped,
+		byName:  net.ParseIP(host) == nil,
+		born:    time.Now(),
+		healthy: true,
+		buf:     make([]byte, 0, cfg.MaxDatagram),
+	}
+}
+
+// connect opens the connection if there is none, or a new one if the name
+// should be resolved again, at most as often as the back-off allows.
+func (s *sender) connect(now time.Time) {
+	renew := s.conn != nil && s.byName && now.Sub(s.dialled) >= resolveAgain
+	if s.conn != nil && !renew || now.Before(s.nextDial) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.hard, dialTimeout)
+	defer cancel()
+	conn, err := s.cfg.Dial(ctx)
+	now = time.Now()
+	if err != nil {
+		s.backoff = min(max(2*s.backoff, firstBackoff), maxBackoff)
+		s.nextDial = now.Add(s.backoff/2 + rand.N(s.backoff/2))
+		s.complain(err)
+		return
+	}
+	s.close()
+	s.conn, s.everConn, s.dialled, s.backoff, s.previous = conn, true, now, 0, 0
+	s.unhook = context.AfterFunc(s.hard, func() { _ = conn.Close() }) // wakes a Write that waits
+	// A connection that fails at once is not opened again at once.
+	s.nextDial = now.Add(firstBackoff)
+}
+
+// mayStillConnect says that there has not been a connection yet and that it is
+// early enough to wait for one.
+func (s *sender) mayStillConnect(now time.Time) bool {
+	return !s.everConn && now.Sub(s.born) < holdFor
+}
+
+// begin starts a flush.
+func (s *sender) begin(now time.Time) {
+	s.packets, s.failed = 0, 0
+	if d, ok := s.conn.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = d.SetWriteDeadline(now.Add(flushTimeout))
+	}
+}
+
+// Send adds a line to the datagram under way. It is the client's sender.
+func (s *sender) Send(line []byte) (int, error) {
+	if len(line) > s.cfg.MaxDatagram {
+		s.dropped.Add(1)
+		return 0, errTooLong
+	}
+	if len(s.buf)+1+len(line) > s.cfg.MaxDatagram {
+		s.write()
+	}
+	if len(s.buf) > 0 {
+		s.buf = append(s.buf, '\n')
+	}
+	s.buf = append(s.buf, line...)
+	s.lines++
+	return len(line), nil
+}
+
+// Close does nothing: the client is never closed, see close.
+func (s *sender) Close() error { return nil }
+
+// end finishes a flush.
+func (s *sender) end() {
+	s.write()
+	switch {
+	case s.failed == 0 && s.packets > 0 && s.complains && time.Since(s.trouble) >= calm:
+		s.complains = false
+		s.cfg.Logger.Info("metrics are being sent again", "address", s.cfg.Address, "dropped", s.dropped.Load())
+	case s.failed > 0 && s.packets == 0 && s.conn != nil:
+		// Nothing went through: the address may be another one by now.
+		s.close()
+	}
+}
+
+// write sends the datagram under way and counts its lines if that fails.
+func (s *sender) write() {
+	if s.lines == 0 {
+		return
+	}
+	err := s.writeOnce()
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		// The host's answer to the datagram before: this one was not tried.
+		s.dropped.Add(s.previous)
+		s.previous = 0
+		s.complain(err)
+		err = s.writeOnce()
+	}
+	if err != nil {
+		s.dropped.Add(s.lines)
+		s.failed++
+		s.healthy = false
+		s.previous = 0
+		s.complain(err)
+	} else {
+		s.packets++
+		s.healthy = true
+		s.previous = s.lines
+	}
+	s.buf, s.lines = s.buf[:0], 0
+	if s.packets > 0 && s.packets%burst == 0 {
+		pause := time.NewTimer(burstPause)
+		select {
+		case <-pause.C:
+		case <-s.hard.Done():
+			pause.Stop()
+		}
+	}
+}
+
+var errNoConnection = errors.New("metrics: no connection")
+
+func (s *sender) writeOnce() error {
+	if s.conn == nil {
+		return errNoConnection
+	}
+	if s.hard.Err() != nil {
+		return s.hard.Err()
+	}
+	_, err := s.conn.Write(s.buf)
+	return err
+}
+
+// reportDropped sends how many lines were dropped since the last report, if
+// there is anybody to tell: a report that is lost would be counted in turn.
+func (s *sender) reportDropped(client *statsd.Client) {
+	if n := s.dropped.Load() - s.reported; n > 0 && s.conn != nil && s.healthy {
+		s.reported += n
+		_ = client.Inc("metrics.dropped", n, 1)
+	}
+}
+
+func (s *sender) complain(err error) {
+	s.trouble = time.Now()
+	if s.complains || errors.Is(err, errNoConnection) || s.hard.Err() != nil {
+		return
+	}
+	s.complains = true
+	s.cfg.Logger.Warn("metrics cannot be sent", "address", s.cfg.Address, slog.Any("error", err))
+}
+
+func (s *sender) close() {
+	if s.conn != nil {
+		s.unhook()
+		_ = s.conn.Close()
+		s.conn = nil
+	}
+}

@@ -1,0 +1,71 @@
+package metrics
+
+import "time"
+
+// Tee answers a recorder that records everything in each of recorders, in the
+// order given. Nil recorders are left out; Tee of none records nothing.
+func Tee(recorders ...Recorder) Recorder {
+	var live tee
+	for _, r := range recorders {
+		if r != nil {
+			live = append(live, r)
+		}
+	}
+	switch len(live) {
+	case 0:
+		return Nop()
+	case 1:
+		return live[0]
+	}
+	return live
+}
+
+type tee []Recorder
+
+func (t tee) Counter(name string, tags ...Tag) Counter {
+	all := make(teeCounter, len(t))
+	for i, r := range t {
+		all[i] = r.Counter(name, tags...)
+	}
+	return all
+}
+
+func (t tee) Gauge(name string, tags ...Tag) Gauge {
+	all := make(teeGauge, len(t))
+	for i, r := range t {
+		all[i] = r.Gauge(name, tags...)
+	}
+	return all
+}
+
+func (t tee) Timer(name string, tags ...Tag) Timer {
+	all := make(teeTimer, len(t))
+	for i, r := range t {
+		all[i] = r.Timer(name, tags...)
+	}
+	return all
+}
+
+type (
+	teeCounter []Counter
+	teeGauge   []Gauge
+	teeTimer   []Timer
+)
+
+func (t teeCounter) Add(n int64) {
+	for _, c := range t {
+		c.Add(n)
+	}
+}
+
+func (t teeGauge) Set(v float64) {
+	for _, g := range t {
+		g.Set(v)
+	}
+}
+
+func (t teeTimer) Observe(d time.Duration) {
+	for _, o := range t {
+		o.Observe(d)
+	}
+}

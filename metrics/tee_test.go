@@ -1,0 +1,41 @@
+package metrics_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/metrics/metricstest"
+)
+
+func TestTeeRecordsEverywhere(t *testing.T) {
+	a, b := metricstest.New(), metricstest.New()
+	both := metrics.Tee(a, nil, b)
+	tag := metrics.Tag{Key: "k", Value: "v"}
+	both.Counter("c", tag).Add(2)
+	both.Gauge("g", tag).Set(3)
+	both.Timer("t", tag).Observe(time.Second)
+	for _, r := range []*metricstest.Recorder{a, b} {
+		v, _ := r.Value("g", tag)
+		if d := r.Durations("t", tag); r.Count("c", tag) != 2 || v != 3 || len(d) != 1 || d[0] != time.Second {
+			t.Errorf("one side has\n%v", r)
+		}
+	}
+}
+
+func TestTeeOfOneIsThatOne(t *testing.T) {
+	a := metricstest.New()
+	if got := metrics.Tee(nil, a); got != metrics.Recorder(a) {
+		t.Errorf("Tee answers %T", got)
+	}
+	if metrics.Tee() != metrics.Nop() || metrics.Or(nil) != metrics.Nop() || metrics.Or(a) != metrics.Recorder(a) {
+		t.Error("nothing to record into is not Nop")
+	}
+}
+
+func TestTeeAllocatesNothing(t *testing.T) {
+	c := metrics.Tee(metrics.Nop(), metrics.Nop()).Counter("c")
+	if n := testing.AllocsPerRun(100, func() { c.Add(1) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
