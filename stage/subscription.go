@@ -96,6 +96,9 @@ type settled struct{ list []Finished }
 
 var settledPool = sync.Pool{New: func() any { return new(settled) }}
 
+// Tracked says whether the producer wants a receipt for each event.
+func (s *Subscription[T]) Tracked() bool { return s.tracked }
+
 // Info describes the subscription.
 func (s *Subscription[T]) Info() SubscriptionInfo { return s.info }
 

@@ -1,0 +1,33 @@
+package consumer
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The errors of a supervisor; test for them with errors.Is.
+var (
+	// ErrTooManyRestarts stops a supervisor whose workers failed more often
+	// than MaxRestarts allows.
+	ErrTooManyRestarts = errors.New("too many restarts")
+	// ErrTimeout ends a worker that took longer than Timeout.
+	ErrTimeout = errors.New("worker took too long")
+)
+
+// WorkerError is the failure of one worker.
+type WorkerError struct {
+	// Stage names the supervisor's stage, Attempt counts from 1.
+	Stage   string
+	Attempt int
+	// Err is what the worker answered, a *stage.PanicError, stage.ErrGoexit or
+	// ErrTimeout.
+	Err error
+}
+
+// Error implements error.
+func (e *WorkerError) Error() string {
+	return fmt.Sprintf("stage %q: worker, attempt %d: %v", e.Stage, e.Attempt, e.Err)
+}
+
+// Unwrap answers Err.
+func (e *WorkerError) Unwrap() error { return e.Err }

@@ -1,0 +1,118 @@
+package consumer
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// Restart says what becomes of a worker that failed.
+type Restart uint8
+
+const (
+	// Transient: the worker is started again with the same event and keeps its
+	// slot. It is the default.
+	Transient Restart = iota
+	// Temporary: the worker is not started again; its event has failed.
+	Temporary
+)
+
+// The defaults of a supervisor.
+const (
+	DefaultWorkers         = 64
+	DefaultMaxRestarts     = 3
+	DefaultRestartWindow   = 5 * time.Second
+	DefaultShutdownTimeout = 5 * time.Second
+	DefaultMaxDeferred     = 100_000
+)
+
+// SupervisorConfig configures [NewSupervisor]. The zero value is useful.
+type SupervisorConfig[T any] struct {
+	// MaxDemand is how many workers run at once for each subscription, 1 or
+	// more, unless the subscription says otherwise. Default: 64.
+	MaxDemand int
+	// MinDemand is the size of the lots in which freed slots are asked for
+	// again, from 0 to MaxDemand-1; 0 asks for each slot as it is freed.
+	MinDemand int
+	// Restart says what becomes of a worker that failed.
+	Restart Restart
+	// MaxAttempts is how often at most a worker is started for one event
+	// before the event has failed; 0 sets no bound.
+	MaxAttempts int
+	// MaxRestarts is how many restarts within RestartWindow the supervisor
+	// stands; with one more it stops with ErrTooManyRestarts. Default: 3
+	// within 5 s; stage.None allows no restart, stage.Unlimited any number.
+	MaxRestarts   int
+	RestartWindow time.Duration
+	// Timeout bounds one attempt: its context is cancelled then, and a worker
+	// that does not return all the same loses its slot. 0 sets no bound.
+	Timeout time.Duration
+	// MaxDeferred bounds how many events may wait for a deferred receipt
+	// before freed slots are asked for again. Default: 100,000.
+	MaxDeferred int
+	// ShutdownTimeout bounds how long a supervisor that is stopped waits for
+	// its workers. Default: 5 s.
+	ShutdownTimeout time.Duration
+	// Failed, if set, is called for every event that has failed for good, in
+	// the worker's goroutine. err is a *WorkerError.
+	Failed func(event T, err error)
+	// Metrics gets the timer pipeline.worker.process_time. nil records nothing.
+	Metrics metrics.Recorder
+	// Logger gets a line for every failed attempt. nil discards.
+	Logger *slog.Logger
+}
+
+func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
+	def := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	def(&c.MaxDemand, DefaultWorkers)
+	def(&c.MaxRestarts, DefaultMaxRestarts)
+	def(&c.MaxDeferred, DefaultMaxDeferred)
+	if c.MaxRestarts == stage.None {
+		c.MaxRestarts = 0
+	}
+	if c.RestartWindow == 0 {
+		c.RestartWindow = DefaultRestartWindow
+	}
+	if c.ShutdownTimeout == 0 {
+		c.ShutdownTimeout = DefaultShutdownTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Metrics = metrics.Or(c.Metrics)
+	return c
+}
+
+// validate says which option is wrong.
+func (c SupervisorConfig[T]) validate() error {
+	wrong := func(option string, value any, allowed string) error {
+		return &stage.OptionError{Stage: "supervisor", Option: option, Value: value, Allowed: allowed}
+	}
+	switch {
+	case c.MaxDemand < 1:
+		return wrong("MaxDemand", c.MaxDemand, "1 or more, or 0 for the default")
+	case c.MinDemand < 0 || c.MinDemand >= c.MaxDemand:
+		return wrong("MinDemand", c.MinDemand, "from 0 to MaxDemand-1")
+	case c.Restart > Temporary:
+		return wrong("Restart", c.Restart, "Transient or Temporary")
+	case c.MaxAttempts < 0:
+		return wrong("MaxAttempts", c.MaxAttempts, "0 or more")
+	case c.MaxRestarts < 0:
+		return wrong("MaxRestarts", c.MaxRestarts, "0 for the default, None, Unlimited or 1 or more")
+	case c.RestartWindow < 0:
+		return wrong("RestartWindow", c.RestartWindow, "0 for the default or above")
+	case c.Timeout < 0:
+		return wrong("Timeout", c.Timeout, "0 for none or above")
+	case c.MaxDeferred < 0:
+		return wrong("MaxDeferred", c.MaxDeferred, "0 for the default or above")
+	case c.ShutdownTimeout < 0:
+		return wrong("ShutdownTimeout", c.ShutdownTimeout, "0 for the default or above")
+	}
+	return nil
+}
