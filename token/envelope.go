@@ -1,0 +1,93 @@
+package token
+
+import (
+	"math"
+	"time"
+)
+
+// infinity is the max age of a token that never expires, on the wire.
+const infinity = Atom("infinity")
+
+// envelope answers the term {data, signed at in milliseconds, max age in
+// seconds}.
+func envelope(data any, opts MakeOptions) ([]byte, error) {
+	signedAt := opts.SignedAt
+	if signedAt.IsZero() {
+		signedAt = time.Now()
+	}
+	var maxAge any
+	switch age := opts.MaxAge; {
+	case age == 0:
+		maxAge = int64(DefaultMaxAge / time.Second)
+	case age == Forever:
+		maxAge = infinity
+	case age < 0:
+		maxAge = min(int64(age/time.Second), -1)
+	case age%time.Second != 0:
+		return nil, &ConfigError{Option: "MaxAge", Want: "whole seconds"}
+	default:
+		maxAge = int64(age / time.Second)
+	}
+	return encodeTerm(Tuple{data, signedAt.UnixMilli(), maxAge})
+}
+
+// open answers the data of an envelope that is genuine and not too old. Two
+// older forms without a max age are taken as well.
+func open(b []byte, opts CheckOptions) (any, error) {
+	term, ok := decodeTerm(b)
+	if !ok {
+		return nil, ErrInvalid
+	}
+	var data, signed, maxAge any = nil, nil, int64(DefaultMaxAge / time.Second)
+	switch t := term.(type) {
+	case Tuple:
+		switch len(t) {
+		case 3:
+			data, signed, maxAge = t[0], t[1], t[2]
+		case 2:
+			data, signed = t[0], t[1]
+		}
+	case map[any]any:
+		if len(t) == 2 {
+			data, signed = t[Atom("data")], t[Atom("signed")]
+		}
+	}
+	signedAt, ok := signed.(int64)
+	if !ok {
+		return nil, ErrInvalid
+	}
+	now := time.Now().UnixMilli()
+	if signedAt > now {
+		return nil, ErrInvalid // nobody has signed anything in the future
+	}
+	switch age := opts.MaxAge; {
+	case age == Forever:
+		return data, nil
+	case age != 0:
+		return judge(data, now, signedAt, int64(age/time.Millisecond), age > 0)
+	}
+	if maxAge == infinity {
+		return data, nil
+	}
+	seconds, ok := maxAge.(int64)
+	if !ok {
+		return nil, ErrInvalid
+	}
+	return judge(data, now, signedAt, milliseconds(seconds), seconds > 0)
+}
+
+// milliseconds saturates.
+func milliseconds(seconds int64) int64 {
+	if seconds > math.MaxInt64/1000 {
+		return math.MaxInt64
+	}
+	return seconds * 1000
+}
+
+// judge is written as a difference, which cannot overflow where a sum would.
+func judge(data any, now, signedAt, maxAge int64, lives bool) (any, error) {
+	if !lives || uint64(now)-uint64(signedAt) > uint64(maxAge) {
+		return nil, ErrExpired
+	}
+	return data, nil
+}

@@ -1,0 +1,230 @@
+package token
+
+import (
+	"encoding/binary"
+	"math"
+	"unicode/utf8"
+)
+
+// decodeTerm reads one term that fills b. It answers bool, nil, int64, uint64
+// (for what an int64 cannot hold), float64, string (a binary), [Atom], [Tuple],
+// []any and map[any]any with keys of string, Atom and integers. ok is false
+// for everything else, among it all terms that stand for code, processes,
+// ports, references or compressed data.
+func decodeTerm(b []byte) (term any, ok bool) {
+	if len(b) == 0 || b[0] != etfVersion {
+		return nil, false
+	}
+	d := decoder{rest: b[1:], budget: len(b)}
+	term = d.term(0)
+	return term, !d.bad && len(d.rest) == 0
+}
+
+// decoder reads terms from rest; once bad it stays so and answers nothing.
+type decoder struct {
+	rest []byte
+	// budget is how many terms there may be yet. Each takes a byte, so that an
+	// honest input never runs out, and one that claims more at every level of
+	// nesting cannot make room for more than that in all.
+	budget int
+	bad    bool
+}
+
+func (d *decoder) fail() any {
+	d.bad, d.rest = true, nil
+	return nil
+}
+
+// take answers the next n bytes, or nil if there are fewer.
+func (d *decoder) take(n int) []byte {
+	if d.bad || n < 0 || n > len(d.rest) {
+		d.fail()
+		return nil
+	}
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *decoder) byte() int {
+	if b := d.take(1); b != nil {
+		return int(b[0])
+	}
+	return 0
+}
+
+func (d *decoder) uint16() int {
+	if b := d.take(2); b != nil {
+		return int(binary.BigEndian.Uint16(b))
+	}
+	return 0
+}
+
+// count reads how many things of at least size bytes follow. A number that
+// cannot be true fails at once, before room is made for it.
+func (d *decoder) count(size int) int {
+	b := d.take(4)
+	if b == nil {
+		return 0
+	}
+	n := int(binary.BigEndian.Uint32(b))
+	if n > len(d.rest)/size {
+		d.fail()
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) term(depth int) any {
+	if depth > maxDepth {
+		return d.fail()
+	}
+	tag := d.byte()
+	if d.bad {
+		return nil
+	}
+	switch tag {
+	case tagSmallInteger:
+		return int64(d.byte())
+	case tagInteger:
+		if b := d.take(4); b != nil {
+			return int64(int32(binary.BigEndian.Uint32(b)))
+		}
+	case tagSmallBig:
+		return d.big()
+	case tagNewFloat:
+		if b := d.take(8); b != nil {
+			if f := math.Float64frombits(binary.BigEndian.Uint64(b)); !math.IsNaN(f) && !math.IsInf(f, 0) {
+				return f
+			}
+		}
+	case tagBinary:
+		return string(d.take(d.count(1)))
+	case tagSmallAtom, tagSmallAtomUTF8:
+		return d.atom(d.byte(), tag == tagSmallAtomUTF8)
+	case tagAtom, tagAtomUTF8:
+		return d.atom(d.uint16(), tag == tagAtomUTF8)
+	case tagSmallTuple:
+		return Tuple(d.terms(d.byte(), depth))
+	case tagLargeTuple:
+		return Tuple(d.terms(d.count(1), depth))
+	case tagNil:
+		return []any{}
+	case tagString: // how Erlang writes a list of bytes
+		b := d.take(d.uint16())
+		if !d.reserve(len(b)) {
+			return nil
+		}
+		list := make([]any, len(b))
+		for i, n := range b {
+			list[i] = int64(n)
+		}
+		return list
+	case tagList:
+		list := d.terms(d.count(1), depth)
+		if d.byte() == tagNil { // else it is an improper list
+			return list
+		}
+	case tagMap:
+		return d.mapping(depth)
+	}
+	return d.fail()
+}
+
+// reserve says that n terms may be made room for.
+func (d *decoder) reserve(n int) bool {
+	if d.bad || n > d.budget {
+		d.fail()
+		return false
+	}
+	d.budget -= n
+	return true
+}
+
+func (d *decoder) terms(n, depth int) []any {
+	if !d.reserve(n) {
+		return nil
+	}
+	all := make([]any, 0, n)
+	for range n {
+		all = append(all, d.term(depth+1))
+		if d.bad {
+			return nil
+		}
+	}
+	return all
+}
+
+func (d *decoder) mapping(depth int) any {
+	n := d.count(2)
+	if !d.reserve(2 * n) {
+		return nil
+	}
+	m := make(map[any]any, n)
+	for range n {
+		key := d.term(depth + 1)
+		switch key.(type) {
+		case string, Atom, int64, uint64:
+		default:
+			return d.fail()
+		}
+		if _, twice := m[key]; twice {
+			return d.fail()
+		}
+		m[key] = d.term(depth + 1)
+		if d.bad {
+			return nil
+		}
+	}
+	return m
+}
+
+func (d *decoder) atom(n int, isUTF8 bool) any {
+	b := d.take(n)
+	if d.bad {
+		return nil
+	}
+	name := string(b)
+	if !isUTF8 {
+		runes := make([]rune, len(b)) // Latin-1
+		for i, c := range b {
+			runes[i] = rune(c)
+		}
+		name = string(runes)
+	} else if !utf8.ValidString(name) {
+		return d.fail()
+	}
+	switch name {
+	case "true":
+		return true
+	case "false":
+		return false
+	case "nil":
+		return nil
+	}
+	return Atom(name)
+}
+
+// big reads an integer of up to 64 bits; nothing in a token is larger.
+func (d *decoder) big() any {
+	n, sign := d.byte(), d.byte()
+	b := d.take(n)
+	if d.bad || n > 8 || sign > 1 {
+		return d.fail()
+	}
+	var v uint64
+	for i := n - 1; i >= 0; i-- {
+		v = v<<8 | uint64(b[i])
+	}
+	switch {
+	case sign == 0 && v <= math.MaxInt64:
+		return int64(v)
+	case sign == 0:
+		return v
+	case v <= math.MaxInt64:
+		return -int64(v)
+	case v == 1<<63:
+		return int64(math.MinInt64)
+	}
+	return d.fail()
+}

@@ -1,0 +1,175 @@
+package token
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// JWTConfig says which JSON Web Tokens are accepted. Either Secret or Key must
+// be set.
+type JWTConfig struct {
+	// Algorithms are the accepted ones. A token's own header never widens
+	// them. Algorithms with a shared secret (HS256, HS384, HS512) cannot stand
+	// beside those with a public key, which would let the public key be used
+	// as a secret; "none" is refused. Default HS256.
+	Algorithms []string
+
+	// Secret is the one shared secret, of 32 bytes or more. [JWT.Sign] needs
+	// it.
+	Secret []byte
+
+	// Key answers the key that a token is verified with, for the key id in its
+	// header, "" if there is none: a []byte for shared secrets, else a
+	// *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey. An error means
+	// that there is no such key. The id has at most 64 characters from
+	// A-Z a-z 0-9 . _ - and may still be anything an attacker likes.
+	Key func(keyID string) (any, error)
+
+	// Issuer must be the token's, if it is set.
+	Issuer string
+
+	// Audience must be among the token's, if it is set.
+	Audience string
+
+	// AllowNoExpiry accepts tokens without a time of expiry, which then are
+	// good for ever.
+	AllowNoExpiry bool
+
+	// Leeway is how far clocks may differ, 0 to 5 minutes. Default 0.
+	Leeway time.Duration
+}
+
+// JWT makes and checks JSON Web Tokens (RFC 7519).
+type JWT struct {
+	cfg    JWTConfig
+	parser *jwt.Parser
+}
+
+var (
+	secretAlgorithms = []string{"HS256", "HS384", "HS512"}
+	publicAlgorithms = []string{
+		"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+	}
+)
+
+// NewJWT answers a checker. The only errors are those of the config, each a
+// [*ConfigError].
+func NewJWT(cfg JWTConfig) (*JWT, error) {
+	if len(cfg.Algorithms) == 0 {
+		cfg.Algorithms = []string{"HS256"}
+	}
+	cfg.Algorithms = slices.Clone(cfg.Algorithms)
+	cfg.Secret = slices.Clone(cfg.Secret)
+	shared := 0
+	for _, a := range cfg.Algorithms {
+		switch {
+		case slices.Contains(secretAlgorithms, a):
+			shared++
+		case !slices.Contains(publicAlgorithms, a):
+			return nil, &ConfigError{Option: "Algorithms", Want: "names of signing algorithms other than none"}
+		}
+	}
+	switch {
+	case shared != 0 && shared != len(cfg.Algorithms):
+		return nil, &ConfigError{Option: "Algorithms", Want: "either shared secrets or public keys, not both"}
+	case (cfg.Secret == nil) == (cfg.Key == nil):
+		return nil, &ConfigError{Option: "Secret", Want: "either Secret or Key"}
+	case cfg.Secret != nil && shared == 0:
+		return nil, &ConfigError{Option: "Secret", Want: "an algorithm with a shared secret"}
+	case cfg.Secret != nil && len(cfg.Secret) < 32:
+		return nil, &ConfigError{Option: "Secret", Want: "32 bytes or more"}
+	case cfg.Leeway < 0 || cfg.Leeway > 5*time.Minute:
+		return nil, &ConfigError{Option: "Leeway", Want: "0 to 5 minutes"}
+	}
+	opts := []jwt.ParserOption{
+		jwt.WithValidMethods(cfg.Algorithms),
+		jwt.WithStrictDecoding(),
+		jwt.WithIssuedAt(),
+		jwt.WithLeeway(cfg.Leeway),
+	}
+	if !cfg.AllowNoExpiry {
+		opts = append(opts, jwt.WithExpirationRequired())
+	}
+	if cfg.Issuer != "" {
+		opts = append(opts, jwt.WithIssuer(cfg.Issuer))
+	}
+	if cfg.Audience != "" {
+		opts = append(opts, jwt.WithAudience(cfg.Audience))
+	}
+	return &JWT{cfg: cfg, parser: jwt.NewParser(opts...)}, nil
+}
+
+// Verify reads the token's claims into claims, a pointer such as
+// *jwt.RegisteredClaims or one's own type, and checks signature, algorithm,
+// key id, expiry, not-before, issued-at, issuer and audience. claims must not
+// be used if there is an error.
+func (j *JWT) Verify(token string, claims jwt.Claims) error {
+	if token == "" {
+		return ErrMissing
+	}
+	if !plausible(token) {
+		return ErrInvalid
+	}
+	_, err := j.parser.ParseWithClaims(token, claims, j.key)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jwt.ErrTokenExpired) && !slices.ContainsFunc(otherFaults, func(f error) bool { return errors.Is(err, f) }):
+		return ErrExpired
+	}
+	return ErrInvalid
+}
+
+// otherFaults are those that an expired token may have beside its age, and
+// that make it one which is not for us at any time.
+var otherFaults = []error{
+	jwt.ErrTokenInvalidAudience, jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidSubject, jwt.ErrTokenNotValidYet,
+	jwt.ErrTokenUsedBeforeIssued, jwt.ErrTokenRequiredClaimMissing, jwt.ErrInvalidType,
+}
+
+// Sign answers a token with claims under the shared secret and the first of
+// the algorithms. Nothing is added to the claims.
+func (j *JWT) Sign(claims jwt.Claims) (string, error) {
+	if j.cfg.Secret == nil {
+		return "", &ConfigError{Option: "Secret", Want: "a shared secret for signing"}
+	}
+	token, err := jwt.NewWithClaims(jwt.GetSigningMethod(j.cfg.Algorithms[0]), claims).SignedString(j.cfg.Secret)
+	if err != nil {
+		return "", err
+	}
+	return fits(token)
+}
+
+var errKeyID = errors.New("token: key id")
+
+// key is called when the algorithm has been found to be one of ours.
+func (j *JWT) key(t *jwt.Token) (any, error) {
+	if _, critical := t.Header["crit"]; critical {
+		return nil, errKeyID // RFC 7515, 4.1.11: we understand no extension
+	}
+	id := ""
+	if kid, given := t.Header["kid"]; given {
+		text, isString := kid.(string)
+		if !isString || len(text) > 64 || len(text) == 0 || !plausible(text) {
+			return nil, errKeyID
+		}
+		id = text
+	}
+	if j.cfg.Key == nil {
+		return j.cfg.Secret, nil
+	}
+	key, err := j.cfg.Key(id)
+	return key, cmp.Or(err, nilKey(key))
+}
+
+// nilKey refuses a key that is nil or empty, with which anybody could sign.
+func nilKey(key any) error {
+	if b, isSecret := key.([]byte); key == nil || isSecret && len(b) == 0 {
+		return errKeyID
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package token
+
+import (
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"crypto/sha512"
+	"hash"
+	"sync"
+)
+
+// Digest is the hash function of a key derivation.
+type Digest uint8
+
+// The digests.
+const (
+	SHA256 Digest = iota
+	SHA384
+	SHA512
+)
+
+func (d Digest) hash() func() hash.Hash {
+	switch d {
+	case SHA384:
+		return sha512.New384
+	case SHA512:
+		return sha512.New
+	}
+	return sha256.New
+}
+
+// keys derives a key for each salt and remembers a bounded number of them.
+type keys struct {
+	cfg PhoenixConfig
+
+	mu     sync.RWMutex
+	bySalt map[string][]byte
+}
+
+func (k *keys) key(salt string) ([]byte, error) {
+	k.mu.RLock()
+	key := k.bySalt[salt]
+	k.mu.RUnlock()
+	if key != nil {
+		return key, nil
+	}
+	key, err := pbkdf2.Key(k.cfg.KeyDigest.hash(), k.cfg.SecretKeyBase, []byte(salt), k.cfg.KeyIterations, k.cfg.KeyLength)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.bySalt) >= k.cfg.MaxKeys {
+		for old := range k.bySalt { // any: who needs it derives it again
+			delete(k.bySalt, old)
+			break
+		}
+	}
+	k.bySalt[salt] = key
+	return key, nil
+}

@@ -1,0 +1,229 @@
+package token
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+	"hash"
+	"math"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// Forever is the max age of a token that never expires.
+const Forever time.Duration = math.MaxInt64
+
+// DefaultMaxAge is how old a token may become if nobody says otherwise.
+const DefaultMaxAge = 24 * time.Hour
+
+// PhoenixConfig says how keys are derived. Tokens are interchangeable with
+// those of a Phoenix application that uses the same values.
+type PhoenixConfig struct {
+	// SecretKeyBase is the secret that keys are derived from, 20 bytes or
+	// more. Required.
+	SecretKeyBase string
+	// KeyIterations is the number of rounds of PBKDF2. Default 1,000, which is
+	// Phoenix's and enough for a random secret, not for a password.
+	KeyIterations int
+	// KeyLength is the length of keys in bytes, 16 to 64. Encrypting needs 32.
+	// Default 32.
+	KeyLength int
+	// KeyDigest is PBKDF2's hash function. Default [SHA256].
+	KeyDigest Digest
+	// MaxKeys is how many salts' keys are remembered. Default 64.
+	MaxKeys int
+}
+
+// Phoenix makes and checks tokens in the format of Phoenix.Token.
+type Phoenix struct{ keys keys }
+
+// NewPhoenix answers a maker of tokens. The only errors are those of the
+// config, each a [*ConfigError].
+func NewPhoenix(cfg PhoenixConfig) (*Phoenix, error) {
+	cfg.KeyIterations = cmp.Or(cfg.KeyIterations, 1000)
+	cfg.KeyLength = cmp.Or(cfg.KeyLength, 32)
+	cfg.MaxKeys = cmp.Or(cfg.MaxKeys, 64)
+	switch {
+	case len(cfg.SecretKeyBase) < 20:
+		return nil, &ConfigError{Option: "SecretKeyBase", Want: "20 bytes or more"}
+	case cfg.KeyIterations < 1:
+		return nil, &ConfigError{Option: "KeyIterations", Want: "1 or more"}
+	case cfg.KeyLength < 16 || cfg.KeyLength > 64:
+		return nil, &ConfigError{Option: "KeyLength", Want: "16 to 64"}
+	case cfg.KeyDigest > SHA512:
+		return nil, &ConfigError{Option: "KeyDigest", Want: "one of the Digest constants"}
+	case cfg.MaxKeys < 1:
+		return nil, &ConfigError{Option: "MaxKeys", Want: "1 or more"}
+	}
+	return &Phoenix{keys: keys{cfg: cfg, bySalt: make(map[string][]byte)}}, nil
+}
+
+// MakeOptions are what [Phoenix.Sign] and [Phoenix.Encrypt] write beside the
+// data.
+type MakeOptions struct {
+	// SignedAt is when the token's life begins. Default now.
+	SignedAt time.Time
+	// MaxAge is written into the token, in whole seconds. 0 is
+	// [DefaultMaxAge], [Forever] never expires, a negative one is expired from
+	// the start.
+	MaxAge time.Duration
+}
+
+// CheckOptions are what [Phoenix.Verify] and [Phoenix.Decrypt] ask for.
+type CheckOptions struct {
+	// MaxAge is how old the token may be. 0 is what the token says of itself,
+	// [Forever] any age, and with a negative one every token is expired.
+	MaxAge time.Duration
+}
+
+var b64 = base64.RawURLEncoding.Strict()
+
+// The protected headers, which are base64url of HS256, HS384 and HS512. Tokens
+// are made with the first.
+const (
+	headerHS256 = "SFMyNTY"
+	headerHS384 = "SFMzODQ"
+	headerHS512 = "SFM1MTI"
+)
+
+// Sign answers a token that carries data, readable by everybody. Data may be
+// nil, bool, an integer, float64, string, []byte, [Atom], [Tuple], []any,
+// []string, map[string]any and map[any]any of those. salt names what the token
+// is for: it is verified under the same salt only.
+func (p *Phoenix) Sign(salt string, data any, opts MakeOptions) (string, error) {
+	term, err := envelope(data, opts)
+	if err != nil {
+		return "", err
+	}
+	key, err := p.keys.key(salt)
+	if err != nil {
+		return "", fmt.Errorf("token: sign: %w", err)
+	}
+	signed := headerHS256 + "." + b64.EncodeToString(term)
+	return fits(signed + "." + b64.EncodeToString(mac(sha256.New, key, signed)))
+}
+
+// Verify answers the data of a token that Sign has made. A binary comes back
+// as string, a list as []any, a map as map[any]any and integers as int64.
+func (p *Phoenix) Verify(salt, token string, opts CheckOptions) (any, error) {
+	if token == "" {
+		return nil, ErrMissing
+	}
+	if !plausible(token) {
+		return nil, ErrInvalid
+	}
+	dot := strings.LastIndexByte(token, '.')
+	if dot < 0 {
+		return nil, ErrInvalid
+	}
+	signed := token[:dot]
+	header, payload, _ := strings.Cut(signed, ".")
+	digest := digestOf(header)
+	got, err := b64.DecodeString(token[dot+1:])
+	if digest == nil || err != nil {
+		return nil, ErrInvalid
+	}
+	key, err := p.keys.key(salt)
+	if err != nil || !hmac.Equal(got, mac(digest, key, signed)) {
+		return nil, ErrInvalid
+	}
+	term, err := b64.DecodeString(payload)
+	if err != nil {
+		return nil, ErrInvalid
+	}
+	return open(term, opts)
+}
+
+func digestOf(header string) func() hash.Hash {
+	switch header {
+	case headerHS256:
+		return sha256.New
+	case headerHS384:
+		return sha512.New384
+	case headerHS512:
+		return sha512.New
+	}
+	return nil
+}
+
+func mac(digest func() hash.Hash, key []byte, text string) []byte {
+	h := hmac.New(digest, key)
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+const (
+	// encryptedPrefix stands before base64url of nonce, tag and cipher text.
+	encryptedPrefix = "XCP."
+	// encryptedAAD is what Phoenix authenticates beside the text.
+	encryptedAAD = "A128GCM"
+
+	nonceSize = chacha20poly1305.NonceSizeX
+	tagSize   = chacha20poly1305.Overhead
+)
+
+// Encrypt is Sign for data that nobody shall read: XChaCha20-Poly1305 under the
+// salt's key, which must be of 32 bytes.
+func (p *Phoenix) Encrypt(salt string, data any, opts MakeOptions) (string, error) {
+	term, err := envelope(data, opts)
+	if err != nil {
+		return "", err
+	}
+	key, err := p.keys.key(salt)
+	if err != nil {
+		return "", fmt.Errorf("token: encrypt: %w", err)
+	}
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		return "", &ConfigError{Option: "KeyLength", Want: "32 for encrypting"}
+	}
+	out := make([]byte, nonceSize+tagSize, nonceSize+tagSize+len(term)+tagSize)
+	_, _ = rand.Read(out[:nonceSize]) // never fails
+	sealed := aead.Seal(nil, out[:nonceSize], term, []byte(encryptedAAD))
+	// The library puts the tag last, the format first.
+	copy(out[nonceSize:], sealed[len(term):])
+	out = append(out, sealed[:len(term)]...)
+	return fits(encryptedPrefix + b64.EncodeToString(out))
+}
+
+// Decrypt answers the data of a token that Encrypt has made, as Verify does.
+func (p *Phoenix) Decrypt(salt, token string, opts CheckOptions) (any, error) {
+	if token == "" {
+		return nil, ErrMissing
+	}
+	if !plausible(token) {
+		return nil, ErrInvalid
+	}
+	text, ok := strings.CutPrefix(token, encryptedPrefix)
+	raw, err := b64.DecodeString(text)
+	if !ok || err != nil || len(raw) < nonceSize+tagSize {
+		return nil, ErrInvalid
+	}
+	key, err := p.keys.key(salt)
+	if err != nil {
+		return nil, ErrInvalid
+	}
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		return nil, &ConfigError{Option: "KeyLength", Want: "32 for decrypting"}
+	}
+	nonce, tag, sealed := raw[:nonceSize], raw[nonceSize:nonceSize+tagSize], raw[nonceSize+tagSize:]
+	term, err := aead.Open(nil, nonce, append(append([]byte{}, sealed...), tag...), []byte(encryptedAAD))
+	if err != nil {
+		return nil, ErrInvalid
+	}
+	return open(term, opts)
+}
+
+func fits(token string) (string, error) {
+	if len(token) > MaxBytes {
+		return "", fmt.Errorf("token: data makes a token of %d bytes, want %d at most", len(token), MaxBytes)
+	}
+	return token, nil
+}
