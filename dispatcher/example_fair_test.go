@@ -1,0 +1,69 @@
+package dispatcher_test
+
+import (
+	"fmt"
+
+	"github.com/penstock-go/penstock/dispatcher"
+)
+
+// push is an event for one user.
+type push struct {
+	UserID string
+	Text   string
+}
+
+// printer stands in for the stage: it prints what the dispatcher decides.
+type printer struct{ receipts []dispatcher.Receipt[push] }
+
+func (p *printer) Give(sub, lo, hi int) {}
+
+func (p *printer) GiveHeld(sub int, e push, seq, ticket uint64) {
+	fmt.Println(e.UserID, e.Text)
+	p.receipts = append(p.receipts, dispatcher.Receipt[push]{Sub: sub, Seq: seq, Ticket: ticket})
+}
+
+func (p *printer) Discard(e push, seq uint64, reason dispatcher.Reason) {
+	fmt.Println("dropped:", e.UserID, e.Text, reason)
+}
+
+// One user floods, another sends a single event after it. A stage makes these
+// calls; it is enough to give Fair to it.
+func ExampleNewFair() {
+	fair := dispatcher.NewFair(func(p push) string { return p.UserID }, dispatcher.FairConfig[push]{})
+
+	out := &printer{}
+	_ = fair.Subscribe(0, dispatcher.SubscribeOptions{})
+	fair.Dispatch(dispatcher.Offer[push]{Events: []push{
+		{"ann", "1"}, {"ann", "2"}, {"ann", "3"}, {"ann", "4"}, {"bob", "1"},
+	}}, out)
+	for range 5 {
+		fair.Ask(0, 1) // one worker is free
+		fair.Dispatch(dispatcher.Offer[push]{}, out)
+		fair.Receipts(0, out.receipts)
+		out.receipts = out.receipts[:0]
+	}
+	// Output:
+	// ann 1
+	// bob 1
+	// ann 2
+	// ann 3
+	// ann 4
+}
+
+// A user whose socket is full is taken out of the running.
+func ExampleFair_Park() {
+	fair := dispatcher.NewFair(func(p push) string { return p.UserID }, dispatcher.FairConfig[push]{})
+
+	out := &printer{}
+	_ = fair.Subscribe(0, dispatcher.SubscribeOptions{})
+	fair.Ask(0, 10)
+	fair.Park("ann")
+	fair.Dispatch(dispatcher.Offer[push]{Events: []push{{"ann", "1"}, {"bob", "1"}}}, out)
+	fmt.Println("parked:", fair.Snapshot().Parked)
+	fair.Unpark("ann")
+	fair.Dispatch(dispatcher.Offer[push]{}, out)
+	// Output:
+	// bob 1
+	// parked: 1
+	// ann 1
+}

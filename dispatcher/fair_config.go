@@ -1,0 +1,243 @@
+package dispatcher
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// FairConfig are the options of [Fair]. The zero value is ready for use: it
+// serves keys in turn, one event of a key at a time, reads ahead up to 100,000
+// events or 64 MiB, and gives up the oldest event of the longest queue when
+// that is not enough.
+type FairConfig[T any] struct {
+	// MaxEvents is the global bound: the most events that are kept at once. 0
+	// is 100,000. Events that come back from a dead consumer or are tried
+	// again are taken in even so: the excess is at most what was in flight.
+	MaxEvents int
+	// MaxBytes is the global bound in bytes as measured by Size. 0 is 64 MiB.
+	MaxBytes int64
+	// KeyMaxEvents bounds one key's queue in events. 0 is 1,024. It is lowered
+	// to an eighth of MaxEvents where it is more, but never below 1.
+	KeyMaxEvents int
+	// KeyMaxBytes bounds one key's queue in bytes. 0 is 1 MiB. It is lowered to
+	// an eighth of MaxBytes where it is more, but never below 1.
+	KeyMaxBytes int64
+	// Size is how many bytes an event counts for, at least 0. nil counts the
+	// size of T itself without what it points to, which makes the byte bounds
+	// a count of events in all but name: give Size if payloads are large.
+	Size func(event T) int
+
+	// Overflow is what happens when the global bound is reached. The default
+	// is [DropLongest].
+	Overflow Overflow
+	// Intake is the least that Demand asks for under [DropLongest], so that the
+	// source keeps flowing past a full dispatcher. 0 is 256. It has no meaning
+	// under [PauseSource].
+	Intake int
+	// KeyOverflow is what happens when a key's queue is full. The default is
+	// [DropOldest].
+	KeyOverflow KeyOverflow
+	// SubKey names, within the event's key, what the event is the latest value
+	// of. It is needed by [Conflate] and has no meaning elsewhere.
+	SubKey func(event T) string
+
+	// Credits is how many events a key that has been idle may have handed out
+	// ahead of the keys that are backlogged; it earns one back in every round.
+	// From 1 to 64; 0 is 8. More tolerates longer bursts of light users, and
+	// lets a newcomer delay the others for longer.
+	Credits int
+	// UnorderedInFlight, if more than 1, is how many events of one key may be
+	// in flight at once. It GIVES UP THE ORDER within a key: two events of a
+	// key then run beside each other. 0 and 1 keep the order.
+	UnorderedInFlight int
+
+	// Weights are the shares of the classes of keys relative to each other:
+	// 1 to 8 weights from 1 to 64. nil is one class for all.
+	Weights []int
+	// Class is the index into Weights of the event's key. It is asked when the
+	// key becomes active; a value out of range is 0.
+	Class func(event T) int
+	// Tenant names the group that the event's key belongs to. With it the
+	// tenants share equally first, and the keys of a tenant share what the
+	// tenant gets, so that nobody gains by having many keys. nil is one level.
+	// A key must belong to one tenant only.
+	Tenant func(event T) string
+	// TenantClass is the index into Weights of the event's tenant. nil is 0.
+	TenantClass func(event T) int
+
+	// MeasuredCost shares the consumers' time instead of the number of events:
+	// a key is charged what its events cost by their receipts. Choosing then
+	// takes O(log keys), and an event costs at least a microsecond.
+	MeasuredCost bool
+	// CostUnit is the worker time that one of the Credits stands for when the
+	// cost is measured. 0 is a millisecond.
+	CostUnit time.Duration
+
+	// Rate limits each key. The zero value is no limit. A key that is over its
+	// limit is out of the running until its time comes and delays nobody.
+	Rate Rate
+	// RateOf is the limit of the event's key where it is not the same for all.
+	// It is asked often and must be quick. nil is Rate for every key.
+	RateOf func(event T) Rate
+
+	// TTL is how long an event may wait, counted on the clock of Offer.Now from
+	// the moment at which it was taken from the offer. It is checked when the
+	// event's turn comes. 0 is forever.
+	TTL time.Duration
+	// TTLOf is what is left of this event's time to live when it is taken from
+	// the offer, such as time.Until(event.Deadline) for events that carry their
+	// own time: 0 is forever, below 0 is too late already. nil is TTL for all.
+	TTLOf func(event T) time.Duration
+
+	// Retries is how often a Failed event is tried again, at the head of its
+	// key and before any later event of it. From 0 to 255.
+	Retries int
+	// DeadLetter hears of each event that has failed for the last time, and
+	// how often it was tried; its receipt stays Failed. It is called on the
+	// stage's goroutine and must not block. nil is nobody.
+	DeadLetter func(event T, tries int)
+
+	// MaxParked is how many keys may be parked at once. 0 is 100,000.
+	MaxParked int
+}
+
+// Overflow says what a full [Fair] does.
+type Overflow uint8
+
+const (
+	// DropLongest gives up the oldest event of the key that takes up most of
+	// the room, and keeps asking the source for more: who floods pays for it,
+	// and the light users behind the flood in the source still get through.
+	DropLongest Overflow = iota
+	// PauseSource asks the source for no more than there is room for. Nothing
+	// is lost by the global bound, but a flood that fills it holds back
+	// everybody who comes after it in the source.
+	PauseSource
+)
+
+// KeyOverflow says what happens to an event whose key's queue is full.
+type KeyOverflow uint8
+
+const (
+	// DropOldest gives up the oldest event of the key.
+	DropOldest KeyOverflow = iota
+	// DropNewest gives up the event that has just come.
+	DropNewest
+	// Conflate keeps only the latest event of each key and SubKey: a newer one
+	// takes the older one's place in the queue. Should there be more sub-keys
+	// than room, the oldest event of the key is given up.
+	Conflate
+	// PauseOnFullKey takes nothing more from the source until the key has room.
+	// Nothing is lost, but one full key then holds back all others.
+	PauseOnFullKey
+)
+
+// Rate is a limit on events a second. The zero value is no limit.
+type Rate struct {
+	// PerSecond is how many events a second are allowed in the long run, above
+	// 0 and at most 1e9.
+	PerSecond float64
+	// Burst is how many events may be handed out at once after a pause. 0 is 1.
+	Burst int
+}
+
+// ConfigError says which option of [FairConfig] cannot be and what it may be.
+type ConfigError struct {
+	// Option is the field's name, Value what it was set to.
+	Option string
+	Value  any
+	// Allowed says what would do.
+	Allowed string
+}
+
+// Error is one sentence with all three.
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("dispatcher: option %s is %v, allowed is %s", e.Option, e.Value, e.Allowed)
+}
+
+const (
+	fairMaxEvents  = math.MaxInt32
+	fairMaxCredits = 64
+	fairMaxWeight  = 64
+	fairMaxClasses = 8
+	fairMaxRetries = math.MaxUint8
+	fairMinShare   = 8 // a key never gets more than one part in eight
+)
+
+// Validate answers a [*ConfigError] for the first option that cannot be, or nil.
+func (c FairConfig[T]) Validate() error {
+	for _, o := range []struct {
+		option string
+		value  int64
+		max    int64
+	}{
+		{"MaxEvents", int64(c.MaxEvents), fairMaxEvents},
+		{"MaxBytes", c.MaxBytes, math.MaxInt64 >> 8},
+		{"KeyMaxEvents", int64(c.KeyMaxEvents), fairMaxEvents},
+		{"KeyMaxBytes", c.KeyMaxBytes, math.MaxInt64 >> 8},
+		{"Overflow", int64(c.Overflow), int64(PauseSource)},
+		{"Intake", int64(c.Intake), fairMaxEvents},
+		{"KeyOverflow", int64(c.KeyOverflow), int64(PauseOnFullKey)},
+		{"Credits", int64(c.Credits), fairMaxCredits},
+		{"UnorderedInFlight", int64(c.UnorderedInFlight), fairMaxEvents},
+		{"CostUnit", int64(c.CostUnit), int64(time.Hour)},
+		{"TTL", int64(c.TTL), math.MaxInt64},
+		{"Retries", int64(c.Retries), fairMaxRetries},
+		{"MaxParked", int64(c.MaxParked), fairMaxEvents},
+	} {
+		if o.value < 0 || o.value > o.max {
+			return &ConfigError{o.option, o.value, fmt.Sprintf("0 to %d", o.max)}
+		}
+	}
+	if len(c.Weights) > fairMaxClasses {
+		return &ConfigError{"Weights", c.Weights, fmt.Sprintf("at most %d weights", fairMaxClasses)}
+	}
+	for i, w := range c.Weights {
+		if w < 1 || w > fairMaxWeight {
+			return &ConfigError{fmt.Sprintf("Weights[%d]", i), w, fmt.Sprintf("1 to %d", fairMaxWeight)}
+		}
+	}
+	if !(c.Rate.PerSecond >= 0 && c.Rate.PerSecond <= 1e9) {
+		return &ConfigError{"Rate.PerSecond", c.Rate.PerSecond, "0 to 1e9"}
+	}
+	if c.Rate.Burst < 0 || c.Rate.Burst > fairMaxEvents {
+		return &ConfigError{"Rate.Burst", c.Rate.Burst, fmt.Sprintf("0 to %d", fairMaxEvents)}
+	}
+	switch {
+	case c.KeyOverflow == Conflate && c.SubKey == nil:
+		return &ConfigError{"SubKey", nil, "a function when KeyOverflow is Conflate"}
+	case c.Class != nil && len(c.Weights) == 0:
+		return &ConfigError{"Weights", c.Weights, "1 to 8 weights when Class is set"}
+	case c.TenantClass != nil && (len(c.Weights) == 0 || c.Tenant == nil):
+		return &ConfigError{"TenantClass", "set", "nil unless Tenant and Weights are set"}
+	}
+	return nil
+}
+
+// withDefaults is the configuration with every 0 that stands for a default
+// replaced, and with the bounds of a key lowered to their share.
+func (c FairConfig[T]) withDefaults() FairConfig[T] {
+	orElse(&c.MaxEvents, 100_000)
+	orElse(&c.MaxBytes, 64<<20)
+	orElse(&c.KeyMaxEvents, 1024)
+	orElse(&c.KeyMaxBytes, 1<<20)
+	c.KeyMaxEvents = max(1, min(c.KeyMaxEvents, c.MaxEvents/fairMinShare))
+	c.KeyMaxBytes = max(1, min(c.KeyMaxBytes, c.MaxBytes/fairMinShare))
+	orElse(&c.Intake, 256)
+	orElse(&c.Credits, 8)
+	orElse(&c.UnorderedInFlight, 1)
+	orElse(&c.CostUnit, time.Millisecond)
+	orElse(&c.MaxParked, 100_000)
+	if len(c.Weights) == 0 {
+		c.Weights = []int{1}
+	}
+	return c
+}
+
+func orElse[V comparable](v *V, byDefault V) {
+	var zero V
+	if *v == zero {
+		*v = byDefault
+	}
+}

@@ -1,0 +1,35 @@
+package dispatcher
+
+// fairSubKey is what an event is the latest value of.
+type fairSubKey struct {
+	key uint32
+	sub string
+}
+
+// conflate puts an event in the place of the one with its sub-key, if one is
+// queued. The place in the queue is the older event's, the time to live is the
+// newer one's.
+func (f *Fair[T, K]) conflate(i uint32, s *fairSlot, event T, seq uint64, size uint32, out Out[T]) bool {
+	n, ok := f.latest[fairSubKey{i, f.cfg.SubKey(event)}]
+	if !ok {
+		return false
+	}
+	it := f.items.at(n)
+	at := f.events.at(n)
+	old, oldSeq := *at, it.seq
+	more := int64(size) - int64(it.size)
+	*at, it.seq, it.size = event, seq, size
+	it.deadline = f.deadline(event)
+	s.bytes += more
+	f.heldBytes += more
+	f.refile(i, s)
+	f.discard(old, oldSeq, Conflated, out)
+	return true
+}
+
+// forget drops the note that an item is the latest of its sub-key.
+func (f *Fair[T, K]) forget(sub fairSubKey, item uint32) {
+	if f.latest[sub] == item {
+		delete(f.latest, sub)
+	}
+}

@@ -1,0 +1,283 @@
+package dispatcher
+
+// fairCore is the part of [Fair] that knows neither the events' type nor the
+// keys': slots, lists and numbers.
+type fairCore struct {
+	slots    fairSlab[fairSlot]
+	items    fairSlab[fairItem]
+	freeSlot uint32
+	freeItem uint32
+	topSlot  uint32
+	topItem  uint32
+	live     int // slots in use
+
+	groups  fairSlab[fairGroup]
+	classes fairSlab[fairClass] // nclass for each group
+	nclass  uint32
+	strides [fairMaxClasses]uint64
+
+	ghosts    fairList
+	nghosts   int
+	maxGhosts int
+	debtors   int // idle keys that wait in the wheel
+
+	depths fairDepths
+	wheel  fairWheel
+	subs   fairSubs
+	now    int64
+
+	credits  int32
+	capacity uint32 // in flight per key
+	measured bool
+	unit     int64 // cost of a credit
+	mean     int64 // cost of an event, an average that forgets
+
+	held      int
+	heldBytes int64
+	inflight  int
+	backlog   int // keys with events waiting
+	parked    int
+}
+
+// fairGroup is a set of keys, or of tenants, that share what the group gets.
+// Group 1 is the whole; every tenant has one more.
+type fairGroup struct {
+	fresh    fairList
+	ready    int    // members that are listed
+	waiting  int    // of these, members without credits
+	members  int    // keys that have a slot
+	backlog  int    // keys that have events waiting
+	owner    uint32 // the tenant's slot
+	freshRun uint32 // visits to fresh in a row while old waited
+	virtual  uint64 // start tag of the class that was served last
+
+	heap   fairHeap // under MeasuredCost, in place of fresh and the classes
+	vtime  int64
+	maxTag int64
+}
+
+// fairClass is the ring of the keys of one weight that have no credits.
+type fairClass struct {
+	old   fairList
+	n     uint32
+	round uint32
+	pass  uint64
+}
+
+const (
+	fairRoot = 1
+
+	// fairFreshRun is how many keys with credits may be served in a row before
+	// one without gets a turn. It bounds what a stream of ever new keys can do
+	// to those that wait: they keep a seventeenth of the capacity.
+	fairFreshRun = 16
+
+	// fairStride is the pass that a class of one key with weight 1 makes for
+	// one event. It is large enough for 2^32 keys of weight 64; passes wrap.
+	fairStride = 1 << 40
+)
+
+func (c *fairCore) class(group uint32, class uint8) *fairClass {
+	return c.classes.at(group*c.nclass + uint32(class))
+}
+
+// settle pays out the credits that an idle slot has earned: one for each round
+// of its class. Keys that have events waiting earn nothing, they are served once
+// a round instead; else those that were busy when a round ended would go before
+// newcomers in the next.
+func (c *fairCore) settle(s *fairSlot) {
+	round := c.class(s.group, s.class).round
+	if s.credits < c.credits {
+		s.credits = int32(min(uint32(c.credits), uint32(s.credits)+min(round-s.round, fairMaxCredits)))
+	}
+	s.round = round
+}
+
+// list makes an unlisted slot ready to be served.
+func (c *fairCore) list(i uint32, s *fairSlot) {
+	g := c.groups.at(s.group)
+	switch {
+	case c.measured:
+		c.heapPush(g, i, s)
+	case s.credits > 0:
+		c.push(&g.fresh, i, s, fairFresh)
+	default:
+		k := c.class(s.group, s.class)
+		if k.n == 0 && int64(k.pass-g.virtual) < 0 {
+			k.pass = g.virtual
+		}
+		k.n++
+		g.waiting++
+		c.push(&k.old, i, s, fairOld)
+	}
+	g.ready++
+	if g.ready == 1 && g.owner != 0 {
+		c.wake(g.owner, c.slots.at(g.owner))
+	}
+}
+
+// wake lists a tenant that has a ready key again.
+func (c *fairCore) wake(i uint32, s *fairSlot) {
+	switch s.where {
+	case fairGhost, fairUnlisted:
+		c.delist(s)
+		c.list(i, s)
+	}
+}
+
+// delist takes a slot out of whatever list it is in.
+func (c *fairCore) delist(s *fairSlot) {
+	switch s.where {
+	case fairGhost:
+		if c.unghost(s); !c.measured {
+			c.settle(s)
+		}
+		return
+	case fairDelayed:
+		c.undelay(s)
+		c.clearDebt(s)
+		return
+	case fairFresh, fairOld, fairHeaped:
+	default:
+		return
+	}
+	g := c.groups.at(s.group)
+	c.remove(g, s)
+	if g.ready == 0 && g.owner != 0 {
+		c.delist(c.slots.at(g.owner))
+	}
+}
+
+func (c *fairCore) clearDebt(s *fairSlot) {
+	if s.flags&fairDebtor != 0 {
+		s.flags &^= fairDebtor
+		c.debtors--
+	}
+}
+
+// remove takes a ready slot out of its group.
+func (c *fairCore) remove(g *fairGroup, s *fairSlot) {
+	switch s.where {
+	case fairFresh:
+		c.unlink(&g.fresh, s)
+	case fairOld:
+		k := c.class(s.group, s.class)
+		c.unlink(&k.old, s)
+		k.n--
+		g.waiting--
+	case fairHeaped:
+		c.heapRemove(g, s)
+	}
+	g.ready--
+}
+
+// front is the member of a group whose turn it is, or 0. It stays where it is:
+// take follows if it is served.
+func (c *fairCore) front(group uint32) uint32 {
+	g := c.groups.at(group)
+	if g.ready == 0 {
+		return 0
+	}
+	if c.measured {
+		return g.heap[0].slot
+	}
+	fresh := g.fresh.head
+	if fresh != 0 && (g.freshRun < fairFreshRun || g.waiting == 0) {
+		return fresh
+	}
+	return c.oldest(group).old.head
+}
+
+// oldest is the class whose turn it is among those with members, or nil: the
+// one with the least pass (stride scheduling, Waldspurger & Weihl, with the
+// start-time rule of Goyal, Vin & Cheng for those that come back).
+func (c *fairCore) oldest(group uint32) *fairClass {
+	if c.nclass == 1 {
+		return c.classes.at(group)
+	}
+	var first *fairClass
+	for i := range uint8(c.nclass) {
+		if k := c.class(group, i); k.n > 0 && (first == nil || int64(k.pass-first.pass) < 0) {
+			first = k
+		}
+	}
+	return first
+}
+
+// take takes the front out of its group and charges it for one event.
+func (c *fairCore) take(s *fairSlot) {
+	g := c.groups.at(s.group)
+	if c.measured {
+		c.remove(g, s)
+		return
+	}
+	k := c.class(s.group, s.class)
+	if s.where == fairOld {
+		g.freshRun = 0
+		g.virtual = k.pass
+		k.pass += c.strides[s.class] / uint64(k.n)
+		if s.round == k.round {
+			k.round++ // it has had its turn in this round, and so has everybody
+		}
+	} else if g.freshRun++; g.waiting == 0 {
+		g.freshRun = 0
+	}
+	c.remove(g, s)
+	s.round = k.round
+	s.credits = max(0, s.credits-1)
+}
+
+// unspent says whether there is nothing to remember of a slot.
+func (c *fairCore) unspent(s *fairSlot) bool {
+	if c.measured {
+		return s.tag <= c.groups.at(s.group).vtime-c.burst()
+	}
+	return s.credits >= c.credits
+}
+
+// earned says whether a ghost may be forgotten.
+func (c *fairCore) earned(s *fairSlot) bool {
+	if !c.measured {
+		c.settle(s)
+	}
+	return c.unspent(s)
+}
+
+// ghost remembers an idle slot until it may be forgotten.
+func (c *fairCore) ghost(i uint32, s *fairSlot) {
+	if !c.measured {
+		s.round = c.class(s.group, s.class).round
+	}
+	c.push(&c.ghosts, i, s, fairGhost)
+	c.nghosts++
+}
+
+func (c *fairCore) unghost(s *fairSlot) {
+	c.unlink(&c.ghosts, s)
+	c.nghosts--
+}
+
+// busier and quieter count the keys of a group that have events waiting. When
+// there is none, nobody has been in anybody's way and all get their credits back.
+func (c *fairCore) busier(group uint32) {
+	c.backlog++
+	g := c.groups.at(group)
+	if g.backlog++; g.backlog == 1 && g.owner != 0 && !c.measured {
+		c.settle(c.slots.at(g.owner))
+	}
+}
+
+func (c *fairCore) quieter(group uint32) {
+	c.backlog--
+	g := c.groups.at(group)
+	if g.backlog--; g.backlog > 0 {
+		return
+	}
+	if c.measured {
+		g.vtime = max(g.vtime, g.maxTag+c.burst())
+		return
+	}
+	for i := range uint8(c.nclass) {
+		c.class(group, i).round += uint32(c.credits)
+	}
+}

@@ -1,0 +1,129 @@
+package dispatcher
+
+// Under MeasuredCost the members of a group are ordered by virtual start time
+// (start-time fair queueing, Goyal, Vin & Cheng, SIGCOMM '96): a member's tag
+// grows by the worker time it was given, divided by its weight, and the least
+// tag is served next. Who has been idle comes back with a tag that is Credits
+// times CostUnit behind the group's virtual time, not more: idleness is not
+// saved up. Costs are known afterwards only, so the member's last cost is
+// charged ahead and set right by the receipt.
+
+// fairScale is how much tag a nanosecond makes at weight 1.
+const fairScale = fairMaxWeight
+
+type fairHeap []fairHeapEntry
+
+type fairHeapEntry struct {
+	tag  int64
+	slot uint32
+}
+
+// burst is how far behind a tag may be.
+func (c *fairCore) burst() int64 { return int64(c.credits) * c.unit * fairScale }
+
+func (c *fairCore) heapPush(g *fairGroup, i uint32, s *fairSlot) {
+	s.tag = max(s.tag, g.vtime-c.burst())
+	s.where = fairHeaped
+	g.heap = append(g.heap, fairHeapEntry{s.tag, i})
+	c.heapUp(g.heap, len(g.heap)-1)
+}
+
+func (c *fairCore) heapRemove(g *fairGroup, s *fairSlot) {
+	h, at := g.heap, int(s.prev)
+	last := len(h) - 1
+	h[at] = h[last]
+	g.heap = h[:last]
+	if at < last {
+		c.heapFix(g.heap, at)
+	}
+	s.where = fairUnlisted
+}
+
+func (c *fairCore) heapFix(h fairHeap, at int) {
+	c.heapUp(h, at)
+	c.heapDown(h, int(c.slots.at(h[at].slot).prev))
+}
+
+func (c *fairCore) heapUp(h fairHeap, at int) {
+	e := h[at]
+	for at > 0 {
+		up := (at - 1) / 2
+		if h[up].tag <= e.tag {
+			break
+		}
+		c.heapSet(h, at, h[up])
+		at = up
+	}
+	c.heapSet(h, at, e)
+}
+
+func (c *fairCore) heapDown(h fairHeap, at int) {
+	e := h[at]
+	for {
+		down := 2*at + 1
+		if down >= len(h) {
+			break
+		}
+		if down+1 < len(h) && h[down+1].tag < h[down].tag {
+			down++
+		}
+		if e.tag <= h[down].tag {
+			break
+		}
+		c.heapSet(h, at, h[down])
+		at = down
+	}
+	c.heapSet(h, at, e)
+}
+
+func (c *fairCore) heapSet(h fairHeap, at int, e fairHeapEntry) {
+	h[at] = e
+	c.slots.at(e.slot).prev = uint32(at)
+}
+
+// estimate is what the member's last event has cost.
+func (c *fairCore) estimate(s *fairSlot) int32 {
+	if s.credits == 0 {
+		return fairMicros(c.mean)
+	}
+	return s.credits
+}
+
+// prepay charges a member that is served an estimate, and moves the group's
+// virtual time on: to the member's tag, or, while members that were idle are
+// served ahead of it, by what the event is worth spread over all who wait, so
+// that a stream of ever new keys cannot stop the clock.
+func (c *fairCore) prepay(s *fairSlot, estimate int32) {
+	g := c.groups.at(s.group)
+	cost := int64(estimate) << 10 * fairScale
+	if s.tag >= g.vtime {
+		g.vtime = s.tag
+	} else {
+		g.vtime += cost / int64(max(fairFreshRun, len(g.heap)))
+	}
+	s.tag += cost / c.weight(s)
+	g.maxTag = max(g.maxTag, s.tag)
+}
+
+// repay sets right what prepay has charged.
+func (c *fairCore) repay(s *fairSlot, estimate int32, cost int64) {
+	real := fairMicros(cost)
+	s.credits = real
+	s.tag += (int64(real) - int64(estimate)) << 10 * fairScale / c.weight(s)
+	g := c.groups.at(s.group)
+	g.maxTag = max(g.maxTag, s.tag)
+	if s.where == fairHeaped {
+		at := int(s.prev)
+		g.heap[at].tag = s.tag
+		c.heapFix(g.heap, at)
+	}
+}
+
+// fairMicros is a cost in units of 1.024 µs, at least one and at most 36 minutes.
+func fairMicros(cost int64) int32 {
+	return int32(min(max(cost>>10, 1), 1<<31-1))
+}
+
+func (c *fairCore) weight(s *fairSlot) int64 {
+	return int64(fairStride / c.strides[s.class])
+}

@@ -1,0 +1,66 @@
+package dispatcher
+
+import (
+	"math"
+	"time"
+)
+
+// deadline is when an event that is taken now expires, 0 for never.
+func (f *Fair[T, K]) deadline(event T) int64 {
+	ttl := f.cfg.TTL
+	if f.cfg.TTLOf != nil {
+		ttl = f.cfg.TTLOf(event)
+	}
+	switch at := f.now + int64(ttl); {
+	case ttl == 0:
+		return 0
+	case ttl > 0 && at < f.now:
+		return math.MaxInt64
+	default:
+		return max(at, math.MinInt64+1)
+	}
+}
+
+// expire gives up the expired events at the head of a ready key, which costs
+// the key nothing of its share, and says whether there were any.
+func (f *Fair[T, K]) expire(i uint32, s *fairSlot, out Out[T]) (any bool) {
+	for s.count > 0 {
+		it := f.items.at(s.head)
+		if it.deadline == 0 || it.deadline > f.now {
+			break
+		}
+		last := s.count == 1
+		f.dropHead(i, s, Expired, out)
+		any = true
+		if last {
+			break // the slot may be another key's by now
+		}
+	}
+	return any
+}
+
+// allowedAt is when the rate limit of a key lets its first event go, by the
+// generic cell rate algorithm in its virtual-scheduling form (ITU-T I.371).
+func (f *Fair[T, K]) allowedAt(s *fairSlot) int64 {
+	rate := f.rate(*f.events.at(s.head))
+	if rate.PerSecond <= 0 {
+		return math.MinInt64
+	}
+	interval := float64(time.Second) / rate.PerSecond
+	return s.tat - int64(min(interval*float64(max(rate.Burst, 1)-1), math.MaxInt64/2))
+}
+
+// charge counts an event that is handed out against the rate limit of its key.
+func (f *Fair[T, K]) charge(s *fairSlot, event T) {
+	if rate := f.rate(event); rate.PerSecond > 0 {
+		interval := min(float64(time.Second)/rate.PerSecond, math.MaxInt64/4)
+		s.tat = max(s.tat, f.now) + int64(interval)
+	}
+}
+
+func (f *Fair[T, K]) rate(event T) Rate {
+	if f.cfg.RateOf != nil {
+		return f.cfg.RateOf(event)
+	}
+	return f.cfg.Rate
+}

@@ -1,0 +1,92 @@
+package dispatcher
+
+import "math/bits"
+
+// fairDepths files every queue under its depth, so that the longest one is
+// found in constant time, as in the drop rule of Linux's sch_sfq. Up to 127 the
+// depth is exact, above it the lists are powers of two, so that the queue found
+// is at least half as long as the longest. Queues of depth 0 and 1 are in no
+// list: a light user's key never pays for this.
+//
+// A queue's depth is the part of the room that it takes up, counted in events
+// or in bytes, whichever is more: bytes are divided by what an event would have
+// if both global bounds were reached at once.
+type fairDepths struct {
+	heads [fairDepthLists]uint32
+	used  [3]uint64
+	shift uint8 // bytes to events
+}
+
+const (
+	fairExact      = 128
+	fairDepthLists = fairExact + 32
+)
+
+func (d *fairDepths) init(maxEvents int, maxBytes int64) {
+	d.shift = uint8(bits.Len64(max(uint64(maxBytes)/uint64(maxEvents), 1) - 1))
+}
+
+func (d *fairDepths) list(count uint32, bytes int64) uint8 {
+	m := max(uint64(count), uint64(bytes)>>d.shift)
+	switch {
+	case m < 2:
+		return 0
+	case m < fairExact:
+		return uint8(m)
+	default:
+		return uint8(min(fairExact+bits.Len64(m)-8, fairDepthLists-1))
+	}
+}
+
+// refile moves a queue to the list of its depth.
+func (c *fairCore) refile(i uint32, s *fairSlot) {
+	d := &c.depths
+	to := d.list(s.count, s.bytes)
+	if to == s.depth {
+		return
+	}
+	if from := s.depth; from != 0 {
+		if s.dprev == 0 {
+			d.heads[from] = s.dnext
+			if s.dnext == 0 {
+				d.used[from>>6] &^= 1 << (from & 63)
+			}
+		} else {
+			c.slots.at(s.dprev).dnext = s.dnext
+		}
+		if s.dnext != 0 {
+			c.slots.at(s.dnext).dprev = s.dprev
+		}
+	}
+	s.depth = to
+	if to == 0 {
+		return
+	}
+	s.dprev, s.dnext = 0, d.heads[to]
+	if s.dnext != 0 {
+		c.slots.at(s.dnext).dprev = i
+	}
+	d.heads[to] = i
+	d.used[to>>6] |= 1 << (to & 63)
+}
+
+// longest is a queue of the greatest depth, or 0 if none is deeper than 1.
+func (d *fairDepths) longest() uint32 {
+	return d.below(fairDepthLists)
+}
+
+// below is the first queue of the deepest list that is under the given one.
+func (d *fairDepths) below(list int) uint32 {
+	for w := len(d.used) - 1; w >= 0; w-- {
+		word := d.used[w]
+		if over := list - w*64; over <= 0 {
+			continue
+		} else if over < 64 {
+			word &= 1<<over - 1
+		}
+		if word != 0 {
+			return d.heads[w*64+63-bits.LeadingZeros64(word)]
+		}
+	}
+	return 0
+}

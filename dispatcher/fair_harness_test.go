@@ -1,0 +1,227 @@
+package dispatcher
+
+import (
+	"fmt"
+	"testing"
+)
+
+// ev is the event of these tests: the n-th of its key.
+type ev struct {
+	key  string
+	n    int
+	sub  string
+	size int
+}
+
+func evKey(e ev) string { return e.key }
+
+// given is one event that was handed out and has not got a receipt yet.
+type given struct {
+	sub         int
+	event       ev
+	seq, ticket uint64
+}
+
+// rig drives a Fair as a stage does and writes down what it decides.
+type rig struct {
+	t    testing.TB
+	f    *Fair[ev, string]
+	now  int64
+	next uint64
+	made map[string]int
+
+	flying    []given
+	log       []given
+	discarded []string // "key/n reason"
+	lost      map[Reason]int
+}
+
+func newRig(t testing.TB, cfg FairConfig[ev]) *rig {
+	t.Helper()
+	f := NewFair(evKey, cfg)
+	if f.Err() != nil {
+		t.Fatal(f.Err())
+	}
+	return &rig{t: t, f: f, made: map[string]int{}, lost: map[Reason]int{}, next: 1}
+}
+
+func (r *rig) Give(int, int, int) { r.t.Fatal("Fair holds events, it does not Give") }
+
+func (r *rig) GiveHeld(sub int, e ev, seq, ticket uint64) {
+	if ticket == 0 {
+		r.t.Fatal("ticket 0")
+	}
+	g := given{sub, e, seq, ticket}
+	r.flying = append(r.flying, g)
+	r.log = append(r.log, g)
+}
+
+func (r *rig) Discard(e ev, _ uint64, reason Reason) {
+	r.discarded = append(r.discarded, fmt.Sprintf("%s%d %s", e.key, e.n, reason))
+	r.lost[reason]++
+}
+
+// workers subscribes n consumers that ask for one event each, and
+// dispatches.
+func (r *rig) workers(n int) *rig {
+	r.t.Helper()
+	for sub := range n {
+		if err := r.f.Subscribe(sub, SubscribeOptions{}); err != nil {
+			r.t.Fatal(err)
+		}
+		r.f.Ask(sub, 1)
+	}
+	r.dispatch()
+	return r
+}
+
+// offer offers one event for each letter, numbered by key, and answers how
+// many were taken.
+func (r *rig) offer(keys ...string) int {
+	events := make([]ev, len(keys))
+	for i, k := range keys {
+		r.made[k]++
+		events[i] = ev{key: k, n: r.made[k]}
+	}
+	return r.offerEvents(events...)
+}
+
+func (r *rig) offerEvents(events ...ev) int {
+	taken := r.f.Dispatch(Offer[ev]{Events: events, First: r.next, Now: r.now}, r)
+	r.next += uint64(taken)
+	return taken
+}
+
+func (r *rig) dispatch() { r.offerEvents() }
+
+// finish gives the receipt of the i-th flying event, asks for one more on its
+// subscription unless the consumer is gone, and dispatches.
+func (r *rig) finish(i int, outcome Outcome) Outcome {
+	g := r.flying[i]
+	r.flying = append(r.flying[:i:i], r.flying[i+1:]...)
+	rs := []Receipt[ev]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: outcome, Event: g.event}}
+	r.f.Receipts(r.now, rs)
+	r.f.Ask(g.sub, 1)
+	r.dispatch()
+	return rs[0].Outcome
+}
+
+// serve finishes the oldest flying event n times.
+func (r *rig) serve(n int) *rig {
+	for range n {
+		if len(r.flying) == 0 {
+			r.t.Fatal("nothing in flight")
+		}
+		r.finish(0, Done)
+	}
+	return r
+}
+
+// order is what was handed out so far, as "a1 b1 a2".
+func (r *rig) order() string {
+	s := ""
+	for i, g := range r.log {
+		if i > 0 {
+			s += " "
+		}
+		s += fmt.Sprintf("%s%d", g.event.key, g.event.n)
+	}
+	return s
+}
+
+func (r *rig) want(order string) {
+	r.t.Helper()
+	if got := r.order(); got != order {
+		r.t.Errorf("handed out %q, want %q", got, order)
+	}
+}
+
+func (r *rig) wantDiscarded(want ...string) {
+	r.t.Helper()
+	if got := fmt.Sprint(r.discarded); got != fmt.Sprint(want) {
+		r.t.Errorf("discarded %v, want %v", got, want)
+	}
+}
+
+// drained checks that nothing is left anywhere, down to the last index.
+func (r *rig) drained() {
+	r.t.Helper()
+	for len(r.flying) > 0 {
+		r.finish(0, Done)
+	}
+	for range 1000 { // idle dispatches forget idle keys
+		if r.f.live == 0 {
+			break
+		}
+		r.now += 1e9
+		r.dispatch()
+	}
+	s := r.f.Snapshot()
+	if s.Held != 0 || s.InFlight != 0 || s.Backlogged != 0 || s.HeldBytes != 0 || s.Known != 0 || s.Delayed != 0 {
+		r.t.Errorf("left behind: %+v", s)
+	}
+	r.f.check(r.t)
+}
+
+// check counts everything anew and compares it with what Fair keeps account of.
+func (f *Fair[T, K]) check(t testing.TB) {
+	t.Helper()
+	var held, inflight, backlog, live, ready int
+	var bytes int64
+	for i := uint32(1); i <= f.topSlot; i++ {
+		s := f.slots.at(i)
+		if s.where == fairFree {
+			continue
+		}
+		live++
+		listed := s.where == fairFresh || s.where == fairOld || s.where == fairHeaped
+		if listed && s.group == fairRoot {
+			ready++
+		}
+		if s.flags&fairIsTenant != 0 {
+			if listed != (f.groups.at(s.head).ready > 0) {
+				t.Fatalf("tenant %d listed %v with %d ready keys", i, listed, f.groups.at(s.head).ready)
+			}
+			continue
+		}
+		held += int(s.count)
+		bytes += s.bytes
+		inflight += int(s.inflight)
+		if s.count > 0 {
+			backlog++
+		}
+		var n int
+		var sum int64
+		last := uint32(0)
+		for it := s.head; it != 0; it = f.items.at(it).next {
+			n++
+			sum += int64(f.items.at(it).size)
+			last = it
+			if f.items.at(it).key != i {
+				t.Fatalf("item %d of slot %d is slot %d's", it, i, f.items.at(it).key)
+			}
+		}
+		if n != int(s.count) || sum != s.bytes || last != s.tail {
+			t.Fatalf("slot %d has %d events of %d bytes up to %d, and counts %d of %d up to %d", i, n, sum, last, s.count, s.bytes, s.tail)
+		}
+		if want := f.depths.list(s.count, s.bytes); s.depth != want {
+			t.Fatalf("slot %d is filed under depth %d, want %d", i, s.depth, want)
+		}
+		eligible := s.count > 0 && s.inflight < f.capacity && s.flags&fairParked == 0
+		if eligible != (listed || s.where == fairDelayed && s.flags&fairDebtor == 0) {
+			t.Fatalf("slot %d with %d events, %d in flight, flags %b sleeps in %d", i, s.count, s.inflight, s.flags, s.where)
+		}
+		if key := *f.index.keys.at(i); f.index.find(key, f.index.hash(key)) != i {
+			t.Fatalf("slot %d is not found by its key %v", i, key)
+		}
+	}
+	if held != f.held || bytes != f.heldBytes || inflight != f.inflight || backlog != f.backlog || live != f.live {
+		t.Fatalf("counted held %d bytes %d in flight %d backlog %d live %d, kept %d %d %d %d %d",
+			held, bytes, inflight, backlog, live, f.held, f.heldBytes, f.inflight, f.backlog, f.live)
+	}
+	if f.top > 0 && ready != f.groups.at(fairRoot).ready {
+		t.Fatalf("%d ready, counted %d", f.groups.at(fairRoot).ready, ready)
+	}
+}
+
+func key(prefix string, i int) string { return fmt.Sprintf("%s%d", prefix, i) }

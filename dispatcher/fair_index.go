@@ -1,0 +1,111 @@
+package dispatcher
+
+import "hash/maphash"
+
+// fairIndex finds the slot of a key. It is an open-addressing table with a
+// seeded hash, cut into 256 parts that grow one by one, so that no single
+// insertion pays for moving a million keys. A cell is the key's 32-bit hash and
+// its slot; the keys themselves are in a slab, once. Forgetting a key moves the
+// cells behind it up (Knuth, TAOCP vol. 3, 6.4 R): there are no tombstones, so
+// that a table through which ten million keys pass stays as small as the most
+// that were in it at once.
+type fairIndex[K comparable] struct {
+	seed  maphash.Seed
+	parts [256]fairPart
+	keys  fairSlab[K]
+}
+
+type fairPart struct {
+	cells []uint64 // hash<<32 | slot; 0 is empty
+	n     int
+}
+
+func (x *fairIndex[K]) hash(key K) uint32 {
+	return uint32(maphash.Comparable(x.seed, key))
+}
+
+// find is the slot of key, or 0.
+func (x *fairIndex[K]) find(key K, hash uint32) uint32 {
+	cells := x.parts[hash>>24].cells
+	if len(cells) == 0 {
+		return 0
+	}
+	mask := uint32(len(cells) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		cell := cells[i]
+		if cell == 0 {
+			return 0
+		}
+		if uint32(cell>>32) == hash && *x.keys.at(uint32(cell)) == key {
+			return uint32(cell)
+		}
+	}
+}
+
+// insert adds a key that find does not know.
+func (x *fairIndex[K]) insert(key K, hash, slot uint32) {
+	x.keys.reach(slot)
+	*x.keys.at(slot) = key
+	p := &x.parts[hash>>24]
+	if 4*(p.n+1) > 3*len(p.cells) {
+		p.grow()
+	}
+	p.put(uint64(hash)<<32 | uint64(slot))
+	p.n++
+}
+
+func (p *fairPart) grow() {
+	old := p.cells
+	p.cells = make([]uint64, max(8, 2*len(old)))
+	for _, cell := range old {
+		if cell != 0 {
+			p.put(cell)
+		}
+	}
+}
+
+func (p *fairPart) put(cell uint64) {
+	mask := uint32(len(p.cells) - 1)
+	i := uint32(cell>>32) & mask
+	for p.cells[i] != 0 {
+		i = (i + 1) & mask
+	}
+	p.cells[i] = cell
+}
+
+// remove forgets the key of slot. It looks for the slot, not for the key, and
+// so also finds keys that are not equal to themselves.
+func (x *fairIndex[K]) remove(hash, slot uint32) {
+	var zero K
+	*x.keys.at(slot) = zero
+	p := &x.parts[hash>>24]
+	mask := uint32(len(p.cells) - 1)
+	i := hash & mask
+	for uint32(p.cells[i]) != slot {
+		i = (i + 1) & mask
+	}
+	for j := i; ; {
+		j = (j + 1) & mask
+		cell := p.cells[j]
+		if cell == 0 {
+			break
+		}
+		// The cell may move to i unless its home lies between i and itself.
+		if home := uint32(cell>>32) & mask; (j-home)&mask >= (j-i)&mask {
+			p.cells[i] = cell
+			i = j
+		}
+	}
+	p.cells[i] = 0
+	p.n--
+}
+
+// trim gives back the room of an empty index.
+func (x *fairIndex[K]) trim(keep int) {
+	x.keys.trim(keep)
+	for i := range x.parts {
+		if p := &x.parts[i]; p.n == 0 && len(p.cells) > keep*fairChunk/len(x.parts) {
+			p.cells = nil
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package dispatcher
+
+// newKey makes the slot of a key that is not known.
+func (f *Fair[T, K]) newKey(key K, hash uint32, event T) uint32 {
+	group := uint32(fairRoot)
+	if f.cfg.Tenant != nil {
+		group = f.tenant(event)
+	}
+	i, s := f.newSlot()
+	s.hash = hash
+	s.group = group
+	s.class = f.classOf(f.cfg.Class, event)
+	f.greet(s)
+	f.groups.at(group).members++
+	f.index.insert(key, hash, i)
+	if len(f.absent) > 0 {
+		if _, ok := f.absent[key]; ok {
+			delete(f.absent, key)
+			s.flags |= fairParked
+		}
+	}
+	return i
+}
+
+// greet gives a slot all its credits.
+func (f *Fair[T, K]) greet(s *fairSlot) {
+	if f.measured {
+		s.tag = f.groups.at(s.group).vtime - f.burst()
+		return
+	}
+	s.credits = int32(f.cfg.Credits)
+	s.round = f.class(s.group, s.class).round
+}
+
+func (f *Fair[T, K]) classOf(class func(T) int, event T) uint8 {
+	if class == nil {
+		return 0
+	}
+	if k := class(event); k >= 0 && k < len(f.cfg.Weights) {
+		return uint8(k)
+	}
+	return 0
+}
+
+// tenant is the group of the event's tenant.
+func (f *Fair[T, K]) tenant(event T) uint32 {
+	name := f.cfg.Tenant(event)
+	hash := f.tenants.hash(name)
+	i := f.tenants.find(name, hash)
+	if i == 0 {
+		var t *fairSlot
+		i, t = f.newSlot()
+		t.flags = fairIsTenant
+		t.hash = hash
+		t.group = fairRoot
+		t.class = f.classOf(f.cfg.TenantClass, event)
+		t.head = f.newGroup(i)
+		f.greet(t)
+		f.tenants.insert(name, hash, i)
+	}
+	return f.slots.at(i).head
+}
+
+func (f *Fair[T, K]) newGroup(owner uint32) uint32 {
+	n := f.free
+	if n == 0 {
+		f.top++
+		n = f.top
+		f.groups.reach(n)
+		f.classes.reach((n+1)*f.nclass - 1)
+	} else {
+		f.free = f.groups.at(n).owner
+	}
+	g := f.groups.at(n)
+	*g = fairGroup{owner: owner, heap: g.heap[:0]}
+	for c := range uint8(f.nclass) {
+		*f.class(n, c) = fairClass{}
+	}
+	return n
+}
+
+// place puts an unlisted slot where it belongs. It is the one place that
+// decides so: whatever changed, take the slot off its list, change it, place it.
+func (f *Fair[T, K]) place(i uint32, s *fairSlot) {
+	switch {
+	case s.flags&fairParked != 0:
+	case s.count == 0:
+		if s.inflight == 0 {
+			f.rest(i, s)
+		}
+	case s.inflight >= f.capacity:
+	default:
+		if f.rated {
+			if at := f.allowedAt(s); at > f.now {
+				f.delay(i, s, at)
+				return
+			}
+		}
+		f.list(i, s)
+	}
+}
+
+// rest remembers an idle key for as long as there is something to remember.
+func (f *Fair[T, K]) rest(i uint32, s *fairSlot) {
+	switch {
+	case f.rated && s.tat > f.now && f.debtors < f.maxGhosts:
+		s.flags |= fairDebtor
+		f.debtors++
+		f.delay(i, s, s.tat)
+	case f.unspent(s):
+		f.release(i, s)
+	default:
+		f.ghost(i, s)
+		if f.nghosts > f.maxGhosts {
+			f.forgive(1)
+		}
+	}
+}
+
+// fairForgive is how many idle keys are forgotten at once when workers are idle.
+const fairForgive = 64
+
+// forgive forgets the n slots that have been idle for longest.
+func (f *Fair[T, K]) forgive(n int) {
+	for ; n > 0 && f.ghosts.head != 0; n-- {
+		i := f.ghosts.head
+		s := f.slots.at(i)
+		f.unghost(s)
+		f.release(i, s)
+	}
+}
+
+// sweep looks at the n slots that have been idle for longest and forgets those
+// that have their credits back.
+func (f *Fair[T, K]) sweep(n int) {
+	for ; n > 0 && f.ghosts.head != 0; n-- {
+		i := f.ghosts.head
+		s := f.slots.at(i)
+		if f.earned(s) {
+			f.unghost(s)
+			f.release(i, s)
+		} else if f.top == 1 && f.nclass == 1 {
+			return // those behind it have less
+		} else {
+			f.unghost(s)
+			f.ghost(i, s)
+		}
+	}
+}
+
+// release forgets an idle slot.
+func (f *Fair[T, K]) release(i uint32, s *fairSlot) {
+	g := f.groups.at(s.group)
+	if s.flags&fairIsTenant != 0 {
+		f.tenants.remove(s.hash, i)
+		f.groups.at(s.head).owner = f.free
+		f.free = s.head
+		f.dropSlot(i, s)
+	} else {
+		f.index.remove(s.hash, i)
+		f.dropSlot(i, s)
+		g.members--
+		if g.owner != 0 && g.members == 0 {
+			f.rest(g.owner, f.slots.at(g.owner))
+		}
+	}
+	if f.live == 0 {
+		f.trim()
+	}
+}
+
+// trim gives memory back when no key is known any more.
+func (f *Fair[T, K]) trim() {
+	const most = fairKeepChunks * fairChunk
+	if f.topSlot < most && f.topItem < most {
+		return
+	}
+	f.topSlot, f.freeSlot = 0, 0
+	f.topItem, f.freeItem = 0, 0
+	f.slots.trim(fairKeepChunks)
+	f.items.trim(fairKeepChunks)
+	f.events.trim(fairKeepChunks)
+	f.index.trim(fairKeepChunks)
+	f.tenants.trim(fairKeepChunks)
+}

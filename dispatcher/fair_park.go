@@ -1,0 +1,56 @@
+package dispatcher
+
+// Park takes a key out of the running until Unpark: its events are kept, within
+// the bounds, and none is handed out. What is in flight stays so. A parked key
+// costs nothing when others are served. A key without events may be parked as
+// well and is remembered; no more than [FairConfig.MaxParked] keys are, and Park
+// answers false for any more, which are then served as before. Parking twice is
+// parking once. Call Unpark also when the reason has gone with its user: nothing
+// else forgets a parked key.
+//
+// Park is to be called on the goroutine of the stage, through the stage's Do.
+func (f *Fair[T, K]) Park(key K) bool {
+	hash := f.index.hash(key)
+	i := f.index.find(key, hash)
+	if i == 0 {
+		if _, ok := f.absent[key]; ok {
+			return true
+		}
+	} else if f.slots.at(i).flags&fairParked != 0 {
+		return true
+	}
+	if f.parked >= f.cfg.MaxParked || f.err != nil {
+		return false
+	}
+	if i == 0 {
+		f.absent[key] = struct{}{}
+		f.parked++
+		return true
+	}
+	s := f.slots.at(i)
+	f.delist(s)
+	s.flags |= fairParked
+	f.parked++
+	return true
+}
+
+// Unpark lets a parked key run again, with the credits that it had. It does
+// nothing for a key that is not parked. As Park it is to be called on the
+// goroutine of the stage; the stage dispatches afterwards.
+func (f *Fair[T, K]) Unpark(key K) {
+	i := f.index.find(key, f.index.hash(key))
+	if i == 0 {
+		if _, ok := f.absent[key]; ok {
+			delete(f.absent, key)
+			f.parked--
+		}
+		return
+	}
+	s := f.slots.at(i)
+	if s.flags&fairParked == 0 {
+		return
+	}
+	s.flags &^= fairParked
+	f.parked--
+	f.place(i, s)
+}

@@ -1,0 +1,183 @@
+package dispatcher
+
+import "math"
+
+// enqueue takes one event into the queue of its key. It answers false if the
+// source is to be paused before that event.
+func (f *Fair[T, K]) enqueue(event T, seq uint64, out Out[T]) bool {
+	size := f.size(event)
+	key := f.key(event)
+	hash := f.index.hash(key)
+	i := f.index.find(key, hash)
+	if f.crowded(i, size) {
+		f.handOut(out) // what can go need not be dropped
+		i = f.index.find(key, hash)
+	}
+	if f.cfg.Overflow == PauseSource && f.held > 0 &&
+		(f.held >= f.cfg.MaxEvents || f.heldBytes+int64(size) > f.cfg.MaxBytes) {
+		return false
+	}
+	switch f.cfg.KeyOverflow {
+	case PauseOnFullKey:
+		if i != 0 && f.slots.at(i).count > 0 && f.keyFull(f.slots.at(i), size) {
+			return false
+		}
+	case DropNewest:
+		if i != 0 && f.keyFull(f.slots.at(i), size) || int64(size) > f.cfg.KeyMaxBytes {
+			f.discard(event, seq, KeyFull, out)
+			return true
+		}
+	default:
+		if int64(size) > f.cfg.KeyMaxBytes {
+			f.discard(event, seq, KeyFull, out)
+			return true
+		}
+	}
+	if i == 0 {
+		i = f.newKey(key, hash, event)
+	}
+	s := f.slots.at(i)
+	if f.latest == nil || !f.conflate(i, s, event, seq, size, out) {
+		f.append(i, s, event, seq, size)
+	}
+	if f.cfg.KeyOverflow == DropOldest || f.cfg.KeyOverflow == Conflate {
+		for s.count > uint32(f.cfg.KeyMaxEvents) || s.bytes > f.cfg.KeyMaxBytes {
+			f.dropHead(i, s, KeyFull, out)
+		}
+	}
+	if f.cfg.Overflow == DropLongest {
+		for f.held > f.cfg.MaxEvents || f.heldBytes > f.cfg.MaxBytes {
+			victim := f.depths.longest()
+			if victim == 0 {
+				victim = i // nobody has more than one
+			}
+			f.dropHead(victim, f.slots.at(victim), QueueFull, out)
+		}
+	}
+	return true
+}
+
+// crowded says whether one more event may meet a bound.
+func (f *Fair[T, K]) crowded(i uint32, size uint32) bool {
+	return f.held >= f.cfg.MaxEvents || f.heldBytes+int64(size) > f.cfg.MaxBytes ||
+		i != 0 && f.keyFull(f.slots.at(i), size)
+}
+
+func (f *Fair[T, K]) keyFull(s *fairSlot, size uint32) bool {
+	return s.count >= uint32(f.cfg.KeyMaxEvents) || s.bytes+int64(size) > f.cfg.KeyMaxBytes
+}
+
+func (f *Fair[T, K]) size(event T) uint32 {
+	if f.cfg.Size == nil {
+		return f.sizeof
+	}
+	return uint32(min(max(f.cfg.Size(event), 0), math.MaxUint32))
+}
+
+// append puts a new event at the end of a queue.
+func (f *Fair[T, K]) append(i uint32, s *fairSlot, event T, seq uint64, size uint32) {
+	n, it := f.newItem()
+	it.seq, it.key, it.size, it.state = seq, i, size, fairQueued
+	it.deadline = f.deadline(event)
+	f.events.reach(n)
+	*f.events.at(n) = event
+	if s.count == 0 {
+		s.head = n
+	} else {
+		f.items.at(s.tail).next = n
+	}
+	s.tail = n
+	if f.latest != nil {
+		f.latest[fairSubKey{i, f.cfg.SubKey(event)}] = n
+	}
+	f.grown(i, s, it)
+}
+
+// requeue puts an event that was in flight back before all that were not.
+// Events of one key that come back together keep their order.
+func (f *Fair[T, K]) requeue(i uint32, s *fairSlot, n uint32, it *fairItem, event T) {
+	*f.events.at(n) = event
+	it.state = fairRequeued
+	link := &s.head
+	var before uint32
+	for left := s.count; left > 0; left-- {
+		next := f.items.at(*link)
+		if next.state != fairRequeued || next.seq > it.seq {
+			break
+		}
+		before = *link
+		link = &next.next
+	}
+	if before == s.tail || s.count == 0 {
+		s.tail = n
+	}
+	if s.count == 0 {
+		s.head, it.next = n, 0
+	} else {
+		it.next = *link
+		*link = n
+	}
+	f.grown(i, s, it)
+}
+
+// grown counts an event that has come into a queue and lets its key run.
+func (f *Fair[T, K]) grown(i uint32, s *fairSlot, it *fairItem) {
+	s.count++
+	s.bytes += int64(it.size)
+	f.held++
+	f.heldBytes += int64(it.size)
+	f.refile(i, s)
+	if s.count > 1 {
+		if s.where == fairUnlisted && s.inflight < f.capacity {
+			f.place(i, s)
+		}
+		return
+	}
+	f.busier(s.group)
+	if s.where == fairGhost || s.flags&fairDebtor != 0 {
+		f.delist(s)
+	}
+	if s.where == fairUnlisted {
+		f.place(i, s)
+	}
+}
+
+// pop takes the first event out of a queue. Its item is the caller's.
+func (f *Fair[T, K]) pop(i uint32, s *fairSlot, it *fairItem) T {
+	var zero T
+	n := s.head
+	at := f.events.at(n)
+	event := *at
+	*at = zero
+	if f.latest != nil && it.state == fairQueued {
+		f.forget(fairSubKey{i, f.cfg.SubKey(event)}, n)
+	}
+	s.head, it.next = it.next, 0
+	if s.count--; s.count == 0 {
+		s.head, s.tail = 0, 0
+		f.quieter(s.group)
+	}
+	s.bytes -= int64(it.size)
+	f.held--
+	f.heldBytes -= int64(it.size)
+	f.refile(i, s)
+	return event
+}
+
+// dropHead gives up the first event of a queue.
+func (f *Fair[T, K]) dropHead(i uint32, s *fairSlot, reason Reason, out Out[T]) {
+	n := s.head
+	it := f.items.at(n)
+	event, seq := f.pop(i, s, it), it.seq
+	f.dropItem(n, it)
+	if s.count == 0 {
+		f.delist(s)
+		f.place(i, s)
+	}
+	f.discard(event, seq, reason, out)
+}
+
+func (f *Fair[T, K]) discard(event T, seq uint64, reason Reason, out Out[T]) {
+	f.discarded[reason]++
+	out.Discard(event, seq, reason)
+}

@@ -1,0 +1,51 @@
+package dispatcher
+
+// Receipts implements [ReceiptTaker]: each receipt frees its key for the next
+// event. A Returned event goes back to the head of its key, and so does a Failed
+// one that may be tried again; several of one key keep their order. Receipts
+// for tickets that are not in flight are ignored.
+func (f *Fair[T, K]) Receipts(now int64, receipts []Receipt[T]) {
+	f.advance(now)
+	for i := range receipts {
+		f.receipt(&receipts[i])
+	}
+}
+
+func (f *Fair[T, K]) receipt(r *Receipt[T]) {
+	n := uint32(r.Ticket)
+	if n == 0 || n > f.topItem {
+		return
+	}
+	it := f.items.at(n)
+	if it.state != fairInFlight || it.gen != uint32(r.Ticket>>32) || it.seq != r.Seq {
+		return
+	}
+	i := it.key
+	s := f.slots.at(i)
+	s.inflight--
+	f.inflight--
+	if f.measured && r.Cost > 0 {
+		f.mean += (r.Cost - f.mean) / 16
+		f.repay(s, it.estimate, r.Cost)
+		if owner := f.groups.at(s.group).owner; owner != 0 {
+			f.repay(f.slots.at(owner), it.estimate, r.Cost)
+		}
+	}
+	switch {
+	case r.Outcome == Returned:
+		r.Outcome = Requeued
+		f.requeue(i, s, n, it, r.Event)
+		return
+	case r.Outcome == Failed && int(it.tries) < f.cfg.Retries:
+		it.tries++
+		r.Outcome = Requeued
+		f.requeue(i, s, n, it, r.Event)
+		return
+	case r.Outcome == Failed && f.cfg.DeadLetter != nil:
+		defer f.cfg.DeadLetter(r.Event, int(it.tries)+1)
+	}
+	f.dropItem(n, it)
+	if s.where == fairUnlisted {
+		f.place(i, s)
+	}
+}

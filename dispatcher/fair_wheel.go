@@ -1,0 +1,103 @@
+package dispatcher
+
+import "math/bits"
+
+// fairWheel is a hierarchical timer wheel (Varghese & Lauck, SOSP '87, scheme
+// 7): 6 levels of 64 buckets, one tick being 65.5 µs, so that a key may be
+// delayed for up to 52 days, and looked at once a day at least if for longer.
+// Adding, removing and finding the next bucket take constant time.
+type fairWheel struct {
+	now  int64 // in ticks; everything due until then has fired
+	n    int
+	used [fairLevels]uint64
+	list [fairLevels][64]fairList
+}
+
+const (
+	fairTickBits = 16 // a tick is 2^16 ns
+	fairLevels   = 6
+	fairHorizon  = 1 << (6 * fairLevels)
+)
+
+// delay puts an unlisted slot into the wheel until the time at.
+func (c *fairCore) delay(i uint32, s *fairSlot, at int64) {
+	w := &c.wheel
+	if w.n == 0 {
+		w.now = max(w.now, c.now>>fairTickBits)
+	}
+	s.due = max((at+1<<fairTickBits-1)>>fairTickBits, w.now+1)
+	s.due = min(s.due, w.now+fairHorizon/2)
+	w.n++
+	c.file(i, s)
+}
+
+func (c *fairCore) file(i uint32, s *fairSlot) {
+	w := &c.wheel
+	level := (bits.Len64(uint64(s.due^w.now)) - 1) / 6
+	level = min(level, fairLevels-1)
+	b := s.due >> (6 * level) & 63
+	s.bucket = uint16(level<<6) | uint16(b)
+	w.used[level] |= 1 << b
+	c.push(&w.list[level][b], i, s, fairDelayed)
+}
+
+// undelay takes a slot out of the wheel ahead of its time.
+func (c *fairCore) undelay(s *fairSlot) {
+	w := &c.wheel
+	level, b := s.bucket>>6, s.bucket&63
+	l := &w.list[level][b]
+	c.unlink(l, s)
+	if l.head == 0 {
+		w.used[level] &^= 1 << b
+	}
+	w.n--
+}
+
+// next is the first bucket that comes due, and when.
+func (w *fairWheel) next() (level, bucket int, tick int64, ok bool) {
+	for level = range fairLevels {
+		if w.used[level] == 0 {
+			continue
+		}
+		shift := 6 * level
+		here := int(w.now >> shift & 63)
+		bucket = (bits.TrailingZeros64(bits.RotateLeft64(w.used[level], -here)) + here) & 63
+		span := int64(1) << (shift + 6)
+		tick = w.now&^(span-1) + int64(bucket)<<shift
+		if tick <= w.now {
+			tick += span
+		}
+		return level, bucket, tick, true
+	}
+	return 0, 0, 0, false
+}
+
+// turn brings the wheel to the time now and hands each slot that has come due
+// to fire, unlisted.
+func (c *fairCore) turn(now int64, fire func(i uint32, s *fairSlot)) {
+	w := &c.wheel
+	to := now >> fairTickBits
+	for w.n > 0 {
+		level, b, tick, _ := w.next()
+		if tick > to {
+			break
+		}
+		w.now = tick
+		l := w.list[level][b]
+		w.list[level][b] = fairList{}
+		w.used[level] &^= 1 << b
+		for i := l.head; i != 0; {
+			s := c.slots.at(i)
+			following := s.next
+			if s.due <= tick {
+				s.where = fairUnlisted
+				w.n--
+				fire(i, s)
+			} else {
+				c.file(i, s)
+			}
+			i = following
+		}
+	}
+	w.now = max(w.now, to)
+}
