@@ -1,0 +1,21 @@
+.PHONY: all test race lint bench demo ci soak fuzz
+
+all: lint test
+
+test: ## the tests; needs only Go
+	go test ./...
+
+race: ## the tests with the race detector, in random order
+	go test -race -shuffle=on ./...
+
+lint:
+	gofmt -l . && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+bench: ## every benchmark with its ratio to the reference
+	go test -run '^$$' -bench . ./bench
+
+demo: ## the push pipeline for ten seconds
+	go run ./examples/pushpipeline -duration 10s
+
+ci: ## all that must hold before a change is taken
+	.ci/run
