@@ -1,0 +1,53 @@
+// Package pubsub carries messages from whoever broadcasts on a topic to
+// whoever has subscribed to it, inside one process and, through a [Remote],
+// between processes.
+//
+//	                        ┌────────── Hub ──────────┐
+//	Broadcast(topic, …) ──▶ │ shard ▶ topic ▶ [subs]  │ ──▶ Subscriber.Deliver
+//	                        └───────────┬─────────────┘
+//	                                    └──▶ Remote.Publish ──▶ other nodes ──▶ Hub.Receive
+//
+// # Delivery
+//
+// A broadcast is offered to every subscription that its topic has at the
+// moment of the call, in the caller's goroutine, one after another. A
+// subscriber that subscribed twice is offered the message twice. The number of
+// subscriptions that took the message is answered; zero means that nobody on
+// this node has it. Delivery is at most once: nothing is stored, repeated or
+// acknowledged.
+//
+// # Order
+//
+// Broadcasts made one after another by one goroutine on one topic reach each
+// subscription in that order. Between goroutines, and between topics, there is
+// no order.
+//
+// # Blocking
+//
+// No method waits for a subscriber. [Subscriber.Deliver] must not block either:
+// the one who broadcasts pays for it. A [Remote] may block in Publish, up to
+// the context it is given.
+//
+// # Concurrency
+//
+// All methods may be called from any goroutine, also from inside Deliver: no
+// lock is held while a subscriber runs.
+//
+// # Loss
+//
+// A subscriber may refuse a message by answering false; it is then not counted.
+// After [Subscription.Unsubscribe] has returned no new delivery to it begins; a
+// broadcast that was already under way may finish its call.
+//
+// # Errors
+//
+// [ErrClosed] after [Hub.Close]; what a subscriber has told by [Message.Fail], in
+// which case other nodes do not get the message either; an error of the remote is wrapped, and the
+// local deliveries have been made and are counted all the same.
+//
+// # Cost
+//
+// A broadcast allocates one [Message], whatever the number of subscribers, and
+// takes one lock twice. A subscription costs its own struct and one slot; a
+// topic nobody subscribes to any more costs nothing.
+package pubsub

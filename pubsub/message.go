@@ -1,0 +1,41 @@
+package pubsub
+
+// Message is one broadcast. It is shared by all who receive it, so that nobody
+// may change Topic, Event or Payload.
+type Message struct {
+	// Topic is where it was broadcast, Event what kind it is.
+	Topic, Event string
+	// Payload is the value given to Broadcast. A message from another node
+	// holds whatever its [Remote] decoded, usually json.RawMessage.
+	Payload any
+
+	// Memo belongs to the subscribers for the time of one dispatch: the calls
+	// of Deliver follow each other in one goroutine, so the first can leave
+	// here what the next ones need as well, such as the encoded form. It must
+	// not be touched once Deliver has returned.
+	Memo any
+
+	err error
+}
+
+// Fail tells the one who broadcasts that the message cannot be delivered to
+// anybody, for instance because its payload cannot be encoded. It may be called
+// from Deliver only, and its first error is what the broadcast answers.
+func (m *Message) Fail(err error) {
+	if m.err == nil {
+		m.err = err
+	}
+}
+
+// Subscriber receives what is broadcast on the topics it has subscribed to.
+type Subscriber interface {
+	// Deliver is called in the goroutine of the one who broadcasts, perhaps by
+	// several at once. It must not block. It answers whether it took the message.
+	Deliver(m *Message) bool
+}
+
+// SubscriberFunc makes a function a [Subscriber].
+type SubscriberFunc func(m *Message) bool
+
+// Deliver calls f.
+func (f SubscriberFunc) Deliver(m *Message) bool { return f(m) }

@@ -1,0 +1,141 @@
+package pubsub
+
+import "sync"
+
+// shard is one part of the topics under one lock.
+//
+// A dispatch walks the subscriptions of a topic without the lock, so that a
+// subscriber may subscribe, unsubscribe and broadcast. What keeps its view
+// intact: adding appends behind the end that the walker knows; removing moves
+// the last entry into the gap, which a walker could notice, so it is done in a
+// fresh copy while anybody walks the current one.
+type shard struct {
+	mu     sync.Mutex
+	topics map[string]*topic
+}
+
+type topic struct {
+	name    string
+	subs    []*Subscription
+	walkers int    // dispatches that walk the current array of subs
+	gen     uint32 // number of the current array
+}
+
+// Subscription is one entry in a topic.
+type Subscription struct {
+	shard *shard
+	topic *topic // nil once unsubscribed; guarded by shard.mu
+	index int    // place in topic.subs; guarded by shard.mu
+	to    Subscriber
+}
+
+func (s *shard) subscribe(name string, to Subscriber) *Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.topics[name]
+	if t == nil {
+		if s.topics == nil {
+			s.topics = make(map[string]*topic)
+		}
+		t = &topic{name: name}
+		s.topics[name] = t
+	}
+	sub := &Subscription{shard: s, topic: t, index: len(t.subs), to: to}
+	if cap(t.subs) == 0 {
+		// Most topics belong to one user: one slot, not append's first four.
+		t.subs = make([]*Subscription, 0, 1)
+	}
+	if len(t.subs) == cap(t.subs) {
+		// append moves to a new array; walkers stay with the old one.
+		t.walkers, t.gen = 0, t.gen+1
+	}
+	t.subs = append(t.subs, sub)
+	return sub
+}
+
+// Topic is the name of the topic, or "" once unsubscribed.
+func (s *Subscription) Topic() string {
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	if s.topic == nil {
+		return ""
+	}
+	return s.topic.name
+}
+
+// Unsubscribe ends the subscription. It is idempotent and does not block. A
+// broadcast that was under way may still finish one call of Deliver.
+func (s *Subscription) Unsubscribe() {
+	if s == nil {
+		return
+	}
+	sh := s.shard
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	t := s.topic
+	if t == nil {
+		return
+	}
+	s.topic = nil
+	if t.walkers > 0 {
+		t.subs = append(make([]*Subscription, 0, len(t.subs)), t.subs...)
+		t.walkers, t.gen = 0, t.gen+1
+	}
+	last := len(t.subs) - 1
+	t.subs[s.index] = t.subs[last]
+	t.subs[s.index].index = s.index
+	t.subs[last] = nil
+	t.subs = t.subs[:last]
+	switch {
+	case last == 0:
+		delete(sh.topics, t.name)
+	case cap(t.subs) >= 64 && last <= cap(t.subs)/4:
+		t.subs = append(make([]*Subscription, 0, last*2), t.subs...)
+		t.gen++
+	}
+}
+
+func (s *shard) count(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.topics[name]; t != nil {
+		return len(t.subs)
+	}
+	return 0
+}
+
+func (h *Hub) dispatch(m *Message, from *Subscription) int {
+	s := h.shard(m.Topic)
+	s.mu.Lock()
+	t := s.topics[m.Topic]
+	if t == nil {
+		s.mu.Unlock()
+		return 0
+	}
+	if len(t.subs) == 1 {
+		// One subscriber, the common case of a topic per user: nothing to walk.
+		sub := t.subs[0]
+		s.mu.Unlock()
+		if sub == from || !sub.to.Deliver(m) {
+			return 0
+		}
+		return 1
+	}
+	subs, gen := t.subs, t.gen
+	t.walkers++
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		if t.gen == gen {
+			t.walkers--
+		}
+		s.mu.Unlock()
+	}()
+	n := 0
+	for _, sub := range subs {
+		if sub != from && sub.to.Deliver(m) {
+			n++
+		}
+	}
+	return n
+}

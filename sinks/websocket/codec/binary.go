@@ -1,0 +1,58 @@
+package codec
+
+import "unicode/utf8"
+
+// The kinds of binary messages.
+const (
+	kindPush      = 0
+	kindReply     = 1
+	kindBroadcast = 2
+)
+
+func decodeBinary(data []byte) (Message, error) {
+	const header = 5
+	if len(data) < header {
+		return Message{}, &DecodeError{Reason: "binary header too short", Offset: len(data)}
+	}
+	if data[0] != kindPush {
+		return Message{}, &DecodeError{Reason: "binary kind is not a push"}
+	}
+	end := header
+	var at [5]int
+	for i := range 4 {
+		at[i] = end
+		end += int(data[1+i])
+	}
+	at[4] = end
+	if end > len(data) {
+		return Message{}, &DecodeError{Reason: "binary fields longer than the message", Offset: len(data)}
+	}
+	if !utf8.Valid(data[header:end]) {
+		return Message{}, &DecodeError{Reason: "invalid UTF-8 in binary field", Offset: header}
+	}
+	shared := string(data[header:end])
+	field := func(i int) string { return shared[at[i]-header : at[i+1]-header] }
+	return Message{
+		JoinRef: RefOf(field(0)),
+		Ref:     RefOf(field(1)),
+		Topic:   field(2),
+		Event:   field(3),
+		Payload: append([]byte(nil), data[end:]...),
+		Binary:  true,
+	}, nil
+}
+
+func appendBinary(dst []byte, kind byte, data []byte, parts ...string) ([]byte, error) {
+	start := len(dst)
+	dst = append(dst, kind)
+	for _, p := range parts {
+		if len(p) > 255 {
+			return dst[:start], ErrFieldTooLong
+		}
+		dst = append(dst, byte(len(p)))
+	}
+	for _, p := range parts {
+		dst = append(dst, p...)
+	}
+	return append(dst, data...), nil
+}

@@ -1,0 +1,41 @@
+// Package codec reads and writes the messages of the Phoenix Channels
+// protocol: text V2, text V1 and the binary messages of V2. It has no network
+// code and keeps no state.
+//
+//	V2 text    [join_ref, ref, topic, event, payload]
+//	V1 text    {"topic":…, "event":…, "payload":…, "ref":…}
+//	V2 binary  one byte of kind, one of length per field, the fields, the data
+//
+//	   push from a client   00 jl rl tl el │ join_ref ref topic event data
+//	   push from a server   00 jl tl el    │ join_ref topic event data
+//	   reply                01 jl rl tl sl │ join_ref ref topic status data
+//	   broadcast            02 tl el       │ topic event data
+//
+// # Input
+//
+// [Decode] takes one whole message and checks all of it: syntax, UTF-8 in
+// strings, nesting of at most [MaxDepth], no lone surrogate, no number beyond
+// a float64. What it answers does not refer to the input. A ref that was a
+// number stays one: 1 and "1" are different refs, as they are for Phoenix.
+//
+// # Output
+//
+// The Append functions add one message to a slice, as append does. Payloads are
+// encoded before, by [Encode], so that one encoding serves many messages.
+//
+// # Errors
+//
+// Every refusal of [Decode] is a [*DecodeError]. [Encode] answers what
+// encoding/json answers. [ErrFieldTooLong] is for binary fields of more than
+// 255 bytes and [ErrNoBinary] for binary payloads over V1.
+//
+// # Concurrency
+//
+// All functions may be called from any goroutine.
+//
+// # Cost
+//
+// Decode allocates at most eight times the size of its input, in at most a
+// handful of pieces, before any of it is trusted: lengths are checked against
+// what is there. The Append functions allocate only to grow the slice.
+package codec

@@ -1,0 +1,182 @@
+package codec
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// Binary is a payload that goes out as it is, in a binary message.
+type Binary []byte
+
+// Payload is an encoded payload, ready for any number of messages.
+type Payload struct {
+	// Data is JSON, or raw data if Binary is set.
+	Data   []byte
+	Binary bool
+}
+
+// Encode makes a payload of v: nil becomes {}, a [Payload] stays what it is,
+// []byte and json.RawMessage are JSON already and taken as they are, [Binary]
+// is taken as it is too, and anything else goes through json.Marshal, whose
+// error is answered. The slices are not copied.
+func Encode(v any) (Payload, error) {
+	switch v := v.(type) {
+	case nil:
+		return Payload{Data: emptyObject}, nil
+	case Payload:
+		return v, nil
+	case json.RawMessage:
+		return Payload{Data: v}, nil
+	case []byte:
+		return Payload{Data: v}, nil
+	case Binary:
+		return Payload{Data: v, Binary: true}, nil
+	}
+	data, err := json.Marshal(v)
+	return Payload{Data: data}, err
+}
+
+var emptyObject = []byte("{}")
+
+// Decode reads the JSON into v, as json.Unmarshal does. A binary payload is an
+// error.
+func (p Payload) Decode(v any) error {
+	if p.Binary {
+		return errBinaryJSON
+	}
+	return json.Unmarshal(p.Data, v)
+}
+
+// IsObject tells whether the payload is a JSON object or binary: only those
+// may be pushed or broadcast.
+func (p Payload) IsObject() bool {
+	if p.Binary {
+		return true
+	}
+	s := scanner{data: p.Data}
+	return s.peek() == '{'
+}
+
+// AppendMessage adds a push or a control message: [joinRef, ref, topic, event,
+// payload]. In binary the ref is left out, since the form has no place for it.
+func AppendMessage(dst []byte, v Version, joinRef, ref Ref, topic, event string, p Payload) ([]byte, error) {
+	switch {
+	case p.Binary && v == V1:
+		return dst, ErrNoBinary
+	case p.Binary:
+		return appendBinary(dst, kindPush, p.Data, joinRef.Text(), topic, event)
+	case v == V1:
+		return appendV1(dst, ref, topic, event, p.Data), nil
+	}
+	dst = appendHead(dst, joinRef, ref, topic)
+	dst = appendString(dst, event)
+	dst = append(dst, ',')
+	dst = append(dst, p.Data...)
+	return append(dst, ']'), nil
+}
+
+// AppendBroadcast adds a message that carries no refs.
+func AppendBroadcast(dst []byte, v Version, topic, event string, p Payload) ([]byte, error) {
+	if p.Binary && v == V2 {
+		return appendBinary(dst, kindBroadcast, p.Data, topic, event)
+	}
+	return AppendMessage(dst, v, "", "", topic, event, p)
+}
+
+// AppendReply adds the reply to the message with ref. Status is "ok" or
+// "error"; the response may be any JSON.
+func AppendReply(dst []byte, v Version, joinRef, ref Ref, topic, status string, response Payload) ([]byte, error) {
+	switch {
+	case response.Binary && v == V1:
+		return dst, ErrNoBinary
+	case response.Binary:
+		return appendBinary(dst, kindReply, response.Data, joinRef.Text(), ref.Text(), topic, status)
+	case v == V1:
+		dst = append(dst, `{"event":"phx_reply","payload":`...)
+		dst = appendResponse(dst, status, response.Data)
+		return appendV1Tail(dst, ref, topic), nil
+	}
+	dst = appendHead(dst, joinRef, ref, topic)
+	dst = append(dst, `"phx_reply",`...)
+	dst = appendResponse(dst, status, response.Data)
+	return append(dst, ']'), nil
+}
+
+func appendHead(dst []byte, joinRef, ref Ref, topic string) []byte {
+	dst = append(dst, '[')
+	dst = appendRef(dst, joinRef)
+	dst = append(dst, ',')
+	dst = appendRef(dst, ref)
+	dst = append(dst, ',')
+	dst = appendString(dst, topic)
+	return append(dst, ',')
+}
+
+func appendResponse(dst []byte, status string, response []byte) []byte {
+	dst = append(dst, `{"response":`...)
+	dst = append(dst, response...)
+	dst = append(dst, `,"status":`...)
+	dst = appendString(dst, status)
+	return append(dst, '}')
+}
+
+func appendV1(dst []byte, ref Ref, topic, event string, payload []byte) []byte {
+	dst = append(dst, `{"event":`...)
+	dst = appendString(dst, event)
+	dst = append(dst, `,"payload":`...)
+	dst = append(dst, payload...)
+	return appendV1Tail(dst, ref, topic)
+}
+
+func appendV1Tail(dst []byte, ref Ref, topic string) []byte {
+	dst = append(dst, `,"ref":`...)
+	dst = appendRef(dst, ref)
+	dst = append(dst, `,"topic":`...)
+	dst = appendString(dst, topic)
+	return append(dst, '}')
+}
+
+func appendRef(dst []byte, r Ref) []byte {
+	if r == "" {
+		return append(dst, "null"...)
+	}
+	return append(dst, r...)
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString adds s as a JSON string. As encoding/json does, it escapes what
+// HTML could take for markup, and replaces invalid UTF-8.
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	from := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' {
+				i++
+				continue
+			}
+			dst = append(dst, s[from:i]...)
+			if c == '"' || c == '\\' {
+				dst = append(dst, '\\', c)
+			} else {
+				dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+			}
+			i++
+			from = i
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			dst = append(dst, s[from:i]...)
+			dst = append(dst, "\ufffd"...)
+			i++
+			from = i
+			continue
+		}
+		i += n
+	}
+	dst = append(dst, s[from:]...)
+	return append(dst, '"')
+}

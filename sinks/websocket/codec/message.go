@@ -1,0 +1,114 @@
+package codec
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Version is a version of the protocol, as named by the parameter vsn.
+type Version uint8
+
+// The versions there are. V2 is the zero value, since all clients since 2019
+// speak it.
+const (
+	V2 Version = iota
+	V1
+)
+
+// ErrVersion is answered by [ParseVersion] for anything it does not know.
+var ErrVersion = errors.New("codec: unsupported protocol version")
+
+// ParseVersion reads the parameter vsn: three numbers with dots, where 1.0.x
+// is V1 and 2.0.x is V2. An empty string means V1, as it does for Phoenix.
+func ParseVersion(vsn string) (Version, error) {
+	if vsn == "" {
+		return V1, nil
+	}
+	parts := strings.Split(vsn, ".")
+	if len(parts) != 3 {
+		return V2, ErrVersion
+	}
+	var n [3]uint64
+	for i, p := range parts {
+		v, err := strconv.ParseUint(p, 10, 32)
+		if err != nil || p[0] == '+' || (len(p) > 1 && p[0] == '0') {
+			return V2, ErrVersion
+		}
+		n[i] = v
+	}
+	switch {
+	case n[0] == 1 && n[1] == 0:
+		return V1, nil
+	case n[0] == 2 && n[1] == 0:
+		return V2, nil
+	}
+	return V2, ErrVersion
+}
+
+// String is the version as a client names it.
+func (v Version) String() string {
+	if v == V1 {
+		return "1.0.0"
+	}
+	return "2.0.0"
+}
+
+// Ref is a reference chosen by the client: null (the empty Ref), a string or
+// a number. It holds the JSON text, so that refs compare as Phoenix compares
+// them: RefOf("1") is not equal to the number 1.
+type Ref string
+
+// RefOf is the ref of a string. RefOf("") is the empty string, not null.
+func RefOf(s string) Ref { return Ref(appendString(make([]byte, 0, len(s)+2), s)) }
+
+// IsNull tells whether there is no ref.
+func (r Ref) IsNull() bool { return r == "" }
+
+// Text is the ref without the quotes of JSON; "" for null.
+func (r Ref) Text() string {
+	if len(r) < 2 || r[0] != '"' {
+		return string(r)
+	}
+	inner := string(r[1 : len(r)-1])
+	if strings.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	var s string
+	if json.Unmarshal([]byte(r), &s) != nil {
+		return inner
+	}
+	return s
+}
+
+// Message is one message from a client.
+type Message struct {
+	JoinRef, Ref Ref
+	Topic, Event string
+	// Payload is JSON of any kind, or the raw data if Binary is set.
+	Payload []byte
+	Binary  bool
+}
+
+// DecodeError tells why a message cannot be read. Its text holds nothing of
+// the message.
+type DecodeError struct {
+	// Reason is a short fixed text.
+	Reason string
+	// Offset is the byte at which the reading stopped.
+	Offset int
+}
+
+// Error tells the reason and the offset.
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("codec: cannot decode: %s at byte %d", e.Reason, e.Offset)
+}
+
+// The limits of the binary form and the kinds of input that have no form.
+var (
+	ErrFieldTooLong = errors.New("codec: binary field longer than 255 bytes")
+	ErrNoBinary     = errors.New("codec: protocol version 1 has no binary messages")
+	errBinaryJSON   = errors.New("codec: binary payload is not JSON")
+)

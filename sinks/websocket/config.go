@@ -1,0 +1,222 @@
+package websocket
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/pubsub"
+)
+
+// EndpointConfig configures an [Endpoint]. The zero value is useful.
+type EndpointConfig struct {
+	// PubSub carries the broadcasts; nil means one of the endpoint's own.
+	PubSub *pubsub.Hub
+	// Metrics receives socket_connect, channel_join, websocket.connections,
+	// websocket.queue_full and websocket.discarded; nil means nobody.
+	Metrics metrics.Recorder
+	// Logger receives what goes wrong (Warn, Error) and who connects and joins
+	// (Debug); nil means nobody. Payloads and tokens are never logged.
+	Logger *slog.Logger
+	// Origin is for mounts that have none of their own; nil means [SameOrigin].
+	Origin OriginCheck
+	// MaxConnections refuses further connections with status 503. 0 means no
+	// bound.
+	MaxConnections int
+	// MaxQueuedBytes bounds the bytes queued for all connections together. When
+	// it is exceeded, the connection with the longest queue is closed with 1013.
+	// A broadcast counts once for each connection. 0 means 256 MiB.
+	MaxQueuedBytes int64
+	// ShutdownCode is the close code of [Endpoint.Shutdown]: 1000 to 1014 or
+	// 3000 to 4999. 0 means 1001 (going away). Phoenix's own drainer sends 1012.
+	// With 1000, phoenix.js up to 1.8.12 does not connect again.
+	ShutdownCode int
+	// ShutdownBatch is how many connections Shutdown closes at once, and
+	// ShutdownInterval how long it waits between, so that clients do not all
+	// come back in one moment. 0 means 10,000 and 2 s.
+	ShutdownBatch    int
+	ShutdownInterval time.Duration
+}
+
+func (c EndpointConfig) withDefaults() EndpointConfig {
+	c.Metrics = metrics.Or(c.Metrics)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Origin == nil {
+		c.Origin = SameOrigin
+	}
+	set(&c.MaxQueuedBytes, 256<<20)
+	set(&c.ShutdownCode, 1001)
+	set(&c.ShutdownBatch, 10_000)
+	set(&c.ShutdownInterval, 2*time.Second)
+	return c
+}
+
+func (c EndpointConfig) validate() error {
+	return firstError(
+		atLeast("MaxConnections", c.MaxConnections, 0),
+		atLeast("MaxQueuedBytes", c.MaxQueuedBytes, 0),
+		allowed(c.ShutdownCode == 0 || closeCodeAllowed(c.ShutdownCode),
+			"ShutdownCode", c.ShutdownCode, "1000 to 1014 but not 1004 to 1006, or 3000 to 4999"),
+		atLeast("ShutdownBatch", c.ShutdownBatch, 0),
+		atLeast("ShutdownInterval", c.ShutdownInterval, 0),
+	)
+}
+
+func closeCodeAllowed(code int) bool {
+	return (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999)
+}
+
+// Overflow is what happens to a push or broadcast for which the outbound queue
+// of a connection has no room. Replies and control messages may use twice the
+// room; beyond that the connection is closed whatever the policy.
+type Overflow uint8
+
+const (
+	// CloseSlow closes the connection with 1013: the client connects again,
+	// joins again and knows that it missed something.
+	CloseSlow Overflow = iota
+	// DropNewest gives up the frame that finds no room.
+	DropNewest
+	// DropOldest gives up the frames that wait longest.
+	DropOldest
+)
+
+// QueueConfig configures the outbound queue of each connection.
+type QueueConfig struct {
+	// Events and Bytes are its bounds. 0 means 256 and 1 MiB.
+	Events, Bytes int
+	// Overflow is its policy. The zero value is CloseSlow.
+	Overflow Overflow
+	// WriteTimeout bounds one write: who takes nothing for that long is
+	// disconnected. 0 means 5 s.
+	WriteTimeout time.Duration
+}
+
+// MountConfig configures how a [Socket] is reached at one path. The zero value
+// is useful.
+type MountConfig struct {
+	// Suffix follows the mount path for WebSocket connections. Empty means
+	// "/websocket", which phoenix.js appends.
+	Suffix string
+	// Origin decides which pages may connect; nil means the endpoint's.
+	Origin OriginCheck
+	// AuthToken takes the client's token from the subprotocol
+	// "base64url.bearer.phx.…", as phoenix.js sends its option authToken, and
+	// answers the subprotocol "phoenix".
+	AuthToken bool
+	// Subprotocols are those offered; the first one the client asks for is
+	// chosen, and a client that asks for none of them is refused. A client that
+	// asks for nothing is welcome. Empty means that requests are not looked at.
+	Subprotocols []string
+	// Headers are further request headers that Connect may see, such as Cookie.
+	Headers []string
+	// IdleTimeout closes a connection with 1002 when nothing came from the
+	// client for so long. 0 means 60 s.
+	IdleTimeout time.Duration
+	// ConnectTimeout bounds Connect. 0 means 5 s.
+	ConnectTimeout time.Duration
+	// MessageTimeout bounds the time from the first byte of a message to its
+	// last. 0 means 10 s.
+	MessageTimeout time.Duration
+	// CloseTimeout is how long the client's answer to a close is waited for.
+	// 0 means 2 s.
+	CloseTimeout time.Duration
+	// MaxFrame bounds a message from the client, in bytes, before memory is
+	// taken for it; larger ones close the connection with 1009. 0 means 64 KiB.
+	MaxFrame int
+	// MaxFragments bounds the frames of one message. 0 means 64.
+	MaxFragments int
+	// MaxChannels bounds the topics joined over one connection. 0 means 100.
+	MaxChannels int
+	// MaxInbox bounds the messages that wait for one channel's handler: a
+	// client's own then hold up the reading of its connection, intercepted
+	// broadcasts and messages of the program are refused. 0 means 256.
+	MaxInbox int
+	// Queue configures the outbound queue of each connection.
+	Queue QueueConfig
+}
+
+func (c MountConfig) withDefaults() MountConfig {
+	if c.Suffix == "" {
+		c.Suffix = "/websocket"
+	}
+	set(&c.IdleTimeout, 60*time.Second)
+	set(&c.ConnectTimeout, 5*time.Second)
+	set(&c.MessageTimeout, 10*time.Second)
+	set(&c.CloseTimeout, 2*time.Second)
+	set(&c.MaxFrame, 64<<10)
+	set(&c.MaxFragments, 64)
+	set(&c.MaxChannels, 100)
+	set(&c.MaxInbox, 256)
+	set(&c.Queue.Events, 256)
+	set(&c.Queue.Bytes, 1<<20)
+	set(&c.Queue.WriteTimeout, 5*time.Second)
+	return c
+}
+
+func (c MountConfig) validate() error {
+	bad := ""
+	for _, p := range c.Subprotocols {
+		if p == "" || strings.ContainsAny(p, " ,\t\r\n\"") {
+			bad = p
+		}
+	}
+	return firstError(
+		allowed(c.Suffix == "" || strings.HasPrefix(c.Suffix, "/"), "Suffix", c.Suffix, `"" or a path beginning with "/"`),
+		allowed(len(c.Subprotocols) == 0 || (bad == "" && !contains(c.Subprotocols, "")), "Subprotocols", c.Subprotocols, "tokens of RFC 9110"),
+		atLeast("IdleTimeout", c.IdleTimeout, 0),
+		atLeast("ConnectTimeout", c.ConnectTimeout, 0),
+		atLeast("MessageTimeout", c.MessageTimeout, 0),
+		atLeast("CloseTimeout", c.CloseTimeout, 0),
+		atLeast("MaxFrame", c.MaxFrame, 0),
+		atLeast("MaxFragments", c.MaxFragments, 0),
+		atLeast("MaxChannels", c.MaxChannels, 0),
+		atLeast("MaxInbox", c.MaxInbox, 0),
+		atLeast("Queue.Events", c.Queue.Events, 0),
+		atLeast("Queue.Bytes", c.Queue.Bytes, 0),
+		atLeast("Queue.WriteTimeout", c.Queue.WriteTimeout, 0),
+		allowed(c.Queue.Overflow <= DropOldest, "Queue.Overflow", c.Queue.Overflow, "CloseSlow, DropNewest, DropOldest"),
+	)
+}
+
+func set[T comparable](p *T, fallback T) {
+	var zero T
+	if *p == zero {
+		*p = fallback
+	}
+}
+
+func atLeast[T int | int64 | time.Duration](option string, v, least T) error {
+	if v >= least {
+		return nil
+	}
+	return &ConfigError{Option: option, Value: v, Allowed: "0 (the default) or more"}
+}
+
+func allowed(ok bool, option string, v any, what string) error {
+	if ok {
+		return nil
+	}
+	return &ConfigError{Option: option, Value: v, Allowed: what}
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,314 @@
+package websocket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// conn is a connection over WebSocket.
+//
+// One goroutine reads. While nothing comes it holds no buffer but small, which
+// is part of the struct: most messages of idle clients, heartbeats above all,
+// fit into it. Another goroutine writes, and only while something is queued.
+type conn struct {
+	session
+	nc    net.Conn
+	early []byte // read by net/http before the upgrade
+
+	// Owned by the goroutine that reads.
+	header   [ws.MaxHeaderSize - 2]byte
+	small    [96]byte
+	from, to int       // what of small has not been read yet
+	lastRead time.Time // when bytes came from the client
+	deadline time.Time // of the message that is being read; zero between messages
+
+	// Owned by the goroutine that writes, of which there is one at a time.
+	writeBy time.Time
+
+	// Guarded by the session's mutex.
+	closeSent, peerClosed bool
+}
+
+func newConn(m *mount, a admission) *conn {
+	c := &conn{session: session{mount: m, state: a.state, id: a.id, version: a.version}}
+	c.tr = c
+	c.writing = true // until the upgrade is answered
+	return c
+}
+
+// start begins to read, and to write what has been queued meanwhile. The
+// registry and the tracker know the connection.
+func (c *conn) start() {
+	c.begin()
+	c.lastRead = time.Now()
+	// An error shows at the first read.
+	_ = c.nc.SetReadDeadline(c.lastRead.Add(c.mount.config.IdleTimeout))
+	c.mu.Lock()
+	c.writing = c.out.waiting() > 0
+	wake := c.writing
+	c.mu.Unlock()
+	if wake {
+		c.wake()
+	}
+	go c.readLoop()
+}
+
+// leave is the end of a connection: what its reader does last.
+func (c *conn) leave() {
+	e := c.endpoint()
+	c.finish(ErrClosed)
+	e.registry.remove(&c.session)
+	e.work.done()
+}
+
+func (c *conn) abort() { _ = c.nc.Close() } // nothing is owed to the peer any more
+
+// errIdle is what Read answers when nothing came for the idle timeout,
+// errSlowMessage when a message did not end in its time.
+var errSlowMessage = errors.New("websocket: message not finished in time")
+
+// Read reads what has come, and waits for it until the idle timeout or the
+// message's deadline. The connection's own read deadline is only moved when it
+// fires: a timer would cost more than the reading otherwise.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.from < c.to {
+		n := copy(p, c.small[c.from:c.to])
+		c.from += n
+		return n, nil
+	}
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
+		return n, nil
+	}
+	if len(p) >= len(c.small) {
+		return c.receive(p)
+	}
+	n, err := c.receive(c.small[:])
+	if n == 0 {
+		return 0, err
+	}
+	c.from, c.to = copy(p, c.small[:n]), n
+	return c.from, nil
+}
+
+func (c *conn) receive(p []byte) (int, error) {
+	for {
+		n, err := c.nc.Read(p)
+		if n > 0 {
+			c.lastRead = time.Now()
+			return n, nil
+		}
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return 0, err
+		}
+		now := time.Now()
+		idle := c.lastRead.Add(c.mount.config.IdleTimeout)
+		switch {
+		case !now.Before(idle):
+			return 0, errIdle
+		case !c.deadline.IsZero() && !now.Before(c.deadline):
+			return 0, errSlowMessage
+		case !c.deadline.IsZero() && c.deadline.Before(idle):
+			idle = c.deadline
+		}
+		if c.isClosing() {
+			return 0, ErrClosed
+		}
+		if err := c.nc.SetReadDeadline(idle); err != nil {
+			return 0, err
+		}
+		if c.isClosing() {
+			// sentClose may have set its deadline just before.
+			_ = c.nc.SetReadDeadline(now.Add(c.mount.config.CloseTimeout))
+		}
+	}
+}
+
+func (c *conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase != open
+}
+
+// within sets a deadline for the rest of a message that has not come whole.
+func (c *conn) within(d time.Duration) {
+	if c.deadline.IsZero() {
+		c.deadline = time.Now().Add(d)
+		_ = c.nc.SetReadDeadline(c.deadline) // an error shows at the next read
+	}
+}
+
+// The buffers that messages are read into, by size.
+var (
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
+	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
+)
+
+func buffer(size int) *[]byte {
+	if size <= 1<<10 {
+		return smallBuffers.Get().(*[]byte)
+	}
+	return largeBuffers.Get().(*[]byte)
+}
+
+func recycle(b *[]byte) {
+	*b = (*b)[:0]
+	switch c := cap(*b); {
+	case c < 1<<10:
+	case c < 16<<10:
+		smallBuffers.Put(b)
+	case c <= 64<<10:
+		largeBuffers.Put(b)
+	}
+}
+
+// readLoop reads until the connection ends. When a channel was joined its stack
+// may have grown: then a fresh goroutine goes on.
+func (c *conn) readLoop() {
+	fresh := false
+	defer func() {
+		if fresh {
+			return
+		}
+		if v := recover(); v != nil {
+			crash := crashOf(v)
+			c.endpoint().log.Error("connection crashed", "socket", c.mount.kind.name, "error", crash.Err, "stack", string(crash.Stack))
+			c.close(ws.StatusInternalServerError, crash, false)
+			c.linger()
+		}
+		c.leave()
+	}()
+	for {
+		joined, err := c.readMessage()
+		if err != nil {
+			c.endRead(err)
+			return
+		}
+		if joined {
+			fresh = true
+			go c.readLoop()
+			return
+		}
+	}
+}
+
+// protocolError is an offence of the client with its close code.
+type protocolError struct {
+	code ws.StatusCode
+	text string
+}
+
+func (e *protocolError) Error() string { return "websocket: " + e.text }
+
+// errPeerClosed: the client sent a close frame, which has been answered.
+var errPeerClosed = errors.New("websocket: closed by the client")
+
+// endRead closes the connection for the reason that ended the reading.
+func (c *conn) endRead(err error) {
+	var offence *protocolError
+	switch {
+	case errors.As(err, &offence):
+		c.endpoint().log.Debug("connection closed", "socket", c.mount.kind.name, "code", int(offence.code), "reason", offence.text)
+		c.close(offence.code, ErrClosed, true)
+	case errors.Is(err, errIdle):
+		c.close(ws.StatusProtocolError, ErrClosed, true) // as Bandit does
+	case errors.Is(err, errSlowMessage):
+		c.close(ws.StatusPolicyViolation, ErrClosed, true)
+	case errors.Is(err, errPeerClosed):
+		c.mu.Lock()
+		c.peerClosed = true
+		done := c.closeSent
+		c.mu.Unlock()
+		if done {
+			return
+		}
+	default:
+		return // the connection is broken
+	}
+	c.linger()
+}
+
+// linger waits until the close frame has been written and the client has
+// answered or hung up, so that no reset overtakes what was sent.
+func (c *conn) linger() {
+	until := time.Now().Add(c.mount.config.CloseTimeout)
+	if err := c.nc.SetReadDeadline(until); err != nil {
+		return
+	}
+	b := buffer(0)
+	defer recycle(b)
+	for total := 0; total < 1<<20; {
+		n, err := c.nc.Read((*b)[:cap(*b)])
+		total += n
+		if err != nil {
+			return
+		}
+	}
+}
+
+// wake starts the writer.
+func (c *conn) wake() {
+	c.endpoint().work.add()
+	go c.writeLoop()
+}
+
+// writeLoop writes what is queued and ends when nothing is.
+func (c *conn) writeLoop() {
+	defer c.endpoint().work.done()
+	b := batches.Get().(*batch)
+	defer batches.Put(b)
+	for c.take(b) {
+		err := c.write(b.joined())
+		last := c.wrote(b, err)
+		if err != nil {
+			c.finish(ErrClosed)
+		} else if last {
+			c.sentClose()
+		}
+	}
+}
+
+// write writes with a deadline of between 3/4 of WriteTimeout and all of it:
+// moving the deadline at every write would cost a timer each.
+func (c *conn) write(p []byte) error {
+	timeout := c.mount.config.Queue.WriteTimeout
+	if now := time.Now(); c.writeBy.Sub(now) < timeout/4*3 {
+		c.writeBy = now.Add(timeout)
+		if err := c.nc.SetWriteDeadline(c.writeBy); err != nil {
+			return err
+		}
+	}
+	_, err := c.nc.Write(p)
+	return err
+}
+
+// sentClose hangs up if the client has closed too, or else bounds the time for
+// its answer.
+func (c *conn) sentClose() {
+	c.mu.Lock()
+	c.closeSent = true
+	done := c.peerClosed
+	c.mu.Unlock()
+	if done {
+		c.abort()
+		return
+	}
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // the peer may be gone already
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.config.CloseTimeout))
+}
+
+var _ io.Reader = (*conn)(nil)

@@ -1,0 +1,144 @@
+package websocket
+
+import (
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
+)
+
+// The events of the protocol itself.
+const (
+	topicPhoenix   = "phoenix"
+	eventHeartbeat = "heartbeat"
+	eventJoin      = "phx_join"
+	eventLeave     = "phx_leave"
+	eventClose     = "phx_close"
+	eventError     = "phx_error"
+)
+
+var (
+	replyUnmatched   = Fail(reasonOf{"unmatched topic"})
+	replyTooMany     = Fail(reasonOf{"too many channels joined"})
+	replyJoinCrashed = Fail(reasonOf{"join crashed"})
+	payloadCrash     = codec.Payload{Data: []byte(`{"reason":"channel_crash"}`)}
+	payloadEmpty     = codec.Payload{Data: []byte("{}")}
+)
+
+// maxName bounds the names of topics and events, in bytes; it is also what
+// fits into a binary message.
+const maxName = 255
+
+// handle handles one message of the client, in the goroutine that reads. It
+// answers whether a channel was joined.
+func (s *session) handle(m codec.Message) (joined bool) {
+	if m.Topic == topicPhoenix && m.Event == eventHeartbeat {
+		s.reply("", m.Ref, m.Topic, OK(nil))
+		return false
+	}
+	ch := s.channel(m.Topic)
+	switch {
+	case m.Event == eventJoin:
+		return s.join(m, ch)
+	case ch == nil || ch.leaving:
+		if m.Event == eventLeave {
+			s.reply(m.JoinRef, m.Ref, m.Topic, OK(nil))
+		} else {
+			s.reply("", m.Ref, m.Topic, replyUnmatched)
+		}
+	case !m.JoinRef.IsNull() && (ch.nullJoin || m.JoinRef != ch.joinRef):
+		// Meant for an earlier join of the topic.
+	case m.Event == eventLeave:
+		ch.leaving = true
+		ch.take(mail{kind: mailLeave, ref: m.Ref})
+	default:
+		ch.take(mail{kind: mailIn, ref: m.Ref, event: m.Event, payload: Payload{Data: m.Payload, Binary: m.Binary}})
+	}
+	return false
+}
+
+// reply queues the reply to a message that no channel answers.
+func (s *session) reply(joinRef, ref codec.Ref, topic string, r Reply) {
+	w, err := replyWire(s.version, joinRef, ref, topic, r)
+	if err != nil {
+		s.endpoint().log.Error("reply cannot be encoded", "topic", clip(topic), "error", err)
+		return
+	}
+	// Refused only if the connection closes.
+	_ = s.enqueue(item{wire: w, control: true})
+}
+
+// channel is the channel of a topic that has been joined, or is being joined
+// or left.
+func (s *session) channel(topic string) *Channel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ch := range s.channels {
+		if ch.topic == topic {
+			return ch
+		}
+	}
+	return nil
+}
+
+// join handles phx_join. It returns when the handler has decided; meanwhile
+// nothing else is read from the client.
+func (s *session) join(m codec.Message, old *Channel) bool {
+	mnt := s.mount
+	rt := mnt.route(m.Topic)
+	if rt == nil || len(m.Topic) > maxName {
+		mnt.unmatched.Add(1)
+		s.reply("", m.Ref, m.Topic, replyUnmatched)
+		return false
+	}
+	if old != nil && !old.leaving {
+		old.end(ErrDuplicateJoin)
+	}
+	if old != nil {
+		old.await()
+	}
+	ch := &Channel{sess: s, route: rt, topic: m.Topic, joinRef: m.JoinRef, nullJoin: m.JoinRef.IsNull()}
+	if ch.nullJoin {
+		ch.joinRef = m.Ref
+	}
+	s.mu.Lock()
+	if s.phase != open {
+		s.mu.Unlock()
+		return false
+	}
+	if len(s.channels) >= mnt.config.MaxChannels {
+		s.mu.Unlock()
+		rt.fail.Add(1)
+		s.reply(m.JoinRef, m.Ref, m.Topic, replyTooMany)
+		s.closeOld(old)
+		return false
+	}
+	s.channels = append(s.channels, ch)
+	s.mu.Unlock()
+	s.endpoint().work.add()
+	s.endpoint().channels.Add(1)
+	ch.join(m, old)
+	return true
+}
+
+// closeOld sends the phx_close of a channel that a new join has replaced. It
+// comes after the reply to the new join, as from Phoenix.
+func (s *session) closeOld(old *Channel) {
+	if old == nil || old.leaving {
+		return // a channel that was left has sent its own
+	}
+	if w := old.controlWire(eventClose, payloadEmpty); w != nil {
+		_ = s.enqueue(item{wire: w, control: true}) // refused only if the connection closes
+	}
+}
+
+func (s *session) remove(ch *Channel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, c := range s.channels {
+		if c == ch {
+			last := len(s.channels) - 1
+			s.channels[i] = s.channels[last]
+			s.channels[last] = nil
+			s.channels = s.channels[:last]
+			return
+		}
+	}
+}

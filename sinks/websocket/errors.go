@@ -1,0 +1,102 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
+)
+
+// Why a channel ended, as [TerminateHandler] is told, and why a push, reply or
+// join was not possible.
+var (
+	// ErrStopped ends a channel in good order when a handler returns it, alone
+	// or wrapped: the client gets phx_close and does not join again by itself.
+	ErrStopped = errors.New("websocket: channel stopped")
+	// ErrLeft: the client left the topic.
+	ErrLeft = errors.New("websocket: client left")
+	// ErrClosed: the connection is closed.
+	ErrClosed = errors.New("websocket: connection closed")
+	// ErrDuplicateJoin: the client joined the topic anew on the same connection.
+	ErrDuplicateJoin = errors.New("websocket: topic joined again")
+	// ErrShutdown: the endpoint shuts down.
+	ErrShutdown = errors.New("websocket: endpoint shut down")
+	// ErrDisconnected: the socket's id was told to disconnect.
+	ErrDisconnected = errors.New("websocket: disconnected by the server")
+	// ErrNotJoined: the channel has not been joined yet or has ended.
+	ErrNotJoined = errors.New("websocket: channel not joined")
+	// ErrQueueFull: a bound of a queue was reached and its policy gave up the frame.
+	ErrQueueFull = errors.New("websocket: queue full")
+	// ErrPayload: a pushed or broadcast payload is neither a JSON object nor binary.
+	ErrPayload = errors.New("websocket: payload is not an object")
+	// ErrNoRef: the message being handled has no ref, or none is being handled.
+	ErrNoRef = errors.New("websocket: no ref to reply to")
+	// ErrRefused is what a socket's Connect can return to refuse with status 403.
+	ErrRefused = errors.New("websocket: connection refused")
+	// errIdle, errPeerGone and errProtocol are reasons of a closed connection.
+	errIdle = errors.New("websocket: idle timeout")
+)
+
+// Errors of the wire format that a sender can meet.
+var (
+	ErrFieldTooLong = codec.ErrFieldTooLong
+	ErrNoBinary     = codec.ErrNoBinary
+)
+
+// ConfigError tells which option is out of its range.
+type ConfigError struct {
+	Option, Allowed string
+	Value           any
+}
+
+// Error names the option, its value and what is allowed.
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("websocket: %s is %v, allowed: %s", e.Option, e.Value, e.Allowed)
+}
+
+// StatusError, returned by Connect alone or wrapped, refuses the connection
+// with an HTTP status of its own. A browser cannot read it; other clients and
+// the access log can.
+type StatusError struct {
+	// Status is from 400 to 599; anything else becomes 403.
+	Status int
+	// Body is sent as text/plain. It must not tell an attacker anything.
+	Body string
+}
+
+// Error names the status.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("websocket: refused with status %d %s", e.Status, http.StatusText(e.Status))
+}
+
+// RefusedError refuses a join: the client gets an error reply with Response.
+type RefusedError struct{ Response any }
+
+// Error tells the response.
+func (e *RefusedError) Error() string { return fmt.Sprintf("websocket: join refused: %v", e.Response) }
+
+// Refuse is the error for Join to return to refuse with {"reason": reason}.
+func Refuse(reason string) error { return &RefusedError{Response: reasonOf{reason}} }
+
+// RefuseWith is the error for Join to return to refuse with any response.
+func RefuseWith(response any) error { return &RefusedError{Response: response} }
+
+type reasonOf struct {
+	Reason string `json:"reason"`
+}
+
+// CrashError tells that a handler panicked or returned an error. The client is
+// told no more than that the channel crashed.
+type CrashError struct {
+	// Err is the error, or one made of the value of the panic.
+	Err error
+	// Stack is where the panic happened; nil for an error.
+	Stack []byte
+}
+
+// Error tells the cause.
+func (e *CrashError) Error() string { return "websocket: channel crashed: " + e.Err.Error() }
+
+// Unwrap answers the cause.
+func (e *CrashError) Unwrap() error { return e.Err }

@@ -1,0 +1,136 @@
+package websocket
+
+import (
+	"encoding/binary"
+
+	"github.com/gobwas/ws"
+
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
+)
+
+// A wire is one WebSocket frame as it goes to the client, header included.
+// Frames of a server are not masked, so that one wire can be shared by all
+// connections; nobody may change it.
+type wire = []byte
+
+// headroom is kept free before a message for the longest header of a server.
+const headroom = 10
+
+func newWire(size int) []byte { return make([]byte, headroom, headroom+size) }
+
+// seal writes the header into the headroom, right before the message.
+func seal(b []byte, op ws.OpCode) wire {
+	n := len(b) - headroom
+	switch {
+	case n < 126:
+		b = b[headroom-2:]
+		b[1] = byte(n)
+	case n < 1<<16:
+		b = b[headroom-4:]
+		b[1] = 126
+		binary.BigEndian.PutUint16(b[2:], uint16(n))
+	default:
+		b = b[headroom-10:]
+		b[1] = 127
+		binary.BigEndian.PutUint64(b[2:], uint64(n))
+	}
+	b[0] = 0x80 | byte(op)
+	return b
+}
+
+// body is the message inside a wire.
+func body(w wire) (message []byte, binaryFrame bool) {
+	n := 2
+	switch w[1] {
+	case 126:
+		n = 4
+	case 127:
+		n = 10
+	}
+	return w[n:], ws.OpCode(w[0]&0x0f) == ws.OpBinary
+}
+
+func opOf(p codec.Payload) ws.OpCode {
+	if p.Binary {
+		return ws.OpBinary
+	}
+	return ws.OpText
+}
+
+// envelope is room for what surrounds a payload in a message.
+const envelope = 64
+
+func messageWire(v codec.Version, joinRef, ref codec.Ref, topic, event string, p codec.Payload) (wire, error) {
+	size := len(p.Data) + len(topic) + len(event) + len(joinRef) + len(ref) + envelope
+	b, err := codec.AppendMessage(newWire(size), v, joinRef, ref, topic, event, p)
+	if err != nil {
+		return nil, err
+	}
+	return seal(b, opOf(p)), nil
+}
+
+func replyWire(v codec.Version, joinRef, ref codec.Ref, topic string, r Reply) (wire, error) {
+	p, err := codec.Encode(r.response)
+	if err != nil {
+		return nil, err
+	}
+	size := len(p.Data) + len(topic) + len(joinRef) + len(ref) + envelope
+	b, err := codec.AppendReply(newWire(size), v, joinRef, ref, topic, r.status, p)
+	if err != nil {
+		return nil, err
+	}
+	return seal(b, opOf(p)), nil
+}
+
+func closeWire(code ws.StatusCode) wire {
+	b := newWire(2)
+	b = binary.BigEndian.AppendUint16(b, uint16(code))
+	return seal(b, ws.OpClose)
+}
+
+func pongWire(data []byte) wire {
+	return seal(append(newWire(len(data)), data...), ws.OpPong)
+}
+
+// encodings is what the receivers of one broadcast share: one payload, and one
+// wire per version of the protocol, each made when the first receiver needs it.
+type encodings struct {
+	payload codec.Payload
+	err     error
+	wires   [2]wire
+	errs    [2]error
+}
+
+// broadcastWire is the wire of m for clients of version v. It is called in the
+// goroutine of the dispatch, to which m.Memo belongs.
+func broadcastWire(m *pubsub.Message, v codec.Version) (wire, error) {
+	e, ok := m.Memo.(*encodings)
+	if !ok {
+		e = &encodings{}
+		e.payload, e.err = encodeObject(m.Payload)
+		m.Memo = e
+	}
+	if e.err != nil {
+		return nil, e.err
+	}
+	if e.wires[v] == nil && e.errs[v] == nil {
+		size := len(e.payload.Data) + len(m.Topic) + len(m.Event) + envelope
+		b, err := codec.AppendBroadcast(newWire(size), v, m.Topic, m.Event, e.payload)
+		if err != nil {
+			e.errs[v] = err
+		} else {
+			e.wires[v] = seal(b, opOf(e.payload))
+		}
+	}
+	return e.wires[v], e.errs[v]
+}
+
+// encodeObject encodes a payload for a push or broadcast.
+func encodeObject(v any) (codec.Payload, error) {
+	p, err := codec.Encode(v)
+	if err == nil && !p.IsObject() {
+		err = ErrPayload
+	}
+	return p, err
+}

@@ -1,0 +1,100 @@
+package websocket
+
+import (
+	"errors"
+
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
+)
+
+// join calls the handler's Join and tells the client. It runs in the goroutine
+// that reads; the channel counts as running, so that what is put into its
+// inbox meanwhile waits.
+func (ch *Channel) join(m codec.Message, old *Channel) {
+	e := ch.sess.endpoint()
+	ch.running = true // nobody else has the channel yet
+	response, err := ch.callJoin(Payload{Data: m.Payload, Binary: m.Binary})
+	var w wire
+	if err == nil {
+		w, err = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, OK(response))
+	}
+	if err == nil {
+		err = ch.subscribe()
+	}
+	if err != nil {
+		ch.refuse(m, old, err)
+		return
+	}
+	ch.route.ok.Add(1)
+	e.log.Debug("joined", "socket", ch.sess.mount.kind.name, "channel", ch.route.pattern, "topic", clip(ch.topic))
+
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	// Refused only if the connection closes: then the channel is told to end.
+	_ = ch.sess.enqueue(item{wire: w, control: true})
+	ch.sess.closeOld(old)
+	if ch.rare != nil {
+		// Broadcasts since the subscription come after the reply, and before
+		// any that finds the channel joined.
+		for _, early := range ch.rare.early {
+			_ = ch.sess.enqueue(item{wire: early}) // counted there if given up
+		}
+		ch.rare.early = nil
+	}
+	ch.state = joined
+	ch.running = false
+	if len(ch.inbox) > 0 || ch.reason != nil {
+		ch.ensureRunning()
+	}
+}
+
+func (ch *Channel) subscribe() error {
+	sub, err := ch.sess.endpoint().hub.Subscribe(ch.topic, ch)
+	if err != nil {
+		return err
+	}
+	ch.mu.Lock()
+	ch.sub = sub
+	ch.mu.Unlock()
+	return nil
+}
+
+func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
+	ch.route.fail.Add(1)
+	reply := replyJoinCrashed
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		reply = Fail(refused.Response)
+	} else {
+		var crash *CrashError
+		if !errors.As(err, &crash) {
+			crash = &CrashError{Err: err}
+		}
+		ch.logCrash("join", crash)
+	}
+	ch.detach(err)
+	w, encodeErr := replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, reply)
+	if encodeErr != nil {
+		ch.logCrash("join", &CrashError{Err: encodeErr})
+		w, _ = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, replyJoinCrashed) // can be encoded
+	}
+	_ = ch.sess.enqueue(item{wire: w, control: true}) // refused only if the connection closes
+	ch.sess.closeOld(old)
+	ch.conclude(err, nil)
+}
+
+func (ch *Channel) callJoin(p Payload) (reply any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = crashOf(v)
+		}
+	}()
+	ch.handler = ch.route.new(ch.sess.state, ch.topic)
+	if ch.handler == nil {
+		return nil, errors.New("no handler for the topic")
+	}
+	reply, err = ch.handler.Join((*channelContext)(ch), ch, p)
+	if h, ok := ch.handler.(OutHandler); ok && err == nil {
+		ch.events = h.Intercept()
+	}
+	return reply, err
+}

@@ -1,0 +1,111 @@
+package websocket
+
+import (
+	"log/slog"
+	"net/url"
+	"strings"
+)
+
+// Params are the parameters of a connection: the query, where a[b]=c makes a
+// map in a map and a[]=c a list, and the variables of the mount path. Values
+// are string, Params or []any. Of two values for one name the later one counts.
+type Params map[string]any
+
+// Get answers the string called name, or "" if there is none or it is no string.
+func (p Params) Get(name string) string {
+	s, _ := p[name].(string)
+	return s
+}
+
+// maxNesting bounds a[b][c]…, maxParams the number of parameters taken.
+const (
+	maxNesting = 8
+	maxParams  = 256
+)
+
+// parseParams reads a query in its order. What is no valid escape is skipped.
+func parseParams(query string) Params {
+	p := Params{}
+	for n := 0; query != "" && n < maxParams; n++ {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil || name == "" {
+			continue
+		}
+		value, err = url.QueryUnescape(value)
+		if err != nil {
+			continue
+		}
+		p.put(name, value)
+	}
+	return p
+}
+
+func (p Params) put(name, value string) {
+	head, rest, nested := strings.Cut(name, "[")
+	if !nested || head == "" || !strings.HasSuffix(rest, "]") {
+		p[name] = value
+		return
+	}
+	keys := strings.Split(strings.TrimSuffix(rest, "]"), "][")
+	if len(keys) > maxNesting {
+		return
+	}
+	at, key := p, head
+	for _, next := range keys {
+		if next == "" {
+			list, _ := at[key].([]any)
+			at[key] = append(list, value)
+			return
+		}
+		inner, ok := at[key].(Params)
+		if !ok {
+			inner = Params{}
+			at[key] = inner
+		}
+		at, key = inner, next
+	}
+	at[key] = value
+}
+
+// logged makes params fit for a log: values whose name speaks of a secret are
+// replaced, long ones cut.
+type logged Params
+
+// LogValue answers the params without secrets.
+func (p logged) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, len(p))
+	for k, v := range p {
+		attrs = append(attrs, slog.Any(clip(k), redact(k, v)))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+func redact(name string, v any) any {
+	low := strings.ToLower(name)
+	for _, secret := range []string{"token", "password", "secret", "jwt", "auth"} {
+		if strings.Contains(low, secret) {
+			return "[FILTERED]"
+		}
+	}
+	switch v := v.(type) {
+	case string:
+		return clip(v)
+	case Params:
+		return logged(v)
+	case []any:
+		return len(v)
+	}
+	return v
+}
+
+// clip cuts what a client chose to a length fit for a log. Handlers of slog
+// quote what must be quoted.
+func clip(s string) string {
+	if len(s) <= 128 {
+		return s
+	}
+	return strings.ToValidUTF8(s[:128], "") + "…"
+}

@@ -1,0 +1,110 @@
+package websocket
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/penstock-go/penstock/metrics"
+)
+
+// registry is the list of all connections. The links are in the sessions, so
+// that a connection costs two words here.
+type registry struct {
+	mu    sync.Mutex
+	first *session
+	n     int
+	gauge metrics.Gauge
+	shut  bool // no connection is added any more
+}
+
+// add answers false if the registry has been shut or is full.
+func (r *registry) add(s *session, limit int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shut || (limit > 0 && r.n >= limit) {
+		return false
+	}
+	s.next = r.first
+	if r.first != nil {
+		r.first.prev = s
+	}
+	r.first = s
+	r.n++
+	r.gauge.Set(float64(r.n)) // under the lock, so that the last one is true
+	return true
+}
+
+func (r *registry) remove(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case s.prev != nil:
+		s.prev.next = s.next
+	case r.first == s:
+		r.first = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+	r.n--
+	r.gauge.Set(float64(r.n))
+}
+
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.n
+}
+
+// all is every connection at this moment.
+func (r *registry) all() []*session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*session, 0, r.n)
+	for s := r.first; s != nil; s = s.next {
+		list = append(list, s)
+	}
+	return list
+}
+
+func (r *registry) close() {
+	r.mu.Lock()
+	r.shut = true
+	r.mu.Unlock()
+}
+
+// tracker counts what must have ended before Shutdown may return. It is no
+// sync.WaitGroup, since things begin while somebody waits.
+type tracker struct {
+	n    atomic.Int64
+	zero chan struct{} // one token when n has fallen to zero
+}
+
+func (t *tracker) add() { t.n.Add(1) }
+
+func (t *tracker) done() {
+	if t.n.Add(-1) == 0 {
+		t.signal()
+	}
+}
+
+func (t *tracker) signal() {
+	select {
+	case t.zero <- struct{}{}:
+	default:
+	}
+}
+
+func (t *tracker) wait(ctx context.Context) error {
+	for t.n.Load() != 0 {
+		select {
+		case <-t.zero:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	t.signal() // for whoever waits as well
+	return nil
+}

@@ -1,0 +1,128 @@
+package websocket
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// ConnectRequest is what a client brought along when it connected.
+type ConnectRequest struct {
+	// Params are the query and the variables of the mount path.
+	Params Params
+	// AuthToken is the token sent outside of the URL (see MountConfig.AuthToken).
+	AuthToken string
+	// RemoteAddr is the peer's address and port. Behind a proxy it is the proxy's.
+	RemoteAddr string
+	// URL is the request's, with Host and Scheme filled in.
+	URL *url.URL
+	// UserAgent is the header of that name.
+	UserAgent string
+	// Header holds the headers that an application may look at: X-*,
+	// Sec-WebSocket-*, Traceparent, Tracestate, and those of MountConfig.Headers.
+	// Cookies are not among them unless named there: who authenticates by cookie
+	// must check the origin.
+	Header http.Header
+}
+
+// SocketConfig configures a [Socket] whose connections carry a state U.
+type SocketConfig[U any] struct {
+	// Name is used in metrics and logs. Empty means "socket".
+	Name string
+	// Connect decides about a connection and answers its state. ctx ends after
+	// MountConfig.ConnectTimeout. An error refuses with status 403, a
+	// [*StatusError] with its own. nil accepts everybody with the zero state.
+	Connect func(ctx context.Context, r *ConnectRequest) (U, error)
+	// ID answers the topic by which all connections of one user can be told to
+	// disconnect, such as "users_socket:42"; nil or "" means none.
+	ID func(state U) string
+	// QueueFull is called when the outbound queue of a connection has passed
+	// three quarters of one of its bounds, so that what is under way still finds
+	// room; QueueDrained when it has fallen below half, or the connection has
+	// ended. For one connection they alternate, starting with QueueFull, and
+	// never overlap. They run in a goroutine of their own and may block. A
+	// change that was undone before it could be told is not told.
+	QueueFull, QueueDrained func(state U)
+}
+
+// Socket is a kind of connection: who may connect, and which topics lead to
+// which handlers. It may be mounted at several paths. Define all channels
+// before it is mounted.
+type Socket[U any] struct {
+	config SocketConfig[U]
+	routes []routeDef
+}
+
+type routeDef struct {
+	pattern string
+	new     func(state any, topic string) Handler
+}
+
+// NewSocket makes a socket without channels.
+func NewSocket[U any](config SocketConfig[U]) *Socket[U] {
+	if config.Name == "" {
+		config.Name = "socket"
+	}
+	return &Socket[U]{config: config}
+}
+
+// Channel routes topics to handlers: pattern is a topic, or the beginning of
+// topics if it ends with "*". The first matching pattern counts, in the order
+// of definition. new is called for each join, in the connection's goroutine,
+// and must answer a handler that nobody else uses.
+func (s *Socket[U]) Channel(pattern string, new func(state U, topic string) Handler) {
+	s.routes = append(s.routes, routeDef{pattern: pattern, new: func(state any, topic string) Handler {
+		return new(as[U](state), topic)
+	}})
+}
+
+// Mountable is a [Socket] of any state.
+type Mountable interface{ kind() socketKind }
+
+// socketKind is a socket without its type parameter.
+type socketKind struct {
+	name          string
+	connect       func(ctx context.Context, r *ConnectRequest) (state any, id string, err error)
+	full, drained func(state any)
+	routes        []routeDef
+}
+
+func (s *Socket[U]) kind() socketKind {
+	k := socketKind{name: s.config.Name, routes: append([]routeDef(nil), s.routes...)}
+	k.connect = func(ctx context.Context, r *ConnectRequest) (any, string, error) {
+		var state U
+		if s.config.Connect != nil {
+			var err error
+			if state, err = s.config.Connect(ctx, r); err != nil {
+				return nil, "", err
+			}
+		}
+		id := ""
+		if s.config.ID != nil {
+			id = s.config.ID(state)
+		}
+		return state, id, nil
+	}
+	if f := s.config.QueueFull; f != nil {
+		k.full = func(state any) { f(as[U](state)) }
+	}
+	if f := s.config.QueueDrained; f != nil {
+		k.drained = func(state any) { f(as[U](state)) }
+	}
+	return k
+}
+
+// as is v's U; the zero U if v is the nil of an interface.
+func as[U any](v any) U {
+	u, _ := v.(U)
+	return u
+}
+
+// matches tells whether pattern leads to topic.
+func matches(pattern, topic string) bool {
+	if prefix, wild := strings.CutSuffix(pattern, "*"); wild {
+		return strings.HasPrefix(topic, prefix)
+	}
+	return pattern == topic
+}
