@@ -1,0 +1,19 @@
+// Channelserver is a server for conformance and load tests of the channels: the
+// twin of a small Phoenix application, so that the same clients and the same
+// load can be pointed at either.
+//
+//	go run ./bench/channelserver -listen 127.0.0.1:4100 -secret S
+//
+// Sockets are /socket (idle timeout 60 s, token by subprotocol or parameter)
+// and /short (idle timeout 2 s). The user id comes from the token.
+//
+//	user:ID     only for the socket's own user; echo, crash
+//	room:*      echo, new_msg, new_msg_from, intercepted, bin, bin_bcast, stop,
+//	            stop_reply, crash; room:forbidden refuses, room:crash crashes in
+//	            the join, room:term pushes you_left when it ends
+//
+// Over HTTP: GET /token, GET /tokens, POST /broadcast, POST /push,
+// POST /disconnect, GET /stats.
+//
+// It is for tests: it gives a token to anybody who asks.
+package main

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/token"
+)
+
+const (
+	salt   = "user socket"
+	maxAge = 86_400 * time.Second
+)
+
+// server is the endpoint with what belongs to it.
+type server struct {
+	endpoint *websocket.Endpoint
+	tokens   *token.Phoenix
+	mux      *http.ServeMux
+}
+
+// origins are the pages that may connect, as in the Phoenix application.
+var origins = websocket.HostOrigin("localhost")
+
+func newServer(secret string, logger *slog.Logger) (*server, error) {
+	tokens, err := token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: secret})
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{Logger: logger, MaxQueuedBytes: 4 << 30})
+	if err != nil {
+		return nil, err
+	}
+	s := &server{endpoint: endpoint, tokens: tokens, mux: http.NewServeMux()}
+	users := websocket.NewSocket(websocket.SocketConfig[user]{
+		Name:    "UserSocket",
+		Connect: s.connect,
+		ID:      func(u user) string { return "users_socket:" + u.ID },
+	})
+	users.Channel("user:*", func(u user, _ string) websocket.Handler { return &userChannel{u} })
+	users.Channel("room:*", func(u user, _ string) websocket.Handler { return &roomChannel{u} })
+	// Bursts as large as the load tests make them wait in the queues, as they
+	// wait in the mailboxes of Phoenix.
+	queue := websocket.QueueConfig{Events: 1 << 16, Bytes: 64 << 20, WriteTimeout: 30 * time.Second}
+	mounts := []struct {
+		path   string
+		config websocket.MountConfig
+	}{
+		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, MaxFrame: 10_000_000, Queue: queue}},
+		{"/short", websocket.MountConfig{AuthToken: true, Origin: origins, IdleTimeout: 2 * time.Second}},
+	}
+	for _, m := range mounts {
+		if err := endpoint.Mount(m.path, users, m.config); err != nil {
+			return nil, err
+		}
+	}
+	s.routes()
+	return s, nil
+}
+
+func (s *server) connect(_ context.Context, r *websocket.ConnectRequest) (user, error) {
+	data, err := s.tokens.Verify(salt, cmp.Or(r.AuthToken, r.Params.Get("token")), token.CheckOptions{MaxAge: maxAge})
+	if errors.Is(err, token.ErrExpired) {
+		return user{}, &websocket.StatusError{Status: http.StatusUnauthorized, Body: "expired"}
+	}
+	if err != nil {
+		return user{}, err
+	}
+	id, ok := data.(string)
+	if !ok {
+		return user{}, websocket.ErrRefused
+	}
+	return user{ID: id}, nil
+}
