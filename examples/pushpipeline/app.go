@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/statsd"
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/token"
+)
+
+// app is the whole program, made of its parts and ready to run.
+type app struct {
+	cfg   config
+	log   *slog.Logger
+	begun time.Time
+
+	statsd   *statsd.Server
+	recorder metrics.Recorder
+	closers  []func(context.Context) // of the recorders, in order
+
+	ledger   *ledger
+	tokens   *token.Phoenix
+	source   source
+	intake   *intake
+	fair     *dispatcher.Fair[push, string]
+	pool     *consumer.Supervisor[push]
+	producer *stage.ProducerStage[push]
+	pipeline *stage.Pipeline
+	endpoint *websocket.Endpoint
+	lobby    *lobby
+	clients  clients
+
+	listener, debugListener net.Listener
+	ready                   atomic.Bool
+	draining                atomic.Bool
+	started                 chan struct{} // closed when pushes are taken in
+	rates                   rates
+}
+
+// newApp makes the parts and opens the listeners. Nothing that it starts is
+// left when it fails.
+func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err error) {
+	a := &app{cfg: cfg, log: log, begun: time.Now(), started: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if a.listener, err = net.Listen("tcp", cfg.Addr); err != nil {
+		return nil, fmt.Errorf("-addr: %w", err)
+	}
+	if cfg.DebugAddr != "off" {
+		if a.debugListener, err = net.Listen("tcp", cfg.DebugAddr); err != nil {
+			return nil, fmt.Errorf("-debug-addr: %w", err)
+		}
+	}
+	if err = a.openMetrics(); err != nil {
+		return nil, err
+	}
+	heavy := ""
+	if cfg.HeavyShare > 0 && cfg.Rate > 0 {
+		heavy = heavyUser
+	}
+	a.ledger = newLedger(a.recorder, heavy)
+	if a.tokens, err = token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: cfg.Secret}); err != nil {
+		return nil, fmt.Errorf("-secret: %w", err)
+	}
+	if err = a.openEndpoint(); err != nil {
+		return nil, err
+	}
+	origin := newOrigin()
+	if cfg.Source == "memory" {
+		a.source = newMemorySource(cfg.Buffer, origin, a.ledger)
+	} else if a.source, err = newKafkaSource(ctx, cfg, origin, a.ledger, log); err != nil {
+		return nil, err
+	}
+	a.intake = &intake{source: a.source, ledger: a.ledger}
+	return a, a.build()
+}
+
+// openMetrics starts the StatsD listener that the page and the summary read,
+// and what sends to it and to the server that was asked for.
+func (a *app) openMetrics() (err error) {
+	if a.statsd, err = statsd.Listen(statsd.ServerConfig{}); err != nil {
+		return err
+	}
+	send := func(address string) (metrics.Recorder, error) {
+		r, err := metrics.NewStatsD(metrics.StatsDConfig{Address: address})
+		if err != nil {
+			return nil, err
+		}
+		a.closers = append(a.closers, func(ctx context.Context) { _ = r.Close(ctx) })
+		return r, nil
+	}
+	if a.recorder, err = send(a.statsd.Addr()); err != nil || a.cfg.StatsD == "" {
+		return err
+	}
+	other, err := send(a.cfg.StatsD)
+	if err != nil {
+		return fmt.Errorf("-statsd: %w", err)
+	}
+	a.recorder = metrics.Tee(a.recorder, other)
+	return nil
+}
+
+// openEndpoint makes the WebSocket side.
+func (a *app) openEndpoint() (err error) {
+	a.lobby = newLobby(a.cfg.Grace)
+	a.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{Metrics: a.recorder, Logger: a.log})
+	if err != nil {
+		return err
+	}
+	users := websocket.NewSocket(websocket.SocketConfig[user]{
+		Name: "UserSocket", Connect: connect(a.tokens),
+		ID: func(u user) string { return "users_socket:" + u.id },
+		// A client that does not take what it is sent holds up its own user
+		// and nobody else.
+		QueueFull:    func(u user) { a.producer.Do(func() { a.fair.Park(u.id) }) },
+		QueueDrained: func(u user) { a.producer.Do(func() { a.fair.Unpark(u.id) }) },
+	})
+	users.Channel("user:*", func(u user, _ string) websocket.Handler {
+		return &userChannel{user: u, lobby: a.lobby}
+	})
+	return a.endpoint.Mount("/socket", users, websocket.MountConfig{AuthToken: true})
+}
+
+// build joins the stages: the source, the fair dispatcher, the pool.
+func (a *app) build() error {
+	d := &deliverer{endpoint: a.endpoint, ledger: a.ledger, lobby: a.lobby}
+	a.lobby.again = func(v *delivery) { d.send(context.Background(), v) }
+	a.fair = dispatcher.NewFair(func(p push) string { return p.User }, dispatcher.FairConfig[push]{
+		Size: func(p push) int { return len(p.Data) + len(p.User) },
+	})
+	a.producer = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
+		Name: a.cfg.Source, Dispatcher: a.fair, Logger: a.log, BufferSize: stage.Unlimited,
+		Discarded: func(_ push, reason dispatcher.Reason) { a.ledger.discard(reason) },
+	})
+	a.pool = consumer.NewSupervisor(d.work, consumer.SupervisorConfig[push]{
+		MaxDemand: a.cfg.Workers, MaxAttempts: 3, MaxRestarts: 1000,
+		Metrics: a.recorder, Logger: a.log,
+		Failed: func(push, error) { a.ledger.discard("failed") },
+	})
+	workers := stage.NewConsumer(a.pool, stage.ConsumerConfig{Name: "workers", Logger: a.log})
+	if _, err := workers.Subscribe(a.producer, stage.SubscribeConfig{}); err != nil {
+		return err
+	}
+	a.pipeline = stage.NewPipeline(stage.PipelineConfig{
+		DrainTimeout: a.cfg.Drain, Metrics: a.recorder, Logger: a.log,
+	}, a.producer, workers)
+	return nil
+}
+
+// run serves until ctx is done, the duration is over or something fails, then
+// ends in order. hard ends it at once.
+func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, error) {
+	defer a.close()
+	if a.cfg.Duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, a.cfg.Duration)
+		defer cancel()
+	}
+	server := &http.Server{
+		Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
+		IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	debug := &http.Server{Handler: a.debugRoutes(), ReadHeaderTimeout: 5 * time.Second}
+	var serving, working sync.WaitGroup
+	failed := make(chan error, 3)
+	serve := func(s *http.Server, l net.Listener) {
+		if l == nil {
+			return
+		}
+		serving.Go(func() {
+			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+			}
+		})
+	}
+	serve(server, limitSendBuffer(a.listener))
+	serve(debug, a.debugListener)
+
+	// Clients first: what is left in Kafka from an earlier run finds them.
+	err := a.clients.dialAll(ctx, a.listener.Addr().String(), a.cfg.Clients, a.tokenFor)
+	if err != nil && ctx.Err() == nil {
+		failed <- err
+	}
+	ended := make(chan error, 1)
+	working.Go(func() { ended <- a.pipeline.Run(context.WithoutCancel(ctx)) })
+	a.intake.open.Store(true)
+	a.ready.Store(true)
+	close(a.started)
+	loading, stopLoad := context.WithCancel(ctx)
+	defer stopLoad()
+	working.Go(func() {
+		(&load{users: a.cfg.Users, rate: a.cfg.Rate, heavyShare: a.cfg.HeavyShare, enter: a.intake.enter}).run(loading)
+	})
+	reporting, stopReports := context.WithCancel(context.Background())
+	defer stopReports()
+	working.Go(func() { a.watch(reporting, progress) })
+	a.log.Info("serving", "page", "http://"+a.listener.Addr().String()+"/", "source", a.cfg.Source)
+
+	var failure error
+	over := false
+	select {
+	case <-ctx.Done():
+	case failure = <-failed:
+	case failure = <-ended:
+		over = true
+		if failure == nil {
+			failure = errors.New("the pipeline ended by itself")
+		}
+	}
+
+	// The orderly end.
+	begun := time.Now()
+	a.ready.Store(false)
+	a.draining.Store(true)
+	a.intake.open.Store(false)
+	stopLoad()
+	a.log.Info("ending: taking in nothing more", "timeout", a.cfg.Drain)
+	limit, cancel := context.WithTimeout(hard, a.cfg.Drain)
+	defer cancel()
+	if !over {
+		if err := a.source.refuse(limit); err != nil {
+			failure = errors.Join(failure, err)
+		}
+		a.lobby.close()
+		a.pipeline.Drain()
+		stop := context.AfterFunc(limit, func() { a.pipeline.Stop(stage.ErrDrainTimeout) })
+		if err := <-ended; err != nil {
+			failure = errors.Join(failure, err)
+		}
+		stop()
+	}
+	closing, cancelClosing := context.WithTimeout(hard, max(time.Second, a.cfg.Drain-time.Since(begun)))
+	defer cancelClosing()
+	failure = errors.Join(failure, a.endpoint.Shutdown(closing))
+	failure = errors.Join(failure, a.clients.wait(closing))
+	failure = errors.Join(failure, server.Shutdown(closing), debug.Shutdown(closing))
+	serving.Wait()
+	stopReports()
+	working.Wait()
+	for _, closeRecorder := range a.closers {
+		closeRecorder(closing)
+	}
+	a.closers = nil
+	sum := a.summarise(closing)
+	return sum, failure
+}
+
+// close frees what newApp has opened and run has not closed.
+func (a *app) close() {
+	for _, l := range []net.Listener{a.listener, a.debugListener} {
+		if l != nil {
+			_ = l.Close() // closed already after run
+		}
+	}
+	if a.source != nil {
+		a.source.close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, closeRecorder := range a.closers {
+		closeRecorder(ctx)
+	}
+	if a.statsd != nil {
+		_ = a.statsd.Close() // it only read
+	}
+}
+
+func (a *app) tokenFor(user string) (string, error) {
+	return a.tokens.Sign(tokenSalt, user, token.MakeOptions{MaxAge: tokenAge})
+}
+
+// sendBuffer is how many bytes of a connection's output the kernel may hold.
+// The less it holds, the sooner a client that does not read is noticed.
+const sendBuffer = 64 << 10
+
+func limitSendBuffer(l net.Listener) net.Listener { return boundedListener{l} }
+
+type boundedListener struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l boundedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer) // a larger buffer works as well
+	}
+	return conn, err
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+	"golang.org/x/sync/errgroup"
+)
+
+// clients are the WebSocket clients that the program opens against itself. They
+// check what they get: each push once, in order, and none of another user's.
+type clients struct {
+	open       atomic.Int64
+	received   atomic.Int64
+	duplicates atomic.Int64
+	disorder   atomic.Int64
+	wrongUser  atomic.Int64
+	failed     atomic.Int64 // connections that ended before the program wanted
+
+	wg sync.WaitGroup
+}
+
+// dialAll opens n clients at addr, for users 1 to n, and answers when all of
+// them have joined their channel.
+func (c *clients) dialAll(ctx context.Context, addr string, n int, tokenFor func(user string) (string, error)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(64)
+	for i := range n {
+		group.Go(func() error {
+			user := strconv.Itoa(i + 1)
+			tok, err := tokenFor(user)
+			if err != nil {
+				return err
+			}
+			if err := c.dial(ctx, addr, user, tok); err != nil {
+				return fmt.Errorf("client of user %s: %w", user, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (c *clients) dial(ctx context.Context, addr, user, token string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	target := "ws://" + addr + "/socket/websocket?vsn=2.0.0&token=" + url.QueryEscape(token)
+	conn, _, err := websocket.Dial(ctx, target, nil)
+	if err != nil {
+		return err
+	}
+	topic := "user:" + user
+	join, _ := json.Marshal([]any{"1", "1", topic, "phx_join", struct{}{}})
+	if err := conn.Write(ctx, websocket.MessageText, join); err != nil {
+		conn.CloseNow()
+		return err
+	}
+	_, reply, err := conn.Read(ctx)
+	if err != nil {
+		conn.CloseNow()
+		return err
+	}
+	var status struct {
+		Status string `json:"status"`
+	}
+	m, err := decodeFrame(reply)
+	if err == nil {
+		err = json.Unmarshal(m.payload, &status)
+	}
+	if err != nil || status.Status != "ok" {
+		conn.CloseNow()
+		return fmt.Errorf("join was answered %.200s", reply)
+	}
+	c.open.Add(1)
+	c.wg.Go(func() {
+		defer c.open.Add(-1)
+		defer conn.CloseNow()
+		c.read(conn, topic)
+	})
+	return nil
+}
+
+// frame is a message of the Channels protocol, version 2.
+type frame struct {
+	topic, event string
+	payload      json.RawMessage
+}
+
+func decodeFrame(data []byte) (frame, error) {
+	var parts []json.RawMessage
+	var f frame
+	if err := json.Unmarshal(data, &parts); err != nil {
+		return f, err
+	}
+	if len(parts) != 5 {
+		return f, fmt.Errorf("a frame of %d parts", len(parts))
+	}
+	if err := json.Unmarshal(parts[2], &f.topic); err != nil {
+		return f, err
+	}
+	if err := json.Unmarshal(parts[3], &f.event); err != nil {
+		return f, err
+	}
+	f.payload = parts[4]
+	return f, nil
+}
+
+// read takes what the server sends until it closes the connection, and sends
+// heartbeats meanwhile.
+func (c *clients) read(conn *websocket.Conn, topic string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c.wg.Go(func() { heartbeat(ctx, conn) })
+	last := make(map[string]uint64) // by origin
+	for {
+		_, data, err := conn.Read(ctx)
+		if err != nil {
+			if websocket.CloseStatus(err) != websocket.StatusGoingAway {
+				c.failed.Add(1)
+			}
+			return
+		}
+		f, err := decodeFrame(data)
+		if err != nil || f.event != event {
+			continue
+		}
+		c.received.Add(1)
+		if f.topic != topic {
+			c.wrongUser.Add(1)
+			continue
+		}
+		var p struct {
+			Seq    uint64 `json:"seq"`
+			Origin string `json:"origin"`
+			Data   struct {
+				To string `json:"to"` // as the load generator wrote it
+			} `json:"data"`
+		}
+		if json.Unmarshal(f.payload, &p) != nil {
+			continue
+		}
+		if to := p.Data.To; to != "" && "user:"+to != topic {
+			c.wrongUser.Add(1)
+			continue
+		}
+		switch {
+		case p.Seq == last[p.Origin]:
+			c.duplicates.Add(1)
+		case p.Seq < last[p.Origin]:
+			c.disorder.Add(1)
+		default:
+			last[p.Origin] = p.Seq
+		}
+	}
+}
+
+func heartbeat(ctx context.Context, conn *websocket.Conn) {
+	ticker := time.NewTicker(30 * time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if conn.Write(ctx, websocket.MessageText, []byte(`[null,"0","phoenix","heartbeat",{}]`)) != nil {
+				return
+			}
+		}
+	}
+}
+
+// wait answers when every client has ended, or ctx is done.
+func (c *clients) wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		c.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("clients: %w", context.Cause(ctx))
+	}
+}

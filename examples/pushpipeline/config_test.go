@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"strings"
+	"testing"
+	"time"
+)
+
+func parse(t *testing.T, env map[string]string, args ...string) (config, string, error) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	c, err := parseConfig(args, func(k string) string { return env[k] }, &out, &errOut)
+	return c, out.String() + errOut.String(), err
+}
+
+func TestConfigDefaults(t *testing.T) {
+	c, _, err := parse(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Source != "kafka" || c.Brokers != "" || c.Topic != "pushes" || c.Group != "pushpipeline" {
+		t.Errorf("source %q brokers %q topic %q group %q", c.Source, c.Brokers, c.Topic, c.Group)
+	}
+	if c.Users != 200 || c.Rate != 2000 || c.HeavyShare != 0.5 || c.Clients != 200 {
+		t.Errorf("users %d rate %v heavy %v clients %d", c.Users, c.Rate, c.HeavyShare, c.Clients)
+	}
+	if len(c.Secret) < 20 {
+		t.Errorf("a secret of %d bytes was made up", len(c.Secret))
+	}
+}
+
+func TestConfigOptionOverEnvironmentOverDefault(t *testing.T) {
+	env := map[string]string{"PUSHPIPELINE_USERS": "7", "PUSHPIPELINE_HEAVY_SHARE": "0.25", "PUSHPIPELINE_DURATION": "3s"}
+	c, _, err := parse(t, env, "-users", "9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Users != 9 || c.HeavyShare != 0.25 || c.Duration != 3*time.Second || c.Clients != 9 {
+		t.Errorf("users %d heavy %v duration %v clients %d", c.Users, c.HeavyShare, c.Duration, c.Clients)
+	}
+}
+
+func TestConfigRefusesAndNamesTheOption(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-source", "redis"}, `-source "redis"`},
+		{[]string{"-workers", "0"}, "-workers 0"},
+		{[]string{"-users", "0"}, "-users 0"},
+		{[]string{"-users", "3", "-clients", "4"}, "-clients 4"},
+		{[]string{"-rate", "-1"}, "-rate -1"},
+		{[]string{"-rate", "NaN"}, "-rate NaN"},
+		{[]string{"-heavy-share", "1.5"}, "-heavy-share 1.5"},
+		{[]string{"-addr", "nowhere"}, `-addr "nowhere"`},
+		{[]string{"-statsd", "nowhere"}, `-statsd "nowhere"`},
+		{[]string{"-brokers", "a:1,b"}, `-brokers "b"`},
+		{[]string{"-source", "memory", "-brokers", "a:1"}, "-brokers needs"},
+		{[]string{"-debug-addr", "0.0.0.0:6060"}, "-debug-addr"},
+		{[]string{"-secret", "short"}, "-secret of 5 bytes"},
+		{[]string{"-log-level", "loud"}, `-log-level "loud"`},
+		{[]string{"-duration", "-1s"}, "-duration -1s"},
+		{[]string{"-nonsense"}, "-nonsense"},
+		{[]string{"extra"}, `"extra"`},
+	} {
+		_, out, err := parse(t, nil, tt.args...)
+		if !errors.Is(err, errUsage) || !strings.Contains(out, tt.want) {
+			t.Errorf("%v: %v\n%s\nwant it to name %s", tt.args, err, out, tt.want)
+		}
+	}
+	_, out, err := parse(t, map[string]string{"PUSHPIPELINE_WORKERS": "many"})
+	if !errors.Is(err, errUsage) || !strings.Contains(out, "PUSHPIPELINE_WORKERS") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestHelpNamesEveryOptionAndItsVariable(t *testing.T) {
+	_, out, err := parse(t, nil, "-h")
+	if !errors.Is(err, flag.ErrHelp) {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"source", "brokers", "users", "rate", "heavy-share", "clients", "statsd", "workers", "duration", "json", "version"} {
+		if !strings.Contains(out, "  -"+name+" ") {
+			t.Errorf("-%s is missing", name)
+		}
+		if name != "version" && !strings.Contains(out, envName(name)) {
+			t.Errorf("%s is missing", envName(name))
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	_, out, err := parse(t, nil, "-version")
+	if !errors.Is(err, flag.ErrHelp) || !strings.HasPrefix(out, "pushpipeline ") {
+		t.Errorf("%v %q", err, out)
+	}
+}

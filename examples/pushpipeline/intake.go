@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+)
+
+// intake is the door by which pushes enter, over HTTP or from the load
+// generator.
+type intake struct {
+	source source
+	ledger *ledger
+	open   atomic.Bool
+}
+
+// enter takes in all of pushes, or none of them and answers why.
+func (in *intake) enter(pushes []push, done func(error)) error {
+	if !in.open.Load() {
+		return errClosing
+	}
+	err := in.source.enter(pushes, done)
+	if err != nil {
+		in.ledger.refused.Add(int64(len(pushes)))
+	}
+	return err
+}
+
+// ServeHTTP answers POST /push: 202 when everything that was posted is where a
+// crash cannot lose it, otherwise an error of which nothing was enqueued, or
+// 502 when a broker did not confirm in the end.
+func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		answerError(w, http.StatusMethodNotAllowed, "use POST")
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			answerError(w, http.StatusRequestEntityTooLarge, "the body has more than "+strconv.Itoa(maxBody)+" bytes")
+			return
+		}
+		answerError(w, http.StatusBadRequest, "the body could not be read")
+		return
+	}
+	pushes, err := parsePushes(body)
+	if err != nil {
+		status := http.StatusBadRequest
+		var input *inputError
+		if errors.As(err, &input) && input.Large {
+			status = http.StatusRequestEntityTooLarge
+		}
+		answerError(w, status, err.Error())
+		return
+	}
+	results := make(chan error, len(pushes))
+	if err := in.enter(pushes, func(err error) { results <- err }); err != nil {
+		switch {
+		case errors.Is(err, errFull):
+			w.Header().Set("Retry-After", "1")
+			answerError(w, http.StatusTooManyRequests, err.Error())
+		case errors.Is(err, errClosing):
+			w.Header().Set("Retry-After", "5")
+			answerError(w, http.StatusServiceUnavailable, err.Error())
+		default:
+			answerError(w, http.StatusInternalServerError, err.Error())
+		}
+		return
+	}
+	failed := 0
+	for range pushes {
+		select {
+		case err = <-results:
+			if err != nil {
+				failed++
+			}
+		case <-r.Context().Done():
+			return // the caller is gone and hears no answer
+		}
+	}
+	if failed > 0 {
+		answerError(w, http.StatusBadGateway, strconv.Itoa(failed)+" of "+strconv.Itoa(len(pushes))+" pushes were not confirmed by the broker")
+		return
+	}
+	answer(w, http.StatusAccepted, map[string]int{"accepted": len(pushes)})
+}
+
+func answerError(w http.ResponseWriter, status int, fault string) {
+	answer(w, status, map[string]string{"error": fault})
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client may be gone
+}

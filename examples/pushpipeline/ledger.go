@@ -1,0 +1,80 @@
+package main
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/metrics"
+)
+
+// ledger keeps account of every push: what was taken in must come out as
+// delivered, discarded or still queued.
+type ledger struct {
+	heavy string // the user whose latency is shown apart
+
+	enqueued  atomic.Int64
+	delivered atomic.Int64
+	refused   atomic.Int64 // never taken in
+
+	light, heavyTimer metrics.Timer
+	recorder          metrics.Recorder
+
+	mu        sync.Mutex
+	discarded map[string]int64
+	counters  map[string]metrics.Counter
+}
+
+// pushDelivered is the time from enqueue until the push was written to a
+// socket; class tells the heavy user from the others.
+const pushDelivered = "pipeline.push_delivered"
+
+func newLedger(r metrics.Recorder, heavy string) *ledger {
+	return &ledger{
+		heavy:      heavy,
+		light:      r.Timer(pushDelivered, metrics.Tag{Key: "class", Value: "light"}),
+		heavyTimer: r.Timer(pushDelivered, metrics.Tag{Key: "class", Value: "heavy"}),
+		recorder:   r,
+		discarded:  make(map[string]int64),
+		counters:   make(map[string]metrics.Counter),
+	}
+}
+
+// deliver books a push that was written to its user's socket at the given time.
+func (l *ledger) deliver(p push, at time.Time) {
+	l.delivered.Add(1)
+	timer := l.light
+	if p.User == l.heavy {
+		timer = l.heavyTimer
+	}
+	timer.Observe(at.Sub(p.At))
+}
+
+// discard books a push that is given up.
+func (l *ledger) discard(reason dispatcher.Reason) {
+	l.mu.Lock()
+	l.discarded[string(reason)]++
+	c := l.counters[string(reason)]
+	if c == nil {
+		c = l.recorder.Counter("pipeline.discarded", metrics.Tag{Key: "reason", Value: string(reason)})
+		l.counters[string(reason)] = c
+	}
+	l.mu.Unlock()
+	c.Add(1)
+}
+
+// discards answers how many pushes were given up for each reason.
+func (l *ledger) discards() map[string]int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.discarded)
+}
+
+func sum(counts map[string]int64) (total int64) {
+	for _, n := range counts {
+		total += n
+	}
+	return total
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"strconv"
+	"time"
+)
+
+// heavyUser is the user who gets the heavy share of the load.
+const heavyUser = "1"
+
+// load makes pushes at a steady rate, whatever becomes of them: when each of
+// them is due is known in advance, and its latency counts from then on, so that
+// a pipeline that keeps the generator waiting is not measured as fast.
+type load struct {
+	users      int
+	rate       float64
+	heavyShare float64
+	enter      func(pushes []push, done func(error)) error
+}
+
+// run makes pushes until ctx is done.
+func (l *load) run(ctx context.Context) {
+	if l.rate <= 0 {
+		return
+	}
+	random := rand.New(rand.NewPCG(1, 2)) // the same users in the same order in every run
+	begin := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for n := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		now := time.Now()
+		for {
+			due := begin.Add(time.Duration(float64(n) / l.rate * float64(time.Second)))
+			if due.After(now) {
+				timer.Reset(time.Until(due))
+				break
+			}
+			// What is refused is counted at the door.
+			user := l.pick(random)
+			data := json.RawMessage(`{"to":"` + user + `","text":"a push of a couple of dozen bytes"}`)
+			_ = l.enter([]push{{User: user, Data: data, At: due}}, func(error) {})
+			n++
+			if n%256 == 0 && ctx.Err() != nil {
+				return
+			}
+		}
+	}
+}
+
+// pick answers the next push's user: the heavy one, or any of the others.
+func (l *load) pick(random *rand.Rand) string {
+	if l.users == 1 || random.Float64() < l.heavyShare {
+		return heavyUser
+	}
+	return strconv.Itoa(2 + random.IntN(l.users-1))
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	os.Exit(command(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// command is the program; it answers the exit code.
+func command(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	cfg, err := parseConfig(args, getenv, stdout, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	}
+	log := newLogger(cfg, stderr)
+
+	// The first signal ends in order, the second at once.
+	hard, abort := context.WithCancel(context.Background())
+	defer abort()
+	ctx, end := context.WithCancel(hard)
+	defer end()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	finished := make(chan struct{})
+	defer close(finished)
+	go func() {
+		for _, cancel := range []func(){end, func() {
+			log.Error("second signal: ending at once")
+			os.Exit(1)
+		}} {
+			select {
+			case <-signals:
+				cancel()
+			case <-finished:
+				return
+			}
+		}
+	}()
+
+	a, err := newApp(ctx, cfg, log)
+	if err != nil {
+		log.Error("could not start", "error", err)
+		return 1
+	}
+	sum, err := a.run(ctx, hard, func(s status) { fmt.Fprintln(stderr, s.line()) })
+	print := sum.print
+	if cfg.JSON {
+		print = sum.printJSON
+	}
+	if printErr := print(stdout); printErr != nil {
+		err = errors.Join(err, printErr)
+	}
+	if err != nil {
+		log.Error("ended with a failure", "error", err)
+		return 1
+	}
+	return 0
+}
+
+// newLogger logs as text to a terminal and as JSON elsewhere.
+func newLogger(cfg config, w io.Writer) *slog.Logger {
+	level, _ := logLevel(cfg.LogLevel) // validated
+	options := &slog.HandlerOptions{Level: level}
+	if f, ok := w.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice == 0 {
+			return slog.New(slog.NewJSONHandler(w, options))
+		}
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func logLevel(name string) (level slog.Level, err error) {
+	if err = level.UnmarshalText([]byte(name)); err != nil {
+		err = fmt.Errorf("-log-level %q is not allowed: debug, info, warn or error", name)
+	}
+	return level, err
+}
+
+// newOrigin makes a name for this process that no other has had.
+func newOrigin() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}

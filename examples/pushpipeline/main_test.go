@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+// childVariable makes the test binary run as the program itself, or as a
+// broker, in a process that can be killed.
+const childVariable = "PUSHPIPELINE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(childVariable) {
+	case "program":
+		os.Exit(command(os.Args[1:], func(string) string { return "" }, os.Stdout, os.Stderr))
+	case "broker":
+		os.Exit(brokerProcess())
+	}
+	stage.PoisonBatches(true)
+	goleak.VerifyTestMain(m)
+}
+
+// testLog passes logs on to a test's output.
+type testLog struct{ t *testing.T }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Log(strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}
+
+// running is an app that a test has started.
+type running struct {
+	*app
+	t    *testing.T
+	stop func() summary // ends it in order
+}
+
+// start runs the program inside the test's process until the test ends or stop
+// is called.
+func start(t *testing.T, args ...string) running {
+	t.Helper()
+	args = append([]string{"-addr", "127.0.0.1:0", "-debug-addr", "off", "-rate", "0", "-clients", "0", "-source", "memory"}, args...)
+	var complaint bytes.Buffer
+	cfg, err := parseConfig(args, func(string) string { return "" }, &complaint, &complaint)
+	if err != nil {
+		t.Fatalf("%v: %s", err, complaint.String())
+	}
+	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	ctx, end := context.WithCancel(context.Background())
+	a, err := newApp(ctx, cfg, log)
+	if err != nil {
+		end()
+		t.Fatal(err)
+	}
+	type result struct {
+		sum summary
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		sum, err := a.run(ctx, context.Background(), func(status) {})
+		done <- result{sum, err}
+	}()
+	select {
+	case <-a.started:
+	case r := <-done:
+		end()
+		t.Fatalf("it ended at once: %v", r.err)
+	}
+	stop := sync.OnceValue(func() summary {
+		end()
+		r := <-done
+		if r.err != nil {
+			t.Errorf("the end was not orderly: %v", r.err)
+		}
+		if !r.sum.balanced() {
+			t.Errorf("it does not add up: %+v", r.sum)
+		}
+		return r.sum
+	})
+	t.Cleanup(func() { stop() })
+	return running{app: a, t: t, stop: stop}
+}
+
+func (r running) url(path string) string { return "http://" + r.listener.Addr().String() + path }
+
+// post posts a body to /push and answers status and body.
+func post(t testing.TB, target, body string) (int, string) {
+	t.Helper()
+	resp, err := http.Post(target, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var b bytes.Buffer
+	_, _ = b.ReadFrom(resp.Body)
+	return resp.StatusCode, b.String()
+}
+
+// push posts one push for user with {"n":n} as its data.
+func (r running) push(user string, n int) {
+	r.t.Helper()
+	if status, body := post(r.t, r.url("/push"), fmt.Sprintf(`{"user_id":%q,"data":{"n":%d}}`, user, n)); status != http.StatusAccepted {
+		r.t.Fatalf("push: %d %s", status, body)
+	}
+}
+
+// subscriber is a WebSocket client that has joined a user's channel.
+type subscriber struct {
+	t    testing.TB
+	conn *websocket.Conn
+}
+
+// socketURL is where a client with this token connects.
+func socketURL(addr, token string) string {
+	return "ws://" + addr + "/socket/websocket?vsn=2.0.0&token=" + url.QueryEscape(token)
+}
+
+// join connects and joins user:ID.
+func join(ctx context.Context, t testing.TB, addr, token, user string) (*subscriber, error) {
+	conn, _, err := websocket.Dial(ctx, socketURL(addr, token), nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &subscriber{t: t, conn: conn}
+	if err := s.send(ctx, "1", "1", "user:"+user, "phx_join", struct{}{}); err != nil {
+		conn.CloseNow()
+		return nil, err
+	}
+	_, reply, err := conn.Read(ctx)
+	if err != nil || !strings.Contains(string(reply), `"status":"ok"`) {
+		conn.CloseNow()
+		return nil, fmt.Errorf("join was answered %s, %w", reply, err)
+	}
+	return s, nil
+}
+
+func (s *subscriber) send(ctx context.Context, joinRef, ref, topic, event string, payload any) error {
+	data, err := json.Marshal([]any{joinRef, ref, topic, event, payload})
+	if err != nil {
+		return err
+	}
+	return s.conn.Write(ctx, websocket.MessageText, data)
+}
+
+func (r running) join(user string) *subscriber {
+	r.t.Helper()
+	token, err := r.tokenFor(user)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s, err := join(r.t.Context(), r.t, r.listener.Addr().String(), token, user)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { s.conn.CloseNow() })
+	return s
+}
+
+// received is a push as a client gets it.
+type received struct {
+	Topic string `json:"-"`
+	Data  struct {
+		N int `json:"n"`
+	} `json:"data"`
+	At     float64 `json:"at"`
+	Seq    uint64  `json:"seq"`
+	Origin string  `json:"origin"`
+}
+
+// next answers the next push.
+func (s *subscriber) next(ctx context.Context) (received, error) {
+	for {
+		_, data, err := s.conn.Read(ctx)
+		if err != nil {
+			return received{}, err
+		}
+		f, err := decodeFrame(data)
+		if err != nil {
+			return received{}, err
+		}
+		if f.event != event {
+			continue
+		}
+		r := received{Topic: f.topic}
+		return r, json.Unmarshal(f.payload, &r)
+	}
+}
+
+// within bounds what a test waits for.
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"expvar"
+	"io/fs"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"time"
+)
+
+//go:embed web
+var web embed.FS
+
+// contentPolicy lets the page load and talk to nothing but this program.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self' ws: wss:; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// routes are what clients and browsers reach.
+func (a *app) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/socket/", a.endpoint)
+	mux.Handle("/push", http.NewCrossOriginProtection().Handler(a.intake))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]bool{"ok": true}) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		status := http.StatusOK
+		if !a.ready.Load() {
+			status = http.StatusServiceUnavailable
+		}
+		answer(w, status, map[string]bool{"ready": a.ready.Load()})
+	})
+	mux.HandleFunc("GET /api/stats", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		answer(w, http.StatusOK, a.status(ctx))
+	})
+	mux.HandleFunc("GET /api/token", a.giveToken)
+	mux.HandleFunc("GET /api/nap", nap)
+	files, err := fs.Sub(web, "web")
+	if err != nil {
+		panic(err) // the name is a constant
+	}
+	page := http.FileServerFS(files)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-cache")
+		page.ServeHTTP(w, r)
+	})
+	return mux
+}
+
+// giveToken answers a socket token for any user who is asked for. A program
+// that is more than a demonstration gives a token to a user whom it knows.
+func (a *app) giveToken(w http.ResponseWriter, r *http.Request) {
+	user := r.URL.Query().Get("user")
+	if err := checkUserID(user); err != nil {
+		answerError(w, http.StatusBadRequest, "user "+err.Error())
+		return
+	}
+	tok, err := a.tokenFor(user)
+	if err != nil {
+		answerError(w, http.StatusInternalServerError, "no token could be made")
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"token": tok})
+}
+
+// nap answers after a while: a page's worker waits for it in order to be slow.
+func nap(w http.ResponseWriter, r *http.Request) {
+	ms, err := strconv.Atoi(r.URL.Query().Get("ms"))
+	if err != nil || ms < 0 || ms > 1000 {
+		answerError(w, http.StatusBadRequest, "ms must be from 0 to 1000")
+		return
+	}
+	timer := time.NewTimer(time.Duration(ms) * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// debugRoutes are what only this machine reaches.
+func (a *app) debugRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.Handle("/debug/vars", expvar.Handler())
+	mux.HandleFunc("GET /debug/stages", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		answer(w, http.StatusOK, a.pipeline.Snapshot(ctx))
+	})
+	return mux
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// source is where pushes wait until the pipeline asks for them.
+type source interface {
+	// handler is the producer of the pipeline's first stage.
+	handler() stage.Producer[push]
+	// enter takes in all of pushes or none of them, without waiting: an error
+	// says that none was. done is called once for each push that was taken in,
+	// with nil when a crash cannot lose it any more, otherwise with what went
+	// wrong. It is called from any goroutine and must not block.
+	enter(pushes []push, done func(error)) error
+	// waiting is how many pushes were taken in and have not reached the
+	// pipeline.
+	waiting() int
+	// refuse takes in nothing more, and answers when everything that was taken
+	// in has reached the pipeline, or ctx is done.
+	refuse(ctx context.Context) error
+	// close frees what the source holds, after the pipeline has ended.
+	close()
+}
+
+var (
+	errFull    = errors.New("the queue is full")
+	errClosing = errors.New("the pipeline is shutting down")
+)
+
+// sequencer numbers the pushes of each user and keeps that order until the
+// pushes are where they wait.
+type sequencer struct {
+	origin string
+	mu     sync.Mutex
+	last   map[string]uint64
+}
+
+func newSequencer(origin string) *sequencer {
+	return &sequencer{origin: origin, last: make(map[string]uint64)}
+}
+
+// stamp numbers pushes. The caller holds the lock until they have entered. A
+// push that brings a time along keeps it.
+func (s *sequencer) stamp(pushes []push, now time.Time) {
+	for i := range pushes {
+		p := &pushes[i]
+		s.last[p.User]++
+		p.Seq, p.Origin = s.last[p.User], s.origin
+		if p.At.IsZero() {
+			p.At = now
+		}
+	}
+}
+
+// memorySource keeps pushes in this process.
+type memorySource struct {
+	queue    *producer.Queue[push]
+	capacity int
+	seq      *sequencer
+	ledger   *ledger
+}
+
+func newMemorySource(capacity int, origin string, l *ledger) *memorySource {
+	return &memorySource{
+		queue:    producer.NewQueue[push](producer.QueueConfig[push]{Capacity: capacity}),
+		capacity: capacity, seq: newSequencer(origin), ledger: l,
+	}
+}
+
+func (m *memorySource) handler() stage.Producer[push] { return m.queue }
+
+func (m *memorySource) enter(pushes []push, done func(error)) error {
+	now := time.Now()
+	m.seq.mu.Lock()
+	defer m.seq.mu.Unlock()
+	// Nobody else pushes into the queue, so that room which is there now is
+	// there still when the last push enters.
+	if m.capacity-m.queue.Stats().Waiting < len(pushes) {
+		return errFull
+	}
+	m.seq.stamp(pushes, now)
+	for _, p := range pushes {
+		m.ledger.enqueued.Add(1)
+		if err := m.queue.TryPush(p); err != nil {
+			m.ledger.enqueued.Add(-1)
+			if errors.Is(err, producer.ErrClosed) {
+				return errClosing
+			}
+			return err
+		}
+		done(nil)
+	}
+	return nil
+}
+
+func (m *memorySource) waiting() int { return m.queue.Stats().Waiting }
+
+// refuse leaves the queue to the pipeline's own drain.
+func (m *memorySource) refuse(context.Context) error { return nil }
+
+func (m *memorySource) close() {}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/statsd"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// status is what the program is doing at one moment, for the page and for the
+// line on the terminal.
+type status struct {
+	Now      int64   `json:"now"` // unix milliseconds
+	Uptime   float64 `json:"uptime_s"`
+	Ready    bool    `json:"ready"`
+	Draining bool    `json:"draining"`
+	Source   string  `json:"source"`
+	Embedded bool    `json:"embedded_broker"`
+	Heavy    string  `json:"heavy_user"`
+	Users    int     `json:"users"`
+
+	Enqueued  int64            `json:"enqueued"`
+	Delivered int64            `json:"delivered"`
+	Queued    int64            `json:"queued"`
+	InFlight  int64            `json:"in_flight"`
+	Refused   int64            `json:"refused"`
+	Discarded map[string]int64 `json:"discarded"`
+
+	Rate       rate             `json:"rate"`
+	LightTimes latency          `json:"light"`
+	HeavyTimes latency          `json:"heavy"`
+	Worker     latency          `json:"worker"`
+	Stages     []stage.Snapshot `json:"stages"`
+	Queues     []queue          `json:"queues"`
+
+	Connections int          `json:"connections"`
+	Channels    int          `json:"channels"`
+	Slow        int          `json:"slow"`
+	Clients     clientStatus `json:"clients"`
+}
+
+type rate struct {
+	In  float64 `json:"in"`
+	Out float64 `json:"out"`
+}
+
+type queue struct {
+	Name    string `json:"name"`
+	Waiting int    `json:"waiting"`
+}
+
+type clientStatus struct {
+	Open       int64 `json:"open"`
+	Received   int64 `json:"received"`
+	Duplicates int64 `json:"duplicates"`
+	OutOfOrder int64 `json:"out_of_order"`
+	WrongUser  int64 `json:"wrong_user"`
+}
+
+// latency is a distribution in milliseconds.
+type latency struct {
+	Count int64   `json:"count"`
+	P50   float64 `json:"p50_ms"`
+	P99   float64 `json:"p99_ms"`
+	Max   float64 `json:"max_ms"`
+}
+
+func toLatency(s statsd.Summary) latency {
+	ms := func(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / float64(time.Millisecond) }
+	return latency{Count: s.Count, P50: ms(s.P50), P99: ms(s.P99), Max: ms(s.Max)}
+}
+
+// account is where the pushes are that were taken in and not concluded.
+type account struct {
+	waiting  int // in the source
+	held     int // in the dispatcher
+	inFlight int // with a worker, or on the way to a socket
+	stages   []stage.Snapshot
+}
+
+func (a *app) account(ctx context.Context) account {
+	acc := account{stages: a.pipeline.Snapshot(ctx), waiting: a.source.waiting()}
+	for _, s := range acc.stages {
+		if s.Kind != stage.KindProducer {
+			continue
+		}
+		acc.held += s.Buffered
+		for _, sub := range s.Subscriptions {
+			acc.inFlight += sub.InFlight
+		}
+	}
+	return acc
+}
+
+// status answers what the program is doing now.
+func (a *app) status(ctx context.Context) status {
+	acc := a.account(ctx)
+	endpoint := a.endpoint.Snapshot()
+	measured := a.statsd.Snapshot()
+	recent := func(name, tags string) latency {
+		s, _ := measured.Find(name, tags)
+		return toLatency(s.Recent)
+	}
+	pool := a.pool.Stats()
+	s := status{
+		Now: time.Now().UnixMilli(), Uptime: time.Since(a.begun).Seconds(),
+		Ready: a.ready.Load(), Draining: a.draining.Load(),
+		Source: a.cfg.Source, Embedded: a.cfg.Source == "kafka" && a.cfg.Brokers == "",
+		Heavy: a.ledger.heavy, Users: a.cfg.Users,
+		Delivered: a.ledger.delivered.Load(), Discarded: a.ledger.discards(),
+		Queued: int64(acc.waiting + acc.held), InFlight: int64(acc.inFlight), Refused: a.ledger.refused.Load(),
+		LightTimes: recent(pushDelivered, "class:light"), HeavyTimes: recent(pushDelivered, "class:heavy"),
+		Worker: recent("pipeline.worker.process_time", ""),
+		Stages: acc.stages,
+		Queues: []queue{
+			{a.cfg.Source, acc.waiting}, {"fair dispatcher", acc.held},
+			{"workers", pool.Busy + pool.Waiting}, {"lobby", a.lobby.count()}, {"sockets", int(endpoint.QueuedFrames)},
+		},
+		Connections: endpoint.Connections, Channels: endpoint.Channels, Slow: len(endpoint.Slow),
+		Clients: clientStatus{
+			Open: a.clients.open.Load(), Received: a.clients.received.Load(), Duplicates: a.clients.duplicates.Load(),
+			OutOfOrder: a.clients.disorder.Load(), WrongUser: a.clients.wrongUser.Load(),
+		},
+	}
+	s.Enqueued = a.ledger.enqueued.Load()
+	s.Rate = a.rates.now()
+	return s
+}
+
+// rates are pushes per second over the last interval of the watch.
+type rates struct {
+	mu      sync.Mutex
+	at      time.Time
+	in, out int64
+	last    rate
+}
+
+func (r *rates) sample(now time.Time, in, out int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if passed := now.Sub(r.at).Seconds(); !r.at.IsZero() && passed > 0 {
+		r.last = rate{In: float64(in-r.in) / passed, Out: float64(out-r.out) / passed}
+	}
+	r.at, r.in, r.out = now, in, out
+}
+
+func (r *rates) now() rate {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}
+
+// watch passes the status to progress once a second until ctx is done.
+func (a *app) watch(ctx context.Context, progress func(status)) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		a.rates.sample(time.Now(), a.ledger.enqueued.Load(), a.ledger.delivered.Load())
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		a.rates.sample(time.Now(), a.ledger.enqueued.Load(), a.ledger.delivered.Load())
+		limit, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+		s := a.status(limit)
+		cancel()
+		if ctx.Err() == nil {
+			progress(s)
+		}
+	}
+}
