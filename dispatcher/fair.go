@@ -107,7 +107,7 @@ func NewFair[T any, K comparable](key func(T) K, cfg FairConfig[T]) *Fair[T, K] 
 	f.mean = f.unit
 	f.nclass = uint32(len(cfg.Weights))
 	for i, w := range cfg.Weights {
-		f.strides[i] = fairStride / uint64(w)
+		f.weights[i] = uint64(w)
 	}
 	f.newGroup(0)
 	return f

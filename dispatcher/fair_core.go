@@ -1,5 +1,7 @@
 package dispatcher
 
+import "math/bits"
+
 // fairCore is the part of [Fair] that knows neither the events' type nor the
 // keys': slots, lists and numbers.
 type fairCore struct {
@@ -13,8 +15,9 @@ type fairCore struct {
 
 	groups  fairSlab[fairGroup]
 	classes fairSlab[fairClass] // nclass for each group
+	levels  fairSlab[fairList]  // one for two credits, for each group
 	nclass  uint32
-	strides [fairMaxClasses]uint64
+	weights [fairMaxClasses]uint64
 
 	ghosts    fairList
 	nghosts   int
@@ -42,16 +45,17 @@ type fairCore struct {
 // fairGroup is a set of keys, or of tenants, that share what the group gets.
 // Group 1 is the whole; every tenant has one more.
 type fairGroup struct {
-	fresh    fairList
+	fresh    uint64 // set of the levels that are not empty
 	ready    int    // members that are listed
 	waiting  int    // of these, members without credits
 	members  int    // keys that have a slot
 	backlog  int    // keys that have events waiting
 	owner    uint32 // the tenant's slot
 	freshRun uint32 // visits to fresh in a row while old waited
-	virtual  uint64 // start tag of the class that was served last
+	weight   uint64 // sum over the waiting members
+	virtual  uint64 // time at which all classes would have their exact share
 
-	heap   fairHeap // under MeasuredCost, in place of fresh and the classes
+	heap   fairHeap // under MeasuredCost, in place of levels and classes
 	vtime  int64
 	maxTag int64
 }
@@ -61,7 +65,8 @@ type fairClass struct {
 	old   fairList
 	n     uint32
 	round uint32
-	pass  uint64
+	pass  uint64 // virtual time up to which the class has had its share
+	step  uint64 // that one event of it takes
 }
 
 const (
@@ -72,14 +77,25 @@ const (
 	// to those that wait: they keep a seventeenth of the capacity.
 	fairFreshRun = 16
 
-	// fairStride is the pass that a class of one key with weight 1 makes for
-	// one event. It is large enough for 2^32 keys of weight 64; passes wrap.
+	// fairStride is the virtual time that one event takes at weight 1. It is
+	// large enough for 2^32 keys of weight 64; virtual times wrap.
 	fairStride = 1 << 40
 )
 
 func (c *fairCore) class(group uint32, class uint8) *fairClass {
 	return c.classes.at(group*c.nclass + uint32(class))
 }
+
+// level is the list of the ready members of a group that have so many credits,
+// two to a list. Those with more go first: a flood that has just begun soon
+// leaves the level of the light users, who have more, and within a level it is
+// first come, first served.
+func (c *fairCore) level(group uint32, credits int32) *fairList {
+	return c.levels.at(group*fairLevelsOf(c.credits) + uint32(credits-1)/2)
+}
+
+// fairLevelsOf is how many levels there are for so many credits.
+func fairLevelsOf(credits int32) uint32 { return uint32(credits+1) / 2 }
 
 // settle pays out the credits that an idle slot has earned: one for each round
 // of its class. Keys that have events waiting earn nothing, they are served once
@@ -100,14 +116,18 @@ func (c *fairCore) list(i uint32, s *fairSlot) {
 	case c.measured:
 		c.heapPush(g, i, s)
 	case s.credits > 0:
-		c.push(&g.fresh, i, s, fairFresh)
+		c.push(c.level(s.group, s.credits), i, s, fairFresh)
+		g.fresh |= 1 << ((s.credits - 1) / 2)
 	default:
 		k := c.class(s.group, s.class)
 		if k.n == 0 && int64(k.pass-g.virtual) < 0 {
-			k.pass = g.virtual
+			k.pass = g.virtual // nothing is saved up while away
 		}
 		k.n++
 		g.waiting++
+		if c.nclass > 1 {
+			c.share(g, k, s.class, 1)
+		}
 		c.push(&k.old, i, s, fairOld)
 	}
 	g.ready++
@@ -159,12 +179,19 @@ func (c *fairCore) clearDebt(s *fairSlot) {
 func (c *fairCore) remove(g *fairGroup, s *fairSlot) {
 	switch s.where {
 	case fairFresh:
-		c.unlink(&g.fresh, s)
+		l := c.level(s.group, s.credits)
+		c.unlink(l, s)
+		if l.head == 0 {
+			g.fresh &^= 1 << ((s.credits - 1) / 2)
+		}
 	case fairOld:
 		k := c.class(s.group, s.class)
 		c.unlink(&k.old, s)
 		k.n--
 		g.waiting--
+		if c.nclass > 1 {
+			c.share(g, k, s.class, ^uint64(0))
+		}
 	case fairHeaped:
 		c.heapRemove(g, s)
 	}
@@ -181,27 +208,46 @@ func (c *fairCore) front(group uint32) uint32 {
 	if c.measured {
 		return g.heap[0].slot
 	}
-	fresh := g.fresh.head
-	if fresh != 0 && (g.freshRun < fairFreshRun || g.waiting == 0) {
-		return fresh
+	if g.fresh != 0 && (g.freshRun < fairFreshRun || g.waiting == 0) {
+		return c.level(group, 2*int32(bits.Len64(g.fresh))).head
 	}
 	return c.oldest(group).old.head
 }
 
-// oldest is the class whose turn it is among those with members, or nil: the
-// one with the least pass (stride scheduling, Waldspurger & Weihl, with the
-// start-time rule of Goyal, Vin & Cheng for those that come back).
+// oldest is the class whose turn it is among those with members, or nil. It is
+// chosen by worst-case-fair weighted fair queueing (Bennett & Zhang, INFOCOM
+// '96): of the classes that have not had more than their share, the one whose
+// share is complete first.
 func (c *fairCore) oldest(group uint32) *fairClass {
 	if c.nclass == 1 {
 		return c.classes.at(group)
 	}
-	var first *fairClass
+	g := c.groups.at(group)
+	var first, ahead *fairClass
 	for i := range uint8(c.nclass) {
-		if k := c.class(group, i); k.n > 0 && (first == nil || int64(k.pass-first.pass) < 0) {
+		k := c.class(group, i)
+		switch {
+		case k.n == 0:
+		case int64(k.pass-g.virtual) > 0:
+			if ahead == nil || int64(k.pass-ahead.pass) < 0 {
+				ahead = k
+			}
+		case first == nil || int64(k.pass+k.step-first.pass-first.step) < 0:
 			first = k
 		}
 	}
+	if first == nil {
+		return ahead
+	}
 	return first
+}
+
+// share sets what one event means to a class and to all of them.
+func (c *fairCore) share(g *fairGroup, k *fairClass, class uint8, more uint64) {
+	g.weight += more * c.weights[class]
+	if k.n > 0 {
+		k.step = fairStride / (c.weights[class] * uint64(k.n))
+	}
 }
 
 // take takes the front out of its group and charges it for one event.
@@ -214,13 +260,21 @@ func (c *fairCore) take(s *fairSlot) {
 	k := c.class(s.group, s.class)
 	if s.where == fairOld {
 		g.freshRun = 0
-		g.virtual = k.pass
-		k.pass += c.strides[s.class] / uint64(k.n)
+		if c.nclass > 1 {
+			if int64(k.pass-g.virtual) > 0 {
+				g.virtual = k.pass
+			}
+			g.virtual += fairStride / g.weight
+			k.pass += k.step
+		}
 		if s.round == k.round {
 			k.round++ // it has had its turn in this round, and so has everybody
 		}
 	} else if g.freshRun++; g.waiting == 0 {
 		g.freshRun = 0
+		if s.round == k.round && g.fresh&(1<<((s.credits-1)/2)-1) == 0 {
+			k.round++ // the same among those who are still spending credits
+		}
 	}
 	c.remove(g, s)
 	s.round = k.round

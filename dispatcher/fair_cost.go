@@ -125,5 +125,5 @@ func fairMicros(cost int64) int32 {
 }
 
 func (c *fairCore) weight(s *fairSlot) int64 {
-	return int64(fairStride / c.strides[s.class])
+	return int64(c.weights[s.class])
 }

@@ -146,10 +146,10 @@ func (r *rig) wantDiscarded(want ...string) {
 // drained checks that nothing is left anywhere, down to the last index.
 func (r *rig) drained() {
 	r.t.Helper()
-	for len(r.flying) > 0 {
-		r.finish(0, Done)
-	}
 	for range 1000 { // idle dispatches forget idle keys
+		for len(r.flying) > 0 {
+			r.finish(0, Done)
+		}
 		if r.f.live == 0 {
 			break
 		}

@@ -29,7 +29,7 @@ func (f *Fair[T, K]) greet(s *fairSlot) {
 		return
 	}
 	s.credits = int32(f.cfg.Credits)
-	s.round = f.class(s.group, s.class).round
+	s.round = f.class(s.group, s.class).round - 1 // it has not had its turn
 }
 
 func (f *Fair[T, K]) classOf(class func(T) int, event T) uint8 {
@@ -68,6 +68,7 @@ func (f *Fair[T, K]) newGroup(owner uint32) uint32 {
 		n = f.top
 		f.groups.reach(n)
 		f.classes.reach((n+1)*f.nclass - 1)
+		f.levels.reach((n+1)*fairLevelsOf(f.credits) - 1)
 	} else {
 		f.free = f.groups.at(n).owner
 	}
