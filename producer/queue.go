@@ -2,7 +2,6 @@ package producer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,14 +9,6 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/ring"
 	"github.com/penstock-go/penstock/stage"
-)
-
-// The errors of a queue; test for them with errors.Is.
-var (
-	// ErrFull answers a push for which there was no room.
-	ErrFull = errors.New("queue is full")
-	// ErrClosed answers a push after the queue was closed, drained or stopped.
-	ErrClosed = errors.New("queue is closed")
 )
 
 // DefaultCapacity is how many events a queue holds if it was not told.
@@ -45,124 +36,150 @@ type QueueConfig[T any] struct {
 	// Stamp, if set, is called in the pushing goroutine with the time at which
 	// the push began, before it can wait for anything.
 	Stamp func(event *T, at time.Time)
-	// Discarded, if set, is called in the pushing goroutine for every event
-	// that is dropped. It must not block or push.
+	// Discarded, if set, is called for every event that is dropped: in the
+	// pushing goroutine with dispatcher.QueueFull, and on the stage's goroutine
+	// with dispatcher.Stopped for what a stage that was stopped leaves behind.
+	// It must not block or push.
 	Discarded func(event T, reason dispatcher.Reason)
 }
 
 // Queue is a bounded queue into which any goroutine pushes and which a stage
-// empties on demand. It implements stage.Producer. Events leave in the order in
-// which they were pushed; goroutines that wait for room get it in the order in
-// which they came.
+// empties on demand. It implements stage.Producer.
+//
+// Events leave in the order in which their pushes began: a push that waits for
+// room keeps its place, and nobody who comes later overtakes it.
 type Queue[T any] struct {
 	cfg     QueueConfig[T]
 	invalid error
+	places  sync.Pool // of *place[T]
 
 	mu        sync.Mutex
 	events    ring.Ring[T]
-	waiters   ring.Ring[*waiter]
-	promised  int // room kept for waiters that were told to go on
-	owed      int // demand that is not served yet
-	woken     bool
+	line      line[T] // empty unless events is full
+	owed      int     // demand that is not served yet
+	woken     bool    // HandleWake will be called
 	closed    bool
 	self      *stage.Handle
-	discarded int64
 	pushed    int64
-}
-
-// waiter is a push that waits for room.
-type waiter struct {
-	ready chan struct{} // closed when room was kept for it, or the queue closed
-	given bool          // room was kept
-	left  bool          // it has given up
+	taken     int64
+	discarded int64
 }
 
 // NewQueue makes a queue. A wrong option is reported when its stage is started
 // and by every push.
 func NewQueue[T any](cfg QueueConfig[T]) *Queue[T] {
 	q := &Queue[T]{cfg: cfg}
+	q.places.New = func() any { return &place[T]{ready: make(chan struct{}, 1)} }
 	if cfg.Capacity == 0 {
 		q.cfg.Capacity = DefaultCapacity
 	}
 	if q.cfg.Capacity < 0 {
-		q.invalid = &stage.OptionError{Stage: "queue", Option: "Capacity", Value: cfg.Capacity, Allowed: "1 or more, or 0 for the default"}
+		q.invalid = wrongOption("queue", "Capacity", cfg.Capacity, "1 or more, or 0 for the default")
 	}
 	if cfg.Overflow > DropNewest {
-		q.invalid = &stage.OptionError{Stage: "queue", Option: "Overflow", Value: cfg.Overflow, Allowed: "Refuse, DropOldest or DropNewest"}
+		q.invalid = wrongOption("queue", "Overflow", cfg.Overflow, "Refuse, DropOldest or DropNewest")
 	}
 	return q
 }
 
+func wrongOption(source, option string, value any, allowed string) error {
+	return &stage.OptionError{Stage: source, Option: option, Value: value, Allowed: allowed}
+}
+
 // Push appends an event. With Refuse it waits for room until ctx is done, and
 // then answers an error that wraps ErrFull and the context's cause. It answers
-// ErrClosed when the queue takes nothing more. When an event was pushed nil is
-// answered even if ctx is done by then.
+// ErrClosed when the queue takes nothing more. When the event was taken in nil
+// is answered even if ctx is done by then.
 func (q *Queue[T]) Push(ctx context.Context, event T) error {
 	if q.cfg.Stamp != nil {
-		q.cfg.Stamp(&event, time.Now())
+		event = q.stamp(event)
 	}
 	q.mu.Lock()
-	if err := q.refusal(); err != nil {
-		q.mu.Unlock()
-		return err
-	}
-	if q.waiters.Len() == 0 && q.hasRoom() {
+	switch {
+	case q.refuses():
+		return q.refuse()
+	case q.hasRoom():
 		q.put(event)
 		return nil
-	}
-	if q.cfg.Overflow != Refuse {
+	case q.cfg.Overflow != Refuse:
 		q.drop(event)
 		return nil
 	}
-	w := &waiter{ready: make(chan struct{})}
-	q.waiters.Push(w)
+	p := q.places.Get().(*place[T])
+	p.event = event
+	q.line.join(p)
 	q.mu.Unlock()
 	select {
-	case <-w.ready:
+	case <-p.ready:
 	case <-ctx.Done():
+		if q.leave(p) {
+			return fmt.Errorf("push: %w: %w", ErrFull, context.Cause(ctx))
+		}
+		<-p.ready
 	}
-	q.mu.Lock()
-	if w.given {
-		q.promised--
-	}
-	switch {
-	case w.given: // also after a close that came in between: room was promised
-		q.put(event)
-		return nil
-	case q.closed:
-		q.mu.Unlock()
+	refused := p.refused
+	q.forget(p)
+	if refused {
 		return ErrClosed
 	}
-	w.left = true
+	return nil
+}
+
+// stamp borrows a place for the event: a pointer to the argument itself would
+// cost an allocation for each push.
+func (q *Queue[T]) stamp(event T) T {
+	now := time.Now()
+	p := q.places.Get().(*place[T])
+	p.event = event
+	q.cfg.Stamp(&p.event, now)
+	event = p.event
+	q.forget(p)
+	return event
+}
+
+// leave gives up a place in the line, unless it was called meanwhile.
+func (q *Queue[T]) leave(p *place[T]) bool {
+	q.mu.Lock()
+	waits := p.waits
+	if waits {
+		q.line.leave(p)
+	}
 	q.mu.Unlock()
-	return fmt.Errorf("push: %w: %w", ErrFull, context.Cause(ctx))
+	if waits {
+		q.forget(p)
+	}
+	return waits
+}
+
+func (q *Queue[T]) forget(p *place[T]) {
+	var none T
+	p.event, p.refused = none, false
+	q.places.Put(p)
 }
 
 // TryPush appends an event without ever waiting. With Refuse it answers ErrFull
 // when there is no room.
 func (q *Queue[T]) TryPush(event T) error {
 	if q.cfg.Stamp != nil {
-		q.cfg.Stamp(&event, time.Now())
+		event = q.stamp(event)
 	}
 	q.mu.Lock()
-	if err := q.refusal(); err != nil {
-		q.mu.Unlock()
-		return err
-	}
-	if q.waiters.Len() == 0 && q.hasRoom() {
+	switch {
+	case q.refuses():
+		return q.refuse()
+	case q.hasRoom():
 		q.put(event)
 		return nil
+	case q.cfg.Overflow != Refuse:
+		q.drop(event)
+		return nil
 	}
-	if q.cfg.Overflow == Refuse {
-		q.mu.Unlock()
-		return ErrFull
-	}
-	q.drop(event)
-	return nil
+	q.mu.Unlock()
+	return ErrFull
 }
 
-// Close takes in nothing more. The stage ends once it has emitted what is
-// there. Closing again does nothing.
+// Close takes in nothing more; pushes that wait are answered ErrClosed. The
+// stage ends once it has emitted what is there. Closing again does nothing.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	q.close()
@@ -173,35 +190,45 @@ func (q *Queue[T]) Close() {
 	}
 }
 
-// QueueStats are a queue's counts. Pushed = Waiting + Discarded (of those that
-// were in the queue) + what the stage has taken.
+// QueueStats are a queue's counts at one moment, since the start:
+// Pushed = Waiting + Taken + Discarded.
 type QueueStats struct {
 	// Waiting is how many events are in the queue now.
 	Waiting int `json:"waiting"`
-	// Pushed is how many events were accepted, Discarded how many were dropped
-	// by the overflow policy, since the start.
+	// Pushed is how many events were accepted, also those that the overflow
+	// policy dropped; Taken is how many the stage has emitted, Discarded how
+	// many were dropped.
 	Pushed    int64 `json:"pushed"`
+	Taken     int64 `json:"taken"`
 	Discarded int64 `json:"discarded"`
+	// Blocked is how many pushes wait for room now. They are in none of the
+	// counts above.
+	Blocked int `json:"blocked"`
 }
 
 // Stats answers the queue's counts.
 func (q *Queue[T]) Stats() QueueStats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return QueueStats{Waiting: q.events.Len(), Pushed: q.pushed, Discarded: q.discarded}
-}
-
-func (q *Queue[T]) refusal() error {
-	switch {
-	case q.invalid != nil:
-		return q.invalid
-	case q.closed:
-		return ErrClosed
+	return QueueStats{
+		Waiting: q.events.Len(), Pushed: q.pushed, Taken: q.taken, Discarded: q.discarded, Blocked: q.line.len,
 	}
-	return nil
 }
 
-func (q *Queue[T]) hasRoom() bool { return q.events.Len()+q.promised < q.cfg.Capacity }
+func (q *Queue[T]) refuses() bool { return q.closed || q.invalid != nil }
+
+// refuse unlocks and answers why nothing is taken in.
+func (q *Queue[T]) refuse() error {
+	defer q.mu.Unlock()
+	if q.invalid != nil {
+		return q.invalid
+	}
+	return ErrClosed
+}
+
+// hasRoom is never true while somebody waits in line: whoever makes room lets
+// the line in first.
+func (q *Queue[T]) hasRoom() bool { return q.events.Len() < q.cfg.Capacity }
 
 // put appends, unlocks and wakes the stage if it waits for events.
 func (q *Queue[T]) put(event T) {
@@ -226,6 +253,7 @@ func (q *Queue[T]) drop(event T) {
 		victim = q.events.Pop()
 		q.put(event)
 	} else {
+		q.pushed++
 		q.mu.Unlock()
 	}
 	if q.cfg.Discarded != nil {
@@ -235,76 +263,9 @@ func (q *Queue[T]) drop(event T) {
 
 func (q *Queue[T]) close() {
 	q.closed = true
-	for q.waiters.Len() > 0 {
-		close(q.waiters.Pop().ready)
+	for q.line.len > 0 {
+		p := q.line.next()
+		p.refused = true
+		p.ready <- struct{}{}
 	}
-}
-
-// take moves up to owed events to the stage and lets waiters go on.
-func (q *Queue[T]) take(emit *stage.Emitter[T]) error {
-	for q.owed > 0 && q.events.Len() > 0 {
-		run := q.events.Front()
-		run = run[:min(len(run), q.owed)]
-		emit.EmitAll(run)
-		q.owed -= len(run)
-		q.events.Drop(len(run))
-	}
-	for q.waiters.Len() > 0 && q.hasRoom() {
-		w := q.waiters.Pop()
-		if w.left {
-			continue
-		}
-		w.given = true
-		q.promised++
-		close(w.ready)
-	}
-	if q.closed && q.events.Len() == 0 && q.promised == 0 {
-		return stage.ErrDone
-	}
-	return nil
-}
-
-// HandleStart implements stage.Starter.
-func (q *Queue[T]) HandleStart(_ context.Context, self *stage.Handle) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.invalid != nil {
-		return q.invalid
-	}
-	q.self = self
-	return nil
-}
-
-// HandleDemand implements stage.Producer.
-func (q *Queue[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T]) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.owed += n
-	return q.take(emit)
-}
-
-// HandleWake implements stage.Waker.
-func (q *Queue[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.woken = false
-	return q.take(emit)
-}
-
-// HandleDrain implements stage.Drainer.
-func (q *Queue[T]) HandleDrain(context.Context) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.close()
-	if q.events.Len() == 0 && q.promised == 0 {
-		return stage.ErrDone
-	}
-	return nil
-}
-
-// HandleTerminate implements stage.Terminator.
-func (q *Queue[T]) HandleTerminate(context.Context, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.close()
 }

@@ -1,0 +1,86 @@
+package producer
+
+import (
+	"context"
+
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// lot is how many events at most are received before they are handed over.
+const lot = 256
+
+// ChanConfig configures [NewChan]. The zero value is useful.
+type ChanConfig[T any] struct {
+	// Discarded, if set, is called with dispatcher.Stopped for every event that
+	// was received and not emitted before the stage stopped. It must not block.
+	Discarded func(event T, reason dispatcher.Reason)
+}
+
+// Chan is a channel as a source. It implements stage.Producer.
+//
+// It is received from in a goroutine of its own, which begins with the first
+// demand: never more than what was asked for, and what is there without waiting
+// is emitted together. The stage ends when the channel is closed. A drain or
+// stop leaves in the channel what was not received.
+type Chan[T any] struct {
+	*feed[T]
+	ch <-chan T
+}
+
+// NewChan makes a source of a channel, which must not be nil.
+func NewChan[T any](ch <-chan T, cfg ChanConfig[T]) *Chan[T] {
+	c := &Chan[T]{feed: newFeed(0, nil, cfg.Discarded), ch: ch}
+	c.feed.read = func() error {
+		return receive(c.feed, ch, func(events []T, event T) ([]T, error) { return append(events, event), nil })
+	}
+	return c
+}
+
+// HandleStart implements stage.Starter.
+func (c *Chan[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	if c.ch == nil {
+		return wrongOption(self.Name(), "ch", nil, "a channel, not nil")
+	}
+	c.start(ctx, self)
+	return nil
+}
+
+// receive is the reader of a channel: add appends what an element holds to the
+// events that are handed over next.
+func receive[E, T any](f *feed[T], ch <-chan E, add func([]T, E) ([]T, error)) error {
+	var events []T
+	for {
+		n := min(f.permit(), lot)
+		if n == 0 {
+			return nil
+		}
+		var err error
+		select {
+		case e, ok := <-ch:
+			if !ok {
+				return nil
+			}
+			events, err = add(events[:0], e)
+		case <-f.quitting:
+			return nil
+		}
+		open, waits := true, false
+		for err == nil && open && !waits && len(events) < n {
+			var e E
+			select {
+			case e, open = <-ch:
+				if open {
+					events, err = add(events, e)
+				}
+			default:
+				waits = true
+			}
+		}
+		f.putAll(events)
+		clear(events)
+		if err != nil || !open {
+			return err
+		}
+	}
+}

@@ -1,0 +1,29 @@
+package producer
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// The errors of a queue; test for them with errors.Is.
+var (
+	// ErrFull answers a push for which there was no room.
+	ErrFull = errors.New("queue is full")
+	// ErrClosed answers a push after the queue was closed, drained or stopped.
+	ErrClosed = errors.New("queue is closed")
+)
+
+// TypeError ends a [Stream] whose source sent something else than events.
+type TypeError struct {
+	// Stage names the stage that read it.
+	Stage string
+	// Got is the type of the element, nil for a nil element; Want is the type
+	// of events. A slice of Want would have been taken as well.
+	Got, Want reflect.Type
+}
+
+// Error implements error.
+func (e *TypeError) Error() string {
+	return fmt.Sprintf("stage %q: element of type %v, want %v or []%v", e.Stage, e.Got, e.Want, e.Want)
+}

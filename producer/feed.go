@@ -1,0 +1,194 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// DefaultPatience is how long the end of a stage waits for a reader that is in
+// foreign code, if it was not told.
+const DefaultPatience = time.Second
+
+// feed stands between a stage and the goroutine that reads what the stage must
+// not wait for. The reader reads only against demand: permit answers how much
+// it may read, put hands that over. The goroutine begins with the first demand
+// and is gone when the stage has stopped.
+type feed[T any] struct {
+	read      func() error // the reader; nil is the normal end
+	patience  time.Duration
+	log       *slog.Logger
+	discarded func(T, dispatcher.Reason)
+
+	self     *stage.Handle
+	ctx      context.Context // the reader's, cancelled when it shall end
+	cancel   context.CancelCauseFunc
+	quitting chan struct{} // closed when the reader shall end
+	gone     chan struct{} // closed when it has ended
+
+	mu    sync.Mutex
+	more  sync.Cond    // there is demand, or the reader shall end
+	ready ring.Ring[T] // read and not emitted yet
+	owed  int          // demand that was not emitted yet
+	begun bool         // the goroutine was started
+	woken bool         // HandleWake will be called
+	quit  bool         // the reader shall end
+	over  bool         // nothing more is taken from the reader
+	left  bool         // the reader was given up
+	err   error        // why it is over
+	late  *time.Timer  // gives the reader up
+}
+
+func newFeed[T any](patience time.Duration, log *slog.Logger, discarded func(T, dispatcher.Reason)) *feed[T] {
+	if patience == 0 {
+		patience = DefaultPatience
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	f := &feed[T]{
+		patience: patience, log: log, discarded: discarded,
+		quitting: make(chan struct{}), gone: make(chan struct{}),
+	}
+	f.more.L = &f.mu
+	return f
+}
+
+// run is the reader's goroutine.
+func (f *feed[T]) run() {
+	var err error
+	returned := false
+	defer func() {
+		switch p := recover(); {
+		case p != nil:
+			err = &stage.PanicError{Value: p, Stack: debug.Stack()}
+		case !returned:
+			err = stage.ErrGoexit
+		case err == nil:
+			err = stage.ErrDone
+		}
+		f.end(err)
+		close(f.gone)
+	}()
+	err = f.read()
+	returned = true
+}
+
+// permit waits until something may be read and answers how much, or 0 if the
+// reader shall end. It is for the reader.
+func (f *feed[T]) permit() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.owed <= f.ready.Len() && !f.quit {
+		f.more.Wait()
+	}
+	if f.quit {
+		return 0
+	}
+	return f.owed - f.ready.Len()
+}
+
+// put hands over one event and answers, as soon as there is demand for it, that
+// another one may be read; false if the reader shall end. It is for the reader.
+func (f *feed[T]) put(event T) bool {
+	f.mu.Lock()
+	if f.over {
+		f.mu.Unlock()
+		f.discard(event)
+		return false
+	}
+	f.ready.Push(event)
+	more := f.owed > f.ready.Len() && !f.quit
+	f.wakeAndUnlock()
+	return more || f.permit() > 0
+}
+
+// putAll hands over copies of events. It is for the reader.
+func (f *feed[T]) putAll(events []T) {
+	f.mu.Lock()
+	if f.over {
+		f.mu.Unlock()
+		for _, event := range events {
+			f.discard(event)
+		}
+		return
+	}
+	f.ready.PushAll(events)
+	f.wakeAndUnlock()
+}
+
+// end records why the reader has ended.
+func (f *feed[T]) end(err error) {
+	f.mu.Lock()
+	if !f.over {
+		f.over, f.err = true, err
+	}
+	f.wakeAndUnlock()
+}
+
+func (f *feed[T]) wakeAndUnlock() {
+	wake := !f.woken
+	f.woken = true
+	f.mu.Unlock()
+	if wake {
+		f.self.Wake()
+	}
+}
+
+func (f *feed[T]) discard(event T) {
+	if f.discarded != nil {
+		f.discarded(event, dispatcher.Stopped)
+	}
+}
+
+// take moves what is owed and ready to the stage.
+func (f *feed[T]) take(emit *stage.Emitter[T]) error {
+	emitted := false
+	for f.owed > 0 && f.ready.Len() > 0 {
+		emitted = true
+		run := f.ready.Front()
+		run = run[:min(len(run), f.owed)]
+		emit.EmitAll(run)
+		f.owed -= len(run)
+		f.ready.Drop(len(run))
+	}
+	if !f.over || f.ready.Len() > 0 {
+		return nil
+	}
+	if emitted && !errors.Is(f.err, stage.ErrDone) {
+		// A failure ends the stage at once: what came before it goes first.
+		f.woken = true
+		f.self.Wake()
+		return nil
+	}
+	return f.err
+}
+
+// stopReading tells the reader to end. The caller holds the lock.
+func (f *feed[T]) stopReading() {
+	if f.quit {
+		return
+	}
+	f.quit = true
+	close(f.quitting)
+	f.more.Signal()
+	if f.cancel != nil {
+		f.cancel(stage.ErrStopped)
+	}
+}
+
+// giveUp ends a drain whose reader does not come back.
+func (f *feed[T]) giveUp() {
+	f.mu.Lock()
+	if !f.over {
+		f.over, f.left, f.err = true, true, stage.ErrDone
+	}
+	f.wakeAndUnlock()
+}

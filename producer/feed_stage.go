@@ -1,0 +1,95 @@
+package producer
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// start is what HandleStart of the sources does.
+func (f *feed[T]) start(ctx context.Context, self *stage.Handle) {
+	f.self = self
+	f.ctx, f.cancel = context.WithCancelCause(ctx)
+}
+
+// HandleDemand implements stage.Producer.
+func (f *feed[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T]) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.owed += n
+	if f.begun || f.quit {
+		f.more.Signal()
+	} else {
+		f.begun = true
+		go f.run()
+	}
+	return f.take(emit)
+}
+
+// HandleWake implements stage.Waker.
+func (f *feed[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.woken = false
+	return f.take(emit)
+}
+
+// HandleDrain implements stage.Drainer: what was read already is emitted, and
+// nothing more is read.
+func (f *feed[T]) HandleDrain(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stopReading()
+	if !f.begun {
+		f.over, f.err = true, stage.ErrDone
+	}
+	if !f.over {
+		f.late = time.AfterFunc(f.patience, f.giveUp)
+		return nil
+	}
+	if f.ready.Len() == 0 {
+		return f.err
+	}
+	return nil
+}
+
+// HandleTerminate implements stage.Terminator: it discards what was read and
+// not emitted, and waits for the reader.
+func (f *feed[T]) HandleTerminate(context.Context, error) {
+	if f.cancel == nil {
+		return // it never started
+	}
+	f.mu.Lock()
+	f.stopReading()
+	f.over = true
+	if f.late != nil {
+		f.late.Stop()
+	}
+	rest := f.ready
+	f.ready = ring.Ring[T]{}
+	begun, left := f.begun, f.left
+	f.mu.Unlock()
+	for rest.Len() > 0 {
+		f.discard(rest.Pop())
+	}
+	if !begun {
+		return
+	}
+	limit := f.patience
+	if left {
+		limit = 0 // the drain has waited already
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-f.gone:
+	case <-timer.C:
+		select {
+		case <-f.gone:
+		default:
+			f.log.Error("source did not return", "stage", f.self.Name(), "after", f.patience)
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package producer
+
+// line is where pushes wait for room, first come first served. It belongs to
+// the queue and is guarded by its lock.
+type line[T any] struct {
+	head, tail *place[T]
+	len        int
+}
+
+// place is the place of one push in the line.
+type place[T any] struct {
+	event    T
+	ready    chan struct{} // gets one token when the place is called
+	waits    bool          // in the line
+	refused  bool          // called since the queue was closed
+	ahead    *place[T]
+	followed *place[T]
+}
+
+func (l *line[T]) join(p *place[T]) {
+	p.waits, p.ahead, p.followed = true, l.tail, nil
+	if l.tail == nil {
+		l.head = p
+	} else {
+		l.tail.followed = p
+	}
+	l.tail = p
+	l.len++
+}
+
+func (l *line[T]) leave(p *place[T]) {
+	if p.ahead == nil {
+		l.head = p.followed
+	} else {
+		p.ahead.followed = p.followed
+	}
+	if p.followed == nil {
+		l.tail = p.ahead
+	} else {
+		p.followed.ahead = p.ahead
+	}
+	p.waits, p.ahead, p.followed = false, nil, nil
+	l.len--
+}
+
+// next calls the first place, of which there must be one. Its push goes on when
+// it gets the token.
+func (l *line[T]) next() *place[T] {
+	p := l.head
+	l.leave(p)
+	return p
+}

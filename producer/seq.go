@@ -1,0 +1,130 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// OnCancel says what an iterator's stage does when its last consumer has left.
+type OnCancel uint8
+
+const (
+	// Continue: the stage waits for another consumer, which goes on where the
+	// last one has stopped. It is the default.
+	Continue OnCancel = iota
+	// End: the stage ends, as if the iterator had.
+	End
+)
+
+// SeqConfig configures [NewSeq] and its siblings. The zero value is useful.
+type SeqConfig[T any] struct {
+	// OnCancel says what happens when the last consumer has left. Default:
+	// Continue.
+	OnCancel OnCancel
+	// Patience bounds how long a drain waits for the value that the iterator
+	// is busy with, and a stop for the iterator's return. Default: 1 s.
+	Patience time.Duration
+	// Discarded, if set, is called with dispatcher.Stopped for every value that
+	// the iterator has yielded and that was not emitted before the stage
+	// stopped. It must not block.
+	Discarded func(event T, reason dispatcher.Reason)
+	// Logger gets a line if the iterator does not return in time. nil discards.
+	Logger *slog.Logger
+}
+
+// Seq is an iterator as a source. It implements stage.Producer.
+//
+// The iterator runs in a goroutine of its own, which begins with the first
+// demand, and is held inside its yield until there is demand for another value:
+// it never runs ahead. When the stage drains or stops, yield answers false. An
+// iterator that does not return then is left behind after Patience: it is the
+// only goroutine that can outlive the stage.
+type Seq[T any] struct {
+	*feed[T]
+	cfg       SeqConfig[T]
+	missing   bool // there is no iterator
+	consumers int
+}
+
+// NewSeq makes a source of an iterator, which is run once. The stage ends with
+// the iterator. A panic of the iterator's stops the stage with a
+// *stage.PanicError.
+func NewSeq[T any](seq iter.Seq[T], cfg SeqConfig[T]) *Seq[T] {
+	s := &Seq[T]{feed: newFeed(cfg.Patience, cfg.Logger, cfg.Discarded), cfg: cfg, missing: seq == nil}
+	s.feed.read = func() error {
+		if s.permit() > 0 {
+			seq(s.put)
+		}
+		return nil
+	}
+	return s
+}
+
+// NewSeq2 is as [NewSeq] for an iterator that can fail: a value with an error
+// stops the stage with that error, behind the values before it.
+func NewSeq2[T any](seq iter.Seq2[T, error], cfg SeqConfig[T]) *Seq[T] {
+	if seq == nil {
+		return NewSeqFunc[T](nil, cfg)
+	}
+	return NewSeqFunc(func(context.Context) iter.Seq2[T, error] { return seq }, cfg)
+}
+
+// NewSeqFunc is as [NewSeq2] for an iterator that waits for something outside:
+// iterate makes it, and the context is cancelled when the stage drains or
+// stops, so that the iterator can return at once.
+func NewSeqFunc[T any](iterate func(ctx context.Context) iter.Seq2[T, error], cfg SeqConfig[T]) *Seq[T] {
+	s := &Seq[T]{feed: newFeed(cfg.Patience, cfg.Logger, cfg.Discarded), cfg: cfg, missing: iterate == nil}
+	s.feed.read = func() error { return s.pull(iterate) }
+	return s
+}
+
+func (s *Seq[T]) pull(iterate func(ctx context.Context) iter.Seq2[T, error]) error {
+	if s.permit() == 0 {
+		return nil
+	}
+	for event, err := range iterate(s.ctx) {
+		switch {
+		case err != nil && s.ctx.Err() != nil && errors.Is(err, s.ctx.Err()):
+			return nil // it gave up since it was told to
+		case err != nil:
+			return err
+		case !s.put(event):
+			return nil
+		}
+	}
+	return nil
+}
+
+// HandleStart implements stage.Starter.
+func (s *Seq[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	switch {
+	case s.missing:
+		return wrongOption(self.Name(), "seq", nil, "an iterator, not nil")
+	case s.cfg.OnCancel > End:
+		return wrongOption(self.Name(), "OnCancel", s.cfg.OnCancel, "Continue or End")
+	case s.cfg.Patience < 0:
+		return wrongOption(self.Name(), "Patience", s.cfg.Patience, "0 for the default or above")
+	}
+	s.start(ctx, self)
+	return nil
+}
+
+// HandleSubscribe implements stage.SubscribeHandler.
+func (s *Seq[T]) HandleSubscribe(context.Context, stage.SubscriptionInfo) error {
+	s.consumers++
+	return nil
+}
+
+// HandleCancel implements stage.CancelHandler.
+func (s *Seq[T]) HandleCancel(context.Context, stage.SubscriptionInfo, error) error {
+	if s.consumers--; s.consumers == 0 && s.cfg.OnCancel == End {
+		return stage.ErrDone
+	}
+	return nil
+}

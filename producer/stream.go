@@ -1,0 +1,60 @@
+package producer
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/reugn/go-streams"
+
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// StreamConfig configures [NewStream]. The zero value is useful.
+type StreamConfig[T any] struct {
+	// Discarded, if set, is called with dispatcher.Stopped for every event that
+	// was received and not emitted before the stage stopped. It must not block.
+	Discarded func(event T, reason dispatcher.Reason)
+}
+
+// Stream is a go-streams source as a source of events. It implements
+// stage.Producer.
+//
+// An element of type T is an event; an element of type []T is its events, in
+// order, which costs one step through the source's channel instead of one for
+// each event. Anything else stops the stage with a *TypeError. No element is
+// received before there is demand for its first event.
+//
+// go-streams knows no cancellation: when the stage drains or stops before the
+// source's channel is closed, what feeds that channel stays blocked on it.
+// Whoever made the source must end it.
+type Stream[T any] struct {
+	*feed[T]
+	outlet streams.Outlet
+}
+
+// NewStream makes a source of any go-streams Source or Flow.
+func NewStream[T any](outlet streams.Outlet, cfg StreamConfig[T]) *Stream[T] {
+	s := &Stream[T]{feed: newFeed(0, nil, cfg.Discarded), outlet: outlet}
+	s.feed.read = func() error { return receive(s.feed, outlet.Out(), s.add) }
+	return s
+}
+
+func (s *Stream[T]) add(events []T, element any) ([]T, error) {
+	switch e := element.(type) {
+	case T:
+		return append(events, e), nil
+	case []T:
+		return append(events, e...), nil
+	}
+	return events, &TypeError{Stage: s.self.Name(), Got: reflect.TypeOf(element), Want: reflect.TypeFor[T]()}
+}
+
+// HandleStart implements stage.Starter.
+func (s *Stream[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	if s.outlet == nil {
+		return wrongOption(self.Name(), "outlet", nil, "a go-streams source, not nil")
+	}
+	s.start(ctx, self)
+	return nil
+}
