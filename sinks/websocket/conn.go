@@ -69,8 +69,7 @@ func (c *conn) leave() {
 
 func (c *conn) abort() { _ = c.nc.Close() } // nothing is owed to the peer any more
 
-// errIdle is what Read answers when nothing came for the idle timeout,
-// errSlowMessage when a message did not end in its time.
+// errSlowMessage: a message did not end in its time.
 var errSlowMessage = errors.New("websocket: message not finished in time")
 
 // Read reads what has come, and waits for it until the idle timeout or the
@@ -107,33 +106,39 @@ func (c *conn) receive(p []byte) (int, error) {
 			c.lastRead = time.Now()
 			return n, nil
 		}
-		if err == nil {
-			continue
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := c.goOn(err); err != nil {
 			return 0, err
-		}
-		now := time.Now()
-		idle := c.lastRead.Add(c.mount.config.IdleTimeout)
-		switch {
-		case !now.Before(idle):
-			return 0, errIdle
-		case !c.deadline.IsZero() && !now.Before(c.deadline):
-			return 0, errSlowMessage
-		case !c.deadline.IsZero() && c.deadline.Before(idle):
-			idle = c.deadline
-		}
-		if c.isClosing() {
-			return 0, ErrClosed
-		}
-		if err := c.nc.SetReadDeadline(idle); err != nil {
-			return 0, err
-		}
-		if c.isClosing() {
-			// sentClose may have set its deadline just before.
-			_ = c.nc.SetReadDeadline(now.Add(c.mount.config.CloseTimeout))
 		}
 	}
+}
+
+// goOn answers nil if err is but a read deadline that came too early, having
+// moved it to where it belongs now.
+func (c *conn) goOn(err error) error {
+	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	now := time.Now()
+	until := c.lastRead.Add(c.mount.config.IdleTimeout)
+	switch {
+	case !now.Before(until):
+		return errIdle
+	case !c.deadline.IsZero() && !now.Before(c.deadline):
+		return errSlowMessage
+	case !c.deadline.IsZero() && c.deadline.Before(until):
+		until = c.deadline
+	}
+	if c.isClosing() {
+		return ErrClosed
+	}
+	if err := c.nc.SetReadDeadline(until); err != nil {
+		return err
+	}
+	if c.isClosing() {
+		// sentClose may have set its deadline just before.
+		_ = c.nc.SetReadDeadline(now.Add(c.mount.config.CloseTimeout))
+	}
+	return nil
 }
 
 func (c *conn) isClosing() bool {
@@ -174,12 +179,31 @@ func recycle(b *[]byte) {
 	}
 }
 
-// readLoop reads until the connection ends. When a channel was joined its stack
-// may have grown: then a fresh goroutine goes on.
+// readLoop waits for the client and handles what comes. All the waiting of an
+// idle connection is done in this very function: its stack must fit into the
+// smallest a goroutine can have, of which the runtime leaves about a kilobyte
+// to use. What has been handled may have made the stack grow, and it would
+// stay grown; therefore a fresh goroutine does the next waiting.
 func (c *conn) readLoop() {
-	fresh := false
+	var err error
+	for c.from == c.to && len(c.early) == 0 && err == nil {
+		var n int
+		if n, err = c.nc.Read(c.small[:]); n > 0 {
+			c.from, c.to = 0, n
+			c.lastRead = time.Now()
+			break
+		}
+		err = c.goOn(err)
+	}
+	c.handleRead(err)
+}
+
+// handleRead handles what has come until nothing is left of it, or ends the
+// connection.
+func (c *conn) handleRead(err error) {
+	over := true
 	defer func() {
-		if fresh {
+		if !over {
 			return
 		}
 		if v := recover(); v != nil {
@@ -190,18 +214,15 @@ func (c *conn) readLoop() {
 		}
 		c.leave()
 	}()
-	for {
-		joined, err := c.readMessage()
-		if err != nil {
-			c.endRead(err)
-			return
-		}
-		if joined {
-			fresh = true
-			go c.readLoop()
-			return
-		}
+	for err == nil && (c.from < c.to || len(c.early) > 0) {
+		err = c.readMessage()
 	}
+	if err != nil {
+		c.endRead(err)
+		return
+	}
+	over = false
+	go c.readLoop()
 }
 
 // protocolError is an offence of the client with its close code.

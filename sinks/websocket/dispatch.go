@@ -26,17 +26,16 @@ var (
 // fits into a binary message.
 const maxName = 255
 
-// handle handles one message of the client, in the goroutine that reads. It
-// answers whether a channel was joined.
-func (s *session) handle(m codec.Message) (joined bool) {
+// handle handles one message of the client, in the goroutine that reads.
+func (s *session) handle(m codec.Message) {
 	if m.Topic == topicPhoenix && m.Event == eventHeartbeat {
 		s.reply("", m.Ref, m.Topic, OK(nil))
-		return false
+		return
 	}
 	ch := s.channel(m.Topic)
 	switch {
 	case m.Event == eventJoin:
-		return s.join(m, ch)
+		s.join(m, ch)
 	case ch == nil || ch.leaving:
 		if m.Event == eventLeave {
 			s.reply(m.JoinRef, m.Ref, m.Topic, OK(nil))
@@ -51,7 +50,6 @@ func (s *session) handle(m codec.Message) (joined bool) {
 	default:
 		ch.take(mail{kind: mailIn, ref: m.Ref, event: m.Event, payload: Payload{Data: m.Payload, Binary: m.Binary}})
 	}
-	return false
 }
 
 // reply queues the reply to a message that no channel answers.
@@ -80,13 +78,13 @@ func (s *session) channel(topic string) *Channel {
 
 // join handles phx_join. It returns when the handler has decided; meanwhile
 // nothing else is read from the client.
-func (s *session) join(m codec.Message, old *Channel) bool {
+func (s *session) join(m codec.Message, old *Channel) {
 	mnt := s.mount
 	rt := mnt.route(m.Topic)
 	if rt == nil || len(m.Topic) > maxName {
 		mnt.unmatched.Add(1)
 		s.reply("", m.Ref, m.Topic, replyUnmatched)
-		return false
+		return
 	}
 	if old != nil && !old.leaving {
 		old.end(ErrDuplicateJoin)
@@ -101,21 +99,20 @@ func (s *session) join(m codec.Message, old *Channel) bool {
 	s.mu.Lock()
 	if s.phase != open {
 		s.mu.Unlock()
-		return false
+		return
 	}
 	if len(s.channels) >= mnt.config.MaxChannels {
 		s.mu.Unlock()
 		rt.fail.Add(1)
 		s.reply(m.JoinRef, m.Ref, m.Topic, replyTooMany)
 		s.closeOld(old)
-		return false
+		return
 	}
 	s.channels = append(s.channels, ch)
 	s.mu.Unlock()
 	s.endpoint().work.add()
 	s.endpoint().channels.Add(1)
 	ch.join(m, old)
-	return true
 }
 
 // closeOld sends the phx_close of a channel that a new join has replaced. It

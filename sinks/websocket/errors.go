@@ -34,7 +34,7 @@ var (
 	ErrNoRef = errors.New("websocket: no ref to reply to")
 	// ErrRefused is what a socket's Connect can return to refuse with status 403.
 	ErrRefused = errors.New("websocket: connection refused")
-	// errIdle, errPeerGone and errProtocol are reasons of a closed connection.
+	// errIdle: nothing came from the client for the idle timeout.
 	errIdle = errors.New("websocket: idle timeout")
 )
 

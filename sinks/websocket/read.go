@@ -19,8 +19,7 @@ var (
 )
 
 // readMessage reads one message, answering pings on the way, and handles it.
-// It answers whether a channel was joined by it.
-func (c *conn) readMessage() (joined bool, err error) {
+func (c *conn) readMessage() error {
 	c.deadline = time.Time{}
 	var (
 		buf   *[]byte
@@ -36,31 +35,31 @@ func (c *conn) readMessage() (joined bool, err error) {
 	for {
 		h, err := c.readHeader(state)
 		if err != nil {
-			return false, err
+			return err
 		}
 		if h.OpCode.IsControl() {
 			if err := c.control(h); err != nil {
-				return false, err
+				return err
 			}
 			if buf == nil {
 				// Between messages: start afresh, so that no deadline stays.
-				return false, nil
+				return nil
 			}
 			continue
 		}
 		count++
 		switch {
 		case count > c.mount.config.MaxFragments, h.Length == 0 && !h.Fin:
-			return false, errFragments
+			return errFragments
 		case buf == nil:
 			op = h.OpCode
 			buf = buffer(int(min(h.Length, 16<<10))) // pooled, never more than that on trust
 		}
 		if h.Length > int64(c.mount.config.MaxFrame-len(*buf)) {
-			return false, errTooBig
+			return errTooBig
 		}
 		if err := c.readPayload(buf, h); err != nil {
-			return false, err
+			return err
 		}
 		if h.Fin {
 			break
@@ -70,18 +69,19 @@ func (c *conn) readMessage() (joined bool, err error) {
 	}
 	c.deadline = time.Time{}
 	if op == ws.OpText && !utf8.Valid(*buf) {
-		return false, errText
+		return errText
 	}
 	if c.isClosing() {
-		return false, nil // only the answer to our close is waited for
+		return nil // only the answer to our close is waited for
 	}
 	m, err := codec.Decode(c.version, op == ws.OpBinary, *buf)
 	if err != nil {
 		var detail *codec.DecodeError
 		errors.As(err, &detail)
-		return false, &protocolError{ws.StatusInternalServerError, detail.Error()}
+		return &protocolError{ws.StatusInternalServerError, detail.Error()}
 	}
-	return c.handle(m), nil
+	c.handle(m)
+	return nil
 }
 
 func (c *conn) readHeader(state ws.State) (ws.Header, error) {
