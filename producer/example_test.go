@@ -1,0 +1,153 @@
+package producer_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/reugn/go-streams/extension"
+	"github.com/reugn/go-streams/flow"
+
+	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// printAll runs a pipeline from p to standard output.
+func printAll[T any](p stage.Producer[T]) error {
+	source := stage.NewProducer(p, stage.ProducerConfig[T]{Name: "source"})
+	sink := stage.NewConsumer(stage.ConsumerFunc[T](func(_ context.Context, events []T) error {
+		for _, event := range events {
+			fmt.Println(event)
+		}
+		return nil
+	}), stage.ConsumerConfig{})
+	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
+		return err
+	}
+	return stage.Run(context.Background(), source, sink)
+}
+
+func ExampleNewQueue() {
+	type push struct {
+		Text string
+		At   time.Time
+	}
+	queue := producer.NewQueue(producer.QueueConfig[push]{
+		Capacity: 2,
+		Stamp:    func(p *push, at time.Time) { p.At = at },
+	})
+	fmt.Println(queue.TryPush(push{Text: "one"}))
+	fmt.Println(queue.TryPush(push{Text: "two"}))
+	fmt.Println(queue.TryPush(push{Text: "three"}))
+	queue.Close()
+	source := stage.NewProducer(queue, stage.ProducerConfig[push]{})
+	sink := stage.NewConsumer(stage.ConsumerFunc[push](func(_ context.Context, events []push) error {
+		for _, p := range events {
+			fmt.Println(p.Text, p.At.IsZero())
+		}
+		return nil
+	}), stage.ConsumerConfig{})
+	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(stage.Run(context.Background(), source, sink))
+	// Output:
+	// <nil>
+	// <nil>
+	// queue is full
+	// one false
+	// two false
+	// <nil>
+}
+
+func ExampleNewSeq() {
+	names := slices.Values([]string{"ada", "grace"})
+	fmt.Println(printAll(producer.NewSeq(names, producer.SeqConfig[string]{})))
+	// Output:
+	// ada
+	// grace
+	// <nil>
+}
+
+func ExampleNewSeq2() {
+	lines := func(yield func(string, error) bool) {
+		scanner := bufio.NewScanner(strings.NewReader("first\nsecond\n"))
+		for scanner.Scan() {
+			if !yield(scanner.Text(), nil) {
+				return
+			}
+		}
+		yield("", fmt.Errorf("the reader went away"))
+	}
+	fmt.Println(printAll(producer.NewSeq2(lines, producer.SeqConfig[string]{})))
+	// Output:
+	// first
+	// second
+	// stage "source": HandleWake: the reader went away
+}
+
+func ExampleNewSeqFunc() {
+	ticks := func(ctx context.Context) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for i := 1; ; i++ {
+				select {
+				case <-time.After(time.Millisecond):
+				case <-ctx.Done(): // the stage drains or stops
+					return
+				}
+				if i > 3 || !yield(i, nil) {
+					return
+				}
+			}
+		}
+	}
+	fmt.Println(printAll(producer.NewSeqFunc(ticks, producer.SeqConfig[int]{})))
+	// Output:
+	// 1
+	// 2
+	// 3
+	// <nil>
+}
+
+func ExampleNewChan() {
+	ch := make(chan string)
+	go func() {
+		defer close(ch)
+		ch <- "hello"
+		ch <- "world"
+	}()
+	fmt.Println(printAll(producer.NewChan(ch, producer.ChanConfig[string]{})))
+	// Output:
+	// hello
+	// world
+	// <nil>
+}
+
+func ExampleNewStream() {
+	in := make(chan any, 3)
+	in <- 1
+	in <- []int{2, 3} // a batch counts as its events
+	in <- 4
+	close(in)
+	fmt.Println(printAll(producer.NewStream[int](extension.NewChanSource(in), producer.StreamConfig[int]{})))
+
+	words := make(chan any, 2)
+	words <- "to"
+	words <- "upper"
+	close(words)
+	upper := extension.NewChanSource(words).Via(flow.NewMap(strings.ToUpper, 1))
+	fmt.Println(printAll(producer.NewStream[string](upper, producer.StreamConfig[string]{})))
+	// Output:
+	// 1
+	// 2
+	// 3
+	// 4
+	// <nil>
+	// TO
+	// UPPER
+	// <nil>
+}
