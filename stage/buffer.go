@@ -7,6 +7,7 @@ import "github.com/penstock-go/penstock/internal/ring"
 type buffer[T any] struct {
 	limit  int
 	keep   Keep
+	left   int64 // how many events have been dropped from the front, less those put there
 	events ring.Ring[T]
 	runs   ring.Ring[run]
 }
@@ -34,6 +35,7 @@ func (b *buffer[T]) push(events []T, first uint64) {
 
 func (b *buffer[T]) pushFront(event T, seq uint64) {
 	b.events.PushFront(event)
+	b.left--
 	if b.runs.Len() > 0 {
 		if head := b.runs.At(0); head.first == seq+1 {
 			head.first, head.count = seq, head.count+1
@@ -57,6 +59,7 @@ func (b *buffer[T]) drop(n int) {
 		return
 	}
 	b.events.Drop(n)
+	b.left += int64(n)
 	head := b.runs.At(0)
 	head.first += uint64(n)
 	if head.count -= n; head.count == 0 {

@@ -31,6 +31,20 @@ const (
 	KeepFirst
 )
 
+// DemandMode says what a producer's stage does with demand.
+type DemandMode uint8
+
+const (
+	// Forward tells the handler of demand and delivers what it emits. It is
+	// the default.
+	Forward DemandMode = iota
+	// Accumulate keeps the demand of subscribers and the events that are
+	// emitted, within the buffer's bound, until the mode is Forward again: so
+	// that several subscribers can be there before the first event. A drain
+	// forwards.
+	Accumulate
+)
+
 // ProducerConfig configures [NewProducer]. The zero value is useful.
 type ProducerConfig[T any] struct {
 	// Name names the stage in errors, metrics and snapshots. Default: made
@@ -45,6 +59,9 @@ type ProducerConfig[T any] struct {
 	BufferSize int
 	// Keep says which events a full buffer keeps. Default: KeepLast.
 	Keep Keep
+	// Demand says whether the stage begins by accumulating demand and events,
+	// until [ProducerStage.SetDemand] lets them pass. Default: Forward.
+	Demand DemandMode
 	// Discarded, if set, is called on the stage's goroutine for every event
 	// that is discarded. It must not block.
 	Discarded func(event T, reason dispatcher.Reason)

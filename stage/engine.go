@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,9 +19,9 @@ type engine[In, Out any] struct {
 	handler any
 	log     *slog.Logger
 	box     *mailbox.Mailbox[mail[In, Out]]
-	invalid error // a wrong option, reported by Start
 
-	mu      sync.Mutex // guards cancel until the stage runs, and killed
+	mu      sync.Mutex // guards invalid, killed, and cancel until the stage runs
+	invalid error      // a wrong option, reported by Start
 	killed  error      // stopped while it was being started
 	started atomic.Bool
 	ready   chan struct{} // closed when HandleStart has returned
@@ -41,8 +40,11 @@ type engine[In, Out any] struct {
 	both   ProducerConsumer[In, Out]
 	waker  Waker[Out]
 
-	running  string // the handler that is being called
-	begun    bool   // HandleStart was called, if there is one
+	mails    []mail[In, Out] // of this round
+	at       int             // the first of them that was not taken
+	again    bool            // another round is due even without mail
+	running  string          // the handler that is being called
+	begun    bool            // HandleStart was called, if there is one
 	draining bool
 	dry      bool // the source will emit nothing more
 	ending   bool // subscribers have been told that this is the end
@@ -52,12 +54,15 @@ type engine[In, Out any] struct {
 
 var lastID atomic.Uint64
 
-func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) {
+func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger, missing bool) {
 	e.id = lastID.Add(1)
 	e.handler = handler
 	e.name = name
 	if name == "" {
 		e.name = defaultName(handler, e.id)
+	}
+	if missing {
+		e.invalid = &OptionError{Stage: e.name, Option: "handler", Value: "nil", Allowed: "a handler"}
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -67,8 +72,12 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) {
 	e.ready = make(chan struct{})
 	e.stopped = make(chan struct{})
 	e.waker, _ = handler.(Waker[Out])
-	e.handle = Handle{name: e.name, wake: e.box.Poke, send: func(msg any) bool {
-		return e.box.Post(mail[In, Out]{kind: mailInfo, x: msg})
+	e.handle = Handle{name: e.name, wake: e.box.Poke, send: func(msg any, behind bool) bool {
+		k := mailInfo
+		if behind {
+			k = mailInfoBehind
+		}
+		return e.box.Post(mail[In, Out]{kind: k, x: msg})
 	}}
 }
 
@@ -76,38 +85,68 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) {
 func (e *engine[In, Out]) run() {
 	clean := false
 	defer func() { e.finish(recover(), clean) }()
-	e.begun = true
-	if starter, ok := e.handler.(Starter); ok {
-		e.running = "HandleStart"
-		if err := starter.HandleStart(e.ctx, &e.handle); err != nil {
-			e.fail(err)
-			clean = true
-			return
-		}
+	if e.begin(); !e.end {
+		e.loop()
 	}
-	close(e.ready)
-	e.loop()
 	clean = true
 }
 
+// begin runs HandleStart and takes the mail that was there before the start, so
+// that subscriptions made earlier have been sent when Start answers: whoever
+// drains the pipeline afterwards drains it with its subscribers.
+func (e *engine[In, Out]) begin() {
+	e.begun = true
+	if h, ok := e.handler.(Emitting[Out]); ok && e.out != nil {
+		e.running = "UseEmitter"
+		h.UseEmitter(&e.out.emit)
+	}
+	if h, ok := e.handler.(Starter); ok {
+		e.running = "HandleStart"
+		e.check(h.HandleStart(e.ctx, &e.handle))
+	}
+	if e.end {
+		return
+	}
+	var poked bool
+	e.mails, poked = e.box.Take(nil)
+	e.takeAll()
+	close(e.ready)
+	if !e.end {
+		e.settle(poked)
+	}
+}
+
 func (e *engine[In, Out]) loop() {
-	var mails []mail[In, Out]
 	for !e.end {
 		var poked bool
-		if mails, poked = e.box.Take(mails); len(mails) == 0 && !poked {
+		if e.mails, poked = e.box.Take(e.mails); len(e.mails) == 0 && !poked && !e.again {
 			e.box.Wait(e.patience())
-			if mails, poked = e.box.Take(mails); len(mails) == 0 && !poked && e.out != nil {
+			if e.mails, poked = e.box.Take(e.mails); len(e.mails) == 0 && !poked && e.out != nil {
 				e.out.changed = true // a deadline of the dispatcher's has come
 			}
 		}
-		for i := range mails {
-			e.take(&mails[i])
-			if e.end {
-				return
-			}
+		e.again = false
+		if e.takeAll(); !e.end {
+			e.settle(poked)
 		}
-		clear(mails)
-		e.settle(poked)
+	}
+}
+
+// takeAll takes the mails of a round. If the stage ends in the middle, e.at
+// says which of them are left.
+func (e *engine[In, Out]) takeAll() {
+	for i := 0; i < len(e.mails) && !e.end; i++ {
+		m := &e.mails[i]
+		e.at = i + 1
+		if m.kind == mailSubscribe || m.kind == mailJoin {
+			e.at = i // somebody waits for an answer, also if a handler panics now
+		}
+		e.take(m)
+		e.at = i + 1
+	}
+	if !e.end {
+		clear(e.mails)
+		e.mails, e.at = e.mails[:0], 0
 	}
 }
 
@@ -136,7 +175,7 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 		e.cancelled(m.down, m.x.(error))
 	case mailBye:
 		reason, _ := m.x.(error)
-		e.left(m.down, int(m.done), reason)
+		e.left(m.down, m.n, int(m.done), reason)
 	case mailEnded:
 		e.upstreamEnded(m.up, m.x.(error))
 	case mailJoin:
@@ -148,10 +187,12 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 			e.out.changed = true
 		}
 	case mailInfo:
-		if h, ok := e.handler.(Informed); ok {
-			e.running = "HandleInfo"
-			e.check(h.HandleInfo(e.ctx, m.x))
-		}
+		e.inform(m.x)
+	case mailInfoBehind:
+		e.informBehind(m.x)
+	case mailMode:
+		e.out.paused = DemandMode(m.n) == Accumulate && !e.draining
+		e.out.changed = true
 	case mailDrain:
 		e.drain()
 	case mailStop:
@@ -178,18 +219,21 @@ func (e *engine[In, Out]) settle(poked bool) {
 	e.complete()
 }
 
-// check stops the stage when a handler has failed, and remembers when a source
-// has run dry. A handler that gave up since its context was cancelled has not
-// failed: the stage ends for the reason for which it was cancelled.
+// check stops the stage when a handler has failed, and ends it in good order
+// when the handler says that it is done. A handler that gave up since its
+// context was cancelled has not failed: the stage ends for the reason for which
+// it was cancelled.
 func (e *engine[In, Out]) check(err error) {
 	switch {
 	case err == nil:
-	case e.prod != nil && isDone(err):
-		e.dry = true
 	case e.ctx.Err() != nil && errors.Is(err, e.ctx.Err()):
 		e.stop(context.Cause(e.ctx))
-	default:
+	case !isDone(err):
 		e.fail(err)
+	case e.out != nil:
+		e.dry = true // what it has emitted is delivered first
+	default:
+		e.stop(nil)
 	}
 }
 
@@ -205,97 +249,4 @@ func (e *engine[In, Out]) stop(reason error) {
 	if !e.end {
 		e.end, e.reason = true, reason
 	}
-}
-
-// finish runs at the end of the stage's goroutine, whatever ended it. Its steps
-// are deferred, so that a handler that panics or exits in one of them does not
-// keep the rest from being done.
-func (e *engine[In, Out]) finish(panicked any, clean bool) {
-	switch {
-	case panicked != nil:
-		e.end, e.reason = true, e.panicError(panicked)
-	case !clean:
-		e.end, e.reason = true, &Error{Stage: e.name, Handler: e.running, Err: ErrGoexit}
-	}
-	failure := e.reason
-	if normal(failure) {
-		failure = nil
-	}
-	if e.reason != nil {
-		e.cancel(e.reason)
-	}
-	defer func() {
-		e.cancel(ErrStopped)
-		e.err = failure
-		select {
-		case <-e.ready:
-		default:
-			close(e.ready)
-		}
-		close(e.stopped)
-	}()
-	guard := func(step func()) {
-		defer func() {
-			if p := recover(); p != nil && failure == nil {
-				failure = e.panicError(p)
-			}
-		}()
-		step()
-	}
-	terminate := func() {
-		if t, ok := e.handler.(Terminator); ok && e.begun {
-			e.running = "HandleTerminate"
-			t.HandleTerminate(e.ctx, failure)
-		}
-	}
-	// What was posted until now is looked at once more, so that nobody waits
-	// for an answer and no receipt that came in time is lost.
-	rest := e.box.Close()
-	if e.out != nil {
-		if e.in == nil {
-			defer guard(terminate)
-		}
-		defer guard(func() { e.endAll(orDone(e.reason)) })
-	}
-	if e.in != nil {
-		// Workers end in HandleTerminate, and their receipts go before the
-		// farewell.
-		defer guard(func() { e.leaveAll(orDone(e.reason)) })
-		defer guard(terminate)
-	}
-	guard(func() { e.refuseRest(rest) })
-}
-
-func (e *engine[In, Out]) panicError(p any) error {
-	return &Error{Stage: e.name, Handler: e.running, Err: &PanicError{Value: p, Stack: debug.Stack()}}
-}
-
-// refuseRest answers mail that came too late.
-func (e *engine[In, Out]) refuseRest(rest []mail[In, Out]) {
-	for i := range rest {
-		switch m := &rest[i]; m.kind {
-		case mailSubscribe:
-			m.down.down.postEnded(m.down, orDone(e.reason))
-		case mailAsk:
-			if m.down.slot >= 0 {
-				e.receive(m.down, int(m.done), m.x)
-			}
-		case mailBye:
-			if m.down.slot >= 0 {
-				e.receive(m.down, int(m.done), nil)
-			}
-		case mailJoin:
-			m.up.finish(orDone(e.reason))
-		}
-	}
-	if e.out != nil {
-		e.reportReceipts()
-	}
-}
-
-func orDone(reason error) error {
-	if reason == nil {
-		return ErrDone
-	}
-	return reason
 }

@@ -54,6 +54,9 @@ type Error struct {
 	Stage, Handler string
 	// Err is the handler's error, a *PanicError or ErrGoexit.
 	Err error
+	// Stack is the goroutine's stack, as debug.Stack formats it, where the
+	// handler panicked or ended the goroutine; nil for one that returned.
+	Stack []byte
 }
 
 // Error implements error.
@@ -114,7 +117,12 @@ func Discard(reason dispatcher.Reason) error { return &DiscardError{Reason: reas
 // Error implements error.
 func (e *DiscardError) Error() string { return "discarded: " + string(e.Reason) }
 
-// normal says whether a reason is an expected end rather than a failure.
+// normal says whether a reason is an expected end rather than a failure, which
+// a panic always is, whatever it was called with.
 func normal(reason error) bool {
-	return reason == nil || errors.Is(reason, ErrDone) || errors.Is(reason, ErrStopped)
+	var p *PanicError
+	return reason == nil || (errors.Is(reason, ErrDone) || errors.Is(reason, ErrStopped)) && !errors.As(reason, &p)
 }
+
+// isDone says whether an error is the end of a stream.
+func isDone(err error) bool { return errors.Is(err, ErrDone) && normal(err) }

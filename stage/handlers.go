@@ -25,14 +25,16 @@ type Consumer[T any] interface {
 	// HandleEvents handles events, of which there is at least one and never
 	// more than max demand less min demand. The slice belongs to the handler
 	// only during the call: the stage reuses it. Returning nil is the receipt
-	// for all of them; an error stops the stage.
+	// for all of them. ErrDone says that they were handled and that no more
+	// are wanted: the stage ends in good order. Any other error stops it.
 	HandleEvents(ctx context.Context, events []T) error
 }
 
 // ProducerConsumer is both: it takes events and emits others.
 type ProducerConsumer[In, Out any] interface {
 	// HandleEvents is as in [Consumer]; what it emits goes to the stage's own
-	// subscribers. It is called only while they have demand.
+	// subscribers. It is called only while they have demand. After ErrDone what
+	// it has emitted is still delivered.
 	HandleEvents(ctx context.Context, events []In, emit *Emitter[Out]) error
 }
 
@@ -65,7 +67,8 @@ func (f ProducerConsumerFunc[In, Out]) HandleEvents(ctx context.Context, events 
 // Starter is called once, before everything else.
 type Starter interface {
 	// HandleStart gets the handle with which the stage can be woken from other
-	// goroutines. An error refuses the start.
+	// goroutines. An error refuses the start; ErrDone ends the stage in good
+	// order before it has begun.
 	HandleStart(ctx context.Context, self *Handle) error
 }
 
@@ -79,7 +82,8 @@ type Waker[T any] interface {
 
 // Informed gets messages from outside.
 type Informed interface {
-	// HandleInfo gets what was passed to [Handle.Send], in that order.
+	// HandleInfo gets what was passed to [Handle.Send], in that order, and to
+	// [Handle.SendBehind].
 	HandleInfo(ctx context.Context, msg any) error
 }
 
@@ -159,12 +163,34 @@ type Delivery[T any] struct {
 	First  uint64
 }
 
+// Emitting is a producer or producer-consumer that emits from handlers that are
+// not given an [Emitter], such as HandleInfo or HandleCancel.
+type Emitting[T any] interface {
+	// UseEmitter is called once, before HandleStart, with the emitter that all
+	// handlers of the stage may use. Inside Do it may be used as well.
+	UseEmitter(emit *Emitter[T])
+}
+
 // SubscriptionInfo describes a subscription to a handler.
 type SubscriptionInfo struct {
+	// Upstream says, in a handler, that its stage is the consumer of the
+	// subscription; otherwise it is the producer.
+	Upstream bool
 	// Producer and Consumer name the stages.
 	Producer, Consumer string
 	// MaxDemand and MinDemand are in events.
 	MaxDemand, MinDemand int
 	// Partition is as in [SubscribeConfig].
 	Partition any
+}
+
+const (
+	consuming = true
+	producing = false
+)
+
+// seenBy answers the info for a handler of one of the two stages.
+func (i SubscriptionInfo) seenBy(consumer bool) SubscriptionInfo {
+	i.Upstream = consumer
+	return i
 }

@@ -1,6 +1,10 @@
 package stage
 
 import (
+	"errors"
+	"slices"
+
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/ring"
 )
 
@@ -12,23 +16,32 @@ const spentLimit = 8
 type inlet[T any] struct {
 	subs    []*Subscription[T]
 	live    int
+	done    bool                  // a permanent subscription has ended in good order
 	queue   ring.Ring[arrival[T]] // of a producer-consumer without demand
 	handled int64
 	batches int64
 }
 
-// arrival is a batch, or the end of a subscription if ended is set.
+// arrival is a batch, the end of a subscription if ended is set, or a message
+// that waits behind those if sub is nil.
 type arrival[T any] struct {
 	sub   *Subscription[T]
 	batch *batch[T]
 	ended error
+	info  any
 }
+
+func (in *inlet[T]) has(s *Subscription[T]) bool { return slices.Contains(in.subs, s) }
 
 // join sends a subscription to its producer.
 func (e *engine[In, Out]) join(s *Subscription[In]) {
-	if h, ok := e.handler.(SubscribeHandler); ok && (e.cons != nil || e.both != nil) {
+	if e.dry {
+		s.finish(ErrDone)
+		return
+	}
+	if h, ok := e.handler.(SubscribeHandler); ok {
 		e.running = "HandleSubscribe"
-		if err := h.HandleSubscribe(e.ctx, s.info); err != nil {
+		if err := h.HandleSubscribe(e.ctx, s.info.seenBy(consuming)); err != nil {
 			s.finish(err)
 			return
 		}
@@ -36,7 +49,7 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 	e.in.subs = append(e.in.subs, s)
 	e.in.live++
 	if !s.up.postSubscribe(s) {
-		e.upstreamEnded(s, &SubscriptionError{Stage: e.name, Producer: s.info.Producer, Reason: ErrStopped})
+		e.upstreamEnded(s, s.up.why())
 		return
 	}
 	if !s.cfg.Manual {
@@ -48,9 +61,6 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 // arrived handles a batch, or queues it if there is no demand for what would
 // become of it.
 func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
-	if s.over {
-		return
-	}
 	if e.both != nil {
 		e.in.queue.Push(arrival[In]{sub: s, batch: b})
 		return
@@ -62,15 +72,17 @@ func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
 func (e *engine[In, Out]) consumeQueued() {
 	q := &e.in.queue
 	for q.Len() > 0 && !e.end {
-		if head := q.At(0); head.ended == nil && !e.out.room() {
+		if head := q.At(0); head.batch != nil && !e.dry && !e.out.room() {
 			return
 		}
-		a := q.Pop()
-		if a.ended != nil {
+		switch a := q.Pop(); {
+		case a.sub == nil:
+			e.pin(a.info)
+		case a.ended != nil:
 			e.over(a.sub, a.ended)
-			continue
+		case !e.dry: // otherwise the handler wants no more
+			e.consume(a.sub, a.batch)
 		}
-		e.consume(a.sub, a.batch)
 		e.produce()
 	}
 }
@@ -99,16 +111,26 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		chunk := events[:min(size, len(events))]
 		events = events[len(chunk):]
 		e.running = "HandleEvents"
+		var err error
 		if e.both != nil {
-			e.check(e.both.HandleEvents(e.ctx, chunk, &e.out.emit))
+			err = e.both.HandleEvents(e.ctx, chunk, &e.out.emit)
 		} else {
-			e.check(e.cons.HandleEvents(e.ctx, chunk))
+			err = e.cons.HandleEvents(e.ctx, chunk)
 		}
-		if e.end {
+		if err != nil && !isDone(err) {
+			e.check(err)
 			return
+		}
+		if poison.Load() {
+			clear(chunk)
 		}
 		e.in.handled += int64(len(chunk))
 		s.handled += len(chunk)
+		s.total += len(chunk)
+		if err != nil {
+			e.check(err) // it has handled these and wants no more
+			return
+		}
 		ask := 0
 		if !s.cfg.Manual {
 			s.owed -= len(chunk)
@@ -133,7 +155,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 // giveBackBatch returns an emptied batch, with the demand and the receipts that
 // are due. Where nothing is due it waits for company.
 func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask int) {
-	if poison.Load() {
+	if s.deferred && poison.Load() {
 		clear(b.events)
 	}
 	b.next = s.spent
@@ -148,9 +170,10 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 // upstreamEnded hears from the producer that a subscription is over; nothing
 // arrives on it any more.
 func (e *engine[In, Out]) upstreamEnded(s *Subscription[In], reason error) {
-	if s.over {
+	if s.over || s.ended {
 		return
 	}
+	s.ended = true
 	if e.both != nil && e.in.queue.Len() > 0 {
 		e.in.queue.Push(arrival[In]{sub: s, ended: reason})
 		return
@@ -183,45 +206,31 @@ func (e *engine[In, Out]) farewell() {
 	}
 }
 
+// goodbye ends a subscription. Until HandleCancel has returned it is among those
+// that a stage which panics takes leave of.
 func (e *engine[In, Out]) goodbye(s *Subscription[In], reason error) {
-	for i, other := range e.in.subs {
-		if other == s {
-			e.in.subs = append(e.in.subs[:i], e.in.subs[i+1:]...)
-			break
-		}
-	}
-	e.in.live--
 	if h, ok := e.handler.(CancelHandler); ok {
 		e.running = "HandleCancel"
-		e.check(h.HandleCancel(e.ctx, s.info, reason))
+		e.check(h.HandleCancel(e.ctx, s.info.seenBy(consuming), reason))
 	}
-	s.up.postBye(s, s.handled, reason)
+	e.in.subs = slices.DeleteFunc(e.in.subs, func(other *Subscription[In]) bool { return other == s })
+	e.in.live--
+	s.up.postBye(s, s.sum(), s.handled, reason)
 	s.handled = 0
 	s.finish(reason)
 	switch {
+	case s.replaced.Load(), errors.Is(reason, dispatcher.ErrSubscribed):
 	case isDone(reason):
-		if s.cfg.Cancel == Permanent && e.in.live == 0 {
-			e.finishConsuming(nil)
-		}
+		e.in.done = e.in.done || s.cfg.Cancel == Permanent
 	case s.cfg.Cancel == Permanent, s.cfg.Cancel == Transient && !normal(reason):
-		e.finishConsuming(&SubscriptionError{Stage: e.name, Producer: s.info.Producer, Reason: reason})
+		e.stop(&SubscriptionError{Stage: e.name, Producer: s.info.Producer, Reason: reason})
 	}
-}
-
-// finishConsuming ends the stage because of its upstream: at once after a
-// failure, otherwise when what it has emitted has been taken.
-func (e *engine[In, Out]) finishConsuming(reason error) {
-	if reason != nil {
-		e.stop(reason)
-		return
-	}
-	e.dry = true
 }
 
 // leaveAll ends every subscription of a consumer that stops.
 func (e *engine[In, Out]) leaveAll(reason error) {
 	for _, s := range e.in.subs {
-		s.up.postBye(s, s.handled, reason)
+		s.up.postBye(s, s.sum(), s.handled, reason)
 		s.finish(reason)
 	}
 	e.in.subs = nil

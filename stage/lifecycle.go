@@ -10,11 +10,19 @@ func (e *engine[In, Out]) Name() string { return e.name }
 
 // Start implements Stage.
 func (e *engine[In, Out]) Start(ctx context.Context) error {
-	if e.invalid != nil {
-		return e.invalid
+	e.mu.Lock()
+	invalid := e.invalid
+	e.mu.Unlock()
+	if invalid != nil {
+		return invalid
 	}
 	if !e.started.CompareAndSwap(false, true) {
-		return fmt.Errorf("stage %q: start: %w", e.name, ErrStarted)
+		select {
+		case <-e.stopped:
+			return fmt.Errorf("stage %q: start: %w", e.name, ErrStopped)
+		default:
+			return fmt.Errorf("stage %q: start: %w", e.name, ErrStarted)
+		}
 	}
 	release := context.AfterFunc(ctx, func() {
 		e.Stop(fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx)))

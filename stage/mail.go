@@ -4,15 +4,17 @@ package stage
 type kind uint8
 
 const (
-	mailEvents    kind = iota // up, batch: events arrived
-	mailEnded                 // up, x error: the producer has ended it
-	mailSubscribe             // down: somebody subscribes
-	mailAsk                   // down, n, done, spent, x *settled
-	mailCancel                // down, x error: the consumer wants it to end
-	mailBye                   // down, done, x error: the consumer has ended it
-	mailJoin                  // up: subscribe to a producer
-	mailDo                    // x func()
-	mailInfo                  // x any
+	mailEvents     kind = iota // up, batch: events arrived
+	mailEnded                  // up, x error: the producer has ended it
+	mailSubscribe              // down: somebody subscribes
+	mailAsk                    // down, n, done, spent, x *settled
+	mailCancel                 // down, x error: the consumer wants it to end
+	mailBye                    // down, n, done, x error: the consumer has ended it and handled n in all
+	mailJoin                   // up: subscribe to a producer
+	mailDo                     // x func()
+	mailInfo                   // x any
+	mailInfoBehind             // x any: behind what is buffered
+	mailMode                   // n DemandMode
 	mailDrain
 	mailStop // x error
 )
@@ -54,8 +56,8 @@ func (e *engine[In, Out]) postCancel(s *Subscription[Out], reason error) bool {
 	return e.box.Post(mail[In, Out]{kind: mailCancel, down: s, x: reason})
 }
 
-func (e *engine[In, Out]) postBye(s *Subscription[Out], done int, reason error) bool {
-	return e.box.Post(mail[In, Out]{kind: mailBye, down: s, done: int32(done), x: reason})
+func (e *engine[In, Out]) postBye(s *Subscription[Out], total, done int, reason error) bool {
+	return e.box.Post(mail[In, Out]{kind: mailBye, down: s, n: total, done: int32(done), x: reason})
 }
 
 func (e *engine[In, Out]) poke()             { e.box.Poke() }

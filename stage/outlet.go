@@ -2,9 +2,12 @@ package stage
 
 import (
 	"errors"
+	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/ring"
 )
 
 // outlet is the producing side of a stage: its dispatcher, its buffer and its
@@ -15,6 +18,7 @@ type outlet[T any] struct {
 	holder    dispatcher.Holder[T]
 	timed     dispatcher.Timed
 	taker     dispatcher.ReceiptTaker[T]
+	returner  dispatcher.Returner[T]
 	sourced   bool // the handler wants receipts
 	discarded func(T, dispatcher.Reason)
 	epoch     time.Time
@@ -28,6 +32,8 @@ type outlet[T any] struct {
 	nextSeq uint64
 	told    int  // demand told to the handler and not yet served
 	changed bool // the dispatcher has heard something since its last Dispatch
+	paused  bool // demand and events accumulate
+	pins    ring.Ring[pin]
 	fault   error
 
 	offer     dispatcher.Offer[T]
@@ -36,9 +42,17 @@ type outlet[T any] struct {
 
 	receipts []Receipt               // for the handler, at the end of the round
 	scratch  []dispatcher.Receipt[T] // for the dispatcher
+	tracking int                     // live subscriptions that are tracked
+	shared   sharing                 // events that were given more than once
 
-	emitted, delivered int64
-	lost               map[dispatcher.Reason]int64
+	emitted    int64
+	delivered  int64 // events that left towards somebody
+	deliveries int64 // how often they did
+	abandoned  int64 // deliveries whose consumer died before it had handled them
+	discards   int64
+	lost       map[dispatcher.Reason]int64
+	log        *slog.Logger
+	warned     time.Time
 }
 
 func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int) *outlet[T] {
@@ -49,7 +63,9 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	if o.disp == nil {
 		o.disp = dispatcher.NewDemand[T]()
 	}
+	o.paused = cfg.Demand == Accumulate
 	o.holder, _ = o.disp.(dispatcher.Holder[T])
+	o.returner, _ = o.disp.(dispatcher.Returner[T])
 	o.timed, _ = o.disp.(dispatcher.Timed)
 	o.taker, _ = o.disp.(dispatcher.ReceiptTaker[T])
 	o.buf.limit, o.buf.keep = size, cfg.Keep
@@ -66,12 +82,15 @@ func (o *outlet[T]) now() int64 {
 
 // want is how much more demand the handler is to be told.
 func (o *outlet[T]) want() int {
+	if o.paused {
+		return 0
+	}
 	n := o.disp.Demand() - o.told - o.buf.len()
 	return max(n, 0)
 }
 
 // room says whether a producer-consumer may handle what is queued for it.
-func (o *outlet[T]) room() bool { return o.disp.Demand() > o.buf.len() }
+func (o *outlet[T]) room() bool { return !o.paused && o.disp.Demand() > o.buf.len() }
 
 // held is how many events were emitted and neither delivered nor discarded.
 func (o *outlet[T]) held() int {
@@ -84,7 +103,7 @@ func (o *outlet[T]) held() int {
 
 // serve hands out what is buffered, then what was emitted, and sends it.
 func (o *outlet[T]) serve() {
-	for o.buf.len() > 0 {
+	for o.buf.len() > 0 && !o.paused {
 		run, first := o.buf.front()
 		n := o.dispatch(run, first, false)
 		o.buf.drop(n)
@@ -98,14 +117,14 @@ func (o *outlet[T]) serve() {
 		o.emitted += int64(len(events))
 		o.told = max(0, o.told-len(events))
 		n := 0
-		if o.buf.len() == 0 {
+		if o.buf.len() == 0 && !o.paused {
 			n = o.dispatch(events, first, true)
 		}
 		if n < len(events) {
 			o.store(events[n:], first+uint64(n))
 		}
 		o.emit.buf = o.emit.buf[:0]
-	} else if o.changed && o.holder != nil {
+	} else if o.changed && o.holder != nil && !o.paused {
 		o.dispatch(nil, o.nextSeq, false)
 	}
 	o.flush()
@@ -115,6 +134,10 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 	o.changed = false
 	o.offer = dispatcher.Offer[T]{Events: events, First: first, Now: o.now()}
 	o.swappable = swappable
+	deliveries, left := o.deliveries, o.discards
+	if o.holder != nil {
+		left += int64(o.holder.Held())
+	}
 	n := o.disp.Dispatch(o.offer, o)
 	if s := o.whole; s != nil {
 		// The subscriber gets the very slice that the handler filled, and the
@@ -127,6 +150,18 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 		o.fail(errors.New("dispatcher took more than it was offered"))
 		n = len(events)
 	}
+	// What was taken and is not held or discarded has been given to somebody.
+	left += int64(n) - o.discards
+	if o.holder != nil {
+		left -= int64(o.holder.Held())
+	}
+	o.delivered += left
+	if left < 0 || left > o.deliveries-deliveries {
+		o.fail(errors.New("dispatcher lost events"))
+	}
+	if len(o.shared.given) > 0 {
+		o.shared.dispatched(first, len(events))
+	}
 	return n
 }
 
@@ -136,9 +171,12 @@ func (o *outlet[T]) Give(sub, lo, hi int) {
 	if s == nil || hi <= lo {
 		return
 	}
-	if s.tracked {
-		for i := lo; i < hi; i++ {
-			s.flight.Push(flight[T]{seq: o.offer.First + uint64(i), event: o.offer.Events[i]})
+	if o.tracking > 0 {
+		o.shared.give(lo, hi, s.tracked)
+		if s.tracked {
+			for i := lo; i < hi; i++ {
+				s.flight.Push(flight[T]{seq: o.offer.First + uint64(i), event: o.offer.Events[i]})
+			}
 		}
 	}
 	if o.swappable && lo == 0 && hi == len(o.offer.Events) && o.whole == nil && s.out == nil {
@@ -149,6 +187,31 @@ func (o *outlet[T]) Give(sub, lo, hi int) {
 	o.copyWhole()
 	b := o.batchFor(s)
 	b.events = append(b.events, o.offer.Events[lo:hi]...)
+}
+
+// GiveEach implements dispatcher.EachGiver.
+func (o *outlet[T]) GiveEach(sub int, at []int32) {
+	s := o.recipient(sub, len(at))
+	if s == nil || len(at) == 0 {
+		return
+	}
+	o.copyWhole()
+	b := o.batchFor(s)
+	from := o.offer.Events
+	n := len(b.events)
+	b.events = slices.Grow(b.events, len(at))[:n+len(at)]
+	to := b.events[n:]
+	for i, k := range at[:len(to)] {
+		to[i] = from[k]
+	}
+	if o.tracking > 0 {
+		for _, k := range at {
+			o.shared.give(int(k), int(k)+1, s.tracked)
+			if s.tracked {
+				s.flight.Push(flight[T]{seq: o.offer.First + uint64(k), event: from[k]})
+			}
+		}
+	}
 }
 
 // GiveHeld implements dispatcher.Out.
@@ -163,17 +226,6 @@ func (o *outlet[T]) GiveHeld(sub int, event T, seq, ticket uint64) {
 	}
 	b := o.batchFor(s)
 	b.events = append(b.events, event)
-}
-
-// Discard implements dispatcher.Out.
-func (o *outlet[T]) Discard(event T, seq uint64, reason dispatcher.Reason) {
-	o.lost[reason]++
-	if o.sourced {
-		o.receipts = append(o.receipts, Receipt{Seq: seq, Outcome: dispatcher.Discarded, Reason: reason})
-	}
-	if o.discarded != nil {
-		o.discarded(event, reason)
-	}
 }
 
 // copyWhole gives up the plan to hand over the emitter's slice, since somebody
@@ -195,7 +247,8 @@ func (o *outlet[T]) recipient(sub, n int) *Subscription[T] {
 	}
 	s := o.subs[sub]
 	s.asked -= n
-	o.delivered += int64(n)
+	s.given += n
+	o.deliveries += int64(n)
 	return s
 }
 
@@ -226,55 +279,9 @@ func (o *outlet[T]) flush() {
 		b := s.out
 		s.out = nil
 		o.touched[i] = nil
-		if !s.down.postEvents(s, b) && !s.tracked {
-			// The consumer is dead and its farewell is on the way. With
-			// tracking that is what gives the events back; without, they are
-			// gone as all that was in its hands is.
-			for _, event := range b.events {
-				o.Discard(event, 0, dispatcher.Cancelled)
-			}
-		}
+		// If the consumer is dead its farewell is on the way, which tells what
+		// it has not handled, and this is part of that.
+		s.down.postEvents(s, b)
 	}
 	o.touched = o.touched[:0]
-}
-
-// store buffers what nobody has asked for, within the buffer's policy.
-func (o *outlet[T]) store(events []T, first uint64) {
-	kept := events
-	if o.buf.keep == KeepFirst {
-		room := max(0, o.buf.limit-o.buf.len())
-		if room < len(events) {
-			kept = events[:room]
-		}
-		o.discardRun(events[len(kept):], first+uint64(len(kept)))
-		o.buf.push(kept, first)
-		return
-	}
-	if excess := len(events) - o.buf.limit; excess > 0 {
-		// Not even all of the newcomers fit.
-		o.discardFront(o.buf.len())
-		o.discardRun(events[:excess], first)
-		o.buf.push(events[excess:], first+uint64(excess))
-		return
-	}
-	if excess := o.buf.len() - (o.buf.limit - len(events)); excess > 0 {
-		o.discardFront(excess)
-	}
-	o.buf.push(events, first)
-}
-
-func (o *outlet[T]) discardRun(events []T, first uint64) {
-	for i, event := range events {
-		o.Discard(event, first+uint64(i), dispatcher.BufferFull)
-	}
-}
-
-func (o *outlet[T]) discardFront(n int) {
-	for n > 0 {
-		run, first := o.buf.front()
-		k := min(n, len(run))
-		o.discardRun(run[:k], first)
-		o.buf.drop(k)
-		n -= k
-	}
 }

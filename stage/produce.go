@@ -1,26 +1,38 @@
 package stage
 
 import (
-	"errors"
 	"runtime/debug"
 
 	"github.com/penstock-go/penstock/dispatcher"
 )
 
-func isDone(err error) bool { return errors.Is(err, ErrDone) }
+// passes is how often the handler is asked before the stage looks at its mail
+// again. More than one is needed only where events are discarded rather than
+// delivered, which leaves the demand as it was.
+const passes = 16
 
 // produce serves what is there, then asks the handler for the rest, until
 // neither changes anything.
 func (e *engine[In, Out]) produce() {
 	o := e.out
-	for !e.end {
+	for pass := 0; !e.end; pass++ {
+		e.running = "Dispatch"
 		o.serve()
 		e.reportReceipts()
 		if o.fault != nil {
 			e.stop(o.fault)
 			return
 		}
+		if o.pins.Len() > 0 {
+			if e.unpin(); o.emit.Len() > 0 {
+				continue
+			}
+		}
 		if e.prod == nil || e.dry || e.end {
+			return
+		}
+		if pass == passes {
+			e.again = true
 			return
 		}
 		n := o.want()
@@ -63,9 +75,9 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 		refuse(ErrDone)
 		return
 	}
-	if h, ok := e.handler.(SubscribeHandler); ok && e.prod != nil {
+	if h, ok := e.handler.(SubscribeHandler); ok {
 		e.running = "HandleSubscribe"
-		if err := h.HandleSubscribe(e.ctx, s.info); err != nil {
+		if err := h.HandleSubscribe(e.ctx, s.info.seenBy(producing)); err != nil {
 			refuse(err)
 			return
 		}
@@ -86,6 +98,9 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 	}
 	s.slot, s.active = slot, true
 	o.live++
+	if s.tracked {
+		o.tracking++
+	}
 	o.changed = true
 	if s.asked > 0 {
 		o.disp.Ask(slot, s.asked)
@@ -142,8 +157,8 @@ func (e *engine[In, Out]) cancelled(s *Subscription[Out], reason error) {
 		}
 		return
 	}
-	e.deactivate(s, reason)
 	s.down.postEnded(s, reason)
+	e.deactivate(s, reason)
 }
 
 func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
@@ -151,21 +166,22 @@ func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
 	s.asked = 0
 	e.out.disp.Cancel(s.slot)
 	e.out.changed = true
-	if h, ok := e.handler.(CancelHandler); ok && e.prod != nil {
+	if h, ok := e.handler.(CancelHandler); ok {
 		e.running = "HandleCancel"
-		e.check(h.HandleCancel(e.ctx, s.info, reason))
+		e.check(h.HandleCancel(e.ctx, s.info.seenBy(producing), reason))
 	}
 }
 
-// left forgets s: its consumer has handled all it is going to handle.
-func (e *engine[In, Out]) left(s *Subscription[Out], done int, reason error) {
+// left forgets s: its consumer has handled all it is going to handle, total
+// events since the start.
+func (e *engine[In, Out]) left(s *Subscription[Out], total, done int, reason error) {
 	if s.slot < 0 {
 		return
 	}
 	e.receive(s, done, nil)
-	e.out.giveBack(s)
+	e.out.giveUp(s, total)
 	if s.active {
-		e.deactivate(s, orDone(reason))
+		e.deactivate(s, reason)
 	}
 	e.release(s)
 }
@@ -177,6 +193,9 @@ func (e *engine[In, Out]) release(s *Subscription[Out]) {
 	s.slot, s.gone = -1, true
 	s.spare, s.spareCount = nil, 0
 	o.live--
+	if s.tracked {
+		o.tracking--
+	}
 	o.changed = true
 }
 
@@ -186,7 +205,10 @@ func (e *engine[In, Out]) drain() {
 		return
 	}
 	e.draining = true
-	if e.prod == nil {
+	if e.out != nil {
+		e.out.paused, e.out.changed = false, true
+	}
+	if e.prod == nil || e.dry {
 		return
 	}
 	d, ok := e.handler.(Drainer)
@@ -203,17 +225,21 @@ func (e *engine[In, Out]) complete() {
 	if e.end {
 		return
 	}
-	if e.prod == nil && e.draining && e.in.live == 0 && e.in.queue.Len() == 0 {
+	if e.in != nil && (e.draining || e.in.done) && e.in.live == 0 && e.in.queue.Len() == 0 {
+		if e.out == nil {
+			e.stop(nil)
+			return
+		}
 		e.dry = true
 	}
-	if !e.dry {
-		return
-	}
 	if e.out == nil {
-		e.stop(nil)
 		return
 	}
-	if e.out.held() > 0 || e.out.mayReturn() {
+	if e.draining && e.out.live == 0 {
+		e.stop(nil) // nobody is left to deliver to, and nobody will come
+		return
+	}
+	if !e.dry || e.out.held() > 0 || e.out.mayReturn() || e.out.pins.Len() > 0 {
 		return
 	}
 	if !e.ending {
@@ -235,6 +261,8 @@ func (e *engine[In, Out]) complete() {
 // still had.
 func (e *engine[In, Out]) endAll(reason error) {
 	o := e.out
+	o.copyWhole()
+	o.flush()
 	for _, s := range o.subs {
 		if s == nil {
 			continue
@@ -253,12 +281,12 @@ func (e *engine[In, Out]) endAll(reason error) {
 		}
 		o.buf.drop(len(run))
 	}
-	if o.holder != nil {
-		o.holder.DiscardHeld(o, dispatcher.Stopped)
-	}
 	for _, event := range o.emit.buf {
 		o.emitted++
 		o.Discard(event, o.nextSeq, dispatcher.Stopped)
 	}
 	o.emit.buf = nil
+	if o.holder != nil {
+		o.holder.DiscardHeld(o, dispatcher.Stopped)
+	}
 }

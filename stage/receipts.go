@@ -39,32 +39,35 @@ func (o *outlet[T]) settle(s *Subscription[T], list []Finished) {
 	o.report()
 }
 
-// giveBack ends everything that s has in flight when its consumer is gone.
-func (o *outlet[T]) giveBack(s *Subscription[T]) {
-	outcome := dispatcher.Abandoned
-	if s.cfg.Redeliver {
-		outcome = dispatcher.Returned
+// giveUp ends everything that s has in flight when its consumer, which has
+// handled total events, is gone.
+func (o *outlet[T]) giveUp(s *Subscription[T], total int) {
+	if !s.tracked {
+		o.abandoned += int64(max(0, s.given-total))
+		return
 	}
 	for i := range s.flight.Len() {
-		if f := s.flight.At(i); !f.finished {
-			o.receipt(s, f, outcome, "", 0)
+		f := s.flight.At(i)
+		if f.finished {
+			continue
+		}
+		// A copy of what others have got too is not theirs to get once more.
+		if s.cfg.Redeliver && !o.shared.has(f.seq) {
+			o.receipt(s, f, dispatcher.Returned, "", 0)
+		} else {
+			o.abandoned++
+			o.receipt(s, f, dispatcher.Abandoned, "", 0)
 		}
 	}
 	s.flight.Drop(s.flight.Len())
 	o.report()
 }
 
+// receipt notes the end of a delivery; report passes it on.
 func (o *outlet[T]) receipt(s *Subscription[T], f *flight[T], outcome dispatcher.Outcome, reason dispatcher.Reason, cost int64) {
 	r := dispatcher.Receipt[T]{Sub: s.slot, Seq: f.seq, Ticket: f.ticket, Outcome: outcome, Reason: reason, Cost: cost}
-	if outcome == dispatcher.Failed || outcome == dispatcher.Returned {
+	if outcome != dispatcher.Done || o.shared.any() {
 		r.Event = f.event
-	}
-	if outcome == dispatcher.Discarded {
-		o.lost[reason]++
-		o.delivered--
-		if o.discarded != nil {
-			o.discarded(f.event, reason)
-		}
 	}
 	o.scratch = append(o.scratch, r)
 }
@@ -79,26 +82,55 @@ func (o *outlet[T]) report() {
 		o.taker.Receipts(o.now(), o.scratch)
 		o.changed = true
 	}
-	for i := len(o.scratch) - 1; i >= 0; i-- {
-		r := &o.scratch[i]
-		switch r.Outcome {
+	back := false
+	for i := range o.scratch {
+		switch r := &o.scratch[i]; r.Outcome {
 		case dispatcher.Requeued:
 			o.delivered--
 		case dispatcher.Returned:
 			o.delivered--
-			o.buf.pushFront(r.Event, r.Seq)
+			back = true
+		default:
+			o.ended(r)
 		}
 	}
-	if o.sourced {
-		for i := range o.scratch {
-			r := &o.scratch[i]
-			if r.Outcome != dispatcher.Returned && r.Outcome != dispatcher.Requeued {
-				o.receipts = append(o.receipts, Receipt{Seq: r.Seq, Outcome: r.Outcome, Reason: r.Reason})
-			}
-		}
+	if back {
+		o.takeBack()
 	}
 	clear(o.scratch)
 	o.scratch = o.scratch[:0]
+}
+
+// ended accounts for an event that nobody has to handle any more.
+func (o *outlet[T]) ended(r *dispatcher.Receipt[T]) {
+	outcome, reason, last := o.shared.finish(r.Seq, r.Outcome, r.Reason)
+	if !last {
+		return
+	}
+	if outcome == dispatcher.Discarded {
+		o.delivered--
+		o.lost[reason]++
+		if o.discarded != nil {
+			o.discarded(r.Event, reason)
+		}
+	}
+	if o.sourced {
+		o.receipts = append(o.receipts, Receipt{Seq: r.Seq, Outcome: outcome, Reason: reason})
+	}
+}
+
+// takeBack puts returned events before all that waits, in their order.
+func (o *outlet[T]) takeBack() {
+	for i := len(o.scratch) - 1; i >= 0; i-- {
+		switch r := &o.scratch[i]; {
+		case r.Outcome != dispatcher.Returned:
+		case o.returner != nil:
+			o.returner.PutBack(r.Event, r.Seq)
+		default:
+			o.buf.pushFront(r.Event, r.Seq)
+		}
+	}
+	o.changed = true
 }
 
 // mayReturn says whether an event that was delivered could come back.

@@ -2,10 +2,10 @@ package stage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/metrics"
@@ -44,11 +44,10 @@ type PipelineConfig struct {
 type Pipeline struct {
 	cfg    PipelineConfig
 	stages []Stage
+	ran    atomic.Bool
 
-	drain    chan struct{}
-	draining sync.Once
-	mu       sync.Mutex
-	ran      bool
+	drain, stop       chan struct{}
+	draining, stopped sync.Once
 }
 
 // NewPipeline makes a pipeline. No goroutine runs before Run.
@@ -65,7 +64,7 @@ func NewPipeline(cfg PipelineConfig, stages ...Stage) *Pipeline {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Pipeline{cfg: cfg, stages: stages, drain: make(chan struct{})}
+	return &Pipeline{cfg: cfg, stages: stages, drain: make(chan struct{}), stop: make(chan struct{})}
 }
 
 // Drain begins the orderly end and answers at once. Draining again does
@@ -73,134 +72,40 @@ func NewPipeline(cfg PipelineConfig, stages ...Stage) *Pipeline {
 func (p *Pipeline) Drain() { p.draining.Do(func() { close(p.drain) }) }
 
 // Stop ends all stages without draining, and answers at once. A nil reason
-// means ErrStopped.
+// means ErrStopped. Stopping again does nothing. A pipeline that was stopped
+// before it was run cannot be run any more.
 func (p *Pipeline) Stop(reason error) {
-	for _, s := range p.stages {
-		s.Stop(reason)
-	}
+	p.stopped.Do(func() {
+		for _, s := range p.stages {
+			s.Stop(reason)
+		}
+		close(p.stop)
+	})
 }
 
 // Run starts the stages and blocks until all of them have stopped. When ctx is
-// done, Drain is called or a stage fails, it drains: sources take in nothing
-// more, what was taken in is delivered, workers finish. What has not ended
-// after DrainTimeout is stopped and ErrDrainTimeout reported.
+// done, Drain is called, a stage fails, or the last producer or the last
+// consumer has stopped, it drains: sources take in nothing more, what was taken
+// in is delivered, workers finish. What has not ended after DrainTimeout is
+// stopped and ErrDrainTimeout reported.
 //
 // The error is nil after an orderly end; otherwise it joins the failures of
 // the stages in the order in which they happened, without those that only
-// followed from an earlier one. No goroutine of a stage is left when Run
-// returns, unless it reports ErrHung. A pipeline runs once.
+// followed from another. No goroutine of a stage is left when Run returns,
+// unless it reports ErrHung. A pipeline runs once.
 func (p *Pipeline) Run(ctx context.Context) error {
-	p.mu.Lock()
-	if p.ran {
-		p.mu.Unlock()
+	if !p.ran.CompareAndSwap(false, true) {
 		return fmt.Errorf("pipeline: run: %w", ErrStarted)
 	}
-	p.ran = true
-	p.mu.Unlock()
-
-	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	var failures []error
-	fail := func(err error) {
-		for _, earlier := range failures {
-			if err == nil || errors.Is(err, earlier) {
-				return
-			}
-		}
-		if err != nil {
-			failures = append(failures, err)
-		}
-	}
-	ended := make(chan Stage)
-	running := 0
-	for _, s := range p.stages {
-		if err := s.Start(hard); err != nil {
-			fail(err)
-			break
-		}
-		running++
-		go func() {
-			<-s.Stopped()
-			ended <- s
-		}()
-	}
-	report := p.report(hard)
-	defer report()
-	if len(failures) > 0 {
+	// The stages end by Drain and Stop, not by ctx, but have its values.
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	r := &pipelineRun{p: p, ended: make(chan Stage, len(p.stages)), drain: p.drain, stop: p.stop, ctx: ctx.Done()}
+	if !r.start(inner) {
 		p.Stop(fmt.Errorf("%w: another stage did not start", ErrStopped))
 	}
-
-	stop := ctx.Done()
-	drain := p.drain
-	var late <-chan time.Time
-	begin := func() {
-		stop, drain = nil, nil
-		for _, s := range p.stages {
-			s.Drain()
-		}
-		timer := time.NewTimer(p.cfg.DrainTimeout)
-		late = timer.C
-	}
-	timedOut := false
-	for running > 0 {
-		select {
-		case s := <-ended:
-			running--
-			err := s.Err()
-			fail(err)
-			if err != nil {
-				p.cfg.Logger.Error("stage stopped", "stage", s.Name(), "error", err)
-			}
-			if late == nil && (err != nil && !p.cfg.KeepRunning || p.sourceless()) {
-				begin()
-			}
-		case <-stop:
-			p.cfg.Logger.Info("draining", "timeout", p.cfg.DrainTimeout)
-			begin()
-		case <-drain:
-			begin()
-		case <-late:
-			if timedOut {
-				return errors.Join(append(failures, p.hung())...)
-			}
-			timedOut = true
-			fail(ErrDrainTimeout)
-			p.cfg.Logger.Error("not drained in time", "timeout", p.cfg.DrainTimeout)
-			p.Stop(ErrDrainTimeout)
-			late = time.NewTimer(p.cfg.StopTimeout).C
-		}
-	}
-	return errors.Join(failures...)
-}
-
-// sourceless says whether every producer has stopped, so that the stages that
-// are left wait for nothing.
-func (p *Pipeline) sourceless() bool {
-	for _, s := range p.stages {
-		if s.kind() == KindProducer && !hasStopped(s) {
-			return false
-		}
-	}
-	return true
-}
-
-func hasStopped(s Stage) bool {
-	select {
-	case <-s.Stopped():
-		return true
-	default:
-		return false
-	}
-}
-
-func (p *Pipeline) hung() error {
-	var errs []error
-	for _, s := range p.stages {
-		if !hasStopped(s) {
-			errs = append(errs, fmt.Errorf("stage %q: %w", s.Name(), ErrHung))
-		}
-	}
-	return errors.Join(errs...)
+	defer p.report(inner)()
+	return r.wait()
 }
 
 // Snapshot answers what the stages are doing, in the order in which they were

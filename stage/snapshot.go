@@ -20,12 +20,17 @@ type Snapshot struct {
 	Demand  int `json:"demand"`
 	Pending int `json:"pending"`
 	// Buffered is how many events were emitted and are neither delivered nor
-	// discarded: Emitted = Delivered + Buffered + the sum of Discarded. With
-	// several subscribers to each event Delivered counts each delivery.
-	Buffered  int                         `json:"buffered"`
-	Emitted   int64                       `json:"emitted"`
-	Delivered int64                       `json:"delivered"`
-	Discarded map[dispatcher.Reason]int64 `json:"discarded,omitempty"`
+	// discarded: Emitted = Delivered + Buffered + the sum of Discarded. An
+	// event that went to several subscribers counts once in Delivered and for
+	// each of them in Deliveries.
+	Buffered   int                         `json:"buffered"`
+	Emitted    int64                       `json:"emitted"`
+	Delivered  int64                       `json:"delivered"`
+	Deliveries int64                       `json:"deliveries"`
+	Discarded  map[dispatcher.Reason]int64 `json:"discarded,omitempty"`
+	// Abandoned is how many of the deliveries went to consumers that died
+	// before they had handled them, and were not delivered again.
+	Abandoned int64 `json:"abandoned"`
 	// Queued is how many batches a producer-consumer has received and not
 	// handled yet, Handled how many events were passed to its handler.
 	Queued  int   `json:"queued"`
@@ -91,6 +96,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 	if o := e.out; o != nil {
 		s.Demand, s.Pending, s.Buffered = o.disp.Demand(), o.told, o.held()
 		s.Emitted, s.Delivered, s.Discarded = o.emitted, o.delivered, maps.Clone(o.lost)
+		s.Deliveries, s.Abandoned = o.deliveries, o.abandoned
 		for _, sub := range o.subs {
 			if sub != nil {
 				s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{

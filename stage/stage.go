@@ -74,7 +74,7 @@ type ConsumerStage[T any] struct{ *engine[T, none] }
 // stage. A wrong option is reported by Start. No goroutine runs before that.
 func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) *ProducerStage[T] {
 	e := &engine[none, T]{prod: producer}
-	e.init(cfg.Name, producer, cfg.Logger)
+	e.init(cfg.Name, producer, cfg.Logger, producer == nil)
 	newSide(e, cfg, DefaultBufferSize)
 	return &ProducerStage[T]{e}
 }
@@ -83,7 +83,7 @@ func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) *ProducerSt
 // stage. A wrong option is reported by Start. No goroutine runs before that.
 func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg ProducerConsumerConfig[Out]) *ProducerConsumerStage[In, Out] {
 	e := &engine[In, Out]{both: pc, in: new(inlet[In])}
-	e.init(cfg.Name, pc, cfg.Logger)
+	e.init(cfg.Name, pc, cfg.Logger, pc == nil)
 	newSide(e, cfg, Unlimited)
 	return &ProducerConsumerStage[In, Out]{e}
 }
@@ -92,7 +92,7 @@ func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg Producer
 // stage. No goroutine runs before Start.
 func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) *ConsumerStage[T] {
 	e := &engine[T, none]{cons: consumer, in: new(inlet[T])}
-	e.init(cfg.Name, consumer, cfg.Logger)
+	e.init(cfg.Name, consumer, cfg.Logger, consumer == nil)
 	e.defr, _ = consumer.(DeferredConsumer[T])
 	return &ConsumerStage[T]{e}
 }
@@ -110,18 +110,47 @@ func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out], size int)
 	if cfg.Keep > KeepFirst {
 		e.invalid = &OptionError{Stage: e.name, Option: "Keep", Value: cfg.Keep, Allowed: "KeepLast or KeepFirst"}
 	}
+	if cfg.Demand > Accumulate {
+		e.invalid = &OptionError{Stage: e.name, Option: "Demand", Value: cfg.Demand, Allowed: "Forward or Accumulate"}
+	}
 	if d, ok := cfg.Dispatcher.(interface{ Err() error }); ok && d.Err() != nil {
 		e.invalid = fmt.Errorf("stage %q: option Dispatcher: %w", e.name, d.Err())
 	}
 	_, sourced := e.handler.(ReceiptHandler)
 	e.out = newOutlet(e.name, cfg, sourced, size)
+	e.out.log = e.log
 }
 
-func (p *ProducerStage[T]) port() demandPort[T]                 { return p.engine }
-func (p *ProducerStage[T]) kind() Kind                          { return KindProducer }
-func (p *ProducerConsumerStage[In, Out]) port() demandPort[Out] { return p.engine }
-func (p *ProducerConsumerStage[In, Out]) kind() Kind            { return KindProducerConsumer }
-func (c *ConsumerStage[T]) kind() Kind                          { return KindConsumer }
+func (p *ProducerStage[T]) port() demandPort[T] {
+	if p == nil {
+		return nil
+	}
+	return p.engine
+}
+
+func (p *ProducerConsumerStage[In, Out]) port() demandPort[Out] {
+	if p == nil {
+		return nil
+	}
+	return p.engine
+}
+
+func (p *ProducerStage[T]) kind() Kind               { return KindProducer }
+func (p *ProducerConsumerStage[In, Out]) kind() Kind { return KindProducerConsumer }
+func (c *ConsumerStage[T]) kind() Kind               { return KindConsumer }
+
+// SetDemand changes the mode that ProducerConfig.Demand has set, from any
+// goroutine and without blocking; false if the stage has stopped. Setting the
+// mode that holds already does nothing.
+func (p *ProducerStage[T]) SetDemand(mode DemandMode) bool { return p.setDemand(mode) }
+
+// SetDemand is as [ProducerStage.SetDemand]. While it accumulates, a
+// producer-consumer handles nothing.
+func (p *ProducerConsumerStage[In, Out]) SetDemand(mode DemandMode) bool { return p.setDemand(mode) }
+
+func (e *engine[In, Out]) setDemand(mode DemandMode) bool {
+	return e.box.Post(mail[In, Out]{kind: mailMode, n: int(mode)})
+}
 
 // Subscribe subscribes the stage to a producer or producer-consumer, before or
 // after either was started, from any goroutine. It answers at once: whether the
@@ -137,29 +166,65 @@ func (p *ProducerConsumerStage[In, Out]) Subscribe(to Output[In], cfg SubscribeC
 	return p.subscribe(to, cfg)
 }
 
+// Resubscribe subscribes as Subscribe does in place of old, which is cancelled
+// with reason and whose cancel mode does not apply. An old subscription that is
+// nil or over already changes nothing.
+func (c *ConsumerStage[T]) Resubscribe(old *Subscription[T], reason error, to Output[T], cfg SubscribeConfig) (*Subscription[T], error) {
+	return c.resubscribe(old, reason, to, cfg)
+}
+
+// Resubscribe is as [ConsumerStage.Resubscribe].
+func (p *ProducerConsumerStage[In, Out]) Resubscribe(old *Subscription[In], reason error, to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
+	return p.resubscribe(old, reason, to, cfg)
+}
+
+func (e *engine[In, Out]) resubscribe(old *Subscription[In], reason error, to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
+	s, err := e.newSubscription(to, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil {
+		old.replaced.Store(true)
+		old.Cancel(reason)
+	}
+	return s, e.postJoin(s)
+}
+
 func (e *engine[In, Out]) subscribe(to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
 	s, err := e.newSubscription(to, cfg)
 	if err != nil {
-		if !e.started.Load() && e.invalid == nil {
+		e.mu.Lock()
+		if e.invalid == nil {
 			e.invalid = err
 		}
+		e.mu.Unlock()
 		return nil, err
 	}
-	if !e.box.Post(mail[In, Out]{kind: mailJoin, up: s}) {
-		return nil, fmt.Errorf("stage %q: subscribe: %w", e.name, ErrStopped)
+	if err := e.postJoin(s); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
+func (e *engine[In, Out]) postJoin(s *Subscription[In]) error {
+	if !e.box.Post(mail[In, Out]{kind: mailJoin, up: s}) {
+		return fmt.Errorf("stage %q: subscribe: %w", e.name, ErrStopped)
+	}
+	return nil
+}
+
 func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
-	if to == nil {
-		return nil, &OptionError{Stage: e.name, Option: "Subscribe", Value: to, Allowed: "a producer, not nil"}
+	var up demandPort[In]
+	if to != nil {
+		up = to.port()
+	}
+	if up == nil {
+		return nil, &OptionError{Stage: e.name, Option: "Subscribe", Value: "nil", Allowed: "a producer"}
 	}
 	maxDemand, minDemand, err := cfg.demands(e.name, e.handler)
 	if err != nil {
 		return nil, err
 	}
-	up := to.port()
 	return &Subscription[In]{
 		info: SubscriptionInfo{
 			Producer: up.stageName(), Consumer: e.name,
@@ -175,7 +240,7 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 type Handle struct {
 	name string
 	wake func()
-	send func(any) bool
+	send func(msg any, behind bool) bool
 }
 
 // Name is the stage's name.
@@ -185,7 +250,12 @@ func (h *Handle) Name() string { return h.name }
 func (h *Handle) Wake() { h.wake() }
 
 // Send has HandleInfo called with msg; false if the stage has stopped.
-func (h *Handle) Send(msg any) bool { return h.send(msg) }
+func (h *Handle) Send(msg any) bool { return h.send(msg, false) }
+
+// SendBehind has HandleInfo called with msg when every event that is buffered
+// now has been delivered or discarded; at once where nothing is buffered. A
+// stage that ends before drops msg. It answers false if the stage has stopped.
+func (h *Handle) SendBehind(msg any) bool { return h.send(msg, true) }
 
 var poison atomic.Bool
 

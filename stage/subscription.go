@@ -23,16 +23,19 @@ type Subscription[T any] struct {
 	done     chan struct{}
 	reason   error // written before done is closed
 
-	open   atomic.Int64 // deferred: delivered and not yet settled
-	ending atomic.Bool  // deferred: the consumer waits for open to reach 0
+	open     atomic.Int64 // deferred: delivered and not yet settled
+	ending   atomic.Bool  // deferred: the consumer waits for open to reach 0
+	replaced atomic.Bool  // another subscription took its place
 
 	// Owned by the consumer's goroutine.
 	owed       int // asked for and not yet received
 	received   uint64
-	handled    int // events whose receipt has not been sent
+	total      int // events that were handled
+	handled    int // of them those whose receipt has not been sent
 	spent      *batch[T]
 	spentCount int
-	over       bool // the producer has ended it
+	ended      bool // the producer has said that it is over
+	over       bool // everything that came on it was handled
 
 	_ [64]byte // the two halves are written by different goroutines
 
@@ -42,6 +45,7 @@ type Subscription[T any] struct {
 	active     bool
 	early      error // cancelled before it was accepted
 	asked      int   // asked for and not yet delivered
+	given      int   // delivered since the start
 	out        *batch[T]
 	spare      *batch[T]
 	spareCount int
@@ -69,7 +73,8 @@ type demandPort[T any] interface {
 	postSubscribe(s *Subscription[T]) bool
 	postAsk(s *Subscription[T], n int, done int, spent *batch[T], settled *settled) bool
 	postCancel(s *Subscription[T], reason error) bool
-	postBye(s *Subscription[T], done int, reason error) bool
+	postBye(s *Subscription[T], total, done int, reason error) bool
+	why() error // the reason for which it stopped, once a post was refused
 }
 
 type eventPort[T any] interface {
@@ -103,10 +108,14 @@ func (s *Subscription[T]) Tracked() bool { return s.tracked }
 func (s *Subscription[T]) Info() SubscriptionInfo { return s.info }
 
 // Ask asks the producer for n events more, on top of what was asked for before;
-// the sum saturates. It is for subscriptions with Manual set. n must be at
-// least 1, otherwise an *OptionError is answered. Asking after the end of the
-// subscription does nothing.
+// the sum saturates. It is for subscriptions with Manual set, otherwise an
+// *OptionError is answered, as it is for an n below 1. Asking before the
+// producer has heard of the subscription counts; asking after the end does
+// nothing.
 func (s *Subscription[T]) Ask(n int) error {
+	if !s.cfg.Manual {
+		return &OptionError{Stage: s.info.Consumer, Option: "Ask", Value: n, Allowed: "left alone unless Manual is set"}
+	}
 	if n < 1 {
 		return &OptionError{Stage: s.info.Consumer, Option: "Ask", Value: n, Allowed: "1 or more"}
 	}
@@ -162,9 +171,20 @@ func (s *Subscription[T]) Err() error {
 
 // finish records the end on the consumer's side, once.
 func (s *Subscription[T]) finish(reason error) {
+	if s.over {
+		return
+	}
 	s.over = true
 	s.reason = reason
 	close(s.done)
+}
+
+// sum is how many of the events that came were finished.
+func (s *Subscription[T]) sum() int {
+	if s.deferred {
+		return int(s.received) - int(s.open.Load())
+	}
+	return s.total
 }
 
 // addAsked adds to what may be delivered and saturates.

@@ -1,0 +1,123 @@
+package stage
+
+import "runtime/debug"
+
+// finish runs at the end of the stage's goroutine, whatever ended it. Its steps
+// are deferred, so that a handler that panics or exits in one of them does not
+// keep the rest from being done.
+func (e *engine[In, Out]) finish(panicked any, clean bool) {
+	if panicked != nil || !clean {
+		e.end, e.reason = true, e.crash(panicked)
+	}
+	failure := e.reason
+	if normal(failure) {
+		failure = nil
+	}
+	if e.reason != nil {
+		e.cancel(e.reason)
+	}
+	defer func() {
+		e.cancel(ErrStopped)
+		e.err = failure
+		select {
+		case <-e.ready:
+		default:
+			close(e.ready)
+		}
+		close(e.stopped)
+	}()
+	guard := func(step func()) {
+		clean := false
+		defer func() {
+			if p := recover(); (p != nil || !clean) && failure == nil {
+				failure = e.crash(p)
+			}
+		}()
+		step()
+		clean = true
+	}
+	terminate := func() {
+		if t, ok := e.handler.(Terminator); ok && e.begun {
+			e.running = "HandleTerminate"
+			t.HandleTerminate(e.ctx, failure)
+		}
+	}
+	// From here on posts are refused, and who is refused may read e.reason.
+	rest := e.box.Close()
+	if e.out != nil {
+		if e.in == nil {
+			defer guard(terminate)
+		}
+		defer guard(func() { e.endAll(e.why()) })
+	}
+	if e.in != nil {
+		// Workers end in HandleTerminate, and their receipts go before the
+		// farewell.
+		defer guard(func() { e.leaveAll(e.why()) })
+		defer guard(terminate)
+	}
+	if e.out != nil {
+		defer guard(func() { e.reportReceipts() })
+	}
+	// What was posted until now is looked at once more, so that nobody waits
+	// for an answer and no receipt that came in time is lost.
+	late := [2][]mail[In, Out]{e.mails[e.at:], rest}
+	for _, mails := range late {
+		e.refuse(mails)
+	}
+	for _, mails := range late {
+		for i := range mails {
+			guard(func() { e.takeLate(&mails[i]) })
+		}
+	}
+}
+
+// crash answers the error for a handler that panicked, or exited if panicked is
+// nil.
+func (e *engine[In, Out]) crash(panicked any) error {
+	stack := debug.Stack()
+	if panicked == nil {
+		return &Error{Stage: e.name, Handler: e.running, Err: ErrGoexit, Stack: stack}
+	}
+	return &Error{Stage: e.name, Handler: e.running, Err: &PanicError{Value: panicked, Stack: stack}, Stack: stack}
+}
+
+// refuse answers who came too late.
+func (e *engine[In, Out]) refuse(mails []mail[In, Out]) {
+	for i := range mails {
+		switch m := &mails[i]; {
+		case m.kind == mailSubscribe && m.down.slot < 0 && !m.down.gone:
+			m.down.gone = true
+			m.down.down.postEnded(m.down, e.why())
+		case m.kind == mailJoin && !e.in.has(m.up):
+			m.up.finish(e.why())
+		}
+	}
+}
+
+// takeLate takes what still matters of a mail that came too late.
+func (e *engine[In, Out]) takeLate(m *mail[In, Out]) {
+	switch m.kind {
+	case mailAsk:
+		if m.down.slot >= 0 {
+			e.receive(m.down, int(m.done), m.x)
+		}
+	case mailBye:
+		if m.down.slot >= 0 {
+			e.receive(m.down, int(m.done), nil)
+			e.out.giveUp(m.down, m.n)
+		}
+	case mailDo:
+		e.running = "Do"
+		m.x.(func())()
+	}
+}
+
+// why answers the reason for which the stage ended. Others may call it once a
+// post was refused.
+func (e *engine[In, Out]) why() error {
+	if e.reason == nil {
+		return ErrDone
+	}
+	return e.reason
+}

@@ -1,0 +1,70 @@
+package stage
+
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/dispatcher"
+)
+
+// warnEvery is how often a stage that goes on discarding says so in its log.
+const warnEvery = time.Second
+
+// Discard implements dispatcher.Out.
+func (o *outlet[T]) Discard(event T, seq uint64, reason dispatcher.Reason) {
+	o.lost[reason]++
+	o.discards++
+	if o.sourced {
+		o.receipts = append(o.receipts, Receipt{Seq: seq, Outcome: dispatcher.Discarded, Reason: reason})
+	}
+	if o.discarded != nil {
+		o.discarded(event, reason)
+	}
+}
+
+// store buffers what nobody has asked for, within the buffer's policy.
+func (o *outlet[T]) store(events []T, first uint64) {
+	kept := events
+	if o.buf.keep == KeepFirst {
+		room := max(0, o.buf.limit-o.buf.len())
+		if room < len(events) {
+			kept = events[:room]
+		}
+		o.discardRun(events[len(kept):], first+uint64(len(kept)))
+		o.buf.push(kept, first)
+		return
+	}
+	if excess := len(events) - o.buf.limit; excess > 0 {
+		// Not even all of the newcomers fit.
+		o.discardFront(o.buf.len())
+		o.discardRun(events[:excess], first)
+		o.buf.push(events[excess:], first+uint64(excess))
+		return
+	}
+	if excess := o.buf.len() - (o.buf.limit - len(events)); excess > 0 {
+		o.discardFront(excess)
+	}
+	o.buf.push(events, first)
+}
+
+func (o *outlet[T]) discardRun(events []T, first uint64) {
+	for i, event := range events {
+		o.Discard(event, first+uint64(i), dispatcher.BufferFull)
+	}
+	if len(events) == 0 {
+		return
+	}
+	if now := time.Now(); now.Sub(o.warned) >= warnEvery {
+		o.warned = now
+		o.log.Warn("buffer full, events discarded", "stage", o.stage, "discarded", o.lost[dispatcher.BufferFull], "limit", o.buf.limit)
+	}
+}
+
+func (o *outlet[T]) discardFront(n int) {
+	for n > 0 {
+		run, first := o.buf.front()
+		k := min(n, len(run))
+		o.discardRun(run[:k], first)
+		o.buf.drop(k)
+		n -= k
+	}
+}

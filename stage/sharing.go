@@ -1,0 +1,113 @@
+package stage
+
+import "github.com/penstock-go/penstock/dispatcher"
+
+// sharing remembers which events in flight were given to several subscriptions:
+// their source gets one receipt, behind the last of them, with the worst
+// outcome. Nothing is remembered of an event that was given once.
+type sharing struct {
+	given   []span // by the running Dispatch
+	high    int    // one past the last place that it has given
+	overlap bool   // it has perhaps given something twice
+	copies  []copies
+	events  map[uint64]share // by sequence number
+}
+
+// span is a run of an offer's events that was given to one subscription.
+type span struct {
+	lo, hi  int
+	tracked bool
+}
+
+// copies counts the subscriptions that one event of an offer was given to.
+type copies struct{ all, tracked int32 }
+
+// share is an event of which several subscriptions have a copy.
+type share struct {
+	left    int32 // receipts that are still to come
+	outcome dispatcher.Outcome
+	reason  dispatcher.Reason
+}
+
+func (s *sharing) any() bool { return len(s.events) > 0 }
+
+func (s *sharing) has(seq uint64) bool {
+	_, ok := s.events[seq]
+	return ok
+}
+
+// give notes that the events lo to hi-1 of the offer were given.
+func (s *sharing) give(lo, hi int, tracked bool) {
+	s.overlap = s.overlap || lo < s.high
+	s.high = max(s.high, hi)
+	if last := len(s.given) - 1; last >= 0 && s.given[last].hi == lo && s.given[last].tracked == tracked {
+		s.given[last].hi = hi
+		return
+	}
+	s.given = append(s.given, span{lo, hi, tracked})
+}
+
+// dispatched ends the account of a Dispatch of n events from sequence number
+// first.
+func (s *sharing) dispatched(first uint64, n int) {
+	if s.overlap {
+		s.overlap = false
+		s.note(first, n)
+	}
+	s.given, s.high = s.given[:0], 0
+}
+
+func (s *sharing) note(first uint64, n int) {
+	if cap(s.copies) < n {
+		s.copies = make([]copies, n)
+	}
+	count := s.copies[:n]
+	clear(count)
+	for _, g := range s.given {
+		for i := g.lo; i < g.hi; i++ {
+			count[i].all++
+			if g.tracked {
+				count[i].tracked++
+			}
+		}
+	}
+	for i, c := range count {
+		if c.all > 1 && c.tracked > 0 {
+			if s.events == nil {
+				s.events = make(map[uint64]share)
+			}
+			s.events[first+uint64(i)] = share{left: c.tracked}
+		}
+	}
+}
+
+// finish takes one receipt and answers, when it was the last one, how the event
+// ended.
+func (s *sharing) finish(seq uint64, outcome dispatcher.Outcome, reason dispatcher.Reason) (dispatcher.Outcome, dispatcher.Reason, bool) {
+	e, ok := s.events[seq]
+	if !ok {
+		return outcome, reason, true
+	}
+	if severity(outcome) > severity(e.outcome) {
+		e.outcome, e.reason = outcome, reason
+	}
+	if e.left--; e.left > 0 {
+		s.events[seq] = e
+		return 0, "", false
+	}
+	delete(s.events, seq)
+	return e.outcome, e.reason, true
+}
+
+// severity ranks outcomes: who lost a copy weighs more than who has it.
+func severity(o dispatcher.Outcome) int {
+	switch o {
+	case dispatcher.Done:
+		return 0
+	case dispatcher.Discarded:
+		return 1
+	case dispatcher.Failed:
+		return 2
+	}
+	return 3
+}
