@@ -24,6 +24,7 @@ type config struct {
 	Parts   int
 	Member  string
 	Session time.Duration
+	Commit  time.Duration
 
 	Addr      string
 	DebugAddr string
@@ -66,6 +67,7 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.IntVar(&c.Parts, "partitions", 8, "partitions of a topic that has to be created, 1 to 1000")
 	fs.StringVar(&c.Member, "member", "", "`name` of this process in the group: one that is started again with the same name gets its partitions back at once")
 	fs.DurationVar(&c.Session, "session-timeout", 10*time.Second, "how long the group waits for a process that died, 1s to 5m")
+	fs.DurationVar(&c.Commit, "commit-interval", time.Second, "how often finished pushes are committed in Kafka, 10ms to 1m; those since the last time are delivered again after a crash")
 	fs.StringVar(&c.Addr, "addr", "127.0.0.1:4000", "`host:port` for clients: page, /push, /socket, /healthz, /readyz")
 	fs.StringVar(&c.DebugAddr, "debug-addr", "127.0.0.1:4001", "loopback `host:port` for pprof, expvar and /debug/stages; off for none")
 	fs.StringVar(&c.StatsD, "statsd", "", "StatsD `host:port` (UDP) that gets every measurement too; the page and the summary read a small listener inside this process in any case")
@@ -201,6 +203,9 @@ func (c config) validate() error {
 	}
 	if c.Session < time.Second || c.Session > 5*time.Minute {
 		errs = append(errs, fmt.Errorf("-session-timeout %s is not allowed: from 1s to 5m", c.Session))
+	}
+	if c.Commit < 10*time.Millisecond || c.Commit > time.Minute {
+		errs = append(errs, fmt.Errorf("-commit-interval %s is not allowed: from 10ms to 1m", c.Commit))
 	}
 	if c.Source == "memory" && c.Brokers != "" {
 		errs = append(errs, errors.New("-brokers needs -source kafka"))

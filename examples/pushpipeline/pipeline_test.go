@@ -110,7 +110,7 @@ func TestMeasurementsReachAStatsDServer(t *testing.T) {
 		arrived("pipeline.push_delivered", "class:light", statsd.Timer),
 		arrived("pipeline.worker.process_time", "", statsd.Timer),
 		arrived("socket_connect", "socket:UserSocket,status:success", statsd.Counter),
-		arrived("channel_join", "channel:user:*,status:success", statsd.Counter),
+		arrived("channel_join", "channel:user_*,status:success", statsd.Counter),
 	} {
 		if err := server.Wait(ctx, want); err != nil {
 			t.Fatalf("%v in %+v", err, server.Snapshot().Series)

@@ -80,7 +80,8 @@ func newKafkaSource(ctx context.Context, cfg config, origin string, l *ledger, l
 			l.discard("poison")
 			log.Warn("a record is no push", "partition", r.Partition, "offset", r.Offset, "error", err)
 		},
-		Options: append(options, kgo.SessionTimeout(cfg.Session)), Metrics: l.recorder, Logger: log,
+		CommitInterval: cfg.Commit,
+		Options:        append(options, kgo.SessionTimeout(cfg.Session)), Metrics: l.recorder, Logger: log,
 	})
 	return k, nil
 }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/coder/websocket"
+)
+
+// TestClientThatStopsReadingHurtsNobody floods a user whose client has joined
+// and reads nothing, and looks at the others and at the memory.
+func TestClientThatStopsReadingHurtsNobody(t *testing.T) {
+	const (
+		others = 20
+		rate   = 1000                    // pushes per second to the others
+		phase  = 1500 * time.Millisecond // once without the flood, once with it
+		flood  = 20                      // pushes of a kilobyte per millisecond
+	)
+	r := start(t, "-buffer", "100000")
+	stuck := joinWithoutReading(t, r, "stuck")
+	defer stuck.CloseNow()
+
+	var mu sync.Mutex
+	latency := hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer cancel()
+	arrived := make(chan struct{}, 10*rate)
+	for i := range others {
+		s := r.join(strconv.Itoa(i))
+		readers.Go(func() {
+			for {
+				got, err := s.next(ctx)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				_ = latency.RecordValue(max(1, time.Now().UnixMicro()-int64(got.At*1000)))
+				mu.Unlock()
+				arrived <- struct{}{}
+			}
+		})
+	}
+	// measure pushes to the others for a phase and answers their p99.
+	measure := func() time.Duration {
+		mu.Lock()
+		latency.Reset()
+		mu.Unlock()
+		begin := time.Now()
+		for n := range int(rate * phase / time.Second) {
+			due := begin.Add(time.Duration(n) * time.Second / rate)
+			<-time.After(time.Until(due))
+			err := r.intake.enter([]push{{User: strconv.Itoa(n % others), Data: json.RawMessage(`{"n":1}`), At: due}}, func(error) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		limit := time.After(20 * time.Second)
+		for range int(rate * phase / time.Second) {
+			select {
+			case <-arrived:
+			case <-limit:
+				t.Fatal("the others do not get their pushes")
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return time.Duration(latency.ValueAtQuantile(99)) * time.Microsecond
+	}
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+
+	before := measure()
+	memory := heap()
+	flooding := make(chan struct{})
+	go func() {
+		defer close(flooding)
+		data := json.RawMessage(fmt.Sprintf(`{"n":1,"pad":%q}`, strings.Repeat("x", 1000)))
+		for range int(phase / time.Millisecond) {
+			for range flood {
+				if err := r.intake.enter([]push{{User: "stuck", Data: data}}, func(error) {}); err != nil {
+					t.Error(err)
+				}
+			}
+			<-time.After(time.Millisecond)
+		}
+	}()
+	during := measure()
+	<-flooding
+	for r.source.waiting() > 0 {
+		runtime.Gosched()
+	}
+	grown := int64(heap()) - int64(memory)
+	t.Logf("p99 of the others %v without and %v with the flood; memory grew by %d KiB for %d KiB of pushes",
+		before, during, grown>>10, flood*int(phase/time.Millisecond))
+	// Had the stuck client held up the pipeline, they would have waited for
+	// the write deadline of seconds.
+	if during > before+500*time.Millisecond {
+		t.Errorf("the others' p99 went from %v to %v", before, during)
+	}
+	if grown > 16<<20 {
+		t.Errorf("memory grew by %d bytes", grown)
+	}
+	sum := r.stop()
+	if sum.Discarded["key_full"] == 0 {
+		t.Errorf("the stuck user's pushes are nowhere: %+v", sum)
+	}
+}
+
+// joinWithoutReading joins a user's channel over a socket with a small buffer
+// and reads no more than the answer to that.
+func joinWithoutReading(t *testing.T, r running, user string) *websocket.Conn {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err == nil {
+			err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		}
+		return conn, err
+	}}}
+	token, err := r.tokenFor(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, _, err := websocket.Dial(t.Context(), socketURL(r.listener.Addr().String(), token), &websocket.DialOptions{HTTPClient: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &subscriber{t: t, conn: conn}
+	if err := s.send(t.Context(), "1", "1", "user:"+user, "phx_join", struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := conn.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
