@@ -1,7 +1,225 @@
 package dispatcher
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
 
 // ErrSubscribed refuses a second subscription of the same consumer to a
 // [Broadcast], which would get every event twice. The consumer lives on.
 var ErrSubscribed = errors.New("already subscribed")
+
+// Broadcast hands every event to every subscription. A batch moves as far as
+// the demand of the subscription that has asked for the least, so that nobody
+// gets more than was asked for and nobody misses an event: one that has
+// subscribed and asks for nothing holds up all the others. A subscription sees
+// the events that are dispatched after it came.
+//
+// A subscriber may say with SubscribeOptions.Selector, a func(T) bool, which
+// events it wants. What it does not want costs it no demand, and if it wants
+// nothing of a batch it is sent none. An event that no selector wants is
+// discarded as Unselected. A selector that panics ends its subscription and
+// concerns nobody else.
+//
+// The rule is that of GenStage's BroadcastDispatcher. An Ask costs O(log n) in
+// the number of subscriptions, a Dispatch O(n) for its n batches.
+type Broadcast[T any] struct {
+	subs      []broadcastSub[T] // by subscription
+	heap      []int32           // live subscriptions, the least limit on top
+	consumers map[uint64]bool
+	sent      int // events dispatched so far
+	selecting int // live subscriptions with a selector
+	order     []int32
+	picked    []int32
+	wanted    []bool
+}
+
+type broadcastSub[T any] struct {
+	// limit is the count of dispatched events up to which it has asked. It
+	// moves with an Ask and not with a Dispatch, which is the same for all.
+	limit    int
+	at       int32 // place in the heap
+	consumer uint64
+	selector func(T) bool
+	live     bool
+}
+
+// NewBroadcast answers a dispatcher without subscriptions.
+func NewBroadcast[T any]() *Broadcast[T] {
+	return &Broadcast[T]{consumers: make(map[uint64]bool)}
+}
+
+// SelectorError is why a subscription ended whose selector panicked.
+type SelectorError struct {
+	// Value is what was passed to panic, Stack where.
+	Value any
+	Stack []byte
+}
+
+// Error implements error. It leaves the stack out.
+func (e *SelectorError) Error() string { return fmt.Sprintf("selector: panic: %v", e.Value) }
+
+// Subscribe implements Dispatcher. It refuses a consumer that is subscribed
+// already with ErrSubscribed, and a selector that is not a func(T) bool with an
+// *OptionError.
+func (b *Broadcast[T]) Subscribe(sub int, opts SubscribeOptions) error {
+	s := broadcastSub[T]{limit: b.sent, at: int32(len(b.heap)), consumer: opts.Consumer, live: true}
+	if opts.Selector != nil {
+		f, ok := opts.Selector.(func(T) bool)
+		if !ok || f == nil {
+			return &OptionError{"Selector", fmt.Sprintf("a %T", opts.Selector), fmt.Sprintf("a %T", f)}
+		}
+		s.selector = f
+	}
+	if opts.Consumer != 0 && b.consumers[opts.Consumer] {
+		return ErrSubscribed
+	}
+	for len(b.subs) <= sub {
+		b.subs = append(b.subs, broadcastSub[T]{})
+	}
+	b.consumers[opts.Consumer] = true
+	if s.selector != nil {
+		b.selecting++
+	}
+	b.subs[sub] = s
+	b.heap = append(b.heap, int32(sub))
+	b.up(int(s.at))
+	return nil
+}
+
+// Ask implements Dispatcher.
+func (b *Broadcast[T]) Ask(sub, n int) {
+	s := &b.subs[sub]
+	s.limit = addSaturating(s.limit, n)
+	b.down(int(s.at))
+}
+
+// Cancel implements Dispatcher.
+func (b *Broadcast[T]) Cancel(sub int) {
+	s := &b.subs[sub]
+	if !s.live {
+		return
+	}
+	delete(b.consumers, s.consumer)
+	if s.selector != nil {
+		b.selecting--
+	}
+	at, last := int(s.at), len(b.heap)-1
+	b.swap(at, last)
+	b.heap = b.heap[:last]
+	if at < last {
+		b.down(at)
+		b.up(at)
+	}
+	*s = broadcastSub[T]{}
+}
+
+// Demand implements Dispatcher: what the subscription that has asked for the
+// least can still be sent.
+func (b *Broadcast[T]) Demand() int {
+	if len(b.heap) == 0 {
+		return 0
+	}
+	return b.subs[b.heap[0]].limit - b.sent
+}
+
+// Dispatch implements Dispatcher.
+func (b *Broadcast[T]) Dispatch(offer Offer[T], out Out[T]) int {
+	n := min(len(offer.Events), b.Demand())
+	if n == 0 {
+		return 0
+	}
+	if b.selecting == 0 {
+		for _, sub := range b.heap {
+			out.Give(int(sub), 0, n)
+		}
+	} else {
+		b.dispatchSelected(offer, n, out)
+	}
+	b.sent += n
+	return n
+}
+
+func (b *Broadcast[T]) dispatchSelected(offer Offer[T], n int, out Out[T]) {
+	b.wanted = append(b.wanted[:0], make([]bool, n)...)
+	all := b.selecting < len(b.heap)
+	b.order = append(b.order[:0], b.heap...) // limits move below
+	for _, sub := range b.order {
+		s := &b.subs[sub]
+		if s.selector == nil {
+			out.Give(int(sub), 0, n)
+			continue
+		}
+		if err := b.pick(s.selector, offer.Events[:n]); err != nil {
+			r, ok := out.(Rejecter)
+			if !ok {
+				panic(err)
+			}
+			r.Reject(int(sub), err)
+		}
+		giveEach(out, int(sub), b.picked)
+		s.limit = addSaturating(s.limit, n-len(b.picked))
+		b.down(int(s.at))
+	}
+	for i := range n {
+		if !all && !b.wanted[i] {
+			out.Discard(offer.Events[i], offer.First+uint64(i), Unselected)
+		}
+	}
+}
+
+// pick finds the events that selector wants. If selector panics nothing is
+// picked.
+func (b *Broadcast[T]) pick(selector func(T) bool, events []T) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.picked = b.picked[:0]
+			err = &SelectorError{p, debug.Stack()}
+		}
+	}()
+	b.picked = b.picked[:0]
+	for i, event := range events {
+		if selector(event) {
+			b.picked = append(b.picked, int32(i))
+		}
+	}
+	for _, i := range b.picked {
+		b.wanted[i] = true
+	}
+	return nil
+}
+
+func (b *Broadcast[T]) before(i, j int) bool {
+	return b.subs[b.heap[i]].limit < b.subs[b.heap[j]].limit
+}
+
+func (b *Broadcast[T]) swap(i, j int) {
+	b.heap[i], b.heap[j] = b.heap[j], b.heap[i]
+	b.subs[b.heap[i]].at = int32(i)
+	b.subs[b.heap[j]].at = int32(j)
+}
+
+func (b *Broadcast[T]) up(i int) {
+	for i > 0 && b.before(i, (i-1)/2) {
+		b.swap(i, (i-1)/2)
+		i = (i - 1) / 2
+	}
+}
+
+func (b *Broadcast[T]) down(i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(b.heap) {
+			return
+		}
+		if right := child + 1; right < len(b.heap) && b.before(right, child) {
+			child = right
+		}
+		if !b.before(child, i) {
+			return
+		}
+		b.swap(i, child)
+		i = child
+	}
+}

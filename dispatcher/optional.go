@@ -1,5 +1,10 @@
 package dispatcher
 
+import "fmt"
+
+// The interfaces below are optional, as [Holder], [Timed] and [ReceiptTaker]
+// are.
+
 // EachGiver is what an [Out] may be as well: one that takes scattered events in
 // one call.
 type EachGiver interface {
@@ -9,6 +14,14 @@ type EachGiver interface {
 	GiveEach(sub int, at []int32)
 }
 
+// Rejecter is what an [Out] may be as well: one through which a dispatcher gets
+// rid of a subscription that turned out to be bad.
+type Rejecter interface {
+	// Reject has sub cancelled with reason when Dispatch has returned. It must
+	// be handed nothing more.
+	Reject(sub int, reason error)
+}
+
 // Returner is a dispatcher that takes events back which their consumer had not
 // handled when it died. Without it they go to the front of the stage's buffer,
 // which is behind what a [Holder] holds.
@@ -16,4 +29,31 @@ type Returner[T any] interface {
 	// PutBack puts an event before all others that the dispatcher holds for
 	// the same taker. Of several events the last one is put back first.
 	PutBack(event T, seq uint64)
+}
+
+// OptionError says which option was refused and what it may be: an option of a
+// dispatcher, or one with which somebody wanted to subscribe.
+type OptionError struct {
+	Option  string
+	Value   any
+	Allowed string
+}
+
+// Error implements error.
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("%s: %v is not allowed: must be %s", e.Option, e.Value, e.Allowed)
+}
+
+// giveEach hands scattered events out, one by one where out cannot do better.
+func giveEach[T any](out Out[T], sub int, at []int32) {
+	if len(at) == 0 {
+		return
+	}
+	if g, ok := out.(EachGiver); ok {
+		g.GiveEach(sub, at)
+		return
+	}
+	for _, i := range at {
+		out.Give(sub, int(i), int(i)+1)
+	}
 }

@@ -34,6 +34,7 @@ type outlet[T any] struct {
 	changed bool // the dispatcher has heard something since its last Dispatch
 	paused  bool // demand and events accumulate
 	pins    ring.Ring[pin]
+	rejects []rejection[T]
 	fault   error
 
 	offer     dispatcher.Offer[T]
@@ -250,6 +251,19 @@ func (o *outlet[T]) recipient(sub, n int) *Subscription[T] {
 	s.given += n
 	o.deliveries += int64(n)
 	return s
+}
+
+// rejection is a subscription that the dispatcher wants to be rid of.
+type rejection[T any] struct {
+	sub    *Subscription[T]
+	reason error
+}
+
+// Reject implements dispatcher.Rejecter.
+func (o *outlet[T]) Reject(sub int, reason error) {
+	if sub >= 0 && sub < len(o.subs) && o.subs[sub] != nil {
+		o.rejects = append(o.rejects, rejection[T]{o.subs[sub], reason})
+	}
 }
 
 func (o *outlet[T]) fail(err error) {

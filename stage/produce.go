@@ -19,6 +19,10 @@ func (e *engine[In, Out]) produce() {
 		e.running = "Dispatch"
 		o.serve()
 		e.reportReceipts()
+		for i := 0; i < len(o.rejects); i++ {
+			e.cancelled(o.rejects[i].sub, o.rejects[i].reason)
+		}
+		o.rejects = o.rejects[:0]
 		if o.fault != nil {
 			e.stop(o.fault)
 			return

@@ -1,0 +1,308 @@
+package dispatcher
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/penstock-go/penstock/internal/ring"
+)
+
+// DefaultPartitionCapacity is how many events a [Partition] holds if it was not
+// told.
+const DefaultPartitionCapacity = 10_000
+
+// PartitionConfig configures a [Partition]. The zero value is useful.
+type PartitionConfig struct {
+	// Capacity bounds, in events, what waits in all partitions together for
+	// the partition's own subscriber, 1 or more. Default: 10,000.
+	Capacity int
+}
+
+// Partition hands each event to the one subscription that has taken the event's
+// partition, in the order of emission for each partition. A subscriber says
+// with SubscribeOptions.Partition which one it takes; one that names none, an
+// unknown one or one that is taken is refused.
+//
+// An event whose partition has no demand is held, while others have some, until
+// its subscriber asks or somebody else has taken the partition: the end of a
+// subscription loses nothing that was held for it. When Capacity events are held
+// the next one that would have to be waits with all behind it, so that a
+// partition which is never served ends up stopping the others; nothing is
+// dropped for it. An event that the hash function gives no partition is
+// discarded as NoPartition and uses up no demand. A hash function that answers
+// an unknown partition panics, which stops the stage.
+//
+// The rule is that of GenStage's PartitionDispatcher, except that what is held
+// for a busy partition does not use up the demand of the others. An Ask costs
+// O(1), an event O(1).
+type Partition[T any] struct {
+	hash     func(T) (int, bool)
+	find     func(any) (int, bool)
+	allowed  string
+	capacity int
+	err      error
+
+	parts []partition[T]
+	owned []int32 // by subscription: its partition, -1 if none
+	open  int     // demand of all that no held event answers
+	held  int
+	ready []int32 // partitions that hold events and may have demand for them
+	used  []int32 // partitions that were given something by this Dispatch
+
+	saturated bool // open is not the sum any more and is counted again in time
+}
+
+type partition[T any] struct {
+	sub         int32 // -1: nobody has taken it
+	outstanding int
+	queue       ring.Ring[partitioned[T]]
+	picked      []int32
+	ready       bool
+}
+
+type partitioned[T any] struct {
+	event T
+	seq   uint64
+}
+
+// NewPartition answers a dispatcher with partitions 0 to n-1. hash answers an
+// event's partition, and false for an event that belongs in none. Err reports a
+// wrong option, as the start of the stage does.
+func NewPartition[T any](n int, hash func(event T) (partition int, ok bool), cfg PartitionConfig) *Partition[T] {
+	p := &Partition[T]{hash: hash, allowed: fmt.Sprintf("an int from 0 to %d", n-1)}
+	p.find = func(name any) (int, bool) {
+		i, ok := name.(int)
+		return i, ok && i >= 0 && i < len(p.parts)
+	}
+	p.init(n, hash == nil, cfg)
+	return p
+}
+
+// NewNamedPartition is NewPartition for partitions with names.
+func NewNamedPartition[T any, K comparable](names []K, hash func(event T) (name K, ok bool), cfg PartitionConfig) *Partition[T] {
+	index := make(map[K]int, len(names))
+	for i, name := range names {
+		index[name] = i
+	}
+	p := &Partition[T]{allowed: fmt.Sprintf("one of %v", names)}
+	p.find = func(name any) (int, bool) {
+		k, ok := name.(K)
+		if !ok {
+			return 0, false
+		}
+		i, ok := index[k]
+		return i, ok
+	}
+	p.hash = func(event T) (int, bool) {
+		name, ok := hash(event)
+		if !ok {
+			return 0, false
+		}
+		i, known := index[name]
+		if !known {
+			panic(fmt.Sprintf("partition: the hash function answered %v, which is not %s", name, p.allowed))
+		}
+		return i, true
+	}
+	p.init(len(names), hash == nil, cfg)
+	if len(index) < len(names) {
+		p.err = &OptionError{"Partitions", names, "different from each other"}
+	}
+	return p
+}
+
+func (p *Partition[T]) init(n int, noHash bool, cfg PartitionConfig) {
+	p.capacity = cfg.Capacity
+	if p.capacity == 0 {
+		p.capacity = DefaultPartitionCapacity
+	}
+	switch {
+	case n < 1:
+		p.err = &OptionError{"Partitions", n, "1 or more"}
+		return
+	case noHash:
+		p.err = &OptionError{"hash", "nil", "a function"}
+	case p.capacity < 0:
+		p.err = &OptionError{"Capacity", cfg.Capacity, "1 or more, or 0 for the default"}
+	}
+	p.parts = make([]partition[T], n)
+	for i := range p.parts {
+		p.parts[i].sub = -1
+	}
+}
+
+// Err is the *OptionError of the options that the dispatcher was made with, or
+// nil.
+func (p *Partition[T]) Err() error { return p.err }
+
+// Subscribe implements Dispatcher. It refuses with an *OptionError.
+func (p *Partition[T]) Subscribe(sub int, opts SubscribeOptions) error {
+	if opts.Partition == nil {
+		return &OptionError{"Partition", "none", p.allowed}
+	}
+	i, ok := p.find(opts.Partition)
+	if !ok {
+		return &OptionError{"Partition", opts.Partition, p.allowed}
+	}
+	part := &p.parts[i]
+	if part.sub >= 0 {
+		return &OptionError{"Partition", opts.Partition, fmt.Sprintf("one that subscription %d has not taken", part.sub)}
+	}
+	for len(p.owned) <= sub {
+		p.owned = append(p.owned, -1)
+	}
+	p.owned[sub] = int32(i)
+	part.sub = int32(sub)
+	return nil
+}
+
+// Ask implements Dispatcher.
+func (p *Partition[T]) Ask(sub, n int) {
+	i := p.owned[sub]
+	part := &p.parts[i]
+	before := part.open()
+	part.outstanding = addSaturating(part.outstanding, n)
+	p.open = addSaturating(p.open, part.open()-before)
+	p.saturated = p.saturated || p.open == math.MaxInt
+	p.prepare(i)
+}
+
+// Cancel implements Dispatcher. What is held for the partition stays.
+func (p *Partition[T]) Cancel(sub int) {
+	if p.owned[sub] < 0 {
+		return
+	}
+	part := &p.parts[p.owned[sub]]
+	p.owned[sub] = -1
+	p.open -= part.open()
+	part.sub, part.outstanding = -1, 0
+	p.recount()
+}
+
+// Demand implements Dispatcher: what has been asked for and is not held
+// already, within the room that there is to hold what belongs elsewhere.
+func (p *Partition[T]) Demand() int { return min(p.open, max(0, p.capacity-p.held)) }
+
+// Held implements Holder.
+func (p *Partition[T]) Held() int { return p.held }
+
+// HeldFor answers how many events wait for a partition's subscriber, 0 for an
+// unknown partition.
+func (p *Partition[T]) HeldFor(name any) int {
+	i, ok := p.find(name)
+	if !ok {
+		return 0
+	}
+	return p.parts[i].queue.Len()
+}
+
+// Dispatch implements Dispatcher.
+func (p *Partition[T]) Dispatch(offer Offer[T], out Out[T]) int {
+	p.serveHeld(out)
+	taken := p.sort(offer, out)
+	for _, i := range p.used {
+		part := &p.parts[i]
+		giveEach(out, int(part.sub), part.picked)
+		part.picked = part.picked[:0]
+	}
+	p.used = p.used[:0]
+	p.recount()
+	return taken
+}
+
+// sort finds out to which partition each event goes.
+func (p *Partition[T]) sort(offer Offer[T], out Out[T]) int {
+	for i, event := range offer.Events {
+		if p.open == 0 {
+			return i
+		}
+		at, ok := p.hash(event)
+		if !ok {
+			out.Discard(event, offer.First+uint64(i), NoPartition)
+			continue
+		}
+		if uint(at) >= uint(len(p.parts)) {
+			panic(fmt.Sprintf("partition: the hash function answered %d, which is not %s", at, p.allowed))
+		}
+		part := &p.parts[at]
+		switch {
+		case part.outstanding > 0:
+			part.outstanding--
+			p.open--
+			if len(part.picked) == 0 {
+				p.used = append(p.used, int32(at))
+			}
+			part.picked = append(part.picked, int32(i))
+		case p.held < p.capacity:
+			part.queue.Push(partitioned[T]{event, offer.First + uint64(i)})
+			p.held++
+		default:
+			return i
+		}
+	}
+	return len(offer.Events)
+}
+
+// serveHeld hands out what is held for those who have asked since.
+func (p *Partition[T]) serveHeld(out Out[T]) {
+	for _, i := range p.ready {
+		part := &p.parts[i]
+		part.ready = false
+		n := min(part.outstanding, part.queue.Len())
+		part.outstanding -= n
+		p.held -= n
+		for range n {
+			e := part.queue.Pop()
+			out.GiveHeld(int(part.sub), e.event, e.seq, 0)
+		}
+	}
+	p.ready = p.ready[:0]
+}
+
+// PutBack implements Returner.
+func (p *Partition[T]) PutBack(event T, seq uint64) {
+	at, ok := p.hash(event)
+	if !ok || uint(at) >= uint(len(p.parts)) {
+		at = 0 // the hash function has changed its mind; the event is not lost for that
+	}
+	part := &p.parts[at]
+	before := part.open()
+	part.queue.PushFront(partitioned[T]{event, seq})
+	p.held++
+	p.open += part.open() - before
+	p.prepare(int32(at))
+}
+
+// DiscardHeld implements Holder.
+func (p *Partition[T]) DiscardHeld(out Out[T], reason Reason) {
+	for i := range p.parts {
+		for q := &p.parts[i].queue; q.Len() > 0; p.held-- {
+			e := q.Pop()
+			out.Discard(e.event, e.seq, reason)
+		}
+	}
+	p.recount()
+}
+
+// prepare has the next Dispatch look at a partition that holds events.
+func (p *Partition[T]) prepare(i int32) {
+	if part := &p.parts[i]; !part.ready && part.queue.Len() > 0 {
+		part.ready = true
+		p.ready = append(p.ready, i)
+	}
+}
+
+// open is the demand that no held event answers.
+func (part *partition[T]) open() int { return max(0, part.outstanding-part.queue.Len()) }
+
+// recount sums up anew after a sum that had saturated.
+func (p *Partition[T]) recount() {
+	if !p.saturated {
+		return
+	}
+	p.open = 0
+	for i := range p.parts {
+		p.open = addSaturating(p.open, p.parts[i].open())
+	}
+	p.saturated = p.open == math.MaxInt
+}
