@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -15,11 +16,14 @@ import (
 //
 // One goroutine reads. While nothing comes it holds no buffer but small, which
 // is part of the struct: most messages of idle clients, heartbeats above all,
-// fit into it. Another goroutine writes, and only while something is queued.
+// fit into it. The endpoint's writers write what is queued.
 type conn struct {
 	session
 	nc    net.Conn
-	early []byte // read by net/http before the upgrade
+	raw   syscall.RawConn // nil if nc is no plain TCP
+	early []byte          // read by net/http before the upgrade
+
+	nextReady *conn // guarded by writers.mu
 
 	// Owned by the goroutine that reads.
 	header   [ws.MaxHeaderSize - 2]byte
@@ -27,9 +31,6 @@ type conn struct {
 	from, to int       // what of small has not been read yet
 	lastRead time.Time // when bytes came from the client
 	deadline time.Time // of the message that is being read; zero between messages
-
-	// Owned by the goroutine that writes, of which there is one at a time.
-	writeBy time.Time
 
 	// Guarded by the session's mutex.
 	closeSent, peerClosed bool
@@ -279,40 +280,61 @@ func (c *conn) linger() {
 	}
 }
 
-// wake starts the writer.
+// wake sees to it that what is queued is written: by the endpoint's writers, or
+// by a goroutine of its own if the connection is no plain TCP.
 func (c *conn) wake() {
+	if c.raw != nil {
+		c.endpoint().writers.ready(c)
+		return
+	}
 	c.endpoint().work.add()
-	go c.writeLoop()
+	go func() {
+		b := batches.Get().(*batch)
+		if c.take(b) {
+			c.writeRest(b, b.joined())
+			return
+		}
+		batches.Put(b)
+		c.endpoint().work.done()
+	}()
 }
 
-// writeLoop writes what is queued and ends when nothing is.
-func (c *conn) writeLoop() {
+// writeRest writes p, which is what is left of b, and then all that is queued,
+// waiting for the client to take it.
+func (c *conn) writeRest(b *batch, p []byte) {
 	defer c.endpoint().work.done()
-	b := batches.Get().(*batch)
 	defer batches.Put(b)
-	for c.take(b) {
-		err := c.write(b.joined())
-		last := c.wrote(b, err)
-		if err != nil {
+	for {
+		if err := c.write(p); err != nil {
+			c.wrote(b, err)
 			c.finish(ErrClosed)
-		} else if last {
-			c.sentClose()
+			return
 		}
+		if !c.done(b) || !c.take(b) {
+			return
+		}
+		p = b.joined()
 	}
 }
 
-// write writes with a deadline of between 3/4 of WriteTimeout and all of it:
-// moving the deadline at every write would cost a timer each.
-func (c *conn) write(p []byte) error {
-	timeout := c.mount.config.Queue.WriteTimeout
-	if now := time.Now(); c.writeBy.Sub(now) < timeout/4*3 {
-		c.writeBy = now.Add(timeout)
-		if err := c.nc.SetWriteDeadline(c.writeBy); err != nil {
-			return err
-		}
+// done tells that the batch was written and answers whether there is more.
+func (c *conn) done(b *batch) (more bool) {
+	last, more := c.wrote(b, nil)
+	if last {
+		c.sentClose()
 	}
-	_, err := c.nc.Write(p)
-	return err
+	return more
+}
+
+// write waits until the client has taken p, for WriteTimeout at the longest.
+func (c *conn) write(p []byte) error {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.mount.config.Queue.WriteTimeout)); err != nil {
+		return err
+	}
+	if _, err := c.nc.Write(p); err != nil {
+		return err
+	}
+	return c.nc.SetWriteDeadline(time.Time{})
 }
 
 // sentClose hangs up if the client has closed too, or else bounds the time for

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ type Endpoint struct {
 	mounts   []*mount
 
 	registry registry
+	writers  writers
 	work     tracker // connections, channels and goroutines that run now
 	channels atomic.Int64
 
@@ -68,6 +70,8 @@ func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
 	}
 	e.registry.gauge = config.Metrics.Gauge("websocket.connections")
 	e.work.zero = make(chan struct{}, 1)
+	e.writers.work = &e.work
+	e.writers.limit = runtime.GOMAXPROCS(0)
 	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedClosed} {
 		e.discarded[reason] = config.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}

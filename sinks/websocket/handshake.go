@@ -255,7 +255,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		return
 	}
 	c := newConn(m, a)
-	c.nc = nc
+	c.nc, c.raw = nc, rawConn(nc)
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ := rw.Reader.Peek(n) // cannot fail: they are there
 		c.early = append([]byte(nil), early...)
@@ -290,6 +290,8 @@ func writeUpgrade(nc net.Conn, key, subprotocol string, timeout time.Duration) e
 	if err := nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
-	_, err := nc.Write(b)
-	return err
+	if _, err := nc.Write(b); err != nil {
+		return err
+	}
+	return nc.SetWriteDeadline(time.Time{})
 }

@@ -128,14 +128,19 @@ func (s *session) take(b *batch) bool {
 }
 
 // wrote tells that the batch was written, or why not. It answers whether the
-// close frame was in it.
-func (s *session) wrote(b *batch, err error) (last bool) {
+// close frame was in it, and whether there is more to take: if not, wake will
+// be called when there is again.
+func (s *session) wrote(b *batch, err error) (last, more bool) {
 	q := &s.mount.config.Queue
 	s.mu.Lock()
 	s.out.frames -= b.n
 	s.out.bytes -= b.bytes
 	if s.full && s.out.frames < q.Events/2+q.Events%2 && s.out.bytes < q.Bytes/2 {
 		s.setFull(false)
+	}
+	if more = s.phase != closed && s.out.waiting() > 0; !more {
+		s.out.release()
+		s.writing = false
 	}
 	s.mu.Unlock()
 	s.endpoint().queued(-b.n, -b.bytes)
@@ -151,7 +156,7 @@ func (s *session) wrote(b *batch, err error) (last bool) {
 		last = last || it.last
 		*it = item{}
 	}
-	return last
+	return last, more
 }
 
 // setFull notes whether the queue is full and sees to it that the application

@@ -1,0 +1,18 @@
+//go:build !unix
+
+package websocket
+
+import (
+	"net"
+	"syscall"
+)
+
+// rawWriter is for systems whose sockets cannot be written to without
+// blocking: rawConn answers nil there, so that it is never used.
+type rawWriter struct{}
+
+func newRawWriter() *rawWriter { return &rawWriter{} }
+
+func (*rawWriter) write(syscall.RawConn, []byte) (int, error) { return 0, nil }
+
+func rawConn(net.Conn) syscall.RawConn { return nil }

@@ -1,0 +1,64 @@
+//go:build unix
+
+package websocket
+
+import (
+	"net"
+	"syscall"
+)
+
+// rawWriter writes to sockets without blocking and without allocating.
+type rawWriter struct {
+	p   []byte
+	n   int
+	err error
+	f   func(fd uintptr) bool
+}
+
+func newRawWriter() *rawWriter {
+	w := &rawWriter{}
+	w.f = w.once
+	return w
+}
+
+// write writes what the socket takes at once, which may be nothing.
+func (w *rawWriter) write(raw syscall.RawConn, p []byte) (int, error) {
+	w.p, w.n, w.err = p, 0, nil
+	err := raw.Write(w.f)
+	w.p = nil
+	if err == nil {
+		err = w.err
+	}
+	return w.n, err
+}
+
+// once always answers true: nobody shall wait for the socket here.
+func (w *rawWriter) once(fd uintptr) bool {
+	for {
+		n, err := syscall.Write(int(fd), w.p)
+		switch err {
+		case nil:
+			w.n = n
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+		default:
+			w.err = err
+		}
+		return true
+	}
+}
+
+// rawConn is the socket of a plain TCP connection; nil if nc is anything else,
+// such as a TLS connection, whose writes need a goroutine.
+func rawConn(nc net.Conn) syscall.RawConn {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
