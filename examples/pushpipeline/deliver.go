@@ -32,6 +32,7 @@ type delivery struct {
 	payload json.RawMessage
 	receipt consumer.Deferred
 	ledger  *ledger
+	again   bool // it was sent anew since somebody came at the last moment
 
 	left    atomic.Int64 // sockets that have not answered yet
 	written atomic.Int64 // when the first of them had it, in nanoseconds of the push's own clock
@@ -71,15 +72,20 @@ func (d *deliverer) work(ctx context.Context, p push) error {
 
 // send broadcasts a delivery, or leaves it to the lobby if nobody is there.
 func (d *deliverer) send(ctx context.Context, v *delivery) {
+	topic := "user:" + v.push.User
 	v.left.Store(holding)
-	n, err := d.endpoint.Broadcast(ctx, "user:"+v.push.User, event, v)
-	if err != nil {
-		n = 0
-	}
-	if n == 0 && d.lobby.wait(v) {
+	n, err := d.endpoint.Broadcast(ctx, topic, event, v)
+	if err == nil && n > 0 {
+		v.answered(holding - int64(n))
 		return
 	}
-	v.answered(holding - int64(n))
+	d.lobby.wait(v)
+	// Somebody may have come between the broadcast and the lobby. Once is
+	// enough: a channel that is there and takes nothing has no room.
+	if !v.again && d.endpoint.PubSub().Subscribers(topic) > 0 {
+		v.again = true
+		d.lobby.arrived(v.push.User)
+	}
 }
 
 // Delivered is called by a socket's writer when it has written the push, or
@@ -93,6 +99,10 @@ func (v *delivery) Delivered(at time.Time, err error) {
 	}
 	v.answered(1)
 }
+
+// Discarded implements websocket.Discardable: the channel has ended before it
+// came to this push.
+func (v *delivery) Discarded(reason error) { v.Delivered(time.Time{}, reason) }
 
 // answered notes n answers and concludes with the last.
 func (v *delivery) answered(n int64) {
@@ -138,13 +148,14 @@ func newLobby(grace time.Duration) *lobby {
 }
 
 // wait takes a delivery for which there is no channel, for as long as it may
-// wait. It always takes it: without a grace the delivery is given up at once.
-func (l *lobby) wait(v *delivery) bool {
-	if l.grace <= 0 {
-		v.giveUp()
-		return true
-	}
+// wait; without a grace that is not at all.
+func (l *lobby) wait(v *delivery) {
 	l.mu.Lock()
+	if l.grace <= 0 {
+		l.mu.Unlock()
+		v.giveUp()
+		return
+	}
 	defer l.mu.Unlock()
 	user := v.push.User
 	g := l.waiting[user]
@@ -156,7 +167,6 @@ func (l *lobby) wait(v *delivery) bool {
 		g.timer = time.AfterFunc(l.grace, func() { l.expire(user, g) })
 	}
 	g.delivery = v
-	return true
 }
 
 func (l *lobby) expire(user string, g *guest) {
