@@ -79,11 +79,12 @@ func (d *deliverer) send(ctx context.Context, v *delivery) {
 		v.answered(holding - int64(n))
 		return
 	}
+	// Somebody may come between the broadcast and the lobby. Once is enough: a
+	// channel that is there and takes nothing has no room.
+	first := !v.again
+	v.again = true
 	d.lobby.wait(v)
-	// Somebody may have come between the broadcast and the lobby. Once is
-	// enough: a channel that is there and takes nothing has no room.
-	if !v.again && d.endpoint.PubSub().Subscribers(topic) > 0 {
-		v.again = true
+	if first && d.endpoint.PubSub().Subscribers(topic) > 0 {
 		d.lobby.arrived(v.push.User)
 	}
 }
