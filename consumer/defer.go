@@ -15,17 +15,20 @@ type Deferred struct {
 
 // Finish gives the receipt: nil if the event was handled, stage.Discard(reason)
 // if it was dropped on purpose, any other error if it failed. It may be called
-// from any goroutine, never blocks, and must be called exactly once.
+// from any goroutine and never blocks. Calling it again, or after the
+// supervisor has stopped, does nothing.
 func (d Deferred) Finish(err error) { d.finish(d.at, err) }
 
 // Defer takes the receipt for the event of the worker whose context is ctx into
 // the caller's hands: the worker's slot is free again when the worker returns,
 // but the event counts as unfinished until Finish is called. So a worker that
 // has queued something at a slow client can end at once, and the client's key
-// is served again only when the client has taken it. ok is false if ctx is not
-// a worker's, or the receipt was taken before.
+// is served again only when the client has taken it.
 //
-// A worker that has deferred must return nil; it is not started again.
+// Defer must be called before the worker returns. ok is false if ctx is not a
+// worker's, if the receipt was taken before, or if the worker has lost its event
+// to its timeout. A worker that has deferred is not started again whatever it
+// answers, and Failed is not called for its event: whoever calls Finish knows.
 func Defer(ctx context.Context) (d Deferred, ok bool) {
 	w, ok := ctx.Value(workerKey{}).(interface{ deferReceipt() (Deferred, bool) })
 	if !ok {
@@ -38,24 +41,25 @@ func (w *worker[T]) deferReceipt() (Deferred, bool) {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w.deferred || w.job.account == nil {
+	if w.lost || w.deferred || !w.trying {
 		return Deferred{}, false
 	}
 	w.deferred = true
-	return Deferred{finish: w.job.account.finisher(s), at: w.job.position}, true
+	a := w.job.account
+	a.deferred[w.job.position] = struct{}{}
+	if a.finish == nil {
+		a.finish = a.finishDeferred // made once for each subscription
+	}
+	return Deferred{finish: a.finish, at: w.job.position}, true
 }
 
-// finisher answers the function by which deferred receipts of a come back. It
-// is made once for each subscription.
-func (a *account[T]) finisher(s *Supervisor[T]) func(uint64, error) {
-	if a.finishDeferred == nil {
-		a.finishDeferred = func(position uint64, err error) {
-			s.mu.Lock()
-			s.deferred--
-			a.finished = append(a.finished, stage.Finished{Position: position, Err: err})
-			s.settle(a)
-			s.mu.Unlock()
-		}
+func (a *account[T]) finishDeferred(position uint64, err error) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	if _, ok := a.deferred[position]; !ok {
+		return
 	}
-	return a.finishDeferred
+	delete(a.deferred, position)
+	a.receipt(stage.Finished{Position: position, Err: err})
+	a.s.settle(a, false)
 }

@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -32,11 +31,10 @@ type Supervisor[T any] struct {
 	idle     []*worker[T] // the one that became idle last is used first
 	waking   bool         // one was woken and has not taken a job yet
 	accounts []*account[T]
-	restarts []time.Time
+	restarts ring.Ring[time.Time] // within the window
 	stopping bool
-	running  int // goroutines
-	busy     int // of them with a job
-	deferred int
+	running  int           // goroutines of the pool
+	busy     int           // of them with a job
 	quiet    chan struct{} // closed when stopping and no goroutine is left
 }
 
@@ -48,18 +46,8 @@ type job[T any] struct {
 	attempt  int
 }
 
-// account is what is due to one subscription.
-type account[T any] struct {
-	sub      *stage.Subscription[T]
-	lot      int
-	measured bool // how long its workers take
-	finished []stage.Finished
-	spare    []stage.Finished
-	freed    int  // slots that were not asked for again yet
-	settling bool // somebody is handing over
-
-	finishDeferred func(position uint64, err error)
-}
+// halt is how a worker's goroutine stops the stage.
+type halt struct{ err error }
 
 // NewSupervisor answers a supervisor whose workers run work. The context that
 // work gets is cancelled when the supervisor is stopped and, if Timeout is set,
@@ -106,8 +94,8 @@ func (s *Supervisor[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) e
 // HandleInfo implements stage.Informed: it is how a worker's goroutine stops
 // the stage.
 func (s *Supervisor[T]) HandleInfo(_ context.Context, msg any) error {
-	if err, ok := msg.(error); ok {
-		return err
+	if h, ok := msg.(halt); ok {
+		return h.err
 	}
 	return nil
 }
@@ -139,8 +127,8 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) {
 // Stats are a supervisor's figures at one moment.
 type Stats struct {
 	// Busy is how many workers run, Waiting how many events wait for a
-	// goroutine, Deferred how many receipts are outstanding though their
-	// workers have ended.
+	// goroutine, Deferred how many receipts workers have taken into their own
+	// hands and not given yet.
 	Busy     int `json:"busy"`
 	Waiting  int `json:"waiting"`
 	Deferred int `json:"deferred"`
@@ -152,19 +140,11 @@ type Stats struct {
 func (s *Supervisor[T]) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{Busy: s.busy, Waiting: s.jobs.Len(), Deferred: s.deferred, Goroutines: s.running}
-}
-
-func (s *Supervisor[T]) accountOf(sub *stage.Subscription[T]) *account[T] {
+	deferred := 0
 	for _, a := range s.accounts {
-		if a.sub == sub {
-			return a
-		}
+		deferred += len(a.deferred)
 	}
-	s.accounts = slices.DeleteFunc(s.accounts, func(a *account[T]) bool { return a.sub.Err() != nil })
-	a := &account[T]{sub: sub, lot: max(1, sub.Info().MinDemand), measured: s.measured || sub.Tracked()}
-	s.accounts = append(s.accounts, a)
-	return a
+	return Stats{Busy: s.busy, Waiting: s.jobs.Len(), Deferred: deferred, Goroutines: s.running}
 }
 
 // wakeOne gives a goroutine to the first waiting job, and unlocks. Only one is
@@ -185,63 +165,18 @@ func (s *Supervisor[T]) wakeOne() {
 	}
 	s.running++
 	s.mu.Unlock()
-	newWorker(s).start()
+	go newWorker(s).run()
 }
 
-// finish books the end of a job: its slot is free, and its receipt is due
-// unless it was deferred. The caller holds the lock.
-func (s *Supervisor[T]) finish(j *job[T], f stage.Finished, deferred bool) {
-	a := j.account
-	a.freed++
-	if deferred {
-		s.deferred++
-		return
-	}
-	a.finished = append(a.finished, f)
-}
-
-// settle hands over what is due to a's subscription. The caller holds the lock,
-// which is given up meanwhile; whoever comes while somebody is handing over
-// leaves it to him.
-func (s *Supervisor[T]) settle(a *account[T]) {
-	const lot = 64 // receipts that may wait while there are jobs to be done
-	for !a.settling {
-		ask := 0
-		if a.freed >= a.lot && s.deferred < s.cfg.MaxDeferred {
-			ask = a.freed
-		}
-		if ask == 0 && len(a.finished) == 0 {
-			return
-		}
-		if s.jobs.Len() > 0 && len(a.finished) < lot && ask < lot {
-			return // some worker comes by again
-		}
-		a.freed -= ask
-		list := a.finished
-		a.finished, a.spare = a.spare[:0], nil
-		a.settling = true
-		s.mu.Unlock()
-		a.sub.Settle(ask, list...)
-		clear(list)
-		s.mu.Lock()
-		a.spare = list[:0]
-		a.settling = false
-	}
-}
-
-// mayRestart counts a restart and says whether it is one too many. The caller
-// holds the lock.
+// mayRestart counts a restart and says whether it is not one too many. The
+// caller holds the lock.
 func (s *Supervisor[T]) mayRestart(now time.Time) bool {
-	keep := s.restarts[:0]
-	for _, at := range s.restarts {
-		if now.Sub(at) <= s.cfg.RestartWindow {
-			keep = append(keep, at)
-		}
-	}
-	s.restarts = append(keep, now)
 	if s.cfg.MaxRestarts == stage.Unlimited {
-		s.restarts = s.restarts[:0]
 		return true
 	}
-	return len(s.restarts) <= s.cfg.MaxRestarts
+	for s.restarts.Len() > 0 && now.Sub(*s.restarts.At(0)) > s.cfg.RestartWindow {
+		s.restarts.Drop(1)
+	}
+	s.restarts.Push(now)
+	return s.restarts.Len() <= s.cfg.MaxRestarts
 }

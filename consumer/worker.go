@@ -18,9 +18,10 @@ type worker[T any] struct {
 
 	// Guarded by s.mu.
 	job      job[T]
-	trying   bool // an attempt is under way
-	deferred bool // the job's receipt is in the worker's own hands
-	lost     bool // the job was taken away after its timeout
+	tries    uint64 // attempts that this goroutine has begun
+	trying   bool   // an attempt is under way
+	deferred bool   // the job's receipt is in the worker's own hands
+	lost     bool   // the job was taken away: the goroutine is none of the pool's any more
 }
 
 // workerContext is the context of all jobs of a worker, by which Defer finds
@@ -46,50 +47,65 @@ func newWorker[T any](s *Supervisor[T]) *worker[T] {
 	return w
 }
 
-func (w *worker[T]) start() { go w.run() }
-
-// run takes jobs until the supervisor stops, or until a job takes the
-// goroutine with it.
+// run is the goroutine of a worker that was woken for a job.
 func (w *worker[T]) run() {
+	w.s.mu.Lock()
+	w.s.waking = false
+	w.serve()
+}
+
+// serve takes jobs until the supervisor stops, or until a job takes the
+// goroutine with it. It begins with the supervisor's lock and ends without.
+func (w *worker[T]) serve() {
 	s := w.s
-	s.mu.Lock()
-	s.waking = false
-	for {
-		if s.jobs.Len() == 0 || s.stopping {
-			if s.stopping {
-				w.end()
-				return
-			}
+	for !s.stopping {
+		switch s.jobs.Len() {
+		case 0:
 			s.idle = append(s.idle, w)
 			s.mu.Unlock()
 			<-w.wake
 			s.mu.Lock()
 			s.waking = false
 			continue
+		case 1:
+			// What was left to whoever comes by next must not wait for the end
+			// of the last job.
+			if s.settleAll() {
+				continue // the lock was given up
+			}
 		}
 		w.job = s.jobs.Pop()
-		w.job.attempt, w.trying = 1, true
+		w.job.attempt = 1
+		w.begin()
 		s.busy++
 		s.wakeOne()
 		if !w.attempts() {
 			return // the goroutine was replaced meanwhile
 		}
 	}
+	w.end()
+}
+
+// begin notes the beginning of an attempt. The caller holds the lock.
+func (w *worker[T]) begin() {
+	w.tries++
+	w.trying = true
 }
 
 // attempts runs the job until it has ended for good. It begins without the
-// supervisor's lock and answers true holding it, or false if this goroutine is
-// not a worker of the pool any more.
+// supervisor's lock and answers true holding it, or false without it if this
+// goroutine is not a worker of the pool any more.
 func (w *worker[T]) attempts() bool {
 	s := w.s
+	measured := w.job.account.measured
 	for {
 		var begun time.Time
 		var cost time.Duration
-		if w.job.account.measured {
+		if measured {
 			begun = time.Now()
 		}
 		err := w.once()
-		if w.job.account.measured {
+		if measured {
 			cost = time.Since(begun)
 			s.timer.Observe(cost)
 		}
@@ -107,47 +123,81 @@ func (w *worker[T]) attempts() bool {
 }
 
 // conclude books the end of an attempt and says whether it was the last. The
-// caller holds the lock.
+// caller holds the lock, which is given up meanwhile.
 func (w *worker[T]) conclude(err error, cost time.Duration) bool {
-	s, j := w.s, &w.job
-	var discard *stage.DiscardError
-	if err != nil && s.ctx.Err() != nil {
-		// The worker gave up since the stage is being stopped. Its event has no
-		// receipt, so that the source does not take it for finished.
-		w.release()
-		return true
-	}
-	if err != nil && !errors.As(err, &discard) {
-		failure := &WorkerError{Stage: s.name, Attempt: j.attempt, Err: err}
-		again := s.cfg.Restart == Transient && !w.deferred &&
-			(s.cfg.MaxAttempts == 0 || j.attempt < s.cfg.MaxAttempts)
-		event := j.event
-		s.mu.Unlock()
-		s.cfg.Logger.Warn("worker failed", "stage", s.name, "attempt", j.attempt, "again", again, "error", err)
-		if !again && s.cfg.Failed != nil {
-			s.cfg.Failed(event, failure)
+	s := w.s
+	if err != nil {
+		var again, finished bool
+		if again, finished, err = w.failure(err); again {
+			w.begin()
+			return false
 		}
-		s.mu.Lock()
-		if again {
-			if s.mayRestart(time.Now()) {
-				j.attempt++
-				w.trying = true
-				return false
-			}
-			if s.self.Send(fmt.Errorf("%w: %w", ErrTooManyRestarts, failure)) {
-				// The event has no receipt: it is given back or abandoned with
-				// the stage.
-				w.release()
-				return true
-			}
+		if !finished {
+			w.release()
+			return true
 		}
-		err = failure
 	}
-	s.finish(j, stage.Finished{Position: j.position, Err: err, Cost: cost}, w.deferred)
-	a := j.account
+	a := w.job.account
+	a.freed++
+	if !w.deferred {
+		a.receipt(stage.Finished{Position: w.job.position, Err: err, Cost: cost})
+	}
 	w.release()
-	s.settle(a)
+	s.settle(a, false)
 	return true
+}
+
+// failure decides what follows from an attempt's error: another attempt, or a
+// receipt with the error answered, or neither, in which case the event is given
+// back or abandoned with the stage. The caller holds the lock, which is given up
+// meanwhile.
+func (w *worker[T]) failure(err error) (again, finished bool, receipt error) {
+	s := w.s
+	var discard *stage.DiscardError
+	if errors.As(err, &discard) {
+		return false, true, err
+	}
+	if s.ctx.Err() != nil {
+		// The worker may have given up since the stage is being stopped: the
+		// source must not take its event for finished.
+		return false, false, nil
+	}
+	failed := &WorkerError{Stage: s.name, Attempt: w.job.attempt, Err: err}
+	again = s.cfg.Restart == Transient && !w.deferred &&
+		(s.cfg.MaxAttempts == 0 || w.job.attempt < s.cfg.MaxAttempts)
+	if again && !s.mayRestart(time.Now()) {
+		s.self.Send(halt{fmt.Errorf("%w: %w", ErrTooManyRestarts, failed)})
+		return false, false, nil
+	}
+	w.job.attempt++
+	event, told := w.job.event, again || w.deferred
+	s.mu.Unlock()
+	s.cfg.Logger.Warn("worker failed", "stage", s.name, "attempt", failed.Attempt, "again", again, "error", err)
+	if !told && s.cfg.Failed != nil {
+		w.report(event, failed)
+	}
+	s.mu.Lock()
+	return again, true, failed
+}
+
+// report calls Failed, and stops the stage if that does not return.
+func (w *worker[T]) report(event T, failed error) {
+	s := w.s
+	returned := false
+	defer func() {
+		if p := recover(); p != nil {
+			s.self.Send(halt{fmt.Errorf("Failed: %w", &stage.PanicError{Value: p, Stack: debug.Stack()})})
+			return
+		}
+		if !returned {
+			s.self.Send(halt{fmt.Errorf("Failed: %w", stage.ErrGoexit)})
+			s.mu.Lock()
+			w.release()
+			w.end()
+		}
+	}()
+	s.cfg.Failed(event, failed)
+	returned = true
 }
 
 // release forgets the job. The caller holds the lock.
@@ -165,91 +215,4 @@ func (w *worker[T]) end() {
 		close(s.quiet)
 	}
 	s.mu.Unlock()
-}
-
-// once runs the worker's function and contains whatever it does.
-func (w *worker[T]) once() (err error) {
-	returned := false
-	defer func() {
-		if p := recover(); p != nil {
-			err = &stage.PanicError{Value: p, Stack: debug.Stack()}
-			return
-		}
-		if !returned {
-			w.replace()
-		}
-	}()
-	ctx := context.Context(&w.ctx)
-	if w.s.cfg.Timeout > 0 {
-		limited, cancel := context.WithTimeoutCause(ctx, w.s.cfg.Timeout, ErrTimeout)
-		defer cancel()
-		stop := context.AfterFunc(limited, func() { w.expired(limited) })
-		defer stop()
-		ctx = limited
-	}
-	err = w.s.work(ctx, w.job.event)
-	returned = true
-	if err != nil && context.Cause(ctx) == ErrTimeout && errors.Is(err, context.DeadlineExceeded) {
-		err = ErrTimeout
-	}
-	return err
-}
-
-// replace hands the job on to a new goroutine: this one is being ended by
-// runtime.Goexit.
-func (w *worker[T]) replace() {
-	s := w.s
-	s.mu.Lock()
-	if w.lost {
-		s.mu.Unlock()
-		return
-	}
-	w.lost = true
-	w.takeOver(stage.ErrGoexit)
-}
-
-// expired takes the job away from a worker that does not return in time after
-// its context was cancelled.
-func (w *worker[T]) expired(ctx context.Context) {
-	if context.Cause(ctx) != ErrTimeout {
-		return
-	}
-	attempt := w.attemptNow()
-	grace := time.NewTimer(w.s.cfg.Timeout / 10)
-	defer grace.Stop()
-	<-grace.C
-	s := w.s
-	s.mu.Lock()
-	if w.lost || !w.trying || w.job.account != attempt.account || w.job.position != attempt.position || w.job.attempt != attempt.attempt {
-		s.mu.Unlock()
-		return
-	}
-	w.lost = true
-	w.takeOver(ErrTimeout)
-}
-
-func (w *worker[T]) attemptNow() job[T] {
-	w.s.mu.Lock()
-	defer w.s.mu.Unlock()
-	return w.job
-}
-
-// takeOver continues the job of w, whose attempt ended with err, in a goroutine
-// of its own, and unlocks.
-func (w *worker[T]) takeOver(err error) {
-	s := w.s
-	next := newWorker(s)
-	next.job, next.deferred = w.job, w.deferred
-	s.mu.Unlock()
-	go func() {
-		s.mu.Lock()
-		if !next.conclude(err, 0) {
-			s.mu.Unlock()
-			if !next.attempts() {
-				return
-			}
-		}
-		s.mu.Unlock()
-		next.run()
-	}()
 }
