@@ -187,6 +187,9 @@ func (e *engine[In, Out]) over(s *Subscription[In], reason error) {
 		s.reason = reason
 		s.ending.Store(true)
 		if s.open.Load() > 0 {
+			e.flush()
+		}
+		if e.end || s.open.Load() > 0 {
 			return // Settle pokes the stage when the last one is finished
 		}
 	}
