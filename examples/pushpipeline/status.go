@@ -72,30 +72,34 @@ func toLatency(s statsd.Summary) latency {
 	return latency{Count: s.Count, P50: ms(s.P50), P99: ms(s.P99), Max: ms(s.Max)}
 }
 
-// account is where the pushes are that were taken in and not concluded.
+// account is how many pushes were taken in and where they are. The counters are
+// read as closely together as can be without stopping everything.
 type account struct {
-	waiting  int // in the source
-	held     int // in the dispatcher
-	inFlight int // with a worker, or on the way to a socket
-	stages   []stage.Snapshot
+	enqueued, delivered int64
+	discarded           map[string]int64
+	waiting             int // in the source
+	held                int // in the dispatcher
+	inFlight            int // with a worker, or on the way to a socket
 }
 
 func (a *app) account(ctx context.Context) account {
-	acc := account{stages: a.pipeline.Snapshot(ctx), waiting: a.source.waiting()}
-	for _, s := range acc.stages {
-		if s.Kind != stage.KindProducer {
-			continue
-		}
-		acc.held += s.Buffered
-		for _, sub := range s.Subscriptions {
-			acc.inFlight += sub.InFlight
-		}
+	var acc account
+	s, err := a.producer.Snapshot(ctx)
+	acc.waiting = a.source.waiting()
+	acc.enqueued, acc.delivered, acc.discarded = a.ledger.enqueued.Load(), a.ledger.delivered.Load(), a.ledger.discards()
+	if err != nil {
+		return acc // the stage is too busy to answer
+	}
+	acc.held = s.Buffered
+	for _, sub := range s.Subscriptions {
+		acc.inFlight += sub.InFlight
 	}
 	return acc
 }
 
 // status answers what the program is doing now.
 func (a *app) status(ctx context.Context) status {
+	stages := a.pipeline.Snapshot(ctx)
 	acc := a.account(ctx)
 	endpoint := a.endpoint.Snapshot()
 	measured := a.statsd.Snapshot()
@@ -109,11 +113,11 @@ func (a *app) status(ctx context.Context) status {
 		Ready: a.ready.Load(), Draining: a.draining.Load(),
 		Source: a.cfg.Source, Embedded: a.cfg.Source == "kafka" && a.cfg.Brokers == "",
 		Heavy: a.ledger.heavy, Users: a.cfg.Users,
-		Delivered: a.ledger.delivered.Load(), Discarded: a.ledger.discards(),
+		Enqueued: acc.enqueued, Delivered: acc.delivered, Discarded: acc.discarded,
 		Queued: int64(acc.waiting + acc.held), InFlight: int64(acc.inFlight), Refused: a.ledger.refused.Load(),
 		LightTimes: recent(pushDelivered, "class:light"), HeavyTimes: recent(pushDelivered, "class:heavy"),
 		Worker: recent("pipeline.worker.process_time", ""),
-		Stages: acc.stages,
+		Stages: stages,
 		Queues: []queue{
 			{a.cfg.Source, acc.waiting}, {"fair dispatcher", acc.held},
 			{"workers", pool.Busy + pool.Waiting}, {"lobby", a.lobby.count()}, {"sockets", int(endpoint.QueuedFrames)},
@@ -124,7 +128,6 @@ func (a *app) status(ctx context.Context) status {
 			OutOfOrder: a.clients.disorder.Load(), WrongUser: a.clients.wrongUser.Load(),
 		},
 	}
-	s.Enqueued = a.ledger.enqueued.Load()
 	s.Rate = a.rates.now()
 	return s
 }
