@@ -14,6 +14,8 @@ type Snapshot struct {
 	Kind Kind   `json:"kind"`
 	// Draining says that the stage takes in nothing more.
 	Draining bool `json:"draining"`
+	// Accumulating says that the demand mode is Accumulate.
+	Accumulating bool `json:"accumulating"`
 
 	// Demand is how many events more the stage's dispatcher can take now;
 	// Pending is how many of those its producer was asked for and still owes.
@@ -96,6 +98,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 	if o := e.out; o != nil {
 		s.Demand, s.Pending, s.Buffered = o.disp.Demand(), o.told, o.held()
 		s.Emitted, s.Delivered, s.Discarded = o.emitted, o.delivered, maps.Clone(o.lost)
+		s.Accumulating = o.paused
 		s.Deliveries, s.Abandoned = o.deliveries, o.abandoned
 		for _, sub := range o.subs {
 			if sub != nil {
