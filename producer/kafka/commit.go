@@ -1,0 +1,116 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// commitRegularly is the committer's goroutine.
+func (p *Producer[T]) commitRegularly() {
+	tick := time.NewTicker(p.cfg.CommitInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.commitStop:
+			return
+		case <-tick.C:
+			_ = p.commit(p.committing) // counted and reported there; the next one takes it along
+			p.measure()
+		}
+	}
+}
+
+// commit commits the finished prefixes that have grown. Commits do not overlap,
+// so that the last one is the newest. While the group is being joined the
+// client lets nobody commit; then nothing is done, and what is due goes along
+// with the next one.
+func (p *Producer[T]) commit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.CommitTimeout)
+	defer cancel()
+	if !p.takeSlot(ctx) {
+		return ctx.Err()
+	}
+	defer p.freeSlot()
+	return p.commitNow(ctx)
+}
+
+// takeSlot gets the right to commit and to move offsets; false if ctx is done
+// first.
+func (p *Producer[T]) takeSlot(ctx context.Context) bool {
+	select {
+	case p.commitSlot <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (p *Producer[T]) freeSlot() { <-p.commitSlot }
+
+// commitNow is commit for who has the slot.
+func (p *Producer[T]) commitNow(ctx context.Context) error {
+	heads := map[*partition]int64{}
+	offsets := map[string]map[int32]kgo.EpochOffset{}
+	p.mu.Lock()
+	for _, part := range p.parts {
+		if t := &part.tracker; p.inSession && t.started && t.head > part.committed {
+			heads[part] = t.head
+			if offsets[part.topic] == nil {
+				offsets[part.topic] = map[int32]kgo.EpochOffset{}
+			}
+			offsets[part.topic][part.partition] = kgo.EpochOffset{Epoch: t.headEpoch, Offset: t.head}
+		}
+	}
+	p.mu.Unlock()
+	if len(heads) == 0 {
+		return nil
+	}
+	refused := map[topicPartition]bool{}
+	err := p.send(ctx, offsets, refused)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.stats.CommitErrors++
+		p.meters.commitErrors.Add(1)
+		p.report("committing", err)
+		if len(refused) == 0 {
+			return err
+		}
+	} else {
+		p.stats.Commits++
+		p.meters.commits.Add(1)
+	}
+	for part, head := range heads {
+		if !refused[part.topicPartition] {
+			part.committed = head
+		}
+	}
+	return err
+}
+
+// send commits offsets and notes which of them the broker refused. An error
+// without a refusal means that nothing is known to be committed.
+func (p *Producer[T]) send(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset, refused map[topicPartition]bool) error {
+	var failure error
+	p.client.CommitOffsetsSync(ctx, offsets,
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+			if err != nil {
+				failure = err
+				return
+			}
+			for _, t := range resp.Topics {
+				for _, part := range t.Partitions {
+					if err := kerr.ErrorForCode(part.ErrorCode); err != nil {
+						refused[topicPartition{t.Topic, part.Partition}] = true
+						failure = fmt.Errorf("topic %q, partition %d: %w", t.Topic, part.Partition, err)
+					}
+				}
+			}
+		})
+	return failure
+}

@@ -1,0 +1,183 @@
+package kafka
+
+import (
+	"cmp"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// Position says where on a partition to begin.
+type Position uint8
+
+// The positions.
+const (
+	// Oldest is the oldest record that the broker still has.
+	Oldest Position = iota
+	// Newest is behind the newest record.
+	Newest
+)
+
+func (p Position) offset() kgo.Offset {
+	if p == Newest {
+		return kgo.NewOffset().AtEnd()
+	}
+	return kgo.NewOffset().AtStart()
+}
+
+// Config configures [NewProducer]. Brokers, Topics, Group and Decode are
+// required.
+type Config[T any] struct {
+	// Brokers are host:port of some of the cluster's brokers; the rest is
+	// learned from them.
+	Brokers []string
+	// Topics are read whole, all partitions.
+	Topics []string
+	// Group is the consumer group whose members share the partitions.
+	Group string
+
+	// Decode makes an event of a record, on the poller's goroutine, in the
+	// order of each partition. An error or a panic makes the record poison;
+	// see the package comment. The record is not used again afterwards, so its
+	// bytes may be kept.
+	Decode func(*kgo.Record) (T, error)
+
+	// OnPoison gets the records that could not be used, on the poller's
+	// goroutine; err is what Decode answered, a *stage.PanicError or a
+	// *[LimitError]. When it returns the record is finished: who wants to keep
+	// it writes it somewhere before. Nothing is polled meanwhile. Default: the
+	// record is dropped and counted.
+	OnPoison func(record *kgo.Record, err error)
+
+	// Limits are what a record may be. Default: see [Limits].
+	Limits Limits
+
+	// Start is where a partition begins on which the group has committed
+	// nothing. Default Oldest.
+	Start Position
+	// Reset is where a partition goes on when the broker no longer has the
+	// offset that is to be read. Default Oldest, which repeats records rather
+	// than skip some.
+	Reset Position
+
+	// Window is how many records of a partition may lie between the first
+	// unfinished one and the last that was polled, before no more are polled:
+	// 1 to 1,000,000. Default 10,000. See the package comment.
+	Window int
+
+	// CommitInterval is how often finished prefixes are committed, 10 ms to 1
+	// minute. Default 1 s.
+	CommitInterval time.Duration
+	// CommitTimeout bounds one commit, 100 ms to 1 minute. Default 3 s.
+	CommitTimeout time.Duration
+	// RevokeTimeout is how long a partition that is taken away waits for
+	// receipts of what is in flight, up to 50 s, since the group waits for
+	// that and its own limit is a minute. What has no receipt by then is
+	// delivered again elsewhere. Default 10 s; stage.None waits not at all.
+	RevokeTimeout time.Duration
+	// CloseTimeout bounds the end: the last commit and leaving the group.
+	// Default 4 s, less than the 5 s that a pipeline gives a stopped stage.
+	CloseTimeout time.Duration
+	// StartTimeout makes the stage's start wait for a broker to answer, and
+	// fail if none does in this time. Default 0: the start does not wait, and
+	// brokers are tried for ever.
+	StartTimeout time.Duration
+
+	// FetchMaxBytes bounds a broker's response and FetchMaxPartitionBytes a
+	// partition's share of it, in compressed bytes. Default 2 MiB and 1 MiB.
+	FetchMaxBytes, FetchMaxPartitionBytes int32
+
+	// Options are added to the client's: TLS, SASL, a dialer, the group's
+	// balancer and timeouts. Commits, rebalance callbacks and the fields of
+	// this config are set after them.
+	Options []kgo.Opt
+
+	// Metrics gets the counters kafka.records, kafka.poison, kafka.abandoned,
+	// kafka.commits, kafka.commit_errors and kafka.errors, and the gauges
+	// kafka.partitions, kafka.unfinished and kafka.lag. Nil records nothing.
+	Metrics metrics.Recorder
+	// Logger gets what an operator should know. Nil discards.
+	Logger *slog.Logger
+}
+
+func (c Config[T]) withDefaults() Config[T] {
+	c.Limits = c.Limits.withDefaults()
+	c.Window = cmp.Or(c.Window, 10_000)
+	c.CommitInterval = cmp.Or(c.CommitInterval, time.Second)
+	c.CommitTimeout = cmp.Or(c.CommitTimeout, 3*time.Second)
+	c.RevokeTimeout = cmp.Or(c.RevokeTimeout, 10*time.Second)
+	if c.RevokeTimeout == stage.None {
+		c.RevokeTimeout = 0
+	}
+	c.CloseTimeout = cmp.Or(c.CloseTimeout, 4*time.Second)
+	c.FetchMaxBytes = cmp.Or(c.FetchMaxBytes, 2<<20)
+	c.FetchMaxPartitionBytes = cmp.Or(c.FetchMaxPartitionBytes, 1<<20)
+	c.Metrics = metrics.Or(c.Metrics)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	return c
+}
+
+// validate is called with the defaults filled in.
+func (c *Config[T]) validate() error {
+	refuse := func(option string, value any, allowed string) error {
+		return &stage.OptionError{Stage: "kafka", Option: option, Value: value, Allowed: allowed}
+	}
+	within := func(d, low, high time.Duration) bool { return d >= low && d <= high }
+	switch {
+	case len(c.Brokers) == 0:
+		return refuse("Brokers", c.Brokers, "one or more of host:port")
+	case len(c.Topics) == 0:
+		return refuse("Topics", c.Topics, "one or more names")
+	case c.Group == "":
+		return refuse("Group", `""`, "a name")
+	case c.Decode == nil:
+		return refuse("Decode", nil, "a function")
+	case c.Limits.Headers < 0 || c.Limits.KeyBytes < 0 || c.Limits.HeaderBytes < 0 || c.Limits.ValueBytes < 0:
+		return refuse("Limits", c.Limits, "0 for the default, or 1 or more")
+	case c.Start > Newest:
+		return refuse("Start", c.Start, "Oldest or Newest")
+	case c.Reset > Newest:
+		return refuse("Reset", c.Reset, "Oldest or Newest")
+	case c.Window < 1 || c.Window > 1_000_000:
+		return refuse("Window", c.Window, "1 to 1,000,000, or 0 for the default")
+	case !within(c.CommitInterval, 10*time.Millisecond, time.Minute):
+		return refuse("CommitInterval", c.CommitInterval, "10ms to 1m, or 0 for the default")
+	case !within(c.CommitTimeout, 100*time.Millisecond, time.Minute):
+		return refuse("CommitTimeout", c.CommitTimeout, "100ms to 1m, or 0 for the default")
+	case !within(c.RevokeTimeout, 0, 50*time.Second):
+		return refuse("RevokeTimeout", c.RevokeTimeout, "up to 50s, 0 for the default, or stage.None")
+	case !within(c.CloseTimeout, 10*time.Millisecond, time.Minute):
+		return refuse("CloseTimeout", c.CloseTimeout, "10ms to 1m, or 0 for the default")
+	case c.StartTimeout < 0:
+		return refuse("StartTimeout", c.StartTimeout, "0 or more")
+	case c.FetchMaxPartitionBytes < 1 || c.FetchMaxBytes < c.FetchMaxPartitionBytes:
+		return refuse("FetchMaxBytes", c.FetchMaxBytes, "FetchMaxPartitionBytes or more")
+	}
+	return nil
+}
+
+// maxDecompressed bounds what one compressed batch may become in memory.
+const maxDecompressed = 64 << 20
+
+// options are the client's. One fetch for each broker is kept rather than one
+// in all: with several brokers a single one would wait at an idle broker while
+// another has records.
+func (c *Config[T]) options() []kgo.Opt {
+	return append(slices.Clone(c.Options),
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ConsumerGroup(c.Group),
+		kgo.ConsumeTopics(c.Topics...),
+		kgo.ConsumeStartOffset(c.Start.offset()),
+		kgo.ConsumeResetOffset(c.Reset.offset()),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.FetchMaxBytes(c.FetchMaxBytes),
+		kgo.FetchMaxPartitionBytes(c.FetchMaxPartitionBytes),
+		kgo.MaxDecompressBatchBytes(maxDecompressed),
+	)
+}

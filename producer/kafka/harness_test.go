@@ -1,0 +1,317 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
+	"github.com/penstock-go/penstock/stage"
+)
+
+const topic = "pushes"
+
+// world is a broker, everything that was produced to it, and everything that
+// its members have handled.
+type world struct {
+	t      testing.TB
+	broker *embeddedkafka.Broker
+
+	mu       sync.Mutex
+	changed  chan struct{}
+	produced map[string]bool
+	handled  map[string]int // how often
+	order    map[string][]string
+	// unfinished holds, for each partition, the offsets that were handed to a
+	// handler and never finished by anybody.
+	finished map[string]bool
+	commits  map[string]int64
+	wrong    []string
+	members  []*member
+}
+
+func newWorld(t testing.TB, cfg embeddedkafka.Config) *world {
+	t.Helper()
+	if cfg.Topics == nil {
+		cfg.Topics = map[string]int32{topic: 1}
+	}
+	broker, err := embeddedkafka.Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Close)
+	w := &world{
+		t: t, broker: broker, changed: make(chan struct{}),
+		produced: map[string]bool{}, handled: map[string]int{}, order: map[string][]string{},
+		finished: map[string]bool{}, commits: map[string]int64{},
+	}
+	broker.Cluster.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		broker.Cluster.KeepControl()
+		w.inspect(req.(*kmsg.OffsetCommitRequest))
+		return nil, nil, false
+	})
+	return w
+}
+
+// inspect checks that no commit passes a record that nobody has finished.
+func (w *world) inspect(req *kmsg.OffsetCommitRequest) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range req.Topics {
+		for _, p := range t.Partitions {
+			for o := range p.Offset {
+				if id := name(p.Partition, o); !w.finished[id] {
+					w.wrong = append(w.wrong, fmt.Sprintf("commit of %d/%d though %s is not finished", p.Partition, p.Offset, id))
+					break
+				}
+			}
+			w.commits[strconv.Itoa(int(p.Partition))] = p.Offset
+		}
+	}
+	w.notify()
+}
+
+func name(partition int32, offset int64) string { return fmt.Sprintf("%d/%d", partition, offset) }
+
+func (w *world) notify() {
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// produce writes n records to each of the partitions.
+func (w *world) produce(n int, partitions ...int32) {
+	w.t.Helper()
+	client, err := kgo.NewClient(append(w.broker.Options(), kgo.SeedBrokers(w.broker.Addrs()...),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic(topic))...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer client.Close()
+	var records []*kgo.Record
+	for range n {
+		for _, p := range partitions {
+			records = append(records, &kgo.Record{Partition: p, Value: []byte("x")})
+		}
+	}
+	for _, r := range client.ProduceSync(context.Background(), records...) {
+		if r.Err != nil {
+			w.t.Fatal(r.Err)
+		}
+		w.mu.Lock()
+		w.produced[name(r.Record.Partition, r.Record.Offset)] = true
+		w.mu.Unlock()
+	}
+}
+
+func decodeName(r *kgo.Record) (string, error) { return name(r.Partition, r.Offset), nil }
+
+// done notes that a handler has finished events.
+func (w *world) done(member string, events ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range events {
+		w.handled[e]++
+		w.finished[e] = true
+		w.order[member] = append(w.order[member], e)
+	}
+	w.notify()
+}
+
+// wait waits until condition holds.
+func (w *world) wait(what string, condition func() bool) {
+	w.t.Helper()
+	deadline := time.After(20 * time.Minute) // of a bubble's clock; a real one fails much earlier
+	if w.broker.Options() == nil {
+		deadline = time.After(30 * time.Second)
+	}
+	poll := time.NewTicker(5 * time.Millisecond) // for conditions that nobody signals
+	defer poll.Stop()
+	for {
+		w.mu.Lock()
+		ok, changed := condition(), w.changed
+		w.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-poll.C:
+		case <-deadline:
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for i, m := range w.members {
+				w.t.Logf("member %d (%s): %+v", i, m.fate, m.producer.Stats())
+			}
+			w.t.Logf("group: %+v", w.broker.Cluster.GroupInfo("g"))
+			w.t.Fatalf("%s does not come: handled %d of %d, commits %v", what, len(w.handled), len(w.produced), w.commits)
+		}
+	}
+}
+
+// waitAll waits until everything that was produced has been handled.
+func (w *world) waitAll() {
+	w.t.Helper()
+	w.wait("the end", func() bool { return len(w.handled) == len(w.produced) })
+}
+
+// check fails for what must never be, and answers how many deliveries were
+// repeated.
+func (w *world) check() (repeated int) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.wrong {
+		w.t.Error(s)
+	}
+	for id := range w.produced {
+		if w.handled[id] == 0 {
+			w.t.Errorf("%s was lost", id)
+		}
+		repeated += max(0, w.handled[id]-1)
+	}
+	for member, events := range w.order {
+		last := map[int32]int64{}
+		for _, e := range events {
+			var p int32
+			var o int64
+			if _, err := fmt.Sscanf(e, "%d/%d", &p, &o); err != nil {
+				w.t.Fatal(err)
+			}
+			if seen, ok := last[p]; ok && o < seen && w.handled[e] == 1 {
+				w.t.Errorf("%s: %s came after %d", member, e, seen)
+			}
+			last[p] = o
+		}
+	}
+	return repeated
+}
+
+func (w *world) committed() map[string]int64 {
+	all := map[string]int64{}
+	if g := w.broker.Cluster.GroupInfo("g"); g != nil {
+		for p, c := range g.Commits[topic] {
+			all[strconv.Itoa(int(p))] = c.Offset
+		}
+	}
+	return all
+}
+
+// member is a running pipeline of a producer and a consumer.
+type member struct {
+	w        *world
+	producer *Producer[string]
+	pipeline *stage.Pipeline
+	cable    *cable
+	fate     string
+	ended    func() error // waits for the pipeline's end
+}
+
+func (w *world) config() Config[string] {
+	return Config[string]{Brokers: w.broker.Addrs(), Topics: []string{topic}, Group: "g", Decode: decodeName, Options: w.broker.Options()}
+}
+
+// join starts a member whose consumer is sink.
+func (w *world) join(cfg Config[string], sink stage.Consumer[string], sub stage.SubscribeConfig) *member {
+	w.t.Helper()
+	m := &member{w: w, cable: &cable{}}
+	cfg.Options = append(cfg.Options, kgo.Dialer(m.cable.over(w.broker.Options())))
+	m.producer = NewProducer(cfg)
+	source := stage.NewProducer(m.producer, stage.ProducerConfig[string]{Name: "source", BufferSize: stage.Unlimited})
+	end := stage.NewConsumer(sink, stage.ConsumerConfig{Name: "sink"})
+	if _, err := end.Subscribe(source, sub); err != nil {
+		w.t.Fatal(err)
+	}
+	m.pipeline = stage.NewPipeline(stage.PipelineConfig{}, source, end)
+	w.mu.Lock()
+	w.members = append(w.members, m)
+	w.mu.Unlock()
+	ended := make(chan error, 1)
+	go func() { ended <- m.pipeline.Run(context.Background()) }()
+	m.ended = sync.OnceValue(func() error { return <-ended })
+	w.t.Cleanup(func() { // for a test that has failed
+		m.pipeline.Stop(nil)
+		_ = m.ended()
+	})
+	return m
+}
+
+// handler answers a consumer that notes what it has handled.
+func (w *world) handler(member string) stage.ConsumerFunc[string] {
+	return func(_ context.Context, events []string) error {
+		w.done(member, events...)
+		return nil
+	}
+}
+
+// leave drains the member.
+func (m *member) leave() {
+	m.w.t.Helper()
+	m.fate = "left"
+	m.pipeline.Drain()
+	if err := m.ended(); err != nil {
+		m.w.t.Errorf("the member ended with %v", err)
+	}
+}
+
+// kill ends the member without a word to the broker.
+func (m *member) kill() {
+	m.fate = "killed"
+	m.cable.cut()
+	m.pipeline.Stop(nil)
+	_ = m.ended()
+}
+
+// cable is a member's connections, which can be cut.
+type cable struct {
+	mu    sync.Mutex
+	conns []net.Conn
+	gone  bool
+}
+
+var errCut = errors.New("cable is cut")
+
+func (c *cable) over(opts []kgo.Opt) func(context.Context, string, string) (net.Conn, error) {
+	dial := (&net.Dialer{}).DialContext
+	for _, o := range opts {
+		probe, err := kgo.NewClient(o)
+		if err != nil {
+			panic(err)
+		}
+		if d, ok := probe.OptValue(kgo.Dialer).(func(context.Context, string, string) (net.Conn, error)); ok && d != nil {
+			dial = d
+		}
+		probe.Close()
+	}
+	return func(ctx context.Context, network, host string) (net.Conn, error) {
+		c.mu.Lock()
+		gone := c.gone
+		c.mu.Unlock()
+		if gone {
+			return nil, errCut
+		}
+		conn, err := dial(ctx, network, host)
+		if err == nil {
+			c.mu.Lock()
+			c.conns = append(c.conns, conn)
+			c.mu.Unlock()
+		}
+		return conn, err
+	}
+}
+
+func (c *cable) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone = true
+	for _, conn := range c.conns {
+		_ = conn.Close()
+	}
+}

@@ -1,0 +1,91 @@
+package kafka
+
+import (
+	"cmp"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+// Limits are what a record may be without being poison; they are looked at
+// before Decode is called. A nil key or value is no fault.
+type Limits struct {
+	// Headers is how many there may be. Default 256.
+	Headers int
+	// HeaderBytes is how large all headers together may be, keys and values.
+	// Default 64 KiB.
+	HeaderBytes int
+	// KeyBytes is how large a key may be. Default 64 KiB.
+	KeyBytes int
+	// ValueBytes is how large a value may be. Default 1 MiB.
+	ValueBytes int
+}
+
+func (l Limits) withDefaults() Limits {
+	l.Headers = cmp.Or(l.Headers, 256)
+	l.HeaderBytes = cmp.Or(l.HeaderBytes, 64<<10)
+	l.KeyBytes = cmp.Or(l.KeyBytes, 64<<10)
+	l.ValueBytes = cmp.Or(l.ValueBytes, 1<<20)
+	return l
+}
+
+// LimitError says which limit a record exceeds.
+type LimitError struct {
+	// Limit is the field's name in [Limits], Got what the record has and Max
+	// what is allowed.
+	Limit    string
+	Got, Max int
+}
+
+// Error implements error.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("kafka: record exceeds limit %s: %d, at most %d are allowed", e.Limit, e.Got, e.Max)
+}
+
+func (l *Limits) check(r *kgo.Record) error {
+	headerBytes := 0
+	for i := range r.Headers {
+		headerBytes += len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	switch {
+	case len(r.Headers) > l.Headers:
+		return &LimitError{"Headers", len(r.Headers), l.Headers}
+	case headerBytes > l.HeaderBytes:
+		return &LimitError{"HeaderBytes", headerBytes, l.HeaderBytes}
+	case len(r.Key) > l.KeyBytes:
+		return &LimitError{"KeyBytes", len(r.Key), l.KeyBytes}
+	case len(r.Value) > l.ValueBytes:
+		return &LimitError{"ValueBytes", len(r.Value), l.ValueBytes}
+	}
+	return nil
+}
+
+// decode answers the event of a record, or why the record is poison.
+func (c *Config[T]) decode(r *kgo.Record) (event T, err error) {
+	if err := c.Limits.check(r); err != nil {
+		return event, err
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = &stage.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return c.Decode(r)
+}
+
+// ProducedAt answers when a record was produced, by its producer's or its
+// broker's clock, for measuring how long it took until now. A time in the
+// future is answered as now, and one before the year 2000, which no real record
+// has, as now too; skewed says so, to be counted.
+func ProducedAt(r *kgo.Record, now time.Time) (at time.Time, skewed bool) {
+	if r.Timestamp.After(now) || r.Timestamp.Before(year2000) {
+		return now, true
+	}
+	return r.Timestamp, false
+}
+
+var year2000 = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)

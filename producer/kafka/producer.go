@@ -1,0 +1,315 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// Producer is a member of a consumer group as a stage.Producer. Make one with
+// [NewProducer] and pass it to stage.NewProducer, best with BufferSize:
+// stage.Unlimited, since what is emitted without demand is bounded by the
+// demand that there once was and must not be discarded.
+//
+// Three goroutines touch it besides the stage's: the poller, the committer and
+// the client's, which calls back on rebalances. mu guards what they share and
+// is never held over a call to the client or to the user's functions.
+type Producer[T any] struct {
+	cfg     Config[T]
+	invalid error
+	meters  meters
+
+	client     *kgo.Client
+	self       *stage.Handle
+	polling    context.Context // done when nothing more shall be polled
+	stopPoll   context.CancelFunc
+	hard       context.Context // done when no receipts will come any more
+	abort      context.CancelFunc
+	alive      context.Context // the client's; done when it is to end at once
+	abandon    context.CancelFunc
+	committing context.Context // done when regular commits are given up
+	giveUp     context.CancelFunc
+	commitStop chan struct{}
+	running    sync.WaitGroup // poller and committer
+	kick       chan struct{}  // tells the poller to look again
+	commitSlot chan struct{}  // held while committing or moving offsets
+
+	mu        sync.Mutex
+	parts     map[topicPartition]*partition
+	epochs    uint64
+	owed      int           // demand that has not been emitted yet
+	ready     []item[T]     // polled and not emitted
+	spare     []item[T]     // the other slice of the two that take turns
+	flights   ring.Ring[in] // emitted, from the oldest without a receipt on
+	landed    uint64        // the stage's number of the first of flights
+	interrupt context.CancelFunc
+	steering  bool // a partition is to be paused, resumed or read again
+	inSession bool // between the beginning and the end of a session of the group
+	draining  bool
+	closing   context.Context // bounds the end; nil before
+	fatal     error
+	stats     counts
+}
+
+// item is an event that waits to be emitted.
+type item[T any] struct {
+	event  T
+	part   *partition
+	offset int64
+}
+
+// in is an event in flight; part is nil once it has its receipt.
+type in struct {
+	part   *partition
+	offset int64
+}
+
+// NewProducer makes a producer. A wrong option is reported when its stage is
+// started; nothing is opened and no goroutine runs before that.
+func NewProducer[T any](cfg Config[T]) *Producer[T] {
+	cfg = cfg.withDefaults()
+	return &Producer[T]{
+		cfg:        cfg,
+		invalid:    cfg.validate(),
+		meters:     newMeters(cfg.Metrics),
+		commitStop: make(chan struct{}),
+		kick:       make(chan struct{}, 1),
+		commitSlot: make(chan struct{}, 1),
+		parts:      make(map[topicPartition]*partition),
+	}
+}
+
+// HandleStart makes the client, waits for a broker if StartTimeout says so,
+// and starts polling and committing.
+func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	if p.invalid != nil {
+		return p.invalid
+	}
+	p.self = self
+	p.polling, p.stopPoll = context.WithCancel(context.WithoutCancel(ctx))
+	p.hard, p.abort = context.WithCancel(context.WithoutCancel(ctx))
+	p.alive, p.abandon = context.WithCancel(context.WithoutCancel(ctx))
+	p.committing, p.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	client, err := kgo.NewClient(append(p.cfg.options(),
+		kgo.WithContext(p.alive),
+		kgo.OnPartitionsAssigned(p.assigned),
+		kgo.OnPartitionsRevoked(p.revoked),
+		kgo.OnPartitionsLost(p.lost),
+	)...)
+	if err != nil {
+		return fmt.Errorf("kafka: start: %w", err)
+	}
+	if err := p.reach(ctx, client); err != nil {
+		client.Close()
+		return err
+	}
+	p.client = client
+	p.running.Go(p.poll)
+	p.running.Go(p.commitRegularly)
+	return nil
+}
+
+// reach waits for a broker, as long as StartTimeout.
+func (p *Producer[T]) reach(ctx context.Context, client *kgo.Client) error {
+	if p.cfg.StartTimeout == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.StartTimeout)
+	defer cancel()
+	var pause backOff
+	for {
+		err := client.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		if !pause.wait(ctx) {
+			return fmt.Errorf("kafka: start: no broker of %v answered within %v: %w", p.cfg.Brokers, p.cfg.StartTimeout, err)
+		}
+	}
+}
+
+// HandleDemand lets the poller poll for n records more.
+func (p *Producer[T]) HandleDemand(_ context.Context, n int, _ *stage.Emitter[T]) error {
+	p.mu.Lock()
+	p.owed += n
+	p.mu.Unlock()
+	p.nudge()
+	return nil
+}
+
+// HandleWake emits what was polled.
+func (p *Producer[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	skipped := false
+	for i := range p.ready {
+		it := &p.ready[i]
+		if it.part.leaving || it.part.rewind {
+			skipped = true // it will be read again, here or elsewhere
+			continue
+		}
+		emit.Emit(it.event)
+		p.flights.Push(in{it.part, it.offset})
+		it.part.inFlight++
+		p.owed--
+	}
+	clear(p.ready)
+	p.ready, p.spare = p.spare[:0], p.ready
+	if skipped {
+		p.nudge()
+	}
+	return p.fatal
+}
+
+// HandleReceipts finishes records.
+func (p *Producer[T]) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range receipts {
+		at := r.Seq - p.landed
+		if at >= uint64(p.flights.Len()) {
+			continue
+		}
+		f := p.flights.At(int(at))
+		if f.part == nil {
+			continue
+		}
+		p.receive(f.part, f.offset, r.Outcome)
+		f.part = nil
+	}
+	for p.flights.Len() > 0 && p.flights.At(0).part == nil {
+		p.flights.Drop(1)
+		p.landed++
+	}
+	return nil
+}
+
+// receive takes one receipt. mu is held.
+func (p *Producer[T]) receive(part *partition, offset int64, outcome dispatcher.Outcome) {
+	if outcome == dispatcher.Abandoned {
+		p.stats.Abandoned++
+		p.meters.abandoned.Add(1)
+		part.rewind = true
+	} else {
+		part.tracker.finish(offset)
+	}
+	part.landed()
+	p.relax(part)
+}
+
+// relax has the poller look after part if it may go on. mu is held.
+func (p *Producer[T]) relax(part *partition) {
+	resume := part.paused && part.tracker.window() <= p.cfg.Window/2
+	rewind := part.rewind && part.inFlight == 0
+	if (resume || rewind) && !part.leaving {
+		p.steer()
+	}
+}
+
+// HandleDrain stops polling. What was polled and not emitted is left for the
+// next member.
+func (p *Producer[T]) HandleDrain(context.Context) error {
+	p.stopTaking()
+	return stage.ErrDone
+}
+
+func (p *Producer[T]) stopTaking() {
+	p.mu.Lock()
+	p.draining = true
+	p.ready = nil
+	p.mu.Unlock()
+	p.stopPoll()
+}
+
+// HandleTerminate commits what is finished, leaves the group and ends all
+// goroutines, within CloseTimeout.
+func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) {
+	if p.client == nil {
+		return
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.CloseTimeout)
+	defer cancel()
+	p.mu.Lock()
+	p.closing = closing
+	p.mu.Unlock()
+	p.stopTaking()
+	p.abort()
+	close(p.commitStop)
+
+	half, cancelHalf := context.WithTimeout(closing, p.cfg.CloseTimeout/2)
+	defer cancelHalf()
+	if err := p.commit(half); err != nil {
+		p.cfg.Logger.Error("kafka: last commit failed", "group", p.cfg.Group, "error", err)
+	}
+	p.giveUp()
+	// Leaving ends the session, which commits what could not be until now. It
+	// waits for a rebalance that is under way, which can take a minute.
+	defer context.AfterFunc(closing, p.abandon)()
+	if err := p.client.LeaveGroupContext(closing); err != nil {
+		p.cfg.Logger.Warn("kafka: group was not left in order", "group", p.cfg.Group, "error", err)
+	}
+	p.client.Close()
+	p.abandon()
+	ended := make(chan struct{})
+	go func() {
+		p.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-closing.Done():
+		p.cfg.Logger.Error("kafka: Decode or OnPoison does not return", "group", p.cfg.Group)
+	}
+}
+
+// nudge tells the poller to look again.
+func (p *Producer[T]) nudge() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// steer has the poller look after partitions, even if it is waiting for
+// records. mu is held.
+func (p *Producer[T]) steer() {
+	p.steering = true
+	if p.interrupt != nil {
+		p.interrupt()
+	}
+	p.nudge()
+}
+
+// backOff is a growing pause with jitter between attempts.
+type backOff struct{ d time.Duration }
+
+const (
+	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
+)
+
+// wait pauses; false if ctx is done.
+func (b *backOff) wait(ctx context.Context) bool {
+	b.d = min(max(2*b.d, firstPause), maxPause)
+	t := time.NewTimer(b.d/2 + rand.N(b.d/2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (b *backOff) reset() { b.d = 0 }
+
+var errClientClosed = errors.New("kafka: client was closed")

@@ -1,0 +1,108 @@
+package kafka
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstock-go/penstock/metrics"
+)
+
+// Stats are a producer's counts and what it holds.
+type Stats struct {
+	// Records is how many were polled, Poison how many of them could not be
+	// used, Abandoned how many receipts said so.
+	Records   int64 `json:"records"`
+	Poison    int64 `json:"poison"`
+	Abandoned int64 `json:"abandoned"`
+	// LeftInFlight is how many records had no receipt when their partition was
+	// taken away: they are delivered again elsewhere.
+	LeftInFlight int64 `json:"left_in_flight"`
+	// Commits and CommitErrors count requests, Errors polls that failed.
+	Commits      int64 `json:"commits"`
+	CommitErrors int64 `json:"commit_errors"`
+	Errors       int64 `json:"errors"`
+	// LastError is the latest failure, "" if there has been none.
+	LastError string `json:"last_error,omitempty"`
+	// Demand is what was asked for and has not been emitted, Ready how much of
+	// it has been polled.
+	Demand int `json:"demand"`
+	Ready  int `json:"ready"`
+	// Partitions are those assigned to this member, in order.
+	Partitions []PartitionStats `json:"partitions"`
+}
+
+// PartitionStats describe an assigned partition.
+type PartitionStats struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	// Head is the offset up to which everything is finished, Committed the one
+	// that was last committed, 0 as long as nothing was polled.
+	Head      int64 `json:"head"`
+	Committed int64 `json:"committed"`
+	// Unfinished is how many records have no receipt, InFlight how many of
+	// them were emitted, Window how many lie from the first unfinished one on.
+	Unfinished int `json:"unfinished"`
+	InFlight   int `json:"in_flight"`
+	Window     int `json:"window"`
+	// Lag is how far Head is behind the newest record, as of the last poll.
+	Lag int64 `json:"lag"`
+	// Paused says that the window is full.
+	Paused bool `json:"paused"`
+	// Epoch numbers the assignments of this member.
+	Epoch uint64 `json:"epoch"`
+}
+
+// counts is the part of Stats that is kept, guarded by Producer.mu.
+type counts struct {
+	Stats
+	logged time.Time // when an error was last logged
+}
+
+// Stats answers the counts. It blocks no longer than it takes to copy them.
+func (p *Producer[T]) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats.Stats
+	s.Demand, s.Ready = p.owed, len(p.ready)
+	for _, part := range p.parts {
+		s.Partitions = append(s.Partitions, PartitionStats{
+			Topic: part.topic, Partition: part.partition, Epoch: part.epoch,
+			Head: part.tracker.head, Committed: part.committed,
+			Unfinished: part.tracker.open, InFlight: part.inFlight, Window: part.tracker.window(),
+			Lag: part.lag(), Paused: part.paused,
+		})
+	}
+	slices.SortFunc(s.Partitions, func(a, b PartitionStats) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return s
+}
+
+type meters struct {
+	records, poison, abandoned, commits, commitErrors, errors metrics.Counter
+	partitions, unfinished, lag                               metrics.Gauge
+}
+
+func newMeters(r metrics.Recorder) meters {
+	return meters{
+		records: r.Counter("kafka.records"), poison: r.Counter("kafka.poison"), abandoned: r.Counter("kafka.abandoned"),
+		commits: r.Counter("kafka.commits"), commitErrors: r.Counter("kafka.commit_errors"), errors: r.Counter("kafka.errors"),
+		partitions: r.Gauge("kafka.partitions"), unfinished: r.Gauge("kafka.unfinished"), lag: r.Gauge("kafka.lag"),
+	}
+}
+
+// measure sets the gauges.
+func (p *Producer[T]) measure() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	unfinished, lag := 0, int64(0)
+	for _, part := range p.parts {
+		unfinished += part.tracker.open
+		lag += part.lag()
+	}
+	p.meters.partitions.Set(float64(len(p.parts)))
+	p.meters.unfinished.Set(float64(unfinished))
+	p.meters.lag.Set(float64(lag))
+}

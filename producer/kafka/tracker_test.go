@@ -1,0 +1,218 @@
+package kafka
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+func filled(from, to int64) *tracker {
+	t := &tracker{}
+	for o := from; o <= to; o++ {
+		t.add(o, 0)
+	}
+	return t
+}
+
+func span(from, to int64) []int64 {
+	var all []int64
+	for o := from; o <= to; o++ {
+		all = append(all, o)
+	}
+	return all
+}
+
+func TestTrackerConformance(t *testing.T) {
+	t.Run("K1_begins_where_the_first_record_is", func(t *testing.T) {
+		tr := filled(10, 10)
+		if tr.head != 10 || tr.window() != 1 || tr.open != 1 {
+			t.Errorf("head %d, window %d, open %d", tr.head, tr.window(), tr.open)
+		}
+		if tr.finish(9) || tr.finish(11) || !tr.finish(10) || tr.finish(10) || tr.head != 11 || tr.open != 0 {
+			t.Errorf("head %d, open %d after finishing", tr.head, tr.open)
+		}
+	})
+	// The numbers of the cases are of the last finished record; head is one
+	// more.
+	for name, steps := range map[string][]struct {
+		finish []int64
+		head   int64
+	}{
+		"K2_all":         {{span(9, 19), 20}},
+		"K2_front_first": {{[]int64{10, 13, 14}, 11}, {append([]int64{11, 12}, span(15, 19)...), 20}},
+		"K2_front_last":  {{[]int64{13, 14}, 10}, {append([]int64{11, 12}, span(15, 19)...), 10}, {[]int64{10}, 20}},
+		"K2_gap_inside":  {{[]int64{13, 14}, 10}, {[]int64{10, 11, 12, 15, 16, 18, 19}, 17}, {[]int64{17}, 20}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := filled(10, 19)
+			for i, s := range steps {
+				for _, o := range s.finish {
+					tr.finish(o)
+				}
+				if tr.head != s.head {
+					t.Errorf("step %d: head is %d, want %d", i, tr.head, s.head)
+				}
+			}
+			if tr.open != 0 || tr.window() != 0 {
+				t.Errorf("%d open, window %d at the end", tr.open, tr.window())
+			}
+		})
+	}
+	t.Run("K4_random_splits_end_drained", func(t *testing.T) {
+		for seed := range uint64(200) {
+			r := rand.New(rand.NewPCG(seed, 4))
+			tr := filled(10, 99)
+			all := span(10, 99)
+			r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			for _, o := range all {
+				if !tr.finish(o) {
+					t.Fatalf("seed %d: finish(%d) answers false", seed, o)
+				}
+			}
+			if tr.open != 0 || tr.head != 100 {
+				t.Fatalf("seed %d: %d open, head %d", seed, tr.open, tr.head)
+			}
+		}
+	})
+}
+
+func TestTrackerGapsAndEpochs(t *testing.T) {
+	tr := &tracker{}
+	for _, r := range []struct {
+		offset int64
+		epoch  int32
+	}{{5, 1}, {6, 1}, {1 << 40, 1}, {1<<40 + 1, 2}, {1<<40 + 7, 2}} {
+		if !tr.add(r.offset, r.epoch) {
+			t.Fatalf("add(%d) answers false", r.offset)
+		}
+	}
+	if len(tr.bits) > 4 || tr.runs.Len() != 4 {
+		t.Errorf("%d words of bits and %d runs", len(tr.bits), tr.runs.Len())
+	}
+	for _, c := range []struct {
+		finish, head int64
+		epoch        int32
+	}{
+		{1 << 40, 5, -1}, {5, 6, 1}, {6, 1<<40 + 1, 1}, {7, 1<<40 + 1, 1}, {1<<40 + 7, 1<<40 + 1, 1}, {1<<40 + 1, 1<<40 + 8, 2},
+	} {
+		tr.finish(c.finish)
+		if tr.head != c.head || tr.headEpoch != c.epoch {
+			t.Errorf("after %d: head %d of epoch %d, want %d of %d", c.finish, tr.head, tr.headEpoch, c.head, c.epoch)
+		}
+	}
+	if tr.runs.Len() != 0 {
+		t.Errorf("%d runs are left", tr.runs.Len())
+	}
+	// A gap behind a drained tracker does not exist, so it may be committed.
+	tr.add(1<<41, 2)
+	if tr.head != 1<<41 {
+		t.Errorf("head is %d", tr.head)
+	}
+}
+
+func TestTrackerRefusesOffsetsThatGoBack(t *testing.T) {
+	tr := filled(10, 12)
+	for _, o := range []int64{12, 11, 0, -1} {
+		if tr.add(o, 0) {
+			t.Errorf("add(%d) after 12 answers true", o)
+		}
+	}
+	if tr.window() != 3 {
+		t.Errorf("window is %d", tr.window())
+	}
+}
+
+// model is the tracker by brute force.
+type model struct {
+	order    []int64
+	finished map[int64]bool
+}
+
+func (m *model) head() int64 {
+	for _, o := range m.order {
+		if !m.finished[o] {
+			return o
+		}
+	}
+	return m.order[len(m.order)-1] + 1
+}
+
+func TestTrackerModel(t *testing.T) {
+	for seed := range uint64(10_000) {
+		if err := trackerRun(rand.New(rand.NewPCG(seed, 1))); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+func trackerRun(r *rand.Rand) error {
+	tr, m := &tracker{}, &model{finished: map[int64]bool{}}
+	offset := r.Int64N(100)
+	var open []int64
+	committed := int64(-1)
+	for range 20 + r.IntN(300) {
+		switch {
+		case r.IntN(2) == 0 || len(m.order) == 0:
+			if r.IntN(8) == 0 {
+				offset += 1 + r.Int64N(200)
+			}
+			if !tr.add(offset, int32(r.IntN(2)*len(m.order)/50)) {
+				return fmt.Errorf("add(%d) answers false", offset)
+			}
+			m.order = append(m.order, offset)
+			open = append(open, offset)
+			offset++
+		case r.IntN(10) == 0: // something that is not open
+			o := r.Int64N(offset + 10)
+			if want := slices.Contains(open, o); !want && tr.finish(o) {
+				return fmt.Errorf("finish(%d) answers true", o)
+			}
+		case len(open) > 0:
+			i := r.IntN(min(len(open), 1+r.IntN(40)))
+			o := open[i]
+			open = slices.Delete(open, i, i+1)
+			m.finished[o] = true
+			if !tr.finish(o) {
+				return fmt.Errorf("finish(%d) answers false", o)
+			}
+		}
+		want := m.head()
+		if tr.head != want || tr.open != len(open) {
+			return fmt.Errorf("head is %d and %d open, want %d and %d", tr.head, tr.open, want, len(open))
+		}
+		if len(open) > 0 && tr.head > slices.Min(open) {
+			return fmt.Errorf("head %d is above an unfinished record", tr.head)
+		}
+		if tr.head < committed {
+			return fmt.Errorf("head went back from %d to %d", committed, tr.head)
+		}
+		committed = tr.head
+		if bound := max(256, 2*(tr.window()+64)); len(tr.bits)*64 > 4*bound {
+			return fmt.Errorf("%d bits for a window of %d", len(tr.bits)*64, tr.window())
+		}
+	}
+	return nil
+}
+
+func FuzzTracker(f *testing.F) {
+	f.Add(uint64(1), uint64(2))
+	f.Fuzz(func(t *testing.T, a, b uint64) {
+		if err := trackerRun(rand.New(rand.NewPCG(a, b))); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func BenchmarkTracker(b *testing.B) {
+	tr := &tracker{}
+	b.ReportAllocs()
+	for o := int64(0); b.Loop(); o++ {
+		tr.add(o, 0)
+		if o%64 == 63 { // a batch that is finished backwards
+			for i := range int64(64) {
+				tr.finish(o - i)
+			}
+		}
+	}
+}

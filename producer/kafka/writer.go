@@ -1,0 +1,95 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+// WriterConfig configures [NewWriter]. Brokers and Topic are required.
+type WriterConfig struct {
+	// Brokers are host:port of some of the cluster's brokers.
+	Brokers []string
+	// Topic is where records go that name none.
+	Topic string
+	// MaxBuffered is how many records may wait for their acknowledgement
+	// before Write waits for room, 1 or more. Default 10,000.
+	MaxBuffered int
+	// Timeout bounds how long a record is retried, 1 s or more. Default 10 s.
+	Timeout time.Duration
+	// Linger is how long a record waits for company, up to 1 s. Default 1 ms:
+	// what comes meanwhile shares a request. stage.None sends at once.
+	Linger time.Duration
+	// Options are added to the client's: TLS, SASL, a dialer, compression.
+	Options []kgo.Opt
+}
+
+// Writer writes records and waits until the brokers have acknowledged them:
+// all in-sync replicas, idempotently, so that a retry is no duplicate. Records
+// with the same key keep their order on one partition if they are written one
+// after the other. All methods may be called from any goroutine.
+type Writer struct{ client *kgo.Client }
+
+// NewWriter makes a writer. It does not wait for a broker; the only errors are
+// those of the config, each a *stage.OptionError, and of Options.
+func NewWriter(cfg WriterConfig) (*Writer, error) {
+	cfg.MaxBuffered = cmp.Or(cfg.MaxBuffered, 10_000)
+	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
+	cfg.Linger = cmp.Or(cfg.Linger, time.Millisecond)
+	if cfg.Linger == stage.None {
+		cfg.Linger = 0
+	}
+	refuse := func(option string, value any, allowed string) (*Writer, error) {
+		return nil, &stage.OptionError{Stage: "kafka writer", Option: option, Value: value, Allowed: allowed}
+	}
+	switch {
+	case len(cfg.Brokers) == 0:
+		return refuse("Brokers", cfg.Brokers, "one or more of host:port")
+	case cfg.Topic == "":
+		return refuse("Topic", `""`, "a name")
+	case cfg.MaxBuffered < 1:
+		return refuse("MaxBuffered", cfg.MaxBuffered, "1 or more, or 0 for the default")
+	case cfg.Timeout < time.Second:
+		return refuse("Timeout", cfg.Timeout, "1s or more, or 0 for the default")
+	case cfg.Linger < 0 || cfg.Linger > time.Second:
+		return refuse("Linger", cfg.Linger, "up to 1s, 0 for the default, or stage.None")
+	}
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(cfg.Brokers...),
+		kgo.DefaultProduceTopic(cfg.Topic),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.MaxBufferedRecords(cfg.MaxBuffered),
+		kgo.RecordDeliveryTimeout(cfg.Timeout),
+		kgo.ProducerLinger(cfg.Linger),
+	}, cfg.Options...)...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: writer: %w", err)
+	}
+	return &Writer{client: client}, nil
+}
+
+// Write writes records and blocks until all of them are acknowledged, have
+// failed, or ctx is done. nil means that all are durable. After an error some
+// of them may be, and may yet become so.
+func (w *Writer) Write(ctx context.Context, records ...*kgo.Record) error {
+	if err := w.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		return fmt.Errorf("kafka: write: %w", err)
+	}
+	return nil
+}
+
+// Close waits until what is buffered is acknowledged or ctx is done, and ends
+// the writer.
+func (w *Writer) Close(ctx context.Context) error {
+	err := w.client.Flush(ctx)
+	w.client.Close()
+	if err != nil {
+		return fmt.Errorf("kafka: close: %w", err)
+	}
+	return nil
+}
