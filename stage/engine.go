@@ -109,11 +109,11 @@ func (e *engine[In, Out]) begin() {
 	}
 	var poked bool
 	e.mails, poked = e.box.Take(nil)
-	e.takeAll()
-	close(e.ready)
-	if !e.end {
-		e.settle(poked)
+	if e.takeAll(); e.end {
+		return
 	}
+	close(e.ready)
+	e.settle(poked)
 }
 
 func (e *engine[In, Out]) loop() {

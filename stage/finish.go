@@ -19,12 +19,12 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	defer func() {
 		e.cancel(ErrStopped)
 		e.err = failure
+		close(e.stopped) // before ready, so that Start sees it
 		select {
 		case <-e.ready:
 		default:
 			close(e.ready)
 		}
-		close(e.stopped)
 	}()
 	guard := func(step func()) {
 		clean := false
