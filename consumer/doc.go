@@ -1,22 +1,58 @@
 // Package consumer holds the ends of pipelines: [ForEach] calls a function for
 // each event, [NewBatch] gathers events, [NewSupervisor] runs a worker for each
 // event, [NewStream] writes to any go-streams sink. Each implements
-// stage.Consumer and is given to stage.NewConsumer.
+// stage.Consumer and is given to stage.NewConsumer. [All] reads a stage in the
+// calling goroutine.
 //
 // # Demand
 //
-// A [Supervisor] asks for as many events as it has free slots; a [Batch] for as
-// many as it can gather.
+// A [Supervisor] asks for as many events as it has free slots, and a freed slot
+// is asked for again in lots of MinDemand; so never more workers run than
+// MaxDemand. A [Batch] asks for the batch that it gathers and the next one. A
+// [Stream] asks for what its sink has taken, a loop over [All] for what it has
+// read.
 //
 // # Receipts
 //
-// The receipt for an event is the end of its worker, or of the function that
-// handled its batch. A worker can take the receipt into its own hands with
-// [Defer] when what it started ends later than the worker does.
+// The receipt for an event is the end of its worker, the return of the function
+// that got its batch, the sink's taking it, or the return of the loop's body. A
+// worker can take the receipt into its own hands with [Defer] when what it
+// started ends later than the worker does. An event whose consumer is stopped
+// before that has no receipt: its producer gives it to another consumer if the
+// subscription says Redeliver, and reports it as abandoned if not.
+//
+// # Order
+//
+// ForEach, Batch, Stream and All keep the order of a subscription. A Supervisor
+// starts workers in that order and they end as they do: the order of a key is
+// kept where the dispatcher has no two events of it under way at once.
 //
 // # Failure
 //
 // A worker's failure is only its own: an error, a panic, runtime.Goexit or a
-// timeout ends that worker, which is started again or given up as the config
-// says.
+// timeout ends that worker, which is started again with the same event or given
+// up as the config says; a supervisor with too many restarts in a short time
+// stops with [ErrTooManyRestarts]. A batch that fails stops its stage with a
+// *[BatchError], or fails alone.
+//
+// # Shutdown
+//
+// A drain waits for workers and for deferred receipts, and passes a batch on at
+// once that nothing can be added to. A stop cancels the contexts, and waits for
+// workers up to ShutdownTimeout and for a sink up to CompletionTimeout; what has
+// not returned then is the only thing that outlives the stage. No timer and no
+// other goroutine does.
+//
+// # Concurrency
+//
+// Functions given to ForEach and NewBatch are called on the stage's goroutine,
+// one call at a time; workers and Failed run in goroutines of the supervisor's,
+// many at once. [Deferred.Finish] and [Supervisor.Stats] may be called from
+// anywhere and never block.
+//
+// # Cost
+//
+// A Supervisor uses goroutines again, and an event costs it no allocation unless
+// Timeout is set or a worker fails. A Stream that sends single events pays for
+// putting each into an any.
 package consumer

@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -76,9 +75,7 @@ func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) err
 
 // HandleEvents implements stage.Consumer; a Supervisor is given deliveries
 // instead.
-func (s *Supervisor[T]) HandleEvents(context.Context, []T) error {
-	return fmt.Errorf("supervisor %q takes deliveries", s.name)
-}
+func (s *Supervisor[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
 
 // HandleDelivery implements stage.DeferredConsumer.
 func (s *Supervisor[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {

@@ -31,15 +31,17 @@ const (
 // SupervisorConfig configures [NewSupervisor]. The zero value is useful.
 type SupervisorConfig[T any] struct {
 	// MaxDemand is how many workers run at once for each subscription, 1 or
-	// more, unless the subscription says otherwise. Default: 64.
+	// more. Default: 64. A subscription that has a MaxDemand of its own takes
+	// both numbers from its own config.
 	MaxDemand int
 	// MinDemand is the size of the lots in which freed slots are asked for
-	// again, from 0 to MaxDemand-1; 0 asks for each slot as it is freed.
+	// again, from 0 to MaxDemand-1; 0 asks for each slot as it is freed. It is
+	// not a number of workers that is kept running.
 	MinDemand int
 	// Restart says what becomes of a worker that failed.
 	Restart Restart
 	// MaxAttempts is how often at most a worker is started for one event
-	// before the event has failed; 0 sets no bound.
+	// before the event has failed, with Restart Transient; 0 sets no bound.
 	MaxAttempts int
 	// MaxRestarts is how many restarts within RestartWindow the supervisor
 	// stands; with one more it stops with ErrTooManyRestarts. Default: 3
@@ -47,16 +49,20 @@ type SupervisorConfig[T any] struct {
 	MaxRestarts   int
 	RestartWindow time.Duration
 	// Timeout bounds one attempt: its context is cancelled then, and a worker
-	// that does not return all the same loses its slot. 0 sets no bound.
+	// that has not returned a tenth of Timeout later loses its event and its
+	// slot; its goroutine is left to itself. 0 sets no bound. A bound costs an
+	// attempt about a microsecond and its allocations.
 	Timeout time.Duration
-	// MaxDeferred bounds how many events may wait for a deferred receipt
-	// before freed slots are asked for again. Default: 100,000.
+	// MaxDeferred bounds how many events of a subscription may wait for a
+	// deferred receipt: slots that could bring more are not asked for again. It
+	// counts as MaxDemand if it is less. Default: 100,000.
 	MaxDeferred int
 	// ShutdownTimeout bounds how long a supervisor that is stopped waits for
 	// its workers. Default: 5 s.
 	ShutdownTimeout time.Duration
 	// Failed, if set, is called for every event that has failed for good, in
-	// the worker's goroutine. err is a *WorkerError.
+	// the worker's goroutine, before its slot is free. err is a *WorkerError. A
+	// Failed that panics stops the stage.
 	Failed func(event T, err error)
 	// Metrics gets the timer pipeline.worker.process_time. nil records nothing.
 	Metrics metrics.Recorder

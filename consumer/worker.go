@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -153,8 +152,7 @@ func (w *worker[T]) conclude(err error, cost time.Duration) bool {
 // meanwhile.
 func (w *worker[T]) failure(err error) (again, finished bool, receipt error) {
 	s := w.s
-	var discard *stage.DiscardError
-	if errors.As(err, &discard) {
+	if discarded(err) {
 		return false, true, err
 	}
 	if s.ctx.Err() != nil {

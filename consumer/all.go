@@ -1,0 +1,166 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+// All answers the events of source as an iterator for the calling goroutine:
+//
+//	for event, err := range consumer.All(ctx, source, stage.SubscribeConfig{}) {
+//
+// Each range over it is a subscription of its own. It asks for MaxDemand at the
+// beginning and for more only as the loop gets on; the body's return is the
+// receipt for an event, also if it leaves the loop. Leaving the loop cancels the
+// subscription: what was delivered and not read is given back or abandoned as
+// Redeliver says, and no goroutine is left.
+//
+// An error comes last and alone. It is the cause of ctx, an *stage.OptionError,
+// or a *stage.SubscriptionError if the subscription ended in a way that its
+// cancel mode does not let a consumer survive: Permanent anything but the end of
+// the events, Transient a failure, Temporary nothing. Manual has no meaning here.
+//
+// source must be started by somebody, before or during the loop, and is not
+// stopped by it.
+func All[T any](ctx context.Context, source stage.Output[T], cfg stage.SubscribeConfig) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		if err := context.Cause(ctx); err != nil {
+			yield(none, err)
+			return
+		}
+		r := &reader[T]{arrived: make(chan struct{}, 1)}
+		sink := stage.NewConsumer(r, stage.ConsumerConfig{})
+		inner := cfg
+		inner.Cancel, inner.Manual = stage.Temporary, false
+		if cfg.Cancel > stage.Temporary {
+			inner.Cancel = cfg.Cancel // which is refused
+		}
+		sub, err := sink.Subscribe(source, inner)
+		if err == nil {
+			err = sink.Start(context.WithoutCancel(ctx))
+		}
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		r.sub, r.owed = sub, sub.Info().MaxDemand
+		err, left := r.readAll(ctx, sink, yield)
+		if left {
+			return
+		}
+		if err == nil {
+			err = ended(sub, cfg.Cancel)
+		}
+		if err != nil {
+			yield(none, err)
+		}
+	}
+}
+
+// reader hands deliveries from its stage to the loop.
+type reader[T any] struct {
+	arrived chan struct{} // holds one token at most
+
+	mu     sync.Mutex
+	events []T
+
+	// The rest belongs to the loop.
+	sub      *stage.Subscription[T]
+	owed     int    // asked for and not read yet
+	next     uint64 // position of the first event without a receipt
+	handled  int    // events read since then
+	finished []stage.Finished
+}
+
+// HandleEvents implements stage.Consumer; a reader is given deliveries instead.
+func (r *reader[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
+
+// HandleDelivery implements stage.DeferredConsumer.
+func (r *reader[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
+	r.mu.Lock()
+	r.events = append(r.events, d.Events...)
+	r.mu.Unlock()
+	select {
+	case r.arrived <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// take answers what has arrived; spent is used again.
+func (r *reader[T]) take(spent []T) []T {
+	clear(spent)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	events := r.events
+	r.events = spent[:0]
+	return events
+}
+
+// readAll runs the loop and ends the stage behind it. left says that the body
+// has left the loop.
+func (r *reader[T]) readAll(ctx context.Context, sink *stage.ConsumerStage[T], yield func(T, error) bool) (err error, left bool) {
+	defer func() { // also when the body panics
+		r.settle(0)
+		sink.Stop(stage.ErrCancelled)
+		<-sink.Stopped()
+	}()
+	least := r.sub.Info().MinDemand
+	var events []T
+	for {
+		select {
+		case <-r.arrived:
+		case <-r.sub.Done():
+			return nil, false
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx), false
+		}
+		events = r.take(events)
+		for _, event := range events {
+			more := yield(event, nil)
+			r.handled++
+			if !more {
+				return nil, true
+			}
+			if r.owed--; r.owed <= least {
+				r.settle(r.sub.Info().MaxDemand - r.owed)
+				r.owed = r.sub.Info().MaxDemand
+			}
+		}
+		r.settle(0)
+	}
+}
+
+// settle gives the receipts that are due and asks for n events more.
+func (r *reader[T]) settle(n int) {
+	if n == 0 && r.handled == 0 {
+		return
+	}
+	r.finished = receipts(r.sub, r.next, r.handled, r.finished)
+	r.sub.Settle(n, r.finished...)
+	r.next += uint64(r.handled)
+	r.handled = 0
+}
+
+// ended is the error that the end of sub means to a loop with that cancel mode.
+func ended[T any](sub *stage.Subscription[T], mode stage.CancelMode) error {
+	reason := sub.Err()
+	switch {
+	case errors.Is(reason, stage.ErrDone), mode == stage.Temporary:
+		return nil
+	case mode == stage.Transient && errors.Is(reason, stage.ErrStopped):
+		return nil
+	}
+	info := sub.Info()
+	if told, ok := errors.AsType[*stage.SubscriptionError](reason); ok && told.Stage == info.Consumer {
+		return reason
+	}
+	return &stage.SubscriptionError{Stage: info.Consumer, Producer: info.Producer, Reason: reason}
+}

@@ -1,0 +1,246 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+// The defaults of a batch.
+const (
+	DefaultBatchSize    = 100
+	DefaultBatchTimeout = time.Second
+)
+
+// OnFailure says what a batch that failed means to its stage.
+type OnFailure uint8
+
+const (
+	// StopStage: the stage stops with a *BatchError, and the batch has no
+	// receipt. It is the default.
+	StopStage OnFailure = iota
+	// FailBatch: all events of the batch have failed; the stage goes on.
+	FailBatch
+)
+
+// BatchConfig configures [NewBatch]. The zero value is useful.
+type BatchConfig[T any] struct {
+	// Size is how many events make a batch, 1 or more. Default: 100.
+	Size int
+	// Timeout bounds how long the first event of a batch waits for others.
+	// Default: 1 s; stage.None waits for as long as it takes.
+	Timeout time.Duration
+	// OnFailure says what follows when the function fails. Default: StopStage.
+	OnFailure OnFailure
+	// Failed, if set, is called for every batch that failed, on the stage's
+	// goroutine. events is as for the function itself.
+	Failed func(events []T, err error)
+}
+
+// Batch gathers events and passes them to a function, up to Size at a time, in
+// the order in which they arrived, one call after the other.
+//
+// A batch is passed on when it is full, when its first event has waited for
+// Timeout, when nothing more can arrive since the batch holds all that a
+// subscription may have outstanding, and at once when a subscription with events
+// in it has ended. Return from the function is the receipt for all of them.
+type Batch[T any] struct {
+	call func(ctx context.Context, events []T) error
+	cfg  BatchConfig[T]
+	self *stage.Handle
+
+	// The rest belongs to the stage's goroutine.
+	events   []T
+	parts    []part[T]
+	number   uint64 // of the batch that is being gathered
+	timer    *time.Timer
+	finished []stage.Finished
+}
+
+// part is what a batch has from one subscription: count events that came one
+// after the other.
+type part[T any] struct {
+	sub   *stage.Subscription[T]
+	first uint64
+	count int
+}
+
+// overdue is sent to the stage when a batch's time is up.
+type overdue uint64
+
+// NewBatch answers a consumer that passes batches to call. The slice belongs to
+// call only until it returns. An error that is a *stage.DiscardError means that
+// the batch was dropped on purpose and does not stop the stage. A wrong option
+// is reported when the stage is started.
+func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg BatchConfig[T]) *Batch[T] {
+	if cfg.Size == 0 {
+		cfg.Size = DefaultBatchSize
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultBatchTimeout
+	}
+	return &Batch[T]{call: call, cfg: cfg}
+}
+
+// DefaultDemand implements stage.DemandDefaulter: while one batch is with the
+// function another one gathers.
+func (b *Batch[T]) DefaultDemand() (maxDemand, minDemand int) { return 2 * b.cfg.Size, b.cfg.Size }
+
+// HandleStart implements stage.Starter.
+func (b *Batch[T]) HandleStart(_ context.Context, self *stage.Handle) error {
+	b.self = self
+	wrong := func(option string, value any, allowed string) error {
+		return &stage.OptionError{Stage: self.Name(), Option: option, Value: value, Allowed: allowed}
+	}
+	switch {
+	case b.call == nil:
+		return wrong("call", nil, "a function, not nil")
+	case b.cfg.Size < 0:
+		return wrong("Size", b.cfg.Size, "1 or more, or 0 for the default")
+	case b.cfg.Timeout < stage.None:
+		return wrong("Timeout", b.cfg.Timeout, "0 for the default, None or above")
+	case b.cfg.OnFailure > FailBatch:
+		return wrong("OnFailure", b.cfg.OnFailure, "StopStage or FailBatch")
+	}
+	return nil
+}
+
+// HandleEvents implements stage.Consumer; a Batch is given deliveries instead.
+func (b *Batch[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
+
+// HandleDelivery implements stage.DeferredConsumer.
+func (b *Batch[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) error {
+	events, first := d.Events, d.First
+	for len(events) > 0 {
+		if len(b.events) == 0 {
+			b.begin()
+		}
+		n := min(len(events), b.cfg.Size-len(b.events))
+		b.events = append(b.events, events[:n]...)
+		held := b.add(d.Subscription, first, n)
+		events, first = events[n:], first+uint64(n)
+		if len(b.events) < b.cfg.Size && held < d.Subscription.Info().MaxDemand {
+			continue
+		}
+		if err := b.pass(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin starts the clock of a new batch.
+func (b *Batch[T]) begin() {
+	b.number++
+	if b.cfg.Timeout > 0 {
+		number := b.number
+		b.timer = time.AfterFunc(b.cfg.Timeout, func() { b.self.Send(overdue(number)) })
+	}
+}
+
+// add notes n events more of sub and answers how many of sub's the batch holds.
+func (b *Batch[T]) add(sub *stage.Subscription[T], first uint64, n int) (held int) {
+	for i := range b.parts {
+		if p := &b.parts[i]; p.sub == sub {
+			p.count += n
+			return p.count
+		}
+	}
+	b.parts = append(b.parts, part[T]{sub: sub, first: first, count: n})
+	return n
+}
+
+// HandleInfo implements stage.Informed: it is how a batch's time is up.
+func (b *Batch[T]) HandleInfo(ctx context.Context, msg any) error {
+	if number, ok := msg.(overdue); ok && uint64(number) == b.number && len(b.events) > 0 {
+		return b.pass(ctx)
+	}
+	return nil
+}
+
+// HandleFlush implements stage.Flusher.
+func (b *Batch[T]) HandleFlush(ctx context.Context) error {
+	if len(b.events) == 0 {
+		return nil
+	}
+	return b.pass(ctx)
+}
+
+// HandleTerminate implements stage.Terminator.
+func (b *Batch[T]) HandleTerminate(context.Context, error) {
+	b.stopTimer()
+	b.events, b.parts = nil, nil
+}
+
+func (b *Batch[T]) stopTimer() {
+	if b.timer != nil {
+		b.timer.Stop()
+		b.timer = nil
+	}
+}
+
+// pass calls the function with what was gathered, and gives the receipts.
+func (b *Batch[T]) pass(ctx context.Context) error {
+	b.stopTimer()
+	begun := time.Now()
+	err := b.guarded(ctx)
+	cost := time.Since(begun) / time.Duration(len(b.events))
+	if err != nil && !discarded(err) {
+		err = &BatchError{Stage: b.self.Name(), Size: len(b.events), Err: err}
+		if ctx.Err() != nil {
+			return err // the stage is being stopped: no receipt
+		}
+		if b.cfg.Failed != nil {
+			b.cfg.Failed(b.events, err)
+		}
+		if b.cfg.OnFailure == StopStage {
+			return err
+		}
+	}
+	for _, p := range b.parts {
+		b.finished = receipts(p.sub, p.first, p.count, b.finished)
+		if p.sub.Tracked() {
+			for i := range b.finished {
+				b.finished[i].Err, b.finished[i].Cost = err, cost
+			}
+		}
+		p.sub.Settle(p.count, b.finished...)
+	}
+	clear(b.events)
+	clear(b.parts)
+	b.events, b.parts = b.events[:0], b.parts[:0]
+	return nil
+}
+
+// guarded calls the function; a panic is a failure like another where the stage
+// is to go on.
+func (b *Batch[T]) guarded(ctx context.Context) (err error) {
+	if b.cfg.OnFailure == FailBatch {
+		defer func() {
+			if p := recover(); p != nil {
+				err = &stage.PanicError{Value: p, Stack: debug.Stack()}
+			}
+		}()
+	}
+	return b.call(ctx, b.events)
+}
+
+// BatchError is the failure of one batch.
+type BatchError struct {
+	// Stage names the stage, Size is how many events were in the batch.
+	Stage string
+	Size  int
+	// Err is what the function answered.
+	Err error
+}
+
+// Error implements error.
+func (e *BatchError) Error() string {
+	return fmt.Sprintf("stage %q: batch of %d: %v", e.Stage, e.Size, e.Err)
+}
+
+// Unwrap answers Err.
+func (e *BatchError) Unwrap() error { return e.Err }
