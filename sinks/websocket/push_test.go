@@ -1,0 +1,152 @@
+package websocket_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
+)
+
+type outcome struct {
+	n   int
+	at  time.Time
+	err error
+}
+
+// timed is a broadcast payload as the push pipeline makes it.
+type timed struct {
+	n    int
+	done chan outcome
+}
+
+func (p timed) written(at time.Time, err error) { p.done <- outcome{p.n, at, err} }
+func (p timed) Discarded(err error)             { p.done <- outcome{p.n, time.Now(), err} }
+
+func timedApp() *app {
+	return &app{intercept: []string{"timed"}, out: func(_ context.Context, ch *websocket.Channel, _ string, payload any) error {
+		p := payload.(timed)
+		return ch.PushWritten("push", map[string]int{"n": p.n}, p.written)
+	}}
+}
+
+func TestWrittenHookFollowsTheWrite(t *testing.T) {
+	f := start(t, setup{channels: map[string]*app{"user:*": timedApp()}})
+	p := f.connect("1")
+	p.join(1, "user:1")
+	done := make(chan outcome, 100)
+	begin := time.Now()
+	for n := range 100 {
+		got, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timed{n, done})
+		if got != 1 || err != nil {
+			t.Fatalf("receivers %d, %v", got, err)
+		}
+	}
+	for n := range 100 {
+		p.expect(fmt.Sprintf(`["1",null,"user:1","push",{"n":%d}]`, n))
+		o := got(t, done)
+		if o.n != n || o.err != nil || o.at.Before(begin) || o.at.After(time.Now()) {
+			t.Fatalf("hook %d: %+v", n, o)
+		}
+	}
+	if len(done) != 0 {
+		t.Error("a hook was called twice")
+	}
+}
+
+func TestReceivers(t *testing.T) {
+	f := start(t, setup{channels: map[string]*app{"room:*": {}}})
+	if n, err := f.endpoint.Broadcast(t.Context(), "room:a", "e", nil); n != 0 || err != nil {
+		t.Errorf("nobody there: %d, %v", n, err)
+	}
+	a, b := f.connect("a"), f.connect("b")
+	a.join(1, "room:a")
+	b.join(1, "room:a")
+	if n, err := f.endpoint.Broadcast(t.Context(), "room:a", "e", map[string]int{"x": 1}); n != 2 || err != nil {
+		t.Errorf("two there: %d, %v", n, err)
+	}
+	a.expect(`[null,null,"room:a","e",{"x":1}]`)
+	b.expect(`[null,null,"room:a","e",{"x":1}]`)
+	a.send(`["1","2","room:a","phx_leave",{}]`)
+	a.expect(`["1","2","room:a","phx_reply",{"response":{},"status":"ok"}]`)
+	if n, err := f.endpoint.LocalBroadcast("room:a", "e", nil); n != 1 || err != nil {
+		t.Errorf("one there: %d, %v", n, err)
+	}
+}
+
+func TestBadPayloads(t *testing.T) {
+	errs := make(chan error, 8)
+	f := start(t, setup{channels: map[string]*app{"room:*": {in: func(ctx context.Context, ch *websocket.Channel, _ string, _ websocket.Payload) (websocket.Reply, error) {
+		for _, bad := range []any{[]int{1}, "x", json.RawMessage(` 5`), math.NaN(), websocket.Binary(nil)} {
+			event := "e"
+			if _, ok := bad.(websocket.Binary); ok {
+				event = strings.Repeat("e", 256)
+			}
+			errs <- ch.Push(event, bad)
+		}
+		_, err := ch.Broadcast(ctx, "e", []int{1})
+		errs <- err
+		return websocket.OK(nil), nil
+	}}}})
+	p := f.connect("a")
+	p.join(1, "room:a")
+	p.send(`["1","2","room:a","go",{}]`)
+	p.expect(`["1","2","room:a","phx_reply",{"response":{},"status":"ok"}]`)
+	for i, want := range []error{websocket.ErrPayload, websocket.ErrPayload, websocket.ErrPayload, nil, websocket.ErrFieldTooLong, websocket.ErrPayload} {
+		err := <-errs
+		if want == nil {
+			var unsupported *json.UnsupportedValueError
+			if !errors.As(err, &unsupported) {
+				t.Errorf("%d: %v", i, err)
+			}
+		} else if !errors.Is(err, want) {
+			t.Errorf("%d: %v, want %v", i, err, want)
+		}
+	}
+	if _, err := f.endpoint.Broadcast(t.Context(), "room:a", "e", make(chan int)); err == nil {
+		t.Error("a channel was broadcast")
+	}
+}
+
+// TestReceiptsAreCompleteWhenConnectionsEnd pins that every push is told of
+// exactly once, whatever happens to its connection.
+func TestReceiptsAreCompleteWhenConnectionsEnd(t *testing.T) {
+	f := start(t, setup{
+		channels: map[string]*app{"user:*": timedApp()},
+		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 32}, MaxInbox: 8},
+	})
+	const rounds, each = 20, 200
+	for round := range rounds {
+		p := f.connect("1")
+		p.join(1, "user:1")
+		done := make(chan outcome, 2*each)
+		taken := 0
+		for n := range each {
+			if n == each/2 && round%2 == 0 {
+				_ = p.ws.CloseNow()
+			}
+			m, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timed{n, done})
+			if err != nil {
+				t.Fatal(err)
+			}
+			taken += m
+		}
+		if round%4 == 1 {
+			if _, err := f.endpoint.Disconnect(t.Context(), "none"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = p.ws.CloseNow()
+		for range taken {
+			got(t, done)
+		}
+		if len(done) > 0 {
+			t.Fatalf("round %d: %d receipts too many", round, len(done))
+		}
+	}
+}
