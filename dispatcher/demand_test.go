@@ -1,0 +1,142 @@
+package dispatcher
+
+import (
+	"math"
+	"testing"
+)
+
+// outstanding lists what d's subscriptions have asked for in the order in which
+// they are served.
+func outstanding(d *Demand[int]) (order []int) {
+	clone := &Demand[int]{subs: append([]demandSub(nil), d.subs...), heap: append([]int32(nil), d.heap...)}
+	for len(clone.heap) > 0 {
+		sub := int(clone.heap[0])
+		order = append(order, clone.subs[sub].outstanding)
+		clone.subs[sub].outstanding = 0
+		clone.requeue(sub)
+	}
+	return order
+}
+
+var demandCases = []kase{
+	{"G125_no_demand", func(t *testing.T) {
+		d := NewDemand[int]()
+		k := newDesk(t, d)
+		k.want("upstream", k.subscribe(0, SubscribeOptions{}), 0)
+		k.want("upstream", k.cancel(0), 0)
+		k.want("outstanding", outstanding(d), "[]")
+	}},
+	{"G126_cancel_keeps_demand_pending", func(t *testing.T) {
+		d := NewDemand[int]()
+		k := newDesk(t, d)
+		k.subscribe(0, SubscribeOptions{})
+		k.want("upstream", k.ask(0, 10), 10)
+		k.want("upstream", k.cancel(0), 0)
+		k.want("pending", k.told, 10)
+		k.subscribe(0, SubscribeOptions{})
+		k.want("upstream", k.ask(0, 5), 0)
+		k.want("outstanding", outstanding(d), "[5]")
+		k.cancel(0)
+		k.want("pending", k.told, 10)
+		k.want("left over", k.dispatch(1, 2, 3), "[1 2 3]")
+		k.want("pending", k.told, 7)
+		k.dispatch(ints(0, 10)...)
+		k.want("pending", k.told, 0)
+	}},
+	{"G128_left_over_what_nobody_asked_for", func(t *testing.T) {
+		d := NewDemand[int]()
+		k := newDesk(t, d)
+		k.subscribe(0, SubscribeOptions{})
+		k.ask(0, 3)
+		k.dispatch(1)
+		k.want("outstanding", outstanding(d), "[2]")
+		k.want("upstream", k.ask(0, 3), 3)
+		k.want("outstanding", outstanding(d), "[5]")
+		k.want("left over", k.dispatch(2, 3, 4, 5, 6, 7, 8), "[7 8]")
+		k.want("got", k.taken(0), "[1 2 3 4 5 6]")
+		k.want("left over", k.dispatch(9, 10), "[9 10]")
+		k.want("got", k.taken(0), "[]")
+	}},
+	{"G129_the_greatest_demand_first", func(t *testing.T) {
+		d := NewDemand[int]()
+		k := newDesk(t, d)
+		for i := range 3 {
+			k.subscribe(i, SubscribeOptions{})
+		}
+		k.want("upstream", k.ask(0, 4), 4)
+		k.want("upstream", k.ask(1, 2), 2)
+		k.want("upstream", k.ask(2, 3), 3)
+		k.want("outstanding", outstanding(d), "[4 3 2]")
+		k.want("upstream", k.ask(2, 2), 2)
+		k.want("outstanding", outstanding(d), "[5 4 2]")
+		k.want("upstream", k.ask(1, 4), 4)
+		k.want("outstanding", outstanding(d), "[6 5 4]")
+	}},
+}
+
+func TestDemandDoesNotSpreadABatch(t *testing.T) {
+	k := newDesk(t, NewDemand[int]())
+	for i := range 3 {
+		k.subscribe(i, SubscribeOptions{})
+		k.ask(i, 10)
+	}
+	k.dispatch(ints(0, 12)...)
+	k.want("got", []int{len(k.taken(0)), len(k.taken(1)), len(k.taken(2))}, "[10 2 0]")
+}
+
+func TestDemandSingleEventsGoRound(t *testing.T) {
+	k := newDesk(t, NewDemand[int]())
+	for i := range 3 {
+		k.subscribe(i, SubscribeOptions{})
+		k.ask(i, 10)
+	}
+	for i := range 12 {
+		k.dispatch(i)
+	}
+	k.want("got", k.taken(0), "[0 3 6 9]")
+	k.want("got", k.taken(1), "[1 4 7 10]")
+	k.want("got", k.taken(2), "[2 5 8 11]")
+}
+
+func TestDemandBatchesGoRound(t *testing.T) {
+	k := newDesk(t, NewDemand[int]())
+	for i := range 3 {
+		k.subscribe(i, SubscribeOptions{})
+		k.ask(i, 10)
+	}
+	for i := range 4 {
+		k.dispatch(i*3, i*3+1, i*3+2)
+	}
+	k.want("got", k.taken(0), "[0 1 2 9 10 11]")
+	k.want("got", k.taken(1), "[3 4 5]")
+	k.want("got", k.taken(2), "[6 7 8]")
+}
+
+func TestDemandSaturates(t *testing.T) {
+	for name, d := range map[string]Dispatcher[int]{"demand": NewDemand[int](), "broadcast": NewBroadcast[int](), "partition": NewPartition(2, half, PartitionConfig{})} {
+		t.Run(name, func(t *testing.T) {
+			k := newDesk(t, d)
+			k.multi = true
+			k.subscribe(0, SubscribeOptions{Partition: 0})
+			k.subscribe(1, SubscribeOptions{Partition: 1})
+			for range 3 {
+				k.ask(0, math.MaxInt)
+				k.ask(1, math.MaxInt-1)
+			}
+			if n := d.Demand(); n < DefaultPartitionCapacity {
+				t.Fatal(n)
+			}
+			k.dispatch(ints(0, 10)...)
+			k.cancel(0)
+			if n := d.Demand(); n < DefaultPartitionCapacity-10 {
+				t.Fatal(n)
+			}
+			k.dispatch(ints(0, 10)...)
+			k.cancel(1)
+			k.want("demand", d.Demand(), 0)
+		})
+	}
+}
+
+// half sends even numbers to partition 0 and odd ones to 1.
+func half(v int) (int, bool) { return v & 1, true }
