@@ -176,7 +176,7 @@ func (o *outlet[T]) Give(sub, lo, hi int) {
 		o.shared.give(lo, hi, s.tracked)
 		if s.tracked {
 			for i := lo; i < hi; i++ {
-				s.flight.Push(flight[T]{seq: o.offer.First + uint64(i), event: o.offer.Events[i]})
+				s.flights.push(flight[T]{seq: o.offer.First + uint64(i), event: o.offer.Events[i]})
 			}
 		}
 	}
@@ -209,7 +209,7 @@ func (o *outlet[T]) GiveEach(sub int, at []int32) {
 		for _, k := range at {
 			o.shared.give(int(k), int(k)+1, s.tracked)
 			if s.tracked {
-				s.flight.Push(flight[T]{seq: o.offer.First + uint64(k), event: from[k]})
+				s.flights.push(flight[T]{seq: o.offer.First + uint64(k), event: from[k]})
 			}
 		}
 	}
@@ -223,7 +223,7 @@ func (o *outlet[T]) GiveHeld(sub int, event T, seq, ticket uint64) {
 	}
 	o.copyWhole()
 	if s.tracked {
-		s.flight.Push(flight[T]{seq: seq, ticket: ticket, event: event})
+		s.flights.push(flight[T]{seq: seq, ticket: ticket, event: event})
 	}
 	b := o.batchFor(s)
 	b.events = append(b.events, event)

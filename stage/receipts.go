@@ -8,10 +8,8 @@ func (o *outlet[T]) tracks() bool { return o.sourced || o.taker != nil }
 // handled takes the receipts for the next n events of s, in order.
 func (o *outlet[T]) handled(s *Subscription[T], n int) {
 	for range n {
-		f := s.flight.At(0)
-		o.receipt(s, f, dispatcher.Done, "", 0)
-		s.flight.Drop(1)
-		s.base++
+		f := s.flights.next()
+		o.receipt(s, &f, dispatcher.Done, "", 0)
 	}
 	o.report()
 }
@@ -19,22 +17,12 @@ func (o *outlet[T]) handled(s *Subscription[T], n int) {
 // settle takes receipts that came in any order.
 func (o *outlet[T]) settle(s *Subscription[T], list []Finished) {
 	for _, fin := range list {
-		at := fin.Position - s.base
-		if at >= uint64(s.flight.Len()) || s.flight.At(int(at)).finished {
+		f, ok := s.flights.finish(fin.Position)
+		if !ok {
 			continue // settled before
 		}
-		f := s.flight.At(int(at))
-		f.finished = true
 		outcome, reason := outcomeOf(fin.Err)
-		o.receipt(s, f, outcome, reason, int64(fin.Cost))
-		if outcome != dispatcher.Failed {
-			var none T
-			f.event = none
-		}
-	}
-	for s.flight.Len() > 0 && s.flight.At(0).finished {
-		s.flight.Drop(1)
-		s.base++
+		o.receipt(s, &f, outcome, reason, int64(fin.Cost))
 	}
 	o.report()
 }
@@ -46,20 +34,15 @@ func (o *outlet[T]) giveUp(s *Subscription[T], total int) {
 		o.abandoned += int64(max(0, s.given-total))
 		return
 	}
-	for i := range s.flight.Len() {
-		f := s.flight.At(i)
-		if f.finished {
-			continue
-		}
+	for _, f := range s.flights.removeAll() {
 		// A copy of what others have got too is not theirs to get once more.
 		if s.cfg.Redeliver && !o.shared.has(f.seq) {
-			o.receipt(s, f, dispatcher.Returned, "", 0)
+			o.receipt(s, &f, dispatcher.Returned, "", 0)
 		} else {
 			o.abandoned++
-			o.receipt(s, f, dispatcher.Abandoned, "", 0)
+			o.receipt(s, &f, dispatcher.Abandoned, "", 0)
 		}
 	}
-	s.flight.Drop(s.flight.Len())
 	o.report()
 }
 
@@ -136,7 +119,7 @@ func (o *outlet[T]) takeBack() {
 // mayReturn says whether an event that was delivered could come back.
 func (o *outlet[T]) mayReturn() bool {
 	for _, s := range o.subs {
-		if s != nil && s.flight.Len() > 0 && (o.taker != nil || s.cfg.Redeliver) {
+		if s != nil && s.flights.open > 0 && (o.taker != nil || s.cfg.Redeliver) {
 			return true
 		}
 	}

@@ -103,7 +103,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 		for _, sub := range o.subs {
 			if sub != nil {
 				s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
-					Peer: sub.info.Consumer, Outstanding: sub.asked, InFlight: sub.flight.Len(),
+					Peer: sub.info.Consumer, Outstanding: sub.asked, InFlight: sub.flights.open,
 					MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand,
 				})
 			}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
-	"github.com/penstock-go/penstock/internal/ring"
 )
 
 // Subscription is the link between a producer and a consumer. Its methods may
@@ -49,21 +48,13 @@ type Subscription[T any] struct {
 	out        *batch[T]
 	spare      *batch[T]
 	spareCount int
-	base       uint64 // position of the first entry in flight
-	flight     ring.Ring[flight[T]]
+	flights    flights[T]
 }
 
 // batch is a slice of events on its way from a producer to a consumer and back.
 type batch[T any] struct {
 	events []T
 	next   *batch[T]
-}
-
-// flight is an event that was delivered and has no receipt yet.
-type flight[T any] struct {
-	seq, ticket uint64
-	event       T
-	finished    bool
 }
 
 // demandPort is a producer as its consumers see it, eventPort the reverse.

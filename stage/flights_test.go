@@ -1,0 +1,71 @@
+package stage
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// TestFlightsAgainstModel finishes deliveries in random order, some of them
+// much later than all around them, and compares with a map.
+func TestFlightsAgainstModel(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		var f flights[int]
+		model := map[uint64]int{}
+		var open []uint64
+		next := uint64(0)
+		for range 2000 {
+			if len(open) == 0 || random.IntN(100) < 51 {
+				f.push(flight[int]{seq: next + 7, event: int(next) * 3})
+				model[next] = int(next) * 3
+				open = append(open, next)
+				next++
+				continue
+			}
+			at := len(open) - 1 - random.IntN(min(len(open), 5)) // the oldest stay
+			position := open[at]
+			open = append(open[:at], open[at+1:]...)
+			d, ok := f.finish(position)
+			if !ok || d.event != model[position] || d.seq != position+7 {
+				t.Fatalf("seed %d: position %d: %+v %v", seed, position, d, ok)
+			}
+			delete(model, position)
+			if _, ok := f.finish(position); ok {
+				t.Fatalf("seed %d: position %d was finished twice", seed, position)
+			}
+		}
+		if f.open != len(model) {
+			t.Fatalf("seed %d: %d open, want %d", seed, f.open, len(model))
+		}
+		last := -1
+		for _, d := range f.removeAll() {
+			if d.event <= last || model[uint64(d.event/3)] != d.event {
+				t.Fatalf("seed %d: %+v after %d", seed, d, last)
+			}
+			last = d.event
+			delete(model, uint64(d.event/3))
+		}
+		if len(model) != 0 || f.open != 0 {
+			t.Fatalf("seed %d: %d were lost", seed, len(model))
+		}
+	}
+}
+
+// TestFlightsBehindASlowOne keeps one delivery open while a million others come
+// and go.
+func TestFlightsBehindASlowOne(t *testing.T) {
+	var f flights[int]
+	f.push(flight[int]{event: -1})
+	for i := range 1_000_000 {
+		f.push(flight[int]{event: i})
+		if _, ok := f.finish(uint64(i) + 1); !ok {
+			t.Fatal(i)
+		}
+		if f.ring.Len() > spare+2 {
+			t.Fatalf("%d entries are kept for one that is open", f.ring.Len())
+		}
+	}
+	if d, ok := f.finish(0); !ok || d.event != -1 || f.open != 0 {
+		t.Fatalf("%+v %v", d, ok)
+	}
+}
