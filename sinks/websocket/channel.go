@@ -40,7 +40,7 @@ type Channel struct {
 	running bool // a goroutine works on the inbox, or the join
 	muted   bool // a new join has taken the place
 	reason  error
-	inbox   []mail
+	inbox   *inbox // nil while nothing waits
 	rare    *rare
 
 	current codec.Ref // of the message being handled; owned by the goroutine that runs

@@ -42,7 +42,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 	}
 	ch.state = joined
 	ch.running = false
-	if len(ch.inbox) > 0 || ch.reason != nil {
+	if ch.inbox.len() > 0 || ch.reason != nil {
 		ch.ensureRunning()
 	}
 }

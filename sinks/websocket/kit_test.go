@@ -327,3 +327,6 @@ func got[T any](t *testing.T, from <-chan T) T {
 		panic("unreachable")
 	}
 }
+
+// pass lets time pass, in a bubble only.
+func pass(d time.Duration) { <-time.After(d) }

@@ -30,15 +30,24 @@ func (m *mail) discard(reason error) {
 	}
 }
 
-var mailSlices = sync.Pool{New: func() any { s := make([]mail, 0, 8); return &s }}
+// inbox is what waits for a handler; a channel has one only while something
+// does.
+type inbox struct{ mails []mail }
 
-func newInbox() []mail { return *mailSlices.Get().(*[]mail) }
+var inboxes = sync.Pool{New: func() any { return &inbox{mails: make([]mail, 0, 4)} }}
 
-func freeInbox(s []mail) {
-	if s = s[:cap(s)]; len(s) > 0 && len(s) <= 64 {
-		clear(s)
-		s = s[:0]
-		mailSlices.Put(&s)
+func (b *inbox) len() int {
+	if b == nil {
+		return 0
+	}
+	return len(b.mails)
+}
+
+func (b *inbox) free() {
+	if b != nil && cap(b.mails) <= 64 {
+		clear(b.mails)
+		b.mails = b.mails[:0]
+		inboxes.Put(b)
 	}
 }
 
@@ -53,7 +62,7 @@ func (ch *Channel) take(m mail) {
 			ch.mu.Unlock()
 			return
 		}
-		if len(ch.inbox) < limit || m.kind == mailLeave {
+		if ch.inbox.len() < limit || m.kind == mailLeave {
 			ch.add(m)
 			ch.mu.Unlock()
 			return
@@ -75,7 +84,7 @@ func (ch *Channel) post(m mail) error {
 	switch {
 	case ch.state >= ending || ch.reason != nil:
 		return ErrNotJoined
-	case len(ch.inbox) >= ch.sess.mount.config.MaxInbox:
+	case ch.inbox.len() >= ch.sess.mount.config.MaxInbox:
 		return ErrQueueFull
 	}
 	ch.add(m)
@@ -95,9 +104,9 @@ func (ch *Channel) posted(m mail) bool {
 // held.
 func (ch *Channel) add(m mail) {
 	if ch.inbox == nil {
-		ch.inbox = newInbox()
+		ch.inbox = inboxes.Get().(*inbox)
 	}
-	ch.inbox = append(ch.inbox, m)
+	ch.inbox.mails = append(ch.inbox.mails, m)
 	ch.ensureRunning()
 }
 
@@ -111,16 +120,13 @@ func (ch *Channel) ensureRunning() {
 
 // next takes the whole inbox. It answers false when there is nothing to do, and
 // then the caller must not go on: another goroutine may.
-func (ch *Channel) next(done []mail) (batch []mail, reason error, ok bool) {
+func (ch *Channel) next() (batch *inbox, reason error, ok bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if done != nil {
-		freeInbox(done)
-	}
 	if ch.reason != nil && ch.state < ending {
 		return nil, ch.reason, true
 	}
-	if len(ch.inbox) == 0 || ch.state >= ending {
+	if ch.inbox.len() == 0 || ch.state >= ending {
 		ch.running = false
 		return nil, nil, false
 	}

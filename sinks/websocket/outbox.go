@@ -14,56 +14,87 @@ type item struct {
 }
 
 // outbox is the outbound queue of a connection. It is guarded by the mutex of
-// its session. The slice is there only while something waits.
+// its session.
 type outbox struct {
-	items  []item
-	head   int // items before it have been taken
-	frames int // waiting or being written
+	line   *line // nil while nothing waits
+	frames int   // waiting or being written
 	bytes  int
 }
 
-var itemSlices = sync.Pool{New: func() any { s := make([]item, 0, 16); return &s }}
+// line is a list of items, of which those before head have been taken.
+type line struct {
+	items []item
+	head  int
+}
+
+var lines = sync.Pool{New: func() any { return &line{items: make([]item, 0, 16)} }}
 
 func (o *outbox) push(it item) {
-	if o.items == nil {
-		o.items = *itemSlices.Get().(*[]item)
+	if o.line == nil {
+		o.line = lines.Get().(*line)
 	}
-	if len(o.items) == cap(o.items) && o.head > len(o.items)/2 {
-		n := copy(o.items, o.items[o.head:])
-		clear(o.items[n:])
-		o.items, o.head = o.items[:n], 0
+	l := o.line
+	if len(l.items) == cap(l.items) && l.head > len(l.items)/2 {
+		n := copy(l.items, l.items[l.head:])
+		clear(l.items[n:])
+		l.items, l.head = l.items[:n], 0
 	}
-	o.items = append(o.items, it)
+	l.items = append(l.items, it)
 	o.frames++
 	o.bytes += len(it.wire)
 }
 
-func (o *outbox) waiting() int { return len(o.items) - o.head }
+func (o *outbox) waiting() int {
+	if o.line == nil {
+		return 0
+	}
+	return len(o.line.items) - o.line.head
+}
 
-// release gives the empty slice back.
+// release gives the empty line back.
 func (o *outbox) release() {
-	if o.items == nil {
-		return
+	if l := o.line; l != nil {
+		o.line = nil
+		if cap(l.items) <= 64 {
+			l.items, l.head = l.items[:0], 0
+			lines.Put(l)
+		}
 	}
-	if s := o.items[:0]; cap(s) <= 64 {
-		itemSlices.Put(&s)
-	}
-	o.items, o.head = nil, 0
 }
 
 // giveUpOldest takes the oldest item out that a policy may give up.
 func (o *outbox) giveUpOldest() (item, bool) {
-	for i := o.head; i < len(o.items); i++ {
-		if it := o.items[i]; !it.control {
-			copy(o.items[i:], o.items[i+1:])
-			o.items[len(o.items)-1] = item{}
-			o.items = o.items[:len(o.items)-1]
+	if o.line == nil {
+		return item{}, false
+	}
+	l := o.line
+	for i := l.head; i < len(l.items); i++ {
+		if it := l.items[i]; !it.control {
+			copy(l.items[i:], l.items[i+1:])
+			l.items[len(l.items)-1] = item{}
+			l.items = l.items[:len(l.items)-1]
 			o.frames--
 			o.bytes -= len(it.wire)
 			return it, true
 		}
 	}
 	return item{}, false
+}
+
+// drop takes all out that waits.
+func (o *outbox) drop() (gone []item, bytes int) {
+	if o.line == nil {
+		return nil, 0
+	}
+	gone = append(gone, o.line.items[o.line.head:]...)
+	for i := range gone {
+		bytes += len(gone[i].wire)
+	}
+	clear(o.line.items)
+	o.line.items, o.line.head = o.line.items[:0], 0
+	o.frames -= len(gone)
+	o.bytes -= bytes
+	return gone, bytes
 }
 
 // The most that goes into one write: enough to make the cost of the call
@@ -86,19 +117,23 @@ var batches = sync.Pool{New: func() any { return &batch{} }}
 // take moves items from the head of the queue into b.
 func (o *outbox) take(b *batch) {
 	b.n, b.bytes = 0, 0
-	for o.head < len(o.items) && b.n < maxBatchFrames {
-		it := o.items[o.head]
+	l := o.line
+	if l == nil {
+		return
+	}
+	for l.head < len(l.items) && b.n < maxBatchFrames {
+		it := l.items[l.head]
 		if b.n > 0 && b.bytes+len(it.wire) > maxBatchBytes {
 			break
 		}
 		b.items[b.n] = it
 		b.n++
 		b.bytes += len(it.wire)
-		o.items[o.head] = item{}
-		o.head++
+		l.items[l.head] = item{}
+		l.head++
 	}
-	if o.head == len(o.items) {
-		o.items, o.head = o.items[:0], 0
+	if l.head == len(l.items) {
+		l.items, l.head = l.items[:0], 0
 	}
 }
 

@@ -29,9 +29,8 @@ func (ch *Channel) run() {
 		}
 		e.work.done()
 	}()
-	var done []mail
-	for {
-		batch, reason, ok := ch.next(done)
+	for over := false; !over; {
+		batch, reason, ok := ch.next()
 		if !ok {
 			break
 		}
@@ -39,21 +38,18 @@ func (ch *Channel) run() {
 			ch.terminate(reason, nil, "")
 			break
 		}
-		over := false
-		for i := range batch {
+		mails := batch.mails
+		for i := range mails {
 			if reason := ch.stopping(); reason != nil {
-				ch.terminate(reason, batch[i:], "")
+				ch.terminate(reason, mails[i:], "")
 				over = true
 				break
 			}
-			if over = ch.handle(&batch[i], batch[i+1:]); over {
+			if over = ch.handle(&mails[i], mails[i+1:]); over {
 				break
 			}
 		}
-		if over {
-			break
-		}
-		done = batch
+		batch.free()
 	}
 	normal = true
 }
@@ -210,8 +206,11 @@ func (ch *Channel) conclude(reason error, rest []mail) {
 	for i := range rest {
 		rest[i].discard(reason)
 	}
-	for i := range inbox {
-		inbox[i].discard(reason)
+	if inbox != nil {
+		for i := range inbox.mails {
+			inbox.mails[i].discard(reason)
+		}
+		inbox.free()
 	}
 	e := ch.sess.endpoint()
 	e.channels.Add(-1)

@@ -250,16 +250,8 @@ func (s *session) finish(reason error) {
 
 // drop empties the outbox. The mutex is held.
 func (s *session) drop() []item {
-	gone := append([]item(nil), s.out.items[s.out.head:]...)
-	clear(s.out.items)
-	s.out.items, s.out.head = s.out.items[:0], 0
-	n := 0
-	for i := range gone {
-		n += len(gone[i].wire)
-	}
-	s.out.frames -= len(gone)
-	s.out.bytes -= n
-	s.endpoint().queued(-len(gone), -n)
+	gone, bytes := s.out.drop()
+	s.endpoint().queued(-len(gone), -bytes)
 	return gone
 }
 

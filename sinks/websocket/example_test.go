@@ -1,0 +1,124 @@
+package websocket_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	client "github.com/coder/websocket"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
+)
+
+// Visitor is the state of a socket: who is at its other end.
+type Visitor struct{ Name string }
+
+// Lobby is the handler of one visitor in the lobby.
+type Lobby struct{ visitor Visitor }
+
+// Join lets everybody in but those without a name.
+func (l *Lobby) Join(_ context.Context, _ *websocket.Channel, _ websocket.Payload) (any, error) {
+	if l.visitor.Name == "" {
+		return nil, websocket.Refuse("unauthorized")
+	}
+	return map[string]string{"welcome": l.visitor.Name}, nil
+}
+
+// HandleIn tells everybody what one of them says.
+func (l *Lobby) HandleIn(ctx context.Context, ch *websocket.Channel, event string, p websocket.Payload) (websocket.Reply, error) {
+	if event != "say" {
+		return websocket.Reply{}, fmt.Errorf("unknown event %q", event)
+	}
+	if _, err := ch.Broadcast(ctx, "said", p); err != nil {
+		return websocket.Reply{}, err
+	}
+	return websocket.OK(nil), nil
+}
+
+func Example() {
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	visitors := websocket.NewSocket(websocket.SocketConfig[Visitor]{
+		Name: "VisitorSocket",
+		Connect: func(_ context.Context, r *websocket.ConnectRequest) (Visitor, error) {
+			return Visitor{Name: r.Params.Get("name")}, nil
+		},
+	})
+	visitors.Channel("lobby:*", func(v Visitor, _ string) websocket.Handler { return &Lobby{v} })
+	if err := endpoint.Mount("/socket", visitors, websocket.MountConfig{}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := httptest.NewServer(endpoint)
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	url := "ws" + strings.TrimPrefix(server.URL, "http") + "/socket/websocket?vsn=2.0.0&name=Ann"
+	c, _, err := client.Dial(ctx, url, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, message := range []string{`["1","1","lobby:main","phx_join",{}]`, `["1","2","lobby:main","say",{"text":"hello"}]`} {
+		if err := c.Write(ctx, client.MessageText, []byte(message)); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for range 3 {
+		_, message, err := c.Read(ctx)
+		fmt.Println(string(message), err)
+	}
+	go func() { _, _, _ = c.Read(ctx) }() // answers the close
+	fmt.Println(endpoint.Shutdown(ctx))
+	// Output:
+	// ["1","1","lobby:main","phx_reply",{"response":{"welcome":"Ann"},"status":"ok"}] <nil>
+	// [null,null,"lobby:main","said",{"text":"hello"}] <nil>
+	// ["1","2","lobby:main","phx_reply",{"response":{},"status":"ok"}] <nil>
+	// <nil>
+}
+
+func ExampleEndpoint_Broadcast() {
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	receivers, err := endpoint.Broadcast(context.Background(), "user:42", "offer", map[string]int{"price": 10})
+	if receivers == 0 {
+		fmt.Println("nobody is there", err)
+	}
+	// Output: nobody is there <nil>
+}
+
+func ExampleNewEndpoint() {
+	_, err := websocket.NewEndpoint(websocket.EndpointConfig{ShutdownCode: 1006})
+	fmt.Println(err)
+	// Output: websocket: ShutdownCode is 1006, allowed: 1000 to 1014 but not 1004 to 1006, or 3000 to 4999
+}
+
+func ExampleNewSocket() {
+	anyone := websocket.NewSocket(websocket.SocketConfig[struct{}]{Name: "News"})
+	anyone.Channel("news", func(struct{}, string) websocket.Handler {
+		return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) { return nil, nil })
+	})
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(endpoint.Mount("/news", anyone, websocket.MountConfig{}))
+	// Output: <nil>
+}
+
+func ExampleOrigins() {
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{Origin: websocket.Origins("https://*.example.com", "//localhost")})
+	fmt.Println(endpoint != nil, err)
+	// Output: true <nil>
+}
