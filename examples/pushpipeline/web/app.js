@@ -442,8 +442,8 @@ function showLegend(read, secondsAgo) {
     const series = SERIES.find((s) => s.name === item.dataset.series);
     item.hidden = series.group === "heavy" && !heavy;
     put(item.lastElementChild, millis(series.read(read.stats)));
-    const name = item.querySelector(".heavy-name");
-    if (name) put(name, "User " + heavy + " (heavy)");
+    const text = series.group === "heavy" ? "User " + heavy + " (heavy)" : heavy ? "Everybody else" : "Everybody";
+    put(item.querySelector("." + series.group + "-name"), text);
   }
 }
 
@@ -454,7 +454,7 @@ function describeChart() {
   described = performance.now();
   const { stats } = latest();
   const part = (who, of) => (of && of.count ? who + " p50 " + millis(of.p50_ms) + ", p99 " + millis(of.p99_ms) : who + " nothing delivered");
-  const parts = [part("everybody else", stats.light)];
+  const parts = [part(stats.heavy_user ? "everybody else" : "everybody", stats.light)];
   if (stats.heavy_user) parts.unshift(part("user " + stats.heavy_user, stats.heavy));
   $("chart").setAttribute("aria-label", "Latency over the last two minutes. Now: " + parts.join("; ") + ".");
 }
