@@ -251,10 +251,17 @@ func (w *world) handler(member string) stage.ConsumerFunc[string] {
 	}
 }
 
+// end notes that the member is gone.
+func (m *member) end(fate string) {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	m.fate = fate
+}
+
 // leave drains the member.
 func (m *member) leave() {
 	m.w.t.Helper()
-	m.fate = "left"
+	m.end("left")
 	m.pipeline.Drain()
 	if err := m.ended(); err != nil {
 		m.w.t.Errorf("the member ended with %v", err)
@@ -263,7 +270,7 @@ func (m *member) leave() {
 
 // kill ends the member without a word to the broker.
 func (m *member) kill() {
-	m.fate = "killed"
+	m.end("killed")
 	m.cable.cut()
 	m.pipeline.Stop(nil)
 	_ = m.ended()
@@ -291,19 +298,18 @@ func (c *cable) over(opts []kgo.Opt) func(context.Context, string, string) (net.
 		probe.Close()
 	}
 	return func(ctx context.Context, network, host string) (net.Conn, error) {
+		conn, err := dial(ctx, network, host)
+		if err != nil {
+			return nil, err
+		}
 		c.mu.Lock()
-		gone := c.gone
-		c.mu.Unlock()
-		if gone {
+		defer c.mu.Unlock()
+		if c.gone {
+			_ = conn.Close()
 			return nil, errCut
 		}
-		conn, err := dial(ctx, network, host)
-		if err == nil {
-			c.mu.Lock()
-			c.conns = append(c.conns, conn)
-			c.mu.Unlock()
-		}
-		return conn, err
+		c.conns = append(c.conns, conn)
+		return conn, nil
 	}
 }
 

@@ -139,7 +139,7 @@ func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded
 	if part.tracker.window() >= p.cfg.Window && !part.paused {
 		p.steering = true
 	}
-	p.self.Wake()
+	p.wake()
 	return bad
 }
 
@@ -243,7 +243,7 @@ func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 	if errors.Is(first, kgo.ErrClientClosed) {
 		if p.closing == nil && p.fatal == nil {
 			p.fatal = errClientClosed
-			p.self.Wake()
+			p.wake()
 		}
 		return false
 	}

@@ -29,7 +29,7 @@ type Producer[T any] struct {
 	meters  meters
 
 	client     *kgo.Client
-	self       *stage.Handle
+	wake       func()          // has HandleWake called
 	polling    context.Context // done when nothing more shall be polled
 	stopPoll   context.CancelFunc
 	hard       context.Context // done when no receipts will come any more
@@ -94,7 +94,7 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 	if p.invalid != nil {
 		return p.invalid
 	}
-	p.self = self
+	p.wake = self.Wake
 	p.polling, p.stopPoll = context.WithCancel(context.WithoutCancel(ctx))
 	p.hard, p.abort = context.WithCancel(context.WithoutCancel(ctx))
 	p.alive, p.abandon = context.WithCancel(context.WithoutCancel(ctx))
@@ -112,7 +112,9 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 		client.Close()
 		return err
 	}
+	p.mu.Lock()
 	p.client = client
+	p.mu.Unlock()
 	p.running.Go(p.poll)
 	p.running.Go(p.commitRegularly)
 	return nil
