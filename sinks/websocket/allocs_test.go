@@ -32,4 +32,3 @@ func TestADeliveryAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations for 10 receivers, %v for 1010", few, many)
 	}
 }
-

@@ -1,0 +1,408 @@
+package pubsub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
+)
+
+func ExampleNew() {
+	hub, err := pubsub.New(pubsub.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	sub, err := hub.Subscribe("news", pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
+		fmt.Println(m.Topic, m.Event, m.Payload)
+		return true
+	}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(hub.Broadcast(context.Background(), "news", "flash", 42))
+	sub.Unsubscribe()
+	fmt.Println(hub.Broadcast(context.Background(), "news", "flash", 43))
+	// Output:
+	// news flash 42
+	// 1 <nil>
+	// 0 <nil>
+}
+
+func newHub(t testing.TB, c pubsub.Config) *pubsub.Hub {
+	t.Helper()
+	h, err := pubsub.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+type recorder struct {
+	mu  sync.Mutex
+	got []string
+	not bool
+}
+
+func (r *recorder) Deliver(m *pubsub.Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got = append(r.got, fmt.Sprint(m.Event, m.Payload))
+	return !r.not
+}
+
+func (r *recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fmt.Sprint(r.got)
+}
+
+func subscribe(t testing.TB, h *pubsub.Hub, topic string, s pubsub.Subscriber) *pubsub.Subscription {
+	t.Helper()
+	sub, err := h.Subscribe(topic, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sub
+}
+
+func TestWhoGetsWhat(t *testing.T) { // P122, P123
+	h := newHub(t, pubsub.Config{Shards: 1})
+	var a, b, other, refuses recorder
+	refuses.not = true
+	subA := subscribe(t, h, "t", &a)
+	subB := subscribe(t, h, "t", &b)
+	subscribe(t, h, "u", &other)
+	twice := subscribe(t, h, "t", &b)
+	subscribe(t, h, "t", &refuses)
+	check := func(n int, err error, want int) {
+		t.Helper()
+		if n != want || err != nil {
+			t.Errorf("%d receivers, %v, want %d", n, err, want)
+		}
+	}
+	ctx := t.Context()
+	n, err := h.Broadcast(ctx, "t", "all", 1)
+	check(n, err, 3)
+	n, err = h.BroadcastFrom(ctx, subA, "t", "from", 2)
+	check(n, err, 2)
+	twice.Unsubscribe()
+	twice.Unsubscribe()
+	n, err = h.LocalBroadcast(subB, "t", "local", 3)
+	check(n, err, 1)
+	n, err = h.DirectBroadcast(ctx, pubsub.LocalNode, "t", "direct", 4)
+	check(n, err, 2)
+	n, err = h.DirectBroadcast(ctx, "elsewhere", "t", "lost", 5)
+	check(n, err, 0)
+	subA.Unsubscribe()
+	if subA.Topic() != "" || subB.Topic() != "t" || h.Subscribers("t") != 2 || h.Topics() != 2 {
+		t.Errorf("%q %q %d %d", subA.Topic(), subB.Topic(), h.Subscribers("t"), h.Topics())
+	}
+	if want := "[all1 local3 direct4]"; a.String() != want {
+		t.Errorf("a got %s, want %s", &a, want)
+	}
+	if b.String() != "[all1 all1 from2 from2 direct4]" || other.String() != "[]" || refuses.String() != "[all1 from2 local3 direct4]" {
+		t.Errorf("b got %s, other %s, refuses %s", &b, &other, &refuses)
+	}
+	var none *pubsub.Subscription
+	none.Unsubscribe() // harmless
+}
+
+func TestClose(t *testing.T) {
+	h := newHub(t, pubsub.Config{})
+	sub := subscribe(t, h, "t", &recorder{})
+	h.Close()
+	h.Close()
+	_, err := h.Subscribe("t", &recorder{})
+	_, err2 := h.Broadcast(t.Context(), "t", "e", 1)
+	_, err3 := h.LocalBroadcast(nil, "t", "e", 1)
+	_, err4 := h.DirectBroadcast(t.Context(), "x", "t", "e", 1)
+	for _, err := range []error{err, err2, err3, err4} {
+		if !errors.Is(err, pubsub.ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if n := h.Receive(&pubsub.Message{Topic: "t"}); n != 0 {
+		t.Errorf("received by %d", n)
+	}
+	sub.Unsubscribe()
+}
+
+func TestConfig(t *testing.T) {
+	var bad *pubsub.ConfigError
+	for _, shards := range []int{-1, 4097} {
+		if _, err := pubsub.New(pubsub.Config{Shards: shards}); !errors.As(err, &bad) || bad.Option != "Shards" || bad.Error() == "" {
+			t.Errorf("%d: %v", shards, err)
+		}
+	}
+	for _, shards := range []int{0, 1, 3, 4096} {
+		newHub(t, pubsub.Config{Shards: shards})
+	}
+}
+
+// TestSubscribersMayDoAnything pins that a subscriber may call everything while
+// it is called.
+func TestSubscribersMayDoAnything(t *testing.T) {
+	h := newHub(t, pubsub.Config{Shards: 1})
+	var r recorder
+	var subs []*pubsub.Subscription
+	depth := 0
+	for i := range 5 {
+		subs = append(subs, subscribe(t, h, "t", pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
+			if depth > 1 {
+				return true
+			}
+			depth++
+			defer func() { depth-- }()
+			subs[i].Unsubscribe()
+			subs[(i+1)%5].Unsubscribe()
+			subscribe(t, h, "t", &r)
+			_, err := h.Broadcast(context.Background(), "t", "inner", i)
+			return err == nil
+		})))
+	}
+	if _, err := h.Broadcast(t.Context(), "t", "outer", 0); err != nil {
+		t.Fatal(err)
+	}
+	if h.Subscribers("t") == 0 || r.String() == "[]" {
+		t.Errorf("%d subscribers, %s", h.Subscribers("t"), &r)
+	}
+}
+
+// TestModel compares the hub with a map, over random calls.
+func TestModel(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	h := newHub(t, pubsub.Config{Shards: 2})
+	type entry struct {
+		sub *pubsub.Subscription
+		got *int
+	}
+	model := map[string][]entry{}
+	for step := range 20_000 {
+		topic := string(rune('a' + rng.IntN(5)))
+		list := model[topic]
+		switch rng.IntN(5) {
+		case 0, 1:
+			got := new(int)
+			sub := subscribe(t, h, topic, pubsub.SubscriberFunc(func(*pubsub.Message) bool { *got++; return true }))
+			model[topic] = append(list, entry{sub, got})
+		case 2, 3:
+			if len(list) > 0 && (len(list) > 100 || rng.IntN(3) > 0) {
+				i := rng.IntN(len(list))
+				list[i].sub.Unsubscribe()
+				model[topic] = append(list[:i:i], list[i+1:]...)
+			}
+		case 4:
+			for _, e := range list {
+				*e.got = 0
+			}
+			var from *pubsub.Subscription
+			want := len(list)
+			if want > 0 && rng.IntN(2) == 0 {
+				from, want = list[0].sub, want-1
+			}
+			n, err := h.BroadcastFrom(t.Context(), from, topic, "e", nil)
+			if n != want || err != nil {
+				t.Fatalf("step %d: %d receivers, want %d (%v)", step, n, want, err)
+			}
+			for i, e := range list {
+				if once := !(i == 0 && from != nil); (*e.got == 1) != once {
+					t.Fatalf("step %d: subscription %d got it %d times", step, i, *e.got)
+				}
+			}
+		}
+		if h.Subscribers(topic) != len(model[topic]) {
+			t.Fatalf("step %d: %d subscribers, want %d", step, h.Subscribers(topic), len(model[topic]))
+		}
+	}
+	topics := 0
+	for _, list := range model {
+		if len(list) > 0 {
+			topics++
+		}
+	}
+	if h.Topics() != topics {
+		t.Errorf("%d topics, want %d", h.Topics(), topics)
+	}
+}
+
+// TestChurnWhileBroadcasting: who stays subscribed gets every message once and
+// in order, whatever others do meanwhile.
+func TestChurnWhileBroadcasting(t *testing.T) {
+	h := newHub(t, pubsub.Config{})
+	const messages = 2000
+	var stay []*atomic.Int64
+	for range 20 {
+		last := &atomic.Int64{}
+		stay = append(stay, last)
+		subscribe(t, h, "t", pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
+			if n := int64(m.Payload.(int)); !last.CompareAndSwap(n-1, n) {
+				t.Errorf("%d after %d", n, last.Load())
+			}
+			return true
+		}))
+	}
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	for range 3 {
+		group.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				var subs []*pubsub.Subscription
+				for range 50 {
+					s, err := h.Subscribe("t", &recorder{})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					subs = append(subs, s)
+				}
+				for _, s := range subs {
+					s.Unsubscribe()
+				}
+			}
+		})
+	}
+	for n := range messages {
+		if _, err := h.Broadcast(t.Context(), "t", "e", n+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	group.Wait()
+	for i, last := range stay {
+		if last.Load() != messages {
+			t.Errorf("subscriber %d got up to %d", i, last.Load())
+		}
+	}
+	if h.Subscribers("t") != 20 {
+		t.Errorf("%d subscribers are left", h.Subscribers("t"))
+	}
+}
+
+func TestMemoAndFail(t *testing.T) { // P125
+	h := newHub(t, pubsub.Config{})
+	encodes := 0
+	for range 10 {
+		subscribe(t, h, "t", pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
+			if m.Memo == nil {
+				encodes++
+				m.Memo = fmt.Sprint(m.Payload)
+			}
+			if m.Payload == "bad" {
+				m.Fail(errors.New("cannot encode"))
+				m.Fail(errors.New("second"))
+				return false
+			}
+			return m.Memo == "good"
+		}))
+	}
+	if n, err := h.Broadcast(t.Context(), "t", "e", "good"); n != 10 || err != nil || encodes != 1 {
+		t.Errorf("%d, %v, %d encodings", n, err, encodes)
+	}
+	if n, err := h.Broadcast(t.Context(), "t", "e", "bad"); n != 0 || err == nil || err.Error() != "cannot encode" {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := h.LocalBroadcast(nil, "t", "e", "bad"); err == nil {
+		t.Error("no error")
+	}
+}
+
+// wires is a cluster of hubs in this process.
+type wires struct{ hubs map[string]*pubsub.Hub }
+
+type node struct {
+	name string
+	w    *wires
+	err  error
+}
+
+func (n *node) Node() string { return n.name }
+
+func (n *node) Publish(_ context.Context, to string, m *pubsub.Message) error {
+	if n.err != nil {
+		return n.err
+	}
+	for name, h := range n.w.hubs {
+		if name != n.name && (to == "" || to == name) {
+			h.Receive(&pubsub.Message{Topic: m.Topic, Event: m.Event, Payload: m.Payload})
+		}
+	}
+	return nil
+}
+
+func TestRemote(t *testing.T) { // P124, P126
+	w := &wires{hubs: map[string]*pubsub.Hub{}}
+	got := map[string]*recorder{}
+	nodes := map[string]*node{}
+	for _, name := range []string{"a", "b", "c"} {
+		nodes[name] = &node{name: name, w: w}
+		w.hubs[name] = newHub(t, pubsub.Config{Remote: nodes[name]})
+		got[name] = &recorder{}
+		subscribe(t, w.hubs[name], "t", got[name])
+	}
+	a := w.hubs["a"]
+	ctx := t.Context()
+	for _, f := range []func() (int, error){
+		func() (int, error) { return a.Broadcast(ctx, "t", "all", 1) },
+		func() (int, error) { return a.LocalBroadcast(nil, "t", "local", 2) },
+		func() (int, error) { return a.DirectBroadcast(ctx, "b", "t", "direct", 3) },
+		func() (int, error) { return a.DirectBroadcast(ctx, "none", "t", "lost", 4) },
+	} {
+		if _, err := f(); err != nil {
+			t.Error(err)
+		}
+	}
+	if a.Node() != "a" || got["a"].String() != "[all1 local2]" || got["b"].String() != "[all1 direct3]" || got["c"].String() != "[all1]" {
+		t.Errorf("%s a %s b %s c %s", a.Node(), got["a"], got["b"], got["c"])
+	}
+	nodes["a"].err = errors.New("no route")
+	if n, err := a.Broadcast(ctx, "t", "half", 5); n != 1 || !errors.Is(err, nodes["a"].err) {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := a.DirectBroadcast(ctx, "b", "t", "no", 6); !errors.Is(err, nodes["a"].err) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCost(t *testing.T) {
+	h := newHub(t, pubsub.Config{})
+	take := pubsub.SubscriberFunc(func(*pubsub.Message) bool { return true })
+	for range 100 {
+		subscribe(t, h, "many", take)
+	}
+	subscribe(t, h, "one", take)
+	for _, topic := range []string{"many", "one"} {
+		if n := testing.AllocsPerRun(100, func() { _, _ = h.LocalBroadcast(nil, topic, "e", nil) }); n > 1 {
+			t.Errorf("%s: %v allocations", topic, n)
+		}
+	}
+}
+
+func BenchmarkBroadcast(b *testing.B) {
+	for _, n := range []int{1, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			h := newHub(b, pubsub.Config{})
+			for range n {
+				subscribe(b, h, "t", pubsub.SubscriberFunc(func(*pubsub.Message) bool { return true }))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = h.LocalBroadcast(nil, "t", "e", nil)
+			}
+		})
+	}
+}
