@@ -159,8 +159,8 @@ func (r *rates) now() rate {
 func (a *app) watch(ctx context.Context, progress func(status)) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
+	a.rates.sample(time.Now(), a.ledger.enqueued.Load(), a.ledger.delivered.Load())
 	for {
-		a.rates.sample(time.Now(), a.ledger.enqueued.Load(), a.ledger.delivered.Load())
 		select {
 		case <-ctx.Done():
 			return
