@@ -94,8 +94,9 @@ func NewFair[T any, K comparable](key func(T) K, cfg FairConfig[T]) *Fair[T, K] 
 	if cfg.KeyOverflow == Conflate {
 		f.latest = make(map[fairSubKey]uint32)
 	}
-	f.index.seed = maphash.MakeSeed()
-	f.tenants.seed = f.index.seed
+	seed := maphash.MakeSeed()
+	f.index.init(seed)
+	f.tenants.init(seed)
 
 	f.subs.init()
 	f.depths.init(cfg.MaxEvents, cfg.MaxBytes)

@@ -11,13 +11,18 @@ import "hash/maphash"
 // that were in it at once.
 type fairIndex[K comparable] struct {
 	seed  maphash.Seed
-	parts [256]fairPart
+	parts *[256]fairPart
 	keys  fairSlab[K]
 }
 
 type fairPart struct {
 	cells []uint64 // hash<<32 | slot; 0 is empty
 	n     int
+}
+
+func (x *fairIndex[K]) init(seed maphash.Seed) {
+	x.seed = seed
+	x.parts = new([256]fairPart)
 }
 
 func (x *fairIndex[K]) hash(key K) uint32 {

@@ -49,7 +49,10 @@ func (f *Fair[T, K]) enqueue(event T, seq uint64, out Out[T]) bool {
 		for f.held > f.cfg.MaxEvents || f.heldBytes > f.cfg.MaxBytes {
 			victim := f.depths.longest()
 			if victim == 0 {
-				victim = i // nobody has more than one
+				// Nobody has more than one: the new one goes. What was put back
+				// beyond the bound stays.
+				f.dropHead(i, s, QueueFull, out)
+				break
 			}
 			f.dropHead(victim, f.slots.at(victim), QueueFull, out)
 		}

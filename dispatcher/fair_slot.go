@@ -129,7 +129,8 @@ func (c *fairCore) newItem() (uint32, *fairItem) {
 		i = c.topItem
 		c.items.reach(i)
 	} else {
-		c.freeItem = c.items.at(i).next
+		it := c.items.at(i)
+		c.freeItem, it.next = it.next, 0
 	}
 	return i, c.items.at(i)
 }
