@@ -24,7 +24,8 @@ type engine[In, Out any] struct {
 	invalid error      // a wrong option, reported by Start
 	killed  error      // stopped while it was being started
 	started atomic.Bool
-	ready   chan struct{} // closed when HandleStart has returned
+	ready   chan struct{} // closed when the start has succeeded or failed
+	up      bool          // it has succeeded; written before ready is closed
 	stopped chan struct{}
 	cancel  context.CancelCauseFunc
 	err     error // why it stopped; written before stopped is closed
@@ -112,6 +113,7 @@ func (e *engine[In, Out]) begin() {
 	if e.takeAll(); e.end {
 		return
 	}
+	e.up = true
 	close(e.ready)
 	e.settle(poked)
 }

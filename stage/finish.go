@@ -19,10 +19,8 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	defer func() {
 		e.cancel(ErrStopped)
 		e.err = failure
-		close(e.stopped) // before ready, so that Start sees it
-		select {
-		case <-e.ready:
-		default:
+		close(e.stopped)
+		if !e.up {
 			close(e.ready)
 		}
 	}()

@@ -40,13 +40,10 @@ func (e *engine[In, Out]) Start(ctx context.Context) error {
 		e.Stop(e.killed)
 	}
 	go e.run()
-	<-e.ready
-	select {
-	case <-e.stopped:
-		return e.err
-	default:
+	if <-e.ready; e.up {
 		return nil
 	}
+	return e.err
 }
 
 // Drain implements Stage.

@@ -13,7 +13,7 @@ const warnEvery = time.Second
 func (o *outlet[T]) Discard(event T, seq uint64, reason dispatcher.Reason) {
 	o.lost[reason]++
 	o.discards++
-	if o.sourced {
+	if o.sourced && !o.silent {
 		o.receipts = append(o.receipts, Receipt{Seq: seq, Outcome: dispatcher.Discarded, Reason: reason})
 	}
 	if o.discarded != nil {

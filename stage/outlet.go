@@ -20,6 +20,7 @@ type outlet[T any] struct {
 	taker     dispatcher.ReceiptTaker[T]
 	returner  dispatcher.Returner[T]
 	sourced   bool // the handler wants receipts
+	silent    bool // it is to get none any more
 	discarded func(T, dispatcher.Reason)
 	epoch     time.Time
 

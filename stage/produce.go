@@ -277,7 +277,7 @@ func (e *engine[In, Out]) endAll(reason error) {
 		s.slot, s.gone, s.active = -1, true, false
 	}
 	// A source that wants receipts gets none for these: they are not done.
-	o.sourced = false
+	o.silent = true
 	for o.buf.len() > 0 {
 		run, first := o.buf.front()
 		for i, event := range run {

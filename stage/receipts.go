@@ -97,7 +97,7 @@ func (o *outlet[T]) ended(r *dispatcher.Receipt[T]) {
 			o.discarded(r.Event, reason)
 		}
 	}
-	if o.sourced {
+	if o.sourced && !o.silent {
 		o.receipts = append(o.receipts, Receipt{Seq: r.Seq, Outcome: outcome, Reason: reason})
 	}
 }

@@ -14,9 +14,9 @@ type Stage interface {
 	Name() string
 	// Start begins the stage's goroutine and answers when HandleStart has
 	// returned and the subscriptions that were made before have been sent. It
-	// answers the error of a stage that has stopped by then. The values of ctx
-	// reach the handlers; when ctx is done the stage stops without draining.
-	// [Run] does all this for a whole pipeline.
+	// answers the error of a stage that has stopped for that. The values of
+	// ctx reach the handlers; when ctx is done the stage stops without
+	// draining. [Run] does all this for a whole pipeline.
 	Start(ctx context.Context) error
 	// Drain begins the orderly end and answers at once: a producer takes in
 	// nothing more, what was taken in is delivered, and the stages behind end
