@@ -145,7 +145,13 @@ func (a *app) build() error {
 	})
 	a.producer = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
 		Name: a.cfg.Source, Dispatcher: a.fair, Logger: a.log, BufferSize: stage.Unlimited,
-		Discarded: func(_ push, reason dispatcher.Reason) { a.ledger.discard(reason) },
+		Discarded: func(_ push, reason dispatcher.Reason) {
+			if reason == dispatcher.Stopped && a.cfg.Source == "kafka" {
+				a.ledger.left.Add(1) // not committed, so that the next run finds it
+				return
+			}
+			a.ledger.discard(reason)
+		},
 	})
 	a.pool = consumer.NewSupervisor(d.work, consumer.SupervisorConfig[push]{
 		MaxDemand: a.cfg.Workers, MaxAttempts: 3, MaxRestarts: 1000,

@@ -18,6 +18,7 @@ type ledger struct {
 	enqueued  atomic.Int64
 	delivered atomic.Int64
 	refused   atomic.Int64 // never taken in
+	left      atomic.Int64 // given up by a pipeline that was stopped, and safe in Kafka
 
 	light, heavyTimer metrics.Timer
 	recorder          metrics.Recorder

@@ -48,6 +48,7 @@ type running struct {
 	*app
 	t    *testing.T
 	stop func() summary // ends it in order
+	end  func() (summary, error)
 }
 
 // start runs the program inside the test's process until the test ends or stop
@@ -82,19 +83,24 @@ func start(t *testing.T, args ...string) running {
 		end()
 		t.Fatalf("it ended at once: %v", r.err)
 	}
-	stop := sync.OnceValue(func() summary {
+	finish := sync.OnceValues(func() (summary, error) {
 		end()
 		r := <-done
-		if r.err != nil {
-			t.Errorf("the end was not orderly: %v", r.err)
-		}
 		if !r.sum.balanced() {
 			t.Errorf("it does not add up: %+v", r.sum)
 		}
-		return r.sum
+		return r.sum, r.err
 	})
-	t.Cleanup(func() { stop() })
-	return running{app: a, t: t, stop: stop}
+	t.Cleanup(func() { _, _ = finish() })
+	stop := func() summary {
+		t.Helper()
+		sum, err := finish()
+		if err != nil {
+			t.Errorf("the end was not orderly: %v", err)
+		}
+		return sum
+	}
+	return running{app: a, t: t, stop: stop, end: finish}
 }
 
 func (r running) url(path string) string { return "http://" + r.listener.Addr().String() + path }

@@ -101,7 +101,7 @@ func (a *app) debugRoutes() http.Handler {
 	mux.HandleFunc("GET /debug/stages", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
-		answer(w, http.StatusOK, a.pipeline.Snapshot(ctx))
+		answer(w, http.StatusOK, a.stages(ctx))
 	})
 	return mux
 }

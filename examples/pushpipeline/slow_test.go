@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/coder/websocket"
+
+	"github.com/penstock-go/penstock/stage"
 )
 
 // TestClientThatStopsReadingHurtsNobody floods a user whose client has joined
@@ -149,4 +152,38 @@ func joinWithoutReading(t *testing.T, r running, user string) *websocket.Conn {
 		t.Fatal(err)
 	}
 	return conn
+}
+
+// TestDrainThatTakesTooLongIsReported ends the program while a client that
+// reads nothing has a queue that the drain's time is not enough for.
+func TestDrainThatTakesTooLongIsReported(t *testing.T) {
+	for _, source := range sources {
+		t.Run(source, func(t *testing.T) {
+			r := start(t, "-source", source, "-drain", "300ms")
+			stuck := joinWithoutReading(t, r, "stuck")
+			defer stuck.CloseNow()
+			data := json.RawMessage(fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 30_000)))
+			const pushes = 200
+			for range pushes {
+				if err := r.intake.enter([]push{{User: "stuck", Data: data}}, func(error) {}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx := within(t, 10*time.Second)
+			for r.ledger.enqueued.Load() < pushes || r.source.waiting() > 0 {
+				if ctx.Err() != nil {
+					t.Fatal("the pushes do not reach the pipeline")
+				}
+				runtime.Gosched()
+			}
+			sum, err := r.end()
+			if !errors.Is(err, stage.ErrDrainTimeout) {
+				t.Errorf("it ended with %v", err)
+			}
+			lost := sum.Discarded["stopped"]
+			if source == "kafka" && (lost != 0 || sum.Queued == 0) || source == "memory" && lost == 0 {
+				t.Errorf("%+v", sum)
+			}
+		})
+	}
 }

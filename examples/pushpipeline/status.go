@@ -28,12 +28,12 @@ type status struct {
 	Refused   int64            `json:"refused"`
 	Discarded map[string]int64 `json:"discarded"`
 
-	Rate       rate             `json:"rate"`
-	LightTimes latency          `json:"light"`
-	HeavyTimes latency          `json:"heavy"`
-	Worker     latency          `json:"worker"`
-	Stages     []stage.Snapshot `json:"stages"`
-	Queues     []queue          `json:"queues"`
+	Rate       rate          `json:"rate"`
+	LightTimes latency       `json:"light"`
+	HeavyTimes latency       `json:"heavy"`
+	Worker     latency       `json:"worker"`
+	Stages     []stageStatus `json:"stages"`
+	Queues     []queue       `json:"queues"`
 
 	Connections int          `json:"connections"`
 	Channels    int          `json:"channels"`
@@ -80,6 +80,7 @@ type account struct {
 	waiting             int // in the source
 	held                int // in the dispatcher
 	inFlight            int // with a worker, or on the way to a socket
+	left                int // by a pipeline that was stopped before it had drained
 }
 
 func (a *app) account(ctx context.Context) account {
@@ -91,6 +92,7 @@ func (a *app) account(ctx context.Context) account {
 		return acc // the stage is too busy to answer
 	}
 	acc.held = s.Buffered
+	acc.left = int(s.Abandoned + a.ledger.left.Load())
 	for _, sub := range s.Subscriptions {
 		acc.inFlight += sub.InFlight
 	}
@@ -99,7 +101,7 @@ func (a *app) account(ctx context.Context) account {
 
 // status answers what the program is doing now.
 func (a *app) status(ctx context.Context) status {
-	stages := a.pipeline.Snapshot(ctx)
+	stages := a.stages(ctx)
 	acc := a.account(ctx)
 	endpoint := a.endpoint.Snapshot()
 	measured := a.statsd.Snapshot()
@@ -132,46 +134,99 @@ func (a *app) status(ctx context.Context) status {
 	return s
 }
 
-// rates are pushes per second over the last interval of the watch.
-type rates struct {
-	mu      sync.Mutex
-	at      time.Time
-	in, out int64
-	last    rate
+// stageStatus is a stage with its rate over the last interval of the watch.
+type stageStatus struct {
+	stage.Snapshot
+	Rate float64 `json:"rate"` // events per second
 }
 
-func (r *rates) sample(now time.Time, in, out int64) {
+// stages answers what every stage is doing.
+func (a *app) stages(ctx context.Context) []stageStatus {
+	var all []stageStatus
+	for _, s := range a.pipeline.Snapshot(ctx) {
+		all = append(all, stageStatus{s, a.rates.of(s.Name)})
+	}
+	return all
+}
+
+// events is how many events a stage has got through.
+func (s stageStatus) events() int64 {
+	if s.Kind == stage.KindConsumer {
+		return s.Handled
+	}
+	return s.Emitted
+}
+
+// meter turns a count into a rate.
+type meter struct {
+	at    time.Time
+	count int64
+	rate  float64
+}
+
+func (m *meter) sample(now time.Time, count int64) {
+	if passed := now.Sub(m.at).Seconds(); !m.at.IsZero() && passed > 0 {
+		m.rate = float64(count-m.count) / passed
+	}
+	m.at, m.count = now, count
+}
+
+// rates are the events per second of the whole program and of each stage.
+type rates struct {
+	mu      sync.Mutex
+	in, out meter
+	stages  map[string]*meter
+}
+
+func (r *rates) sample(now time.Time, in, out int64, stages []stageStatus) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if passed := now.Sub(r.at).Seconds(); !r.at.IsZero() && passed > 0 {
-		r.last = rate{In: float64(in-r.in) / passed, Out: float64(out-r.out) / passed}
+	r.in.sample(now, in)
+	r.out.sample(now, out)
+	for _, s := range stages {
+		m := r.stages[s.Name]
+		if m == nil {
+			if r.stages == nil {
+				r.stages = make(map[string]*meter)
+			}
+			m = new(meter)
+			r.stages[s.Name] = m
+		}
+		m.sample(now, s.events())
 	}
-	r.at, r.in, r.out = now, in, out
 }
 
 func (r *rates) now() rate {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.last
+	return rate{In: r.in.rate, Out: r.out.rate}
+}
+
+func (r *rates) of(stage string) float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.stages[stage]; m != nil {
+		return m.rate
+	}
+	return 0
 }
 
 // watch passes the status to progress once a second until ctx is done.
 func (a *app) watch(ctx context.Context, progress func(status)) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	a.rates.sample(time.Now(), a.ledger.enqueued.Load(), a.ledger.delivered.Load())
 	for {
+		limit, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+		a.rates.sample(time.Now(), a.ledger.enqueued.Load(), a.ledger.delivered.Load(), a.stages(limit))
+		s := a.status(limit)
+		cancel()
+		if ctx.Err() == nil && s.Uptime >= 1 {
+			progress(s)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		}
-		a.rates.sample(time.Now(), a.ledger.enqueued.Load(), a.ledger.delivered.Load())
-		limit, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
-		s := a.status(limit)
-		cancel()
-		if ctx.Err() == nil {
-			progress(s)
 		}
 	}
 }

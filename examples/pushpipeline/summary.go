@@ -47,7 +47,7 @@ func (a *app) summarise(ctx context.Context) summary {
 	if a.statsd.Wait(limit, func(s statsd.Snapshot) bool { return counted(s) >= delivered }) != nil {
 		a.log.Warn("not every measurement has reached the StatsD listener", "delivered", delivered, "measured", counted(a.statsd.Snapshot()))
 	}
-	acc := a.account(limit)
+	acc := a.account(context.Background()) // the stages have stopped: they do not keep anybody waiting
 	measured := a.statsd.Snapshot()
 	life := func(tags string) latency {
 		s, _ := measured.Find(pushDelivered, tags)
@@ -55,7 +55,7 @@ func (a *app) summarise(ctx context.Context) summary {
 	}
 	return summary{
 		Enqueued: a.ledger.enqueued.Load(), Delivered: delivered,
-		Queued:    int64(acc.waiting + acc.held + acc.inFlight),
+		Queued:    int64(acc.waiting + acc.held + acc.inFlight + acc.left),
 		Discarded: a.ledger.discards(), Refused: a.ledger.refused.Load(),
 		Duplicates: a.clients.duplicates.Load(), OutOfOrder: a.clients.disorder.Load(), WrongUser: a.clients.wrongUser.Load(),
 		Light: life("class:light"), Heavy: life("class:heavy"),
