@@ -1,5 +1,0 @@
-package stage_test
-
-var streamCases []kase
-var extraCases []kase
-var faultCases []kase
