@@ -13,7 +13,7 @@ type kase struct {
 
 // TestConformance checks the dispatchers case by case against GenStage's.
 func TestConformance(t *testing.T) {
-	for _, c := range slices.Concat(demandCases, broadcastCases, partitionCases) {
+	for _, c := range slices.Concat(demandCases, broadcastCases, partitionCases, costCases) {
 		t.Run(c.name, c.run)
 	}
 }

@@ -140,3 +140,30 @@ func TestDemandSaturates(t *testing.T) {
 
 // half sends even numbers to partition 0 and odd ones to 1.
 func half(v int) (int, bool) { return v & 1, true }
+
+var costCases = []kase{
+	{"X7_an_ask_costs_the_same_with_3000_subscriptions", func(t *testing.T) {
+		d := NewDemand[int]()
+		const subs = 3000
+		for i := range subs {
+			if err := d.Subscribe(i, SubscribeOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			d.Ask(i, 1+i%7)
+		}
+		before := make([]int32, subs)
+		for i := range 10_000 {
+			copy(before, d.heap)
+			d.Ask(i*31%subs, 1+i%5)
+			moved := 0
+			for j := range before {
+				if before[j] != d.heap[j] {
+					moved++
+				}
+			}
+			if moved > 13 { // the depth of the heap, and the one that moved
+				t.Fatalf("ask %d moved %d subscriptions", i, moved)
+			}
+		}
+	}},
+}
