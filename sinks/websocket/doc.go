@@ -1,0 +1,89 @@
+// Package websocket serves channels: clients join topics over one connection
+// and exchange events with the handlers behind them, in the protocol of Phoenix
+// Channels, so that the client library named phoenix works with it unchanged.
+//
+//	            ┌───────────────── Endpoint ─────────────────┐
+//	client ◀──▶ │ connection ── session ──┬── Channel ── Handler   (yours, one per join)
+//	            │      ▲    outbound queue├── Channel ── Handler
+//	            │      └── writers        └── …           │
+//	client ◀──▶ │ …                                        │ ◀── Broadcast(topic, event, payload)
+//	            └────────────── pubsub.Hub ────────────────┘
+//
+// An [Endpoint] is an http.Handler with [Socket]s mounted at paths. A socket says
+// who may connect and which topics lead to which [Handler]. A handler is asked
+// to join, gets the client's events, may intercept what is broadcast, and talks
+// back through its [Channel].
+//
+// # Delivery
+//
+// To a client: at most once. A push or broadcast that was taken is written to
+// the client's socket unless the connection ends or the queue's policy gives it
+// up. [Channel.PushWritten] tells which of it happened, exactly once. Broadcast
+// answers how many took the event on this node: zero means that nobody did.
+// From a client: every message that was read is handled, unless its channel or
+// connection ended before.
+//
+// # Order
+//
+// A connection's messages are handled in the order sent; one channel's strictly
+// one after another, those of different channels side by side. A client sees
+// what one channel pushes and replies in the order in which it was said, the
+// reply to a join first, and broadcasts made by one goroutine in their order. A
+// broadcast made in HandleIn comes before its reply; an intercepted one goes
+// through the handler and so comes after.
+//
+// # Blocking
+//
+// No push, reply or broadcast waits for a client. A handler that takes long
+// holds up its own channel, then, when MaxInbox messages wait, the reading of
+// its own connection, and nobody else. Join and Connect hold up the connection
+// they are about.
+//
+// # Loss
+//
+// Outbound queues are bounded in events and bytes. What happens beyond is the
+// mount's [Overflow] policy: close the connection (the default), or give up the
+// newest or the oldest; each event given up is counted in websocket.discarded.
+// Replies and control messages are never given up: they may use twice the room,
+// and then the connection is closed. Intercepted broadcasts beyond MaxInbox are
+// refused, which their receivers count tells, and counted. A client that takes
+// nothing for WriteTimeout is disconnected.
+//
+// # Slow clients
+//
+// SocketConfig.QueueFull and QueueDrained tell when a connection's queue passes
+// three quarters of a bound, and when it has fallen below half again: so whoever
+// feeds it can stop in time.
+//
+// # Failure
+//
+// A handler that panics or returns an error ends its own channel: the client
+// gets phx_error, joins again, and other channels go on. A message that cannot
+// be read closes the connection with 1011.
+//
+// # Shutdown
+//
+// [Endpoint.Shutdown] refuses new connections, closes all others with 1001
+// after what is queued, lets the handlers terminate and waits for all that,
+// bounded by its context. No goroutine of the endpoint is left.
+//
+// # Concurrency
+//
+// All methods of [Endpoint], [Channel] and [Ref] may be called from any
+// goroutine, except [Channel.Ref]. A handler's methods never overlap.
+//
+// # Security
+//
+// Pages of other hosts are refused unless an [OriginCheck] allows them. Messages
+// are bounded (64 KiB) before memory is taken for them, fragments by number,
+// slow messages by time, channels and waiting messages by number. Names of
+// secrets in the parameters are redacted in logs, payloads never logged.
+//
+// # Cost
+//
+// An idle connection costs one goroutine with the smallest stack, and no buffer.
+// A channel has a goroutine only while its handler works. A broadcast is encoded
+// once per version of the protocol; each delivery allocates nothing. What is
+// queued for a connection goes out in writes of up to 32 frames and 16 KiB; on
+// plain TCP a few goroutines do that for all connections.
+package websocket
