@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -162,62 +161,6 @@ func TestNothingIsTakenWhileDraining(t *testing.T) {
 	if s := only(t, p); s.Head != 1 {
 		t.Errorf("partition is %+v", s)
 	}
-}
-
-func TestConfigConformance(t *testing.T) {
-	t.Run("K16_options_are_checked", func(t *testing.T) {
-		good := Config[string]{Brokers: []string{"b:1"}, Topics: []string{topic}, Group: "g", Decode: decodeName}
-		for option, change := range map[string]func(*Config[string]){
-			"Brokers":        func(c *Config[string]) { c.Brokers = nil },
-			"Topics":         func(c *Config[string]) { c.Topics = nil },
-			"Group":          func(c *Config[string]) { c.Group = "" },
-			"Decode":         func(c *Config[string]) { c.Decode = nil },
-			"Limits":         func(c *Config[string]) { c.Limits.Headers = -1 },
-			"Start":          func(c *Config[string]) { c.Start = 7 },
-			"Reset":          func(c *Config[string]) { c.Reset = 7 },
-			"Window":         func(c *Config[string]) { c.Window = -1 },
-			"CommitInterval": func(c *Config[string]) { c.CommitInterval = time.Millisecond },
-			"CommitTimeout":  func(c *Config[string]) { c.CommitTimeout = time.Hour },
-			"RevokeTimeout":  func(c *Config[string]) { c.RevokeTimeout = time.Minute },
-			"CloseTimeout":   func(c *Config[string]) { c.CloseTimeout = time.Nanosecond },
-			"StartTimeout":   func(c *Config[string]) { c.StartTimeout = -1 },
-			"FetchMaxBytes":  func(c *Config[string]) { c.FetchMaxBytes = 1 },
-		} {
-			cfg := good
-			change(&cfg)
-			err := stage.Run(context.Background(), stage.NewProducer(NewProducer(cfg), stage.ProducerConfig[string]{}))
-			if got, ok := errors.AsType[*stage.OptionError](err); !ok || got.Option != option {
-				t.Errorf("a bad %s answers %v", option, err)
-			}
-		}
-		for _, change := range []func(*Config[string]){
-			func(*Config[string]) {},
-			func(c *Config[string]) { c.Start, c.Reset = Newest, Newest },
-			func(c *Config[string]) { c.RevokeTimeout = stage.None },
-			func(c *Config[string]) { c.Window = 1_000_000 },
-		} {
-			cfg := good
-			change(&cfg)
-			cfg = cfg.withDefaults()
-			if err := cfg.validate(); err != nil {
-				t.Errorf("%v", err)
-			}
-			client, err := kgo.NewClient(cfg.options()...)
-			if err != nil {
-				t.Errorf("the client refuses: %v", err)
-				continue
-			}
-			client.Close()
-		}
-	})
-	t.Run("K16_the_clients_own_options", func(t *testing.T) {
-		cfg := Config[string]{Brokers: []string{"b:1"}, Topics: []string{topic}, Group: "g", Decode: decodeName,
-			Options: []kgo.Opt{kgo.SessionTimeout(-1)}}
-		err := stage.Run(context.Background(), stage.NewProducer(NewProducer(cfg), stage.ProducerConfig[string]{}))
-		if err == nil || !strings.Contains(err.Error(), "kafka: start") {
-			t.Errorf("Run answers %v", err)
-		}
-	})
 }
 
 func TestProducedAt(t *testing.T) {

@@ -30,11 +30,9 @@ type world struct {
 	produced map[string]bool
 	handled  map[string]int // how often
 	order    map[string][]string
-	// unfinished holds, for each partition, the offsets that were handed to a
-	// handler and never finished by anybody.
-	finished map[string]bool
+	finished map[string]bool // by anybody, poison included
 	commits  map[string]int64
-	wrong    []string
+	wrong    []string // what must never be
 	members  []*member
 }
 
@@ -73,7 +71,11 @@ func (w *world) inspect(req *kmsg.OffsetCommitRequest) {
 					break
 				}
 			}
-			w.commits[strconv.Itoa(int(p.Partition))] = p.Offset
+			key := strconv.Itoa(int(p.Partition))
+			if p.Offset < w.commits[key] {
+				w.wrong = append(w.wrong, fmt.Sprintf("commit of %s/%d after %d", key, p.Offset, w.commits[key]))
+			}
+			w.commits[key] = p.Offset
 		}
 	}
 	w.notify()
@@ -311,6 +313,13 @@ func (c *cable) over(opts []kgo.Opt) func(context.Context, string, string) (net.
 		c.conns = append(c.conns, conn)
 		return conn, nil
 	}
+}
+
+// mend lets new connections be made.
+func (c *cable) mend() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone = false
 }
 
 func (c *cable) cut() {

@@ -14,53 +14,6 @@ func virtual(partitions int32) embeddedkafka.Config {
 	return embeddedkafka.Config{Topics: map[string]int32{topic: partitions}, Virtual: true}
 }
 
-// K17 and K8: over real sockets, everything once and in order.
-func TestConformance(t *testing.T) {
-	t.Run("K17_ten_thousand_over_three_partitions", func(t *testing.T) {
-		w := newWorld(t, embeddedkafka.Config{Topics: map[string]int32{topic: 3}, Brokers: 2})
-		w.produce(3334, 0, 1, 2)
-		m := w.join(w.config(), w.handler("a"), stage.SubscribeConfig{})
-		w.waitAll()
-		m.leave()
-		if repeated := w.check(); repeated != 0 {
-			t.Errorf("%d were delivered twice", repeated)
-		}
-		for p, o := range w.committed() {
-			if o != 3334 {
-				t.Errorf("partition %s is committed up to %d", p, o)
-			}
-		}
-		if s := m.producer.Stats(); s.Records != 3*3334 || s.Poison != 0 || s.CommitErrors != 0 {
-			t.Errorf("stats are %+v", s)
-		}
-	})
-	t.Run("K10_polls_no_more_than_demand", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, virtual(1))
-			w.produce(25, 0)
-			sizes := make(chan int)
-			m := w.join(w.config(), stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
-				sizes <- len(events)
-				w.done("a", events...)
-				return nil
-			}), stage.SubscribeConfig{MaxDemand: 10, MinDemand: stage.None})
-			time10 := func() { <-time.After(10 * time.Second); synctest.Wait() }
-			for i, want := range []int{10, 10, 5} {
-				time10() // however long the consumer waits, no more is polled
-				if s := m.producer.Stats(); s.Records != int64(min(10*(i+1), 25)) {
-					t.Errorf("before handler call %d, %d records were polled", i, s.Records)
-				}
-				if got := <-sizes; got != want {
-					t.Errorf("call %d got %d events, want %d", i, got, want)
-				}
-			}
-			w.waitAll()
-			m.leave()
-			w.check()
-		})
-	})
-}
-
 func TestDrainCommitsAndLeavesTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, virtual(2))

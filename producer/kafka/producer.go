@@ -260,6 +260,9 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) {
 		p.cfg.Logger.Warn("kafka: group was not left in order", "group", p.cfg.Group, "error", err)
 	}
 	p.client.Close()
+	// Close polls a last time, which would keep a leave that was given up
+	// waiting for ever.
+	p.client.AllowRebalance()
 	p.abandon()
 	ended := make(chan struct{})
 	go func() {

@@ -23,60 +23,6 @@ func span(from, to int64) []int64 {
 	return all
 }
 
-func TestTrackerConformance(t *testing.T) {
-	t.Run("K1_begins_where_the_first_record_is", func(t *testing.T) {
-		tr := filled(10, 10)
-		if tr.head != 10 || tr.window() != 1 || tr.open != 1 {
-			t.Errorf("head %d, window %d, open %d", tr.head, tr.window(), tr.open)
-		}
-		if tr.finish(9) || tr.finish(11) || !tr.finish(10) || tr.finish(10) || tr.head != 11 || tr.open != 0 {
-			t.Errorf("head %d, open %d after finishing", tr.head, tr.open)
-		}
-	})
-	// The numbers of the cases are of the last finished record; head is one
-	// more.
-	for name, steps := range map[string][]struct {
-		finish []int64
-		head   int64
-	}{
-		"K2_all":         {{span(9, 19), 20}},
-		"K2_front_first": {{[]int64{10, 13, 14}, 11}, {append([]int64{11, 12}, span(15, 19)...), 20}},
-		"K2_front_last":  {{[]int64{13, 14}, 10}, {append([]int64{11, 12}, span(15, 19)...), 10}, {[]int64{10}, 20}},
-		"K2_gap_inside":  {{[]int64{13, 14}, 10}, {[]int64{10, 11, 12, 15, 16, 18, 19}, 17}, {[]int64{17}, 20}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			tr := filled(10, 19)
-			for i, s := range steps {
-				for _, o := range s.finish {
-					tr.finish(o)
-				}
-				if tr.head != s.head {
-					t.Errorf("step %d: head is %d, want %d", i, tr.head, s.head)
-				}
-			}
-			if tr.open != 0 || tr.window() != 0 {
-				t.Errorf("%d open, window %d at the end", tr.open, tr.window())
-			}
-		})
-	}
-	t.Run("K4_random_splits_end_drained", func(t *testing.T) {
-		for seed := range uint64(200) {
-			r := rand.New(rand.NewPCG(seed, 4))
-			tr := filled(10, 99)
-			all := span(10, 99)
-			r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-			for _, o := range all {
-				if !tr.finish(o) {
-					t.Fatalf("seed %d: finish(%d) answers false", seed, o)
-				}
-			}
-			if tr.open != 0 || tr.head != 100 {
-				t.Fatalf("seed %d: %d open, head %d", seed, tr.open, tr.head)
-			}
-		}
-	})
-}
-
 func TestTrackerGapsAndEpochs(t *testing.T) {
 	tr := &tracker{}
 	for _, r := range []struct {
