@@ -103,9 +103,9 @@ func TestConformance(t *testing.T) {
 				w.done("a", events...)
 				return nil
 			}), stage.SubscribeConfig{MaxDemand: 10, MinDemand: stage.None})
-			time10 := func() { <-time.After(10 * time.Second); synctest.Wait() }
+			pause := func() { <-time.After(time.Minute); synctest.Wait() } // longer than the group's session timeout
 			for i, want := range []int{10, 10, 5} {
-				time10() // however long the consumer waits, no more is polled
+				pause() // however long the consumer waits, no more is polled
 				if s := m.producer.Stats(); s.Records != int64(min(10*(i+1), 25)) {
 					t.Errorf("before handler call %d, %d records were polled", i, s.Records)
 				}

@@ -95,13 +95,14 @@ func (p *Producer[T]) take(fetches kgo.Fetches) []poison {
 		if len(f.Records) == 0 {
 			return
 		}
-		batch := make([]decoded[T], len(f.Records))
-		for i, r := range f.Records {
+		for _, r := range f.Records {
 			event, err := p.cfg.decode(r)
-			batch[i] = decoded[T]{r, event, err}
+			p.batch = append(p.batch, decoded[T]{r, event, err})
 		}
 		key := topicPartition{f.Topic, f.Partition}
-		bad = append(bad, p.track(key, f.HighWatermark, batch)...)
+		bad = append(bad, p.track(key, f.HighWatermark, p.batch)...)
+		clear(p.batch)
+		p.batch = p.batch[:0]
 	})
 	return bad
 }

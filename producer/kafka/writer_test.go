@@ -103,3 +103,30 @@ func TestWriterConfigIsChecked(t *testing.T) {
 		t.Error("a bad client option is accepted")
 	}
 }
+
+func TestTryWriteNeverWaits(t *testing.T) {
+	b, err := embeddedkafka.Start(embeddedkafka.Config{Topics: map[string]int32{topic: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	w, err := NewWriter(WriterConfig{Brokers: b.Addrs(), Topic: topic, MaxBuffered: 1, Linger: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := make(chan error, 1), make(chan error, 1)
+	w.TryWrite(&kgo.Record{Value: []byte("x")}, func(err error) { first <- err }) // lingers
+	w.TryWrite(&kgo.Record{Value: []byte("y")}, func(err error) { second <- err })
+	if err := <-second; !errors.Is(err, kgo.ErrMaxBuffered) {
+		t.Errorf("without room TryWrite answers %v", err)
+	}
+	if n := w.Buffered(); n != 1 {
+		t.Errorf("%d are buffered, want 1", n)
+	}
+	if err := w.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-first; err != nil {
+		t.Errorf("the first record was not acknowledged: %v", err)
+	}
+}

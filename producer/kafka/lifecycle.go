@@ -1,0 +1,148 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+var errClientClosed = errors.New("kafka: client was closed")
+
+// HandleStart makes the client, waits for a broker if StartTimeout says so,
+// and starts polling and committing.
+func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	if p.invalid != nil {
+		return p.invalid
+	}
+	p.wake = self.Wake
+	p.polling, p.stopPoll = context.WithCancel(context.WithoutCancel(ctx))
+	p.hard, p.abort = context.WithCancel(context.WithoutCancel(ctx))
+	p.alive, p.abandon = context.WithCancel(context.WithoutCancel(ctx))
+	p.committing, p.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	client, err := kgo.NewClient(append(p.cfg.options(),
+		kgo.WithContext(p.alive),
+		kgo.OnPartitionsAssigned(p.assigned),
+		kgo.OnPartitionsRevoked(p.revoked),
+		kgo.OnPartitionsLost(p.lost),
+	)...)
+	if err != nil {
+		return fmt.Errorf("kafka: start: %w", err)
+	}
+	if err := p.reach(ctx, client); err != nil {
+		client.Close()
+		return err
+	}
+	p.mu.Lock()
+	p.client = client
+	p.mu.Unlock()
+	p.running.Go(p.poll)
+	p.running.Go(p.commitRegularly)
+	return nil
+}
+
+// reach waits for a broker, as long as StartTimeout.
+func (p *Producer[T]) reach(ctx context.Context, client *kgo.Client) error {
+	if p.cfg.StartTimeout == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.StartTimeout)
+	defer cancel()
+	var pause backOff
+	for {
+		err := client.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		if !pause.wait(ctx) {
+			return fmt.Errorf("kafka: start: no broker of %v answered within %v: %w", p.cfg.Brokers, p.cfg.StartTimeout, err)
+		}
+	}
+}
+
+// HandleDrain stops polling. What was polled and not emitted is left for the
+// next member.
+func (p *Producer[T]) HandleDrain(context.Context) error {
+	p.stopTaking()
+	return stage.ErrDone
+}
+
+func (p *Producer[T]) stopTaking() {
+	p.mu.Lock()
+	p.draining = true
+	p.ready = nil
+	p.mu.Unlock()
+	p.stopPoll()
+}
+
+// HandleTerminate commits what is finished, leaves the group and ends all
+// goroutines, within CloseTimeout.
+func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) {
+	if p.client == nil {
+		return
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.CloseTimeout)
+	defer cancel()
+	p.mu.Lock()
+	p.closing = closing
+	p.mu.Unlock()
+	p.stopTaking()
+	p.abort()
+	close(p.commitStop)
+
+	half, cancelHalf := context.WithTimeout(closing, p.cfg.CloseTimeout/2)
+	defer cancelHalf()
+	if err := p.commit(half); err != nil {
+		p.cfg.Logger.Error("kafka: last commit failed", "group", p.cfg.Group, "error", err)
+	}
+	p.giveUp()
+	// Leaving ends the session, which commits what could not be until now. It
+	// waits for a rebalance that is under way, which can take a minute.
+	defer context.AfterFunc(closing, p.abandon)()
+	if err := p.client.LeaveGroupContext(closing); err != nil {
+		p.cfg.Logger.Warn("kafka: group was not left in order", "group", p.cfg.Group, "error", err)
+	}
+	p.client.Close()
+	// Close polls a last time, which would keep a leave that was given up
+	// waiting for ever.
+	p.client.AllowRebalance()
+	p.abandon()
+	ended := make(chan struct{})
+	go func() {
+		p.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-closing.Done():
+		p.cfg.Logger.Error("kafka: Decode or OnPoison does not return", "group", p.cfg.Group)
+	}
+}
+
+// backOff is a growing pause with jitter between attempts.
+type backOff struct{ d time.Duration }
+
+const (
+	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
+)
+
+// wait pauses; false if ctx is done.
+func (b *backOff) wait(ctx context.Context) bool {
+	b.d = min(max(2*b.d, firstPause), maxPause)
+	t := time.NewTimer(b.d/2 + rand.N(b.d/2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (b *backOff) reset() { b.d = 0 }
