@@ -1,0 +1,151 @@
+package channeltest
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Channel is a topic that the client has joined.
+type Channel struct {
+	c       *Client
+	topic   string
+	joinRef string
+	// Reply is the response to the join.
+	Reply json.RawMessage
+}
+
+// Push is a message that the client sent.
+type Push struct {
+	c            *Client
+	ref          string
+	topic, event string
+}
+
+type replyPayload struct {
+	Status   string          `json:"status"`
+	Response json.RawMessage `json:"response"`
+}
+
+// Join joins a topic. A refusal fails the test.
+func (c *Client) Join(topic string, payload any) *Channel {
+	c.t.Helper()
+	ch, status, response := c.TryJoin(topic, payload)
+	if status != "ok" {
+		c.t.Fatalf("join %s: %s %s", topic, status, response)
+	}
+	return ch
+}
+
+// TryJoin joins a topic and answers the reply.
+func (c *Client) TryJoin(topic string, payload any) (ch *Channel, status string, response json.RawMessage) {
+	c.t.Helper()
+	ref := c.ref()
+	c.send(ref, ref, topic, "phx_join", payload)
+	p := &Push{c: c, ref: ref, topic: topic, event: "phx_join"}
+	status, response = p.Reply()
+	return &Channel{c: c, topic: topic, joinRef: ref, Reply: response}, status, response
+}
+
+// Push sends an event.
+func (ch *Channel) Push(event string, payload any) *Push {
+	ch.c.t.Helper()
+	ref := ch.c.ref()
+	ch.c.send(ch.joinRef, ref, ch.topic, event, payload)
+	return &Push{c: ch.c, ref: ref, topic: ch.topic, event: event}
+}
+
+// Leave leaves the topic and asserts that the server says so.
+func (ch *Channel) Leave() {
+	ch.c.t.Helper()
+	ch.Push("phx_leave", nil).AssertReply("ok", nil)
+	ch.AssertClosed()
+}
+
+// Reply waits for the reply. That none comes fails the test. The response is
+// nil if it was binary.
+func (p *Push) Reply() (status string, response json.RawMessage) {
+	p.c.t.Helper()
+	status, response, _ = p.reply()
+	return status, response
+}
+
+func (p *Push) reply() (status string, response json.RawMessage, binary []byte) {
+	p.c.t.Helper()
+	m, ok := p.c.await(Timeout, func(m *message) bool { return m.event == "phx_reply" && m.ref == p.ref && m.topic == p.topic })
+	if !ok {
+		p.c.t.Fatalf("no reply to %s on %s%s", p.event, p.topic, p.c.seen())
+	}
+	if m.binary != nil {
+		return m.status, nil, m.binary
+	}
+	var r replyPayload
+	if err := json.Unmarshal(m.payload, &r); err != nil {
+		p.c.t.Fatalf("reply to %s: %v", p.event, err)
+	}
+	return r.Status, r.Response, nil
+}
+
+// AssertReply asserts that the reply has this status and response.
+func (p *Push) AssertReply(status string, response any) {
+	p.c.t.Helper()
+	gotStatus, got, binary := p.reply()
+	same, err := alike(response, got, binary)
+	if err != nil || !same || gotStatus != status {
+		p.c.t.Fatalf("reply to %s: %s %s%x %v, want %s %+v", p.event, gotStatus, got, binary, err, status, response)
+	}
+}
+
+// RefuteReply asserts that no reply comes for so long.
+func (p *Push) RefuteReply(d time.Duration) {
+	p.c.t.Helper()
+	if m, ok := p.c.await(d, func(m *message) bool { return m.event == "phx_reply" && m.ref == p.ref }); ok {
+		p.c.t.Fatalf("reply to %s: %s%x", p.event, m.payload, m.binary)
+	}
+}
+
+// AssertPush asserts that the server pushes this event to this client.
+func (ch *Channel) AssertPush(event string, payload any) {
+	ch.c.t.Helper()
+	ch.assert(event, payload, func(m *message) bool { return m.joinRef == ch.joinRef })
+}
+
+// AssertBroadcast asserts that this event is broadcast on the topic.
+func (ch *Channel) AssertBroadcast(event string, payload any) {
+	ch.c.t.Helper()
+	ch.assert(event, payload, func(m *message) bool { return m.joinRef == "" })
+}
+
+func (ch *Channel) assert(event string, payload any, match func(m *message) bool) {
+	ch.c.t.Helper()
+	_, ok := ch.c.await(Timeout, func(m *message) bool {
+		if m.topic != ch.topic || m.event != event || !match(m) {
+			return false
+		}
+		same, err := alike(payload, m.payload, m.binary)
+		return err == nil && same
+	})
+	if !ok {
+		ch.c.t.Fatalf("no %s with %+v on %s%s", event, payload, ch.topic, ch.c.seen())
+	}
+}
+
+// Refute asserts that the event does not come, neither pushed nor broadcast,
+// for so long.
+func (ch *Channel) Refute(event string, d time.Duration) {
+	ch.c.t.Helper()
+	if m, ok := ch.c.await(d, func(m *message) bool { return m.topic == ch.topic && m.event == event }); ok {
+		ch.c.t.Fatalf("%s came on %s: %s%x", event, ch.topic, m.payload, m.binary)
+	}
+}
+
+// AssertClosed asserts that the server closes the channel: phx_close.
+func (ch *Channel) AssertClosed() {
+	ch.c.t.Helper()
+	ch.assert("phx_close", nil, func(m *message) bool { return m.joinRef == ch.joinRef && m.ref == ch.joinRef })
+}
+
+// AssertCrashed asserts that the channel crashes: phx_error.
+func (ch *Channel) AssertCrashed() {
+	ch.c.t.Helper()
+	ch.assert("phx_error", map[string]string{"reason": "channel_crash"}, func(m *message) bool { return m.joinRef == ch.joinRef && m.ref == ch.joinRef })
+}

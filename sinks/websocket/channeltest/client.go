@@ -1,0 +1,265 @@
+package channeltest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
+)
+
+// Timeout is how long assertions wait.
+const Timeout = 5 * time.Second
+
+// Client is a client connected to an endpoint.
+type Client struct {
+	t    testing.TB
+	nc   net.Conn
+	refs int
+
+	mu      sync.Mutex
+	inbox   []message
+	arrived chan struct{} // closed and replaced when something came
+	code    int           // of the close frame; -1 for none
+	ended   bool
+	reader  sync.WaitGroup
+}
+
+// message is one message of the server.
+type message struct {
+	joinRef, ref string
+	topic, event string
+	payload      json.RawMessage
+	binary       []byte
+	status       string // of a reply in binary
+}
+
+// Connect connects to the socket mounted at the path of target, whose query
+// holds the parameters; vsn need not be among them. A refusal fails the test.
+func Connect(t testing.TB, endpoint *websocket.Endpoint, target string, header ...string) *Client {
+	t.Helper()
+	c, status, body := dial(t, endpoint, target, header)
+	if c == nil {
+		t.Fatalf("connect: status %d %q", status, body)
+	}
+	return c
+}
+
+// Refused connects and answers the status of the refusal. That the connection
+// is accepted fails the test. header holds names and values in turn.
+func Refused(t testing.TB, endpoint *websocket.Endpoint, target string, header ...string) (status int, body string) {
+	t.Helper()
+	c, status, body := dial(t, endpoint, target, header)
+	if c != nil {
+		t.Fatal("connect: accepted")
+	}
+	return status, body
+}
+
+func dial(t testing.TB, endpoint *websocket.Endpoint, target string, header []string) (*Client, int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://channeltest"+target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := r.URL.Query()
+	if q.Get("vsn") == "" {
+		q.Set("vsn", "2.0.0")
+	}
+	r.URL.RawQuery = q.Encode()
+	r.RemoteAddr = "channeltest:1"
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket",
+		"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		r.Header.Set(name, value)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := newTaker()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		endpoint.ServeHTTP(w, r)
+	}()
+	select {
+	case <-served:
+		// The answer to an upgrade is written to the pipe before ServeHTTP
+		// returns: so this is a refusal.
+		return nil, w.status, w.body.String()
+	case <-w.taken:
+	}
+	if err := skipHead(w.client); err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	<-served
+	c := &Client{t: t, nc: w.client, arrived: make(chan struct{}), code: -1}
+	c.reader.Go(c.read)
+	t.Cleanup(c.hangUp)
+	return c, 0, ""
+}
+
+func (c *Client) hangUp() {
+	_ = c.nc.Close() // the end of the test
+	c.reader.Wait()
+}
+
+// read gathers what comes.
+func (c *Client) read() {
+	defer func() {
+		c.mu.Lock()
+		c.ended = true
+		c.signal()
+		c.mu.Unlock()
+	}()
+	for {
+		h, err := ws.ReadHeader(c.nc)
+		if err != nil {
+			return
+		}
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(c.nc, payload); err != nil {
+			return
+		}
+		switch h.OpCode {
+		case ws.OpClose:
+			code, _ := ws.ParseCloseFrameData(payload)
+			c.mu.Lock()
+			c.code = int(code)
+			c.mu.Unlock()
+			_ = ws.WriteFrame(c.nc, ws.MaskFrame(ws.NewCloseFrame(payload))) // the server may be gone
+			_ = c.nc.Close()
+			return
+		case ws.OpText, ws.OpBinary:
+			m, err := parse(payload, h.OpCode == ws.OpBinary)
+			if err != nil {
+				c.t.Errorf("the server sent what cannot be read: %v", err)
+				return
+			}
+			c.mu.Lock()
+			c.inbox = append(c.inbox, m)
+			c.signal()
+			c.mu.Unlock()
+		}
+	}
+}
+
+// signal wakes who waits. The mutex is held.
+func (c *Client) signal() {
+	close(c.arrived)
+	c.arrived = make(chan struct{})
+}
+
+// await takes the first message that matches; false if none came in time.
+func (c *Client) await(d time.Duration, match func(m *message) bool) (message, bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		for i := range c.inbox {
+			if m := c.inbox[i]; match(&m) {
+				c.inbox = append(c.inbox[:i:i], c.inbox[i+1:]...)
+				c.mu.Unlock()
+				return m, true
+			}
+		}
+		arrived, ended := c.arrived, c.ended
+		c.mu.Unlock()
+		if ended {
+			return message{}, false
+		}
+		select {
+		case <-arrived:
+		case <-timer.C:
+			return message{}, false
+		}
+	}
+}
+
+// seen describes what came and matched nothing.
+func (c *Client) seen() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := fmt.Sprintf("; %d other messages came", len(c.inbox))
+	for _, m := range c.inbox {
+		text += fmt.Sprintf("\n\t[%s %s %s %s %s%x]", m.joinRef, m.ref, m.topic, m.event, m.payload, m.binary)
+	}
+	if c.ended {
+		text += fmt.Sprintf("\n\tconnection closed with %d", c.code)
+	}
+	return text
+}
+
+func (c *Client) ref() string {
+	c.refs++
+	return strconv.Itoa(c.refs)
+}
+
+// send sends a message in the client's form, binary for [websocket.Binary].
+func (c *Client) send(joinRef, ref, topic, event string, payload any) {
+	c.t.Helper()
+	p, err := codec.Encode(payload)
+	if err != nil {
+		c.t.Fatalf("payload of %s: %v", event, err)
+	}
+	frame := ws.NewTextFrame(nil)
+	if p.Binary {
+		b := []byte{0, byte(len(joinRef)), byte(len(ref)), byte(len(topic)), byte(len(event))}
+		b = append(b, joinRef+ref+topic+event...)
+		frame = ws.NewBinaryFrame(append(b, p.Data...))
+	} else {
+		join := codec.Ref("")
+		if joinRef != "" {
+			join = codec.RefOf(joinRef)
+		}
+		b, err := codec.AppendMessage(nil, codec.V2, join, codec.RefOf(ref), topic, event, p)
+		if err != nil {
+			c.t.Fatalf("message %s: %v", event, err)
+		}
+		frame = ws.NewTextFrame(b)
+	}
+	if err := c.nc.SetWriteDeadline(time.Now().Add(Timeout)); err != nil {
+		c.t.Fatalf("send %s: %v", event, err)
+	}
+	if err := ws.WriteFrame(c.nc, ws.MaskFrame(frame)); err != nil {
+		c.t.Fatalf("send %s: %v%s", event, err, c.seen())
+	}
+}
+
+// Close closes the connection as a client does that goes away.
+func (c *Client) Close() {
+	_ = ws.WriteFrame(c.nc, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))))
+	c.hangUp()
+}
+
+// AssertClosed asserts that the server closes the connection with code.
+func (c *Client) AssertClosed(code int) {
+	c.t.Helper()
+	c.await(Timeout, func(*message) bool { return false })
+	c.mu.Lock()
+	ended, got := c.ended, c.code
+	c.mu.Unlock()
+	if !ended || got != code {
+		c.t.Fatalf("closed %v with %d, want %d", ended, got, code)
+	}
+}
+
+// Heartbeat sends a heartbeat and asserts its reply. When it returns, the
+// server has read all that this client sent before.
+func (c *Client) Heartbeat() {
+	c.t.Helper()
+	ref := c.ref()
+	c.send("", ref, "phoenix", "heartbeat", nil)
+	p := &Push{c: c, ref: ref, topic: "phoenix", event: "heartbeat"}
+	p.AssertReply("ok", nil)
+}

@@ -1,0 +1,81 @@
+package channeltest
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
+)
+
+var errBinary = errors.New("channeltest: binary message of unknown form")
+
+// parse reads a message of a server, in either form of version 2.
+func parse(data []byte, binary bool) (message, error) {
+	if binary {
+		return parseBinary(data)
+	}
+	var parts []json.RawMessage
+	if err := json.Unmarshal(data, &parts); err != nil {
+		return message{}, err
+	}
+	if len(parts) != 5 {
+		return message{}, errors.New("channeltest: message has not five parts")
+	}
+	m := message{payload: parts[4]}
+	for i, to := range []*string{&m.joinRef, &m.ref, &m.topic, &m.event} {
+		if string(parts[i]) == "null" {
+			continue
+		}
+		if err := json.Unmarshal(parts[i], to); err != nil {
+			return message{}, err
+		}
+	}
+	return m, nil
+}
+
+func parseBinary(data []byte) (message, error) {
+	fields := map[byte]int{0: 3, 1: 4, 2: 2}
+	if len(data) == 0 || fields[data[0]] == 0 || len(data) < 1+fields[data[0]] {
+		return message{}, errBinary
+	}
+	n := fields[data[0]]
+	rest := data[1+n:]
+	var parts []string
+	for _, size := range data[1 : 1+n] {
+		if int(size) > len(rest) {
+			return message{}, errBinary
+		}
+		parts = append(parts, string(rest[:size]))
+		rest = rest[size:]
+	}
+	m := message{binary: append([]byte{}, rest...)}
+	switch data[0] {
+	case 0:
+		m.joinRef, m.topic, m.event = parts[0], parts[1], parts[2]
+	case 1:
+		m.joinRef, m.ref, m.topic, m.event, m.status = parts[0], parts[1], parts[2], "phx_reply", parts[3]
+	case 2:
+		m.topic, m.event = parts[0], parts[1]
+	}
+	return m, nil
+}
+
+// alike tells whether a message's payload is what is wanted.
+func alike(want any, payload json.RawMessage, binary []byte) (bool, error) {
+	p, err := codec.Encode(want)
+	if err != nil {
+		return false, err
+	}
+	if p.Binary || binary != nil {
+		return p.Binary && binary != nil && string(p.Data) == string(binary), nil
+	}
+	var a, b any
+	if err := json.Unmarshal(p.Data, &a); err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(payload, &b); err != nil {
+		return false, err
+	}
+	return reflect.DeepEqual(a, b), nil
+}
