@@ -184,10 +184,12 @@ func TestSupervisorAsksInLots(t *testing.T) {
 func TestSupervisorDrainWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &tracked{}
-		cancelled := false
+		var cancelled atomic.Bool
 		pool := consumer.NewSupervisor(func(ctx context.Context, v int) error {
 			<-time.After(time.Duration(v+1) * time.Second)
-			cancelled = cancelled || ctx.Err() != nil
+			if ctx.Err() != nil {
+				cancelled.Store(true)
+			}
 			return nil
 		}, config{MaxDemand: 5, MinDemand: 4})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -202,8 +204,8 @@ func TestSupervisorDrainWaits(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
-		if d := time.Since(begun); d != 5*time.Second || cancelled {
-			t.Error(d, cancelled)
+		if d := time.Since(begun); d != 5*time.Second || cancelled.Load() {
+			t.Error(d, cancelled.Load())
 		}
 		if got := src.outcomes(t); len(got) != 5 || got[4] != dispatcher.Done {
 			t.Error(got)
@@ -433,7 +435,7 @@ func TestSupervisorAllocatesNothing(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			allocs := after.Mallocs - before.Mallocs
 			t.Logf("%.1f M events/s, %d allocations for 200000 events", 0.2/took.Seconds(), allocs)
-			if allocs > 2000 {
+			if allocs > 2000 && !raceEnabled {
 				t.Errorf("%d allocations for 200000 events", allocs)
 			}
 		})
