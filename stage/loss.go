@@ -21,8 +21,9 @@ func (o *outlet[T]) Discard(event T, seq uint64, reason dispatcher.Reason) {
 	}
 }
 
-// store buffers what nobody has asked for, within the buffer's policy.
-func (o *outlet[T]) store(events []T, first uint64) {
+// store buffers what nobody has asked for, within the buffer's policy. It
+// answers whether the front of the buffer was discarded.
+func (o *outlet[T]) store(events []T, first uint64) bool {
 	kept := events
 	if o.buf.keep == KeepFirst {
 		room := max(0, o.buf.limit-o.buf.len())
@@ -31,19 +32,19 @@ func (o *outlet[T]) store(events []T, first uint64) {
 		}
 		o.discardRun(events[len(kept):], first+uint64(len(kept)))
 		o.buf.push(kept, first)
-		return
+		return false
 	}
 	if excess := len(events) - o.buf.limit; excess > 0 {
 		// Not even all of the newcomers fit.
 		o.discardFront(o.buf.len())
 		o.discardRun(events[:excess], first)
 		o.buf.push(events[excess:], first+uint64(excess))
-		return
+		return true
 	}
-	if excess := o.buf.len() - (o.buf.limit - len(events)); excess > 0 {
-		o.discardFront(excess)
-	}
+	excess := o.buf.len() - (o.buf.limit - len(events))
+	o.discardFront(excess)
 	o.buf.push(events, first)
+	return excess > 0
 }
 
 func (o *outlet[T]) discardRun(events []T, first uint64) {

@@ -105,14 +105,7 @@ func (o *outlet[T]) held() int {
 
 // serve hands out what is buffered, then what was emitted, and sends it.
 func (o *outlet[T]) serve() {
-	for o.buf.len() > 0 && !o.paused {
-		run, first := o.buf.front()
-		n := o.dispatch(run, first, false)
-		o.buf.drop(n)
-		if n < len(run) {
-			break
-		}
-	}
+	o.serveBuffer()
 	if events := o.emit.buf; len(events) > 0 {
 		first := o.nextSeq
 		o.nextSeq += uint64(len(events))
@@ -123,13 +116,26 @@ func (o *outlet[T]) serve() {
 			n = o.dispatch(events, first, true)
 		}
 		if n < len(events) {
-			o.store(events[n:], first+uint64(n))
+			if o.store(events[n:], first+uint64(n)) && o.holder != nil {
+				o.serveBuffer() // who was in the way of the others is gone
+			}
 		}
 		o.emit.buf = o.emit.buf[:0]
 	} else if o.changed && o.holder != nil && !o.paused {
 		o.dispatch(nil, o.nextSeq, false)
 	}
 	o.flush()
+}
+
+func (o *outlet[T]) serveBuffer() {
+	for o.buf.len() > 0 && !o.paused {
+		run, first := o.buf.front()
+		n := o.dispatch(run, first, false)
+		o.buf.drop(n)
+		if n < len(run) {
+			break
+		}
+	}
 }
 
 func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
