@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"fmt"
 	"runtime/debug"
 	"time"
 
@@ -227,20 +226,3 @@ func (b *Batch[T]) guarded(ctx context.Context) (err error) {
 	}
 	return b.call(ctx, b.events)
 }
-
-// BatchError is the failure of one batch.
-type BatchError struct {
-	// Stage names the stage, Size is how many events were in the batch.
-	Stage string
-	Size  int
-	// Err is what the function answered.
-	Err error
-}
-
-// Error implements error.
-func (e *BatchError) Error() string {
-	return fmt.Sprintf("stage %q: batch of %d: %v", e.Stage, e.Size, e.Err)
-}
-
-// Unwrap answers Err.
-func (e *BatchError) Unwrap() error { return e.Err }

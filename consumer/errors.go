@@ -31,3 +31,20 @@ func (e *WorkerError) Error() string {
 
 // Unwrap answers Err.
 func (e *WorkerError) Unwrap() error { return e.Err }
+
+// BatchError is the failure of one batch.
+type BatchError struct {
+	// Stage names the stage, Size is how many events were in the batch.
+	Stage string
+	Size  int
+	// Err is what the function answered.
+	Err error
+}
+
+// Error implements error.
+func (e *BatchError) Error() string {
+	return fmt.Sprintf("stage %q: batch of %d: %v", e.Stage, e.Size, e.Err)
+}
+
+// Unwrap answers Err.
+func (e *BatchError) Unwrap() error { return e.Err }

@@ -24,13 +24,14 @@ type Supervisor[T any] struct {
 	timer   metrics.Timer
 
 	measured bool // the timer is a real one
+	epoch    time.Time
 
 	mu       sync.Mutex
 	jobs     ring.Ring[job[T]]
 	idle     []*worker[T] // the one that became idle last is used first
 	waking   bool         // one was woken and has not taken a job yet
 	accounts []*account[T]
-	restarts ring.Ring[time.Time] // within the window
+	restarts ring.Ring[time.Duration] // when, within the window
 	stopping bool
 	running  int           // goroutines of the pool
 	busy     int           // of them with a job
@@ -69,9 +70,13 @@ func (s *Supervisor[T]) DefaultDemand() (maxDemand, minDemand int) {
 
 // HandleStart implements stage.Starter.
 func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	s.ctx, s.self, s.name = ctx, self, self.Name()
+	s.ctx, s.self, s.name, s.epoch = ctx, self, self.Name(), time.Now()
 	return s.invalid
 }
+
+// clock is the time since the start: it reads one clock where time.Now reads
+// two.
+func (s *Supervisor[T]) clock() time.Duration { return time.Since(s.epoch) }
 
 // HandleEvents implements stage.Consumer; a Supervisor is given deliveries
 // instead.
@@ -167,11 +172,11 @@ func (s *Supervisor[T]) wakeOne() {
 
 // mayRestart counts a restart and says whether it is not one too many. The
 // caller holds the lock.
-func (s *Supervisor[T]) mayRestart(now time.Time) bool {
+func (s *Supervisor[T]) mayRestart(now time.Duration) bool {
 	if s.cfg.MaxRestarts == stage.Unlimited {
 		return true
 	}
-	for s.restarts.Len() > 0 && now.Sub(*s.restarts.At(0)) > s.cfg.RestartWindow {
+	for s.restarts.Len() > 0 && now-*s.restarts.At(0) > s.cfg.RestartWindow {
 		s.restarts.Drop(1)
 	}
 	s.restarts.Push(now)

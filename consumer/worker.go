@@ -98,14 +98,13 @@ func (w *worker[T]) attempts() bool {
 	s := w.s
 	measured := w.job.account.measured
 	for {
-		var begun time.Time
 		var cost time.Duration
 		if measured {
-			begun = time.Now()
+			cost = -s.clock()
 		}
 		err := w.once()
 		if measured {
-			cost = time.Since(begun)
+			cost += s.clock()
 			s.timer.Observe(cost)
 		}
 		s.mu.Lock()
@@ -163,7 +162,7 @@ func (w *worker[T]) failure(err error) (again, finished bool, receipt error) {
 	failed := &WorkerError{Stage: s.name, Attempt: w.job.attempt, Err: err}
 	again = s.cfg.Restart == Transient && !w.deferred &&
 		(s.cfg.MaxAttempts == 0 || w.job.attempt < s.cfg.MaxAttempts)
-	if again && !s.mayRestart(time.Now()) {
+	if again && !s.mayRestart(s.clock()) {
 		s.self.Send(halt{fmt.Errorf("%w: %w", ErrTooManyRestarts, failed)})
 		return false, false, nil
 	}
