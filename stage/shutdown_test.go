@@ -509,3 +509,57 @@ func TestLifeCycleRaces(t *testing.T) {
 		<-c.Stopped()
 	}
 }
+
+// A stage that stops in the middle of a round still answers everybody whose
+// mail was behind.
+func TestNobodyWaitsForAStageThatStops(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := &source{}
+		p, c := producer(src, stage.ProducerConfig[int]{}), consumer(newSink(), "C")
+		start(t, p, c)
+		release, did := make(chan struct{}), false
+		src.onInfo = func(msg any) error {
+			if msg == "block" {
+				<-release
+				return nil
+			}
+			return errOops
+		}
+		src.self.Send("block")
+		synctest.Wait()
+		src.self.Send("fail")
+		sub := subscribe(t, c, p, stage.SubscribeConfig{Cancel: stage.Temporary})
+		p.Do(func() { did = true })
+		synctest.Wait()
+		close(release)
+		synctest.Wait()
+		died(t, p, errOops)
+		if !errors.Is(sub.Err(), errOops) || !did {
+			t.Fatal(sub.Err(), did)
+		}
+	})
+}
+
+// An end that is heard of twice is handled once.
+func TestEndIsHandledOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		pc, src := newPipe(1), &source{}
+		p, m, c := producer(src, stage.ProducerConfig[int]{}), between(pc, stage.ProducerConfig[int]{}), consumer(newSink(), "C")
+		up := subscribePC(t, m, p, stage.SubscribeConfig{Cancel: stage.Temporary})
+		down := subscribe(t, c, m, stage.SubscribeConfig{Manual: true})
+		start(t, p, m, c)
+		push(t, p, src, 1, 2)
+		p.Stop(nil)
+		synctest.Wait()
+		up.Cancel(errOops) // the producer is dead, the end waits behind the batch
+		up.Cancel(errOops)
+		synctest.Wait()
+		equal(t, "cancels", len(pc.cancels), 0)
+		if err := down.Ask(5); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		equal(t, "cancels", pc.cancels, []string{"true " + stage.ErrStopped.Error()})
+		lives(t, m)
+	})
+}
