@@ -51,8 +51,9 @@ func newServer(secret string, logger *slog.Logger) (*server, error) {
 		path   string
 		config websocket.MountConfig
 	}{
-		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, MaxFrame: 10_000_000, Queue: queue}},
-		{"/short", websocket.MountConfig{AuthToken: true, Origin: origins, IdleTimeout: 2 * time.Second}},
+		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, MaxFrame: 10_000_000, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
+		{"/short", websocket.MountConfig{AuthToken: true, Origin: origins, IdleTimeout: 2 * time.Second,
+			LongPoll: &websocket.LongPollConfig{Window: time.Second}}},
 	}
 	for _, m := range mounts {
 		if err := endpoint.Mount(m.path, users, m.config); err != nil {

@@ -137,6 +137,8 @@ type MountConfig struct {
 	MaxInbox int
 	// Queue configures the outbound queue of each connection.
 	Queue QueueConfig
+	// LongPoll opens the way for clients without WebSocket; nil keeps it closed.
+	LongPoll *LongPollConfig
 }
 
 func (c MountConfig) withDefaults() MountConfig {
@@ -154,6 +156,12 @@ func (c MountConfig) withDefaults() MountConfig {
 	set(&c.Queue.Events, 256)
 	set(&c.Queue.Bytes, 1<<20)
 	set(&c.Queue.WriteTimeout, 5*time.Second)
+	if c.LongPoll != nil {
+		own := *c.LongPoll
+		set(&own.Suffix, "/longpoll")
+		set(&own.Window, 10*time.Second)
+		c.LongPoll = &own
+	}
 	return c
 }
 
@@ -162,6 +170,14 @@ func (c MountConfig) validate() error {
 	for _, p := range c.Subprotocols {
 		if p == "" || strings.ContainsAny(p, " ,\t\r\n\"") {
 			bad = p
+		}
+	}
+	if p := c.LongPoll; p != nil {
+		if err := firstError(
+			allowed(p.Suffix == "" || strings.HasPrefix(p.Suffix, "/"), "LongPoll.Suffix", p.Suffix, `"" or a path beginning with "/"`),
+			atLeast("LongPoll.Window", p.Window, 0),
+		); err != nil {
+			return err
 		}
 	}
 	return firstError(

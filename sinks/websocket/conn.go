@@ -68,6 +68,9 @@ func (c *conn) leave() {
 	e.work.done()
 }
 
+// hangUp does nothing: the writers find the close frame in the outbox.
+func (c *conn) hangUp() {}
+
 func (c *conn) abort() { _ = c.nc.Close() } // nothing is owed to the peer any more
 
 // errSlowMessage: a message did not end in its time.
@@ -140,12 +143,6 @@ func (c *conn) goOn(err error) error {
 		_ = c.nc.SetReadDeadline(now.Add(c.mount.config.CloseTimeout))
 	}
 	return nil
-}
-
-func (c *conn) isClosing() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.phase != open
 }
 
 // within sets a deadline for the rest of a message that has not come whole.

@@ -27,6 +27,7 @@ type Endpoint struct {
 
 	registry registry
 	writers  writers
+	polls    polls
 	work     tracker // connections, channels and goroutines that run now
 	channels atomic.Int64
 
@@ -109,6 +110,7 @@ type mount struct {
 	config   MountConfig
 	kind     socketKind
 	segments []string // of path and suffix
+	longPoll []string // the same for long polling; nil if off
 	routes   []*route
 
 	connectOK, connectError, unmatched metrics.Counter
@@ -135,6 +137,9 @@ func (e *Endpoint) Mount(path string, s Mountable, config MountConfig) error {
 	}
 	m := &mount{endpoint: e, config: config, kind: s.kind()}
 	m.segments = strings.Split(strings.TrimSuffix(path, "/")+config.Suffix, "/")[1:]
+	if config.LongPoll != nil {
+		m.longPoll = strings.Split(strings.TrimSuffix(path, "/")+config.LongPoll.Suffix, "/")[1:]
+	}
 	counter := func(name, status, key, value string) metrics.Counter {
 		return e.config.Metrics.Counter(name, metrics.Tag{Key: "status", Value: status}, metrics.Tag{Key: key, Value: value})
 	}
@@ -169,17 +174,21 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mounts := e.mounts
 	e.mountsMu.RUnlock()
 	for _, m := range mounts {
-		if vars, ok := m.match(r.URL.Path); ok {
+		if vars, ok := match(m.segments, r.URL.Path); ok {
 			m.serveWebSocket(w, r, vars)
+			return
+		}
+		if vars, ok := match(m.longPoll, r.URL.Path); ok {
+			m.serveLongPoll(w, r, vars)
 			return
 		}
 	}
 	http.Error(w, "not found", http.StatusNotFound)
 }
 
-// match compares a path with the mount's and answers its variables.
-func (m *mount) match(path string) (vars map[string]string, ok bool) {
-	for i, want := range m.segments {
+// match compares a path with a mount's and answers its variables.
+func match(segments []string, path string) (vars map[string]string, ok bool) {
+	for i, want := range segments {
 		var have string
 		if path == "" || path[0] != '/' {
 			return nil, false
@@ -197,11 +206,11 @@ func (m *mount) match(path string) (vars map[string]string, ok bool) {
 		case have != want:
 			return nil, false
 		}
-		if i == len(m.segments)-1 && path != "" {
+		if i == len(segments)-1 && path != "" {
 			return nil, false
 		}
 	}
-	return vars, true
+	return vars, len(segments) > 0
 }
 
 func (m *mount) route(topic string) *route {

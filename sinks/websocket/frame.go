@@ -48,8 +48,10 @@ func body(w wire) (message []byte, binaryFrame bool) {
 	case 127:
 		n = 10
 	}
-	return w[n:], ws.OpCode(w[0]&0x0f) == ws.OpBinary
+	return w[n:], isBinary(w)
 }
+
+func isBinary(w wire) bool { return ws.OpCode(w[0]&0x0f) == ws.OpBinary }
 
 func opOf(p codec.Payload) ws.OpCode {
 	if p.Binary {

@@ -30,7 +30,7 @@ func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[
 		refuse(w, http.StatusBadRequest, "")
 		return
 	}
-	a, err := m.admit(r, vars)
+	a, err := m.admit(r, vars, "websocket")
 	if err != nil {
 		m.connectError.Add(1)
 		m.endpoint.log.Debug("socket refused", "socket", m.kind.name, "remote", r.RemoteAddr, "error", err)
@@ -56,7 +56,7 @@ var (
 	errSubprotocol = errors.New("websocket: no common subprotocol")
 )
 
-func (m *mount) admit(r *http.Request, vars map[string]string) (admission, error) {
+func (m *mount) admit(r *http.Request, vars map[string]string, transport string) (admission, error) {
 	var a admission
 	if m.endpoint.closing.Load() {
 		return a, &StatusError{Status: http.StatusServiceUnavailable}
@@ -71,21 +71,28 @@ func (m *mount) admit(r *http.Request, vars map[string]string) (admission, error
 	if !originAllowed(r, m.config.Origin) {
 		return a, errOrigin
 	}
-	token, ok := m.subprotocols(r, &a)
-	if !ok {
-		return a, errSubprotocol
+	var token string
+	if transport == "longpoll" {
+		if m.config.AuthToken {
+			token = r.Header.Get("X-Phoenix-Authtoken")
+		}
+	} else {
+		var ok bool
+		if token, ok = m.subprotocols(r, &a); !ok {
+			return a, errSubprotocol
+		}
 	}
 	var err error
 	if a.version, err = codec.ParseVersion(params.Get("vsn")); err != nil {
 		m.endpoint.log.Warn("socket refused: protocol version", "socket", m.kind.name, "vsn", clip(params.Get("vsn")))
 		return a, err
 	}
-	err = m.connect(r, &a, params, token)
+	err = m.connect(r, &a, params, token, transport)
 	return a, err
 }
 
 // connect calls the application, whose panic refuses like an error.
-func (m *mount) connect(r *http.Request, a *admission, params Params, token string) (err error) {
+func (m *mount) connect(r *http.Request, a *admission, params Params, token, transport string) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			crash := crashOf(v)
@@ -97,7 +104,7 @@ func (m *mount) connect(r *http.Request, a *admission, params Params, token stri
 	defer cancel()
 	start := time.Now()
 	a.state, a.id, err = m.kind.connect(ctx, m.connectRequest(r, params, token))
-	m.endpoint.log.Debug("connect", "socket", m.kind.name, "transport", "websocket", "version", a.version,
+	m.endpoint.log.Debug("connect", "socket", m.kind.name, "transport", transport, "version", a.version,
 		"took", time.Since(start), "accepted", err == nil, slog.Any("params", logged(params)))
 	return err
 }
@@ -121,7 +128,8 @@ func (m *mount) connectRequest(r *http.Request, params Params, token string) *Co
 		}
 	}
 	if m.config.AuthToken {
-		header.Del("Sec-Websocket-Protocol") // holds the token
+		header.Del("Sec-Websocket-Protocol") // hold the token
+		header.Del("X-Phoenix-Authtoken")
 	}
 	return &ConnectRequest{
 		Params: params, AuthToken: token, RemoteAddr: r.RemoteAddr,

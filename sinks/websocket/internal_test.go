@@ -24,7 +24,8 @@ func (k *sink) wake() {
 	}
 }
 
-func (k *sink) abort() {}
+func (k *sink) hangUp() {}
+func (k *sink) abort()  {}
 
 func joinedChannel(tb testing.TB, e *Endpoint, m *mount, h Handler) (*Channel, *sink) {
 	tb.Helper()

@@ -16,6 +16,8 @@ type transport interface {
 	// wake tells that there is something in the outbox and that nobody takes it.
 	// It must not block; whoever takes goes on until take answers false.
 	wake()
+	// hangUp tells that the session closes: the close frame is in the outbox.
+	hangUp()
 	// abort ends the transport at once.
 	abort()
 }
@@ -39,6 +41,8 @@ type session struct {
 	idSub   *pubsub.Subscription
 	tr      transport
 	version codec.Version
+	// textOnly: binary messages cannot be sent, as over long polling.
+	textOnly bool
 
 	prev, next *session // guarded by registry.mu
 
@@ -62,6 +66,9 @@ func (s *session) endpoint() *Endpoint { return s.mount.endpoint }
 func (s *session) enqueue(it item) error {
 	e := s.endpoint()
 	q := &s.mount.config.Queue
+	if s.textOnly && isBinary(it.wire) {
+		return ErrNoBinary
+	}
 	s.mu.Lock()
 	if s.phase != open {
 		s.mu.Unlock()
@@ -221,6 +228,7 @@ func (s *session) close(code ws.StatusCode, reason error, flush bool) {
 	if wake {
 		s.tr.wake()
 	}
+	s.tr.hangUp()
 	s.endpoint().giveUp(gone, reason)
 	s.endChannels(reason)
 }

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
-import { Socket } from "phoenix";
+import { LongPoll, Socket } from "phoenix";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../../..");
 let server, dir, base;
@@ -153,6 +153,25 @@ test("heartbeats are answered", async () => {
   }));
   assert.deepEqual(seen, ["ok", "ok", "ok"]);
   assert.ok(socket.isConnected());
+  await closing(socket);
+});
+
+test("long polling: join, echo, broadcast, binary in, leave", async () => {
+  const socket = new Socket(`ws://${base}/short`, { transport: LongPoll, authToken: await token("poll") });
+  const opened = new Promise((resolve) => socket.onOpen(resolve));
+  socket.connect();
+  await opened;
+  const channel = socket.channel("room:poll");
+  assert.equal((await outcome(channel.join())).status, "ok");
+  assert.deepEqual(await outcome(channel.push("echo", { a: "ü" })), { status: "ok", response: { a: "ü" } });
+  const got = [once(channel, "new_msg"), once(channel, "intercepted")];
+  channel.push("new_msg", { n: 1 });
+  channel.push("intercepted", { n: 2 });
+  assert.deepEqual(await Promise.all(got), [{ n: 1 }, { n: 2, user: "poll" }]);
+  const msg = once(channel, "msg");
+  await http("POST", "/broadcast?topic=room:poll&bytes=3");
+  assert.equal((await msg).pad, "xxx");
+  assert.equal((await outcome(channel.leave())).status, "ok");
   await closing(socket);
 });
 

@@ -1,0 +1,270 @@
+package websocket
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
+)
+
+// LongPollConfig configures the way to a socket for clients without WebSocket.
+// A session lives on the node that began it: behind a load balancer, requests
+// of one client must reach one node.
+type LongPollConfig struct {
+	// Suffix follows the mount path. Empty means "/longpoll", which phoenix.js
+	// appends.
+	Suffix string
+	// Window is how long a GET waits for messages. A client that does not come
+	// back for one and a half of it is gone. 0 means 10 s.
+	Window time.Duration
+}
+
+// The statuses in the body of an answer; the status of HTTP is 200 for all of
+// them, as phoenix.js expects.
+const (
+	pollOK        = 200
+	pollNothing   = 204
+	pollForbidden = 403
+	pollTimeout   = 408
+	pollGone      = 410 // begin a new session, with the token in the answer if there is one
+)
+
+// maxLines is how many messages of one POST are taken; the client splits there.
+const maxLines = 100
+
+// pollAnswer is the body of an answer.
+type pollAnswer struct {
+	Messages []string `json:"messages"`
+	Status   int      `json:"status"`
+	Token    string   `json:"token,omitempty"`
+}
+
+func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[string]string) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", "no-store")
+	if r.Method == http.MethodOptions {
+		h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+		h.Set("Access-Control-Allow-Methods", "get, post, options")
+		h.Set("Access-Control-Max-Age", "3600")
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		refuse(w, http.StatusBadRequest, "")
+		return
+	}
+	if !originAllowed(r, m.config.Origin) {
+		answerPoll(w, pollAnswer{Status: pollForbidden})
+		return
+	}
+	token := r.Header.Get("X-Phoenix-Longpoll-Token")
+	if token == "" {
+		token = r.URL.Query().Get("token")
+	}
+	p := m.endpoint.polls.find(token, m)
+	switch {
+	case r.Method == http.MethodGet && p == nil:
+		m.beginPoll(w, r, vars)
+	case r.Method == http.MethodGet:
+		p.serveGet(w, r)
+	case p == nil:
+		answerPoll(w, pollAnswer{Status: pollGone})
+	default:
+		p.servePost(w, r)
+	}
+}
+
+func answerPoll(w http.ResponseWriter, a pollAnswer) error {
+	if a.Messages == nil {
+		a.Messages = []string{}
+	}
+	body, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	if _, err := w.Write(body); err != nil {
+		return err
+	}
+	err = http.NewResponseController(w).Flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}
+
+// beginPoll admits a client as for a WebSocket connection and gives it a token.
+func (m *mount) beginPoll(w http.ResponseWriter, r *http.Request, vars map[string]string) {
+	e := m.endpoint
+	a, err := m.admit(r, vars, "longpoll")
+	var p *poll
+	if err == nil {
+		p, err = e.polls.begin(m, a)
+	}
+	if err != nil {
+		m.connectError.Add(1)
+		e.log.Debug("socket refused", "socket", m.kind.name, "remote", r.RemoteAddr, "error", err)
+		_ = answerPoll(w, pollAnswer{Status: pollForbidden}) // the client may be gone
+		return
+	}
+	m.connectOK.Add(1)
+	_ = answerPoll(w, pollAnswer{Status: pollGone, Token: p.token}) // then the session ends by itself
+}
+
+// serveGet answers what waits for the client, or waits for it.
+func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
+	g, ok := p.enter()
+	if !ok {
+		_ = answerPoll(w, pollAnswer{Status: pollGone})
+		return
+	}
+	defer p.exit(g)
+	timer := time.NewTimer(p.mount.config.LongPoll.Window)
+	defer timer.Stop()
+	for {
+		if taken := p.takeAll(); len(taken) > 0 {
+			p.answer(w, taken)
+			return
+		}
+		if p.isOver() {
+			_ = answerPoll(w, pollAnswer{Status: pollGone})
+			return
+		}
+		select {
+		case <-p.ready:
+			continue
+		case <-g.replaced:
+		case <-timer.C:
+		case <-r.Context().Done():
+			return
+		}
+		_ = answerPoll(w, pollAnswer{Status: pollNothing, Token: p.token}) // nothing is lost
+		return
+	}
+}
+
+// answer sends the messages and tells their hooks.
+func (p *poll) answer(w http.ResponseWriter, taken []*batch) {
+	a := pollAnswer{Status: pollOK, Token: p.token}
+	last := false
+	for _, b := range taken {
+		for i := range b.n {
+			if b.items[i].last {
+				last = true
+				continue
+			}
+			message, _ := body(b.items[i].wire)
+			a.Messages = append(a.Messages, string(message))
+		}
+	}
+	if last && len(a.Messages) == 0 {
+		a = pollAnswer{Status: pollGone}
+	}
+	err := answerPoll(w, a)
+	for _, b := range taken {
+		p.wrote(b, err)
+		batches.Put(b)
+	}
+	if last {
+		p.finish(ErrClosed)
+	}
+}
+
+// servePost handles messages of the client, in the order sent.
+func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
+	limit := int64(p.mount.config.MaxFrame) * maxLines
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, min(limit, 8<<20)))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "")
+		return
+	}
+	messages := []posted{{data: data}}
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/x-ndjson" {
+		if messages, err = splitLines(data); err != nil {
+			refuse(w, http.StatusBadRequest, "")
+			return
+		}
+	}
+	done := make(chan bool, 1)
+	p.endpoint().spawn(func() { done <- p.handleAll(r, messages) })
+	timer := time.NewTimer(p.mount.config.LongPoll.Window)
+	defer timer.Stop()
+	a := pollAnswer{Status: pollOK}
+	select {
+	case ok := <-done:
+		if !ok {
+			a.Status = pollGone
+		}
+	case <-timer.C:
+		a.Status = pollTimeout
+	}
+	_ = answerPoll(w, a) // the client may be gone
+}
+
+// posted is one message of a POST.
+type posted struct {
+	data   []byte
+	binary bool
+}
+
+// splitLines splits a body of lines: those that begin with "[" are text, the
+// others binary in base64.
+func splitLines(data []byte) ([]posted, error) {
+	var list []posted
+	for line := range bytes.SplitSeq(data, []byte("\n")) {
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		if len(list) == maxLines {
+			break // as Phoenix does
+		}
+		if line[0] == '[' {
+			list = append(list, posted{data: line})
+			continue
+		}
+		raw, err := base64.StdEncoding.DecodeString(string(line))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, posted{data: raw, binary: true})
+	}
+	return list, nil
+}
+
+// handleAll answers false if the session is gone, or ends by what was sent. It
+// stops when the request has been answered, which ends its context.
+func (p *poll) handleAll(r *http.Request, messages []posted) bool {
+	p.handling.Lock()
+	defer p.handling.Unlock()
+	defer func() {
+		if v := recover(); v != nil {
+			crash := crashOf(v)
+			p.endpoint().log.Error("connection crashed", "socket", p.mount.kind.name, "error", crash.Err, "stack", string(crash.Stack))
+			p.finish(crash)
+		}
+	}()
+	for _, m := range messages {
+		if r.Context().Err() != nil || p.isClosing() {
+			return !p.isClosing()
+		}
+		if len(m.data) > p.mount.config.MaxFrame {
+			p.finish(ErrClosed)
+			return false
+		}
+		message, err := codec.Decode(p.version, m.binary, m.data)
+		if err != nil {
+			p.endpoint().log.Debug("session closed", "socket", p.mount.kind.name, "reason", err)
+			p.finish(ErrClosed)
+			return false
+		}
+		p.handle(message)
+	}
+	return true
+}

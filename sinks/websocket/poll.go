@@ -1,0 +1,166 @@
+package websocket
+
+import (
+	"crypto/rand"
+	"sync"
+	"time"
+)
+
+// poll is a connection over long polling: what is queued waits for the client's
+// next GET.
+type poll struct {
+	session
+	token    string
+	ready    chan struct{} // one token: there is something to take
+	handling sync.Mutex    // held while messages of the client are handled
+
+	visits sync.Mutex
+	visit  *visit      // the GET that is here
+	absent *time.Timer // runs while none is
+}
+
+// visit is one GET.
+type visit struct {
+	replaced chan struct{} // closed when another GET has come
+	left     chan struct{} // closed when it is over
+}
+
+// polls are the long-poll sessions of an endpoint, by their tokens.
+type polls struct {
+	mu   sync.Mutex
+	list map[string]*poll
+}
+
+func (ps *polls) find(token string, m *mount) *poll {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	// A token is 130 random bits: finding it in the map tells nobody about
+	// another.
+	if p := ps.list[token]; p != nil && p.mount == m {
+		return p
+	}
+	return nil
+}
+
+// begin makes a session for a client that was admitted.
+func (ps *polls) begin(m *mount, a admission) (*poll, error) {
+	e := m.endpoint
+	p := &poll{token: rand.Text(), ready: make(chan struct{}, 1)}
+	p.session = session{mount: m, state: a.state, id: a.id, version: a.version, textOnly: true}
+	p.tr = p
+	e.work.add()
+	if !e.registry.add(&p.session, e.config.MaxConnections) {
+		e.work.done()
+		return nil, &StatusError{Status: 503}
+	}
+	ps.mu.Lock()
+	if ps.list == nil {
+		ps.list = make(map[string]*poll)
+	}
+	ps.list[p.token] = p
+	ps.mu.Unlock()
+	p.session.begin()
+	p.visits.Lock()
+	p.startAbsence(p.mount.config.LongPoll.Window * 3 / 2)
+	p.visits.Unlock()
+	return p, nil
+}
+
+// startAbsence ends the session if no GET comes in time. visits is held.
+func (p *poll) startAbsence(d time.Duration) {
+	if p.absent == nil {
+		p.absent = time.AfterFunc(d, func() { p.finish(ErrClosed) })
+	} else {
+		p.absent.Reset(d)
+	}
+	if p.isOver() {
+		p.absent.Stop()
+	}
+}
+
+// enter makes the caller the GET that is here; one that was here leaves first.
+func (p *poll) enter() (*visit, bool) {
+	v := &visit{replaced: make(chan struct{}), left: make(chan struct{})}
+	p.visits.Lock()
+	before := p.visit
+	p.visit = v
+	p.absent.Stop()
+	p.visits.Unlock()
+	if before != nil {
+		close(before.replaced)
+		<-before.left
+	}
+	return v, !p.isOver() || p.exit(v)
+}
+
+// exit answers false.
+func (p *poll) exit(v *visit) bool {
+	p.visits.Lock()
+	if p.visit == v {
+		p.visit = nil
+		if p.isClosing() {
+			p.startAbsence(p.mount.config.CloseTimeout)
+		} else {
+			p.startAbsence(p.mount.config.LongPoll.Window * 3 / 2)
+		}
+	}
+	p.visits.Unlock()
+	close(v.left)
+	return false
+}
+
+// takeAll takes what is queued.
+func (p *poll) takeAll() []*batch {
+	var list []*batch
+	for {
+		b := batches.Get().(*batch)
+		if !p.take(b) {
+			batches.Put(b)
+			return list
+		}
+		list = append(list, b)
+	}
+}
+
+func (p *poll) wake() {
+	select {
+	case p.ready <- struct{}{}:
+	default:
+	}
+}
+
+// hangUp leaves some time to a client that is between two GETs.
+func (p *poll) hangUp() {
+	p.visits.Lock()
+	defer p.visits.Unlock()
+	if p.visit == nil && p.absent != nil {
+		p.startAbsence(p.mount.config.CloseTimeout)
+	}
+}
+
+func (p *poll) abort() {
+	e := p.endpoint()
+	e.polls.mu.Lock()
+	delete(e.polls.list, p.token)
+	e.polls.mu.Unlock()
+	p.visits.Lock()
+	if p.absent != nil {
+		p.absent.Stop()
+	}
+	p.visits.Unlock()
+	p.wake()
+	e.registry.remove(&p.session)
+	e.work.done()
+}
+
+func (s *session) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase != open
+}
+
+func (s *session) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == closed
+}
