@@ -31,6 +31,15 @@ type Returner[T any] interface {
 	PutBack(event T, seq uint64)
 }
 
+// Orphanage is a [Holder] that can tell what it holds for takers which are not
+// there. A stage that drains accepts no subscriptions any more, so that nobody
+// will come for it.
+type Orphanage[T any] interface {
+	// DiscardOrphans gives such events up, calling out.Discard with reason for
+	// each.
+	DiscardOrphans(out Out[T], reason Reason)
+}
+
 // OptionError says which option was refused and what it may be: an option of a
 // dispatcher, or one with which somebody wanted to subscribe.
 type OptionError struct {

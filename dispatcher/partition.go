@@ -276,12 +276,28 @@ func (p *Partition[T]) PutBack(event T, seq uint64) {
 // DiscardHeld implements Holder.
 func (p *Partition[T]) DiscardHeld(out Out[T], reason Reason) {
 	for i := range p.parts {
-		for q := &p.parts[i].queue; q.Len() > 0; p.held-- {
-			e := q.Pop()
-			out.Discard(e.event, e.seq, reason)
-		}
+		before := p.parts[i].open()
+		p.discard(i, out, reason)
+		p.open += p.parts[i].open() - before
 	}
 	p.recount()
+}
+
+// DiscardOrphans implements Orphanage: it gives up what waits in partitions that
+// nobody has taken.
+func (p *Partition[T]) DiscardOrphans(out Out[T], reason Reason) {
+	for i := range p.parts {
+		if p.parts[i].sub < 0 {
+			p.discard(i, out, reason)
+		}
+	}
+}
+
+func (p *Partition[T]) discard(i int, out Out[T], reason Reason) {
+	for q := &p.parts[i].queue; q.Len() > 0; p.held-- {
+		e := q.Pop()
+		out.Discard(e.event, e.seq, reason)
+	}
 }
 
 // prepare has the next Dispatch look at a partition that holds events.

@@ -203,6 +203,20 @@ func TestPartitionDiscardsWhatIsHeld(t *testing.T) {
 	k.want("held", p.Held(), 0)
 }
 
+func TestPartitionDiscardsOrphans(t *testing.T) {
+	p, k := newHalves(t, PartitionConfig{})
+	k.subscribe(0, on(0))
+	k.subscribe(1, on(1))
+	k.ask(1, 1)
+	k.dispatch(0, 2)
+	p.DiscardOrphans(k, Stopped)
+	k.want("held", p.Held(), 2)
+	k.cancel(0)
+	p.DiscardOrphans(k, Stopped)
+	k.want("held", p.Held(), 0)
+	k.want("discarded", k.dropped, "[0 stopped 2 stopped]")
+}
+
 // Whatever happens, each partition's events arrive in order, each once.
 func TestPartitionModel(t *testing.T) {
 	const parts = 4

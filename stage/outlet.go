@@ -19,6 +19,7 @@ type outlet[T any] struct {
 	timed     dispatcher.Timed
 	taker     dispatcher.ReceiptTaker[T]
 	returner  dispatcher.Returner[T]
+	orphans   dispatcher.Orphanage[T]
 	sourced   bool // the handler wants receipts
 	silent    bool // it is to get none any more
 	discarded func(T, dispatcher.Reason)
@@ -68,6 +69,7 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	o.paused = cfg.Demand == Accumulate
 	o.holder, _ = o.disp.(dispatcher.Holder[T])
 	o.returner, _ = o.disp.(dispatcher.Returner[T])
+	o.orphans, _ = o.disp.(dispatcher.Orphanage[T])
 	o.timed, _ = o.disp.(dispatcher.Timed)
 	o.taker, _ = o.disp.(dispatcher.ReceiptTaker[T])
 	o.buf.limit, o.buf.keep = size, cfg.Keep
@@ -101,6 +103,18 @@ func (o *outlet[T]) held() int {
 		n += o.holder.Held()
 	}
 	return n
+}
+
+// abandonOrphans gives up what waits for subscribers that are gone and will not
+// be replaced. Its source hears nothing of it: it is not done.
+func (o *outlet[T]) abandonOrphans() {
+	if o.orphans == nil || o.holder == nil || o.holder.Held() == 0 {
+		return
+	}
+	o.silent = true
+	o.orphans.DiscardOrphans(o, dispatcher.Stopped)
+	o.silent = false
+	o.changed = true
 }
 
 // serve hands out what is buffered, then what was emitted, and sends it.

@@ -243,6 +243,12 @@ func (e *engine[In, Out]) complete() {
 		e.stop(nil) // nobody is left to deliver to, and nobody will come
 		return
 	}
+	if e.draining && e.out.held() > 0 {
+		e.out.abandonOrphans()
+		if e.out.buf.len() > 0 && e.out.holder != nil && e.out.room() {
+			e.again = true // what was behind them can be served
+		}
+	}
 	if !e.dry || e.out.held() > 0 || e.out.mayReturn() || e.out.pins.Len() > 0 {
 		return
 	}

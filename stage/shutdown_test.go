@@ -168,6 +168,34 @@ func TestDrainWithoutSubscribersDiscards(t *testing.T) {
 	})
 }
 
+// What waits in a partition whose subscriber is gone is given up by a drain,
+// and what is behind it is delivered.
+func TestDrainGivesUpOrphans(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := &acking{}
+		var discarded []int
+		p := producer(src, stage.ProducerConfig[int]{
+			Dispatcher: dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{Capacity: 2}),
+			Discarded:  func(event int, _ dispatcher.Reason) { discarded = append(discarded, event) },
+		})
+		start(t, p)
+		c := newSink()
+		cs := join(t, p, c, stage.SubscribeConfig{Partition: 1})
+		push(t, p, &src.source, 0, 2, 4, 6, 1, 3)
+		equal(t, "events", len(c.events()), 0) // the first two hold up the others
+		begun := time.Now()
+		p.Drain()
+		synctest.Wait()
+		died(t, p, nil)
+		died(t, cs, nil)
+		equal(t, "took", time.Since(begun), time.Duration(0))
+		equal(t, "events", c.events(), []int{1, 3})
+		equal(t, "discarded", discarded, []int{0, 2, 4, 6})
+		equal(t, "receipts", ended(src.receipts), []string{"4 done", "5 done"})
+		snap(t, p)
+	})
+}
+
 func TestDrainTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &draining{} // never done

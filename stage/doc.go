@@ -1,0 +1,196 @@
+// Package stage runs stages that exchange events with back-pressure: a consumer
+// asks for as many events as it has room for, and a producer never sends more
+// than was asked for.
+//
+//	        demand ◀─────────────── demand ◀───────────────
+//	┌──────────┐        ┌───────────────────┐        ┌──────────┐
+//	│ producer │        │ producer-consumer │        │ consumer │
+//	└──────────┘        └───────────────────┘        └──────────┘
+//	        events ───────────────▶ events ───────────────▶
+//	      receipts ◀───────────── receipts ◀───────────────
+//
+// Demand flows up, events flow down, receipts flow up. A [Producer] emits when it
+// is asked, a [Consumer] handles what arrives, a [ProducerConsumer] does both. You
+// write the handlers, with their state in structs of your own and without locks;
+// the package runs each of them in a stage, which is one goroutine. Who of several
+// subscribers gets the next event is decided by the stage's dispatcher, see
+// package dispatcher. Sources and sinks that are ready to use are in packages
+// producer and consumer.
+//
+// A complete program: numbers are squared and printed, and not one more is made
+// than there is room for.
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//		"log"
+//
+//		"github.com/penstock-go/penstock/stage"
+//	)
+//
+//	// counter answers demand with the next numbers, up to a limit.
+//	type counter struct{ next, limit int }
+//
+//	func (c *counter) HandleDemand(_ context.Context, n int, emit *stage.Emitter[int]) error {
+//		for ; n > 0 && c.next < c.limit; n-- {
+//			emit.Emit(c.next)
+//			c.next++
+//		}
+//		if c.next == c.limit {
+//			return stage.ErrDone
+//		}
+//		return nil
+//	}
+//
+//	func square(_ context.Context, events []int, emit *stage.Emitter[string]) error {
+//		for _, v := range events {
+//			emit.Emit(fmt.Sprint(v * v))
+//		}
+//		return nil
+//	}
+//
+//	func show(_ context.Context, events []string) error {
+//		fmt.Println(events)
+//		return nil
+//	}
+//
+//	func main() {
+//		source := stage.NewProducer(&counter{limit: 9}, stage.ProducerConfig[int]{})
+//		squares := stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, string](square), stage.ProducerConsumerConfig[string]{})
+//		printer := stage.NewConsumer(stage.ConsumerFunc[string](show), stage.ConsumerConfig{})
+//		if _, err := squares.Subscribe(source, stage.SubscribeConfig{}); err != nil {
+//			log.Fatal(err)
+//		}
+//		if _, err := printer.Subscribe(squares, stage.SubscribeConfig{MaxDemand: 6}); err != nil {
+//			log.Fatal(err)
+//		}
+//		if err := stage.Run(context.Background(), source, squares, printer); err != nil {
+//			log.Fatal(err)
+//		}
+//	}
+//
+// The sections below are the contract. Each sentence of theirs has a test.
+//
+// # Demand
+//
+// On a subscription, what was delivered never exceeds what was asked for. A
+// subscription asks for its MaxDemand (1000 unless it says otherwise) at the
+// beginning. The handler of a consumer never gets more than MaxDemand less
+// MinDemand events at a time (MinDemand is half of MaxDemand unless it says
+// otherwise); when, behind such a chunk, what is still owed has fallen to
+// MinDemand or below, the consumer asks for what brings it to MaxDemand again. So
+// with 1000 and 500 a producer is asked for 1000, then for 500 each time that 500
+// were handled, and at most 1000 events are in flight: that is the bound of what
+// a subscription can hold, and where back-pressure starts.
+//
+// A producer's handler is told of a demand once, and owes it until it is served.
+// What it emits beyond the demand is buffered by its stage; the buffer is served
+// before the handler is asked for more. What a subscriber had asked for when it
+// left is not asked for again until the handler has emitted as much. Sums of
+// demand saturate at the greatest int. With Manual set nothing is asked for but
+// with [Subscription.Ask]; asking for less than one event is answered with an
+// error. [Accumulate] keeps demand and events back until [Forward] lets them
+// pass, so that every subscriber can be there before the first event.
+//
+// # Blocking
+//
+// No stage ever waits for another one: it sends only what was asked for, and for
+// that there is room. A handler that does not return holds up its own stage and
+// nobody else. Of the calls in this package only these wait: [Run] and
+// [Pipeline.Run] for the stages to end, [Stage].Start for HandleStart, and
+// Snapshot for the running handler or its context. A handler must not call
+// Snapshot of its own stage with a context that never ends.
+//
+// # Order
+//
+// Events arrive on each subscription in the order in which they were emitted.
+// With several subscribers there is no order between them; dispatcher.Partition
+// and dispatcher.Fair keep it for each partition or key.
+//
+// # Serial
+//
+// The handlers of a stage never overlap, and each sees what the one before has
+// done, so they need no locks. A handler may call its own stage and its own
+// subscriptions, Stop and Drain included; what it asks for there is done when it
+// has returned.
+//
+// # Ownership
+//
+// The slice of events that a handler is given belongs to it during the call and
+// not any longer: the stage fills it again. It may be changed meanwhile, which
+// concerns no other subscriber. A handler that keeps events copies them (the
+// slice, or what it needs of it). [PoisonBatches] wipes slices at once, so that a
+// test finds the handler that keeps one. What is passed to [Emitter.EmitAll] is
+// copied.
+//
+// # Receipts
+//
+// Returning nil from HandleEvents is the receipt for the events that it was
+// given. It is what the next ask goes by, what a dispatcher such as
+// dispatcher.Fair waits for before it serves a key again, and what a source with
+// HandleReceipts hears: one [Receipt] for each event it has emitted, in the order
+// in which they were finished, also for those that were discarded. Of an event
+// that went to several subscribers it hears once, behind the last of them and of
+// the worst outcome: Abandoned before Failed before Discarded before Done. It hears
+// nothing of what was left when its stage was stopped. A [DeferredConsumer], such
+// as a pool of workers, gives receipts one by one and in any order.
+//
+// When a consumer dies, the events that it has given no receipt for are abandoned
+// and counted; with Redeliver set on its subscription they go back to the front of
+// the buffer instead, in order and once, and to whoever asks next. Not so copies of
+// what other subscribers have got as well: those are abandoned.
+//
+// # Loss
+//
+// A stage drops an event only by a policy that was chosen: a full buffer
+// (BufferSize and Keep), a dispatcher's bounds, a stop without a drain. Every one
+// is counted by reason in the [Snapshot], passed to Discarded and recorded as
+// pipeline.discarded. At every moment
+//
+//	emitted = delivered + buffered + discarded
+//
+// and a dispatcher that loses an event stops its stage. Deliveries that died with
+// their consumer are counted as Abandoned.
+//
+// # Failure
+//
+// A handler that returns an error, panics, or ends its goroutine stops its stage,
+// and no other: Err answers an [Error] with the stage's name, the handler and the
+// stack. ErrDone is no failure but the end in good order, of a producer's stream or
+// of a consumer's interest. Subscribers are told the reason behind the last event,
+// exactly once; they live or die by their cancel mode: Permanent dies with any
+// reason (with ErrDone when it was the last subscription), Transient with any but a
+// normal one, Temporary lives on. A consumer that dies so answers a
+// [SubscriptionError] that wraps the reason; errors.Is and errors.As see through all
+// of it. A bad subscriber is refused, or ended when it turns out to be bad, and never
+// takes the producer down. The context of a handler is cancelled with a cause that
+// tells why: ErrStopped, ErrDrainTimeout or the reason that was given to Stop; a
+// handler that gives up for that has not failed.
+//
+// # Shutdown
+//
+// A pipeline ends in two phases. Drain: sources take in nothing more (those with
+// HandleDrain emit until they are dry), what was emitted is delivered, and stages end
+// from the source down when their last event is finished. It begins when the context
+// of Run is done, when Drain is called, when a stage fails, and when the last producer
+// or the last consumer has ended. A stage that drains with no subscriber left ends at
+// once. Stop: the contexts of handlers are cancelled, what is buffered is discarded.
+// It follows when DrainTimeout has passed, as ErrDrainTimeout, or by [Pipeline.Stop].
+// Both can be called any number of times, from anywhere, also before the start.
+//
+// No goroutine of a stage outlives Run, unless a handler does not return within
+// StopTimeout after its context was cancelled: then Run names the stage and answers
+// ErrHung. A stage runs once.
+//
+// # Cost
+//
+// A batch, not an event, crosses goroutines, and the emptied batch comes back with the
+// next ask and is filled again: in steady state no event costs an allocation. When a
+// whole emission goes to one subscriber the slice itself is handed over and nothing is
+// copied. Asking costs the same with 3 subscribers and with 3,000. A source that wants
+// receipts, or a subscription with Redeliver, costs an entry in a ring for each event in
+// flight; an event with several takers costs an entry in a map on top, only where
+// receipts are wanted.
+package stage
