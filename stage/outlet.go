@@ -111,10 +111,11 @@ func (o *outlet[T]) abandonOrphans() {
 	if o.orphans == nil || o.holder == nil || o.holder.Held() == 0 {
 		return
 	}
+	before := o.discards
 	o.silent = true
 	o.orphans.DiscardOrphans(o, dispatcher.Stopped)
 	o.silent = false
-	o.changed = true
+	o.changed = o.changed || o.discards > before
 }
 
 // serve hands out what is buffered, then what was emitted, and sends it.

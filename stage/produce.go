@@ -245,7 +245,7 @@ func (e *engine[In, Out]) complete() {
 	}
 	if e.draining && e.out.held() > 0 {
 		e.out.abandonOrphans()
-		if e.out.buf.len() > 0 && e.out.holder != nil && e.out.room() {
+		if e.out.changed && e.out.buf.len() > 0 {
 			e.again = true // what was behind them can be served
 		}
 	}

@@ -196,6 +196,27 @@ func TestDrainGivesUpOrphans(t *testing.T) {
 	})
 }
 
+// What waits for a slow subscriber is no orphan, and waiting for it is idle.
+func TestDrainWaitsForSlowPartitions(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src, c := &source{}, pausing(1)
+		p := producer(src, stage.ProducerConfig[int]{
+			Dispatcher: dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{Capacity: 2}),
+		})
+		start(t, p)
+		join(t, p, newSink(), stage.SubscribeConfig{Partition: 1})
+		join(t, p, c, stage.SubscribeConfig{Partition: 0, MaxDemand: 1})
+		push(t, p, src, 0, 2, 4, 6, 8)
+		p.Drain()
+		synctest.Wait()
+		lives(t, p)
+		close(c.gate)
+		synctest.Wait()
+		died(t, p, nil)
+		equal(t, "events", c.events(), []int{0, 2, 4, 6, 8})
+	})
+}
+
 func TestDrainTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &draining{} // never done
