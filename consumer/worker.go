@@ -183,11 +183,11 @@ func (w *worker[T]) report(event T, failed error) {
 	returned := false
 	defer func() {
 		if p := recover(); p != nil {
-			s.self.Send(halt{fmt.Errorf("Failed: %w", &stage.PanicError{Value: p, Stack: debug.Stack()})})
+			s.self.Send(halt{fmt.Errorf("option Failed: %w", &stage.PanicError{Value: p, Stack: debug.Stack()})})
 			return
 		}
 		if !returned {
-			s.self.Send(halt{fmt.Errorf("Failed: %w", stage.ErrGoexit)})
+			s.self.Send(halt{fmt.Errorf("option Failed: %w", stage.ErrGoexit)})
 			s.mu.Lock()
 			w.release()
 			w.end()
