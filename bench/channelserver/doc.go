@@ -11,6 +11,8 @@
 //	room:*      echo, new_msg, new_msg_from, intercepted, bin, bin_bcast, stop,
 //	            stop_reply, crash; room:forbidden refuses, room:crash crashes in
 //	            the join, room:term pushes you_left when it ends
+//	presence:*  tracks the user with online_at and the join params, then pushes
+//	            presence_state; update replaces the meta
 //
 // Over HTTP: GET /token, GET /tokens, POST /broadcast, POST /push,
 // POST /disconnect, GET /stats.

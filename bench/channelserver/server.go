@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/penstock-go/penstock/presence"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/token"
 )
@@ -44,6 +45,11 @@ func newServer(secret string, logger *slog.Logger) (*server, error) {
 	})
 	users.Channel("user:*", func(u user, _ string) websocket.Handler { return &userChannel{u} })
 	users.Channel("room:*", func(u user, _ string) websocket.Handler { return &roomChannel{u} })
+	tracker, err := presence.New(presence.Config{Hub: endpoint.PubSub(), Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	users.Channel("presence:*", func(u user, _ string) websocket.Handler { return &presenceChannel{user: u, tracker: tracker} })
 	// Bursts as large as the load tests make them wait in the queues, as they
 	// wait in the mailboxes of Phoenix.
 	queue := websocket.QueueConfig{Events: 1 << 16, Bytes: 64 << 20, WriteTimeout: 30 * time.Second}

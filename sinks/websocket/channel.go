@@ -52,6 +52,7 @@ type rare struct {
 	room  chan struct{}                   // closed when the inbox was taken
 	over  chan struct{}                   // closed when the channel is over
 	done  chan struct{}                   // of the context
+	after []*func()                       // of context.AfterFunc
 	subs  map[string]*pubsub.Subscription // further topics
 }
 
@@ -278,6 +279,31 @@ func (c *channelContext) Done() <-chan struct{} {
 		}
 	}
 	return m.done
+}
+
+// AfterFunc is what context.AfterFunc uses: without it each waiting function
+// would cost a goroutine.
+func (c *channelContext) AfterFunc(f func()) (stop func() bool) {
+	ch := (*Channel)(c)
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.state >= ending || ch.reason != nil {
+		ch.sess.endpoint().spawn(f)
+		return func() bool { return false }
+	}
+	m := ch.more()
+	m.after = append(m.after, &f)
+	return func() bool {
+		ch.mu.Lock()
+		defer ch.mu.Unlock()
+		for i, other := range m.after {
+			if other == &f {
+				m.after = append(m.after[:i:i], m.after[i+1:]...)
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // Err is context.Canceled once the channel ends.

@@ -384,3 +384,36 @@ func TestASlowHandlerHoldsUpItsOwnConnectionOnly(t *testing.T) {
 		}
 	})
 }
+
+func TestContextOfAChannel(t *testing.T) {
+	handles := make(chan *websocket.Channel, 1)
+	f := start(t, setup{channels: map[string]*app{"room:*": {join: func(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
+		handles <- ch
+		return nil, nil
+	}}}})
+	p := f.connect("1")
+	p.join(1, "room:a")
+	ch := got(t, handles)
+	called := make(chan string, 3)
+	context.AfterFunc(ch.Context(), func() { called <- "after" })
+	stop := context.AfterFunc(ch.Context(), func() { called <- "stopped" })
+	if !stop() || stop() {
+		t.Error("stop tells whether it came in time")
+	}
+	child, cancel := context.WithCancel(ch.Context())
+	defer cancel()
+	if _, ok := ch.Context().Deadline(); ok || ch.Context().Err() != nil || ch.Context().Value("x") != nil {
+		t.Error("the context of an open channel")
+	}
+	_ = p.ws.CloseNow()
+	<-child.Done()
+	<-ch.Context().Done()
+	if what := got(t, called); what != "after" || ch.Context().Err() != context.Canceled {
+		t.Errorf("%s, %v", what, ch.Context().Err())
+	}
+	late := make(chan string, 1)
+	stop = context.AfterFunc(ch.Context(), func() { late <- "late" })
+	if got(t, late) != "late" || stop() {
+		t.Error("a function for a channel that has ended runs at once")
+	}
+}

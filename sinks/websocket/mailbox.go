@@ -160,13 +160,21 @@ func (ch *Channel) end(reason error) {
 
 // cancel ends the context. The mutex is held.
 func (ch *Channel) cancel() {
-	if r := ch.rare; r != nil && r.done != nil {
+	r := ch.rare
+	if r == nil {
+		return
+	}
+	if r.done != nil {
 		select {
 		case <-r.done:
 		default:
 			close(r.done)
 		}
 	}
+	for _, f := range r.after {
+		ch.sess.endpoint().spawn(*f)
+	}
+	r.after = nil
 }
 
 // stopping tells whether the handler shall not be called any more.

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
-import { LongPoll, Socket } from "phoenix";
+import { LongPoll, Presence, Socket } from "phoenix";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../../..");
 let server, dir, base;
@@ -173,6 +173,31 @@ test("long polling: join, echo, broadcast, binary in, leave", async () => {
   assert.equal((await msg).pad, "xxx");
   assert.equal((await outcome(channel.leave())).status, "ok");
   await closing(socket);
+});
+
+test("presence: state, joins, leaves, several metas", async () => {
+  const [a, b] = [await connect("ann"), await connect("bob")];
+  const room = a.channel("presence:x", { dev: "phone" });
+  const presence = new Presence(room);
+  const events = [];
+  presence.onJoin((key, before, now) => events.push(`+${key}${now.metas.length}`));
+  presence.onLeave((key, now, left) => events.push(`-${key}${left.metas.length}`));
+  await outcome(room.join());
+  const other = b.channel("presence:x", { dev: "tv" });
+  await outcome(other.join());
+  const keys = () => presence.list((key, { metas }) => `${key}:${metas.map((m) => m.dev)}`).sort().join(" ");
+  await until(() => keys() === "ann:phone bob:tv");
+  await outcome(other.push("update", { dev: "radio" }));
+  await until(() => keys() === "ann:phone bob:radio");
+  const c = await connect("ann");
+  await outcome(c.channel("presence:x", { dev: "laptop" }).join());
+  await until(() => keys() === "ann:phone,laptop bob:radio");
+  await closing(b);
+  await until(() => keys() === "ann:phone,laptop");
+  await closing(c);
+  await until(() => keys() === "ann:phone");
+  assert.ok(events.includes("+ann1") && events.includes("+bob1") && events.includes("-bob1"), String(events));
+  await closing(a);
 });
 
 test("after a forced disconnect the client comes back and joins again", async () => {

@@ -1,0 +1,104 @@
+package presence
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
+)
+
+// Errors of [Tracker].
+var (
+	// ErrAlreadyTracked: this context is tracked under topic and key already.
+	ErrAlreadyTracked = errors.New("presence: already tracked")
+	// ErrNotTracked: this context is not tracked under topic and key.
+	ErrNotTracked = errors.New("presence: not tracked")
+	// ErrMeta: the meta is not encoded as a JSON object.
+	ErrMeta = errors.New("presence: meta is not an object")
+)
+
+// ConfigError tells which option is out of its range.
+type ConfigError struct {
+	Option, Allowed string
+	Value           any
+}
+
+// Error names the option, its value and what is allowed.
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("presence: %s is %v, allowed: %s", e.Option, e.Value, e.Allowed)
+}
+
+// Config configures a [Tracker].
+type Config struct {
+	// Hub carries the diffs to clients and the presences to other nodes. Required.
+	Hub *pubsub.Hub
+	// Name tells trackers on one hub apart. Empty means "presence".
+	Name string
+	// Fetch adds to what clients are told about keys, such as a user's name from
+	// a database: for each key of the topic it may answer further fields beside
+	// metas. It is called for lists and for each diff, outside of all locks.
+	// nil adds nothing.
+	Fetch func(topic string, keys []string) map[string]map[string]any
+	// OnDiff is called for each diff, after it was broadcast.
+	OnDiff func(topic string, diff Diff)
+	// Silent keeps diffs from being broadcast: then OnDiff alone hears of them.
+	Silent bool
+	// BroadcastPeriod is how often changes are sent to other nodes. 0 means 1.5 s.
+	BroadcastPeriod time.Duration
+	// HeartbeatPeriod is the longest silence. 0 means ten BroadcastPeriods.
+	HeartbeatPeriod time.Duration
+	// DownPeriod is how long a silent node counts as up: at least twice
+	// HeartbeatPeriod. 0 means twice HeartbeatPeriod, 30 s by default.
+	DownPeriod time.Duration
+	// PermDownPeriod is when a silent node is forgotten: more than DownPeriod.
+	// 0 means 20 minutes, or twice DownPeriod if that is more.
+	PermDownPeriod time.Duration
+	// Logger receives what happens to nodes; nil means nobody.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Name == "" {
+		c.Name = "presence"
+	}
+	if c.BroadcastPeriod == 0 {
+		c.BroadcastPeriod = 1500 * time.Millisecond
+	}
+	if c.HeartbeatPeriod == 0 {
+		c.HeartbeatPeriod = 10 * c.BroadcastPeriod
+	}
+	if c.DownPeriod == 0 {
+		c.DownPeriod = 2 * c.HeartbeatPeriod
+	}
+	if c.PermDownPeriod == 0 {
+		c.PermDownPeriod = max(20*time.Minute, 2*c.DownPeriod)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if c.Hub == nil {
+		return &ConfigError{Option: "Hub", Value: "nil", Allowed: "a hub"}
+	}
+	for option, d := range map[string]time.Duration{"BroadcastPeriod": c.BroadcastPeriod, "HeartbeatPeriod": c.HeartbeatPeriod,
+		"DownPeriod": c.DownPeriod, "PermDownPeriod": c.PermDownPeriod} {
+		if d < 0 {
+			return &ConfigError{Option: option, Value: d, Allowed: "0 (the default) or more"}
+		}
+	}
+	full := c.withDefaults()
+	switch {
+	case full.HeartbeatPeriod < full.BroadcastPeriod:
+		return &ConfigError{Option: "HeartbeatPeriod", Value: full.HeartbeatPeriod, Allowed: "BroadcastPeriod or more"}
+	case full.DownPeriod < 2*full.HeartbeatPeriod:
+		return &ConfigError{Option: "DownPeriod", Value: full.DownPeriod, Allowed: "twice HeartbeatPeriod or more"}
+	case full.PermDownPeriod <= full.DownPeriod:
+		return &ConfigError{Option: "PermDownPeriod", Value: full.PermDownPeriod, Allowed: "more than DownPeriod"}
+	}
+	return nil
+}

@@ -1,0 +1,511 @@
+package presence_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock-go/penstock/presence"
+	"github.com/penstock-go/penstock/pubsub"
+)
+
+type meta map[string]any
+
+func ExampleNew() {
+	hub, err := pubsub.New(pubsub.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tracker, err := presence.New(presence.Config{Hub: hub, OnDiff: func(topic string, d presence.Diff) {
+		fmt.Println(topic, len(d.Joins), "joined,", len(d.Leaves), "left")
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tab := &struct{ context.Context }{context.Background()} // in a handler: ch.Context()
+	if _, err := tracker.Track(tab, "room:a", "ann", map[string]string{"device": "phone"}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(tracker.Count("room:a"), len(tracker.Get("room:a", "ann")))
+	tracker.UntrackAll(tab)
+	// Output:
+	// room:a 1 joined, 0 left
+	// 1 1
+	// room:a 0 joined, 1 left
+}
+
+// diffs gathers what is broadcast, in short form.
+type diffs struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (d *diffs) Deliver(m *pubsub.Message) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.list = append(d.list, m.Event+short(m.Payload))
+	return true
+}
+
+func (d *diffs) take() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	text := strings.Join(d.list, " ")
+	d.list = nil
+	return text
+}
+
+// short is the JSON of v without the refs, which are random.
+func short(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	text := string(data)
+	for _, name := range []string{`"phx_ref":"`, `"phx_ref_prev":"`} {
+		for {
+			i := strings.Index(text, name)
+			if i < 0 {
+				break
+			}
+			end := i + len(name) + 16 + 1
+			if end < len(text) && text[end] == ',' {
+				end++
+			}
+			text = text[:i] + text[end:]
+		}
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(text, `"`, ""), "metas:", "")
+}
+
+func newTracker(t *testing.T, c presence.Config) *presence.Tracker {
+	t.Helper()
+	if c.Hub == nil {
+		var err error
+		if c.Hub, err = pubsub.New(pubsub.Config{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr, err := presence.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+func owner(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithCancel(t.Context())
+}
+
+func track(t *testing.T, tr *presence.Tracker, ctx context.Context, topic, key string, m any) string {
+	t.Helper()
+	ref, err := tr.Track(ctx, topic, key, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+func is(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestTrackUpdateUntrack(t *testing.T) { // P97, P98, P99, P102, P104
+	synctest.Test(t, func(t *testing.T) {
+		hub, err := pubsub.New(pubsub.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d diffs
+		if _, err := hub.Subscribe("room", &d); err != nil {
+			t.Fatal(err)
+		}
+		tr := newTracker(t, presence.Config{Hub: hub})
+		is(t, short(tr.List("room")), `{}`)
+		phone, hangUp := owner(t)
+		laptop, shut := owner(t)
+		defer shut()
+		ref := track(t, tr, phone, "room", "1", meta{"dev": "phone"})
+		if len(ref) != 16 {
+			t.Errorf("ref %q", ref)
+		}
+		is(t, d.take(), `presence_diff{joins:{1:{[{dev:phone}]}},leaves:{}}`)
+		track(t, tr, laptop, "room", "1", nil)
+		is(t, d.take(), `presence_diff{joins:{1:{[{}]}},leaves:{}}`)
+		is(t, short(tr.List("room")), `{1:{[{dev:phone},{}]}}`)
+		is(t, short(tr.Get("room", "1")), `[{dev:phone},{}]`)
+		is(t, short(tr.Get("room", "2")), `[]`)
+		is(t, short(tr.Get("other", "1")), `[]`)
+		if _, err := tr.Track(phone, "room", "1", nil); !errors.Is(err, presence.ErrAlreadyTracked) {
+			t.Errorf("twice: %v", err)
+		}
+		track(t, tr, phone, "room", "other", nil)
+		track(t, tr, phone, "elsewhere", "1", nil)
+		d.take()
+		second, err := tr.Update(phone, "room", "1", meta{"dev": "tablet"})
+		if err != nil || second == ref {
+			t.Error(second, err)
+		}
+		is(t, d.take(), `presence_diff{joins:{1:{[{dev:tablet}]}},leaves:{1:{[{dev:phone}]}}}`)
+		var refs struct{ Phx_ref, Phx_ref_prev string }
+		if err := json.Unmarshal(tr.Get("room", "1")[1], &refs); err != nil || refs.Phx_ref != second || refs.Phx_ref_prev != ref {
+			t.Errorf("%+v %v", refs, err)
+		}
+		if _, err := tr.UpdateFunc(phone, "room", "1", func(m json.RawMessage) any {
+			is(t, string(m), `{"dev":"tablet"}`)
+			return meta{"dev": "watch"}
+		}); err != nil {
+			t.Error(err)
+		}
+		if _, err := tr.Update(laptop, "nowhere", "1", nil); !errors.Is(err, presence.ErrNotTracked) {
+			t.Errorf("%v", err)
+		}
+		for _, bad := range []any{5, []int{1}, make(chan int)} {
+			if _, err := tr.Track(laptop, "room", "bad", bad); err == nil {
+				t.Errorf("%v was tracked", bad)
+			}
+		}
+		d.take()
+		tr.Untrack(laptop, "room", "nobody")
+		tr.Untrack(context.Background(), "room", "1")
+		is(t, d.take(), ``)
+		tr.Untrack(laptop, "room", "1")
+		is(t, d.take(), `presence_diff{joins:{},leaves:{1:{[{}]}}}`)
+		hangUp() // the death of the owner
+		synctest.Wait()
+		if got := d.take(); !strings.Contains(got, `1:{[{dev:watch}]}`) || !strings.Contains(got, `other:{[{}]}`) || !strings.Contains(got, "joins:{}") {
+			t.Errorf("got %s", got)
+		}
+		is(t, short(tr.List("room")), `{}`)
+		is(t, short(tr.List("elsewhere")), `{}`)
+		track(t, tr, phone, "room", "late", nil) // its owner is gone
+		if tr.Count("room") != 0 {
+			t.Error("the dead are tracked")
+		}
+	})
+}
+
+func TestFetchAndOnDiff(t *testing.T) { // P100, P101, P105, P106
+	var got []string
+	var tr *presence.Tracker
+	ctx, cancel := owner(t)
+	defer cancel()
+	tr = newTracker(t, presence.Config{
+		Silent: true,
+		Fetch: func(topic string, keys []string) map[string]map[string]any {
+			_ = tr.Count(topic) // no lock is held
+			return map[string]map[string]any{"1": {"name": "Ann"}}
+		},
+		OnDiff: func(topic string, d presence.Diff) {
+			got = append(got, topic+short(d))
+			if len(got) == 1 {
+				// A change made here is told afterwards.
+				if _, err := tr.Track(ctx, "room", "2", nil); err != nil {
+					t.Error(err)
+				}
+			}
+			if len(got) == 2 {
+				panic("in a callback")
+			}
+		},
+	})
+	track(t, tr, ctx, "room", "1", nil)
+	is(t, strings.Join(got, " "), `room{joins:{1:{[{}],name:Ann}},leaves:{}} room{joins:{2:{[{}]}},leaves:{}}`)
+	is(t, short(tr.List("room")), `{1:{[{}],name:Ann},2:{[{}]}}`)
+	tr.UntrackAll(ctx)
+	if len(got) != 3 {
+		t.Error("a panic ended the telling")
+	}
+}
+
+func TestConfig(t *testing.T) { // P118
+	hub, err := pubsub.New(pubsub.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bad *presence.ConfigError
+	for _, c := range []presence.Config{{}, {Hub: hub, BroadcastPeriod: -1}, {Hub: hub, HeartbeatPeriod: time.Second},
+		{Hub: hub, DownPeriod: time.Second}, {Hub: hub, DownPeriod: time.Hour, PermDownPeriod: time.Hour}, {Hub: hub, PermDownPeriod: -1}} {
+		if _, err := presence.New(c); !errors.As(err, &bad) || bad.Error() == "" {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// cluster is some nodes whose messages can be lost.
+type cluster struct {
+	t     *testing.T
+	mu    sync.Mutex
+	hubs  map[string]*pubsub.Hub
+	cut   map[string]bool // "a b": nothing goes from a to b
+	lossy *rand.Rand
+	wait  sync.WaitGroup
+}
+
+type link struct {
+	c    *cluster
+	name string
+}
+
+func (l *link) Node() string { return l.name }
+
+func (l *link) Publish(_ context.Context, to string, m *pubsub.Message) error {
+	l.c.mu.Lock()
+	var hubs []*pubsub.Hub
+	for name, h := range l.c.hubs {
+		if name == l.name || (to != "" && to != name) || l.c.cut[l.name+" "+name] || (l.c.lossy != nil && l.c.lossy.IntN(3) == 0) {
+			continue
+		}
+		hubs = append(hubs, h)
+	}
+	l.c.mu.Unlock()
+	for _, h := range hubs {
+		h.Receive(&pubsub.Message{Topic: m.Topic, Event: m.Event, Payload: m.Payload})
+	}
+	return nil
+}
+
+type member struct {
+	*presence.Tracker
+	name string
+	diff *diffs
+	stop context.CancelFunc
+}
+
+func newCluster(t *testing.T, names ...string) (*cluster, map[string]*member) {
+	c := &cluster{t: t, hubs: map[string]*pubsub.Hub{}, cut: map[string]bool{}}
+	members := map[string]*member{}
+	for _, name := range names {
+		members[name] = c.start(name)
+	}
+	synctest.Wait()
+	return c, members
+}
+
+func (c *cluster) start(name string) *member {
+	hub, err := pubsub.New(pubsub.Config{Remote: &link{c, name}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.hubs[name] = hub
+	c.mu.Unlock()
+	m := &member{Tracker: newTracker(c.t, presence.Config{Hub: hub}), name: name, diff: &diffs{}}
+	if _, err := hub.Subscribe("room", m.diff); err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	c.wait.Go(func() {
+		if err := m.Run(ctx); err != nil {
+			c.t.Error(err)
+		}
+	})
+	return m
+}
+
+func (c *cluster) split(a, b string, cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut[a+" "+b], c.cut[b+" "+a] = cut, cut
+}
+
+func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
+
+func keys(tr *member) string {
+	var list []string
+	for key := range tr.List("room") {
+		list = append(list, key)
+	}
+	sort.Strings(list)
+	return strings.Join(list, "")
+}
+
+func TestNodesShareTheirPresences(t *testing.T) { // P107 to P114
+	synctest.Test(t, func(t *testing.T) {
+		c, m := newCluster(t, "a", "b")
+		ctx, cancel := owner(t)
+		track(t, m["a"].Tracker, ctx, "room", "x", meta{"n": 1})
+		is(t, keys(m["b"]), "")
+		pass(2 * time.Second)
+		is(t, keys(m["b"]), "x")
+		is(t, m["b"].diff.take(), `presence_diff{joins:{x:{[{n:1}]}},leaves:{}}`)
+		if a, b := fmt.Sprintf("%s", m["a"].Get("room", "x")), fmt.Sprintf("%s", m["b"].Get("room", "x")); a != b {
+			t.Errorf("%s and %s", a, b)
+		}
+		// A node that comes later is told (P108).
+		m["c"] = c.start("c")
+		synctest.Wait()
+		is(t, keys(m["c"]), "x")
+		// An update is one diff there, too.
+		if _, err := m["a"].Update(ctx, "room", "x", meta{"n": 2}); err != nil {
+			t.Error(err)
+		}
+		pass(2 * time.Second)
+		is(t, m["b"].diff.take(), `presence_diff{joins:{x:{[{n:2}]}},leaves:{x:{[{n:1}]}}}`)
+		// What came and went between two deltas is not seen.
+		short, end := owner(t)
+		track(t, m["a"].Tracker, short, "room", "brief", nil)
+		end()
+		pass(2 * time.Second)
+		is(t, m["b"].diff.take(), ``)
+		// A split: after the down period they leave, when it heals they come back (P111).
+		c.split("a", "b", true)
+		other, bye := owner(t)
+		track(t, m["b"].Tracker, other, "room", "y", nil)
+		pass(20 * time.Second)
+		is(t, keys(m["b"])+" "+keys(m["a"])+" "+keys(m["c"]), "xy x xy")
+		pass(20 * time.Second)
+		is(t, keys(m["b"])+" "+keys(m["a"])+" "+keys(m["c"]), "y x xy")
+		c.split("a", "b", false)
+		pass(20 * time.Second)
+		is(t, keys(m["b"])+" "+keys(m["a"])+" "+keys(m["c"]), "xy xy xy")
+		bye()
+		pass(2 * time.Second)
+		is(t, keys(m["b"])+" "+keys(m["a"])+" "+keys(m["c"]), "x x x")
+		// A process that comes back under its name: the old ones are gone at once (P110).
+		c.mu.Lock()
+		c.cut["a b"], c.cut["a c"] = true, true
+		c.mu.Unlock()
+		m["a"].stop()
+		synctest.Wait()
+		is(t, keys(m["b"]), "x")
+		c.mu.Lock()
+		c.cut["a b"], c.cut["a c"] = false, false
+		c.mu.Unlock()
+		pass(time.Second)
+		m["a"] = c.start("a")
+		synctest.Wait()
+		is(t, keys(m["b"])+keys(m["c"]), "")
+		// A goodbye is heard at once (P114).
+		again, done := owner(t)
+		defer done()
+		track(t, m["a"].Tracker, again, "room", "z", nil)
+		pass(2 * time.Second)
+		is(t, keys(m["b"]), "z")
+		m["a"].stop()
+		synctest.Wait()
+		is(t, keys(m["b"])+keys(m["c"]), "")
+		for _, x := range m {
+			x.stop()
+		}
+		c.wait.Wait()
+		cancel()
+	})
+}
+
+func TestForgottenAfterPermDown(t *testing.T) { // P112, P113
+	synctest.Test(t, func(t *testing.T) {
+		c, m := newCluster(t, "a", "b")
+		ctx, cancel := owner(t)
+		defer cancel()
+		track(t, m["a"].Tracker, ctx, "room", "x", nil)
+		pass(2 * time.Second)
+		c.split("a", "b", true)
+		pass(21 * time.Minute)
+		is(t, keys(m["b"]), "")
+		c.split("a", "b", false)
+		pass(time.Minute)
+		is(t, keys(m["b"]), "x") // learnt anew
+		for _, x := range m {
+			x.stop()
+		}
+		c.wait.Wait()
+	})
+}
+
+// TestCopiesConverge makes random changes on nodes whose messages get lost, and
+// compares all copies with a model once messages pass.
+func TestCopiesConverge(t *testing.T) { // P120
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	synctest.Test(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		names := []string{"a", "b", "c", "d"}
+		c, m := newCluster(t, names...)
+		c.mu.Lock()
+		c.lossy = rand.New(rand.NewPCG(seed, 2))
+		c.mu.Unlock()
+		type held struct {
+			node, key string
+			ctx       context.Context
+			cancel    context.CancelFunc
+		}
+		var all []held
+		for range 400 {
+			node := names[rng.IntN(len(names))]
+			switch {
+			case len(all) == 0 || rng.IntN(3) > 0:
+				ctx, cancel := owner(t)
+				h := held{node, string(rune('k' + rng.IntN(8))), ctx, cancel}
+				track(t, m[node].Tracker, ctx, "room", h.key, nil)
+				all = append(all, h)
+			case rng.IntN(2) == 0:
+				i := rng.IntN(len(all))
+				all[i].cancel()
+				all = append(all[:i:i], all[i+1:]...)
+			default:
+				h := all[rng.IntN(len(all))]
+				if _, err := m[h.node].Update(h.ctx, "room", h.key, meta{"n": rng.IntN(9)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if rng.IntN(4) == 0 {
+				pass(time.Duration(rng.IntN(3000)) * time.Millisecond)
+			}
+		}
+		c.mu.Lock()
+		c.lossy = nil
+		c.mu.Unlock()
+		pass(time.Minute)
+		want := map[string]int{}
+		for _, h := range all {
+			want[h.key]++
+		}
+		refs := func(name string) string {
+			var list []string
+			for key, p := range m[name].List("room") {
+				for _, x := range p.Metas {
+					list = append(list, key+string(x))
+				}
+			}
+			sort.Strings(list)
+			return strings.Join(list, "\n")
+		}
+		for _, name := range names {
+			state := m[name].List("room")
+			if len(state) != len(want) {
+				t.Errorf("%s has %d keys, want %d", name, len(state), len(want))
+			}
+			for key, n := range want {
+				if len(state[key].Metas) != n {
+					t.Errorf("%s has %d of %s, want %d", name, len(state[key].Metas), key, n)
+				}
+			}
+			if refs(name) != refs("a") {
+				t.Errorf("%s and a differ", name)
+			}
+		}
+		for _, h := range all {
+			h.cancel()
+		}
+		for _, x := range m {
+			x.stop()
+		}
+		c.wait.Wait()
+	})
+}

@@ -1,0 +1,120 @@
+package presence
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+)
+
+// Presence is one key of a topic.
+type Presence struct {
+	// Metas are the key's places, the oldest first. Each is a JSON object that
+	// holds what was tracked, phx_ref, and phx_ref_prev after an update.
+	Metas []json.RawMessage
+	// Extra is what Fetch added.
+	Extra map[string]any
+}
+
+// MarshalJSON encodes the presence as clients expect it: {"metas": […]} with
+// the fields of Extra beside.
+func (p Presence) MarshalJSON() ([]byte, error) {
+	if len(p.Extra) == 0 {
+		return json.Marshal(struct {
+			Metas []json.RawMessage `json:"metas"`
+		}{p.Metas})
+	}
+	fields := make(map[string]any, len(p.Extra)+1)
+	for k, v := range p.Extra {
+		fields[k] = v
+	}
+	fields["metas"] = p.Metas
+	return json.Marshal(fields)
+}
+
+// State is a topic's presences by key. Pushed as presence_state it is what
+// clients begin with.
+type State map[string]Presence
+
+// Diff is a change of a topic: the metas that came and went.
+type Diff struct {
+	Joins  State `json:"joins"`
+	Leaves State `json:"leaves"`
+}
+
+// entry is one meta, written by the node that tracks it.
+type entry struct {
+	ref, topic, key string
+	meta            json.RawMessage // with its refs
+	node            *replica
+	number          uint64 // order of arrival here
+}
+
+func newRef() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// encodeMeta encodes a meta and puts the refs in front.
+func encodeMeta(meta any, ref, before string) (json.RawMessage, error) {
+	data, err := json.Marshal(meta)
+	if err != nil {
+		return nil, err
+	}
+	data = bytes.TrimSpace(data)
+	if string(data) == "null" {
+		data = []byte("{}")
+	}
+	if data[0] != '{' {
+		return nil, ErrMeta
+	}
+	out := append(make([]byte, 0, len(data)+64), `{"phx_ref":"`...)
+	out = append(append(out, ref...), '"')
+	if before != "" {
+		out = append(out, `,"phx_ref_prev":"`...)
+		out = append(append(out, before...), '"')
+	}
+	if data[1] != '}' {
+		out = append(out, ',')
+	}
+	return append(out, data[1:]...), nil
+}
+
+// withoutRefs is a meta as it was given.
+func withoutRefs(meta json.RawMessage) (json.RawMessage, error) {
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(meta, &fields); err != nil {
+		return nil, err
+	}
+	delete(fields, "phx_ref")
+	delete(fields, "phx_ref_prev")
+	return json.Marshal(fields)
+}
+
+// change is what one step did to the topics.
+type change struct{ joins, leaves []*entry }
+
+func (c change) empty() bool { return len(c.joins) == 0 && len(c.leaves) == 0 }
+
+// byTopic groups a change into one diff for each topic.
+func (c change) byTopic() map[string]*Diff {
+	diffs := make(map[string]*Diff)
+	add := func(e *entry, side func(d *Diff) State) {
+		d := diffs[e.topic]
+		if d == nil {
+			d = &Diff{Joins: State{}, Leaves: State{}}
+			diffs[e.topic] = d
+		}
+		p := side(d)[e.key]
+		p.Metas = append(p.Metas, e.meta)
+		side(d)[e.key] = p
+	}
+	for _, e := range c.joins {
+		add(e, func(d *Diff) State { return d.Joins })
+	}
+	for _, e := range c.leaves {
+		add(e, func(d *Diff) State { return d.Leaves })
+	}
+	return diffs
+}
