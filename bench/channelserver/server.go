@@ -57,7 +57,7 @@ func newServer(secret string, logger *slog.Logger) (*server, error) {
 		path   string
 		config websocket.MountConfig
 	}{
-		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, MaxFrame: 10_000_000, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
+		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, MaxFrame: 10_000_000, MaxRate: 1_000_000, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
 		{"/short", websocket.MountConfig{AuthToken: true, Origin: origins, IdleTimeout: 2 * time.Second,
 			LongPoll: &websocket.LongPollConfig{Window: time.Second}}},
 	}

@@ -48,7 +48,7 @@ type Channel struct {
 
 // rare is what most channels do not have most of the time.
 type rare struct {
-	early []wire                          // broadcasts during the join
+	early []item                          // broadcasts during the join
 	room  chan struct{}                   // closed when the inbox was taken
 	over  chan struct{}                   // closed when the channel is over
 	done  chan struct{}                   // of the context
@@ -107,7 +107,19 @@ func (ch *Channel) push(event string, payload any, it *item) error {
 	if it.wire, err = messageWire(ch.sess.version, ch.joinRef, "", ch.topic, event, p); err != nil {
 		return err
 	}
+	ch.class(it, event, payload)
 	return ch.queue(*it)
+}
+
+// class notes how the item may be treated, as its channel says.
+func (ch *Channel) class(it *item, event string, payload any) {
+	c := &ch.route.config
+	it.policy = c.Overflow
+	if c.Conflate != nil {
+		if key := c.Conflate(event, payload); key != "" {
+			it.key = ch.topic + "\x00" + key
+		}
+	}
 }
 
 // queue enqueues a wire if the channel is there.
@@ -233,13 +245,16 @@ func (ch *Channel) Deliver(m *pubsub.Message) bool {
 			return ch.posted(mail{kind: mailOut, event: m.Event, value: m.Payload})
 		}
 	}
-	w, err := broadcastWire(m, ch.sess.version)
+	var it item
+	var err error
+	it.wire, err = broadcastWire(m, ch.sess.version)
 	if err != nil {
 		if err != ErrNoBinary { // which is about this client only
 			m.Fail(err)
 		}
 		return false
 	}
+	ch.class(&it, m.Event, m.Payload)
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	switch ch.state {
@@ -248,10 +263,10 @@ func (ch *Channel) Deliver(m *pubsub.Message) bool {
 		if len(*early) >= ch.sess.mount.config.Queue.Events {
 			return false
 		}
-		*early = append(*early, w)
+		*early = append(*early, it)
 		return true
 	case joined:
-		return ch.sess.enqueue(item{wire: w}) == nil
+		return ch.sess.enqueue(it) == nil
 	}
 	return false
 }

@@ -75,9 +75,12 @@ func closeCodeAllowed(code int) bool {
 type Overflow uint8
 
 const (
+	// DefaultOverflow is the mount's policy for a channel, and CloseSlow for a
+	// mount.
+	DefaultOverflow Overflow = iota
 	// CloseSlow closes the connection with 1013: the client connects again,
 	// joins again and knows that it missed something.
-	CloseSlow Overflow = iota
+	CloseSlow
 	// DropNewest gives up the frame that finds no room.
 	DropNewest
 	// DropOldest gives up the frames that wait longest.
@@ -88,7 +91,7 @@ const (
 type QueueConfig struct {
 	// Events and Bytes are its bounds. 0 means 256 and 1 MiB.
 	Events, Bytes int
-	// Overflow is its policy. The zero value is CloseSlow.
+	// Overflow is its policy, for channels that have none of their own.
 	Overflow Overflow
 	// WriteTimeout bounds one write: who takes nothing for that long is
 	// disconnected. 0 means 5 s.
@@ -131,6 +134,10 @@ type MountConfig struct {
 	MaxFragments int
 	// MaxChannels bounds the topics joined over one connection. 0 means 100.
 	MaxChannels int
+	// MaxRate bounds the frames, pings included, taken from one client in a
+	// second, with bursts of a second's worth; a faster client is read from more
+	// slowly. 0 means 1,000.
+	MaxRate int
 	// MaxInbox bounds the messages that wait for one channel's handler: a
 	// client's own then hold up the reading of its connection, intercepted
 	// broadcasts and messages of the program are refused. 0 means 256.
@@ -156,6 +163,8 @@ func (c MountConfig) withDefaults() MountConfig {
 	set(&c.Queue.Events, 256)
 	set(&c.Queue.Bytes, 1<<20)
 	set(&c.Queue.WriteTimeout, 5*time.Second)
+	set(&c.Queue.Overflow, CloseSlow)
+	set(&c.MaxRate, 1000)
 	if c.LongPoll != nil {
 		own := *c.LongPoll
 		set(&own.Suffix, "/longpoll")
@@ -191,12 +200,15 @@ func (c MountConfig) validate() error {
 		atLeast("MaxFragments", c.MaxFragments, 0),
 		atLeast("MaxChannels", c.MaxChannels, 0),
 		atLeast("MaxInbox", c.MaxInbox, 0),
+		atLeast("MaxRate", c.MaxRate, 0),
 		atLeast("Queue.Events", c.Queue.Events, 0),
 		atLeast("Queue.Bytes", c.Queue.Bytes, 0),
 		atLeast("Queue.WriteTimeout", c.Queue.WriteTimeout, 0),
-		allowed(c.Queue.Overflow <= DropOldest, "Queue.Overflow", c.Queue.Overflow, "CloseSlow, DropNewest, DropOldest"),
+		allowed(c.Queue.Overflow <= DropOldest, "Queue.Overflow", c.Queue.Overflow, overflowNames),
 	)
 }
+
+const overflowNames = "DefaultOverflow, CloseSlow, DropNewest, DropOldest"
 
 func set[T comparable](p *T, fallback T) {
 	var zero T

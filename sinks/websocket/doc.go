@@ -42,8 +42,10 @@
 // # Loss
 //
 // Outbound queues are bounded in events and bytes. What happens beyond is the
-// mount's [Overflow] policy: close the connection (the default), or give up the
-// newest or the oldest; each event given up is counted in websocket.discarded.
+// [Overflow] policy of the mount or the channel: close the connection (the
+// default), or give up the newest or the oldest; each event given up is counted
+// in websocket.discarded. A channel may conflate: a waiting event gives way to
+// a newer one with the same key.
 // Replies and control messages are never given up: they may use twice the room,
 // and then the connection is closed. Intercepted broadcasts beyond MaxInbox are
 // refused, which their receivers count tells, and counted. A client that takes
@@ -76,7 +78,8 @@
 //
 // Pages of other hosts are refused unless an [OriginCheck] allows them. Messages
 // are bounded (64 KiB) before memory is taken for them, fragments by number,
-// slow messages by time, channels and waiting messages by number. Names of
+// slow messages by time, channels, waiting messages and messages a second by
+// number. Names of
 // secrets in the parameters are redacted in logs, payloads never logged.
 //
 // # Cost

@@ -46,6 +46,7 @@ type Endpoint struct {
 const (
 	discardedQueueFull = "queue_full"
 	discardedInboxFull = "inbox_full"
+	discardedConflated = "conflated"
 	discardedClosed    = "closed"
 )
 
@@ -73,7 +74,7 @@ func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
 	e.work.zero = make(chan struct{}, 1)
 	e.writers.work = &e.work
 	e.writers.limit = runtime.GOMAXPROCS(0)
-	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedClosed} {
+	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed} {
 		e.discarded[reason] = config.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}
 	return e, nil
@@ -150,6 +151,10 @@ func (e *Endpoint) Mount(path string, s Mountable, config MountConfig) error {
 		if i := strings.IndexByte(def.pattern, '*'); def.pattern == "" || (i >= 0 && i != len(def.pattern)-1) {
 			return &ConfigError{Option: "channel pattern", Value: def.pattern, Allowed: `a topic, or a beginning followed by one "*"`}
 		}
+		if def.config.Overflow > DropOldest {
+			return &ConfigError{Option: "channel Overflow", Value: def.config.Overflow, Allowed: overflowNames}
+		}
+		set(&def.config.Overflow, config.Queue.Overflow)
 		m.routes = append(m.routes, &route{
 			routeDef: def,
 			ok:       counter("channel_join", "success", "channel", def.pattern),

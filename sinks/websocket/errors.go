@@ -28,6 +28,8 @@ var (
 	ErrNotJoined = errors.New("websocket: channel not joined")
 	// ErrQueueFull: a bound of a queue was reached and its policy gave up the frame.
 	ErrQueueFull = errors.New("websocket: queue full")
+	// ErrConflated: a newer event with the same key took the place of this one.
+	ErrConflated = errors.New("websocket: conflated")
 	// ErrPayload: a pushed or broadcast payload is neither a JSON object nor binary.
 	ErrPayload = errors.New("websocket: payload is not an object")
 	// ErrNoRef: the message being handled has no ref, or none is being handled.

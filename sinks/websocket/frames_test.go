@@ -158,7 +158,7 @@ func TestNamesOfTopics(t *testing.T) { // S6, S7
 }
 
 func TestPingFlood(t *testing.T) { // S15: a client that does not read its pongs is closed
-	f := start(t, setup{mount: websocket.MountConfig{Queue: websocket.QueueConfig{Events: 64}}})
+	f := start(t, setup{mount: websocket.MountConfig{MaxRate: 1_000_000, Queue: websocket.QueueConfig{Events: 64}}})
 	c := f.raw()
 	ping := maskedFrame(0x89, make([]byte, 125))
 	flood := bytes.Repeat(ping, 100)

@@ -36,7 +36,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 		// Broadcasts since the subscription come after the reply, and before
 		// any that finds the channel joined.
 		for _, early := range ch.rare.early {
-			_ = ch.sess.enqueue(item{wire: early}) // counted there if given up
+			_ = ch.sess.enqueue(early) // counted there if given up
 		}
 		ch.rare.early = nil
 	}

@@ -9,6 +9,8 @@ import (
 type item struct {
 	wire    wire
 	written func(at time.Time, err error) // may be nil
+	key     string                        // of conflation; "" for none
+	policy  Overflow                      // what may happen to it; none for a control message
 	control bool                          // never given up by a policy
 	last    bool                          // the close frame
 }
@@ -60,6 +62,21 @@ func (o *outbox) release() {
 			lines.Put(l)
 		}
 	}
+}
+
+// replace puts it in the place of an item that waits with the same key.
+func (o *outbox) replace(it item) (old item, ok bool) {
+	if o.line == nil {
+		return item{}, false
+	}
+	for i := o.line.head; i < len(o.line.items); i++ {
+		if at := &o.line.items[i]; at.key == it.key {
+			old, *at = *at, it
+			o.bytes += len(it.wire) - len(old.wire)
+			return old, true
+		}
+	}
+	return item{}, false
 }
 
 // giveUpOldest takes the oldest item out that a policy may give up.

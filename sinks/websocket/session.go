@@ -74,13 +74,21 @@ func (s *session) enqueue(it item) error {
 		s.mu.Unlock()
 		return ErrClosed
 	}
+	if it.key != "" {
+		if old, ok := s.out.replace(it); ok {
+			s.mu.Unlock()
+			e.queued(0, len(it.wire)-len(old.wire))
+			e.giveUp([]item{old}, ErrConflated)
+			return nil
+		}
+	}
 	var gone []item
 	frames, bytes := q.Events, q.Bytes
 	if it.control {
 		frames, bytes = 2*frames, 2*bytes
 	}
 	for s.out.frames >= frames || s.out.bytes+len(it.wire) > bytes {
-		if q.Overflow == DropOldest && !it.control {
+		if it.policy == DropOldest && !it.control {
 			if old, ok := s.out.giveUpOldest(); ok {
 				e.queued(-1, -len(old.wire))
 				gone = append(gone, old)
@@ -89,7 +97,7 @@ func (s *session) enqueue(it item) error {
 		}
 		s.mu.Unlock()
 		e.giveUp(gone, ErrQueueFull)
-		if it.control || q.Overflow == CloseSlow {
+		if it.control || it.policy == CloseSlow {
 			e.spawn(func() { s.close(tryAgainLater, ErrQueueFull, false) })
 		}
 		if !it.control {
@@ -362,8 +370,11 @@ func (e *Endpoint) tell(it *item, at time.Time, err error) {
 }
 
 func (e *Endpoint) discardedFor(reason error) metrics.Counter {
-	if reason == ErrQueueFull {
+	switch reason {
+	case ErrQueueFull:
 		return e.discarded[discardedQueueFull]
+	case ErrConflated:
+		return e.discarded[discardedConflated]
 	}
 	return e.discarded[discardedClosed]
 }

@@ -113,7 +113,7 @@ func TestConfigIsChecked(t *testing.T) {
 	s := websocket.NewSocket(websocket.SocketConfig[user]{})
 	for _, bad := range []websocket.MountConfig{
 		{Suffix: "x"}, {Subprotocols: []string{""}}, {Subprotocols: []string{"a b"}}, {IdleTimeout: -1}, {ConnectTimeout: -1}, {MessageTimeout: -1}, {CloseTimeout: -1},
-		{MaxFrame: -1}, {MaxFragments: -1}, {MaxChannels: -1}, {MaxInbox: -1}, {Queue: websocket.QueueConfig{Events: -1}}, {Queue: websocket.QueueConfig{Bytes: -1}},
+		{MaxFrame: -1}, {MaxFragments: -1}, {MaxChannels: -1}, {MaxInbox: -1}, {MaxRate: -1}, {Queue: websocket.QueueConfig{Events: -1}}, {Queue: websocket.QueueConfig{Bytes: -1}},
 		{Queue: websocket.QueueConfig{WriteTimeout: -1}}, {Queue: websocket.QueueConfig{Overflow: 9}},
 	} {
 		if err := e.Mount("/x", s, bad); !errors.As(err, &config) {

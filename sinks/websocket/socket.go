@@ -56,6 +56,7 @@ type Socket[U any] struct {
 
 type routeDef struct {
 	pattern string
+	config  ChannelConfig
 	new     func(state any, topic string) Handler
 }
 
@@ -72,7 +73,27 @@ func NewSocket[U any](config SocketConfig[U]) *Socket[U] {
 // of definition. new is called for each join, in the connection's goroutine,
 // and must answer a handler that nobody else uses.
 func (s *Socket[U]) Channel(pattern string, new func(state U, topic string) Handler) {
-	s.routes = append(s.routes, routeDef{pattern: pattern, new: func(state any, topic string) Handler {
+	s.ChannelWith(pattern, ChannelConfig{}, new)
+}
+
+// ChannelConfig says how what is queued for the clients of a channel is treated
+// when they do not keep up.
+type ChannelConfig struct {
+	// Overflow is the policy for pushes and broadcasts of this channel that find
+	// no room in a client's queue.
+	Overflow Overflow
+	// Conflate answers a key for an event of this channel: while one with the
+	// same key waits in a client's queue, it takes its place, so that a slow
+	// client gets the latest value of each key, in the order in which the keys
+	// came first. Events with the key "" are never conflated. payload is what
+	// was given to Push or Broadcast. It is called for each receiver and must be
+	// quick. nil conflates nothing.
+	Conflate func(event string, payload any) (key string)
+}
+
+// ChannelWith is Channel with a configuration.
+func (s *Socket[U]) ChannelWith(pattern string, config ChannelConfig, new func(state U, topic string) Handler) {
+	s.routes = append(s.routes, routeDef{pattern: pattern, config: config, new: func(state any, topic string) Handler {
 		return new(as[U](state), topic)
 	}})
 }
