@@ -15,6 +15,7 @@
 //	            presence_state; update replaces the meta
 //
 // Over HTTP: GET /token, GET /tokens, POST /broadcast, POST /push,
+// POST /pipeline (the pushes through producer, fair dispatcher and workers),
 // POST /disconnect, GET /stats.
 //
 // It is for tests: it gives a token to anybody who asks.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ func (s *server) routes() {
 	s.mux.HandleFunc("GET /tokens", s.getTokens)
 	s.mux.HandleFunc("POST /broadcast", s.postBroadcast)
 	s.mux.HandleFunc("POST /push", s.postPush)
+	s.mux.HandleFunc("POST /pipeline", s.postPipeline)
 	s.mux.HandleFunc("POST /disconnect", s.postDisconnect)
 	s.mux.HandleFunc("GET /stats", s.getStats)
 	s.mux.Handle("/", s.endpoint)
@@ -164,7 +166,7 @@ func (s *server) postDisconnect(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) getStats(w http.ResponseWriter, r *http.Request) {
 	if r.FormValue("gc") != "" {
-		runtime.GC()
+		debug.FreeOSMemory() // so that what is resident is what is used
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

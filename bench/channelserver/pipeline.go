@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// job is one push on its way through the stages.
+type job struct {
+	topic   string
+	payload loadPayload
+}
+
+// postPipeline makes the same pushes as postPush, through a producer, the fair
+// dispatcher and pools of workers.
+func (s *server) postPipeline(w http.ResponseWriter, r *http.Request) {
+	prefix, event := word(r, "prefix", "user:"), word(r, "event", "msg")
+	from, users, rounds := number(r, "from", 0), number(r, "users", 1), number(r, "rounds", 1)
+	consumers, demand := max(1, number(r, "consumers", 1)), max(1, number(r, "max_demand", 64))
+	l := newLoad(number(r, "bytes", 200))
+	var receivers, discarded atomic.Int64
+	source := stage.NewProducer(producer.NewSeq(func(yield func(job) bool) {
+		for n := range users * rounds {
+			topic := prefix + strconv.Itoa(from+n%users)
+			if !yield(job{topic, l.payload(topic)}) {
+				return
+			}
+		}
+	}, producer.SeqConfig[job]{}), stage.ProducerConfig[job]{
+		Dispatcher: dispatcher.NewFair(func(j job) string { return j.topic }, dispatcher.FairConfig[job]{Overflow: dispatcher.PauseSource}),
+		Discarded:  func(job, dispatcher.Reason) { discarded.Add(1) },
+	})
+	stages := []stage.Stage{source}
+	for range consumers {
+		pool := consumer.NewSupervisor(func(ctx context.Context, j job) error {
+			n, err := s.endpoint.Broadcast(ctx, j.topic, event, j.payload)
+			receivers.Add(int64(n))
+			return err
+		}, consumer.SupervisorConfig[job]{MaxDemand: demand})
+		workers := stage.NewConsumer(pool, stage.ConsumerConfig{})
+		if _, err := workers.Subscribe(source, stage.SubscribeConfig{}); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		stages = append(stages, workers)
+	}
+	start := time.Now()
+	if err := stage.Run(r.Context(), stages...); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	writeJSON(w, map[string]any{"count": users * rounds, "receivers": receivers.Load(), "discarded": discarded.Load(), "us": time.Since(start).Microseconds()})
+}
