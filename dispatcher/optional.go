@@ -14,6 +14,15 @@ type EachGiver interface {
 	GiveEach(sub int, at []int32)
 }
 
+// HeldGiver is what an [Out] may be as well: one that takes a run of held events
+// in one call.
+type HeldGiver[T any] interface {
+	// GiveHeldAll hands sub events that the dispatcher has kept, like as many
+	// calls of GiveHeld with a ticket of 0. The slices may be used again
+	// afterwards.
+	GiveHeldAll(sub int, events []T, seqs []uint64)
+}
+
 // Rejecter is what an [Out] may be as well: one through which a dispatcher gets
 // rid of a subscription that turned out to be bad.
 type Rejecter interface {

@@ -3,8 +3,6 @@ package dispatcher
 import (
 	"fmt"
 	"math"
-
-	"github.com/penstock-go/penstock/internal/ring"
 )
 
 // DefaultPartitionCapacity is how many events a [Partition] holds if it was not
@@ -55,14 +53,14 @@ type Partition[T any] struct {
 type partition[T any] struct {
 	sub         int32 // -1: nobody has taken it
 	outstanding int
-	queue       ring.Ring[partitioned[T]]
-	picked      []int32
+	queue       heldQueue[T]
 	ready       bool
-}
 
-type partitioned[T any] struct {
-	event T
-	seq   uint64
+	// Of the running Dispatch: the places of the offer that are the partition's,
+	// how many of them were looked at, and how many of those, the first ones, go
+	// to the subscriber rather than to the queue.
+	picked         []int32
+	counted, given int
 }
 
 // NewPartition answers a dispatcher with partitions 0 to n-1. hash answers an
@@ -202,45 +200,64 @@ func (p *Partition[T]) Dispatch(offer Offer[T], out Out[T]) int {
 	taken := p.sort(offer, out)
 	for _, i := range p.used {
 		part := &p.parts[i]
-		giveEach(out, int(part.sub), part.picked)
-		part.picked = part.picked[:0]
+		giveEach(out, int(part.sub), part.picked[:part.given])
+		part.queue.push(offer, part.picked[part.given:])
+		part.picked, part.given, part.counted = part.picked[:0], 0, 0
 	}
 	p.used = p.used[:0]
 	p.recount()
 	return taken
 }
 
-// sort finds out to which partition each event goes.
+// sort finds out to which partition each event goes, and answers how many it
+// took.
 func (p *Partition[T]) sort(offer Offer[T], out Out[T]) int {
-	for i, event := range offer.Events {
-		if p.open == 0 {
-			return i
+	taken := 0
+	for taken < len(offer.Events) && p.open > 0 {
+		// As many as this can be taken whatever their partitions are, and so
+		// without looking at the demand of each.
+		n := min(len(offer.Events)-taken, p.open, p.capacity-p.held)
+		full := n <= 0
+		if full {
+			n = 1 // nothing more can be held, but it may be for who has demand
 		}
-		at, ok := p.hash(event)
-		if !ok {
-			out.Discard(event, offer.First+uint64(i), NoPartition)
-			continue
-		}
-		if uint(at) >= uint(len(p.parts)) {
-			panic(fmt.Sprintf("partition: the hash function answered %d, which is not %s", at, p.allowed))
-		}
-		part := &p.parts[at]
-		switch {
-		case part.outstanding > 0:
-			part.outstanding--
-			p.open--
+		for i := taken; i < taken+n; i++ {
+			at, ok := p.hash(offer.Events[i])
+			if !ok {
+				out.Discard(offer.Events[i], offer.First+uint64(i), NoPartition)
+				continue
+			}
+			if uint(at) >= uint(len(p.parts)) {
+				panic(fmt.Sprintf("partition: the hash function answered %d, which is not %s", at, p.allowed))
+			}
+			part := &p.parts[at]
+			if full && part.outstanding == 0 {
+				return taken
+			}
 			if len(part.picked) == 0 {
 				p.used = append(p.used, int32(at))
 			}
 			part.picked = append(part.picked, int32(i))
-		case p.held < p.capacity:
-			part.queue.Push(partitioned[T]{event, offer.First + uint64(i)})
-			p.held++
-		default:
-			return i
 		}
+		taken += n
+		p.count()
 	}
-	return len(offer.Events)
+	return taken
+}
+
+// count divides what was picked since the last time into what the subscribers
+// have asked for and what is held for them.
+func (p *Partition[T]) count() {
+	for _, i := range p.used {
+		part := &p.parts[i]
+		fresh := len(part.picked) - part.counted
+		given := min(fresh, part.outstanding)
+		part.outstanding -= given
+		p.open -= given
+		part.given += given
+		p.held += fresh - given
+		part.counted += fresh
+	}
 }
 
 // serveHeld hands out what is held for those who have asked since.
@@ -248,12 +265,12 @@ func (p *Partition[T]) serveHeld(out Out[T]) {
 	for _, i := range p.ready {
 		part := &p.parts[i]
 		part.ready = false
-		n := min(part.outstanding, part.queue.Len())
-		part.outstanding -= n
-		p.held -= n
-		for range n {
-			e := part.queue.Pop()
-			out.GiveHeld(int(part.sub), e.event, e.seq, 0)
+		for part.outstanding > 0 && part.queue.Len() > 0 {
+			events, seqs := part.queue.front(part.outstanding)
+			part.outstanding -= len(events)
+			p.held -= len(events)
+			giveHeld(out, int(part.sub), events, seqs)
+			part.queue.drop(len(events))
 		}
 	}
 	p.ready = p.ready[:0]
@@ -267,7 +284,7 @@ func (p *Partition[T]) PutBack(event T, seq uint64) {
 	}
 	part := &p.parts[at]
 	before := part.open()
-	part.queue.PushFront(partitioned[T]{event, seq})
+	part.queue.pushFront(event, seq)
 	p.held++
 	p.open += part.open() - before
 	p.prepare(int32(at))
@@ -294,9 +311,13 @@ func (p *Partition[T]) DiscardOrphans(out Out[T], reason Reason) {
 }
 
 func (p *Partition[T]) discard(i int, out Out[T], reason Reason) {
-	for q := &p.parts[i].queue; q.Len() > 0; p.held-- {
-		e := q.Pop()
-		out.Discard(e.event, e.seq, reason)
+	for q := &p.parts[i].queue; q.Len() > 0; {
+		events, seqs := q.front(q.Len())
+		for j, event := range events {
+			out.Discard(event, seqs[j], reason)
+		}
+		p.held -= len(events)
+		q.drop(len(events))
 	}
 }
 

@@ -251,6 +251,22 @@ func (o *outlet[T]) GiveHeld(sub int, event T, seq, ticket uint64) {
 	b.events = append(b.events, event)
 }
 
+// GiveHeldAll implements dispatcher.HeldGiver.
+func (o *outlet[T]) GiveHeldAll(sub int, events []T, seqs []uint64) {
+	s := o.recipient(sub, len(events))
+	if s == nil || len(events) == 0 {
+		return
+	}
+	o.copyWhole()
+	b := o.batchFor(s)
+	b.events = append(b.events, events...)
+	if s.tracked {
+		for i, event := range events {
+			s.flights.push(flight[T]{seq: seqs[i], event: event})
+		}
+	}
+}
+
 // copyWhole gives up the plan to hand over the emitter's slice, since somebody
 // else gets a part of it too.
 func (o *outlet[T]) copyWhole() {

@@ -35,6 +35,21 @@ func (r *Ring[T]) PushAll(vs []T) {
 	r.count += len(vs)
 }
 
+// Extend appends n items, which the caller fills in: they are the two slices
+// answered, in order. Until then they hold zero values.
+func (r *Ring[T]) Extend(n int) (first, second []T) {
+	if r.count+n > len(r.items) {
+		r.grow(n)
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	at := (r.head + r.count) & (len(r.items) - 1)
+	r.count += n
+	first = r.items[at:min(at+n, len(r.items))]
+	return first, r.items[:n-len(first)]
+}
+
 // PushFront puts v before everything else.
 func (r *Ring[T]) PushFront(v T) {
 	if r.count == len(r.items) {
