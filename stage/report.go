@@ -61,8 +61,9 @@ type meter struct {
 	stage            metrics.Tag
 	demand, buffered metrics.Gauge
 	batch            metrics.Gauge
-	events           metrics.Counter
+	events, deaths   metrics.Counter
 	seen, batches    int64
+	abandoned        int64
 	discards         map[dispatcher.Reason]metrics.Counter
 	discarded        map[dispatcher.Reason]int64
 }
@@ -73,6 +74,7 @@ func newMeter(r metrics.Recorder, name string) *meter {
 		recorder: r, stage: tag,
 		demand: r.Gauge("stage.demand", tag), buffered: r.Gauge("stage.buffered", tag),
 		batch: r.Gauge("stage.batch_size", tag), events: r.Counter("stage.events", tag),
+		deaths:    r.Counter("stage.abandoned", tag),
 		discards:  make(map[dispatcher.Reason]metrics.Counter),
 		discarded: make(map[dispatcher.Reason]int64),
 	}
@@ -87,12 +89,16 @@ func (m *meter) record(s Snapshot) {
 	if s.Kind == KindProducer {
 		count = s.Emitted
 	}
-	m.events.Add(count - m.seen)
-	m.seen = count
-	if batches := s.Batches - m.batches; batches > 0 {
-		m.batch.Set(float64(count) / float64(s.Batches))
+	fresh, batches := count-m.seen, s.Batches-m.batches
+	m.seen, m.batches = count, s.Batches
+	m.events.Add(fresh)
+	if batches > 0 {
+		m.batch.Set(float64(fresh) / float64(batches))
 	}
-	m.batches = s.Batches
+	if n := s.Abandoned - m.abandoned; n > 0 {
+		m.deaths.Add(n)
+	}
+	m.abandoned = max(m.abandoned, s.Abandoned)
 	for reason, n := range s.Discarded {
 		c := m.discards[reason]
 		if c == nil {

@@ -30,9 +30,9 @@ type PipelineConfig struct {
 	// drains the others.
 	KeepRunning bool
 	// Metrics gets the gauges stage.demand, stage.buffered and
-	// stage.batch_size (mean of the interval) and the counters stage.events
-	// and pipeline.discarded (tag reason), all with the tag stage, every
-	// MetricsInterval. nil records nothing.
+	// stage.batch_size (mean of the interval) and the counters stage.events,
+	// stage.abandoned and pipeline.discarded (tag reason), all with the tag
+	// stage, every MetricsInterval. nil records nothing.
 	Metrics metrics.Recorder
 	// MetricsInterval defaults to 1 s.
 	MetricsInterval time.Duration

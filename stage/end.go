@@ -1,0 +1,101 @@
+package stage
+
+import "github.com/penstock-go/penstock/dispatcher"
+
+// drain begins the orderly end.
+func (e *engine[In, Out]) drain() {
+	if e.draining {
+		return
+	}
+	e.draining = true
+	if e.out != nil {
+		e.out.paused, e.out.changed = false, true
+	}
+	if e.prod == nil || e.dry {
+		return
+	}
+	d, ok := e.handler.(Drainer)
+	if !ok {
+		e.dry = true
+		return
+	}
+	e.running = "HandleDrain"
+	e.check(d.HandleDrain(e.ctx))
+}
+
+// complete ends a stage that has nothing left to do.
+func (e *engine[In, Out]) complete() {
+	if e.end {
+		return
+	}
+	if e.in != nil && (e.draining || e.in.done) && e.in.live == 0 && e.in.queue.Len() == 0 {
+		if e.out == nil {
+			e.stop(nil)
+			return
+		}
+		e.dry = true
+	}
+	if e.out == nil {
+		return
+	}
+	if e.draining && e.out.live == 0 {
+		e.stop(nil) // nobody is left to deliver to, and nobody will come
+		return
+	}
+	if e.draining && e.out.held() > 0 {
+		e.out.abandonOrphans()
+		if e.out.changed && e.out.buf.len() > 0 {
+			e.again = true // what was behind them can be served
+		}
+	}
+	if !e.dry || e.out.held() > 0 || e.out.mayReturn() || e.out.pins.Len() > 0 {
+		return
+	}
+	if !e.ending {
+		e.ending = true
+		for _, s := range e.out.subs {
+			if s != nil && s.active {
+				s.active = false
+				e.out.disp.Cancel(s.slot)
+				s.down.postEnded(s, ErrDone)
+			}
+		}
+	}
+	if e.out.live == 0 {
+		e.stop(nil)
+	}
+}
+
+// endAll tells every subscriber that this stage is gone, and discards what it
+// still had.
+func (e *engine[In, Out]) endAll(reason error) {
+	o := e.out
+	o.copyWhole()
+	o.flush()
+	for _, s := range o.subs {
+		if s == nil {
+			continue
+		}
+		if s.active {
+			s.down.postEnded(s, reason)
+		}
+		s.slot, s.gone, s.active = -1, true, false
+	}
+	// A source that wants receipts gets none for these: they are not done.
+	o.silent = true
+	for o.buf.len() > 0 {
+		run, first := o.buf.front()
+		for i, event := range run {
+			o.Discard(event, first+uint64(i), dispatcher.Stopped)
+		}
+		o.buf.drop(len(run))
+	}
+	for _, event := range o.emit.buf {
+		o.emitted++
+		o.Discard(event, o.nextSeq, dispatcher.Stopped)
+	}
+	o.emit.buf = nil
+	if o.holder != nil {
+		o.holder.DiscardHeld(o, dispatcher.Stopped)
+	}
+}

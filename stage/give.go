@@ -1,0 +1,155 @@
+package stage
+
+import (
+	"slices"
+)
+
+// Give implements dispatcher.Out.
+func (o *outlet[T]) Give(sub, lo, hi int) {
+	s := o.recipient(sub, hi-lo)
+	if s == nil || hi <= lo {
+		return
+	}
+	if o.tracking > 0 {
+		o.shared.give(lo, hi, s.tracked)
+		if s.tracked {
+			for i := lo; i < hi; i++ {
+				s.flights.push(flight[T]{seq: o.offer.First + uint64(i), event: o.offer.Events[i]})
+			}
+		}
+	}
+	if o.swappable && lo == 0 && hi == len(o.offer.Events) && o.whole == nil && s.out == nil {
+		o.whole = s
+		o.swappable = false
+		return
+	}
+	o.copyWhole()
+	b := o.batchFor(s)
+	b.events = append(b.events, o.offer.Events[lo:hi]...)
+}
+
+// GiveEach implements dispatcher.EachGiver.
+func (o *outlet[T]) GiveEach(sub int, at []int32) {
+	s := o.recipient(sub, len(at))
+	if s == nil || len(at) == 0 {
+		return
+	}
+	o.copyWhole()
+	b := o.batchFor(s)
+	from := o.offer.Events
+	n := len(b.events)
+	b.events = slices.Grow(b.events, len(at))[:n+len(at)]
+	to := b.events[n:]
+	for i, k := range at[:len(to)] {
+		to[i] = from[k]
+	}
+	if o.tracking > 0 {
+		for _, k := range at {
+			o.shared.give(int(k), int(k)+1, s.tracked)
+			if s.tracked {
+				s.flights.push(flight[T]{seq: o.offer.First + uint64(k), event: from[k]})
+			}
+		}
+	}
+}
+
+// GiveHeld implements dispatcher.Out.
+func (o *outlet[T]) GiveHeld(sub int, event T, seq, ticket uint64) {
+	s := o.recipient(sub, 1)
+	if s == nil {
+		return
+	}
+	o.copyWhole()
+	if s.tracked {
+		s.flights.push(flight[T]{seq: seq, ticket: ticket, event: event})
+	}
+	b := o.batchFor(s)
+	b.events = append(b.events, event)
+}
+
+// GiveHeldAll implements dispatcher.HeldGiver.
+func (o *outlet[T]) GiveHeldAll(sub int, events []T, seqs []uint64) {
+	s := o.recipient(sub, len(events))
+	if s == nil || len(events) == 0 {
+		return
+	}
+	o.copyWhole()
+	b := o.batchFor(s)
+	b.events = append(b.events, events...)
+	if s.tracked {
+		for i, event := range events {
+			s.flights.push(flight[T]{seq: seqs[i], event: event})
+		}
+	}
+}
+
+// copyWhole gives up the plan to hand over the emitter's slice, since somebody
+// else gets a part of it too.
+func (o *outlet[T]) copyWhole() {
+	if s := o.whole; s != nil {
+		o.whole = nil
+		b := o.batchFor(s)
+		b.events = append(b.events, o.offer.Events...)
+	}
+}
+
+// recipient answers the subscription in slot sub after charging n events to
+// what it has asked for.
+func (o *outlet[T]) recipient(sub, n int) *Subscription[T] {
+	if sub < 0 || sub >= len(o.subs) || o.subs[sub] == nil || !o.subs[sub].active || o.subs[sub].asked < n {
+		o.fail(ErrExcess)
+		return nil
+	}
+	s := o.subs[sub]
+	s.asked -= n
+	s.given += n
+	o.deliveries += int64(n)
+	return s
+}
+
+// rejection is a subscription that the dispatcher wants to be rid of.
+type rejection[T any] struct {
+	sub    *Subscription[T]
+	reason error
+}
+
+// Reject implements dispatcher.Rejecter.
+func (o *outlet[T]) Reject(sub int, reason error) {
+	if sub >= 0 && sub < len(o.subs) && o.subs[sub] != nil {
+		o.rejects = append(o.rejects, rejection[T]{o.subs[sub], reason})
+	}
+}
+
+func (o *outlet[T]) fail(err error) {
+	if o.fault == nil {
+		o.fault = &Error{Stage: o.stage, Handler: "Dispatch", Err: err}
+	}
+}
+
+func (o *outlet[T]) batchFor(s *Subscription[T]) *batch[T] {
+	if s.out == nil {
+		b := s.spare
+		if b == nil {
+			b = new(batch[T])
+		} else {
+			s.spare, b.next = b.next, nil
+			s.spareCount--
+		}
+		s.out = b
+		o.touched = append(o.touched, s)
+	}
+	return s.out
+}
+
+// flush sends what was handed out, one batch to a subscription.
+func (o *outlet[T]) flush() {
+	for i, s := range o.touched {
+		b := s.out
+		s.out = nil
+		o.touched[i] = nil
+		// If the consumer is dead its farewell is on the way, which tells what
+		// it has not handled, and this is part of that.
+		s.down.postEvents(s, b)
+	}
+	o.touched = o.touched[:0]
+}

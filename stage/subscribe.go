@@ -1,0 +1,86 @@
+package stage
+
+import "fmt"
+
+// Subscribe subscribes the stage to a producer or producer-consumer, before or
+// after either was started, from any goroutine. It answers at once: whether the
+// producer accepts is seen in what happens to the subscription. A wrong option
+// is answered as an *OptionError, and makes Start fail as well if the stage has
+// not been started.
+func (c *ConsumerStage[T]) Subscribe(to Output[T], cfg SubscribeConfig) (*Subscription[T], error) {
+	return c.subscribe(to, cfg)
+}
+
+// Subscribe is as [ConsumerStage.Subscribe].
+func (p *ProducerConsumerStage[In, Out]) Subscribe(to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
+	return p.subscribe(to, cfg)
+}
+
+// Resubscribe subscribes as Subscribe does in place of old, which is cancelled
+// with reason and whose cancel mode does not apply. An old subscription that is
+// nil or over already changes nothing.
+func (c *ConsumerStage[T]) Resubscribe(old *Subscription[T], reason error, to Output[T], cfg SubscribeConfig) (*Subscription[T], error) {
+	return c.resubscribe(old, reason, to, cfg)
+}
+
+// Resubscribe is as [ConsumerStage.Resubscribe].
+func (p *ProducerConsumerStage[In, Out]) Resubscribe(old *Subscription[In], reason error, to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
+	return p.resubscribe(old, reason, to, cfg)
+}
+
+func (e *engine[In, Out]) resubscribe(old *Subscription[In], reason error, to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
+	s, err := e.newSubscription(to, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil {
+		old.replaced.Store(true)
+		old.Cancel(reason)
+	}
+	return s, e.postJoin(s)
+}
+
+func (e *engine[In, Out]) subscribe(to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
+	s, err := e.newSubscription(to, cfg)
+	if err != nil {
+		e.mu.Lock()
+		if e.invalid == nil {
+			e.invalid = err
+		}
+		e.mu.Unlock()
+		return nil, err
+	}
+	if err := e.postJoin(s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (e *engine[In, Out]) postJoin(s *Subscription[In]) error {
+	if !e.box.Post(mail[In, Out]{kind: mailJoin, up: s}) {
+		return fmt.Errorf("stage %q: subscribe: %w", e.name, ErrStopped)
+	}
+	return nil
+}
+
+func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
+	var up demandPort[In]
+	if to != nil {
+		up = to.port()
+	}
+	if up == nil {
+		return nil, &OptionError{Stage: e.name, Option: "Subscribe", Value: "nil", Allowed: "a producer"}
+	}
+	maxDemand, minDemand, err := cfg.demands(e.name, e.handler)
+	if err != nil {
+		return nil, err
+	}
+	return &Subscription[In]{
+		info: SubscriptionInfo{
+			Producer: up.stageName(), Consumer: e.name,
+			MaxDemand: maxDemand, MinDemand: minDemand, Partition: cfg.Partition,
+		},
+		cfg: cfg, tracked: up.tracks() || cfg.Redeliver, deferred: e.defr != nil,
+		up: up, down: e, done: make(chan struct{}), slot: -1,
+	}, nil
+}

@@ -1,0 +1,146 @@
+package stage
+
+import (
+	"runtime/debug"
+
+	"github.com/penstock-go/penstock/dispatcher"
+)
+
+// subscribed accepts a subscription, or refuses it.
+func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
+	o := e.out
+	refuse := func(reason error) {
+		s.gone = true
+		s.down.postEnded(s, reason)
+	}
+	if s.early != nil {
+		refuse(s.early)
+		return
+	}
+	if e.ending || e.draining {
+		refuse(ErrDone)
+		return
+	}
+	if h, ok := e.handler.(SubscribeHandler); ok {
+		e.running = "HandleSubscribe"
+		if err := h.HandleSubscribe(e.ctx, s.info.seenBy(producing)); err != nil {
+			refuse(err)
+			return
+		}
+	}
+	slot := len(o.subs)
+	if n := len(o.free); n > 0 {
+		slot = o.free[n-1]
+	}
+	if err := o.accept(slot, s); err != nil {
+		refuse(err)
+		return
+	}
+	if slot == len(o.subs) {
+		o.subs = append(o.subs, s)
+	} else {
+		o.free = o.free[:len(o.free)-1]
+		o.subs[slot] = s
+	}
+	s.slot, s.active = slot, true
+	o.live++
+	if s.tracked {
+		o.tracking++
+	}
+	o.changed = true
+	if s.asked > 0 {
+		o.disp.Ask(slot, s.asked)
+	}
+}
+
+// accept asks the dispatcher. One that panics over a subscriber's options
+// refuses that subscriber only.
+func (o *outlet[T]) accept(slot int, s *Subscription[T]) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Value: p, Stack: debug.Stack()}
+		}
+	}()
+	return o.disp.Subscribe(slot, dispatcher.SubscribeOptions{
+		Consumer: s.down.stageID(), MaxDemand: s.info.MaxDemand,
+		Partition: s.cfg.Partition, Selector: s.cfg.Selector,
+	})
+}
+
+func (e *engine[In, Out]) asked(s *Subscription[Out], n, done int, spent *batch[Out], x any) {
+	if s.slot < 0 {
+		if !s.gone {
+			s.addAsked(n) // the consumer's own word of the subscription is still on its way
+		}
+		return
+	}
+	s.recycle(spent)
+	e.receive(s, done, x)
+	if n > 0 && s.active {
+		s.addAsked(n)
+		e.out.disp.Ask(s.slot, n)
+		e.out.changed = true
+	}
+}
+
+// receive takes the receipts that a mail brings.
+func (e *engine[In, Out]) receive(s *Subscription[Out], done int, x any) {
+	if done > 0 && s.tracked {
+		e.out.handled(s, done)
+	}
+	if list, ok := x.(*settled); ok {
+		e.out.settle(s, list.list)
+		clear(list.list)
+		settledPool.Put(list)
+	}
+}
+
+// cancelled stops delivering to s and tells its consumer so.
+func (e *engine[In, Out]) cancelled(s *Subscription[Out], reason error) {
+	if !s.active {
+		if s.slot < 0 && !s.gone && s.early == nil {
+			s.early = reason
+		}
+		return
+	}
+	s.down.postEnded(s, reason)
+	e.deactivate(s, reason)
+}
+
+func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
+	s.active = false
+	s.asked = 0
+	e.out.disp.Cancel(s.slot)
+	e.out.changed = true
+	if h, ok := e.handler.(CancelHandler); ok {
+		e.running = "HandleCancel"
+		e.check(h.HandleCancel(e.ctx, s.info.seenBy(producing), reason))
+	}
+}
+
+// left forgets s: its consumer has handled all it is going to handle, total
+// events since the start.
+func (e *engine[In, Out]) left(s *Subscription[Out], total, done int, reason error) {
+	if s.slot < 0 {
+		return
+	}
+	e.receive(s, done, nil)
+	e.out.giveUp(s, total)
+	if s.active {
+		e.deactivate(s, reason)
+	}
+	e.release(s)
+}
+
+func (e *engine[In, Out]) release(s *Subscription[Out]) {
+	o := e.out
+	o.subs[s.slot] = nil
+	o.free = append(o.free, s.slot)
+	s.slot, s.gone = -1, true
+	s.spare, s.spareCount = nil, 0
+	o.live--
+	if s.tracked {
+		o.tracking--
+	}
+	o.changed = true
+}
