@@ -137,6 +137,10 @@
 // nothing of what was left when its stage was stopped. A [DeferredConsumer], such
 // as a pool of workers, gives receipts one by one and in any order.
 //
+// A producer-consumer's return is the receipt for what it was given, not for what
+// it has emitted for that: what it has emitted and nobody has taken dies with it, and
+// is counted. Work that must not be lost to a crash belongs in the consumer.
+//
 // When a consumer dies, the events that it has given no receipt for are abandoned
 // and counted; with Redeliver set on its subscription they go back to the front of
 // the buffer instead, in order and once, and to whoever asks next. Not so copies of

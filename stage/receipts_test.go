@@ -338,3 +338,24 @@ func TestDoneWaitsForRedelivery(t *testing.T) {
 		died(t, cs, nil)
 	})
 }
+
+// A producer-consumer's return is the receipt for what it was given, not for what
+// it has emitted for that.
+func TestReceiptOfAProducerConsumer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src, pc := &acking{}, newPipe(3)
+		p, m := producer(src, stage.ProducerConfig[int]{}), between(pc, stage.ProducerConfig[int]{})
+		c := consumer(&pool{}, "W")
+		subscribePC(t, m, p, stage.SubscribeConfig{Redeliver: true, Cancel: stage.Temporary})
+		subscribe(t, c, m, stage.SubscribeConfig{MaxDemand: 2, Cancel: stage.Temporary})
+		start(t, p, m, c)
+		push(t, p, &src.source, 1)
+		equal(t, "receipts", ended(src.receipts), []string{"0 done"})
+		push(t, p, &src.source, 2) // nobody has demand: not handled
+		m.Stop(nil)
+		synctest.Wait()
+		got := snap(t, m)
+		equal(t, "discarded", got.Discarded[dispatcher.Stopped], 1)
+		equal(t, "buffered again", snap(t, p).Buffered, 1)
+	})
+}
