@@ -2,6 +2,8 @@ package websocket
 
 import (
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -24,6 +26,13 @@ type EndpointConfig struct {
 	// MaxConnections refuses further connections with status 503. 0 means no
 	// bound.
 	MaxConnections int
+	// MaxPerAddress refuses further connections from an address, and from a /64
+	// of IPv6, with status 503. 0 means no bound.
+	MaxPerAddress int
+	// ClientAddress answers the address of the client that a request comes from;
+	// nil means the peer's. Behind a proxy it must be taken from a header that
+	// this proxy sets, and never from what a client can send.
+	ClientAddress func(r *http.Request) netip.Addr
 	// MaxQueuedBytes bounds the bytes queued for all connections together. When
 	// it is exceeded, the connection with the longest queue is closed with 1013.
 	// A broadcast counts once for each connection. 0 means 256 MiB.
@@ -47,6 +56,9 @@ func (c EndpointConfig) withDefaults() EndpointConfig {
 	if c.Origin == nil {
 		c.Origin = SameOrigin
 	}
+	if c.ClientAddress == nil {
+		c.ClientAddress = peerAddress
+	}
 	set(&c.MaxQueuedBytes, 256<<20)
 	set(&c.ShutdownCode, 1001)
 	set(&c.ShutdownBatch, 10_000)
@@ -57,12 +69,21 @@ func (c EndpointConfig) withDefaults() EndpointConfig {
 func (c EndpointConfig) validate() error {
 	return firstError(
 		atLeast("MaxConnections", c.MaxConnections, 0),
+		atLeast("MaxPerAddress", c.MaxPerAddress, 0),
 		atLeast("MaxQueuedBytes", c.MaxQueuedBytes, 0),
 		allowed(c.ShutdownCode == 0 || closeCodeAllowed(c.ShutdownCode),
 			"ShutdownCode", c.ShutdownCode, "1000 to 1014 but not 1004 to 1006, or 3000 to 4999"),
 		atLeast("ShutdownBatch", c.ShutdownBatch, 0),
 		atLeast("ShutdownInterval", c.ShutdownInterval, 0),
 	)
+}
+
+func peerAddress(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{} // all that have none count as one
+	}
+	return peer.Addr()
 }
 
 func closeCodeAllowed(code int) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -70,10 +71,14 @@ func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
 		queueFull: config.Metrics.Counter("websocket.queue_full"),
 		discarded: make(map[string]metrics.Counter),
 	}
+	if e.registry.perAddress = config.MaxPerAddress; config.MaxPerAddress > 0 {
+		e.registry.addresses = make(map[netip.Addr]int)
+		e.registry.from = make(map[*session]netip.Addr)
+	}
 	e.registry.gauge = config.Metrics.Gauge("websocket.connections")
 	e.work.zero = make(chan struct{}, 1)
 	e.writers.work = &e.work
-	e.writers.limit = runtime.GOMAXPROCS(0)
+	e.writers.limit = writersPerProcessor * runtime.GOMAXPROCS(0)
 	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed} {
 		e.discarded[reason] = config.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}

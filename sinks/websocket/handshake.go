@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type admission struct {
 	subprotocol string // to be answered; "" means none
 	state       any
 	id          string
+	addr        netip.Addr // of the client
 }
 
 // serveWebSocket checks a request in the order in which Phoenix does (method,
@@ -62,6 +64,9 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 		return a, &StatusError{Status: http.StatusServiceUnavailable}
 	}
 	if limit := m.endpoint.config.MaxConnections; limit > 0 && m.endpoint.registry.count() >= limit {
+		return a, &StatusError{Status: http.StatusServiceUnavailable}
+	}
+	if a.addr = m.endpoint.config.ClientAddress(r); m.endpoint.registry.full(a.addr) {
 		return a, &StatusError{Status: http.StatusServiceUnavailable}
 	}
 	params := parseParams(r.URL.RawQuery)
@@ -269,7 +274,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		c.early = append([]byte(nil), early...)
 	}
 	e.work.add()
-	if !e.registry.add(&c.session, e.config.MaxConnections) {
+	if !e.registry.add(&c.session, e.config.MaxConnections, a.addr) {
 		e.work.done()
 		m.connectError.Add(1)
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))

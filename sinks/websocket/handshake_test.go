@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -351,6 +352,38 @@ func TestMaxConnections(t *testing.T) { // S14
 	f.connect("3")
 	if ok, bad := f.metrics.get("socket_connect,status:success,socket:Test"), f.metrics.get("socket_connect,status:error,socket:Test"); ok != 3 || bad != 1 {
 		t.Errorf("socket_connect %v %v", ok, bad)
+	}
+}
+
+func TestMaxPerAddress(t *testing.T) { // S14
+	addr := make(chan string, 1)
+	f := start(t, setup{endpoint: websocket.EndpointConfig{MaxPerAddress: 1, ClientAddress: func(*http.Request) netip.Addr {
+		return netip.MustParseAddr(<-addr)
+	}}})
+	try := func(from string, want int) *client.Conn {
+		t.Helper()
+		addr <- from
+		c, resp, err := f.dial("vsn=2.0.0", nil)
+		if resp == nil || resp.StatusCode != want {
+			t.Fatalf("%s: %v %v, want %d", from, resp, err, want)
+		}
+		return c
+	}
+	first := try("10.0.0.1", 101)
+	try("10.0.0.2", 101)
+	try("10.0.0.1", 503)
+	try("::ffff:10.0.0.1", 503)
+	try("2001:db8::1", 101)
+	try("2001:db8::2", 503) // the same /64
+	try("2001:db8:0:1::1", 101)
+	_ = first.CloseNow()
+	eventually(t, func() bool { return f.endpoint.Snapshot().Connections == 3 })
+	try("10.0.0.1", 101)
+
+	g := start(t, setup{endpoint: websocket.EndpointConfig{MaxPerAddress: 1}})
+	g.connect("1")
+	if _, resp, err := g.dial("vsn=2.0.0", nil); err == nil || resp == nil || resp.StatusCode != 503 {
+		t.Errorf("%v %v", resp, err)
 	}
 }
 

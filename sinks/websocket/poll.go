@@ -49,7 +49,7 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	p.session = session{mount: m, state: a.state, id: a.id, version: a.version, textOnly: true}
 	p.tr = p
 	e.work.add()
-	if !e.registry.add(&p.session, e.config.MaxConnections) {
+	if !e.registry.add(&p.session, e.config.MaxConnections, a.addr) {
 		e.work.done()
 		return nil, &StatusError{Status: 503}
 	}

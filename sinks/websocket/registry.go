@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -16,14 +17,27 @@ type registry struct {
 	n     int
 	gauge metrics.Gauge
 	shut  bool // no connection is added any more
+
+	// Only with a bound for each address.
+	perAddress int
+	addresses  map[netip.Addr]int
+	from       map[*session]netip.Addr
 }
 
 // add answers false if the registry has been shut or is full.
-func (r *registry) add(s *session, limit int) bool {
+func (r *registry) add(s *session, limit int, addr netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.shut || (limit > 0 && r.n >= limit) {
 		return false
+	}
+	if r.perAddress > 0 {
+		addr = network(addr)
+		if r.addresses[addr] >= r.perAddress {
+			return false
+		}
+		r.addresses[addr]++
+		r.from[s] = addr
 	}
 	s.next = r.first
 	if r.first != nil {
@@ -48,6 +62,13 @@ func (r *registry) remove(s *session) {
 		s.next.prev = s.prev
 	}
 	s.prev, s.next = nil, nil
+	if r.perAddress > 0 {
+		addr := r.from[s]
+		delete(r.from, s)
+		if r.addresses[addr]--; r.addresses[addr] == 0 {
+			delete(r.addresses, addr)
+		}
+	}
 	r.n--
 	r.gauge.Set(float64(r.n))
 }
@@ -56,6 +77,25 @@ func (r *registry) count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.n
+}
+
+// network is what counts as one address: a /64 of IPv6 is one customer.
+func network(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		p, err := addr.Prefix(64)
+		if err == nil {
+			return p.Addr()
+		}
+	}
+	return addr
+}
+
+// full tells whether an address has all the connections it may have.
+func (r *registry) full(addr netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.perAddress > 0 && r.addresses[network(addr)] >= r.perAddress
 }
 
 // all is every connection at this moment.

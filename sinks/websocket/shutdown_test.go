@@ -101,7 +101,7 @@ func TestShutdownInBatches(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	var config *websocket.ConfigError
-	for _, bad := range []websocket.EndpointConfig{{MaxConnections: -1}, {MaxQueuedBytes: -1}, {ShutdownCode: 999}, {ShutdownCode: 1006}, {ShutdownBatch: -1}, {ShutdownInterval: -1}} {
+	for _, bad := range []websocket.EndpointConfig{{MaxConnections: -1}, {MaxPerAddress: -1}, {MaxQueuedBytes: -1}, {ShutdownCode: 999}, {ShutdownCode: 1006}, {ShutdownBatch: -1}, {ShutdownInterval: -1}} {
 		if _, err := websocket.NewEndpoint(bad); !errors.As(err, &config) || config.Error() == "" {
 			t.Errorf("%+v: %v", bad, err)
 		}
