@@ -78,7 +78,7 @@ func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
 	e.registry.gauge = config.Metrics.Gauge("websocket.connections")
 	e.work.zero = make(chan struct{}, 1)
 	e.writers.work = &e.work
-	e.writers.limit = writersPerProcessor * runtime.GOMAXPROCS(0)
+	e.writers.limit = runtime.GOMAXPROCS(0)
 	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed} {
 		e.discarded[reason] = config.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}

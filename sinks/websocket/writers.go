@@ -12,6 +12,9 @@ import (
 // for its turn, the more goes out at once, and the less each message costs;
 // nothing is ever delayed for the sake of it.
 //
+// There is one writer for each processor: with four for each, neither paced
+// pushes nor bursts were measurably different (five runs of both, interleaved).
+//
 // The writes do not block. A connection that cannot take what it is given gets
 // a goroutine of its own until its queue is empty, and keeps nobody else
 // waiting.
@@ -22,13 +25,6 @@ type writers struct {
 	limit       int
 	work        *tracker
 }
-
-// writersPerProcessor is how many writers there may be for each processor. One
-// would do, but for the operating system, which may take the processor away in
-// the middle of a write: on a machine with twice the load that it has
-// processors, four lowered the p99 of paced pushes to a third and more, and
-// cost nothing at full speed.
-const writersPerProcessor = 4
 
 // yieldAfter is how many connections a writer serves before it lets other
 // goroutines run: about a tenth of a millisecond. The scheduler by itself
