@@ -116,10 +116,20 @@ func (ch *Channel) class(it *item, event string, payload any) {
 	c := &ch.route.config
 	it.policy = c.Overflow
 	if c.Conflate != nil {
-		if key := c.Conflate(event, payload); key != "" {
+		if key := ch.conflate(event, payload); key != "" {
 			it.key = ch.topic + "\x00" + key
 		}
 	}
+}
+
+// conflate asks the application, whose panic must not reach who broadcasts.
+func (ch *Channel) conflate(event string, payload any) (key string) {
+	defer func() {
+		if v := recover(); v != nil {
+			ch.logCrash("conflate", crashOf(v))
+		}
+	}()
+	return ch.route.config.Conflate(event, payload)
 }
 
 // queue enqueues a wire if the channel is there.

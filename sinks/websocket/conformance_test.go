@@ -437,6 +437,58 @@ var broadcastCases = []conformanceCase{
 	}},
 }
 
+// badValue cannot be encoded.
+type badValue struct{}
+
+func (badValue) MarshalJSON() ([]byte, error) { panic("in MarshalJSON") }
+
+// TestPanicsOfValues holds row S20: whatever the application's values and
+// callbacks do, the process and the other channels live.
+func TestPanicsOfValues(t *testing.T) {
+	bad := &app{
+		join: func(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
+			if ch.Topic() == "bad:join" {
+				return badValue{}, nil
+			}
+			if ch.Topic() == "bad:refusal" {
+				return nil, websocket.RefuseWith(badValue{})
+			}
+			return nil, nil
+		},
+		in: func(_ context.Context, ch *websocket.Channel, event string, _ websocket.Payload) (websocket.Reply, error) {
+			return websocket.OK(badValue{}), nil
+		},
+	}
+	f := start(t, setup{channels: map[string]*app{"room:*": {}}}, func(f *fixture) {
+		f.socket.ChannelWith("bad:*", websocket.ChannelConfig{Conflate: func(string, any) string { panic("in Conflate") }},
+			func(_ user, topic string) websocket.Handler {
+				switch topic {
+				case "bad:new":
+					panic("in the factory")
+				case "bad:nil":
+					return nil
+				}
+				return bad
+			})
+	})
+	c := channeltest.Connect(t, f.endpoint, path)
+	room := c.Join("room:a", nil)
+	for _, topic := range []string{"bad:join", "bad:new", "bad:nil", "bad:refusal"} {
+		reply(t, c, topic, "error", `{"reason":"join crashed"}`)
+	}
+	ch := c.Join("bad:a", nil)
+	if n, err := f.endpoint.Broadcast(t.Context(), "bad:a", "e", nil); n != 1 || err != nil {
+		t.Errorf("Conflate: %d, %v", n, err)
+	}
+	ch.AssertBroadcast("e", nil)
+	ch.Push("x", nil)
+	ch.AssertCrashed()
+	if n, err := f.endpoint.Broadcast(t.Context(), "room:a", "e", badValue{}); n != 0 || err == nil {
+		t.Errorf("broadcast: %d, %v", n, err)
+	}
+	room.Push("echo", nil).AssertReply("ok", nil)
+}
+
 type lockedWriter struct {
 	mu *sync.Mutex
 	w  *strings.Builder

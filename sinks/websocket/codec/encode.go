@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/json"
+	"fmt"
 	"unicode/utf8"
 )
 
@@ -18,7 +19,7 @@ type Payload struct {
 // Encode makes a payload of v: nil becomes {}, a [Payload] stays what it is,
 // []byte and json.RawMessage are JSON already and taken as they are, [Binary]
 // is taken as it is too, and anything else goes through json.Marshal, whose
-// error is answered. The slices are not copied.
+// error is answered, a panic as an error as well. The slices are not copied.
 func Encode(v any) (Payload, error) {
 	switch v := v.(type) {
 	case nil:
@@ -32,8 +33,19 @@ func Encode(v any) (Payload, error) {
 	case Binary:
 		return Payload{Data: v, Binary: true}, nil
 	}
-	data, err := json.Marshal(v)
-	return Payload{Data: data}, err
+	return marshal(v)
+}
+
+// marshal makes an error of the panic of a value's own MarshalJSON, which would
+// otherwise end whoever encodes.
+func marshal(v any) (p Payload, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = Payload{}, fmt.Errorf("codec: panic while encoding %T: %v", v, r)
+		}
+	}()
+	p.Data, err = json.Marshal(v)
+	return p, err
 }
 
 var emptyObject = []byte("{}")
