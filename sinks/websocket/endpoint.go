@@ -36,8 +36,6 @@ type Endpoint struct {
 	queuedBytes  atomic.Int64
 	shedding     atomic.Bool
 	closing      atomic.Bool
-	shutdown     chan struct{} // closed when Shutdown begins
-	shutdownOnce sync.Once
 
 	queueFull metrics.Counter
 	discarded map[string]metrics.Counter
@@ -67,7 +65,6 @@ func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
 	}
 	e := &Endpoint{
 		config: config, hub: hub, log: config.Logger,
-		shutdown:  make(chan struct{}),
 		queueFull: config.Metrics.Counter("websocket.queue_full"),
 		discarded: make(map[string]metrics.Counter),
 	}

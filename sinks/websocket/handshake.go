@@ -282,12 +282,11 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		_ = nc.Close() // refused: nothing is owed
 		return
 	}
+	m.connectOK.Add(1) // before the client can know
 	if err := writeUpgrade(nc, key, a.subprotocol, m.config.Queue.WriteTimeout); err != nil {
-		m.connectError.Add(1)
 		c.leave()
 		return
 	}
-	m.connectOK.Add(1)
 	c.start()
 }
 

@@ -19,7 +19,6 @@ import (
 func (e *Endpoint) Shutdown(ctx context.Context) error {
 	e.closing.Store(true)
 	e.registry.close()
-	e.shutdownOnce.Do(func() { close(e.shutdown) })
 	all := e.registry.all()
 	var err error
 	for len(all) > 0 && err == nil {
