@@ -88,10 +88,13 @@ func run(o options) error {
 
 	var received atomic.Int64
 	var group sync.WaitGroup
-	hists := make([]*hdrhistogram.Histogram, len(clients))
+	// A histogram for each client would cost more than the clients.
+	hists := make([]*latencies, 32)
+	for i := range hists {
+		hists[i] = &latencies{h: newHistogram()}
+	}
 	for i, c := range clients {
-		hists[i] = nil
-		group.Go(func() { hists[i] = c.read(&received) })
+		group.Go(func() { c.read(&received, hists[i%len(hists)]) })
 	}
 	if o.post != "" {
 		start = time.Now()
@@ -115,17 +118,31 @@ func run(o options) error {
 		_ = c.nc.SetReadDeadline(time.Now()) // ends the readers
 	}
 	group.Wait()
-	total := hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 2)
-	for _, h := range hists {
-		if h != nil {
-			total.Merge(h)
-		}
+	total := newHistogram()
+	for _, l := range hists {
+		total.Merge(l.h)
 	}
 	if total.TotalCount() > 0 {
 		fmt.Printf("latency us: p50 %d p90 %d p99 %d p99.9 %d max %d\n", total.ValueAtQuantile(50), total.ValueAtQuantile(90),
 			total.ValueAtQuantile(99), total.ValueAtQuantile(99.9), total.Max())
 	}
 	return nil
+}
+
+// latencies are shared by some clients.
+type latencies struct {
+	mu sync.Mutex
+	h  *hdrhistogram.Histogram // in microseconds
+}
+
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 2)
+}
+
+func (l *latencies) record(us int64) {
+	l.mu.Lock()
+	_ = l.h.RecordValue(max(1, us)) // beyond a minute: not counted
+	l.mu.Unlock()
 }
 
 // wait waits until all has come and answers when the last message came.
@@ -235,12 +252,11 @@ func (c *client) until(mark []byte) error {
 var stamp = []byte(`"ts":`)
 
 // read counts messages until the connection ends.
-func (c *client) read(received *atomic.Int64) *hdrhistogram.Histogram {
-	var h *hdrhistogram.Histogram
+func (c *client) read(received *atomic.Int64, l *latencies) {
 	for {
 		n, err := c.nc.Read(c.buf[c.n:])
 		if err != nil {
-			return h
+			return
 		}
 		now := time.Now().UnixNano()
 		c.n += n
@@ -254,7 +270,7 @@ func (c *client) read(received *atomic.Int64) *hdrhistogram.Histogram {
 				}
 				head, size = 4, int(rest[2])<<8|int(rest[3])
 			} else if size == 127 {
-				return h // larger than any message of ours
+				return // larger than any message of ours
 			}
 			if head+size > len(c.buf) {
 				c.buf = append(c.buf, make([]byte, head+size)...)
@@ -270,10 +286,7 @@ func (c *client) read(received *atomic.Int64) *hdrhistogram.Histogram {
 				for ; end < len(message) && message[end] >= '0' && message[end] <= '9'; end++ {
 					ts = ts*10 + int64(message[end]-'0')
 				}
-				if h == nil {
-					h = hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 2)
-				}
-				_ = h.RecordValue(max(1, (now-ts)/1000)) // beyond a minute: not counted
+				l.record((now - ts) / 1000)
 				count++
 			}
 		}
