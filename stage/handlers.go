@@ -118,14 +118,16 @@ type Drainer interface {
 // SubscribeHandler is told about subscriptions, on either side.
 type SubscribeHandler interface {
 	// HandleSubscribe runs at a producer before it accepts a subscription, and
-	// at a consumer before the subscription is sent. An error refuses it.
+	// at a consumer before the subscription is sent. An error refuses it; a
+	// consumer that refuses lives on.
 	HandleSubscribe(ctx context.Context, s SubscriptionInfo) error
 }
 
 // CancelHandler is told about the end of subscriptions, on either side.
 type CancelHandler interface {
-	// HandleCancel runs when a subscription has ended with reason, before the
-	// cancel mode takes effect.
+	// HandleCancel runs when a subscription has ended with reason, once, before
+	// the cancel mode takes effect. A producer is not told of the ends that its
+	// own end brings.
 	HandleCancel(ctx context.Context, s SubscriptionInfo, reason error) error
 }
 
