@@ -3,7 +3,6 @@ package dispatcher
 import (
 	"encoding/binary"
 	"hash/maphash"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -496,14 +495,13 @@ func TestFairExhaustive(t *testing.T) {
 		{"two credits", FairConfig[exEvent]{Credits: 3}, false},
 		{"two in flight", FairConfig[exEvent]{Credits: 1, UnorderedInFlight: 2}, false},
 		{"tenants", FairConfig[exEvent]{Credits: 1, Tenant: exTenant}, false},
-		{"measured", FairConfig[exEvent]{Credits: 1, MeasuredCost: true}, false},
 		{"overflow", FairConfig[exEvent]{Credits: 1, MaxEvents: 2, TTL: exTTL}, false},
 		{"newest", FairConfig[exEvent]{Credits: 1, MaxEvents: 2, KeyOverflow: DropNewest}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			states, steps := 0, 0
 			streams := exStreams()
-			if !tc.full && os.Getenv("PENSTOCK_LONG") == "" {
+			if !tc.full && !long() {
 				streams = [][exEvents]uint8{{0, 0, 1, 0}, {0, 1, 1, 0}}
 			}
 			for _, stream := range streams {

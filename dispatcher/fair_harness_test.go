@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"fmt"
+	"os"
 	"testing"
 )
 
@@ -225,3 +226,6 @@ func (f *Fair[T, K]) check(t testing.TB) {
 }
 
 func key(prefix string, i int) string { return fmt.Sprintf("%s%d", prefix, i) }
+
+// long says whether the tests may take minutes.
+func long() bool { return os.Getenv("PENSTOCK_LONG") != "" }
