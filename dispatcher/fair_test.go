@@ -255,7 +255,7 @@ func TestFairStaleReceiptsAreIgnored(t *testing.T) {
 func TestFairPark(t *testing.T) {
 	r := newRig(t, FairConfig[ev]{MaxParked: 2}).workers(2)
 	r.offer("a", "a")
-	if !r.f.Park("a") || !r.f.Park("a") || !r.f.Park("unseen") {
+	if first := r.f.Park("a"); !first || !r.f.Park("a") || !r.f.Park("unseen") {
 		t.Fatal("not parked")
 	}
 	if r.f.Park("third") {

@@ -180,7 +180,7 @@ func (m *model) lose(event int) {
 // push appends events and answers what of the queue went first; then the
 // buffer's policy drops what is too much.
 func (m *model) push(n int) (first []int) {
-	before := len(m.queue)
+	var before int
 	for range n {
 		m.queue = append(m.queue, m.next)
 		m.next++

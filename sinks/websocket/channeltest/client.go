@@ -212,7 +212,7 @@ func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 	if err != nil {
 		c.t.Fatalf("payload of %s: %v", event, err)
 	}
-	frame := ws.NewTextFrame(nil)
+	var frame ws.Frame
 	if p.Binary {
 		b := []byte{0, byte(len(joinRef)), byte(len(ref)), byte(len(topic)), byte(len(event))}
 		b = append(b, joinRef+ref+topic+event...)
