@@ -222,7 +222,7 @@ func (f *Fair[T, K]) choose(out Out[T]) uint32 {
 func (f *Fair[T, K]) hand(i uint32, out Out[T]) {
 	s := f.slots.at(i)
 	f.take(s)
-	owner := f.groups.at(s.group).owner
+	owner := f.group(s.group).owner
 	var t *fairSlot
 	if owner != 0 {
 		t = f.slots.at(owner)
@@ -246,7 +246,7 @@ func (f *Fair[T, K]) hand(i uint32, out Out[T]) {
 		f.charge(s, event)
 	}
 	f.place(i, s)
-	if t != nil && t.where == fairUnlisted && f.groups.at(s.group).ready > 0 {
+	if t != nil && t.where == fairUnlisted && f.group(s.group).ready > 0 {
 		f.list(owner, t)
 	}
 	out.GiveHeld(f.subs.next(), event, it.seq, uint64(it.gen)<<32|uint64(n))

@@ -13,9 +13,12 @@ type fairCore struct {
 	topItem  uint32
 	live     int // slots in use
 
-	groups  fairSlab[fairGroup]
-	classes fairSlab[fairClass] // nclass for each group
-	levels  fairSlab[fairList]  // one for two credits, for each group
+	groups    fairSlab[fairGroup]
+	classes   fairSlab[fairClass] // nclass for each group
+	root      *fairGroup
+	rootClass *fairClass
+
+	levels  fairSlab[fairList] // one for two credits, for each group
 	nclass  uint32
 	weights [fairMaxClasses]uint64
 
@@ -82,7 +85,18 @@ const (
 	fairStride = 1 << 40
 )
 
+// group spares the one that nearly everything asks for the way to the slab.
+func (c *fairCore) group(i uint32) *fairGroup {
+	if i == fairRoot {
+		return c.root
+	}
+	return c.groups.at(i)
+}
+
 func (c *fairCore) class(group uint32, class uint8) *fairClass {
+	if group == fairRoot && class == 0 {
+		return c.rootClass
+	}
 	return c.classes.at(group*c.nclass + uint32(class))
 }
 
@@ -111,7 +125,7 @@ func (c *fairCore) settle(s *fairSlot) {
 
 // list makes an unlisted slot ready to be served.
 func (c *fairCore) list(i uint32, s *fairSlot) {
-	g := c.groups.at(s.group)
+	g := c.group(s.group)
 	switch {
 	case c.measured:
 		c.heapPush(g, i, s)
@@ -161,7 +175,7 @@ func (c *fairCore) delist(s *fairSlot) {
 	default:
 		return
 	}
-	g := c.groups.at(s.group)
+	g := c.group(s.group)
 	c.remove(g, s)
 	if g.ready == 0 && g.owner != 0 {
 		c.delist(c.slots.at(g.owner))
@@ -201,7 +215,7 @@ func (c *fairCore) remove(g *fairGroup, s *fairSlot) {
 // front is the member of a group whose turn it is, or 0. It stays where it is:
 // take follows if it is served.
 func (c *fairCore) front(group uint32) uint32 {
-	g := c.groups.at(group)
+	g := c.group(group)
 	if g.ready == 0 {
 		return 0
 	}
@@ -220,9 +234,9 @@ func (c *fairCore) front(group uint32) uint32 {
 // share is complete first.
 func (c *fairCore) oldest(group uint32) *fairClass {
 	if c.nclass == 1 {
-		return c.classes.at(group)
+		return c.class(group, 0)
 	}
-	g := c.groups.at(group)
+	g := c.group(group)
 	var first, ahead *fairClass
 	for i := range uint8(c.nclass) {
 		k := c.class(group, i)
@@ -252,7 +266,7 @@ func (c *fairCore) share(g *fairGroup, k *fairClass, class uint8, more uint64) {
 
 // take takes the front out of its group and charges it for one event.
 func (c *fairCore) take(s *fairSlot) {
-	g := c.groups.at(s.group)
+	g := c.group(s.group)
 	if c.measured {
 		c.remove(g, s)
 		return
@@ -284,7 +298,7 @@ func (c *fairCore) take(s *fairSlot) {
 // unspent says whether there is nothing to remember of a slot.
 func (c *fairCore) unspent(s *fairSlot) bool {
 	if c.measured {
-		return s.tag <= c.groups.at(s.group).vtime-c.burst()
+		return s.tag <= c.group(s.group).vtime-c.burst()
 	}
 	return s.credits >= c.credits
 }
@@ -315,7 +329,7 @@ func (c *fairCore) unghost(s *fairSlot) {
 // there is none, nobody has been in anybody's way and all get their credits back.
 func (c *fairCore) busier(group uint32) {
 	c.backlog++
-	g := c.groups.at(group)
+	g := c.group(group)
 	if g.backlog++; g.backlog == 1 && g.owner != 0 && !c.measured {
 		c.settle(c.slots.at(g.owner))
 	}
@@ -323,7 +337,7 @@ func (c *fairCore) busier(group uint32) {
 
 func (c *fairCore) quieter(group uint32) {
 	c.backlog--
-	g := c.groups.at(group)
+	g := c.group(group)
 	if g.backlog--; g.backlog > 0 {
 		return
 	}

@@ -94,7 +94,7 @@ func (c *fairCore) estimate(s *fairSlot) int32 {
 // served ahead of it, by what the event is worth spread over all who wait, so
 // that a stream of ever new keys cannot stop the clock.
 func (c *fairCore) prepay(s *fairSlot, estimate int32) {
-	g := c.groups.at(s.group)
+	g := c.group(s.group)
 	cost := int64(estimate) << 10 * fairScale
 	if s.tag >= g.vtime {
 		g.vtime = s.tag
@@ -110,7 +110,7 @@ func (c *fairCore) repay(s *fairSlot, estimate int32, cost int64) {
 	real := fairMicros(cost)
 	s.credits = real
 	s.tag += (int64(real) - int64(estimate)) << 10 * fairScale / c.weight(s)
-	g := c.groups.at(s.group)
+	g := c.group(s.group)
 	g.maxTag = max(g.maxTag, s.tag)
 	if s.where == fairHeaped {
 		at := int(s.prev)

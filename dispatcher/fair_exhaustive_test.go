@@ -127,6 +127,7 @@ func exCopy(dst, src *Fair[exEvent, uint8]) {
 	dst.slots, dst.items, dst.events = keep.slots, keep.items, keep.events
 	dst.groups, dst.classes, dst.levels = keep.groups, keep.classes, keep.levels
 	dst.index, dst.tenants = keep.index, keep.tenants
+	dst.root, dst.rootClass = keep.root, keep.rootClass
 	dst.fire, dst.subs.all = keep.fire, keep.subs.all[:0]
 	dst.subs.all = append(dst.subs.all, src.subs.all...)
 	const top = 8 // more than there can be

@@ -1,7 +1,7 @@
 package dispatcher
 
 // newKey makes the slot of a key that is not known.
-func (f *Fair[T, K]) newKey(key K, hash uint32, event T) uint32 {
+func (f *Fair[T, K]) newKey(key K, hash uint32, event T) (uint32, *fairSlot) {
 	group := uint32(fairRoot)
 	if f.cfg.Tenant != nil {
 		group = f.tenant(event)
@@ -11,7 +11,7 @@ func (f *Fair[T, K]) newKey(key K, hash uint32, event T) uint32 {
 	s.group = group
 	s.class = f.classOf(f.cfg.Class, event)
 	f.greet(s)
-	f.groups.at(group).members++
+	f.group(group).members++
 	f.index.insert(key, hash, i)
 	if len(f.absent) > 0 {
 		if _, ok := f.absent[key]; ok {
@@ -19,13 +19,13 @@ func (f *Fair[T, K]) newKey(key K, hash uint32, event T) uint32 {
 			s.flags |= fairParked
 		}
 	}
-	return i
+	return i, s
 }
 
 // greet gives a slot all its credits.
 func (f *Fair[T, K]) greet(s *fairSlot) {
 	if f.measured {
-		s.tag = f.groups.at(s.group).vtime - f.burst()
+		s.tag = f.group(s.group).vtime - f.burst()
 		return
 	}
 	s.credits = int32(f.cfg.Credits)
@@ -70,9 +70,12 @@ func (f *Fair[T, K]) newGroup(owner uint32) uint32 {
 		f.classes.reach((n+1)*f.nclass - 1)
 		f.levels.reach((n+1)*fairLevelsOf(f.credits) - 1)
 	} else {
-		f.free = f.groups.at(n).owner
+		f.free = f.group(n).owner
 	}
 	g := f.groups.at(n)
+	if n == fairRoot {
+		f.root, f.rootClass = g, f.classes.at(fairRoot*f.nclass)
+	}
 	*g = fairGroup{owner: owner, heap: g.heap[:0]}
 	for c := range uint8(f.nclass) {
 		*f.class(n, c) = fairClass{}
@@ -151,10 +154,10 @@ func (f *Fair[T, K]) sweep(n int) {
 
 // release forgets an idle slot.
 func (f *Fair[T, K]) release(i uint32, s *fairSlot) {
-	g := f.groups.at(s.group)
+	g := f.group(s.group)
 	if s.flags&fairIsTenant != 0 {
 		f.tenants.remove(s.hash, i)
-		f.groups.at(s.head).owner = f.free
+		f.group(s.head).owner = f.free
 		f.free = s.head
 		f.dropSlot(i, s)
 	} else {

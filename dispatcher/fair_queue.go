@@ -8,35 +8,30 @@ func (f *Fair[T, K]) enqueue(event T, seq uint64, out Out[T]) bool {
 	size := f.size(event)
 	key := f.key(event)
 	hash := f.index.hash(key)
-	i := f.index.find(key, hash)
-	if f.crowded(i, size) {
+	i, s := f.find(key, hash)
+	if f.held >= f.cfg.MaxEvents || f.heldBytes+int64(size) > f.cfg.MaxBytes || i != 0 && f.keyFull(s, size) {
 		f.handOut(out) // what can go need not be dropped
-		i = f.index.find(key, hash)
-	}
-	if f.cfg.Overflow == PauseSource && f.held > 0 &&
-		(f.held >= f.cfg.MaxEvents || f.heldBytes+int64(size) > f.cfg.MaxBytes) {
-		return false
-	}
-	switch f.cfg.KeyOverflow {
-	case PauseOnFullKey:
-		if i != 0 && f.slots.at(i).count > 0 && f.keyFull(f.slots.at(i), size) {
+		i, s = f.find(key, hash)
+		if f.cfg.Overflow == PauseSource && f.held > 0 &&
+			(f.held >= f.cfg.MaxEvents || f.heldBytes+int64(size) > f.cfg.MaxBytes) {
 			return false
 		}
-	case DropNewest:
-		if i != 0 && f.keyFull(f.slots.at(i), size) || int64(size) > f.cfg.KeyMaxBytes {
+		full := i != 0 && f.keyFull(s, size)
+		switch {
+		case full && f.cfg.KeyOverflow == PauseOnFullKey && s.count > 0:
+			return false
+		case full && f.cfg.KeyOverflow == DropNewest:
 			f.discard(event, seq, KeyFull, out)
 			return true
 		}
-	default:
-		if int64(size) > f.cfg.KeyMaxBytes {
-			f.discard(event, seq, KeyFull, out)
-			return true
-		}
+	}
+	if int64(size) > f.cfg.KeyMaxBytes && f.cfg.KeyOverflow != PauseOnFullKey {
+		f.discard(event, seq, KeyFull, out)
+		return true
 	}
 	if i == 0 {
-		i = f.newKey(key, hash, event)
+		i, s = f.newKey(key, hash, event)
 	}
-	s := f.slots.at(i)
 	if f.latest == nil || !f.conflate(i, s, event, seq, size, out) {
 		f.append(i, s, event, seq, size)
 	}
@@ -60,10 +55,11 @@ func (f *Fair[T, K]) enqueue(event T, seq uint64, out Out[T]) bool {
 	return true
 }
 
-// crowded says whether one more event may meet a bound.
-func (f *Fair[T, K]) crowded(i uint32, size uint32) bool {
-	return f.held >= f.cfg.MaxEvents || f.heldBytes+int64(size) > f.cfg.MaxBytes ||
-		i != 0 && f.keyFull(f.slots.at(i), size)
+func (f *Fair[T, K]) find(key K, hash uint32) (uint32, *fairSlot) {
+	if i := f.index.find(key, hash); i != 0 {
+		return i, f.slots.at(i)
+	}
+	return 0, nil
 }
 
 func (f *Fair[T, K]) keyFull(s *fairSlot, size uint32) bool {

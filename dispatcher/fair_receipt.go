@@ -27,7 +27,7 @@ func (f *Fair[T, K]) receipt(r *Receipt[T]) {
 	if f.measured && r.Cost > 0 {
 		f.mean += (r.Cost - f.mean) / 16
 		f.repay(s, it.estimate, r.Cost)
-		if owner := f.groups.at(s.group).owner; owner != 0 {
+		if owner := f.group(s.group).owner; owner != 0 {
 			f.repay(f.slots.at(owner), it.estimate, r.Cost)
 		}
 	}

@@ -1,0 +1,160 @@
+package dispatcher
+
+import (
+	"hash/maphash"
+	"math/rand/v2"
+	"testing"
+)
+
+// The index against a map, with keys that come and go and collide.
+func TestFairIndex(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	var x fairIndex[int]
+	x.init(maphash.MakeSeed())
+	slots := map[int]uint32{}
+	var free []uint32
+	top := uint32(0)
+	hash := func(k int) uint32 { return x.hash(k) & 0x010000ff } // two parts, many collisions
+	for step := range 200_000 {
+		k := rng.IntN(300)
+		if got := x.find(k, hash(k)); got != slots[k] {
+			t.Fatalf("seed %d step %d: key %d is in slot %d, want %d", seed, step, k, got, slots[k])
+		}
+		if slot := slots[k]; slot != 0 {
+			x.remove(hash(k), slot)
+			delete(slots, k)
+			free = append(free, slot)
+			continue
+		}
+		if len(free) == 0 {
+			top++
+			free = append(free, top)
+		}
+		slots[k] = free[len(free)-1]
+		free = free[:len(free)-1]
+		x.insert(k, hash(k), slots[k])
+	}
+	for _, p := range x.parts {
+		if len(p.cells) > 1024 {
+			t.Errorf("a part has %d cells for 300 keys", len(p.cells))
+		}
+	}
+}
+
+// The wheel against a list: everything fires once, never early, and no more
+// than two ticks late if it is turned whenever Wake says so.
+func TestFairWheel(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	const tick = 1 << fairTickBits
+	for _, jump := range []bool{false, true} {
+		f := NewFair(evKey, FairConfig[ev]{})
+		due := map[uint32]int64{}
+		now := int64(rng.Uint64N(1 << 50))
+		fire := func(i uint32, s *fairSlot) {
+			at, ok := due[i]
+			if !ok || at > now || !jump && now > at+2*tick {
+				t.Fatalf("seed %d: slot %d fires at %d, was due at %d (%v)", seed, i, now, at, ok)
+			}
+			delete(due, i)
+			f.dropSlot(i, s)
+		}
+		f.now = now
+		f.turn(now, fire)
+		for range 50_000 {
+			if len(due) < 100 && rng.IntN(3) > 0 {
+				i, s := f.newSlot()
+				at := now + int64(rng.Uint64N(1<<(10+rng.Uint64N(36))))
+				f.delay(i, s, at)
+				due[i] = at
+				if rng.IntN(4) == 0 {
+					f.undelay(s)
+					delete(due, i)
+					f.dropSlot(i, s)
+				}
+			}
+			switch at, ok := f.Wake(); {
+			case ok != (len(due) > 0):
+				t.Fatalf("seed %d: Wake %v with %d delayed", seed, ok, len(due))
+			case ok && at <= now:
+				t.Fatalf("seed %d: Wake at %d is past at %d", seed, at, now)
+			case jump:
+				now += int64(rng.Uint64N(1 << 40))
+			case ok:
+				now = at
+			}
+			f.now = now
+			f.turn(now, fire)
+			if f.wheel.n != len(due) {
+				t.Fatalf("seed %d: %d in the wheel, want %d", seed, f.wheel.n, len(due))
+			}
+		}
+	}
+}
+
+// Depth lists are exact up to 127 and within a factor of two above.
+func TestFairDepths(t *testing.T) {
+	var d fairDepths
+	d.init(1000, 1000*16)
+	for n := range uint32(5000) {
+		list := d.list(n, 0)
+		switch {
+		case n < 2 && list != 0, n >= 2 && n < 128 && list != uint8(n):
+			t.Fatalf("depth %d is in list %d", n, list)
+		case n >= 128 && (list < 128 || d.list(2*n, 0) != list+1):
+			t.Fatalf("depth %d is in list %d, twice that in %d", n, list, d.list(2*n, 0))
+		}
+	}
+	if d.list(1, 16*50) != 50 || d.list(60, 16*50) != 60 {
+		t.Error("bytes do not count as events")
+	}
+	if d.list(1<<31, 0) >= fairDepthLists || d.list(0, 1<<62) >= fairDepthLists {
+		t.Error("out of range")
+	}
+}
+
+// What no dispatcher can change: a source that is one queue, such as a Kafka
+// partition, holds back everybody behind a flood in it. Without drops a light
+// user's event is not even seen before the flood but for the read-ahead has been
+// served; dropping or conflating the flood is what lets it through.
+func TestFairStatedLimitOfOneSource(t *testing.T) {
+	const flood, ahead = 1000, 80
+	source := make([]ev, 0, flood+1)
+	for n := range flood {
+		source = append(source, ev{key: "flood", n: n})
+	}
+	source = append(source, ev{key: "light", n: 1})
+	for _, tc := range []struct {
+		name        string
+		cfg         FairConfig[ev]
+		least, most int
+	}{
+		{"nothing dropped", FairConfig[ev]{MaxEvents: ahead, Overflow: PauseSource, KeyOverflow: PauseOnFullKey}, flood - ahead, flood},
+		{"drop oldest", FairConfig[ev]{MaxEvents: ahead}, 0, 2},
+		{"conflate", FairConfig[ev]{MaxEvents: ahead, Overflow: PauseSource, KeyOverflow: Conflate, SubKey: func(ev) string { return "" }}, 0, 2},
+	} {
+		r := newRig(t, tc.cfg)
+		rest := source
+		take := func() {
+			for len(rest) > 0 {
+				n := r.offerEvents(rest[:min(len(rest), 50)]...)
+				if rest = rest[n:]; n == 0 {
+					return
+				}
+			}
+		}
+		take()
+		r.workers(1)
+		before := 0
+		for r.log[len(r.log)-1].event.key != "light" {
+			before++
+			take()
+			r.finish(0, Done)
+		}
+		t.Logf("%s: the light user waits for %d events", tc.name, before)
+		if before < tc.least || before > tc.most {
+			t.Errorf("%s: want %d to %d", tc.name, tc.least, tc.most)
+		}
+	}
+}
