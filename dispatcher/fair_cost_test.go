@@ -37,7 +37,7 @@ func TestFigureMeasuredCost(t *testing.T) {
 			r.f.Ask(sub, 1)
 		}
 		r.dispatch()
-		const total = 400e9
+		total := int64(sized(400)) * 1e9
 		var sum int64
 		for sum < total {
 			first := -1

@@ -96,7 +96,7 @@ func TestFigureNewcomer(t *testing.T) {
 	f := NewFair(func(k int) int { return k }, FairConfig[int]{MaxEvents: 4_000_000, MaxBytes: 1 << 40, Credits: 1})
 	_ = f.Subscribe(0, SubscribeOptions{})
 	out := &countOut{}
-	const n = 1_000_000
+	n := sized(1_000_000)
 	batch := make([]int, 1000)
 	seq := uint64(1)
 	offer := func(events []int) {
@@ -201,7 +201,7 @@ func TestFigureShare(t *testing.T) {
 
 // F8: memory per active key and per event, and none for idle keys.
 func TestFigureMemory(t *testing.T) {
-	const n = 1_000_000
+	n := sized(1_000_000)
 	heap := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -226,10 +226,10 @@ func TestFigureMemory(t *testing.T) {
 	one := heap() - before
 	fill()
 	two := heap() - before
-	perEvent := float64(two-one) / n
-	perKey := float64(one)/n - perEvent
-	t.Logf("F8: %.0f bytes per active key, %.0f per event, %.0f MB for a million keys", perKey, perEvent, float64(one)/1e6)
-	if perKey > 128 || perEvent > 48+8 || one > 200e6 {
+	perEvent := float64(two-one) / float64(n)
+	perKey := float64(one)/float64(n) - perEvent
+	t.Logf("F8: %.0f bytes per active key, %.0f per event, %.0f MB for %d keys", perKey, perEvent, float64(one)/1e6, n)
+	if perKey > 128 || perEvent > 48+8 || one > uint64(200*n) {
 		t.Errorf("want 128 per key, 48 per event besides its 8, and 200 MB")
 	}
 	f.Ask(0, 2*n)
@@ -244,7 +244,7 @@ func TestFigureMemory(t *testing.T) {
 	}
 	out.receipts = nil
 	idle := heap() - before
-	t.Logf("F8: %d keys known and %.1f MB when a million keys are idle", f.live, float64(idle)/1e6)
+	t.Logf("F8: %d keys known and %.1f MB when %d keys are idle", f.live, float64(idle)/1e6, n)
 	if f.live != 0 || idle > 4e6 {
 		t.Errorf("%d keys are still known, %d bytes", f.live, idle)
 	}
@@ -254,7 +254,7 @@ func TestFigureMemory(t *testing.T) {
 // Ten million keys of one event each cannot make a bounded Fair grow, whether
 // they are served, dropped or both.
 func TestFigureManyKeys(t *testing.T) {
-	n := 1_000_000
+	n := sized(1_000_000)
 	if long() {
 		n = 10_000_000
 	}
@@ -374,7 +374,7 @@ func TestFigureGaming(t *testing.T) {
 				serve()
 			}
 			gamer, others, waiting := 0, 0, 0
-			for range 20_000 {
+			for range sized(20_000) {
 				i := r.f.index.find("x", r.f.index.hash("x"))
 				idle := i == 0 || r.f.slots.at(i).count == 0 && r.f.slots.at(i).inflight == 0
 				if idle {

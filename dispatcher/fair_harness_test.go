@@ -229,3 +229,11 @@ func key(prefix string, i int) string { return fmt.Sprintf("%s%d", prefix, i) }
 
 // long says whether the tests may take minutes.
 func long() bool { return os.Getenv("PENSTOCK_LONG") != "" }
+
+// sized is n, or less of it with the race detector.
+func sized(n int) int {
+	if raced {
+		return n / 5
+	}
+	return n
+}
