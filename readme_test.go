@@ -2,10 +2,7 @@
 package penstock_test
 
 import (
-	"encoding/json"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,28 +19,9 @@ func TestReadmeProgramRuns(t *testing.T) {
 	if !ok || !end {
 		t.Fatal("README.md has no program")
 	}
-	file := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The program is laid over the module as a package that is not there.
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
-		filepath.Join(root, "internal", "readme", "main.go"): file,
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlayFile := filepath.Join(t.TempDir(), "overlay.json")
-	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("go", "run", "-overlay", overlayFile, "./internal/readme").CombinedOutput()
-	if err != nil || string(out) != "42 hello\n" {
-		t.Fatalf("%v\n%s", err, out)
+	out := output(t, build(t, map[string]string{"readme": program}), "readme")
+	if out != "42 hello\n" {
+		t.Fatalf("printed %q", out)
 	}
 }
 

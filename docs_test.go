@@ -1,0 +1,215 @@
+package penstock_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"go/format"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// build compiles complete programs, by name, and answers the directory of the
+// binaries. The programs are laid over the module as packages that are not
+// there.
+func build(t *testing.T, programs map[string]string) string {
+	t.Helper()
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, binaries := t.TempDir(), t.TempDir()
+	replace := make(map[string]string)
+	args := []string{"build", "-overlay", filepath.Join(sources, "overlay.json"), "-o", binaries + string(filepath.Separator)}
+	for name, source := range programs {
+		file := filepath.Join(sources, name+".go")
+		if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		replace[filepath.Join(root, "internal", "documented", name, "main.go")] = file
+		args = append(args, "./internal/documented/"+name)
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(sources, "overlay.json"), overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binaries
+}
+
+// output runs a program that build has compiled and answers what it printed.
+func output(t *testing.T, binaries, name string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, filepath.Join(binaries, name)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// fence is a fenced block of a Markdown file.
+type fence struct {
+	heading, language, text string
+}
+
+func fences(t *testing.T, file string) []fence {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []fence
+	heading, open := "", false
+	for line := range strings.Lines(string(text)) {
+		mark, isFence := strings.CutPrefix(line, "```")
+		switch {
+		case isFence && !open:
+			all = append(all, fence{heading: heading, language: strings.TrimSpace(mark)})
+			open = true
+		case isFence:
+			open = false
+		case open:
+			all[len(all)-1].text += line
+		case strings.HasPrefix(line, "#"):
+			heading = strings.TrimSpace(strings.TrimLeft(line, "#"))
+		}
+	}
+	return all
+}
+
+// TestGuideProgramsRun compiles and runs every program of the guide and compares
+// what it prints with the block behind it.
+func TestGuideProgramsRun(t *testing.T) {
+	all := fences(t, "docs/guide.md")
+	sources := make(map[string]string)
+	type expectation struct{ heading, name, output string }
+	var expected []expectation
+	for i, f := range all {
+		if f.language != "go" {
+			continue
+		}
+		if !strings.HasPrefix(f.text, "package main\n") {
+			t.Errorf("%s: a Go block is not a program", f.heading)
+			continue
+		}
+		if pretty, err := format.Source([]byte(f.text)); err != nil {
+			t.Errorf("%s: %v", f.heading, err)
+		} else if string(pretty) != f.text {
+			t.Errorf("%s: the program is not formatted as gofmt does", f.heading)
+		}
+		if i+1 == len(all) || all[i+1].language != "text" {
+			t.Errorf("%s: the program's output does not follow it", f.heading)
+			continue
+		}
+		name := fmt.Sprintf("guide%02d", len(sources)+1)
+		sources[name] = f.text
+		expected = append(expected, expectation{f.heading, name, all[i+1].text})
+	}
+	if t.Failed() || len(expected) == 0 {
+		t.Fatalf("%d programs found", len(expected))
+	}
+	binaries := build(t, sources)
+	for _, e := range expected {
+		t.Run(strings.ReplaceAll(e.heading, " ", "_"), func(t *testing.T) {
+			if got := output(t, binaries, e.name); got != e.output {
+				t.Errorf("printed\n%s\nnot\n%s", got, e.output)
+			}
+		})
+	}
+}
+
+// TestArchitectureNamesEveryFile compares the file map with the tree.
+func TestArchitectureNamesEveryFile(t *testing.T) {
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := regexp.MustCompile("^### `([a-z/]+)`")
+	row := regexp.MustCompile("^\\| `([a-z0-9_]+\\.go)` \\| .+ \\|$")
+	mapped := make(map[string]bool)
+	dir := ""
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") {
+			dir = ""
+		}
+		if m := room.FindStringSubmatch(line); m != nil {
+			dir = m[1]
+		}
+		m := row.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		file := filepath.Join(dir, m[1])
+		if _, err := os.Stat(file); dir == "" || err != nil {
+			t.Errorf("the map names %s, which is not there", file)
+		}
+		if mapped[file] {
+			t.Errorf("the map names %s twice", file)
+		}
+		mapped[file] = true
+	}
+	for _, top := range []string{"stage", "dispatcher", "producer", "consumer", "internal/mailbox", "internal/ring"} {
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			if !mapped[path] {
+				t.Errorf("the map does not name %s", path)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestDocsLinks looks for what the documents point at, files and headings.
+func TestDocsLinks(t *testing.T) {
+	for _, file := range []string{"docs/guide.md", "docs/architecture.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prose := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(string(text), "")
+		for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(prose, -1) {
+			path, anchor, _ := strings.Cut(link[1], "#")
+			if strings.Contains(path, "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join("docs", path)); err != nil {
+				t.Errorf("%s points at %s: %v", file, link[1], err)
+			}
+			if path == "" && !hasHeading(prose, anchor) {
+				t.Errorf("%s points at #%s, which is no heading of its own", file, anchor)
+			}
+		}
+	}
+}
+
+// hasHeading says whether a Markdown text has a heading with that anchor.
+func hasHeading(text, anchor string) bool {
+	drop := regexp.MustCompile(`[^a-z0-9 -]`)
+	for line := range strings.Lines(text) {
+		title := strings.TrimSpace(strings.TrimLeft(line, "#"))
+		slug := strings.ReplaceAll(drop.ReplaceAllString(strings.ToLower(title), ""), " ", "-")
+		if strings.HasPrefix(line, "#") && slug == anchor {
+			return true
+		}
+	}
+	return false
+}
