@@ -14,41 +14,62 @@ type demand struct{ max, min int }
 
 func (d demand) batch() int { return d.max - d.min }
 
-// demands are those that the throughput benchmarks run with.
-var demands = []demand{{10, 5}, {100, 50}, {1000, 500}}
+// demands are those that a hand-over is measured with; the benchmarks of
+// anything more take the widest.
+var (
+	demands = []demand{{10, 5}, {100, 50}, {1000, 500}}
+	widest  = demands[len(demands)-1]
+)
 
-// handOver moves n counted integers in recycled slices over a bare channel, as
-// many slices in flight as the demand allows, and answers how long it took.
-func handOver(n int, d demand) time.Duration {
+// wire is what references are made of: two bare channels between which the same
+// slices go round, as many as the demand would allow in flight.
+type wire[T any] struct{ full, empty chan []T }
+
+func newWire[T any](d demand) wire[T] {
 	inFlight := max(1, d.max/d.batch())
-	full, empty := make(chan []int, inFlight), make(chan []int, inFlight)
+	w := wire[T]{make(chan []T, inFlight), make(chan []T, inFlight)}
 	for range inFlight {
-		empty <- make([]int, d.batch())
+		w.empty <- make([]T, d.batch())
 	}
-	begin := time.Now()
-	go func() {
-		defer close(full)
-		for next := 0; next < n; {
-			b := (<-empty)[:min(d.batch(), n-next)]
-			for i := range b {
-				b[i] = next
-				next++
-			}
-			full <- b
-		}
-	}()
-	total := 0
-	for b := range full {
-		for _, v := range b {
-			total += v
-		}
-		empty <- b[:cap(b)]
-	}
-	sink = total
-	return time.Since(begin)
+	return w
 }
 
-var sink int
+// count sends the integers below n, in slices of the batch's size.
+func count(w wire[int], n int) {
+	defer close(w.full)
+	for next := 0; next < n; {
+		b := <-w.empty
+		b = b[:min(cap(b), n-next)]
+		for i := range b {
+			b[i] = next
+			next++
+		}
+		w.full <- b
+	}
+}
+
+// sum adds up what comes.
+func sum(w wire[int], s *summer) {
+	for b := range w.full {
+		for _, v := range b {
+			s.total += v
+		}
+		s.count += len(b)
+		w.empty <- b[:cap(b)]
+	}
+}
+
+// handOver moves n counted integers from one goroutine to another.
+func handOver(tb testing.TB, n int, d demand) time.Duration {
+	w := newWire[int](d)
+	s := new(summer)
+	begin := time.Now()
+	go count(w, n)
+	sum(w, s)
+	took := time.Since(begin)
+	s.check(tb, n)
+	return took
+}
 
 // counter is a producer of the integers below limit.
 type counter struct{ next, limit int }
@@ -67,7 +88,10 @@ func (c *counter) HandleDemand(_ context.Context, n int, emit *stage.Emitter[int
 }
 
 // summer is a consumer that adds up what it gets.
-type summer struct{ total, count int }
+type summer struct {
+	total, count int
+	_            [48]byte // several of them must not share a cache line
+}
 
 // HandleEvents implements stage.Consumer.
 func (s *summer) HandleEvents(_ context.Context, events []int) error {
@@ -78,9 +102,41 @@ func (s *summer) HandleEvents(_ context.Context, events []int) error {
 	return nil
 }
 
-// compare runs ours and the reference in turns, b.N events in all for each, and
-// reports the rate and the share of the reference.
-func compare(b *testing.B, ours, reference func(n int) time.Duration) {
+// check fails unless s has seen each integer below n, as far as a sum can tell.
+func (s *summer) check(tb testing.TB, n int) {
+	tb.Helper()
+	if s.count != n || s.total != n*(n-1)/2 {
+		tb.Fatalf("%d events with the sum %d arrived, want %d with %d", s.count, s.total, n, n*(n-1)/2)
+	}
+}
+
+// run runs the stages and answers how long it took.
+func run(tb testing.TB, stages ...stage.Stage) time.Duration {
+	tb.Helper()
+	begin := time.Now()
+	if err := stage.Run(context.Background(), stages...); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Since(begin)
+}
+
+// subscribe subscribes with a demand.
+func subscribe[T any](tb testing.TB, to stage.Output[T], by interface {
+	Subscribe(stage.Output[T], stage.SubscribeConfig) (*stage.Subscription[T], error)
+}, cfg stage.SubscribeConfig) {
+	tb.Helper()
+	if _, err := by.Subscribe(to, cfg); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (d demand) config() stage.SubscribeConfig {
+	return stage.SubscribeConfig{MaxDemand: d.max, MinDemand: d.min}
+}
+
+// compare runs ours and the reference in turns, b.N events in all for each,
+// reports the rate and the share of the reference, and answers the rate.
+func compare(b *testing.B, ours, reference func(n int) time.Duration) (perSecond float64) {
 	b.ReportAllocs()
 	const turns = 4
 	share := max(1, b.N/turns)
@@ -93,6 +149,8 @@ func compare(b *testing.B, ours, reference func(n int) time.Duration) {
 		theirs += reference(share)
 		b.StartTimer()
 	}
-	b.ReportMetric(float64(turns*share)/mine.Seconds(), "events/s")
+	perSecond = float64(turns*share) / mine.Seconds()
+	b.ReportMetric(perSecond, "events/s")
 	b.ReportMetric(theirs.Seconds()/mine.Seconds(), "of-ref")
+	return perSecond
 }

@@ -25,7 +25,7 @@ func BenchmarkW4(b *testing.B) {
 	}
 }
 
-func runW4(b *testing.B, n, workers int) time.Duration {
+func runW4(tb testing.TB, n, workers int) time.Duration {
 	var count atomic.Int64
 	pool := consumer.NewSupervisor(func(context.Context, int) error {
 		count.Add(1)
@@ -34,15 +34,15 @@ func runW4(b *testing.B, n, workers int) time.Duration {
 	source := stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{})
 	end := stage.NewConsumer(pool, stage.ConsumerConfig{})
 	if _, err := end.Subscribe(source, stage.SubscribeConfig{}); err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	begin := time.Now()
 	if err := stage.Run(context.Background(), source, end); err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	took := time.Since(begin)
 	if count.Load() != int64(n) {
-		b.Fatalf("%d events of %d were worked on", count.Load(), n)
+		tb.Fatalf("%d events of %d were worked on", count.Load(), n)
 	}
 	return took
 }

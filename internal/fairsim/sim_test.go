@@ -36,10 +36,18 @@ func ratio(c Config, q func() Queue) (p99 float64, drops int) {
 	return float64(flood.Quantile(0.99)) / float64(Run(calm, fair()).Quantile(0.99)), flood.VictimDrops
 }
 
+// floods is how many users flood at once, in turn.
+func floods() []int {
+	if raced {
+		return []int{16}
+	}
+	return []int{1, 16, 100, 200, 400}
+}
+
 // F3 and F5: what a flood of five times the capacity does to the victims.
 func TestFigureVictims(t *testing.T) {
 	for _, fixed := range []bool{false, true} {
-		for _, flooders := range []int{1, 16, 100, 200, 400} {
+		for _, flooders := range floods() {
 			c := scenario(flooders, fixed)
 			got, drops := ratio(c, fair)
 			best, _ := ratio(c, oracle)
@@ -74,7 +82,7 @@ func TestFigureVictimsInPhase(t *testing.T) {
 // The moment at which the flood begins is in the figures of this test: until
 // the flooders have spent their credits they look like anybody else.
 func TestFigureVictimsAtTheOnset(t *testing.T) {
-	for _, flooders := range []int{1, 16, 100, 400} {
+	for _, flooders := range floods() {
 		c := scenario(flooders, false)
 		c.Warmup = 0
 		got, drops := ratio(c, fair)
@@ -87,7 +95,7 @@ func TestFigureVictimsAtTheOnset(t *testing.T) {
 
 // The same for others, and for Fair with what would undo it.
 func TestFigureOthers(t *testing.T) {
-	for _, flooders := range []int{1, 16, 100, 400} {
+	for _, flooders := range floods() {
 		c := scenario(flooders, false)
 		c.Length, c.Warmup = 1000, 500
 		const bound = 4000 // a FIFO that is full delays by 250 service times

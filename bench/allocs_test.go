@@ -1,0 +1,42 @@
+//go:build !race
+
+package bench
+
+import (
+	"runtime"
+	"testing"
+)
+
+// An event costs no allocation in steady state: a long run allocates what a
+// short one does.
+func TestNoAllocationPerEvent(t *testing.T) {
+	const short, long = 100_000, 1_100_000
+	for name, work := range map[string]func(n int){
+		"W1 10/5":     func(n int) { runW1(t, n, demands[0]) },
+		"W1 1000/500": func(n int) { runW1(t, n, widest) },
+		"W1b":         func(n int) { runW1b(t, n, widest) },
+		"W2":          func(n int) { runW2(t, n, widest) },
+		"W3":          func(n int) { runW3(t, n, widest, new([w3Parts]summer)) },
+		"W4 100":      func(n int) { runW4(t, n, 100) },
+		"W4 1000":     func(n int) { runW4(t, n, 1000) },
+		"W5":          func(n int) { runW5(t, n, widest) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			work(short)
+			few, many := allocations(func() { work(short) }), allocations(func() { work(long) })
+			extra := max(0, many-few)
+			t.Logf("%d allocations for %d events, %d for %d", few, short, many, long)
+			if extra > (long-short)/1000 {
+				t.Fatalf("%d more events cost %d allocations", long-short, extra)
+			}
+		})
+	}
+}
+
+func allocations(f func()) int {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return int(after.Mallocs - before.Mallocs)
+}

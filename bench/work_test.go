@@ -1,0 +1,43 @@
+package bench
+
+import (
+	"testing"
+)
+
+// Every benchmark's work and every reference arrives complete, whether or not
+// the number of events is one of whole batches. The runs check themselves.
+func TestWorkIsComplete(t *testing.T) {
+	for _, n := range []int{1, 7, 1000, 54_321} {
+		for _, d := range demands {
+			runW1(t, n, d)
+			handOver(t, n, d)
+			runW1b(t, n, d)
+			handOverRecords(t, n, d)
+			runW2(t, n, d)
+			relay(t, n, d)
+			runW5(t, n, d)
+			copyToAll(t, n, d)
+		}
+		runW4(t, n, 100)
+	}
+}
+
+// Each partition gets its own events, and so does each of the reference's.
+func TestW3SplitsByHash(t *testing.T) {
+	for _, n := range []int{1, 7, 1000, 54_321} {
+		var want [w3Parts]summer
+		for v := range n {
+			i, _ := partOf(v)
+			want[i].count++
+			want[i].total += v
+		}
+		for _, d := range demands {
+			var ours, theirs [w3Parts]summer
+			runW3(t, n, d, &ours)
+			split(t, n, d, &theirs)
+			if ours != want || theirs != want {
+				t.Fatalf("%d events at %+v: the stages split them as %v and the reference as %v, want %v", n, d, ours, theirs, want)
+			}
+		}
+	}
+}

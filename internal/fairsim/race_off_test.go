@@ -1,0 +1,5 @@
+//go:build !race
+
+package fairsim
+
+const raced = false
