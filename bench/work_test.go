@@ -41,3 +41,21 @@ func TestW3SplitsByHash(t *testing.T) {
 		}
 	}
 }
+
+// 3,000 consumers get each event once between them, and asks are counted from
+// the moment at which all are warm.
+func TestW8IsComplete(t *testing.T) {
+	const n = 100_000
+	for _, consumers := range w8Consumers {
+		began, ended := 0, 0
+		asks := runW8(t, n, consumers, demands[0], func() { began++ }, func() { ended++ })
+		if began != 1 || ended != 1 {
+			t.Fatalf("measured from %d beginnings to %d ends, want one of each", began, ended)
+		}
+		// What was outstanding when it began may be answered without an ask, but
+		// no more than that.
+		if least := (n - consumers*demands[0].max) / demands[0].max; asks < least {
+			t.Fatalf("%d asks for %d events, want at least %d", asks, n, least)
+		}
+	}
+}
