@@ -1,0 +1,144 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// contestants are in the order of the table; the first one is the reference.
+func contestants() []contestant {
+	return []contestant{
+		recycled,
+		penstock,
+		channels("chan int, buffer 1000", 1000),
+		channels("chan int, unbuffered", 0),
+		ergoStage,
+		samberRo,
+		goStreams,
+		goStreamsSlices,
+		watermillChannel,
+	}
+}
+
+func main() {
+	if err := mainErr(os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if err != flag.ErrHelp {
+			fmt.Fprintln(os.Stderr, "peers:", err)
+		}
+		os.Exit(2)
+	}
+}
+
+func mainErr(args []string, out, progress io.Writer) error {
+	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
+	flags.SetOutput(progress)
+	budget := flags.Duration("time", time.Second, "how long each contestant is measured for each work")
+	only := flags.String("work", "", "measure these works only, such as W1,W3")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *budget <= 0 {
+		return fmt.Errorf("-time is %v and must be above 0", *budget)
+	}
+	chosen, err := choose(*only)
+	if err != nil {
+		return err
+	}
+	patience = 5*time.Second + 10**budget
+	all := contestants()
+	results := make([][]entry, len(chosen))
+	for i, w := range chosen {
+		fmt.Fprintf(progress, "%s: %s\n", w.name, w.what)
+		results[i] = compete(w, all, *budget)
+	}
+	return table(out, chosen, all, results)
+}
+
+// choose answers the works that a list of names means, all for an empty one.
+func choose(names string) ([]work, error) {
+	if names == "" {
+		return works, nil
+	}
+	var chosen []work
+	for name := range strings.SplitSeq(names, ",") {
+		before := len(chosen)
+		for _, w := range works {
+			if w.name == name {
+				chosen = append(chosen, w)
+			}
+		}
+		if len(chosen) == before {
+			return nil, fmt.Errorf("there is no work %q", name)
+		}
+	}
+	return chosen, nil
+}
+
+// table prints rates in millions of events a second and ratios to the first
+// contestant, as Markdown, with the reasons for dashes and what the works are.
+func table(out io.Writer, chosen []work, all []contestant, results [][]entry) error {
+	fmt.Fprintf(out, "%s, %s/%s, GOMAXPROCS %d. Millions of events a second, and the ratio to the reference in the first row.\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
+	tw := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
+	head, line := "| \t| version", "|-\t|-"
+	for _, w := range chosen {
+		head += "\t| " + w.name
+		line += "\t|-"
+	}
+	fmt.Fprintf(tw, "%s\t|\n%s\t|\n", head, line)
+	var notes []string
+	for i, c := range all {
+		row := fmt.Sprintf("| %s\t| %s", c.name, version(c.module))
+		for j, w := range chosen {
+			e := results[j][i]
+			cell := "—"
+			if e.perSecond > 0 {
+				cell = fmt.Sprintf("%.4g", e.perSecond/1e6)
+				if reference := results[j][0].perSecond; reference > 0 {
+					cell += fmt.Sprintf(" (%.3g)", e.perSecond/reference)
+				}
+			} else {
+				notes = append(notes, fmt.Sprintf("— %s, %s: %s.", c.name, w.name, e.reason))
+			}
+			row += "\t| " + cell
+		}
+		fmt.Fprintf(tw, "%s\t|\n", row)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	for _, w := range chosen {
+		fmt.Fprintf(out, "%s: %s.\n", w.name, w.what)
+	}
+	for _, c := range all {
+		if c.comment != "" {
+			fmt.Fprintf(out, "%s: %s.\n", c.name, c.comment)
+		}
+	}
+	for _, note := range notes {
+		fmt.Fprintln(out, note)
+	}
+	return nil
+}
+
+// version is that of a module in this build.
+func version(module string) string {
+	if module == "" {
+		return "-"
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, d := range info.Deps {
+			if d.Path == module {
+				return d.Version
+			}
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Everybody who takes part arrives at the right result, or says why not.
+func TestEverybodyIsRight(t *testing.T) {
+	patience = 2 * time.Second
+	// These come to a wrong result or to none for reasons of their own, which
+	// the table shows.
+	known := map[string]bool{"ergo gen.Stage W3": true, "ergo gen.Stage W5": true}
+	for _, c := range contestants() {
+		for _, w := range works {
+			t.Run(c.name+" "+w.name, func(t *testing.T) {
+				if c.runs[w.name] == nil {
+					if c.cannot[w.name] == "" {
+						t.Fatal("neither a run nor a reason")
+					}
+					return
+				}
+				if _, err := run(w, c, step); err != nil {
+					if known[c.name+" "+w.name] {
+						t.Log(err)
+						return
+					}
+					t.Fatal(err)
+				}
+			})
+		}
+	}
+}
+
+func TestCheckFindsFaults(t *testing.T) {
+	for _, w := range works {
+		sums := make([]sum, w.takers)
+		if w.check(step, sums) == nil || w.check(step, sums[:w.takers-1]) == nil {
+			t.Errorf("%s: nothing arrived, and nobody noticed", w.name)
+		}
+	}
+}
+
+func TestTableShowsDashesWithReasons(t *testing.T) {
+	all := []contestant{{name: "reference"}, {name: "half"}, {name: "none"}}
+	var out bytes.Buffer
+	if err := table(&out, works[:1], all, [][]entry{{{perSecond: 2e6}, {perSecond: 1e6}, {reason: errors.New("it cannot").Error()}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"2 (1)", "1 (0.5)", "| —", "— none, W1: it cannot."} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing from\n%s", want, out.String())
+		}
+	}
+}
+
+func TestWrongFlags(t *testing.T) {
+	for _, args := range [][]string{{"-time", "0s"}, {"-work", "W9"}, {"-nothing"}} {
+		var out, progress bytes.Buffer
+		if err := mainErr(args, &out, &progress); err == nil {
+			t.Errorf("%v was accepted", args)
+		}
+	}
+}

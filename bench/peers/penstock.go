@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/stage"
+)
+
+var penstock = contestant{
+	name:    "penstock",
+	comment: "max demand 1000, min demand 500",
+	runs: map[string]runner{
+		"W1": func(n int) (time.Duration, []sum, error) {
+			return runStages(n, dispatcher.NewDemand[int](), 0, 1)
+		},
+		"W2": func(n int) (time.Duration, []sum, error) {
+			return runStages(n, dispatcher.NewDemand[int](), hops, 1)
+		},
+		"W3": func(n int) (time.Duration, []sum, error) {
+			d := dispatcher.NewPartition(parts, func(v int) (int, bool) { return partOf(v), true }, dispatcher.PartitionConfig{})
+			return runStages(n, d, 0, parts)
+		},
+		"W5": func(n int) (time.Duration, []sum, error) {
+			return runStages(n, dispatcher.NewBroadcast[int](), 0, copies)
+		},
+	},
+}
+
+// stageCounter is a producer that holds back until all subscribers are there.
+type stageCounter struct {
+	next, limit, missing int
+	self                 *stage.ProducerStage[int]
+}
+
+func (c *stageCounter) HandleSubscribe(context.Context, stage.SubscriptionInfo) error {
+	if c.missing--; c.missing == 0 {
+		c.self.SetDemand(stage.Forward)
+	}
+	return nil
+}
+
+func (c *stageCounter) HandleDemand(_ context.Context, n int, emit *stage.Emitter[int]) error {
+	slots := emit.Slots(min(n, c.limit-c.next))
+	for i := range slots {
+		slots[i] = c.next
+		c.next++
+	}
+	if c.next == c.limit {
+		return stage.ErrDone
+	}
+	return nil
+}
+
+func runStages(n int, d dispatcher.Dispatcher[int], between, takers int) (time.Duration, []sum, error) {
+	counter := &stageCounter{limit: n, missing: takers}
+	source := stage.NewProducer(counter, stage.ProducerConfig[int]{Dispatcher: d, Demand: stage.Accumulate})
+	counter.self = source
+	stages := []stage.Stage{source}
+	var last stage.Output[int] = source
+	for range between {
+		next := stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, int](addOne), stage.ProducerConsumerConfig[int]{})
+		if _, err := next.Subscribe(last, stage.SubscribeConfig{}); err != nil {
+			return 0, nil, err
+		}
+		last, stages = next, append(stages, next)
+	}
+	sums := make([]sum, takers)
+	for i := range sums {
+		end := stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+			sums[i].addAll(events)
+			return nil
+		}), stage.ConsumerConfig{})
+		if _, err := end.Subscribe(last, stage.SubscribeConfig{Partition: i}); err != nil {
+			return 0, nil, err
+		}
+		stages = append(stages, end)
+	}
+	begin := time.Now()
+	err := stage.Run(context.Background(), stages...)
+	return time.Since(begin), sums, err
+}
+
+func addOne(_ context.Context, events []int, emit *stage.Emitter[int]) error {
+	out := emit.Slots(len(events))
+	for i, v := range events {
+		out[i] = v + 1
+	}
+	return nil
+}
