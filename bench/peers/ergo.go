@@ -31,8 +31,11 @@ var ergoStage = contestant{
 	},
 }
 
-// errStalled is the result of a run that came to a standstill.
-var errStalled = errors.New("came to a standstill")
+// errStalled is the result of a run that came to a standstill. Its Partition
+// keeps back what is left below the min demand and does not count down what it
+// delivers; its Broadcast has the producer asked once for each subscriber and
+// drops what its buffer does not hold. A min demand of 1 does not help.
+var errStalled = errors.New("came to a standstill before all had arrived")
 
 // ergoCounter answers demand at once.
 type ergoCounter struct {

@@ -51,7 +51,7 @@ func mainErr(args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	patience = 5*time.Second + 10**budget
+	patience = 2*time.Second + 2**budget
 	all := contestants()
 	results := make([][]entry, len(chosen))
 	for i, w := range chosen {
