@@ -1,11 +1,13 @@
 package codec
 
-import "encoding/json"
+import "math"
 
 // Decode reads one message. binary tells a binary message from a text one.
 // Nothing in the answer refers to data. The error is a [*DecodeError].
 func Decode(v Version, binary bool, data []byte) (Message, error) {
 	switch {
+	case uint64(len(data)) > math.MaxUint32:
+		return Message{}, &DecodeError{Reason: "longer than 4 GiB"}
 	case binary && v == V1:
 		return Message{}, &DecodeError{Reason: "protocol version 1 has no binary messages"}
 	case binary:
@@ -59,6 +61,7 @@ func decodeV1(data []byte) (Message, error) {
 	}
 	var f fields
 	var seen [5]bool
+	var all keySet
 	keys := [5]string{"topic", "event", "payload", "ref", "join_ref"}
 	for first := true; !s.next('}'); first = false {
 		if !first && !s.comma() {
@@ -75,14 +78,14 @@ func decodeV1(data []byte) (Message, error) {
 		if !ok {
 			return Message{}, s.err()
 		}
-		name := s.unquote(key)
+		name := s.plain(&s.scratch[0], key)
 		which := -1
 		for i, k := range keys {
-			if name == k {
+			if string(name) == k {
 				which = i
 			}
 		}
-		if which >= 0 && seen[which] {
+		if !all.add(s, key) {
 			s.failed("duplicate key")
 			return Message{}, s.err()
 		}
@@ -172,21 +175,13 @@ func (s *scanner) rawValue(sp *span) bool {
 	return ok
 }
 
-// unquote is the inside of a string that the scanner has walked over.
-func (s *scanner) unquote(sp span) string {
-	if !sp.escaped {
-		return string(s.data[sp.from:sp.to])
-	}
-	var text string
-	// Cannot fail: the scanner is stricter than encoding/json.
-	_ = json.Unmarshal(s.data[sp.from-1:sp.to+1], &text)
-	return text
-}
+// unquote is a copy of the inside of a string that has been walked over.
+func (s *scanner) unquote(sp span) string { return string(s.plain(&s.scratch[0], sp)) }
 
 // message copies the parts out. What lies before the payload is copied once
 // and shared by the strings, so that a message costs two allocations.
 func (f *fields) message(data []byte) Message {
-	s := scanner{data: data}
+	s := &scanner{data: data}
 	end := max(f.joinRef.to, f.ref.to, f.topic.to, f.event.to)
 	start := min(f.topic.from, f.event.from)
 	if f.hasJoin {

@@ -14,8 +14,8 @@
 // # Input
 //
 // [Decode] takes one whole message and checks all of it: syntax, UTF-8 in
-// strings, nesting of at most [MaxDepth], no lone surrogate, no number beyond
-// a float64. What it answers does not refer to the input. A ref that was a
+// strings, nesting of at most [MaxDepth], no key twice in an object, no lone
+// surrogate, no number beyond a float64. What it answers does not refer to the input. A ref that was a
 // number stays one: 1 and "1" are different refs, as they are for Phoenix.
 //
 // # Output

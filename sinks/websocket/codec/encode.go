@@ -155,6 +155,11 @@ func appendRef(dst []byte, r Ref) []byte {
 	return append(dst, r...)
 }
 
+// plainByte tells whether a byte of a string stands for itself in JSON.
+func plainByte(c byte) bool {
+	return c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
+}
+
 const hexDigits = "0123456789abcdef"
 
 // appendString adds s as a JSON string. As encoding/json does, it escapes what
@@ -165,7 +170,7 @@ func appendString(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' {
+			if plainByte(c) {
 				i++
 				continue
 			}

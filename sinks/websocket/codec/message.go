@@ -62,7 +62,16 @@ func (v Version) String() string {
 type Ref string
 
 // RefOf is the ref of a string. RefOf("") is the empty string, not null.
-func RefOf(s string) Ref { return Ref(appendString(make([]byte, 0, len(s)+2), s)) }
+func RefOf(s string) Ref {
+	size := len(s) + 2
+	for i := range len(s) {
+		if !plainByte(s[i]) {
+			size = 6*len(s) + 2 // the most that escapes can make of it
+			break
+		}
+	}
+	return Ref(appendString(make([]byte, 0, size), s))
+}
 
 // IsNull tells whether there is no ref.
 func (r Ref) IsNull() bool { return r == "" }

@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"strconv"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // MaxDepth is how deep arrays and objects may be nested in a message, the
 // envelope included.
@@ -15,6 +12,8 @@ type scanner struct {
 	data []byte
 	pos  int
 	fail string // reason of the first failure
+
+	scratch [2][]byte // of plain
 }
 
 func (s *scanner) err() error {
@@ -89,16 +88,21 @@ func (s *scanner) composite(open byte, depth int) bool {
 	if s.next(end) {
 		return true
 	}
+	var keys keySet
 	for {
 		if open == '{' {
 			if s.peek() != '"' {
 				return s.failed("key is not a string")
 			}
-			if _, ok := s.text(); !ok {
+			key, ok := s.text()
+			if !ok {
 				return false
 			}
 			if !s.next(':') {
 				return s.failed("colon expected")
+			}
+			if !keys.add(s, key) {
+				return s.failed("duplicate key")
 			}
 		}
 		if !s.value(depth) {
@@ -118,45 +122,6 @@ func (s *scanner) word(w string) bool {
 		return s.failed("unknown word")
 	}
 	s.pos += len(w)
-	return true
-}
-
-func (s *scanner) digits() int {
-	start := s.pos
-	for s.pos < len(s.data) && s.data[s.pos] >= '0' && s.data[s.pos] <= '9' {
-		s.pos++
-	}
-	return s.pos - start
-}
-
-func (s *scanner) number() bool {
-	start := s.pos
-	if s.data[s.pos] == '-' {
-		s.pos++
-	}
-	if s.pos < len(s.data) && s.data[s.pos] == '0' {
-		s.pos++
-	} else if s.digits() == 0 {
-		return s.failed("bad number")
-	}
-	if s.pos < len(s.data) && s.data[s.pos] == '.' {
-		s.pos++
-		if s.digits() == 0 {
-			return s.failed("bad number")
-		}
-	}
-	if s.pos < len(s.data) && (s.data[s.pos] == 'e' || s.data[s.pos] == 'E') {
-		s.pos++
-		if s.pos < len(s.data) && (s.data[s.pos] == '+' || s.data[s.pos] == '-') {
-			s.pos++
-		}
-		if s.digits() == 0 {
-			return s.failed("bad number")
-		}
-		if _, err := strconv.ParseFloat(string(s.data[start:s.pos]), 64); err != nil {
-			return s.failed("number out of range")
-		}
-	}
 	return true
 }
 
@@ -230,11 +195,19 @@ func (s *scanner) escape() bool {
 }
 
 func (s *scanner) hex4() (rune, bool) {
-	if s.pos+4 > len(s.data) {
+	r, ok := hex4(s.data[s.pos:])
+	if ok {
+		s.pos += 4
+	}
+	return r, ok
+}
+
+func hex4(in []byte) (rune, bool) {
+	if len(in) < 4 {
 		return 0, false
 	}
 	var r rune
-	for _, c := range s.data[s.pos : s.pos+4] {
+	for _, c := range in[:4] {
 		switch {
 		case c >= '0' && c <= '9':
 			r = r<<4 | rune(c-'0')
@@ -246,6 +219,5 @@ func (s *scanner) hex4() (rune, bool) {
 			return 0, false
 		}
 	}
-	s.pos += 4
 	return r, true
 }

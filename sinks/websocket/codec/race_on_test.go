@@ -1,0 +1,6 @@
+//go:build race
+
+package codec_test
+
+// slowdown is by how much the race detector may lengthen what is timed.
+const slowdown = 20
