@@ -19,8 +19,13 @@ type EndpointConfig struct {
 	// websocket.queue_full and websocket.discarded; nil means nobody.
 	Metrics metrics.Recorder
 	// Logger receives what goes wrong (Warn, Error) and who connects and joins
-	// (Debug); nil means nobody. Payloads and tokens are never logged.
+	// (Debug); nil means nobody. Payloads and tokens are never logged, what a
+	// client chose is escaped and cut.
 	Logger *slog.Logger
+	// MaxLogRate bounds the lines of each kind that are logged in a second, as
+	// clients can cause many; what was left out is counted in the next line of
+	// the kind. 0 means 100.
+	MaxLogRate int
 	// Origin is for mounts that have none of their own; nil means [SameOrigin].
 	Origin OriginCheck
 	// MaxConnections refuses further connections with status 503. 0 means no
@@ -29,9 +34,19 @@ type EndpointConfig struct {
 	// MaxPerAddress refuses further connections from an address, and from a /64
 	// of IPv6, with status 503. 0 means no bound.
 	MaxPerAddress int
+	// MaxConnectRate refuses an address, or a /64 of IPv6, that tries to connect
+	// more often than so many times a second, with bursts of a second's worth,
+	// with status 429. 0 means no bound.
+	MaxConnectRate int
+	// MaxPerID refuses further connections with the same socket id, which is to
+	// say of one user, with status 429. 0 means no bound.
+	MaxPerID int
+	// MaxChannels bounds the channels of all connections together: further joins
+	// are refused. 0 means no bound.
+	MaxChannels int
 	// ClientAddress answers the address of the client that a request comes from;
 	// nil means the peer's. Behind a proxy it must be taken from a header that
-	// this proxy sets, and never from what a client can send.
+	// this proxy sets, and never from what a client can send: see [ForwardedFor].
 	ClientAddress func(r *http.Request) netip.Addr
 	// MaxQueuedBytes bounds the bytes queued for all connections together. When
 	// it is exceeded, the connection with the longest queue is closed with 1013.
@@ -50,8 +65,11 @@ type EndpointConfig struct {
 
 func (c EndpointConfig) withDefaults() EndpointConfig {
 	c.Metrics = metrics.Or(c.Metrics)
+	set(&c.MaxLogRate, 100)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	} else {
+		c.Logger = slog.New(newLogLimit(c.Logger.Handler(), c.MaxLogRate))
 	}
 	if c.Origin == nil {
 		c.Origin = SameOrigin
@@ -70,20 +88,16 @@ func (c EndpointConfig) validate() error {
 	return firstError(
 		atLeast("MaxConnections", c.MaxConnections, 0),
 		atLeast("MaxPerAddress", c.MaxPerAddress, 0),
+		atLeast("MaxConnectRate", c.MaxConnectRate, 0),
+		atLeast("MaxPerID", c.MaxPerID, 0),
+		atLeast("MaxChannels", c.MaxChannels, 0),
+		atLeast("MaxLogRate", c.MaxLogRate, 0),
 		atLeast("MaxQueuedBytes", c.MaxQueuedBytes, 0),
 		allowed(c.ShutdownCode == 0 || closeCodeAllowed(c.ShutdownCode),
 			"ShutdownCode", c.ShutdownCode, "1000 to 1014 but not 1004 to 1006, or 3000 to 4999"),
 		atLeast("ShutdownBatch", c.ShutdownBatch, 0),
 		atLeast("ShutdownInterval", c.ShutdownInterval, 0),
 	)
-}
-
-func peerAddress(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{} // all that have none count as one
-	}
-	return peer.Addr()
 }
 
 func closeCodeAllowed(code int) bool {
@@ -136,6 +150,8 @@ type MountConfig struct {
 	// asks for nothing is welcome. Empty means that requests are not looked at.
 	Subprotocols []string
 	// Headers are further request headers that Connect may see, such as Cookie.
+	// With Cookie a request needs an Origin or a token outside of the URL, since
+	// a browser adds cookies to what a foreign page asks for too.
 	Headers []string
 	// IdleTimeout closes a connection with 1002 when nothing came from the
 	// client for so long. 0 means 60 s.
@@ -155,10 +171,26 @@ type MountConfig struct {
 	MaxFragments int
 	// MaxChannels bounds the topics joined over one connection. 0 means 100.
 	MaxChannels int
-	// MaxRate bounds the frames, pings included, taken from one client in a
-	// second, with bursts of a second's worth; a faster client is read from more
-	// slowly. 0 means 1,000.
-	MaxRate int
+	// MaxRate bounds the frames, pings included, MaxByteRate the bytes in them
+	// and MaxJoinRate the joins that are taken from one client in a second, out
+	// of one budget that holds a second's worth; a faster client is read from
+	// more slowly. 0 means 1,000, 4 MiB and 200.
+	MaxRate, MaxByteRate, MaxJoinRate int
+	// ThrottleTimeout closes the connection of a client that was read from more
+	// slowly for so long, without a break, with 4429. 0 means 30 s.
+	ThrottleTimeout time.Duration
+	// JoinTimeout closes a connection over which nothing was joined for so long
+	// after it was made, with 4002. 0 lets it stay: Connect has let it in, and
+	// phoenix.js connects before there is anything to join.
+	JoinTimeout time.Duration
+	// ExpiryGrace is how long after SocketConfig.Expires a client may still renew
+	// its credentials, 25 s at most. 0 means 10 s.
+	ExpiryGrace time.Duration
+	// TopicAllowed decides which names may be joined at all, before anything else
+	// is done with them; names are 255 bytes of valid UTF-8 at most in any case.
+	// What it refuses is answered like a topic that no pattern matches. It must
+	// be quick. nil means one or more of A-Z a-z 0-9 _ : . and -.
+	TopicAllowed func(topic string) bool
 	// MaxInbox bounds the messages that wait for one channel's handler: a
 	// client's own then hold up the reading of its connection, intercepted
 	// broadcasts and messages of the program are refused. 0 means 256.
@@ -186,6 +218,13 @@ func (c MountConfig) withDefaults() MountConfig {
 	set(&c.Queue.WriteTimeout, 5*time.Second)
 	set(&c.Queue.Overflow, CloseSlow)
 	set(&c.MaxRate, 1000)
+	set(&c.MaxByteRate, 4<<20)
+	set(&c.MaxJoinRate, 200)
+	set(&c.ThrottleTimeout, 30*time.Second)
+	set(&c.ExpiryGrace, 10*time.Second)
+	if c.TopicAllowed == nil {
+		c.TopicAllowed = plainTopic
+	}
 	if c.LongPoll != nil {
 		own := *c.LongPoll
 		set(&own.Suffix, "/longpoll")
@@ -222,6 +261,11 @@ func (c MountConfig) validate() error {
 		atLeast("MaxChannels", c.MaxChannels, 0),
 		atLeast("MaxInbox", c.MaxInbox, 0),
 		atLeast("MaxRate", c.MaxRate, 0),
+		atLeast("MaxByteRate", c.MaxByteRate, 0),
+		atLeast("MaxJoinRate", c.MaxJoinRate, 0),
+		atLeast("ThrottleTimeout", c.ThrottleTimeout, 0),
+		atLeast("JoinTimeout", c.JoinTimeout, 0),
+		allowed(c.ExpiryGrace >= 0 && c.ExpiryGrace <= maxExpiryGrace, "ExpiryGrace", c.ExpiryGrace, "0 (the default) to 25 s"),
 		atLeast("Queue.Events", c.Queue.Events, 0),
 		atLeast("Queue.Bytes", c.Queue.Bytes, 0),
 		atLeast("Queue.WriteTimeout", c.Queue.WriteTimeout, 0),
@@ -230,6 +274,19 @@ func (c MountConfig) validate() error {
 }
 
 const overflowNames = "DefaultOverflow, CloseSlow, DropNewest, DropOldest"
+
+// plainTopic is the grammar of topics that needs no thought: what it lets
+// through means the same in a log, a URL, a file name and a metric.
+func plainTopic(topic string) bool {
+	for i := range len(topic) {
+		switch c := topic[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == ':', c == '.', c == '-':
+		default:
+			return false
+		}
+	}
+	return topic != ""
+}
 
 func set[T comparable](p *T, fallback T) {
 	var zero T

@@ -29,7 +29,6 @@ type conn struct {
 	header   [ws.MaxHeaderSize - 2]byte
 	small    [96]byte
 	from, to int       // what of small has not been read yet
-	due      time.Time // of the next frame, at MaxRate
 	lastRead time.Time // when bytes came from the client
 	deadline time.Time // of the message that is being read; zero between messages
 
@@ -197,19 +196,6 @@ func (c *conn) readLoop() {
 	c.handleRead(err)
 }
 
-// pace waits if the client sends faster than MaxRate: a leaky bucket that holds
-// a second's worth (the generic cell rate algorithm of ITU-T I.371).
-func (c *conn) pace() {
-	now := time.Now()
-	if earliest := now.Add(-time.Second); c.due.Before(earliest) {
-		c.due = earliest
-	}
-	c.due = c.due.Add(time.Second / time.Duration(c.mount.config.MaxRate))
-	if wait := c.due.Sub(now); wait > 0 {
-		time.Sleep(wait) // one interval at the longest
-	}
-}
-
 // handleRead handles what has come until nothing is left of it, or ends the
 // connection.
 func (c *conn) handleRead(err error) {
@@ -227,7 +213,6 @@ func (c *conn) handleRead(err error) {
 		c.leave()
 	}()
 	for err == nil && (c.from < c.to || len(c.early) > 0) {
-		c.pace()
 		err = c.readMessage()
 	}
 	if err != nil {

@@ -32,6 +32,10 @@ func (s *session) handle(m codec.Message) {
 		s.reply("", m.Ref, m.Topic, OK(nil))
 		return
 	}
+	if m.Topic == topicPhoenix && m.Event == eventRenew && s.mount.kind.renew != nil {
+		s.renew(m)
+		return
+	}
 	ch := s.channel(m.Topic)
 	switch {
 	case m.Event == eventJoin:
@@ -80,8 +84,12 @@ func (s *session) channel(topic string) *Channel {
 // nothing else is read from the client.
 func (s *session) join(m codec.Message, old *Channel) {
 	mnt := s.mount
-	rt := mnt.route(m.Topic)
-	if rt == nil || len(m.Topic) > maxName {
+	s.spend(mnt.config.MaxJoinRate, 1)
+	var rt *route
+	if len(m.Topic) <= maxName && mnt.config.TopicAllowed(m.Topic) {
+		rt = mnt.route(m.Topic)
+	}
+	if rt == nil {
 		mnt.unmatched.Add(1)
 		s.reply("", m.Ref, m.Topic, replyUnmatched)
 		return
@@ -101,7 +109,8 @@ func (s *session) join(m codec.Message, old *Channel) {
 		s.mu.Unlock()
 		return
 	}
-	if len(s.channels) >= mnt.config.MaxChannels {
+	total := s.endpoint().config.MaxChannels
+	if len(s.channels) >= mnt.config.MaxChannels || (total > 0 && s.endpoint().channels.Load() >= int64(total)) {
 		s.mu.Unlock()
 		rt.fail.Add(1)
 		s.reply(m.JoinRef, m.Ref, m.Topic, replyTooMany)

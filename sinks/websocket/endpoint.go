@@ -27,6 +27,7 @@ type Endpoint struct {
 	mounts   []*mount
 
 	registry registry
+	arrivals arrivals
 	writers  writers
 	polls    polls
 	work     tracker // connections, channels and goroutines that run now
@@ -72,6 +73,10 @@ func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
 		e.registry.addresses = make(map[netip.Addr]int)
 		e.registry.from = make(map[*session]netip.Addr)
 	}
+	if e.registry.perID = config.MaxPerID; config.MaxPerID > 0 {
+		e.registry.ids = make(map[string]int)
+	}
+	e.arrivals.rate = config.MaxConnectRate
 	e.registry.gauge = config.Metrics.Gauge("websocket.connections")
 	e.work.zero = make(chan struct{}, 1)
 	e.writers.work = &e.work
@@ -115,6 +120,7 @@ type mount struct {
 	segments []string // of path and suffix
 	longPoll []string // the same for long polling; nil if off
 	routes   []*route
+	cookies  bool // whether Connect sees them
 
 	connectOK, connectError, unmatched metrics.Counter
 }
@@ -142,6 +148,9 @@ func (e *Endpoint) Mount(path string, s Mountable, config MountConfig) error {
 	m.segments = strings.Split(strings.TrimSuffix(path, "/")+config.Suffix, "/")[1:]
 	if config.LongPoll != nil {
 		m.longPoll = strings.Split(strings.TrimSuffix(path, "/")+config.LongPoll.Suffix, "/")[1:]
+	}
+	for _, name := range config.Headers {
+		m.cookies = m.cookies || strings.EqualFold(name, "Cookie")
 	}
 	counter := func(name, status, key, value string) metrics.Counter {
 		return e.config.Metrics.Counter(name, metrics.Tag{Key: "status", Value: status}, metrics.Tag{Key: key, Value: value})

@@ -24,6 +24,8 @@ var (
 	ErrShutdown = errors.New("websocket: endpoint shut down")
 	// ErrDisconnected: the socket's id was told to disconnect.
 	ErrDisconnected = errors.New("websocket: disconnected by the server")
+	// ErrExpired: the credentials of the connection have expired.
+	ErrExpired = errors.New("websocket: credentials expired")
 	// ErrNotJoined: the channel has not been joined yet or has ended.
 	ErrNotJoined = errors.New("websocket: channel not joined")
 	// ErrQueueFull: a bound of a queue was reached and its policy gave up the frame.

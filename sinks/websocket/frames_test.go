@@ -171,7 +171,7 @@ func TestPingFlood(t *testing.T) { // S15: a client that does not read its pongs
 }
 
 func TestJoinLeaveChurn(t *testing.T) { // S16
-	f := start(t, setup{channels: map[string]*app{"room:*": {}}})
+	f := start(t, setup{mount: websocket.MountConfig{MaxJoinRate: 1_000_000}, channels: map[string]*app{"room:*": {}}})
 	p := f.connect("1")
 	for n := range 2000 {
 		p.send(`["%d","%d","room:%d","phx_join",{}]`, n, n, n%7)

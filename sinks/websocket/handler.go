@@ -20,7 +20,7 @@ type Binary = codec.Binary
 // are never called by two goroutines at once, so that they need no lock.
 //
 // What else a handler can do it tells by having the methods of [InHandler],
-// [OutHandler], [InfoHandler] and [TerminateHandler].
+// [OutHandler], [InfoHandler], [RenewHandler] and [TerminateHandler].
 type Handler interface {
 	// Join decides about the client's wish to join ch's topic. With a nil error
 	// the client is joined and gets reply, where nil stands for {}. [Refuse]
@@ -71,6 +71,14 @@ type Discardable interface {
 // none are logged and dropped.
 type InfoHandler interface {
 	HandleInfo(ctx context.Context, ch *Channel, msg any) error
+}
+
+// RenewHandler is a [Handler] that decides again when the client has renewed its
+// credentials: what it may do can have changed.
+type RenewHandler interface {
+	// Renewed is called with the state that SocketConfig.Renew answered, a U.
+	// An error ends the channel as it does in [InHandler].
+	Renewed(ctx context.Context, ch *Channel, state any) error
 }
 
 // TerminateHandler is a [Handler] that wants to know that it ended. The reason

@@ -28,8 +28,8 @@ type admission struct {
 // origin, subprotocol, version, connect callback, WebSocket headers), so that
 // who may not connect learns nothing else, and upgrades it.
 func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[string]string) {
-	if r.Method != http.MethodGet {
-		refuse(w, http.StatusBadRequest, "")
+	if r.Method != http.MethodGet || r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
+		refuse(w, http.StatusBadRequest, "") // a body would be taken for frames
 		return
 	}
 	a, err := m.admit(r, vars, "websocket")
@@ -55,6 +55,7 @@ func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[
 // Reasons for the log; to the client all refusals look alike.
 var (
 	errOrigin      = errors.New("websocket: origin not allowed")
+	errNoOrigin    = errors.New("websocket: neither origin nor token where cookies count")
 	errSubprotocol = errors.New("websocket: no common subprotocol")
 )
 
@@ -66,7 +67,11 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 	if limit := m.endpoint.config.MaxConnections; limit > 0 && m.endpoint.registry.count() >= limit {
 		return a, &StatusError{Status: http.StatusServiceUnavailable}
 	}
-	if a.addr = m.endpoint.config.ClientAddress(r); m.endpoint.registry.full(a.addr) {
+	a.addr = m.endpoint.config.ClientAddress(r)
+	if !m.endpoint.arrivals.allow(a.addr, time.Now()) {
+		return a, &StatusError{Status: http.StatusTooManyRequests}
+	}
+	if m.endpoint.registry.full(a.addr) {
 		return a, &StatusError{Status: http.StatusServiceUnavailable}
 	}
 	params := parseParams(r.URL.RawQuery)
@@ -92,8 +97,19 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 		m.endpoint.log.Warn("socket refused: protocol version", "socket", m.kind.name, "vsn", clip(params.Get("vsn")))
 		return a, err
 	}
-	err = m.connect(r, &a, params, token, transport)
-	return a, err
+	if token == "" && m.cookies && !fromSamePage(r) {
+		return a, errNoOrigin
+	}
+	if err = m.connect(r, &a, params, token, transport); err != nil {
+		return a, err
+	}
+	switch {
+	case m.kind.expired(a.state):
+		return a, errTooLate
+	case m.endpoint.registry.crowded(a.id):
+		return a, &StatusError{Status: http.StatusTooManyRequests}
+	}
+	return a, nil
 }
 
 // connect calls the application, whose panic refuses like an error.
@@ -154,13 +170,15 @@ func (m *mount) subprotocols(r *http.Request, a *admission) (token string, ok bo
 		offered = append([]string{"phoenix"}, offered...)
 	}
 	var asked []string
+	bearers := 0
 	for _, line := range r.Header.Values("Sec-Websocket-Protocol") {
 		for _, p := range strings.Split(line, ",") {
 			p = strings.TrimSpace(p)
 			if enc, found := strings.CutPrefix(p, bearer); found && m.config.AuthToken {
-				if token == "" {
-					token = decodeToken(enc)
+				if bearers++; bearers > 1 {
+					return "", false // which of them would count?
 				}
+				token = decodeToken(enc)
 				continue
 			}
 			if p != "" {
@@ -241,10 +259,8 @@ func acceptKey(key string) string {
 func refuse(w http.ResponseWriter, status int, body string) {
 	h := w.Header()
 	h.Set("Cache-Control", "max-age=0, private, must-revalidate")
-	if body != "" {
-		h.Set("Content-Type", "text/plain; charset=utf-8")
-		h.Set("X-Content-Type-Options", "nosniff")
-	}
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
 	if status == http.StatusBadRequest && body == badVersion {
 		h.Set("Sec-WebSocket-Version", "13")
 	}

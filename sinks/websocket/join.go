@@ -25,6 +25,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 		return
 	}
 	ch.route.ok.Add(1)
+	ch.sess.settled()
 	e.log.Debug("joined", "socket", ch.sess.mount.kind.name, "channel", ch.route.pattern, "topic", clip(ch.topic))
 
 	ch.mu.Lock()

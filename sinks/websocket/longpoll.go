@@ -90,6 +90,7 @@ func answerPoll(w http.ResponseWriter, a pollAnswer) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if _, err := w.Write(body); err != nil {
 		return err
 	}
@@ -254,6 +255,11 @@ func (p *poll) handleAll(r *http.Request, messages []posted) bool {
 		if r.Context().Err() != nil || p.isClosing() {
 			return !p.isClosing()
 		}
+		if err := p.pace(); err != nil {
+			p.finish(ErrClosed)
+			return false
+		}
+		p.spend(p.mount.config.MaxByteRate, len(m.data))
 		if len(m.data) > p.mount.config.MaxFrame {
 			p.finish(ErrClosed)
 			return false

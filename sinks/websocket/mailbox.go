@@ -12,6 +12,7 @@ const (
 	mailLeave        // phx_leave
 	mailOut          // an intercepted broadcast
 	mailInfo         // a message of the program
+	mailRenew        // new credentials of the client
 )
 
 // mail is one thing for the handler to do.

@@ -9,7 +9,8 @@ import (
 
 // OriginCheck decides whether a page of the given origin may open a
 // connection. It is asked only for requests with an Origin header, so that
-// clients that are no browsers pass. An origin without a host, such as "null",
+// clients that are no browsers pass: with a token, if MountConfig.Headers lets
+// Connect see cookies. An origin without a host, such as "null",
 // comes with an empty Host. It is called by many goroutines at once.
 type OriginCheck func(r *http.Request, origin *url.URL) bool
 
@@ -126,6 +127,14 @@ func hostPort(scheme, host string) string {
 		port = defaultPort(strings.ToLower(scheme))
 	}
 	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// fromSamePage tells whether a browser has said where a request comes from, so
+// that the cookies which came with it can be believed. A browser names the origin with every
+// WebSocket; of a page's own GETs, as long polling makes, it tells in
+// Sec-Fetch-Site that they stay at home.
+func fromSamePage(r *http.Request) bool {
+	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") == "same-origin"
 }
 
 // originAllowed is the answer for a request: no header passes, more than one

@@ -3,7 +3,9 @@ package websocket
 import (
 	"log/slog"
 	"net/url"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Params are the parameters of a connection: the query, where a[b]=c makes a
@@ -101,11 +103,18 @@ func redact(name string, v any) any {
 	return v
 }
 
-// clip cuts what a client chose to a length fit for a log. Handlers of slog
-// quote what must be quoted.
+// clip makes what a client chose fit for a log: cut to 128 bytes, and what is
+// not printable escaped, whatever the handler makes of it.
 func clip(s string) string {
-	if len(s) <= 128 {
-		return s
+	cut := ""
+	if len(s) > 128 {
+		s, cut = strings.ToValidUTF8(s[:128], ""), "…"
 	}
-	return strings.ToValidUTF8(s[:128], "") + "…"
+	for _, r := range s {
+		if !strconv.IsPrint(r) || r == utf8.RuneError {
+			quoted := strconv.QuoteToASCII(s)
+			return quoted[1:len(quoted)-1] + cut
+		}
+	}
+	return s + cut
 }

@@ -20,59 +20,13 @@ var (
 
 // readMessage reads one message, answering pings on the way, and handles it.
 func (c *conn) readMessage() error {
-	c.deadline = time.Time{}
-	var (
-		buf   *[]byte
-		op    ws.OpCode
-		count int
-	)
-	defer func() {
-		if buf != nil {
-			recycle(buf)
-		}
-	}()
-	state := ws.StateServerSide
-	for {
-		h, err := c.readHeader(state)
-		if err != nil {
-			return err
-		}
-		if h.OpCode.IsControl() {
-			if err := c.control(h); err != nil {
-				return err
-			}
-			if buf == nil {
-				// Between messages: start afresh, so that no deadline stays.
-				return nil
-			}
-			continue
-		}
-		count++
-		switch {
-		case count > c.mount.config.MaxFragments, h.Length == 0 && !h.Fin:
-			return errFragments
-		case buf == nil:
-			op = h.OpCode
-			buf = buffer(int(min(h.Length, 16<<10))) // pooled, never more than that on trust
-		}
-		if h.Length > int64(c.mount.config.MaxFrame-len(*buf)) {
-			return errTooBig
-		}
-		if err := c.readPayload(buf, h); err != nil {
-			return err
-		}
-		if h.Fin {
-			break
-		}
-		state = state.Set(ws.StateFragmented)
-		c.within(c.mount.config.MessageTimeout)
+	buf, op, err := c.nextMessage()
+	if buf == nil {
+		return err
 	}
-	c.deadline = time.Time{}
-	if op == ws.OpText && !utf8.Valid(*buf) {
-		return errText
-	}
-	if c.isClosing() {
-		return nil // only the answer to our close is waited for
+	defer recycle(buf)
+	if err != nil || c.isClosing() {
+		return err // nil: only the answer to our close is waited for
 	}
 	m, err := codec.Decode(c.version, op == ws.OpBinary, *buf)
 	if err != nil {
@@ -82,6 +36,77 @@ func (c *conn) readMessage() error {
 	}
 	c.handle(m)
 	return nil
+}
+
+// nextMessage reads one message into a buffer that the caller recycles. It
+// answers no buffer when a control frame came that stood between messages.
+func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
+	c.deadline = time.Time{}
+	var text textCheck
+	state := ws.StateServerSide
+	for count := 0; ; {
+		if err := c.pace(); err != nil {
+			return buf, op, err
+		}
+		h, err := c.readHeader(state)
+		if err != nil {
+			return buf, op, err
+		}
+		if h.OpCode.IsControl() {
+			if err := c.control(h); err != nil || buf == nil {
+				// Between messages: start afresh, so that no deadline stays.
+				return buf, op, err
+			}
+			continue
+		}
+		count++
+		switch {
+		case count > c.mount.config.MaxFragments, h.Length == 0 && !h.Fin:
+			return buf, op, errFragments
+		case buf == nil:
+			op = h.OpCode
+			text.on = op == ws.OpText
+			buf = buffer(int(min(h.Length, 16<<10))) // pooled, never more than that on trust
+		}
+		if h.Length > int64(c.mount.config.MaxFrame-len(*buf)) {
+			return buf, op, errTooBig
+		}
+		if err := c.readPayload(buf, h, &text); err != nil {
+			return buf, op, err
+		}
+		c.spend(c.mount.config.MaxByteRate, int(h.Length))
+		if h.Fin {
+			c.deadline = time.Time{}
+			return buf, op, nil
+		}
+		state = state.Set(ws.StateFragmented)
+		c.within(c.mount.config.MessageTimeout)
+	}
+}
+
+// textCheck checks that a text is UTF-8 as it comes, so that what can never be
+// one is refused before the rest has come.
+type textCheck struct {
+	on   bool
+	upTo int // what has been checked
+}
+
+func (t *textCheck) ok(b []byte, whole bool) bool {
+	if !t.on {
+		return true
+	}
+	end := len(b)
+	for i := end - 1; !whole && i >= max(t.upTo, len(b)-utf8.UTFMax+1); i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				end = i // the rest of it is still to come
+			}
+			break
+		}
+	}
+	valid := utf8.Valid(b[t.upTo:end])
+	t.upTo = end
+	return valid
 }
 
 func (c *conn) readHeader(state ws.State) (ws.Header, error) {
@@ -103,26 +128,31 @@ func (c *conn) readHeader(state ws.State) (ws.Header, error) {
 
 // readPayload appends the payload of a frame to buf, which grows with what
 // comes and not with what was promised.
-func (c *conn) readPayload(buf *[]byte, h ws.Header) error {
+func (c *conn) readPayload(buf *[]byte, h ws.Header, text *textCheck) error {
 	b := *buf
-	start, left := len(b), int(h.Length)
-	for left > 0 {
+	for done, size := 0, int(h.Length); done < size; {
 		if c.from == c.to {
 			c.within(c.mount.config.MessageTimeout)
 		}
+		left := size - done
 		if len(b) == cap(b) {
 			b = append(b, make([]byte, min(left, max(cap(b), 1<<10)))...)[:len(b)]
 		}
-		n := min(left, cap(b)-len(b))
-		got, err := c.Read(b[len(b) : len(b)+n])
-		b = b[:len(b)+got]
-		left -= got
+		at := len(b)
+		n, err := c.Read(b[at : at+min(left, cap(b)-at)])
+		b = b[:at+n]
 		*buf = b
 		if err != nil {
 			return err
 		}
+		ws.Cipher(b[at:], h.Mask, done)
+		if done += n; done < size && !text.ok(b, false) {
+			return errText
+		}
 	}
-	ws.Cipher(b[start:], h.Mask, 0)
+	if !text.ok(b, h.Fin) {
+		return errText
+	}
 	return nil
 }
 

@@ -22,6 +22,10 @@ type registry struct {
 	perAddress int
 	addresses  map[netip.Addr]int
 	from       map[*session]netip.Addr
+
+	// Only with a bound for each socket id.
+	perID int
+	ids   map[string]int
 }
 
 // add answers false if the registry has been shut or is full.
@@ -31,13 +35,16 @@ func (r *registry) add(s *session, limit int, addr netip.Addr) bool {
 	if r.shut || (limit > 0 && r.n >= limit) {
 		return false
 	}
+	addr = network(addr)
+	if r.perAddress > 0 && r.addresses[addr] >= r.perAddress || r.perID > 0 && s.id != "" && r.ids[s.id] >= r.perID {
+		return false
+	}
 	if r.perAddress > 0 {
-		addr = network(addr)
-		if r.addresses[addr] >= r.perAddress {
-			return false
-		}
 		r.addresses[addr]++
 		r.from[s] = addr
+	}
+	if r.perID > 0 && s.id != "" {
+		r.ids[s.id]++
 	}
 	s.next = r.first
 	if r.first != nil {
@@ -69,6 +76,11 @@ func (r *registry) remove(s *session) {
 			delete(r.addresses, addr)
 		}
 	}
+	if r.perID > 0 && s.id != "" {
+		if r.ids[s.id]--; r.ids[s.id] == 0 {
+			delete(r.ids, s.id)
+		}
+	}
 	r.n--
 	r.gauge.Set(float64(r.n))
 }
@@ -79,23 +91,18 @@ func (r *registry) count() int {
 	return r.n
 }
 
-// network is what counts as one address: a /64 of IPv6 is one customer.
-func network(addr netip.Addr) netip.Addr {
-	addr = addr.Unmap().WithZone("")
-	if addr.Is6() {
-		p, err := addr.Prefix(64)
-		if err == nil {
-			return p.Addr()
-		}
-	}
-	return addr
-}
-
 // full tells whether an address has all the connections it may have.
 func (r *registry) full(addr netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.perAddress > 0 && r.addresses[network(addr)] >= r.perAddress
+}
+
+// crowded tells whether a socket id has all the connections it may have.
+func (r *registry) crowded(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.perID > 0 && id != "" && r.ids[id] >= r.perID
 }
 
 // all is every connection at this moment.

@@ -76,6 +76,8 @@ func (ch *Channel) handle(m *mail, rest []mail) bool {
 		err = ch.callOut(m)
 	case mailInfo:
 		err = ch.callInfo(m)
+	case mailRenew:
+		err = ch.callRenewed(m)
 	}
 	if err == nil {
 		return false
@@ -129,6 +131,15 @@ func (ch *Channel) callInfo(m *mail) (err error) {
 		return nil
 	}
 	return h.HandleInfo((*channelContext)(ch), ch, m.value)
+}
+
+func (ch *Channel) callRenewed(m *mail) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = crashOf(v)
+		}
+	}()
+	return ch.handler.(RenewHandler).Renewed((*channelContext)(ch), ch, m.value)
 }
 
 func (ch *Channel) callTerminate(reason error) {

@@ -36,7 +36,7 @@ const (
 // handler or the transport's writing runs.
 type session struct {
 	mount   *mount
-	state   any
+	state   any // changed by the goroutine that reads, under the mutex
 	id      string
 	idSub   *pubsub.Subscription
 	tr      transport
@@ -45,6 +45,9 @@ type session struct {
 	textOnly bool
 
 	prev, next *session // guarded by registry.mu
+
+	due  time.Time    // of the next frame; owned by the goroutine that reads
+	rare *rareSession // made by the goroutine that reads, under the mutex
 
 	mu       sync.Mutex
 	phase    uint8
@@ -200,7 +203,7 @@ func (s *session) tellFull() {
 			s.mu.Unlock()
 			return
 		}
-		full := s.full
+		full, state := s.full, s.state
 		s.told = full
 		s.mu.Unlock()
 		f := s.mount.kind.drained
@@ -208,7 +211,7 @@ func (s *session) tellFull() {
 			f = s.mount.kind.full
 		}
 		if f != nil {
-			s.endpoint().guard("queue callback", func() { f(s.state) })
+			s.endpoint().guard("queue callback", func() { f(state) })
 		}
 	}
 }
@@ -253,6 +256,7 @@ func (s *session) finish(reason error) {
 	}
 	s.phase = closed
 	reason = s.ended
+	s.unwatch()
 	gone := s.drop()
 	if s.full {
 		s.setFull(false)
@@ -289,8 +293,9 @@ func (s *session) Deliver(m *pubsub.Message) bool {
 	return true
 }
 
-// begin makes the session reachable by its id.
+// begin makes the session reachable by its id, and bounds its time.
 func (s *session) begin() {
+	s.watch()
 	if s.id == "" {
 		return
 	}

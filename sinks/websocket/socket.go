@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // ConnectRequest is what a client brought along when it connected.
@@ -37,6 +38,18 @@ type SocketConfig[U any] struct {
 	// ID answers the topic by which all connections of one user can be told to
 	// disconnect, such as "users_socket:42"; nil or "" means none.
 	ID func(state U) string
+	// Expires answers until when the credentials behind a state are good; the
+	// zero time is for ever, as is nil. It is asked after Connect and after
+	// Renew. MountConfig.ExpiryGrace later the connection is closed with 4001.
+	Expires func(state U) time.Time
+	// Renew decides about new credentials that the client sends before that, in
+	// an event "renew" on the topic "phoenix", and answers the new state. An
+	// error, a state with another ID and one that has expired are refused, all
+	// with the same reply, and nothing changes; without ID it is for Renew to
+	// refuse another user's credentials. Handlers that are a [RenewHandler]
+	// then decide again. It runs in the connection's goroutine; ctx ends after
+	// MountConfig.ConnectTimeout. With nil there is no such event.
+	Renew func(ctx context.Context, state U, payload Payload) (U, error)
 	// QueueFull is called when the outbound queue of a connection has passed
 	// three quarters of one of its bounds, so that what is under way still finds
 	// room; QueueDrained when it has fallen below half, or the connection has
@@ -106,11 +119,32 @@ type socketKind struct {
 	name          string
 	connect       func(ctx context.Context, r *ConnectRequest) (state any, id string, err error)
 	full, drained func(state any)
+	expires       func(state any) time.Time                                                        // nil: never
+	renew         func(ctx context.Context, state any, p Payload) (next any, id string, err error) // nil: not at all
 	routes        []routeDef
+}
+
+// expiresAt is the zero time for never.
+func (k *socketKind) expiresAt(state any) time.Time {
+	if k.expires == nil {
+		return time.Time{}
+	}
+	return k.expires(state)
+}
+
+func (k *socketKind) expired(state any) bool {
+	end := k.expiresAt(state)
+	return !end.IsZero() && !time.Now().Before(end)
 }
 
 func (s *Socket[U]) kind() socketKind {
 	k := socketKind{name: s.config.Name, routes: append([]routeDef(nil), s.routes...)}
+	idOf := func(state U) string {
+		if s.config.ID == nil {
+			return ""
+		}
+		return s.config.ID(state)
+	}
 	k.connect = func(ctx context.Context, r *ConnectRequest) (any, string, error) {
 		var state U
 		if s.config.Connect != nil {
@@ -119,11 +153,19 @@ func (s *Socket[U]) kind() socketKind {
 				return nil, "", err
 			}
 		}
-		id := ""
-		if s.config.ID != nil {
-			id = s.config.ID(state)
+		return state, idOf(state), nil
+	}
+	if f := s.config.Expires; f != nil {
+		k.expires = func(state any) time.Time { return f(as[U](state)) }
+	}
+	if f := s.config.Renew; f != nil {
+		k.renew = func(ctx context.Context, state any, p Payload) (any, string, error) {
+			next, err := f(ctx, as[U](state), p)
+			if err != nil {
+				return nil, "", err
+			}
+			return next, idOf(next), nil
 		}
-		return state, id, nil
 	}
 	if f := s.config.QueueFull; f != nil {
 		k.full = func(state any) { f(as[U](state)) }

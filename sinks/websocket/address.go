@@ -1,0 +1,96 @@
+package websocket
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+)
+
+func peerAddress(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{} // all that have none count as one
+	}
+	return peer.Addr()
+}
+
+// ForwardedFor makes an EndpointConfig.ClientAddress for endpoints behind
+// proxies that append the address they got a request from to X-Forwarded-For,
+// as they all do. The list is read from its end for as long as what it names is
+// a trusted proxy: what stands before that is the client's own invention. A
+// request that does not come from a trusted proxy comes from its peer.
+func ForwardedFor(trusted ...netip.Prefix) func(r *http.Request) netip.Addr {
+	isProxy := func(addr netip.Addr) bool {
+		for _, p := range trusted {
+			if p.Contains(addr.Unmap().WithZone("")) {
+				return true
+			}
+		}
+		return false
+	}
+	return func(r *http.Request) netip.Addr {
+		addr := peerAddress(r)
+		list := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
+		for isProxy(addr) && list != "" {
+			at := strings.LastIndexByte(list, ',')
+			next, err := netip.ParseAddr(strings.TrimSpace(list[at+1:]))
+			if err != nil {
+				break // the proxy's own address is the last that is known
+			}
+			addr, list = next, list[:max(at, 0)]
+		}
+		return addr
+	}
+}
+
+// network is what counts as one address: a /64 of IPv6 is one customer.
+func network(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		p, err := addr.Prefix(64)
+		if err == nil {
+			return p.Addr()
+		}
+	}
+	return addr
+}
+
+// arrivals bounds how often an address may try to connect: for each a leaky
+// bucket that holds a second's worth. Those that are full again are forgotten.
+type arrivals struct {
+	mu    sync.Mutex
+	rate  int // 0: no bound
+	due   map[netip.Addr]time.Time
+	sweep int // the number of addresses at which those that are full are dropped
+}
+
+func (a *arrivals) allow(addr netip.Addr, now time.Time) bool {
+	if a.rate == 0 {
+		return true
+	}
+	addr = network(addr)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	due := a.due[addr]
+	if earliest := now.Add(-time.Second); due.Before(earliest) {
+		due = earliest
+	}
+	if due = due.Add(time.Second / time.Duration(a.rate)); due.After(now) {
+		return false
+	}
+	if len(a.due) >= a.sweep {
+		for other, at := range a.due {
+			if now.Sub(at) >= time.Second {
+				delete(a.due, other)
+			}
+		}
+		a.sweep = max(1024, 2*len(a.due))
+	}
+	if a.due == nil {
+		a.due = make(map[netip.Addr]time.Time)
+	}
+	a.due[addr] = due
+	return true
+}

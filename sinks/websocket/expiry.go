@@ -1,0 +1,159 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
+)
+
+// The close codes of our own for sessions that may not stay.
+const (
+	closeExpired   ws.StatusCode = 4001
+	closeNotJoined ws.StatusCode = 4002
+)
+
+// maxExpiryGrace bounds MountConfig.ExpiryGrace.
+const maxExpiryGrace = 25 * time.Second
+
+// eventRenew, sent on the topic "phoenix", brings new credentials.
+const eventRenew = "renew"
+
+var replyNotRenewed = Fail(reasonOf{"not renewed"})
+
+// rareSession is what most sessions do not have.
+type rareSession struct {
+	throttled time.Time // since when the client is held back; owned by the reader
+
+	// Guarded by the session's mutex.
+	unjoined *time.Timer // ends who does not join
+	expires  time.Time   // with the grace
+	expiry   *time.Timer
+}
+
+// more answers rare, which it makes if need be. It is called before the session
+// begins and by the goroutine that reads.
+func (s *session) more() *rareSession {
+	if s.rare == nil {
+		s.mu.Lock()
+		s.rare = &rareSession{} // others look at it under the mutex
+		s.mu.Unlock()
+	}
+	return s.rare
+}
+
+// watch starts the timers of a session that begins.
+func (s *session) watch() {
+	if d := s.mount.config.JoinTimeout; d > 0 {
+		r := s.more()
+		s.mu.Lock()
+		r.unjoined = time.AfterFunc(d, func() { s.close(closeNotJoined, ErrNotJoined, true) })
+		s.mu.Unlock()
+	}
+	s.expireAt(s.mount.kind.expiresAt(s.state))
+}
+
+// settled tells that a topic was joined.
+func (s *session) settled() {
+	if s.mount.config.JoinTimeout == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.rare.unjoined; t != nil {
+		t.Stop()
+		s.rare.unjoined = nil
+	}
+}
+
+// expireAt bounds the life of the session by that of its credentials.
+func (s *session) expireAt(end time.Time) {
+	if end.IsZero() && (s.rare == nil || s.rare.expiry == nil) {
+		return
+	}
+	r := s.more()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.expiry != nil {
+		r.expiry.Stop()
+		r.expiry = nil
+	}
+	if end.IsZero() || s.phase == closed {
+		r.expires = time.Time{}
+		return
+	}
+	r.expires = end.Add(s.mount.config.ExpiryGrace)
+	r.expiry = time.AfterFunc(time.Until(r.expires), s.expire)
+}
+
+func (s *session) expire() {
+	s.mu.Lock()
+	due := s.rare.expires
+	s.mu.Unlock()
+	if !due.IsZero() && !time.Now().Before(due) { // or it was renewed just now
+		s.close(closeExpired, ErrExpired, true)
+	}
+}
+
+// unwatch stops the timers. The mutex is held.
+func (s *session) unwatch() {
+	if s.rare == nil {
+		return
+	}
+	for _, t := range []*time.Timer{s.rare.unjoined, s.rare.expiry} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
+
+// renew handles new credentials. All refusals look alike to the client.
+func (s *session) renew(m codec.Message) {
+	state, err := s.callRenew(Payload{Data: m.Payload, Binary: m.Binary})
+	if err != nil {
+		s.endpoint().log.Debug("credentials not renewed", "socket", s.mount.kind.name, "error", err)
+		s.reply("", m.Ref, m.Topic, replyNotRenewed)
+		return
+	}
+	s.mu.Lock()
+	s.state = state
+	channels := append([]*Channel(nil), s.channels...)
+	s.mu.Unlock()
+	s.expireAt(s.mount.kind.expiresAt(state))
+	for _, ch := range channels {
+		if _, ok := ch.handler.(RenewHandler); ok {
+			ch.take(mail{kind: mailRenew, value: state})
+		}
+	}
+	s.reply("", m.Ref, m.Topic, OK(nil))
+}
+
+var (
+	errOtherUser = errors.New("websocket: credentials of another socket id")
+	errTooLate   = errors.New("websocket: credentials have expired already")
+)
+
+func (s *session) callRenew(p Payload) (state any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			crash := crashOf(v)
+			s.endpoint().log.Error("renew crashed", "socket", s.mount.kind.name, "error", crash.Err, "stack", string(crash.Stack))
+			err = crash
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), s.mount.config.ConnectTimeout)
+	defer cancel()
+	state, id, err := s.mount.kind.renew(ctx, s.state, p)
+	switch {
+	case err != nil:
+		return nil, err
+	case id != s.id:
+		return nil, errOtherUser
+	case s.mount.kind.expired(state):
+		return nil, errTooLate
+	}
+	return state, nil
+}

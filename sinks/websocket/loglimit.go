@@ -1,0 +1,75 @@
+package websocket
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// logLimit passes on a bounded number of lines of each kind a second. The kind
+// is the message, of which this package has a handful.
+type logLimit struct {
+	next  slog.Handler
+	state *logState
+}
+
+type logState struct {
+	rate  int
+	mu    sync.Mutex
+	kinds map[string]*logKind
+}
+
+type logKind struct {
+	second  time.Time // when the present second began
+	n       int       // in it
+	leftOut int       // since the last line
+}
+
+func newLogLimit(next slog.Handler, rate int) logLimit {
+	return logLimit{next, &logState{rate: rate, kinds: make(map[string]*logKind)}}
+}
+
+// Enabled implements slog.Handler.
+func (l logLimit) Enabled(ctx context.Context, level slog.Level) bool {
+	return l.next.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (l logLimit) Handle(ctx context.Context, r slog.Record) error {
+	l.state.mu.Lock()
+	k := l.state.kinds[r.Message]
+	if k == nil {
+		k = &logKind{}
+		l.state.kinds[r.Message] = k
+	}
+	if d := r.Time.Sub(k.second); d < 0 || d >= time.Second {
+		k.second, k.n = r.Time, 0
+	}
+	k.n++
+	pass := k.n <= l.state.rate
+	leftOut := k.leftOut
+	if pass {
+		k.leftOut = 0
+	} else {
+		k.leftOut++
+	}
+	l.state.mu.Unlock()
+	if !pass {
+		return nil
+	}
+	if leftOut > 0 {
+		r.AddAttrs(slog.Int("left_out", leftOut))
+	}
+	return l.next.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (l logLimit) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return logLimit{l.next.WithAttrs(attrs), l.state}
+}
+
+// WithGroup implements slog.Handler.
+func (l logLimit) WithGroup(name string) slog.Handler {
+	return logLimit{l.next.WithGroup(name), l.state}
+}

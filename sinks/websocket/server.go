@@ -1,0 +1,126 @@
+package websocket
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// ServerConfig configures [NewServer]. The zero value is useful.
+type ServerConfig struct {
+	// TLS holds the certificates; its GetCertificate can answer a renewed one
+	// without a restart. Less than TLS 1.2 is never spoken. nil is for servers
+	// without TLS.
+	TLS *tls.Config
+	// Plaintext answers requests without TLS on addresses other than loopback
+	// too: for a server behind a proxy that ends TLS. Otherwise they get 403.
+	Plaintext bool
+	// HandshakeTimeout bounds the time from a new connection to the end of its
+	// request's header, and that of a TLS handshake. 0 means 5 s.
+	HandshakeTimeout time.Duration
+	// MaxHeaderBytes bounds the header of a request, with status 431. 0 means
+	// 16 KiB; less than 8 KiB is not possible.
+	MaxHeaderBytes int
+	// MaxHeaders bounds the number of its fields, with status 431. 0 means 64.
+	MaxHeaders int
+	// MaxWaiting bounds the connections whose request, or next request, has not
+	// come yet. Further ones are closed at once. 0 means 4,096.
+	MaxWaiting int
+}
+
+// The part of a header's bytes that net/http adds to what it is told.
+const headerSlop = 4096
+
+// NewServer makes an http.Server for handler that is fit to stand in a public
+// network: every step before the handler is bounded in time and size. It speaks
+// HTTP/1.1 only, which is what WebSocket upgrades need; WebSockets over HTTP/2
+// (RFC 8441) are off. Answers over TLS tell browsers to come back over TLS for a
+// year. Listening and serving is for the caller, with Serve or ServeTLS(l, "",
+// ""). The fields Handler, ConnState, TLSConfig and Protocols must stay as they
+// are. The error is a [*ConfigError].
+func NewServer(handler http.Handler, config ServerConfig) (*http.Server, error) {
+	if err := firstError(
+		atLeast("HandshakeTimeout", config.HandshakeTimeout, 0),
+		allowed(config.MaxHeaderBytes == 0 || config.MaxHeaderBytes >= 2*headerSlop, "MaxHeaderBytes", config.MaxHeaderBytes, "0 (the default), or 8192 or more"),
+		atLeast("MaxHeaders", config.MaxHeaders, 0),
+		atLeast("MaxWaiting", config.MaxWaiting, 0),
+	); err != nil {
+		return nil, err
+	}
+	set(&config.HandshakeTimeout, 5*time.Second)
+	set(&config.MaxHeaderBytes, 16<<10)
+	set(&config.MaxHeaders, 64)
+	set(&config.MaxWaiting, 4096)
+	g := &gate{config: config, next: handler, waiting: make(map[net.Conn]struct{})}
+	s := &http.Server{
+		Handler:           g,
+		ConnState:         g.state,
+		ReadHeaderTimeout: config.HandshakeTimeout, // bounds the TLS handshake as well
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    config.MaxHeaderBytes - headerSlop,
+		Protocols:         new(http.Protocols),
+	}
+	s.Protocols.SetHTTP1(true)
+	if config.TLS != nil {
+		s.TLSConfig = config.TLS.Clone()
+		s.TLSConfig.MinVersion = max(s.TLSConfig.MinVersion, tls.VersionTLS12)
+	}
+	return s, nil
+}
+
+// gate stands before the handler.
+type gate struct {
+	config ServerConfig
+	next   http.Handler
+
+	mu      sync.Mutex
+	waiting map[net.Conn]struct{}
+}
+
+// state keeps the set of connections that wait for a request.
+func (g *gate) state(nc net.Conn, state http.ConnState) {
+	waits := state == http.StateNew || state == http.StateIdle
+	g.mu.Lock()
+	if waits {
+		g.waiting[nc] = struct{}{}
+	} else {
+		delete(g.waiting, nc)
+	}
+	tooMany := waits && len(g.waiting) > g.config.MaxWaiting
+	g.mu.Unlock()
+	if tooMany {
+		_ = nc.Close() // the server notices and calls again
+	}
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	fields := 0
+	for _, values := range r.Header {
+		fields += len(values)
+	}
+	switch {
+	case fields > g.config.MaxHeaders:
+		w.Header().Set("Connection", "close")
+		refuse(w, http.StatusRequestHeaderFieldsTooLarge, "")
+		return
+	case r.TLS != nil:
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+	case !g.config.Plaintext && !local(r):
+		refuse(w, http.StatusForbidden, "TLS is required")
+		return
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+// local tells whether a request came to a loopback address.
+func local(r *http.Request) bool {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return false
+	}
+	at, err := netip.ParseAddrPort(addr.String())
+	return err == nil && at.Addr().Unmap().IsLoopback()
+}
