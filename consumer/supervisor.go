@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -26,10 +27,13 @@ type Supervisor[T any] struct {
 	measured bool // the timer is a real one
 	epoch    time.Time
 
+	processors int // that run goroutines
+
 	mu       sync.Mutex
 	jobs     ring.Ring[job[T]]
 	idle     []*worker[T] // the one that became idle last is used first
-	waking   bool         // one was woken and has not taken a job yet
+	waking   int          // goroutines that were woken and have not taken a job yet
+	slow     bool         // the last job that was timed took longer than slowJob
 	accounts []*account[T]
 	restarts ring.Ring[time.Duration] // when, within the window
 	stopping bool
@@ -37,6 +41,9 @@ type Supervisor[T any] struct {
 	busy     int           // of them with a job
 	quiet    chan struct{} // closed when stopping and no goroutine is left
 }
+
+// slowJob is how long a job takes that is long beside waking a goroutine.
+const slowJob = 5 * time.Microsecond
 
 // job is an event on its way through a worker.
 type job[T any] struct {
@@ -71,6 +78,7 @@ func (s *Supervisor[T]) DefaultDemand() (maxDemand, minDemand int) {
 // HandleStart implements stage.Starter.
 func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	s.ctx, s.self, s.name, s.epoch = ctx, self, self.Name(), time.Now()
+	s.processors = runtime.GOMAXPROCS(0)
 	return s.invalid
 }
 
@@ -89,7 +97,7 @@ func (s *Supervisor[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) e
 	for i, event := range d.Events {
 		s.jobs.Push(job[T]{account: a, position: d.First + uint64(i), event: event})
 	}
-	s.wakeOne()
+	s.wake()
 	return nil
 }
 
@@ -149,25 +157,33 @@ func (s *Supervisor[T]) Stats() Stats {
 	return Stats{Busy: s.busy, Waiting: s.jobs.Len(), Deferred: deferred, Goroutines: s.running}
 }
 
-// wakeOne gives a goroutine to the first waiting job, and unlocks. Only one is
-// woken at a time; it wakes the next when it has taken its job, so that events
-// which one worker gets through alone do not cost a wake-up each.
-func (s *Supervisor[T]) wakeOne() {
-	if s.jobs.Len() == 0 || s.waking || s.stopping {
-		s.mu.Unlock()
-		return
+// wake gives goroutines to waiting jobs, unlocks, and says whether it woke one.
+// As long as jobs are short one is woken at a time, which wakes the next when it
+// has taken its job, so that events which one worker gets through alone do not
+// cost a wake-up each. Of slow jobs as many are given away at once as there are
+// processors.
+func (s *Supervisor[T]) wake() (woke bool) {
+	limit := 1
+	if s.slow {
+		limit = s.processors
 	}
-	s.waking = true
-	if n := len(s.idle); n > 0 {
-		w := s.idle[n-1]
-		s.idle = s.idle[:n-1]
-		s.mu.Unlock()
-		w.wake <- struct{}{}
-		return
+	for s.waking < min(limit, s.jobs.Len()) && !s.stopping {
+		s.waking++
+		woke = true
+		if n := len(s.idle); n > 0 {
+			w := s.idle[n-1]
+			s.idle = s.idle[:n-1]
+			s.mu.Unlock()
+			w.wake <- struct{}{}
+		} else {
+			s.running++
+			s.mu.Unlock()
+			go newWorker(s).run()
+		}
+		s.mu.Lock()
 	}
-	s.running++
 	s.mu.Unlock()
-	go newWorker(s).run()
+	return woke
 }
 
 // mayRestart counts a restart and says whether it is not one too many. The

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -49,7 +50,7 @@ func newWorker[T any](s *Supervisor[T]) *worker[T] {
 // run is the goroutine of a worker that was woken for a job.
 func (w *worker[T]) run() {
 	w.s.mu.Lock()
-	w.s.waking = false
+	w.s.waking--
 	w.serve()
 }
 
@@ -62,14 +63,17 @@ func (w *worker[T]) serve() {
 		case 0:
 			s.idle = append(s.idle, w)
 			s.mu.Unlock()
-			<-w.wake
+			_, woken := <-w.wake
 			s.mu.Lock()
-			s.waking = false
+			if woken { // otherwise the supervisor stops
+				s.waking--
+			}
 			continue
 		case 1:
 			// What was left to whoever comes by next must not wait for the end
 			// of the last job.
 			if s.settleAll() {
+				w.yield()
 				continue // the lock was given up
 			}
 		}
@@ -77,12 +81,30 @@ func (w *worker[T]) serve() {
 		w.job.attempt = 1
 		w.begin()
 		s.busy++
-		s.wakeOne()
-		if !w.attempts() {
+		woke := s.wake()
+		if !w.attempts(woke) {
 			return // the goroutine was replaced meanwhile
 		}
 	}
 	w.end()
+}
+
+// yield lets the stage go first that this goroutine has just told something, if
+// jobs are slow: the scheduler keeps the goroutine that was woken last for the
+// processor that has woken it and lets others take it away only after a pause,
+// even if they are idle, so that the stage would wait for the whole of the next
+// job and the other processors with it. The caller holds the lock, which is given
+// up meanwhile.
+func (w *worker[T]) yield() {
+	s := w.s
+	if !s.slow {
+		return
+	}
+	s.waking++ // it comes back for a job
+	s.mu.Unlock()
+	runtime.Gosched()
+	s.mu.Lock()
+	s.waking--
 }
 
 // begin notes the beginning of an attempt. The caller holds the lock.
@@ -91,12 +113,13 @@ func (w *worker[T]) begin() {
 	w.trying = true
 }
 
-// attempts runs the job until it has ended for good. It begins without the
-// supervisor's lock and answers true holding it, or false without it if this
-// goroutine is not a worker of the pool any more.
-func (w *worker[T]) attempts() bool {
+// attempts runs the job until it has ended for good, and notes how long it took
+// if timed says so or somebody wants to know. It begins without the supervisor's
+// lock and answers true holding it, or false without it if this goroutine is not
+// a worker of the pool any more.
+func (w *worker[T]) attempts(timed bool) bool {
 	s := w.s
-	measured := w.job.account.measured
+	measured := timed || w.job.account.measured
 	for {
 		var cost time.Duration
 		if measured {
@@ -108,6 +131,9 @@ func (w *worker[T]) attempts() bool {
 			s.timer.Observe(cost)
 		}
 		s.mu.Lock()
+		if measured {
+			s.slow = cost > slowJob
+		}
 		if w.lost {
 			s.mu.Unlock()
 			return false

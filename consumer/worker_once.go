@@ -67,7 +67,7 @@ func (w *worker[T]) resume(err error, cost time.Duration) {
 	w.s.mu.Lock()
 	if !w.conclude(err, cost) {
 		w.s.mu.Unlock()
-		if !w.attempts() {
+		if !w.attempts(false) {
 			return
 		}
 	}
