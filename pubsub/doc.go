@@ -39,11 +39,22 @@
 // After [Subscription.Unsubscribe] has returned no new delivery to it begins; a
 // broadcast that was already under way may finish its call.
 //
+// # History
+//
+// Without a [History] nothing is kept. With one, each broadcast on the topics
+// it keeps is numbered and kept before it is offered: a subscriber finds in the
+// message which one it is, and in the history all that came before. So whoever
+// subscribes first and reads the history then has neither a gap nor, by the
+// numbers, anything twice. Deliveries of different goroutines may overtake each
+// other; their numbers tell. A payload of such a topic is a JSON object, encoded
+// once; one that cannot be kept reaches nobody.
+//
 // # Errors
 //
-// [ErrClosed] after [Hub.Close]; what a subscriber has told by [Message.Fail], in
-// which case other nodes do not get the message either; an error of the remote is wrapped, and the
-// local deliveries have been made and are counted all the same.
+// [ErrClosed] after [Hub.Close]; what the history answers; what a subscriber has
+// told by [Message.Fail], in which case other nodes do not get the message
+// either; an error of the remote is wrapped, and the local deliveries have been
+// made and are counted all the same.
 //
 // # Cost
 //

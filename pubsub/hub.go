@@ -33,6 +33,9 @@ type Config struct {
 	Shards int
 	// Remote carries broadcasts to other nodes; nil means there are none.
 	Remote Remote
+	// History keeps what is broadcast on some topics; nil keeps nothing, and
+	// costs nothing.
+	History History
 }
 
 func (c Config) validate() error {
@@ -44,10 +47,11 @@ func (c Config) validate() error {
 
 // Hub is a set of topics. All methods are safe for concurrent use.
 type Hub struct {
-	remote Remote
-	seed   maphash.Seed
-	shards []shard
-	closed atomic.Bool
+	remote  Remote
+	history History
+	seed    maphash.Seed
+	shards  []shard
+	closed  atomic.Bool
 }
 
 // New makes a hub. The error is a [*ConfigError].
@@ -59,7 +63,7 @@ func New(config Config) (*Hub, error) {
 	for want := max(config.Shards, 0); n < want || (want == 0 && n < 32); {
 		n *= 2
 	}
-	h := &Hub{remote: config.Remote, seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	h := &Hub{remote: config.Remote, history: config.History, seed: maphash.MakeSeed(), shards: make([]shard, n)}
 	return h, nil
 }
 
@@ -70,6 +74,9 @@ func (h *Hub) Node() string {
 	}
 	return h.remote.Node()
 }
+
+// History is what keeps the broadcasts of some topics, or nil.
+func (h *Hub) History() History { return h.history }
 
 func (h *Hub) shard(topic string) *shard {
 	return &h.shards[maphash.String(h.seed, topic)&uint64(len(h.shards)-1)]
@@ -86,7 +93,7 @@ func (h *Hub) Subscribe(topic string, s Subscriber) (*Subscription, error) {
 
 // Broadcast offers the message to all subscriptions of topic, here and on the
 // other nodes, and answers how many took it here. It blocks only if there is a
-// remote, and then until ctx is done at the longest.
+// remote or a history that does, and then until ctx is done at the longest.
 func (h *Hub) Broadcast(ctx context.Context, topic, event string, payload any) (int, error) {
 	return h.BroadcastFrom(ctx, nil, topic, event, payload)
 }
@@ -97,9 +104,12 @@ func (h *Hub) BroadcastFrom(ctx context.Context, from *Subscription, topic, even
 		return 0, ErrClosed
 	}
 	m := &Message{Topic: topic, Event: event, Payload: payload}
+	if err := h.keep(ctx, m, from); err != nil {
+		return 0, err
+	}
 	n := h.dispatch(m, from)
-	if m.err != nil {
-		return n, m.err
+	if err := m.failure(); err != nil {
+		return n, err
 	}
 	if h.remote != nil {
 		if err := h.remote.Publish(ctx, "", m); err != nil {
@@ -110,13 +120,16 @@ func (h *Hub) BroadcastFrom(ctx context.Context, from *Subscription, topic, even
 }
 
 // LocalBroadcast offers the message to the subscriptions of this node only,
-// but not to from, which may be nil. It does not block.
+// but not to from, which may be nil. It blocks no longer than the history.
 func (h *Hub) LocalBroadcast(from *Subscription, topic, event string, payload any) (int, error) {
 	if h.closed.Load() {
 		return 0, ErrClosed
 	}
 	m := &Message{Topic: topic, Event: event, Payload: payload}
-	return h.dispatch(m, from), m.err
+	if err := h.keep(context.Background(), m, from); err != nil {
+		return 0, err
+	}
+	return h.dispatch(m, from), m.failure()
 }
 
 // DirectBroadcast offers the message to the subscriptions of one node. A node
@@ -141,9 +154,9 @@ func (h *Hub) DirectBroadcast(ctx context.Context, node, topic, event string, pa
 
 // Receive dispatches a message that came from another node. It is for the
 // [Remote] to call; m must not be used by it afterwards. Messages received in
-// one goroutine keep their order.
+// one goroutine keep their order. One that the history refuses reaches nobody.
 func (h *Hub) Receive(m *Message) int {
-	if h.closed.Load() {
+	if h.closed.Load() || h.keep(context.Background(), m, nil) != nil {
 		return 0
 	}
 	return h.dispatch(m, nil)

@@ -15,15 +15,35 @@ type Message struct {
 	// not be touched once Deliver has returned.
 	Memo any
 
-	err error
+	more *more
+}
+
+// more is what few messages have.
+type more struct {
+	err    error
+	record Record
+}
+
+func (m *Message) rest() *more {
+	if m.more == nil {
+		m.more = &more{}
+	}
+	return m.more
+}
+
+func (m *Message) failure() error {
+	if m.more == nil {
+		return nil
+	}
+	return m.more.err
 }
 
 // Fail tells the one who broadcasts that the message cannot be delivered to
 // anybody, for instance because its payload cannot be encoded. It may be called
 // from Deliver only, and its first error is what the broadcast answers.
 func (m *Message) Fail(err error) {
-	if m.err == nil {
-		m.err = err
+	if r := m.rest(); r.err == nil {
+		r.err = err
 	}
 }
 

@@ -54,6 +54,7 @@ type rare struct {
 	done  chan struct{}                   // of the context
 	after []*func()                       // of context.AfterFunc
 	subs  map[string]*pubsub.Subscription // further topics
+	place *place                          // in the history; of resumable channels
 }
 
 // more answers rare, which it makes if need be. The mutex is held.
@@ -151,7 +152,11 @@ func (ch *Channel) Broadcast(ctx context.Context, event string, payload any) (in
 // BroadcastFrom is Broadcast to all but this channel: other connections of the
 // same user do get it.
 func (ch *Channel) BroadcastFrom(ctx context.Context, event string, payload any) (int, error) {
-	return ch.sess.endpoint().hub.BroadcastFrom(ctx, ch.subscription(), ch.topic, event, payload)
+	n, err := ch.sess.endpoint().hub.BroadcastFrom(ctx, ch.subscription(), ch.topic, event, payload)
+	if ch.route.config.Resume && err == nil {
+		ch.passOver()
+	}
+	return n, err
 }
 
 // LocalBroadcast is Broadcast to the clients of this node.
@@ -250,6 +255,11 @@ func (ch *Channel) Unsubscribe(topic string) {
 
 // Deliver receives the broadcasts on the channel's topic; it is for the hub.
 func (ch *Channel) Deliver(m *pubsub.Message) bool {
+	if ch.route.config.Resume {
+		if r, kept := m.Record(); kept {
+			return ch.follow(m, &r)
+		}
+	}
 	for _, event := range ch.events {
 		if event == m.Event {
 			return ch.posted(mail{kind: mailOut, event: m.Event, value: m.Payload})

@@ -120,6 +120,10 @@ const (
 	DropNewest
 	// DropOldest gives up the frames that wait longest.
 	DropOldest
+
+	// waits is for what can be had from the history later: it is refused when
+	// there is no room, and never given up for others.
+	waits
 )
 
 // QueueConfig configures the outbound queue of each connection.

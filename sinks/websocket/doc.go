@@ -51,6 +51,37 @@
 // refused, which their receivers count tells, and counted. A client that takes
 // nothing for WriteTimeout is disconnected.
 //
+// # Resume
+//
+// Beyond Phoenix, and off unless asked for: the broadcasts on topics of a
+// channel with ChannelConfig.Resume are numbered, and kept for a while by the
+// [pubsub.History] of the endpoint's hub. A client that was away says in its join
+// params where it was, and gets what it missed, or is told that it cannot.
+//
+//	join params   {"resume": {"epoch": E, "offset": N}}            where it was
+//	join reply    {…, "resume": {"epoch": E, "offset": N, "recovered": true}}
+//	              {…, "resume": {"epoch": F, "offset": M, "recovered": false, "reason": R}}
+//	broadcasts    {…, "resume_offset": N+1}, {…, "resume_offset": N+2}, …
+//
+// The reason R is "new" if the client has not said where it was, "epoch" if it
+// was on another node or before a restart, "history" if what it missed is not
+// kept any more. The offset of the reply, and then that of each broadcast, is
+// where the client is; it need not count. A recovered client gets all that was
+// kept after its offset, in order and once, before anything newer; one that is
+// not recovered gets what comes after the offset of the reply. There is no
+// silent gap: a client whose queue is full gets the rest from the history when
+// it has drained, and one that has fallen behind the history is closed with
+// 1013, joins again and is told. A record may use the whole queue if nothing
+// else waits. What a channel broadcast to the others itself it is not given
+// while it is joined: it gets {"resume_offset": N} in an event of that name
+// instead, so that it does not ask for it later.
+//
+// These broadcasts carry the join ref, so that clients can tell those of an
+// earlier join; version 1 of the protocol has no place for it. Payloads are JSON
+// objects; binary ones are refused, a handler that intercepts cannot be joined,
+// and the response of Join must be an object. Events that the history excepts,
+// and pushes, are neither numbered nor kept.
+//
 // # Slow clients
 //
 // SocketConfig.QueueFull and QueueDrained tell when a connection's queue passes
@@ -86,7 +117,8 @@
 //
 // An idle connection costs one goroutine with the smallest stack, and no buffer.
 // A channel has a goroutine only while its handler works. A broadcast is encoded
-// once per version of the protocol; each delivery allocates nothing. What is
+// once per version of the protocol; each delivery allocates nothing, on
+// resumable topics the frame. What is
 // queued for a connection goes out in writes of up to 32 frames and 16 KiB; on
 // plain TCP a few goroutines do that for all connections.
 package websocket

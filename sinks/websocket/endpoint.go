@@ -120,6 +120,7 @@ type mount struct {
 	segments []string // of path and suffix
 	longPoll []string // the same for long polling; nil if off
 	routes   []*route
+	resumes  bool // any of them
 	cookies  bool // whether Connect sees them
 
 	connectOK, connectError, unmatched metrics.Counter
@@ -159,13 +160,17 @@ func (e *Endpoint) Mount(path string, s Mountable, config MountConfig) error {
 	m.connectError = counter("socket_connect", "error", "socket", m.kind.name)
 	m.unmatched = counter("channel_join", "fail", "channel", "unmatched")
 	for _, def := range m.kind.routes {
-		if i := strings.IndexByte(def.pattern, '*'); def.pattern == "" || (i >= 0 && i != len(def.pattern)-1) {
-			return &ConfigError{Option: "channel pattern", Value: def.pattern, Allowed: `a topic, or a beginning followed by one "*"`}
+		if !pubsub.ValidPattern(def.pattern) {
+			return &ConfigError{Option: "channel pattern", Value: def.pattern, Allowed: pubsub.AllowedPattern}
 		}
 		if def.config.Overflow > DropOldest {
 			return &ConfigError{Option: "channel Overflow", Value: def.config.Overflow, Allowed: overflowNames}
 		}
+		if def.config.Resume && e.hub.History() == nil {
+			return &ConfigError{Option: "channel Resume", Value: true, Allowed: "true only if the endpoint's PubSub has a History"}
+		}
 		set(&def.config.Overflow, config.Queue.Overflow)
+		m.resumes = m.resumes || def.config.Resume
 		m.routes = append(m.routes, &route{
 			routeDef: def,
 			ok:       counter("channel_join", "success", "channel", def.pattern),
@@ -231,7 +236,7 @@ func match(segments []string, path string) (vars map[string]string, ok bool) {
 
 func (m *mount) route(topic string) *route {
 	for _, r := range m.routes {
-		if matches(r.pattern, topic) {
+		if pubsub.Matches(r.pattern, topic) {
 			return r
 		}
 	}

@@ -2,14 +2,18 @@ package websocket_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"strings"
+	"testing"
 	"time"
 
 	client "github.com/coder/websocket"
 
+	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/sinks/websocket/channeltest"
 )
 
 // Visitor is the state of a socket: who is at its other end.
@@ -121,4 +125,80 @@ func ExampleOrigins() {
 	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{Origin: websocket.Origins("https://*.example.com", "//localhost")})
 	fmt.Println(endpoint != nil, err)
 	// Output: true <nil>
+}
+
+func ExampleChannelConfig_resume() {
+	history, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"news"}, Events: 100, Age: time.Minute})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	hub, err := pubsub.New(pubsub.Config{History: history})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	readers := websocket.NewSocket(websocket.SocketConfig[struct{}]{Name: "Readers"})
+	readers.ChannelWith("news", websocket.ChannelConfig{Resume: true}, func(struct{}, string) websocket.Handler {
+		return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) { return nil, nil })
+	})
+	if err := endpoint.Mount("/socket", readers, websocket.MountConfig{}); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	t := &exampleTB{} // stands for the *testing.T of a test
+	defer t.end()
+	var first struct {
+		Resume struct {
+			Epoch  string `json:"epoch"`
+			Offset int    `json:"offset"`
+		} `json:"resume"`
+	}
+	reader := channeltest.Connect(t, endpoint, "/socket/websocket")
+	if err := json.Unmarshal(reader.Join("news", nil).Reply, &first); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println("joined at", first.Resume.Offset)
+	reader.Close()
+	for _, text := range []string{"one", "two"} {
+		if _, err := endpoint.Broadcast(context.Background(), "news", "item", map[string]string{"text": text}); err != nil {
+			fmt.Println(err)
+		}
+	}
+	back := channeltest.Connect(t, endpoint, "/socket/websocket").Join("news", first) // with what the reply said
+	fmt.Println("recovered:", strings.Contains(string(back.Reply), `"recovered":true`))
+	back.AssertBroadcast("item", json.RawMessage(`{"text":"one"}`))
+	back.AssertBroadcast("item", json.RawMessage(`{"text":"two"}`))
+	fmt.Println("failed:", t.failed)
+	// Output:
+	// joined at 0
+	// recovered: true
+	// failed: false
+}
+
+// exampleTB is what stands for a test in the examples.
+type exampleTB struct {
+	testing.TB
+	failed bool
+	ends   []func()
+}
+
+func (t *exampleTB) Helper()                  {}
+func (t *exampleTB) Cleanup(f func())         { t.ends = append(t.ends, f) }
+func (t *exampleTB) Context() context.Context { return context.Background() }
+func (t *exampleTB) Fatalf(format string, args ...any) {
+	t.failed = true
+	panic(fmt.Sprintf(format, args...))
+}
+
+func (t *exampleTB) end() {
+	for _, f := range t.ends {
+		f()
+	}
 }

@@ -102,17 +102,29 @@ type encodings struct {
 	err     error
 	wires   [2]wire
 	errs    [2]error
+
+	numbered codec.Payload // of a topic with history; see numberedPayload
 }
 
-// broadcastWire is the wire of m for clients of version v. It is called in the
-// goroutine of the dispatch, to which m.Memo belongs.
-func broadcastWire(m *pubsub.Message, v codec.Version) (wire, error) {
+// encodingsOf is what the receivers of m share. It is called in the goroutine
+// of the dispatch, to which m.Memo belongs.
+func encodingsOf(m *pubsub.Message) *encodings {
 	e, ok := m.Memo.(*encodings)
 	if !ok {
 		e = &encodings{}
-		e.payload, e.err = encodeObject(m.Payload)
+		if r, kept := m.Record(); kept {
+			e.payload = codec.Payload{Data: r.Data}
+		} else {
+			e.payload, e.err = encodeObject(m.Payload)
+		}
 		m.Memo = e
 	}
+	return e
+}
+
+// broadcastWire is the wire of m for clients of version v.
+func broadcastWire(m *pubsub.Message, v codec.Version) (wire, error) {
+	e := encodingsOf(m)
 	if e.err != nil {
 		return nil, e.err
 	}

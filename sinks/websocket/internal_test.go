@@ -151,4 +151,28 @@ func BenchmarkBroadcast1000(b *testing.B) {
 	}
 }
 
+// BenchmarkResumable1000 is the same on a topic that keeps history.
+func BenchmarkResumable1000(b *testing.B) {
+	h, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"*"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	e, m := endpointForTest(b)
+	if e.hub, err = pubsub.New(pubsub.Config{History: h}); err != nil {
+		b.Fatal(err)
+	}
+	m.routes[0].config.Resume = true
+	for range 1000 {
+		ch, _ := joinedChannel(b, e, m, HandlerFunc(nil))
+		ch.rare = &rare{place: &place{}}
+	}
+	payload := json.RawMessage(`{"text":"hello"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := e.Broadcast(b.Context(), "room:a", "e", payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 var _ pubsub.Subscriber = (*Channel)(nil)

@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 
+	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
@@ -13,11 +14,15 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 	e := ch.sess.endpoint()
 	ch.running = true // nobody else has the channel yet
 	response, err := ch.callJoin(Payload{Data: m.Payload, Binary: m.Binary})
+	var missed []pubsub.Record
+	if err == nil && ch.route.config.Resume {
+		response, missed, err = ch.resume(m, response)
+	}
 	var w wire
 	if err == nil {
 		w, err = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, OK(response))
 	}
-	if err == nil {
+	if err == nil && !ch.route.config.Resume {
 		err = ch.subscribe()
 	}
 	if err != nil {
@@ -42,6 +47,11 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 		ch.rare.early = nil
 	}
 	ch.state = joined
+	if ch.route.config.Resume {
+		if ch.replay(missed) {
+			ch.pull()
+		}
+	}
 	ch.running = false
 	if ch.inbox.len() > 0 || ch.reason != nil {
 		ch.ensureRunning()
@@ -95,7 +105,9 @@ func (ch *Channel) callJoin(p Payload) (reply any, err error) {
 	}
 	reply, err = ch.handler.Join((*channelContext)(ch), ch, p)
 	if h, ok := ch.handler.(OutHandler); ok && err == nil {
-		ch.events = h.Intercept()
+		if ch.events = h.Intercept(); len(ch.events) > 0 && ch.route.config.Resume {
+			return nil, errInterceptsResumable
+		}
 	}
 	return reply, err
 }

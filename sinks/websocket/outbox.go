@@ -86,7 +86,7 @@ func (o *outbox) giveUpOldest() (item, bool) {
 	}
 	l := o.line
 	for i := l.head; i < len(l.items); i++ {
-		if it := l.items[i]; !it.control {
+		if it := l.items[i]; !it.control && it.policy != waits {
 			copy(l.items[i:], l.items[i+1:])
 			l.items[len(l.items)-1] = item{}
 			l.items = l.items[:len(l.items)-1]

@@ -98,6 +98,16 @@ func (s *session) enqueue(it item) error {
 				continue
 			}
 		}
+		if it.policy == waits {
+			if s.out.frames == 0 {
+				break // longer than the whole queue: alone it may
+			}
+			if !s.full {
+				s.setFull(true) // so that the room it waits for will be told
+			}
+			s.mu.Unlock()
+			return ErrQueueFull
+		}
 		s.mu.Unlock()
 		e.giveUp(gone, ErrQueueFull)
 		if it.control || it.policy == CloseSlow {
@@ -183,6 +193,8 @@ func (s *session) setFull(full bool) {
 	s.full = full
 	if full {
 		s.endpoint().queueFull.Add(1)
+	} else if s.mount.resumes && s.phase == open {
+		s.endpoint().spawn(s.catchUp)
 	}
 	k := &s.mount.kind
 	if s.telling || s.full == s.told || (k.full == nil && k.drained == nil) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -102,6 +101,12 @@ type ChannelConfig struct {
 	// was given to Push or Broadcast. It is called for each receiver and must be
 	// quick. nil conflates nothing.
 	Conflate func(event string, payload any) (key string)
+	// Resume numbers the broadcasts on the channel's topics, so that a client
+	// that was away and says where it was gets what it missed: see the section
+	// Resume of the package. The endpoint's PubSub must have a History that
+	// keeps these topics, and the handler must not intercept. Overflow and
+	// Conflate are then about pushes only.
+	Resume bool
 }
 
 // ChannelWith is Channel with a configuration.
@@ -180,12 +185,4 @@ func (s *Socket[U]) kind() socketKind {
 func as[U any](v any) U {
 	u, _ := v.(U)
 	return u
-}
-
-// matches tells whether pattern leads to topic.
-func matches(pattern, topic string) bool {
-	if prefix, wild := strings.CutSuffix(pattern, "*"); wild {
-		return strings.HasPrefix(topic, prefix)
-	}
-	return pattern == topic
 }

@@ -79,3 +79,16 @@ func alike(want any, payload json.RawMessage, binary []byte) (bool, error) {
 	}
 	return reflect.DeepEqual(a, b), nil
 }
+
+// withoutOffset takes the offset of a resumable topic out of a payload, and
+// answers whether there was one.
+func withoutOffset(m *message) bool {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(m.payload, &fields) != nil || fields["resume_offset"] == nil {
+		return false
+	}
+	delete(fields, "resume_offset")
+	plain, err := json.Marshal(fields)
+	m.payload = plain
+	return err == nil
+}

@@ -9,6 +9,9 @@ import (
 // Binary is a payload that goes out as it is, in a binary message.
 type Binary []byte
 
+// MarshalJSON is an error: raw data is no JSON.
+func (Binary) MarshalJSON() ([]byte, error) { return nil, errBinaryJSON }
+
 // Payload is an encoded payload, ready for any number of messages.
 type Payload struct {
 	// Data is JSON, or raw data if Binary is set.
@@ -49,6 +52,15 @@ func marshal(v any) (p Payload, err error) {
 }
 
 var emptyObject = []byte("{}")
+
+// MarshalJSON answers the JSON, so that a payload may be part of another value.
+// A binary payload is an error.
+func (p Payload) MarshalJSON() ([]byte, error) {
+	if p.Binary {
+		return nil, errBinaryJSON
+	}
+	return p.Data, nil
+}
 
 // Decode reads the JSON into v, as json.Unmarshal does. A binary payload is an
 // error.

@@ -1,0 +1,91 @@
+package pubsub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"weak"
+)
+
+// History keeps what was broadcast on some topics, so that a subscriber that
+// was away can be given what it missed. [Memory] is the one inside of a
+// process; a store that nodes share can take its place.
+type History interface {
+	// Append is called for each broadcast before it is offered to anybody: so
+	// whoever has seen a message finds it, and all before it, in the history.
+	// If the topic keeps history it calls m.Keep; an error keeps the message
+	// from everybody. It may block until ctx is done. A message that came from
+	// another node is given to it too, with what its [Remote] has decoded.
+	Append(ctx context.Context, m *Message) error
+	// Since answers what was broadcast on topic after a position, the oldest
+	// first, all of it or an error: [ErrEpoch] and [ErrTrimmed] tell that it
+	// cannot be had, [ErrNotKept] that the topic keeps none. now is the position
+	// of the last broadcast, also with the first two errors. It may block until
+	// ctx is done.
+	Since(ctx context.Context, topic string, after Position) (records []Record, now Position, err error)
+}
+
+// Position is a place in the history of a topic: behind the message with this
+// offset.
+type Position struct {
+	// Epoch names one unbroken counting: a history that began anew, as after a
+	// restart, has another one.
+	Epoch string
+	// Offset goes up by one with each message kept, from 1; 0 is the beginning.
+	Offset uint64
+}
+
+// Errors of a [History].
+var (
+	// ErrEpoch: the position is of another epoch, or ahead of this one.
+	ErrEpoch = errors.New("pubsub: position of another epoch")
+	// ErrTrimmed: what came after the position is not there any more.
+	ErrTrimmed = errors.New("pubsub: history does not reach back to the position")
+	// ErrNotKept: the topic keeps no history.
+	ErrNotKept = errors.New("pubsub: topic keeps no history")
+	// ErrNotObject: only JSON objects can be kept.
+	ErrNotObject = errors.New("pubsub: payload of a topic with history is not a JSON object")
+)
+
+// Record is a message that was kept.
+type Record struct {
+	Offset uint64
+	Event  string
+	// Data is the payload, a JSON object. Nobody may change it.
+	Data json.RawMessage
+
+	from weak.Pointer[Subscription] // weak: a record must not hold a connection
+}
+
+// From tells whether the message was a broadcast from s, which s is not to get.
+// Only the process that made the broadcast knows that.
+func (r *Record) From(s *Subscription) bool {
+	return s != nil && r.from == weak.Make(s)
+}
+
+// Keep is for a [History] to call in Append: it makes the record of m, whose
+// payload is encoded as data, and notes it in m for the subscribers.
+func (m *Message) Keep(offset uint64, data json.RawMessage) Record {
+	r := &m.rest().record
+	r.Offset, r.Event, r.Data = offset, m.Event, data
+	return *r
+}
+
+// Record answers the record of m if its topic keeps history.
+func (m *Message) Record() (r Record, kept bool) {
+	if m.more == nil {
+		return Record{}, false
+	}
+	return m.more.record, m.more.record.Offset > 0
+}
+
+// keep gives m to the history.
+func (h *Hub) keep(ctx context.Context, m *Message, from *Subscription) error {
+	if h.history == nil {
+		return nil
+	}
+	if from != nil {
+		m.rest().record.from = weak.Make(from)
+	}
+	return h.history.Append(ctx, m)
+}

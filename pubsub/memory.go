@@ -1,0 +1,265 @@
+package pubsub
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// MemoryConfig configures a [Memory].
+type MemoryConfig struct {
+	// Topics are those that keep history: each is a topic, or the beginning of
+	// topics if it ends with "*". At least one.
+	Topics []string
+	// Except are events that are not kept: who was away does not get them. nil
+	// means presence_diff, since the whole state is sent to whoever joins.
+	Except []string
+	// Events, Bytes of payload and Age bound what is kept of one topic; what is
+	// beyond any of them is forgotten, the oldest first. 0 means 256 events,
+	// 256 KiB and 5 minutes.
+	Events, Bytes int
+	Age           time.Duration
+	// MaxBytes bounds the payloads of all topics together: beyond it topics
+	// lose what they keep, those without a broadcast for longest first. 0 means
+	// 64 MiB.
+	MaxBytes int
+	// MaxTopics bounds the topics whose position is known, some 200 bytes each:
+	// beyond it those longest unused begin anew, with another epoch. 0 means
+	// 100,000.
+	MaxTopics int
+}
+
+func (c MemoryConfig) withDefaults() MemoryConfig {
+	if c.Except == nil {
+		c.Except = []string{"presence_diff"}
+	}
+	c.Events = cmp.Or(c.Events, 256)
+	c.Bytes = cmp.Or(c.Bytes, 256<<10)
+	c.Age = cmp.Or(c.Age, 5*time.Minute)
+	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
+	c.MaxTopics = cmp.Or(c.MaxTopics, 100_000)
+	return c
+}
+
+func (c MemoryConfig) validate() error {
+	if len(c.Topics) == 0 {
+		return &ConfigError{Option: "Topics", Value: c.Topics, Allowed: "at least one pattern"}
+	}
+	for _, pattern := range c.Topics {
+		if !ValidPattern(pattern) {
+			return &ConfigError{Option: "Topics", Value: pattern, Allowed: AllowedPattern}
+		}
+	}
+	for option, n := range map[string]int{"Events": c.Events, "Bytes": c.Bytes, "MaxBytes": c.MaxBytes, "MaxTopics": c.MaxTopics} {
+		if n < 0 {
+			return &ConfigError{Option: option, Value: n, Allowed: "0 (the default) or more"}
+		}
+	}
+	if c.Age < 0 {
+		return &ConfigError{Option: "Age", Value: c.Age, Allowed: "0 (the default) or more"}
+	}
+	return nil
+}
+
+// Memory is the [History] of one process: bounded, and gone when it ends. Each
+// topic has an epoch of its own. Another node has other epochs, so that who
+// comes from there is told that what it missed cannot be had.
+type Memory struct {
+	config MemoryConfig
+	name   string // random: part of every epoch
+	start  time.Time
+
+	mu     sync.Mutex
+	topics map[string]*past
+	epochs uint64
+	bytes  int
+	// Every topic is in one of them, the longest unused first: those that hold
+	// records, by their last broadcast, and those that hold none.
+	holding, empty list.List
+}
+
+// past is what is known of one topic.
+type past struct {
+	topic   string
+	epoch   uint64
+	last    uint64 // offset of the last broadcast
+	records []kept
+	bytes   int
+	place   *list.Element
+}
+
+type kept struct {
+	Record
+	at time.Duration // since Memory.start
+}
+
+// NewMemory makes a history without records. It starts no goroutine and no
+// timer: what is too old goes when something else comes. The error is a
+// [*ConfigError].
+func NewMemory(config MemoryConfig) (*Memory, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	return &Memory{
+		config: config.withDefaults(), name: rand.Text()[:12], start: time.Now(),
+		topics: make(map[string]*past),
+	}, nil
+}
+
+func (h *Memory) keeps(topic string) bool {
+	return slices.ContainsFunc(h.config.Topics, func(pattern string) bool { return Matches(pattern, topic) })
+}
+
+// Append keeps m if its topic keeps history. It encodes the payload, whose
+// errors it answers, and does not block.
+func (h *Memory) Append(_ context.Context, m *Message) error {
+	if !h.keeps(m.Topic) || slices.Contains(h.config.Except, m.Event) {
+		return nil
+	}
+	data, err := encodeKept(m.Payload)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Since(h.start)
+	p := h.past(m.Topic)
+	p.last++
+	p.records = append(p.records, kept{m.Keep(p.last, data), now})
+	h.add(p, len(data))
+	h.move(p, &h.holding)
+	h.trim(p, now)
+	// The others are looked at here, since no timer does.
+	for first := h.holding.Front(); first != nil; first = h.holding.Front() {
+		p := first.Value.(*past)
+		if h.bytes > h.config.MaxBytes {
+			h.drop(p, len(p.records))
+		} else if h.trim(p, now); len(p.records) > 0 {
+			break
+		}
+	}
+	return nil
+}
+
+// Since answers what was kept of topic after a position. It does not block.
+func (h *Memory) Since(_ context.Context, topic string, after Position) ([]Record, Position, error) {
+	if !h.keeps(topic) {
+		return nil, Position{}, ErrNotKept
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.past(topic)
+	h.trim(p, time.Since(h.start))
+	now := Position{Epoch: h.name + strconv.FormatUint(p.epoch, 36), Offset: p.last}
+	if after.Epoch != now.Epoch || after.Offset > p.last {
+		return nil, now, ErrEpoch
+	}
+	missed := p.last - after.Offset
+	if missed > uint64(len(p.records)) {
+		return nil, now, ErrTrimmed
+	}
+	list := make([]Record, missed)
+	for i, k := range p.records[uint64(len(p.records))-missed:] {
+		list[i] = k.Record
+	}
+	return list, now, nil
+}
+
+// past finds or makes what is known of a topic.
+func (h *Memory) past(topic string) *past {
+	p := h.topics[topic]
+	if p == nil {
+		if len(h.topics) >= h.config.MaxTopics {
+			first := h.empty.Front()
+			if first == nil {
+				first = h.holding.Front()
+			}
+			h.forget(first.Value.(*past))
+		}
+		h.epochs++
+		p = &past{topic: topic, epoch: h.epochs}
+		h.topics[topic] = p
+	}
+	if len(p.records) == 0 {
+		h.move(p, &h.empty) // to its end: it is in use
+	}
+	return p
+}
+
+func (h *Memory) forget(p *past) {
+	h.drop(p, len(p.records))
+	h.empty.Remove(p.place)
+	delete(h.topics, p.topic)
+}
+
+// move puts p at the end of a list.
+func (h *Memory) move(p *past, to *list.List) {
+	if p.place != nil { // Remove does nothing in the list where it is not
+		h.holding.Remove(p.place)
+		h.empty.Remove(p.place)
+	}
+	p.place = to.PushBack(p)
+}
+
+func (h *Memory) add(p *past, bytes int) {
+	p.bytes += bytes
+	h.bytes += bytes
+}
+
+// trim forgets what is beyond the bounds of one topic.
+func (h *Memory) trim(p *past, now time.Duration) {
+	n, bytes := 0, p.bytes
+	for n < len(p.records) {
+		oldest := &p.records[n]
+		if len(p.records)-n <= h.config.Events && bytes <= h.config.Bytes && now-oldest.at <= h.config.Age {
+			break
+		}
+		bytes -= len(oldest.Data)
+		n++
+	}
+	h.drop(p, n)
+}
+
+// drop forgets the n oldest records.
+func (h *Memory) drop(p *past, n int) {
+	if n == 0 {
+		return
+	}
+	for i := range p.records[:n] {
+		h.add(p, -len(p.records[i].Data))
+	}
+	clear(p.records[:n])
+	if p.records = p.records[n:]; len(p.records) == 0 {
+		p.records = nil
+		h.move(p, &h.empty)
+	}
+}
+
+// encodeKept makes a JSON object of a payload, which it does not keep hold of.
+func encodeKept(payload any) (data json.RawMessage, err error) {
+	defer func() {
+		if v := recover(); v != nil { // of a value's own MarshalJSON
+			err = fmt.Errorf("pubsub: panic while encoding %T: %v", payload, v)
+		}
+	}()
+	switch p := payload.(type) {
+	case nil:
+		return json.RawMessage("{}"), nil
+	case []byte:
+		payload = json.RawMessage(p)
+	}
+	if data, err = json.Marshal(payload); err != nil {
+		return nil, err
+	}
+	if data[0] != '{' {
+		return nil, ErrNotObject
+	}
+	return data, nil
+}
