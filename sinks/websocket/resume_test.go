@@ -235,7 +235,9 @@ func TestOthersDoNotDropWhatIsKept(t *testing.T) {
 		p.resume(1, "kept:a", `{}`)
 		p.join(2, "room:a")
 		synctest.Wait()
-		f.broadcast("kept:a", 0, 3)
+		f.broadcast("kept:a", 0, 1)
+		synctest.Wait() // it is being written; the others wait
+		f.broadcast("kept:a", 1, 3)
 		if n := f.broadcast("room:a", 0, 10); n != 10 {
 			t.Errorf("%d were taken", n)
 		}
