@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,8 +35,8 @@ type app struct {
 	tokens   *token.Phoenix
 	source   source
 	intake   *intake
-	fair     *dispatcher.Fair[push, string]
-	pool     *consumer.Supervisor[push]
+	fair     *dispatcher.Fair[push, string] // nil under another dispatcher
+	pools    []*consumer.Supervisor[push]
 	producer *stage.ProducerStage[push]
 	pipeline *stage.Pipeline
 	endpoint *websocket.Endpoint
@@ -127,8 +128,8 @@ func (a *app) openEndpoint() (err error) {
 		ID: func(u user) string { return "users_socket:" + u.id },
 		// A client that does not take what it is sent holds up its own user
 		// and nobody else.
-		QueueFull:    func(u user) { a.producer.Do(func() { a.fair.Park(u.id) }) },
-		QueueDrained: func(u user) { a.producer.Do(func() { a.fair.Unpark(u.id) }) },
+		QueueFull:    func(u user) { a.withFair(func(f *dispatcher.Fair[push, string]) { f.Park(u.id) }) },
+		QueueDrained: func(u user) { a.withFair(func(f *dispatcher.Fair[push, string]) { f.Unpark(u.id) }) },
 	})
 	users.Channel("user:*", func(u user, _ string) websocket.Handler {
 		return &userChannel{user: u, lobby: a.lobby}
@@ -136,15 +137,25 @@ func (a *app) openEndpoint() (err error) {
 	return a.endpoint.Mount("/socket", users, websocket.MountConfig{AuthToken: true})
 }
 
-// build joins the stages: the source, the fair dispatcher, the pool.
+// withFair calls f on the stage's goroutine, if the dispatcher is the fair one.
+func (a *app) withFair(f func(*dispatcher.Fair[push, string])) {
+	if a.fair != nil {
+		a.producer.Do(func() { f(a.fair) })
+	}
+}
+
+// build joins the stages: the source, the dispatcher, the pool.
 func (a *app) build() error {
-	d := &deliverer{endpoint: a.endpoint, ledger: a.ledger, lobby: a.lobby}
+	d := &deliverer{endpoint: a.endpoint, ledger: a.ledger, lobby: a.lobby, pause: a.cfg.Work}
 	a.lobby.again = func(v *delivery) { d.send(context.Background(), v) }
-	a.fair = dispatcher.NewFair(func(p push) string { return p.User }, dispatcher.FairConfig[push]{
-		Size: func(p push) int { return len(p.Data) + len(p.User) },
-	})
+	chosen := a.cfg.rival
+	if chosen == nil {
+		chosen = fairDispatcher
+	}
+	line := chosen(a.cfg.Workers)
+	a.fair, _ = line.dispatcher.(*dispatcher.Fair[push, string])
 	a.producer = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
-		Name: a.cfg.Source, Dispatcher: a.fair, Logger: a.log, BufferSize: stage.Unlimited,
+		Name: a.cfg.Source, Dispatcher: line.dispatcher, Logger: a.log, BufferSize: stage.Unlimited,
 		Discarded: func(_ push, reason dispatcher.Reason) {
 			if reason == dispatcher.Stopped && a.cfg.Source == "kafka" {
 				a.ledger.left.Add(1) // not committed, so that the next run finds it
@@ -153,18 +164,27 @@ func (a *app) build() error {
 			a.ledger.discard(reason)
 		},
 	})
-	a.pool = consumer.NewSupervisor(d.work, consumer.SupervisorConfig[push]{
-		MaxDemand: a.cfg.Workers, MaxAttempts: 3, MaxRestarts: 1000,
-		Metrics: a.recorder, Logger: a.log,
-		Failed: func(push, error) { a.ledger.discard("failed") },
-	})
-	workers := stage.NewConsumer(a.pool, stage.ConsumerConfig{Name: "workers", Logger: a.log})
-	if _, err := workers.Subscribe(a.producer, stage.SubscribeConfig{}); err != nil {
-		return err
+	stages := []stage.Stage{a.producer}
+	for i, pool := range line.pools {
+		workers := consumer.NewSupervisor(d.work, consumer.SupervisorConfig[push]{
+			MaxDemand: pool.workers, MaxAttempts: 3, MaxRestarts: 1000,
+			Metrics: a.recorder, Logger: a.log,
+			Failed: func(push, error) { a.ledger.discard("failed") },
+		})
+		name := "workers"
+		if len(line.pools) > 1 {
+			name += strconv.Itoa(i)
+		}
+		end := stage.NewConsumer(workers, stage.ConsumerConfig{Name: name, Logger: a.log})
+		if _, err := end.Subscribe(a.producer, stage.SubscribeConfig{Partition: pool.partition}); err != nil {
+			return err
+		}
+		a.pools = append(a.pools, workers)
+		stages = append(stages, end)
 	}
 	a.pipeline = stage.NewPipeline(stage.PipelineConfig{
 		DrainTimeout: a.cfg.Drain, Metrics: a.recorder, Logger: a.log,
-	}, a.producer, workers)
+	}, stages...)
 	return nil
 }
 
@@ -210,7 +230,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	loading, stopLoad := context.WithCancel(ctx)
 	defer stopLoad()
 	working.Go(func() {
-		(&load{users: a.cfg.Users, rate: a.cfg.Rate, heavyShare: a.cfg.HeavyShare, enter: a.intake.enter}).run(loading)
+		(&load{users: a.cfg.Users, rate: a.cfg.Rate, heavyShare: a.cfg.HeavyShare, enter: a.intake.enter}).run(loading, time.Now())
 	})
 	reporting, stopReports := context.WithCancel(context.Background())
 	defer stopReports()

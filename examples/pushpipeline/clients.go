@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/url"
 	"strconv"
 	"sync"
@@ -23,6 +24,10 @@ type clients struct {
 	disorder   atomic.Int64
 	wrongUser  atomic.Int64
 	failed     atomic.Int64 // connections that ended before the program wanted
+
+	// arrived, if set before the clients are dialled, hears of every push of the
+	// load generator's: when it was due and when it came.
+	arrived func(user string, due, at time.Time)
 
 	wg sync.WaitGroup
 }
@@ -121,6 +126,7 @@ func (c *clients) read(conn *websocket.Conn, topic string) {
 	last := make(map[string]uint64) // by origin
 	for {
 		_, data, err := conn.Read(ctx)
+		now := time.Now()
 		if err != nil {
 			if websocket.CloseStatus(err) != websocket.StatusGoingAway {
 				c.failed.Add(1)
@@ -137,8 +143,9 @@ func (c *clients) read(conn *websocket.Conn, topic string) {
 			continue
 		}
 		var p struct {
-			Seq    uint64 `json:"seq"`
-			Origin string `json:"origin"`
+			Seq    uint64  `json:"seq"`
+			Origin string  `json:"origin"`
+			At     float64 `json:"at"` // unix milliseconds
 			Data   struct {
 				To string `json:"to"` // as the load generator wrote it
 			} `json:"data"`
@@ -149,6 +156,8 @@ func (c *clients) read(conn *websocket.Conn, topic string) {
 		if to := p.Data.To; to != "" && "user:"+to != topic {
 			c.wrongUser.Add(1)
 			continue
+		} else if to != "" && c.arrived != nil {
+			c.arrived(to, time.UnixMicro(int64(math.Round(p.At*1000))), now)
 		}
 		switch {
 		case p.Seq == last[p.Origin]:

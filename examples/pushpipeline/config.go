@@ -32,6 +32,7 @@ type config struct {
 	Secret    string
 
 	Workers int
+	Work    time.Duration
 	Grace   time.Duration
 	Buffer  int
 
@@ -40,10 +41,15 @@ type config struct {
 	HeavyShare float64
 	Clients    int
 
+	Fairness bool
+	SVG      string
+
 	Duration time.Duration
 	Drain    time.Duration
 	JSON     bool
 	LogLevel string
+
+	rival rival // nil is the fair dispatcher
 }
 
 // errUsage ends the program with the exit code for a wrong command line; what
@@ -73,12 +79,15 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.StringVar(&c.StatsD, "statsd", "", "StatsD `host:port` (UDP) that gets every measurement too; the page and the summary read a small listener inside this process in any case")
 	fs.StringVar(&c.Secret, "secret", "", "secret of at least 20 bytes that signs socket tokens; empty makes one up at every start")
 	fs.IntVar(&c.Workers, "workers", 64, "pushes that are worked on at once, 1 to 100000")
+	fs.DurationVar(&c.Work, "work", 0, "what a worker takes for each push besides sending it, as a lookup would, 0 to 1m")
 	fs.DurationVar(&c.Grace, "grace", 0, "how long a push waits for a user who has no channel open before it is discarded as no_subscriber")
 	fs.IntVar(&c.Buffer, "buffer", 10_000, "pushes that the memory source holds before it refuses, 1 or more")
 	fs.IntVar(&c.Users, "users", 200, "users that the load generator pushes to, 1 to 1000000")
 	fs.Float64Var(&c.Rate, "rate", 2000, "pushes per second that the load generator makes; 0 for none")
 	fs.Float64Var(&c.HeavyShare, "heavy-share", 0.5, "share of the load that goes to user 1, from 0 to 1")
 	fs.IntVar(&c.Clients, "clients", -1, "WebSocket clients that the program opens against itself, one for each of the first users; -1 for one per user")
+	fs.BoolVar(&c.Fairness, "fairness", false, "instead of serving, measure what a flood does to everybody else under the fair dispatcher and under others, and print a table; each of twelve runs takes -duration and two seconds; the defaults are then "+strings.Join(fairnessDefaults, " "))
+	fs.StringVar(&c.SVG, "svg", "", "with -fairness, write a picture of the table to this `file`")
 	fs.DurationVar(&c.Duration, "duration", 0, "end by itself after this long; 0 runs until SIGINT or SIGTERM")
 	fs.DurationVar(&c.Drain, "drain", 30*time.Second, "how long the orderly end may take")
 	fs.BoolVar(&c.JSON, "json", false, "print the summary as one JSON object on standard output, and nothing else there")
@@ -105,6 +114,11 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	}
 	if name, err := fromEnvironment(fs, getenv); err != nil {
 		return complain("environment variable %s: %v", name, err)
+	}
+	if c.Fairness {
+		if err := fairnessConfig(fs); err != nil {
+			return complain("%v", err)
+		}
 	}
 	if c.Clients < 0 {
 		c.Clients = c.Users
@@ -193,7 +207,7 @@ func (c config) validate() error {
 		within("users", c.Users, 1, 1_000_000),
 		within("clients", c.Clients, 0, c.Users),
 		within("buffer", c.Buffer, 1, 100_000_000),
-		positive("grace", c.Grace), positive("duration", c.Duration), positive("drain", c.Drain),
+		positive("work", c.Work), positive("grace", c.Grace), positive("duration", c.Duration), positive("drain", c.Drain),
 		address("addr", c.Addr),
 	}
 	switch c.Source {
@@ -206,6 +220,15 @@ func (c config) validate() error {
 	}
 	if c.Commit < 10*time.Millisecond || c.Commit > time.Minute {
 		errs = append(errs, fmt.Errorf("-commit-interval %s is not allowed: from 10ms to 1m", c.Commit))
+	}
+	if c.Work > time.Minute {
+		errs = append(errs, fmt.Errorf("-work %s is not allowed: from 0 to 1m", c.Work))
+	}
+	if c.SVG != "" && !c.Fairness {
+		errs = append(errs, errors.New("-svg needs -fairness"))
+	}
+	if c.Fairness {
+		errs = append(errs, c.validateFairness())
 	}
 	if c.Source == "memory" && c.Brokers != "" {
 		errs = append(errs, errors.New("-brokers needs -source kafka"))

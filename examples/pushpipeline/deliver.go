@@ -48,11 +48,21 @@ type deliverer struct {
 	endpoint *websocket.Endpoint
 	ledger   *ledger
 	lobby    *lobby
+	pause    time.Duration // what a worker takes for a push besides
 }
 
 // work sends a push to its user's channels. It does not wait for the sockets:
 // the receipt follows when they have it.
 func (d *deliverer) work(ctx context.Context, p push) error {
+	if d.pause > 0 {
+		timer := time.NewTimer(d.pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	payload, err := json.Marshal(struct {
 		Data   json.RawMessage `json:"data"`
 		At     float64         `json:"at"` // unix milliseconds

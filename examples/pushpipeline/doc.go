@@ -9,6 +9,8 @@
 // write: it is what lets the next push of the same user go, and what lets the
 // record be committed in Kafka.
 //
-// Run it without arguments and open the page that it names. Run it with -h for
-// the options.
+// Run it without arguments and open the page that it names. With -fairness it
+// measures instead what one user's flood does to everybody else, under the fair
+// dispatcher and under three others, and prints a table. Run it with -h for the
+// options.
 package main

@@ -21,14 +21,13 @@ type load struct {
 	enter      func(pushes []push, done func(error)) error
 }
 
-// run makes pushes until ctx is done.
-func (l *load) run(ctx context.Context) {
+// run makes pushes from begin on until ctx is done.
+func (l *load) run(ctx context.Context, begin time.Time) {
 	if l.rate <= 0 {
 		return
 	}
 	random := rand.New(rand.NewPCG(1, 2)) // the same users in the same order in every run
-	begin := time.Now()
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(time.Until(begin))
 	defer timer.Stop()
 	for n := 0; ; {
 		select {

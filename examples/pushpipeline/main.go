@@ -53,6 +53,13 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 		}
 	}()
 
+	if cfg.Fairness {
+		if err := compare(ctx, cfg, log, stdout, stderr); err != nil {
+			log.Error("ended with a failure", "error", err)
+			return 1
+		}
+		return 0
+	}
 	a, err := newApp(ctx, cfg, log)
 	if err != nil {
 		log.Error("could not start", "error", err)

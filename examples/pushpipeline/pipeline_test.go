@@ -334,7 +334,7 @@ func TestLoadIsOpenLoop(t *testing.T) {
 		}
 		return errFull // it goes on all the same
 	}}
-	l.run(ctx)
+	l.run(ctx, time.Now())
 	for i := 1; i < len(got); i++ {
 		if gap := got[i].At.Sub(got[i-1].At); gap < 9*time.Microsecond || gap > 11*time.Microsecond {
 			t.Fatalf("push %d is due %v after the one before", i, gap)

@@ -109,7 +109,11 @@ func (a *app) status(ctx context.Context) status {
 		s, _ := measured.Find(name, tags)
 		return toLatency(s.Recent)
 	}
-	pool := a.pool.Stats()
+	atWork := 0
+	for _, pool := range a.pools {
+		s := pool.Stats()
+		atWork += s.Busy + s.Waiting
+	}
 	s := status{
 		Now: time.Now().UnixMilli(), Uptime: time.Since(a.begun).Seconds(),
 		Ready: a.ready.Load(), Draining: a.draining.Load(),
@@ -121,8 +125,8 @@ func (a *app) status(ctx context.Context) status {
 		Worker: recent("pipeline.worker.process_time", ""),
 		Stages: stages,
 		Queues: []queue{
-			{a.cfg.Source, acc.waiting}, {"fair dispatcher", acc.held},
-			{"workers", pool.Busy + pool.Waiting}, {"lobby", a.lobby.count()}, {"sockets", int(endpoint.QueuedFrames)},
+			{a.cfg.Source, acc.waiting}, {"dispatcher", acc.held},
+			{"workers", atWork}, {"lobby", a.lobby.count()}, {"sockets", int(endpoint.QueuedFrames)},
 		},
 		Connections: endpoint.Connections, Channels: endpoint.Channels, Slow: len(endpoint.Slow),
 		Clients: clientStatus{

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+// fairnessDefaults are the options that -fairness sets unless they are given:
+// eight workers with 5 ms for a push get through 1,600 a second, 100 users make
+// 200 a second, and the flood ten and a hundred times that.
+var fairnessDefaults = []string{"-users=101", "-rate=200", "-workers=8", "-work=5ms", "-duration=5s", "-addr=127.0.0.1:0"}
+
+// floods are how many times the rate of everybody else user 1 makes. The first
+// is what the others are compared with.
+var floods = []float64{0, 10, 100}
+
+const (
+	fairnessWarmup = time.Second            // under the flood, before anything is counted; not longer than a run
+	fairnessSettle = 500 * time.Millisecond // for the last ones to arrive
+	fairnessAim    = 1.5                    // victims' p99 under flood over theirs without
+	fairnessKept   = 0.999                  // of the schedule, or the run is void
+)
+
+// fairnessConfig sets the defaults of -fairness.
+func fairnessConfig(fs *flag.FlagSet) error {
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for _, option := range fairnessDefaults {
+		name, value, _ := strings.Cut(strings.TrimPrefix(option, "-"), "=")
+		if !given[name] {
+			if err := fs.Set(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// validateFairness says which option does not go with -fairness.
+func (c config) validateFairness() error {
+	switch {
+	case c.Users < 2:
+		return fmt.Errorf("-users %d is not allowed with -fairness: one floods, so that it takes 2 or more", c.Users)
+	case c.Rate <= 0:
+		return fmt.Errorf("-rate %v is not allowed with -fairness: more than 0", c.Rate)
+	case c.Duration <= 0:
+		return fmt.Errorf("-duration %s is not allowed with -fairness: more than 0", c.Duration)
+	case c.Clients != c.Users:
+		return errors.New("-clients does not go with -fairness: every user has one")
+	case c.Brokers != "":
+		return errors.New("-brokers does not go with -fairness: every run has a broker of its own")
+	}
+	return nil
+}
+
+// finding is one run and what it is compared with.
+type finding struct {
+	rival string
+	flood float64
+	calm  verdict // the same dispatcher's without a flood
+	verdict
+	disorder int64
+}
+
+// ratio is how many times as long the victims' q-quantile is as without a flood.
+func (f finding) ratio(q float64) float64 {
+	return float64(f.quantile(q)) / float64(f.calm.quantile(q))
+}
+
+// void says that the load was not what it should have been.
+func (f finding) void() bool { return f.Offered < fairnessKept }
+
+// compare is the program under -fairness.
+func compare(ctx context.Context, cfg config, log *slog.Logger, stdout, stderr io.Writer) error {
+	log = quiet(log)
+	var all []finding
+	for _, r := range rivals {
+		var calm verdict
+		for i, flood := range floods {
+			title := fmt.Sprintf("[%2d/%d] %s, flood %gx", len(all)+1, len(rivals)*len(floods), r.name, flood)
+			cfg.rival = r.make
+			f, err := measure(ctx, cfg, flood, log, func(s status) { fmt.Fprintln(stderr, title, s.line()) })
+			if err != nil {
+				return fmt.Errorf("%s: %w", title, err)
+			}
+			if i == 0 {
+				calm = f.verdict
+			}
+			f.rival, f.calm = r.name, calm
+			all = append(all, f)
+		}
+	}
+	if cfg.SVG != "" {
+		if err := writePicture(cfg, all); err != nil {
+			return err
+		}
+	}
+	if cfg.JSON {
+		return printFindingsJSON(stdout, cfg, all)
+	}
+	return printFindings(stdout, cfg, all)
+}
+
+// quiet leaves out what every run would say, unless it was asked for.
+func quiet(log *slog.Logger) *slog.Logger {
+	if log.Enabled(context.Background(), slog.LevelDebug) {
+		return log
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+// measure runs the pipeline once, under a flood or without.
+func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, progress func(status)) (finding, error) {
+	victims, heavy := cfg.Rate, cfg.Rate*flood
+	window, warm := cfg.Duration, warmup(cfg)
+	cfg.Rate, cfg.Duration, cfg.DebugAddr, cfg.Drain = 0, 0, "off", fairnessSettle
+	runtime.GC() // what the run before has left
+	a, err := newApp(ctx, cfg, log)
+	if err != nil {
+		return finding{}, err
+	}
+	watch := newObserver()
+	a.clients.arrived = watch.arrived
+
+	serving, end := context.WithCancel(ctx)
+	defer end()
+	type ending struct {
+		sum summary
+		err error
+	}
+	ended := make(chan ending, 1)
+	go func() {
+		sum, err := a.run(serving, context.Background(), progress)
+		ended <- ending{sum, err}
+	}()
+	select {
+	case <-a.started:
+	case e := <-ended:
+		return finding{}, errors.Join(e.err, ctx.Err())
+	}
+	begin := time.Now()
+	over := watch.open(begin.Add(warm), window)
+	enter := func(pushes []push, done func(error)) error {
+		watch.made(pushes[0].User, pushes[0].At)
+		return a.intake.enter(pushes, done)
+	}
+	loading, stop := context.WithDeadline(ctx, over.Add(fairnessSettle))
+	defer stop()
+	var loads sync.WaitGroup
+	loads.Go(func() { (&load{users: cfg.Users, rate: victims, enter: enter}).run(loading, begin) })
+	loads.Go(func() { (&load{users: 1, rate: heavy, enter: enter}).run(loading, begin) })
+	loads.Wait()
+	f := finding{flood: flood, verdict: watch.end((victims + heavy) * window.Seconds())}
+	end()
+	e := <-ended
+	f.disorder = e.sum.OutOfOrder
+	if ctx.Err() != nil {
+		return f, ctx.Err()
+	}
+	if e.err != nil && !errors.Is(e.err, stage.ErrDrainTimeout) && !errors.Is(e.err, context.DeadlineExceeded) {
+		return f, e.err // a backlog that is given up is none
+	}
+	return f, nil
+}
+
+// warmup is how long a run goes on before anything is counted.
+func warmup(cfg config) time.Duration { return min(fairnessWarmup, cfg.Duration) }
+
+// writePicture writes the ratios as bars.
+func writePicture(cfg config, all []finding) (err error) {
+	file, err := os.Create(cfg.SVG)
+	if err != nil {
+		return fmt.Errorf("-svg: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	_, err = picture(cfg, all).WriteTo(file)
+	return err
+}

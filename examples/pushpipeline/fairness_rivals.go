@@ -1,0 +1,56 @@
+package main
+
+import (
+	"hash/fnv"
+
+	"github.com/penstock-go/penstock/dispatcher"
+)
+
+// line is a dispatcher and the pools of workers behind it.
+type line struct {
+	dispatcher dispatcher.Dispatcher[push]
+	pools      []pool
+}
+
+// pool is a consumer with so many workers, for one partition if that is not nil.
+type pool struct {
+	workers   int
+	partition any
+}
+
+// rival makes a line with so many workers.
+type rival func(workers int) line
+
+func fairDispatcher(workers int) line {
+	return line{
+		dispatcher.NewFair(func(p push) string { return p.User }, dispatcher.FairConfig[push]{
+			Size: func(p push) int { return len(p.Data) + len(p.User) },
+		}),
+		[]pool{{workers: workers}},
+	}
+}
+
+// rivals are the dispatchers that are compared, in the order of the table.
+var rivals = []struct {
+	name string
+	make rival
+}{
+	{"Fair", fairDispatcher},
+	{"round robin", func(workers int) line {
+		return line{newRoundRobin(), []pool{{workers: workers}}}
+	}},
+	{"partition by hash", func(workers int) line {
+		l := line{dispatcher: dispatcher.NewPartition(workers, func(p push) (int, bool) {
+			h := fnv.New32a()
+			h.Write([]byte(p.User))
+			return int(h.Sum32() % uint32(workers)), true
+		}, dispatcher.PartitionConfig{})}
+		for i := range workers {
+			l.pools = append(l.pools, pool{workers: 1, partition: i})
+		}
+		return l
+	}},
+	{"FIFO", func(workers int) line {
+		return line{dispatcher.NewDemand[push](), []pool{{workers: workers}}}
+	}},
+}

@@ -1,0 +1,87 @@
+package main
+
+import "github.com/penstock-go/penstock/dispatcher"
+
+// roundRobin is a dispatcher as anybody could write it: a queue for each user,
+// served in turn. It knows nothing of what is in flight, and a user who comes
+// new waits until all others had their turn. A user's queue that is full gives
+// up the newest push.
+type roundRobin struct {
+	asked  []int // by subscription
+	queues map[string][]waiting
+	turn   []string // users with something waiting, the next one first
+	held   int
+}
+
+// waiting is a push in its user's queue.
+type waiting struct {
+	push push
+	seq  uint64
+}
+
+const (
+	roundRobinQueue  = 1024 // pushes of a user, as many as Fair holds
+	roundRobinIntake = 4096 // pushes that it asks its source for
+)
+
+var _ dispatcher.Holder[push] = (*roundRobin)(nil)
+
+func newRoundRobin() *roundRobin { return &roundRobin{queues: make(map[string][]waiting)} }
+
+func (r *roundRobin) Subscribe(sub int, _ dispatcher.SubscribeOptions) error {
+	for len(r.asked) <= sub {
+		r.asked = append(r.asked, 0)
+	}
+	r.asked[sub] = 0
+	return nil
+}
+
+func (r *roundRobin) Ask(sub, n int) { r.asked[sub] += n }
+func (r *roundRobin) Cancel(sub int) { r.asked[sub] = 0 }
+func (r *roundRobin) Demand() int    { return roundRobinIntake }
+func (r *roundRobin) Held() int      { return r.held }
+
+func (r *roundRobin) Dispatch(offer dispatcher.Offer[push], out dispatcher.Out[push]) int {
+	for i, p := range offer.Events {
+		q, seq := r.queues[p.User], offer.First+uint64(i)
+		if len(q) >= roundRobinQueue {
+			out.Discard(p, seq, dispatcher.KeyFull)
+			continue
+		}
+		if len(q) == 0 {
+			r.turn = append(r.turn, p.User)
+		}
+		r.queues[p.User] = append(q, waiting{p, seq})
+		r.held++
+	}
+	for sub := range r.asked {
+		for ; r.asked[sub] > 0 && len(r.turn) > 0; r.asked[sub]-- {
+			next := r.next()
+			out.GiveHeld(sub, next.push, next.seq, 0)
+		}
+	}
+	return len(offer.Events)
+}
+
+// next takes the first push of the user whose turn it is.
+func (r *roundRobin) next() waiting {
+	user := r.turn[0]
+	r.turn = r.turn[1:]
+	q := r.queues[user]
+	first := q[0]
+	if q = q[1:]; len(q) == 0 {
+		delete(r.queues, user)
+	} else {
+		r.queues[user] = q
+		r.turn = append(r.turn, user)
+	}
+	r.held--
+	return first
+}
+
+func (r *roundRobin) DiscardHeld(out dispatcher.Out[push], reason dispatcher.Reason) {
+	for len(r.turn) > 0 {
+		next := r.next()
+		out.Discard(next.push, next.seq, reason)
+	}
+}
