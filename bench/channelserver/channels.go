@@ -66,6 +66,10 @@ func (c *roomChannel) HandleIn(ctx context.Context, ch *websocket.Channel, event
 	case "bin_bcast":
 		_, err := ch.Broadcast(ctx, "bin", p)
 		return none, err
+	case "bin_push":
+		return websocket.OK(nil), ch.Push("bin", p)
+	case "fail":
+		return websocket.Fail(p), nil
 	case "stop":
 		return none, websocket.ErrStopped
 	case "stop_reply":

@@ -9,10 +9,12 @@
 //
 //	user:ID     only for the socket's own user; echo, crash
 //	room:*      echo, new_msg, new_msg_from, intercepted, bin, bin_bcast, stop,
-//	            stop_reply, crash; room:forbidden refuses, room:crash crashes in
+//	            stop_reply, crash, fail (error reply), bin_push (pushes the
+//	            data back); room:forbidden refuses, room:crash crashes in
 //	            the join, room:term pushes you_left when it ends
 //	presence:*  tracks the user with online_at and the join params, then pushes
 //	            presence_state; update replaces the meta
+//	kept:*      with -resume: a room without intercepted, that can be resumed
 //
 // Over HTTP: GET /token, GET /tokens, POST /broadcast, POST /push,
 // POST /pipeline (the pushes through producer, fair dispatcher and workers),

@@ -82,7 +82,7 @@ type testServer struct {
 
 func startServer(t *testing.T) *testServer {
 	t.Helper()
-	s, err := newServer(strings.Repeat("phxbench", 8), slog.New(slog.DiscardHandler))
+	s, err := newServer(strings.Repeat("phxbench", 8), false, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

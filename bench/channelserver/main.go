@@ -18,6 +18,7 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:4100", "address to listen on")
 	secret := flag.String("secret", strings.Repeat("phxbench", 8), "secret that tokens are signed with")
+	resume := flag.Bool("resume", false, "add the resumable topics kept:*")
 	verbose := flag.Bool("v", false, "log connects and joins")
 	flag.Parse()
 	level := slog.LevelError + 1
@@ -25,16 +26,16 @@ func main() {
 		level = slog.LevelDebug
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	if err := run(*listen, *secret, logger); err != nil {
+	if err := run(*listen, *secret, *resume, logger); err != nil {
 		fmt.Fprintln(os.Stderr, "channelserver:", err)
 		os.Exit(1)
 	}
 }
 
-func run(listen, secret string, logger *slog.Logger) error {
+func run(listen, secret string, resume bool, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s, err := newServer(secret, logger)
+	s, err := newServer(secret, resume, logger)
 	if err != nil {
 		return err
 	}

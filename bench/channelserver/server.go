@@ -28,12 +28,16 @@ type server struct {
 // origins are the pages that may connect, as in the Phoenix application.
 var origins = websocket.HostOrigin("localhost")
 
-func newServer(secret string, logger *slog.Logger) (*server, error) {
+func newServer(secret string, resume bool, logger *slog.Logger) (*server, error) {
 	tokens, err := token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: secret})
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{Logger: logger, MaxQueuedBytes: 4 << 30})
+	hub, err := newHub(resume)
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub, Logger: logger, MaxQueuedBytes: 4 << 30})
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +49,9 @@ func newServer(secret string, logger *slog.Logger) (*server, error) {
 	})
 	users.Channel("user:*", func(u user, _ string) websocket.Handler { return &userChannel{u} })
 	users.Channel("room:*", func(u user, _ string) websocket.Handler { return &roomChannel{u} })
+	if resume {
+		users.ChannelWith("kept:*", websocket.ChannelConfig{Resume: true}, func(u user, _ string) websocket.Handler { return &keptChannel{roomChannel{u}} })
+	}
 	tracker, err := presence.New(presence.Config{Hub: endpoint.PubSub(), Logger: logger})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/sinks/websocket"
+)
+
+// newHub makes the hub, with the history of the resumable topics if wanted:
+// the load tests are made without.
+func newHub(resume bool) (*pubsub.Hub, error) {
+	if !resume {
+		return pubsub.New(pubsub.Config{})
+	}
+	history, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"kept:*"}})
+	if err != nil {
+		return nil, err
+	}
+	return pubsub.New(pubsub.Config{History: history})
+}
+
+// keptChannel is a room that intercepts nothing and can be resumed.
+type keptChannel struct{ room roomChannel }
+
+func (c *keptChannel) Join(ctx context.Context, ch *websocket.Channel, p websocket.Payload) (any, error) {
+	return c.room.Join(ctx, ch, p)
+}
+
+func (c *keptChannel) HandleIn(ctx context.Context, ch *websocket.Channel, event string, p websocket.Payload) (websocket.Reply, error) {
+	return c.room.HandleIn(ctx, ch, event, p)
+}
