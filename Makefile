@@ -4,6 +4,7 @@ all: lint test
 
 test: ## the tests; needs only Go
 	go test ./...
+	@echo "left out: the phoenix client of npm in Node and Chromium, and the live page; make ci runs them"
 
 race: ## the tests with the race detector, in random order
 	go test -race -shuffle=on ./...
