@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // DefaultPartitionCapacity is how many events a [Partition] holds if it was not
@@ -45,6 +46,7 @@ type Partition[T any] struct {
 	open  int     // demand of all that no held event answers
 	held  int
 	ready []int32 // partitions that hold events and may have demand for them
+	homes []int32 // of a run of events: their partitions
 	used  []int32 // partitions that were given something by this Dispatch
 
 	saturated bool // open is not the sum any more and is counted again in time
@@ -221,28 +223,44 @@ func (p *Partition[T]) sort(offer Offer[T], out Out[T]) int {
 		if full {
 			n = 1 // nothing more can be held, but it may be for who has demand
 		}
-		for i := taken; i < taken+n; i++ {
-			at, ok := p.hash(offer.Events[i])
-			if !ok {
-				out.Discard(offer.Events[i], offer.First+uint64(i), NoPartition)
+		run := offer.Events[taken : taken+n]
+		homes := p.locate(run)
+		if at := homes[0]; full && at >= 0 && p.parts[at].outstanding == 0 {
+			return taken
+		}
+		parts := p.parts
+		for i, at := range homes {
+			if at < 0 {
+				out.Discard(run[i], offer.First+uint64(taken+i), NoPartition)
 				continue
 			}
-			if uint(at) >= uint(len(p.parts)) {
-				panic(fmt.Sprintf("partition: the hash function answered %d, which is not %s", at, p.allowed))
-			}
-			part := &p.parts[at]
-			if full && part.outstanding == 0 {
-				return taken
-			}
+			part := &parts[at]
 			if len(part.picked) == 0 {
-				p.used = append(p.used, int32(at))
+				p.used = append(p.used, at)
 			}
-			part.picked = append(part.picked, int32(i))
+			part.picked = append(part.picked, int32(taken+i))
 		}
 		taken += n
 		p.count()
 	}
 	return taken
+}
+
+// locate answers the partition of each event, -1 for none. It is a loop of its
+// own since a call of the hash function takes all registers.
+func (p *Partition[T]) locate(events []T) []int32 {
+	p.homes = slices.Grow(p.homes[:0], len(events))[:len(events)]
+	homes, hash := p.homes, p.hash
+	for i := range homes {
+		at, ok := hash(events[i])
+		if !ok {
+			at = -1
+		} else if uint(at) >= uint(len(p.parts)) {
+			panic(fmt.Sprintf("partition: the hash function answered %d, which is not %s", at, p.allowed))
+		}
+		homes[i] = int32(at)
+	}
+	return homes
 }
 
 // count divides what was picked since the last time into what the subscribers

@@ -1,5 +1,7 @@
 package stage
 
+import "runtime"
+
 // passes is how often the handler is asked before the stage looks at its mail
 // again. More than one is needed only where events are discarded rather than
 // delivered, which leaves the demand as it was.
@@ -9,6 +11,7 @@ const passes = 16
 // neither changes anything.
 func (e *engine[In, Out]) produce() {
 	o := e.out
+	first := 0 // what the handler was asked for in the first pass
 	for pass := 0; !e.end; pass++ {
 		e.running = "Dispatch"
 		o.serve()
@@ -35,6 +38,16 @@ func (e *engine[In, Out]) produce() {
 		}
 		n := o.want()
 		if n == 0 {
+			return
+		}
+		if first == 0 {
+			first = n
+		} else if n < first/2 {
+			// What is wanted gets less with each pass, as with a dispatcher that
+			// lacks events for one subscriber only. The others may have something
+			// to ask for, and get to say so before the rest is asked for in crumbs.
+			e.again = true
+			runtime.Gosched()
 			return
 		}
 		o.told += n
