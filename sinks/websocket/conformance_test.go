@@ -579,11 +579,9 @@ var endCases = []conformanceCase{
 	}},
 	{"P75_drain_in_batches", TestShutdownInBatches},
 	{"P76_snapshot", TestSlowClientIsNoticed},
-	{"P78_to_P89_long_poll", func(t *testing.T) {
-		t.Run("P78_P79_P88", TestLongPoll)
-		t.Run("P81_P82", TestLongPollEnds)
-		t.Run("P83_P86_P89", TestLongPollRefusals)
-	}},
+	{"P78_P79_P84_P88_long_poll", TestLongPoll},
+	{"P81_P82_long_poll_ends", TestLongPollEnds},
+	{"P83_P86_P89_long_poll_requests", TestLongPollRefusals},
 	{"V1", func(t *testing.T) {
 		f := start(t, setup{channels: map[string]*app{"room:*": conversation(nil)}})
 		c, _, err := f.dial("vsn=1.0.0", &client.DialOptions{})

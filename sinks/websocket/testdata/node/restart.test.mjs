@@ -59,7 +59,7 @@ for (const [what, upgrade] of [
   ["is refused", (s) => s.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")],
   ["hangs", () => {}],
 ]) {
-  test(`falls back to long polling when the upgrade ${what}`, async () => {
+  test(`P143 falls back to long polling when the upgrade ${what}`, async () => {
     const p = await proxy(upgrade);
     const socket = new Socket(`ws://${p.base}/short`, { transport: WebSocket, longPollFallbackMs: 300, authToken: await server.token("1") });
     socket.connect();
@@ -75,7 +75,7 @@ for (const [what, upgrade] of [
   });
 }
 
-test("stays with WebSocket when its ping is answered", async () => {
+test("P143 stays with WebSocket when its ping is answered", async () => {
   const socket = await server.connect("1", { longPollFallbackMs: 300 });
   const channel = socket.channel("room:kept");
   assert.equal((await outcome(channel.join())).status, "ok");
