@@ -29,7 +29,9 @@ type admission struct {
 // who may not connect learns nothing else, and upgrades it.
 func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	if r.Method != http.MethodGet || r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
-		refuse(w, http.StatusBadRequest, "") // a body would be taken for frames
+		// A body would be taken for frames, and what follows it for a request.
+		w.Header().Set("Connection", "close")
+		refuse(w, http.StatusBadRequest, "")
 		return
 	}
 	a, err := m.admit(r, vars, "websocket")

@@ -35,9 +35,11 @@ func ask(method, target string, change func(r *http.Request)) *http.Request {
 
 // answer is what an endpoint says to a request that it does not upgrade: a
 // recorder cannot be taken over, so that 500 means that all checks passed.
-func answer(e *websocket.Endpoint, r *http.Request) (status int, body string) {
+func answer(e *websocket.Endpoint, r *http.Request) (status int, body string) { return answerOf(e, r) }
+
+func answerOf(h http.Handler, r *http.Request) (status int, body string) {
 	w := httptest.NewRecorder()
-	e.ServeHTTP(w, r)
+	h.ServeHTTP(w, r)
 	return w.Code, w.Body.String()
 }
 

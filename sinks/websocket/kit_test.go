@@ -81,6 +81,7 @@ type setup struct {
 	socket   websocket.SocketConfig[user]
 	mount    websocket.MountConfig
 	channels map[string]*app
+	server   *websocket.ServerConfig // nil: a plain http.Server
 	pipes    bool
 }
 
@@ -114,8 +115,24 @@ func start(t *testing.T, s setup, before ...func(f *fixture)) *fixture {
 	if err := f.endpoint.Mount("/socket", f.socket, s.mount); err != nil {
 		t.Fatal(err)
 	}
+	f.listen(s.pipes, s.server)
+	return f
+}
+
+// serve is a fixture of an endpoint made elsewhere, on pipes.
+func serve(t *testing.T, e *websocket.Endpoint) *fixture {
+	t.Helper()
+	f := &fixture{t: t, endpoint: e, metrics: &counts{values: map[string]float64{}}}
+	f.listen(true, nil)
+	return f
+}
+
+func (f *fixture) listen(onPipes bool, server *websocket.ServerConfig) {
+	t := f.t
+	t.Helper()
 	var l net.Listener
-	if s.pipes {
+	var err error
+	if onPipes {
 		p := newPipes()
 		l, f.dialer, f.addr = p, p.dial, "pipe.test"
 	} else {
@@ -125,6 +142,11 @@ func start(t *testing.T, s setup, before ...func(f *fixture)) *fixture {
 		f.addr = l.Addr().String()
 	}
 	f.server = &http.Server{Handler: f.endpoint}
+	if server != nil {
+		if f.server, err = websocket.NewServer(f.endpoint, *server); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var group sync.WaitGroup
 	group.Go(func() { _ = f.server.Serve(l) })
 	t.Cleanup(func() {
@@ -136,7 +158,6 @@ func start(t *testing.T, s setup, before ...func(f *fixture)) *fixture {
 		_ = f.server.Close()
 		group.Wait()
 	})
-	return f
 }
 
 func (f *fixture) transport() *http.Transport {
@@ -211,7 +232,12 @@ func (p *peer) join(n int, topic string) {
 // closed reads until the end and answers the close code, -1 if there was none.
 func (p *peer) closed() int {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	return p.closedWithin(30 * time.Second)
+}
+
+func (p *peer) closedWithin(d time.Duration) int {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	for {
 		if _, _, err := p.ws.Read(ctx); err != nil {

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 )
@@ -19,7 +21,8 @@ type rawClient struct {
 	r  *bufio.Reader
 }
 
-func (f *fixture) raw() *rawClient {
+// dialRaw connects without asking for anything.
+func (f *fixture) dialRaw() *rawClient {
 	f.t.Helper()
 	dial := f.dialer
 	if dial == nil {
@@ -34,8 +37,20 @@ func (f *fixture) raw() *rawClient {
 	if err := nc.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		f.t.Fatal(err)
 	}
-	c.write(fmt.Appendf(nil, "GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", f.addr))
+	return c
+}
+
+// upgradeRequest is the request of a client that behaves, with further headers,
+// each with its line end.
+func (f *fixture) upgradeRequest(headers string) string {
+	return fmt.Sprintf("GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", f.addr, headers)
+}
+
+func (f *fixture) raw() *rawClient {
+	f.t.Helper()
+	c := f.dialRaw()
+	c.write([]byte(f.upgradeRequest("")))
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		f.t.Fatal(resp, err)
@@ -44,6 +59,17 @@ func (f *fixture) raw() *rawClient {
 		f.t.Fatalf("accept key %q", got)
 	}
 	return c
+}
+
+// hungUp reads until the server hangs up, and answers how long that took and
+// what came before.
+func (c *rawClient) hungUp() (time.Duration, string) {
+	begin := time.Now()
+	data, err := io.ReadAll(c.r)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Fatalf("still open, read %q", data)
+	}
+	return time.Since(begin), string(data)
 }
 
 // write writes bytes; that the server has hung up is no failure.
