@@ -66,7 +66,7 @@ func securityFrames(t *testing.T) {
 		eventually(t, func() bool { return f.endpoint.Snapshot().Connections == 0 })
 	})
 	t.Logf("%d bytes allocated for 50 promises of 60 MiB", n)
-	if n > 4<<20*slowdown {
+	if n > 8<<20*slowdown {
 		t.Errorf("%d bytes for 50 promises of 60 MiB", n)
 	}
 }

@@ -87,8 +87,8 @@ func securityPanics(t *testing.T) {
 		case `"error"`:
 			return nil, errors.New(secret)
 		case `"nil"`:
-			var m map[string]int
-			m["x"] = 1
+			var u *user
+			return u.ID, nil
 		case `"marshal"`:
 			return bad{"panic"}, nil
 		}
