@@ -4,8 +4,9 @@
 //
 //	go run ./bench/channelserver -listen 127.0.0.1:4100 -secret S
 //
-// Sockets are /socket (idle timeout 60 s, token by subprotocol or parameter)
-// and /short (idle timeout 2 s). The user id comes from the token.
+// Sockets are /socket (idle timeout 60 s, token by subprotocol or parameter),
+// /short (idle timeout 2 s) and /limited, whose queues have the library's default
+// bounds where /socket takes any burst. The user id comes from the token.
 //
 //	user:ID     only for the socket's own user; echo, crash
 //	room:*      echo, new_msg, new_msg_from, intercepted, bin, bin_bcast, stop,

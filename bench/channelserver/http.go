@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/token"
@@ -53,30 +54,14 @@ func (s *server) getTokens(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// load makes the payloads of a load test.
-type load struct {
-	pad string
-	mu  sync.Mutex
-	seq map[string]int
-}
-
 type loadPayload struct {
 	TS  int64  `json:"ts"`
 	Seq int    `json:"seq"`
 	Pad string `json:"pad"`
 }
 
-func newLoad(bytes int) *load {
-	return &load{pad: strings.Repeat("x", bytes), seq: make(map[string]int)}
-}
-
-func (l *load) payload(topic string) loadPayload {
-	l.mu.Lock()
-	n := l.seq[topic]
-	l.seq[topic] = n + 1
-	l.mu.Unlock()
-	return loadPayload{TS: time.Now().UnixNano(), Seq: n, Pad: l.pad}
-}
+// filler is what makes a payload as long as was asked for.
+func filler(r *http.Request) string { return strings.Repeat("x", number(r, "bytes", 200)) }
 
 // pace waits so that the n-th event is not before its time; rate is per second,
 // 0 means flat out.
@@ -107,13 +92,13 @@ func pace(start time.Time, n, rate int, done <-chan struct{}) bool {
 func (s *server) postBroadcast(w http.ResponseWriter, r *http.Request) {
 	topic, event := r.FormValue("topic"), word(r, "event", "msg")
 	count, rate := number(r, "count", 1), number(r, "rate", 0)
-	l := newLoad(number(r, "bytes", 200))
+	pad := filler(r)
 	start, receivers := time.Now(), 0
 	for i := range count {
 		if !pace(start, i, rate, r.Context().Done()) {
 			break
 		}
-		n, err := s.endpoint.Broadcast(r.Context(), topic, event, l.payload(topic))
+		n, err := s.endpoint.Broadcast(r.Context(), topic, event, loadPayload{TS: time.Now().UnixNano(), Seq: i, Pad: pad})
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
@@ -123,36 +108,37 @@ func (s *server) postBroadcast(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string]any{"count": count, "receivers": receivers, "us": time.Since(start).Microseconds()})
 }
 
+// postPush pushes to each user in turn. A user belongs to one worker, so that
+// the order of its messages is that of their numbers.
 func (s *server) postPush(w http.ResponseWriter, r *http.Request) {
 	prefix, event := word(r, "prefix", "user:"), word(r, "event", "msg")
 	from, users, rounds := number(r, "from", 0), number(r, "users", 1), number(r, "rounds", 1)
 	rate, workers := number(r, "rate", 0), max(1, number(r, "workers", 1))
-	l := newLoad(number(r, "bytes", 200))
+	pad := filler(r)
 	start := time.Now()
 	var group sync.WaitGroup
-	var mu sync.Mutex
-	receivers := 0
+	var receivers atomic.Int64
 	for worker := range workers {
 		group.Go(func() {
 			mine := 0
-			for n := worker; n < users*rounds; n += workers {
-				if !pace(start, n, rate, r.Context().Done()) {
-					break
+			defer func() { receivers.Add(int64(mine)) }()
+			for round := range rounds {
+				for u := worker; u < users; u += workers {
+					if !pace(start, round*users+u, rate, r.Context().Done()) {
+						return
+					}
+					payload := loadPayload{TS: time.Now().UnixNano(), Seq: round, Pad: pad}
+					got, err := s.endpoint.Broadcast(r.Context(), prefix+strconv.Itoa(from+u), event, payload)
+					if err != nil {
+						return
+					}
+					mine += got
 				}
-				topic := prefix + strconv.Itoa(from+n%users)
-				got, err := s.endpoint.Broadcast(r.Context(), topic, event, l.payload(topic))
-				if err != nil {
-					break
-				}
-				mine += got
 			}
-			mu.Lock()
-			receivers += mine
-			mu.Unlock()
 		})
 	}
 	group.Wait()
-	writeJSON(w, map[string]any{"count": users * rounds, "receivers": receivers, "us": time.Since(start).Microseconds()})
+	writeJSON(w, map[string]any{"count": users * rounds, "receivers": receivers.Load(), "us": time.Since(start).Microseconds()})
 }
 
 func (s *server) postDisconnect(w http.ResponseWriter, r *http.Request) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +20,7 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:4100", "address to listen on")
 	secret := flag.String("secret", strings.Repeat("phxbench", 8), "secret that tokens are signed with")
 	resume := flag.Bool("resume", false, "add the resumable topics kept:*")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of the whole run to this `file`")
 	verbose := flag.Bool("v", false, "log connects and joins")
 	flag.Parse()
 	level := slog.LevelError + 1
@@ -26,10 +28,28 @@ func main() {
 		level = slog.LevelDebug
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	if err := run(*listen, *secret, *resume, logger); err != nil {
+	err := profiled(*profile, func() error { return run(*listen, *secret, *resume, logger) })
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "channelserver:", err)
 		os.Exit(1)
 	}
+}
+
+// profiled runs f and writes a profile of it to file, unless that is "".
+func profiled(file string, f func() error) error {
+	if file == "" {
+		return f()
+	}
+	w, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(w); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	err = f()
+	pprof.StopCPUProfile()
+	return errors.Join(err, w.Close())
 }
 
 func run(listen, secret string, resume bool, logger *slog.Logger) error {

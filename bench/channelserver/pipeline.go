@@ -25,12 +25,12 @@ func (s *server) postPipeline(w http.ResponseWriter, r *http.Request) {
 	prefix, event := word(r, "prefix", "user:"), word(r, "event", "msg")
 	from, users, rounds := number(r, "from", 0), number(r, "users", 1), number(r, "rounds", 1)
 	consumers, demand := max(1, number(r, "consumers", 1)), max(1, number(r, "max_demand", 64))
-	l := newLoad(number(r, "bytes", 200))
+	pad := filler(r)
 	var receivers, discarded atomic.Int64
 	source := stage.NewProducer(producer.NewSeq(func(yield func(job) bool) {
 		for n := range users * rounds {
-			topic := prefix + strconv.Itoa(from+n%users)
-			if !yield(job{topic, l.payload(topic)}) {
+			payload := loadPayload{TS: time.Now().UnixNano(), Seq: n / users, Pad: pad}
+			if !yield(job{prefix + strconv.Itoa(from+n%users), payload}) {
 				return
 			}
 		}

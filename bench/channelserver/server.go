@@ -65,6 +65,8 @@ func newServer(secret string, resume bool, logger *slog.Logger) (*server, error)
 		config websocket.MountConfig
 	}{
 		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, MaxFrame: 10_000_000, MaxRate: 1_000_000, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
+		// As an application would have it: the queues have the library's defaults.
+		{"/limited", websocket.MountConfig{Origin: origins}},
 		{"/short", websocket.MountConfig{AuthToken: true, Origin: origins, IdleTimeout: 2 * time.Second,
 			LongPoll: &websocket.LongPollConfig{Window: time.Second}}},
 	}

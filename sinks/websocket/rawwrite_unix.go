@@ -4,6 +4,7 @@ package websocket
 
 import (
 	"net"
+	"runtime"
 	"syscall"
 )
 
@@ -60,5 +61,21 @@ func rawConn(nc net.Conn) syscall.RawConn {
 	if err != nil {
 		return nil
 	}
+	// Without the bound, or where there is none, more waits in the system.
+	_ = raw.Control(boundUnsent)
 	return raw
+}
+
+// maxUnsent bounds what the system takes, in bytes, before the client has room
+// for it. By itself Linux takes megabytes: all of them memory that no policy
+// reaches, and all of them stale when a slow client gets to read them.
+const maxUnsent = 16 << 10
+
+// unsentOption is TCP_NOTSENT_LOWAT, which syscall does not have everywhere.
+var unsentOption = map[string]int{"linux": 0x19, "darwin": 0x201}[runtime.GOOS]
+
+func boundUnsent(fd uintptr) {
+	if unsentOption != 0 {
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, unsentOption, maxUnsent)
+	}
 }

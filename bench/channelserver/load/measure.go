@@ -1,0 +1,173 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// bench is one server with the clients connected to it.
+type bench struct {
+	o      options
+	server *server
+	fleet  *fleet
+	pid    int
+}
+
+// idle is what connections cost that do nothing.
+type idle struct {
+	conns      int
+	connecting time.Duration
+	asIs       float64 // resident bytes for each
+	released   float64 // after unused memory was given back
+}
+
+// connect connects o.conns clients and measures what they cost.
+func connect(ctx context.Context, o options, s *server, topic string, sparse int) (*bench, idle, error) {
+	none := idle{}
+	tokens, err := s.tokens(ctx, o.conns)
+	if err != nil {
+		return nil, none, err
+	}
+	st, err := s.stats(ctx, true)
+	if err != nil {
+		return nil, none, err
+	}
+	before, err := usageOf(st.PID)
+	if err != nil {
+		return nil, none, fmt.Errorf("the server must run on this machine: %w", err)
+	}
+	f, err := newFleet(o, topic, tokens, sparse)
+	if err != nil {
+		return nil, none, err
+	}
+	b := &bench{o: o, server: s, fleet: f, pid: st.PID}
+	start := time.Now()
+	if err := f.connect(ctx, o.parallel); err != nil {
+		f.stop()
+		return nil, none, err
+	}
+	took := time.Since(start)
+	progress("%d clients have joined in %v", o.conns, took.Round(time.Millisecond))
+	asIs, err1 := usageOf(st.PID)
+	_, err2 := s.stats(ctx, true)
+	released, err3 := usageOf(st.PID)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		f.stop()
+		return nil, none, err
+	}
+	each := func(u usage) float64 { return float64(u.resident-before.resident) / float64(o.conns) }
+	return b, idle{conns: o.conns, connecting: took, asIs: each(asIs), released: each(released)}, nil
+}
+
+// close drops the clients and waits until the server knows.
+func (b *bench) close(ctx context.Context) error {
+	b.fleet.stop()
+	return b.until(ctx, 10*time.Second, func(st stats) bool { return st.Connections == 0 })
+}
+
+// until asks for the server's figures until they are as wanted.
+func (b *bench) until(ctx context.Context, patience time.Duration, wanted func(stats) bool) error {
+	for end := time.Now().Add(patience); ; {
+		st, err := b.server.stats(ctx, false)
+		if err != nil || wanted(st) {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the server still has %d connections and %d frames queued after %v", st.Connections, st.QueuedFrames, patience)
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// delivered is what one load has brought.
+type delivered struct {
+	*tally
+	took    time.Duration // from before the request to the last arrival
+	cpu     time.Duration // of the server
+	making  time.Duration // what the server needed to push or broadcast it all
+	offered float64       // pushes or broadcasts a second that were asked for; 0: flat out
+	made    float64       // those that were made
+	others  float64       // share of the processors that other processes had
+}
+
+func (d delivered) rate() float64 { return float64(d.deliveries) / d.took.Seconds() }
+
+// cpuEach is the server's CPU time for one delivery.
+func (d delivered) cpuEach() time.Duration {
+	return time.Duration(float64(d.cpu) / float64(max(d.deliveries, 1)))
+}
+
+// answer is that of a request that makes load.
+type answer struct {
+	posted
+	err error
+}
+
+// load makes the server push, and waits until all of it has come.
+func (b *bench) load(ctx context.Context, path string, expected int64, rate int) (delivered, error) {
+	b.fleet.begin()
+	d := delivered{offered: float64(rate)}
+	before, err := usageOf(b.pid)
+	if err != nil {
+		return d, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan answer, 1)
+	start := time.Now()
+	go func() {
+		p, err := b.server.post(ctx, path)
+		answers <- answer{p, err}
+	}()
+	if err := b.fleet.wait(ctx, b.o.quiet, "deliveries", expected, b.fleet.received); err != nil {
+		var refused error
+		select {
+		case a := <-answers:
+			refused = a.err
+		default:
+			cancel()
+			<-answers
+		}
+		return d, errors.Join(refused, err, b.fleet.failure(), b.fleet.total().check(expected))
+	}
+	a := <-answers
+	if a.err != nil {
+		return d, a.err
+	}
+	after, err := usageOf(b.pid)
+	if err != nil {
+		return d, err
+	}
+	d.tally = b.fleet.total()
+	d.took = time.Unix(0, d.last).Sub(start)
+	d.cpu, d.others = after.cpu-before.cpu, after.othersSince(before)
+	d.making = time.Duration(a.Micros) * time.Microsecond
+	d.made = float64(a.Count) / d.making.Seconds()
+	return d, errors.Join(b.fleet.failure(), d.check(expected))
+}
+
+// room broadcasts to all.
+func (b *bench) room(ctx context.Context, rounds, rate int) (delivered, error) {
+	path := fmt.Sprintf("/broadcast?topic=%s&count=%d&rate=%d&bytes=%d", roomTopic, rounds, rate, b.o.bytes)
+	return b.load(ctx, path, int64(rounds)*int64(b.o.conns-b.fleet.slow()), rate)
+}
+
+// users pushes to each client in turn, so many times.
+func (b *bench) users(ctx context.Context, rounds, rate int) (delivered, error) {
+	path := fmt.Sprintf("/push?prefix=%s&users=%d&rounds=%d&rate=%d&bytes=%d&workers=%d", usersTopic, b.o.conns, rounds, rate, b.o.bytes, b.o.workers)
+	return b.load(ctx, path, int64(rounds)*int64(b.o.conns), rate)
+}
+
+// pipeline is users through the stages.
+func (b *bench) pipeline(ctx context.Context, rounds int) (delivered, error) {
+	path := fmt.Sprintf("/pipeline?prefix=%s&users=%d&rounds=%d&bytes=%d&consumers=%d", usersTopic, b.o.conns, rounds, b.o.bytes, b.o.workers)
+	return b.load(ctx, path, int64(rounds)*int64(b.o.conns), 0)
+}
