@@ -1,4 +1,4 @@
-.PHONY: all test race lint bench demo ci soak fuzz
+.PHONY: all test race lint bench channels-bench demo ci soak fuzz
 
 all: lint test
 
@@ -14,6 +14,9 @@ lint:
 
 bench: ## every benchmark with its ratio to the reference
 	go test -run '^$$' -bench . ./bench
+
+channels-bench: ## what WebSocket connections and deliveries cost, with the targets; Linux, two minutes
+	go run ./bench/channelserver/load -suite
 
 demo: ## the push pipeline for ten seconds
 	go run ./examples/pushpipeline -duration 10s

@@ -88,9 +88,11 @@ func (ch *Channel) Push(event string, payload any) error {
 // has taken the bytes: the client has not necessarily read them.
 //
 // The hook runs in the goroutine that writes to this client, in the order of
-// the pushes, in the caller's for an error that PushWritten answers, and in
-// another one for a message given up later. It must be cheap and not block:
-// the client's next messages wait for it.
+// the pushes, and in another one for a message given up later. The caller itself
+// may be the one that writes, and is for an error that PushWritten answers: then
+// the hook has returned when PushWritten does, so it must not wait for anything
+// the caller holds. It must be cheap and not block: the client's next messages
+// wait for it.
 func (ch *Channel) PushWritten(event string, payload any, written func(at time.Time, err error)) error {
 	it := item{written: written}
 	err := ch.push(event, payload, &it)
@@ -136,11 +138,16 @@ func (ch *Channel) conflate(event string, payload any) (key string) {
 // queue enqueues a wire if the channel is there.
 func (ch *Channel) queue(it item) error {
 	ch.mu.Lock()
-	defer ch.mu.Unlock()
 	if ch.state == joining || ch.state == over || ch.muted {
+		ch.mu.Unlock()
 		return ErrNotJoined
 	}
-	return ch.sess.enqueue(it)
+	wake, err := ch.sess.put(it)
+	ch.mu.Unlock()
+	if wake {
+		ch.sess.tr.wake(true)
+	}
+	return err
 }
 
 // Broadcast sends an event to all who joined the topic, this client included.
@@ -275,20 +282,30 @@ func (ch *Channel) Deliver(m *pubsub.Message) bool {
 		return false
 	}
 	ch.class(&it, m.Event, m.Payload)
+	taken, wake := ch.offer(it)
+	if wake {
+		ch.sess.tr.wake(true)
+	}
+	return taken
+}
+
+// offer queues a broadcast, or keeps it until the join is over.
+func (ch *Channel) offer(it item) (taken, wake bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	switch ch.state {
 	case joining:
 		early := &ch.more().early
 		if len(*early) >= ch.sess.mount.config.Queue.Events {
-			return false
+			return false, false
 		}
 		*early = append(*early, it)
-		return true
+		return true, false
 	case joined:
-		return ch.sess.enqueue(it) == nil
+		wake, err := ch.sess.put(it)
+		return err == nil, wake
 	}
-	return false
+	return false, false
 }
 
 // channelContext is a channel seen as a context, which costs nothing until

@@ -55,7 +55,7 @@ func (c *conn) start() {
 	wake := c.writing
 	c.mu.Unlock()
 	if wake {
-		c.wake()
+		c.wake(true)
 	}
 	go c.readLoop()
 }
@@ -277,11 +277,12 @@ func (c *conn) linger() {
 	}
 }
 
-// wake sees to it that what is queued is written: by the endpoint's writers, or
-// by a goroutine of its own if the connection is no plain TCP.
-func (c *conn) wake() {
+// wake sees to it that what is queued is written: by the caller if little else
+// is going on, or else by the endpoint's writers; or by a goroutine of its own
+// if the connection is no plain TCP.
+func (c *conn) wake(free bool) {
 	if c.raw != nil {
-		c.endpoint().writers.ready(c)
+		c.endpoint().writers.wake(c, free)
 		return
 	}
 	c.endpoint().work.add()

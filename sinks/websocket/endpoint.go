@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/pubsub"
@@ -81,6 +82,7 @@ func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
 	e.work.zero = make(chan struct{}, 1)
 	e.writers.work = &e.work
 	e.writers.limit = runtime.GOMAXPROCS(0)
+	e.writers.since = time.Now()
 	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed} {
 		e.discarded[reason] = config.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}

@@ -17,7 +17,7 @@ type sink struct {
 	n int
 }
 
-func (k *sink) wake() {
+func (k *sink) wake(bool) {
 	for k.s.take(&k.b) {
 		k.n += k.b.n
 		k.s.wrote(&k.b, nil)

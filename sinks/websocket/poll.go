@@ -122,7 +122,7 @@ func (p *poll) takeAll() []*batch {
 	}
 }
 
-func (p *poll) wake() {
+func (p *poll) wake(bool) {
 	select {
 	case p.ready <- struct{}{}:
 	default:
@@ -148,7 +148,7 @@ func (p *poll) abort() {
 		p.absent.Stop()
 	}
 	p.visits.Unlock()
-	p.wake()
+	p.wake(true)
 	e.registry.remove(&p.session)
 	e.work.done()
 }

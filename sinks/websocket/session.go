@@ -14,8 +14,9 @@ import (
 // transport is what a session needs of the way to its client.
 type transport interface {
 	// wake tells that there is something in the outbox and that nobody takes it.
-	// It must not block; whoever takes goes on until take answers false.
-	wake()
+	// It must not block; whoever takes goes on until take answers false. free
+	// tells that the caller holds no lock, so that it may be made to write.
+	wake(free bool)
 	// hangUp tells that the session closes: the close frame is in the outbox.
 	hangUp()
 	// abort ends the transport at once.
@@ -62,27 +63,47 @@ type session struct {
 
 func (s *session) endpoint() *Endpoint { return s.mount.endpoint }
 
-// enqueue puts a wire into the outbox. If it answers an error, the hook of that
-// wire is for the caller to call. Wires of one goroutine keep their order. It
-// may be called with a Channel.mu held: hooks of other wires that have to give
-// way are therefore called in a goroutine of their own.
+// send puts a wire into the outbox, as put says, and sees to it that it is
+// written. No lock may be held.
+func (s *session) send(it item) error {
+	wake, err := s.put(it)
+	if wake {
+		s.tr.wake(true)
+	}
+	return err
+}
+
+// enqueue is send for who holds a Channel.mu.
 func (s *session) enqueue(it item) error {
+	wake, err := s.put(it)
+	if wake {
+		s.tr.wake(false)
+	}
+	return err
+}
+
+// put puts a wire into the outbox. If wake is true the caller must call the
+// transport's wake. If it answers an error, the hook of that wire is for the
+// caller to call. Wires of one goroutine keep their order. It may be called with
+// a Channel.mu held: hooks of other wires that have to give way are therefore
+// called in a goroutine of their own.
+func (s *session) put(it item) (wake bool, err error) {
 	e := s.endpoint()
 	q := &s.mount.config.Queue
 	if s.textOnly && isBinary(it.wire) {
-		return ErrNoBinary
+		return false, ErrNoBinary
 	}
 	s.mu.Lock()
 	if s.phase != open {
 		s.mu.Unlock()
-		return ErrClosed
+		return false, ErrClosed
 	}
 	if it.key != "" {
 		if old, ok := s.out.replace(it); ok {
 			s.mu.Unlock()
 			e.queued(0, len(it.wire)-len(old.wire))
 			e.giveUp([]item{old}, ErrConflated)
-			return nil
+			return false, nil
 		}
 	}
 	var gone []item
@@ -106,7 +127,7 @@ func (s *session) enqueue(it item) error {
 				s.setFull(true) // so that the room it waits for will be told
 			}
 			s.mu.Unlock()
-			return ErrQueueFull
+			return false, ErrQueueFull
 		}
 		s.mu.Unlock()
 		e.giveUp(gone, ErrQueueFull)
@@ -116,26 +137,23 @@ func (s *session) enqueue(it item) error {
 		if !it.control {
 			e.discarded[discardedQueueFull].Add(1)
 		}
-		return ErrQueueFull
+		return false, ErrQueueFull
 	}
 	s.out.push(it)
 	if !s.full && (s.out.frames > q.Events*3/4 || s.out.bytes > q.Bytes/4*3) {
 		s.setFull(true)
 	}
-	wake := !s.writing
+	wake = !s.writing
 	s.writing = true
 	s.mu.Unlock()
 	over := e.queued(1, len(it.wire))
-	if wake {
-		s.tr.wake()
-	}
 	if len(gone) > 0 {
 		e.giveUp(gone, ErrQueueFull)
 	}
 	if over {
 		e.shed()
 	}
-	return nil
+	return wake, nil
 }
 
 // tryAgainLater is the close code for a client that was too slow.
@@ -249,7 +267,7 @@ func (s *session) close(code ws.StatusCode, reason error, flush bool) {
 	s.mu.Unlock()
 	s.endpoint().queued(1, len(last.wire))
 	if wake {
-		s.tr.wake()
+		s.tr.wake(true)
 	}
 	s.tr.hangUp()
 	s.endpoint().giveUp(gone, reason)

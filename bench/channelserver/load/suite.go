@@ -95,13 +95,13 @@ func suiteUsers(ctx context.Context, b *bench, i idle, t *table) error {
 		return err
 	}
 	t.add(fmt.Sprintf("a push to each of %d users, %d times, flat out", b.o.conns, usersRounds), ">= 300 k/s",
-		fmt.Sprintf("%.0f k/s, %.1f us of CPU each", d.rate()/1e3, us(d.cpuEach())), d.rate() >= 300e3)
+		fmt.Sprintf("%.0f k/s, %.1f us of CPU each%s", d.rate()/1e3, us(d.cpuEach()), d.remark()), d.rate() >= 300e3)
 	if d, err = b.users(ctx, usersRate*usersSeconds/b.o.conns, usersRate); err != nil {
 		return err
 	}
 	t.add(fmt.Sprintf("the same at %d/s: p50, p99", usersRate), "<= 0.15, 0.6 ms",
-		fmt.Sprintf("%.2f, %.2f ms%s", ms(d.quantile(50)), ms(d.quantile(99)), d.void()),
-		d.quantile(50) <= 150*time.Microsecond && d.quantile(99) <= 600*time.Microsecond && d.void() == "")
+		fmt.Sprintf("%.2f, %.2f ms%s", ms(d.quantile(50)), ms(d.quantile(99)), d.remark()),
+		d.quantile(50) <= 150*time.Microsecond && d.quantile(99) <= 600*time.Microsecond && !d.void())
 	return nil
 }
 
@@ -111,13 +111,13 @@ func suiteRoom(ctx context.Context, b *bench, _ idle, t *table) error {
 		return err
 	}
 	t.add(fmt.Sprintf("%d broadcasts to a room of %d, flat out", roomRounds, b.o.conns), ">= 2 M/s, <= 0.7 us of CPU each",
-		fmt.Sprintf("%.2f M/s, %.2f us", d.rate()/1e6, us(d.cpuEach())), d.rate() >= 2e6 && d.cpuEach() <= 700*time.Nanosecond)
+		fmt.Sprintf("%.2f M/s, %.2f us%s", d.rate()/1e6, us(d.cpuEach()), d.remark()), d.rate() >= 2e6 && d.cpuEach() <= 700*time.Nanosecond)
 	if d, err = b.room(ctx, roomRate*roomSeconds, roomRate); err != nil {
 		return err
 	}
 	t.add(fmt.Sprintf("the same room, %d broadcasts a second: p50, p99", roomRate), "<= 32, 60 ms",
-		fmt.Sprintf("%.0f, %.0f ms%s", ms(d.quantile(50)), ms(d.quantile(99)), d.void()),
-		d.quantile(50) <= 32*time.Millisecond && d.quantile(99) <= 60*time.Millisecond && d.void() == "")
+		fmt.Sprintf("%.0f, %.0f ms%s", ms(d.quantile(50)), ms(d.quantile(99)), d.remark()),
+		d.quantile(50) <= 32*time.Millisecond && d.quantile(99) <= 60*time.Millisecond && !d.void())
 	return nil
 }
 
@@ -129,7 +129,7 @@ func suiteStalled(ctx context.Context, b *bench, _ idle, t *table) error {
 	ratio := float64(s.with.quantile(99)) / float64(s.without.quantile(99))
 	who := fmt.Sprintf("%d of %d clients stop reading: ", s.slow, b.o.conns)
 	t.add(who+"p99 of the others", "<= 1.1 times that without",
-		fmt.Sprintf("%.2f times (%.0f ms, without %.0f ms)", ratio, ms(s.with.quantile(99)), ms(s.without.quantile(99))), ratio <= 1.1)
+		fmt.Sprintf("%.2f times (%.0f ms, without %.0f ms)%s", ratio, ms(s.with.quantile(99)), ms(s.without.quantile(99)), max(s.with.remark(), s.without.remark())), ratio <= 1.1)
 	t.add(who+"memory", fmt.Sprintf("<= %d MiB queued", queuedBudget>>20),
 		fmt.Sprintf("%.0f MiB queued, %.0f MiB more resident", float64(s.queued)/(1<<20), float64(s.grown)/(1<<20)), s.queued <= queuedBudget)
 	t.add(who+"until they are gone", fmt.Sprintf("<= %v, the write deadline and 1 s", writeTimeout+time.Second),
@@ -162,13 +162,19 @@ func median(measure func() (delivered, error)) (delivered, error) {
 	return all[len(all)/2], nil
 }
 
-// void is a remark if less was made than was asked for: then the latencies are
-// those of a smaller load.
-func (d delivered) void() string {
-	if d.made >= 0.999*d.offered {
-		return ""
+// void tells that less was made than was asked for: then the latencies are those
+// of a smaller load.
+func (d delivered) void() bool { return d.made < 0.999*d.offered }
+
+// remark is what must be known to judge a figure.
+func (d delivered) remark() (s string) {
+	if d.void() {
+		s = fmt.Sprintf(" (void: only %.0f/s were made)", d.made)
 	}
-	return fmt.Sprintf(" (void: only %.0f/s were made)", d.made)
+	if d.others > busy {
+		s += fmt.Sprintf(" (other processes had %.0f %% of the machine)", 100*d.others)
+	}
+	return s
 }
 
 func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -1,0 +1,126 @@
+package websocket_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
+)
+
+// TestFewMessagesAreWrittenAtOnce pins that a push on a quiet endpoint is
+// written by who pushes: the hook has been called when PushWritten returns.
+func TestFewMessagesAreWrittenAtOnce(t *testing.T) {
+	channels := make(chan *websocket.Channel, 1)
+	joins := &app{join: func(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
+		channels <- ch
+		return nil, nil
+	}}
+	f := start(t, setup{channels: map[string]*app{"room:*": joins}})
+	p := f.connect("1")
+	p.join(1, "room:a")
+	ch := got(t, channels)
+	atOnce := 0
+	for range 20 {
+		written := false
+		hook := make(chan struct{})
+		if err := ch.PushWritten("e", nil, func(_ time.Time, err error) {
+			written = err == nil
+			close(hook)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-hook:
+			if !written {
+				t.Fatal("not written")
+			}
+			atOnce++
+		default: // the writer that wrote the reply to the join may still be there
+			got(t, hook)
+		}
+		p.expect(`["1",null,"room:a","e",{}]`)
+	}
+	if atOnce < 15 {
+		t.Errorf("%d of 20 were written at once", atOnce)
+	}
+}
+
+// TestOrderHoweverItIsWritten: one connection is written to by who broadcasts,
+// by the writers, and, when it takes no more, by a goroutine of its own.
+func TestOrderHoweverItIsWritten(t *testing.T) {
+	f := start(t, setup{
+		channels: map[string]*app{"room:*": {}},
+		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 1 << 20, Bytes: 1 << 30}},
+	})
+	c := f.raw()
+	c.frame(0x81, []byte(`["1","1","room:a","phx_join",{}]`))
+	if _, _, err := c.next(); err != nil {
+		t.Fatal(err)
+	}
+	pad := fmt.Sprintf("%01000d", 0)
+	sent, received := 0, 0
+	push := func(n int) {
+		for range n {
+			if _, err := f.endpoint.Broadcast(t.Context(), "room:a", "e", map[string]any{"n": sent, "pad": pad}); err != nil {
+				t.Fatal(err)
+			}
+			sent++
+		}
+	}
+	read := func(n int) {
+		t.Helper()
+		for range n {
+			_, message, err := c.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprintf(`[null,null,"room:a","e",{"n":%d,"pad":"%s"}]`, received, pad); string(message) != want {
+				t.Fatalf("got %.60s, want number %d", message, received)
+			}
+			received++
+		}
+	}
+	for range 3 {
+		for range 50 { // one by one
+			push(1)
+			read(1)
+		}
+		push(500) // a burst
+		read(500)
+		// More than the socket takes, and then more while it drains.
+		for f.endpoint.Snapshot().QueuedFrames < 200 {
+			push(1)
+		}
+		read((sent - received) / 2)
+		push(300)
+		read(sent - received)
+	}
+	eventually(t, func() bool { return f.endpoint.Snapshot().QueuedFrames == 0 })
+}
+
+// TestTheSystemTakesLittle pins that what a client does not read waits in its
+// queue, where policies reach it, and not in the system's buffers.
+func TestTheSystemTakesLittle(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the bound is one of Linux; elsewhere the buffers have other sizes")
+	}
+	f := start(t, setup{
+		channels: map[string]*app{"room:*": {}},
+		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 1 << 20, Bytes: 1 << 30, WriteTimeout: 50 * time.Millisecond}},
+	})
+	c := f.raw()
+	c.frame(0x81, []byte(`["1","1","room:a","phx_join",{}]`))
+	if _, _, err := c.next(); err != nil {
+		t.Fatal(err)
+	}
+	pad := fmt.Sprintf("%01000d", 0)
+	for range 500 { // half a megabyte; the buffers by themselves hold five times as much
+		if _, err := f.endpoint.Broadcast(t.Context(), "room:a", "e", map[string]any{"pad": pad}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, func() bool { return f.endpoint.Snapshot().Connections == 0 }) // a write took too long
+}
