@@ -48,13 +48,15 @@ type Channel struct {
 
 // rare is what most channels do not have most of the time.
 type rare struct {
-	early []item                          // broadcasts during the join
-	room  chan struct{}                   // closed when the inbox was taken
-	over  chan struct{}                   // closed when the channel is over
-	done  chan struct{}                   // of the context
-	after []*func()                       // of context.AfterFunc
-	subs  map[string]*pubsub.Subscription // further topics
-	place *place                          // in the history; of resumable channels
+	early  []item                          // broadcasts during the join
+	room   chan struct{}                   // closed when the inbox was taken
+	over   chan struct{}                   // closed when the channel is over
+	done   chan struct{}                   // of the context
+	after  []*func()                       // of context.AfterFunc
+	subs   map[string]*pubsub.Subscription // further topics
+	place  *place                          // in the history; of resumable channels
+	tasks  int                             // that run
+	timers map[*time.Timer]bool            // that run
 }
 
 // more answers rare, which it makes if need be. The mutex is held.
@@ -213,17 +215,6 @@ func (ch *Channel) reply(ref codec.Ref, r Reply) error {
 // Send gives a message to the handler's HandleInfo, after all that waits.
 // Errors are [ErrNotJoined] after the end and [ErrQueueFull] if too much waits.
 func (ch *Channel) Send(msg any) error { return ch.post(mail{kind: mailInfo, value: msg}) }
-
-// SendAfter is Send after a delay, unless stop is called or the channel has
-// ended before. stop answers whether it came in time.
-func (ch *Channel) SendAfter(d time.Duration, msg any) (stop func() bool) {
-	timer := time.AfterFunc(d, func() {
-		if err := ch.Send(msg); err == ErrQueueFull {
-			ch.sess.endpoint().discarded[discardedInboxFull].Add(1)
-		}
-	})
-	return timer.Stop
-}
 
 // Subscribe brings the broadcasts on another topic to HandleInfo, as
 // *pubsub.Message, until Unsubscribe or the end. Subscribing again does nothing.

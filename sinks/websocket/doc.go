@@ -36,8 +36,9 @@
 //
 // No push, reply or broadcast waits for a client. A handler that takes long
 // holds up its own channel, then, when MaxInbox messages wait, the reading of
-// its own connection, and nobody else. Join and Connect hold up the connection
-// they are about.
+// its own connection, and nobody else; [Channel.Go] is for what takes long, a
+// bounded number at a time. Join and Connect hold up the connection they are
+// about.
 //
 // # Loss
 //

@@ -171,6 +171,10 @@ func (e *Endpoint) Mount(path string, s Mountable, config MountConfig) error {
 		if def.config.Resume && e.hub.History() == nil {
 			return &ConfigError{Option: "channel Resume", Value: true, Allowed: "true only if the endpoint's PubSub has a History"}
 		}
+		if err := atLeast("channel MaxTasks", def.config.MaxTasks, 0); err != nil {
+			return err
+		}
+		set(&def.config.MaxTasks, defaultTasks)
 		set(&def.config.Overflow, config.Queue.Overflow)
 		m.resumes = m.resumes || def.config.Resume
 		m.routes = append(m.routes, &route{
@@ -245,8 +249,13 @@ func (m *mount) route(topic string) *route {
 	return nil
 }
 
-// goesOn tells whether an error of a handler is about the connection, so that
-// the channel goes on.
+// goesOn tells whether an error of a handler is about the connection or its
+// load, so that the channel goes on.
 func goesOn(err error) bool {
-	return errors.Is(err, ErrQueueFull) || errors.Is(err, ErrClosed) || errors.Is(err, ErrNotJoined)
+	for _, about := range []error{ErrQueueFull, ErrClosed, ErrNotJoined, ErrTooManyTasks} {
+		if errors.Is(err, about) {
+			return true
+		}
+	}
+	return false
 }

@@ -30,6 +30,8 @@ var (
 	ErrNotJoined = errors.New("websocket: channel not joined")
 	// ErrQueueFull: a bound of a queue was reached and its policy gave up the frame.
 	ErrQueueFull = errors.New("websocket: queue full")
+	// ErrTooManyTasks: as many tasks run for the channel as may.
+	ErrTooManyTasks = errors.New("websocket: too many tasks run for the channel")
 	// ErrConflated: a newer event with the same key took the place of this one.
 	ErrConflated = errors.New("websocket: conflated")
 	// ErrPayload: a pushed or broadcast payload is neither a JSON object nor binary.

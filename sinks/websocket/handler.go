@@ -39,8 +39,8 @@ type Handler interface {
 // The error says how the channel goes on, as for all methods of handlers: nil
 // lets it go on, [ErrStopped], alone or wrapped, ends it in good order, and any
 // other error and a panic crash it: the client gets phx_error and will join
-// again. [ErrQueueFull], [ErrClosed] and [ErrNotJoined] let it go on too,
-// since they are about the connection and not about the handler.
+// again. [ErrQueueFull], [ErrTooManyTasks], [ErrClosed] and [ErrNotJoined] let
+// it go on too, since they are about the client and not about the handler.
 type InHandler interface {
 	HandleIn(ctx context.Context, ch *Channel, event string, payload Payload) (Reply, error)
 }
@@ -66,9 +66,9 @@ type Discardable interface {
 }
 
 // InfoHandler is a [Handler] that takes messages of the program: values given
-// to [Channel.Send] and [Channel.SendAfter], and a *pubsub.Message for each
-// broadcast on a topic of [Channel.Subscribe]. Messages for a handler that is
-// none are logged and dropped.
+// to [Channel.Send], [Channel.SendAfter] and [Channel.SendEvery], and a
+// *pubsub.Message for each broadcast on a topic of [Channel.Subscribe]. Messages
+// for a handler that is none are logged and dropped.
 type InfoHandler interface {
 	HandleInfo(ctx context.Context, ch *Channel, msg any) error
 }

@@ -198,6 +198,7 @@ func (ch *Channel) detach(reason error) {
 			s.Unsubscribe()
 		}
 		ch.rare.subs = nil
+		ch.rare.stopTimers()
 	}
 	ch.mu.Unlock()
 	sub.Unsubscribe()

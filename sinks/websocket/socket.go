@@ -89,7 +89,8 @@ func (s *Socket[U]) Channel(pattern string, new func(state U, topic string) Hand
 }
 
 // ChannelConfig says how what is queued for the clients of a channel is treated
-// when they do not keep up.
+// when they do not keep up, and what its channels may do. The zero value is
+// useful.
 type ChannelConfig struct {
 	// Overflow is the policy for pushes and broadcasts of this channel that find
 	// no room in a client's queue.
@@ -101,6 +102,9 @@ type ChannelConfig struct {
 	// was given to Push or Broadcast. It is called for each receiver and must be
 	// quick. nil conflates nothing.
 	Conflate func(event string, payload any) (key string)
+	// MaxTasks bounds the tasks of [Channel.Go] that run at a time for each
+	// channel. 0 means 16.
+	MaxTasks int
 	// Resume numbers the broadcasts on the channel's topics, so that a client
 	// that was away and says where it was gets what it missed: see the section
 	// Resume of the package. The endpoint's PubSub must have a History that

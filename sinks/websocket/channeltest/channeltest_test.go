@@ -198,6 +198,12 @@ func ExampleConnect() {
 	// Output: {"hello":"Ann"}
 }
 
+func ExampleRefused() {
+	t := &spy{TB: &exampleTB{}}
+	fmt.Println(channeltest.Refused(t, newEndpoint(t), "/socket/websocket"))
+	// Output: 401 who
+}
+
 type exampleTB struct {
 	testing.TB
 	cleanups []func()

@@ -1,0 +1,42 @@
+package websocket
+
+import "context"
+
+// defaultTasks is how many tasks run for a channel at a time.
+const defaultTasks = 16
+
+// Go runs a task in a goroutine of its own, so that what takes long does not
+// hold up the channel; with a [Ref] it can reply when it is done. For each
+// channel at most ChannelConfig.MaxTasks run at a time: beyond, the error is
+// [ErrTooManyTasks], and the handler should say so to its client. After the end
+// of the channel it is [ErrNotJoined].
+//
+// ctx ends with the channel; Shutdown waits for the task. A task that panics
+// crashes the channel.
+func (ch *Channel) Go(task func(ctx context.Context)) error {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.state >= ending || ch.reason != nil {
+		return ErrNotJoined
+	}
+	r := ch.more()
+	if r.tasks >= ch.route.config.MaxTasks {
+		return ErrTooManyTasks
+	}
+	r.tasks++
+	ch.sess.endpoint().spawn(func() { ch.runTask(task) })
+	return nil
+}
+
+func (ch *Channel) runTask(task func(ctx context.Context)) {
+	defer func() {
+		v := recover()
+		if v != nil {
+			ch.end(crashOf(v))
+		}
+		ch.mu.Lock()
+		ch.rare.tasks--
+		ch.mu.Unlock()
+	}()
+	task((*channelContext)(ch))
+}
