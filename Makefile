@@ -23,3 +23,8 @@ demo: ## the push pipeline for ten seconds
 
 ci: ## all that must hold before a change is taken
 	.ci/run
+
+STEPS ?= 100000000
+
+soak: ## random runs of the fair dispatcher against its model; make soak STEPS=1000000000 takes most of an hour
+	PENSTOCK_STEPS=$(STEPS) go test -count=1 -timeout 0 -run 'TestFairRandom$$' -v ./dispatcher

@@ -57,6 +57,7 @@ type Fair[T any, K comparable] struct {
 	fire   func(uint32, *fairSlot)
 	sizeof uint32
 	rated  bool
+	mortal bool // events may expire
 	paused bool // the last offer was not taken whole
 
 	index   fairIndex[K]
@@ -90,6 +91,7 @@ func NewFair[T any, K comparable](key func(T) K, cfg FairConfig[T]) *Fair[T, K] 
 	f.cfg = cfg
 	f.fire = f.due
 	f.sizeof = uint32(min(reflect.TypeFor[T]().Size(), 1<<31))
+	f.mortal = cfg.TTL > 0 || cfg.TTLOf != nil
 	f.rated = cfg.Rate.PerSecond > 0 || cfg.RateOf != nil
 	if cfg.KeyOverflow == Conflate {
 		f.latest = make(map[fairSubKey]uint32)
@@ -104,6 +106,7 @@ func NewFair[T any, K comparable](key func(T) K, cfg FairConfig[T]) *Fair[T, K] 
 	f.credits = int32(cfg.Credits)
 	f.capacity = uint32(cfg.UnorderedInFlight)
 	f.measured = cfg.MeasuredCost
+	f.timed = f.rated || f.measured
 	f.unit = int64(cfg.CostUnit)
 	f.mean = f.unit
 	f.nclass = uint32(len(cfg.Weights))
@@ -192,7 +195,9 @@ func (f *Fair[T, K]) handOut(out Out[T]) (any bool) {
 			break
 		}
 		f.hand(i, out)
-		f.sweep(2)
+		if f.ghosts.head != 0 {
+			f.sweep(2)
+		}
 		any = true
 	}
 	return any
@@ -211,7 +216,7 @@ func (f *Fair[T, K]) choose(out Out[T]) uint32 {
 			i = f.front(s.head)
 			s = f.slots.at(i)
 		}
-		if f.expire(i, s, out) {
+		if f.mortal && f.expire(i, s, out) {
 			continue
 		}
 		return i

@@ -19,7 +19,9 @@ func (f *Fair[T, K]) conflate(i uint32, s *fairSlot, event T, seq uint64, size u
 	old, oldSeq := *at, it.seq
 	more := int64(size) - int64(it.size)
 	*at, it.seq, it.size = event, seq, size
-	it.deadline = f.deadline(event)
+	if f.mortal {
+		it.deadline = f.deadline(event)
+	}
 	s.bytes += more
 	f.heldBytes += more
 	f.refile(i, s)

@@ -7,6 +7,8 @@ import "math/bits"
 type fairCore struct {
 	slots    fairSlab[fairSlot]
 	items    fairSlab[fairItem]
+	times    fairSlab[fairTimes] // by slot, if timed
+	timed    bool                // there are rate limits or measured costs
 	freeSlot uint32
 	freeItem uint32
 	topSlot  uint32
@@ -298,7 +300,7 @@ func (c *fairCore) take(s *fairSlot) {
 // unspent says whether there is nothing to remember of a slot.
 func (c *fairCore) unspent(s *fairSlot) bool {
 	if c.measured {
-		return s.tag <= c.group(s.group).vtime-c.burst()
+		return c.timesOf(s).tag <= c.group(s.group).vtime-c.burst()
 	}
 	return s.credits >= c.credits
 }

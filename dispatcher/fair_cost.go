@@ -22,9 +22,10 @@ type fairHeapEntry struct {
 func (c *fairCore) burst() int64 { return int64(c.credits) * c.unit * fairScale }
 
 func (c *fairCore) heapPush(g *fairGroup, i uint32, s *fairSlot) {
-	s.tag = max(s.tag, g.vtime-c.burst())
+	times := c.timesOf(s)
+	times.tag = max(times.tag, g.vtime-c.burst())
 	s.where = fairHeaped
-	g.heap = append(g.heap, fairHeapEntry{s.tag, i})
+	g.heap = append(g.heap, fairHeapEntry{times.tag, i})
 	c.heapUp(g.heap, len(g.heap)-1)
 }
 
@@ -94,27 +95,27 @@ func (c *fairCore) estimate(s *fairSlot) int32 {
 // served ahead of it, by what the event is worth spread over all who wait, so
 // that a stream of ever new keys cannot stop the clock.
 func (c *fairCore) prepay(s *fairSlot, estimate int32) {
-	g := c.group(s.group)
+	g, times := c.group(s.group), c.timesOf(s)
 	cost := int64(estimate) << 10 * fairScale
-	if s.tag >= g.vtime {
-		g.vtime = s.tag
+	if times.tag >= g.vtime {
+		g.vtime = times.tag
 	} else {
 		g.vtime += cost / int64(max(fairFreshRun, len(g.heap)))
 	}
-	s.tag += cost / c.weight(s)
-	g.maxTag = max(g.maxTag, s.tag)
+	times.tag += cost / c.weight(s)
+	g.maxTag = max(g.maxTag, times.tag)
 }
 
 // repay sets right what prepay has charged.
 func (c *fairCore) repay(s *fairSlot, estimate int32, cost int64) {
 	real := fairMicros(cost)
 	s.credits = real
-	s.tag += (int64(real) - int64(estimate)) << 10 * fairScale / c.weight(s)
-	g := c.group(s.group)
-	g.maxTag = max(g.maxTag, s.tag)
+	g, times := c.group(s.group), c.timesOf(s)
+	times.tag += (int64(real) - int64(estimate)) << 10 * fairScale / c.weight(s)
+	g.maxTag = max(g.maxTag, times.tag)
 	if s.where == fairHeaped {
 		at := int(s.prev)
-		g.heap[at].tag = s.tag
+		g.heap[at].tag = times.tag
 		c.heapFix(g.heap, at)
 	}
 }

@@ -47,14 +47,15 @@ func (f *Fair[T, K]) allowedAt(s *fairSlot) int64 {
 		return math.MinInt64
 	}
 	interval := float64(time.Second) / rate.PerSecond
-	return s.tat - int64(min(interval*float64(max(rate.Burst, 1)-1), math.MaxInt64/2))
+	return f.timesOf(s).tat - int64(min(interval*float64(max(rate.Burst, 1)-1), math.MaxInt64/2))
 }
 
 // charge counts an event that is handed out against the rate limit of its key.
 func (f *Fair[T, K]) charge(s *fairSlot, event T) {
 	if rate := f.rate(event); rate.PerSecond > 0 {
 		interval := min(float64(time.Second)/rate.PerSecond, math.MaxInt64/4)
-		s.tat = max(s.tat, f.now) + int64(interval)
+		times := f.timesOf(s)
+		times.tat = max(times.tat, f.now) + int64(interval)
 	}
 }
 

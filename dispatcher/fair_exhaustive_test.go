@@ -250,7 +250,7 @@ func (x *exRun) digestSlot(b []byte, f *Fair[exEvent, uint8], s *fairSlot) []byt
 	b = append(b, byte(s.where), byte(s.flags))
 	if f.measured {
 		g := f.groups.at(s.group)
-		b = binary.LittleEndian.AppendUint64(b, uint64(max(s.tag-g.vtime, -f.burst())))
+		b = binary.LittleEndian.AppendUint64(b, uint64(max(f.timesOf(s).tag-g.vtime, -f.burst())))
 		return binary.LittleEndian.AppendUint32(b, uint32(s.credits))
 	}
 	return append(b, byte(s.credits), byte(min(f.class(s.group, s.class).round-s.round, uint32(f.credits))))

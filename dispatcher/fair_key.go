@@ -11,7 +11,12 @@ func (f *Fair[T, K]) newKey(key K, hash uint32, event T) (uint32, *fairSlot) {
 	s.group = group
 	s.class = f.classOf(f.cfg.Class, event)
 	f.greet(s)
-	f.group(group).members++
+	g := f.group(group)
+	if g.members++; g.owner != 0 {
+		if t := f.slots.at(g.owner); t.where == fairGhost {
+			f.delist(t) // not idle any more, even if its key cannot be served
+		}
+	}
 	f.index.insert(key, hash, i)
 	if len(f.absent) > 0 {
 		if _, ok := f.absent[key]; ok {
@@ -25,7 +30,7 @@ func (f *Fair[T, K]) newKey(key K, hash uint32, event T) (uint32, *fairSlot) {
 // greet gives a slot all its credits.
 func (f *Fair[T, K]) greet(s *fairSlot) {
 	if f.measured {
-		s.tag = f.group(s.group).vtime - f.burst()
+		f.timesOf(s).tag = f.group(s.group).vtime - f.burst()
 		return
 	}
 	s.credits = int32(f.cfg.Credits)
@@ -107,10 +112,10 @@ func (f *Fair[T, K]) place(i uint32, s *fairSlot) {
 // rest remembers an idle key for as long as there is something to remember.
 func (f *Fair[T, K]) rest(i uint32, s *fairSlot) {
 	switch {
-	case f.rated && s.tat > f.now && f.debtors < f.maxGhosts:
+	case f.rated && f.timesOf(s).tat > f.now && f.debtors < f.maxGhosts:
 		s.flags |= fairDebtor
 		f.debtors++
-		f.delay(i, s, s.tat)
+		f.delay(i, s, f.timesOf(s).tat)
 	case f.unspent(s):
 		f.release(i, s)
 	default:
@@ -182,6 +187,7 @@ func (f *Fair[T, K]) trim() {
 	f.topSlot, f.freeSlot = 0, 0
 	f.topItem, f.freeItem = 0, 0
 	f.slots.trim(fairKeepChunks)
+	f.times.trim(fairKeepChunks)
 	f.items.trim(fairKeepChunks)
 	f.events.trim(fairKeepChunks)
 	f.index.trim(fairKeepChunks)

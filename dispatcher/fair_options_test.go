@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 )
@@ -323,4 +324,28 @@ func TestFairTenantsParked(t *testing.T) {
 	r.serve(2)
 	r.f.check(t)
 	r.drained()
+}
+
+// A tenant that is remembered for its credits is not forgotten when a key of its
+// comes that waits parked.
+func TestFairTenantOfAParkedKeyIsNotForgotten(t *testing.T) {
+	for at := range 40 {
+		for _, measured := range []bool{false, true} {
+			r := newRig(t, FairConfig[ev]{Tenant: func(e ev) string { return e.key[:1] }, MeasuredCost: measured}).workers(1)
+			r.offer("a1", "a1", "a1", "a1", "a1", "a1")
+			for range 100 {
+				r.offer("c1")
+			}
+			r.serve(6 + at) // a1 is forgotten on the way, and later its tenant
+			r.f.Park("a2")
+			r.offer("a2")
+			r.serve(30)
+			r.f.Unpark("a2")
+			r.serve(15)
+			if !strings.Contains(r.order(), "a21") {
+				t.Errorf("measured %v, parked after %d events: a2 is lost", measured, at)
+			}
+			r.f.check(t)
+		}
+	}
 }

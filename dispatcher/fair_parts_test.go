@@ -49,7 +49,7 @@ func TestFairWheel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	const tick = 1 << fairTickBits
 	for _, jump := range []bool{false, true} {
-		f := NewFair(evKey, FairConfig[ev]{})
+		f := NewFair(evKey, FairConfig[ev]{Rate: Rate{PerSecond: 1}})
 		due := map[uint32]int64{}
 		now := int64(rng.Uint64N(1 << 50))
 		fire := func(i uint32, s *fairSlot) {

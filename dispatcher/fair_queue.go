@@ -77,7 +77,9 @@ func (f *Fair[T, K]) size(event T) uint32 {
 func (f *Fair[T, K]) append(i uint32, s *fairSlot, event T, seq uint64, size uint32) {
 	n, it := f.newItem()
 	it.seq, it.key, it.size, it.state = seq, i, size, fairQueued
-	it.deadline = f.deadline(event)
+	if f.mortal {
+		it.deadline = f.deadline(event)
+	}
 	f.events.reach(n)
 	*f.events.at(n) = event
 	if s.count == 0 {

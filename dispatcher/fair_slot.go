@@ -11,20 +11,28 @@ type fairSlot struct {
 	count        uint32 // events in the queue
 	inflight     uint32 // events handed out without receipt
 	bytes        int64  // of the queue
-	tat          int64  // theoretical arrival time of the rate limit
-	tag          int64  // virtual start time under MeasuredCost
-	due          int64  // tick of the timer wheel
 	credits      int32  // left, as of round; the last cost under MeasuredCost
 	round        uint32 // in which credits was right
 	group        uint32 // in which it is scheduled
-	bucket       uint16 // of the timer wheel
-	_            uint16
 	hash         uint32 // in the index
+	self         uint32 // the slot's own number
 	where        fairWhere
 	class        uint8
 	depth        uint8 // depth list, 0 is none
 	flags        fairFlags
 }
+
+// fairTimes are what rate limits and measured costs know of a slot besides. They
+// are kept apart so that a slot fills one cache line, and only with such options.
+type fairTimes struct {
+	tat    int64  // theoretical arrival time of the rate limit
+	tag    int64  // virtual start time under MeasuredCost
+	due    int64  // tick of the timer wheel
+	bucket uint16 // of the timer wheel
+}
+
+// timesOf is what timed dispatchers know of a slot besides.
+func (c *fairCore) timesOf(s *fairSlot) *fairTimes { return c.times.at(s.self) }
 
 // fairWhere is the list that a slot is in. It is in one at most.
 type fairWhere uint8
@@ -111,7 +119,11 @@ func (c *fairCore) newSlot() (uint32, *fairSlot) {
 		c.freeSlot = c.slots.at(i).next
 	}
 	s := c.slots.at(i)
-	*s = fairSlot{where: fairUnlisted}
+	*s = fairSlot{where: fairUnlisted, self: i}
+	if c.timed {
+		c.times.reach(i)
+		*c.times.at(i) = fairTimes{}
+	}
 	c.live++
 	return i, s
 }

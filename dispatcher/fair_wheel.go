@@ -25,18 +25,19 @@ func (c *fairCore) delay(i uint32, s *fairSlot, at int64) {
 	if w.n == 0 {
 		w.now = max(w.now, c.now>>fairTickBits)
 	}
-	s.due = max((at+1<<fairTickBits-1)>>fairTickBits, w.now+1)
-	s.due = min(s.due, w.now+fairHorizon/2)
+	due := max((at+1<<fairTickBits-1)>>fairTickBits, w.now+1)
+	c.timesOf(s).due = min(due, w.now+fairHorizon/2)
 	w.n++
 	c.file(i, s)
 }
 
 func (c *fairCore) file(i uint32, s *fairSlot) {
 	w := &c.wheel
-	level := (bits.Len64(uint64(s.due^w.now)) - 1) / 6
+	times := c.timesOf(s)
+	level := (bits.Len64(uint64(times.due^w.now)) - 1) / 6
 	level = min(level, fairLevels-1)
-	b := s.due >> (6 * level) & 63
-	s.bucket = uint16(level<<6) | uint16(b)
+	b := times.due >> (6 * level) & 63
+	times.bucket = uint16(level<<6) | uint16(b)
 	w.used[level] |= 1 << b
 	c.push(&w.list[level][b], i, s, fairDelayed)
 }
@@ -44,7 +45,8 @@ func (c *fairCore) file(i uint32, s *fairSlot) {
 // undelay takes a slot out of the wheel ahead of its time.
 func (c *fairCore) undelay(s *fairSlot) {
 	w := &c.wheel
-	level, b := s.bucket>>6, s.bucket&63
+	bucket := c.timesOf(s).bucket
+	level, b := bucket>>6, bucket&63
 	l := &w.list[level][b]
 	c.unlink(l, s)
 	if l.head == 0 {
@@ -89,7 +91,7 @@ func (c *fairCore) turn(now int64, fire func(i uint32, s *fairSlot)) {
 		for i := l.head; i != 0; {
 			s := c.slots.at(i)
 			following := s.next
-			if s.due <= tick {
+			if c.timesOf(s).due <= tick {
 				s.where = fairUnlisted
 				w.n--
 				fire(i, s)
