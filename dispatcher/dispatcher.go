@@ -100,6 +100,9 @@ const (
 	Cancelled Reason = "cancelled"
 	// RetriesExhausted: handling the event failed more often than allowed.
 	RetriesExhausted Reason = "retries_exhausted"
+	// Parked: the event's key was still parked when all others had been served
+	// by a stage that drains.
+	Parked Reason = "parked"
 	// Stopped: the stage was stopped without draining.
 	Stopped Reason = "stopped"
 )

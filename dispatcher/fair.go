@@ -75,6 +75,7 @@ var (
 	_ Holder[int]       = (*Fair[int, int])(nil)
 	_ ReceiptTaker[int] = (*Fair[int, int])(nil)
 	_ Timed             = (*Fair[int, int])(nil)
+	_ Parking[int]      = (*Fair[int, int])(nil)
 )
 
 // NewFair answers a dispatcher that is fair between the values of key, which

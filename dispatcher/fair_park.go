@@ -8,6 +8,10 @@ package dispatcher
 // parking once. Call Unpark also when the reason has gone with its user: nothing
 // else forgets a parked key.
 //
+// A stage that drains does not wait for Unpark: when all else has been served,
+// what parked keys have is discarded with the reason [Parked]. A stage that was
+// not told to drain waits, also when its source has ended.
+//
 // Park is to be called on the goroutine of the stage, through the stage's Do.
 func (f *Fair[T, K]) Park(key K) bool {
 	hash := f.index.hash(key)
@@ -53,4 +57,12 @@ func (f *Fair[T, K]) Unpark(key K) {
 	s.flags &^= fairParked
 	f.parked--
 	f.place(i, s)
+}
+
+// DiscardParked implements [Parking]. Parked keys stay parked.
+func (f *Fair[T, K]) DiscardParked(out Out[T]) {
+	if f.parked == 0 || f.inflight > 0 || f.group(fairRoot).ready > 0 || f.wheel.n > f.debtors {
+		return
+	}
+	f.DiscardHeld(out, Parked) // what cannot be served now or later is parked
 }

@@ -49,6 +49,16 @@ type Orphanage[T any] interface {
 	DiscardOrphans(out Out[T], reason Reason)
 }
 
+// Parking is a [Holder] that keeps events back until somebody says otherwise. A
+// stage that drains does not wait for that.
+type Parking[T any] interface {
+	// DiscardParked gives up what is kept back, calling out.Discard with [Parked]
+	// for each event, if nothing else is held. The stage calls it when it drains,
+	// its source has ended or there is no room for more of it, and nothing is in
+	// flight that may come back.
+	DiscardParked(out Out[T])
+}
+
 // OptionError says which option was refused and what it may be: an option of a
 // dispatcher, or one with which somebody wanted to subscribe.
 type OptionError struct {

@@ -47,6 +47,9 @@ func (e *engine[In, Out]) complete() {
 		if e.out.changed && e.out.buf.len() > 0 {
 			e.again = true // what was behind them can be served
 		}
+		if (e.dry || e.out.disp.Demand() == 0) && e.out.abandonParked() {
+			e.out.changed, e.again = true, true // what had no room behind them has now
+		}
 	}
 	if !e.dry || e.out.held() > 0 || e.out.mayReturn() || e.out.pins.Len() > 0 {
 		return

@@ -19,6 +19,7 @@ type outlet[T any] struct {
 	taker     dispatcher.ReceiptTaker[T]
 	returner  dispatcher.Returner[T]
 	orphans   dispatcher.Orphanage[T]
+	parking   dispatcher.Parking[T]
 	sourced   bool // the handler wants receipts
 	silent    bool // it is to get none any more
 	discarded func(T, dispatcher.Reason)
@@ -69,6 +70,7 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	o.holder, _ = o.disp.(dispatcher.Holder[T])
 	o.returner, _ = o.disp.(dispatcher.Returner[T])
 	o.orphans, _ = o.disp.(dispatcher.Orphanage[T])
+	o.parking, _ = o.disp.(dispatcher.Parking[T])
 	o.timed, _ = o.disp.(dispatcher.Timed)
 	o.taker, _ = o.disp.(dispatcher.ReceiptTaker[T])
 	o.buf.limit, o.buf.keep = size, cfg.Keep
@@ -115,6 +117,20 @@ func (o *outlet[T]) abandonOrphans() {
 	o.orphans.DiscardOrphans(o, dispatcher.Stopped)
 	o.silent = false
 	o.changed = o.changed || o.discards > before
+}
+
+// abandonParked gives up what is kept back until somebody says otherwise, and
+// answers whether there was anything. Its source hears nothing of it: it is not
+// done.
+func (o *outlet[T]) abandonParked() bool {
+	if o.parking == nil || o.mayReturn() {
+		return false
+	}
+	before := o.discards
+	o.silent = true
+	o.parking.DiscardParked(o)
+	o.silent = false
+	return o.discards > before
 }
 
 // serve hands out what is buffered, then what was emitted, and sends it.

@@ -3,6 +3,7 @@ package stage_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -610,5 +611,108 @@ func TestEndIsHandledOnce(t *testing.T) {
 		synctest.Wait()
 		equal(t, "cancels", pc.cancels, []string{"true " + stage.ErrStopped.Error()})
 		lives(t, m)
+	})
+}
+
+// A drain delivers what can be delivered; what parked keys have is given up then,
+// with a reason of its own and no receipt, also where it leaves no room for
+// others.
+func TestDrainGivesUpParked(t *testing.T) {
+	for name, cfg := range map[string]dispatcher.FairConfig[int]{
+		"room":      {}, // for all
+		"full key":  {MaxEvents: 16, KeyOverflow: dispatcher.PauseOnFullKey},
+		"full":      {MaxEvents: 3, KeyMaxEvents: 3, KeyOverflow: dispatcher.PauseOnFullKey, Overflow: dispatcher.PauseSource},
+		"rate":      {Rate: dispatcher.Rate{PerSecond: 1}},
+		"buffering": {MaxEvents: 8, KeyOverflow: dispatcher.PauseOnFullKey},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				src := &acking{}
+				var discarded []string
+				fair := dispatcher.NewFair(func(v int) int { return v / 10 }, cfg)
+				p := producer(src, stage.ProducerConfig[int]{
+					Dispatcher: fair, BufferSize: stage.Unlimited,
+					Discarded: func(event int, reason dispatcher.Reason) {
+						discarded = append(discarded, fmt.Sprint(event, " ", reason))
+					},
+				})
+				c := pausing(1)
+				start(t, p)
+				p.Do(func() { fair.Park(1) })
+				join(t, p, c, four)
+				push(t, p, &src.source, 10, 11, 12, 20, 21, 30)
+				p.Drain()
+				synctest.Wait()
+				lives(t, p) // what is in flight may come back
+				if name == "room" {
+					equal(t, "discarded", len(discarded), 0)
+				}
+				close(c.gate)
+				<-p.Stopped()
+				died(t, p, nil)
+				got := c.events()
+				slices.Sort(got)
+				equal(t, "events", got, []int{20, 21, 30})
+				equal(t, "discarded", discarded, []string{"10 parked", "11 parked", "12 parked"})
+				equal(t, "receipts", len(src.receipts), 3)
+				equal(t, "counted", fair.Snapshot().Discarded[dispatcher.Parked], 3)
+			})
+		})
+	}
+}
+
+// A stage that was not told to drain waits for Unpark, also when its source has
+// ended.
+func TestEndedSourceWaitsForUnpark(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src, c := &source{}, newSink()
+		fair := dispatcher.NewFair(func(v int) int { return v }, dispatcher.FairConfig[int]{})
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: fair})
+		start(t, p)
+		p.Do(func() { fair.Park(1) })
+		join(t, p, c, four)
+		push(t, p, src, 1, 2)
+		src.onInfo = func(any) error { return stage.ErrDone }
+		src.self.Send("end")
+		synctest.Wait()
+		lives(t, p)
+		equal(t, "events", c.events(), []int{2})
+		p.Do(func() { fair.Unpark(1) })
+		synctest.Wait()
+		died(t, p, nil)
+		equal(t, "events", c.events(), []int{2, 1})
+	})
+}
+
+// A source that still has events, and is asked for none since a parked key is in
+// the way, gets rid of them in a drain.
+func TestDrainGivesUpParkedThatHoldUpTheSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src, c := &draining{}, newSink()
+		var discarded []int
+		left := []int{10, 11, 20}
+		src.onDemand = func(int) error {
+			src.emit.Emit(left[0])
+			if left = left[1:]; len(left) == 0 {
+				return stage.ErrDone
+			}
+			return nil
+		}
+		fair := dispatcher.NewFair(func(v int) int { return v / 10 },
+			dispatcher.FairConfig[int]{MaxEvents: 8, KeyOverflow: dispatcher.PauseOnFullKey}) // one for each key
+		p := producer(src, stage.ProducerConfig[int]{
+			Dispatcher: fair,
+			Discarded:  func(event int, _ dispatcher.Reason) { discarded = append(discarded, event) },
+		})
+		p.Do(func() { fair.Park(1) })
+		join(t, p, c, four)
+		start(t, p)
+		synctest.Wait()
+		equal(t, "events", len(c.events()), 0)
+		p.Drain()
+		synctest.Wait()
+		died(t, p, nil)
+		equal(t, "events", c.events(), []int{20})
+		equal(t, "discarded", discarded, []int{10, 11})
 	})
 }

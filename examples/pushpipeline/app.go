@@ -157,7 +157,7 @@ func (a *app) build() error {
 	a.producer = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
 		Name: a.cfg.Source, Dispatcher: line.dispatcher, Logger: a.log, BufferSize: stage.Unlimited,
 		Discarded: func(_ push, reason dispatcher.Reason) {
-			if reason == dispatcher.Stopped && a.cfg.Source == "kafka" {
+			if (reason == dispatcher.Stopped || reason == dispatcher.Parked) && a.cfg.Source == "kafka" {
 				a.ledger.left.Add(1) // not committed, so that the next run finds it
 				return
 			}
