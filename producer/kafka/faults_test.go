@@ -71,8 +71,11 @@ func TestPoisonIsSetAsideAndThePartitionGoesOn(t *testing.T) {
 
 func recordName(r *kgo.Record) string { return name(r.Partition, r.Offset) }
 
-// S22: what may come from a hostile producer.
-func TestHostileRecords(t *testing.T) {
+// TestSecurity holds the row of docs/security.md that is about this package.
+func TestSecurity(t *testing.T) { t.Run("S22_records", hostileRecords) }
+
+// hostileRecords is what may come from a hostile producer.
+func hostileRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, virtual(1))
 		client, err := kgo.NewClient(append(w.broker.Options(), kgo.SeedBrokers(w.broker.Addrs()...),

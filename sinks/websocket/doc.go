@@ -110,9 +110,12 @@
 //
 // Pages of other hosts are refused unless an [OriginCheck] allows them. Messages
 // are bounded (64 KiB) before memory is taken for them, fragments by number,
-// slow messages by time, channels, waiting messages and messages a second by
-// number. Names of
-// secrets in the parameters are redacted in logs, payloads never logged.
+// slow messages by time, channels and waiting messages by number, and what a
+// client sends in a second by frames, bytes and joins. Topics have a grammar.
+// Names of secrets in the parameters are redacted in logs, payloads never
+// logged, what a client chose is escaped. Credentials can expire and be renewed
+// while the connection lasts ([SocketConfig]). [NewServer] bounds what comes
+// before the upgrade. docs/security.md has all of it, with the tests.
 //
 // # Cost
 //

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -201,4 +202,31 @@ func (t *exampleTB) end() {
 	for _, f := range t.ends {
 		f()
 	}
+}
+
+func ExampleNewServer() {
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{
+		MaxPerAddress: 100, MaxConnectRate: 20,
+		ClientAddress: websocket.ForwardedFor(netip.MustParsePrefix("10.0.0.0/8")), // our proxies
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server, err := websocket.NewServer(endpoint, websocket.ServerConfig{Plaintext: true}) // they end TLS
+	fmt.Println(server.ReadHeaderTimeout, err)
+	_, err = websocket.NewServer(endpoint, websocket.ServerConfig{MaxHeaderBytes: 100})
+	fmt.Println(err)
+	// Output:
+	// 5s <nil>
+	// websocket: MaxHeaderBytes is 100, allowed: 0 (the default), or 8192 or more
+}
+
+func ExampleForwardedFor() {
+	address := websocket.ForwardedFor(netip.MustParsePrefix("10.0.0.0/8"))
+	r := httptest.NewRequest("GET", "/socket/websocket", nil)
+	r.RemoteAddr = "10.0.0.1:41000"                                     // our proxy
+	r.Header.Set("X-Forwarded-For", "192.0.2.7, 203.0.113.9, 10.0.0.2") // the first is the client's invention
+	fmt.Println(address(r))
+	// Output: 203.0.113.9
 }

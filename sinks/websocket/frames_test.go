@@ -77,7 +77,7 @@ func statusCode(n int, reason string) []byte {
 
 // TestProtocol goes through the groups of cases 1 to 7 of Autobahn's suite for
 // servers, of which group 8 is about hosts and 9 to 13 about speed and
-// compression. The suite itself runs in TestAutobahn.
+// compression. The suite itself is run by make autobahn.
 func TestProtocol(t *testing.T) {
 	send := func(first byte, payload []byte) func(c *rawClient) {
 		return func(c *rawClient) { c.frame(first, payload) }

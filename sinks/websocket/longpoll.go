@@ -218,7 +218,7 @@ type posted struct {
 // splitLines splits a body of lines: those that begin with "[" are text, the
 // others binary in base64.
 func splitLines(data []byte) ([]posted, error) {
-	var list []posted
+	list := make([]posted, 0, min(bytes.Count(data, []byte("\n"))+1, maxLines))
 	for line := range bytes.SplitSeq(data, []byte("\n")) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue

@@ -1,0 +1,161 @@
+package dispatcher
+
+import (
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestSecurity holds the row of docs/security.md that is about this package.
+func TestSecurity(t *testing.T) { t.Run("S23_sybil_users", sybilUsers) }
+
+// visit is an event of a user, offered at a tick.
+type visit struct {
+	user  uint64
+	at    int64
+	known bool // of the users whom we have known before
+}
+
+// town drives a Fair with a number of workers that take as many ticks for an
+// event as there are workers, so that one event is finished in each tick.
+type town struct {
+	f       *Fair[visit, uint64]
+	workers int64
+	busy    [][]errand // by the tick at which they end, modulo their number
+	now     int64
+	next    uint64
+	waits   []int64 // of known users, in ticks
+	lost    map[bool]int
+}
+
+type errand struct {
+	sub         int
+	event       visit
+	seq, ticket uint64
+}
+
+func newTown(t *testing.T, workers int, cfg FairConfig[visit]) *town {
+	t.Helper()
+	w := &town{f: NewFair(func(v visit) uint64 { return v.user }, cfg), workers: int64(workers), busy: make([][]errand, workers+1), next: 1, lost: map[bool]int{}}
+	if err := w.f.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for sub := range workers {
+		if err := w.f.Subscribe(sub, SubscribeOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.f.Ask(sub, 1)
+	}
+	return w
+}
+
+func (w *town) Give(int, int, int) { panic("Fair holds events, it does not Give") }
+
+func (w *town) GiveHeld(sub int, e visit, seq, ticket uint64) {
+	if e.known {
+		w.waits = append(w.waits, w.now+w.workers-e.at)
+	}
+	at := (w.now + w.workers) % int64(len(w.busy))
+	w.busy[at] = append(w.busy[at], errand{sub, e, seq, ticket})
+}
+
+func (w *town) Discard(e visit, _ uint64, _ Reason) { w.lost[e.known]++ }
+
+func (w *town) tick(arrivals []visit) {
+	w.now++
+	done := w.busy[w.now%int64(len(w.busy))]
+	for _, g := range done {
+		w.f.Receipts(w.now, []Receipt[visit]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: Done, Event: g.event}})
+		w.f.Ask(g.sub, 1)
+	}
+	w.busy[w.now%int64(len(w.busy))] = done[:0]
+	taken := w.f.Dispatch(Offer[visit]{Events: arrivals, First: w.next, Now: w.now}, w)
+	w.next += uint64(taken)
+	for _, e := range arrivals[taken:] {
+		w.lost[e.known]++
+	}
+}
+
+// run lets known users come at 0.4 of what the workers can do, and beside them
+// fresh users of the given ids, two in each tick. It answers the known users'
+// p99 in ticks, and what the heap grew by.
+func (w *town) run(ticks int, fresh func(n uint64) uint64) (p99 int64, heap int64) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var arrivals [3]visit
+	n := uint64(0)
+	w.waits = slices.Grow(w.waits, ticks)
+	for range ticks {
+		list := arrivals[:0]
+		if random.Float64() < 0.4 {
+			list = append(list, visit{user: 1 + random.Uint64N(200), at: w.now + 1, known: true})
+		}
+		if fresh != nil {
+			for range 2 {
+				n++
+				list = append(list, visit{user: 1<<63 | fresh(n), at: w.now + 1})
+			}
+		}
+		w.tick(list)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	slices.Sort(w.waits)
+	return w.waits[len(w.waits)*99/100], int64(after.HeapAlloc) - int64(before.HeapAlloc) - int64(8*cap(w.waits))
+}
+
+// sybilUsers lets 10^6 users come who were never seen before, 10^7 with
+// PENSTOCK_LONG, at twice the rate that could be served.
+func sybilUsers(t *testing.T) {
+	const workers, bound = 64, 100_000 // MaxEvents' default
+	ticks := 500_000
+	if os.Getenv("PENSTOCK_LONG") != "" {
+		ticks = 5_000_000
+	}
+	tenants := FairConfig[visit]{Tenant: func(v visit) string {
+		if v.known {
+			return "known"
+		}
+		return "fresh"
+	}}
+	alone, _ := newTown(t, workers, tenants).run(ticks, nil)
+	times := map[string]time.Duration{}
+	for name, fresh := range map[string]func(n uint64) uint64{
+		"counted":           func(n uint64) uint64 { return n },
+		"same low bits":     func(n uint64) uint64 { return n << 32 },
+		"multiples of 2^20": func(n uint64) uint64 { return n << 20 },
+	} {
+		w := newTown(t, workers, tenants)
+		begin := time.Now()
+		beside, heap := w.run(ticks, fresh)
+		times[name] = time.Since(begin)
+		t.Logf("%s: known users' p99 %d ticks alone, %d beside %d fresh users (%.2f times); heap %d bytes, %v", name, alone, beside, 2*ticks, float64(beside)/float64(alone), heap, times[name])
+		if float64(beside) > 1.1*float64(alone) {
+			t.Errorf("%s: known users' p99 is %d ticks beside the fresh ones and %d without", name, beside, alone)
+		}
+		// Not as it should be: once every place is taken by a user with one event,
+		// whoever comes next is dropped, known or not.
+		t.Logf("%s: of %d events of known users %d were dropped while Fair was full", name, w.lost[true]+len(w.waits), w.lost[true])
+		s := w.f.Snapshot()
+		if s.Held > bound {
+			t.Errorf("%s: %d events held, want %d at most", name, s.Held, bound)
+		}
+		if heap > 512*bound {
+			t.Errorf("%s: the heap grew by %d bytes for a bound of %d events", name, heap, bound)
+		}
+	}
+	for name, d := range times {
+		if d > 5*times["counted"]+time.Second {
+			t.Errorf("%s took %v, counted ids %v", name, d, times["counted"])
+		}
+	}
+	// What it is like without the level of tenants: documented, not promised.
+	w := newTown(t, workers, FairConfig[visit]{})
+	beside, _ := w.run(ticks/10, func(n uint64) uint64 { return n })
+	t.Logf("without tenants: p99 %d ticks beside the fresh ones, %d events of known users lost", beside, w.lost[true])
+}
