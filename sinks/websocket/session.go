@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"runtime"
 	"sync"
 	"time"
 
@@ -343,8 +344,12 @@ func (e *Endpoint) queued(frames, bytes int) bool {
 	return e.queuedBytes.Add(int64(bytes)) > e.config.MaxQueuedBytes && bytes > 0
 }
 
-// shed closes the connection with the longest queue.
+// shed closes the connection with the longest queue. Who queues so much that
+// this does not keep up gives way to it.
 func (e *Endpoint) shed() {
+	if e.queuedBytes.Load() > 2*e.config.MaxQueuedBytes {
+		defer runtime.Gosched()
+	}
 	if !e.shedding.CompareAndSwap(false, true) {
 		return
 	}
