@@ -35,14 +35,23 @@ func ForwardedFor(trusted ...netip.Prefix) func(r *http.Request) netip.Addr {
 		list := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
 		for isProxy(addr) && list != "" {
 			at := strings.LastIndexByte(list, ',')
-			next, err := netip.ParseAddr(strings.TrimSpace(list[at+1:]))
-			if err != nil {
+			next, ok := parseAddress(strings.TrimSpace(list[at+1:]))
+			if !ok {
 				break // the proxy's own address is the last that is known
 			}
 			addr, list = next, list[:max(at, 0)]
 		}
 		return addr
 	}
+}
+
+// parseAddress reads an address that may have a port, as some proxies write it.
+func parseAddress(s string) (netip.Addr, bool) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr, true
+	}
+	at, err := netip.ParseAddrPort(s)
+	return at.Addr(), err == nil
 }
 
 // network is what counts as one address: a /64 of IPv6 is one customer.

@@ -44,9 +44,10 @@ func newConn(m *mount, a admission) *conn {
 }
 
 // start begins to read, and to write what has been queued meanwhile. The
-// registry and the tracker know the connection.
-func (c *conn) start() {
-	c.begin()
+// registry and the tracker know the connection. Its credentials are good until
+// then.
+func (c *conn) start(until time.Time) {
+	c.begin(until)
 	c.lastRead = time.Now()
 	// An error shows at the first read.
 	_ = c.nc.SetReadDeadline(c.lastRead.Add(c.mount.config.IdleTimeout))

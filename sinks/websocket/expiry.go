@@ -46,14 +46,14 @@ func (s *session) more() *rareSession {
 }
 
 // watch starts the timers of a session that begins.
-func (s *session) watch() {
+func (s *session) watch(until time.Time) {
 	if d := s.mount.config.JoinTimeout; d > 0 {
 		r := s.more()
 		s.mu.Lock()
 		r.unjoined = time.AfterFunc(d, func() { s.close(closeNotJoined, ErrNotJoined, true) })
 		s.mu.Unlock()
 	}
-	s.expireAt(s.mount.kind.expiresAt(s.state))
+	s.expireAt(until)
 }
 
 // settled tells that a topic was joined.
@@ -112,7 +112,7 @@ func (s *session) unwatch() {
 
 // renew handles new credentials. All refusals look alike to the client.
 func (s *session) renew(m codec.Message) {
-	state, err := s.callRenew(Payload{Data: m.Payload, Binary: m.Binary})
+	state, until, err := s.callRenew(Payload{Data: m.Payload, Binary: m.Binary})
 	if err != nil {
 		s.endpoint().log.Debug("credentials not renewed", "socket", s.mount.kind.name, "error", err)
 		s.reply("", m.Ref, m.Topic, replyNotRenewed)
@@ -122,7 +122,7 @@ func (s *session) renew(m codec.Message) {
 	s.state = state
 	channels := append([]*Channel(nil), s.channels...)
 	s.mu.Unlock()
-	s.expireAt(s.mount.kind.expiresAt(state))
+	s.expireAt(until)
 	for _, ch := range channels {
 		if _, ok := ch.handler.(RenewHandler); ok {
 			ch.take(mail{kind: mailRenew, value: state})
@@ -136,7 +136,7 @@ var (
 	errTooLate   = errors.New("websocket: credentials have expired already")
 )
 
-func (s *session) callRenew(p Payload) (state any, err error) {
+func (s *session) callRenew(p Payload) (state any, until time.Time, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			crash := crashOf(v)
@@ -147,13 +147,11 @@ func (s *session) callRenew(p Payload) (state any, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.mount.config.ConnectTimeout)
 	defer cancel()
 	state, id, err := s.mount.kind.renew(ctx, s.state, p)
-	switch {
-	case err != nil:
-		return nil, err
-	case id != s.id:
-		return nil, errOtherUser
-	case s.mount.kind.expired(state):
-		return nil, errTooLate
+	if err == nil && id != s.id {
+		err = errOtherUser
 	}
-	return state, nil
+	if err == nil {
+		until, err = s.mount.kind.until(state)
+	}
+	return state, until, err
 }

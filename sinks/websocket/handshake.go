@@ -22,6 +22,7 @@ type admission struct {
 	state       any
 	id          string
 	addr        netip.Addr // of the client
+	until       time.Time  // when the credentials end; zero for never
 }
 
 // serveWebSocket checks a request in the order in which Phoenix does (method,
@@ -105,10 +106,7 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 	if err = m.connect(r, &a, params, token, transport); err != nil {
 		return a, err
 	}
-	switch {
-	case m.kind.expired(a.state):
-		return a, errTooLate
-	case m.endpoint.registry.crowded(a.id):
+	if m.endpoint.registry.crowded(a.id) {
 		return a, &StatusError{Status: http.StatusTooManyRequests}
 	}
 	return a, nil
@@ -127,6 +125,9 @@ func (m *mount) connect(r *http.Request, a *admission, params Params, token, tra
 	defer cancel()
 	start := time.Now()
 	a.state, a.id, err = m.kind.connect(ctx, m.connectRequest(r, params, token))
+	if err == nil {
+		a.until, err = m.kind.until(a.state)
+	}
 	m.endpoint.log.Debug("connect", "socket", m.kind.name, "transport", transport, "version", a.version,
 		"took", time.Since(start), "accepted", err == nil, slog.Any("params", logged(params)))
 	return err
@@ -305,7 +306,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		c.leave()
 		return
 	}
-	c.start()
+	c.start(a.until)
 }
 
 func writeUpgrade(nc net.Conn, key, subprotocol string, timeout time.Duration) error {

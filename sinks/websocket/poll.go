@@ -59,7 +59,7 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	}
 	ps.list[p.token] = p
 	ps.mu.Unlock()
-	p.session.begin()
+	p.session.begin(a.until)
 	p.visits.Lock()
 	p.startAbsence(p.mount.config.LongPoll.Window * 3 / 2)
 	p.visits.Unlock()

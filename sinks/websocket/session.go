@@ -325,8 +325,8 @@ func (s *session) Deliver(m *pubsub.Message) bool {
 }
 
 // begin makes the session reachable by its id, and bounds its time.
-func (s *session) begin() {
-	s.watch()
+func (s *session) begin(until time.Time) {
+	s.watch(until)
 	if s.id == "" {
 		return
 	}

@@ -101,7 +101,7 @@ func TestShutdownInBatches(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	var config *websocket.ConfigError
-	for _, bad := range []websocket.EndpointConfig{{MaxConnections: -1}, {MaxPerAddress: -1}, {MaxQueuedBytes: -1}, {ShutdownCode: 999}, {ShutdownCode: 1006}, {ShutdownBatch: -1}, {ShutdownInterval: -1}} {
+	for _, bad := range []websocket.EndpointConfig{{MaxConnections: -1}, {MaxPerAddress: -1}, {MaxConnectRate: -1}, {MaxPerID: -1}, {MaxChannels: -1}, {MaxLogRate: -1}, {MaxQueuedBytes: -1}, {ShutdownCode: 999}, {ShutdownCode: 1006}, {ShutdownBatch: -1}, {ShutdownInterval: -1}} {
 		if _, err := websocket.NewEndpoint(bad); !errors.As(err, &config) || config.Error() == "" {
 			t.Errorf("%+v: %v", bad, err)
 		}
@@ -113,7 +113,8 @@ func TestConfigIsChecked(t *testing.T) {
 	s := websocket.NewSocket(websocket.SocketConfig[user]{})
 	for _, bad := range []websocket.MountConfig{
 		{Suffix: "x"}, {Subprotocols: []string{""}}, {Subprotocols: []string{"a b"}}, {IdleTimeout: -1}, {ConnectTimeout: -1}, {MessageTimeout: -1}, {CloseTimeout: -1},
-		{MaxFrame: -1}, {MaxFragments: -1}, {MaxChannels: -1}, {MaxInbox: -1}, {MaxRate: -1}, {Queue: websocket.QueueConfig{Events: -1}}, {Queue: websocket.QueueConfig{Bytes: -1}},
+		{MaxFrame: -1}, {MaxFragments: -1}, {MaxChannels: -1}, {MaxInbox: -1}, {MaxRate: -1}, {MaxByteRate: -1}, {MaxJoinRate: -1}, {ThrottleTimeout: -1}, {JoinTimeout: -1}, {ExpiryGrace: -1}, {ExpiryGrace: 26 * time.Second},
+		{Queue: websocket.QueueConfig{Events: -1}}, {Queue: websocket.QueueConfig{Bytes: -1}},
 		{Queue: websocket.QueueConfig{WriteTimeout: -1}}, {Queue: websocket.QueueConfig{Overflow: 9}},
 	} {
 		if err := e.Mount("/x", s, bad); !errors.As(err, &config) {

@@ -133,17 +133,17 @@ type socketKind struct {
 	routes        []routeDef
 }
 
-// expiresAt is the zero time for never.
-func (k *socketKind) expiresAt(state any) time.Time {
+// until answers when the credentials behind a state end, the zero time for
+// never, and errTooLate if they have ended.
+func (k *socketKind) until(state any) (time.Time, error) {
 	if k.expires == nil {
-		return time.Time{}
+		return time.Time{}, nil
 	}
-	return k.expires(state)
-}
-
-func (k *socketKind) expired(state any) bool {
-	end := k.expiresAt(state)
-	return !end.IsZero() && !time.Now().Before(end)
+	end := k.expires(state)
+	if !end.IsZero() && !time.Now().Before(end) {
+		return end, errTooLate
+	}
+	return end, nil
 }
 
 func (s *Socket[U]) kind() socketKind {
