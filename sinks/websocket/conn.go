@@ -14,11 +14,13 @@ import (
 
 // conn is a connection over WebSocket.
 //
-// One goroutine reads. While nothing comes it holds no buffer but small, which
-// is part of the struct: most messages of idle clients, heartbeats above all,
-// fit into it. The endpoint's writers write what is queued.
+// One goroutine reads, or none while the connection rests. While nothing comes it
+// holds no buffer but small, which is part of the struct: most messages of idle
+// clients, heartbeats above all, fit into it. The endpoint's writers write what
+// is queued.
 type conn struct {
 	session
+	restful
 	nc    net.Conn
 	raw   syscall.RawConn // nil if nc is no plain TCP
 	early []byte          // read by net/http before the upgrade
@@ -50,7 +52,7 @@ func (c *conn) start(until time.Time) {
 	c.begin(until)
 	c.lastRead = time.Now()
 	// An error shows at the first read.
-	_ = c.nc.SetReadDeadline(c.lastRead.Add(c.mount.config.IdleTimeout))
+	_ = c.nc.SetReadDeadline(c.nextLook(c.lastRead))
 	c.mu.Lock()
 	c.writing = c.out.waiting() > 0
 	wake := c.writing
@@ -72,7 +74,10 @@ func (c *conn) leave() {
 // hangUp does nothing: the writers find the close frame in the outbox.
 func (c *conn) hangUp() {}
 
-func (c *conn) abort() { _ = c.nc.Close() } // nothing is owed to the peer any more
+func (c *conn) abort() {
+	_ = c.nc.Close() // nothing is owed to the peer any more
+	c.endpoint().resting.rouse(c)
+}
 
 // errSlowMessage: a message did not end in its time.
 var errSlowMessage = errors.New("websocket: message not finished in time")
@@ -124,26 +129,76 @@ func (c *conn) goOn(err error) error {
 		return err
 	}
 	now := time.Now()
-	until := c.lastRead.Add(c.mount.config.IdleTimeout)
+	until := c.silentUntil()
 	switch {
 	case !now.Before(until):
 		return errIdle
-	case !c.deadline.IsZero() && !now.Before(c.deadline):
+	case c.deadline.IsZero():
+		until = c.nextLook(now)
+	case !now.Before(c.deadline):
 		return errSlowMessage
-	case !c.deadline.IsZero() && c.deadline.Before(until):
+	case c.deadline.Before(until):
 		until = c.deadline
 	}
 	if c.isClosing() {
 		return ErrClosed
 	}
-	if err := c.nc.SetReadDeadline(until); err != nil {
+	return c.readUntil(until)
+}
+
+// readUntil sets the read deadline.
+func (c *conn) readUntil(t time.Time) error {
+	if err := c.nc.SetReadDeadline(t); err != nil {
 		return err
 	}
 	if c.isClosing() {
 		// sentClose may have set its deadline just before.
-		_ = c.nc.SetReadDeadline(now.Add(c.mount.config.CloseTimeout))
+		_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.config.CloseTimeout))
 	}
 	return nil
+}
+
+// silentUntil is when the client has been silent for too long.
+func (c *conn) silentUntil() time.Time { return c.lastRead.Add(c.mount.config.IdleTimeout) }
+
+// restAfter is how long a client is waited for by a goroutine of its own: who
+// says more within that time is answered sooner.
+const restAfter = time.Second
+
+// nextLook is the read deadline between messages: when the connection may come
+// to rest, or has to end.
+func (c *conn) nextLook(now time.Time) time.Time {
+	next := c.silentUntil()
+	if c.raw == nil {
+		return next
+	}
+	after := c.endpoint().resting.after
+	rest := c.lastRead.Add(after)
+	if !rest.After(now) { // it could not rest: try again later
+		rest = now.Add(after)
+	}
+	if rest.Before(next) {
+		return rest
+	}
+	return next
+}
+
+// rests answers whether the connection has come to rest. Then this goroutine
+// has nothing to do with it any more.
+func (c *conn) rests() bool {
+	if c.raw == nil || time.Since(c.lastRead) < c.endpoint().resting.after || !c.endpoint().resting.add(c) {
+		return false
+	}
+	if c.isClosing() { // since before it rested
+		c.endpoint().resting.rouse(c)
+	}
+	return true
+}
+
+// resume begins to read again after a rest.
+func (c *conn) resume() {
+	_ = c.readUntil(c.nextLook(time.Now())) // an error shows at the first read
+	go c.readLoop()
 }
 
 // within sets a deadline for the rest of a message that has not come whole.
@@ -182,7 +237,8 @@ func recycle(b *[]byte) {
 // idle connection is done in this very function: its stack must fit into the
 // smallest a goroutine can have, of which the runtime leaves about a kilobyte
 // to use. What has been handled may have made the stack grow, and it would
-// stay grown; therefore a fresh goroutine does the next waiting.
+// stay grown; therefore a fresh goroutine does the next waiting. After a while
+// the connection rests, and nobody waits for it alone.
 func (c *conn) readLoop() {
 	var err error
 	for c.from == c.to && len(c.early) == 0 && err == nil {
@@ -192,7 +248,9 @@ func (c *conn) readLoop() {
 			c.lastRead = time.Now()
 			break
 		}
-		err = c.goOn(err)
+		if err = c.goOn(err); err == nil && c.rests() {
+			return
+		}
 	}
 	c.handleRead(err)
 }
@@ -350,6 +408,7 @@ func (c *conn) sentClose() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // the peer may be gone already
 	}
+	c.endpoint().resting.rouse(c) // somebody must wait for the answer
 	_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.config.CloseTimeout))
 }
 

@@ -30,6 +30,7 @@ type Endpoint struct {
 	registry registry
 	arrivals arrivals
 	writers  writers
+	resting  resting
 	polls    polls
 	work     tracker // connections, channels and goroutines that run now
 	channels atomic.Int64
@@ -81,6 +82,7 @@ func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
 	e.registry.gauge = config.Metrics.Gauge("websocket.connections")
 	e.work.zero = make(chan struct{}, 1)
 	e.writers.work = &e.work
+	e.resting = resting{work: &e.work, after: restAfter}
 	e.writers.limit = runtime.GOMAXPROCS(0)
 	e.writers.since = time.Now()
 	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed} {

@@ -13,8 +13,8 @@ import (
 // The race detector's goroutines and allocations are larger: hence the tag.
 
 // TestIdleConnectionsAreSmall pins what an idle connection that has joined a
-// topic, and has sent a heartbeat since, holds: a stack of 2 KiB, and a heap of
-// which net's and this test's own sockets are a part.
+// topic, and has sent a heartbeat since, holds: no stack, or one of 2 KiB, and a
+// heap of which net's and this test's own sockets are a part.
 func TestIdleConnectionsAreSmall(t *testing.T) {
 	f := start(t, setup{}, func(f *fixture) {
 		f.socket.Channel("user:*", func(user, string) websocket.Handler { return &app{} })
@@ -43,12 +43,17 @@ func TestIdleConnectionsAreSmall(t *testing.T) {
 		c.r = nil // the client's buffer does not count
 		clients[i] = c
 	}
-	eventually(t, func() bool { return runtime.NumGoroutine() < n+30 })
+	// On Linux they come to rest after a second.
+	goroutines, most := n+30, int64(3000) // the next size of a stack would be 4 KiB
+	if runtime.GOOS == "linux" {
+		goroutines, most = 30, 300
+	}
+	eventually(t, func() bool { return runtime.NumGoroutine() < goroutines })
 	moreStack, moreHeap := measure()
 	stack, heap = (moreStack-stack)/n, (moreHeap-heap)/n
 	t.Logf("%d bytes of stack and %d of heap for each", stack, heap)
-	if stack > 3000 { // the next size would be 4 KiB
-		t.Errorf("%d bytes of stack for each, want 2 KiB", stack)
+	if stack > most {
+		t.Errorf("%d bytes of stack for each, want %d at most", stack, most)
 	}
 	if heap > 3500 {
 		t.Errorf("%d bytes of heap for each, want 3,500 at most", heap)

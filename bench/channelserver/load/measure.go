@@ -25,6 +25,9 @@ type idle struct {
 	released   float64 // after unused memory was given back
 }
 
+// settle is how long connections are left alone before they count as idle.
+const settle = 1500 * time.Millisecond
+
 // connect connects o.conns clients and measures what they cost.
 func connect(ctx context.Context, o options, s *server, topic string, sparse int) (*bench, idle, error) {
 	none := idle{}
@@ -52,6 +55,10 @@ func connect(ctx context.Context, o options, s *server, topic string, sparse int
 	}
 	took := time.Since(start)
 	progress("%d clients have joined in %v", o.conns, took.Round(time.Millisecond))
+	select {
+	case <-time.After(settle):
+	case <-ctx.Done():
+	}
 	asIs, err1 := usageOf(st.PID)
 	_, err2 := s.stats(ctx, true)
 	released, err3 := usageOf(st.PID)

@@ -1,0 +1,212 @@
+package websocket
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// resting are the connections whose clients have said nothing for a while. They
+// have no goroutine: one for all of them waits in an epoll of their own until a
+// client speaks or has been silent for too long. A goroutine costs 2.5 KiB, and
+// the garbage collector has to look at the stack of each.
+//
+// The goroutine that waits exists while any connection rests. It waits in the
+// runtime's poller, for the epoll as a whole, and so holds no thread.
+type resting struct {
+	work  *tracker
+	after time.Duration // restAfter
+
+	mu    sync.Mutex
+	epoll *os.File // nil while no connection rests
+	ctl   int      // its descriptor
+	slots []*conn  // by the number that is in the events; nil is free
+	free  []int32
+	n     int
+	nth   int32     // of all that came to rest: tells the connections of a slot apart
+	look  time.Time // when to look who has been silent for too long
+}
+
+// lookInterval bounds the work of looking through all connections.
+const lookInterval = 100 * time.Millisecond
+
+// add answers false if the connection cannot rest. Otherwise it belongs to
+// whoever rouses it from now on.
+func (r *resting) add(c *conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.epoll == nil && !r.begin() {
+		return false
+	}
+	slot := int32(len(r.slots))
+	if last := len(r.free) - 1; last >= 0 {
+		slot = r.free[last]
+	}
+	r.nth = max(r.nth+1, 1) // never 0
+	event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: slot, Pad: r.nth}
+	op := syscall.EPOLL_CTL_ADD
+	if c.polled == r.epoll {
+		op = syscall.EPOLL_CTL_MOD
+	}
+	var failed error
+	err := c.raw.Control(func(fd uintptr) { failed = syscall.EpollCtl(r.ctl, op, int(fd), &event) })
+	if err != nil || failed != nil {
+		r.endIfEmpty()
+		return false // its next read tells why
+	}
+	if int(slot) == len(r.slots) {
+		r.slots = append(r.slots, c)
+	} else {
+		r.slots[slot] = c
+		r.free = r.free[:len(r.free)-1]
+	}
+	c.polled, c.slot, c.rest = r.epoll, slot, r.nth
+	r.n++
+	if due := c.silentUntil(); due.Before(r.look) {
+		r.lookAt(due)
+	}
+	return true
+}
+
+// begin starts to wait. The mutex is held.
+func (r *resting) begin() bool {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return false
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil { // or os would not poll it
+		_ = syscall.Close(fd)
+		return false
+	}
+	r.epoll, r.ctl = os.NewFile(uintptr(fd), "epoll"), fd
+	r.lookAt(time.Now().Add(time.Hour))
+	r.work.add()
+	go r.wait(r.epoll)
+	return true
+}
+
+func (r *resting) lookAt(at time.Time) {
+	r.look = at
+	_ = r.epoll.SetReadDeadline(at) // an error shows at the next read
+}
+
+// endIfEmpty stops to wait if nobody rests. The mutex is held.
+func (r *resting) endIfEmpty() {
+	if r.n == 0 {
+		_ = r.epoll.Close() // wakes wait
+		r.epoll, r.slots, r.free = nil, nil, nil
+	}
+}
+
+// take ends the rest of a connection and answers false if it does not rest. The
+// mutex is held.
+func (r *resting) take(c *conn) bool {
+	if c.rest == 0 {
+		return false
+	}
+	c.rest = 0
+	r.slots[c.slot] = nil
+	r.free = append(r.free, c.slot)
+	r.n--
+	r.endIfEmpty()
+	return true
+}
+
+// rouse gives a connection a goroutine that reads, if it rests.
+func (r *resting) rouse(c *conn) {
+	r.mu.Lock()
+	rested := r.take(c)
+	r.mu.Unlock()
+	if rested {
+		c.resume()
+	}
+}
+
+// wait rouses the connections that have something to read.
+func (r *resting) wait(epoll *os.File) {
+	defer r.work.done()
+	raw, err := epoll.SyscallConn()
+	if err != nil {
+		return // closed already
+	}
+	events := make([]syscall.EpollEvent, 128)
+	for {
+		n := 0
+		err := raw.Read(func(fd uintptr) bool {
+			n, _ = syscall.EpollWait(int(fd), events, 0) // EINTR counts as none: tried again
+			return n > 0
+		})
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		for _, e := range events[:max(n, 0)] {
+			if c := r.spoke(epoll, e); c != nil {
+				c.resume()
+			}
+		}
+		if err != nil {
+			r.rouseSilent(epoll)
+		}
+	}
+}
+
+// spoke answers the connection of an event, whose rest is over.
+func (r *resting) spoke(epoll *os.File, e syscall.EpollEvent) *conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.epoll != epoll || int(e.Fd) >= len(r.slots) {
+		return nil
+	}
+	c := r.slots[e.Fd]
+	if c == nil || c.rest != e.Pad {
+		return nil // roused meanwhile
+	}
+	r.take(c)
+	return c
+}
+
+// rouseSilent rouses those whose clients have been silent for too long: they
+// find out themselves.
+func (r *resting) rouseSilent(epoll *os.File) {
+	r.mu.Lock()
+	if r.epoll != epoll {
+		r.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	next := now.Add(time.Hour)
+	var silent []*conn
+	for _, c := range r.slots {
+		if c == nil {
+			continue
+		}
+		if due := c.silentUntil(); !due.After(now) {
+			silent = append(silent, c)
+		} else if due.Before(next) {
+			next = due
+		}
+	}
+	for _, c := range silent {
+		r.take(c)
+	}
+	if r.epoll == epoll {
+		if soonest := now.Add(lookInterval); next.Before(soonest) {
+			next = soonest
+		}
+		r.lookAt(next)
+	}
+	r.mu.Unlock()
+	for _, c := range silent {
+		c.resume()
+	}
+}
+
+// restful is what a connection needs to rest. It is guarded by the mutex of
+// resting.
+type restful struct {
+	polled *os.File // the epoll that knows its socket
+	slot   int32
+	rest   int32 // 0 while it does not rest
+}
