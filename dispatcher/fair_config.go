@@ -108,7 +108,9 @@ type Overflow uint8
 const (
 	// DropLongest gives up the oldest event of the key that takes up most of
 	// the room, and keeps asking the source for more: who floods pays for it,
-	// and the light users behind the flood in the source still get through.
+	// and the light users behind the flood in the source still get through. If
+	// no key has more than one event, a key of the tenant with the most of them
+	// pays, or the event that has just come.
 	DropLongest Overflow = iota
 	// PauseSource asks the source for no more than there is room for. Nothing
 	// is lost by the global bound, but a flood that fills it holds back

@@ -45,6 +45,7 @@ type fairCore struct {
 	inflight  int
 	backlog   int // keys with events waiting
 	parked    int
+	crowd     uint32 // the group of the tenant with the most keys that wait, or one that had lately
 }
 
 // fairGroup is a set of keys, or of tenants, that share what the group gets.
@@ -332,9 +333,39 @@ func (c *fairCore) unghost(s *fairSlot) {
 func (c *fairCore) busier(group uint32) {
 	c.backlog++
 	g := c.group(group)
-	if g.backlog++; g.backlog == 1 && g.owner != 0 && !c.measured {
+	if g.backlog++; g.owner == 0 {
+		return
+	}
+	if g.backlog == 1 && !c.measured {
 		c.settle(c.slots.at(g.owner))
 	}
+	if c.crowd == 0 || g.backlog > c.group(c.crowd).backlog {
+		c.crowd = group
+	}
+}
+
+// crowded is a key of the largest tenant, the one that came last as far as that
+// is known, or 0 if the given group is as large or there is none.
+func (c *fairCore) crowded(group uint32) uint32 {
+	if c.crowd == 0 || c.crowd == group {
+		return 0
+	}
+	g := c.group(c.crowd)
+	if g.ready == 0 || g.backlog <= c.group(group).backlog {
+		return 0
+	}
+	if c.measured {
+		return g.heap[len(g.heap)-1].slot
+	}
+	if g.fresh != 0 {
+		return c.level(c.crowd, 2*int32(bits.Len64(g.fresh))).tail
+	}
+	for class := range uint8(c.nclass) {
+		if last := c.class(c.crowd, class).old.tail; last != 0 {
+			return last
+		}
+	}
+	return 0
 }
 
 func (c *fairCore) quieter(group uint32) {

@@ -44,8 +44,12 @@ func (f *Fair[T, K]) enqueue(event T, seq uint64, out Out[T]) bool {
 		for f.held > f.cfg.MaxEvents || f.heldBytes > f.cfg.MaxBytes {
 			victim := f.depths.longest()
 			if victim == 0 {
-				// Nobody has more than one: the new one goes. What was put back
-				// beyond the bound stays.
+				// Nobody has more than one: then somebody of the largest tenant
+				// goes, so that no tenant fills the room with invented keys.
+				victim = f.crowded(s.group)
+			}
+			if victim == 0 {
+				// The new one goes. What was put back beyond the bound stays.
 				f.dropHead(i, s, QueueFull, out)
 				break
 			}

@@ -20,8 +20,8 @@ func cleanPart(s, fallback string) string {
 	}
 	if len(s) > maxPart {
 		end := maxPart
-		for end > 0 && !utf8.RuneStart(s[end]) {
-			end--
+		for end > maxPart-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end-- // not within a character
 		}
 		s = s[:end]
 	}

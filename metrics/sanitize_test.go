@@ -30,6 +30,7 @@ func FuzzCleanPart(f *testing.F) {
 	f.Add("a:1|c\nb")
 	f.Add("\xff\xfe")
 	f.Add(strings.Repeat("\u00e9", 200))
+	f.Add("0" + strings.Repeat("\xbb", 300))
 	f.Fuzz(func(t *testing.T, in string) {
 		got := cleanPart(in, "none")
 		if got == "" || len(got) > maxPart || !utf8.ValidString(got) || strings.ContainsAny(got, ":|@#,;=\n\r \x00") {

@@ -114,10 +114,11 @@ func jsonOfAttackers(t *testing.T) {
 	if got := verdict(codec.V1, []byte(`{"topic":"t","event":"e","payload":{},"ref":"1","unknown":[{}]}`)); got != "" {
 		t.Errorf("an unknown field: %q", got)
 	}
-	million := hostile(10 << 20)["keys"]
-	if n := strings.Count(million, ":"); n < 1_000_000 {
-		t.Fatalf("%d keys", n)
+	var keys strings.Builder
+	for i := range 1_000_000 {
+		fmt.Fprintf(&keys, `,"%x":0`, i)
 	}
+	million := "{" + keys.String()[1:] + "}"
 	if got := verdict(codec.V2, message(million)); got != "" {
 		t.Errorf("a million keys: %q", got)
 	}
@@ -127,7 +128,7 @@ func jsonOfAttackers(t *testing.T) {
 	for name, payload := range hostile(64<<10 - 64) {
 		in := message(payload)
 		best := time.Duration(math.MaxInt64)
-		for range 10 {
+		for range max(2, 10/slowdown) {
 			begin := time.Now()
 			verdict(codec.V2, in)
 			best = min(best, time.Since(begin))
