@@ -3,6 +3,6 @@
 package websocket_test
 
 const (
-	preAuthBytes = 20 << 10 // most of it net/http's two buffers and its stack
+	preAuthBytes = 24 << 10 // most of it net/http's two buffers and its stack
 	slowdown     = 1
 )

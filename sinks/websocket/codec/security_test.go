@@ -123,12 +123,13 @@ func jsonOfAttackers(t *testing.T) {
 		t.Errorf("a million keys: %q", got)
 	}
 
-	// 1 ms for 64 KiB; the race detector and the fuzzer's instruments cost more.
+	// 1 ms for 64 KiB; the race detector costs more. What counts is the best of
+	// many tries: the rest is what the machine does meanwhile.
 	limit := time.Millisecond * slowdown
 	for name, payload := range hostile(64<<10 - 64) {
 		in := message(payload)
 		best := time.Duration(math.MaxInt64)
-		for range max(2, 10/slowdown) {
+		for try := 0; try < 300 && best > limit; try++ {
 			begin := time.Now()
 			verdict(codec.V2, in)
 			best = min(best, time.Since(begin))
