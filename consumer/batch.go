@@ -169,9 +169,10 @@ func (b *Batch[T]) HandleFlush(ctx context.Context) error {
 }
 
 // HandleTerminate implements stage.Terminator.
-func (b *Batch[T]) HandleTerminate(context.Context, error) {
+func (b *Batch[T]) HandleTerminate(context.Context, error) error {
 	b.stopTimer()
 	b.events, b.parts = nil, nil
+	return nil
 }
 
 func (b *Batch[T]) stopTimer() {

@@ -114,31 +114,36 @@ func (s *Stream[T]) HandleInfo(_ context.Context, msg any) error {
 	return nil
 }
 
-// HandleTerminate implements stage.Terminator.
-func (s *Stream[T]) HandleTerminate(context.Context, error) {
+// HandleTerminate implements stage.Terminator. It waits for the sink, up to
+// CompletionTimeout, behind which it answers stage.ErrHung.
+func (s *Stream[T]) HandleTerminate(context.Context, error) error {
 	if s.to == nil {
-		return // it never started
+		return nil // it never started
 	}
 	close(s.quit)
 	<-s.gone
-	complete := make(chan struct{})
-	go func() {
-		defer close(complete)
-		defer func() {
-			if p := recover(); p != nil {
-				s.cfg.Logger.Error("sink panicked", "stage", s.self.Name(), "panic", p)
-			}
-		}()
-		close(s.to)
-		s.sink.AwaitCompletion()
-	}()
+	complete := make(chan error, 1)
+	go func() { complete <- s.complete() }()
 	timer := time.NewTimer(s.cfg.CompletionTimeout)
 	defer timer.Stop()
 	select {
-	case <-complete:
+	case err := <-complete:
+		return err
 	case <-timer.C:
-		s.cfg.Logger.Error("sink did not complete", "stage", s.self.Name(), "after", s.cfg.CompletionTimeout)
+		return fmt.Errorf("sink did not complete within %v: %w", s.cfg.CompletionTimeout, stage.ErrHung)
 	}
+}
+
+// complete ends the sink's input and waits until it has written everything.
+func (s *Stream[T]) complete() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &stage.PanicError{Value: p, Stack: debug.Stack()}
+		}
+	}()
+	close(s.to)
+	s.sink.AwaitCompletion()
+	return nil
 }
 
 // run is the writer's goroutine, which may block on the sink.

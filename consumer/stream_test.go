@@ -109,15 +109,18 @@ func TestStreamSlowSink(t *testing.T) {
 	})
 }
 
-// The end waits for the sink, but not longer than CompletionTimeout.
+// The end waits for the sink, but not longer than CompletionTimeout, and says so.
 func TestStreamAwaitsCompletion(t *testing.T) {
-	for _, tc := range []struct{ takes, want time.Duration }{{time.Second, time.Second}, {time.Hour, 3 * time.Second}} {
+	for _, tc := range []struct {
+		takes, want time.Duration
+		err         error
+	}{{time.Second, time.Second, nil}, {time.Hour, 3 * time.Second, stage.ErrHung}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSink(5)
 			begun := time.Now()
 			time.AfterFunc(tc.takes, func() { close(s.complete) })
 			err := run(t, &counter{limit: 5}, consumer.NewStream[int](s, consumer.StreamConfig{CompletionTimeout: 3 * time.Second}), stage.SubscribeConfig{})
-			if err != nil || time.Since(begun) != tc.want {
+			if !errors.Is(err, tc.err) || time.Since(begun) != tc.want {
 				t.Error(err, time.Since(begun))
 			}
 			<-s.complete

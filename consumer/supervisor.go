@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"time"
@@ -111,8 +112,9 @@ func (s *Supervisor[T]) HandleInfo(_ context.Context, msg any) error {
 }
 
 // HandleTerminate implements stage.Terminator. It waits for the workers, whose
-// contexts are cancelled by then unless all was drained, up to ShutdownTimeout.
-func (s *Supervisor[T]) HandleTerminate(context.Context, error) {
+// contexts are cancelled by then unless all was drained, up to ShutdownTimeout,
+// behind which it answers stage.ErrHung.
+func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 	s.mu.Lock()
 	s.stopping = true
 	s.jobs.Drop(s.jobs.Len())
@@ -120,18 +122,22 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) {
 		close(w.wake)
 	}
 	s.idle = nil
-	if s.running == 0 {
-		s.mu.Unlock()
-		return
-	}
+	running := s.running
 	s.mu.Unlock()
+	if running == 0 {
+		return nil
+	}
 	timer := time.NewTimer(s.cfg.ShutdownTimeout)
 	defer timer.Stop()
 	select {
 	case <-s.quiet:
+		return nil
 	case <-timer.C:
-		s.cfg.Logger.Error("workers did not return", "stage", s.name, "after", s.cfg.ShutdownTimeout)
 	}
+	s.mu.Lock()
+	running = s.running
+	s.mu.Unlock()
+	return fmt.Errorf("%d workers did not return within %v: %w", running, s.cfg.ShutdownTimeout, stage.ErrHung)
 }
 
 // Stats are a supervisor's figures at one moment.

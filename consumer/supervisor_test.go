@@ -2,10 +2,12 @@ package consumer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -282,6 +284,9 @@ func TestSupervisorStopIsBounded(t *testing.T) {
 		<-r.sink.Stopped()
 		if d := time.Since(begun); d != 2*time.Second {
 			t.Error(d)
+		}
+		if err := r.sink.Err(); !errors.Is(err, stage.ErrHung) || !strings.Contains(err.Error(), "3 workers") {
+			t.Errorf("the stage ended with %v, want it to name 3 workers that hang", err)
 		}
 		close(hold) // what they answer now goes nowhere
 		r.stop()

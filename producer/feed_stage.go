@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/ring"
@@ -56,10 +57,11 @@ func (f *feed[T]) HandleDrain(context.Context) error {
 }
 
 // HandleTerminate implements stage.Terminator: it discards what was read and
-// not emitted, and waits for the reader.
-func (f *feed[T]) HandleTerminate(context.Context, error) {
+// not emitted, and waits for the reader. For one that does not return in time it
+// answers stage.ErrHung.
+func (f *feed[T]) HandleTerminate(context.Context, error) error {
 	if f.cancel == nil {
-		return // it never started
+		return nil // it never started
 	}
 	f.mu.Lock()
 	f.stopReading()
@@ -75,7 +77,7 @@ func (f *feed[T]) HandleTerminate(context.Context, error) {
 		f.discard(rest.Pop())
 	}
 	if !begun {
-		return
+		return nil
 	}
 	limit := f.patience
 	if left {
@@ -85,11 +87,13 @@ func (f *feed[T]) HandleTerminate(context.Context, error) {
 	defer timer.Stop()
 	select {
 	case <-f.gone:
+		return nil
 	case <-timer.C:
-		select {
-		case <-f.gone:
-		default:
-			f.log.Error("source did not return", "stage", f.self.Name(), "after", f.patience)
-		}
+	}
+	select {
+	case <-f.gone:
+		return nil
+	default:
+		return fmt.Errorf("source did not return within %v: %w", f.patience, stage.ErrHung)
 	}
 }

@@ -73,17 +73,15 @@ func (q *Queue[T]) HandleDrain(context.Context) error {
 
 // HandleTerminate implements stage.Terminator: it closes the queue and discards
 // what is left in it.
-func (q *Queue[T]) HandleTerminate(context.Context, error) {
+func (q *Queue[T]) HandleTerminate(context.Context, error) error {
 	q.mu.Lock()
 	q.close()
 	q.discarded += int64(q.events.Len())
 	left := q.events
 	q.events = ring.Ring[T]{}
 	q.mu.Unlock()
-	if q.cfg.Discarded == nil {
-		return
-	}
-	for left.Len() > 0 {
+	for q.cfg.Discarded != nil && left.Len() > 0 {
 		q.cfg.Discarded(left.Pop(), dispatcher.Stopped)
 	}
+	return nil
 }

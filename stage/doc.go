@@ -83,7 +83,10 @@
 // MinDemand or below, the consumer asks for what brings it to MaxDemand again. So
 // with 1000 and 500 a producer is asked for 1000, then for 500 each time that 500
 // were handled, and at most 1000 events are in flight: that is the bound of what
-// a subscription can hold, and where back-pressure starts.
+// a subscription can hold, and where back-pressure starts. Only a
+// [DeferredConsumer] says for itself what it asks for: consumer.Supervisor asks
+// for as many as it has free workers, and an event whose receipt a worker has
+// taken along counts to its MaxDeferred instead.
 //
 // A producer's handler is told of a demand once, and owes it until it is served.
 // What it emits beyond the demand is buffered by its stage; the buffer is served
@@ -186,7 +189,8 @@
 //
 // No goroutine of a stage outlives Run, unless a handler does not return within
 // StopTimeout after its context was cancelled: then Run names the stage and answers
-// ErrHung. A stage runs once.
+// ErrHung, as it does when a pool's workers or a source's reader do not end in the
+// time that they have. A stage runs once.
 //
 // # Cost
 //

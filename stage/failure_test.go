@@ -174,15 +174,11 @@ func TestFailuresAtTheEdges(t *testing.T) {
 				failedBy(t, p.Start(t.Context()), "P", "HandleStart", way)
 			})
 		})
-		if way == "error" {
-			continue // HandleTerminate answers none
-		}
 		t.Run("HandleTerminate/"+way, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				end := func() { _ = fail() }
-				src, dst := &source{onEnd: end}, newSink()
+				src, dst := &source{onEnd: fail}, newSink()
 				p, c := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
-				dst.onEnd = end
+				dst.onEnd = fail
 				sub := subscribe(t, c, p, stage.SubscribeConfig{Cancel: stage.Temporary})
 				start(t, p, c)
 				p.Stop(nil)

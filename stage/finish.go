@@ -37,7 +37,9 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	terminate := func() {
 		if t, ok := e.handler.(Terminator); ok && e.begun {
 			e.running = "HandleTerminate"
-			t.HandleTerminate(e.ctx, failure)
+			if err := t.HandleTerminate(e.ctx, failure); err != nil && failure == nil {
+				failure = &Error{Stage: e.name, Handler: e.running, Err: err}
+			}
 		}
 	}
 	// From here on posts are refused, and who is refused may read e.reason.

@@ -134,8 +134,10 @@ type CancelHandler interface {
 // Terminator is called once, after everything else.
 type Terminator interface {
 	// HandleTerminate gets the reason for which the stage ends; nil for a
-	// normal end. ctx is cancelled already unless the stage drained.
-	HandleTerminate(ctx context.Context, reason error)
+	// normal end. ctx is cancelled already unless the stage drained. An error,
+	// such as ErrHung for something that did not end in time, is the stage's
+	// failure if it has no other.
+	HandleTerminate(ctx context.Context, reason error) error
 }
 
 // DeferredConsumer is a consumer that finishes events later than its handler

@@ -36,7 +36,7 @@ type source struct {
 	onInfo    func(msg any) error
 	onSub     func(stage.SubscriptionInfo) error
 	onWake    func() error
-	onEnd     func()
+	onEnd     func() error
 	onStart   func(context.Context) error
 	discarded []string
 }
@@ -103,11 +103,12 @@ func (s *source) HandleCancel(_ context.Context, i stage.SubscriptionInfo, reaso
 	return nil
 }
 
-func (s *source) HandleTerminate(_ context.Context, reason error) {
+func (s *source) HandleTerminate(_ context.Context, reason error) error {
 	s.ended = append(s.ended, reason)
 	if s.onEnd != nil {
-		s.onEnd()
+		return s.onEnd()
 	}
+	return nil
 }
 
 func (s *source) discard(event int, reason dispatcher.Reason) {
@@ -144,7 +145,7 @@ type sink struct {
 	onCancel func(reason error) error
 	onInfo   func(msg any) error
 	onSub    func(stage.SubscriptionInfo) error
-	onEnd    func()
+	onEnd    func() error
 }
 
 func newSink() *sink { return &sink{gate: make(chan struct{})} }
@@ -200,11 +201,12 @@ func (s *sink) HandleCancel(_ context.Context, i stage.SubscriptionInfo, reason 
 	return nil
 }
 
-func (s *sink) HandleTerminate(_ context.Context, reason error) {
+func (s *sink) HandleTerminate(_ context.Context, reason error) error {
 	s.ended = append(s.ended, reason)
 	if s.onEnd != nil {
-		s.onEnd()
+		return s.onEnd()
 	}
+	return nil
 }
 
 // events are all that arrived, in order.

@@ -14,6 +14,7 @@ func (e *engine[In, Out]) Start(ctx context.Context) error {
 	invalid := e.invalid
 	e.mu.Unlock()
 	if invalid != nil {
+		e.neverRun(invalid)
 		return invalid
 	}
 	if !e.started.CompareAndSwap(false, true) {
@@ -54,14 +55,7 @@ func (e *engine[In, Out]) Stop(reason error) {
 	if reason == nil {
 		reason = ErrStopped
 	}
-	if e.started.CompareAndSwap(false, true) {
-		// It never ran; those who wait for it are told all the same.
-		ctx, cancel := context.WithCancelCause(context.Background())
-		e.mu.Lock()
-		e.ctx, e.cancel = ctx, cancel
-		e.mu.Unlock()
-		e.end, e.reason = true, reason
-		e.finish(nil, true)
+	if e.neverRun(reason) {
 		return
 	}
 	e.mu.Lock()
@@ -75,6 +69,21 @@ func (e *engine[In, Out]) Stop(reason error) {
 	}
 	e.box.Post(mail[In, Out]{kind: mailStop, x: reason})
 	cancel(reason)
+}
+
+// neverRun ends a stage that was not started, so that those who wait for it are
+// told; false if it was.
+func (e *engine[In, Out]) neverRun(reason error) bool {
+	if !e.started.CompareAndSwap(false, true) {
+		return false
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	e.mu.Lock()
+	e.ctx, e.cancel = ctx, cancel
+	e.mu.Unlock()
+	e.end, e.reason = true, reason
+	e.finish(nil, true)
+	return true
 }
 
 // Stopped implements Stage.

@@ -413,7 +413,26 @@ func TestStartThatFails(t *testing.T) {
 		}
 		died(t, p, nil)
 		died(t, c, nil)
-		died(t, wrong, nil)
+		died(t, wrong, option)
+	})
+}
+
+// Who waits for a stage with a wrong option is told when it is started.
+func TestSubscriberOfAWrongStage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		wrong := producer(&source{}, stage.ProducerConfig[int]{BufferSize: -7})
+		c := consumer(newSink(), "C")
+		sub := subscribe(t, c, wrong, four)
+		start(t, c)
+		var option *stage.OptionError
+		if err := wrong.Start(t.Context()); !errors.As(err, &option) {
+			t.Fatal(err)
+		}
+		<-sub.Done()
+		if !errors.As(sub.Err(), &option) || option.Option != "BufferSize" {
+			t.Errorf("the subscription ended with %v", sub.Err())
+		}
+		<-c.Stopped()
 	})
 }
 

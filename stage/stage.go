@@ -33,7 +33,8 @@ type Stage interface {
 	Err() error
 	// Do has f called on the stage's goroutine, between two handlers, and
 	// answers at once; false if the stage has stopped. It is how the state of
-	// a dispatcher is reached from outside.
+	// a dispatcher is reached from outside. What was not called when the stage
+	// ends is called then, for a stage that never ran by whoever stopped it.
 	Do(f func()) bool
 	// Snapshot answers what the stage is doing. It waits until the handler
 	// that is running has returned, or ctx is done.

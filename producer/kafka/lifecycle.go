@@ -81,12 +81,16 @@ func (p *Producer[T]) stopTaking() {
 }
 
 // HandleTerminate commits what is finished, leaves the group and ends all
-// goroutines, within CloseTimeout.
-func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) {
+// goroutines, within CloseTimeout. For a function of the user's that does not
+// return in time it answers stage.ErrHung.
+func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 	if p.client == nil {
-		return
+		return nil
 	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.CloseTimeout)
+	// An eighth of the time is for goroutines to end when all else was given up.
+	limit := time.NewTimer(p.cfg.CloseTimeout)
+	defer limit.Stop()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.CloseTimeout/8*7)
 	defer cancel()
 	p.mu.Lock()
 	p.closing = closing
@@ -119,8 +123,9 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) {
 	}()
 	select {
 	case <-ended:
-	case <-closing.Done():
-		p.cfg.Logger.Error("kafka: Decode or OnPoison does not return", "group", p.cfg.Group)
+		return nil
+	case <-limit.C:
+		return fmt.Errorf("kafka: group %q: Decode or OnPoison did not return within %v: %w", p.cfg.Group, p.cfg.CloseTimeout, stage.ErrHung)
 	}
 }
 
