@@ -80,21 +80,41 @@ func resumeModel(t *testing.T, seed uint64) {
 			}
 		})
 	}
-	silent := make(chan struct{})
-	go func() { speaking.Wait(); close(silent) }()
+	// When all has been said, something is said now and then, so that a client
+	// that has everything hears that it is over.
+	silent, done := make(chan struct{}), make(chan struct{})
+	var last sync.WaitGroup
+	last.Go(func() {
+		speaking.Wait()
+		close(silent)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				if _, err := f.endpoint.Broadcast(context.Background(), topic, "e", said{By: "end", N: n}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
 	for n := range clients {
 		c := &modelClient{t: t, f: f, l: l, topic: topic, name: fmt.Sprint("c", n), r: rand.New(rand.NewPCG(seed, uint64(n+100))), silent: silent}
 		reading.Go(c.run)
 	}
 	reading.Wait()
-	last := map[string]int{}
+	close(done)
+	last.Wait()
+	spoke := map[string]int{}
 	_, now, _ := f.endpoint.PubSub().History().Since(t.Context(), topic, pubsub.Position{})
 	for offset := range now.Offset {
 		if s, ok := l.seen[offset+1]; ok {
-			if before, ok := last[s.By]; ok && s.N <= before {
+			if before, ok := spoke[s.By]; ok && s.N <= before {
 				t.Errorf("%s said %d before %d", s.By, before, s.N)
 			}
-			last[s.By] = s.N
+			spoke[s.By] = s.N
 		}
 	}
 	for _, skip := range l.skips {
