@@ -45,6 +45,12 @@ type Config struct {
 	OnDiff func(topic string, diff Diff)
 	// Silent keeps diffs from being broadcast: then OnDiff alone hears of them.
 	Silent bool
+	// DiffPeriod is how long changes are gathered before a diff of all of them is
+	// broadcast to clients. 0 means not at all: the diff of a change is on its way
+	// when Track returns, and only changes made while another diff is being
+	// broadcast are merged. With many that come at once, as after a restart, a
+	// period of 50 ms saves most of the frames.
+	DiffPeriod time.Duration
 	// BroadcastPeriod is how often changes are sent to other nodes. 0 means 1.5 s.
 	BroadcastPeriod time.Duration
 	// HeartbeatPeriod is the longest silence. 0 means ten BroadcastPeriods.
@@ -85,7 +91,7 @@ func (c Config) validate() error {
 	if c.Hub == nil {
 		return &ConfigError{Option: "Hub", Value: "nil", Allowed: "a hub"}
 	}
-	for option, d := range map[string]time.Duration{"BroadcastPeriod": c.BroadcastPeriod, "HeartbeatPeriod": c.HeartbeatPeriod,
+	for option, d := range map[string]time.Duration{"DiffPeriod": c.DiffPeriod, "BroadcastPeriod": c.BroadcastPeriod, "HeartbeatPeriod": c.HeartbeatPeriod,
 		"DownPeriod": c.DownPeriod, "PermDownPeriod": c.PermDownPeriod} {
 		if d < 0 {
 			return &ConfigError{Option: option, Value: d, Allowed: "0 (the default) or more"}

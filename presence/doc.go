@@ -18,12 +18,15 @@
 // Each node broadcasts diffs to its own clients only, about presences on all
 // nodes. A diff holds the metas that changed, not all of their key. An update
 // is one diff with the new meta among the joins and the old one among the
-// leaves.
+// leaves. Changes of the same moment are merged into one diff: those made while
+// another one is being broadcast, or within Config.DiffPeriod. Who came and went
+// in between is not mentioned.
 //
 // # Order
 //
 // Diffs of one node are broadcast one after another, in the order of the
-// changes. Who calls Track alone has its diff broadcast when Track returns.
+// changes. Who calls Track alone has its diff broadcast when Track returns,
+// unless there is a DiffPeriod.
 //
 // # Replication
 //

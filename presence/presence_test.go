@@ -238,7 +238,7 @@ func TestConfig(t *testing.T) { // P118
 		t.Fatal(err)
 	}
 	var bad *presence.ConfigError
-	for _, c := range []presence.Config{{}, {Hub: hub, BroadcastPeriod: -1}, {Hub: hub, HeartbeatPeriod: time.Second},
+	for _, c := range []presence.Config{{}, {Hub: hub, BroadcastPeriod: -1}, {Hub: hub, DiffPeriod: -1}, {Hub: hub, HeartbeatPeriod: time.Second},
 		{Hub: hub, DownPeriod: time.Second}, {Hub: hub, DownPeriod: time.Hour, PermDownPeriod: time.Hour}, {Hub: hub, PermDownPeriod: -1}} {
 		if _, err := presence.New(c); !errors.As(err, &bad) || bad.Error() == "" {
 			t.Errorf("%+v: %v", c, err)

@@ -97,6 +97,38 @@ type change struct{ joins, leaves []*entry }
 
 func (c change) empty() bool { return len(c.joins) == 0 && len(c.leaves) == 0 }
 
+// merge makes one change of several: who came and went again, or went and came
+// back, in between is in neither list.
+func merge(list []change) change {
+	if len(list) == 1 {
+		return list[0]
+	}
+	net := make(map[*entry]int)
+	var order []*entry
+	note := func(entries []*entry, by int) {
+		for _, e := range entries {
+			if _, known := net[e]; !known {
+				order = append(order, e)
+			}
+			net[e] += by
+		}
+	}
+	for _, c := range list {
+		note(c.joins, 1)
+		note(c.leaves, -1)
+	}
+	var all change
+	for _, e := range order {
+		switch {
+		case net[e] > 0:
+			all.joins = append(all.joins, e)
+		case net[e] < 0:
+			all.leaves = append(all.leaves, e)
+		}
+	}
+	return all
+}
+
 // byTopic groups a change into one diff for each topic.
 func (c change) byTopic() map[string]*Diff {
 	diffs := make(map[string]*Diff)

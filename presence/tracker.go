@@ -304,43 +304,65 @@ func (t *Tracker) show(c change) {
 	t.changes = append(t.changes, c)
 }
 
-// tell broadcasts the diffs of all changes that wait, in order. One goroutine
-// at a time does it, for all others.
+// tell broadcasts the diffs of all changes that wait, in order, now or when the
+// diff period is over. One goroutine at a time does it, for all others.
 func (t *Tracker) tell() {
 	t.mu.Lock()
-	if t.telling {
+	if t.telling || len(t.changes) == 0 {
 		t.mu.Unlock()
 		return
 	}
 	t.telling = true
-	for len(t.changes) > 0 {
+	t.mu.Unlock()
+	if d := t.config.DiffPeriod; d > 0 {
+		time.AfterFunc(d, t.tellWaiting)
+	} else {
+		t.tellWaiting()
+	}
+}
+
+// tellWaiting tells what waits, and what comes while it tells: at once, or after
+// another period.
+func (t *Tracker) tellWaiting() {
+	for {
+		t.mu.Lock()
 		list := t.changes
 		t.changes = nil
 		t.mu.Unlock()
-		for _, c := range list {
-			t.tellOne(c)
-		}
+		t.tellOne(merge(list))
 		t.mu.Lock()
+		t.telling = len(t.changes) > 0
+		again := t.telling
+		t.mu.Unlock()
+		switch d := t.config.DiffPeriod; {
+		case !again:
+			return
+		case d > 0:
+			time.AfterFunc(d, t.tellWaiting)
+			return
+		}
 	}
-	t.telling = false
-	t.mu.Unlock()
 }
 
 func (t *Tracker) tellOne(c change) {
+	for topic, diff := range c.byTopic() {
+		t.tellTopic(topic, diff)
+	}
+}
+
+func (t *Tracker) tellTopic(topic string, diff *Diff) {
 	defer func() {
 		if v := recover(); v != nil {
 			t.config.Logger.Error("presence callback crashed", "tracker", t.config.Name, "panic", v)
 		}
 	}()
-	for topic, diff := range c.byTopic() {
-		t.fetch(topic, diff.Joins, diff.Leaves)
-		if !t.config.Silent {
-			if _, err := t.config.Hub.LocalBroadcast(nil, topic, "presence_diff", *diff); err != nil {
-				t.config.Logger.Warn("presence diff not broadcast", "tracker", t.config.Name, "error", err)
-			}
+	t.fetch(topic, diff.Joins, diff.Leaves)
+	if !t.config.Silent {
+		if _, err := t.config.Hub.LocalBroadcast(nil, topic, "presence_diff", *diff); err != nil {
+			t.config.Logger.Warn("presence diff not broadcast", "tracker", t.config.Name, "error", err)
 		}
-		if t.config.OnDiff != nil {
-			t.config.OnDiff(topic, *diff)
-		}
+	}
+	if t.config.OnDiff != nil {
+		t.config.OnDiff(topic, *diff)
 	}
 }
