@@ -82,7 +82,13 @@ type testServer struct {
 
 func startServer(t *testing.T) *testServer {
 	t.Helper()
-	s, err := newServer(strings.Repeat("phxbench", 8), false, slog.New(slog.DiscardHandler))
+	return startWith(t, options{})
+}
+
+func startWith(t testing.TB, o options) *testServer {
+	t.Helper()
+	o.secret, o.logger = strings.Repeat("phxbench", 8), slog.New(slog.DiscardHandler)
+	s, err := newServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +104,7 @@ func startServer(t *testing.T) *testServer {
 	return &testServer{server: s, url: "ws" + strings.TrimPrefix(h.URL, "http")}
 }
 
-func (s *testServer) token(t *testing.T, id string, age time.Duration) string {
+func (s *testServer) token(t testing.TB, id string, age time.Duration) string {
 	t.Helper()
 	tok, err := s.tokens.Sign(salt, id, token.MakeOptions{SignedAt: time.Now().Add(-age)})
 	if err != nil {

@@ -21,6 +21,7 @@ func main() {
 	secret := flag.String("secret", strings.Repeat("phxbench", 8), "secret that tokens are signed with")
 	resume := flag.Bool("resume", false, "add the resumable topics kept:*")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the whole run to this `file`")
+	period := flag.Duration("presence-period", 0, "gather changes of presences for so long before they are broadcast")
 	verbose := flag.Bool("v", false, "log connects and joins")
 	flag.Parse()
 	level := slog.LevelError + 1
@@ -28,7 +29,9 @@ func main() {
 		level = slog.LevelDebug
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	err := profiled(*profile, func() error { return run(*listen, *secret, *resume, logger) })
+	err := profiled(*profile, func() error {
+		return run(*listen, options{secret: *secret, resume: *resume, diffPeriod: *period, logger: logger})
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "channelserver:", err)
 		os.Exit(1)
@@ -52,10 +55,10 @@ func profiled(file string, f func() error) error {
 	return errors.Join(err, w.Close())
 }
 
-func run(listen, secret string, resume bool, logger *slog.Logger) error {
+func run(listen string, o options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s, err := newServer(secret, resume, logger)
+	s, err := newServer(o)
 	if err != nil {
 		return err
 	}

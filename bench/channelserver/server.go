@@ -22,22 +22,31 @@ const (
 type server struct {
 	endpoint *websocket.Endpoint
 	tokens   *token.Phoenix
+	tracker  *presence.Tracker
 	mux      *http.ServeMux
+}
+
+// options are what the command line can change.
+type options struct {
+	secret     string
+	resume     bool          // add the resumable topics
+	diffPeriod time.Duration // of the presences
+	logger     *slog.Logger
 }
 
 // origins are the pages that may connect, as in the Phoenix application.
 var origins = websocket.HostOrigin("localhost")
 
-func newServer(secret string, resume bool, logger *slog.Logger) (*server, error) {
-	tokens, err := token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: secret})
+func newServer(o options) (*server, error) {
+	tokens, err := token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: o.secret})
 	if err != nil {
 		return nil, err
 	}
-	hub, err := newHub(resume)
+	hub, err := newHub(o.resume)
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub, Logger: logger, MaxQueuedBytes: 4 << 30})
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub, Logger: o.logger, MaxQueuedBytes: 4 << 30})
 	if err != nil {
 		return nil, err
 	}
@@ -49,14 +58,15 @@ func newServer(secret string, resume bool, logger *slog.Logger) (*server, error)
 	})
 	users.Channel("user:*", func(u user, _ string) websocket.Handler { return &userChannel{u} })
 	users.Channel("room:*", func(u user, _ string) websocket.Handler { return &roomChannel{u} })
-	if resume {
+	if o.resume {
 		users.ChannelWith("kept:*", websocket.ChannelConfig{Resume: true}, func(u user, _ string) websocket.Handler { return &keptChannel{roomChannel{u}} })
 	}
-	tracker, err := presence.New(presence.Config{Hub: endpoint.PubSub(), Logger: logger})
+	tracker, err := presence.New(presence.Config{Hub: endpoint.PubSub(), DiffPeriod: o.diffPeriod, Logger: o.logger})
 	if err != nil {
 		return nil, err
 	}
 	users.Channel("presence:*", func(u user, _ string) websocket.Handler { return &presenceChannel{user: u, tracker: tracker} })
+	s.tracker = tracker
 	// Bursts as large as the load tests make them wait in the queues, as they
 	// wait in the mailboxes of Phoenix.
 	queue := websocket.QueueConfig{Events: 1 << 16, Bytes: 64 << 20, WriteTimeout: 30 * time.Second}
