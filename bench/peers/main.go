@@ -41,6 +41,7 @@ func mainErr(args []string, out, progress io.Writer) error {
 	flags.SetOutput(progress)
 	budget := flags.Duration("time", time.Second, "how long each contestant is measured for each work")
 	only := flags.String("work", "", "measure these works only, such as W1,W3")
+	svg := flags.String("svg", "", "draw the rates into this file as well")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -58,7 +59,10 @@ func mainErr(args []string, out, progress io.Writer) error {
 		fmt.Fprintf(progress, "%s: %s\n", w.name, w.what)
 		results[i] = compete(w, all, *budget)
 	}
-	return table(out, chosen, all, results)
+	if err := table(out, chosen, all, results); err != nil || *svg == "" {
+		return err
+	}
+	return draw(*svg, chosen, all, results)
 }
 
 // choose answers the works that a list of names means, all for an empty one.

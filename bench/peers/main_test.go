@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -63,5 +65,25 @@ func TestWrongFlags(t *testing.T) {
 		if err := mainErr(args, &out, &progress); err == nil {
 			t.Errorf("%v was accepted", args)
 		}
+	}
+}
+
+func TestPicture(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rates.svg")
+	all := []contestant{{name: "reference"}, {name: "none"}}
+	if err := draw(file, works[:1], all, [][]entry{{{perSecond: 2e6}, {reason: "it cannot"}}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"<svg", ">reference<", ">2<", "W1: one consumer"} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("%q is missing from\n%s", want, got)
+		}
+	}
+	if err := draw(t.TempDir(), works[:1], all, [][]entry{{{perSecond: 2e6}, {}}}); err == nil {
+		t.Error("a directory was drawn into")
 	}
 }

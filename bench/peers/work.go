@@ -8,8 +8,9 @@ import (
 // work is what all contestants do.
 type work struct {
 	name, what string
-	takers     int  // how many results there are
-	everyone   bool // each taker gets every event
+	short      string // for a legend
+	takers     int    // how many results there are
+	everyone   bool   // each taker gets every event
 }
 
 // hops is how many stages there are in the middle of W2, each of which adds one.
@@ -25,10 +26,10 @@ const (
 const batch = 500
 
 var works = []work{
-	{name: "W1", what: "a counter to one consumer", takers: 1},
-	{name: "W2", what: "the same through two stages that add one", takers: 1},
-	{name: "W3", what: "split by hash to 4 consumers", takers: parts},
-	{name: "W5", what: "every event to each of 8 consumers, counted as deliveries", takers: copies, everyone: true},
+	{name: "W1", what: "a counter to one consumer", short: "one consumer", takers: 1},
+	{name: "W2", what: "the same through two stages that add one", short: "two stages between", takers: 1},
+	{name: "W3", what: "split by hash to 4 consumers", short: "split to 4", takers: parts},
+	{name: "W5", what: "every event to each of 8 consumers, counted as deliveries", short: "copied to 8", takers: copies, everyone: true},
 }
 
 // partOf is W3's hash: Fibonacci hashing (Knuth, The Art of Computer

@@ -107,7 +107,7 @@ func (b Bars) draw(s *strings.Builder) {
 		fmt.Fprintf(s, `<path d="M%.1f %dV%d" stroke="#ddd"/>`+"\n", x, headline, end)
 		text(s, x, float64(end)+16, `fill="#555" text-anchor="middle"`, number(t))
 	}
-	text(s, width-right+8, float64(end)+16, `fill="#555"`, b.Unit)
+	text(s, width-right+26, float64(end)+16, `fill="#555"`, b.Unit)
 	y := headline
 	for _, g := range b.Groups {
 		y += gap / 2
