@@ -41,6 +41,11 @@ type FairConfig[T any] struct {
 	// SubKey names, within the event's key, what the event is the latest value
 	// of. It is needed by [Conflate] and has no meaning elsewhere.
 	SubKey func(event T) string
+	// Merge is what stays of two events of which the newer one is to take the
+	// older one's place, under [Conflate]. It must have their key and sub-key.
+	// Use it to keep the time at which the older one was enqueued, so that
+	// latencies count the whole wait. nil keeps the newer one as it is.
+	Merge func(older, newer T) T
 
 	// Credits is how many events a key that has been idle may have handed out
 	// ahead of the keys that are backlogged; it earns one back in every round.

@@ -17,6 +17,10 @@ func (f *Fair[T, K]) conflate(i uint32, s *fairSlot, event T, seq uint64, size u
 	it := f.items.at(n)
 	at := f.events.at(n)
 	old, oldSeq := *at, it.seq
+	if f.cfg.Merge != nil {
+		event = f.cfg.Merge(old, event)
+		size = f.size(event)
+	}
 	more := int64(size) - int64(it.size)
 	*at, it.seq, it.size = event, seq, size
 	if f.mortal {

@@ -112,6 +112,22 @@ func TestFairConflate(t *testing.T) {
 	}
 }
 
+// Merge decides what stays of two events, such as when the first was enqueued.
+func TestFairMerge(t *testing.T) {
+	r := newRig(t, FairConfig[ev]{KeyOverflow: Conflate, SubKey: func(e ev) string { return e.sub },
+		Size:  func(e ev) int { return e.size },
+		Merge: func(older, newer ev) ev { return ev{newer.key, older.n, newer.sub, older.size + newer.size} }})
+	r.offerEvents(ev{"a", 1, "x", 1}, ev{"a", 2, "y", 2}, ev{"a", 3, "x", 4}, ev{"a", 4, "x", 8})
+	r.wantDiscarded("a1 conflated", "a1 conflated") // as it was, with what was merged into it
+	if s := r.f.Snapshot(); s.HeldBytes != 15 {
+		t.Errorf("%d bytes are held", s.HeldBytes)
+	}
+	r.f.check(t)
+	r.workers(1).serve(2)
+	r.want("a1 a2")
+	r.drained()
+}
+
 func TestFairRateLimit(t *testing.T) {
 	r := newRig(t, FairConfig[ev]{Rate: Rate{PerSecond: 100, Burst: 3}}).workers(1)
 	const second = int64(time.Second)
