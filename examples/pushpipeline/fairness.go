@@ -84,6 +84,11 @@ func (f finding) void() bool { return f.Offered < fairnessKept }
 // compare is the program under -fairness.
 func compare(ctx context.Context, cfg config, log *slog.Logger, stdout, stderr io.Writer) error {
 	log = quiet(log)
+	first := cfg // not counted: the first run pays for what all others find ready
+	first.Duration = min(cfg.Duration, time.Second)
+	if _, err := measure(ctx, first, 0, log, func(status) {}); err != nil {
+		return err
+	}
 	var all []finding
 	for _, r := range rivals {
 		var calm verdict

@@ -5,7 +5,7 @@ import "github.com/penstock-go/penstock/dispatcher"
 // roundRobin is a dispatcher as anybody could write it: a queue for each user,
 // served in turn. It knows nothing of what is in flight, and a user who comes
 // new waits until all others had their turn. A user's queue that is full gives
-// up the newest push.
+// up its oldest push, as Fair's does.
 type roundRobin struct {
 	asked  []int // by subscription
 	queues map[string][]waiting
@@ -45,10 +45,10 @@ func (r *roundRobin) Dispatch(offer dispatcher.Offer[push], out dispatcher.Out[p
 	for i, p := range offer.Events {
 		q, seq := r.queues[p.User], offer.First+uint64(i)
 		if len(q) >= roundRobinQueue {
-			out.Discard(p, seq, dispatcher.KeyFull)
-			continue
-		}
-		if len(q) == 0 {
+			out.Discard(q[0].push, q[0].seq, dispatcher.KeyFull)
+			q = q[1:]
+			r.held--
+		} else if len(q) == 0 {
 			r.turn = append(r.turn, p.User)
 		}
 		r.queues[p.User] = append(q, waiting{p, seq})

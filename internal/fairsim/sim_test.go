@@ -1,12 +1,18 @@
 package fairsim
 
 import (
+	"flag"
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/chart"
 )
+
+var svg = flag.String("svg", "", "`file` for the picture of TestFigureOthers")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -95,6 +101,9 @@ func TestFigureVictimsAtTheOnset(t *testing.T) {
 
 // The same for others, and for Fair with what would undo it.
 func TestFigureOthers(t *testing.T) {
+	picture := chart.Bars{
+		Title: "Victims' p99 under a flood of 5 times the capacity over theirs without, simulated", Unit: "times", Log: true,
+	}
 	for _, flooders := range []int{1, 100, 400}[:min(len(floods()), 3)] {
 		c := scenario(flooders, false)
 		c.Length, c.Warmup = 1000, 500
@@ -111,14 +120,19 @@ func TestFigureOthers(t *testing.T) {
 		}{
 			{"Fair", c, func() Queue { return NewFair(dispatcher.FairConfig[Event]{MaxEvents: bound}) }},
 			{"Fair, no cap per key", c, unordered},
-			{"Fair, no cap per key, 10 prefetched by each worker", prefetch, unordered},
+			{"no cap per key, prefetch 10", prefetch, unordered},
 			{"round robin", c, func() Queue { return NewRoundRobin(bound) }},
-			{"a queue for each worker, by hash", c, func() Queue { return NewPartitioned(workers, bound) }},
+			{"partition by hash", c, func() Queue { return NewPartitioned(workers, bound) }},
 			{"FIFO", c, func() Queue { return NewFIFO(bound) }},
 		}
+		picture.Names = append(picture.Names, fmt.Sprint(flooders, " flooding"))
 		for i, row := range rows {
 			got, drops := ratio(row.c, row.make)
-			t.Logf("%3d flooding: %-50s victim p99 ratio %6.2f, %5d victim drops", flooders, row.name, got, drops)
+			if len(picture.Groups) == i {
+				picture.Groups = append(picture.Groups, chart.Group{Name: row.name})
+			}
+			picture.Groups[i].Values = append(picture.Groups[i].Values, got)
+			t.Logf("%3d flooding: %-28s victim p99 ratio %6.2f, %5d victim drops", flooders, row.name, got, drops)
 			if i == 0 && (got > 1.15 || drops > 0) {
 				t.Error("Fair does not protect")
 			}
@@ -126,6 +140,17 @@ func TestFigureOthers(t *testing.T) {
 				t.Error("this flood does not hurt: the comparison shows nothing")
 			}
 		}
+	}
+	if *svg == "" {
+		return
+	}
+	file, err := os.Create(*svg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := picture.WriteTo(file); err != nil {
+		t.Fatal(err)
 	}
 }
 
