@@ -101,6 +101,21 @@
 // after what is queued, lets the handlers terminate and waits for all that,
 // bounded by its context. No goroutine of the endpoint is left.
 //
+// # Close codes
+//
+//	1001  the endpoint shuts down, or the socket's id was told to disconnect
+//	1002  a breach of the WebSocket protocol, or IdleTimeout without a byte
+//	1007  text that is no UTF-8
+//	1008  too many or empty fragments, or a message that takes too long
+//	1009  a message larger than MaxFrame
+//	1011  a message that is none of the protocol's
+//	1013  the client does not keep up with what is queued for it
+//	4001  the credentials have expired
+//	4002  nothing was joined for JoinTimeout
+//	4429  more was sent than is allowed, for ThrottleTimeout
+//
+// Phoenix.js connects again after all of them.
+//
 // # Concurrency
 //
 // All methods of [Endpoint], [Channel] and [Ref] may be called from any

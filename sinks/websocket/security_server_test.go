@@ -245,6 +245,11 @@ func securityConnections(t *testing.T) {
 		if got := status(e, "[2001:db8:0:2::1]:5000"); got != passes {
 			t.Errorf("the next /64: %d", got)
 		}
+		for n := range tries { // spread over as many /64: each is another customer
+			if got := status(e, fmt.Sprintf("[2001:db8:1:%x::1]:5000", n)); got != passes {
+				t.Fatalf("/64 number %d: %d", n, got)
+			}
+		}
 		pass(time.Second)
 		for n := range 20 {
 			status(e, fmt.Sprintf("[::ffff:203.0.113.9]:%d", 5000+n))

@@ -48,6 +48,10 @@ type SocketConfig[U any] struct {
 	// refuse another user's credentials. Handlers that are a [RenewHandler]
 	// then decide again. It runs in the connection's goroutine; ctx ends after
 	// MountConfig.ConnectTimeout. With nil there is no such event.
+	//
+	// With phoenix.js:
+	//
+	//	socket.push({topic: "phoenix", event: "renew", payload: {token}, ref: socket.makeRef()})
 	Renew func(ctx context.Context, state U, payload Payload) (U, error)
 	// QueueFull is called when the outbound queue of a connection has passed
 	// three quarters of one of its bounds, so that what is under way still finds
