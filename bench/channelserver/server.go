@@ -74,7 +74,7 @@ func newServer(o options) (*server, error) {
 		path   string
 		config websocket.MountConfig
 	}{
-		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, MaxFrame: 10_000_000, MaxRate: 1_000_000, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
+		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, MaxFrame: 10_000_000, MaxRate: 1_000_000, MaxByteRate: 1 << 30, MaxJoinRate: 1_000_000, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
 		// As an application would have it: the queues have the library's defaults.
 		{"/limited", websocket.MountConfig{Origin: origins}},
 		{"/short", websocket.MountConfig{AuthToken: true, Origin: origins, IdleTimeout: 2 * time.Second,
