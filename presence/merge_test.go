@@ -17,18 +17,7 @@ import (
 
 func TestChangesMadeWhileADiffIsToldAreMerged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fetching, goOn := make(chan struct{}), make(chan struct{})
-		first := true
-		tr, d := watched(t, presence.Config{Fetch: func(string, []string) map[string]map[string]any {
-			if first {
-				first = false
-				close(fetching)
-				<-goOn
-			}
-			return nil
-		}})
-		go func() { _, _ = tr.Track(t.Context(), "room", "1", nil) }()
-		<-fetching
+		tr, d, goOn := held(t)
 		for n := 2; n <= 4; n++ {
 			track(t, tr, t.Context(), "room", fmt.Sprint(n), nil)
 		}

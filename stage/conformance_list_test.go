@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/penstock-go/penstock/internal/cases"
 )
 
 // listed are the numbers of all cases, as ranges.
@@ -59,7 +61,11 @@ func TestConformanceIsComplete(t *testing.T) {
 	totals := map[string]int{}
 	all := 0
 	for letter, ranges := range listed {
-		for _, n := range numbers(t, ranges) {
+		list, err := cases.Numbers(ranges)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range list {
 			all++
 			id := fmt.Sprint(letter, n)
 			switch places := where[id]; len(places) {
@@ -89,26 +95,4 @@ func TestConformanceIsComplete(t *testing.T) {
 			t.Errorf("docs/conformance.md has no line %q", line)
 		}
 	}
-}
-
-func numbers(t *testing.T, ranges string) (all []int) {
-	t.Helper()
-	for _, r := range strings.Fields(ranges) {
-		low, high, ok := strings.Cut(r, "-")
-		if !ok {
-			high = low
-		}
-		from, err := strconv.Atoi(low)
-		if err != nil {
-			t.Fatal(err)
-		}
-		to, err := strconv.Atoi(high)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for n := from; n <= to; n++ {
-			all = append(all, n)
-		}
-	}
-	return all
 }

@@ -399,10 +399,7 @@ func ExampleChannel_Go() {
 	// error {"reason":"busy"}
 }
 
-type clock struct {
-	open
-	n int
-}
+type clock struct{ n int }
 
 func (*clock) Join(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
 	ch.SendEvery(10*time.Millisecond, "tick") // until the channel ends

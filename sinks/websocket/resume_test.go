@@ -309,13 +309,17 @@ func TestFramesOfAnEarlierJoinCanBeToldApart(t *testing.T) {
 	})
 }
 
-// TestWhatIsNotKeptPasses: such events come as on any other topic, also while
-// the join goes on.
+// TestWhatIsNotKeptPasses: such events, and pushes, come as on any other topic,
+// and only once.
 func TestWhatIsNotKeptPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := resumable(t, pubsub.MemoryConfig{}, setup{pipes: true}, &app{})
+		f := resumable(t, pubsub.MemoryConfig{}, setup{pipes: true}, &app{in: func(_ context.Context, ch *websocket.Channel, _ string, p websocket.Payload) (websocket.Reply, error) {
+			return websocket.Reply{}, ch.Push("own", p)
+		}})
 		p := f.connect("1")
 		at := p.resume(1, "kept:a", `{}`)
+		p.send(`["1","2","kept:a","push",{"x":1}]`)
+		p.expect(`["1",null,"kept:a","own",{"x":1}]`)
 		if _, err := f.endpoint.LocalBroadcast("kept:a", "presence_diff", nil); err != nil {
 			t.Fatal(err)
 		}
