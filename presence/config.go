@@ -48,8 +48,7 @@ type Config struct {
 	// DiffPeriod is how long changes are gathered before a diff of all of them is
 	// broadcast to clients. 0 means not at all: the diff of a change is on its way
 	// when Track returns, and only changes made while another diff is being
-	// broadcast are merged. With many that come at once, as after a restart, a
-	// period of 50 ms saves most of the frames.
+	// broadcast are merged. docs/presence.md tells what a period saves.
 	DiffPeriod time.Duration
 	// BroadcastPeriod is how often changes are sent to other nodes. 0 means 1.5 s.
 	BroadcastPeriod time.Duration
