@@ -48,7 +48,7 @@ type Channel struct {
 
 // rare is what most channels do not have most of the time.
 type rare struct {
-	early  []item                          // broadcasts during the join
+	early  []*item                         // broadcasts during the join
 	room   chan struct{}                   // closed when the inbox was taken
 	over   chan struct{}                   // closed when the channel is over
 	done   chan struct{}                   // of the context
@@ -96,10 +96,10 @@ func (ch *Channel) Push(event string, payload any) error {
 // the caller holds. It must be cheap and not block: the client's next messages
 // wait for it.
 func (ch *Channel) PushWritten(event string, payload any, written func(at time.Time, err error)) error {
-	it := item{written: written}
-	err := ch.push(event, payload, &it)
+	it := &item{written: written}
+	err := ch.push(event, payload, it)
 	if err != nil {
-		ch.sess.endpoint().tell(&it, time.Now(), err)
+		ch.sess.endpoint().tell(it, time.Now(), err)
 	}
 	return err
 }
@@ -113,7 +113,7 @@ func (ch *Channel) push(event string, payload any, it *item) error {
 		return err
 	}
 	ch.class(it, event, payload)
-	return ch.queue(*it)
+	return ch.queue(it)
 }
 
 // class notes how the item may be treated, as its channel says.
@@ -138,7 +138,7 @@ func (ch *Channel) conflate(event string, payload any) (key string) {
 }
 
 // queue enqueues a wire if the channel is there.
-func (ch *Channel) queue(it item) error {
+func (ch *Channel) queue(it *item) error {
 	ch.mu.Lock()
 	if ch.state == joining || ch.state == over || ch.muted {
 		ch.mu.Unlock()
@@ -209,7 +209,7 @@ func (ch *Channel) reply(ref codec.Ref, r Reply) error {
 	if err != nil {
 		return err
 	}
-	return ch.queue(item{wire: w, control: true})
+	return ch.queue(&item{wire: w, control: true})
 }
 
 // Send gives a message to the handler's HandleInfo, after all that waits.
@@ -263,16 +263,13 @@ func (ch *Channel) Deliver(m *pubsub.Message) bool {
 			return ch.posted(mail{kind: mailOut, event: m.Event, value: m.Payload})
 		}
 	}
-	var it item
-	var err error
-	it.wire, err = broadcastWire(m, ch.sess.version)
+	it, err := ch.broadcast(m)
 	if err != nil {
 		if err != ErrNoBinary { // which is about this client only
 			m.Fail(err)
 		}
 		return false
 	}
-	ch.class(&it, m.Event, m.Payload)
 	taken, wake := ch.offer(it)
 	if wake {
 		ch.sess.tr.wake(true)
@@ -280,8 +277,20 @@ func (ch *Channel) Deliver(m *pubsub.Message) bool {
 	return taken
 }
 
+// broadcast is the item of m for this client: the one that the receivers share,
+// or one of its own if it has a key, or a policy that the first one did not have.
+func (ch *Channel) broadcast(m *pubsub.Message) (*item, error) {
+	it, err := broadcastItem(m, ch.sess.version, ch.route.config.Overflow)
+	if err != nil || (ch.route.config.Conflate == nil && it.policy == ch.route.config.Overflow) {
+		return it, err
+	}
+	own := &item{wire: it.wire}
+	ch.class(own, m.Event, m.Payload)
+	return own, nil
+}
+
 // offer queues a broadcast, or keeps it until the join is over.
-func (ch *Channel) offer(it item) (taken, wake bool) {
+func (ch *Channel) offer(it *item) (taken, wake bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	switch ch.state {

@@ -64,7 +64,7 @@ func (s *session) reply(joinRef, ref codec.Ref, topic string, r Reply) {
 		return
 	}
 	// Refused only if the connection closes.
-	_ = s.send(item{wire: w, control: true})
+	_ = s.send(&item{wire: w, control: true})
 }
 
 // channel is the channel of a topic that has been joined, or is being joined
@@ -131,7 +131,7 @@ func (s *session) closeOld(old *Channel) {
 		return // a channel that was left has sent its own
 	}
 	if w := old.controlWire(eventClose, payloadEmpty); w != nil {
-		_ = s.enqueue(item{wire: w, control: true}) // refused only if the connection closes
+		_ = s.enqueue(&item{wire: w, control: true}) // refused only if the connection closes
 	}
 }
 

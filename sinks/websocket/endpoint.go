@@ -35,10 +35,9 @@ type Endpoint struct {
 	work     tracker // connections, channels and goroutines that run now
 	channels atomic.Int64
 
-	queuedFrames atomic.Int64
-	queuedBytes  atomic.Int64
-	shedding     atomic.Bool
-	closing      atomic.Bool
+	queuedBytes atomic.Int64
+	shedding    atomic.Bool
+	closing     atomic.Bool
 
 	queueFull metrics.Counter
 	discarded map[string]metrics.Counter

@@ -96,11 +96,11 @@ func pongWire(data []byte) wire {
 }
 
 // encodings is what the receivers of one broadcast share: one payload, and one
-// wire per version of the protocol, each made when the first receiver needs it.
+// item per version of the protocol, each made when the first receiver needs it.
 type encodings struct {
 	payload codec.Payload
 	err     error
-	wires   [2]wire
+	items   [2]*item
 	errs    [2]error
 
 	numbered codec.Payload // of a topic with history; see numberedPayload
@@ -122,22 +122,23 @@ func encodingsOf(m *pubsub.Message) *encodings {
 	return e
 }
 
-// broadcastWire is the wire of m for clients of version v.
-func broadcastWire(m *pubsub.Message, v codec.Version) (wire, error) {
+// broadcastItem is m for clients of version v, with the policy of the receiver
+// that needs it first.
+func broadcastItem(m *pubsub.Message, v codec.Version, policy Overflow) (*item, error) {
 	e := encodingsOf(m)
 	if e.err != nil {
 		return nil, e.err
 	}
-	if e.wires[v] == nil && e.errs[v] == nil {
+	if e.items[v] == nil && e.errs[v] == nil {
 		size := len(e.payload.Data) + len(m.Topic) + len(m.Event) + envelope
 		b, err := codec.AppendBroadcast(newWire(size), v, m.Topic, m.Event, e.payload)
 		if err != nil {
 			e.errs[v] = err
 		} else {
-			e.wires[v] = seal(b, opOf(e.payload))
+			e.items[v] = &item{wire: seal(b, opOf(e.payload)), policy: policy}
 		}
 	}
-	return e.wires[v], e.errs[v]
+	return e.items[v], e.errs[v]
 }
 
 // encodeObject encodes a payload for a push or broadcast.

@@ -74,7 +74,7 @@ func TestSealedHeaders(t *testing.T) {
 // TestOutboxModel compares the queue with a plain slice.
 func TestOutboxModel(t *testing.T) {
 	var o outbox
-	var model []item
+	var model []*item
 	var b batch
 	seed := time.Now().UnixNano()
 	t.Logf("seed %d", seed)
@@ -83,7 +83,7 @@ func TestOutboxModel(t *testing.T) {
 	for step := range 20_000 {
 		switch next(4) {
 		case 0, 1:
-			it := item{wire: make([]byte, 1+next(9000)), control: next(3) == 0}
+			it := &item{wire: make([]byte, 1+next(9000)), control: next(3) == 0}
 			o.push(it)
 			model = append(model, it)
 		case 2:
@@ -104,7 +104,8 @@ func TestOutboxModel(t *testing.T) {
 				o.release()
 			}
 		case 3:
-			it, ok := o.giveUpOldest()
+			it := o.giveUpOldest()
+			ok := it != nil
 			found := -1
 			for i := range model {
 				if !model[i].control {

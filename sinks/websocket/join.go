@@ -36,7 +36,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	// Refused only if the connection closes: then the channel is told to end.
-	_ = ch.sess.enqueue(item{wire: w, control: true})
+	_ = ch.sess.enqueue(&item{wire: w, control: true})
 	ch.sess.closeOld(old)
 	if ch.rare != nil {
 		// Broadcasts since the subscription come after the reply, and before
@@ -88,7 +88,7 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 		ch.logCrash("join", &CrashError{Err: encodeErr})
 		w, _ = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, replyJoinCrashed) // can be encoded
 	}
-	_ = ch.sess.enqueue(item{wire: w, control: true}) // refused only if the connection closes
+	_ = ch.sess.enqueue(&item{wire: w, control: true}) // refused only if the connection closes
 	ch.sess.closeOld(old)
 	ch.conclude(err, nil)
 }

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// item is one wire in an outbound queue.
+// item is one wire in an outbound queue. That of a broadcast may be in many
+// queues at once: nobody may change one that has been queued.
 type item struct {
 	wire    wire
 	written func(at time.Time, err error) // may be nil
@@ -25,13 +26,13 @@ type outbox struct {
 
 // line is a list of items, of which those before head have been taken.
 type line struct {
-	items []item
+	items []*item
 	head  int
 }
 
-var lines = sync.Pool{New: func() any { return &line{items: make([]item, 0, 16)} }}
+var lines = sync.Pool{New: func() any { return &line{items: make([]*item, 0, 32)} }}
 
-func (o *outbox) push(it item) {
+func (o *outbox) push(it *item) {
 	if o.line == nil {
 		o.line = lines.Get().(*line)
 	}
@@ -65,41 +66,41 @@ func (o *outbox) release() {
 }
 
 // replace puts it in the place of an item that waits with the same key.
-func (o *outbox) replace(it item) (old item, ok bool) {
+func (o *outbox) replace(it *item) (old *item) {
 	if o.line == nil {
-		return item{}, false
+		return nil
 	}
 	for i := o.line.head; i < len(o.line.items); i++ {
-		if at := &o.line.items[i]; at.key == it.key {
-			old, *at = *at, it
+		if old := o.line.items[i]; old.key == it.key {
+			o.line.items[i] = it
 			o.bytes += len(it.wire) - len(old.wire)
-			return old, true
+			return old
 		}
 	}
-	return item{}, false
+	return nil
 }
 
 // giveUpOldest takes the oldest item out that a policy may give up.
-func (o *outbox) giveUpOldest() (item, bool) {
+func (o *outbox) giveUpOldest() *item {
 	if o.line == nil {
-		return item{}, false
+		return nil
 	}
 	l := o.line
 	for i := l.head; i < len(l.items); i++ {
 		if it := l.items[i]; !it.control && it.policy != waits {
 			copy(l.items[i:], l.items[i+1:])
-			l.items[len(l.items)-1] = item{}
+			l.items[len(l.items)-1] = nil
 			l.items = l.items[:len(l.items)-1]
 			o.frames--
 			o.bytes -= len(it.wire)
-			return it, true
+			return it
 		}
 	}
-	return item{}, false
+	return nil
 }
 
 // drop takes all out that waits.
-func (o *outbox) drop() (gone []item, bytes int) {
+func (o *outbox) drop() (gone []*item, bytes int) {
 	if o.line == nil {
 		return nil, 0
 	}
@@ -125,7 +126,7 @@ const (
 type batch struct {
 	n     int
 	bytes int
-	items [maxBatchFrames]item
+	items [maxBatchFrames]*item
 	buf   []byte // for more than one frame
 }
 
@@ -146,7 +147,7 @@ func (o *outbox) take(b *batch) {
 		b.items[b.n] = it
 		b.n++
 		b.bytes += len(it.wire)
-		l.items[l.head] = item{}
+		l.items[l.head] = nil
 		l.head++
 	}
 	if l.head == len(l.items) {

@@ -167,7 +167,7 @@ func (c *conn) control(h ws.Header) error {
 	switch h.OpCode {
 	case ws.OpPing:
 		// Refused if the client does not read: the next ping will do.
-		_ = c.send(item{wire: pongWire(p), control: true})
+		_ = c.send(&item{wire: pongWire(p), control: true})
 	case ws.OpClose:
 		c.close(answerClose(p), ErrClosed, true)
 		return errPeerClosed

@@ -255,7 +255,7 @@ func (ch *Channel) await() {
 // control sends phx_close or phx_error.
 func (ch *Channel) control(event string, p codec.Payload) {
 	if w := ch.controlWire(event, p); w != nil {
-		_ = ch.queue(item{wire: w, control: true}) // refused only if the connection closes
+		_ = ch.queue(&item{wire: w, control: true}) // refused only if the connection closes
 	}
 }
 

@@ -66,7 +66,7 @@ func (s *session) endpoint() *Endpoint { return s.mount.endpoint }
 
 // send puts a wire into the outbox, as put says, and sees to it that it is
 // written. No lock may be held.
-func (s *session) send(it item) error {
+func (s *session) send(it *item) error {
 	wake, err := s.put(it)
 	if wake {
 		s.tr.wake(true)
@@ -75,7 +75,7 @@ func (s *session) send(it item) error {
 }
 
 // enqueue is send for who holds a Channel.mu.
-func (s *session) enqueue(it item) error {
+func (s *session) enqueue(it *item) error {
 	wake, err := s.put(it)
 	if wake {
 		s.tr.wake(false)
@@ -88,7 +88,7 @@ func (s *session) enqueue(it item) error {
 // caller to call. Wires of one goroutine keep their order. It may be called with
 // a Channel.mu held: hooks of other wires that have to give way are therefore
 // called in a goroutine of their own.
-func (s *session) put(it item) (wake bool, err error) {
+func (s *session) put(it *item) (wake bool, err error) {
 	e := s.endpoint()
 	q := &s.mount.config.Queue
 	if s.textOnly && isBinary(it.wire) {
@@ -100,22 +100,22 @@ func (s *session) put(it item) (wake bool, err error) {
 		return false, ErrClosed
 	}
 	if it.key != "" {
-		if old, ok := s.out.replace(it); ok {
+		if old := s.out.replace(it); old != nil {
 			s.mu.Unlock()
-			e.queued(0, len(it.wire)-len(old.wire))
-			e.giveUp([]item{old}, ErrConflated)
+			e.queued(len(it.wire) - len(old.wire))
+			e.giveUp([]*item{old}, ErrConflated)
 			return false, nil
 		}
 	}
-	var gone []item
+	var gone []*item
 	frames, bytes := q.Events, q.Bytes
 	if it.control {
 		frames, bytes = 2*frames, 2*bytes
 	}
 	for s.out.frames >= frames || s.out.bytes+len(it.wire) > bytes {
 		if it.policy == DropOldest && !it.control {
-			if old, ok := s.out.giveUpOldest(); ok {
-				e.queued(-1, -len(old.wire))
+			if old := s.out.giveUpOldest(); old != nil {
+				e.queued(-len(old.wire))
 				gone = append(gone, old)
 				continue
 			}
@@ -147,7 +147,7 @@ func (s *session) put(it item) (wake bool, err error) {
 	wake = !s.writing
 	s.writing = true
 	s.mu.Unlock()
-	over := e.queued(1, len(it.wire))
+	over := e.queued(len(it.wire))
 	if len(gone) > 0 {
 		e.giveUp(gone, ErrQueueFull)
 	}
@@ -190,10 +190,10 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 		s.writing = false
 	}
 	s.mu.Unlock()
-	s.endpoint().queued(-b.n, -b.bytes)
+	s.endpoint().queued(-b.bytes)
 	var at time.Time
 	for i := range b.n {
-		it := &b.items[i]
+		it := b.items[i]
 		if it.written != nil {
 			if at.IsZero() {
 				at = time.Now()
@@ -201,7 +201,7 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 			s.endpoint().tell(it, at, err)
 		}
 		last = last || it.last
-		*it = item{}
+		b.items[i] = nil
 	}
 	return last, more
 }
@@ -257,16 +257,16 @@ func (s *session) close(code ws.StatusCode, reason error, flush bool) {
 		return
 	}
 	s.phase, s.ended = closing, reason
-	var gone []item
+	var gone []*item
 	if !flush {
 		gone = s.drop()
 	}
-	last := item{wire: closeWire(code), control: true, last: true}
+	last := &item{wire: closeWire(code), control: true, last: true}
 	s.out.push(last)
 	wake := !s.writing
 	s.writing = true
 	s.mu.Unlock()
-	s.endpoint().queued(1, len(last.wire))
+	s.endpoint().queued(len(last.wire))
 	if wake {
 		s.tr.wake(true)
 	}
@@ -300,9 +300,9 @@ func (s *session) finish(reason error) {
 }
 
 // drop empties the outbox. The mutex is held.
-func (s *session) drop() []item {
+func (s *session) drop() []*item {
 	gone, bytes := s.out.drop()
-	s.endpoint().queued(-len(gone), -bytes)
+	s.endpoint().queued(-bytes)
 	return gone
 }
 
@@ -337,10 +337,9 @@ func (s *session) begin(until time.Time) {
 	s.idSub = sub
 }
 
-// queued adds to the count of what waits in all queues and answers whether
-// there is more than allowed.
-func (e *Endpoint) queued(frames, bytes int) bool {
-	e.queuedFrames.Add(int64(frames))
+// queued adds to the bytes that wait in all queues and answers whether there
+// are more than allowed.
+func (e *Endpoint) queued(bytes int) bool {
 	return e.queuedBytes.Add(int64(bytes)) > e.config.MaxQueuedBytes && bytes > 0
 }
 
@@ -374,7 +373,7 @@ func (e *Endpoint) shed() {
 }
 
 // giveUp tells the hooks of wires that will never be written.
-func (e *Endpoint) giveUp(gone []item, reason error) {
+func (e *Endpoint) giveUp(gone []*item, reason error) {
 	hooks := 0
 	for i := range gone {
 		if !gone[i].control {
@@ -390,7 +389,7 @@ func (e *Endpoint) giveUp(gone []item, reason error) {
 	e.spawn(func() {
 		at := time.Now()
 		for i := range gone {
-			e.tell(&gone[i], at, reason)
+			e.tell(gone[i], at, reason)
 		}
 	})
 }

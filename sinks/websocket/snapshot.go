@@ -31,14 +31,14 @@ const maxSlow = 100
 // tenth of a microsecond each.
 func (e *Endpoint) Snapshot() Snapshot {
 	snap := Snapshot{
-		Channels:     int(e.channels.Load()),
-		QueuedFrames: e.queuedFrames.Load(),
-		QueuedBytes:  e.queuedBytes.Load(),
+		Channels:    int(e.channels.Load()),
+		QueuedBytes: e.queuedBytes.Load(),
 	}
 	all := e.registry.all()
 	snap.Connections = len(all)
 	for _, s := range all {
 		s.mu.Lock()
+		snap.QueuedFrames += int64(s.out.frames)
 		if s.full {
 			snap.Slow = append(snap.Slow, SlowConnection{
 				Socket: s.mount.kind.name, ID: s.id, Frames: s.out.frames, Bytes: s.out.bytes,
