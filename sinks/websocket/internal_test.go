@@ -15,10 +15,15 @@ type sink struct {
 	s *session
 	b batch
 	n int
+
+	saw func(it *item) // may be nil
 }
 
 func (k *sink) wake(bool) {
 	for k.s.take(&k.b) {
+		for i := 0; k.saw != nil && i < k.b.n; i++ {
+			k.saw(k.b.items[i])
+		}
 		k.n += k.b.n
 		k.s.wrote(&k.b, nil)
 	}
@@ -135,6 +140,33 @@ func TestEncodingErrorsReachTheBroadcaster(t *testing.T) {
 	joinedChannel(t, e, m, HandlerFunc(nil))
 	if n, err := e.Broadcast(t.Context(), "room:a", "e", []int{1}); n != 0 || !errors.Is(err, ErrPayload) {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// counted is a payload that counts how often it is encoded.
+type counted struct{ n int }
+
+func (c *counted) MarshalJSON() ([]byte, error) {
+	c.n++
+	return []byte(`{}`), nil
+}
+
+// TestOneEncodingForEachBroadcast pins that the payload is encoded once, and the
+// frame made once for each version of the protocol, however many receive it.
+func TestOneEncodingForEachBroadcast(t *testing.T) {
+	e, m := endpointForTest(t)
+	wires := make(map[*byte]int)
+	for i := range 100 {
+		ch, k := joinedChannel(t, e, m, HandlerFunc(nil))
+		ch.sess.version = codec.Version(i % 2)
+		k.saw = func(it *item) { wires[&it.wire[0]]++ }
+	}
+	payload := &counted{}
+	if n, err := e.Broadcast(t.Context(), "room:a", "e", payload); n != 100 || err != nil {
+		t.Fatal(n, err)
+	}
+	if payload.n != 1 || len(wires) != 2 {
+		t.Errorf("encoded %d times into %d frames, want once into two", payload.n, len(wires))
 	}
 }
 
