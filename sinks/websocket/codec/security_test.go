@@ -165,7 +165,7 @@ func TestDecodingAllocatesInProportion(t *testing.T) {
 			t.Errorf("%s: %d bytes allocated for %d", name, n, len(in))
 		}
 	}
-	for _, n := range []int{1, 30, 300, 3000, 64 << 10} {
+	for _, n := range []int{1, 30, 300, 64 << 10} {
 		for name, payload := range hostile(n) {
 			check(fmt.Sprint("text ", n, " ", name), codec.V2, false, []byte(`[null,null,"t","e",`+payload+`]`))
 			check(fmt.Sprint("V1 ", n, " ", name), codec.V1, false, []byte(`{"topic":"t","event":"e","payload":`+payload+`,"ref":null}`))
