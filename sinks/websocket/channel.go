@@ -56,7 +56,7 @@ type rare struct {
 	subs   map[string]*pubsub.Subscription // further topics
 	place  *place                          // in the history; of resumable channels
 	tasks  int                             // that run
-	timers map[*time.Timer]bool            // that run
+	timers map[*alarm]bool                 // that run
 }
 
 // more answers rare, which it makes if need be. The mutex is held.

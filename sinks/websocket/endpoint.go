@@ -96,8 +96,9 @@ func (e *Endpoint) PubSub() *pubsub.Hub { return e.hub }
 // Broadcast sends an event to all who joined topic, on all nodes, and answers
 // how many subscriptions of this node took it: zero means that here nobody got
 // it. Taken means queued for the client, or for the handler that intercepts
-// the event. It does not wait for clients. The payload is encoded once; it must
-// not be changed afterwards if a handler intercepts the event.
+// the event; on a resumable topic also kept for a client whose queue is full. It
+// does not wait for clients. The payload is encoded once; it must not be changed
+// afterwards if a handler intercepts the event.
 func (e *Endpoint) Broadcast(ctx context.Context, topic, event string, payload any) (int, error) {
 	return e.hub.Broadcast(ctx, topic, event, payload)
 }
