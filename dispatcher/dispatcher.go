@@ -98,8 +98,6 @@ const (
 	Unselected Reason = "unselected"
 	// Cancelled: the subscription for which the event was kept is gone.
 	Cancelled Reason = "cancelled"
-	// RetriesExhausted: handling the event failed more often than allowed.
-	RetriesExhausted Reason = "retries_exhausted"
 	// Parked: the event's key was still parked when all others had been served
 	// by a stage that drains.
 	Parked Reason = "parked"
