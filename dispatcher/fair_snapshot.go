@@ -41,6 +41,10 @@ const fairTop = 32
 
 // Snapshot looks at no more than the longest queues, however many keys there
 // are. It is to be called on the goroutine of the stage.
+//
+// The top keys come from the lists by depth that overflow needs anyway. A sketch
+// such as Space-Saving (Metwally, Agrawal, El Abbadi, 2005) would cost work for
+// each event, and it counts what came and not what waits.
 func (f *Fair[T, K]) Snapshot() FairSnapshot[K] {
 	s := FairSnapshot[K]{
 		Backlogged: f.backlog,
