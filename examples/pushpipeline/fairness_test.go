@@ -16,7 +16,7 @@ import (
 
 // One user makes twenty times the load of everybody else and more than twice
 // what the workers get through: under Fair the others hardly notice, under FIFO
-// they wait behind it. The bounds are far from what is measured, 1.1 and 100.
+// they wait behind it.
 func TestFloodHurtsNobodyElse(t *testing.T) {
 	cfg, out, err := parse(t, nil, "-fairness", "-source", "memory", "-users", "21", "-duration", "500ms")
 	if err != nil {
@@ -55,15 +55,14 @@ func TestFloodHurtsNobodyElse(t *testing.T) {
 		t.Logf("%s: p50 %v, p90 %v, least share %.3f, lag %d, lost %d of %d, served %.0f/s, offered %.4f",
 			name, v.quantile(0.5), v.quantile(0.9), v.MinShare, v.Lag, v.Lost, v.Pushes, v.Served, v.Offered)
 	}
-	for name, hurt := range map[string]bool{"Fair": false, "FIFO": true} {
-		f := finding{verdict: got[name+"20"], calm: got[name+"0"]}
-		// The 90th percentile: a pause of the machine does not get into it.
-		if r := f.ratio(0.9); (r > 10) != hurt {
-			t.Errorf("%s: the victims' p90 is %.1f times that without a flood", name, r)
-		}
-		if hurt != (f.MinShare < 0.9) {
-			t.Errorf("%s: the victims' least share is %.3f", name, f.MinShare)
-		}
+	// All four ran at once, so that a machine that stops for a while stops them
+	// all: Fair is judged beside FIFO, and by what is far from either.
+	fair, fifo := got["Fair20"], got["FIFO20"]
+	if ours, theirs := fair.quantile(0.9), fifo.quantile(0.9); 5*ours > theirs {
+		t.Errorf("the victims' p90 is %v under a flood, with FIFO %v", ours, theirs)
+	}
+	if fair.MinShare < 0.5 || fifo.MinShare > 0.5 {
+		t.Errorf("the victims' least share is %.3f, with FIFO %.3f", fair.MinShare, fifo.MinShare)
 	}
 }
 
