@@ -111,7 +111,8 @@ func resumeModel(t *testing.T, seed uint64) {
 	_, now, _ := f.endpoint.PubSub().History().Since(t.Context(), topic, pubsub.Position{})
 	for offset := range now.Offset {
 		if s, ok := l.seen[offset+1]; ok {
-			if before, ok := spoke[s.By]; ok && s.N <= before {
+			// A client's connections are not in order; each speaker is one goroutine.
+			if before, ok := spoke[s.By]; ok && s.N <= before && s.By[0] == 's' {
 				t.Errorf("%s said %d before %d", s.By, before, s.N)
 			}
 			spoke[s.By] = s.N
