@@ -21,6 +21,12 @@ export async function serve(...args) {
   const bin = path.join(dir, "channelserver");
   execFileSync("go", ["build", "-o", bin, "./bench/channelserver"], { cwd: root, stdio: "inherit" });
   let child;
+  // A test that is ended from outside leaves no server behind.
+  process.once("exit", () => {
+    child?.kill("SIGKILL");
+    rmSync(dir, { recursive: true, force: true });
+  });
+  process.once("SIGTERM", () => process.exit(1));
   const server = {
     base: "127.0.0.1:0",
     async start() {
@@ -37,7 +43,6 @@ export async function serve(...args) {
     },
     async stop() {
       await server.end("SIGTERM");
-      rmSync(dir, { recursive: true });
     },
     post: (p) => fetch(`http://${server.base}${p}`, { method: "POST" }),
     token: async (id) => (await fetch(`http://${server.base}/token?user=${id}`)).text(),
