@@ -134,10 +134,12 @@
 //
 // # Cost
 //
-// An idle connection costs one goroutine with the smallest stack, and no buffer.
+// An idle connection costs no buffer and one goroutine with the smallest stack;
+// on Linux over plain TCP none, once its client has been silent for a second.
 // A channel has a goroutine only while its handler works. A broadcast is encoded
 // once per version of the protocol; each delivery allocates nothing, on
 // resumable topics the frame. What is
 // queued for a connection goes out in writes of up to 32 frames and 16 KiB; on
-// plain TCP a few goroutines do that for all connections.
+// plain TCP a few goroutines do that for all connections, or, while there is
+// little to write, whoever has queued it. docs/performance-channels.md has figures.
 package websocket

@@ -22,7 +22,7 @@ type client struct {
 	fd      int
 	nth     int32 // how often it has begun to connect
 	state   uint8
-	stalled bool   // it will stop reading: its socket takes little
+	stalled bool   // it will stop reading
 	topic   string // that it joins
 	token   string
 	want    int64  // the number of its topic that is due
@@ -41,7 +41,8 @@ func (c *client) dial(to syscall.Sockaddr) error {
 		return fmt.Errorf("setsockopt: %w", err)
 	}
 	if c.stalled {
-		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10); err != nil {
+		// The system would take as much as it likes for a client; this is less.
+		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 32<<10); err != nil {
 			return fmt.Errorf("setsockopt: %w", err)
 		}
 	}

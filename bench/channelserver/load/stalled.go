@@ -10,9 +10,9 @@ import (
 
 const (
 	oneIn = 10 // clients stops reading
-	// What fills the sockets of those who do not read, and is less than what
-	// makes the server give up at once.
-	fillRounds = 200
+	// Bursts that fill the sockets of those who do not read; each is less than
+	// the queue of a client that does.
+	fillBursts, fillRounds = 2, 200
 	// The bounds that the server has at limitedPath, where its queues have the
 	// library's defaults: a write may take writeTimeout, and all queues together
 	// hold queuedBudget.
@@ -45,8 +45,10 @@ func (b *bench) stalled(ctx context.Context, rounds, rate int) (s stalled, err e
 	}
 	b.fleet.stall()
 	start := time.Now()
-	if _, err := b.room(ctx, fillRounds, 0); err != nil {
-		return s, fmt.Errorf("filling the sockets of those who do not read: %w", err)
+	for range fillBursts {
+		if _, err := b.room(ctx, fillRounds, 0); err != nil {
+			return s, fmt.Errorf("filling the sockets of those who do not read: %w", err)
+		}
 	}
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -1,0 +1,162 @@
+package websocket
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+)
+
+// errSlowMessage: a message did not end in its time.
+var errSlowMessage = errors.New("websocket: message not finished in time")
+
+// Read reads what has come, and waits for it until the idle timeout or the
+// message's deadline. The connection's own read deadline is only moved when it
+// fires: a timer would cost more than the reading otherwise.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.from < c.to {
+		n := copy(p, c.small[c.from:c.to])
+		c.from += n
+		return n, nil
+	}
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
+		return n, nil
+	}
+	if len(p) >= len(c.small) {
+		return c.receive(p)
+	}
+	n, err := c.receive(c.small[:])
+	if n == 0 {
+		return 0, err
+	}
+	c.from, c.to = copy(p, c.small[:n]), n
+	return c.from, nil
+}
+
+func (c *conn) receive(p []byte) (int, error) {
+	for {
+		n, err := c.nc.Read(p)
+		if n > 0 {
+			c.lastRead = time.Now()
+			return n, nil
+		}
+		if err := c.goOn(err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// goOn answers nil if err is but a read deadline that came too early, having
+// moved it to where it belongs now.
+func (c *conn) goOn(err error) error {
+	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	now := time.Now()
+	until := c.silentUntil()
+	switch {
+	case !now.Before(until):
+		return errIdle
+	case c.deadline.IsZero():
+		until = c.nextLook(now)
+	case !now.Before(c.deadline):
+		return errSlowMessage
+	case c.deadline.Before(until):
+		until = c.deadline
+	}
+	if c.isClosing() {
+		return ErrClosed
+	}
+	return c.readUntil(until)
+}
+
+// readUntil sets the read deadline.
+func (c *conn) readUntil(t time.Time) error {
+	if err := c.nc.SetReadDeadline(t); err != nil {
+		return err
+	}
+	if c.isClosing() {
+		// sentClose may have set its deadline just before.
+		_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.config.CloseTimeout))
+	}
+	return nil
+}
+
+// silentUntil is when the client has been silent for too long.
+func (c *conn) silentUntil() time.Time { return c.lastRead.Add(c.mount.config.IdleTimeout) }
+
+// restAfter is how long a client is waited for by a goroutine of its own: who
+// says more within that time is answered sooner.
+const restAfter = time.Second
+
+// nextLook is the read deadline between messages: when the connection may come
+// to rest, or has to end.
+func (c *conn) nextLook(now time.Time) time.Time {
+	next := c.silentUntil()
+	if c.raw == nil {
+		return next
+	}
+	after := c.endpoint().resting.after
+	rest := c.lastRead.Add(after)
+	if !rest.After(now) { // it could not rest: try again later
+		rest = now.Add(after)
+	}
+	if rest.Before(next) {
+		return rest
+	}
+	return next
+}
+
+// rests answers whether the connection has come to rest. Then this goroutine
+// has nothing to do with it any more.
+func (c *conn) rests() bool {
+	if c.raw == nil || time.Since(c.lastRead) < c.endpoint().resting.after || !c.endpoint().resting.add(c) {
+		return false
+	}
+	if c.isClosing() { // since before it rested
+		c.endpoint().resting.rouse(c)
+	}
+	return true
+}
+
+// resume begins to read again after a rest.
+func (c *conn) resume() {
+	_ = c.readUntil(c.nextLook(time.Now())) // an error shows at the first read
+	go c.readLoop()
+}
+
+// within sets a deadline for the rest of a message that has not come whole.
+func (c *conn) within(d time.Duration) {
+	if c.deadline.IsZero() {
+		c.deadline = time.Now().Add(d)
+		_ = c.nc.SetReadDeadline(c.deadline) // an error shows at the next read
+	}
+}
+
+// The buffers that messages are read into, by size.
+var (
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
+	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
+)
+
+func buffer(size int) *[]byte {
+	if size <= 1<<10 {
+		return smallBuffers.Get().(*[]byte)
+	}
+	return largeBuffers.Get().(*[]byte)
+}
+
+func recycle(b *[]byte) {
+	*b = (*b)[:0]
+	switch c := cap(*b); {
+	case c < 1<<10:
+	case c < 16<<10:
+		smallBuffers.Put(b)
+	case c <= 64<<10:
+		largeBuffers.Put(b)
+	}
+}

@@ -1,0 +1,79 @@
+package websocket
+
+import "time"
+
+// wake sees to it that what is queued is written: by the caller if little else
+// is going on, or else by the endpoint's writers; or by a goroutine of its own
+// if the connection is no plain TCP.
+func (c *conn) wake(free bool) {
+	if c.raw != nil {
+		c.endpoint().writers.wake(c, free)
+		return
+	}
+	c.endpoint().work.add()
+	go func() {
+		b := batches.Get().(*batch)
+		if c.take(b) {
+			c.writeRest(b, b.joined())
+			return
+		}
+		batches.Put(b)
+		c.endpoint().work.done()
+	}()
+}
+
+// writeRest writes p, which is what is left of b, and then all that is queued,
+// waiting for the client to take it.
+func (c *conn) writeRest(b *batch, p []byte) {
+	defer c.endpoint().work.done()
+	defer batches.Put(b)
+	for {
+		if err := c.write(p); err != nil {
+			c.wrote(b, err)
+			c.finish(ErrClosed)
+			return
+		}
+		if !c.done(b) || !c.take(b) {
+			return
+		}
+		p = b.joined()
+	}
+}
+
+// done tells that the batch was written and answers whether there is more.
+func (c *conn) done(b *batch) (more bool) {
+	last, more := c.wrote(b, nil)
+	if last {
+		c.sentClose()
+	}
+	return more
+}
+
+// write waits until the client has taken p, for WriteTimeout at the longest.
+func (c *conn) write(p []byte) error {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.mount.config.Queue.WriteTimeout)); err != nil {
+		return err
+	}
+	if _, err := c.nc.Write(p); err != nil {
+		return err
+	}
+	return c.nc.SetWriteDeadline(time.Time{})
+}
+
+// sentClose hangs up if the client has closed too, or else bounds the time for
+// its answer.
+func (c *conn) sentClose() {
+	c.mu.Lock()
+	c.closeSent = true
+	done := c.peerClosed
+	c.mu.Unlock()
+	if done {
+		c.abort()
+		return
+	}
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // the peer may be gone already
+	}
+	c.endpoint().resting.rouse(c) // somebody must wait for the answer
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.config.CloseTimeout))
+}
