@@ -72,8 +72,8 @@
 // not recovered gets what comes after the offset of the reply. There is no
 // silent gap: a client whose queue is full gets the rest from the history when
 // it has drained, and one that has fallen behind the history is closed with
-// 1013, joins again and is told. A record may use the whole queue if nothing
-// else waits. What a channel broadcast to the others itself it is not given
+// 1013, joins again and is told. A broadcast that is longer than the whole
+// queue is sent when nothing else waits. What a channel broadcast to the others itself it is not given
 // while it is joined: it gets {"resume_offset": N} in an event of that name
 // instead, so that it does not ask for it later.
 //
@@ -137,9 +137,9 @@
 // An idle connection costs no buffer and one goroutine with the smallest stack;
 // on Linux over plain TCP none, once its client has been silent for a second.
 // A channel has a goroutine only while its handler works. A broadcast is encoded
-// once per version of the protocol; each delivery allocates nothing, on
-// resumable topics the frame. What is
-// queued for a connection goes out in writes of up to 32 frames and 16 KiB; on
+// once per version of the protocol; each delivery allocates nothing, and on
+// resumable topics two things, of which one is the frame. What is queued for a
+// connection goes out in writes of up to 32 frames and 16 KiB; on
 // plain TCP a few goroutines do that for all connections, or, while there is
 // little to write, whoever has queued it. docs/performance-channels.md has figures.
 package websocket
