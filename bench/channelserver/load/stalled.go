@@ -25,7 +25,7 @@ const (
 type stalled struct {
 	slow          int
 	without, with delivered
-	handled       time.Duration // from the filling to the end of the last of them
+	handled       time.Duration // from the last burst that fills to the end of the last of them
 	queued        int64         // bytes, at most
 	grown         int64         // resident bytes, at most
 }
@@ -44,9 +44,12 @@ func (b *bench) stalled(ctx context.Context, rounds, rate int) (s stalled, err e
 		return s, err
 	}
 	b.fleet.stall()
-	start := time.Now()
+	var start time.Time
+	fill := *b
+	fill.o.suite = false // not to wait for other processes while they are stuck
 	for range fillBursts {
-		if _, err := b.room(ctx, fillRounds, 0); err != nil {
+		start = time.Now() // they are stuck some time after the last one
+		if _, err := fill.room(ctx, fillRounds, 0); err != nil {
 			return s, fmt.Errorf("filling the sockets of those who do not read: %w", err)
 		}
 	}
