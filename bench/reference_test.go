@@ -76,11 +76,12 @@ type counter struct{ next, limit int }
 
 // HandleDemand implements stage.Producer.
 func (c *counter) HandleDemand(_ context.Context, n int, emit *stage.Emitter[int]) error {
-	slots := emit.Slots(min(n, c.limit-c.next))
+	slots, next := emit.Slots(min(n, c.limit-c.next)), c.next
 	for i := range slots {
-		slots[i] = c.next
-		c.next++
+		slots[i] = next
+		next++
 	}
+	c.next = next
 	if c.next == c.limit {
 		return stage.ErrDone
 	}
