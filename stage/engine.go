@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,7 @@ type engine[In, Out any] struct {
 	mails    []mail[In, Out] // of this round
 	at       int             // the first of them that was not taken
 	again    bool            // another round is due even without mail
+	flowing  bool            // the last round moved as much as it could: more is likely to come at once
 	running  string          // the handler that is being called
 	begun    bool            // HandleStart was called, if there is one
 	draining bool
@@ -121,17 +123,26 @@ func (e *engine[In, Out]) begin() {
 func (e *engine[In, Out]) loop() {
 	for !e.end {
 		var poked bool
-		if e.mails, poked = e.box.Take(e.mails); len(e.mails) == 0 && !poked && !e.again {
+		if e.mails, poked = e.box.Take(e.mails); e.idle(poked) && e.flowing {
+			runtime.Gosched() // costs less than to park and be woken
+			e.mails, poked = e.box.Take(e.mails)
+		}
+		if e.idle(poked) {
 			e.box.Wait(e.patience())
 			if e.mails, poked = e.box.Take(e.mails); len(e.mails) == 0 && !poked && e.out != nil {
 				e.out.changed = true // a deadline of the dispatcher's has come
 			}
 		}
-		e.again = false
+		e.again, e.flowing = false, false
 		if e.takeAll(); !e.end {
 			e.settle(poked)
 		}
 	}
+}
+
+// idle says whether there is nothing to do.
+func (e *engine[In, Out]) idle(poked bool) bool {
+	return len(e.mails) == 0 && !poked && !e.again
 }
 
 // takeAll takes the mails of a round. If the stage ends in the middle, e.at

@@ -107,6 +107,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		size = len(events)
 	}
 	s.received += uint64(len(events))
+	e.flowing = len(events) >= size
 	for len(events) > 0 {
 		chunk := events[:min(size, len(events))]
 		events = events[len(chunk):]

@@ -56,6 +56,7 @@ func (e *engine[In, Out]) produce() {
 		if o.emit.Len() == 0 {
 			return
 		}
+		e.flowing = o.emit.Len() >= n
 	}
 }
 
