@@ -57,6 +57,36 @@ func TestDemandAndChunksExactly(t *testing.T) {
 	}
 }
 
+// A handler that answers at once is asked for a great demand in portions, one
+// that does not is told all of it.
+func TestGreatDemandInPortions(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		counting bool
+		demands  []int
+	}{
+		{"answers at once", true, []int{1000, 1000, 500}},
+		{"answers later", false, []int{1000, 1500}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				src, dst := &source{counting: c.counting}, newSink()
+				p, cs := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
+				sub := subscribe(t, cs, p, stage.SubscribeConfig{Manual: true})
+				if err := sub.Ask(2500); err != nil {
+					t.Fatal(err)
+				}
+				start(t, p, cs)
+				synctest.Wait()
+				equal(t, "demands", src.demands, c.demands)
+				if c.counting {
+					equal(t, "events", len(dst.events()), 2500)
+				}
+			})
+		})
+	}
+}
+
 func TestDemandIsToldOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src, _, p, _, _ := pair(t, stage.Permanent)

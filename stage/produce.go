@@ -7,11 +7,17 @@ import "runtime"
 // delivered, which leaves the demand as it was.
 const passes = 16
 
+// portion is how many events the handler is asked for at once, in events, if it
+// emits them at once: what was emitted is on its way while it emits the next, and
+// the demand of many subscribers does not make one emission of as many events.
+const portion = 1000
+
 // produce serves what is there, then asks the handler for the rest, until
 // neither changes anything.
 func (e *engine[In, Out]) produce() {
 	o := e.out
-	first := 0 // what the handler was asked for in the first pass
+	first := 0      // what the handler was asked for in the first pass
+	silent := false // it emits nothing at once, and is told all there is to tell
 	for pass := 0; !e.end; pass++ {
 		e.running = "Dispatch"
 		o.serve()
@@ -40,9 +46,13 @@ func (e *engine[In, Out]) produce() {
 		if n == 0 {
 			return
 		}
+		ask := n
+		if !silent {
+			ask = min(n, portion)
+		}
 		if first == 0 {
-			first = n
-		} else if n < first/2 {
+			first = ask
+		} else if ask < first/2 {
 			// What is wanted gets less with each pass, as with a dispatcher that
 			// lacks events for one subscriber only. The others may have something
 			// to ask for, and get to say so before the rest is asked for in crumbs.
@@ -50,13 +60,17 @@ func (e *engine[In, Out]) produce() {
 			runtime.Gosched()
 			return
 		}
-		o.told += n
+		o.told += ask
 		e.running = "HandleDemand"
-		e.check(e.prod.HandleDemand(e.ctx, n, &o.emit))
+		e.check(e.prod.HandleDemand(e.ctx, ask, &o.emit))
 		if o.emit.Len() == 0 {
-			return
+			if ask == n {
+				return
+			}
+			silent = true
+			continue
 		}
-		e.flowing = o.emit.Len() >= n
+		e.flowing = o.emit.Len() >= ask
 	}
 }
 
