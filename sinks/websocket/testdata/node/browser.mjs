@@ -145,6 +145,24 @@ test("presence", async () => {
   assert.deepEqual(got, ["ann:phone", "ann:phone bob:tv", "ann:phone bob:radio", "ann:phone"]);
 });
 
+test("a crashed channel is joined again, another one goes on", async () => {
+  const got = await run(async ([base, token]) => {
+    const socket = await connect(base, token);
+    const [bad, good] = [socket.channel("room:bad"), socket.channel("room:good")];
+    await outcome(bad.join());
+    await outcome(good.join());
+    const crashed = new Promise((resolve) => bad.onError(resolve));
+    bad.push("crash", {});
+    await crashed;
+    const results = [bad.state, (await outcome(good.push("echo", { still: "here" }))).response];
+    await until(() => bad.state === "joined");
+    results.push((await outcome(bad.push("echo", { again: 1 }))).response);
+    await closing(socket);
+    return results;
+  });
+  assert.deepEqual(got, ["errored", { still: "here" }, { again: 1 }]);
+});
+
 test("long polling from another origin, and as the fallback", async () => {
   const got = await run(async ([base, token]) => {
     // A WebSocket that never opens, as behind a proxy that swallows upgrades.
