@@ -1,0 +1,104 @@
+package dispatcher
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Dispatch implements Dispatcher.
+func (p *Partition[T]) Dispatch(offer Offer[T], out Out[T]) int {
+	p.serveHeld(out)
+	taken := p.sort(offer, out)
+	for _, i := range p.used {
+		part := &p.parts[i]
+		giveEach(out, int(part.sub), part.picked[:part.given])
+		part.queue.push(offer, part.picked[part.given:])
+		part.picked, part.given, part.counted = part.picked[:0], 0, 0
+	}
+	p.used = p.used[:0]
+	p.recount()
+	return taken
+}
+
+// sort finds out to which partition each event goes, and answers how many it
+// took.
+func (p *Partition[T]) sort(offer Offer[T], out Out[T]) int {
+	taken := 0
+	for taken < len(offer.Events) && p.open > 0 {
+		// As many as this can be taken whatever their partitions are, and so
+		// without looking at the demand of each.
+		n := min(len(offer.Events)-taken, p.open, p.capacity-p.held)
+		full := n <= 0
+		if full {
+			n = 1 // nothing more can be held, but it may be for who has demand
+		}
+		run := offer.Events[taken : taken+n]
+		homes := p.locate(run)
+		if at := homes[0]; full && at >= 0 && p.parts[at].outstanding == 0 {
+			return taken
+		}
+		parts := p.parts
+		for i, at := range homes {
+			if at < 0 {
+				out.Discard(run[i], offer.First+uint64(taken+i), NoPartition)
+				continue
+			}
+			part := &parts[at]
+			if len(part.picked) == 0 {
+				p.used = append(p.used, at)
+			}
+			part.picked = append(part.picked, int32(taken+i))
+		}
+		taken += n
+		p.count()
+	}
+	return taken
+}
+
+// locate answers the partition of each event, -1 for none. It is a loop of its
+// own since a call of the hash function takes all registers.
+func (p *Partition[T]) locate(events []T) []int32 {
+	p.homes = slices.Grow(p.homes[:0], len(events))[:len(events)]
+	homes, hash := p.homes, p.hash
+	for i := range homes {
+		at, ok := hash(events[i])
+		if !ok {
+			at = -1
+		} else if uint(at) >= uint(len(p.parts)) {
+			panic(fmt.Sprintf("partition: the hash function answered %d, which is not %s", at, p.allowed))
+		}
+		homes[i] = int32(at)
+	}
+	return homes
+}
+
+// count divides what was picked since the last time into what the subscribers
+// have asked for and what is held for them.
+func (p *Partition[T]) count() {
+	for _, i := range p.used {
+		part := &p.parts[i]
+		fresh := len(part.picked) - part.counted
+		given := min(fresh, part.outstanding)
+		part.outstanding -= given
+		p.open -= given
+		part.given += given
+		p.held += fresh - given
+		part.counted += fresh
+	}
+}
+
+// serveHeld hands out what is held for those who have asked since.
+func (p *Partition[T]) serveHeld(out Out[T]) {
+	for _, i := range p.ready {
+		part := &p.parts[i]
+		part.ready = false
+		for part.outstanding > 0 && part.queue.Len() > 0 {
+			events, seqs := part.queue.front(part.outstanding)
+			part.outstanding -= len(events)
+			p.held -= len(events)
+			giveHeld(out, int(part.sub), events, seqs)
+			part.queue.drop(len(events))
+		}
+	}
+	p.ready = p.ready[:0]
+}
