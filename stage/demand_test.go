@@ -57,20 +57,28 @@ func TestDemandAndChunksExactly(t *testing.T) {
 	}
 }
 
-// A handler that answers at once is asked for a great demand in portions, one
-// that does not is told all of it.
+// A handler is asked for a great demand in portions, until one of them is
+// answered with nothing: then it is told all of it.
 func TestGreatDemandInPortions(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		counting bool
-		demands  []int
+		name    string
+		emits   int // of each portion
+		demands []int
+		events  int
 	}{
-		{"answers at once", true, []int{1000, 1000, 500}},
-		{"answers later", false, []int{1000, 1500}},
+		{"emits all", math.MaxInt, []int{1000, 1000, 500}, 2500},
+		{"emits some", 1, []int{1000, 1000, 500}, 3},
+		{"emits nothing yet", 0, []int{1000, 1500}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				src, dst := &source{counting: c.counting}, newSink()
+				src, dst := &source{}, newSink()
+				src.onDemand = func(n int) error {
+					for range min(n, c.emits) {
+						src.emit.Emit(0)
+					}
+					return nil
+				}
 				p, cs := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
 				sub := subscribe(t, cs, p, stage.SubscribeConfig{Manual: true})
 				if err := sub.Ask(2500); err != nil {
@@ -79,9 +87,7 @@ func TestGreatDemandInPortions(t *testing.T) {
 				start(t, p, cs)
 				synctest.Wait()
 				equal(t, "demands", src.demands, c.demands)
-				if c.counting {
-					equal(t, "events", len(dst.events()), 2500)
-				}
+				equal(t, "events", len(dst.events()), c.events)
 			})
 		})
 	}

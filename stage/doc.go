@@ -89,7 +89,7 @@
 // taken along counts to its MaxDeferred instead.
 //
 // A producer's handler is told of a demand once, and owes it until it is served;
-// of more than 1000 events in portions, as long as it emits what it is asked for.
+// of more than 1000 events in portions, for as long as it emits something at each.
 // What it emits beyond the demand is buffered by its stage; the buffer is served
 // before the handler is asked for more. What a subscriber had asked for when it
 // left is not asked for again until the handler has emitted as much. Sums of
