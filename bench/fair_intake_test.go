@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -49,8 +50,8 @@ func BenchmarkFairIntake(b *testing.B) {
 		queue := producer.NewQueue(producer.QueueConfig[userEvent]{Stamp: func(e *userEvent, at time.Time) { e.at = at }})
 		source := stage.NewProducer(queue, stage.ProducerConfig[userEvent]{
 			Dispatcher: dispatcher.NewFair(key, dispatcher.FairConfig[userEvent]{}),
-			Discarded: func(_ userEvent, reason dispatcher.Reason) {
-				if reason != dispatcher.KeyFull {
+			Discarded: func(_ userEvent, reason receipt.Reason) {
+				if reason != receipt.KeyFull {
 					return
 				}
 				if dropped++; dropped == b.N {
@@ -84,6 +85,6 @@ func BenchmarkFairIntake(b *testing.B) {
 // dropOut counts what is dropped.
 type dropOut struct{ dropped int }
 
-func (o *dropOut) Give(int, int, int)                           {}
-func (o *dropOut) GiveHeld(int, userEvent, uint64, uint64)      {}
-func (o *dropOut) Discard(userEvent, uint64, dispatcher.Reason) { o.dropped++ }
+func (o *dropOut) Give(int, int, int)                        {}
+func (o *dropOut) GiveHeld(int, userEvent, uint64, uint64)   {}
+func (o *dropOut) Discard(userEvent, uint64, receipt.Reason) { o.dropped++ }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // BenchmarkFair is what an event costs the fair dispatcher: coming into the
@@ -101,4 +102,4 @@ func (o *fairOut) GiveHeld(sub int, _ uint64, seq, ticket uint64) {
 	o.receipts = append(o.receipts, dispatcher.Receipt[uint64]{Sub: sub, Seq: seq, Ticket: ticket, Cost: 1e4})
 }
 
-func (o *fairOut) Discard(uint64, uint64, dispatcher.Reason) {}
+func (o *fairOut) Discard(uint64, uint64, receipt.Reason) {}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -66,7 +67,7 @@ func (g *givenTo) Give(sub, _, _ int) { *g = givenTo(sub) }
 func (g *givenTo) GiveHeld(int, int, uint64, uint64) {}
 
 // Discard implements dispatcher.Out.
-func (g *givenTo) Discard(int, uint64, dispatcher.Reason) {}
+func (g *givenTo) Discard(int, uint64, receipt.Reason) {}
 
 // askCounter is dispatcher.Demand that counts asks and who has asked twice, and
 // so has handled something.

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -60,7 +60,7 @@ func TestAllAsksAsItIsRead(t *testing.T) {
 		synctest.Wait()
 		got := p.outcomes(t)
 		for v := range p.next {
-			if want := v < 100; want != (got[v] == dispatcher.Done) || !want && got[v] != dispatcher.Abandoned {
+			if want := v < 100; want != (got[v] == receipt.Done) || !want && got[v] != receipt.Abandoned {
 				t.Error(v, got[v])
 			}
 		}
@@ -119,7 +119,7 @@ func TestAllPanic(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if got := p.outcomes(t); got[2] != dispatcher.Done || got[3] != dispatcher.Abandoned {
+		if got := p.outcomes(t); got[2] != receipt.Done || got[3] != receipt.Abandoned {
 			t.Error(got)
 		}
 		src.Stop(nil)

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -164,17 +164,17 @@ func TestBatchFails(t *testing.T) {
 					failure = err
 				}}), stage.SubscribeConfig{})
 				got := src.outcomes(t)
-				if got[0] != dispatcher.Done || got[1] != dispatcher.Done {
+				if got[0] != receipt.Done || got[1] != receipt.Done {
 					t.Error(got)
 				}
 				if on == consumer.StopStage {
-					if late, ok := got[5]; !fail.is(err) || got[2] != dispatcher.Abandoned || ok && late == dispatcher.Done {
+					if late, ok := got[5]; !fail.is(err) || got[2] != receipt.Abandoned || ok && late == receipt.Done {
 						t.Error(err, got)
 					}
 					if name == "error" {
 						failure = err
 					}
-				} else if err != nil || got[2] != dispatcher.Failed || got[3] != dispatcher.Failed || got[5] != dispatcher.Done {
+				} else if err != nil || got[2] != receipt.Failed || got[3] != receipt.Failed || got[5] != receipt.Done {
 					t.Error(err, got)
 				}
 				if on == consumer.FailBatch || name == "error" {
@@ -192,12 +192,12 @@ func TestBatchDiscards(t *testing.T) {
 	src := &tracked{counter{limit: 4}}
 	err := run(t, src, consumer.NewBatch(func(_ context.Context, events []int) error {
 		if events[0] == 0 {
-			return stage.Discard(dispatcher.Expired)
+			return stage.Discard(receipt.Expired)
 		}
 		return nil
 	}, batchConfig{Size: 2}), stage.SubscribeConfig{})
 	got := src.outcomes(t)
-	if err != nil || got[0] != dispatcher.Discarded || got[1] != dispatcher.Discarded || got[2] != dispatcher.Done {
+	if err != nil || got[0] != receipt.Discarded || got[1] != receipt.Discarded || got[2] != receipt.Done {
 		t.Error(err, got)
 	}
 }
@@ -219,7 +219,7 @@ func TestBatchStop(t *testing.T) {
 		r.stop()
 		got := src.outcomes(t)
 		for v, outcome := range got {
-			if want := v < 3; want != (outcome == dispatcher.Done) || !want && outcome != dispatcher.Abandoned {
+			if want := v < 3; want != (outcome == receipt.Done) || !want && outcome != receipt.Abandoned {
 				t.Error(v, outcome)
 			}
 		}

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -145,7 +145,7 @@ func conformSupervisor(t *testing.T) {
 			c := supervise(t, config{MaxDemand: 10}, stage.SubscribeConfig{})
 			c.expect("pushed", c.push(1), 1)
 			c.expect("failed", c.end(1, fail.do), 1)
-			c.expect("dropped", c.end(1, func() error { return stage.Discard(dispatcher.Expired) }), 0)
+			c.expect("dropped", c.end(1, func() error { return stage.Discard(receipt.Expired) }), 0)
 			c.expect("pushed", c.push(2), 1)
 			c.expect("ended", c.end(2, well), 0)
 			if got := c.started.all(); !slices.Equal(got, []int{1, 1, 2}) {
@@ -229,7 +229,7 @@ func conformSupervisor(t *testing.T) {
 				t.Error(err)
 			}
 			for v, outcome := range src.outcomes(t) {
-				if v < 3 && outcome != dispatcher.Abandoned {
+				if v < 3 && outcome != receipt.Abandoned {
 					t.Error(v, outcome)
 				}
 			}

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -67,10 +67,10 @@ func TestDefer(t *testing.T) {
 		d.finish(7, nil)
 		d.finish(3, errOops)
 		d.finish(3, nil) // does nothing
-		d.finish(5, stage.Discard(dispatcher.Expired))
+		d.finish(5, stage.Discard(receipt.Expired))
 		synctest.Wait()
 		got := src.outcomes(t)
-		if len(got) != 3 || got[7] != dispatcher.Done || got[3] != dispatcher.Failed || got[5] != dispatcher.Discarded {
+		if len(got) != 3 || got[7] != receipt.Done || got[3] != receipt.Failed || got[5] != receipt.Discarded {
 			t.Error(got)
 		}
 		select {
@@ -137,7 +137,7 @@ func TestDeferThenFail(t *testing.T) {
 					d.finish(v, nil)
 				}
 				synctest.Wait()
-				if got := src.outcomes(t); len(got) != 3 || got[0] != dispatcher.Done {
+				if got := src.outcomes(t); len(got) != 3 || got[0] != receipt.Done {
 					t.Error(got)
 				}
 			})
@@ -173,7 +173,7 @@ func TestDeferAndStop(t *testing.T) {
 		d.finish(0, nil)
 		synctest.Wait()
 		got := src.outcomes(t)
-		if got[1] != dispatcher.Done || got[0] != dispatcher.Abandoned || got[2] != dispatcher.Abandoned {
+		if got[1] != receipt.Done || got[0] != receipt.Abandoned || got[2] != receipt.Abandoned {
 			t.Error(got)
 		}
 		r.stop()

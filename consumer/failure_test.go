@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -81,9 +81,9 @@ func TestSupervisorRestarts(t *testing.T) {
 				if got := next.all(); !slices.Equal(got, []int{tc.attempts}) {
 					t.Error("the slot was not kept:", got)
 				}
-				want := dispatcher.Done
+				want := receipt.Done
 				if tc.failed {
-					want = dispatcher.Failed
+					want = receipt.Failed
 					worker, ok := errors.AsType[*consumer.WorkerError](failure)
 					if !ok || worker.Attempt != tc.attempts || worker.Stage != "sink" || !fail.is(failure) {
 						t.Error(failure)
@@ -133,7 +133,7 @@ func TestSupervisorTooManyRestarts(t *testing.T) {
 				if !errors.Is(err, consumer.ErrTooManyRestarts) || !errors.Is(err, errOops) || attempts != tc.attempts {
 					t.Error(err, attempts)
 				}
-				if got := src.outcomes(t); got[0] != dispatcher.Abandoned {
+				if got := src.outcomes(t); got[0] != receipt.Abandoned {
 					t.Error(got)
 				}
 			})
@@ -185,7 +185,7 @@ func TestSupervisorTimeout(t *testing.T) {
 				}
 				close(hold)
 				synctest.Wait()
-				if got := src.outcomes(t); got[0] != dispatcher.Failed || got[1] != dispatcher.Done {
+				if got := src.outcomes(t); got[0] != receipt.Failed || got[1] != receipt.Done {
 					t.Error(got)
 				}
 				if s := pool.Stats(); s != (consumer.Stats{}) {
@@ -235,7 +235,7 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 			t.Error(d)
 		}
 		for v, got := range src.outcomes(t) {
-			if want := v%10 == 3; want != (got == dispatcher.Failed) {
+			if want := v%10 == 3; want != (got == receipt.Failed) {
 				t.Error(v, got)
 			}
 		}
@@ -251,12 +251,12 @@ func TestSupervisorDiscards(t *testing.T) {
 	attempts := 0
 	err := run(t, src, consumer.NewSupervisor(func(context.Context, int) error {
 		attempts++
-		return fmt.Errorf("too old: %w", stage.Discard(dispatcher.Expired))
+		return fmt.Errorf("too old: %w", stage.Discard(receipt.Expired))
 	}, config{Failed: func(int, error) { t.Error("failed") }}), stage.SubscribeConfig{})
 	if err != nil || attempts != 1 {
 		t.Fatal(err, attempts)
 	}
-	if r := src.receipts[0]; r.Outcome != dispatcher.Discarded || r.Reason != dispatcher.Expired {
+	if r := src.receipts[0]; r.Outcome != receipt.Discarded || r.Reason != receipt.Expired {
 		t.Errorf("%+v", r)
 	}
 }

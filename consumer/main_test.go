@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -78,11 +78,11 @@ func (c *counter) asked() []int {
 
 // outcomes answers what became of the events, by number; an event without a
 // receipt is missing.
-func (c *counter) outcomes(t *testing.T) map[int]dispatcher.Outcome {
+func (c *counter) outcomes(t *testing.T) map[int]receipt.Outcome {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := make(map[int]dispatcher.Outcome)
+	m := make(map[int]receipt.Outcome)
 	for _, r := range c.receipts {
 		if before, twice := m[int(r.Seq)]; twice {
 			t.Errorf("event %d: %v after %v", r.Seq, r.Outcome, before)

@@ -14,7 +14,7 @@ import (
 	"github.com/reugn/go-streams/extension"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -100,7 +100,7 @@ func TestStreamSlowSink(t *testing.T) {
 		close(s.complete)
 		r.stop()
 		got := src.outcomes(t)
-		if got[29] != dispatcher.Done || got[30] != dispatcher.Abandoned || len(got) != 40 {
+		if got[29] != receipt.Done || got[30] != receipt.Abandoned || len(got) != 40 {
 			t.Error(got)
 		}
 		if _, open := <-s.ch; open {
@@ -152,7 +152,7 @@ func TestForEach(t *testing.T) {
 		t.Error(err, got.all())
 	}
 	for v, outcome := range src.outcomes(t) {
-		if v >= 6 && outcome == dispatcher.Done {
+		if v >= 6 && outcome == receipt.Done {
 			t.Error(v, outcome)
 		}
 	}

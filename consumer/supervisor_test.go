@@ -17,6 +17,7 @@ import (
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/metrics/metricstest"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -59,7 +60,7 @@ func TestSupervisorConservation(t *testing.T) {
 			case 2:
 				runtime.Goexit()
 			case 3:
-				return stage.Discard(dispatcher.Expired)
+				return stage.Discard(receipt.Expired)
 			case 4, 5, 6:
 				if d, ok := consumer.Defer(ctx); ok {
 					go d.Finish(nil)
@@ -83,13 +84,13 @@ func TestSupervisorConservation(t *testing.T) {
 		var handled []int
 		failures := 0
 		for v := range n {
-			want := dispatcher.Done
+			want := receipt.Done
 			switch {
 			case how[v] < 3:
-				want = dispatcher.Failed
+				want = receipt.Failed
 				failures++
 			case how[v] == 3:
-				want = dispatcher.Discarded
+				want = receipt.Discarded
 			default:
 				handled = append(handled, v)
 			}
@@ -209,7 +210,7 @@ func TestSupervisorDrainWaits(t *testing.T) {
 		if d := time.Since(begun); d != 5*time.Second || cancelled.Load() {
 			t.Error(d, cancelled.Load())
 		}
-		if got := src.outcomes(t); len(got) != 5 || got[4] != dispatcher.Done {
+		if got := src.outcomes(t); len(got) != 5 || got[4] != receipt.Done {
 			t.Error(got)
 		}
 	})
@@ -253,15 +254,15 @@ func TestSupervisorStopGivesNoReceipt(t *testing.T) {
 				second.Start(t.Context())
 				<-r.src.Stopped()
 				<-second.Stopped()
-				want, outcome := []int{6}, dispatcher.Abandoned
+				want, outcome := []int{6}, receipt.Abandoned
 				if redeliver {
-					want, outcome = []int{1, 3, 5, 6}, dispatcher.Done
+					want, outcome = []int{1, 3, 5, 6}, receipt.Done
 				}
 				if got := again.all(); !slices.Equal(got, want) {
 					t.Error(got, want)
 				}
 				for v, got := range src.outcomes(t) {
-					if v%2 == 0 && got != dispatcher.Done || v%2 == 1 && got != outcome {
+					if v%2 == 0 && got != receipt.Done || v%2 == 1 && got != outcome {
 						t.Error(v, got)
 					}
 				}
@@ -374,7 +375,7 @@ func (d *capped) Cancel(sub int) { delete(d.asked, sub) }
 func (d *capped) Demand() int    { return 50 - len(d.held) }
 func (d *capped) Held() int      { return len(d.held) }
 
-func (d *capped) DiscardHeld(out dispatcher.Out[int], reason dispatcher.Reason) {
+func (d *capped) DiscardHeld(out dispatcher.Out[int], reason receipt.Reason) {
 	for _, h := range d.held {
 		out.Discard(h.event, h.seq, reason)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // ErrSubscribed refuses a second subscription of the same consumer to a
@@ -164,7 +166,7 @@ func (b *Broadcast[T]) dispatchSelected(offer Offer[T], n int, out Out[T]) {
 	}
 	for i := range n {
 		if !all && !b.wanted[i] {
-			out.Discard(offer.Events[i], offer.First+uint64(i), Unselected)
+			out.Discard(offer.Events[i], offer.First+uint64(i), receipt.Unselected)
 		}
 	}
 }

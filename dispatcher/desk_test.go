@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // desk plays a stage for a dispatcher of ints, and checks with every step that
@@ -118,7 +120,7 @@ func (k *desk) GiveHeld(sub int, event int, seq, _ uint64) {
 	k.got[sub] = append(k.got[sub], event)
 }
 
-func (k *desk) Discard(event int, _ uint64, reason Reason) {
+func (k *desk) Discard(event int, _ uint64, reason receipt.Reason) {
 	k.discards++
 	k.dropped = append(k.dropped, fmt.Sprint(event, " ", reason))
 }

@@ -1,5 +1,7 @@
 package dispatcher
 
+import "github.com/penstock-go/penstock/receipt"
+
 // Dispatcher hands events to subscriptions. Subscriptions are named by small
 // non-negative integers that the stage assigns, densely, and uses again after
 // Cancel, so that a slice indexed by subscription is the natural state.
@@ -71,39 +73,8 @@ type Out[T any] interface {
 
 	// Discard drops an event, from the current offer or held, for a policy's
 	// sake. It is counted, reported and receipted to the source with reason.
-	Discard(event T, seq uint64, reason Reason)
+	Discard(event T, seq uint64, reason receipt.Reason)
 }
-
-// Reason names why an event was discarded. Reasons are few and fixed: they are
-// used as a metric's tag.
-type Reason string
-
-// The reasons that dispatchers and stages discard for.
-const (
-	// BufferFull: a stage's buffer was full and the buffer's policy gave up
-	// this event.
-	BufferFull Reason = "buffer_full"
-	// KeyFull: the queue of this event's key was full.
-	KeyFull Reason = "key_full"
-	// QueueFull: the whole dispatcher was full and this event was in the
-	// longest queue.
-	QueueFull Reason = "queue_full"
-	// Expired: the event was older than its time to live.
-	Expired Reason = "expired"
-	// Conflated: a newer event with the same key and sub-key took its place.
-	Conflated Reason = "conflated"
-	// NoPartition: the hash function gave the event no partition.
-	NoPartition Reason = "no_partition"
-	// Unselected: no subscriber's selector wanted the event.
-	Unselected Reason = "unselected"
-	// Cancelled: the subscription for which the event was kept is gone.
-	Cancelled Reason = "cancelled"
-	// Parked: the event's key was still parked when all others had been served
-	// by a stage that drains.
-	Parked Reason = "parked"
-	// Stopped: the stage was stopped without draining.
-	Stopped Reason = "stopped"
-)
 
 // Holder is a dispatcher that keeps events in queues of its own. A stage with a
 // Holder counts Held as buffered, is drained only when Held is 0, and calls
@@ -114,7 +85,7 @@ type Holder[T any] interface {
 	Held() int
 	// DiscardHeld gives up everything that is held, calling out.Discard with
 	// reason for each event; used when a stage stops without draining.
-	DiscardHeld(out Out[T], reason Reason)
+	DiscardHeld(out Out[T], reason receipt.Reason)
 }
 
 // Timed is a dispatcher with deadlines. Its stage passes the time in every
@@ -137,46 +108,6 @@ type ReceiptTaker[T any] interface {
 	Receipts(now int64, receipts []Receipt[T])
 }
 
-// Outcome says how a delivery ended.
-type Outcome uint8
-
-const (
-	// Done: the event was handled.
-	Done Outcome = iota
-	// Failed: handling the event failed for good; it was not lost on the way
-	// and will not be tried again by the consumer.
-	Failed
-	// Discarded: the event was dropped by a policy; Reason says which.
-	Discarded
-	// Returned: the consumer went away before it gave a receipt, and the event
-	// is to be delivered again. Event is set.
-	Returned
-	// Abandoned: the consumer went away before it gave a receipt, and nobody
-	// asked for the event to be delivered again.
-	Abandoned
-	// Requeued: the dispatcher has taken the event back.
-	Requeued
-)
-
-// String answers the outcome's name in lower case.
-func (o Outcome) String() string {
-	switch o {
-	case Done:
-		return "done"
-	case Failed:
-		return "failed"
-	case Discarded:
-		return "discarded"
-	case Returned:
-		return "returned"
-	case Abandoned:
-		return "abandoned"
-	case Requeued:
-		return "requeued"
-	}
-	return "unknown"
-}
-
 // Receipt is the end of one delivery.
 type Receipt[T any] struct {
 	// Sub is the subscription to which the event was handed.
@@ -185,8 +116,8 @@ type Receipt[T any] struct {
 	// an event that was handed out by [Out.Give].
 	Seq, Ticket uint64
 	// Outcome says how it ended, Reason why for Discarded.
-	Outcome Outcome
-	Reason  Reason
+	Outcome receipt.Outcome
+	Reason  receipt.Reason
 	// Cost is the time in nanoseconds that the handler took for this event, 0
 	// if it was not measured.
 	Cost int64

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // push is an event for one user.
@@ -22,7 +23,7 @@ func (p *printer) GiveHeld(sub int, e push, seq, ticket uint64) {
 	p.receipts = append(p.receipts, dispatcher.Receipt[push]{Sub: sub, Seq: seq, Ticket: ticket})
 }
 
-func (p *printer) Discard(e push, seq uint64, reason dispatcher.Reason) {
+func (p *printer) Discard(e push, seq uint64, reason receipt.Reason) {
 	fmt.Println("dropped:", e.UserID, e.Text, reason)
 }
 

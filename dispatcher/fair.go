@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"hash/maphash"
 	"reflect"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // Fair serves keys fairly: whoever floods waits for himself and for nobody
@@ -68,7 +70,7 @@ type Fair[T any, K comparable] struct {
 
 	latest    map[fairSubKey]uint32 // item, under Conflate
 	absent    map[K]struct{}        // parked keys without a slot
-	discarded map[Reason]uint64
+	discarded map[receipt.Reason]uint64
 }
 
 var (
@@ -81,7 +83,7 @@ var (
 // NewFair answers a dispatcher that is fair between the values of key, which
 // must be quick, pure and not nil. Options that cannot be show in [Fair.Err].
 func NewFair[T any, K comparable](key func(T) K, cfg FairConfig[T]) *Fair[T, K] {
-	f := &Fair[T, K]{key: key, err: cfg.Validate(), discarded: make(map[Reason]uint64), absent: make(map[K]struct{})}
+	f := &Fair[T, K]{key: key, err: cfg.Validate(), discarded: make(map[receipt.Reason]uint64), absent: make(map[K]struct{})}
 	if f.err == nil && key == nil {
 		f.err = &ConfigError{"key", nil, "a function"}
 	}
@@ -276,7 +278,7 @@ func (f *Fair[T, K]) due(i uint32, s *fairSlot) {
 }
 
 // DiscardHeld implements [Holder]. Parked keys stay parked.
-func (f *Fair[T, K]) DiscardHeld(out Out[T], reason Reason) {
+func (f *Fair[T, K]) DiscardHeld(out Out[T], reason receipt.Reason) {
 	for i := uint32(1); i <= f.topSlot && f.held > 0; i++ {
 		if s := f.slots.at(i); s.where != fairFree && s.flags&fairIsTenant == 0 {
 			for n := s.count; n > 0; n-- {

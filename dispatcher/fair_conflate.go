@@ -1,5 +1,7 @@
 package dispatcher
 
+import "github.com/penstock-go/penstock/receipt"
+
 // fairSubKey is what an event is the latest value of.
 type fairSubKey struct {
 	key uint32
@@ -29,7 +31,7 @@ func (f *Fair[T, K]) conflate(i uint32, s *fairSlot, event T, seq uint64, size u
 	s.bytes += more
 	f.heldBytes += more
 	f.refile(i, s)
-	f.discard(old, oldSeq, Conflated, out)
+	f.discard(old, oldSeq, receipt.Conflated, out)
 	return true
 }
 

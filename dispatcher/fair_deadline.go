@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"math"
 	"time"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // deadline is when an event that is taken now expires, 0 for never.
@@ -30,7 +32,7 @@ func (f *Fair[T, K]) expire(i uint32, s *fairSlot, out Out[T]) (any bool) {
 			break
 		}
 		last := s.count == 1
-		f.dropHead(i, s, Expired, out)
+		f.dropHead(i, s, receipt.Expired, out)
 		any = true
 		if last {
 			break // the slot may be another key's by now

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // The exhaustive model runs the real code through every interleaving of what
@@ -103,12 +105,12 @@ func (x *exRun) GiveHeld(sub int, e exEvent, seq, ticket uint64) {
 	}
 }
 
-func (x *exRun) Discard(_ exEvent, seq uint64, reason Reason) {
+func (x *exRun) Discard(_ exEvent, seq uint64, reason receipt.Reason) {
 	n := seq - 1
 	if s := x.state.status[n]; s != exQueued {
 		x.fail("event %d discarded in status %d", n, s)
 	}
-	if reason == Expired && (!x.state.late || x.state.fresh[n]) {
+	if reason == receipt.Expired && (!x.state.late || x.state.fresh[n]) {
 		x.fail("event %d has not expired", n)
 	}
 	x.state.status[n] = exEnded
@@ -375,7 +377,7 @@ func (x *exRun) verify(f *Fair[exEvent, uint8]) {
 	}
 }
 
-func (x *exRun) receipt(f *Fair[exEvent, uint8], w int, o Outcome) {
+func (x *exRun) receipt(f *Fair[exEvent, uint8], w int, o receipt.Outcome) {
 	s := &x.state
 	n := s.flying[w]
 	rs := [1]Receipt[exEvent]{{
@@ -385,9 +387,9 @@ func (x *exRun) receipt(f *Fair[exEvent, uint8], w int, o Outcome) {
 	f.Receipts(x.now(), rs[:])
 	s.flying[w] = -1
 	s.status[n] = exEnded
-	if rs[0].Outcome == Requeued {
+	if rs[0].Outcome == receipt.Requeued {
 		s.status[n] = exQueued
-	} else if o == Returned {
+	} else if o == receipt.Returned {
 		x.fail("event %d is not taken back", n)
 	}
 }
@@ -433,7 +435,7 @@ func (x *exRun) act(action uint8) bool {
 		if s.flying[w] < 0 {
 			return false
 		}
-		x.receipt(f, w, []Outcome{Done, Failed, Returned}[(int(action)-exDone)/exWorkers])
+		x.receipt(f, w, []receipt.Outcome{receipt.Done, receipt.Failed, receipt.Returned}[(int(action)-exDone)/exWorkers])
 		if action >= exDie {
 			f.Cancel(w)
 			_ = f.Subscribe(w, SubscribeOptions{})

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // backlogged keeps every key's queue at two events and more.
@@ -44,7 +46,7 @@ func TestFigureServiceLag(t *testing.T) {
 			worst = max(worst, high-low)
 		}
 		r.log = r.log[:0]
-		r.finish(0, Done)
+		r.finish(0, receipt.Done)
 		if i%n == 0 {
 			r.backlogged(keys)
 		}
@@ -68,7 +70,7 @@ func TestFigureServiceLagAcrossIdle(t *testing.T) {
 		r.workers(1)
 		serve := func() string {
 			r.log = r.log[:0]
-			r.finish(0, Done)
+			r.finish(0, receipt.Done)
 			r.backlogged(keys)
 			return r.log[0].event.key
 		}
@@ -148,7 +150,7 @@ func (o *countOut) GiveHeld(sub int, e int, seq, ticket uint64) {
 	o.last = e
 	o.receipts = append(o.receipts, Receipt[int]{Sub: sub, Seq: seq, Ticket: ticket})
 }
-func (o *countOut) Discard(int, uint64, Reason) { o.discarded++ }
+func (o *countOut) Discard(int, uint64, receipt.Reason) { o.discarded++ }
 
 // F6: the least share of any backlogged key in windows of 100 and 1,000 rounds.
 func TestFigureShare(t *testing.T) {
@@ -164,13 +166,13 @@ func TestFigureShare(t *testing.T) {
 		r.backlogged(keys)
 		r.workers(3)
 		for range 400 {
-			r.finish(len(r.flying)/2, Done)
+			r.finish(len(r.flying)/2, receipt.Done)
 			r.backlogged(keys)
 		}
 		served := map[string]int{}
 		for range tc.rounds * len(keys) {
 			r.log = r.log[:0]
-			r.finish(len(r.flying)/2, Done)
+			r.finish(len(r.flying)/2, receipt.Done)
 			for _, g := range r.log {
 				served[g.event.key]++
 			}
@@ -295,7 +297,7 @@ func TestFairNewKeysDoNotStarveOld(t *testing.T) {
 		for i := range 2000 {
 			r.offer(key("new", i))
 			r.log = r.log[:0]
-			r.finish(0, Done)
+			r.finish(0, receipt.Done)
 			if k := r.log[0].event.key; k == "a" || k == "b" {
 				n++
 			}
@@ -349,7 +351,7 @@ func (o *stillOut) Give(int, int, int) {}
 func (o *stillOut) GiveHeld(sub int, e ev, seq, ticket uint64) {
 	o.receipts = append(o.receipts, Receipt[ev]{Sub: sub, Seq: seq, Ticket: ticket, Cost: 1000})
 }
-func (o *stillOut) Discard(ev, uint64, Reason) {}
+func (o *stillOut) Discard(ev, uint64, receipt.Reason) {}
 
 // F9: a key that stops and comes back in order to be a newcomer again gets no
 // more than its fair share, whatever its bursts and its pauses.
@@ -366,7 +368,7 @@ func TestFigureGaming(t *testing.T) {
 			r.workers(1)
 			serve := func() string {
 				r.log = r.log[:0]
-				r.finish(0, Done)
+				r.finish(0, receipt.Done)
 				r.backlogged(keys)
 				return r.log[0].event.key
 			}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // ev is the event of these tests: the n-th of its key.
@@ -34,7 +36,7 @@ type rig struct {
 	flying    []given
 	log       []given
 	discarded []string // "key/n reason"
-	lost      map[Reason]int
+	lost      map[receipt.Reason]int
 }
 
 func newRig(t testing.TB, cfg FairConfig[ev]) *rig {
@@ -43,7 +45,7 @@ func newRig(t testing.TB, cfg FairConfig[ev]) *rig {
 	if f.Err() != nil {
 		t.Fatal(f.Err())
 	}
-	return &rig{t: t, f: f, made: map[string]int{}, lost: map[Reason]int{}, next: 1}
+	return &rig{t: t, f: f, made: map[string]int{}, lost: map[receipt.Reason]int{}, next: 1}
 }
 
 func (r *rig) Give(int, int, int) { r.t.Fatal("Fair holds events, it does not Give") }
@@ -57,7 +59,7 @@ func (r *rig) GiveHeld(sub int, e ev, seq, ticket uint64) {
 	r.log = append(r.log, g)
 }
 
-func (r *rig) Discard(e ev, _ uint64, reason Reason) {
+func (r *rig) Discard(e ev, _ uint64, reason receipt.Reason) {
 	r.discarded = append(r.discarded, fmt.Sprintf("%s%d %s", e.key, e.n, reason))
 	r.lost[reason]++
 }
@@ -97,7 +99,7 @@ func (r *rig) dispatch() { r.offerEvents() }
 
 // finish gives the receipt of the i-th flying event, asks for one more on its
 // subscription unless the consumer is gone, and dispatches.
-func (r *rig) finish(i int, outcome Outcome) Outcome {
+func (r *rig) finish(i int, outcome receipt.Outcome) receipt.Outcome {
 	g := r.flying[i]
 	r.flying = append(r.flying[:i:i], r.flying[i+1:]...)
 	rs := []Receipt[ev]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: outcome, Event: g.event}}
@@ -113,7 +115,7 @@ func (r *rig) serve(n int) *rig {
 		if len(r.flying) == 0 {
 			r.t.Fatal("nothing in flight")
 		}
-		r.finish(0, Done)
+		r.finish(0, receipt.Done)
 	}
 	return r
 }
@@ -149,7 +151,7 @@ func (r *rig) drained() {
 	r.t.Helper()
 	for range 1000 { // idle dispatches forget idle keys
 		for len(r.flying) > 0 {
-			r.finish(0, Done)
+			r.finish(0, receipt.Done)
 		}
 		if r.f.live == 0 {
 			break

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 func TestFairTTL(t *testing.T) {
@@ -17,9 +19,9 @@ func TestFairTTL(t *testing.T) {
 	r.workers(1)
 	r.want("a1") // with a nanosecond left
 	r.now++
-	r.finish(0, Done)
+	r.finish(0, receipt.Done)
 	r.want("a1 a3")
-	r.finish(0, Done)
+	r.finish(0, receipt.Done)
 	r.wantDiscarded("b1 expired", "a2 expired")
 	r.drained()
 }
@@ -30,7 +32,7 @@ func TestFairTTLOf(t *testing.T) {
 	r.now = math.MaxInt64 - 1
 	r.workers(2)
 	r.want("a2 b1")
-	r.finish(0, Done)
+	r.finish(0, receipt.Done)
 	r.wantDiscarded("a1 expired", "a3 expired")
 	r.drained()
 }
@@ -51,8 +53,8 @@ func TestFairRetriesAtTheHeadThenDeadLetter(t *testing.T) {
 		dead = append(dead, fmt.Sprintf("%s%d after %d", e.key, e.n, tries))
 	}}).workers(1)
 	r.offer("a", "a")
-	for i, want := range []Outcome{Requeued, Requeued, Failed} {
-		if got := r.finish(0, Failed); got != want {
+	for i, want := range []receipt.Outcome{receipt.Requeued, receipt.Requeued, receipt.Failed} {
+		if got := r.finish(0, receipt.Failed); got != want {
 			t.Fatalf("failure %d is %v, want %v", i+1, got, want)
 		}
 	}
@@ -60,15 +62,15 @@ func TestFairRetriesAtTheHeadThenDeadLetter(t *testing.T) {
 	if fmt.Sprint(dead) != "[a1 after 3]" {
 		t.Errorf("dead letters %v", dead)
 	}
-	if got := r.finish(0, Returned); got != Requeued {
+	if got := r.finish(0, receipt.Returned); got != receipt.Requeued {
 		t.Fatal("a consumer's death is not a failure")
 	}
-	r.finish(0, Failed)
-	r.finish(0, Failed)
+	r.finish(0, receipt.Failed)
+	r.finish(0, receipt.Failed)
 	if len(dead) != 1 {
 		t.Errorf("dead letters %v", dead)
 	}
-	r.finish(0, Failed)
+	r.finish(0, receipt.Failed)
 	if len(dead) != 2 {
 		t.Errorf("dead letters %v", dead)
 	}
@@ -80,9 +82,9 @@ func TestFairRetriesAtTheHeadThenDeadLetter(t *testing.T) {
 func TestFairRequeueIntoAFullQueue(t *testing.T) {
 	r := newRig(t, FairConfig[ev]{MaxEvents: 16}).workers(1) // two for a key
 	r.offer("a", "a", "a")
-	r.finish(0, Returned)
+	r.finish(0, receipt.Returned)
 	r.want("a1 a1")
-	r.finish(0, Returned)
+	r.finish(0, receipt.Returned)
 	r.f.check(t)
 	r.offer("a") // a1 is in flight again
 	r.wantDiscarded("a2 key_full")
@@ -98,12 +100,12 @@ func TestFairConflate(t *testing.T) {
 	r.workers(1)
 	r.want("a4")                      // it has kept the first place
 	r.offerEvents(ev{"a", 5, "x", 1}) // a4 is in flight: nothing to conflate with
-	r.finish(0, Returned)             // and comes back before it
+	r.finish(0, receipt.Returned)     // and comes back before it
 	r.offerEvents(ev{"a", 6, "y", 1}) // conflates a2
 	r.offerEvents(ev{"a", 7, "z", 1}) // four with a4, as many as are allowed
 	r.f.check(t)
 	for len(r.flying) > 0 {
-		r.finish(0, Done)
+		r.finish(0, receipt.Done)
 	}
 	r.want("a4 b1 a4 a6 a5 a7")
 	r.drained()
@@ -135,7 +137,7 @@ func TestFairRateLimit(t *testing.T) {
 		r.log = nil
 		for {
 			for len(r.flying) > 0 {
-				r.finish(0, Done)
+				r.finish(0, receipt.Done)
 			}
 			at, ok := r.f.Wake()
 			if !ok || at > until {
@@ -162,13 +164,13 @@ func TestFairRateLimit(t *testing.T) {
 	// Others do not notice.
 	r.log = nil
 	r.offer("b")
-	r.finish(0, Done)
+	r.finish(0, receipt.Done)
 	r.want("b1")
 	if s := r.f.Snapshot(); s.Delayed != 1 {
 		t.Errorf("delayed %d", s.Delayed)
 	}
 	// What a key owes is remembered while it is idle.
-	r.f.DiscardHeld(r, Stopped)
+	r.f.DiscardHeld(r, receipt.Stopped)
 	served(r.now)
 	r.offer("b", "b", "b")
 	if n := 1 + served(r.now); n != 2 {
@@ -230,7 +232,7 @@ func TestFairWeights(t *testing.T) {
 		refill()
 		r.workers(1)
 		for range len(keys) + 16 { // credits
-			r.finish(0, Done)
+			r.finish(0, receipt.Done)
 			refill()
 		}
 		r.log = nil
@@ -239,7 +241,7 @@ func TestFairWeights(t *testing.T) {
 		gap := map[string]int{}
 		total := 100 * sum
 		for i := range total {
-			r.finish(0, Done)
+			r.finish(0, receipt.Done)
 			k := r.log[len(r.log)-1].event.key
 			count[k]++
 			if at, ok := last[k]; ok {
@@ -293,7 +295,7 @@ func TestFairTenants(t *testing.T) {
 		r.workers(1)
 		share := map[string]int{}
 		for range 60 {
-			r.finish(0, Done)
+			r.finish(0, receipt.Done)
 		}
 		for _, g := range r.log {
 			share[g.event.key[:1]]++
@@ -310,7 +312,7 @@ func TestFairTenants(t *testing.T) {
 			t.Errorf("measured %v: newcomer behind %v", measured, got)
 		}
 		for len(r.flying) > 0 {
-			r.finish(0, Done)
+			r.finish(0, receipt.Done)
 			if len(r.log)%500 == 0 {
 				r.f.check(t)
 			}

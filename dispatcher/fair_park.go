@@ -1,5 +1,7 @@
 package dispatcher
 
+import "github.com/penstock-go/penstock/receipt"
+
 // Park takes a key out of the running until Unpark: its events are kept, within
 // the bounds, and none is handed out. What is in flight stays so. A parked key
 // costs nothing when others are served. A key without events may be parked as
@@ -64,5 +66,5 @@ func (f *Fair[T, K]) DiscardParked(out Out[T]) {
 	if f.parked == 0 || f.inflight > 0 || f.group(fairRoot).ready > 0 || f.wheel.n > f.debtors {
 		return
 	}
-	f.DiscardHeld(out, Parked) // what cannot be served now or later is parked
+	f.DiscardHeld(out, receipt.Parked) // what cannot be served now or later is parked
 }

@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // The index against a map, with keys that come and go and collide.
@@ -150,7 +152,7 @@ func TestFairStatedLimitOfOneSource(t *testing.T) {
 		for r.log[len(r.log)-1].event.key != "light" {
 			before++
 			take()
-			r.finish(0, Done)
+			r.finish(0, receipt.Done)
 		}
 		t.Logf("%s: the light user waits for %d events", tc.name, before)
 		if before < tc.least || before > tc.most {

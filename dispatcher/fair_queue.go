@@ -1,6 +1,10 @@
 package dispatcher
 
-import "math"
+import (
+	"math"
+
+	"github.com/penstock-go/penstock/receipt"
+)
 
 // enqueue takes one event into the queue of its key. It answers false if the
 // source is to be paused before that event.
@@ -21,12 +25,12 @@ func (f *Fair[T, K]) enqueue(event T, seq uint64, out Out[T]) bool {
 		case full && f.cfg.KeyOverflow == PauseOnFullKey && s.count > 0:
 			return false
 		case full && f.cfg.KeyOverflow == DropNewest:
-			f.discard(event, seq, KeyFull, out)
+			f.discard(event, seq, receipt.KeyFull, out)
 			return true
 		}
 	}
 	if int64(size) > f.cfg.KeyMaxBytes && f.cfg.KeyOverflow != PauseOnFullKey {
-		f.discard(event, seq, KeyFull, out)
+		f.discard(event, seq, receipt.KeyFull, out)
 		return true
 	}
 	if i == 0 {
@@ -37,7 +41,7 @@ func (f *Fair[T, K]) enqueue(event T, seq uint64, out Out[T]) bool {
 	}
 	if f.cfg.KeyOverflow == DropOldest || f.cfg.KeyOverflow == Conflate {
 		for s.count > uint32(f.cfg.KeyMaxEvents) || s.bytes > f.cfg.KeyMaxBytes {
-			f.dropHead(i, s, KeyFull, out)
+			f.dropHead(i, s, receipt.KeyFull, out)
 		}
 	}
 	if f.cfg.Overflow == DropLongest {
@@ -50,10 +54,10 @@ func (f *Fair[T, K]) enqueue(event T, seq uint64, out Out[T]) bool {
 			}
 			if victim == 0 {
 				// The new one goes. What was put back beyond the bound stays.
-				f.dropHead(i, s, QueueFull, out)
+				f.dropHead(i, s, receipt.QueueFull, out)
 				break
 			}
-			f.dropHead(victim, f.slots.at(victim), QueueFull, out)
+			f.dropHead(victim, f.slots.at(victim), receipt.QueueFull, out)
 		}
 	}
 	return true
@@ -170,7 +174,7 @@ func (f *Fair[T, K]) pop(i uint32, s *fairSlot, it *fairItem) T {
 }
 
 // dropHead gives up the first event of a queue.
-func (f *Fair[T, K]) dropHead(i uint32, s *fairSlot, reason Reason, out Out[T]) {
+func (f *Fair[T, K]) dropHead(i uint32, s *fairSlot, reason receipt.Reason, out Out[T]) {
 	n := s.head
 	it := f.items.at(n)
 	event, seq := f.pop(i, s, it), it.seq
@@ -182,7 +186,7 @@ func (f *Fair[T, K]) dropHead(i uint32, s *fairSlot, reason Reason, out Out[T]) 
 	f.discard(event, seq, reason, out)
 }
 
-func (f *Fair[T, K]) discard(event T, seq uint64, reason Reason, out Out[T]) {
+func (f *Fair[T, K]) discard(event T, seq uint64, reason receipt.Reason, out Out[T]) {
 	f.discarded[reason]++
 	out.Discard(event, seq, reason)
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // refFair is a plain model of what Fair promises: queues as slices, everything
@@ -92,18 +94,18 @@ func (m *refFair) GiveHeld(sub int, e ev, seq, ticket uint64) {
 	k.queue = k.queue[1:]
 }
 
-func (m *refFair) Discard(e ev, seq uint64, reason Reason) {
+func (m *refFair) Discard(e ev, seq uint64, reason receipt.Reason) {
 	k := m.key(e.key)
 	at := slices.IndexFunc(k.queue, func(q refEvent) bool { return q.seq == seq })
 	if at < 0 {
 		m.t.Fatalf("%v %d discarded (%s) but not held", e, seq, reason)
 	}
 	switch reason {
-	case Expired:
+	case receipt.Expired:
 		if d := k.queue[at].deadline; at != 0 || d == 0 || d > m.now {
 			m.t.Fatalf("%v is not expired", e)
 		}
-	case KeyFull:
+	case receipt.KeyFull:
 		if len(k.queue) <= m.cfg.KeyMaxEvents && k.bytes() <= m.cfg.KeyMaxBytes {
 			m.t.Fatalf("key %s is not full with %d", e.key, len(k.queue))
 		}
@@ -111,7 +113,7 @@ func (m *refFair) Discard(e ev, seq uint64, reason Reason) {
 		if m.cfg.KeyOverflow == DropNewest && !last || m.cfg.KeyOverflow != DropNewest && at != 0 && int64(e.size) <= m.cfg.KeyMaxBytes {
 			m.t.Fatalf("%v is event %d of its key", e, at)
 		}
-	case QueueFull:
+	case receipt.QueueFull:
 		events, bytes := m.held()
 		if events <= m.cfg.MaxEvents && bytes <= m.cfg.MaxBytes {
 			m.t.Fatalf("not full with %d events and %d bytes", events, bytes)
@@ -127,7 +129,7 @@ func (m *refFair) Discard(e ev, seq uint64, reason Reason) {
 				m.t.Fatalf("%v dropped from a queue of %d while %s has %d", e, len(k.queue), name, len(other.queue))
 			}
 		}
-	case Conflated:
+	case receipt.Conflated:
 		if !slices.ContainsFunc(k.queue[at+1:], func(q refEvent) bool { return q.event.sub == e.sub }) {
 			m.t.Fatalf("%v is the latest of its sub-key", e)
 		}
@@ -236,7 +238,7 @@ func (r *randomFair) offer(n int) {
 }
 
 // finish ends the delivery of some event in flight.
-func (r *randomFair) finish(outcome Outcome) {
+func (r *randomFair) finish(outcome receipt.Outcome) {
 	m := r.m
 	if len(m.flying) == 0 {
 		return
@@ -254,12 +256,12 @@ func (r *randomFair) finish(outcome Outcome) {
 	k.flying = slices.DeleteFunc(k.flying, func(s uint64) bool { return s == g.seq })
 	e := m.flight[g.seq]
 	delete(m.flight, g.seq)
-	back := outcome == Returned
-	if outcome == Failed && e.tries < m.cfg.Retries {
+	back := outcome == receipt.Returned
+	if outcome == receipt.Failed && e.tries < m.cfg.Retries {
 		e.tries++
 		back = true
 	}
-	if back != (rs[0].Outcome == Requeued) {
+	if back != (rs[0].Outcome == receipt.Requeued) {
 		r.t.Fatalf("outcome %v became %v", outcome, rs[0].Outcome)
 	}
 	if !back {
@@ -286,9 +288,9 @@ func (r *randomFair) act() {
 		m.subs[sub] += n
 		r.f.Ask(sub, n)
 	case op < 16:
-		r.finish(Done)
+		r.finish(receipt.Done)
 	case op < 17:
-		r.finish([]Outcome{Failed, Returned, Abandoned}[r.next(3)])
+		r.finish([]receipt.Outcome{receipt.Failed, receipt.Returned, receipt.Abandoned}[r.next(3)])
 	case op < 18:
 		key := "k" + strconv.Itoa(r.next(r.keys))
 		if k := m.key(key); k.parked {

@@ -1,5 +1,7 @@
 package dispatcher
 
+import "github.com/penstock-go/penstock/receipt"
+
 // Receipts implements [ReceiptTaker]: each receipt frees its key for the next
 // event. A Returned event goes back to the head of its key, and so does a Failed
 // one that may be tried again; several of one key keep their order. Receipts
@@ -32,16 +34,16 @@ func (f *Fair[T, K]) receipt(r *Receipt[T]) {
 		}
 	}
 	switch {
-	case r.Outcome == Returned:
-		r.Outcome = Requeued
+	case r.Outcome == receipt.Returned:
+		r.Outcome = receipt.Requeued
 		f.requeue(i, s, n, it, r.Event)
 		return
-	case r.Outcome == Failed && int(it.tries) < f.cfg.Retries:
+	case r.Outcome == receipt.Failed && int(it.tries) < f.cfg.Retries:
 		it.tries++
-		r.Outcome = Requeued
+		r.Outcome = receipt.Requeued
 		f.requeue(i, s, n, it, r.Event)
 		return
-	case r.Outcome == Failed && f.cfg.DeadLetter != nil:
+	case r.Outcome == receipt.Failed && f.cfg.DeadLetter != nil:
 		defer f.cfg.DeadLetter(r.Event, int(it.tries)+1)
 	}
 	f.dropItem(n, it)

@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"maps"
 	"slices"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // FairSnapshot is what a [Fair] looks like at one moment.
@@ -27,7 +29,7 @@ type FairSnapshot[K comparable] struct {
 	// limit.
 	Parked, Delayed int
 	// Discarded counts the events that Fair has dropped, by reason.
-	Discarded map[Reason]uint64
+	Discarded map[receipt.Reason]uint64
 }
 
 // KeyBacklog is what waits for one key.

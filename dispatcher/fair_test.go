@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 func TestFairServesKeysInTurn(t *testing.T) {
@@ -21,9 +23,9 @@ func TestFairKeepsOneOfAKeyInFlight(t *testing.T) {
 	if r.f.Held() != 1 {
 		t.Fatalf("held %d, want 1", r.f.Held())
 	}
-	r.finish(1, Done) // b's: a is still busy
+	r.finish(1, receipt.Done) // b's: a is still busy
 	r.want("a1 b1")
-	r.finish(0, Done)
+	r.finish(0, receipt.Done)
 	r.want("a1 b1 a2")
 	r.drained()
 }
@@ -32,7 +34,7 @@ func TestFairUnorderedInFlight(t *testing.T) {
 	r := newRig(t, FairConfig[ev]{UnorderedInFlight: 2}).workers(4)
 	r.offer("a", "a", "a", "b")
 	r.want("a1 b1 a2")
-	r.finish(2, Done)
+	r.finish(2, receipt.Done)
 	r.want("a1 b1 a2 a3")
 	r.drained()
 }
@@ -44,7 +46,7 @@ func TestFairBusyKeyDoesNotSleep(t *testing.T) {
 	r.offer("a")
 	r.offer("a") // unlisted but in flight
 	r.want("a1")
-	r.finish(0, Done)
+	r.finish(0, receipt.Done)
 	r.want("a1 a2")
 	r.drained()
 }
@@ -90,7 +92,7 @@ func TestFairSecondMessageInTheSameRound(t *testing.T) {
 			t.Fatalf("message %d of the victim waits behind %v", n+1, r.order())
 		}
 		for len(r.flying) > 0 && r.flying[len(r.flying)-1].event.key == "v" {
-			r.finish(len(r.flying)-1, Done)
+			r.finish(len(r.flying)-1, receipt.Done)
 		}
 	}
 }
@@ -199,7 +201,7 @@ func TestFairByteBounds(t *testing.T) {
 func TestFairReturnedComesBackInOrder(t *testing.T) {
 	r := newRig(t, FairConfig[ev]{}).workers(2)
 	r.offer("a", "a", "b")
-	if o := r.finish(0, Returned); o != Requeued {
+	if o := r.finish(0, receipt.Returned); o != receipt.Requeued {
 		t.Fatalf("outcome %v", o)
 	}
 	r.want("a1 b1 a1")
@@ -217,7 +219,7 @@ func TestFairReturnedTogether(t *testing.T) {
 			if backwards {
 				i = 2 - i
 			}
-			rs[i] = Receipt[ev]{Seq: g.seq, Ticket: g.ticket, Outcome: Returned, Event: g.event}
+			rs[i] = Receipt[ev]{Seq: g.seq, Ticket: g.ticket, Outcome: receipt.Returned, Event: g.event}
 		}
 		r.flying = nil
 		r.f.Receipts(0, rs)
@@ -261,7 +263,7 @@ func TestFairPark(t *testing.T) {
 	if r.f.Park("third") {
 		t.Error("more keys parked than MaxParked")
 	}
-	r.finish(0, Done)
+	r.finish(0, receipt.Done)
 	r.offer("a", "unseen", "unseen", "b")
 	r.want("a1 b1")
 	if s := r.f.Snapshot(); s.Parked != 2 || s.Held != 4 {
@@ -272,8 +274,8 @@ func TestFairPark(t *testing.T) {
 	r.f.Unpark("nobody")
 	r.dispatch()
 	r.want("a1 b1 a2")
-	r.finish(0, Done)
-	r.finish(0, Done)
+	r.finish(0, receipt.Done)
+	r.finish(0, receipt.Done)
 	r.f.Unpark("unseen")
 	r.dispatch()
 	r.serve(3)
@@ -291,7 +293,7 @@ func TestFairParkedKeyWithoutEventsComesAndGoes(t *testing.T) {
 	r.offer("a")
 	r.want("a1")
 	r.f.Park("a") // in flight
-	r.finish(0, Done)
+	r.finish(0, receipt.Done)
 	r.offer("a")
 	r.want("a1")
 	r.f.Unpark("a")
@@ -304,8 +306,8 @@ func TestFairDiscardHeld(t *testing.T) {
 	r := newRig(t, FairConfig[ev]{}).workers(1)
 	r.offer("a", "a", "b", "c", "c")
 	r.f.Park("c")
-	r.f.DiscardHeld(r, Stopped)
-	if r.f.Held() != 0 || r.lost[Stopped] != 4 {
+	r.f.DiscardHeld(r, receipt.Stopped)
+	if r.f.Held() != 0 || r.lost[receipt.Stopped] != 4 {
 		t.Errorf("held %d, discarded %v", r.f.Held(), r.discarded)
 	}
 	r.f.check(t)

@@ -1,6 +1,10 @@
 package dispatcher
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/penstock-go/penstock/receipt"
+)
 
 // The interfaces below are optional, as [Holder], [Timed] and [ReceiptTaker]
 // are.
@@ -46,7 +50,7 @@ type Returner[T any] interface {
 type Orphanage[T any] interface {
 	// DiscardOrphans gives such events up, calling out.Discard with reason for
 	// each.
-	DiscardOrphans(out Out[T], reason Reason)
+	DiscardOrphans(out Out[T], reason receipt.Reason)
 }
 
 // Parking is a [Holder] that keeps events back until somebody says otherwise. A

@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"fmt"
 	"math"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // DefaultPartitionCapacity is how many events a [Partition] holds if it was not
@@ -210,7 +212,7 @@ func (p *Partition[T]) PutBack(event T, seq uint64) {
 }
 
 // DiscardHeld implements Holder.
-func (p *Partition[T]) DiscardHeld(out Out[T], reason Reason) {
+func (p *Partition[T]) DiscardHeld(out Out[T], reason receipt.Reason) {
 	for i := range p.parts {
 		before := p.parts[i].open()
 		p.discard(i, out, reason)
@@ -221,7 +223,7 @@ func (p *Partition[T]) DiscardHeld(out Out[T], reason Reason) {
 
 // DiscardOrphans implements Orphanage: it gives up what waits in partitions that
 // nobody has taken.
-func (p *Partition[T]) DiscardOrphans(out Out[T], reason Reason) {
+func (p *Partition[T]) DiscardOrphans(out Out[T], reason receipt.Reason) {
 	for i := range p.parts {
 		if p.parts[i].sub < 0 {
 			p.discard(i, out, reason)
@@ -229,7 +231,7 @@ func (p *Partition[T]) DiscardOrphans(out Out[T], reason Reason) {
 	}
 }
 
-func (p *Partition[T]) discard(i int, out Out[T], reason Reason) {
+func (p *Partition[T]) discard(i int, out Out[T], reason receipt.Reason) {
 	for q := &p.parts[i].queue; q.Len() > 0; {
 		events, seqs := q.front(q.Len())
 		for j, event := range events {

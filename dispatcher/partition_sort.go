@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"fmt"
 	"slices"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // Dispatch implements Dispatcher.
@@ -40,7 +42,7 @@ func (p *Partition[T]) sort(offer Offer[T], out Out[T]) int {
 		parts := p.parts
 		for i, at := range homes {
 			if at < 0 {
-				out.Discard(run[i], offer.First+uint64(taken+i), NoPartition)
+				out.Discard(run[i], offer.First+uint64(taken+i), receipt.NoPartition)
 				continue
 			}
 			part := &parts[at]

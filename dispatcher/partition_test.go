@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 func on(name any) SubscribeOptions { return SubscribeOptions{Partition: name} }
@@ -198,7 +200,7 @@ func TestPartitionDiscardsWhatIsHeld(t *testing.T) {
 	k.subscribe(1, on(1))
 	k.ask(1, 2)
 	k.dispatch(0, 2)
-	p.DiscardHeld(k, Stopped)
+	p.DiscardHeld(k, receipt.Stopped)
 	k.want("discarded", k.dropped, "[0 stopped 2 stopped]")
 	k.want("held", p.Held(), 0)
 }
@@ -209,10 +211,10 @@ func TestPartitionDiscardsOrphans(t *testing.T) {
 	k.subscribe(1, on(1))
 	k.ask(1, 1)
 	k.dispatch(0, 2)
-	p.DiscardOrphans(k, Stopped)
+	p.DiscardOrphans(k, receipt.Stopped)
 	k.want("held", p.Held(), 2)
 	k.cancel(0)
-	p.DiscardOrphans(k, Stopped)
+	p.DiscardOrphans(k, receipt.Stopped)
 	k.want("held", p.Held(), 0)
 	k.want("discarded", k.dropped, "[0 stopped 2 stopped]")
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // TestSecurity holds the row of docs/security.md that is about this package.
@@ -63,13 +65,13 @@ func (w *town) GiveHeld(sub int, e visit, seq, ticket uint64) {
 	w.busy[at] = append(w.busy[at], errand{sub, e, seq, ticket})
 }
 
-func (w *town) Discard(e visit, _ uint64, _ Reason) { w.lost[e.known]++ }
+func (w *town) Discard(e visit, _ uint64, _ receipt.Reason) { w.lost[e.known]++ }
 
 func (w *town) tick(arrivals []visit) {
 	w.now++
 	done := w.busy[w.now%int64(len(w.busy))]
 	for _, g := range done {
-		w.f.Receipts(w.now, []Receipt[visit]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: Done, Event: g.event}})
+		w.f.Receipts(w.now, []Receipt[visit]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: receipt.Done, Event: g.event}})
 		w.f.Ask(g.sub, 1)
 	}
 	w.busy[w.now%int64(len(w.busy))] = done[:0]
@@ -178,12 +180,12 @@ func TestFullOfSingleEvents(t *testing.T) {
 			r := newRig(t, cfg)
 			r.offer("a1", "a2", "a3", "a4", "b1", "b2") // full
 			r.offer("b3")                               // a has more
-			if r.lost[QueueFull] != 1 || !strings.HasPrefix(r.discarded[0], "a") {
+			if r.lost[receipt.QueueFull] != 1 || !strings.HasPrefix(r.discarded[0], "a") {
 				t.Fatalf("discarded %v", r.discarded)
 			}
 			r.offer("b4") // three each: the new one goes
 			r.offer("c1") // has nothing yet
-			if r.lost[QueueFull] != 3 || !strings.HasPrefix(r.discarded[1], "b4") || strings.HasPrefix(r.discarded[2], "c") {
+			if r.lost[receipt.QueueFull] != 3 || !strings.HasPrefix(r.discarded[1], "b4") || strings.HasPrefix(r.discarded[2], "c") {
 				t.Fatalf("discarded %v", r.discarded)
 			}
 			r.workers(1)

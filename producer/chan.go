@@ -3,7 +3,7 @@ package producer
 import (
 	"context"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -12,9 +12,9 @@ const lot = 256
 
 // ChanConfig configures [NewChan]. The zero value is useful.
 type ChanConfig[T any] struct {
-	// Discarded, if set, is called with dispatcher.Stopped for every event that
+	// Discarded, if set, is called with receipt.Stopped for every event that
 	// was received and not emitted before the stage stopped. It must not block.
-	Discarded func(event T, reason dispatcher.Reason)
+	Discarded func(event T, reason receipt.Reason)
 }
 
 // Chan is a channel as a source. It implements stage.Producer.

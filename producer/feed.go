@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -25,7 +25,7 @@ type feed[T any] struct {
 	read      func() error // the reader; nil is the normal end
 	patience  time.Duration
 	log       *slog.Logger
-	discarded func(T, dispatcher.Reason)
+	discarded func(T, receipt.Reason)
 
 	self     *stage.Handle
 	ctx      context.Context // the reader's, cancelled when it shall end
@@ -46,7 +46,7 @@ type feed[T any] struct {
 	late  *time.Timer  // gives the reader up
 }
 
-func newFeed[T any](patience time.Duration, log *slog.Logger, discarded func(T, dispatcher.Reason)) *feed[T] {
+func newFeed[T any](patience time.Duration, log *slog.Logger, discarded func(T, receipt.Reason)) *feed[T] {
 	if patience == 0 {
 		patience = DefaultPatience
 	}
@@ -144,7 +144,7 @@ func (f *feed[T]) wakeAndUnlock() {
 
 func (f *feed[T]) discard(event T) {
 	if f.discarded != nil {
-		f.discarded(event, dispatcher.Stopped)
+		f.discarded(event, receipt.Stopped)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 
 	"github.com/reugn/go-streams/extension"
 
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -274,7 +274,7 @@ func TestSeqDrainWaitsForAValueThatIsUnderWay(t *testing.T) {
 			}
 			x := startPipe(t, producer.NewSeq(seq, producer.SeqConfig[int]{
 				Patience:  10 * time.Second,
-				Discarded: func(v int, _ dispatcher.Reason) { lost <- v },
+				Discarded: func(v int, _ receipt.Reason) { lost <- v },
 			}), stage.SubscribeConfig{})
 			synctest.Wait()
 			x.src.Drain()
@@ -385,8 +385,8 @@ func TestSourcesDiscardWhatAStopLeaves(t *testing.T) {
 		ch := make(chan any, 1)
 		ch <- ints(0, 100)
 		src := producer.NewStream(extension.NewChanSource(ch), producer.StreamConfig[int]{
-			Discarded: func(v int, reason dispatcher.Reason) {
-				if v != 40+lost || reason != dispatcher.Stopped {
+			Discarded: func(v int, reason receipt.Reason) {
+				if v != 40+lost || reason != receipt.Stopped {
 					t.Error(v, reason)
 				}
 				lost++

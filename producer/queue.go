@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -37,10 +37,10 @@ type QueueConfig[T any] struct {
 	// the push began, before it can wait for anything.
 	Stamp func(event *T, at time.Time)
 	// Discarded, if set, is called for every event that is dropped: in the
-	// pushing goroutine with dispatcher.QueueFull, and on the stage's goroutine
-	// with dispatcher.Stopped for what a stage that was stopped leaves behind.
+	// pushing goroutine with receipt.QueueFull, and on the stage's goroutine
+	// with receipt.Stopped for what a stage that was stopped leaves behind.
 	// It must not block or push.
-	Discarded func(event T, reason dispatcher.Reason)
+	Discarded func(event T, reason receipt.Reason)
 }
 
 // Queue is a bounded queue into which any goroutine pushes and which a stage
@@ -257,7 +257,7 @@ func (q *Queue[T]) drop(event T) {
 		q.mu.Unlock()
 	}
 	if q.cfg.Discarded != nil {
-		q.cfg.Discarded(victim, dispatcher.QueueFull)
+		q.cfg.Discarded(victim, receipt.QueueFull)
 	}
 }
 

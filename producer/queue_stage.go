@@ -3,8 +3,8 @@ package producer
 import (
 	"context"
 
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -81,7 +81,7 @@ func (q *Queue[T]) HandleTerminate(context.Context, error) error {
 	q.events = ring.Ring[T]{}
 	q.mu.Unlock()
 	for q.cfg.Discarded != nil && left.Len() > 0 {
-		q.cfg.Discarded(left.Pop(), dispatcher.Stopped)
+		q.cfg.Discarded(left.Pop(), receipt.Stopped)
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -45,8 +45,8 @@ func TestQueueIsBounded(t *testing.T) {
 				var lost []int
 				q := producer.NewQueue(producer.QueueConfig[int]{
 					Capacity: 3, Overflow: tc.overflow,
-					Discarded: func(v int, reason dispatcher.Reason) {
-						if reason != dispatcher.QueueFull {
+					Discarded: func(v int, reason receipt.Reason) {
+						if reason != receipt.QueueFull {
 							t.Error(reason)
 						}
 						lost = append(lost, v)
@@ -196,8 +196,8 @@ func TestQueueCloseAnswersThoseWhoWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var lost []int
-				q := producer.NewQueue(producer.QueueConfig[int]{Capacity: 2, Discarded: func(v int, reason dispatcher.Reason) {
-					if reason != dispatcher.Stopped {
+				q := producer.NewQueue(producer.QueueConfig[int]{Capacity: 2, Discarded: func(v int, reason receipt.Reason) {
+					if reason != receipt.Stopped {
 						t.Error(reason)
 					}
 					lost = append(lost, v)
@@ -295,7 +295,7 @@ func TestQueueConservation(t *testing.T) {
 		var lost [][2]int
 		q := producer.NewQueue(producer.QueueConfig[[2]int]{
 			Capacity: 1 + rnd.IntN(50), Overflow: overflow,
-			Discarded: func(v [2]int, _ dispatcher.Reason) {
+			Discarded: func(v [2]int, _ receipt.Reason) {
 				mu.Lock()
 				lost = append(lost, v)
 				mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -30,10 +30,10 @@ type SeqConfig[T any] struct {
 	// Patience bounds how long a drain waits for the value that the iterator
 	// is busy with, and a stop for the iterator's return. Default: 1 s.
 	Patience time.Duration
-	// Discarded, if set, is called with dispatcher.Stopped for every value that
+	// Discarded, if set, is called with receipt.Stopped for every value that
 	// the iterator has yielded and that was not emitted before the stage
 	// stopped. It must not block.
-	Discarded func(event T, reason dispatcher.Reason)
+	Discarded func(event T, reason receipt.Reason)
 	// Logger gets a line if the iterator does not return in time. nil discards.
 	Logger *slog.Logger
 }

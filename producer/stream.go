@@ -6,15 +6,15 @@ import (
 
 	"github.com/reugn/go-streams"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
 // StreamConfig configures [NewStream]. The zero value is useful.
 type StreamConfig[T any] struct {
-	// Discarded, if set, is called with dispatcher.Stopped for every event that
+	// Discarded, if set, is called with receipt.Stopped for every event that
 	// was received and not emitted before the stage stopped. It must not block.
-	Discarded func(event T, reason dispatcher.Reason)
+	Discarded func(event T, reason receipt.Reason)
 }
 
 // Stream is a go-streams source as a source of events. It implements

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // None is the value of an option for which zero is meant and the zero value
@@ -64,7 +65,7 @@ type ProducerConfig[T any] struct {
 	Demand DemandMode
 	// Discarded, if set, is called on the stage's goroutine for every event
 	// that is discarded. It must not block.
-	Discarded func(event T, reason dispatcher.Reason)
+	Discarded func(event T, reason receipt.Reason)
 	// Logger gets what an operator should know. nil discards.
 	Logger *slog.Logger
 }

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -251,7 +252,7 @@ var faultCases = []kase{
 		equal(t, "buffered, discarded", []int{got.Buffered, len(got.Discarded)}, []int{2, 0})
 		p.Stop(nil) // now they are reported
 		synctest.Wait()
-		equal(t, "discarded", snap(t, p).Discarded[dispatcher.Stopped], 2)
+		equal(t, "discarded", snap(t, p).Discarded[receipt.Stopped], 2)
 	}},
 	{"Q9_no_empty_lists", func(t *testing.T) {
 		src, c := &source{}, newSink()

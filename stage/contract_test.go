@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -253,7 +254,7 @@ func TestBufferOfNoneDropsAtOnce(t *testing.T) {
 		push(t, p, src, upTo(3, 9)...)
 		equal(t, "events", c.events(), []int{3, 4, 5, 6})
 		got := snap(t, p)
-		equal(t, "discarded", got.Discarded[dispatcher.BufferFull], 4)
+		equal(t, "discarded", got.Discarded[receipt.BufferFull], 4)
 	})
 }
 
@@ -264,7 +265,7 @@ func TestStopDiscardsWhatIsBuffered(t *testing.T) {
 			src, p, _ := filled(t, stage.ProducerConfig[int]{Dispatcher: d}, []int{1, 2})
 			p.Do(func() { src.emit.Emit(3); p.Stop(nil) })
 			synctest.Wait()
-			equal(t, "discarded", snap(t, p).Discarded[dispatcher.Stopped], 3)
+			equal(t, "discarded", snap(t, p).Discarded[receipt.Stopped], 3)
 			slices.Sort(src.discarded)
 			equal(t, "discarded", src.discarded, []string{"1 stopped", "2 stopped", "3 stopped"})
 		}

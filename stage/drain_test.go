@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -136,7 +137,7 @@ func TestDrainGivesUpOrphans(t *testing.T) {
 		var discarded []int
 		p := producer(src, stage.ProducerConfig[int]{
 			Dispatcher: dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{Capacity: 2}),
-			Discarded:  func(event int, _ dispatcher.Reason) { discarded = append(discarded, event) },
+			Discarded:  func(event int, _ receipt.Reason) { discarded = append(discarded, event) },
 		})
 		start(t, p)
 		c := newSink()
@@ -214,7 +215,7 @@ func TestDrainGivesUpParked(t *testing.T) {
 				fair := dispatcher.NewFair(func(v int) int { return v / 10 }, cfg)
 				p := producer(src, stage.ProducerConfig[int]{
 					Dispatcher: fair, BufferSize: stage.Unlimited,
-					Discarded: func(event int, reason dispatcher.Reason) {
+					Discarded: func(event int, reason receipt.Reason) {
 						discarded = append(discarded, fmt.Sprint(event, " ", reason))
 					},
 				})
@@ -237,7 +238,7 @@ func TestDrainGivesUpParked(t *testing.T) {
 				equal(t, "events", got, []int{20, 21, 30})
 				equal(t, "discarded", discarded, []string{"10 parked", "11 parked", "12 parked"})
 				equal(t, "receipts", len(src.receipts), 3)
-				equal(t, "counted", fair.Snapshot().Discarded[dispatcher.Parked], 3)
+				equal(t, "counted", fair.Snapshot().Discarded[receipt.Parked], 3)
 			})
 		})
 	}
@@ -284,7 +285,7 @@ func TestDrainGivesUpParkedThatHoldUpTheSource(t *testing.T) {
 			dispatcher.FairConfig[int]{MaxEvents: 8, KeyOverflow: dispatcher.PauseOnFullKey}) // one for each key
 		p := producer(src, stage.ProducerConfig[int]{
 			Dispatcher: fair,
-			Discarded:  func(event int, _ dispatcher.Reason) { discarded = append(discarded, event) },
+			Discarded:  func(event int, _ receipt.Reason) { discarded = append(discarded, event) },
 		})
 		p.Do(func() { fair.Park(1) })
 		join(t, p, c, four)

@@ -1,6 +1,6 @@
 package stage
 
-import "github.com/penstock-go/penstock/dispatcher"
+import "github.com/penstock-go/penstock/receipt"
 
 // drain begins the orderly end.
 func (e *engine[In, Out]) drain() {
@@ -89,16 +89,16 @@ func (e *engine[In, Out]) endAll(reason error) {
 	for o.buf.len() > 0 {
 		run, first := o.buf.front()
 		for i, event := range run {
-			o.Discard(event, first+uint64(i), dispatcher.Stopped)
+			o.Discard(event, first+uint64(i), receipt.Stopped)
 		}
 		o.buf.drop(len(run))
 	}
 	for _, event := range o.emit.buf {
 		o.emitted++
-		o.Discard(event, o.nextSeq, dispatcher.Stopped)
+		o.Discard(event, o.nextSeq, receipt.Stopped)
 	}
 	o.emit.buf = nil
 	if o.holder != nil {
-		o.holder.DiscardHeld(o, dispatcher.Stopped)
+		o.holder.DiscardHeld(o, receipt.Stopped)
 	}
 }

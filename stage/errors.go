@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // The reasons for which a subscription or a stage ends. Test for them with
@@ -108,11 +108,11 @@ func (e *SubscriptionError) Unwrap() error { return e.Reason }
 // one by one returns for an event that it drops on purpose: the event's outcome
 // is Discarded with Reason rather than Failed.
 type DiscardError struct {
-	Reason dispatcher.Reason
+	Reason receipt.Reason
 }
 
 // Discard answers a *DiscardError with reason.
-func Discard(reason dispatcher.Reason) error { return &DiscardError{Reason: reason} }
+func Discard(reason receipt.Reason) error { return &DiscardError{Reason: reason} }
 
 // Error implements error.
 func (e *DiscardError) Error() string { return "discarded: " + string(e.Reason) }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -158,7 +159,7 @@ func TestProducerConsumerFailures(t *testing.T) {
 					t.Fatal(up.Err(), down.Err())
 				}
 				got := snap(t, m)
-				equal(t, "discarded", got.Discarded[dispatcher.Stopped], 2)
+				equal(t, "discarded", got.Discarded[receipt.Stopped], 2)
 				equal(t, "abandoned", snap(t, p).Abandoned, 2)
 			})
 		})

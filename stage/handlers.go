@@ -3,7 +3,7 @@ package stage
 import (
 	"context"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // Producer is where events come from.
@@ -100,9 +100,9 @@ type Receipt struct {
 	// Seq numbers the events that the stage has emitted: 0 for the first.
 	Seq uint64
 	// Outcome says how it ended: Done, Failed, Discarded or Abandoned.
-	Outcome dispatcher.Outcome
+	Outcome receipt.Outcome
 	// Reason says why an event was discarded.
-	Reason dispatcher.Reason
+	Reason receipt.Reason
 }
 
 // Drainer is a producer that can run dry.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -111,7 +111,7 @@ func (s *source) HandleTerminate(_ context.Context, reason error) error {
 	return nil
 }
 
-func (s *source) discard(event int, reason dispatcher.Reason) {
+func (s *source) discard(event int, reason receipt.Reason) {
 	s.discarded = append(s.discarded, fmt.Sprint(event, " ", reason))
 }
 

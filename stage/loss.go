@@ -3,18 +3,18 @@ package stage
 import (
 	"time"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // warnEvery is how often a stage that goes on discarding says so in its log.
 const warnEvery = time.Second
 
 // Discard implements dispatcher.Out.
-func (o *outlet[T]) Discard(event T, seq uint64, reason dispatcher.Reason) {
+func (o *outlet[T]) Discard(event T, seq uint64, reason receipt.Reason) {
 	o.lost[reason]++
 	o.discards++
 	if o.sourced && !o.silent {
-		o.receipts = append(o.receipts, Receipt{Seq: seq, Outcome: dispatcher.Discarded, Reason: reason})
+		o.receipts = append(o.receipts, Receipt{Seq: seq, Outcome: receipt.Discarded, Reason: reason})
 	}
 	if o.discarded != nil {
 		o.discarded(event, reason)
@@ -49,14 +49,14 @@ func (o *outlet[T]) store(events []T, first uint64) bool {
 
 func (o *outlet[T]) discardRun(events []T, first uint64) {
 	for i, event := range events {
-		o.Discard(event, first+uint64(i), dispatcher.BufferFull)
+		o.Discard(event, first+uint64(i), receipt.BufferFull)
 	}
 	if len(events) == 0 {
 		return
 	}
 	if now := time.Now(); now.Sub(o.warned) >= warnEvery {
 		o.warned = now
-		o.log.Warn("buffer full, events discarded", "stage", o.stage, "discarded", o.lost[dispatcher.BufferFull], "limit", o.buf.limit)
+		o.log.Warn("buffer full, events discarded", "stage", o.stage, "discarded", o.lost[receipt.BufferFull], "limit", o.buf.limit)
 	}
 }
 

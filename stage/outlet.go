@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // outlet is the producing side of a stage: its dispatcher, its buffer and its
@@ -22,7 +23,7 @@ type outlet[T any] struct {
 	parking   dispatcher.Parking[T]
 	sourced   bool // the handler wants receipts
 	silent    bool // it is to get none any more
-	discarded func(T, dispatcher.Reason)
+	discarded func(T, receipt.Reason)
 	epoch     time.Time
 
 	subs    []*Subscription[T] // by slot; nil is free
@@ -53,7 +54,7 @@ type outlet[T any] struct {
 	deliveries int64 // how often they did
 	abandoned  int64 // deliveries whose consumer died before it had handled them
 	discards   int64
-	lost       map[dispatcher.Reason]int64
+	lost       map[receipt.Reason]int64
 	log        *slog.Logger
 	warned     time.Time
 }
@@ -61,7 +62,7 @@ type outlet[T any] struct {
 func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int) *outlet[T] {
 	o := &outlet[T]{
 		stage: name, disp: cfg.Dispatcher, sourced: sourced, discarded: cfg.Discarded,
-		lost: make(map[dispatcher.Reason]int64), epoch: time.Now(),
+		lost: make(map[receipt.Reason]int64), epoch: time.Now(),
 	}
 	if o.disp == nil {
 		o.disp = dispatcher.NewDemand[T]()
@@ -114,7 +115,7 @@ func (o *outlet[T]) abandonOrphans() {
 	}
 	before := o.discards
 	o.silent = true
-	o.orphans.DiscardOrphans(o, dispatcher.Stopped)
+	o.orphans.DiscardOrphans(o, receipt.Stopped)
 	o.silent = false
 	o.changed = o.changed || o.discards > before
 }

@@ -1,6 +1,9 @@
 package stage
 
-import "github.com/penstock-go/penstock/dispatcher"
+import (
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
+)
 
 // tracks says whether deliveries are remembered until their receipt came.
 func (o *outlet[T]) tracks() bool { return o.sourced || o.taker != nil }
@@ -9,7 +12,7 @@ func (o *outlet[T]) tracks() bool { return o.sourced || o.taker != nil }
 func (o *outlet[T]) handled(s *Subscription[T], n int) {
 	for range n {
 		f := s.flights.next()
-		o.receipt(s, &f, dispatcher.Done, "", 0)
+		o.receipt(s, &f, receipt.Done, "", 0)
 	}
 	o.report()
 }
@@ -37,19 +40,19 @@ func (o *outlet[T]) giveUp(s *Subscription[T], total int) {
 	for _, f := range s.flights.removeAll() {
 		// A copy of what others have got too is not theirs to get once more.
 		if s.cfg.Redeliver && !o.shared.has(f.seq) {
-			o.receipt(s, &f, dispatcher.Returned, "", 0)
+			o.receipt(s, &f, receipt.Returned, "", 0)
 		} else {
 			o.abandoned++
-			o.receipt(s, &f, dispatcher.Abandoned, "", 0)
+			o.receipt(s, &f, receipt.Abandoned, "", 0)
 		}
 	}
 	o.report()
 }
 
 // receipt notes the end of a delivery; report passes it on.
-func (o *outlet[T]) receipt(s *Subscription[T], f *flight[T], outcome dispatcher.Outcome, reason dispatcher.Reason, cost int64) {
+func (o *outlet[T]) receipt(s *Subscription[T], f *flight[T], outcome receipt.Outcome, reason receipt.Reason, cost int64) {
 	r := dispatcher.Receipt[T]{Sub: s.slot, Seq: f.seq, Ticket: f.ticket, Outcome: outcome, Reason: reason, Cost: cost}
-	if outcome != dispatcher.Done || o.shared.any() {
+	if outcome != receipt.Done || o.shared.any() {
 		r.Event = f.event
 	}
 	o.scratch = append(o.scratch, r)
@@ -68,9 +71,9 @@ func (o *outlet[T]) report() {
 	back := false
 	for i := range o.scratch {
 		switch r := &o.scratch[i]; r.Outcome {
-		case dispatcher.Requeued:
+		case receipt.Requeued:
 			o.delivered--
-		case dispatcher.Returned:
+		case receipt.Returned:
 			o.delivered--
 			back = true
 		default:
@@ -90,7 +93,7 @@ func (o *outlet[T]) ended(r *dispatcher.Receipt[T]) {
 	if !last {
 		return
 	}
-	if outcome == dispatcher.Discarded {
+	if outcome == receipt.Discarded {
 		o.delivered--
 		o.lost[reason]++
 		if o.discarded != nil {
@@ -106,7 +109,7 @@ func (o *outlet[T]) ended(r *dispatcher.Receipt[T]) {
 func (o *outlet[T]) takeBack() {
 	for i := len(o.scratch) - 1; i >= 0; i-- {
 		switch r := &o.scratch[i]; {
-		case r.Outcome != dispatcher.Returned:
+		case r.Outcome != receipt.Returned:
 		case o.returner != nil:
 			o.returner.PutBack(r.Event, r.Seq)
 		default:

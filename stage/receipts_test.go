@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -81,11 +82,11 @@ func TestReceiptsInAnyOrder(t *testing.T) {
 		w.settle(sub, 0, nil, 2)
 		w.settle(sub, 0, errOops, 0)
 		w.settle(sub, 0, nil, 2) // once more: nobody hears of it
-		w.settle(sub, 0, fmt.Errorf("wrapped: %w", stage.Discard(dispatcher.Expired)), 3, 1)
+		w.settle(sub, 0, fmt.Errorf("wrapped: %w", stage.Discard(receipt.Expired)), 3, 1)
 		equal(t, "receipts", ended(src.receipts), []string{"2 done", "0 failed", "3 discarded expired", "1 discarded expired"})
 		got := snap(t, p)
 		equal(t, "in flight", got.Subscriptions[0].InFlight, 0)
-		equal(t, "discarded", got.Discarded[dispatcher.Expired], 2)
+		equal(t, "discarded", got.Discarded[receipt.Expired], 2)
 		equal(t, "delivered", got.Delivered, 2)
 		equal(t, "demands", src.demands, []int{4})
 		w.settle(sub, 3, nil)
@@ -162,7 +163,7 @@ func TestDrainWaitsForReceipts(t *testing.T) {
 // One event, several subscribers: the source gets one receipt, behind the last
 // of them, with the worst outcome.
 func TestBroadcastGivesOneReceipt(t *testing.T) {
-	discard := stage.Discard(dispatcher.Expired)
+	discard := stage.Discard(receipt.Expired)
 	dies := errors.New("dies")
 	for _, c := range []struct {
 		ends []error
@@ -355,7 +356,7 @@ func TestReceiptOfAProducerConsumer(t *testing.T) {
 		m.Stop(nil)
 		synctest.Wait()
 		got := snap(t, m)
-		equal(t, "discarded", got.Discarded[dispatcher.Stopped], 1)
+		equal(t, "discarded", got.Discarded[receipt.Stopped], 1)
 		equal(t, "buffered again", snap(t, p).Buffered, 1)
 	})
 }

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // report sends the stages' figures to the metrics at an interval, and once more
@@ -64,8 +64,8 @@ type meter struct {
 	events, deaths   metrics.Counter
 	seen, batches    int64
 	abandoned        int64
-	discards         map[dispatcher.Reason]metrics.Counter
-	discarded        map[dispatcher.Reason]int64
+	discards         map[receipt.Reason]metrics.Counter
+	discarded        map[receipt.Reason]int64
 }
 
 func newMeter(r metrics.Recorder, name string) *meter {
@@ -75,8 +75,8 @@ func newMeter(r metrics.Recorder, name string) *meter {
 		demand: r.Gauge("stage.demand", tag), buffered: r.Gauge("stage.buffered", tag),
 		batch: r.Gauge("stage.batch_size", tag), events: r.Counter("stage.events", tag),
 		deaths:    r.Counter("stage.abandoned", tag),
-		discards:  make(map[dispatcher.Reason]metrics.Counter),
-		discarded: make(map[dispatcher.Reason]int64),
+		discards:  make(map[receipt.Reason]metrics.Counter),
+		discarded: make(map[receipt.Reason]int64),
 	}
 }
 

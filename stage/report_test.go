@@ -6,9 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/metrics/metricstest"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -35,7 +35,7 @@ func TestPipelineReportsItsStages(t *testing.T) {
 		later()
 		check("stage.buffered", "P", 2)
 		check("stage.demand", "P", 0)
-		equal(t, "discarded", rec.Count("pipeline.discarded", metrics.Tag{Key: "stage", Value: "P"}, metrics.Tag{Key: "reason", Value: string(dispatcher.BufferFull)}), 1)
+		equal(t, "discarded", rec.Count("pipeline.discarded", metrics.Tag{Key: "stage", Value: "P"}, metrics.Tag{Key: "reason", Value: string(receipt.BufferFull)}), 1)
 		if err := sub.Ask(10); err != nil {
 			t.Fatal(err)
 		}

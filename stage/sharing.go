@@ -1,6 +1,6 @@
 package stage
 
-import "github.com/penstock-go/penstock/dispatcher"
+import "github.com/penstock-go/penstock/receipt"
 
 // sharing remembers which events in flight were given to several subscriptions:
 // their source gets one receipt, behind the last of them, with the worst
@@ -25,8 +25,8 @@ type copies struct{ all, tracked int32 }
 // share is an event of which several subscriptions have a copy.
 type share struct {
 	left    int32 // receipts that are still to come
-	outcome dispatcher.Outcome
-	reason  dispatcher.Reason
+	outcome receipt.Outcome
+	reason  receipt.Reason
 }
 
 func (s *sharing) any() bool { return len(s.events) > 0 }
@@ -83,12 +83,12 @@ func (s *sharing) note(first uint64, n int) {
 
 // finish takes one receipt and answers, when it was the last one, how the event
 // ended.
-func (s *sharing) finish(seq uint64, outcome dispatcher.Outcome, reason dispatcher.Reason) (dispatcher.Outcome, dispatcher.Reason, bool) {
+func (s *sharing) finish(seq uint64, outcome receipt.Outcome, reason receipt.Reason) (receipt.Outcome, receipt.Reason, bool) {
 	e, ok := s.events[seq]
 	if !ok {
 		return outcome, reason, true
 	}
-	if severity(outcome) > severity(e.outcome) {
+	if outcome.Worse(e.outcome) {
 		e.outcome, e.reason = outcome, reason
 	}
 	if e.left--; e.left > 0 {
@@ -97,17 +97,4 @@ func (s *sharing) finish(seq uint64, outcome dispatcher.Outcome, reason dispatch
 	}
 	delete(s.events, seq)
 	return e.outcome, e.reason, true
-}
-
-// severity ranks outcomes: who lost a copy weighs more than who has it.
-func severity(o dispatcher.Outcome) int {
-	switch o {
-	case dispatcher.Done:
-		return 0
-	case dispatcher.Discarded:
-		return 1
-	case dispatcher.Failed:
-		return 2
-	}
-	return 3
 }

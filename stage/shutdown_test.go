@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -156,7 +157,7 @@ func TestConsumerThatIsDone(t *testing.T) {
 		}
 		equal(t, "events", dst.events(), upTo(0, 15))
 		for i, r := range src.receipts {
-			if want := i < 15; (r.Outcome == dispatcher.Done) != want {
+			if want := i < 15; (r.Outcome == receipt.Done) != want {
 				t.Fatalf("receipt %d: %v", i, r)
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"maps"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // Snapshot is what a stage was doing at one moment. Counts are since the start.
@@ -25,11 +25,11 @@ type Snapshot struct {
 	// discarded: Emitted = Delivered + Buffered + the sum of Discarded. An
 	// event that went to several subscribers counts once in Delivered and for
 	// each of them in Deliveries.
-	Buffered   int                         `json:"buffered"`
-	Emitted    int64                       `json:"emitted"`
-	Delivered  int64                       `json:"delivered"`
-	Deliveries int64                       `json:"deliveries"`
-	Discarded  map[dispatcher.Reason]int64 `json:"discarded,omitempty"`
+	Buffered   int                      `json:"buffered"`
+	Emitted    int64                    `json:"emitted"`
+	Delivered  int64                    `json:"delivered"`
+	Deliveries int64                    `json:"deliveries"`
+	Discarded  map[receipt.Reason]int64 `json:"discarded,omitempty"`
 	// Abandoned is how many of the deliveries went to consumers that died
 	// before they had handled them, and were not delivered again.
 	Abandoned int64 `json:"abandoned"`

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -84,7 +85,7 @@ func TestStressCrashesLoseNothing(t *testing.T) {
 			}
 			done := map[uint64]int{}
 			for _, r := range src.receipts {
-				if r.Outcome == dispatcher.Done {
+				if r.Outcome == receipt.Done {
 					done[r.Seq]++
 				}
 			}

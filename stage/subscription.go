@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // Subscription is the link between a producer and a consumer. Its methods may
@@ -203,13 +203,13 @@ func (s *Subscription[T]) recycle(chain *batch[T]) {
 }
 
 // outcomeOf translates a receipt's error.
-func outcomeOf(err error) (dispatcher.Outcome, dispatcher.Reason) {
+func outcomeOf(err error) (receipt.Outcome, receipt.Reason) {
 	if err == nil {
-		return dispatcher.Done, ""
+		return receipt.Done, ""
 	}
 	var discard *DiscardError
 	if errors.As(err, &discard) {
-		return dispatcher.Discarded, discard.Reason
+		return receipt.Discarded, discard.Reason
 	}
-	return dispatcher.Failed, ""
+	return receipt.Failed, ""
 }

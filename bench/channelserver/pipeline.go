@@ -10,6 +10,7 @@ import (
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -36,7 +37,7 @@ func (s *server) postPipeline(w http.ResponseWriter, r *http.Request) {
 		}
 	}, producer.SeqConfig[job]{}), stage.ProducerConfig[job]{
 		Dispatcher: dispatcher.NewFair(func(j job) string { return j.topic }, dispatcher.FairConfig[job]{Overflow: dispatcher.PauseSource}),
-		Discarded:  func(job, dispatcher.Reason) { discarded.Add(1) },
+		Discarded:  func(job, receipt.Reason) { discarded.Add(1) },
 	})
 	stages := []stage.Stage{source}
 	for range consumers {

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/statsd"
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/stage"
 	"github.com/penstock-go/penstock/token"
@@ -156,8 +157,8 @@ func (a *app) build() error {
 	a.fair, _ = line.dispatcher.(*dispatcher.Fair[push, string])
 	a.producer = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
 		Name: a.cfg.Source, Dispatcher: line.dispatcher, Logger: a.log, BufferSize: stage.Unlimited,
-		Discarded: func(_ push, reason dispatcher.Reason) {
-			if (reason == dispatcher.Stopped || reason == dispatcher.Parked) && a.cfg.Source == "kafka" {
+		Discarded: func(_ push, reason receipt.Reason) {
+			if (reason == receipt.Stopped || reason == receipt.Parked) && a.cfg.Source == "kafka" {
 				a.ledger.left.Add(1) // not committed, so that the next run finds it
 				return
 			}

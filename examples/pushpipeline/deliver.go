@@ -9,16 +9,16 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/stage"
 )
 
 // The reasons for which a push is discarded on its last stretch.
 const (
-	noSubscriber dispatcher.Reason = "no_subscriber" // its user has no channel open
-	connClosed   dispatcher.Reason = "conn_closed"   // the socket closed before it was written
-	clientFull   dispatcher.Reason = "client_full"   // the socket's queue had no room
+	noSubscriber receipt.Reason = "no_subscriber" // its user has no channel open
+	connClosed   receipt.Reason = "conn_closed"   // the socket closed before it was written
+	clientFull   receipt.Reason = "client_full"   // the socket's queue had no room
 )
 
 // event is the channel event of a push.

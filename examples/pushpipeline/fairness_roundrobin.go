@@ -1,6 +1,9 @@
 package main
 
-import "github.com/penstock-go/penstock/dispatcher"
+import (
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
+)
 
 // roundRobin is a dispatcher as anybody could write it: a queue for each user,
 // served in turn. It knows nothing of what is in flight, and a user who comes
@@ -45,7 +48,7 @@ func (r *roundRobin) Dispatch(offer dispatcher.Offer[push], out dispatcher.Out[p
 	for i, p := range offer.Events {
 		q, seq := r.queues[p.User], offer.First+uint64(i)
 		if len(q) >= roundRobinQueue {
-			out.Discard(q[0].push, q[0].seq, dispatcher.KeyFull)
+			out.Discard(q[0].push, q[0].seq, receipt.KeyFull)
 			q = q[1:]
 			r.held--
 		} else if len(q) == 0 {
@@ -79,7 +82,7 @@ func (r *roundRobin) next() waiting {
 	return first
 }
 
-func (r *roundRobin) DiscardHeld(out dispatcher.Out[push], reason dispatcher.Reason) {
+func (r *roundRobin) DiscardHeld(out dispatcher.Out[push], reason receipt.Reason) {
 	for len(r.turn) > 0 {
 		next := r.next()
 		out.Discard(next.push, next.seq, reason)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // One user makes twenty times the load of everybody else and more than twice
@@ -129,9 +130,9 @@ func TestFairnessOptions(t *testing.T) {
 // outbox takes a dispatcher's decisions.
 type outbox struct{ given, lost []push }
 
-func (o *outbox) Give(int, int, int)                            { panic("it holds its events") }
-func (o *outbox) GiveHeld(_ int, p push, _, _ uint64)           { o.given = append(o.given, p) }
-func (o *outbox) Discard(p push, _ uint64, _ dispatcher.Reason) { o.lost = append(o.lost, p) }
+func (o *outbox) Give(int, int, int)                         { panic("it holds its events") }
+func (o *outbox) GiveHeld(_ int, p push, _, _ uint64)        { o.given = append(o.given, p) }
+func (o *outbox) Discard(p push, _ uint64, _ receipt.Reason) { o.lost = append(o.lost, p) }
 func (o *outbox) names(of []push) (names string) {
 	for _, p := range of {
 		names += p.User
@@ -161,7 +162,7 @@ func TestRoundRobinServesUsersInTurn(t *testing.T) {
 	if got := out.names(out.given); got != "abca" {
 		t.Errorf("handed out %s", got)
 	}
-	if r.DiscardHeld(out, dispatcher.Stopped); r.Held() != 0 || out.names(out.lost) != "a" {
+	if r.DiscardHeld(out, receipt.Stopped); r.Held() != 0 || out.names(out.lost) != "a" {
 		t.Errorf("%d held, lost %s", r.Held(), out.names(out.lost))
 	}
 	offer(strings.Repeat("a", roundRobinQueue+1))

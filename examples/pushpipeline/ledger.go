@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/receipt"
 )
 
 // ledger keeps account of every push: what was taken in must come out as
@@ -54,7 +54,7 @@ func (l *ledger) deliver(p push, at time.Time) {
 }
 
 // discard books a push that is given up.
-func (l *ledger) discard(reason dispatcher.Reason) {
+func (l *ledger) discard(reason receipt.Reason) {
 	l.mu.Lock()
 	l.discarded[string(reason)]++
 	c := l.counters[string(reason)]

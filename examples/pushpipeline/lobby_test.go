@@ -10,6 +10,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -21,7 +22,7 @@ func pipe(t *testing.T, deliver func(*delivery)) (*producer.Queue[push], *ledger
 	q := producer.NewQueue[push](producer.QueueConfig[push]{})
 	source := stage.NewProducer(q, stage.ProducerConfig[push]{
 		Dispatcher: dispatcher.NewFair(func(p push) string { return p.User }, dispatcher.FairConfig[push]{}),
-		Discarded:  func(_ push, reason dispatcher.Reason) { l.discard(reason) },
+		Discarded:  func(_ push, reason receipt.Reason) { l.discard(reason) },
 	})
 	end := stage.NewConsumer(consumer.NewSupervisor(func(ctx context.Context, p push) error {
 		receipt, _ := consumer.Defer(ctx)

@@ -1,6 +1,9 @@
 package fairsim
 
-import "github.com/penstock-go/penstock/dispatcher"
+import (
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
+)
 
 // Fair is [dispatcher.Fair] as a Queue, driven as a stage drives it.
 type Fair struct {
@@ -38,7 +41,7 @@ func (f *Fair) GiveHeld(_ int, e Event, seq, ticket uint64) {
 }
 
 // Discard implements dispatcher.Out.
-func (f *Fair) Discard(e Event, _ uint64, _ dispatcher.Reason) {
+func (f *Fair) Discard(e Event, _ uint64, _ receipt.Reason) {
 	f.dropped = append(f.dropped, e)
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -39,7 +39,7 @@ func polled(p *Producer[string], offsets ...int64) int {
 	return emit.Len()
 }
 
-func receipts(p *Producer[string], outcome dispatcher.Outcome, seqs ...uint64) {
+func receipts(p *Producer[string], outcome receipt.Outcome, seqs ...uint64) {
 	list := make([]stage.Receipt, len(seqs))
 	for i, s := range seqs {
 		list[i] = stage.Receipt{Seq: s, Outcome: outcome}
@@ -62,17 +62,17 @@ func TestOutcomesThatFinish(t *testing.T) {
 	p := bare()
 	p.assigned(context.Background(), nil, part0)
 	polled(p, 0, 1, 2, 3)
-	receipts(p, dispatcher.Discarded, 1)
-	receipts(p, dispatcher.Failed, 0)
-	receipts(p, dispatcher.Done, 2)
+	receipts(p, receipt.Discarded, 1)
+	receipts(p, receipt.Failed, 0)
+	receipts(p, receipt.Done, 2)
 	if s := only(t, p); s.Head != 3 || s.InFlight != 1 {
 		t.Errorf("partition is %+v", s)
 	}
-	receipts(p, dispatcher.Abandoned, 3)
+	receipts(p, receipt.Abandoned, 3)
 	if s := only(t, p); s.Head != 3 || s.InFlight != 0 || s.Unfinished != 1 {
 		t.Errorf("after an abandoned one: %+v", s)
 	}
-	receipts(p, dispatcher.Done, 3, 3, 17, 1<<63) // known already, or of nobody
+	receipts(p, receipt.Done, 3, 3, 17, 1<<63) // known already, or of nobody
 	if s := only(t, p); s.Head != 3 {
 		t.Errorf("after receipts of nothing: %+v", s)
 	}
@@ -91,11 +91,11 @@ func TestLateReceiptsOfAnEarlierAssignment(t *testing.T) {
 	p.lost(context.Background(), nil, part0)
 	p.assigned(context.Background(), nil, part0)
 	polled(p, 10, 11, 12)
-	receipts(p, dispatcher.Done, 0, 1, 2) // of the first
+	receipts(p, receipt.Done, 0, 1, 2) // of the first
 	if s := only(t, p); s.Head != 10 || s.InFlight != 3 || s.Epoch != 2 {
 		t.Errorf("partition is %+v", s)
 	}
-	receipts(p, dispatcher.Done, 3, 4, 5)
+	receipts(p, receipt.Done, 3, 4, 5)
 	if s := only(t, p); s.Head != 13 || s.InFlight != 0 {
 		t.Errorf("partition is %+v", s)
 	}
@@ -136,11 +136,11 @@ func TestOffsetsThatGoBack(t *testing.T) {
 	if n := polled(p, 11, 12); n != 2 {
 		t.Errorf("%d emitted", n)
 	}
-	receipts(p, dispatcher.Done, 0, 1, 2)
+	receipts(p, receipt.Done, 0, 1, 2)
 	if s := only(t, p); s.Head != 11 || s.InFlight != 2 {
 		t.Errorf("partition is %+v", s)
 	}
-	receipts(p, dispatcher.Done, 3, 4)
+	receipts(p, receipt.Done, 3, 4)
 	if s := only(t, p); s.Head != 13 || s.InFlight != 0 {
 		t.Errorf("partition is %+v", s)
 	}
@@ -157,7 +157,7 @@ func TestNothingIsTakenWhileDraining(t *testing.T) {
 	if n := polled(p, 2, 3); n != 0 {
 		t.Errorf("%d emitted", n)
 	}
-	receipts(p, dispatcher.Done, 0)
+	receipts(p, receipt.Done, 0)
 	if s := only(t, p); s.Head != 1 {
 		t.Errorf("partition is %+v", s)
 	}

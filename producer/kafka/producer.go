@@ -6,8 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -142,8 +142,8 @@ func (p *Producer[T]) HandleReceipts(_ context.Context, receipts []stage.Receipt
 }
 
 // receive takes one receipt. mu is held.
-func (p *Producer[T]) receive(part *partition, offset int64, outcome dispatcher.Outcome) {
-	if outcome == dispatcher.Abandoned {
+func (p *Producer[T]) receive(part *partition, offset int64, outcome receipt.Outcome) {
+	if outcome == receipt.Abandoned {
 		p.stats.Abandoned++
 		p.meters.abandoned.Add(1)
 		part.rewind = true
