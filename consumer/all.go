@@ -80,7 +80,7 @@ type reader[T any] struct {
 // HandleEvents implements stage.Consumer; a reader is given deliveries instead.
 func (r *reader[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
 
-// HandleDelivery implements stage.DeferredConsumer.
+// HandleDelivery implements stage.DeliveryHandler.
 func (r *reader[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
 	r.mu.Lock()
 	r.events = append(r.events, d.Events...)

@@ -84,11 +84,11 @@ func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg Batch
 	return &Batch[T]{call: call, cfg: cfg}
 }
 
-// DefaultDemand implements stage.DemandDefaulter: while one batch is with the
+// HandleDefaultDemand implements stage.DefaultDemandHandler: while one batch is with the
 // function another one gathers.
-func (b *Batch[T]) DefaultDemand() (maxDemand, minDemand int) { return 2 * b.cfg.Size, b.cfg.Size }
+func (b *Batch[T]) HandleDefaultDemand() (maxDemand, minDemand int) { return 2 * b.cfg.Size, b.cfg.Size }
 
-// HandleStart implements stage.Starter.
+// HandleStart implements stage.StartHandler.
 func (b *Batch[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	b.self = self
 	wrong := func(option string, value any, allowed string) error {
@@ -110,7 +110,7 @@ func (b *Batch[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 // HandleEvents implements stage.Consumer; a Batch is given deliveries instead.
 func (b *Batch[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
 
-// HandleDelivery implements stage.DeferredConsumer.
+// HandleDelivery implements stage.DeliveryHandler.
 func (b *Batch[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) error {
 	events, first := d.Events, d.First
 	for len(events) > 0 {
@@ -152,7 +152,7 @@ func (b *Batch[T]) add(sub *stage.Subscription[T], first uint64, n int) (held in
 	return n
 }
 
-// HandleInfo implements stage.Informed: it is how a batch's time is up.
+// HandleInfo implements stage.InfoHandler: it is how a batch's time is up.
 func (b *Batch[T]) HandleInfo(ctx context.Context, msg any) error {
 	if number, ok := msg.(overdue); ok && uint64(number) == b.number && len(b.events) > 0 {
 		return b.pass(ctx)
@@ -160,7 +160,7 @@ func (b *Batch[T]) HandleInfo(ctx context.Context, msg any) error {
 	return nil
 }
 
-// HandleFlush implements stage.Flusher.
+// HandleFlush implements stage.FlushHandler.
 func (b *Batch[T]) HandleFlush(ctx context.Context) error {
 	if len(b.events) == 0 {
 		return nil
@@ -168,7 +168,7 @@ func (b *Batch[T]) HandleFlush(ctx context.Context) error {
 	return b.pass(ctx)
 }
 
-// HandleTerminate implements stage.Terminator.
+// HandleTerminate implements stage.TerminateHandler.
 func (b *Batch[T]) HandleTerminate(context.Context, error) error {
 	b.stopTimer()
 	b.events, b.parts = nil, nil

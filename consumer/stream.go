@@ -69,7 +69,7 @@ func NewStream[T any](sink streams.Sink, cfg StreamConfig) *Stream[T] {
 	}
 }
 
-// HandleStart implements stage.Starter.
+// HandleStart implements stage.StartHandler.
 func (s *Stream[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	wrong := func(option string, value any, allowed string) error {
 		return &stage.OptionError{Stage: self.Name(), Option: option, Value: value, Allowed: allowed}
@@ -90,7 +90,7 @@ func (s *Stream[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 // HandleEvents implements stage.Consumer; a Stream is given deliveries instead.
 func (s *Stream[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
 
-// HandleDelivery implements stage.DeferredConsumer.
+// HandleDelivery implements stage.DeliveryHandler.
 func (s *Stream[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
 	s.mu.Lock()
 	var own []T
@@ -106,7 +106,7 @@ func (s *Stream[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error
 	return nil
 }
 
-// HandleInfo implements stage.Informed: it is how the writer stops the stage.
+// HandleInfo implements stage.InfoHandler: it is how the writer stops the stage.
 func (s *Stream[T]) HandleInfo(_ context.Context, msg any) error {
 	if h, ok := msg.(halt); ok {
 		return h.err
@@ -114,7 +114,7 @@ func (s *Stream[T]) HandleInfo(_ context.Context, msg any) error {
 	return nil
 }
 
-// HandleTerminate implements stage.Terminator. It waits for the sink, up to
+// HandleTerminate implements stage.TerminateHandler. It waits for the sink, up to
 // CompletionTimeout, behind which it answers stage.ErrHung.
 func (s *Stream[T]) HandleTerminate(context.Context, error) error {
 	if s.to == nil {

@@ -71,12 +71,12 @@ func NewSupervisor[T any](work func(ctx context.Context, event T) error, cfg Sup
 	return s
 }
 
-// DefaultDemand implements stage.DemandDefaulter.
-func (s *Supervisor[T]) DefaultDemand() (maxDemand, minDemand int) {
+// HandleDefaultDemand implements stage.DefaultDemandHandler.
+func (s *Supervisor[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
 	return s.cfg.MaxDemand, s.cfg.MinDemand
 }
 
-// HandleStart implements stage.Starter.
+// HandleStart implements stage.StartHandler.
 func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	s.ctx, s.self, s.name, s.epoch = ctx, self, self.Name(), time.Now()
 	s.processors = runtime.GOMAXPROCS(0)
@@ -91,7 +91,7 @@ func (s *Supervisor[T]) clock() time.Duration { return time.Since(s.epoch) }
 // instead.
 func (s *Supervisor[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
 
-// HandleDelivery implements stage.DeferredConsumer.
+// HandleDelivery implements stage.DeliveryHandler.
 func (s *Supervisor[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
 	s.mu.Lock()
 	a := s.accountOf(d.Subscription)
@@ -102,7 +102,7 @@ func (s *Supervisor[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) e
 	return nil
 }
 
-// HandleInfo implements stage.Informed: it is how a worker's goroutine stops
+// HandleInfo implements stage.InfoHandler: it is how a worker's goroutine stops
 // the stage.
 func (s *Supervisor[T]) HandleInfo(_ context.Context, msg any) error {
 	if h, ok := msg.(halt); ok {
@@ -111,7 +111,7 @@ func (s *Supervisor[T]) HandleInfo(_ context.Context, msg any) error {
 	return nil
 }
 
-// HandleTerminate implements stage.Terminator. It waits for the workers, whose
+// HandleTerminate implements stage.TerminateHandler. It waits for the workers, whose
 // contexts are cancelled by then unless all was drained, up to ShutdownTimeout,
 // behind which it answers stage.ErrHung.
 func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {

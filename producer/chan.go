@@ -37,7 +37,7 @@ func NewChan[T any](ch <-chan T, cfg ChanConfig[T]) *Chan[T] {
 	return c
 }
 
-// HandleStart implements stage.Starter.
+// HandleStart implements stage.StartHandler.
 func (c *Chan[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	if c.ch == nil {
 		return wrongOption(self.Name(), "ch", nil, "a channel, not nil")

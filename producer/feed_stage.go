@@ -29,7 +29,7 @@ func (f *feed[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T])
 	return f.take(emit)
 }
 
-// HandleWake implements stage.Waker.
+// HandleWake implements stage.WakeHandler.
 func (f *feed[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -37,7 +37,7 @@ func (f *feed[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	return f.take(emit)
 }
 
-// HandleDrain implements stage.Drainer: what was read already is emitted, and
+// HandleDrain implements stage.DrainHandler: what was read already is emitted, and
 // nothing more is read.
 func (f *feed[T]) HandleDrain(context.Context) error {
 	f.mu.Lock()
@@ -56,7 +56,7 @@ func (f *feed[T]) HandleDrain(context.Context) error {
 	return nil
 }
 
-// HandleTerminate implements stage.Terminator: it discards what was read and
+// HandleTerminate implements stage.TerminateHandler: it discards what was read and
 // not emitted, and waits for the reader. For one that does not return in time it
 // answers stage.ErrHung.
 func (f *feed[T]) HandleTerminate(context.Context, error) error {

@@ -30,7 +30,7 @@ func (q *Queue[T]) take(emit *stage.Emitter[T]) error {
 	return nil
 }
 
-// HandleStart implements stage.Starter.
+// HandleStart implements stage.StartHandler.
 func (q *Queue[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -52,7 +52,7 @@ func (q *Queue[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T]
 	return q.take(emit)
 }
 
-// HandleWake implements stage.Waker.
+// HandleWake implements stage.WakeHandler.
 func (q *Queue[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -60,7 +60,7 @@ func (q *Queue[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	return q.take(emit)
 }
 
-// HandleDrain implements stage.Drainer: it closes the queue.
+// HandleDrain implements stage.DrainHandler: it closes the queue.
 func (q *Queue[T]) HandleDrain(context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -71,7 +71,7 @@ func (q *Queue[T]) HandleDrain(context.Context) error {
 	return nil
 }
 
-// HandleTerminate implements stage.Terminator: it closes the queue and discards
+// HandleTerminate implements stage.TerminateHandler: it closes the queue and discards
 // what is left in it.
 func (q *Queue[T]) HandleTerminate(context.Context, error) error {
 	q.mu.Lock()

@@ -101,7 +101,7 @@ func (s *Seq[T]) pull(iterate func(ctx context.Context) iter.Seq2[T, error]) err
 	return nil
 }
 
-// HandleStart implements stage.Starter.
+// HandleStart implements stage.StartHandler.
 func (s *Seq[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	switch {
 	case s.missing:

@@ -50,7 +50,7 @@ func (s *Stream[T]) add(events []T, element any) ([]T, error) {
 	return events, &TypeError{Stage: s.self.Name(), Got: reflect.TypeOf(element), Want: reflect.TypeFor[T]()}
 }
 
-// HandleStart implements stage.Starter.
+// HandleStart implements stage.StartHandler.
 func (s *Stream[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	if s.outlet == nil {
 		return wrongOption(self.Name(), "outlet", nil, "a go-streams source, not nil")

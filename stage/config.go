@@ -99,7 +99,7 @@ const (
 // SubscribeConfig configures a subscription. The zero value is useful.
 type SubscribeConfig struct {
 	// MaxDemand is the most that may be outstanding at once, in events, 1 or
-	// more. Default: 1000, or what the consumer says ([DemandDefaulter]).
+	// more. Default: 1000, or what the consumer says ([DefaultDemandHandler]).
 	MaxDemand int
 	// MinDemand is the level at or below which more is asked for: 0 means half
 	// of MaxDemand, None means 0. It must be below MaxDemand.
@@ -123,9 +123,9 @@ func (c SubscribeConfig) demands(stage string, handler any) (maxDemand, minDeman
 	maxDemand, minDemand = c.MaxDemand, c.MinDemand
 	if maxDemand == 0 {
 		maxDemand = DefaultMaxDemand
-		if d, ok := handler.(DemandDefaulter); ok {
+		if d, ok := handler.(DefaultDemandHandler); ok {
 			var least int
-			maxDemand, least = d.DefaultDemand()
+			maxDemand, least = d.HandleDefaultDemand()
 			if minDemand == 0 {
 				minDemand = least
 				if least == 0 {

@@ -84,7 +84,7 @@
 // with 1000 and 500 a producer is asked for 1000, then for 500 each time that 500
 // were handled, and at most 1000 events are in flight: that is the bound of what
 // a subscription can hold, and where back-pressure starts. Only a
-// [DeferredConsumer] says for itself what it asks for: consumer.Supervisor asks
+// [DeliveryHandler] says for itself what it asks for: consumer.Supervisor asks
 // for as many as it has free workers, and an event whose receipt a worker has
 // taken along counts to its MaxDeferred instead.
 //
@@ -138,7 +138,7 @@
 // in which they were finished, also for those that were discarded. Of an event
 // that went to several subscribers it hears once, behind the last of them and of
 // the worst outcome: Abandoned before Failed before Discarded before Done. It hears
-// nothing of what was left when its stage was stopped. A [DeferredConsumer], such
+// nothing of what was left when its stage was stopped. A [DeliveryHandler], such
 // as a pool of workers, gives receipts one by one and in any order.
 //
 // A producer-consumer's return is the receipt for what it was given, not for what

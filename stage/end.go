@@ -14,7 +14,7 @@ func (e *engine[In, Out]) drain() {
 	if e.prod == nil || e.dry {
 		return
 	}
-	d, ok := e.handler.(Drainer)
+	d, ok := e.handler.(DrainHandler)
 	if !ok {
 		e.dry = true
 		return

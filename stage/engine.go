@@ -38,9 +38,9 @@ type engine[In, Out any] struct {
 	out    *outlet[Out]
 	prod   Producer[Out]
 	cons   Consumer[In]
-	defr   DeferredConsumer[In]
+	defr   DeliveryHandler[In]
 	both   ProducerConsumer[In, Out]
-	waker  Waker[Out]
+	waker  WakeHandler[Out]
 
 	mails    []mail[In, Out] // of this round
 	at       int             // the first of them that was not taken
@@ -74,7 +74,7 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger, missi
 	e.box = mailbox.New[mail[In, Out]]()
 	e.ready = make(chan struct{})
 	e.stopped = make(chan struct{})
-	e.waker, _ = handler.(Waker[Out])
+	e.waker, _ = handler.(WakeHandler[Out])
 	e.handle = Handle{name: e.name, wake: e.box.Poke, send: func(msg any, behind bool) bool {
 		k := mailInfo
 		if behind {
@@ -99,11 +99,11 @@ func (e *engine[In, Out]) run() {
 // drains the pipeline afterwards drains it with its subscribers.
 func (e *engine[In, Out]) begin() {
 	e.begun = true
-	if h, ok := e.handler.(Emitting[Out]); ok && e.out != nil {
-		e.running = "UseEmitter"
-		h.UseEmitter(&e.out.emit)
+	if h, ok := e.handler.(EmitterHandler[Out]); ok && e.out != nil {
+		e.running = "HandleEmitter"
+		h.HandleEmitter(&e.out.emit)
 	}
-	if h, ok := e.handler.(Starter); ok {
+	if h, ok := e.handler.(StartHandler); ok {
 		e.running = "HandleStart"
 		e.check(h.HandleStart(e.ctx, &e.handle))
 	}

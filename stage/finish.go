@@ -35,7 +35,7 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 		clean = true
 	}
 	terminate := func() {
-		if t, ok := e.handler.(Terminator); ok && e.begun {
+		if t, ok := e.handler.(TerminateHandler); ok && e.begun {
 			e.running = "HandleTerminate"
 			if err := t.HandleTerminate(e.ctx, failure); err != nil && failure == nil {
 				failure = &Error{Stage: e.name, Handler: e.running, Err: err}

@@ -2,9 +2,9 @@ package stage
 
 import "context"
 
-// Flusher is a [DeferredConsumer] that gathers events, and is told when waiting
+// FlushHandler is a [DeliveryHandler] that gathers events, and is told when waiting
 // for more would be in vain.
-type Flusher interface {
+type FlushHandler interface {
 	// HandleFlush runs when a subscription has ended while events that came on
 	// it have no receipt yet.
 	HandleFlush(ctx context.Context) error
@@ -12,7 +12,7 @@ type Flusher interface {
 
 // flush lets a handler finish what it has gathered.
 func (e *engine[In, Out]) flush() {
-	if h, ok := e.handler.(Flusher); ok {
+	if h, ok := e.handler.(FlushHandler); ok {
 		e.running = "HandleFlush"
 		e.check(h.HandleFlush(e.ctx))
 	}

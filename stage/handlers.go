@@ -64,32 +64,32 @@ func (f ProducerConsumerFunc[In, Out]) HandleEvents(ctx context.Context, events 
 // whether its handler has them. They are called on the stage's goroutine and
 // never overlap with each other or with the handlers above.
 
-// Starter is called once, before everything else.
-type Starter interface {
+// StartHandler is called once, before everything else.
+type StartHandler interface {
 	// HandleStart gets the handle with which the stage can be woken from other
 	// goroutines. An error refuses the start; ErrDone ends the stage in good
 	// order before it has begun.
 	HandleStart(ctx context.Context, self *Handle) error
 }
 
-// Waker is a producer or producer-consumer that emits when something outside
+// WakeHandler is a producer or producer-consumer that emits when something outside
 // has happened.
-type Waker[T any] interface {
+type WakeHandler[T any] interface {
 	// HandleWake is called some time after [Handle.Wake], once for any number
 	// of calls in between.
 	HandleWake(ctx context.Context, emit *Emitter[T]) error
 }
 
-// Informed gets messages from outside.
-type Informed interface {
+// InfoHandler gets messages from outside.
+type InfoHandler interface {
 	// HandleInfo gets what was passed to [Handle.Send], in that order, and to
 	// [Handle.SendBehind].
 	HandleInfo(ctx context.Context, msg any) error
 }
 
-// ReceiptHandler is a producer that wants to know what became of its events,
+// ReceiptsHandler is a producer that wants to know what became of its events,
 // for instance in order to acknowledge them where they came from.
-type ReceiptHandler interface {
+type ReceiptsHandler interface {
 	// HandleReceipts gets receipts in the order in which the events were
 	// finished. The slice may be used only during the call.
 	HandleReceipts(ctx context.Context, receipts []Receipt) error
@@ -105,8 +105,8 @@ type Receipt struct {
 	Reason receipt.Reason
 }
 
-// Drainer is a producer that can run dry.
-type Drainer interface {
+// DrainHandler is a producer that can run dry.
+type DrainHandler interface {
 	// HandleDrain says that no more events shall be taken in from outside.
 	// HandleDemand and HandleWake go on being called for what is there
 	// already, until one of them returns ErrDone. HandleDrain itself may
@@ -131,8 +131,8 @@ type CancelHandler interface {
 	HandleCancel(ctx context.Context, s SubscriptionInfo, reason error) error
 }
 
-// Terminator is called once, after everything else.
-type Terminator interface {
+// TerminateHandler is called once, after everything else.
+type TerminateHandler interface {
 	// HandleTerminate gets the reason for which the stage ends; nil for a
 	// normal end. ctx is cancelled already unless the stage drained. An error,
 	// such as ErrHung for something that did not end in time, is the stage's
@@ -140,25 +140,25 @@ type Terminator interface {
 	HandleTerminate(ctx context.Context, reason error) error
 }
 
-// DeferredConsumer is a consumer that finishes events later than its handler
+// DeliveryHandler is a consumer that finishes events later than its handler
 // returns, such as a pool of workers. It gets HandleDelivery instead of
 // HandleEvents, and gives demand and receipts itself with
 // [Subscription.Settle].
-type DeferredConsumer[T any] interface {
+type DeliveryHandler[T any] interface {
 	Consumer[T]
 	// HandleDelivery gets all events that arrived together. Delivery.Events
 	// belongs to the handler only during the call.
 	HandleDelivery(ctx context.Context, d Delivery[T]) error
 }
 
-// DemandDefaulter is a consumer that knows better than the package what max and
+// DefaultDemandHandler is a consumer that knows better than the package what max and
 // min demand a subscription should have that does not say.
-type DemandDefaulter interface {
-	// DefaultDemand answers the defaults; min may be 0.
-	DefaultDemand() (maxDemand, minDemand int)
+type DefaultDemandHandler interface {
+	// HandleDefaultDemand returns the defaults; min may be 0.
+	HandleDefaultDemand() (maxDemand, minDemand int)
 }
 
-// Delivery is a batch for a [DeferredConsumer].
+// Delivery is a batch for a [DeliveryHandler].
 type Delivery[T any] struct {
 	Subscription *Subscription[T]
 	// Events arrived on Subscription; the position of Events[i] on it is
@@ -167,12 +167,12 @@ type Delivery[T any] struct {
 	First  uint64
 }
 
-// Emitting is a producer or producer-consumer that emits from handlers that are
+// EmitterHandler is a producer or producer-consumer that emits from handlers that are
 // not given an [Emitter], such as HandleInfo or HandleCancel.
-type Emitting[T any] interface {
-	// UseEmitter is called once, before HandleStart, with the emitter that all
+type EmitterHandler[T any] interface {
+	// HandleEmitter is called once, before HandleStart, with the emitter that all
 	// handlers of the stage may use. Inside Do it may be used as well.
-	UseEmitter(emit *Emitter[T])
+	HandleEmitter(emit *Emitter[T])
 }
 
 // SubscriptionInfo describes a subscription to a handler.

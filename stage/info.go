@@ -7,7 +7,7 @@ type pin struct {
 }
 
 func (e *engine[In, Out]) inform(msg any) {
-	if h, ok := e.handler.(Informed); ok {
+	if h, ok := e.handler.(InfoHandler); ok {
 		e.running = "HandleInfo"
 		e.check(h.HandleInfo(e.ctx, msg))
 	}

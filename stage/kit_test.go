@@ -41,7 +41,7 @@ type source struct {
 	discarded []string
 }
 
-func (s *source) UseEmitter(emit *stage.Emitter[int]) { s.emit = emit }
+func (s *source) HandleEmitter(emit *stage.Emitter[int]) { s.emit = emit }
 
 func (s *source) HandleStart(ctx context.Context, self *stage.Handle) error {
 	s.self = self
@@ -232,7 +232,7 @@ type pipe struct {
 
 func newPipe(times int) *pipe { return &pipe{times: times, sink: sink{gate: make(chan struct{})}} }
 
-func (p *pipe) UseEmitter(emit *stage.Emitter[int]) { p.emit = emit }
+func (p *pipe) HandleEmitter(emit *stage.Emitter[int]) { p.emit = emit }
 
 func (p *pipe) HandleEvents(ctx context.Context, events []int, emit *stage.Emitter[int]) error {
 	if err := p.sink.HandleEvents(ctx, events); err != nil {

@@ -79,7 +79,7 @@ func (e *engine[In, Out]) reportReceipts() {
 	if len(o.receipts) == 0 {
 		return
 	}
-	if h, ok := e.handler.(ReceiptHandler); ok {
+	if h, ok := e.handler.(ReceiptsHandler); ok {
 		e.running = "HandleReceipts"
 		e.check(h.HandleReceipts(e.ctx, o.receipts))
 	}

@@ -96,7 +96,7 @@ func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg Producer
 func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) *ConsumerStage[T] {
 	e := &engine[T, none]{cons: consumer, in: new(inlet[T])}
 	e.init(cfg.Name, consumer, cfg.Logger, consumer == nil)
-	e.defr, _ = consumer.(DeferredConsumer[T])
+	e.defr, _ = consumer.(DeliveryHandler[T])
 	return &ConsumerStage[T]{e}
 }
 
@@ -119,7 +119,7 @@ func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out], size int)
 	if d, ok := cfg.Dispatcher.(interface{ Err() error }); ok && d.Err() != nil {
 		e.invalid = fmt.Errorf("stage %q: option Dispatcher: %w", e.name, d.Err())
 	}
-	_, sourced := e.handler.(ReceiptHandler)
+	_, sourced := e.handler.(ReceiptsHandler)
 	e.out = newOutlet(e.name, cfg, sourced, size)
 	e.out.log = e.log
 }

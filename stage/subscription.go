@@ -75,7 +75,7 @@ type eventPort[T any] interface {
 	poke()
 }
 
-// Finished is the receipt for one event that a [DeferredConsumer] gives.
+// Finished is the receipt for one event that a [DeliveryHandler] gives.
 type Finished struct {
 	// Position is that of the event on its subscription, as counted by
 	// Delivery.First.
@@ -114,7 +114,7 @@ func (s *Subscription[T]) Ask(n int) error {
 	return nil
 }
 
-// Settle gives receipts for events that a [DeferredConsumer] got, in any order,
+// Settle gives receipts for events that a [DeliveryHandler] got, in any order,
 // and asks for n events more, n ≥ 0. The slice may be reused afterwards. Each
 // position must be settled exactly once.
 func (s *Subscription[T]) Settle(n int, finished ...Finished) {
