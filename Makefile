@@ -27,7 +27,7 @@ ci: ## all that must hold before a change is taken
 STEPS ?= 100000000
 
 soak: ## random runs of the fair dispatcher against its model; make soak STEPS=1000000000 takes most of an hour
-	PENSTOCK_STEPS=$(STEPS) go test -count=1 -timeout 0 -run 'TestFairRandom$$' -v ./dispatcher
+	PENSTOCK_STEPS=$(STEPS) go test -count=1 -timeout 0 -run 'TestRandom$$' -v ./dispatcher/fair
 
 autobahn: ## Autobahn's test suite against our frames; WSTEST is its program, for Python 2.7 (pip install autobahntestsuite)
 	go test -count=1 -timeout 10m -v -tags autobahn -run TestAutobahn ./sinks/websocket

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
@@ -19,7 +20,7 @@ import (
 func BenchmarkFairIntake(b *testing.B) {
 	key := func(e userEvent) int { return e.user }
 	b.Run("dispatcher", func(b *testing.B) {
-		f := dispatcher.NewFair(key, dispatcher.FairConfig[userEvent]{})
+		f := fair.New(key, fair.Config[userEvent]{})
 		if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
 			b.Fatal(err)
 		}
@@ -49,7 +50,7 @@ func BenchmarkFairIntake(b *testing.B) {
 		const held = 1024
 		queue := producer.NewQueue(producer.QueueConfig[userEvent]{Stamp: func(e *userEvent, at time.Time) { e.at = at }})
 		source := stage.NewProducer(queue, stage.ProducerConfig[userEvent]{
-			Dispatcher: dispatcher.NewFair(key, dispatcher.FairConfig[userEvent]{}),
+			Dispatcher: fair.New(key, fair.Config[userEvent]{}),
 			Discarded: func(_ userEvent, reason receipt.Reason) {
 				if reason != receipt.KeyFull {
 					return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 )
 
 // BenchmarkFairPause is F11: what waiting keys cost the garbage collector, and
@@ -28,7 +29,7 @@ func BenchmarkFairPause(b *testing.B) {
 }
 
 func benchFairPause(b *testing.B, keys int) {
-	f := dispatcher.NewFair(func(k uint64) uint64 { return k }, dispatcher.FairConfig[uint64]{MaxEvents: 4_000_000, MaxBytes: 1 << 40})
+	f := fair.New(func(k uint64) uint64 { return k }, fair.Config[uint64]{MaxEvents: 4_000_000, MaxBytes: 1 << 40})
 	if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
 		b.Fatal(err)
 	}

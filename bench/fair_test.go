@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -17,17 +18,17 @@ import (
 func BenchmarkFair(b *testing.B) {
 	for _, keys := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
-			benchFair(b, keys, func(k uint64) uint64 { return k }, dispatcher.FairConfig[uint64]{})
+			benchFair(b, keys, func(k uint64) uint64 { return k }, fair.Config[uint64]{})
 		})
 	}
 	const keys = 100_000
 	for _, option := range []struct {
 		name string
-		cfg  dispatcher.FairConfig[uint64]
+		cfg  fair.Config[uint64]
 	}{
-		{"weights", dispatcher.FairConfig[uint64]{Weights: []int{1, 8, 64}, Class: func(k uint64) int { return int(k % 3) }}},
-		{"rate", dispatcher.FairConfig[uint64]{Rate: dispatcher.Rate{PerSecond: 1e6, Burst: 64}}},
-		{"measured", dispatcher.FairConfig[uint64]{MeasuredCost: true}},
+		{"weights", fair.Config[uint64]{Weights: []int{1, 8, 64}, Class: func(k uint64) int { return int(k % 3) }}},
+		{"rate", fair.Config[uint64]{Rate: fair.Rate{PerSecond: 1e6, Burst: 64}}},
+		{"measured", fair.Config[uint64]{MeasuredCost: true}},
 	} {
 		b.Run("option="+option.name, func(b *testing.B) {
 			benchFair(b, keys, func(k uint64) uint64 { return k }, option.cfg)
@@ -38,16 +39,16 @@ func BenchmarkFair(b *testing.B) {
 		for i := range names {
 			names[i] = fmt.Sprintf("user-%08d", i)
 		}
-		benchFair(b, keys, func(k uint64) string { return names[k] }, dispatcher.FairConfig[uint64]{})
+		benchFair(b, keys, func(k uint64) string { return names[k] }, fair.Config[uint64]{})
 	})
 }
 
 const fairBatch = 64
 
-func benchFair[K comparable](b *testing.B, keys int, key func(uint64) K, cfg dispatcher.FairConfig[uint64]) {
+func benchFair[K comparable](b *testing.B, keys int, key func(uint64) K, cfg fair.Config[uint64]) {
 	cfg.MaxEvents = 4 * keys
 	cfg.MaxBytes = 1 << 40
-	f := dispatcher.NewFair(key, cfg)
+	f := fair.New(key, cfg)
 	if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
 		b.Fatal(err)
 	}

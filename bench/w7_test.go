@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -33,7 +34,7 @@ func BenchmarkW7(b *testing.B) {
 		make func() dispatcher.Dispatcher[userEvent]
 	}{
 		{"fair", func() dispatcher.Dispatcher[userEvent] {
-			return dispatcher.NewFair(func(e userEvent) int { return e.user }, dispatcher.FairConfig[userEvent]{
+			return fair.New(func(e userEvent) int { return e.user }, fair.Config[userEvent]{
 				MaxEvents: 1 << 20, KeyMaxEvents: 1 << 17, MaxBytes: 1 << 30, KeyMaxBytes: 1 << 27,
 			})
 		}},

@@ -19,7 +19,8 @@
 //
 // [Dispatcher.Demand] says how many events more the dispatcher can take now.
 // For [Demand] that is the sum of what consumers have asked for and have not
-// been sent. For a dispatcher that holds events itself, such as [Fair], it is
+// been sent. For a dispatcher that holds events itself, such as the one in
+// package dispatcher/fair, it is
 // the room that is left in its own queues: the source is read ahead up to a
 // bound and the choice of who is next is made late. The stage asks its
 // producer for exactly that, less what it has already asked for and not got.

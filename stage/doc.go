@@ -111,7 +111,7 @@
 //
 // Events arrive on each subscription in the order in which they were emitted.
 // With several subscribers there is no order between them; dispatcher.Partition
-// and dispatcher.Fair keep it for each partition or key.
+// and fair.Dispatcher keep it for each partition or key.
 //
 // # Serial
 //
@@ -133,7 +133,7 @@
 //
 // Returning nil from HandleEvents is the receipt for the events that it was
 // given. It is what the next ask goes by, what a dispatcher such as
-// dispatcher.Fair waits for before it serves a key again, and what a source with
+// fair.Dispatcher waits for before it serves a key again, and what a source with
 // HandleReceipts hears: one [Receipt] for each event it has emitted, in the order
 // in which they were finished, also for those that were discarded. Of an event
 // that went to several subscribers it hears once, behind the last of them and of

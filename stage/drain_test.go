@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -201,18 +202,18 @@ func TestDrainTimeout(t *testing.T) {
 // with a reason of its own and no receipt, also where it leaves no room for
 // others.
 func TestDrainGivesUpParked(t *testing.T) {
-	for name, cfg := range map[string]dispatcher.FairConfig[int]{
+	for name, cfg := range map[string]fair.Config[int]{
 		"room":      {}, // for all
-		"full key":  {MaxEvents: 16, KeyOverflow: dispatcher.PauseOnFullKey},
-		"full":      {MaxEvents: 3, KeyMaxEvents: 3, KeyOverflow: dispatcher.PauseOnFullKey, Overflow: dispatcher.PauseSource},
-		"rate":      {Rate: dispatcher.Rate{PerSecond: 1}},
-		"buffering": {MaxEvents: 8, KeyOverflow: dispatcher.PauseOnFullKey},
+		"full key":  {MaxEvents: 16, KeyOverflow: fair.PauseOnFullKey},
+		"full":      {MaxEvents: 3, KeyMaxEvents: 3, KeyOverflow: fair.PauseOnFullKey, Overflow: fair.PauseSource},
+		"rate":      {Rate: fair.Rate{PerSecond: 1}},
+		"buffering": {MaxEvents: 8, KeyOverflow: fair.PauseOnFullKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				src := &acking{}
 				var discarded []string
-				fair := dispatcher.NewFair(func(v int) int { return v / 10 }, cfg)
+				fair := fair.New(func(v int) int { return v / 10 }, cfg)
 				p := producer(src, stage.ProducerConfig[int]{
 					Dispatcher: fair, BufferSize: stage.Unlimited,
 					Discarded: func(event int, reason receipt.Reason) {
@@ -249,7 +250,7 @@ func TestDrainGivesUpParked(t *testing.T) {
 func TestEndedSourceWaitsForUnpark(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src, c := &source{}, newSink()
-		fair := dispatcher.NewFair(func(v int) int { return v }, dispatcher.FairConfig[int]{})
+		fair := fair.New(func(v int) int { return v }, fair.Config[int]{})
 		p := producer(src, stage.ProducerConfig[int]{Dispatcher: fair})
 		start(t, p)
 		p.Do(func() { fair.Park(1) })
@@ -281,8 +282,8 @@ func TestDrainGivesUpParkedThatHoldUpTheSource(t *testing.T) {
 			}
 			return nil
 		}
-		fair := dispatcher.NewFair(func(v int) int { return v / 10 },
-			dispatcher.FairConfig[int]{MaxEvents: 8, KeyOverflow: dispatcher.PauseOnFullKey}) // one for each key
+		fair := fair.New(func(v int) int { return v / 10 },
+			fair.Config[int]{MaxEvents: 8, KeyOverflow: fair.PauseOnFullKey}) // one for each key
 		p := producer(src, stage.ProducerConfig[int]{
 			Dispatcher: fair,
 			Discarded:  func(event int, _ receipt.Reason) { discarded = append(discarded, event) },

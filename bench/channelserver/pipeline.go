@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
@@ -36,7 +36,7 @@ func (s *server) postPipeline(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}, producer.SeqConfig[job]{}), stage.ProducerConfig[job]{
-		Dispatcher: dispatcher.NewFair(func(j job) string { return j.topic }, dispatcher.FairConfig[job]{Overflow: dispatcher.PauseSource}),
+		Dispatcher: fair.New(func(j job) string { return j.topic }, fair.Config[job]{Overflow: fair.PauseSource}),
 		Discarded:  func(job, receipt.Reason) { discarded.Add(1) },
 	})
 	stages := []stage.Stage{source}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/internal/statsd"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/receipt"
@@ -36,7 +36,7 @@ type app struct {
 	tokens   *token.Phoenix
 	source   source
 	intake   *intake
-	fair     *dispatcher.Fair[push, string] // nil under another dispatcher
+	fair     *fair.Dispatcher[push, string] // nil under another dispatcher
 	pools    []*consumer.Supervisor[push]
 	producer *stage.ProducerStage[push]
 	pipeline *stage.Pipeline
@@ -129,8 +129,8 @@ func (a *app) openEndpoint() (err error) {
 		ID: func(u user) string { return "users_socket:" + u.id },
 		// A client that does not take what it is sent holds up its own user
 		// and nobody else.
-		QueueFull:    func(u user) { a.withFair(func(f *dispatcher.Fair[push, string]) { f.Park(u.id) }) },
-		QueueDrained: func(u user) { a.withFair(func(f *dispatcher.Fair[push, string]) { f.Unpark(u.id) }) },
+		QueueFull:    func(u user) { a.withFair(func(f *fair.Dispatcher[push, string]) { f.Park(u.id) }) },
+		QueueDrained: func(u user) { a.withFair(func(f *fair.Dispatcher[push, string]) { f.Unpark(u.id) }) },
 	})
 	users.Channel("user:*", func(u user, _ string) websocket.Handler {
 		return &userChannel{user: u, lobby: a.lobby}
@@ -139,7 +139,7 @@ func (a *app) openEndpoint() (err error) {
 }
 
 // withFair calls f on the stage's goroutine, if the dispatcher is the fair one.
-func (a *app) withFair(f func(*dispatcher.Fair[push, string])) {
+func (a *app) withFair(f func(*fair.Dispatcher[push, string])) {
 	if a.fair != nil {
 		a.producer.Do(func() { f(a.fair) })
 	}
@@ -154,7 +154,7 @@ func (a *app) build() error {
 		chosen = fairDispatcher
 	}
 	line := chosen(a.cfg.Workers)
-	a.fair, _ = line.dispatcher.(*dispatcher.Fair[push, string])
+	a.fair, _ = line.dispatcher.(*fair.Dispatcher[push, string])
 	a.producer = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
 		Name: a.cfg.Source, Dispatcher: line.dispatcher, Logger: a.log, BufferSize: stage.Unlimited,
 		Discarded: func(_ push, reason receipt.Reason) {

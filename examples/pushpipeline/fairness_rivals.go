@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 )
 
 // line is a dispatcher and the pools of workers behind it.
@@ -23,7 +24,7 @@ type rival func(workers int) line
 
 func fairDispatcher(workers int) line {
 	return line{
-		dispatcher.NewFair(func(p push) string { return p.User }, dispatcher.FairConfig[push]{
+		fair.New(func(p push) string { return p.User }, fair.Config[push]{
 			Size: func(p push) int { return len(p.Data) + len(p.User) },
 		}),
 		[]pool{{workers: workers}},

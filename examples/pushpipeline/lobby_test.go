@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/receipt"
@@ -21,7 +21,7 @@ func pipe(t *testing.T, deliver func(*delivery)) (*producer.Queue[push], *ledger
 	l := newLedger(metrics.Nop(), "")
 	q := producer.NewQueue[push](producer.QueueConfig[push]{})
 	source := stage.NewProducer(q, stage.ProducerConfig[push]{
-		Dispatcher: dispatcher.NewFair(func(p push) string { return p.User }, dispatcher.FairConfig[push]{}),
+		Dispatcher: fair.New(func(p push) string { return p.User }, fair.Config[push]{}),
 		Discarded:  func(_ push, reason receipt.Reason) { l.discard(reason) },
 	})
 	end := stage.NewConsumer(consumer.NewSupervisor(func(ctx context.Context, p push) error {

@@ -2,12 +2,13 @@ package fairsim
 
 import (
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// Fair is [dispatcher.Fair] as a Queue, driven as a stage drives it.
+// Fair is [fair.Dispatcher] as a Queue, driven as a stage drives it.
 type Fair struct {
-	Fair    *dispatcher.Fair[Event, int]
+	Fair    *fair.Dispatcher[Event, int]
 	next    uint64
 	got     []held
 	flying  map[int]held // by Event.Seq
@@ -19,10 +20,10 @@ type held struct {
 	seq, ticket uint64
 }
 
-// NewFair makes a Queue of a Fair whose key is the user.
-func NewFair(cfg dispatcher.FairConfig[Event]) *Fair {
+// NewFair makes a Queue of a fair.Dispatcher whose key is the user.
+func NewFair(cfg fair.Config[Event]) *Fair {
 	f := &Fair{
-		Fair:   dispatcher.NewFair(func(e Event) int { return e.User }, cfg),
+		Fair:   fair.New(func(e Event) int { return e.User }, cfg),
 		next:   1,
 		flying: map[int]held{},
 	}

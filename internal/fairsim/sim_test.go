@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/internal/chart"
 )
 
@@ -31,7 +31,7 @@ func scenario(flooders int, fixed bool) Config {
 	}
 }
 
-func fair() Queue   { return NewFair(dispatcher.FairConfig[Event]{MaxEvents: bound}) }
+func users() Queue  { return NewFair(fair.Config[Event]{MaxEvents: bound}) }
 func oracle() Queue { return NewOracle(victims, bound) }
 
 // ratio is the victims' p99 under flood over their p99 without.
@@ -39,7 +39,7 @@ func ratio(c Config, q func() Queue) (p99 float64, drops int) {
 	calm := c
 	calm.Flooders = 0
 	flood := Run(c, q())
-	return float64(flood.Quantile(0.99)) / float64(Run(calm, fair()).Quantile(0.99)), flood.VictimDrops
+	return float64(flood.Quantile(0.99)) / float64(Run(calm, users()).Quantile(0.99)), flood.VictimDrops
 }
 
 // floods is how many users flood at once, in turn.
@@ -55,7 +55,7 @@ func TestFigureVictims(t *testing.T) {
 	for _, fixed := range []bool{false, true} {
 		for _, flooders := range floods() {
 			c := scenario(flooders, fixed)
-			got, drops := ratio(c, fair)
+			got, drops := ratio(c, users)
 			best, _ := ratio(c, oracle)
 			t.Logf("F3: fixed service %-5v, %3d flooding: victim p99 ratio %.2f, with victims always first %.2f; F5: %d victim drops",
 				fixed, flooders, got, best, drops)
@@ -78,7 +78,7 @@ func TestFigureVictims(t *testing.T) {
 func TestFigureVictimsInPhase(t *testing.T) {
 	c := scenario(16, true)
 	c.Staggered = false
-	got, _ := ratio(c, fair)
+	got, _ := ratio(c, users)
 	t.Logf("F3: workers in phase: victim p99 ratio %.2f", got)
 	if got > 2 {
 		t.Error("want at most 2.00")
@@ -91,7 +91,7 @@ func TestFigureVictimsAtTheOnset(t *testing.T) {
 	for _, flooders := range floods() {
 		c := scenario(flooders, false)
 		c.Warmup = 0
-		got, drops := ratio(c, fair)
+		got, drops := ratio(c, users)
 		t.Logf("F3: %3d flooding, with the onset: victim p99 ratio %.2f", flooders, got)
 		if drops > 0 || flooders <= 16 && got > 1.1 {
 			t.Errorf("%d drops", drops)
@@ -111,14 +111,14 @@ func TestFigureOthers(t *testing.T) {
 		prefetch := c
 		prefetch.Prefetch = 10
 		unordered := func() Queue {
-			return NewFair(dispatcher.FairConfig[Event]{MaxEvents: bound, UnorderedInFlight: 1000})
+			return NewFair(fair.Config[Event]{MaxEvents: bound, UnorderedInFlight: 1000})
 		}
 		rows := []struct {
 			name string
 			c    Config
 			make func() Queue
 		}{
-			{"Fair", c, func() Queue { return NewFair(dispatcher.FairConfig[Event]{MaxEvents: bound}) }},
+			{"Fair", c, func() Queue { return NewFair(fair.Config[Event]{MaxEvents: bound}) }},
 			{"Fair, no cap per key", c, unordered},
 			{"no cap per key, prefetch 10", prefetch, unordered},
 			{"round robin", c, func() Queue { return NewRoundRobin(bound) }},
@@ -165,7 +165,7 @@ func TestFairServesAsMuchAsFIFO(t *testing.T) {
 		}
 		return n
 	}
-	f, o := sum(fair()), sum(NewFIFO(bound))
+	f, o := sum(users()), sum(NewFIFO(bound))
 	if f < o {
 		t.Errorf("Fair served %d, FIFO %d", f, o)
 	}

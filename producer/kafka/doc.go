@@ -34,7 +34,7 @@
 // # Order
 //
 // Records of a partition are emitted in the order of their offsets. Who needs
-// order for each key through a pool of workers uses dispatcher.Fair or
+// order for each key through a pool of workers uses fair.Dispatcher or
 // dispatcher.Partition.
 //
 // # The window

@@ -1,14 +1,15 @@
-package dispatcher
+package fair
 
 import (
 	"math"
 	"time"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
 // deadline is when an event that is taken now expires, 0 for never.
-func (f *Fair[T, K]) deadline(event T) int64 {
+func (f *Dispatcher[T, K]) deadline(event T) int64 {
 	ttl := f.cfg.TTL
 	if f.cfg.TTLOf != nil {
 		ttl = f.cfg.TTLOf(event)
@@ -25,7 +26,7 @@ func (f *Fair[T, K]) deadline(event T) int64 {
 
 // expire gives up the expired events at the head of a ready key, which costs
 // the key nothing of its share, and says whether there were any.
-func (f *Fair[T, K]) expire(i uint32, s *fairSlot, out Out[T]) (any bool) {
+func (f *Dispatcher[T, K]) expire(i uint32, s *slot, out dispatcher.Out[T]) (any bool) {
 	for s.count > 0 {
 		it := f.items.at(s.head)
 		if it.deadline == 0 || it.deadline > f.now {
@@ -43,7 +44,7 @@ func (f *Fair[T, K]) expire(i uint32, s *fairSlot, out Out[T]) (any bool) {
 
 // allowedAt is when the rate limit of a key lets its first event go, by the
 // generic cell rate algorithm in its virtual-scheduling form (ITU-T I.371).
-func (f *Fair[T, K]) allowedAt(s *fairSlot) int64 {
+func (f *Dispatcher[T, K]) allowedAt(s *slot) int64 {
 	rate := f.rate(*f.events.at(s.head))
 	if rate.PerSecond <= 0 {
 		return math.MinInt64
@@ -53,7 +54,7 @@ func (f *Fair[T, K]) allowedAt(s *fairSlot) int64 {
 }
 
 // charge counts an event that is handed out against the rate limit of its key.
-func (f *Fair[T, K]) charge(s *fairSlot, event T) {
+func (f *Dispatcher[T, K]) charge(s *slot, event T) {
 	if rate := f.rate(event); rate.PerSecond > 0 {
 		interval := min(float64(time.Second)/rate.PerSecond, math.MaxInt64/4)
 		times := f.timesOf(s)
@@ -61,7 +62,7 @@ func (f *Fair[T, K]) charge(s *fairSlot, event T) {
 	}
 }
 
-func (f *Fair[T, K]) rate(event T) Rate {
+func (f *Dispatcher[T, K]) rate(event T) Rate {
 	if f.cfg.RateOf != nil {
 		return f.cfg.RateOf(event)
 	}

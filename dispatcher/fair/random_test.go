@@ -1,4 +1,4 @@
-package dispatcher
+package fair
 
 import (
 	"math/rand/v2"
@@ -8,14 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// refFair is a plain model of what Fair promises: queues as slices, everything
+// refDispatcher is a plain model of what the package promises: queues as slices, everything
 // looked for by looking at everything. It does not choose, it judges.
-type refFair struct {
+type refDispatcher struct {
 	t      testing.TB
-	cfg    FairConfig[ev]
+	cfg    Config[ev]
 	now    int64
 	keys   map[string]*refKey
 	subs   map[int]int // demand
@@ -40,14 +41,14 @@ type refEvent struct {
 	back     bool // it was in flight before
 }
 
-func (m *refFair) key(k string) *refKey {
+func (m *refDispatcher) key(k string) *refKey {
 	if m.keys[k] == nil {
 		m.keys[k] = &refKey{}
 	}
 	return m.keys[k]
 }
 
-func (m *refFair) held() (events int, bytes int64) {
+func (m *refDispatcher) held() (events int, bytes int64) {
 	for _, k := range m.keys {
 		events += len(k.queue)
 		bytes += k.bytes()
@@ -62,11 +63,11 @@ func (k *refKey) bytes() (sum int64) {
 	return sum
 }
 
-func (m *refFair) capacity() int { return max(1, m.cfg.UnorderedInFlight) }
+func (m *refDispatcher) capacity() int { return max(1, m.cfg.UnorderedInFlight) }
 
-func (m *refFair) Give(int, int, int) { m.t.Fatal("Fair does not Give") }
+func (m *refDispatcher) Give(int, int, int) { m.t.Fatal("the dispatcher does not Give") }
 
-func (m *refFair) GiveHeld(sub int, e ev, seq, ticket uint64) {
+func (m *refDispatcher) GiveHeld(sub int, e ev, seq, ticket uint64) {
 	k := m.key(e.key)
 	if len(k.queue) == 0 || k.queue[0].seq != seq || k.queue[0].event != e {
 		m.t.Fatalf("%v %d handed out, first of its key is %v", e, seq, k.queue[:min(1, len(k.queue))])
@@ -94,7 +95,7 @@ func (m *refFair) GiveHeld(sub int, e ev, seq, ticket uint64) {
 	k.queue = k.queue[1:]
 }
 
-func (m *refFair) Discard(e ev, seq uint64, reason receipt.Reason) {
+func (m *refDispatcher) Discard(e ev, seq uint64, reason receipt.Reason) {
 	k := m.key(e.key)
 	at := slices.IndexFunc(k.queue, func(q refEvent) bool { return q.seq == seq })
 	if at < 0 {
@@ -121,7 +122,7 @@ func (m *refFair) Discard(e ev, seq uint64, reason receipt.Reason) {
 		if at != 0 {
 			m.t.Fatalf("%v is not the oldest of its key", e)
 		}
-		var d fairDepths
+		var d depths
 		d.init(m.cfg.MaxEvents, m.cfg.MaxBytes)
 		mine := d.list(uint32(len(k.queue)), k.bytes())
 		for name, other := range m.keys {
@@ -145,20 +146,20 @@ func (m *refFair) Discard(e ev, seq uint64, reason receipt.Reason) {
 	m.ended++
 }
 
-// randomFair drives a Fair and the model by what next answers.
-type randomFair struct {
+// randomDispatcher drives a Dispatcher and the model by what next answers.
+type randomDispatcher struct {
 	t    testing.TB
 	next func(n int) int // below n
-	f    *Fair[ev, string]
-	m    *refFair
+	f    *Dispatcher[ev, string]
+	m    *refDispatcher
 	seq  uint64
 	keys int
 	left []ev // offered and not taken
 	step int
 }
 
-func newRandomFair(t testing.TB, next func(int) int) *randomFair {
-	cfg := FairConfig[ev]{
+func newRandomDispatcher(t testing.TB, next func(int) int) *randomDispatcher {
+	cfg := Config[ev]{
 		MaxEvents:         []int{2, 20, 300}[next(3)],
 		MaxBytes:          []int64{100, 1000, 1 << 20}[next(3)],
 		Size:              func(e ev) int { return e.size },
@@ -182,20 +183,20 @@ func newRandomFair(t testing.TB, next func(int) int) *randomFair {
 	if next(3) == 0 {
 		cfg.Tenant = func(e ev) string { return e.key[len(e.key)-1:] }
 	}
-	r := &randomFair{t: t, next: next, f: NewFair(evKey, cfg), seq: 1, keys: []int{3, 30, 500}[next(3)]}
+	r := &randomDispatcher{t: t, next: next, f: New(evKey, cfg), seq: 1, keys: []int{3, 30, 500}[next(3)]}
 	if r.f.Err() != nil {
 		t.Fatal(r.f.Err())
 	}
-	r.m = &refFair{t: t, cfg: r.f.cfg, keys: map[string]*refKey{}, subs: map[int]int{}, flying: map[uint64]given{}, flight: map[uint64]refEvent{}}
+	r.m = &refDispatcher{t: t, cfg: r.f.cfg, keys: map[string]*refKey{}, subs: map[int]int{}, flying: map[uint64]given{}, flight: map[uint64]refEvent{}}
 	for sub := range 4 {
-		_ = r.f.Subscribe(sub, SubscribeOptions{})
+		_ = r.f.Subscribe(sub, dispatcher.SubscribeOptions{})
 		r.m.subs[sub] = 0
 	}
 	return r
 }
 
 // offer offers what is left and n events more.
-func (r *randomFair) offer(n int) {
+func (r *randomDispatcher) offer(n int) {
 	for range n {
 		key := "k" + strconv.Itoa(r.next(r.keys))
 		if r.next(2) == 0 {
@@ -215,7 +216,7 @@ func (r *randomFair) offer(n int) {
 			q.deadline = m.now + int64(m.cfg.TTL)
 		}
 		k.queue = append(k.queue, q)
-		if r.f.Dispatch(Offer[ev]{Events: r.left[taken : taken+1], First: r.seq, Now: m.now}, m) == 0 {
+		if r.f.Dispatch(dispatcher.Offer[ev]{Events: r.left[taken : taken+1], First: r.seq, Now: m.now}, m) == 0 {
 			if m.cfg.Overflow == DropLongest && m.cfg.KeyOverflow != PauseOnFullKey {
 				r.t.Fatalf("%v not taken", e)
 			}
@@ -238,7 +239,7 @@ func (r *randomFair) offer(n int) {
 }
 
 // finish ends the delivery of some event in flight.
-func (r *randomFair) finish(outcome receipt.Outcome) {
+func (r *randomDispatcher) finish(outcome receipt.Outcome) {
 	m := r.m
 	if len(m.flying) == 0 {
 		return
@@ -249,7 +250,7 @@ func (r *randomFair) finish(outcome receipt.Outcome) {
 	}
 	slices.Sort(seqs)
 	g := m.flying[seqs[r.next(len(seqs))]]
-	rs := []Receipt[ev]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: outcome, Event: g.event, Cost: int64(r.next(1e7))}}
+	rs := []dispatcher.Receipt[ev]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: outcome, Event: g.event, Cost: int64(r.next(1e7))}}
 	r.f.Receipts(m.now, rs)
 	delete(m.flying, g.seq)
 	k := m.key(g.event.key)
@@ -276,7 +277,7 @@ func (r *randomFair) finish(outcome receipt.Outcome) {
 	k.queue = slices.Insert(k.queue, at, e)
 }
 
-func (r *randomFair) act() {
+func (r *randomDispatcher) act() {
 	m := r.m
 	r.step++
 	switch op := r.next(20); {
@@ -305,14 +306,14 @@ func (r *randomFair) act() {
 		sub := r.next(4)
 		m.subs[sub] = 0
 		r.f.Cancel(sub)
-		_ = r.f.Subscribe(sub, SubscribeOptions{})
+		_ = r.f.Subscribe(sub, dispatcher.SubscribeOptions{})
 	}
-	r.f.Dispatch(Offer[ev]{Now: m.now}, m)
+	r.f.Dispatch(dispatcher.Offer[ev]{Now: m.now}, m)
 	r.judge()
 }
 
 // judge looks at everything.
-func (r *randomFair) judge() {
+func (r *randomDispatcher) judge() {
 	m := r.m
 	asked := 0
 	for _, n := range m.subs {
@@ -320,7 +321,7 @@ func (r *randomFair) judge() {
 	}
 	events, bytes := m.held()
 	if events != r.f.Held() || bytes != r.f.heldBytes {
-		r.t.Fatalf("Fair holds %d events of %d bytes, it should be %d of %d", r.f.Held(), r.f.heldBytes, events, bytes)
+		r.t.Fatalf("the dispatcher holds %d events of %d bytes, it should be %d of %d", r.f.Held(), r.f.heldBytes, events, bytes)
 	}
 	if m.came != m.ended+events+len(m.flying) {
 		r.t.Fatalf("%d came, %d ended, %d held, %d in flight", m.came, m.ended, events, len(m.flying))
@@ -338,7 +339,7 @@ func (r *randomFair) judge() {
 		if rate := m.cfg.Rate; rate.PerSecond > 0 {
 			t := int64(float64(time.Second) / rate.PerSecond)
 			at := k.tat - t*int64(max(rate.Burst, 1)-1)
-			if wake, ok := r.f.Wake(); at > m.now-(1<<fairTickBits) && ok && wake <= at+(2<<fairTickBits) {
+			if wake, ok := r.f.Wake(); at > m.now-(1<<tickBits) && ok && wake <= at+(2<<tickBits) {
 				continue
 			}
 		}
@@ -346,8 +347,8 @@ func (r *randomFair) judge() {
 	}
 }
 
-// F12: TestFairRandom runs 100,000 steps, or PENSTOCK_STEPS of them.
-func TestFairRandom(t *testing.T) {
+// F12: TestRandom runs 100,000 steps, or PENSTOCK_STEPS of them.
+func TestRandom(t *testing.T) {
 	steps := 100_000
 	if s := os.Getenv("PENSTOCK_STEPS"); s != "" {
 		steps, _ = strconv.Atoi(s)
@@ -370,15 +371,15 @@ func randomRun(t *testing.T, seed uint64, steps int) {
 			t.Logf("again with PENSTOCK_SEED=%d PENSTOCK_STEPS=%d", seed, steps)
 		}
 	}()
-	r := newRandomFair(t, rand.New(rand.NewPCG(seed, 0)).IntN)
+	r := newRandomDispatcher(t, rand.New(rand.NewPCG(seed, 0)).IntN)
 	for range steps {
 		r.act()
 	}
 	passed = true
 }
 
-// FuzzFair lets the fuzzer choose options and steps.
-func FuzzFair(f *testing.F) {
+// FuzzDispatcher lets the fuzzer choose options and steps.
+func FuzzDispatcher(f *testing.F) {
 	for seed := range uint64(16) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		b := make([]byte, 300)
@@ -388,7 +389,7 @@ func FuzzFair(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := newRandomFair(t, func(n int) int {
+		r := newRandomDispatcher(t, func(n int) int {
 			if len(b) == 0 {
 				return 0
 			}

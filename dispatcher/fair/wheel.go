@@ -1,49 +1,49 @@
-package dispatcher
+package fair
 
 import "math/bits"
 
-// fairWheel is a hierarchical timer wheel (Varghese & Lauck, SOSP '87, scheme
+// wheel is a hierarchical timer wheel (Varghese & Lauck, SOSP '87, scheme
 // 7): 6 levels of 64 buckets, one tick being 65.5 µs, so that a key may be
 // delayed for up to 52 days, and looked at once a day at least if for longer.
 // Adding, removing and finding the next bucket take constant time.
-type fairWheel struct {
+type wheel struct {
 	now  int64 // in ticks; everything due until then has fired
 	n    int
-	used [fairLevels]uint64
-	list [fairLevels][64]fairList
+	used [wheelLevels]uint64
+	list [wheelLevels][64]slotList
 }
 
 const (
-	fairTickBits = 16 // a tick is 2^16 ns
-	fairLevels   = 6
-	fairHorizon  = 1 << (6 * fairLevels)
+	tickBits     = 16 // a tick is 2^16 ns
+	wheelLevels  = 6
+	wheelHorizon = 1 << (6 * wheelLevels)
 )
 
 // delay puts an unlisted slot into the wheel until the time at.
-func (c *fairCore) delay(i uint32, s *fairSlot, at int64) {
+func (c *core) delay(i uint32, s *slot, at int64) {
 	w := &c.wheel
 	if w.n == 0 {
-		w.now = max(w.now, c.now>>fairTickBits)
+		w.now = max(w.now, c.now>>tickBits)
 	}
-	due := max((at+1<<fairTickBits-1)>>fairTickBits, w.now+1)
-	c.timesOf(s).due = min(due, w.now+fairHorizon/2)
+	due := max((at+1<<tickBits-1)>>tickBits, w.now+1)
+	c.timesOf(s).due = min(due, w.now+wheelHorizon/2)
 	w.n++
 	c.file(i, s)
 }
 
-func (c *fairCore) file(i uint32, s *fairSlot) {
+func (c *core) file(i uint32, s *slot) {
 	w := &c.wheel
 	times := c.timesOf(s)
 	level := (bits.Len64(uint64(times.due^w.now)) - 1) / 6
-	level = min(level, fairLevels-1)
+	level = min(level, wheelLevels-1)
 	b := times.due >> (6 * level) & 63
 	times.bucket = uint16(level<<6) | uint16(b)
 	w.used[level] |= 1 << b
-	c.push(&w.list[level][b], i, s, fairDelayed)
+	c.push(&w.list[level][b], i, s, whereDelayed)
 }
 
 // undelay takes a slot out of the wheel ahead of its time.
-func (c *fairCore) undelay(s *fairSlot) {
+func (c *core) undelay(s *slot) {
 	w := &c.wheel
 	bucket := c.timesOf(s).bucket
 	level, b := bucket>>6, bucket&63
@@ -56,8 +56,8 @@ func (c *fairCore) undelay(s *fairSlot) {
 }
 
 // next is the first bucket that comes due, and when.
-func (w *fairWheel) next() (level, bucket int, tick int64, ok bool) {
-	for level = range fairLevels {
+func (w *wheel) next() (level, bucket int, tick int64, ok bool) {
+	for level = range wheelLevels {
 		if w.used[level] == 0 {
 			continue
 		}
@@ -76,9 +76,9 @@ func (w *fairWheel) next() (level, bucket int, tick int64, ok bool) {
 
 // turn brings the wheel to the time now and hands each slot that has come due
 // to fire, unlisted.
-func (c *fairCore) turn(now int64, fire func(i uint32, s *fairSlot)) {
+func (c *core) turn(now int64, fire func(i uint32, s *slot)) {
 	w := &c.wheel
-	to := now >> fairTickBits
+	to := now >> tickBits
 	for w.n > 0 {
 		level, b, tick, _ := w.next()
 		if tick > to {
@@ -86,13 +86,13 @@ func (c *fairCore) turn(now int64, fire func(i uint32, s *fairSlot)) {
 		}
 		w.now = tick
 		l := w.list[level][b]
-		w.list[level][b] = fairList{}
+		w.list[level][b] = slotList{}
 		w.used[level] &^= 1 << b
 		for i := l.head; i != 0; {
 			s := c.slots.at(i)
 			following := s.next
 			if c.timesOf(s).due <= tick {
-				s.where = fairUnlisted
+				s.where = whereUnlisted
 				w.n--
 				fire(i, s)
 			} else {

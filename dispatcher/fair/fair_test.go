@@ -1,23 +1,24 @@
-package dispatcher
+package fair
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
-func TestFairServesKeysInTurn(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{})
+func TestServesKeysInTurn(t *testing.T) {
+	r := newRig(t, Config[ev]{})
 	r.offer("a", "a", "a", "a", "b", "b", "c")
 	r.workers(1).serve(7)
 	r.want("a1 b1 c1 a2 b2 a3 a4")
 	r.drained()
 }
 
-func TestFairKeepsOneOfAKeyInFlight(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{}).workers(3)
+func TestKeepsOneOfAKeyInFlight(t *testing.T) {
+	r := newRig(t, Config[ev]{}).workers(3)
 	r.offer("a", "a", "b")
 	r.want("a1 b1")
 	if r.f.Held() != 1 {
@@ -30,8 +31,8 @@ func TestFairKeepsOneOfAKeyInFlight(t *testing.T) {
 	r.drained()
 }
 
-func TestFairUnorderedInFlight(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{UnorderedInFlight: 2}).workers(4)
+func TestUnorderedInFlight(t *testing.T) {
+	r := newRig(t, Config[ev]{UnorderedInFlight: 2}).workers(4)
 	r.offer("a", "a", "a", "b")
 	r.want("a1 b1 a2")
 	r.finish(2, receipt.Done)
@@ -41,8 +42,8 @@ func TestFairUnorderedInFlight(t *testing.T) {
 
 // A message for a key that is in no list because its cap is reached must run
 // when the cap is free again, not when the key's next message comes.
-func TestFairBusyKeyDoesNotSleep(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{}).workers(2)
+func TestBusyKeyDoesNotSleep(t *testing.T) {
+	r := newRig(t, Config[ev]{}).workers(2)
 	r.offer("a")
 	r.offer("a") // unlisted but in flight
 	r.want("a1")
@@ -53,8 +54,8 @@ func TestFairBusyKeyDoesNotSleep(t *testing.T) {
 
 // An idle key that has used up its credits is remembered for as long as it has
 // not earned them back, and is no newcomer when it returns.
-func TestFairGhostIsNoNewcomer(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{Credits: 2})
+func TestGhostIsNoNewcomer(t *testing.T) {
+	r := newRig(t, Config[ev]{Credits: 2})
 	many := strings.Split(strings.Repeat("a b c ", 5), " ")
 	r.offer(many[:15]...)
 	r.workers(1).serve(6) // the credits of all three
@@ -75,9 +76,9 @@ func TestFairGhostIsNoNewcomer(t *testing.T) {
 }
 
 // A victim's second message in the same round keeps the privilege of the first.
-func TestFairSecondMessageInTheSameRound(t *testing.T) {
+func TestSecondMessageInTheSameRound(t *testing.T) {
 	const flooders = 400
-	r := newRig(t, FairConfig[ev]{})
+	r := newRig(t, Config[ev]{})
 	for range 20 {
 		for i := range flooders {
 			r.offer(key("f", i))
@@ -97,8 +98,8 @@ func TestFairSecondMessageInTheSameRound(t *testing.T) {
 	}
 }
 
-func TestFairNewcomerGoesFirst(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{Credits: 1})
+func TestNewcomerGoesFirst(t *testing.T) {
+	r := newRig(t, Config[ev]{Credits: 1})
 	for range 3 {
 		for i := range 1000 {
 			r.offer(key("f", i))
@@ -111,25 +112,25 @@ func TestFairNewcomerGoesFirst(t *testing.T) {
 	r.want("new1")
 }
 
-func TestFairOverflow(t *testing.T) {
+func TestOverflow(t *testing.T) {
 	abab := []string{"a", "a", "a", "a", "b"}
 	for _, tc := range []struct {
 		name      string
-		cfg       FairConfig[ev]
+		cfg       Config[ev]
 		offer     []string
 		taken     int
 		discarded []string
 		demand    int
 	}{
-		{"drop oldest of the key", FairConfig[ev]{MaxEvents: 16}, abab, 5, []string{"a1 key_full", "a2 key_full"}, 256},
-		{"drop newest of the key", FairConfig[ev]{MaxEvents: 16, KeyOverflow: DropNewest}, abab, 5, []string{"a3 key_full", "a4 key_full"}, 256},
-		{"pause on a full key", FairConfig[ev]{MaxEvents: 16, KeyOverflow: PauseOnFullKey}, abab, 2, nil, 0},
-		{"drop from the longest", FairConfig[ev]{MaxEvents: 24, Intake: 5},
+		{"drop oldest of the key", Config[ev]{MaxEvents: 16}, abab, 5, []string{"a1 key_full", "a2 key_full"}, 256},
+		{"drop newest of the key", Config[ev]{MaxEvents: 16, KeyOverflow: DropNewest}, abab, 5, []string{"a3 key_full", "a4 key_full"}, 256},
+		{"pause on a full key", Config[ev]{MaxEvents: 16, KeyOverflow: PauseOnFullKey}, abab, 2, nil, 0},
+		{"drop from the longest", Config[ev]{MaxEvents: 24, Intake: 5},
 			[]string{"a", "a", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x"}, 26,
 			[]string{"a1 queue_full", "a2 queue_full"}, 5},
-		{"pause the source", FairConfig[ev]{MaxEvents: 3, Overflow: PauseSource}, []string{"a", "b", "c", "d", "e"}, 3, nil, 0},
-		{"room is demand", FairConfig[ev]{MaxEvents: 10, Overflow: PauseSource}, []string{"a", "b", "c"}, 3, nil, 7},
-		{"all have one", FairConfig[ev]{MaxEvents: 3, Intake: 1}, []string{"a", "b", "c", "d"}, 4, []string{"d1 queue_full"}, 1},
+		{"pause the source", Config[ev]{MaxEvents: 3, Overflow: PauseSource}, []string{"a", "b", "c", "d", "e"}, 3, nil, 0},
+		{"room is demand", Config[ev]{MaxEvents: 10, Overflow: PauseSource}, []string{"a", "b", "c"}, 3, nil, 7},
+		{"all have one", Config[ev]{MaxEvents: 3, Intake: 1}, []string{"a", "b", "c", "d"}, 4, []string{"d1 queue_full"}, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, tc.cfg)
@@ -149,23 +150,23 @@ func TestFairOverflow(t *testing.T) {
 }
 
 // What a worker is waiting for is handed out before anything is dropped.
-func TestFairHandsOutBeforeItDrops(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{MaxEvents: 2}).workers(4)
+func TestHandsOutBeforeItDrops(t *testing.T) {
+	r := newRig(t, Config[ev]{MaxEvents: 2}).workers(4)
 	r.offer("a", "b", "c", "d")
 	r.want("a1 b1 c1 d1")
 	r.wantDiscarded()
 }
 
-func TestFairByteBounds(t *testing.T) {
+func TestByteBounds(t *testing.T) {
 	size := func(e ev) int { return e.size }
 	t.Run("key", func(t *testing.T) {
-		r := newRig(t, FairConfig[ev]{MaxBytes: 800, Size: size}) // 100 for a key
+		r := newRig(t, Config[ev]{MaxBytes: 800, Size: size}) // 100 for a key
 		r.offerEvents(ev{"a", 1, "", 60}, ev{"a", 2, "", 40}, ev{"a", 3, "", 1}, ev{"a", 4, "", 101})
 		r.wantDiscarded("a1 key_full", "a4 key_full")
 		r.f.check(t)
 	})
 	t.Run("longest is the one with most bytes", func(t *testing.T) {
-		r := newRig(t, FairConfig[ev]{MaxEvents: 80, MaxBytes: 80 * 16, Size: size, KeyMaxBytes: 160})
+		r := newRig(t, Config[ev]{MaxEvents: 80, MaxBytes: 80 * 16, Size: size, KeyMaxBytes: 160})
 		for _, k := range strings.Split("b c d e f g h", " ") {
 			for n := range 8 {
 				r.offerEvents(ev{k, n, "", 16}) // 8 events, 128 bytes
@@ -181,7 +182,7 @@ func TestFairByteBounds(t *testing.T) {
 		r.f.check(t)
 	})
 	t.Run("pause", func(t *testing.T) {
-		r := newRig(t, FairConfig[ev]{MaxBytes: 100, Size: size, Overflow: PauseSource, KeyOverflow: PauseOnFullKey})
+		r := newRig(t, Config[ev]{MaxBytes: 100, Size: size, Overflow: PauseSource, KeyOverflow: PauseOnFullKey})
 		if taken := r.offerEvents(ev{"a", 1, "", 90}, ev{"b", 1, "", 20}); taken != 1 || r.f.Demand() != 0 {
 			t.Errorf("took %d with demand %d", taken, r.f.Demand())
 		}
@@ -198,8 +199,8 @@ func TestFairByteBounds(t *testing.T) {
 	})
 }
 
-func TestFairReturnedComesBackInOrder(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{}).workers(2)
+func TestReturnedComesBackInOrder(t *testing.T) {
+	r := newRig(t, Config[ev]{}).workers(2)
 	r.offer("a", "a", "b")
 	if o := r.finish(0, receipt.Returned); o != receipt.Requeued {
 		t.Fatalf("outcome %v", o)
@@ -210,16 +211,16 @@ func TestFairReturnedComesBackInOrder(t *testing.T) {
 	r.drained()
 }
 
-func TestFairReturnedTogether(t *testing.T) {
+func TestReturnedTogether(t *testing.T) {
 	for _, backwards := range []bool{false, true} {
-		r := newRig(t, FairConfig[ev]{UnorderedInFlight: 3}).workers(3)
+		r := newRig(t, Config[ev]{UnorderedInFlight: 3}).workers(3)
 		r.offer("a", "a", "a", "a")
-		rs := make([]Receipt[ev], 3)
+		rs := make([]dispatcher.Receipt[ev], 3)
 		for i, g := range r.flying {
 			if backwards {
 				i = 2 - i
 			}
-			rs[i] = Receipt[ev]{Seq: g.seq, Ticket: g.ticket, Outcome: receipt.Returned, Event: g.event}
+			rs[i] = dispatcher.Receipt[ev]{Seq: g.seq, Ticket: g.ticket, Outcome: receipt.Returned, Event: g.event}
 		}
 		r.flying = nil
 		r.f.Receipts(0, rs)
@@ -233,20 +234,20 @@ func TestFairReturnedTogether(t *testing.T) {
 	}
 }
 
-func TestFairStaleReceiptsAreIgnored(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{}).workers(1)
+func TestStaleReceiptsAreIgnored(t *testing.T) {
+	r := newRig(t, Config[ev]{}).workers(1)
 	r.offer("a", "a", "a")
 	first := r.flying[0]
 	r.serve(1)
 	before := r.f.Snapshot().InFlight
-	for _, rc := range []Receipt[ev]{
+	for _, rc := range []dispatcher.Receipt[ev]{
 		{Seq: first.seq, Ticket: first.ticket},
 		{Seq: r.flying[0].seq, Ticket: first.ticket},
 		{Seq: r.flying[0].seq + 1, Ticket: r.flying[0].ticket},
 		{Seq: 1, Ticket: 0},
 		{Seq: 1, Ticket: 1 << 20},
 	} {
-		r.f.Receipts(0, []Receipt[ev]{rc})
+		r.f.Receipts(0, []dispatcher.Receipt[ev]{rc})
 	}
 	if got := r.f.Snapshot().InFlight; got != before {
 		t.Errorf("in flight %d, want %d", got, before)
@@ -254,8 +255,8 @@ func TestFairStaleReceiptsAreIgnored(t *testing.T) {
 	r.f.check(t)
 }
 
-func TestFairPark(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{MaxParked: 2}).workers(2)
+func TestPark(t *testing.T) {
+	r := newRig(t, Config[ev]{MaxParked: 2}).workers(2)
 	r.offer("a", "a")
 	if first := r.f.Park("a"); !first || !r.f.Park("a") || !r.f.Park("unseen") {
 		t.Fatal("not parked")
@@ -286,8 +287,8 @@ func TestFairPark(t *testing.T) {
 	}
 }
 
-func TestFairParkedKeyWithoutEventsComesAndGoes(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{}).workers(1)
+func TestParkedKeyWithoutEventsComesAndGoes(t *testing.T) {
+	r := newRig(t, Config[ev]{}).workers(1)
 	r.f.Park("a")
 	r.f.Unpark("a")
 	r.offer("a")
@@ -302,8 +303,8 @@ func TestFairParkedKeyWithoutEventsComesAndGoes(t *testing.T) {
 	r.drained()
 }
 
-func TestFairDiscardHeld(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{}).workers(1)
+func TestDiscardHeld(t *testing.T) {
+	r := newRig(t, Config[ev]{}).workers(1)
 	r.offer("a", "a", "b", "c", "c")
 	r.f.Park("c")
 	r.f.DiscardHeld(r, receipt.Stopped)
@@ -315,10 +316,10 @@ func TestFairDiscardHeld(t *testing.T) {
 	r.drained()
 }
 
-func TestFairSubscriptionsTakeTurns(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{})
+func TestSubscriptionsTakeTurns(t *testing.T) {
+	r := newRig(t, Config[ev]{})
 	for sub := range 3 {
-		_ = r.f.Subscribe(sub, SubscribeOptions{})
+		_ = r.f.Subscribe(sub, dispatcher.SubscribeOptions{})
 		r.f.Ask(sub, 3)
 	}
 	r.f.Cancel(1)
@@ -335,17 +336,17 @@ func TestFairSubscriptionsTakeTurns(t *testing.T) {
 }
 
 // Demand that was asked for saturates.
-func TestFairAskSaturates(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{})
-	_ = r.f.Subscribe(0, SubscribeOptions{})
+func TestAskSaturates(t *testing.T) {
+	r := newRig(t, Config[ev]{})
+	_ = r.f.Subscribe(0, dispatcher.SubscribeOptions{})
 	r.f.Ask(0, int(^uint(0)>>1))
 	r.f.Ask(0, 5)
 	r.offer("a")
 	r.want("a1")
 }
 
-func TestFairSnapshotNamesTheLongest(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{})
+func TestSnapshotNamesTheLongest(t *testing.T) {
+	r := newRig(t, Config[ev]{})
 	for i := range 100 {
 		for range i + 1 {
 			r.offer(key("k", i))
@@ -362,46 +363,46 @@ func TestFairSnapshotNamesTheLongest(t *testing.T) {
 	}
 }
 
-func TestFairConfigErrors(t *testing.T) {
+func TestConfigErrors(t *testing.T) {
 	for _, tc := range []struct {
-		cfg    FairConfig[ev]
+		cfg    Config[ev]
 		option string
 	}{
-		{FairConfig[ev]{MaxEvents: -1}, "MaxEvents"},
-		{FairConfig[ev]{MaxBytes: -1}, "MaxBytes"},
-		{FairConfig[ev]{KeyMaxEvents: -1}, "KeyMaxEvents"},
-		{FairConfig[ev]{KeyMaxBytes: -1}, "KeyMaxBytes"},
-		{FairConfig[ev]{Overflow: 2}, "Overflow"},
-		{FairConfig[ev]{KeyOverflow: 4}, "KeyOverflow"},
-		{FairConfig[ev]{Intake: -1}, "Intake"},
-		{FairConfig[ev]{Credits: 65}, "Credits"},
-		{FairConfig[ev]{UnorderedInFlight: -1}, "UnorderedInFlight"},
-		{FairConfig[ev]{Weights: []int{1, 0}}, "Weights[1]"},
-		{FairConfig[ev]{Weights: []int{65}}, "Weights[0]"},
-		{FairConfig[ev]{Weights: make([]int, 9)}, "Weights"},
-		{FairConfig[ev]{Class: func(ev) int { return 0 }}, "Weights"},
-		{FairConfig[ev]{TenantClass: func(ev) int { return 0 }, Weights: []int{1}}, "TenantClass"},
-		{FairConfig[ev]{Rate: Rate{PerSecond: -1}}, "Rate.PerSecond"},
-		{FairConfig[ev]{Rate: Rate{Burst: -1}}, "Rate.Burst"},
-		{FairConfig[ev]{TTL: -1}, "TTL"},
-		{FairConfig[ev]{Retries: 256}, "Retries"},
-		{FairConfig[ev]{MaxParked: -1}, "MaxParked"},
-		{FairConfig[ev]{CostUnit: -1}, "CostUnit"},
-		{FairConfig[ev]{KeyOverflow: Conflate}, "SubKey"},
+		{Config[ev]{MaxEvents: -1}, "MaxEvents"},
+		{Config[ev]{MaxBytes: -1}, "MaxBytes"},
+		{Config[ev]{KeyMaxEvents: -1}, "KeyMaxEvents"},
+		{Config[ev]{KeyMaxBytes: -1}, "KeyMaxBytes"},
+		{Config[ev]{Overflow: 2}, "Overflow"},
+		{Config[ev]{KeyOverflow: 4}, "KeyOverflow"},
+		{Config[ev]{Intake: -1}, "Intake"},
+		{Config[ev]{Credits: 65}, "Credits"},
+		{Config[ev]{UnorderedInFlight: -1}, "UnorderedInFlight"},
+		{Config[ev]{Weights: []int{1, 0}}, "Weights[1]"},
+		{Config[ev]{Weights: []int{65}}, "Weights[0]"},
+		{Config[ev]{Weights: make([]int, 9)}, "Weights"},
+		{Config[ev]{Class: func(ev) int { return 0 }}, "Weights"},
+		{Config[ev]{TenantClass: func(ev) int { return 0 }, Weights: []int{1}}, "TenantClass"},
+		{Config[ev]{Rate: Rate{PerSecond: -1}}, "Rate.PerSecond"},
+		{Config[ev]{Rate: Rate{Burst: -1}}, "Rate.Burst"},
+		{Config[ev]{TTL: -1}, "TTL"},
+		{Config[ev]{Retries: 256}, "Retries"},
+		{Config[ev]{MaxParked: -1}, "MaxParked"},
+		{Config[ev]{CostUnit: -1}, "CostUnit"},
+		{Config[ev]{KeyOverflow: Conflate}, "SubKey"},
 	} {
-		f := NewFair(evKey, tc.cfg)
+		f := New(evKey, tc.cfg)
 		var bad *ConfigError
 		if !errors.As(f.Err(), &bad) || bad.Option != tc.option || !strings.Contains(bad.Error(), tc.option) {
 			t.Errorf("%s: got %v", tc.option, f.Err())
 			continue
 		}
-		if f.Subscribe(0, SubscribeOptions{}) != f.Err() || f.Demand() != 0 || f.Park("a") ||
-			f.Dispatch(Offer[ev]{Events: []ev{{key: "a"}}}, &rig{t: t}) != 0 {
-			t.Errorf("%s: a wrong Fair works", tc.option)
+		if f.Subscribe(0, dispatcher.SubscribeOptions{}) != f.Err() || f.Demand() != 0 || f.Park("a") ||
+			f.Dispatch(dispatcher.Offer[ev]{Events: []ev{{key: "a"}}}, &rig{t: t}) != 0 {
+			t.Errorf("%s: a wrong configuration works", tc.option)
 		}
 	}
 	var bad *ConfigError
-	if err := NewFair[ev, string](nil, FairConfig[ev]{}).Err(); !errors.As(err, &bad) || bad.Option != "key" {
+	if err := New[ev, string](nil, Config[ev]{}).Err(); !errors.As(err, &bad) || bad.Option != "key" {
 		t.Errorf("nil key: %v", err)
 	}
 }

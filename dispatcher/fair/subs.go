@@ -1,36 +1,38 @@
-package dispatcher
+package fair
 
-// fairSubs are the subscriptions; those with demand are in a ring and are
+import "math"
+
+// subscribers are the subscriptions; those with demand are in a ring and are
 // handed one event each in turn.
-type fairSubs struct {
-	all  []fairSub
+type subscribers struct {
+	all  []subscriber
 	head int32 // in all, -1 is none
 	tail int32
 }
 
-type fairSub struct {
+type subscriber struct {
 	demand     int
 	prev, next int32
 }
 
-func (r *fairSubs) init() { r.head, r.tail = -1, -1 }
+func (r *subscribers) init() { r.head, r.tail = -1, -1 }
 
-func (r *fairSubs) add(sub int) {
+func (r *subscribers) add(sub int) {
 	for len(r.all) <= sub {
-		r.all = append(r.all, fairSub{})
+		r.all = append(r.all, subscriber{})
 	}
-	r.all[sub] = fairSub{}
+	r.all[sub] = subscriber{}
 }
 
-func (r *fairSubs) ask(sub, n int) {
+func (r *subscribers) ask(sub, n int) {
 	s := &r.all[sub]
 	if s.demand == 0 {
 		r.push(int32(sub))
 	}
-	s.demand = addSaturating(s.demand, n)
+	s.demand = saturatingAdd(s.demand, n)
 }
 
-func (r *fairSubs) cancel(sub int) {
+func (r *subscribers) cancel(sub int) {
 	if s := &r.all[sub]; s.demand > 0 {
 		s.demand = 0
 		r.unlink(int32(sub))
@@ -39,7 +41,7 @@ func (r *fairSubs) cancel(sub int) {
 
 // next is the subscription whose turn it is, charged with one event. There must
 // be one.
-func (r *fairSubs) next() int {
+func (r *subscribers) next() int {
 	sub := r.head
 	s := &r.all[sub]
 	if s.demand--; s.demand == 0 {
@@ -51,7 +53,7 @@ func (r *fairSubs) next() int {
 	return int(sub)
 }
 
-func (r *fairSubs) push(sub int32) {
+func (r *subscribers) push(sub int32) {
 	s := &r.all[sub]
 	s.prev, s.next = r.tail, -1
 	if r.tail < 0 {
@@ -62,7 +64,7 @@ func (r *fairSubs) push(sub int32) {
 	r.tail = sub
 }
 
-func (r *fairSubs) unlink(sub int32) {
+func (r *subscribers) unlink(sub int32) {
 	s := &r.all[sub]
 	if s.prev < 0 {
 		r.head = s.next
@@ -74,4 +76,12 @@ func (r *fairSubs) unlink(sub int32) {
 	} else {
 		r.all[s.next].prev = s.prev
 	}
+}
+
+// saturatingAdd adds two counts, neither below 0, and never wraps.
+func saturatingAdd(a, b int) int {
+	if s := a + b; s >= 0 {
+		return s
+	}
+	return math.MaxInt
 }

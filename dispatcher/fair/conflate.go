@@ -1,9 +1,12 @@
-package dispatcher
+package fair
 
-import "github.com/penstock-go/penstock/receipt"
+import (
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
+)
 
-// fairSubKey is what an event is the latest value of.
-type fairSubKey struct {
+// subKey is what an event is the latest value of.
+type subKey struct {
 	key uint32
 	sub string
 }
@@ -11,8 +14,8 @@ type fairSubKey struct {
 // conflate puts an event in the place of the one with its sub-key, if one is
 // queued. The place in the queue is the older event's, the time to live is the
 // newer one's.
-func (f *Fair[T, K]) conflate(i uint32, s *fairSlot, event T, seq uint64, size uint32, out Out[T]) bool {
-	n, ok := f.latest[fairSubKey{i, f.cfg.SubKey(event)}]
+func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size uint32, out dispatcher.Out[T]) bool {
+	n, ok := f.latest[subKey{i, f.cfg.SubKey(event)}]
 	if !ok {
 		return false
 	}
@@ -36,7 +39,7 @@ func (f *Fair[T, K]) conflate(i uint32, s *fairSlot, event T, seq uint64, size u
 }
 
 // forget drops the note that an item is the latest of its sub-key.
-func (f *Fair[T, K]) forget(sub fairSubKey, item uint32) {
+func (f *Dispatcher[T, K]) forget(sub subKey, item uint32) {
 	if f.latest[sub] == item {
 		delete(f.latest, sub)
 	}

@@ -1,4 +1,4 @@
-package dispatcher
+package fair
 
 import (
 	"maps"
@@ -7,8 +7,8 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// FairSnapshot is what a [Fair] looks like at one moment.
-type FairSnapshot[K comparable] struct {
+// Snapshot is what a [Dispatcher] looks like at one moment.
+type Snapshot[K comparable] struct {
 	// Backlogged is how many keys have events waiting, Known how many are
 	// remembered at all: these, the ones with events in flight, those that
 	// were parked or have not yet earned back what they have used, and tenants.
@@ -28,7 +28,7 @@ type FairSnapshot[K comparable] struct {
 	// Parked is how many keys are parked, Delayed how many wait for their rate
 	// limit.
 	Parked, Delayed int
-	// Discarded counts the events that Fair has dropped, by reason.
+	// Discarded counts the events that were dropped, by reason.
 	Discarded map[receipt.Reason]uint64
 }
 
@@ -39,7 +39,7 @@ type KeyBacklog[K comparable] struct {
 	Bytes  int64
 }
 
-const fairTop = 32
+const topKeys = 32
 
 // Snapshot looks at no more than the longest queues, however many keys there
 // are. It is to be called on the goroutine of the stage.
@@ -47,8 +47,8 @@ const fairTop = 32
 // The top keys come from the lists by depth that overflow needs anyway. A sketch
 // such as Space-Saving (Metwally, Agrawal, El Abbadi, 2005) would cost work for
 // each event, and it counts what came and not what waits.
-func (f *Fair[T, K]) Snapshot() FairSnapshot[K] {
-	s := FairSnapshot[K]{
+func (f *Dispatcher[T, K]) Snapshot() Snapshot[K] {
+	s := Snapshot[K]{
 		Backlogged: f.backlog,
 		Known:      f.live,
 		Held:       f.held,
@@ -59,14 +59,14 @@ func (f *Fair[T, K]) Snapshot() FairSnapshot[K] {
 		Delayed:    f.wheel.n - f.debtors,
 		Discarded:  maps.Clone(f.discarded),
 	}
-	for list := fairDepthLists; list > 0 && len(s.Top) < fairTop; {
+	for list := depthLists; list > 0 && len(s.Top) < topKeys; {
 		i := f.depths.below(list)
 		if i == 0 {
 			break
 		}
 		list = int(f.slots.at(i).depth)
 		// Above the exact lists there may be many of different length in one.
-		for looked := 0; i != 0 && looked < 8*fairTop; looked++ {
+		for looked := 0; i != 0 && looked < 8*topKeys; looked++ {
 			q := f.slots.at(i)
 			s.Top = append(s.Top, KeyBacklog[K]{*f.index.keys.at(i), int(q.count), q.bytes})
 			s.Longest = max(s.Longest, int(q.count))
@@ -79,6 +79,6 @@ func (f *Fair[T, K]) Snapshot() FairSnapshot[K] {
 		}
 		return int(min(max(b.Bytes-a.Bytes, -1), 1))
 	})
-	s.Top = slices.Clip(s.Top[:min(len(s.Top), fairTop)])
+	s.Top = slices.Clip(s.Top[:min(len(s.Top), topKeys)])
 	return s
 }

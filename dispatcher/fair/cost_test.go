@@ -1,8 +1,10 @@
-package dispatcher
+package fair
 
 import (
 	"math"
 	"testing"
+
+	"github.com/penstock-go/penstock/dispatcher"
 )
 
 // F10: when the cost is measured the keys share the workers' time, also when
@@ -19,7 +21,7 @@ func TestFigureMeasuredCost(t *testing.T) {
 		{"weights", []int{1, 4}, 1, 0},
 		{"four workers, unordered", []int{1}, 4, 4},
 	} {
-		r := newRig(t, FairConfig[ev]{MeasuredCost: true, Weights: tc.weights, UnorderedInFlight: tc.perKey,
+		r := newRig(t, Config[ev]{MeasuredCost: true, Weights: tc.weights, UnorderedInFlight: tc.perKey,
 			Class: func(e ev) int { return len(e.key) - 2 }})
 		keys := []string{"k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k99"}
 		cost := func(k string) int64 {
@@ -33,7 +35,7 @@ func TestFigureMeasuredCost(t *testing.T) {
 		spent := map[string]int64{}
 		r.backlogged(keys)
 		for sub := range tc.workers {
-			_ = r.f.Subscribe(sub, SubscribeOptions{})
+			_ = r.f.Subscribe(sub, dispatcher.SubscribeOptions{})
 			r.f.Ask(sub, 1)
 		}
 		r.dispatch()
@@ -56,7 +58,7 @@ func TestFigureMeasuredCost(t *testing.T) {
 			c := cost(g.event.key)
 			spent[g.event.key] += c
 			sum += c
-			r.f.Receipts(r.now, []Receipt[ev]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Cost: c}})
+			r.f.Receipts(r.now, []dispatcher.Receipt[ev]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Cost: c}})
 			r.backlogged([]string{g.event.key})
 			r.f.Ask(g.sub, 1)
 			r.dispatch()
@@ -81,15 +83,15 @@ func TestFigureMeasuredCost(t *testing.T) {
 }
 
 // A light key that comes new is served before those who have spent much.
-func TestFairMeasuredNewcomer(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{MeasuredCost: true})
+func TestMeasuredNewcomer(t *testing.T) {
+	r := newRig(t, Config[ev]{MeasuredCost: true})
 	keys := []string{"a", "b", "c"}
 	r.backlogged(keys)
 	r.workers(1)
 	for range 100 {
 		g := r.flying[0]
 		r.flying = nil
-		r.f.Receipts(0, []Receipt[ev]{{Seq: g.seq, Ticket: g.ticket, Cost: 3e6}})
+		r.f.Receipts(0, []dispatcher.Receipt[ev]{{Seq: g.seq, Ticket: g.ticket, Cost: 3e6}})
 		r.backlogged(keys)
 		r.f.Ask(0, 1)
 		r.dispatch()
@@ -101,8 +103,8 @@ func TestFairMeasuredNewcomer(t *testing.T) {
 }
 
 // A receipt without a cost changes nothing of what was charged ahead.
-func TestFairCostNotMeasured(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{MeasuredCost: true, Credits: 1}).workers(1)
+func TestCostNotMeasured(t *testing.T) {
+	r := newRig(t, Config[ev]{MeasuredCost: true, Credits: 1}).workers(1)
 	for range 10 {
 		r.offer("a", "b")
 	}

@@ -1,36 +1,36 @@
-package dispatcher
+package fair
 
 import "hash/maphash"
 
-// fairIndex finds the slot of a key. It is an open-addressing table with a
+// keyIndex finds the slot of a key. It is an open-addressing table with a
 // seeded hash, cut into 256 parts that grow one by one, so that no single
 // insertion pays for moving a million keys. A cell is the key's 32-bit hash and
 // its slot; the keys themselves are in a slab, once. Forgetting a key moves the
 // cells behind it up (Knuth, TAOCP vol. 3, 6.4 R): there are no tombstones, so
 // that a table through which ten million keys pass stays as small as the most
 // that were in it at once.
-type fairIndex[K comparable] struct {
+type keyIndex[K comparable] struct {
 	seed  maphash.Seed
-	parts *[256]fairPart
-	keys  fairSlab[K]
+	parts *[256]indexPart
+	keys  slab[K]
 }
 
-type fairPart struct {
+type indexPart struct {
 	cells []uint64 // hash<<32 | slot; 0 is empty
 	n     int
 }
 
-func (x *fairIndex[K]) init(seed maphash.Seed) {
+func (x *keyIndex[K]) init(seed maphash.Seed) {
 	x.seed = seed
-	x.parts = new([256]fairPart)
+	x.parts = new([256]indexPart)
 }
 
-func (x *fairIndex[K]) hash(key K) uint32 {
+func (x *keyIndex[K]) hash(key K) uint32 {
 	return uint32(maphash.Comparable(x.seed, key))
 }
 
 // find is the slot of key, or 0.
-func (x *fairIndex[K]) find(key K, hash uint32) uint32 {
+func (x *keyIndex[K]) find(key K, hash uint32) uint32 {
 	cells := x.parts[hash>>24].cells
 	if len(cells) == 0 {
 		return 0
@@ -48,7 +48,7 @@ func (x *fairIndex[K]) find(key K, hash uint32) uint32 {
 }
 
 // insert adds a key that find does not know.
-func (x *fairIndex[K]) insert(key K, hash, slot uint32) {
+func (x *keyIndex[K]) insert(key K, hash, slot uint32) {
 	x.keys.reach(slot)
 	*x.keys.at(slot) = key
 	p := &x.parts[hash>>24]
@@ -59,7 +59,7 @@ func (x *fairIndex[K]) insert(key K, hash, slot uint32) {
 	p.n++
 }
 
-func (p *fairPart) grow() {
+func (p *indexPart) grow() {
 	old := p.cells
 	p.cells = make([]uint64, max(8, 2*len(old)))
 	for _, cell := range old {
@@ -69,7 +69,7 @@ func (p *fairPart) grow() {
 	}
 }
 
-func (p *fairPart) put(cell uint64) {
+func (p *indexPart) put(cell uint64) {
 	mask := uint32(len(p.cells) - 1)
 	i := uint32(cell>>32) & mask
 	for p.cells[i] != 0 {
@@ -80,7 +80,7 @@ func (p *fairPart) put(cell uint64) {
 
 // remove forgets the key of slot. It looks for the slot, not for the key, and
 // so also finds keys that are not equal to themselves.
-func (x *fairIndex[K]) remove(hash, slot uint32) {
+func (x *keyIndex[K]) remove(hash, slot uint32) {
 	var zero K
 	*x.keys.at(slot) = zero
 	p := &x.parts[hash>>24]
@@ -106,10 +106,10 @@ func (x *fairIndex[K]) remove(hash, slot uint32) {
 }
 
 // trim gives back the room of an empty index.
-func (x *fairIndex[K]) trim(keep int) {
+func (x *keyIndex[K]) trim(keep int) {
 	x.keys.trim(keep)
 	for i := range x.parts {
-		if p := &x.parts[i]; p.n == 0 && len(p.cells) > keep*fairChunk/len(x.parts) {
+		if p := &x.parts[i]; p.n == 0 && len(p.cells) > keep*chunk/len(x.parts) {
 			p.cells = nil
 		}
 	}

@@ -1,14 +1,15 @@
-package dispatcher
+package fair
 
 import (
 	"math"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
 // enqueue takes one event into the queue of its key. It answers false if the
 // source is to be paused before that event.
-func (f *Fair[T, K]) enqueue(event T, seq uint64, out Out[T]) bool {
+func (f *Dispatcher[T, K]) enqueue(event T, seq uint64, out dispatcher.Out[T]) bool {
 	size := f.size(event)
 	key := f.key(event)
 	hash := f.index.hash(key)
@@ -63,18 +64,18 @@ func (f *Fair[T, K]) enqueue(event T, seq uint64, out Out[T]) bool {
 	return true
 }
 
-func (f *Fair[T, K]) find(key K, hash uint32) (uint32, *fairSlot) {
+func (f *Dispatcher[T, K]) find(key K, hash uint32) (uint32, *slot) {
 	if i := f.index.find(key, hash); i != 0 {
 		return i, f.slots.at(i)
 	}
 	return 0, nil
 }
 
-func (f *Fair[T, K]) keyFull(s *fairSlot, size uint32) bool {
+func (f *Dispatcher[T, K]) keyFull(s *slot, size uint32) bool {
 	return s.count >= uint32(f.cfg.KeyMaxEvents) || s.bytes+int64(size) > f.cfg.KeyMaxBytes
 }
 
-func (f *Fair[T, K]) size(event T) uint32 {
+func (f *Dispatcher[T, K]) size(event T) uint32 {
 	if f.cfg.Size == nil {
 		return f.sizeof
 	}
@@ -82,9 +83,9 @@ func (f *Fair[T, K]) size(event T) uint32 {
 }
 
 // append puts a new event at the end of a queue.
-func (f *Fair[T, K]) append(i uint32, s *fairSlot, event T, seq uint64, size uint32) {
+func (f *Dispatcher[T, K]) append(i uint32, s *slot, event T, seq uint64, size uint32) {
 	n, it := f.newItem()
-	it.seq, it.key, it.size, it.state = seq, i, size, fairQueued
+	it.seq, it.key, it.size, it.state = seq, i, size, itemQueued
 	if f.mortal {
 		it.deadline = f.deadline(event)
 	}
@@ -97,21 +98,21 @@ func (f *Fair[T, K]) append(i uint32, s *fairSlot, event T, seq uint64, size uin
 	}
 	s.tail = n
 	if f.latest != nil {
-		f.latest[fairSubKey{i, f.cfg.SubKey(event)}] = n
+		f.latest[subKey{i, f.cfg.SubKey(event)}] = n
 	}
 	f.grown(i, s, it)
 }
 
 // requeue puts an event that was in flight back before all that were not.
 // Events of one key that come back together keep their order.
-func (f *Fair[T, K]) requeue(i uint32, s *fairSlot, n uint32, it *fairItem, event T) {
+func (f *Dispatcher[T, K]) requeue(i uint32, s *slot, n uint32, it *item, event T) {
 	*f.events.at(n) = event
-	it.state = fairRequeued
+	it.state = itemRequeued
 	link := &s.head
 	var before uint32
 	for left := s.count; left > 0; left-- {
 		next := f.items.at(*link)
-		if next.state != fairRequeued || next.seq > it.seq {
+		if next.state != itemRequeued || next.seq > it.seq {
 			break
 		}
 		before = *link
@@ -130,36 +131,36 @@ func (f *Fair[T, K]) requeue(i uint32, s *fairSlot, n uint32, it *fairItem, even
 }
 
 // grown counts an event that has come into a queue and lets its key run.
-func (f *Fair[T, K]) grown(i uint32, s *fairSlot, it *fairItem) {
+func (f *Dispatcher[T, K]) grown(i uint32, s *slot, it *item) {
 	s.count++
 	s.bytes += int64(it.size)
 	f.held++
 	f.heldBytes += int64(it.size)
 	f.refile(i, s)
 	if s.count > 1 {
-		if s.where == fairUnlisted && s.inflight < f.capacity {
+		if s.where == whereUnlisted && s.inflight < f.capacity {
 			f.place(i, s)
 		}
 		return
 	}
 	f.busier(s.group)
-	if s.where == fairGhost || s.flags&fairDebtor != 0 {
+	if s.where == whereGhost || s.flags&flagDebtor != 0 {
 		f.delist(s)
 	}
-	if s.where == fairUnlisted {
+	if s.where == whereUnlisted {
 		f.place(i, s)
 	}
 }
 
 // pop takes the first event out of a queue. Its item is the caller's.
-func (f *Fair[T, K]) pop(i uint32, s *fairSlot, it *fairItem) T {
+func (f *Dispatcher[T, K]) pop(i uint32, s *slot, it *item) T {
 	var zero T
 	n := s.head
 	at := f.events.at(n)
 	event := *at
 	*at = zero
-	if f.latest != nil && it.state == fairQueued {
-		f.forget(fairSubKey{i, f.cfg.SubKey(event)}, n)
+	if f.latest != nil && it.state == itemQueued {
+		f.forget(subKey{i, f.cfg.SubKey(event)}, n)
 	}
 	s.head, it.next = it.next, 0
 	if s.count--; s.count == 0 {
@@ -174,7 +175,7 @@ func (f *Fair[T, K]) pop(i uint32, s *fairSlot, it *fairItem) T {
 }
 
 // dropHead gives up the first event of a queue.
-func (f *Fair[T, K]) dropHead(i uint32, s *fairSlot, reason receipt.Reason, out Out[T]) {
+func (f *Dispatcher[T, K]) dropHead(i uint32, s *slot, reason receipt.Reason, out dispatcher.Out[T]) {
 	n := s.head
 	it := f.items.at(n)
 	event, seq := f.pop(i, s, it), it.seq
@@ -186,7 +187,7 @@ func (f *Fair[T, K]) dropHead(i uint32, s *fairSlot, reason receipt.Reason, out 
 	f.discard(event, seq, reason, out)
 }
 
-func (f *Fair[T, K]) discard(event T, seq uint64, reason receipt.Reason, out Out[T]) {
+func (f *Dispatcher[T, K]) discard(event T, seq uint64, reason receipt.Reason, out dispatcher.Out[T]) {
 	f.discarded[reason]++
 	out.Discard(event, seq, reason)
 }

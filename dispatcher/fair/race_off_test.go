@@ -1,5 +1,5 @@
 //go:build !race
 
-package dispatcher
+package fair
 
 const raced = false

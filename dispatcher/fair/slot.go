@@ -1,10 +1,10 @@
-package dispatcher
+package fair
 
-// A fairSlot is all that is known of one key, or of one tenant. It holds no
+// A slot is all that is known of one key, or of one tenant. It holds no
 // pointers, so that the garbage collector has nothing to look at in a million
 // of them. A slot exists while its key has events waiting or in flight, is
 // parked, owes its rate limit some time, or has credits to earn back.
-type fairSlot struct {
+type slot struct {
 	prev, next   uint32 // in the list that where names; prev is the heap position under MeasuredCost
 	dprev, dnext uint32 // in the list of queues of the same depth
 	head, tail   uint32 // queue of items; a tenant's head is its group
@@ -16,15 +16,15 @@ type fairSlot struct {
 	group        uint32 // in which it is scheduled
 	hash         uint32 // in the index
 	self         uint32 // the slot's own number
-	where        fairWhere
+	where        listKind
 	class        uint8
 	depth        uint8 // depth list, 0 is none
-	flags        fairFlags
+	flags        slotFlags
 }
 
-// fairTimes are what rate limits and measured costs know of a slot besides. They
+// slotTimes are what rate limits and measured costs know of a slot besides. They
 // are kept apart so that a slot fills one cache line, and only with such options.
-type fairTimes struct {
+type slotTimes struct {
 	tat    int64  // theoretical arrival time of the rate limit
 	tag    int64  // virtual start time under MeasuredCost
 	due    int64  // tick of the timer wheel
@@ -32,32 +32,32 @@ type fairTimes struct {
 }
 
 // timesOf is what timed dispatchers know of a slot besides.
-func (c *fairCore) timesOf(s *fairSlot) *fairTimes { return c.times.at(s.self) }
+func (c *core) timesOf(s *slot) *slotTimes { return c.times.at(s.self) }
 
-// fairWhere is the list that a slot is in. It is in one at most.
-type fairWhere uint8
-
-const (
-	fairFree     fairWhere = iota // not in use
-	fairUnlisted                  // busy, parked, or a tenant without a ready key
-	fairFresh                     // ready, with credits
-	fairOld                       // ready, without credits: served in turn
-	fairHeaped                    // ready, ordered by virtual time
-	fairGhost                     // idle, remembered until its credits are full
-	fairDelayed                   // in the timer wheel
-)
-
-type fairFlags uint8
+// listKind is the list that a slot is in. It is in one at most.
+type listKind uint8
 
 const (
-	fairParked   fairFlags = 1 << iota // by Park
-	fairIsTenant                       // the slot is a tenant
-	fairDebtor                         // idle, in the wheel until its rate limit is paid
+	whereFree     listKind = iota // not in use
+	whereUnlisted                 // busy, parked, or a tenant without a ready key
+	whereFresh                    // ready, with credits
+	whereOld                      // ready, without credits: served in turn
+	whereHeaped                   // ready, ordered by virtual time
+	whereGhost                    // idle, remembered until its credits are full
+	whereDelayed                  // in the timer wheel
 )
 
-// A fairItem is what is known of one event apart from the event itself. It
+type slotFlags uint8
+
+const (
+	flagParked slotFlags = 1 << iota // by Park
+	flagTenant                       // the slot is a tenant
+	flagDebtor                       // idle, in the wheel until its rate limit is paid
+)
+
+// A item is what is known of one event apart from the event itself. It
 // lives from the offer to the last receipt.
-type fairItem struct {
+type item struct {
 	seq      uint64
 	deadline int64  // on the clock of Offer.Now, 0 is never
 	next     uint32 // in the key's queue, or in the free list
@@ -66,24 +66,24 @@ type fairItem struct {
 	gen      uint32 // counts deliveries from this slot: the ticket's other half
 	estimate int32  // what was charged for it ahead of its receipt, in 1.024 µs
 	tries    uint8
-	state    fairState
+	state    itemState
 }
 
-type fairState uint8
+type itemState uint8
 
 const (
-	fairItemFree fairState = iota
-	fairQueued
-	fairRequeued // queued again: goes before all that are merely queued
-	fairInFlight
+	itemFree itemState = iota
+	itemQueued
+	itemRequeued // queued again: goes before all that are merely queued
+	itemInFlight
 )
 
-// fairList is a doubly linked list of slots.
-type fairList struct {
+// slotList is a doubly linked list of slots.
+type slotList struct {
 	head, tail uint32
 }
 
-func (c *fairCore) push(l *fairList, i uint32, s *fairSlot, where fairWhere) {
+func (c *core) push(l *slotList, i uint32, s *slot, where listKind) {
 	s.where = where
 	s.prev, s.next = l.tail, 0
 	if l.tail == 0 {
@@ -94,7 +94,7 @@ func (c *fairCore) push(l *fairList, i uint32, s *fairSlot, where fairWhere) {
 	l.tail = i
 }
 
-func (c *fairCore) unlink(l *fairList, s *fairSlot) {
+func (c *core) unlink(l *slotList, s *slot) {
 	if s.prev == 0 {
 		l.head = s.next
 	} else {
@@ -105,11 +105,11 @@ func (c *fairCore) unlink(l *fairList, s *fairSlot) {
 	} else {
 		c.slots.at(s.next).prev = s.prev
 	}
-	s.where = fairUnlisted
+	s.where = whereUnlisted
 }
 
 // newSlot is an empty slot that is in no list.
-func (c *fairCore) newSlot() (uint32, *fairSlot) {
+func (c *core) newSlot() (uint32, *slot) {
 	i := c.freeSlot
 	if i == 0 {
 		c.topSlot++
@@ -119,22 +119,22 @@ func (c *fairCore) newSlot() (uint32, *fairSlot) {
 		c.freeSlot = c.slots.at(i).next
 	}
 	s := c.slots.at(i)
-	*s = fairSlot{where: fairUnlisted, self: i}
+	*s = slot{where: whereUnlisted, self: i}
 	if c.timed {
 		c.times.reach(i)
-		*c.times.at(i) = fairTimes{}
+		*c.times.at(i) = slotTimes{}
 	}
 	c.live++
 	return i, s
 }
 
-func (c *fairCore) dropSlot(i uint32, s *fairSlot) {
-	*s = fairSlot{next: c.freeSlot}
+func (c *core) dropSlot(i uint32, s *slot) {
+	*s = slot{next: c.freeSlot}
 	c.freeSlot = i
 	c.live--
 }
 
-func (c *fairCore) newItem() (uint32, *fairItem) {
+func (c *core) newItem() (uint32, *item) {
 	i := c.freeItem
 	if i == 0 {
 		c.topItem++
@@ -147,7 +147,7 @@ func (c *fairCore) newItem() (uint32, *fairItem) {
 	return i, c.items.at(i)
 }
 
-func (c *fairCore) dropItem(i uint32, it *fairItem) {
-	*it = fairItem{next: c.freeItem, gen: it.gen}
+func (c *core) dropItem(i uint32, it *item) {
+	*it = item{next: c.freeItem, gen: it.gen}
 	c.freeItem = i
 }

@@ -1,4 +1,4 @@
-package dispatcher
+package fair
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-func TestFairTTL(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{TTL: 10 * time.Second})
+func TestTTL(t *testing.T) {
+	r := newRig(t, Config[ev]{TTL: 10 * time.Second})
 	r.now = 100
 	r.offer("a", "a", "b")
 	r.now += int64(10*time.Second) - 1
@@ -26,8 +26,8 @@ func TestFairTTL(t *testing.T) {
 	r.drained()
 }
 
-func TestFairTTLOf(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{TTL: time.Second, TTLOf: func(e ev) time.Duration { return time.Duration(e.size) }})
+func TestTTLOf(t *testing.T) {
+	r := newRig(t, Config[ev]{TTL: time.Second, TTLOf: func(e ev) time.Duration { return time.Duration(e.size) }})
 	r.offerEvents(ev{"a", 1, "", -5}, ev{"a", 2, "", 0}, ev{"a", 3, "", 5}, ev{"b", 1, "", math.MaxInt64})
 	r.now = math.MaxInt64 - 1
 	r.workers(2)
@@ -38,8 +38,8 @@ func TestFairTTLOf(t *testing.T) {
 }
 
 // An expired event costs its key nothing: the key is served in the same turn.
-func TestFairExpiredCostsNoCredit(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{Credits: 1, TTLOf: func(e ev) time.Duration { return time.Duration(e.size) }})
+func TestExpiredCostsNoCredit(t *testing.T) {
+	r := newRig(t, Config[ev]{Credits: 1, TTLOf: func(e ev) time.Duration { return time.Duration(e.size) }})
 	r.offerEvents(ev{"a", 1, "", 5}, ev{"a", 2, "", 5}, ev{"a", 3, "", 0}, ev{"b", 1, "", 0})
 	r.now = 5
 	r.workers(1).serve(2)
@@ -47,9 +47,9 @@ func TestFairExpiredCostsNoCredit(t *testing.T) {
 	r.drained()
 }
 
-func TestFairRetriesAtTheHeadThenDeadLetter(t *testing.T) {
+func TestRetriesAtTheHeadThenDeadLetter(t *testing.T) {
 	var dead []string
-	r := newRig(t, FairConfig[ev]{Retries: 2, DeadLetter: func(e ev, tries int) {
+	r := newRig(t, Config[ev]{Retries: 2, DeadLetter: func(e ev, tries int) {
 		dead = append(dead, fmt.Sprintf("%s%d after %d", e.key, e.n, tries))
 	}}).workers(1)
 	r.offer("a", "a")
@@ -79,8 +79,8 @@ func TestFairRetriesAtTheHeadThenDeadLetter(t *testing.T) {
 
 // What is requeued goes before all later events even when the queue is full,
 // and is the oldest for DropOldest.
-func TestFairRequeueIntoAFullQueue(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{MaxEvents: 16}).workers(1) // two for a key
+func TestRequeueIntoAFullQueue(t *testing.T) {
+	r := newRig(t, Config[ev]{MaxEvents: 16}).workers(1) // two for a key
 	r.offer("a", "a", "a")
 	r.finish(0, receipt.Returned)
 	r.want("a1 a1")
@@ -91,8 +91,8 @@ func TestFairRequeueIntoAFullQueue(t *testing.T) {
 	r.drained()
 }
 
-func TestFairConflate(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{KeyOverflow: Conflate, SubKey: func(e ev) string { return e.sub }, MaxEvents: 32,
+func TestConflate(t *testing.T) {
+	r := newRig(t, Config[ev]{KeyOverflow: Conflate, SubKey: func(e ev) string { return e.sub }, MaxEvents: 32,
 		Size: func(e ev) int { return e.size }})
 	r.offerEvents(ev{"a", 1, "x", 1}, ev{"a", 2, "y", 1}, ev{"a", 3, "x", 5}, ev{"b", 1, "x", 1}, ev{"a", 4, "x", 2})
 	r.wantDiscarded("a1 conflated", "a3 conflated")
@@ -115,8 +115,8 @@ func TestFairConflate(t *testing.T) {
 }
 
 // Merge decides what stays of two events, such as when the first was enqueued.
-func TestFairMerge(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{KeyOverflow: Conflate, SubKey: func(e ev) string { return e.sub },
+func TestMerge(t *testing.T) {
+	r := newRig(t, Config[ev]{KeyOverflow: Conflate, SubKey: func(e ev) string { return e.sub },
 		Size:  func(e ev) int { return e.size },
 		Merge: func(older, newer ev) ev { return ev{newer.key, older.n, newer.sub, older.size + newer.size} }})
 	r.offerEvents(ev{"a", 1, "x", 1}, ev{"a", 2, "y", 2}, ev{"a", 3, "x", 4}, ev{"a", 4, "x", 8})
@@ -130,8 +130,8 @@ func TestFairMerge(t *testing.T) {
 	r.drained()
 }
 
-func TestFairRateLimit(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{Rate: Rate{PerSecond: 100, Burst: 3}}).workers(1)
+func TestRateLimit(t *testing.T) {
+	r := newRig(t, Config[ev]{Rate: Rate{PerSecond: 100, Burst: 3}}).workers(1)
 	const second = int64(time.Second)
 	served := func(until int64) (n int) {
 		r.log = nil
@@ -179,8 +179,8 @@ func TestFairRateLimit(t *testing.T) {
 	r.drained()
 }
 
-func TestFairRateOf(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{RateOf: func(e ev) Rate {
+func TestRateOf(t *testing.T) {
+	r := newRig(t, Config[ev]{RateOf: func(e ev) Rate {
 		if e.key == "slow" {
 			return Rate{PerSecond: 1e-9} // beyond the wheel's horizon
 		}
@@ -202,10 +202,10 @@ func TestFairRateOf(t *testing.T) {
 
 // F13: the shares of weights 1 to 64 are exact within 1 %, and nobody waits
 // longer for his next event than 1.5 times the ideal, in whole events.
-func TestFairWeights(t *testing.T) {
+func TestWeights(t *testing.T) {
 	weights := []int{1, 2, 4, 8, 16, 32, 64}
 	for _, perClass := range []int{1, 3, 20} {
-		r := newRig(t, FairConfig[ev]{Weights: weights, Credits: 1, KeyOverflow: PauseOnFullKey,
+		r := newRig(t, Config[ev]{Weights: weights, Credits: 1, KeyOverflow: PauseOnFullKey,
 			Class: func(e ev) int { return e.size }})
 		sum := 0
 		var keys []string
@@ -270,9 +270,9 @@ func TestFairWeights(t *testing.T) {
 }
 
 // A key of an unknown class is of the first one.
-func TestFairClassOutOfRange(t *testing.T) {
+func TestClassOutOfRange(t *testing.T) {
 	for _, class := range []int{-1, 2, 1 << 40} {
-		r := newRig(t, FairConfig[ev]{Weights: []int{1, 2}, Class: func(ev) int { return class }}).workers(1)
+		r := newRig(t, Config[ev]{Weights: []int{1, 2}, Class: func(ev) int { return class }}).workers(1)
 		r.offer("a")
 		r.want("a1")
 		r.drained()
@@ -280,9 +280,9 @@ func TestFairClassOutOfRange(t *testing.T) {
 }
 
 // A tenant does not gain by having many keys.
-func TestFairTenants(t *testing.T) {
+func TestTenants(t *testing.T) {
 	for _, measured := range []bool{false, true} {
-		r := newRig(t, FairConfig[ev]{Tenant: func(e ev) string { return e.key[:1] }, Credits: 1, MeasuredCost: measured})
+		r := newRig(t, Config[ev]{Tenant: func(e ev) string { return e.key[:1] }, Credits: 1, MeasuredCost: measured})
 		for n := range 30 {
 			for i := range 100 {
 				r.offer(key("a", i))
@@ -323,8 +323,8 @@ func TestFairTenants(t *testing.T) {
 
 // With parked and rate-limited keys a tenant is in the running or not as its
 // keys are.
-func TestFairTenantsParked(t *testing.T) {
-	r := newRig(t, FairConfig[ev]{Tenant: func(e ev) string { return e.key[:1] }, Rate: Rate{PerSecond: 10, Burst: 1}}).workers(1)
+func TestTenantsParked(t *testing.T) {
+	r := newRig(t, Config[ev]{Tenant: func(e ev) string { return e.key[:1] }, Rate: Rate{PerSecond: 10, Burst: 1}}).workers(1)
 	r.offer("a1", "a1", "a2", "b1", "b1")
 	r.f.Park("a2")
 	r.f.check(t)
@@ -346,10 +346,10 @@ func TestFairTenantsParked(t *testing.T) {
 
 // A tenant that is remembered for its credits is not forgotten when a key of its
 // comes that waits parked.
-func TestFairTenantOfAParkedKeyIsNotForgotten(t *testing.T) {
+func TestTenantOfAParkedKeyIsNotForgotten(t *testing.T) {
 	for at := range 40 {
 		for _, measured := range []bool{false, true} {
-			r := newRig(t, FairConfig[ev]{Tenant: func(e ev) string { return e.key[:1] }, MeasuredCost: measured}).workers(1)
+			r := newRig(t, Config[ev]{Tenant: func(e ev) string { return e.key[:1] }, MeasuredCost: measured}).workers(1)
 			r.offer("a1", "a1", "a1", "a1", "a1", "a1")
 			for range 100 {
 				r.offer("c1")

@@ -1,4 +1,4 @@
-package dispatcher
+package fair
 
 import (
 	"hash/maphash"
@@ -9,10 +9,10 @@ import (
 )
 
 // The index against a map, with keys that come and go and collide.
-func TestFairIndex(t *testing.T) {
+func TestIndex(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))
-	var x fairIndex[int]
+	var x keyIndex[int]
 	x.init(maphash.MakeSeed())
 	slots := map[int]uint32{}
 	var free []uint32
@@ -46,15 +46,15 @@ func TestFairIndex(t *testing.T) {
 
 // The wheel against a list: everything fires once, never early, and no more
 // than two ticks late if it is turned whenever Wake says so.
-func TestFairWheel(t *testing.T) {
+func TestWheel(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))
-	const tick = 1 << fairTickBits
+	const tick = 1 << tickBits
 	for _, jump := range []bool{false, true} {
-		f := NewFair(evKey, FairConfig[ev]{Rate: Rate{PerSecond: 1}})
+		f := New(evKey, Config[ev]{Rate: Rate{PerSecond: 1}})
 		due := map[uint32]int64{}
 		now := int64(rng.Uint64N(1 << 50))
-		fire := func(i uint32, s *fairSlot) {
+		fire := func(i uint32, s *slot) {
 			at, ok := due[i]
 			if !ok || at > now || !jump && now > at+2*tick {
 				t.Fatalf("seed %d: slot %d fires at %d, was due at %d (%v)", seed, i, now, at, ok)
@@ -96,8 +96,8 @@ func TestFairWheel(t *testing.T) {
 }
 
 // Depth lists are exact up to 127 and within a factor of two above.
-func TestFairDepths(t *testing.T) {
-	var d fairDepths
+func TestDepths(t *testing.T) {
+	var d depths
 	d.init(1000, 1000*16)
 	for n := range uint32(5000) {
 		list := d.list(n, 0)
@@ -111,7 +111,7 @@ func TestFairDepths(t *testing.T) {
 	if d.list(1, 16*50) != 50 || d.list(60, 16*50) != 60 {
 		t.Error("bytes do not count as events")
 	}
-	if d.list(1<<31, 0) >= fairDepthLists || d.list(0, 1<<62) >= fairDepthLists {
+	if d.list(1<<31, 0) >= depthLists || d.list(0, 1<<62) >= depthLists {
 		t.Error("out of range")
 	}
 }
@@ -120,7 +120,7 @@ func TestFairDepths(t *testing.T) {
 // partition, holds back everybody behind a flood in it. Without drops a light
 // user's event is not even seen before the flood but for the read-ahead has been
 // served; dropping or conflating the flood is what lets it through.
-func TestFairStatedLimitOfOneSource(t *testing.T) {
+func TestStatedLimitOfOneSource(t *testing.T) {
 	const flood, ahead = 1000, 80
 	source := make([]ev, 0, flood+1)
 	for n := range flood {
@@ -129,12 +129,12 @@ func TestFairStatedLimitOfOneSource(t *testing.T) {
 	source = append(source, ev{key: "light", n: 1})
 	for _, tc := range []struct {
 		name        string
-		cfg         FairConfig[ev]
+		cfg         Config[ev]
 		least, most int
 	}{
-		{"nothing dropped", FairConfig[ev]{MaxEvents: ahead, Overflow: PauseSource, KeyOverflow: PauseOnFullKey}, flood - ahead, flood},
-		{"drop oldest", FairConfig[ev]{MaxEvents: ahead}, 0, 2},
-		{"conflate", FairConfig[ev]{MaxEvents: ahead, Overflow: PauseSource, KeyOverflow: Conflate, SubKey: func(ev) string { return "" }}, 0, 2},
+		{"nothing dropped", Config[ev]{MaxEvents: ahead, Overflow: PauseSource, KeyOverflow: PauseOnFullKey}, flood - ahead, flood},
+		{"drop oldest", Config[ev]{MaxEvents: ahead}, 0, 2},
+		{"conflate", Config[ev]{MaxEvents: ahead, Overflow: PauseSource, KeyOverflow: Conflate, SubKey: func(ev) string { return "" }}, 0, 2},
 	} {
 		r := newRig(t, tc.cfg)
 		rest := source

@@ -1,8 +1,8 @@
-package dispatcher
+package fair
 
 import "math/bits"
 
-// fairDepths files every queue under its depth, so that the longest one is
+// depths files every queue under its depth, so that the longest one is
 // found in constant time, as in the drop rule of Linux's sch_sfq. Up to 127 the
 // depth is exact, above it the lists are powers of two, so that the queue found
 // is at least half as long as the longest. Queues of depth 0 and 1 are in no
@@ -11,35 +11,35 @@ import "math/bits"
 // A queue's depth is the part of the room that it takes up, counted in events
 // or in bytes, whichever is more: bytes are divided by what an event would have
 // if both global bounds were reached at once.
-type fairDepths struct {
-	heads [fairDepthLists]uint32
+type depths struct {
+	heads [depthLists]uint32
 	used  [3]uint64
 	shift uint8 // bytes to events
 }
 
 const (
-	fairExact      = 128
-	fairDepthLists = fairExact + 32
+	exactDepths = 128
+	depthLists  = exactDepths + 32
 )
 
-func (d *fairDepths) init(maxEvents int, maxBytes int64) {
+func (d *depths) init(maxEvents int, maxBytes int64) {
 	d.shift = uint8(bits.Len64(max(uint64(maxBytes)/uint64(maxEvents), 1) - 1))
 }
 
-func (d *fairDepths) list(count uint32, bytes int64) uint8 {
+func (d *depths) list(count uint32, bytes int64) uint8 {
 	m := max(uint64(count), uint64(bytes)>>d.shift)
 	switch {
 	case m < 2:
 		return 0
-	case m < fairExact:
+	case m < exactDepths:
 		return uint8(m)
 	default:
-		return uint8(min(fairExact+bits.Len64(m)-8, fairDepthLists-1))
+		return uint8(min(exactDepths+bits.Len64(m)-8, depthLists-1))
 	}
 }
 
 // refile moves a queue to the list of its depth.
-func (c *fairCore) refile(i uint32, s *fairSlot) {
+func (c *core) refile(i uint32, s *slot) {
 	d := &c.depths
 	to := d.list(s.count, s.bytes)
 	if to == s.depth {
@@ -71,12 +71,12 @@ func (c *fairCore) refile(i uint32, s *fairSlot) {
 }
 
 // longest is a queue of the greatest depth, or 0 if none is deeper than 1.
-func (d *fairDepths) longest() uint32 {
-	return d.below(fairDepthLists)
+func (d *depths) longest() uint32 {
+	return d.below(depthLists)
 }
 
 // below is the first queue of the deepest list that is under the given one.
-func (d *fairDepths) below(list int) uint32 {
+func (d *depths) below(list int) uint32 {
 	for w := len(d.used) - 1; w >= 0; w-- {
 		word := d.used[w]
 		if over := list - w*64; over <= 0 {

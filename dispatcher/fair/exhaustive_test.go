@@ -1,4 +1,4 @@
-package dispatcher
+package fair
 
 import (
 	"encoding/binary"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -19,7 +20,7 @@ import (
 //
 // After every step: every event is in one place exactly; no event of a key is
 // handed out before all earlier ones have ended; the cap holds; no worker waits
-// while an event might be handed out; and all of Fair's own counts are right.
+// while an event might be handed out; and all of the dispatcher's own counts are right.
 
 const (
 	exKeys    = 3
@@ -38,7 +39,7 @@ const (
 	exEnded // done, failed for good or discarded
 )
 
-// exState is the model's half of a state: all that is not in Fair.
+// exState is the model's half of a state: all that is not in the dispatcher.
 type exState struct {
 	status [exEvents]exStatus
 	came   uint8
@@ -52,12 +53,12 @@ type exState struct {
 
 type exRun struct {
 	t      *testing.T
-	cfg    FairConfig[exEvent]
-	stream [exEvents]uint8       // keys
-	f      *Fair[exEvent, uint8] // here or there
-	start  *Fair[exEvent, uint8]
-	here   *Fair[exEvent, uint8]
-	there  *Fair[exEvent, uint8]
+	cfg    Config[exEvent]
+	stream [exEvents]uint8             // keys
+	f      *Dispatcher[exEvent, uint8] // here or there
+	start  *Dispatcher[exEvent, uint8]
+	here   *Dispatcher[exEvent, uint8]
+	there  *Dispatcher[exEvent, uint8]
 	nodes  []exNode
 	state  exState
 	seen   map[uint64]struct{}
@@ -123,7 +124,7 @@ func (x *exRun) fail(format string, args ...any) {
 }
 
 // exCopy makes dst what src is. Both have one chunk of everything.
-func exCopy(dst, src *Fair[exEvent, uint8]) {
+func exCopy(dst, src *Dispatcher[exEvent, uint8]) {
 	keep := *dst
 	*dst = *src
 	dst.slots, dst.items, dst.events = keep.slots, keep.items, keep.events
@@ -159,7 +160,7 @@ func exCopy(dst, src *Fair[exEvent, uint8]) {
 }
 
 // exCopyIndex copies the part of the index in which key is.
-func exCopyIndex[K comparable](dst, src *fairIndex[K], top uint32, key K) {
+func exCopyIndex[K comparable](dst, src *keyIndex[K], top uint32, key K) {
 	dst.seed = src.seed
 	dst.keys.reach(top)
 	src.keys.reach(top)
@@ -172,8 +173,8 @@ func exCopyIndex[K comparable](dst, src *fairIndex[K], top uint32, key K) {
 	d.cells = append(d.cells[:0], s.cells...)
 }
 
-func (x *exRun) newFair() *Fair[exEvent, uint8] {
-	f := NewFair(func(e exEvent) uint8 { return e.key }, x.cfg)
+func (x *exRun) newDispatcher() *Dispatcher[exEvent, uint8] {
+	f := New(func(e exEvent) uint8 { return e.key }, x.cfg)
 	if f.err != nil {
 		x.t.Fatal(f.err)
 	}
@@ -188,7 +189,7 @@ func (x *exRun) newFair() *Fair[exEvent, uint8] {
 
 // digest is what the state means, without what tells apart states that behave
 // the same.
-func (x *exRun) digest(f *Fair[exEvent, uint8]) uint64 {
+func (x *exRun) digest(f *Dispatcher[exEvent, uint8]) uint64 {
 	b := x.buf[:0]
 	s := &x.state
 	for i := range s.status {
@@ -233,12 +234,12 @@ func (x *exRun) digest(f *Fair[exEvent, uint8]) uint64 {
 			b = x.digestGroup(b, f, f.slots.at(i).head, name)
 		}
 	}
-	b = x.digestGroup(b, f, fairRoot, name)
+	b = x.digestGroup(b, f, rootGroup, name)
 	b = x.digestList(b, f, f.ghosts, name)
 	for w := range s.flying { // tries of what is in flight
 		if fl := s.flying[(w+first)%exWorkers]; fl >= 0 {
 			for i := uint32(1); i <= f.topItem; i++ {
-				if it := f.items.at(i); it.state == fairInFlight && it.seq == uint64(fl)+1 {
+				if it := f.items.at(i); it.state == itemInFlight && it.seq == uint64(fl)+1 {
 					b = append(b, it.tries)
 				}
 			}
@@ -248,7 +249,7 @@ func (x *exRun) digest(f *Fair[exEvent, uint8]) uint64 {
 	return maphash.Bytes(x.seed, b)
 }
 
-func (x *exRun) digestSlot(b []byte, f *Fair[exEvent, uint8], s *fairSlot) []byte {
+func (x *exRun) digestSlot(b []byte, f *Dispatcher[exEvent, uint8], s *slot) []byte {
 	b = append(b, byte(s.where), byte(s.flags))
 	if f.measured {
 		g := f.groups.at(s.group)
@@ -258,7 +259,7 @@ func (x *exRun) digestSlot(b []byte, f *Fair[exEvent, uint8], s *fairSlot) []byt
 	return append(b, byte(s.credits), byte(min(f.class(s.group, s.class).round-s.round, uint32(f.credits))))
 }
 
-func (x *exRun) digestGroup(b []byte, f *Fair[exEvent, uint8], group uint32, name map[uint32]byte) []byte {
+func (x *exRun) digestGroup(b []byte, f *Dispatcher[exEvent, uint8], group uint32, name map[uint32]byte) []byte {
 	g := f.groups.at(group)
 	b = append(b, byte(g.freshRun))
 	for c := int32(1); c <= f.credits; c += 2 {
@@ -274,7 +275,7 @@ func (x *exRun) digestGroup(b []byte, f *Fair[exEvent, uint8], group uint32, nam
 	return append(b, 254)
 }
 
-func (x *exRun) digestList(b []byte, f *Fair[exEvent, uint8], l fairList, name map[uint32]byte) []byte {
+func (x *exRun) digestList(b []byte, f *Dispatcher[exEvent, uint8], l slotList, name map[uint32]byte) []byte {
 	for i := l.head; i != 0; i = f.slots.at(i).next {
 		b = append(b, name[i])
 	}
@@ -345,11 +346,11 @@ func (x *exRun) now() int64 {
 	return 0
 }
 
-func (x *exRun) dispatch(f *Fair[exEvent, uint8]) {
-	f.Dispatch(Offer[exEvent]{Now: x.now()}, x)
+func (x *exRun) dispatch(f *Dispatcher[exEvent, uint8]) {
+	f.Dispatch(dispatcher.Offer[exEvent]{Now: x.now()}, x)
 }
 
-func (x *exRun) verify(f *Fair[exEvent, uint8]) {
+func (x *exRun) verify(f *Dispatcher[exEvent, uint8]) {
 	f.check(x.t)
 	s := &x.state
 	queued, flying := 0, 0
@@ -373,14 +374,14 @@ func (x *exRun) verify(f *Fair[exEvent, uint8]) {
 		}
 	}
 	if f.Held() != queued || f.inflight != flying {
-		x.fail("Fair holds %d with %d in flight, it should be %d and %d", f.Held(), f.inflight, queued, flying)
+		x.fail("the dispatcher holds %d with %d in flight, it should be %d and %d", f.Held(), f.inflight, queued, flying)
 	}
 }
 
-func (x *exRun) receipt(f *Fair[exEvent, uint8], w int, o receipt.Outcome) {
+func (x *exRun) receipt(f *Dispatcher[exEvent, uint8], w int, o receipt.Outcome) {
 	s := &x.state
 	n := s.flying[w]
-	rs := [1]Receipt[exEvent]{{
+	rs := [1]dispatcher.Receipt[exEvent]{{
 		Sub: w, Seq: uint64(n) + 1, Ticket: s.ticket[w], Outcome: o, Cost: int64(time.Millisecond),
 		Event: exEvent{x.stream[n], uint8(n)},
 	}}
@@ -408,7 +409,7 @@ const (
 	exActions = exPark + exKeys
 )
 
-// act does one thing and lets Fair dispatch, or answers false if it cannot
+// act does one thing and lets it dispatch, or answers false if it cannot
 // happen now.
 func (x *exRun) act(action uint8) bool {
 	s, f := &x.state, x.f
@@ -423,7 +424,7 @@ func (x *exRun) act(action uint8) bool {
 		s.status[n] = exQueued
 		s.fresh[n] = s.late
 		e := exEvent{x.stream[n], n}
-		if f.Dispatch(Offer[exEvent]{Events: []exEvent{e}, First: uint64(n) + 1, Now: x.now()}, x) != 1 {
+		if f.Dispatch(dispatcher.Offer[exEvent]{Events: []exEvent{e}, First: uint64(n) + 1, Now: x.now()}, x) != 1 {
 			x.fail("not taken")
 		}
 	case action == exLate:
@@ -438,7 +439,7 @@ func (x *exRun) act(action uint8) bool {
 		x.receipt(f, w, []receipt.Outcome{receipt.Done, receipt.Failed, receipt.Returned}[(int(action)-exDone)/exWorkers])
 		if action >= exDie {
 			f.Cancel(w)
-			_ = f.Subscribe(w, SubscribeOptions{})
+			_ = f.Subscribe(w, dispatcher.SubscribeOptions{})
 		}
 	case action < exPark:
 		if s.flying[w] >= 0 || s.asked[w] != (action >= exLeave) {
@@ -449,7 +450,7 @@ func (x *exRun) act(action uint8) bool {
 			break
 		}
 		f.Cancel(w)
-		_ = f.Subscribe(w, SubscribeOptions{})
+		_ = f.Subscribe(w, dispatcher.SubscribeOptions{})
 	default:
 		k := action - exPark
 		if !slices.Contains(x.stream[:], k) {
@@ -486,21 +487,21 @@ func exStreams() (all [][exEvents]uint8) {
 	return all
 }
 
-func TestFairExhaustive(t *testing.T) {
+func TestExhaustive(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		cfg  FairConfig[exEvent]
+		cfg  Config[exEvent]
 		full bool // all streams in the ordinary run
 	}{
-		{"default", FairConfig[exEvent]{Credits: 1}, true},
-		{"expiry", FairConfig[exEvent]{Credits: 1, TTL: exTTL}, false},
-		{"retries", FairConfig[exEvent]{Credits: 1, Retries: 1}, false},
-		{"two credits", FairConfig[exEvent]{Credits: 3}, false},
-		{"two in flight", FairConfig[exEvent]{Credits: 1, UnorderedInFlight: 2}, false},
-		{"tenants", FairConfig[exEvent]{Credits: 1, Tenant: exTenant}, false},
-		{"measured", FairConfig[exEvent]{Credits: 1, MeasuredCost: true}, false},
-		{"overflow", FairConfig[exEvent]{Credits: 1, MaxEvents: 2, TTL: exTTL}, false},
-		{"newest", FairConfig[exEvent]{Credits: 1, MaxEvents: 2, KeyOverflow: DropNewest}, false},
+		{"default", Config[exEvent]{Credits: 1}, true},
+		{"expiry", Config[exEvent]{Credits: 1, TTL: exTTL}, false},
+		{"retries", Config[exEvent]{Credits: 1, Retries: 1}, false},
+		{"two credits", Config[exEvent]{Credits: 3}, false},
+		{"two in flight", Config[exEvent]{Credits: 1, UnorderedInFlight: 2}, false},
+		{"tenants", Config[exEvent]{Credits: 1, Tenant: exTenant}, false},
+		{"measured", Config[exEvent]{Credits: 1, MeasuredCost: true}, false},
+		{"overflow", Config[exEvent]{Credits: 1, MaxEvents: 2, TTL: exTTL}, false},
+		{"newest", Config[exEvent]{Credits: 1, MaxEvents: 2, KeyOverflow: DropNewest}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			states, steps := 0, 0
@@ -513,9 +514,9 @@ func TestFairExhaustive(t *testing.T) {
 			}
 			for _, stream := range streams {
 				x := &exRun{t: t, cfg: tc.cfg, stream: stream, seen: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
-				x.start, x.here, x.there = x.newFair(), x.newFair(), x.newFair()
+				x.start, x.here, x.there = x.newDispatcher(), x.newDispatcher(), x.newDispatcher()
 				for w := range exWorkers {
-					_ = x.start.Subscribe(w, SubscribeOptions{})
+					_ = x.start.Subscribe(w, dispatcher.SubscribeOptions{})
 				}
 				x.walk()
 				states += len(x.seen)

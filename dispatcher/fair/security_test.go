@@ -1,4 +1,4 @@
-package dispatcher
+package fair
 
 import (
 	"math/rand/v2"
@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -22,10 +23,10 @@ type visit struct {
 	known bool // of the users whom we have known before
 }
 
-// town drives a Fair with a number of workers that take as many ticks for an
+// town drives a Dispatcher with a number of workers that take as many ticks for an
 // event as there are workers, so that one event is finished in each tick.
 type town struct {
-	f       *Fair[visit, uint64]
+	f       *Dispatcher[visit, uint64]
 	workers int64
 	busy    [][]errand // by the tick at which they end, modulo their number
 	now     int64
@@ -40,14 +41,14 @@ type errand struct {
 	seq, ticket uint64
 }
 
-func newTown(t *testing.T, workers int, cfg FairConfig[visit]) *town {
+func newTown(t *testing.T, workers int, cfg Config[visit]) *town {
 	t.Helper()
-	w := &town{f: NewFair(func(v visit) uint64 { return v.user }, cfg), workers: int64(workers), busy: make([][]errand, workers+1), next: 1, lost: map[bool]int{}}
+	w := &town{f: New(func(v visit) uint64 { return v.user }, cfg), workers: int64(workers), busy: make([][]errand, workers+1), next: 1, lost: map[bool]int{}}
 	if err := w.f.Err(); err != nil {
 		t.Fatal(err)
 	}
 	for sub := range workers {
-		if err := w.f.Subscribe(sub, SubscribeOptions{}); err != nil {
+		if err := w.f.Subscribe(sub, dispatcher.SubscribeOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		w.f.Ask(sub, 1)
@@ -55,7 +56,7 @@ func newTown(t *testing.T, workers int, cfg FairConfig[visit]) *town {
 	return w
 }
 
-func (w *town) Give(int, int, int) { panic("Fair holds events, it does not Give") }
+func (w *town) Give(int, int, int) { panic("the dispatcher holds events, it does not Give") }
 
 func (w *town) GiveHeld(sub int, e visit, seq, ticket uint64) {
 	if e.known {
@@ -71,11 +72,11 @@ func (w *town) tick(arrivals []visit) {
 	w.now++
 	done := w.busy[w.now%int64(len(w.busy))]
 	for _, g := range done {
-		w.f.Receipts(w.now, []Receipt[visit]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: receipt.Done, Event: g.event}})
+		w.f.Receipts(w.now, []dispatcher.Receipt[visit]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: receipt.Done, Event: g.event}})
 		w.f.Ask(g.sub, 1)
 	}
 	w.busy[w.now%int64(len(w.busy))] = done[:0]
-	taken := w.f.Dispatch(Offer[visit]{Events: arrivals, First: w.next, Now: w.now}, w)
+	taken := w.f.Dispatch(dispatcher.Offer[visit]{Events: arrivals, First: w.next, Now: w.now}, w)
 	w.next += uint64(taken)
 	for _, e := range arrivals[taken:] {
 		w.lost[e.known]++
@@ -120,7 +121,7 @@ func sybilUsers(t *testing.T) {
 	if os.Getenv("PENSTOCK_LONG") != "" {
 		ticks = 5_000_000
 	}
-	tenants := FairConfig[visit]{Tenant: func(v visit) string {
+	tenants := Config[visit]{Tenant: func(v visit) string {
 		if v.known {
 			return "known"
 		}
@@ -141,7 +142,7 @@ func sybilUsers(t *testing.T) {
 		if float64(beside) > 1.1*float64(alone) {
 			t.Errorf("%s: known users' p99 is %d ticks beside the fresh ones and %d without", name, beside, alone)
 		}
-		// When Fair is full, the key with the most events waiting gives up one: that
+		// When the dispatcher is full, the key with the most events waiting gives up one: that
 		// is a known user who has two.
 		t.Logf("%s: of %d events of known users %d were dropped", name, w.lost[true]+len(w.waits), w.lost[true])
 		if w.lost[true] > len(w.waits)/20 {
@@ -161,7 +162,7 @@ func sybilUsers(t *testing.T) {
 		}
 	}
 	// What it is like without the level of tenants: documented, not promised.
-	w := newTown(t, workers, FairConfig[visit]{})
+	w := newTown(t, workers, Config[visit]{})
 	beside, _ := w.run(ticks/10, func(n uint64) uint64 { return n })
 	t.Logf("without tenants: p99 %d ticks beside %d fresh users, %d of %d events of known users dropped", beside, ticks/5, w.lost[true], w.lost[true]+len(w.waits))
 }
@@ -169,7 +170,7 @@ func sybilUsers(t *testing.T) {
 // TestFullOfSingleEvents: when no key has more than one event, the largest
 // tenant makes room for the others, and for itself it does not.
 func TestFullOfSingleEvents(t *testing.T) {
-	for name, cfg := range map[string]FairConfig[ev]{
+	for name, cfg := range map[string]Config[ev]{
 		"turns":    {},
 		"weights":  {Weights: []int{1, 4}, Class: func(e ev) int { return len(e.key) % 2 }},
 		"measured": {MeasuredCost: true},
@@ -192,7 +193,7 @@ func TestFullOfSingleEvents(t *testing.T) {
 			r.drained()
 		})
 	}
-	r := newRig(t, FairConfig[ev]{MaxEvents: 2, Intake: 1}) // no tenants
+	r := newRig(t, Config[ev]{MaxEvents: 2, Intake: 1}) // no tenants
 	r.offer("a1", "a2", "b1")
 	if len(r.discarded) != 1 || !strings.HasPrefix(r.discarded[0], "b1") {
 		t.Errorf("discarded %v", r.discarded)

@@ -1,4 +1,4 @@
-package dispatcher
+package fair
 
 import (
 	"math"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -25,7 +26,7 @@ func (r *rig) backlogged(keys []string) {
 // differs by one at most, at every moment.
 func TestFigureServiceLag(t *testing.T) {
 	const n = 50
-	r := newRig(t, FairConfig[ev]{})
+	r := newRig(t, Config[ev]{})
 	var keys []string
 	for i := range n {
 		keys = append(keys, key("k", i))
@@ -61,7 +62,7 @@ func TestFigureServiceLag(t *testing.T) {
 // than the events its credits stand for over one that never does.
 func TestFigureServiceLagAcrossIdle(t *testing.T) {
 	for _, credits := range []int{1, 8} {
-		r := newRig(t, FairConfig[ev]{Credits: credits})
+		r := newRig(t, Config[ev]{Credits: credits})
 		var keys []string
 		for i := range 20 {
 			keys = append(keys, key("k", i))
@@ -95,14 +96,14 @@ func TestFigureServiceLagAcrossIdle(t *testing.T) {
 
 // F2: a newcomer is served next, however many are backlogged.
 func TestFigureNewcomer(t *testing.T) {
-	f := NewFair(func(k int) int { return k }, FairConfig[int]{MaxEvents: 4_000_000, MaxBytes: 1 << 40, Credits: 1})
-	_ = f.Subscribe(0, SubscribeOptions{})
+	f := New(func(k int) int { return k }, Config[int]{MaxEvents: 4_000_000, MaxBytes: 1 << 40, Credits: 1})
+	_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
 	out := &countOut{}
 	n := sized(1_000_000)
 	batch := make([]int, 1000)
 	seq := uint64(1)
 	offer := func(events []int) {
-		seq += uint64(f.Dispatch(Offer[int]{Events: events, First: seq}, out))
+		seq += uint64(f.Dispatch(dispatcher.Offer[int]{Events: events, First: seq}, out))
 	}
 	for range 3 {
 		for i := 0; i < n; i += len(batch) {
@@ -114,7 +115,7 @@ func TestFigureNewcomer(t *testing.T) {
 	}
 	one := func() int {
 		f.Ask(0, 1)
-		f.Dispatch(Offer[int]{}, out)
+		f.Dispatch(dispatcher.Offer[int]{}, out)
 		f.Receipts(0, out.receipts)
 		out.receipts = out.receipts[:0]
 		return out.last
@@ -141,14 +142,14 @@ type countOut struct {
 	last      int
 	n         int
 	discarded int
-	receipts  []Receipt[int]
+	receipts  []dispatcher.Receipt[int]
 }
 
 func (o *countOut) Give(int, int, int) {}
 func (o *countOut) GiveHeld(sub int, e int, seq, ticket uint64) {
 	o.n++
 	o.last = e
-	o.receipts = append(o.receipts, Receipt[int]{Sub: sub, Seq: seq, Ticket: ticket})
+	o.receipts = append(o.receipts, dispatcher.Receipt[int]{Sub: sub, Seq: seq, Ticket: ticket})
 }
 func (o *countOut) Discard(int, uint64, receipt.Reason) { o.discarded++ }
 
@@ -162,7 +163,7 @@ func TestFigureShare(t *testing.T) {
 		rounds int
 		want   float64
 	}{{100, 0.95}, {1000, 0.99}} {
-		r := newRig(t, FairConfig[ev]{})
+		r := newRig(t, Config[ev]{})
 		r.backlogged(keys)
 		r.workers(3)
 		for range 400 {
@@ -211,9 +212,9 @@ func TestFigureMemory(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before := heap()
-	f := NewFair(func(k int) int { return k }, FairConfig[int]{MaxEvents: 8 * n, MaxBytes: 1 << 40})
+	f := New(func(k int) int { return k }, Config[int]{MaxEvents: 8 * n, MaxBytes: 1 << 40})
 	out := &countOut{}
-	_ = f.Subscribe(0, SubscribeOptions{})
+	_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
 	batch := make([]int, 1000)
 	seq := uint64(1)
 	fill := func() {
@@ -221,7 +222,7 @@ func TestFigureMemory(t *testing.T) {
 			for j := range batch {
 				batch[j] = i + j
 			}
-			seq += uint64(f.Dispatch(Offer[int]{Events: batch, First: seq}, out))
+			seq += uint64(f.Dispatch(dispatcher.Offer[int]{Events: batch, First: seq}, out))
 		}
 	}
 	fill()
@@ -236,13 +237,13 @@ func TestFigureMemory(t *testing.T) {
 	}
 	f.Ask(0, 2*n)
 	for f.Held() > 0 || f.inflight > 0 {
-		f.Dispatch(Offer[int]{}, out)
+		f.Dispatch(dispatcher.Offer[int]{}, out)
 		f.Receipts(0, out.receipts)
 		out.receipts = out.receipts[:0]
 	}
-	for range 2 * n / fairForgive {
+	for range 2 * n / forgivePerIdle {
 		f.Ask(0, 1)
-		f.Dispatch(Offer[int]{}, out)
+		f.Dispatch(dispatcher.Offer[int]{}, out)
 	}
 	out.receipts = nil
 	idle := heap() - before
@@ -253,23 +254,23 @@ func TestFigureMemory(t *testing.T) {
 	runtime.KeepAlive(f)
 }
 
-// Ten million keys of one event each cannot make a bounded Fair grow, whether
+// Ten million keys of one event each cannot make a bounded dispatcher grow, whether
 // they are served, dropped or both.
 func TestFigureManyKeys(t *testing.T) {
 	n := sized(1_000_000)
 	if long() {
 		n = 10_000_000
 	}
-	f := NewFair(func(k int) int { return k }, FairConfig[int]{MaxEvents: 1000})
+	f := New(func(k int) int { return k }, Config[int]{MaxEvents: 1000})
 	out := &countOut{}
-	_ = f.Subscribe(0, SubscribeOptions{})
+	_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
 	seq := uint64(1)
 	most := 0
 	for k := range n {
 		if k%3 == 0 {
 			f.Ask(0, 1)
 		}
-		seq += uint64(f.Dispatch(Offer[int]{Events: []int{k}, First: seq}, out))
+		seq += uint64(f.Dispatch(dispatcher.Offer[int]{Events: []int{k}, First: seq}, out))
 		if k%5 == 0 {
 			f.Receipts(0, out.receipts)
 			out.receipts = out.receipts[:0]
@@ -286,9 +287,9 @@ func TestFigureManyKeys(t *testing.T) {
 }
 
 // A stream of ever new keys does not starve those that wait.
-func TestFairNewKeysDoNotStarveOld(t *testing.T) {
+func TestNewKeysDoNotStarveOld(t *testing.T) {
 	for _, measured := range []bool{false, true} {
-		r := newRig(t, FairConfig[ev]{Credits: 1, MeasuredCost: measured})
+		r := newRig(t, Config[ev]{Credits: 1, MeasuredCost: measured})
 		for range 20 {
 			r.offer("a", "b")
 		}
@@ -312,8 +313,8 @@ func TestFairNewKeysDoNotStarveOld(t *testing.T) {
 }
 
 // The steady state allocates nothing.
-func TestFairAllocatesNothing(t *testing.T) {
-	for name, cfg := range map[string]FairConfig[ev]{
+func TestAllocatesNothing(t *testing.T) {
+	for name, cfg := range map[string]Config[ev]{
 		"default":  {},
 		"overflow": {MaxEvents: 64},
 		"weights":  {Weights: []int{1, 4}, Class: func(e ev) int { return len(e.key) % 2 }},
@@ -321,9 +322,9 @@ func TestFairAllocatesNothing(t *testing.T) {
 		"measured": {MeasuredCost: true},
 		"rate":     {Rate: Rate{PerSecond: 1e6, Burst: 10}},
 	} {
-		f := NewFair(evKey, cfg)
-		_ = f.Subscribe(0, SubscribeOptions{})
-		out := &stillOut{receipts: make([]Receipt[ev], 0, 64)}
+		f := New(evKey, cfg)
+		_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
+		out := &stillOut{receipts: make([]dispatcher.Receipt[ev], 0, 64)}
 		var events []ev
 		for i := range 32 {
 			events = append(events, ev{key: strings.Repeat("x", i%3) + key("k", i%17)})
@@ -332,7 +333,7 @@ func TestFairAllocatesNothing(t *testing.T) {
 		round := func() {
 			now += 1e6
 			f.Ask(0, 16)
-			seq += uint64(f.Dispatch(Offer[ev]{Events: events, First: seq, Now: now}, out))
+			seq += uint64(f.Dispatch(dispatcher.Offer[ev]{Events: events, First: seq, Now: now}, out))
 			f.Receipts(now, out.receipts)
 			out.receipts = out.receipts[:0]
 		}
@@ -345,11 +346,11 @@ func TestFairAllocatesNothing(t *testing.T) {
 	}
 }
 
-type stillOut struct{ receipts []Receipt[ev] }
+type stillOut struct{ receipts []dispatcher.Receipt[ev] }
 
 func (o *stillOut) Give(int, int, int) {}
 func (o *stillOut) GiveHeld(sub int, e ev, seq, ticket uint64) {
-	o.receipts = append(o.receipts, Receipt[ev]{Sub: sub, Seq: seq, Ticket: ticket, Cost: 1000})
+	o.receipts = append(o.receipts, dispatcher.Receipt[ev]{Sub: sub, Seq: seq, Ticket: ticket, Cost: 1000})
 }
 func (o *stillOut) Discard(ev, uint64, receipt.Reason) {}
 
@@ -363,7 +364,7 @@ func TestFigureGaming(t *testing.T) {
 	for _, burst := range []int{1, 2, 7, 8, 9, 16, 100} {
 		worst := 0.0
 		for _, pause := range []int{-1, 0, 1, 5, 10, 20, 21, 40, 160, 170, 300} {
-			r := newRig(t, FairConfig[ev]{})
+			r := newRig(t, Config[ev]{})
 			r.backlogged(keys)
 			r.workers(1)
 			serve := func() string {

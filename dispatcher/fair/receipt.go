@@ -1,25 +1,28 @@
-package dispatcher
+package fair
 
-import "github.com/penstock-go/penstock/receipt"
+import (
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
+)
 
-// Receipts implements [ReceiptTaker]: each receipt frees its key for the next
+// Receipts implements [dispatcher.ReceiptTaker]: each receipt frees its key for the next
 // event. A Returned event goes back to the head of its key, and so does a Failed
 // one that may be tried again; several of one key keep their order. Receipts
 // for tickets that are not in flight are ignored.
-func (f *Fair[T, K]) Receipts(now int64, receipts []Receipt[T]) {
+func (f *Dispatcher[T, K]) Receipts(now int64, receipts []dispatcher.Receipt[T]) {
 	f.advance(now)
 	for i := range receipts {
 		f.receipt(&receipts[i])
 	}
 }
 
-func (f *Fair[T, K]) receipt(r *Receipt[T]) {
+func (f *Dispatcher[T, K]) receipt(r *dispatcher.Receipt[T]) {
 	n := uint32(r.Ticket)
 	if n == 0 || n > f.topItem {
 		return
 	}
 	it := f.items.at(n)
-	if it.state != fairInFlight || it.gen != uint32(r.Ticket>>32) || it.seq != r.Seq {
+	if it.state != itemInFlight || it.gen != uint32(r.Ticket>>32) || it.seq != r.Seq {
 		return
 	}
 	i := it.key
@@ -47,7 +50,7 @@ func (f *Fair[T, K]) receipt(r *Receipt[T]) {
 		defer f.cfg.DeadLetter(r.Event, int(it.tries)+1)
 	}
 	f.dropItem(n, it)
-	if s.where == fairUnlisted {
+	if s.where == whereUnlisted {
 		f.place(i, s)
 	}
 }

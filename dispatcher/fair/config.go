@@ -1,4 +1,4 @@
-package dispatcher
+package fair
 
 import (
 	"fmt"
@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// FairConfig are the options of [Fair]. The zero value is ready for use: it
+// Config are the options of [Dispatcher]. The zero value is ready for use: it
 // serves keys in turn, one event of a key at a time, reads ahead up to 100,000
 // events or 64 MiB, and gives up the oldest event of the longest queue when
 // that is not enough.
-type FairConfig[T any] struct {
+type Config[T any] struct {
 	// MaxEvents is the global bound: the most events that are kept at once. 0
 	// is 100,000. Events that come back from a dead consumer or are tried
 	// again are taken in even so: the excess is at most what was in flight.
@@ -107,7 +107,7 @@ type FairConfig[T any] struct {
 	MaxParked int
 }
 
-// Overflow says what a full [Fair] does.
+// Overflow says what a full [Dispatcher] does.
 type Overflow uint8
 
 const (
@@ -149,7 +149,7 @@ type Rate struct {
 	Burst int
 }
 
-// ConfigError says which option of [FairConfig] cannot be and what it may be.
+// ConfigError says which option of [Config] cannot be and what it may be.
 type ConfigError struct {
 	// Option is the field's name, Value what it was set to.
 	Option string
@@ -164,52 +164,52 @@ func (e *ConfigError) Error() string {
 }
 
 const (
-	fairMaxEvents  = math.MaxInt32
-	fairMaxCredits = 64
-	fairMaxWeight  = 64
-	fairMaxClasses = 8
-	fairMaxRetries = math.MaxUint8
-	fairMinShare   = 8 // a key never gets more than one part in eight
+	maxEvents  = math.MaxInt32
+	maxCredits = 64
+	maxWeight  = 64
+	maxClasses = 8
+	maxRetries = math.MaxUint8
+	minShare   = 8 // a key never gets more than one part in eight
 )
 
 // Validate answers a [*ConfigError] for the first option that cannot be, or nil.
-func (c FairConfig[T]) Validate() error {
+func (c Config[T]) Validate() error {
 	for _, o := range []struct {
 		option string
 		value  int64
 		max    int64
 	}{
-		{"MaxEvents", int64(c.MaxEvents), fairMaxEvents},
+		{"MaxEvents", int64(c.MaxEvents), maxEvents},
 		{"MaxBytes", c.MaxBytes, math.MaxInt64 >> 8},
-		{"KeyMaxEvents", int64(c.KeyMaxEvents), fairMaxEvents},
+		{"KeyMaxEvents", int64(c.KeyMaxEvents), maxEvents},
 		{"KeyMaxBytes", c.KeyMaxBytes, math.MaxInt64 >> 8},
 		{"Overflow", int64(c.Overflow), int64(PauseSource)},
-		{"Intake", int64(c.Intake), fairMaxEvents},
+		{"Intake", int64(c.Intake), maxEvents},
 		{"KeyOverflow", int64(c.KeyOverflow), int64(PauseOnFullKey)},
-		{"Credits", int64(c.Credits), fairMaxCredits},
-		{"UnorderedInFlight", int64(c.UnorderedInFlight), fairMaxEvents},
+		{"Credits", int64(c.Credits), maxCredits},
+		{"UnorderedInFlight", int64(c.UnorderedInFlight), maxEvents},
 		{"CostUnit", int64(c.CostUnit), int64(time.Hour)},
 		{"TTL", int64(c.TTL), math.MaxInt64},
-		{"Retries", int64(c.Retries), fairMaxRetries},
-		{"MaxParked", int64(c.MaxParked), fairMaxEvents},
+		{"Retries", int64(c.Retries), maxRetries},
+		{"MaxParked", int64(c.MaxParked), maxEvents},
 	} {
 		if o.value < 0 || o.value > o.max {
 			return &ConfigError{o.option, o.value, fmt.Sprintf("0 to %d", o.max)}
 		}
 	}
-	if len(c.Weights) > fairMaxClasses {
-		return &ConfigError{"Weights", c.Weights, fmt.Sprintf("at most %d weights", fairMaxClasses)}
+	if len(c.Weights) > maxClasses {
+		return &ConfigError{"Weights", c.Weights, fmt.Sprintf("at most %d weights", maxClasses)}
 	}
 	for i, w := range c.Weights {
-		if w < 1 || w > fairMaxWeight {
-			return &ConfigError{fmt.Sprintf("Weights[%d]", i), w, fmt.Sprintf("1 to %d", fairMaxWeight)}
+		if w < 1 || w > maxWeight {
+			return &ConfigError{fmt.Sprintf("Weights[%d]", i), w, fmt.Sprintf("1 to %d", maxWeight)}
 		}
 	}
 	if !(c.Rate.PerSecond >= 0 && c.Rate.PerSecond <= 1e9) {
 		return &ConfigError{"Rate.PerSecond", c.Rate.PerSecond, "0 to 1e9"}
 	}
-	if c.Rate.Burst < 0 || c.Rate.Burst > fairMaxEvents {
-		return &ConfigError{"Rate.Burst", c.Rate.Burst, fmt.Sprintf("0 to %d", fairMaxEvents)}
+	if c.Rate.Burst < 0 || c.Rate.Burst > maxEvents {
+		return &ConfigError{"Rate.Burst", c.Rate.Burst, fmt.Sprintf("0 to %d", maxEvents)}
 	}
 	switch {
 	case c.KeyOverflow == Conflate && c.SubKey == nil:
@@ -224,13 +224,13 @@ func (c FairConfig[T]) Validate() error {
 
 // withDefaults is the configuration with every 0 that stands for a default
 // replaced, and with the bounds of a key lowered to their share.
-func (c FairConfig[T]) withDefaults() FairConfig[T] {
+func (c Config[T]) withDefaults() Config[T] {
 	orElse(&c.MaxEvents, 100_000)
 	orElse(&c.MaxBytes, 64<<20)
 	orElse(&c.KeyMaxEvents, 1024)
 	orElse(&c.KeyMaxBytes, 1<<20)
-	c.KeyMaxEvents = max(1, min(c.KeyMaxEvents, c.MaxEvents/fairMinShare))
-	c.KeyMaxBytes = max(1, min(c.KeyMaxBytes, c.MaxBytes/fairMinShare))
+	c.KeyMaxEvents = max(1, min(c.KeyMaxEvents, c.MaxEvents/minShare))
+	c.KeyMaxBytes = max(1, min(c.KeyMaxBytes, c.MaxBytes/minShare))
 	orElse(&c.Intake, 256)
 	orElse(&c.Credits, 8)
 	orElse(&c.UnorderedInFlight, 1)

@@ -1,4 +1,4 @@
-package dispatcher
+package fair
 
 // Under MeasuredCost the members of a group are ordered by virtual start time
 // (start-time fair queueing, Goyal, Vin & Cheng, SIGCOMM '96): a member's tag
@@ -8,28 +8,28 @@ package dispatcher
 // saved up. Costs are known afterwards only, so the member's last cost is
 // charged ahead and set right by the receipt.
 
-// fairScale is how much tag a nanosecond makes at weight 1.
-const fairScale = fairMaxWeight
+// costScale is how much tag a nanosecond makes at weight 1.
+const costScale = maxWeight
 
-type fairHeap []fairHeapEntry
+type costHeap []heapEntry
 
-type fairHeapEntry struct {
+type heapEntry struct {
 	tag  int64
 	slot uint32
 }
 
 // burst is how far behind a tag may be.
-func (c *fairCore) burst() int64 { return int64(c.credits) * c.unit * fairScale }
+func (c *core) burst() int64 { return int64(c.credits) * c.unit * costScale }
 
-func (c *fairCore) heapPush(g *fairGroup, i uint32, s *fairSlot) {
+func (c *core) heapPush(g *group, i uint32, s *slot) {
 	times := c.timesOf(s)
 	times.tag = max(times.tag, g.vtime-c.burst())
-	s.where = fairHeaped
-	g.heap = append(g.heap, fairHeapEntry{times.tag, i})
+	s.where = whereHeaped
+	g.heap = append(g.heap, heapEntry{times.tag, i})
 	c.heapUp(g.heap, len(g.heap)-1)
 }
 
-func (c *fairCore) heapRemove(g *fairGroup, s *fairSlot) {
+func (c *core) heapRemove(g *group, s *slot) {
 	h, at := g.heap, int(s.prev)
 	last := len(h) - 1
 	h[at] = h[last]
@@ -37,15 +37,15 @@ func (c *fairCore) heapRemove(g *fairGroup, s *fairSlot) {
 	if at < last {
 		c.heapFix(g.heap, at)
 	}
-	s.where = fairUnlisted
+	s.where = whereUnlisted
 }
 
-func (c *fairCore) heapFix(h fairHeap, at int) {
+func (c *core) heapFix(h costHeap, at int) {
 	c.heapUp(h, at)
 	c.heapDown(h, int(c.slots.at(h[at].slot).prev))
 }
 
-func (c *fairCore) heapUp(h fairHeap, at int) {
+func (c *core) heapUp(h costHeap, at int) {
 	e := h[at]
 	for at > 0 {
 		up := (at - 1) / 2
@@ -58,7 +58,7 @@ func (c *fairCore) heapUp(h fairHeap, at int) {
 	c.heapSet(h, at, e)
 }
 
-func (c *fairCore) heapDown(h fairHeap, at int) {
+func (c *core) heapDown(h costHeap, at int) {
 	e := h[at]
 	for {
 		down := 2*at + 1
@@ -77,15 +77,15 @@ func (c *fairCore) heapDown(h fairHeap, at int) {
 	c.heapSet(h, at, e)
 }
 
-func (c *fairCore) heapSet(h fairHeap, at int, e fairHeapEntry) {
+func (c *core) heapSet(h costHeap, at int, e heapEntry) {
 	h[at] = e
 	c.slots.at(e.slot).prev = uint32(at)
 }
 
 // estimate is what the member's last event has cost.
-func (c *fairCore) estimate(s *fairSlot) int32 {
+func (c *core) estimate(s *slot) int32 {
 	if s.credits == 0 {
-		return fairMicros(c.mean)
+		return micros(c.mean)
 	}
 	return s.credits
 }
@@ -94,37 +94,37 @@ func (c *fairCore) estimate(s *fairSlot) int32 {
 // virtual time on: to the member's tag, or, while members that were idle are
 // served ahead of it, by what the event is worth spread over all who wait, so
 // that a stream of ever new keys cannot stop the clock.
-func (c *fairCore) prepay(s *fairSlot, estimate int32) {
+func (c *core) prepay(s *slot, estimate int32) {
 	g, times := c.group(s.group), c.timesOf(s)
-	cost := int64(estimate) << 10 * fairScale
+	cost := int64(estimate) << 10 * costScale
 	if times.tag >= g.vtime {
 		g.vtime = times.tag
 	} else {
-		g.vtime += cost / int64(max(fairFreshRun, len(g.heap)))
+		g.vtime += cost / int64(max(freshRun, len(g.heap)))
 	}
 	times.tag += cost / c.weight(s)
 	g.maxTag = max(g.maxTag, times.tag)
 }
 
 // repay sets right what prepay has charged.
-func (c *fairCore) repay(s *fairSlot, estimate int32, cost int64) {
-	real := fairMicros(cost)
+func (c *core) repay(s *slot, estimate int32, cost int64) {
+	real := micros(cost)
 	s.credits = real
 	g, times := c.group(s.group), c.timesOf(s)
-	times.tag += (int64(real) - int64(estimate)) << 10 * fairScale / c.weight(s)
+	times.tag += (int64(real) - int64(estimate)) << 10 * costScale / c.weight(s)
 	g.maxTag = max(g.maxTag, times.tag)
-	if s.where == fairHeaped {
+	if s.where == whereHeaped {
 		at := int(s.prev)
 		g.heap[at].tag = times.tag
 		c.heapFix(g.heap, at)
 	}
 }
 
-// fairMicros is a cost in units of 1.024 µs, at least one and at most 36 minutes.
-func fairMicros(cost int64) int32 {
+// micros is a cost in units of 1.024 µs, at least one and at most 36 minutes.
+func micros(cost int64) int32 {
 	return int32(min(max(cost>>10, 1), 1<<31-1))
 }
 
-func (c *fairCore) weight(s *fairSlot) int64 {
+func (c *core) weight(s *slot) int64 {
 	return int64(c.weights[s.class])
 }

@@ -1,9 +1,10 @@
-package dispatcher_test
+package fair_test
 
 import (
 	"fmt"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -28,9 +29,9 @@ func (p *printer) Discard(e push, seq uint64, reason receipt.Reason) {
 }
 
 // One user floods, another sends a single event after it. A stage makes these
-// calls; it is enough to give Fair to it.
-func ExampleNewFair() {
-	fair := dispatcher.NewFair(func(p push) string { return p.UserID }, dispatcher.FairConfig[push]{})
+// calls; it is enough to give it the dispatcher.
+func ExampleNew() {
+	fair := fair.New(func(p push) string { return p.UserID }, fair.Config[push]{})
 
 	out := &printer{}
 	_ = fair.Subscribe(0, dispatcher.SubscribeOptions{})
@@ -52,8 +53,8 @@ func ExampleNewFair() {
 }
 
 // A user whose socket is full is taken out of the running.
-func ExampleFair_Park() {
-	fair := dispatcher.NewFair(func(p push) string { return p.UserID }, dispatcher.FairConfig[push]{})
+func ExampleDispatcher_Park() {
+	fair := fair.New(func(p push) string { return p.UserID }, fair.Config[push]{})
 
 	out := &printer{}
 	_ = fair.Subscribe(0, dispatcher.SubscribeOptions{})

@@ -1,8 +1,8 @@
-package dispatcher
+package fair
 
 // newKey makes the slot of a key that is not known.
-func (f *Fair[T, K]) newKey(key K, hash uint32, event T) (uint32, *fairSlot) {
-	group := uint32(fairRoot)
+func (f *Dispatcher[T, K]) newKey(key K, hash uint32, event T) (uint32, *slot) {
+	group := uint32(rootGroup)
 	if f.cfg.Tenant != nil {
 		group = f.tenant(event)
 	}
@@ -13,7 +13,7 @@ func (f *Fair[T, K]) newKey(key K, hash uint32, event T) (uint32, *fairSlot) {
 	f.greet(s)
 	g := f.group(group)
 	if g.members++; g.owner != 0 {
-		if t := f.slots.at(g.owner); t.where == fairGhost {
+		if t := f.slots.at(g.owner); t.where == whereGhost {
 			f.delist(t) // not idle any more, even if its key cannot be served
 		}
 	}
@@ -21,14 +21,14 @@ func (f *Fair[T, K]) newKey(key K, hash uint32, event T) (uint32, *fairSlot) {
 	if len(f.absent) > 0 {
 		if _, ok := f.absent[key]; ok {
 			delete(f.absent, key)
-			s.flags |= fairParked
+			s.flags |= flagParked
 		}
 	}
 	return i, s
 }
 
 // greet gives a slot all its credits.
-func (f *Fair[T, K]) greet(s *fairSlot) {
+func (f *Dispatcher[T, K]) greet(s *slot) {
 	if f.measured {
 		f.timesOf(s).tag = f.group(s.group).vtime - f.burst()
 		return
@@ -37,7 +37,7 @@ func (f *Fair[T, K]) greet(s *fairSlot) {
 	s.round = f.class(s.group, s.class).round - 1 // it has not had its turn
 }
 
-func (f *Fair[T, K]) classOf(class func(T) int, event T) uint8 {
+func (f *Dispatcher[T, K]) classOf(class func(T) int, event T) uint8 {
 	if class == nil {
 		return 0
 	}
@@ -48,16 +48,16 @@ func (f *Fair[T, K]) classOf(class func(T) int, event T) uint8 {
 }
 
 // tenant is the group of the event's tenant.
-func (f *Fair[T, K]) tenant(event T) uint32 {
+func (f *Dispatcher[T, K]) tenant(event T) uint32 {
 	name := f.cfg.Tenant(event)
 	hash := f.tenants.hash(name)
 	i := f.tenants.find(name, hash)
 	if i == 0 {
-		var t *fairSlot
+		var t *slot
 		i, t = f.newSlot()
-		t.flags = fairIsTenant
+		t.flags = flagTenant
 		t.hash = hash
-		t.group = fairRoot
+		t.group = rootGroup
 		t.class = f.classOf(f.cfg.TenantClass, event)
 		t.head = f.newGroup(i)
 		f.greet(t)
@@ -66,33 +66,33 @@ func (f *Fair[T, K]) tenant(event T) uint32 {
 	return f.slots.at(i).head
 }
 
-func (f *Fair[T, K]) newGroup(owner uint32) uint32 {
+func (f *Dispatcher[T, K]) newGroup(owner uint32) uint32 {
 	n := f.free
 	if n == 0 {
 		f.top++
 		n = f.top
 		f.groups.reach(n)
 		f.classes.reach((n+1)*f.nclass - 1)
-		f.levels.reach((n+1)*fairLevelsOf(f.credits) - 1)
+		f.levels.reach((n+1)*levelsOf(f.credits) - 1)
 	} else {
 		f.free = f.group(n).owner
 	}
 	g := f.groups.at(n)
-	if n == fairRoot {
-		f.root, f.rootClass = g, f.classes.at(fairRoot*f.nclass)
+	if n == rootGroup {
+		f.root, f.rootClass = g, f.classes.at(rootGroup*f.nclass)
 	}
-	*g = fairGroup{owner: owner, heap: g.heap[:0]}
+	*g = group{owner: owner, heap: g.heap[:0]}
 	for c := range uint8(f.nclass) {
-		*f.class(n, c) = fairClass{}
+		*f.class(n, c) = weightClass{}
 	}
 	return n
 }
 
 // place puts an unlisted slot where it belongs. It is the one place that
 // decides so: whatever changed, take the slot off its list, change it, place it.
-func (f *Fair[T, K]) place(i uint32, s *fairSlot) {
+func (f *Dispatcher[T, K]) place(i uint32, s *slot) {
 	switch {
-	case s.flags&fairParked != 0:
+	case s.flags&flagParked != 0:
 	case s.count == 0:
 		if s.inflight == 0 {
 			f.rest(i, s)
@@ -110,10 +110,10 @@ func (f *Fair[T, K]) place(i uint32, s *fairSlot) {
 }
 
 // rest remembers an idle key for as long as there is something to remember.
-func (f *Fair[T, K]) rest(i uint32, s *fairSlot) {
+func (f *Dispatcher[T, K]) rest(i uint32, s *slot) {
 	switch {
 	case f.rated && f.timesOf(s).tat > f.now && f.debtors < f.maxGhosts:
-		s.flags |= fairDebtor
+		s.flags |= flagDebtor
 		f.debtors++
 		f.delay(i, s, f.timesOf(s).tat)
 	case f.unspent(s):
@@ -126,11 +126,11 @@ func (f *Fair[T, K]) rest(i uint32, s *fairSlot) {
 	}
 }
 
-// fairForgive is how many idle keys are forgotten at once when workers are idle.
-const fairForgive = 64
+// forgivePerIdle is how many idle keys are forgotten at once when workers are idle.
+const forgivePerIdle = 64
 
 // forgive forgets the n slots that have been idle for longest.
-func (f *Fair[T, K]) forgive(n int) {
+func (f *Dispatcher[T, K]) forgive(n int) {
 	for ; n > 0 && f.ghosts.head != 0; n-- {
 		i := f.ghosts.head
 		s := f.slots.at(i)
@@ -141,7 +141,7 @@ func (f *Fair[T, K]) forgive(n int) {
 
 // sweep looks at the n slots that have been idle for longest and forgets those
 // that have their credits back.
-func (f *Fair[T, K]) sweep(n int) {
+func (f *Dispatcher[T, K]) sweep(n int) {
 	for ; n > 0 && f.ghosts.head != 0; n-- {
 		i := f.ghosts.head
 		s := f.slots.at(i)
@@ -158,9 +158,9 @@ func (f *Fair[T, K]) sweep(n int) {
 }
 
 // release forgets an idle slot.
-func (f *Fair[T, K]) release(i uint32, s *fairSlot) {
+func (f *Dispatcher[T, K]) release(i uint32, s *slot) {
 	g := f.group(s.group)
-	if s.flags&fairIsTenant != 0 {
+	if s.flags&flagTenant != 0 {
 		f.tenants.remove(s.hash, i)
 		f.group(s.head).owner = f.free
 		f.free = s.head
@@ -179,17 +179,17 @@ func (f *Fair[T, K]) release(i uint32, s *fairSlot) {
 }
 
 // trim gives memory back when no key is known any more.
-func (f *Fair[T, K]) trim() {
-	const most = fairKeepChunks * fairChunk
+func (f *Dispatcher[T, K]) trim() {
+	const most = keepChunks * chunk
 	if f.topSlot < most && f.topItem < most {
 		return
 	}
 	f.topSlot, f.freeSlot = 0, 0
 	f.topItem, f.freeItem = 0, 0
-	f.slots.trim(fairKeepChunks)
-	f.times.trim(fairKeepChunks)
-	f.items.trim(fairKeepChunks)
-	f.events.trim(fairKeepChunks)
-	f.index.trim(fairKeepChunks)
-	f.tenants.trim(fairKeepChunks)
+	f.slots.trim(keepChunks)
+	f.times.trim(keepChunks)
+	f.items.trim(keepChunks)
+	f.events.trim(keepChunks)
+	f.index.trim(keepChunks)
+	f.tenants.trim(keepChunks)
 }

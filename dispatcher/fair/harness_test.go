@@ -1,10 +1,11 @@
-package dispatcher
+package fair
 
 import (
 	"fmt"
 	"os"
 	"testing"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -25,10 +26,10 @@ type given struct {
 	seq, ticket uint64
 }
 
-// rig drives a Fair as a stage does and writes down what it decides.
+// rig drives a Dispatcher as a stage does and writes down what it decides.
 type rig struct {
 	t    testing.TB
-	f    *Fair[ev, string]
+	f    *Dispatcher[ev, string]
 	now  int64
 	next uint64
 	made map[string]int
@@ -39,16 +40,16 @@ type rig struct {
 	lost      map[receipt.Reason]int
 }
 
-func newRig(t testing.TB, cfg FairConfig[ev]) *rig {
+func newRig(t testing.TB, cfg Config[ev]) *rig {
 	t.Helper()
-	f := NewFair(evKey, cfg)
+	f := New(evKey, cfg)
 	if f.Err() != nil {
 		t.Fatal(f.Err())
 	}
 	return &rig{t: t, f: f, made: map[string]int{}, lost: map[receipt.Reason]int{}, next: 1}
 }
 
-func (r *rig) Give(int, int, int) { r.t.Fatal("Fair holds events, it does not Give") }
+func (r *rig) Give(int, int, int) { r.t.Fatal("the dispatcher holds events, it does not Give") }
 
 func (r *rig) GiveHeld(sub int, e ev, seq, ticket uint64) {
 	if ticket == 0 {
@@ -69,7 +70,7 @@ func (r *rig) Discard(e ev, _ uint64, reason receipt.Reason) {
 func (r *rig) workers(n int) *rig {
 	r.t.Helper()
 	for sub := range n {
-		if err := r.f.Subscribe(sub, SubscribeOptions{}); err != nil {
+		if err := r.f.Subscribe(sub, dispatcher.SubscribeOptions{}); err != nil {
 			r.t.Fatal(err)
 		}
 		r.f.Ask(sub, 1)
@@ -90,7 +91,7 @@ func (r *rig) offer(keys ...string) int {
 }
 
 func (r *rig) offerEvents(events ...ev) int {
-	taken := r.f.Dispatch(Offer[ev]{Events: events, First: r.next, Now: r.now}, r)
+	taken := r.f.Dispatch(dispatcher.Offer[ev]{Events: events, First: r.next, Now: r.now}, r)
 	r.next += uint64(taken)
 	return taken
 }
@@ -102,7 +103,7 @@ func (r *rig) dispatch() { r.offerEvents() }
 func (r *rig) finish(i int, outcome receipt.Outcome) receipt.Outcome {
 	g := r.flying[i]
 	r.flying = append(r.flying[:i:i], r.flying[i+1:]...)
-	rs := []Receipt[ev]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: outcome, Event: g.event}}
+	rs := []dispatcher.Receipt[ev]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: outcome, Event: g.event}}
 	r.f.Receipts(r.now, rs)
 	r.f.Ask(g.sub, 1)
 	r.dispatch()
@@ -166,22 +167,22 @@ func (r *rig) drained() {
 	r.f.check(r.t)
 }
 
-// check counts everything anew and compares it with what Fair keeps account of.
-func (f *Fair[T, K]) check(t testing.TB) {
+// check counts everything anew and compares it with what the dispatcher keeps account of.
+func (f *Dispatcher[T, K]) check(t testing.TB) {
 	t.Helper()
 	var held, inflight, backlog, live, ready int
 	var bytes int64
 	for i := uint32(1); i <= f.topSlot; i++ {
 		s := f.slots.at(i)
-		if s.where == fairFree {
+		if s.where == whereFree {
 			continue
 		}
 		live++
-		listed := s.where == fairFresh || s.where == fairOld || s.where == fairHeaped
-		if listed && s.group == fairRoot {
+		listed := s.where == whereFresh || s.where == whereOld || s.where == whereHeaped
+		if listed && s.group == rootGroup {
 			ready++
 		}
-		if s.flags&fairIsTenant != 0 {
+		if s.flags&flagTenant != 0 {
 			if listed != (f.groups.at(s.head).ready > 0) {
 				t.Fatalf("tenant %d listed %v with %d ready keys", i, listed, f.groups.at(s.head).ready)
 			}
@@ -210,8 +211,8 @@ func (f *Fair[T, K]) check(t testing.TB) {
 		if want := f.depths.list(s.count, s.bytes); s.depth != want {
 			t.Fatalf("slot %d is filed under depth %d, want %d", i, s.depth, want)
 		}
-		eligible := s.count > 0 && s.inflight < f.capacity && s.flags&fairParked == 0
-		if eligible != (listed || s.where == fairDelayed && s.flags&fairDebtor == 0) {
+		eligible := s.count > 0 && s.inflight < f.capacity && s.flags&flagParked == 0
+		if eligible != (listed || s.where == whereDelayed && s.flags&flagDebtor == 0) {
 			t.Fatalf("slot %d with %d events, %d in flight, flags %b sleeps in %d", i, s.count, s.inflight, s.flags, s.where)
 		}
 		if key := *f.index.keys.at(i); f.index.find(key, f.index.hash(key)) != i {
@@ -222,8 +223,8 @@ func (f *Fair[T, K]) check(t testing.TB) {
 		t.Fatalf("counted held %d bytes %d in flight %d backlog %d live %d, kept %d %d %d %d %d",
 			held, bytes, inflight, backlog, live, f.held, f.heldBytes, f.inflight, f.backlog, f.live)
 	}
-	if f.top > 0 && ready != f.groups.at(fairRoot).ready {
-		t.Fatalf("%d ready, counted %d", f.groups.at(fairRoot).ready, ready)
+	if f.top > 0 && ready != f.groups.at(rootGroup).ready {
+		t.Fatalf("%d ready, counted %d", f.groups.at(rootGroup).ready, ready)
 	}
 }
 

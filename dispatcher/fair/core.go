@@ -1,37 +1,37 @@
-package dispatcher
+package fair
 
 import "math/bits"
 
-// fairCore is the part of [Fair] that knows neither the events' type nor the
+// core is the part of [Dispatcher] that knows neither the events' type nor the
 // keys': slots, lists and numbers.
-type fairCore struct {
-	slots    fairSlab[fairSlot]
-	items    fairSlab[fairItem]
-	times    fairSlab[fairTimes] // by slot, if timed
-	timed    bool                // there are rate limits or measured costs
+type core struct {
+	slots    slab[slot]
+	items    slab[item]
+	times    slab[slotTimes] // by slot, if timed
+	timed    bool            // there are rate limits or measured costs
 	freeSlot uint32
 	freeItem uint32
 	topSlot  uint32
 	topItem  uint32
 	live     int // slots in use
 
-	groups    fairSlab[fairGroup]
-	classes   fairSlab[fairClass] // nclass for each group
-	root      *fairGroup
-	rootClass *fairClass
+	groups    slab[group]
+	classes   slab[weightClass] // nclass for each group
+	root      *group
+	rootClass *weightClass
 
-	levels  fairSlab[fairList] // one for two credits, for each group
+	levels  slab[slotList] // one for two credits, for each group
 	nclass  uint32
-	weights [fairMaxClasses]uint64
+	weights [maxClasses]uint64
 
-	ghosts    fairList
+	ghosts    slotList
 	nghosts   int
 	maxGhosts int
 	debtors   int // idle keys that wait in the wheel
 
-	depths fairDepths
-	wheel  fairWheel
-	subs   fairSubs
+	depths depths
+	wheel  wheel
+	subs   subscribers
 	now    int64
 
 	credits  int32
@@ -48,9 +48,9 @@ type fairCore struct {
 	crowd     uint32 // the group of the tenant with the most keys that wait, or one that had lately
 }
 
-// fairGroup is a set of keys, or of tenants, that share what the group gets.
+// group is a set of keys, or of tenants, that share what the group gets.
 // Group 1 is the whole; every tenant has one more.
-type fairGroup struct {
+type group struct {
 	fresh    uint64 // set of the levels that are not empty
 	ready    int    // members that are listed
 	waiting  int    // of these, members without credits
@@ -61,14 +61,14 @@ type fairGroup struct {
 	weight   uint64 // sum over the waiting members
 	virtual  uint64 // time at which all classes would have their exact share
 
-	heap   fairHeap // under MeasuredCost, in place of levels and classes
+	heap   costHeap // under MeasuredCost, in place of levels and classes
 	vtime  int64
 	maxTag int64
 }
 
-// fairClass is the ring of the keys of one weight that have no credits.
-type fairClass struct {
-	old   fairList
+// weightClass is the ring of the keys of one weight that have no credits.
+type weightClass struct {
+	old   slotList
 	n     uint32
 	round uint32
 	pass  uint64 // virtual time up to which the class has had its share
@@ -76,28 +76,28 @@ type fairClass struct {
 }
 
 const (
-	fairRoot = 1
+	rootGroup = 1
 
-	// fairFreshRun is how many keys with credits may be served in a row before
+	// freshRun is how many keys with credits may be served in a row before
 	// one without gets a turn. It bounds what a stream of ever new keys can do
 	// to those that wait: they keep a seventeenth of the capacity.
-	fairFreshRun = 16
+	freshRun = 16
 
-	// fairStride is the virtual time that one event takes at weight 1. It is
+	// stride is the virtual time that one event takes at weight 1. It is
 	// large enough for 2^32 keys of weight 64; virtual times wrap.
-	fairStride = 1 << 40
+	stride = 1 << 40
 )
 
 // group spares the one that nearly everything asks for the way to the slab.
-func (c *fairCore) group(i uint32) *fairGroup {
-	if i == fairRoot {
+func (c *core) group(i uint32) *group {
+	if i == rootGroup {
 		return c.root
 	}
 	return c.groups.at(i)
 }
 
-func (c *fairCore) class(group uint32, class uint8) *fairClass {
-	if group == fairRoot && class == 0 {
+func (c *core) class(group uint32, class uint8) *weightClass {
+	if group == rootGroup && class == 0 {
 		return c.rootClass
 	}
 	return c.classes.at(group*c.nclass + uint32(class))
@@ -107,33 +107,33 @@ func (c *fairCore) class(group uint32, class uint8) *fairClass {
 // two to a list. Those with more go first: a flood that has just begun soon
 // leaves the level of the light users, who have more, and within a level it is
 // first come, first served.
-func (c *fairCore) level(group uint32, credits int32) *fairList {
-	return c.levels.at(group*fairLevelsOf(c.credits) + uint32(credits-1)/2)
+func (c *core) level(group uint32, credits int32) *slotList {
+	return c.levels.at(group*levelsOf(c.credits) + uint32(credits-1)/2)
 }
 
-// fairLevelsOf is how many levels there are for so many credits.
-func fairLevelsOf(credits int32) uint32 { return uint32(credits+1) / 2 }
+// levelsOf is how many levels there are for so many credits.
+func levelsOf(credits int32) uint32 { return uint32(credits+1) / 2 }
 
 // settle pays out the credits that an idle slot has earned: one for each round
 // of its class. Keys that have events waiting earn nothing, they are served once
 // a round instead; else those that were busy when a round ended would go before
 // newcomers in the next.
-func (c *fairCore) settle(s *fairSlot) {
+func (c *core) settle(s *slot) {
 	round := c.class(s.group, s.class).round
 	if s.credits < c.credits {
-		s.credits = int32(min(uint32(c.credits), uint32(s.credits)+min(round-s.round, fairMaxCredits)))
+		s.credits = int32(min(uint32(c.credits), uint32(s.credits)+min(round-s.round, maxCredits)))
 	}
 	s.round = round
 }
 
 // list makes an unlisted slot ready to be served.
-func (c *fairCore) list(i uint32, s *fairSlot) {
+func (c *core) list(i uint32, s *slot) {
 	g := c.group(s.group)
 	switch {
 	case c.measured:
 		c.heapPush(g, i, s)
 	case s.credits > 0:
-		c.push(c.level(s.group, s.credits), i, s, fairFresh)
+		c.push(c.level(s.group, s.credits), i, s, whereFresh)
 		g.fresh |= 1 << ((s.credits - 1) / 2)
 	default:
 		k := c.class(s.group, s.class)
@@ -145,7 +145,7 @@ func (c *fairCore) list(i uint32, s *fairSlot) {
 		if c.nclass > 1 {
 			c.share(g, k, s.class, 1)
 		}
-		c.push(&k.old, i, s, fairOld)
+		c.push(&k.old, i, s, whereOld)
 	}
 	g.ready++
 	if g.ready == 1 && g.owner != 0 {
@@ -154,27 +154,27 @@ func (c *fairCore) list(i uint32, s *fairSlot) {
 }
 
 // wake lists a tenant that has a ready key again.
-func (c *fairCore) wake(i uint32, s *fairSlot) {
+func (c *core) wake(i uint32, s *slot) {
 	switch s.where {
-	case fairGhost, fairUnlisted:
+	case whereGhost, whereUnlisted:
 		c.delist(s)
 		c.list(i, s)
 	}
 }
 
 // delist takes a slot out of whatever list it is in.
-func (c *fairCore) delist(s *fairSlot) {
+func (c *core) delist(s *slot) {
 	switch s.where {
-	case fairGhost:
+	case whereGhost:
 		if c.unghost(s); !c.measured {
 			c.settle(s)
 		}
 		return
-	case fairDelayed:
+	case whereDelayed:
 		c.undelay(s)
 		c.clearDebt(s)
 		return
-	case fairFresh, fairOld, fairHeaped:
+	case whereFresh, whereOld, whereHeaped:
 	default:
 		return
 	}
@@ -185,23 +185,23 @@ func (c *fairCore) delist(s *fairSlot) {
 	}
 }
 
-func (c *fairCore) clearDebt(s *fairSlot) {
-	if s.flags&fairDebtor != 0 {
-		s.flags &^= fairDebtor
+func (c *core) clearDebt(s *slot) {
+	if s.flags&flagDebtor != 0 {
+		s.flags &^= flagDebtor
 		c.debtors--
 	}
 }
 
 // remove takes a ready slot out of its group.
-func (c *fairCore) remove(g *fairGroup, s *fairSlot) {
+func (c *core) remove(g *group, s *slot) {
 	switch s.where {
-	case fairFresh:
+	case whereFresh:
 		l := c.level(s.group, s.credits)
 		c.unlink(l, s)
 		if l.head == 0 {
 			g.fresh &^= 1 << ((s.credits - 1) / 2)
 		}
-	case fairOld:
+	case whereOld:
 		k := c.class(s.group, s.class)
 		c.unlink(&k.old, s)
 		k.n--
@@ -209,7 +209,7 @@ func (c *fairCore) remove(g *fairGroup, s *fairSlot) {
 		if c.nclass > 1 {
 			c.share(g, k, s.class, ^uint64(0))
 		}
-	case fairHeaped:
+	case whereHeaped:
 		c.heapRemove(g, s)
 	}
 	g.ready--
@@ -217,7 +217,7 @@ func (c *fairCore) remove(g *fairGroup, s *fairSlot) {
 
 // front is the member of a group whose turn it is, or 0. It stays where it is:
 // take follows if it is served.
-func (c *fairCore) front(group uint32) uint32 {
+func (c *core) front(group uint32) uint32 {
 	g := c.group(group)
 	if g.ready == 0 {
 		return 0
@@ -225,7 +225,7 @@ func (c *fairCore) front(group uint32) uint32 {
 	if c.measured {
 		return g.heap[0].slot
 	}
-	if g.fresh != 0 && (g.freshRun < fairFreshRun || g.waiting == 0) {
+	if g.fresh != 0 && (g.freshRun < freshRun || g.waiting == 0) {
 		return c.level(group, 2*int32(bits.Len64(g.fresh))).head
 	}
 	return c.oldest(group).old.head
@@ -235,12 +235,12 @@ func (c *fairCore) front(group uint32) uint32 {
 // chosen by worst-case-fair weighted fair queueing (Bennett & Zhang, INFOCOM
 // '96): of the classes that have not had more than their share, the one whose
 // share is complete first.
-func (c *fairCore) oldest(group uint32) *fairClass {
+func (c *core) oldest(group uint32) *weightClass {
 	if c.nclass == 1 {
 		return c.class(group, 0)
 	}
 	g := c.group(group)
-	var first, ahead *fairClass
+	var first, ahead *weightClass
 	for i := range uint8(c.nclass) {
 		k := c.class(group, i)
 		switch {
@@ -260,28 +260,28 @@ func (c *fairCore) oldest(group uint32) *fairClass {
 }
 
 // share sets what one event means to a class and to all of them.
-func (c *fairCore) share(g *fairGroup, k *fairClass, class uint8, more uint64) {
+func (c *core) share(g *group, k *weightClass, class uint8, more uint64) {
 	g.weight += more * c.weights[class]
 	if k.n > 0 {
-		k.step = fairStride / (c.weights[class] * uint64(k.n))
+		k.step = stride / (c.weights[class] * uint64(k.n))
 	}
 }
 
 // take takes the front out of its group and charges it for one event.
-func (c *fairCore) take(s *fairSlot) {
+func (c *core) take(s *slot) {
 	g := c.group(s.group)
 	if c.measured {
 		c.remove(g, s)
 		return
 	}
 	k := c.class(s.group, s.class)
-	if s.where == fairOld {
+	if s.where == whereOld {
 		g.freshRun = 0
 		if c.nclass > 1 {
 			if int64(k.pass-g.virtual) > 0 {
 				g.virtual = k.pass
 			}
-			g.virtual += fairStride / g.weight
+			g.virtual += stride / g.weight
 			k.pass += k.step
 		}
 		if s.round == k.round {
@@ -299,7 +299,7 @@ func (c *fairCore) take(s *fairSlot) {
 }
 
 // unspent says whether there is nothing to remember of a slot.
-func (c *fairCore) unspent(s *fairSlot) bool {
+func (c *core) unspent(s *slot) bool {
 	if c.measured {
 		return c.timesOf(s).tag <= c.group(s.group).vtime-c.burst()
 	}
@@ -307,7 +307,7 @@ func (c *fairCore) unspent(s *fairSlot) bool {
 }
 
 // earned says whether a ghost may be forgotten.
-func (c *fairCore) earned(s *fairSlot) bool {
+func (c *core) earned(s *slot) bool {
 	if !c.measured {
 		c.settle(s)
 	}
@@ -315,22 +315,22 @@ func (c *fairCore) earned(s *fairSlot) bool {
 }
 
 // ghost remembers an idle slot until it may be forgotten.
-func (c *fairCore) ghost(i uint32, s *fairSlot) {
+func (c *core) ghost(i uint32, s *slot) {
 	if !c.measured {
 		s.round = c.class(s.group, s.class).round
 	}
-	c.push(&c.ghosts, i, s, fairGhost)
+	c.push(&c.ghosts, i, s, whereGhost)
 	c.nghosts++
 }
 
-func (c *fairCore) unghost(s *fairSlot) {
+func (c *core) unghost(s *slot) {
 	c.unlink(&c.ghosts, s)
 	c.nghosts--
 }
 
 // busier and quieter count the keys of a group that have events waiting. When
 // there is none, nobody has been in anybody's way and all get their credits back.
-func (c *fairCore) busier(group uint32) {
+func (c *core) busier(group uint32) {
 	c.backlog++
 	g := c.group(group)
 	if g.backlog++; g.owner == 0 {
@@ -346,7 +346,7 @@ func (c *fairCore) busier(group uint32) {
 
 // crowded is a key of the largest tenant, the one that came last as far as that
 // is known, or 0 if the given group is as large or there is none.
-func (c *fairCore) crowded(group uint32) uint32 {
+func (c *core) crowded(group uint32) uint32 {
 	if c.crowd == 0 || c.crowd == group {
 		return 0
 	}
@@ -368,7 +368,7 @@ func (c *fairCore) crowded(group uint32) uint32 {
 	return 0
 }
 
-func (c *fairCore) quieter(group uint32) {
+func (c *core) quieter(group uint32) {
 	c.backlog--
 	g := c.group(group)
 	if g.backlog--; g.backlog > 0 {

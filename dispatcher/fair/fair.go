@@ -1,0 +1,248 @@
+package fair
+
+import (
+	"hash/maphash"
+	"reflect"
+
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/receipt"
+)
+
+// Dispatcher is the [dispatcher.Dispatcher] that shares output between keys of
+// type K. Make one with [New].
+type Dispatcher[T any, K comparable] struct {
+	core
+	cfg    Config[T]
+	key    func(T) K
+	err    error
+	fire   func(uint32, *slot)
+	sizeof uint32
+	rated  bool
+	mortal bool // events may expire
+	paused bool // the last offer was not taken whole
+
+	index   keyIndex[K]
+	events  slab[T]
+	tenants keyIndex[string]
+	free    uint32 // groups not in use, linked by owner
+	top     uint32 // group
+
+	latest    map[subKey]uint32 // item, under Conflate
+	absent    map[K]struct{}    // parked keys without a slot
+	discarded map[receipt.Reason]uint64
+}
+
+var (
+	_ dispatcher.Holder[int]       = (*Dispatcher[int, int])(nil)
+	_ dispatcher.ReceiptTaker[int] = (*Dispatcher[int, int])(nil)
+	_ dispatcher.Timed             = (*Dispatcher[int, int])(nil)
+	_ dispatcher.Parking[int]      = (*Dispatcher[int, int])(nil)
+)
+
+// New returns a dispatcher that is fair between the values of key. The function
+// must be quick, pure and not nil. Refused options show in [Dispatcher.Err].
+func New[T any, K comparable](key func(T) K, cfg Config[T]) *Dispatcher[T, K] {
+	f := &Dispatcher[T, K]{key: key, err: cfg.Validate(), discarded: make(map[receipt.Reason]uint64), absent: make(map[K]struct{})}
+	if f.err == nil && key == nil {
+		f.err = &ConfigError{"key", nil, "a function"}
+	}
+	if f.err != nil {
+		cfg = Config[T]{}
+	}
+	cfg = cfg.withDefaults()
+	f.cfg = cfg
+	f.fire = f.due
+	f.sizeof = uint32(min(reflect.TypeFor[T]().Size(), 1<<31))
+	f.mortal = cfg.TTL > 0 || cfg.TTLOf != nil
+	f.rated = cfg.Rate.PerSecond > 0 || cfg.RateOf != nil
+	if cfg.KeyOverflow == Conflate {
+		f.latest = make(map[subKey]uint32)
+	}
+	seed := maphash.MakeSeed()
+	f.index.init(seed)
+	f.tenants.init(seed)
+
+	f.subs.init()
+	f.depths.init(cfg.MaxEvents, cfg.MaxBytes)
+	f.maxGhosts = max(1024, cfg.MaxEvents)
+	f.credits = int32(cfg.Credits)
+	f.capacity = uint32(cfg.UnorderedInFlight)
+	f.measured = cfg.MeasuredCost
+	f.timed = f.rated || f.measured
+	f.unit = int64(cfg.CostUnit)
+	f.mean = f.unit
+	f.nclass = uint32(len(cfg.Weights))
+	for i, w := range cfg.Weights {
+		f.weights[i] = uint64(w)
+	}
+	f.newGroup(0)
+	return f
+}
+
+// Err is the [*ConfigError] of the options that New was called with, or nil.
+// With an error it refuses every subscription and takes no events.
+func (f *Dispatcher[T, K]) Err() error { return f.err }
+
+// Subscribe implements [dispatcher.Dispatcher]. It refuses with [Dispatcher.Err] only.
+func (f *Dispatcher[T, K]) Subscribe(sub int, _ dispatcher.SubscribeOptions) error {
+	if f.err == nil {
+		f.subs.add(sub)
+	}
+	return f.err
+}
+
+// Ask implements [dispatcher.Dispatcher].
+func (f *Dispatcher[T, K]) Ask(sub, n int) { f.subs.ask(sub, n) }
+
+// Cancel implements [dispatcher.Dispatcher].
+func (f *Dispatcher[T, K]) Cancel(sub int) { f.subs.cancel(sub) }
+
+// Held implements [dispatcher.Holder]: the events in the queues, without those in flight.
+func (f *Dispatcher[T, K]) Held() int { return f.held }
+
+// Wake implements [dispatcher.Timed]: when the next key comes off its rate limit.
+func (f *Dispatcher[T, K]) Wake() (at int64, ok bool) {
+	_, _, tick, ok := f.wheel.next()
+	return tick << tickBits, ok
+}
+
+// Demand implements [dispatcher.Dispatcher]: the room up to the global bound in events, 0
+// if the bound in bytes is reached. Under [DropLongest] it is never below
+// [Config.Intake]. It is 0 while an event that was offered has not been
+// taken.
+func (f *Dispatcher[T, K]) Demand() int {
+	if f.err != nil || f.paused {
+		return 0
+	}
+	room := f.cfg.MaxEvents - f.held
+	if f.heldBytes >= f.cfg.MaxBytes {
+		room = 0
+	}
+	if f.cfg.Overflow == DropLongest {
+		return max(room, f.cfg.Intake)
+	}
+	return max(room, 0)
+}
+
+// Dispatch implements [dispatcher.Dispatcher]. It takes the whole offer unless it pauses
+// its source, and then hands out events as long as there is a subscription that
+// has asked and a key that may be served.
+func (f *Dispatcher[T, K]) Dispatch(offer dispatcher.Offer[T], out dispatcher.Out[T]) (taken int) {
+	if f.err != nil {
+		return 0
+	}
+	f.advance(offer.Now)
+	for {
+		from := taken
+		for taken < len(offer.Events) && f.enqueue(offer.Events[taken], offer.First+uint64(taken), out) {
+			taken++
+		}
+		handed := f.handOut(out)
+		if taken == len(offer.Events) || (taken == from && !handed) {
+			break
+		}
+	}
+	f.paused = taken < len(offer.Events)
+	return taken
+}
+
+// handOut gives events until nobody has asked for more or no key may be served.
+func (f *Dispatcher[T, K]) handOut(out dispatcher.Out[T]) (any bool) {
+	for f.subs.head >= 0 {
+		i := f.choose(out)
+		if i == 0 {
+			// Workers are idle: nobody who had his share before can be in
+			// anybody's way.
+			f.forgive(forgivePerIdle)
+			break
+		}
+		f.hand(i, out)
+		if f.ghosts.head != 0 {
+			f.sweep(2)
+		}
+		any = true
+	}
+	return any
+}
+
+// choose is the slot of the key whose turn it is and whose first event has not
+// expired, or 0.
+func (f *Dispatcher[T, K]) choose(out dispatcher.Out[T]) uint32 {
+	for {
+		i := f.front(rootGroup)
+		if i == 0 {
+			return 0
+		}
+		s := f.slots.at(i)
+		if s.flags&flagTenant != 0 {
+			i = f.front(s.head)
+			s = f.slots.at(i)
+		}
+		if f.mortal && f.expire(i, s, out) {
+			continue
+		}
+		return i
+	}
+}
+
+// hand gives the first event of a ready key to the subscription in turn.
+func (f *Dispatcher[T, K]) hand(i uint32, out dispatcher.Out[T]) {
+	s := f.slots.at(i)
+	f.take(s)
+	owner := f.group(s.group).owner
+	var t *slot
+	if owner != 0 {
+		t = f.slots.at(owner)
+		f.take(t)
+	}
+	n := s.head
+	it := f.items.at(n)
+	if f.measured {
+		it.estimate = f.estimate(s)
+		f.prepay(s, it.estimate)
+		if t != nil {
+			f.prepay(t, it.estimate)
+		}
+	}
+	event := f.pop(i, s, it)
+	it.state = itemInFlight
+	it.gen++
+	s.inflight++
+	f.inflight++
+	if f.rated {
+		f.charge(s, event)
+	}
+	f.place(i, s)
+	if t != nil && t.where == whereUnlisted && f.group(s.group).ready > 0 {
+		f.list(owner, t)
+	}
+	out.GiveHeld(f.subs.next(), event, it.seq, uint64(it.gen)<<32|uint64(n))
+}
+
+// advance moves the clock and brings delayed keys back. The clock never goes
+// back.
+func (f *Dispatcher[T, K]) advance(now int64) {
+	if now > f.now {
+		f.now = now
+	}
+	if f.wheel.n > 0 {
+		f.turn(f.now, f.fire)
+	}
+}
+
+// due is told of a slot whose time in the wheel is over.
+func (f *Dispatcher[T, K]) due(i uint32, s *slot) {
+	f.clearDebt(s)
+	f.place(i, s)
+}
+
+// DiscardHeld implements [dispatcher.Holder]. Parked keys stay parked.
+func (f *Dispatcher[T, K]) DiscardHeld(out dispatcher.Out[T], reason receipt.Reason) {
+	for i := uint32(1); i <= f.topSlot && f.held > 0; i++ {
+		if s := f.slots.at(i); s.where != whereFree && s.flags&flagTenant == 0 {
+			for n := s.count; n > 0; n-- {
+				f.dropHead(i, s, reason, out)
+			}
+		}
+	}
+}
