@@ -153,9 +153,9 @@ func (r *reader[T]) settle(n int) {
 func ended[T any](sub *stage.Subscription[T], mode stage.CancelMode) error {
 	reason := sub.Err()
 	switch {
-	case errors.Is(reason, stage.ErrDone), mode == stage.Temporary:
+	case reason == stage.ErrDone, mode == stage.Temporary:
 		return nil
-	case mode == stage.Transient && errors.Is(reason, stage.ErrStopped):
+	case mode == stage.Transient && stage.Normal(reason):
 		return nil
 	}
 	info := sub.Info()

@@ -2,7 +2,6 @@ package producer
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -162,7 +161,7 @@ func (f *feed[T]) take(emit *stage.Emitter[T]) error {
 	if !f.over || f.ready.Len() > 0 {
 		return nil
 	}
-	if emitted && !errors.Is(f.err, stage.ErrDone) {
+	if emitted && f.err != stage.ErrDone {
 		// A failure ends the stage at once: what came before it goes first.
 		f.woken = true
 		f.self.Wake()

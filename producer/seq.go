@@ -90,8 +90,8 @@ func (s *Seq[T]) pull(iterate func(ctx context.Context) iter.Seq2[T, error]) err
 	}
 	for event, err := range iterate(s.ctx) {
 		switch {
-		case err != nil && s.ctx.Err() != nil && errors.Is(err, s.ctx.Err()):
-			return nil // it gave up since it was told to
+		case err != nil && s.ctx.Err() != nil && (errors.Is(err, s.ctx.Err()) || errors.Is(err, context.Cause(s.ctx))):
+			return nil // the stage has cancelled its context
 		case err != nil:
 			return err
 		case !s.put(event):

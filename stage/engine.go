@@ -2,7 +2,6 @@ package stage
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -239,9 +238,9 @@ func (e *engine[In, Out]) settle(poked bool) {
 func (e *engine[In, Out]) check(err error) {
 	switch {
 	case err == nil:
-	case e.ctx.Err() != nil && errors.Is(err, e.ctx.Err()):
+	case e.cancelledBy(err):
 		e.stop(context.Cause(e.ctx))
-	case !isDone(err):
+	case err != ErrDone:
 		e.fail(err)
 	case e.out != nil:
 		e.dry = true // what it has emitted is delivered first

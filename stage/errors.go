@@ -7,12 +7,13 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// The reasons for which a subscription or a stage ends. Test for them with
-// errors.Is: what a caller sees may be wrapped.
+// The reasons for which a subscription or a stage ends. What a caller sees may
+// be wrapped, so test with errors.Is for the reason and with [Normal] for whether
+// the end was normal.
 var (
-	// ErrDone ends normally: the producer has no more events and will have
-	// none. A producer's handler returns it to say so; subscribers are told it
-	// as the reason, behind the last event.
+	// ErrDone is the normal end: the producer has no more events and will have
+	// none. A handler returns exactly ErrDone to end its stage; an error that
+	// wraps it is a failure. Subscribers receive it after the last event.
 	ErrDone = errors.New("no more events")
 	// ErrCancelled is the reason of a subscription that was cancelled without
 	// another reason being given.
@@ -116,13 +117,3 @@ func Discard(reason receipt.Reason) error { return &DiscardError{Reason: reason}
 
 // Error implements error.
 func (e *DiscardError) Error() string { return "discarded: " + string(e.Reason) }
-
-// normal says whether a reason is an expected end rather than a failure, which
-// a panic always is, whatever it was called with.
-func normal(reason error) bool {
-	var p *PanicError
-	return reason == nil || (errors.Is(reason, ErrDone) || errors.Is(reason, ErrStopped)) && !errors.As(reason, &p)
-}
-
-// isDone says whether an error is the end of a stream.
-func isDone(err error) bool { return errors.Is(err, ErrDone) && normal(err) }

@@ -10,7 +10,7 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 		e.end, e.reason = true, e.crash(panicked)
 	}
 	failure := e.reason
-	if normal(failure) {
+	if Normal(failure) {
 		failure = nil
 	}
 	if e.reason != nil {

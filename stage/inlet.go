@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/penstock-go/penstock/dispatcher"
@@ -118,7 +117,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		} else {
 			err = e.cons.HandleEvents(e.ctx, chunk)
 		}
-		if err != nil && !isDone(err) {
+		if err != nil && err != ErrDone {
 			e.check(err)
 			return
 		}
@@ -223,10 +222,10 @@ func (e *engine[In, Out]) goodbye(s *Subscription[In], reason error) {
 	s.handled = 0
 	s.finish(reason)
 	switch {
-	case s.replaced.Load(), errors.Is(reason, dispatcher.ErrSubscribed):
-	case isDone(reason):
+	case s.replaced.Load(), reason == dispatcher.ErrSubscribed:
+	case reason == ErrDone:
 		e.in.done = e.in.done || s.cfg.Cancel == Permanent
-	case s.cfg.Cancel == Permanent, s.cfg.Cancel == Transient && !normal(reason):
+	case s.cfg.Cancel == Permanent, s.cfg.Cancel == Transient && !Normal(reason):
 		e.stop(&SubscriptionError{Stage: e.name, Producer: s.info.Producer, Reason: reason})
 	}
 }

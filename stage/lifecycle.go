@@ -26,7 +26,7 @@ func (e *engine[In, Out]) Start(ctx context.Context) error {
 		}
 	}
 	release := context.AfterFunc(ctx, func() {
-		e.Stop(fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx)))
+		e.Stop(&stopError{context.Cause(ctx)})
 	})
 	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	e.mu.Lock()

@@ -102,7 +102,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	defer cancel()
 	r := &pipelineRun{p: p, ended: make(chan Stage, len(p.stages)), drain: p.drain, stop: p.stop, ctx: ctx.Done()}
 	if !r.start(inner) {
-		p.Stop(fmt.Errorf("%w: another stage did not start", ErrStopped))
+		p.Stop(&stopError{errSibling})
 	}
 	defer p.report(inner)()
 	return r.wait()
