@@ -74,7 +74,10 @@ func (m *mirror) Deliver(msg *pubsub.Message) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.diffs++
-	diff := msg.Payload.(presence.Diff)
+	var diff presence.Diff
+	if err := msg.Payload.Decode(&diff); err != nil {
+		m.t.Error(err)
+	}
 	each := func(s presence.State, f func(key, ref string)) {
 		for key, p := range s {
 			for _, meta := range p.Metas {

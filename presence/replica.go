@@ -123,17 +123,8 @@ func (t *Tracker) send(ctx context.Context, to, event string, g gossip) {
 // receive handles a message of another node. It runs in the goroutine that the
 // remote delivers in.
 func (t *Tracker) receive(m *pubsub.Message) bool {
-	var data []byte
-	switch p := m.Payload.(type) {
-	case json.RawMessage:
-		data = p
-	case []byte:
-		data = p
-	default:
-		return false
-	}
 	var g gossip
-	if err := json.Unmarshal(data, &g); err != nil || g.From == "" {
+	if err := m.Payload.Decode(&g); err != nil || g.From == "" {
 		return false
 	}
 	if g.From == t.self.name {

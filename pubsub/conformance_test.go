@@ -14,10 +14,10 @@ func TestConformance(t *testing.T) {
 		var a, b recorder
 		sub := subscribe(t, h, "t", &a)
 		subscribe(t, h, "u", &b)
-		send(t, h, "t", "e", 1)
+		send(t, h, "t", "e", num{1})
 		sub.Unsubscribe()
 		sub.Unsubscribe() // not there any more: nothing happens
-		send(t, h, "t", "e", 2)
+		send(t, h, "t", "e", num{2})
 		if a.String() != "[e1]" || b.String() != "[]" {
 			t.Errorf("%s %s", &a, &b)
 		}
@@ -26,7 +26,7 @@ func TestConformance(t *testing.T) {
 	t.Run("P124_direct_to_an_unknown_node", func(t *testing.T) {
 		h := newHub(t, pubsub.Config{})
 		subscribe(t, h, "t", &recorder{})
-		if n, err := h.DirectBroadcast(t.Context(), "nowhere", "t", "e", 1); n != 0 || err != nil {
+		if n, err := h.DirectBroadcast(t.Context(), "nowhere", "t", "e", num{1}); n != 0 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 	})

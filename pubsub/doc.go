@@ -46,8 +46,16 @@
 // message which one it is, and in the history all that came before. So whoever
 // subscribes first and reads the history then has neither a gap nor, by the
 // numbers, anything twice. Deliveries of different goroutines may overtake each
-// other; their numbers tell. A payload of such a topic is a JSON object, encoded
-// once; one that cannot be kept reaches nobody.
+// other; their numbers tell. The payload of such a topic is a JSON object; a
+// binary one is refused and reaches no subscriber.
+//
+// # Payloads
+//
+// A broadcast encodes its payload once, in the goroutine of the caller and before
+// anything else, and every subscriber, here and on other nodes, gets the same
+// [Payload]. [ErrPayload], or the error of the encoding, is returned also when the
+// topic has no subscriber. JSON text given as []byte or json.RawMessage is copied,
+// so that the caller can use its buffer again; a [Payload] is not.
 //
 // # Errors
 //

@@ -43,7 +43,8 @@ var (
 	ErrTrimmed = errors.New("pubsub: history does not reach back to the position")
 	// ErrNotKept: the topic keeps no history.
 	ErrNotKept = errors.New("pubsub: topic keeps no history")
-	// ErrNotObject: only JSON objects can be kept.
+	// ErrNotObject: the payload is binary. A history keeps JSON objects only, so
+	// that a position can be added to them.
 	ErrNotObject = errors.New("pubsub: payload of a topic with history is not a JSON object")
 )
 
@@ -51,7 +52,7 @@ var (
 type Record struct {
 	Offset uint64
 	Event  string
-	// Data is the payload, a JSON object. Nobody may change it.
+	// Data is the payload, a JSON object. It is shared and must not be changed.
 	Data json.RawMessage
 
 	from weak.Pointer[Subscription] // weak: a record must not hold a connection
@@ -63,15 +64,25 @@ func (r *Record) From(s *Subscription) bool {
 	return s != nil && r.from == weak.Make(s)
 }
 
-// Keep is for a [History] to call in Append: it makes the record of m, whose
-// payload is encoded as data, and notes it in m for the subscribers.
-func (m *Message) Keep(offset uint64, data json.RawMessage) Record {
-	r := &m.rest().record
-	r.Offset, r.Event, r.Data = offset, m.Event, data
+// Keep is called by a [History] in Append: it makes the record of m at a
+// position and stores it in m for the subscribers.
+func (m *Message) Keep(at Position) Record {
+	rest := m.rest()
+	r := &rest.record
+	r.Offset, r.Event, r.Data = at.Offset, m.Event, m.Payload.Data
+	rest.epoch = at.Epoch
 	return *r
 }
 
-// Record answers the record of m if its topic keeps history.
+// Position returns where m stands in the history of its topic, if that keeps one.
+func (m *Message) Position() (at Position, kept bool) {
+	if m.more == nil {
+		return Position{}, false
+	}
+	return Position{Epoch: m.more.epoch, Offset: m.more.record.Offset}, m.more.record.Offset > 0
+}
+
+// Record returns the record of m if its topic keeps history.
 func (m *Message) Record() (r Record, kept bool) {
 	if m.more == nil {
 		return Record{}, false

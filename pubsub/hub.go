@@ -91,6 +91,20 @@ func (h *Hub) Subscribe(topic string, s Subscriber) (*Subscription, error) {
 	return h.shard(topic).subscribe(topic, s), nil
 }
 
+// message encodes the payload of a message, in the goroutine of the caller and
+// before anything else happens: so its error is the caller's also when the topic
+// has no subscriber.
+func (h *Hub) message(topic, event string, payload any) (*Message, error) {
+	if h.closed.Load() {
+		return nil, ErrClosed
+	}
+	p, err := encodeOwned(payload)
+	if err != nil {
+		return nil, err
+	}
+	return &Message{Topic: topic, Event: event, Payload: p}, nil
+}
+
 // Broadcast offers the message to all subscriptions of topic, here and on the
 // other nodes, and answers how many took it here. It blocks only if there is a
 // remote or a history that does, and then until ctx is done at the longest.
@@ -100,10 +114,10 @@ func (h *Hub) Broadcast(ctx context.Context, topic, event string, payload any) (
 
 // BroadcastFrom is Broadcast to all subscriptions but from, which may be nil.
 func (h *Hub) BroadcastFrom(ctx context.Context, from *Subscription, topic, event string, payload any) (int, error) {
-	if h.closed.Load() {
-		return 0, ErrClosed
+	m, err := h.message(topic, event, payload)
+	if err != nil {
+		return 0, err
 	}
-	m := &Message{Topic: topic, Event: event, Payload: payload}
 	if err := h.keep(ctx, m, from); err != nil {
 		return 0, err
 	}
@@ -122,10 +136,10 @@ func (h *Hub) BroadcastFrom(ctx context.Context, from *Subscription, topic, even
 // LocalBroadcast offers the message to the subscriptions of this node only,
 // but not to from, which may be nil. It blocks no longer than the history.
 func (h *Hub) LocalBroadcast(from *Subscription, topic, event string, payload any) (int, error) {
-	if h.closed.Load() {
-		return 0, ErrClosed
+	m, err := h.message(topic, event, payload)
+	if err != nil {
+		return 0, err
 	}
-	m := &Message{Topic: topic, Event: event, Payload: payload}
 	if err := h.keep(context.Background(), m, from); err != nil {
 		return 0, err
 	}
@@ -139,13 +153,10 @@ func (h *Hub) DirectBroadcast(ctx context.Context, node, topic, event string, pa
 	if node == h.Node() {
 		return h.LocalBroadcast(nil, topic, event, payload)
 	}
-	if h.closed.Load() {
-		return 0, ErrClosed
+	m, err := h.message(topic, event, payload)
+	if err != nil || h.remote == nil {
+		return 0, err
 	}
-	if h.remote == nil {
-		return 0, nil
-	}
-	m := &Message{Topic: topic, Event: event, Payload: payload}
 	if err := h.remote.Publish(ctx, node, m); err != nil {
 		return 0, fmt.Errorf("pubsub: direct broadcast: %w", err)
 	}

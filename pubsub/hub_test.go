@@ -27,11 +27,11 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(hub.Broadcast(context.Background(), "news", "flash", 42))
+	fmt.Println(hub.Broadcast(context.Background(), "news", "flash", map[string]int{"number": 42}))
 	sub.Unsubscribe()
-	fmt.Println(hub.Broadcast(context.Background(), "news", "flash", 43))
+	fmt.Println(hub.Broadcast(context.Background(), "news", "flash", map[string]int{"number": 43}))
 	// Output:
-	// news flash 42
+	// news flash {"number":42}
 	// 1 <nil>
 	// 0 <nil>
 }
@@ -45,6 +45,11 @@ func newHub(t testing.TB, c pubsub.Config) *pubsub.Hub {
 	return h
 }
 
+// num is the payload of most tests.
+type num struct {
+	N int `json:"n"`
+}
+
 type recorder struct {
 	mu  sync.Mutex
 	got []string
@@ -54,7 +59,11 @@ type recorder struct {
 func (r *recorder) Deliver(m *pubsub.Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.got = append(r.got, fmt.Sprint(m.Event, m.Payload))
+	var p num
+	if err := m.Payload.Decode(&p); err != nil {
+		panic(err)
+	}
+	r.got = append(r.got, fmt.Sprint(m.Event, p.N))
 	return !r.not
 }
 
@@ -89,17 +98,17 @@ func TestWhoGetsWhat(t *testing.T) { // P122, P123
 		}
 	}
 	ctx := t.Context()
-	n, err := h.Broadcast(ctx, "t", "all", 1)
+	n, err := h.Broadcast(ctx, "t", "all", num{1})
 	check(n, err, 3)
-	n, err = h.BroadcastFrom(ctx, subA, "t", "from", 2)
+	n, err = h.BroadcastFrom(ctx, subA, "t", "from", num{2})
 	check(n, err, 2)
 	twice.Unsubscribe()
 	twice.Unsubscribe()
-	n, err = h.LocalBroadcast(subB, "t", "local", 3)
+	n, err = h.LocalBroadcast(subB, "t", "local", num{3})
 	check(n, err, 1)
-	n, err = h.DirectBroadcast(ctx, pubsub.LocalNode, "t", "direct", 4)
+	n, err = h.DirectBroadcast(ctx, pubsub.LocalNode, "t", "direct", num{4})
 	check(n, err, 2)
-	n, err = h.DirectBroadcast(ctx, "elsewhere", "t", "lost", 5)
+	n, err = h.DirectBroadcast(ctx, "elsewhere", "t", "lost", num{5})
 	check(n, err, 0)
 	subA.Unsubscribe()
 	if subA.Topic() != "" || subB.Topic() != "t" || h.Subscribers("t") != 2 || h.Topics() != 2 {
@@ -121,9 +130,9 @@ func TestClose(t *testing.T) {
 	h.Close()
 	h.Close()
 	_, err := h.Subscribe("t", &recorder{})
-	_, err2 := h.Broadcast(t.Context(), "t", "e", 1)
-	_, err3 := h.LocalBroadcast(nil, "t", "e", 1)
-	_, err4 := h.DirectBroadcast(t.Context(), "x", "t", "e", 1)
+	_, err2 := h.Broadcast(t.Context(), "t", "e", num{1})
+	_, err3 := h.LocalBroadcast(nil, "t", "e", num{1})
+	_, err4 := h.DirectBroadcast(t.Context(), "x", "t", "e", num{1})
 	for _, err := range []error{err, err2, err3, err4} {
 		if !errors.Is(err, pubsub.ErrClosed) {
 			t.Errorf("got %v", err)
@@ -164,11 +173,11 @@ func TestSubscribersMayDoAnything(t *testing.T) {
 			subs[i].Unsubscribe()
 			subs[(i+1)%5].Unsubscribe()
 			subscribe(t, h, "t", &r)
-			_, err := h.Broadcast(context.Background(), "t", "inner", i)
+			_, err := h.Broadcast(context.Background(), "t", "inner", num{i})
 			return err == nil
 		})))
 	}
-	if _, err := h.Broadcast(t.Context(), "t", "outer", 0); err != nil {
+	if _, err := h.Broadcast(t.Context(), "t", "outer", num{}); err != nil {
 		t.Fatal(err)
 	}
 	if h.Subscribers("t") == 0 || r.String() == "[]" {
@@ -245,7 +254,11 @@ func TestChurnWhileBroadcasting(t *testing.T) {
 		last := &atomic.Int64{}
 		stay = append(stay, last)
 		subscribe(t, h, "t", pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
-			if n := int64(m.Payload.(int)); !last.CompareAndSwap(n-1, n) {
+			var p num
+			if err := m.Payload.Decode(&p); err != nil {
+				t.Error(err)
+			}
+			if n := int64(p.N); !last.CompareAndSwap(n-1, n) {
 				t.Errorf("%d after %d", n, last.Load())
 			}
 			return true
@@ -277,7 +290,7 @@ func TestChurnWhileBroadcasting(t *testing.T) {
 		})
 	}
 	for n := range messages {
-		if _, err := h.Broadcast(t.Context(), "t", "e", n+1); err != nil {
+		if _, err := h.Broadcast(t.Context(), "t", "e", num{n + 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -300,23 +313,23 @@ func TestMemoAndFail(t *testing.T) { // P125
 		subscribe(t, h, "t", pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
 			if m.Memo == nil {
 				encodes++
-				m.Memo = fmt.Sprint(m.Payload)
+				m.Memo = m.Payload.String()
 			}
-			if m.Payload == "bad" {
+			if m.Event == "bad" {
 				m.Fail(errors.New("cannot encode"))
 				m.Fail(errors.New("second"))
 				return false
 			}
-			return m.Memo == "good"
+			return m.Memo == `{"n":1}`
 		}))
 	}
-	if n, err := h.Broadcast(t.Context(), "t", "e", "good"); n != 10 || err != nil || encodes != 1 {
+	if n, err := h.Broadcast(t.Context(), "t", "good", num{1}); n != 10 || err != nil || encodes != 1 {
 		t.Errorf("%d, %v, %d encodings", n, err, encodes)
 	}
-	if n, err := h.Broadcast(t.Context(), "t", "e", "bad"); n != 0 || err == nil || err.Error() != "cannot encode" {
+	if n, err := h.Broadcast(t.Context(), "t", "bad", num{1}); n != 0 || err == nil || err.Error() != "cannot encode" {
 		t.Errorf("%d, %v", n, err)
 	}
-	if _, err := h.LocalBroadcast(nil, "t", "e", "bad"); err == nil {
+	if _, err := h.LocalBroadcast(nil, "t", "bad", num{1}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -357,10 +370,10 @@ func TestRemote(t *testing.T) { // P124, P126
 	a := w.hubs["a"]
 	ctx := t.Context()
 	for _, f := range []func() (int, error){
-		func() (int, error) { return a.Broadcast(ctx, "t", "all", 1) },
-		func() (int, error) { return a.LocalBroadcast(nil, "t", "local", 2) },
-		func() (int, error) { return a.DirectBroadcast(ctx, "b", "t", "direct", 3) },
-		func() (int, error) { return a.DirectBroadcast(ctx, "none", "t", "lost", 4) },
+		func() (int, error) { return a.Broadcast(ctx, "t", "all", num{1}) },
+		func() (int, error) { return a.LocalBroadcast(nil, "t", "local", num{2}) },
+		func() (int, error) { return a.DirectBroadcast(ctx, "b", "t", "direct", num{3}) },
+		func() (int, error) { return a.DirectBroadcast(ctx, "none", "t", "lost", num{4}) },
 	} {
 		if _, err := f(); err != nil {
 			t.Error(err)
@@ -370,10 +383,10 @@ func TestRemote(t *testing.T) { // P124, P126
 		t.Errorf("%s a %s b %s c %s", a.Node(), got["a"], got["b"], got["c"])
 	}
 	nodes["a"].err = errors.New("no route")
-	if n, err := a.Broadcast(ctx, "t", "half", 5); n != 1 || !errors.Is(err, nodes["a"].err) {
+	if n, err := a.Broadcast(ctx, "t", "half", num{5}); n != 1 || !errors.Is(err, nodes["a"].err) {
 		t.Errorf("%d, %v", n, err)
 	}
-	if _, err := a.DirectBroadcast(ctx, "b", "t", "no", 6); !errors.Is(err, nodes["a"].err) {
+	if _, err := a.DirectBroadcast(ctx, "b", "t", "no", num{6}); !errors.Is(err, nodes["a"].err) {
 		t.Errorf("%v", err)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"container/list"
 	"context"
 	"crypto/rand"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -32,7 +30,7 @@ type Memory struct {
 // past is what is known of one topic.
 type past struct {
 	topic   string
-	epoch   uint64
+	epoch   string
 	last    uint64 // offset of the last broadcast
 	records []kept
 	bytes   int
@@ -61,23 +59,22 @@ func (h *Memory) keeps(topic string) bool {
 	return slices.ContainsFunc(h.config.Topics, func(pattern string) bool { return Matches(pattern, topic) })
 }
 
-// Append keeps m if its topic keeps history. It encodes the payload, whose
-// errors it answers, and does not block.
+// Append keeps m if its topic keeps history, and does not block. The error is
+// [ErrNotObject] for a binary payload.
 func (h *Memory) Append(_ context.Context, m *Message) error {
 	if !h.keeps(m.Topic) || slices.Contains(h.config.Except, m.Event) {
 		return nil
 	}
-	data, err := encodeKept(m.Payload)
-	if err != nil {
-		return err
+	if m.Payload.Binary || !m.Payload.IsObject() {
+		return ErrNotObject
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Since(h.start)
 	p := h.past(m.Topic)
 	p.last++
-	p.records = append(p.records, kept{m.Keep(p.last, data), now})
-	h.add(p, len(data))
+	p.records = append(p.records, kept{m.Keep(Position{Epoch: p.epoch, Offset: p.last}), now})
+	h.add(p, len(m.Payload.Data))
 	h.move(p, &h.holding)
 	h.trim(p, now)
 	// The others are looked at here, since no timer does.
@@ -101,7 +98,7 @@ func (h *Memory) Since(_ context.Context, topic string, after Position) ([]Recor
 	defer h.mu.Unlock()
 	p := h.past(topic)
 	h.trim(p, time.Since(h.start))
-	now := Position{Epoch: h.name + strconv.FormatUint(p.epoch, 36), Offset: p.last}
+	now := Position{Epoch: p.epoch, Offset: p.last}
 	if after.Epoch != now.Epoch || after.Offset > p.last {
 		return nil, now, ErrEpoch
 	}
@@ -128,7 +125,7 @@ func (h *Memory) past(topic string) *past {
 			h.forget(first.Value.(*past))
 		}
 		h.epochs++
-		p = &past{topic: topic, epoch: h.epochs}
+		p = &past{topic: topic, epoch: h.name + strconv.FormatUint(h.epochs, 36)}
 		h.topics[topic] = p
 	}
 	if len(p.records) == 0 {
@@ -184,26 +181,4 @@ func (h *Memory) drop(p *past, n int) {
 		p.records = nil
 		h.move(p, &h.empty)
 	}
-}
-
-// encodeKept makes a JSON object of a payload, which it does not keep hold of.
-func encodeKept(payload any) (data json.RawMessage, err error) {
-	defer func() {
-		if v := recover(); v != nil { // of a value's own MarshalJSON
-			err = fmt.Errorf("pubsub: panic while encoding %T: %v", payload, v)
-		}
-	}()
-	switch p := payload.(type) {
-	case nil:
-		return json.RawMessage("{}"), nil
-	case []byte:
-		payload = json.RawMessage(p)
-	}
-	if data, err = json.Marshal(payload); err != nil {
-		return nil, err
-	}
-	if data[0] != '{' {
-		return nil, ErrNotObject
-	}
-	return data, nil
 }

@@ -68,8 +68,8 @@ func TestHistoryKeepsWhatItIsToldTo(t *testing.T) {
 	send(t, hub, "kept:a", "presence_diff", nil) // not kept
 	send(t, hub, "kept:a", "nothing", nil)
 	send(t, hub, "kept:b", "other", nil)
-	send(t, hub, "plain", "lost", []int{1})
-	if got, err := since(t, h, "kept:a", 0); got != `1map{"n":1} 2raw{"n":2} 3bytes{} 4nothing{}` || err != nil {
+	send(t, hub, "plain", "lost", nil)
+	if got, err := since(t, h, "kept:a", 0); got != `1map{"n":1} 2raw{"n": 2} 3bytes{} 4nothing{}` || err != nil {
 		t.Errorf("%s, %v", got, err)
 	}
 	if got, err := since(t, h, "kept:a", 3); got != "4nothing{}" || err != nil {
@@ -180,6 +180,11 @@ func TestWhatCannotBeKeptReachesNobody(t *testing.T) {
 		if n, err := hub.LocalBroadcast(nil, "kept:a", "e", payload); n != 0 || err == nil {
 			t.Errorf("%v: %d, %v", payload, n, err)
 		}
+		if n, err := hub.BroadcastFrom(t.Context(), nil, "empty", "e", payload); n != 0 || err == nil {
+			t.Errorf("%v, without a subscriber: %d, %v", payload, n, err)
+		}
+	}
+	for _, payload := range []pubsub.Payload{{Data: []byte("[1]")}, {Data: []byte("x"), Binary: true}} {
 		if n := hub.Receive(&pubsub.Message{Topic: "kept:a", Event: "e", Payload: payload}); n != 0 {
 			t.Errorf("%v: received by %d", payload, n)
 		}
@@ -187,7 +192,10 @@ func TestWhatCannotBeKeptReachesNobody(t *testing.T) {
 	if calls != 0 {
 		t.Errorf("%d deliveries", calls)
 	}
-	if _, err := hub.Broadcast(t.Context(), "kept:a", "e", []int{}); !errors.Is(err, pubsub.ErrNotObject) {
+	if _, err := hub.Broadcast(t.Context(), "kept:a", "e", []int{}); !errors.Is(err, pubsub.ErrPayload) {
+		t.Error(err)
+	}
+	if _, err := hub.Broadcast(t.Context(), "kept:a", "e", pubsub.Binary("x")); !errors.Is(err, pubsub.ErrNotObject) {
 		t.Error(err)
 	}
 }

@@ -5,9 +5,9 @@ package pubsub
 type Message struct {
 	// Topic is where it was broadcast, Event what kind it is.
 	Topic, Event string
-	// Payload is the value given to Broadcast. A message from another node
-	// holds whatever its [Remote] decoded, usually json.RawMessage.
-	Payload any
+	// Payload is the payload given to Broadcast, encoded: the same bytes on this
+	// node and on others.
+	Payload Payload
 
 	// Memo belongs to the subscribers for the time of one dispatch: the calls
 	// of Deliver follow each other in one goroutine, so the first can leave
@@ -22,6 +22,7 @@ type Message struct {
 type more struct {
 	err    error
 	record Record
+	epoch  string // of the record
 }
 
 func (m *Message) rest() *more {

@@ -84,13 +84,9 @@ var intercepted = []string{"intercepted"}
 
 func (c *roomChannel) Intercept() []string { return intercepted }
 
-func (c *roomChannel) HandleOut(_ context.Context, ch *websocket.Channel, event string, payload any) error {
-	p, ok := payload.(websocket.Payload)
-	if !ok {
-		return errors.New("payload is none of a client")
-	}
+func (c *roomChannel) HandleOut(_ context.Context, ch *websocket.Channel, event string, payload websocket.Payload) error {
 	fields := map[string]json.RawMessage{}
-	if err := p.Decode(&fields); err != nil {
+	if err := payload.Decode(&fields); err != nil {
 		return err
 	}
 	id, err := json.Marshal(c.user.ID)

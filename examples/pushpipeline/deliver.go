@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,21 +81,29 @@ func (d *deliverer) work(ctx context.Context, p push) error {
 	return nil
 }
 
-// send broadcasts a delivery, or leaves it to the lobby if nobody is there.
+// send pushes a delivery to the channels of its user, or leaves it to the lobby
+// if there are none.
 func (d *deliverer) send(ctx context.Context, v *delivery) {
-	topic := "user:" + v.push.User
 	v.left.Store(holding)
-	n, err := d.endpoint.Broadcast(ctx, topic, event, v)
-	if err == nil && n > 0 {
-		v.answered(holding - int64(n))
+	channels := d.lobby.channelsOf(v.push.User)
+	taken := 0
+	for _, ch := range channels {
+		// A channel that has ended reports it to the hook before this returns.
+		err := ch.PushWritten(event, v.payload, v.Delivered)
+		if !errors.Is(err, websocket.ErrNotJoined) && !errors.Is(err, websocket.ErrClosed) {
+			taken++
+		}
+	}
+	if taken > 0 {
+		v.answered(holding - int64(len(channels)))
 		return
 	}
-	// Somebody may come between the broadcast and the lobby. Once is enough: a
+	// A channel may join between the push and the lobby. Once is enough: a
 	// channel that is there and takes nothing has no room.
 	first := !v.again
 	v.again = true
 	d.lobby.wait(v)
-	if first && d.endpoint.PubSub().Subscribers(topic) > 0 {
+	if first && len(d.lobby.channelsOf(v.push.User)) > 0 {
 		d.lobby.arrived(v.push.User)
 	}
 }
@@ -110,10 +119,6 @@ func (v *delivery) Delivered(at time.Time, err error) {
 	}
 	v.answered(1)
 }
-
-// Discarded implements websocket.Discardable: the channel has ended before it
-// came to this push.
-func (v *delivery) Discarded(reason error) { v.Delivered(time.Time{}, reason) }
 
 // answered notes n answers and concludes with the last.
 func (v *delivery) answered(n int64) {
@@ -145,8 +150,9 @@ type lobby struct {
 	grace time.Duration
 	again func(*delivery)
 
-	mu      sync.Mutex
-	waiting map[string]*guest
+	mu       sync.Mutex
+	waiting  map[string]*guest
+	channels map[string][]*websocket.Channel // that have joined, by user
 }
 
 type guest struct {
@@ -155,7 +161,40 @@ type guest struct {
 }
 
 func newLobby(grace time.Duration) *lobby {
-	return &lobby{grace: grace, waiting: make(map[string]*guest)}
+	return &lobby{grace: grace, waiting: make(map[string]*guest), channels: make(map[string][]*websocket.Channel)}
+}
+
+// channelsOf returns the joined channels of a user. The caller must not change
+// the slice.
+func (l *lobby) channelsOf(user string) []*websocket.Channel {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.channels[user]
+}
+
+// joined adds a channel of a user, and sends what waited for that user.
+func (l *lobby) joined(user string, ch *websocket.Channel) {
+	l.mu.Lock()
+	list := l.channels[user]
+	l.channels[user] = append(list[:len(list):len(list)], ch) // others hold the old slice
+	l.mu.Unlock()
+	l.arrived(user)
+}
+
+// left removes a channel that has ended.
+func (l *lobby) left(user string, ch *websocket.Channel) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.channels[user]
+	i := slices.Index(list, ch)
+	if i < 0 {
+		return
+	}
+	if list = append(list[:i:i], list[i+1:]...); len(list) == 0 {
+		delete(l.channels, user)
+		return
+	}
+	l.channels[user] = list
 }
 
 // wait takes a delivery for which there is no channel, for as long as it may

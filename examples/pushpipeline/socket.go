@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -53,23 +52,15 @@ func (c *userChannel) Join(_ context.Context, ch *websocket.Channel, _ websocket
 	return nil, ch.Send(joined{})
 }
 
-// Intercept implements websocket.OutHandler.
-func (c *userChannel) Intercept() []string { return []string{event} }
-
-// HandleOut implements websocket.OutHandler.
-func (c *userChannel) HandleOut(_ context.Context, ch *websocket.Channel, event string, payload any) error {
-	v, ok := payload.(*delivery)
-	if !ok {
-		return errors.New("not a delivery")
-	}
-	return ch.PushWritten(event, v.payload, v.Delivered)
-}
-
-// HandleInfo implements websocket.InfoHandler: what waited for this user goes
-// out now that the channel takes broadcasts.
-func (c *userChannel) HandleInfo(_ context.Context, _ *websocket.Channel, msg any) error {
+// HandleInfo implements websocket.InfoHandler: the channel takes pushes now.
+func (c *userChannel) HandleInfo(_ context.Context, ch *websocket.Channel, msg any) error {
 	if _, ok := msg.(joined); ok {
-		c.lobby.arrived(c.user.id)
+		c.lobby.joined(c.user.id, ch)
 	}
 	return nil
+}
+
+// Terminate implements websocket.TerminateHandler.
+func (c *userChannel) Terminate(_ context.Context, ch *websocket.Channel, _ error) {
+	c.lobby.left(c.user.id, ch)
 }

@@ -112,12 +112,12 @@ func (ch *Channel) push(event string, payload any, it *item) error {
 	if it.wire, err = messageWire(ch.sess.version, ch.joinRef, "", ch.topic, event, p); err != nil {
 		return err
 	}
-	ch.class(it, event, payload)
+	ch.class(it, event, p)
 	return ch.queue(it)
 }
 
 // class notes how the item may be treated, as its channel says.
-func (ch *Channel) class(it *item, event string, payload any) {
+func (ch *Channel) class(it *item, event string, payload Payload) {
 	c := &ch.route.config
 	it.policy = c.Overflow
 	if c.Conflate != nil {
@@ -128,7 +128,7 @@ func (ch *Channel) class(it *item, event string, payload any) {
 }
 
 // conflate asks the application, whose panic must not reach who broadcasts.
-func (ch *Channel) conflate(event string, payload any) (key string) {
+func (ch *Channel) conflate(event string, payload Payload) (key string) {
 	defer func() {
 		if v := recover(); v != nil {
 			ch.logCrash("conflate", crashOf(v))
@@ -260,7 +260,7 @@ func (ch *Channel) Deliver(m *pubsub.Message) bool {
 	}
 	for _, event := range ch.events {
 		if event == m.Event {
-			return ch.posted(mail{kind: mailOut, event: m.Event, value: m.Payload})
+			return ch.posted(mail{kind: mailOut, event: m.Event, payload: m.Payload})
 		}
 	}
 	it, err := ch.broadcast(m)

@@ -22,15 +22,19 @@ func startPrices(t *testing.T) (*fixture, *peer, chan outcome) {
 	f := start(t, setup{pipes: true, mount: websocket.MountConfig{Queue: websocket.QueueConfig{Events: 8}}}, func(f *fixture) {
 		f.socket.ChannelWith("prices", websocket.ChannelConfig{
 			Overflow: websocket.DropNewest,
-			Conflate: func(_ string, payload any) string {
-				if p, ok := payload.(price); ok {
-					return p.Item
+			Conflate: func(_ string, payload websocket.Payload) string {
+				var p price
+				if err := payload.Decode(&p); err != nil {
+					t.Error(err)
 				}
-				return ""
+				return p.Item
 			},
 		}, func(user, string) websocket.Handler {
-			return &app{intercept: []string{"own"}, out: func(_ context.Context, ch *websocket.Channel, _ string, payload any) error {
-				p := payload.(price)
+			return &app{intercept: []string{"own"}, out: func(_ context.Context, ch *websocket.Channel, _ string, payload websocket.Payload) error {
+				var p price
+				if err := payload.Decode(&p); err != nil {
+					return err
+				}
 				return ch.PushWritten("price", p, func(at time.Time, err error) { done <- outcome{p.Cents, at, err} })
 			}}
 		})
@@ -168,8 +172,14 @@ func (d *dedupe) Join(context.Context, *websocket.Channel, websocket.Payload) (a
 
 func (d *dedupe) Intercept() []string { return []string{"number"} }
 
-func (d *dedupe) HandleOut(_ context.Context, ch *websocket.Channel, _ string, payload any) error {
-	n := payload.(int)
+func (d *dedupe) HandleOut(_ context.Context, ch *websocket.Channel, _ string, payload websocket.Payload) error {
+	var number struct {
+		N int `json:"n"`
+	}
+	if err := payload.Decode(&number); err != nil {
+		return err
+	}
+	n := number.N
 	if d.seen == nil {
 		d.seen = make(map[int]bool)
 		ch.SendAfter(time.Second, "drain")
@@ -200,7 +210,7 @@ func TestDedupeChannel(t *testing.T) {
 		p.join(1, "dupe")
 		begin := time.Now()
 		for _, n := range []int{3, 1, 3, 2, 1, 3} {
-			if _, err := f.endpoint.Broadcast(t.Context(), "dupe", "number", n); err != nil {
+			if _, err := f.endpoint.Broadcast(t.Context(), "dupe", "number", map[string]int{"n": n}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -229,7 +229,7 @@ func conversation(ends chan<- error) *app {
 		}
 		return websocket.Reply{}, fmt.Errorf("unknown event %q", event)
 	}
-	a.out = func(_ context.Context, ch *websocket.Channel, event string, payload any) error {
+	a.out = func(_ context.Context, ch *websocket.Channel, event string, payload websocket.Payload) error {
 		if event == "stopping" {
 			return websocket.ErrStopped
 		}
@@ -398,10 +398,10 @@ var broadcastCases = []conformanceCase{
 	{"P63_intercept", func(t *testing.T) {
 		talk(t, func(t *testing.T, f *fixture, c *channeltest.Client, _ chan error) {
 			ch := c.Join("room:a", nil)
-			if _, err := f.endpoint.Broadcast(t.Context(), "room:a", "changed", 5); err != nil {
+			if _, err := f.endpoint.Broadcast(t.Context(), "room:a", "changed", map[string]int{"n": 5}); err != nil {
 				t.Error(err)
 			}
-			ch.AssertPush("changed", map[string]int{"was": 5})
+			ch.AssertPush("changed", map[string]any{"was": map[string]int{"n": 5}})
 			if _, err := f.endpoint.Broadcast(t.Context(), "room:a", "stopping", nil); err != nil {
 				t.Error(err)
 			}
@@ -460,7 +460,7 @@ func TestPanicsOfValues(t *testing.T) {
 		},
 	}
 	f := start(t, setup{channels: map[string]*app{"room:*": {}}}, func(f *fixture) {
-		f.socket.ChannelWith("bad:*", websocket.ChannelConfig{Conflate: func(string, any) string { panic("in Conflate") }},
+		f.socket.ChannelWith("bad:*", websocket.ChannelConfig{Conflate: func(string, websocket.Payload) string { panic("in Conflate") }},
 			func(_ user, topic string) websocket.Handler {
 				switch topic {
 				case "bad:new":

@@ -97,8 +97,8 @@ func (e *Endpoint) PubSub() *pubsub.Hub { return e.hub }
 // how many subscriptions of this node took it: zero means that here nobody got
 // it. Taken means queued for the client, or for the handler that intercepts
 // the event; on a resumable topic also kept for a client whose queue is full. It
-// does not wait for clients. The payload is encoded once; it must not be changed
-// afterwards if a handler intercepts the event.
+// does not wait for clients. The payload is encoded once, for clients and other nodes
+// alike; [ErrPayload] if it is neither a JSON object nor [Binary].
 func (e *Endpoint) Broadcast(ctx context.Context, topic, event string, payload any) (int, error) {
 	return e.hub.Broadcast(ctx, topic, event, payload)
 }

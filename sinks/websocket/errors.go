@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
@@ -35,7 +36,7 @@ var (
 	// ErrConflated: a newer event with the same key took the place of this one.
 	ErrConflated = errors.New("websocket: conflated")
 	// ErrPayload: a pushed or broadcast payload is neither a JSON object nor binary.
-	ErrPayload = errors.New("websocket: payload is not an object")
+	ErrPayload = pubsub.ErrPayload
 	// ErrNoRef: the message being handled has no ref, or none is being handled.
 	ErrNoRef = errors.New("websocket: no ref to reply to")
 	// ErrRefused is what a socket's Connect can return to refuse with status 403.

@@ -145,15 +145,22 @@ type personal struct {
 
 func (personal) Intercept() []string { return []string{"greeting"} }
 
-func (h personal) HandleOut(_ context.Context, ch *websocket.Channel, event string, payload any) error {
+func (h personal) HandleOut(_ context.Context, ch *websocket.Channel, event string, payload websocket.Payload) error {
 	if h.visitor.Name == "bob" {
-		return nil // dropped for him
+		return nil // Bob's client gets nothing
 	}
-	return ch.Push(event, map[string]string{"text": payload.(string) + ", " + h.visitor.Name})
+	var greeting struct {
+		Text string `json:"text"`
+	}
+	if err := payload.Decode(&greeting); err != nil {
+		return err
+	}
+	greeting.Text += ", " + h.visitor.Name
+	return ch.Push(event, greeting)
 }
 
-// A handler intercepts an event to make something of its own for each client.
-// Other events are encoded once for all.
+// A handler intercepts an event to push something else to each client. Other
+// events are encoded once for all clients.
 func ExampleOutHandler() {
 	endpoint := serving(func(s *websocket.Socket[Visitor]) {
 		s.Channel("lobby", func(v Visitor, _ string) websocket.Handler { return personal{visitor: v} })
@@ -162,7 +169,7 @@ func ExampleOutHandler() {
 	defer t.end()
 	ann := channeltest.Connect(t, endpoint, "/socket/websocket?name=ann").Join("lobby", nil)
 	bob := channeltest.Connect(t, endpoint, "/socket/websocket?name=bob").Join("lobby", nil)
-	n, err := endpoint.Broadcast(context.Background(), "lobby", "greeting", "good morning")
+	n, err := endpoint.Broadcast(context.Background(), "lobby", "greeting", map[string]string{"text": "good morning"})
 	fmt.Println(n, err)
 	ann.AssertPush("greeting", map[string]string{"text": "good morning, ann"})
 	bob.Refute("greeting", 10*time.Millisecond)
@@ -180,8 +187,14 @@ const window = 200 * time.Millisecond
 
 func (*distinct) Intercept() []string { return []string{"number"} }
 
-func (d *distinct) HandleOut(_ context.Context, ch *websocket.Channel, _ string, payload any) error {
-	n := payload.(int)
+func (d *distinct) HandleOut(_ context.Context, ch *websocket.Channel, _ string, payload websocket.Payload) error {
+	var number struct {
+		Value int `json:"value"`
+	}
+	if err := payload.Decode(&number); err != nil {
+		return err
+	}
+	n := number.Value
 	for _, other := range d.waiting {
 		if other == n {
 			return nil
@@ -214,7 +227,7 @@ func ExampleOutHandler_dedupe() {
 	taken := 0
 	for range 100 {
 		for n := 1; n <= 3; n++ {
-			got, err := endpoint.Broadcast(context.Background(), "dupe", "number", n)
+			got, err := endpoint.Broadcast(context.Background(), "dupe", "number", map[string]int{"value": n})
 			if err != nil {
 				fmt.Println(err)
 			}
@@ -451,7 +464,13 @@ func ExampleChannelConfig_conflate() {
 	endpoint := serving(func(s *websocket.Socket[Visitor]) {
 		s.ChannelWith("prices", websocket.ChannelConfig{
 			Overflow: websocket.DropOldest,
-			Conflate: func(_ string, payload any) string { return payload.(price).Item },
+			Conflate: func(_ string, payload websocket.Payload) string {
+				var p price
+				if payload.Decode(&p) != nil {
+					return "" // never conflated
+				}
+				return p.Item
+			},
 		}, func(Visitor, string) websocket.Handler { return open{} })
 	})
 	t := &exampleTB{}

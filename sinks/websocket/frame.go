@@ -95,13 +95,11 @@ func pongWire(data []byte) wire {
 	return seal(append(newWire(len(data)), data...), ws.OpPong)
 }
 
-// encodings is what the receivers of one broadcast share: one payload, and one
-// item per version of the protocol, each made when the first receiver needs it.
+// encodings is what the receivers of one broadcast share: one item per version
+// of the protocol, each made when the first receiver needs it.
 type encodings struct {
-	payload codec.Payload
-	err     error
-	items   [2]*item
-	errs    [2]error
+	items [2]*item
+	errs  [2]error
 
 	numbered codec.Payload // of a topic with history; see numberedPayload
 }
@@ -112,11 +110,6 @@ func encodingsOf(m *pubsub.Message) *encodings {
 	e, ok := m.Memo.(*encodings)
 	if !ok {
 		e = &encodings{}
-		if r, kept := m.Record(); kept {
-			e.payload = codec.Payload{Data: r.Data}
-		} else {
-			e.payload, e.err = encodeObject(m.Payload)
-		}
 		m.Memo = e
 	}
 	return e
@@ -126,16 +119,13 @@ func encodingsOf(m *pubsub.Message) *encodings {
 // that needs it first.
 func broadcastItem(m *pubsub.Message, v codec.Version, policy Overflow) (*item, error) {
 	e := encodingsOf(m)
-	if e.err != nil {
-		return nil, e.err
-	}
 	if e.items[v] == nil && e.errs[v] == nil {
-		size := len(e.payload.Data) + len(m.Topic) + len(m.Event) + envelope
-		b, err := codec.AppendBroadcast(newWire(size), v, m.Topic, m.Event, e.payload)
+		size := len(m.Payload.Data) + len(m.Topic) + len(m.Event) + envelope
+		b, err := codec.AppendBroadcast(newWire(size), v, m.Topic, m.Event, m.Payload)
 		if err != nil {
 			e.errs[v] = err
 		} else {
-			e.items[v] = &item{wire: seal(b, opOf(e.payload)), policy: policy}
+			e.items[v] = &item{wire: seal(b, opOf(m.Payload)), policy: policy}
 		}
 	}
 	return e.items[v], e.errs[v]

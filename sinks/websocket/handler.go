@@ -45,24 +45,16 @@ type InHandler interface {
 	HandleIn(ctx context.Context, ch *Channel, event string, payload Payload) (Reply, error)
 }
 
-// OutHandler is a [Handler] that intercepts broadcasts on its topic. What it
-// does not push its client does not get. Interception costs an encoding for
-// each client; broadcasts that nobody intercepts are encoded once for all.
+// OutHandler is a [Handler] that intercepts broadcasts on its topic. A client
+// gets of those only what HandleOut pushes. Interception costs a frame for each
+// client; the clients of a broadcast without interception share one.
 type OutHandler interface {
 	// Intercept names the events. It is called once, after Join.
 	Intercept() []string
-	// HandleOut is called for each intercepted broadcast with the value that
-	// was given to Broadcast, which is shared by all receivers and must not be
-	// changed. If the value is [Discardable] and the channel ends before
-	// HandleOut could be called, it is told so.
-	HandleOut(ctx context.Context, ch *Channel, event string, payload any) error
-}
-
-// Discardable is a broadcast payload that wants to know when a channel that
-// took it ended before its HandleOut was called. Discarded runs in any
-// goroutine and must not block.
-type Discardable interface {
-	Discarded(reason error)
+	// HandleOut is called for each intercepted broadcast with the payload as it
+	// was encoded, on this node as on others. The payload is shared by all
+	// receivers and must not be changed; Push takes it without encoding it again.
+	HandleOut(ctx context.Context, ch *Channel, event string, payload Payload) error
 }
 
 // InfoHandler is a [Handler] that takes messages of the program: values given

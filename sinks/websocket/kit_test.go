@@ -26,7 +26,7 @@ type app struct {
 	join      func(ctx context.Context, ch *websocket.Channel, p websocket.Payload) (any, error)
 	in        func(ctx context.Context, ch *websocket.Channel, event string, p websocket.Payload) (websocket.Reply, error)
 	intercept []string
-	out       func(ctx context.Context, ch *websocket.Channel, event string, payload any) error
+	out       func(ctx context.Context, ch *websocket.Channel, event string, payload websocket.Payload) error
 	info      func(ctx context.Context, ch *websocket.Channel, msg any) error
 	terminate func(ctx context.Context, ch *websocket.Channel, reason error)
 }
@@ -47,7 +47,7 @@ func (a *app) HandleIn(ctx context.Context, ch *websocket.Channel, event string,
 
 func (a *app) Intercept() []string { return a.intercept }
 
-func (a *app) HandleOut(ctx context.Context, ch *websocket.Channel, event string, payload any) error {
+func (a *app) HandleOut(ctx context.Context, ch *websocket.Channel, event string, payload websocket.Payload) error {
 	return a.out(ctx, ch, event, payload)
 }
 

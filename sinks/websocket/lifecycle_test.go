@@ -177,7 +177,7 @@ func TestACrashEndsThatChannelOnly(t *testing.T) {
 			_ = p.intercept // panics
 			return websocket.Reply{}, nil
 		},
-		out: func(context.Context, *websocket.Channel, string, any) error { return errors.New("out") },
+		out: func(context.Context, *websocket.Channel, string, websocket.Payload) error { return errors.New("out") },
 		info: func(_ context.Context, _ *websocket.Channel, msg any) error {
 			runtime.Goexit()
 			return nil
@@ -230,7 +230,7 @@ func TestHandlersNeverOverlap(t *testing.T) {
 		step()
 		return websocket.OK(nil), nil
 	}
-	a.out = func(context.Context, *websocket.Channel, string, any) error { step(); return nil }
+	a.out = func(context.Context, *websocket.Channel, string, websocket.Payload) error { step(); return nil }
 	a.info = func(context.Context, *websocket.Channel, any) error { step(); return nil }
 	handles := make(chan *websocket.Channel, 1)
 	a.join = func(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {

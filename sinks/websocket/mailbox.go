@@ -24,10 +24,12 @@ type mail struct {
 	value   any
 }
 
-// discard tells whoever wants to know that the mail will not be handled.
-func (m *mail) discard(reason error) {
-	if d, ok := m.value.(Discardable); ok && m.kind == mailOut {
-		d.Discarded(reason)
+// discard counts the intercepted broadcasts among mails that will not be handled.
+func (e *Endpoint) discard(mails []mail) {
+	for i := range mails {
+		if mails[i].kind == mailOut {
+			e.discarded[discardedClosed].Add(1)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,19 +20,30 @@ type outcome struct {
 	err error
 }
 
-// timed is a broadcast payload as the push pipeline makes it.
+// timed is the payload of a broadcast that timedApp pushes with a hook.
 type timed struct {
-	n    int
-	done chan outcome
+	N    int    `json:"n"`
+	Done string `json:"done"` // key in hooks
 }
 
-func (p timed) written(at time.Time, err error) { p.done <- outcome{p.n, at, err} }
-func (p timed) Discarded(err error)             { p.done <- outcome{p.n, time.Now(), err} }
+// hooks holds the channels to which timedApp reports, by their address: a
+// payload crosses the hub encoded.
+var hooks sync.Map
+
+func timedPayload(n int, done chan outcome) timed {
+	key := fmt.Sprint(done)
+	hooks.Store(key, done)
+	return timed{n, key}
+}
 
 func timedApp() *app {
-	return &app{intercept: []string{"timed"}, out: func(_ context.Context, ch *websocket.Channel, _ string, payload any) error {
-		p := payload.(timed)
-		return ch.PushWritten("push", map[string]int{"n": p.n}, p.written)
+	return &app{intercept: []string{"timed"}, out: func(_ context.Context, ch *websocket.Channel, _ string, payload websocket.Payload) error {
+		var p timed
+		if err := payload.Decode(&p); err != nil {
+			return err
+		}
+		done, _ := hooks.Load(p.Done)
+		return ch.PushWritten("push", map[string]int{"n": p.N}, func(at time.Time, err error) { done.(chan outcome) <- outcome{p.N, at, err} })
 	}}
 }
 
@@ -42,7 +54,7 @@ func TestWrittenHookFollowsTheWrite(t *testing.T) {
 	done := make(chan outcome, 100)
 	begin := time.Now()
 	for n := range 100 {
-		got, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timed{n, done})
+		got, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timedPayload(n, done))
 		if got != 1 || err != nil {
 			t.Fatalf("receivers %d, %v", got, err)
 		}
@@ -116,25 +128,28 @@ func TestBadPayloads(t *testing.T) {
 // TestReceiptsAreCompleteWhenConnectionsEnd pins that every push is told of
 // exactly once, whatever happens to its connection.
 func TestReceiptsAreCompleteWhenConnectionsEnd(t *testing.T) {
+	joined := make(chan *websocket.Channel, 1)
 	f := start(t, setup{
-		channels: map[string]*app{"user:*": timedApp()},
-		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 32}, MaxInbox: 8},
+		channels: map[string]*app{"user:*": {info: func(_ context.Context, ch *websocket.Channel, _ any) error {
+			joined <- ch
+			return nil
+		}, join: func(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
+			return nil, ch.Send("joined")
+		}}},
+		mount: websocket.MountConfig{Queue: websocket.QueueConfig{Events: 32}},
 	})
 	const rounds, each = 20, 200
 	for round := range rounds {
 		p := f.connect("1")
 		p.join(1, "user:1")
+		ch := got(t, joined)
 		done := make(chan outcome, 2*each)
-		taken := 0
 		for n := range each {
 			if n == each/2 && round%2 == 0 {
 				_ = p.ws.CloseNow()
 			}
-			m, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timed{n, done})
-			if err != nil {
-				t.Fatal(err)
-			}
-			taken += m
+			// The error goes to the hook as well.
+			_ = ch.PushWritten("push", nil, func(at time.Time, err error) { done <- outcome{n, at, err} })
 		}
 		if round%4 == 1 {
 			if _, err := f.endpoint.Disconnect(t.Context(), "none"); err != nil {
@@ -142,7 +157,7 @@ func TestReceiptsAreCompleteWhenConnectionsEnd(t *testing.T) {
 			}
 		}
 		_ = p.ws.CloseNow()
-		for range taken {
+		for range each {
 			got(t, done)
 		}
 		if len(done) > 0 {

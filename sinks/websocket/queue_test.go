@@ -120,7 +120,7 @@ func TestDropNewest(t *testing.T) {
 			t.Errorf("receivers %d, want 4", n)
 		}
 		done := make(chan outcome, 1)
-		if _, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timed{1, done}); err != nil {
+		if _, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timedPayload(1, done)); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -147,7 +147,7 @@ func TestDropOldest(t *testing.T) {
 		synctest.Wait()
 		done := make(chan outcome, 10)
 		for n := range 8 {
-			got, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timed{n, done})
+			got, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timedPayload(n, done))
 			if got != 1 || err != nil {
 				t.Fatal(got, err)
 			}
@@ -200,7 +200,7 @@ func TestWriteTimeout(t *testing.T) {
 		done := make(chan outcome, 10)
 		begin := time.Now()
 		for n := range 4 {
-			if _, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timed{n, done}); err != nil {
+			if _, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", timedPayload(n, done)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -115,7 +115,7 @@ func (ch *Channel) callOut(m *mail) (err error) {
 			err = crashOf(v)
 		}
 	}()
-	return ch.handler.(OutHandler).HandleOut((*channelContext)(ch), ch, m.event, m.value)
+	return ch.handler.(OutHandler).HandleOut((*channelContext)(ch), ch, m.event, m.payload)
 }
 
 func (ch *Channel) callInfo(m *mail) (err error) {
@@ -215,16 +215,12 @@ func (ch *Channel) conclude(reason error, rest []mail) {
 		close(ch.rare.over)
 	}
 	ch.mu.Unlock()
-	for i := range rest {
-		rest[i].discard(reason)
-	}
+	e := ch.sess.endpoint()
+	e.discard(rest)
 	if inbox != nil {
-		for i := range inbox.mails {
-			inbox.mails[i].discard(reason)
-		}
+		e.discard(inbox.mails)
 		inbox.free()
 	}
-	e := ch.sess.endpoint()
 	e.channels.Add(-1)
 	e.work.done()
 }

@@ -118,7 +118,7 @@ func securityPanics(t *testing.T) {
 		}
 		return websocket.OK(nil), nil
 	}
-	a.out = func(context.Context, *websocket.Channel, string, any) error { panic(secret) }
+	a.out = func(context.Context, *websocket.Channel, string, websocket.Payload) error { panic(secret) }
 	a.info = func(context.Context, *websocket.Channel, any) error { panic(secret) }
 	a.terminate = func(context.Context, *websocket.Channel, error) { panic(secret) }
 	f := start(t, setup{

@@ -99,13 +99,13 @@ type ChannelConfig struct {
 	// Overflow is the policy for pushes and broadcasts of this channel that find
 	// no room in a client's queue.
 	Overflow Overflow
-	// Conflate answers a key for an event of this channel: while one with the
-	// same key waits in a client's queue, it takes its place, so that a slow
+	// Conflate returns a key for an event of this channel. An event with the key
+	// of one that waits in a client's queue takes that one's place, so that a slow
 	// client gets the latest value of each key, in the order in which the keys
-	// came first. Events with the key "" are never conflated. payload is what
-	// was given to Push or Broadcast. It is called for each receiver and must be
-	// quick. nil conflates nothing.
-	Conflate func(event string, payload any) (key string)
+	// came first. Events with the key "" are never conflated. payload is encoded
+	// and shared. Conflate is called for each receiver and must be quick.
+	// Default: nothing is conflated.
+	Conflate func(event string, payload Payload) (key string)
 	// MaxTasks bounds the tasks of [Channel.Go] that run at a time for each
 	// channel. 0 means 16.
 	MaxTasks int

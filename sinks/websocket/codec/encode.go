@@ -1,85 +1,19 @@
 package codec
 
 import (
-	"encoding/json"
-	"fmt"
 	"unicode/utf8"
+
+	"github.com/penstock-go/penstock/pubsub"
 )
 
 // Binary is a payload that goes out as it is, in a binary message.
-type Binary []byte
-
-// MarshalJSON is an error: raw data is no JSON.
-func (Binary) MarshalJSON() ([]byte, error) { return nil, errBinaryJSON }
+type Binary = pubsub.Binary
 
 // Payload is an encoded payload, ready for any number of messages.
-type Payload struct {
-	// Data is JSON, or raw data if Binary is set.
-	Data   []byte
-	Binary bool
-}
+type Payload = pubsub.Payload
 
-// Encode makes a payload of v: nil becomes {}, a [Payload] stays what it is,
-// []byte and json.RawMessage are JSON already and taken as they are, [Binary]
-// is taken as it is too, and anything else goes through json.Marshal, whose
-// error is answered, a panic as an error as well. The slices are not copied.
-func Encode(v any) (Payload, error) {
-	switch v := v.(type) {
-	case nil:
-		return Payload{Data: emptyObject}, nil
-	case Payload:
-		return v, nil
-	case json.RawMessage:
-		return Payload{Data: v}, nil
-	case []byte:
-		return Payload{Data: v}, nil
-	case Binary:
-		return Payload{Data: v, Binary: true}, nil
-	}
-	return marshal(v)
-}
-
-// marshal makes an error of the panic of a value's own MarshalJSON, which would
-// otherwise end whoever encodes.
-func marshal(v any) (p Payload, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p, err = Payload{}, fmt.Errorf("codec: panic while encoding %T: %v", v, r)
-		}
-	}()
-	p.Data, err = json.Marshal(v)
-	return p, err
-}
-
-var emptyObject = []byte("{}")
-
-// MarshalJSON answers the JSON, so that a payload may be part of another value.
-// A binary payload is an error.
-func (p Payload) MarshalJSON() ([]byte, error) {
-	if p.Binary {
-		return nil, errBinaryJSON
-	}
-	return p.Data, nil
-}
-
-// Decode reads the JSON into v, as json.Unmarshal does. A binary payload is an
-// error.
-func (p Payload) Decode(v any) error {
-	if p.Binary {
-		return errBinaryJSON
-	}
-	return json.Unmarshal(p.Data, v)
-}
-
-// IsObject tells whether the payload is a JSON object or binary: only those
-// may be pushed or broadcast.
-func (p Payload) IsObject() bool {
-	if p.Binary {
-		return true
-	}
-	s := scanner{data: p.Data}
-	return s.peek() == '{'
-}
+// Encode makes a payload of v, as [pubsub.Encode] does.
+func Encode(v any) (Payload, error) { return pubsub.Encode(v) }
 
 // AppendMessage adds a push or a control message: [joinRef, ref, topic, event,
 // payload]. In binary the ref is left out, since the form has no place for it.

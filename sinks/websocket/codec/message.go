@@ -119,5 +119,4 @@ func (e *DecodeError) Error() string {
 var (
 	ErrFieldTooLong = errors.New("codec: binary field longer than 255 bytes")
 	ErrNoBinary     = errors.New("codec: protocol version 1 has no binary messages")
-	errBinaryJSON   = errors.New("codec: binary payload is not JSON")
 )

@@ -1,0 +1,129 @@
+package pubsub
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Payload is the encoded payload of a message: JSON, or bytes that go out
+// unchanged. A broadcast encodes its payload once, before anything else happens
+// with it, so that subscribers, histories and other nodes all see the same bytes.
+type Payload struct {
+	// Data is JSON, or any bytes if Binary is set. It is shared by everything
+	// that has the message and must not be changed.
+	Data   []byte
+	Binary bool
+}
+
+// Binary is a payload of bytes that are not JSON.
+type Binary []byte
+
+// Errors of payloads.
+var (
+	// ErrPayload: a broadcast payload is neither a JSON object nor binary.
+	ErrPayload = errors.New("pubsub: payload is neither a JSON object nor binary")
+	// ErrJSON: a payload given as JSON text is not valid JSON.
+	ErrJSON = errors.New("pubsub: payload is not valid JSON")
+
+	errBinaryJSON = errors.New("pubsub: a binary payload has no JSON form")
+)
+
+var emptyObject = []byte("{}")
+
+// Encode makes a payload of v. nil becomes {}. A [Payload] is returned
+// unchanged. [Binary] becomes a binary payload, []byte and json.RawMessage are
+// checked to be JSON; all three are not copied. Any other value goes through
+// json.Marshal; a panic of the value's own MarshalJSON is returned as an error.
+func Encode(v any) (Payload, error) {
+	switch v := v.(type) {
+	case nil:
+		return Payload{Data: emptyObject}, nil
+	case Payload:
+		return v, nil
+	case Binary:
+		return Payload{Data: v, Binary: true}, nil
+	case json.RawMessage:
+		return encodedAlready(v)
+	case []byte:
+		return encodedAlready(v)
+	}
+	return marshal(v)
+}
+
+func encodedAlready(data []byte) (Payload, error) {
+	if !json.Valid(data) {
+		return Payload{}, ErrJSON
+	}
+	return Payload{Data: data}, nil
+}
+
+func marshal(v any) (p Payload, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = Payload{}, fmt.Errorf("pubsub: panic while encoding %T: %v", v, r)
+		}
+	}()
+	p.Data, err = json.Marshal(v)
+	return p, err
+}
+
+// encodeOwned is Encode for a message: the payload must be an object or binary,
+// and the result does not share memory that the caller may use again. Only a
+// [Payload] is shared, which is encoded and immutable by contract.
+func encodeOwned(v any) (Payload, error) {
+	p, err := Encode(v)
+	if err != nil {
+		return Payload{}, err
+	}
+	if !p.IsObject() {
+		return Payload{}, ErrPayload
+	}
+	switch v.(type) {
+	case Binary, json.RawMessage, []byte:
+		p.Data = slices.Clone(p.Data)
+	}
+	return p, nil
+}
+
+// IsObject reports whether the payload is a JSON object or binary. Only those
+// can be pushed or broadcast.
+func (p Payload) IsObject() bool {
+	if p.Binary {
+		return true
+	}
+	data := bytes.TrimLeft(p.Data, " \t\r\n")
+	return len(data) > 0 && data[0] == '{'
+}
+
+// Decode reads the JSON into v, as json.Unmarshal does. A binary payload is an
+// error.
+func (p Payload) Decode(v any) error {
+	if p.Binary {
+		return errBinaryJSON
+	}
+	return json.Unmarshal(p.Data, v)
+}
+
+// MarshalJSON returns the JSON, so that a payload can be part of another value.
+// A binary payload is an error.
+func (p Payload) MarshalJSON() ([]byte, error) {
+	if p.Binary {
+		return nil, errBinaryJSON
+	}
+	return p.Data, nil
+}
+
+// String returns the JSON text, or the number of bytes of a binary payload.
+func (p Payload) String() string {
+	if p.Binary {
+		return fmt.Sprintf("binary of %d bytes", len(p.Data))
+	}
+	return string(p.Data)
+}
+
+// MarshalJSON returns an error: bytes that are not JSON cannot be part of a JSON
+// value.
+func (Binary) MarshalJSON() ([]byte, error) { return nil, errBinaryJSON }
