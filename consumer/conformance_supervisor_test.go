@@ -131,6 +131,22 @@ func conformSupervisor(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	bubble(t, "G178_options_and_a_name", func(t *testing.T) {
+		var failure error
+		pool := consumer.NewSupervisor(func(context.Context, int) error { return errOops },
+			config{Restart: consumer.Temporary, Failed: func(_ int, err error) { failure = err }})
+		src := stage.NewProducer(&counter{limit: 1}, stage.ProducerConfig[int]{})
+		sink := stage.NewConsumer(pool, stage.ConsumerConfig{Name: "pool"})
+		if _, err := sink.Subscribe(src, stage.SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := stage.Run(t.Context(), src, sink); err != nil {
+			t.Error(err)
+		}
+		if failed, ok := errors.AsType[*consumer.WorkerError](failure); !ok || failed.Stage != "pool" {
+			t.Error(failure)
+		}
+	})
 	for name, fail := range fails {
 		bubble(t, "G183_a_temporary_worker_is_not_restarted/"+name, func(t *testing.T) {
 			c := supervise(t, unlimited, stage.SubscribeConfig{})
@@ -154,6 +170,23 @@ func conformSupervisor(t *testing.T) {
 			c.rig.stop()
 		})
 	}
+	bubble(t, "G185_how_a_restart_can_end", func(t *testing.T) {
+		c := supervise(t, config{MaxDemand: 10, MaxRestarts: stage.Unlimited}, stage.SubscribeConfig{})
+		c.expect("pushed", c.push(1), 1)
+		c.expect("runs again", c.end(1, fails["error"].do), 1)
+		c.expect("has nothing to do", c.end(1, well), 0)
+		c.push(2)
+		c.end(2, fails["error"].do)
+		c.expect("discards its event", c.end(2, func() error { return stage.Discard(receipt.Expired) }), 0)
+		c.push(3)
+		for name, fail := range fails {
+			c.expect("fails again: "+name, c.end(3, fail.do), 1)
+		}
+		if got := c.started.all(); !slices.Equal(got, []int{1, 1, 2, 2, 3, 3, 3, 3}) {
+			t.Error(got)
+		}
+		c.rig.stop()
+	})
 	bubble(t, "G186_a_restart_that_fails_once", func(t *testing.T) {
 		c := supervise(t, config{MaxDemand: 10, MaxRestarts: 2}, stage.SubscribeConfig{})
 		c.push(1)

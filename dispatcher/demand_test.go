@@ -54,6 +54,7 @@ var demandCases = []kase{
 		k.want("outstanding", outstanding(d), "[5]")
 		k.want("left over", k.dispatch(2, 3, 4, 5, 6, 7, 8), "[7 8]")
 		k.want("got", k.taken(0), "[1 2 3 4 5 6]")
+		k.want("outstanding", outstanding(d), "[]")
 		k.want("left over", k.dispatch(9, 10), "[9 10]")
 		k.want("got", k.taken(0), "[]")
 	}},

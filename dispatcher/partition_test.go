@@ -38,6 +38,9 @@ var partitionCases = []kase{
 		k.want("waiting", []int{p.Demand(), k.told}, "[5 10]")
 		k.want("upstream", k.cancel(1), 0)
 		k.want("pending", k.told, 10)
+		// GenStage holds them; here they stay in the stage's buffer.
+		k.want("left over", k.dispatch(0, 1, 2, 3), "[0 1 2 3]")
+		k.want("held, pending", []int{p.Held(), k.told}, "[0 6]")
 	}},
 	{"G146_left_over_what_nobody_asked_for", func(t *testing.T) {
 		p := NewPartition(1, one, PartitionConfig{})
@@ -78,6 +81,23 @@ var partitionCases = []kase{
 		k.want("waiting", p.Demand(), 5)
 		k.dispatch(1, 3)
 		k.want("waiting", p.Demand(), 3)
+	}},
+	{"G150_held_for_a_subscriber_that_asks_again", func(t *testing.T) {
+		p, k := newHalves(t, PartitionConfig{})
+		k.subscribe(0, on(0))
+		k.want("upstream", k.ask(0, 5), 5)
+		k.subscribe(1, on(1))
+		k.want("upstream", k.ask(1, 5), 5)
+		k.want("left over", k.dispatch(0, 2), "[]")
+		k.want("left over", k.dispatch(4, 6, 8, 10, 12, 14, 16, 18), "[]")
+		k.want("got", k.taken(0), "[0 2 4 6 8]")
+		// In GenStage nothing is left of the demand of both.
+		k.want("waiting", p.Demand(), 5)
+		k.want("upstream", k.up(), 5)
+		k.want("upstream", k.ask(0, 5), 0)
+		k.dispatch()
+		k.want("got", k.taken(0), "[10 12 14 16 18]")
+		k.want("waiting", p.Demand(), 5)
 	}},
 	{"G151_cancel_keeps_what_is_held", func(t *testing.T) {
 		p, k := newHalves(t, PartitionConfig{})

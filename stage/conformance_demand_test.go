@@ -140,6 +140,7 @@ func doubling(t *testing.T, order int) {
 	}
 	equal(t, "first batch", c.batches[0], doubled(0, 20))
 	equal(t, "second batch", c.batches[1], doubled(20, 40))
+	has(t, &pc.sink, upTo(100, 120))
 	got := c.events()
 	equal(t, "events", got, doubled(0, len(got)/2+1)[:len(got)])
 	for _, b := range c.batches {
