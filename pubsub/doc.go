@@ -16,6 +16,14 @@
 // this node has it. Delivery is at most once: nothing is stored, repeated or
 // acknowledged.
 //
+// # Deliveries with a report
+//
+// [Hub.Deliver] offers a message as a broadcast does and reports once what became
+// of it: when the first subscriber has it, or when it is certain that none will,
+// and why. Subscribers take part by means of [Message.Tally]. A delivery that
+// failed for lack of a subscriber, or of room at one, can be tried again when
+// [Hub.Watch] reports a change of the topic.
+//
 // # Order
 //
 // Broadcasts made one after another by one goroutine on one topic reach each

@@ -15,7 +15,8 @@ type Message struct {
 	// not be touched once Deliver has returned.
 	Memo any
 
-	more *more
+	tally *Tally // of a delivery
+	more  *more
 }
 
 // more is what few messages have.

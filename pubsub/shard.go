@@ -10,8 +10,9 @@ import "sync"
 // the last entry into the gap, which a walker could notice, so it is done in a
 // fresh copy while anybody walks the current one.
 type shard struct {
-	mu     sync.Mutex
-	topics map[string]*topic
+	mu      sync.Mutex
+	topics  map[string]*topic
+	watches map[string][]*Watch // a list is replaced when one stops, never changed
 }
 
 type topic struct {
@@ -31,7 +32,15 @@ type Subscription struct {
 
 func (s *shard) subscribe(name string, to Subscriber) *Subscription {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	sub := s.add(name, to)
+	watches := s.watches[name]
+	s.mu.Unlock()
+	notify(watches)
+	return sub
+}
+
+// add appends a subscription. The mutex is held.
+func (s *shard) add(name string, to Subscriber) *Subscription {
 	t := s.topics[name]
 	if t == nil {
 		if s.topics == nil {
@@ -71,11 +80,18 @@ func (s *Subscription) Unsubscribe() {
 	}
 	sh := s.shard
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	t := s.topic
-	if t == nil {
-		return
+	var watches []*Watch
+	if s.topic != nil {
+		watches = sh.watches[s.topic.name]
+		sh.remove(s)
 	}
+	sh.mu.Unlock()
+	notify(watches)
+}
+
+// remove takes a subscription out of its topic. The mutex is held.
+func (sh *shard) remove(s *Subscription) {
+	t := s.topic
 	s.topic = nil
 	if t.walkers > 0 {
 		t.subs = append(make([]*Subscription, 0, len(t.subs)), t.subs...)
