@@ -98,7 +98,7 @@ func echo(t *testing.T, m *mount, w http.ResponseWriter, r *http.Request) {
 	}
 	c := newConn(m, admission{})
 	c.nc, c.raw = nc, rawConn(nc)
-	c.writing = false
+	c.out.writer = writerIdle
 	c.lastRead = time.Now()
 	m.endpoint.work.add()
 	m.endpoint.registry.add(&c.session, 0, peerAddress(r))

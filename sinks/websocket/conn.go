@@ -37,9 +37,9 @@ type conn struct {
 }
 
 func newConn(m *mount, a admission) *conn {
-	c := &conn{session: session{mount: m, state: a.state, id: a.id, version: a.version}}
+	c := &conn{session: newSession(m, a)}
 	c.tr = c
-	c.writing = true // until the upgrade is answered
+	c.out.writer = writerHeld // until the upgrade is answered
 	return c
 }
 
@@ -51,11 +51,11 @@ func (c *conn) start(until time.Time) {
 	c.lastRead = time.Now()
 	// An error shows at the first read.
 	_ = c.nc.SetReadDeadline(c.nextLook(c.lastRead))
+	var do effects
 	c.mu.Lock()
-	c.writing = c.out.waiting() > 0
-	wake := c.writing
+	c.out.start(&do)
 	c.mu.Unlock()
-	if wake {
+	if do.wake {
 		c.wake(true)
 	}
 	go c.readLoop()

@@ -105,7 +105,7 @@ func (s *session) join(m codec.Message, old *Channel) {
 		ch.joinRef = m.Ref
 	}
 	s.mu.Lock()
-	if s.phase != open {
+	if s.out.phase != open {
 		s.mu.Unlock()
 		return
 	}

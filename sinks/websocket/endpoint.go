@@ -126,6 +126,7 @@ type mount struct {
 	routes   []*route
 	resumes  bool // any of them
 	cookies  bool // whether Connect sees them
+	bounds   bounds
 
 	connectOK, connectError, unmatched metrics.Counter
 }
@@ -153,6 +154,10 @@ func (e *Endpoint) Mount(path string, s Mountable, config MountConfig) error {
 	m.segments = strings.Split(strings.TrimSuffix(path, "/")+config.Suffix, "/")[1:]
 	if config.LongPoll != nil {
 		m.longPoll = strings.Split(strings.TrimSuffix(path, "/")+config.LongPoll.Suffix, "/")[1:]
+	}
+	m.bounds = bounds{
+		frames: config.Queue.Events, bytes: config.Queue.Bytes,
+		notify: m.kind.full != nil || m.kind.drained != nil,
 	}
 	for _, name := range config.Headers {
 		m.cookies = m.cookies || strings.EqualFold(name, "Cookie")

@@ -81,7 +81,7 @@ func (s *session) expireAt(end time.Time) {
 		r.expiry.Stop()
 		r.expiry = nil
 	}
-	if end.IsZero() || s.phase == closed {
+	if end.IsZero() || s.out.phase == closed {
 		r.expires = time.Time{}
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
@@ -34,7 +33,8 @@ func (k *sink) abort()  {}
 
 func joinedChannel(tb testing.TB, e *Endpoint, m *mount, h Handler) (*Channel, *sink) {
 	tb.Helper()
-	s := &session{mount: m}
+	own := newSession(m, admission{})
+	s := &own
 	k := &sink{s: s}
 	s.tr = k
 	ch := &Channel{sess: s, route: m.routes[0], topic: "room:a", joinRef: codec.RefOf("1"), handler: h, state: joined}
@@ -72,65 +72,6 @@ func TestSealedHeaders(t *testing.T) {
 			if len(got) != n || isBinary != binaryFrame {
 				t.Errorf("%d bytes became %d, binary %v", n, len(got), isBinary)
 			}
-		}
-	}
-}
-
-// TestOutboxModel compares the queue with a plain slice.
-func TestOutboxModel(t *testing.T) {
-	var o outbox
-	var model []*item
-	var b batch
-	seed := time.Now().UnixNano()
-	t.Logf("seed %d", seed)
-	x := uint64(seed)
-	next := func(n uint64) uint64 { x = x*6364136223846793005 + 1442695040888963407; return x >> 33 % n }
-	for step := range 20_000 {
-		switch next(4) {
-		case 0, 1:
-			it := &item{wire: make([]byte, 1+next(9000)), control: next(3) == 0}
-			o.push(it)
-			model = append(model, it)
-		case 2:
-			o.take(&b)
-			bytes := 0
-			for i := range b.n {
-				if &b.items[i].wire[0] != &model[i].wire[0] {
-					t.Fatalf("step %d: order", step)
-				}
-				bytes += len(b.items[i].wire)
-			}
-			if b.n > maxBatchFrames || (b.n > 1 && bytes > maxBatchBytes) || (b.n == 0) != (len(model) == 0) || len(b.joined()) != bytes && b.n > 0 {
-				t.Fatalf("step %d: batch of %d frames, %d bytes", step, b.n, bytes)
-			}
-			o.frames, o.bytes = o.frames-b.n, o.bytes-b.bytes
-			model = model[b.n:]
-			if o.waiting() == 0 {
-				o.release()
-			}
-		case 3:
-			it := o.giveUpOldest()
-			ok := it != nil
-			found := -1
-			for i := range model {
-				if !model[i].control {
-					found = i
-					break
-				}
-			}
-			if ok != (found >= 0) || ok && &it.wire[0] != &model[found].wire[0] {
-				t.Fatalf("step %d: gave up the wrong one", step)
-			}
-			if ok {
-				model = append(model[:found:found], model[found+1:]...)
-			}
-		}
-		bytes := 0
-		for _, it := range model {
-			bytes += len(it.wire)
-		}
-		if o.waiting() != len(model) || o.frames != len(model) || o.bytes != bytes {
-			t.Fatalf("step %d: %d frames of %d bytes, want %d of %d", step, o.frames, o.bytes, len(model), bytes)
 		}
 	}
 }

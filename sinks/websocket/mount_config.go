@@ -22,9 +22,9 @@ const (
 	// DropOldest gives up the frames that wait longest.
 	DropOldest
 
-	// waits is for what can be had from the history later: it is refused when
-	// there is no room, and never given up for others.
-	waits
+	// fromHistory is for what can be had from the history later: it is refused
+	// if there is no room, and never discarded for other items.
+	fromHistory
 )
 
 // QueueConfig configures the outbound queue of each connection.

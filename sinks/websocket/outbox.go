@@ -1,171 +1,240 @@
 package websocket
 
-import (
-	"sync"
-	"time"
+import "github.com/gobwas/ws"
+
+// phase is how far a session has come to its end.
+type phase uint8
+
+const (
+	open    phase = iota
+	closing       // the close frame is queued or written; nothing else is queued
+	closed        // nothing is written any more
 )
 
-// item is one wire in an outbound queue. That of a broadcast may be in many
-// queues at once: nobody may change one that has been queued.
-type item struct {
-	wire    wire
-	written func(at time.Time, err error) // may be nil
-	key     string                        // of conflation; "" for none
-	policy  Overflow                      // what may happen to it; none for a control message
-	control bool                          // never given up by a policy
-	last    bool                          // the close frame
+// writer is the state of the goroutine that writes to the client.
+type writer uint8
+
+const (
+	writerIdle writer = iota // nothing waits; the transport must be woken for the next item
+	writerBusy               // the transport takes items, or has been woken to do so
+	writerHeld               // the connection is not ready to write: the transport is not woken
+)
+
+// bounds limits the outbound queue of each connection of a mount.
+type bounds struct {
+	frames, bytes int
+	notify        bool // the application has a QueueFull or QueueDrained
 }
 
-// outbox is the outbound queue of a connection. It is guarded by the mutex of
-// its session.
+// outbox decides what happens to the frames for one client: which are queued,
+// which give way, when the writer is woken, when the client is too slow and
+// when the queue counts as full. It is a state machine without a lock, a clock
+// or a goroutine. Its session steps it under a mutex and then acts on the
+// effects.
 type outbox struct {
-	line   *line // nil while nothing waits
+	bounds *bounds
+	line   *line // the items that wait; nil while none does
 	frames int   // waiting or being written
 	bytes  int
+	ended  error // why, once the phase is not open
+	phase  phase
+	writer writer
+	full   bool // since the high mark was passed, until the queue falls below the low one
+	notice notice
 }
 
-// line is a list of items, of which those before head have been taken.
-type line struct {
-	items []*item
-	head  int
+// effects is what a session must do after a step of its outbox. The step fills
+// it in, so that the caller's copy stays on its stack.
+type effects struct {
+	err       error   // put: the item was not queued; its hook is for the caller
+	conflated *item   // gave way to the item that was put
+	dropped   []*item // will never be written
+	reason    error   // why they were dropped
+	bytes     int     // change of the queued bytes
+
+	lost    bool // put: the policy discards the item
+	wake    bool // the transport must take items
+	closing bool // the session has begun to close
+	closed  bool // the session has ended
+	filled  bool // the queue has become full
+	drained bool // the queue has become empty enough, and the session is open
+	notify  bool // a notifier must start
+	more    bool // wrote: the writer must take again
 }
 
-var lines = sync.Pool{New: func() any { return &line{items: make([]*item, 0, 32)} }}
+// put queues an item, or applies its policy if it finds no room.
+func (o *outbox) put(it *item, do *effects) {
+	if o.phase != open {
+		do.err = ErrClosed
+		return
+	}
+	var old *item
+	if it.key != "" {
+		old = o.line.find(it.key)
+	}
+	for !o.fits(it, old) {
+		gone := o.giveWay(it)
+		if gone == nil {
+			o.refuse(it, do)
+			return
+		}
+		if gone == old {
+			old = nil
+		}
+		do.dropped, do.reason = append(do.dropped, gone), ErrQueueFull
+		do.bytes -= len(gone.wire)
+	}
+	if old != nil {
+		o.line.replace(old, it)
+		o.bytes += len(it.wire) - len(old.wire)
+		do.bytes += len(it.wire) - len(old.wire)
+		do.conflated = old
+	} else {
+		o.push(it, do)
+	}
+	o.checkHigh(do)
+}
 
-func (o *outbox) push(it *item) {
+// fits reports whether there is room for an item, in the place of old if that
+// is not nil. A replacement that is not longer always fits. Control messages
+// may use twice the room. An item that can be had from the history may be
+// longer than the whole queue if nothing else is queued.
+func (o *outbox) fits(it, old *item) bool {
+	frames, bytes := o.bounds.frames, o.bounds.bytes
+	switch {
+	case old != nil:
+		return len(it.wire) <= len(old.wire) || o.bytes+len(it.wire)-len(old.wire) <= bytes
+	case it.policy == fromHistory && o.frames == 0:
+		return true
+	case it.control:
+		frames, bytes = 2*frames, 2*bytes
+	}
+	return o.frames < frames && o.bytes+len(it.wire) <= bytes
+}
+
+// giveWay removes the oldest item that may be discarded for it, or returns nil.
+// For an item that is longer than the whole queue nothing gives way.
+func (o *outbox) giveWay(it *item) *item {
+	if it.policy != DropOldest || it.control || len(it.wire) > o.bounds.bytes {
+		return nil
+	}
+	gone := o.line.removeOldest()
+	if gone != nil {
+		o.frames--
+		o.bytes -= len(gone.wire)
+	}
+	return gone
+}
+
+// refuse applies the policy of an item for which there is no room.
+func (o *outbox) refuse(it *item, do *effects) {
+	do.err = ErrQueueFull
+	switch {
+	case it.policy == fromHistory:
+		o.setFull(true, do) // its sender waits for the queue to drain
+	case it.control || it.policy == CloseSlow:
+		do.lost = !it.control
+		o.close(tryAgainLater, ErrQueueFull, false, do)
+	default:
+		do.lost = true
+	}
+}
+
+func (o *outbox) push(it *item, do *effects) {
 	if o.line == nil {
 		o.line = lines.Get().(*line)
 	}
-	l := o.line
-	if len(l.items) == cap(l.items) && l.head > len(l.items)/2 {
-		n := copy(l.items, l.items[l.head:])
-		clear(l.items[n:])
-		l.items, l.head = l.items[:n], 0
-	}
-	l.items = append(l.items, it)
+	o.line.push(it)
 	o.frames++
 	o.bytes += len(it.wire)
-}
-
-func (o *outbox) waiting() int {
-	if o.line == nil {
-		return 0
-	}
-	return len(o.line.items) - o.line.head
-}
-
-// release gives the empty line back.
-func (o *outbox) release() {
-	if l := o.line; l != nil {
-		o.line = nil
-		if cap(l.items) <= 64 {
-			l.items, l.head = l.items[:0], 0
-			lines.Put(l)
-		}
+	do.bytes += len(it.wire)
+	if o.writer == writerIdle {
+		o.writer = writerBusy
+		do.wake = true
 	}
 }
 
-// replace puts it in the place of an item that waits with the same key.
-func (o *outbox) replace(it *item) (old *item) {
-	if o.line == nil {
-		return nil
+// start ends the hold on the writer of a connection that is ready.
+func (o *outbox) start(do *effects) {
+	o.writer = writerIdle
+	if o.line.len() > 0 {
+		o.writer = writerBusy
+		do.wake = true
 	}
-	for i := o.line.head; i < len(o.line.items); i++ {
-		if old := o.line.items[i]; old.key == it.key {
-			o.line.items[i] = it
-			o.bytes += len(it.wire) - len(old.wire)
-			return old
-		}
-	}
-	return nil
 }
 
-// giveUpOldest takes the oldest item out that a policy may give up.
-func (o *outbox) giveUpOldest() *item {
-	if o.line == nil {
-		return nil
+// take moves the next items into b. It returns false if there are none: the
+// writer is idle then.
+func (o *outbox) take(b *batch) bool {
+	if !o.stillBusy() {
+		return false
 	}
-	l := o.line
-	for i := l.head; i < len(l.items); i++ {
-		if it := l.items[i]; !it.control && it.policy != waits {
-			copy(l.items[i:], l.items[i+1:])
-			l.items[len(l.items)-1] = nil
-			l.items = l.items[:len(l.items)-1]
-			o.frames--
-			o.bytes -= len(it.wire)
-			return it
-		}
-	}
-	return nil
+	o.line.take(b)
+	return true
 }
 
-// drop takes all out that waits.
-func (o *outbox) drop() (gone []*item, bytes int) {
-	if o.line == nil {
-		return nil, 0
-	}
-	gone = append(gone, o.line.items[o.line.head:]...)
-	for i := range gone {
-		bytes += len(gone[i].wire)
-	}
-	clear(o.line.items)
-	o.line.items, o.line.head = o.line.items[:0], 0
-	o.frames -= len(gone)
+// wrote accounts for a batch that was written, or that could not be.
+func (o *outbox) wrote(frames, bytes int, do *effects) {
+	o.frames -= frames
 	o.bytes -= bytes
-	return gone, bytes
+	do.bytes = -bytes
+	o.checkLow(do)
+	do.more = o.stillBusy()
 }
 
-// The most that goes into one write: enough to make the cost of the call
-// small against that of the frames, little enough to keep the buffer small.
-const (
-	maxBatchFrames = 32
-	maxBatchBytes  = 16 << 10
-)
-
-// batch is what one write takes.
-type batch struct {
-	n     int
-	bytes int
-	items [maxBatchFrames]*item
-	buf   []byte // for more than one frame
+// stillBusy reports whether there is more to write. If not, the writer becomes
+// idle.
+func (o *outbox) stillBusy() bool {
+	if o.phase != closed && o.line.len() > 0 {
+		return true
+	}
+	o.freeLine()
+	o.writer = writerIdle
+	return false
 }
 
-var batches = sync.Pool{New: func() any { return &batch{} }}
-
-// take moves items from the head of the queue into b.
-func (o *outbox) take(b *batch) {
-	b.n, b.bytes = 0, 0
-	l := o.line
-	if l == nil {
+// close begins the end: the close frame goes out after what waits, or in its
+// place if flush is false. It does nothing if the end has begun.
+func (o *outbox) close(code ws.StatusCode, reason error, flush bool, do *effects) {
+	if o.phase != open {
 		return
 	}
-	for l.head < len(l.items) && b.n < maxBatchFrames {
-		it := l.items[l.head]
-		if b.n > 0 && b.bytes+len(it.wire) > maxBatchBytes {
-			break
-		}
-		b.items[b.n] = it
-		b.n++
-		b.bytes += len(it.wire)
-		l.items[l.head] = nil
-		l.head++
+	o.phase, o.ended = closing, reason
+	do.closing, do.reason = true, reason
+	if !flush {
+		o.drop(do)
 	}
-	if l.head == len(l.items) {
-		l.items, l.head = l.items[:0], 0
-	}
+	o.push(&item{wire: closeWire(code), control: true, last: true}, do)
 }
 
-// joined is the content of the batch in one slice.
-func (b *batch) joined() []byte {
-	if b.n == 1 {
-		return b.items[0].wire
+// finish ends everything at once. It does nothing the second time.
+func (o *outbox) finish(reason error, do *effects) {
+	if o.phase == closed {
+		return
 	}
-	if b.buf == nil {
-		b.buf = make([]byte, 0, maxBatchBytes)
+	if o.phase == open {
+		o.ended = reason
 	}
-	b.buf = b.buf[:0]
-	for i := range b.n {
-		b.buf = append(b.buf, b.items[i].wire...)
+	o.phase = closed
+	do.closed, do.reason = true, ErrClosed
+	o.drop(do)
+	o.freeLine()
+	o.setFull(false, do)
+}
+
+// drop removes everything that waits.
+func (o *outbox) drop(do *effects) {
+	gone, bytes := o.line.removeAll()
+	o.frames -= len(gone)
+	o.bytes -= bytes
+	do.bytes -= bytes
+	do.dropped = append(do.dropped, gone...)
+}
+
+// freeLine returns the line, which is empty or of no more use, to the pool.
+func (o *outbox) freeLine() {
+	if o.line != nil {
+		o.line.free()
+		o.line = nil
 	}
-	return b.buf
 }

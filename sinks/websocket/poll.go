@@ -46,7 +46,8 @@ func (ps *polls) find(token string, m *mount) *poll {
 func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	e := m.endpoint
 	p := &poll{token: rand.Text(), ready: make(chan struct{}, 1)}
-	p.session = session{mount: m, state: a.state, id: a.id, version: a.version, textOnly: true}
+	p.session = newSession(m, a)
+	p.textOnly = true
 	p.tr = p
 	e.work.add()
 	if !e.registry.add(&p.session, e.config.MaxConnections, a.addr) {
@@ -151,16 +152,4 @@ func (p *poll) abort() {
 	p.wake(true)
 	e.registry.remove(&p.session)
 	e.work.done()
-}
-
-func (s *session) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase != open
-}
-
-func (s *session) isOver() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase == closed
 }

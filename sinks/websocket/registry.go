@@ -1,10 +1,8 @@
 package websocket
 
 import (
-	"context"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 
 	"github.com/penstock-go/penstock/metrics"
 )
@@ -120,38 +118,4 @@ func (r *registry) close() {
 	r.mu.Lock()
 	r.shut = true
 	r.mu.Unlock()
-}
-
-// tracker counts what must have ended before Shutdown may return. It is no
-// sync.WaitGroup, since things begin while somebody waits.
-type tracker struct {
-	n    atomic.Int64
-	zero chan struct{} // one token when n has fallen to zero
-}
-
-func (t *tracker) add() { t.n.Add(1) }
-
-func (t *tracker) done() {
-	if t.n.Add(-1) == 0 {
-		t.signal()
-	}
-}
-
-func (t *tracker) signal() {
-	select {
-	case t.zero <- struct{}{}:
-	default:
-	}
-}
-
-func (t *tracker) wait(ctx context.Context) error {
-	for t.n.Load() != 0 {
-		select {
-		case <-t.zero:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	t.signal() // for whoever waits as well
-	return nil
 }

@@ -67,7 +67,7 @@ func (ch *Channel) queueRecord(r *pubsub.Record, p codec.Payload) bool {
 func (ch *Channel) queueWaiting(event string, p codec.Payload) bool {
 	w, err := messageWire(ch.sess.version, ch.joinRef, "", ch.topic, event, p)
 	if err == nil {
-		err = ch.sess.enqueue(&item{wire: w, policy: waits})
+		err = ch.sess.enqueue(&item{wire: w, policy: fromHistory})
 	}
 	ch.rare.place.stalled = errors.Is(err, ErrQueueFull)
 	return err == nil

@@ -39,7 +39,7 @@ func (e *Endpoint) Snapshot() Snapshot {
 	for _, s := range all {
 		s.mu.Lock()
 		snap.QueuedFrames += int64(s.out.frames)
-		if s.full {
+		if s.out.full {
 			snap.Slow = append(snap.Slow, SlowConnection{
 				Socket: s.mount.kind.name, ID: s.id, Frames: s.out.frames, Bytes: s.out.bytes,
 			})

@@ -1,0 +1,35 @@
+package websocket
+
+import "sync"
+
+// The bounds of one write: large enough that the cost of the call is small
+// compared with that of the frames, small enough to keep the buffer small.
+const (
+	maxBatchFrames = 32
+	maxBatchBytes  = 16 << 10
+)
+
+// batch is what one write takes.
+type batch struct {
+	n     int
+	bytes int
+	items [maxBatchFrames]*item
+	buf   []byte // for more than one frame
+}
+
+var batches = sync.Pool{New: func() any { return &batch{} }}
+
+// joined returns the content of the batch in one slice.
+func (b *batch) joined() []byte {
+	if b.n == 1 {
+		return b.items[0].wire
+	}
+	if b.buf == nil {
+		b.buf = make([]byte, 0, maxBatchBytes)
+	}
+	b.buf = b.buf[:0]
+	for i := range b.n {
+		b.buf = append(b.buf, b.items[i].wire...)
+	}
+	return b.buf
+}

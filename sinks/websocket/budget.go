@@ -1,0 +1,46 @@
+package websocket
+
+import "runtime"
+
+// queued adds to the bytes that wait in all queues together. It reports whether
+// this has taken them over the bound.
+func (e *Endpoint) queued(bytes int) (over bool) {
+	return e.queuedBytes.Add(int64(bytes)) > e.config.MaxQueuedBytes && bytes > 0
+}
+
+// shed closes the connection with the longest queue, in a goroutine of its own,
+// until the bytes in all queues are within the bound. A caller that queues faster
+// than this yields to it.
+func (e *Endpoint) shed() {
+	if e.queuedBytes.Load() > 2*e.config.MaxQueuedBytes {
+		defer runtime.Gosched()
+	}
+	if !e.shedding.CompareAndSwap(false, true) {
+		return
+	}
+	e.spawn(func() {
+		defer e.shedding.Store(false)
+		for e.queuedBytes.Load() > e.config.MaxQueuedBytes {
+			longest := e.longestQueue()
+			if longest == nil {
+				return
+			}
+			longest.close(tryAgainLater, ErrQueueFull, false)
+		}
+	})
+}
+
+// longestQueue returns the open session with the most bytes queued, or nil if
+// no session has any.
+func (e *Endpoint) longestQueue() *session {
+	var longest *session
+	most := 0
+	for _, s := range e.registry.all() {
+		s.mu.Lock()
+		if s.out.phase == open && s.out.bytes > most {
+			longest, most = s, s.out.bytes
+		}
+		s.mu.Unlock()
+	}
+	return longest
+}

@@ -1,0 +1,82 @@
+package websocket
+
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/metrics"
+)
+
+// giveUp counts items that will never be written and calls their hooks, in a
+// goroutine of its own.
+func (e *Endpoint) giveUp(gone []*item, reason error) {
+	hooks := 0
+	for i := range gone {
+		if !gone[i].control {
+			e.discardedFor(reason).Add(1)
+		}
+		if gone[i].written != nil {
+			hooks++
+		}
+	}
+	if hooks == 0 {
+		return
+	}
+	e.spawn(func() {
+		at := time.Now()
+		for i := range gone {
+			e.tell(gone[i], at, reason)
+		}
+	})
+}
+
+// tell calls the hook of an item. The caller ensures that this happens once.
+func (e *Endpoint) tell(it *item, at time.Time, err error) {
+	if it.written != nil {
+		defer e.recoverHook("written hook")
+		it.written(at, err)
+	}
+}
+
+// recoverHook logs a panic of a callback of the application.
+func (e *Endpoint) recoverHook(what string) {
+	if v := recover(); v != nil {
+		crash := crashOf(v)
+		e.log.Error(what+" crashed", "error", crash.Err, "stack", string(crash.Stack))
+	}
+}
+
+func (e *Endpoint) discardedFor(reason error) metrics.Counter {
+	switch reason {
+	case ErrQueueFull:
+		return e.discarded[discardedQueueFull]
+	case ErrConflated:
+		return e.discarded[discardedConflated]
+	}
+	return e.discarded[discardedClosed]
+}
+
+// notify calls QueueFull and QueueDrained in turn until the application knows
+// the present state of the queue. At most one runs for a session at a time.
+func (s *session) notify() {
+	for {
+		s.mu.Lock()
+		full, ok := s.out.notified()
+		state := s.state
+		s.mu.Unlock()
+		if !ok {
+			return
+		}
+		f := s.mount.kind.drained
+		if full {
+			f = s.mount.kind.full
+		}
+		if f != nil {
+			s.endpoint().callHook(f, state)
+		}
+	}
+}
+
+func (e *Endpoint) callHook(f func(state any), state any) {
+	defer e.recoverHook("queue callback")
+	f(state)
+}

@@ -1,0 +1,123 @@
+package websocket
+
+import (
+	"sync"
+	"time"
+)
+
+// item is one wire in an outbound queue. That of a broadcast can be in many
+// queues at once: it must not be changed after it was queued.
+type item struct {
+	wire    wire
+	written func(at time.Time, err error) // may be nil
+	key     string                        // of conflation; "" for none
+	policy  Overflow                      // what happens without room; unused for a control message
+	control bool                          // never discarded by a policy
+	last    bool                          // the close frame
+}
+
+// line is a list of items, of which those before head have been taken. A nil
+// line is an empty one that can only be read.
+type line struct {
+	items []*item
+	head  int
+}
+
+var lines = sync.Pool{New: func() any { return &line{items: make([]*item, 0, 32)} }}
+
+// free returns the line to the pool, unless it has grown large.
+func (l *line) free() {
+	if cap(l.items) <= 64 {
+		clear(l.items)
+		l.items, l.head = l.items[:0], 0
+		lines.Put(l)
+	}
+}
+
+func (l *line) len() int {
+	if l == nil {
+		return 0
+	}
+	return len(l.items) - l.head
+}
+
+func (l *line) push(it *item) {
+	if len(l.items) == cap(l.items) && l.head > len(l.items)/2 {
+		n := copy(l.items, l.items[l.head:])
+		clear(l.items[n:])
+		l.items, l.head = l.items[:n], 0
+	}
+	l.items = append(l.items, it)
+}
+
+// find returns the item with a key, or nil.
+func (l *line) find(key string) *item {
+	if l == nil {
+		return nil
+	}
+	for _, it := range l.items[l.head:] {
+		if it.key == key {
+			return it
+		}
+	}
+	return nil
+}
+
+// replace puts an item in the place of another one, which must be there.
+func (l *line) replace(old, it *item) {
+	for i := l.head; i < len(l.items); i++ {
+		if l.items[i] == old {
+			l.items[i] = it
+			return
+		}
+	}
+}
+
+// removeOldest removes the oldest item that a policy may discard, or returns nil.
+func (l *line) removeOldest() *item {
+	if l == nil {
+		return nil
+	}
+	for i := l.head; i < len(l.items); i++ {
+		if it := l.items[i]; !it.control && it.policy != fromHistory {
+			copy(l.items[i:], l.items[i+1:])
+			l.items[len(l.items)-1] = nil
+			l.items = l.items[:len(l.items)-1]
+			return it
+		}
+	}
+	return nil
+}
+
+// removeAll empties the line and returns the items with their size.
+func (l *line) removeAll() (gone []*item, bytes int) {
+	if l.len() == 0 {
+		return nil, 0
+	}
+	gone = append(gone, l.items[l.head:]...)
+	for _, it := range gone {
+		bytes += len(it.wire)
+	}
+	clear(l.items)
+	l.items, l.head = l.items[:0], 0
+	return gone, bytes
+}
+
+// take moves items from the head into b, as many as one write may hold.
+func (l *line) take(b *batch) {
+	b.n, b.bytes = 0, 0
+	for l.head < len(l.items) && b.n < maxBatchFrames {
+		it := l.items[l.head]
+		if b.n > 0 && b.bytes+len(it.wire) > maxBatchBytes {
+			break
+		}
+		b.items[b.n] = it
+		b.n++
+		b.bytes += len(it.wire)
+		l.items[l.head] = nil
+		l.head++
+	}
+	if l.head == len(l.items) {
+		l.items, l.head = l.items[:0], 0
+	}
+}

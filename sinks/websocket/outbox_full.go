@@ -1,0 +1,60 @@
+package websocket
+
+// notice is what the application knows of whether the queue is full. At most
+// one notifier runs at a time, so that the calls never overlap and the last one
+// tells the present state.
+type notice uint8
+
+const (
+	informed  notice = iota // the application knows; no notifier runs
+	informing               // a notifier runs and has the present state
+	outdated                // a notifier runs, and the state has changed since
+)
+
+// checkHigh makes the queue full when it has passed three quarters of a bound.
+func (o *outbox) checkHigh(do *effects) {
+	if o.frames > o.bounds.frames*3/4 || o.bytes > o.bounds.bytes/4*3 {
+		o.setFull(true, do)
+	}
+}
+
+// checkLow ends that when the queue has fallen below half of both bounds.
+func (o *outbox) checkLow(do *effects) {
+	if o.frames < o.bounds.frames/2+o.bounds.frames%2 && o.bytes < o.bounds.bytes/2 {
+		o.setFull(false, do)
+	}
+}
+
+// setFull notes whether the queue is full, and that the application must hear
+// of a change.
+func (o *outbox) setFull(full bool, do *effects) {
+	if o.full == full {
+		return
+	}
+	o.full = full
+	do.filled = full
+	do.drained = !full && o.phase == open
+	if !o.bounds.notify {
+		return
+	}
+	switch o.notice {
+	case informed:
+		o.notice = outdated
+		do.notify = true
+	case informing:
+		o.notice = outdated
+	case outdated: // changed back before the application was told
+		o.notice = informing
+	}
+}
+
+// notified steps a notifier: it returns what the application must be told next,
+// or false if it knows everything and the notifier must end.
+func (o *outbox) notified() (full, ok bool) {
+	if o.notice == outdated {
+		o.notice = informing
+		return o.full, true
+	}
+	o.notice = informed
+	return false, false
+}

@@ -1,0 +1,351 @@
+package websocket
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// naive is an outbox as one would explain it: a plain list of all that waits.
+type naive struct {
+	bounds  bounds
+	waiting []*item
+	writing []*item
+	phase   phase
+	full    bool
+}
+
+func sizeOf(lists ...[]*item) (frames, bytes int) {
+	for _, list := range lists {
+		frames += len(list)
+		for _, it := range list {
+			bytes += len(it.wire)
+		}
+	}
+	return frames, bytes
+}
+
+// room reports whether it fits if the other lists are what is queued.
+func (n *naive) room(it *item, queued ...[]*item) bool {
+	frames, bytes := sizeOf(queued...)
+	times := 1
+	if it.control {
+		times = 2
+	}
+	return frames < times*n.bounds.frames && bytes+len(it.wire) <= times*n.bounds.bytes
+}
+
+// put returns the items whose hooks must be called, with their reasons. The
+// item itself is among them if it was refused.
+func (n *naive) put(it *item) map[*item]error {
+	fate := make(map[*item]error)
+	if n.phase != open {
+		fate[it] = ErrClosed
+		return fate
+	}
+	at := -1
+	if it.key != "" {
+		at = slices.IndexFunc(n.waiting, func(w *item) bool { return w.key == it.key })
+	}
+	for {
+		if at >= 0 {
+			rest := slices.Delete(slices.Clone(n.waiting), at, at+1)
+			_, bytes := sizeOf(rest, n.writing)
+			if len(it.wire) <= len(n.waiting[at].wire) || bytes+len(it.wire) <= n.bounds.bytes {
+				fate[n.waiting[at]] = ErrConflated
+				n.waiting[at] = it
+				break
+			}
+		} else if n.room(it, n.waiting, n.writing) || it.policy == fromHistory && len(n.waiting)+len(n.writing) == 0 {
+			n.waiting = append(n.waiting, it)
+			break
+		}
+		i := -1
+		if it.policy == DropOldest && !it.control && len(it.wire) <= n.bounds.bytes {
+			i = slices.IndexFunc(n.waiting, func(w *item) bool { return !w.control && w.policy != fromHistory })
+		}
+		if i < 0 {
+			n.refuse(it, fate)
+			return fate
+		}
+		fate[n.waiting[i]] = ErrQueueFull
+		n.waiting = slices.Delete(n.waiting, i, i+1)
+		switch {
+		case i == at:
+			at = -1
+		case i < at:
+			at--
+		}
+	}
+	frames, bytes := sizeOf(n.waiting, n.writing)
+	n.full = n.full || frames > n.bounds.frames*3/4 || bytes > n.bounds.bytes/4*3
+	return fate
+}
+
+func (n *naive) refuse(it *item, fate map[*item]error) {
+	fate[it] = ErrQueueFull
+	switch {
+	case it.policy == fromHistory:
+		n.full = true
+	case it.control || it.policy == CloseSlow:
+		n.close(ErrQueueFull, false, fate)
+	}
+}
+
+func (n *naive) close(reason error, flush bool, fate map[*item]error) {
+	if n.phase != open {
+		return
+	}
+	n.phase = closing
+	if !flush {
+		n.drop(reason, fate)
+	}
+	n.waiting = append(n.waiting, &item{wire: closeWire(1000), control: true, last: true})
+}
+
+func (n *naive) finish(fate map[*item]error) {
+	n.phase, n.full = closed, false
+	n.drop(ErrClosed, fate)
+}
+
+func (n *naive) drop(reason error, fate map[*item]error) {
+	for _, it := range n.waiting {
+		if !it.last {
+			fate[it] = reason
+		}
+	}
+	n.waiting = nil
+}
+
+func (n *naive) wrote() {
+	n.writing = nil
+	frames, bytes := sizeOf(n.waiting)
+	if 2*frames < n.bounds.frames && bytes < n.bounds.bytes/2 {
+		n.full = false
+	}
+}
+
+// modelRun steps an outbox and the model side by side.
+type modelRun struct {
+	t     *testing.T
+	o     outbox
+	n     naive
+	b     batch
+	taken bool // b is being written
+
+	hooks           map[*item]error // by the items that were put
+	calls           int
+	bytes           int // the sum of the changes
+	fulls, drains   int // effects
+	wasFull         bool
+	told            []bool // by the notifier
+	notifiers, woke int    // that run; that the writer was woken
+}
+
+// hook notes the one call of the hook of an item.
+func (r *modelRun) hook(it *item, err error) {
+	if it.last {
+		return
+	}
+	if _, again := r.hooks[it]; again {
+		r.t.Fatalf("second call of a hook: %v", err)
+	}
+	r.hooks[it] = err
+	r.calls++
+}
+
+// act does what a session does with the effects.
+func (r *modelRun) act(do *effects) {
+	if do.conflated != nil {
+		r.hook(do.conflated, ErrConflated)
+	}
+	for _, it := range do.dropped {
+		r.hook(it, do.reason)
+	}
+	r.bytes += do.bytes
+	if do.wake {
+		r.woke++
+	}
+	if do.filled {
+		r.fulls++
+	}
+	if do.drained {
+		r.drains++
+	}
+	if do.notify {
+		r.notifiers++
+	}
+}
+
+func (r *modelRun) put(it *item) {
+	var do effects
+	r.o.put(it, &do)
+	if do.err != nil {
+		r.hook(it, do.err)
+	}
+	r.act(&do)
+	r.expect(r.n.put(it))
+}
+
+// expect compares the hooks that a step called with those of the model.
+func (r *modelRun) expect(fate map[*item]error) {
+	for it, err := range fate {
+		if got, ok := r.hooks[it]; !ok || got != err {
+			r.t.Fatalf("hook of %d bytes: %v (called: %v), want %v", len(it.wire), got, ok, err)
+		}
+	}
+	if r.calls != len(fate) {
+		r.t.Fatalf("%d hooks called in one step, want %d", r.calls, len(fate))
+	}
+	r.calls = 0
+}
+
+func (r *modelRun) write() {
+	if r.taken {
+		var do effects
+		r.o.wrote(r.b.n, r.b.bytes, &do)
+		for i := range r.b.n {
+			r.hook(r.b.items[i], nil)
+		}
+		r.calls = 0
+		r.act(&do)
+		r.n.wrote()
+		r.taken = false
+		if !do.more {
+			r.woke--
+		}
+		return
+	}
+	if r.woke == 0 {
+		return
+	}
+	if !r.o.take(&r.b) {
+		r.woke--
+		if len(r.n.waiting) > 0 && r.n.phase != closed {
+			r.t.Fatal("nothing to take, but something waits")
+		}
+		return
+	}
+	for i := range r.b.n {
+		if it := r.n.waiting[i]; it != r.b.items[i] && !(it.last && r.b.items[i].last) {
+			r.t.Fatalf("frame %d of a batch is out of order", i)
+		}
+	}
+	r.n.writing, r.n.waiting = r.n.waiting[:r.b.n:r.b.n], r.n.waiting[r.b.n:]
+	r.taken = true
+}
+
+func (r *modelRun) notifier() {
+	if r.notifiers == 0 {
+		return
+	}
+	full, ok := r.o.notified()
+	if !ok {
+		r.notifiers--
+		return
+	}
+	r.told = append(r.told, full)
+}
+
+func (r *modelRun) check() {
+	frames, bytes := sizeOf(r.n.waiting, r.n.writing)
+	o := &r.o
+	switch {
+	case o.frames != frames || o.bytes != bytes || r.bytes != bytes || o.line.len() != len(r.n.waiting):
+		r.t.Fatalf("%d frames, %d bytes (%d by its changes), want %d, %d", o.frames, o.bytes, r.bytes, frames, bytes)
+	case o.phase != r.n.phase || o.full != r.n.full:
+		r.t.Fatalf("phase %d, full %v, want %d, %v", o.phase, o.full, r.n.phase, r.n.full)
+	case r.woke < 0 || r.woke > 1 || (r.woke == 1) != (o.writer == writerBusy):
+		r.t.Fatalf("%d writers woken, state %d", r.woke, o.writer)
+	case len(r.n.waiting) > 0 && r.n.phase != closed && r.woke == 0:
+		r.t.Fatal("something waits, and no writer was woken")
+	case r.notifiers > 1:
+		r.t.Fatal("two notifiers run")
+	case r.notifiers == 0 && r.o.full != (len(r.told) > 0 && r.told[len(r.told)-1]):
+		r.t.Fatalf("full is %v, the application was told %v", r.o.full, r.told)
+	}
+	if r.n.full && !r.wasFull {
+		r.fulls--
+	}
+	if !r.n.full && r.wasFull && o.phase == open {
+		r.drains--
+	}
+	if r.wasFull = r.n.full; r.fulls != 0 || r.drains != 0 {
+		r.t.Fatalf("changes too many: full %d, drained %d", r.fulls, r.drains)
+	}
+	for i, full := range r.told {
+		if full != (i%2 == 0) {
+			r.t.Fatalf("told %v", r.told)
+		}
+	}
+}
+
+// TestOutboxModel compares the outbox with the naive one under random steps:
+// what is queued, its order, the bounds, and that each hook is called once.
+func TestOutboxModel(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for life := range 400 {
+		own := bounds{frames: 1 + rnd.IntN(40), bytes: 100 + rnd.IntN(40_000), notify: true}
+		r := &modelRun{t: t, o: outbox{bounds: &own}, n: naive{bounds: own}, hooks: make(map[*item]error)}
+		put := 0
+		for range 300 {
+			switch rnd.IntN(100) {
+			case 0:
+				flush := rnd.IntN(2) == 0
+				var do effects
+				r.o.close(1000, ErrShutdown, flush, &do)
+				r.act(&do)
+				fate := make(map[*item]error)
+				r.n.close(ErrShutdown, flush, fate)
+				r.expect(fate)
+			case 1, 2, 3, 4, 5, 6, 7, 8, 9, 10:
+				r.notifier()
+			default:
+				if rnd.IntN(5) < 2 {
+					r.write()
+					break
+				}
+				r.put(randomItem(rnd, own.bytes))
+				put++
+			}
+			r.check()
+		}
+		var do effects
+		r.o.finish(ErrDisconnected, &do)
+		r.act(&do)
+		fate := make(map[*item]error)
+		r.n.finish(fate)
+		r.expect(fate)
+		for r.taken || r.woke > 0 || r.notifiers > 0 {
+			r.write()
+			r.notifier()
+		}
+		r.check()
+		if len(r.hooks) != put {
+			t.Fatalf("life %d: %d hooks for %d items", life, len(r.hooks), put)
+		}
+	}
+}
+
+func randomItem(rnd *rand.Rand, bytes int) *item {
+	it := &item{wire: make(wire, 1+rnd.IntN(bytes/3)), policy: []Overflow{CloseSlow, DropNewest, DropNewest, DropOldest, DropOldest, DropOldest, fromHistory}[rnd.IntN(7)]}
+	switch rnd.IntN(20) {
+	case 0:
+		it.wire = make(wire, bytes+rnd.IntN(bytes))
+	case 1, 2:
+		it.control = true
+	case 3, 4, 5, 6:
+		it.key = fmt.Sprint(rnd.IntN(4))
+	}
+	if it.policy == CloseSlow && rnd.IntN(4) > 0 {
+		it.policy = DropNewest
+	}
+	if it.policy == fromHistory {
+		it.key = ""
+	}
+	return it
+}

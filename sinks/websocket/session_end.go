@@ -1,0 +1,102 @@
+package websocket
+
+import (
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/penstock-go/penstock/pubsub"
+)
+
+// tryAgainLater is the close code for a client that was too slow.
+const tryAgainLater ws.StatusCode = 1013
+
+// begin makes the session reachable by its id, and bounds its time.
+func (s *session) begin(until time.Time) {
+	s.watch(until)
+	if s.id == "" {
+		return
+	}
+	sub, err := s.endpoint().hub.Subscribe(s.id, (*disconnectReceiver)(s))
+	if err != nil {
+		return // the hub is closed: no broadcast can reach the id either
+	}
+	s.idSub = sub
+}
+
+// disconnectReceiver is a session as a subscriber of the topic of its id.
+type disconnectReceiver session
+
+// Deliver closes the connection if it is told to disconnect.
+func (r *disconnectReceiver) Deliver(m *pubsub.Message) bool {
+	if m.Event != eventDisconnect {
+		return false
+	}
+	(*session)(r).close(ws.StatusGoingAway, ErrDisconnected, true)
+	return true
+}
+
+// close begins the end of the session: the channels end with reason, nothing
+// more is queued, and the close frame goes out after what waits, or in its
+// place if flush is false. The caller holds no lock.
+func (s *session) close(code ws.StatusCode, reason error, flush bool) {
+	var do effects
+	s.mu.Lock()
+	s.out.close(code, reason, flush, &do)
+	s.mu.Unlock()
+	if do.closing {
+		s.act(&do)
+		s.hangUp(do.wake, reason)
+	}
+}
+
+// hangUp lets the transport send the close frame, and ends the channels.
+func (s *session) hangUp(wake bool, reason error) {
+	if wake {
+		s.tr.wake(true)
+	}
+	s.tr.hangUp()
+	s.endChannels(reason)
+}
+
+// finish ends the session at once. It is idempotent.
+func (s *session) finish(reason error) {
+	var do effects
+	s.mu.Lock()
+	s.out.finish(reason, &do)
+	if do.closed {
+		s.unwatch()
+	}
+	reason = s.out.ended
+	s.mu.Unlock()
+	if !do.closed {
+		return
+	}
+	s.tr.abort()
+	s.idSub.Unsubscribe()
+	s.act(&do)
+	s.endChannels(reason)
+}
+
+func (s *session) endChannels(reason error) {
+	s.mu.Lock()
+	channels := append([]*Channel(nil), s.channels...)
+	s.mu.Unlock()
+	for _, ch := range channels {
+		ch.end(reason)
+	}
+}
+
+// isClosing reports whether the end has begun.
+func (s *session) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.phase != open
+}
+
+// isOver reports whether nothing is written any more.
+func (s *session) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.phase == closed
+}

@@ -1,0 +1,50 @@
+package websocket
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// tracker counts what must have ended before Shutdown may return. It is not a
+// sync.WaitGroup because it can grow while Shutdown waits.
+type tracker struct {
+	n    atomic.Int64
+	zero chan struct{} // one token when n has fallen to zero
+}
+
+func (t *tracker) add() { t.n.Add(1) }
+
+func (t *tracker) done() {
+	if t.n.Add(-1) == 0 {
+		t.signal()
+	}
+}
+
+func (t *tracker) signal() {
+	select {
+	case t.zero <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when nothing is left, or when ctx is done.
+func (t *tracker) wait(ctx context.Context) error {
+	for t.n.Load() != 0 {
+		select {
+		case <-t.zero:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	t.signal() // for other callers that wait
+	return nil
+}
+
+// spawn runs f in a goroutine that Shutdown waits for.
+func (e *Endpoint) spawn(f func()) {
+	e.work.add()
+	go func() {
+		defer e.work.done()
+		f()
+	}()
+}
