@@ -86,13 +86,15 @@ func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg Batch
 
 // HandleDefaultDemand implements stage.DefaultDemandHandler: while one batch is with the
 // function another one gathers.
-func (b *Batch[T]) HandleDefaultDemand() (maxDemand, minDemand int) { return 2 * b.cfg.Size, b.cfg.Size }
+func (b *Batch[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
+	return 2 * b.cfg.Size, b.cfg.Size
+}
 
 // HandleStart implements stage.StartHandler.
 func (b *Batch[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	b.self = self
 	wrong := func(option string, value any, allowed string) error {
-		return &stage.OptionError{Stage: self.Name(), Option: option, Value: value, Allowed: allowed}
+		return &stage.OptionError{Owner: self.Name(), Option: option, Value: value, Allowed: allowed}
 	}
 	switch {
 	case b.call == nil:

@@ -72,7 +72,7 @@ func NewStream[T any](sink streams.Sink, cfg StreamConfig) *Stream[T] {
 // HandleStart implements stage.StartHandler.
 func (s *Stream[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	wrong := func(option string, value any, allowed string) error {
-		return &stage.OptionError{Stage: self.Name(), Option: option, Value: value, Allowed: allowed}
+		return &stage.OptionError{Owner: self.Name(), Option: option, Value: value, Allowed: allowed}
 	}
 	switch {
 	case s.sink == nil:

@@ -65,7 +65,7 @@ func NewSupervisor[T any](work func(ctx context.Context, event T) error, cfg Sup
 	s := &Supervisor[T]{work: work, cfg: cfg.withDefaults(), quiet: make(chan struct{}), measured: cfg.Metrics != nil}
 	s.invalid = s.cfg.validate()
 	if work == nil {
-		s.invalid = &stage.OptionError{Stage: "supervisor", Option: "work", Value: nil, Allowed: "a function, not nil"}
+		s.invalid = &stage.OptionError{Owner: "consumer.Supervisor", Option: "work", Value: nil, Allowed: "a function, not nil"}
 	}
 	s.timer = s.cfg.Metrics.Timer("pipeline.worker.process_time")
 	return s

@@ -98,7 +98,7 @@ func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 // validate says which option is wrong.
 func (c SupervisorConfig[T]) validate() error {
 	wrong := func(option string, value any, allowed string) error {
-		return &stage.OptionError{Stage: "supervisor", Option: option, Value: value, Allowed: allowed}
+		return &stage.OptionError{Owner: "consumer.Supervisor", Option: option, Value: value, Allowed: allowed}
 	}
 	switch {
 	case c.MaxDemand < 1:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -70,7 +71,7 @@ func (b *Broadcast[T]) Subscribe(sub int, opts SubscribeOptions) error {
 	if opts.Selector != nil {
 		f, ok := opts.Selector.(func(T) bool)
 		if !ok || f == nil {
-			return &OptionError{"Selector", fmt.Sprintf("a %T", opts.Selector), fmt.Sprintf("a %T", f)}
+			return option.Owner("dispatcher.Broadcast").Refuse("Selector", fmt.Sprintf("a %T", opts.Selector), fmt.Sprintf("a %T", f))
 		}
 		s.selector = f
 	}

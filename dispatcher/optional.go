@@ -1,8 +1,7 @@
 package dispatcher
 
 import (
-	"fmt"
-
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -63,18 +62,9 @@ type Parking[T any] interface {
 	DiscardParked(out Out[T])
 }
 
-// OptionError says which option was refused and what it may be: an option of a
-// dispatcher, or one with which somebody wanted to subscribe.
-type OptionError struct {
-	Option  string
-	Value   any
-	Allowed string
-}
-
-// Error implements error.
-func (e *OptionError) Error() string {
-	return fmt.Sprintf("%s: %v is not allowed: must be %s", e.Option, e.Value, e.Allowed)
-}
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
 
 // giveEach hands scattered events out, one by one where out cannot do better.
 func giveEach[T any](out Out[T], sub int, at []int32) {

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
 // DefaultPartitionCapacity is how many events a [Partition] holds if it was not
 // told.
 const DefaultPartitionCapacity = 10_000
+
+const partitionOwner = option.Owner("dispatcher.Partition")
 
 // PartitionConfig configures a [Partition]. The zero value is useful.
 type PartitionConfig struct {
@@ -107,7 +110,7 @@ func NewNamedPartition[T any, K comparable](names []K, hash func(event T) (name 
 	}
 	p.init(len(names), hash == nil, cfg)
 	if len(index) < len(names) {
-		p.err = &OptionError{"Partitions", names, "different from each other"}
+		p.err = partitionOwner.Refuse("Partitions", names, "different from each other")
 	}
 	return p
 }
@@ -119,12 +122,12 @@ func (p *Partition[T]) init(n int, noHash bool, cfg PartitionConfig) {
 	}
 	switch {
 	case n < 1:
-		p.err = &OptionError{"Partitions", n, "1 or more"}
+		p.err = partitionOwner.Refuse("Partitions", n, "1 or more")
 		return
 	case noHash:
-		p.err = &OptionError{"hash", "nil", "a function"}
+		p.err = partitionOwner.Refuse("hash", nil, "a function")
 	case p.capacity < 0:
-		p.err = &OptionError{"Capacity", cfg.Capacity, "1 or more, or 0 for the default"}
+		p.err = partitionOwner.Refuse("Capacity", cfg.Capacity, "1 or more, or 0 for the default")
 	}
 	p.parts = make([]partition[T], n)
 	for i := range p.parts {
@@ -139,15 +142,15 @@ func (p *Partition[T]) Err() error { return p.err }
 // Subscribe implements Dispatcher. It refuses with an *OptionError.
 func (p *Partition[T]) Subscribe(sub int, opts SubscribeOptions) error {
 	if opts.Partition == nil {
-		return &OptionError{"Partition", "none", p.allowed}
+		return partitionOwner.Refuse("Partition", nil, p.allowed)
 	}
 	i, ok := p.find(opts.Partition)
 	if !ok {
-		return &OptionError{"Partition", opts.Partition, p.allowed}
+		return partitionOwner.Refuse("Partition", opts.Partition, p.allowed)
 	}
 	part := &p.parts[i]
 	if part.sub >= 0 {
-		return &OptionError{"Partition", opts.Partition, fmt.Sprintf("one that subscription %d has not taken", part.sub)}
+		return partitionOwner.Refuse("Partition", opts.Partition, fmt.Sprintf("one that subscription %d has not taken", part.sub))
 	}
 	for len(p.owned) <= sub {
 		p.owned = append(p.owned, -1)

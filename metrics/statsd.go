@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/cactus/go-statsd-client/v5/statsd"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // StatsD is a [Recorder] that sends to a StatsD server. Make one with
@@ -36,7 +38,7 @@ type series interface {
 
 // NewStatsD answers a recorder that sends to cfg's server, and starts the one
 // goroutine that does so. It does not wait for the server or for the resolver;
-// the only errors are those of the config, each a [*ConfigError].
+// the only errors are those of the config, each a [*OptionError].
 func NewStatsD(cfg StatsDConfig) (*StatsD, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -59,7 +61,7 @@ func NewStatsD(cfg StatsDConfig) (*StatsD, error) {
 	}
 	statter, err := statsd.NewClientWithSender(s.out, prefix, clientTagFormats[cfg.Tags])
 	if err != nil {
-		return nil, &ConfigError{Option: "Tags", Value: cfg.Tags, Want: err.Error()}
+		return nil, option.Owner("metrics.StatsD").Refuse("Tags", cfg.Tags, err.Error())
 	}
 	s.client = statter.(*statsd.Client)
 	// What carries a rate was sampled here; the client would sample it again.

@@ -3,13 +3,14 @@ package metrics
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"time"
 
 	"github.com/cactus/go-statsd-client/v5/statsd"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // StatsDConfig says where a [StatsD] sends to and how. The zero value sends
@@ -95,19 +96,9 @@ const (
 	TimerHistogram
 )
 
-// ConfigError says which option of a config is refused.
-type ConfigError struct {
-	// Option is the field's name and Value what it was set to.
-	Option string
-	Value  any
-	// Want says what is allowed.
-	Want string
-}
-
-// Error names the option, its value and what is allowed.
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("metrics: %s is %v, want %s", e.Option, e.Value, e.Want)
-}
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
 
 func (c StatsDConfig) withDefaults() StatsDConfig {
 	c.Address = cmp.Or(c.Address, "127.0.0.1:8125")
@@ -128,11 +119,9 @@ func (c StatsDConfig) withDefaults() StatsDConfig {
 
 // validate is called with the defaults filled in.
 func (c StatsDConfig) validate() error {
-	refuse := func(option string, value any, want string) error {
-		return &ConfigError{Option: option, Value: value, Want: want}
-	}
+	refuse := option.Owner("metrics.StatsD").Refuse
 	if _, _, err := net.SplitHostPort(c.Address); err != nil {
-		return refuse("Address", fmt.Sprintf("%q", c.Address), "host:port")
+		return refuse("Address", c.Address, "host:port")
 	}
 	switch {
 	case int(c.Tags) >= len(clientTagFormats):

@@ -216,7 +216,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"MaxSeries":     {MaxSeries: -1},
 	} {
 		_, err := NewStatsD(cfg)
-		if got, ok := errors.AsType[*ConfigError](err); !ok || got.Option != option {
+		if got, ok := errors.AsType[*OptionError](err); !ok || got.Option != option {
 			t.Errorf("a bad %s answers %v", option, err)
 		}
 	}

@@ -2,10 +2,10 @@ package presence
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/pubsub"
 )
 
@@ -19,16 +19,9 @@ var (
 	ErrMeta = errors.New("presence: meta is not an object")
 )
 
-// ConfigError tells which option is out of its range.
-type ConfigError struct {
-	Option, Allowed string
-	Value           any
-}
-
-// Error names the option, its value and what is allowed.
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("presence: %s is %v, allowed: %s", e.Option, e.Value, e.Allowed)
-}
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
 
 // Config configures a [Tracker].
 type Config struct {
@@ -87,23 +80,25 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) validate() error {
-	if c.Hub == nil {
-		return &ConfigError{Option: "Hub", Value: "nil", Allowed: "a hub"}
-	}
-	for option, d := range map[string]time.Duration{"DiffPeriod": c.DiffPeriod, "BroadcastPeriod": c.BroadcastPeriod, "HeartbeatPeriod": c.HeartbeatPeriod,
-		"DownPeriod": c.DownPeriod, "PermDownPeriod": c.PermDownPeriod} {
-		if d < 0 {
-			return &ConfigError{Option: option, Value: d, Allowed: "0 (the default) or more"}
-		}
+	owner := option.Owner("presence.Tracker")
+	if err := option.First(
+		owner.Needs("Hub", c.Hub, "a hub"),
+		option.AtLeast(owner, "DiffPeriod", c.DiffPeriod, 0),
+		option.AtLeast(owner, "BroadcastPeriod", c.BroadcastPeriod, 0),
+		option.AtLeast(owner, "HeartbeatPeriod", c.HeartbeatPeriod, 0),
+		option.AtLeast(owner, "DownPeriod", c.DownPeriod, 0),
+		option.AtLeast(owner, "PermDownPeriod", c.PermDownPeriod, 0),
+	); err != nil {
+		return err
 	}
 	full := c.withDefaults()
 	switch {
 	case full.HeartbeatPeriod < full.BroadcastPeriod:
-		return &ConfigError{Option: "HeartbeatPeriod", Value: full.HeartbeatPeriod, Allowed: "BroadcastPeriod or more"}
+		return owner.Refuse("HeartbeatPeriod", full.HeartbeatPeriod, "BroadcastPeriod or more")
 	case full.DownPeriod < 2*full.HeartbeatPeriod:
-		return &ConfigError{Option: "DownPeriod", Value: full.DownPeriod, Allowed: "twice HeartbeatPeriod or more"}
+		return owner.Refuse("DownPeriod", full.DownPeriod, "twice HeartbeatPeriod or more")
 	case full.PermDownPeriod <= full.DownPeriod:
-		return &ConfigError{Option: "PermDownPeriod", Value: full.PermDownPeriod, Allowed: "more than DownPeriod"}
+		return owner.Refuse("PermDownPeriod", full.PermDownPeriod, "more than DownPeriod")
 	}
 	return nil
 }

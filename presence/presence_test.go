@@ -237,7 +237,7 @@ func TestConfig(t *testing.T) { // P118
 	if err != nil {
 		t.Fatal(err)
 	}
-	var bad *presence.ConfigError
+	var bad *presence.OptionError
 	for _, c := range []presence.Config{{}, {Hub: hub, BroadcastPeriod: -1}, {Hub: hub, DiffPeriod: -1}, {Hub: hub, HeartbeatPeriod: time.Second},
 		{Hub: hub, DownPeriod: time.Second}, {Hub: hub, DownPeriod: time.Hour, PermDownPeriod: time.Hour}, {Hub: hub, PermDownPeriod: -1}} {
 		if _, err := presence.New(c); !errors.As(err, &bad) || bad.Error() == "" {

@@ -42,7 +42,7 @@ type owner struct {
 	stop   func() bool
 }
 
-// New makes a tracker. The error is a [*ConfigError]. Without other nodes it is
+// New makes a tracker. The error is a [*OptionError]. Without other nodes it is
 // ready; otherwise it takes part once [Tracker.Run] runs.
 func New(config Config) (*Tracker, error) {
 	if err := config.validate(); err != nil {

@@ -373,7 +373,7 @@ func TestSourceOptions(t *testing.T) {
 	} {
 		err := stage.NewProducer(p, stage.ProducerConfig[int]{Name: "source"}).Start(t.Context())
 		var wrong *stage.OptionError
-		if !errors.As(err, &wrong) || wrong.Option+" " != option && wrong.Option != option || wrong.Stage != "source" {
+		if !errors.As(err, &wrong) || wrong.Option+" " != option && wrong.Option != option || wrong.Owner != "source" {
 			t.Error(option, err)
 		}
 	}

@@ -83,7 +83,7 @@ func NewQueue[T any](cfg QueueConfig[T]) *Queue[T] {
 }
 
 func wrongOption(source, option string, value any, allowed string) error {
-	return &stage.OptionError{Stage: source, Option: option, Value: value, Allowed: allowed}
+	return &stage.OptionError{Owner: source, Option: option, Value: value, Allowed: allowed}
 }
 
 // Push appends an event. With Refuse it waits for room until ctx is done, and

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/maphash"
 	"sync/atomic"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // ErrClosed is answered by a [Hub] that has been closed.
@@ -14,16 +16,9 @@ var ErrClosed = errors.New("pubsub: closed")
 // LocalNode is the name of a node that has no [Remote].
 const LocalNode = "local"
 
-// ConfigError tells which option is out of its range.
-type ConfigError struct {
-	Option, Allowed string
-	Value           any
-}
-
-// Error names the option, its value and what is allowed.
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("pubsub: %s is %v, allowed: %s", e.Option, e.Value, e.Allowed)
-}
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
 
 // Config configures a [Hub]. The zero value is an in-process hub.
 type Config struct {
@@ -39,10 +34,7 @@ type Config struct {
 }
 
 func (c Config) validate() error {
-	if c.Shards < 0 || c.Shards > 4096 {
-		return &ConfigError{Option: "Shards", Value: c.Shards, Allowed: "0 to 4096"}
-	}
-	return nil
+	return option.Within("pubsub.Hub", "Shards", c.Shards, 0, 4096)
 }
 
 // Hub is a set of topics. All methods are safe for concurrent use.
@@ -54,7 +46,7 @@ type Hub struct {
 	closed  atomic.Bool
 }
 
-// New makes a hub. The error is a [*ConfigError].
+// New makes a hub. The error is a [*OptionError].
 func New(config Config) (*Hub, error) {
 	if err := config.validate(); err != nil {
 		return nil, err

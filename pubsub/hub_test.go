@@ -145,7 +145,7 @@ func TestClose(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	var bad *pubsub.ConfigError
+	var bad *pubsub.OptionError
 	for _, shards := range []int{-1, 4097} {
 		if _, err := pubsub.New(pubsub.Config{Shards: shards}); !errors.As(err, &bad) || bad.Option != "Shards" || bad.Error() == "" {
 			t.Errorf("%d: %v", shards, err)

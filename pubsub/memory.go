@@ -44,7 +44,7 @@ type kept struct {
 
 // NewMemory makes a history without records. It starts no goroutine and no
 // timer: what is too old goes when something else comes. The error is a
-// [*ConfigError].
+// [*OptionError].
 func NewMemory(config MemoryConfig) (*Memory, error) {
 	if err := config.validate(); err != nil {
 		return nil, err

@@ -3,6 +3,8 @@ package pubsub
 import (
 	"cmp"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // MemoryConfig configures a [Memory].
@@ -41,21 +43,20 @@ func (c MemoryConfig) withDefaults() MemoryConfig {
 }
 
 func (c MemoryConfig) validate() error {
+	owner := option.Owner("pubsub.Memory")
 	if len(c.Topics) == 0 {
-		return &ConfigError{Option: "Topics", Value: c.Topics, Allowed: "at least one pattern"}
+		return owner.Refuse("Topics", c.Topics, "at least one pattern")
 	}
 	for _, pattern := range c.Topics {
 		if !ValidPattern(pattern) {
-			return &ConfigError{Option: "Topics", Value: pattern, Allowed: AllowedPattern}
+			return owner.Refuse("Topics", pattern, AllowedPattern)
 		}
 	}
-	for option, n := range map[string]int{"Events": c.Events, "Bytes": c.Bytes, "MaxBytes": c.MaxBytes, "MaxTopics": c.MaxTopics} {
-		if n < 0 {
-			return &ConfigError{Option: option, Value: n, Allowed: "0 (the default) or more"}
-		}
-	}
-	if c.Age < 0 {
-		return &ConfigError{Option: "Age", Value: c.Age, Allowed: "0 (the default) or more"}
-	}
-	return nil
+	return option.First(
+		option.AtLeast(owner, "Events", c.Events, 0),
+		option.AtLeast(owner, "Bytes", c.Bytes, 0),
+		option.AtLeast(owner, "MaxBytes", c.MaxBytes, 0),
+		option.AtLeast(owner, "MaxTopics", c.MaxTopics, 0),
+		option.AtLeast(owner, "Age", c.Age, 0),
+	)
 }

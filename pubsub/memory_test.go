@@ -291,7 +291,7 @@ func TestMemoryConfigIsChecked(t *testing.T) {
 		{}, {Topics: []string{""}}, {Topics: []string{"a*b"}}, {Topics: []string{"a"}, Events: -1}, {Topics: []string{"a"}, Bytes: -1},
 		{Topics: []string{"a"}, MaxBytes: -1}, {Topics: []string{"a"}, MaxTopics: -1}, {Topics: []string{"a"}, Age: -1},
 	} {
-		var bad *pubsub.ConfigError
+		var bad *pubsub.OptionError
 		if _, err := pubsub.NewMemory(c); !errors.As(err, &bad) || bad.Error() == "" {
 			t.Errorf("%+v: %v", c, err)
 		}

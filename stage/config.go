@@ -135,7 +135,7 @@ func (c SubscribeConfig) demands(stage string, handler any) (maxDemand, minDeman
 		}
 	}
 	if maxDemand < 1 {
-		return 0, 0, &OptionError{Stage: stage, Option: "MaxDemand", Value: maxDemand, Allowed: "1 or more"}
+		return 0, 0, ownerOf(stage).Refuse("MaxDemand", maxDemand, "1 or more")
 	}
 	switch {
 	case minDemand == 0:
@@ -144,13 +144,11 @@ func (c SubscribeConfig) demands(stage string, handler any) (maxDemand, minDeman
 		minDemand = 0
 	}
 	if minDemand < 0 || minDemand >= maxDemand {
-		return 0, 0, &OptionError{
-			Stage: stage, Option: "MinDemand", Value: minDemand,
-			Allowed: "from 0 (None) to MaxDemand-1, which is " + itoa(maxDemand-1),
-		}
+		return 0, 0, ownerOf(stage).Refuse("MinDemand", minDemand,
+			"from 0 (None) to MaxDemand-1, which is "+itoa(maxDemand-1))
 	}
 	if c.Cancel > Temporary {
-		return 0, 0, &OptionError{Stage: stage, Option: "Cancel", Value: c.Cancel, Allowed: "Permanent, Transient or Temporary"}
+		return 0, 0, ownerOf(stage).Refuse("Cancel", c.Cancel, "Permanent, Transient or Temporary")
 	}
 	return maxDemand, minDemand, nil
 }

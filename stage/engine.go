@@ -64,7 +64,7 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger, missi
 		e.name = defaultName(handler, e.id)
 	}
 	if missing {
-		e.invalid = &OptionError{Stage: e.name, Option: "handler", Value: "nil", Allowed: "a handler"}
+		e.invalid = ownerOf(e.name).Refuse("handler", "nil", "a handler")
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -34,19 +35,12 @@ var (
 	ErrStarted = errors.New("stage already started")
 )
 
-// OptionError reports an option that was refused.
-type OptionError struct {
-	// Stage names the stage, Option the field of its config.
-	Stage, Option string
-	// Value is what was given, Allowed says in words what is allowed.
-	Value   any
-	Allowed string
-}
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
 
-// Error implements error.
-func (e *OptionError) Error() string {
-	return fmt.Sprintf("stage %q: option %s: %v is not allowed: must be %s", e.Stage, e.Option, e.Value, e.Allowed)
-}
+// ownerOf names a stage in the errors of its options.
+func ownerOf(stage string) option.Owner { return option.Owner(fmt.Sprintf("stage %q", stage)) }
 
 // Error reports the failure of a stage: a handler that returned an error,
 // panicked or ended its goroutine.

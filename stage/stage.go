@@ -108,13 +108,13 @@ func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out], size int)
 	case cfg.BufferSize == None:
 		size = 0
 	case cfg.BufferSize < None:
-		e.invalid = &OptionError{Stage: e.name, Option: "BufferSize", Value: cfg.BufferSize, Allowed: "0 for the default, None, or 1 or more"}
+		e.invalid = ownerOf(e.name).Refuse("BufferSize", cfg.BufferSize, "0 for the default, None, or 1 or more")
 	}
 	if cfg.Keep > KeepFirst {
-		e.invalid = &OptionError{Stage: e.name, Option: "Keep", Value: cfg.Keep, Allowed: "KeepLast or KeepFirst"}
+		e.invalid = ownerOf(e.name).Refuse("Keep", cfg.Keep, "KeepLast or KeepFirst")
 	}
 	if cfg.Demand > Accumulate {
-		e.invalid = &OptionError{Stage: e.name, Option: "Demand", Value: cfg.Demand, Allowed: "Forward or Accumulate"}
+		e.invalid = ownerOf(e.name).Refuse("Demand", cfg.Demand, "Forward or Accumulate")
 	}
 	if d, ok := cfg.Dispatcher.(interface{ Err() error }); ok && d.Err() != nil {
 		e.invalid = fmt.Errorf("stage %q: option Dispatcher: %w", e.name, d.Err())

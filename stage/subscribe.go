@@ -69,7 +69,7 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 		up = to.port()
 	}
 	if up == nil {
-		return nil, &OptionError{Stage: e.name, Option: "Subscribe", Value: "nil", Allowed: "a producer"}
+		return nil, ownerOf(e.name).Refuse("Subscribe", "nil", "a producer")
 	}
 	maxDemand, minDemand, err := cfg.demands(e.name, e.handler)
 	if err != nil {

@@ -105,10 +105,10 @@ func (s *Subscription[T]) Info() SubscriptionInfo { return s.info }
 // nothing.
 func (s *Subscription[T]) Ask(n int) error {
 	if !s.cfg.Manual {
-		return &OptionError{Stage: s.info.Consumer, Option: "Ask", Value: n, Allowed: "left alone unless Manual is set"}
+		return ownerOf(s.info.Consumer).Refuse("Ask", n, "left alone unless Manual is set")
 	}
 	if n < 1 {
-		return &OptionError{Stage: s.info.Consumer, Option: "Ask", Value: n, Allowed: "1 or more"}
+		return ownerOf(s.info.Consumer).Refuse("Ask", n, "1 or more")
 	}
 	s.up.postAsk(s, n, 0, nil, nil)
 	return nil

@@ -24,7 +24,7 @@ func envelope(data any, opts MakeOptions) ([]byte, error) {
 	case age < 0:
 		maxAge = min(int64(age/time.Second), -1)
 	case age%time.Second != 0:
-		return nil, &ConfigError{Option: "MaxAge", Want: "whole seconds"}
+		return nil, phoenixOwner.Refuse("MaxAge", age, "whole seconds")
 	default:
 		maxAge = int64(age / time.Second)
 	}

@@ -2,7 +2,8 @@ package token
 
 import (
 	"errors"
-	"fmt"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // What is wrong with a token; see the package comment.
@@ -15,17 +16,14 @@ var (
 // MaxBytes bounds the length of a token that is looked at.
 const MaxBytes = 8192
 
-// ConfigError says which option of a config or a call is refused.
-type ConfigError struct {
-	// Option is the field's name and Want says what is allowed. The value is
-	// left out: it may be a secret.
-	Option, Want string
-}
+const (
+	phoenixOwner = option.Owner("token.Phoenix")
+	jwtOwner     = option.Owner("token.JWT")
+)
 
-// Error names the option and what is allowed.
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("token: %s: want %s", e.Option, e.Want)
-}
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
 
 // plausible says that a token is of a length and an alphabet that it may be
 // decoded. The standard library's decoder skips line ends, which would make

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // JWTConfig says which JSON Web Tokens are accepted. Either Secret or Key must
@@ -57,7 +59,7 @@ var (
 )
 
 // NewJWT answers a checker. The only errors are those of the config, each a
-// [*ConfigError].
+// [*OptionError].
 func NewJWT(cfg JWTConfig) (*JWT, error) {
 	if len(cfg.Algorithms) == 0 {
 		cfg.Algorithms = []string{"HS256"}
@@ -70,20 +72,20 @@ func NewJWT(cfg JWTConfig) (*JWT, error) {
 		case slices.Contains(secretAlgorithms, a):
 			shared++
 		case !slices.Contains(publicAlgorithms, a):
-			return nil, &ConfigError{Option: "Algorithms", Want: "names of signing algorithms other than none"}
+			return nil, jwtOwner.Refuse("Algorithms", cfg.Algorithms, "names of signing algorithms other than none")
 		}
 	}
 	switch {
 	case shared != 0 && shared != len(cfg.Algorithms):
-		return nil, &ConfigError{Option: "Algorithms", Want: "either shared secrets or public keys, not both"}
+		return nil, jwtOwner.Refuse("Algorithms", cfg.Algorithms, "either shared secrets or public keys, not both")
 	case (cfg.Secret == nil) == (cfg.Key == nil):
-		return nil, &ConfigError{Option: "Secret", Want: "either Secret or Key"}
+		return nil, jwtOwner.Refuse("Secret", option.Hidden, "either Secret or Key")
 	case cfg.Secret != nil && shared == 0:
-		return nil, &ConfigError{Option: "Secret", Want: "an algorithm with a shared secret"}
+		return nil, jwtOwner.Refuse("Secret", option.Hidden, "an algorithm with a shared secret")
 	case cfg.Secret != nil && len(cfg.Secret) < 32:
-		return nil, &ConfigError{Option: "Secret", Want: "32 bytes or more"}
+		return nil, jwtOwner.Refuse("Secret", option.Hidden, "32 bytes or more")
 	case cfg.Leeway < 0 || cfg.Leeway > 5*time.Minute:
-		return nil, &ConfigError{Option: "Leeway", Want: "0 to 5 minutes"}
+		return nil, jwtOwner.Refuse("Leeway", cfg.Leeway, "0 to 5 minutes")
 	}
 	opts := []jwt.ParserOption{
 		jwt.WithValidMethods(cfg.Algorithms),
@@ -135,7 +137,7 @@ var otherFaults = []error{
 // the algorithms. Nothing is added to the claims.
 func (j *JWT) Sign(claims jwt.Claims) (string, error) {
 	if j.cfg.Secret == nil {
-		return "", &ConfigError{Option: "Secret", Want: "a shared secret for signing"}
+		return "", jwtOwner.Refuse("Secret", option.Hidden, "a shared secret for signing")
 	}
 	token, err := jwt.NewWithClaims(jwt.GetSigningMethod(j.cfg.Algorithms[0]), claims).SignedString(j.cfg.Secret)
 	if err != nil {

@@ -247,7 +247,7 @@ func TestJWTConfigIsChecked(t *testing.T) {
 		"leeway":                {JWTConfig{Key: key, Leeway: time.Hour}, "Leeway"},
 	} {
 		_, err := NewJWT(c.cfg)
-		if got, ok := errors.AsType[*ConfigError](err); !ok || got.Option != c.option {
+		if got, ok := errors.AsType[*OptionError](err); !ok || got.Option != c.option {
 			t.Errorf("%s: NewJWT answers %v", name, err)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // Forever is the max age of a token that never expires.
@@ -44,22 +46,22 @@ type PhoenixConfig struct {
 type Phoenix struct{ keys keys }
 
 // NewPhoenix answers a maker of tokens. The only errors are those of the
-// config, each a [*ConfigError].
+// config, each a [*OptionError].
 func NewPhoenix(cfg PhoenixConfig) (*Phoenix, error) {
 	cfg.KeyIterations = cmp.Or(cfg.KeyIterations, 1000)
 	cfg.KeyLength = cmp.Or(cfg.KeyLength, 32)
 	cfg.MaxKeys = cmp.Or(cfg.MaxKeys, 64)
 	switch {
 	case len(cfg.SecretKeyBase) < 20:
-		return nil, &ConfigError{Option: "SecretKeyBase", Want: "20 bytes or more"}
+		return nil, phoenixOwner.Refuse("SecretKeyBase", option.Hidden, "20 bytes or more")
 	case cfg.KeyIterations < 1:
-		return nil, &ConfigError{Option: "KeyIterations", Want: "1 or more"}
+		return nil, phoenixOwner.Refuse("KeyIterations", cfg.KeyIterations, "1 or more")
 	case cfg.KeyLength < 16 || cfg.KeyLength > 64:
-		return nil, &ConfigError{Option: "KeyLength", Want: "16 to 64"}
+		return nil, phoenixOwner.Refuse("KeyLength", cfg.KeyLength, "16 to 64")
 	case cfg.KeyDigest > SHA512:
-		return nil, &ConfigError{Option: "KeyDigest", Want: "one of the Digest constants"}
+		return nil, phoenixOwner.Refuse("KeyDigest", cfg.KeyDigest, "one of the Digest constants")
 	case cfg.MaxKeys < 1:
-		return nil, &ConfigError{Option: "MaxKeys", Want: "1 or more"}
+		return nil, phoenixOwner.Refuse("MaxKeys", cfg.MaxKeys, "1 or more")
 	}
 	return &Phoenix{keys: keys{cfg: cfg, bySalt: make(map[string][]byte)}}, nil
 }
@@ -181,7 +183,7 @@ func (p *Phoenix) Encrypt(salt string, data any, opts MakeOptions) (string, erro
 	}
 	aead, err := chacha20poly1305.NewX(key)
 	if err != nil {
-		return "", &ConfigError{Option: "KeyLength", Want: "32 for encrypting"}
+		return "", phoenixOwner.Refuse("KeyLength", len(key), "32 for encrypting")
 	}
 	out := make([]byte, nonceSize+tagSize, nonceSize+tagSize+len(term)+tagSize)
 	_, _ = rand.Read(out[:nonceSize]) // never fails
@@ -211,7 +213,7 @@ func (p *Phoenix) Decrypt(salt, token string, opts CheckOptions) (any, error) {
 	}
 	aead, err := chacha20poly1305.NewX(key)
 	if err != nil {
-		return nil, &ConfigError{Option: "KeyLength", Want: "32 for decrypting"}
+		return nil, phoenixOwner.Refuse("KeyLength", len(key), "32 for decrypting")
 	}
 	nonce, tag, sealed := raw[:nonceSize], raw[nonceSize:nonceSize+tagSize], raw[nonceSize+tagSize:]
 	term, err := aead.Open(nil, nonce, append(append([]byte{}, sealed...), tag...), []byte(encryptedAAD))

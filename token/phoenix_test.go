@@ -336,7 +336,7 @@ func TestPhoenixConfigIsChecked(t *testing.T) {
 		"MaxKeys":       {SecretKeyBase: base, MaxKeys: -1},
 	} {
 		_, err := NewPhoenix(cfg)
-		if got, ok := errors.AsType[*ConfigError](err); !ok || got.Option != option || strings.Contains(err.Error(), "short") {
+		if got, ok := errors.AsType[*OptionError](err); !ok || got.Option != option || strings.Contains(err.Error(), "short") {
 			t.Errorf("a bad %s answers %v", option, err)
 		}
 	}

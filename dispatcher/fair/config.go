@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
+
+const fairOwner = option.Owner("fair.Dispatcher")
 
 // Config are the options of [Dispatcher]. The zero value is ready for use: it
 // serves keys in turn, one event of a key at a time, reads ahead up to 100,000
@@ -149,19 +153,9 @@ type Rate struct {
 	Burst int
 }
 
-// ConfigError says which option of [Config] cannot be and what it may be.
-type ConfigError struct {
-	// Option is the field's name, Value what it was set to.
-	Option string
-	Value  any
-	// Allowed says what would do.
-	Allowed string
-}
-
-// Error is one sentence with all three.
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("dispatcher: option %s is %v, allowed is %s", e.Option, e.Value, e.Allowed)
-}
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
 
 const (
 	maxEvents  = math.MaxInt32
@@ -172,12 +166,12 @@ const (
 	minShare   = 8 // a key never gets more than one part in eight
 )
 
-// Validate answers a [*ConfigError] for the first option that cannot be, or nil.
+// Validate answers a [*OptionError] for the first option that cannot be, or nil.
 func (c Config[T]) Validate() error {
 	for _, o := range []struct {
-		option string
-		value  int64
-		max    int64
+		name  string
+		value int64
+		max   int64
 	}{
 		{"MaxEvents", int64(c.MaxEvents), maxEvents},
 		{"MaxBytes", c.MaxBytes, math.MaxInt64 >> 8},
@@ -194,30 +188,30 @@ func (c Config[T]) Validate() error {
 		{"MaxParked", int64(c.MaxParked), maxEvents},
 	} {
 		if o.value < 0 || o.value > o.max {
-			return &ConfigError{o.option, o.value, fmt.Sprintf("0 to %d", o.max)}
+			return fairOwner.Refuse(o.name, o.value, fmt.Sprintf("0 to %d", o.max))
 		}
 	}
 	if len(c.Weights) > maxClasses {
-		return &ConfigError{"Weights", c.Weights, fmt.Sprintf("at most %d weights", maxClasses)}
+		return fairOwner.Refuse("Weights", c.Weights, fmt.Sprintf("at most %d weights", maxClasses))
 	}
 	for i, w := range c.Weights {
 		if w < 1 || w > maxWeight {
-			return &ConfigError{fmt.Sprintf("Weights[%d]", i), w, fmt.Sprintf("1 to %d", maxWeight)}
+			return fairOwner.Refuse(fmt.Sprintf("Weights[%d]", i), w, fmt.Sprintf("1 to %d", maxWeight))
 		}
 	}
 	if !(c.Rate.PerSecond >= 0 && c.Rate.PerSecond <= 1e9) {
-		return &ConfigError{"Rate.PerSecond", c.Rate.PerSecond, "0 to 1e9"}
+		return fairOwner.Refuse("Rate.PerSecond", c.Rate.PerSecond, "0 to 1e9")
 	}
 	if c.Rate.Burst < 0 || c.Rate.Burst > maxEvents {
-		return &ConfigError{"Rate.Burst", c.Rate.Burst, fmt.Sprintf("0 to %d", maxEvents)}
+		return fairOwner.Refuse("Rate.Burst", c.Rate.Burst, fmt.Sprintf("0 to %d", maxEvents))
 	}
 	switch {
 	case c.KeyOverflow == Conflate && c.SubKey == nil:
-		return &ConfigError{"SubKey", nil, "a function when KeyOverflow is Conflate"}
+		return fairOwner.Refuse("SubKey", nil, "a function when KeyOverflow is Conflate")
 	case c.Class != nil && len(c.Weights) == 0:
-		return &ConfigError{"Weights", c.Weights, "1 to 8 weights when Class is set"}
+		return fairOwner.Refuse("Weights", c.Weights, "1 to 8 weights when Class is set")
 	case c.TenantClass != nil && (len(c.Weights) == 0 || c.Tenant == nil):
-		return &ConfigError{"TenantClass", "set", "nil unless Tenant and Weights are set"}
+		return fairOwner.Refuse("TenantClass", "set", "nil unless Tenant and Weights are set")
 	}
 	return nil
 }
@@ -225,26 +219,19 @@ func (c Config[T]) Validate() error {
 // withDefaults is the configuration with every 0 that stands for a default
 // replaced, and with the bounds of a key lowered to their share.
 func (c Config[T]) withDefaults() Config[T] {
-	orElse(&c.MaxEvents, 100_000)
-	orElse(&c.MaxBytes, 64<<20)
-	orElse(&c.KeyMaxEvents, 1024)
-	orElse(&c.KeyMaxBytes, 1<<20)
+	option.Default(&c.MaxEvents, 100_000)
+	option.Default(&c.MaxBytes, 64<<20)
+	option.Default(&c.KeyMaxEvents, 1024)
+	option.Default(&c.KeyMaxBytes, 1<<20)
 	c.KeyMaxEvents = max(1, min(c.KeyMaxEvents, c.MaxEvents/minShare))
 	c.KeyMaxBytes = max(1, min(c.KeyMaxBytes, c.MaxBytes/minShare))
-	orElse(&c.Intake, 256)
-	orElse(&c.Credits, 8)
-	orElse(&c.UnorderedInFlight, 1)
-	orElse(&c.CostUnit, time.Millisecond)
-	orElse(&c.MaxParked, 100_000)
+	option.Default(&c.Intake, 256)
+	option.Default(&c.Credits, 8)
+	option.Default(&c.UnorderedInFlight, 1)
+	option.Default(&c.CostUnit, time.Millisecond)
+	option.Default(&c.MaxParked, 100_000)
 	if len(c.Weights) == 0 {
 		c.Weights = []int{1}
 	}
 	return c
-}
-
-func orElse[V comparable](v *V, byDefault V) {
-	var zero V
-	if *v == zero {
-		*v = byDefault
-	}
 }

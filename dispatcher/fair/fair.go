@@ -44,7 +44,7 @@ var (
 func New[T any, K comparable](key func(T) K, cfg Config[T]) *Dispatcher[T, K] {
 	f := &Dispatcher[T, K]{key: key, err: cfg.Validate(), discarded: make(map[receipt.Reason]uint64), absent: make(map[K]struct{})}
 	if f.err == nil && key == nil {
-		f.err = &ConfigError{"key", nil, "a function"}
+		f.err = fairOwner.Refuse("key", nil, "a function")
 	}
 	if f.err != nil {
 		cfg = Config[T]{}
@@ -79,7 +79,7 @@ func New[T any, K comparable](key func(T) K, cfg Config[T]) *Dispatcher[T, K] {
 	return f
 }
 
-// Err is the [*ConfigError] of the options that New was called with, or nil.
+// Err is the [*OptionError] of the options that New was called with, or nil.
 // With an error it refuses every subscription and takes no events.
 func (f *Dispatcher[T, K]) Err() error { return f.err }
 

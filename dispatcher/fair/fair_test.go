@@ -391,7 +391,7 @@ func TestConfigErrors(t *testing.T) {
 		{Config[ev]{KeyOverflow: Conflate}, "SubKey"},
 	} {
 		f := New(evKey, tc.cfg)
-		var bad *ConfigError
+		var bad *OptionError
 		if !errors.As(f.Err(), &bad) || bad.Option != tc.option || !strings.Contains(bad.Error(), tc.option) {
 			t.Errorf("%s: got %v", tc.option, f.Err())
 			continue
@@ -401,7 +401,7 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("%s: a wrong configuration works", tc.option)
 		}
 	}
-	var bad *ConfigError
+	var bad *OptionError
 	if err := New[ev, string](nil, Config[ev]{}).Err(); !errors.As(err, &bad) || bad.Option != "key" {
 		t.Errorf("nil key: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -124,8 +125,8 @@ func (c Config[T]) withDefaults() Config[T] {
 
 // validate is called with the defaults filled in.
 func (c *Config[T]) validate() error {
-	refuse := func(option string, value any, allowed string) error {
-		return &stage.OptionError{Stage: "kafka", Option: option, Value: value, Allowed: allowed}
+	refuse := func(field string, value any, allowed string) error {
+		return option.Owner("kafka.Producer").Refuse(field, value, allowed)
 	}
 	within := func(d, low, high time.Duration) bool { return d >= low && d <= high }
 	switch {

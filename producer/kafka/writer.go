@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -44,8 +45,8 @@ func NewWriter(cfg WriterConfig) (*Writer, error) {
 	if cfg.Linger == stage.None {
 		cfg.Linger = 0
 	}
-	refuse := func(option string, value any, allowed string) (*Writer, error) {
-		return nil, &stage.OptionError{Stage: "kafka writer", Option: option, Value: value, Allowed: allowed}
+	refuse := func(field string, value any, allowed string) (*Writer, error) {
+		return nil, option.Owner("kafka.Writer").Refuse(field, value, allowed)
 	}
 	switch {
 	case len(cfg.Brokers) == 0:

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/pubsub"
 )
@@ -64,7 +65,7 @@ type EndpointConfig struct {
 
 func (c EndpointConfig) withDefaults() EndpointConfig {
 	c.Metrics = metrics.Or(c.Metrics)
-	set(&c.MaxLogRate, 100)
+	option.Default(&c.MaxLogRate, 100)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	} else {
@@ -76,68 +77,29 @@ func (c EndpointConfig) withDefaults() EndpointConfig {
 	if c.ClientAddress == nil {
 		c.ClientAddress = peerAddress
 	}
-	set(&c.MaxQueuedBytes, 256<<20)
-	set(&c.ShutdownCode, 1001)
-	set(&c.ShutdownBatch, 10_000)
-	set(&c.ShutdownInterval, 2*time.Second)
+	option.Default(&c.MaxQueuedBytes, 256<<20)
+	option.Default(&c.ShutdownCode, 1001)
+	option.Default(&c.ShutdownBatch, 10_000)
+	option.Default(&c.ShutdownInterval, 2*time.Second)
 	return c
 }
 
 func (c EndpointConfig) validate() error {
-	return firstError(
-		atLeast("MaxConnections", c.MaxConnections, 0),
-		atLeast("MaxPerAddress", c.MaxPerAddress, 0),
-		atLeast("MaxConnectRate", c.MaxConnectRate, 0),
-		atLeast("MaxPerID", c.MaxPerID, 0),
-		atLeast("MaxChannels", c.MaxChannels, 0),
-		atLeast("MaxLogRate", c.MaxLogRate, 0),
-		atLeast("MaxQueuedBytes", c.MaxQueuedBytes, 0),
-		allowed(c.ShutdownCode == 0 || closeCodeAllowed(c.ShutdownCode),
+	return option.First(
+		option.AtLeast(endpointOwner, "MaxConnections", c.MaxConnections, 0),
+		option.AtLeast(endpointOwner, "MaxPerAddress", c.MaxPerAddress, 0),
+		option.AtLeast(endpointOwner, "MaxConnectRate", c.MaxConnectRate, 0),
+		option.AtLeast(endpointOwner, "MaxPerID", c.MaxPerID, 0),
+		option.AtLeast(endpointOwner, "MaxChannels", c.MaxChannels, 0),
+		option.AtLeast(endpointOwner, "MaxLogRate", c.MaxLogRate, 0),
+		option.AtLeast(endpointOwner, "MaxQueuedBytes", c.MaxQueuedBytes, 0),
+		endpointOwner.Check(c.ShutdownCode == 0 || closeCodeAllowed(c.ShutdownCode),
 			"ShutdownCode", c.ShutdownCode, "1000 to 1014 but not 1004 to 1006, or 3000 to 4999"),
-		atLeast("ShutdownBatch", c.ShutdownBatch, 0),
-		atLeast("ShutdownInterval", c.ShutdownInterval, 0),
+		option.AtLeast(endpointOwner, "ShutdownBatch", c.ShutdownBatch, 0),
+		option.AtLeast(endpointOwner, "ShutdownInterval", c.ShutdownInterval, 0),
 	)
 }
 
 func closeCodeAllowed(code int) bool {
 	return (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999)
-}
-
-func set[T comparable](p *T, fallback T) {
-	var zero T
-	if *p == zero {
-		*p = fallback
-	}
-}
-
-func atLeast[T int | int64 | time.Duration](option string, v, least T) error {
-	if v >= least {
-		return nil
-	}
-	return &ConfigError{Option: option, Value: v, Allowed: "0 (the default) or more"}
-}
-
-func allowed(ok bool, option string, v any, what string) error {
-	if ok {
-		return nil
-	}
-	return &ConfigError{Option: option, Value: v, Allowed: what}
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }

@@ -130,7 +130,7 @@ func TestPolicyOfAChannel(t *testing.T) {
 	}
 	s := websocket.NewSocket(websocket.SocketConfig[user]{})
 	s.ChannelWith("x", websocket.ChannelConfig{Overflow: 9}, func(user, string) websocket.Handler { return nil })
-	var bad *websocket.ConfigError
+	var bad *websocket.OptionError
 	if err := e.Mount("/x", s, websocket.MountConfig{}); !errors.As(err, &bad) {
 		t.Errorf("%v", err)
 	}

@@ -116,7 +116,7 @@ var handshakeCases = []conformanceCase{
 		if err != nil {
 			t.Fatal(err)
 		}
-		var bad *websocket.ConfigError
+		var bad *websocket.OptionError
 		if err := e.Mount("/x", websocket.NewSocket(websocket.SocketConfig[user]{}), websocket.MountConfig{MaxFrame: -1}); !errors.As(err, &bad) {
 			t.Errorf("%v", err)
 		}

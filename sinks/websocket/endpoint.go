@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/pubsub"
 )
@@ -52,7 +53,7 @@ const (
 )
 
 // NewEndpoint makes an endpoint without sockets. It starts no goroutine. The
-// error is a [*ConfigError].
+// error is a [*OptionError].
 func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
@@ -138,13 +139,13 @@ type route struct {
 
 // Mount makes a socket reachable at path, which begins with "/" and may hold
 // variables such as "/:room" that join the params. It must be called before
-// the first request. Errors are [*ConfigError].
+// the first request. Errors are [*OptionError].
 func (e *Endpoint) Mount(path string, s Mountable, config MountConfig) error {
 	if err := config.validate(); err != nil {
 		return err
 	}
 	if !strings.HasPrefix(path, "/") || (len(path) > 1 && strings.HasSuffix(path, "/")) {
-		return &ConfigError{Option: "path", Value: path, Allowed: `a path beginning with "/" and not ending with it`}
+		return mountOwner.Refuse("path", path, `a path beginning with "/" and not ending with it`)
 	}
 	config = config.withDefaults()
 	if config.Origin == nil {
@@ -170,19 +171,19 @@ func (e *Endpoint) Mount(path string, s Mountable, config MountConfig) error {
 	m.unmatched = counter("channel_join", "fail", "channel", "unmatched")
 	for _, def := range m.kind.routes {
 		if !pubsub.ValidPattern(def.pattern) {
-			return &ConfigError{Option: "channel pattern", Value: def.pattern, Allowed: pubsub.AllowedPattern}
+			return mountOwner.Refuse("channel pattern", def.pattern, pubsub.AllowedPattern)
 		}
 		if def.config.Overflow > DropOldest {
-			return &ConfigError{Option: "channel Overflow", Value: def.config.Overflow, Allowed: overflowNames}
+			return mountOwner.Refuse("channel Overflow", def.config.Overflow, overflowNames)
 		}
 		if def.config.Resume && e.hub.History() == nil {
-			return &ConfigError{Option: "channel Resume", Value: true, Allowed: "true only if the endpoint's PubSub has a History"}
+			return mountOwner.Refuse("channel Resume", true, "true only if the endpoint's PubSub has a History")
 		}
-		if err := atLeast("channel MaxTasks", def.config.MaxTasks, 0); err != nil {
+		if err := option.AtLeast(mountOwner, "channel MaxTasks", def.config.MaxTasks, 0); err != nil {
 			return err
 		}
-		set(&def.config.MaxTasks, defaultTasks)
-		set(&def.config.Overflow, config.Queue.Overflow)
+		option.Default(&def.config.MaxTasks, defaultTasks)
+		option.Default(&def.config.Overflow, config.Queue.Overflow)
 		m.resumes = m.resumes || def.config.Resume
 		m.routes = append(m.routes, &route{
 			routeDef: def,
@@ -194,7 +195,7 @@ func (e *Endpoint) Mount(path string, s Mountable, config MountConfig) error {
 	defer e.mountsMu.Unlock()
 	for _, other := range e.mounts {
 		if strings.Join(other.segments, "/") == strings.Join(m.segments, "/") {
-			return &ConfigError{Option: "path", Value: path, Allowed: "a path where no socket is mounted yet"}
+			return mountOwner.Refuse("path", path, "a path where no socket is mounted yet")
 		}
 	}
 	e.mounts = append(e.mounts, m)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
@@ -51,16 +52,16 @@ var (
 	ErrNoBinary     = codec.ErrNoBinary
 )
 
-// ConfigError tells which option is out of its range.
-type ConfigError struct {
-	Option, Allowed string
-	Value           any
-}
+// The owners that errors of options name.
+const (
+	endpointOwner = option.Owner("websocket.Endpoint")
+	mountOwner    = option.Owner("websocket.Endpoint.Mount")
+	serverOwner   = option.Owner("websocket.NewServer")
+)
 
-// Error names the option, its value and what is allowed.
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("websocket: %s is %v, allowed: %s", e.Option, e.Value, e.Allowed)
-}
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
 
 // StatusError, returned by Connect alone or wrapped, refuses the connection
 // with an HTTP status of its own. A browser cannot read it; other clients and

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -193,7 +194,7 @@ func (m *mount) subprotocols(r *http.Request, a *admission) (token string, ok bo
 		return token, true
 	}
 	for _, p := range offered {
-		if contains(asked, p) {
+		if slices.Contains(asked, p) {
 			a.subprotocol = p
 			return token, true
 		}

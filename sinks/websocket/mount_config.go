@@ -1,8 +1,11 @@
 package websocket
 
 import (
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // Overflow is what happens to a push or broadcast for which the outbound queue
@@ -110,30 +113,30 @@ func (c MountConfig) withDefaults() MountConfig {
 	if c.Suffix == "" {
 		c.Suffix = "/websocket"
 	}
-	set(&c.IdleTimeout, 60*time.Second)
-	set(&c.ConnectTimeout, 5*time.Second)
-	set(&c.MessageTimeout, 10*time.Second)
-	set(&c.CloseTimeout, 2*time.Second)
-	set(&c.MaxFrame, 64<<10)
-	set(&c.MaxFragments, 64)
-	set(&c.MaxChannels, 100)
-	set(&c.MaxInbox, 256)
-	set(&c.Queue.Events, 256)
-	set(&c.Queue.Bytes, 1<<20)
-	set(&c.Queue.WriteTimeout, 5*time.Second)
-	set(&c.Queue.Overflow, CloseSlow)
-	set(&c.MaxRate, 1000)
-	set(&c.MaxByteRate, 4<<20)
-	set(&c.MaxJoinRate, 200)
-	set(&c.ThrottleTimeout, 30*time.Second)
-	set(&c.ExpiryGrace, 10*time.Second)
+	option.Default(&c.IdleTimeout, 60*time.Second)
+	option.Default(&c.ConnectTimeout, 5*time.Second)
+	option.Default(&c.MessageTimeout, 10*time.Second)
+	option.Default(&c.CloseTimeout, 2*time.Second)
+	option.Default(&c.MaxFrame, 64<<10)
+	option.Default(&c.MaxFragments, 64)
+	option.Default(&c.MaxChannels, 100)
+	option.Default(&c.MaxInbox, 256)
+	option.Default(&c.Queue.Events, 256)
+	option.Default(&c.Queue.Bytes, 1<<20)
+	option.Default(&c.Queue.WriteTimeout, 5*time.Second)
+	option.Default(&c.Queue.Overflow, CloseSlow)
+	option.Default(&c.MaxRate, 1000)
+	option.Default(&c.MaxByteRate, 4<<20)
+	option.Default(&c.MaxJoinRate, 200)
+	option.Default(&c.ThrottleTimeout, 30*time.Second)
+	option.Default(&c.ExpiryGrace, 10*time.Second)
 	if c.TopicAllowed == nil {
 		c.TopicAllowed = plainTopic
 	}
 	if c.LongPoll != nil {
 		own := *c.LongPoll
-		set(&own.Suffix, "/longpoll")
-		set(&own.Window, 10*time.Second)
+		option.Default(&own.Suffix, "/longpoll")
+		option.Default(&own.Window, 10*time.Second)
 		c.LongPoll = &own
 	}
 	return c
@@ -147,34 +150,34 @@ func (c MountConfig) validate() error {
 		}
 	}
 	if p := c.LongPoll; p != nil {
-		if err := firstError(
-			allowed(p.Suffix == "" || strings.HasPrefix(p.Suffix, "/"), "LongPoll.Suffix", p.Suffix, `"" or a path beginning with "/"`),
-			atLeast("LongPoll.Window", p.Window, 0),
+		if err := option.First(
+			mountOwner.Check(p.Suffix == "" || strings.HasPrefix(p.Suffix, "/"), "LongPoll.Suffix", p.Suffix, `"" or a path beginning with "/"`),
+			option.AtLeast(mountOwner, "LongPoll.Window", p.Window, 0),
 		); err != nil {
 			return err
 		}
 	}
-	return firstError(
-		allowed(c.Suffix == "" || strings.HasPrefix(c.Suffix, "/"), "Suffix", c.Suffix, `"" or a path beginning with "/"`),
-		allowed(len(c.Subprotocols) == 0 || (bad == "" && !contains(c.Subprotocols, "")), "Subprotocols", c.Subprotocols, "tokens of RFC 9110"),
-		atLeast("IdleTimeout", c.IdleTimeout, 0),
-		atLeast("ConnectTimeout", c.ConnectTimeout, 0),
-		atLeast("MessageTimeout", c.MessageTimeout, 0),
-		atLeast("CloseTimeout", c.CloseTimeout, 0),
-		atLeast("MaxFrame", c.MaxFrame, 0),
-		atLeast("MaxFragments", c.MaxFragments, 0),
-		atLeast("MaxChannels", c.MaxChannels, 0),
-		atLeast("MaxInbox", c.MaxInbox, 0),
-		atLeast("MaxRate", c.MaxRate, 0),
-		atLeast("MaxByteRate", c.MaxByteRate, 0),
-		atLeast("MaxJoinRate", c.MaxJoinRate, 0),
-		atLeast("ThrottleTimeout", c.ThrottleTimeout, 0),
-		atLeast("JoinTimeout", c.JoinTimeout, 0),
-		allowed(c.ExpiryGrace >= 0 && c.ExpiryGrace <= maxExpiryGrace, "ExpiryGrace", c.ExpiryGrace, "0 (the default) to 25 s"),
-		atLeast("Queue.Events", c.Queue.Events, 0),
-		atLeast("Queue.Bytes", c.Queue.Bytes, 0),
-		atLeast("Queue.WriteTimeout", c.Queue.WriteTimeout, 0),
-		allowed(c.Queue.Overflow <= DropOldest, "Queue.Overflow", c.Queue.Overflow, overflowNames),
+	return option.First(
+		mountOwner.Check(c.Suffix == "" || strings.HasPrefix(c.Suffix, "/"), "Suffix", c.Suffix, `"" or a path beginning with "/"`),
+		mountOwner.Check(len(c.Subprotocols) == 0 || (bad == "" && !slices.Contains(c.Subprotocols, "")), "Subprotocols", c.Subprotocols, "tokens of RFC 9110"),
+		option.AtLeast(mountOwner, "IdleTimeout", c.IdleTimeout, 0),
+		option.AtLeast(mountOwner, "ConnectTimeout", c.ConnectTimeout, 0),
+		option.AtLeast(mountOwner, "MessageTimeout", c.MessageTimeout, 0),
+		option.AtLeast(mountOwner, "CloseTimeout", c.CloseTimeout, 0),
+		option.AtLeast(mountOwner, "MaxFrame", c.MaxFrame, 0),
+		option.AtLeast(mountOwner, "MaxFragments", c.MaxFragments, 0),
+		option.AtLeast(mountOwner, "MaxChannels", c.MaxChannels, 0),
+		option.AtLeast(mountOwner, "MaxInbox", c.MaxInbox, 0),
+		option.AtLeast(mountOwner, "MaxRate", c.MaxRate, 0),
+		option.AtLeast(mountOwner, "MaxByteRate", c.MaxByteRate, 0),
+		option.AtLeast(mountOwner, "MaxJoinRate", c.MaxJoinRate, 0),
+		option.AtLeast(mountOwner, "ThrottleTimeout", c.ThrottleTimeout, 0),
+		option.AtLeast(mountOwner, "JoinTimeout", c.JoinTimeout, 0),
+		mountOwner.Check(c.ExpiryGrace >= 0 && c.ExpiryGrace <= maxExpiryGrace, "ExpiryGrace", c.ExpiryGrace, "0 (the default) to 25 s"),
+		option.AtLeast(mountOwner, "Queue.Events", c.Queue.Events, 0),
+		option.AtLeast(mountOwner, "Queue.Bytes", c.Queue.Bytes, 0),
+		option.AtLeast(mountOwner, "Queue.WriteTimeout", c.Queue.WriteTimeout, 0),
+		mountOwner.Check(c.Queue.Overflow <= DropOldest, "Queue.Overflow", c.Queue.Overflow, overflowNames),
 	)
 }
 

@@ -163,7 +163,7 @@ func TestWhatResumeNeeds(t *testing.T) {
 	}
 	s := websocket.NewSocket(websocket.SocketConfig[user]{})
 	s.ChannelWith("x", websocket.ChannelConfig{Resume: true}, func(user, string) websocket.Handler { return &app{} })
-	var bad *websocket.ConfigError
+	var bad *websocket.OptionError
 	if err := e.Mount("/x", s, websocket.MountConfig{}); !errors.As(err, &bad) || bad.Option != "channel Resume" {
 		t.Errorf("without history: %v", err)
 	}

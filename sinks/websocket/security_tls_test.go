@@ -188,7 +188,7 @@ func securityTLS(t *testing.T) {
 		}
 	}
 	for _, c := range []websocket.ServerConfig{{HandshakeTimeout: -1}, {MaxHeaderBytes: 4096}, {MaxHeaders: -1}, {MaxWaiting: -1}} {
-		var bad *websocket.ConfigError
+		var bad *websocket.OptionError
 		if _, err := websocket.NewServer(e, c); !errors.As(err, &bad) {
 			t.Errorf("%+v: %v", c, err)
 		}

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // ServerConfig configures [NewServer]. The zero value is useful.
@@ -40,20 +42,20 @@ const headerSlop = 4096
 // (RFC 8441) are off. Answers over TLS tell browsers to come back over TLS for a
 // year. Listening and serving is for the caller, with Serve or ServeTLS(l, "",
 // ""). The fields Handler, ConnState, TLSConfig and Protocols must stay as they
-// are. The error is a [*ConfigError].
+// are. The error is a [*OptionError].
 func NewServer(handler http.Handler, config ServerConfig) (*http.Server, error) {
-	if err := firstError(
-		atLeast("HandshakeTimeout", config.HandshakeTimeout, 0),
-		allowed(config.MaxHeaderBytes == 0 || config.MaxHeaderBytes >= 2*headerSlop, "MaxHeaderBytes", config.MaxHeaderBytes, "0 (the default), or 8192 or more"),
-		atLeast("MaxHeaders", config.MaxHeaders, 0),
-		atLeast("MaxWaiting", config.MaxWaiting, 0),
+	if err := option.First(
+		option.AtLeast(serverOwner, "HandshakeTimeout", config.HandshakeTimeout, 0),
+		serverOwner.Check(config.MaxHeaderBytes == 0 || config.MaxHeaderBytes >= 2*headerSlop, "MaxHeaderBytes", config.MaxHeaderBytes, "0 (the default), or 8192 or more"),
+		option.AtLeast(serverOwner, "MaxHeaders", config.MaxHeaders, 0),
+		option.AtLeast(serverOwner, "MaxWaiting", config.MaxWaiting, 0),
 	); err != nil {
 		return nil, err
 	}
-	set(&config.HandshakeTimeout, 5*time.Second)
-	set(&config.MaxHeaderBytes, 16<<10)
-	set(&config.MaxHeaders, 64)
-	set(&config.MaxWaiting, 4096)
+	option.Default(&config.HandshakeTimeout, 5*time.Second)
+	option.Default(&config.MaxHeaderBytes, 16<<10)
+	option.Default(&config.MaxHeaders, 64)
+	option.Default(&config.MaxWaiting, 4096)
 	g := &gate{config: config, next: handler, waiting: make(map[net.Conn]struct{})}
 	s := &http.Server{
 		Handler:           g,

@@ -100,7 +100,7 @@ func TestShutdownInBatches(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	var config *websocket.ConfigError
+	var config *websocket.OptionError
 	for _, bad := range []websocket.EndpointConfig{{MaxConnections: -1}, {MaxPerAddress: -1}, {MaxConnectRate: -1}, {MaxPerID: -1}, {MaxChannels: -1}, {MaxLogRate: -1}, {MaxQueuedBytes: -1}, {ShutdownCode: 999}, {ShutdownCode: 1006}, {ShutdownBatch: -1}, {ShutdownInterval: -1}} {
 		if _, err := websocket.NewEndpoint(bad); !errors.As(err, &config) || config.Error() == "" {
 			t.Errorf("%+v: %v", bad, err)

@@ -180,7 +180,7 @@ func TestMaxTasksIsChecked(t *testing.T) {
 	}
 	s := websocket.NewSocket(websocket.SocketConfig[user]{})
 	s.ChannelWith("x", websocket.ChannelConfig{MaxTasks: -1}, func(user, string) websocket.Handler { return nil })
-	if err := e.Mount("/x", s, websocket.MountConfig{}); fmt.Sprint(err) != "websocket: channel MaxTasks is -1, allowed: 0 (the default) or more" {
+	if err := e.Mount("/x", s, websocket.MountConfig{}); fmt.Sprint(err) != "websocket.Endpoint.Mount: option channel MaxTasks refused: -1; allowed: 0 or more" {
 		t.Error(err)
 	}
 }
