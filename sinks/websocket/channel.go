@@ -96,7 +96,10 @@ func (ch *Channel) Push(event string, payload any) error {
 // the caller holds. It must be cheap and not block: the client's next messages
 // wait for it.
 func (ch *Channel) PushWritten(event string, payload any, written func(at time.Time, err error)) error {
-	it := &item{written: written}
+	it := &item{}
+	if written != nil {
+		it.written = hookFunc(written)
+	}
 	err := ch.push(event, payload, it)
 	if err != nil {
 		ch.sess.endpoint().tell(it, time.Now(), err)
@@ -258,6 +261,9 @@ func (ch *Channel) Deliver(m *pubsub.Message) bool {
 			return ch.follow(m, &r)
 		}
 	}
+	if t := m.Tally(); t != nil {
+		return ch.deliver(m, t)
+	}
 	for _, event := range ch.events {
 		if event == m.Event {
 			return ch.posted(mail{kind: mailOut, event: m.Event, payload: m.Payload})
@@ -270,42 +276,53 @@ func (ch *Channel) Deliver(m *pubsub.Message) bool {
 		}
 		return false
 	}
-	taken, wake := ch.offer(it)
-	if wake {
-		ch.sess.tr.wake(true)
-	}
-	return taken
+	return ch.offer(it) == nil
 }
 
 // broadcast is the item of m for this client: the one that the receivers share,
 // or one of its own if it has a key, or a policy that the first one did not have.
 func (ch *Channel) broadcast(m *pubsub.Message) (*item, error) {
-	it, err := broadcastItem(m, ch.sess.version, ch.route.config.Overflow)
-	if err != nil || (ch.route.config.Conflate == nil && it.policy == ch.route.config.Overflow) {
+	policy := ch.route.config.Overflow
+	if m.Tally() != nil {
+		policy = retried // it is refused without room, whatever happens to broadcasts
+	}
+	it, err := broadcastItem(m, ch.sess.version, policy)
+	if err != nil || (ch.route.config.Conflate == nil && it.policy == policy) {
 		return it, err
 	}
-	own := &item{wire: it.wire}
+	own := &item{wire: it.wire, written: it.written}
 	ch.class(own, m.Event, m.Payload)
+	own.policy = policy
 	return own, nil
 }
 
-// offer queues a broadcast, or keeps it until the join is over.
-func (ch *Channel) offer(it *item) (taken, wake bool) {
+// offer queues a broadcast, or keeps it until the join is over. The caller holds
+// no lock.
+func (ch *Channel) offer(it *item) error {
+	wake, err := ch.offerLocked(it)
+	if wake {
+		ch.sess.tr.wake(true)
+	}
+	return err
+}
+
+func (ch *Channel) offerLocked(it *item) (wake bool, err error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	switch ch.state {
-	case joining:
+	switch {
+	case ch.reason != nil && it.written != nil:
+		return false, ErrNotJoined // it ends: the hooks of what was early were called
+	case ch.state == joining:
 		early := &ch.more().early
 		if len(*early) >= ch.sess.mount.config.Queue.Events {
-			return false, false
+			return false, ErrQueueFull
 		}
 		*early = append(*early, it)
-		return true, false
-	case joined:
-		wake, err := ch.sess.put(it)
-		return err == nil, wake
+		return false, nil
+	case ch.state == joined:
+		return ch.sess.put(it)
 	}
-	return false, false
+	return false, ErrNotJoined
 }
 
 // channelContext is a channel seen as a context, which costs nothing until

@@ -39,6 +39,7 @@ type Endpoint struct {
 	queuedBytes atomic.Int64
 	shedding    atomic.Bool
 	closing     atomic.Bool
+	delivers    atomic.Bool // a delivery has been offered to a channel
 
 	queueFull metrics.Counter
 	discarded map[string]metrics.Counter

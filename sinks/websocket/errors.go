@@ -31,11 +31,11 @@ var (
 	// ErrNotJoined: the channel has not been joined yet or has ended.
 	ErrNotJoined = errors.New("websocket: channel not joined")
 	// ErrQueueFull: a bound of a queue was reached and its policy gave up the frame.
-	ErrQueueFull = errors.New("websocket: queue full")
+	ErrQueueFull error = &missError{"websocket: queue full", pubsub.ErrFull}
 	// ErrTooManyTasks: as many tasks run for the channel as may.
 	ErrTooManyTasks = errors.New("websocket: too many tasks run for the channel")
 	// ErrConflated: a newer event with the same key took the place of this one.
-	ErrConflated = errors.New("websocket: conflated")
+	ErrConflated error = &missError{"websocket: conflated", pubsub.ErrSuperseded}
 	// ErrPayload: a pushed or broadcast payload is neither a JSON object nor binary.
 	ErrPayload = pubsub.ErrPayload
 	// ErrNoRef: the message being handled has no ref, or none is being handled.

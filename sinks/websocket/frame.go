@@ -126,6 +126,9 @@ func broadcastItem(m *pubsub.Message, v codec.Version, policy Overflow) (*item, 
 			e.errs[v] = err
 		} else {
 			e.items[v] = &item{wire: seal(b, opOf(m.Payload)), policy: policy}
+			if t := m.Tally(); t != nil {
+				e.items[v].written = t
+			}
 		}
 	}
 	return e.items[v], e.errs[v]

@@ -33,7 +33,7 @@ func (e *Endpoint) giveUp(gone []*item, reason error) {
 func (e *Endpoint) tell(it *item, at time.Time, err error) {
 	if it.written != nil {
 		defer e.recoverHook("written hook")
-		it.written(at, err)
+		it.written.Report(at, err)
 	}
 }
 

@@ -41,10 +41,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 	if ch.rare != nil {
 		// Broadcasts since the subscription come after the reply, and before
 		// any that finds the channel joined.
-		for _, early := range ch.rare.early {
-			_ = ch.sess.enqueue(early) // counted there if given up
-		}
-		ch.rare.early = nil
+		ch.flushEarly()
 	}
 	ch.state = joined
 	if ch.route.config.Resume {

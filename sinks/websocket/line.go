@@ -2,18 +2,17 @@ package websocket
 
 import (
 	"sync"
-	"time"
 )
 
 // item is one wire in an outbound queue. That of a broadcast can be in many
 // queues at once: it must not be changed after it was queued.
 type item struct {
 	wire    wire
-	written func(at time.Time, err error) // may be nil
-	key     string                        // of conflation; "" for none
-	policy  Overflow                      // what happens without room; unused for a control message
-	control bool                          // never discarded by a policy
-	last    bool                          // the close frame
+	written hook     // may be nil
+	key     string   // of conflation; "" for none
+	policy  Overflow // what happens without room; unused for a control message
+	control bool     // never discarded by a policy
+	last    bool     // the close frame
 }
 
 // line is a list of items, of which those before head have been taken. A nil
@@ -79,7 +78,7 @@ func (l *line) removeOldest() *item {
 		return nil
 	}
 	for i := l.head; i < len(l.items); i++ {
-		if it := l.items[i]; !it.control && it.policy != fromHistory {
+		if it := l.items[i]; !it.control && it.policy != retried {
 			copy(l.items[i:], l.items[i+1:])
 			l.items[len(l.items)-1] = nil
 			l.items = l.items[:len(l.items)-1]

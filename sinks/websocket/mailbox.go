@@ -154,6 +154,7 @@ func (ch *Channel) end(reason error) {
 	}
 	ch.reason = reason
 	ch.muted = reason == ErrDuplicateJoin
+	ch.disown()
 	ch.cancel()
 	ch.makeRoom()
 	if ch.state == joined {

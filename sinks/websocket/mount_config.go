@@ -25,9 +25,10 @@ const (
 	// DropOldest gives up the frames that wait longest.
 	DropOldest
 
-	// fromHistory is for what can be had from the history later: it is refused
-	// if there is no room, and never discarded for other items.
-	fromHistory
+	// retried is for an item that its sender queues again when there is room: a
+	// record of the history, or a delivery. It is refused if there is no room,
+	// and never discarded for other items.
+	retried
 )
 
 // QueueConfig configures the outbound queue of each connection.

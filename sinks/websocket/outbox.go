@@ -97,14 +97,14 @@ func (o *outbox) put(it *item, do *effects) {
 
 // fits reports whether there is room for an item, in the place of old if that
 // is not nil. A replacement that is not longer always fits. Control messages
-// may use twice the room. An item that can be had from the history may be
+// may use twice the room. An item that is sent again when it is refused may be
 // longer than the whole queue if nothing else is queued.
 func (o *outbox) fits(it, old *item) bool {
 	frames, bytes := o.bounds.frames, o.bounds.bytes
 	switch {
 	case old != nil:
 		return len(it.wire) <= len(old.wire) || o.bytes+len(it.wire)-len(old.wire) <= bytes
-	case it.policy == fromHistory && o.frames == 0:
+	case it.policy == retried && o.frames == 0:
 		return true
 	case it.control:
 		frames, bytes = 2*frames, 2*bytes
@@ -130,7 +130,7 @@ func (o *outbox) giveWay(it *item) *item {
 func (o *outbox) refuse(it *item, do *effects) {
 	do.err = ErrQueueFull
 	switch {
-	case it.policy == fromHistory:
+	case it.policy == retried:
 		o.setFull(true, do) // its sender waits for the queue to drain
 	case it.control || it.policy == CloseSlow:
 		do.lost = !it.control

@@ -58,13 +58,13 @@ func (n *naive) put(it *item) map[*item]error {
 				n.waiting[at] = it
 				break
 			}
-		} else if n.room(it, n.waiting, n.writing) || it.policy == fromHistory && len(n.waiting)+len(n.writing) == 0 {
+		} else if n.room(it, n.waiting, n.writing) || it.policy == retried && len(n.waiting)+len(n.writing) == 0 {
 			n.waiting = append(n.waiting, it)
 			break
 		}
 		i := -1
 		if it.policy == DropOldest && !it.control && len(it.wire) <= n.bounds.bytes {
-			i = slices.IndexFunc(n.waiting, func(w *item) bool { return !w.control && w.policy != fromHistory })
+			i = slices.IndexFunc(n.waiting, func(w *item) bool { return !w.control && w.policy != retried })
 		}
 		if i < 0 {
 			n.refuse(it, fate)
@@ -87,7 +87,7 @@ func (n *naive) put(it *item) map[*item]error {
 func (n *naive) refuse(it *item, fate map[*item]error) {
 	fate[it] = ErrQueueFull
 	switch {
-	case it.policy == fromHistory:
+	case it.policy == retried:
 		n.full = true
 	case it.control || it.policy == CloseSlow:
 		n.close(ErrQueueFull, false, fate)
@@ -332,7 +332,7 @@ func TestOutboxModel(t *testing.T) {
 }
 
 func randomItem(rnd *rand.Rand, bytes int) *item {
-	it := &item{wire: make(wire, 1+rnd.IntN(bytes/3)), policy: []Overflow{CloseSlow, DropNewest, DropNewest, DropOldest, DropOldest, DropOldest, fromHistory}[rnd.IntN(7)]}
+	it := &item{wire: make(wire, 1+rnd.IntN(bytes/3)), policy: []Overflow{CloseSlow, DropNewest, DropNewest, DropOldest, DropOldest, DropOldest, retried}[rnd.IntN(7)]}
 	switch rnd.IntN(20) {
 	case 0:
 		it.wire = make(wire, bytes+rnd.IntN(bytes))
@@ -344,7 +344,7 @@ func randomItem(rnd *rand.Rand, bytes int) *item {
 	if it.policy == CloseSlow && rnd.IntN(4) > 0 {
 		it.policy = DropNewest
 	}
-	if it.policy == fromHistory {
+	if it.policy == retried {
 		it.key = ""
 	}
 	return it

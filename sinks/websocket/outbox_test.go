@@ -40,7 +40,7 @@ func TestPut(t *testing.T) {
 	keyed := func(name string, policy Overflow) *item {
 		return &item{wire: wire(name), key: "k", policy: policy}
 	}
-	history := func(name string) *item { return boxed(name, fromHistory) }
+	history := func(name string) *item { return boxed(name, retried) }
 	newest, oldest, slow := DropNewest, DropOldest, CloseSlow
 	for _, c := range []struct {
 		name    string

@@ -22,16 +22,18 @@ type place struct {
 	look    bool   // whoever fetches must look at least once more
 	stalled bool   // the outbound queue is full: its draining goes on
 	untold  bool   // records were passed over, and the client does not know
+	owed    []owed // deliveries that were taken and are not queued yet
 }
 
 // follow receives a broadcast that is kept.
 func (ch *Channel) follow(m *pubsub.Message, r *pubsub.Record) bool {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.state != joining && ch.state != joined {
+	at := ch.rare.place
+	t := m.Tally()
+	if (ch.state != joining && ch.state != joined) || (t != nil && !at.owe(ch, r, t)) {
 		return false
 	}
-	at := ch.rare.place
 	at.known = max(at.known, r.Offset)
 	switch {
 	case ch.state == joining || at.pulling || at.stalled:
@@ -56,18 +58,19 @@ func (ch *Channel) follow(m *pubsub.Message, r *pubsub.Record) bool {
 // what the new join gets.
 func (ch *Channel) queueRecord(r *pubsub.Record, p codec.Payload) bool {
 	at := ch.rare.place
-	if !ch.queueWaiting(r.Event, p) {
+	if !ch.queueWaiting(r.Event, p, at.debt(r.Offset)) {
 		return at.stalled
 	}
+	at.paid(r.Offset)
 	at.last, at.untold = r.Offset, false
 	return true
 }
 
 // queueWaiting queues a frame, or notes that there is no room. The mutex is held.
-func (ch *Channel) queueWaiting(event string, p codec.Payload) bool {
+func (ch *Channel) queueWaiting(event string, p codec.Payload, written hook) bool {
 	w, err := messageWire(ch.sess.version, ch.joinRef, "", ch.topic, event, p)
 	if err == nil {
-		err = ch.sess.enqueue(&item{wire: w, policy: fromHistory})
+		err = ch.sess.enqueue(&item{wire: w, policy: retried, written: written})
 	}
 	ch.rare.place.stalled = errors.Is(err, ErrQueueFull)
 	return err == nil
@@ -89,7 +92,7 @@ func (ch *Channel) replay(records []pubsub.Record) bool {
 		}
 	}
 	if at.untold && !at.stalled {
-		at.untold = !ch.queueWaiting(fieldOffset, codec.Payload{Data: withField(payloadEmpty.Data, fieldOffset, decimal(at.last))})
+		at.untold = !ch.queueWaiting(fieldOffset, codec.Payload{Data: withField(payloadEmpty.Data, fieldOffset, decimal(at.last))}, nil)
 		return !at.untold || at.stalled
 	}
 	return true
@@ -155,12 +158,16 @@ func (ch *Channel) passOver() {
 	}
 }
 
-// catchUp goes on with the channels that waited for room in the queue.
+// catchUp goes on with the channels that waited for room in the queue, and
+// reports the room to those that had a delivery refused.
 func (s *session) catchUp() {
 	s.mu.Lock()
 	channels := append([]*Channel(nil), s.channels...)
 	s.mu.Unlock()
 	for _, ch := range channels {
+		if s.endpoint().delivers.Load() {
+			s.endpoint().hub.HasRoom(ch.topic)
+		}
 		if !ch.route.config.Resume {
 			continue
 		}

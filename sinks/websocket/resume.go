@@ -62,22 +62,27 @@ func (ch *Channel) resume(m codec.Message, response any) (any, []pubsub.Record, 
 	ch.mu.Lock()
 	ch.more().place = at
 	ch.mu.Unlock()
-	if err := ch.subscribe(); err != nil {
-		return nil, nil, err
-	}
+	history := ch.sess.endpoint().hub.History()
+	ctx := (*channelContext)(ch)
 	var said resumeParams
 	asked := !m.Binary && json.Unmarshal(m.Payload, &said) == nil && said.Resume.Epoch != ""
 	was := pubsub.Position{Epoch: said.Resume.Epoch, Offset: said.Resume.Offset}
 	if !asked {
-		was = pubsub.Position{}
+		// A new client begins where the history ended before the subscription, so
+		// that a delivery which waited for that subscription reaches it.
+		var err error
+		if _, was, err = history.Since(ctx, ch.topic, pubsub.Position{}); err != nil && !errors.Is(err, pubsub.ErrEpoch) {
+			return nil, nil, err
+		}
 	}
-	missed, now, err := ch.sess.endpoint().hub.History().Since((*channelContext)(ch), ch.topic, was)
+	if err := ch.subscribe(); err != nil {
+		return nil, nil, err
+	}
+	missed, now, err := history.Since(ctx, ch.topic, was)
 	reply := resumeReply{Epoch: now.Epoch, Offset: now.Offset}
 	switch {
 	case err == nil:
-		reply.Offset, reply.Recovered = was.Offset, true
-	case !asked && errors.Is(err, pubsub.ErrEpoch):
-		reply.Reason = resumeNew
+		reply.Offset, reply.Recovered = was.Offset, asked
 	case errors.Is(err, pubsub.ErrEpoch):
 		reply.Reason = resumeEpoch
 	case errors.Is(err, pubsub.ErrTrimmed):
@@ -85,8 +90,11 @@ func (ch *Channel) resume(m codec.Message, response any) (any, []pubsub.Record, 
 	default:
 		return nil, nil, err
 	}
+	if !asked {
+		reply.Reason = resumeNew
+	}
 	ch.mu.Lock()
-	at.epoch, at.last = now.Epoch, reply.Offset
+	at.begin(ch, pubsub.Position{Epoch: now.Epoch, Offset: reply.Offset})
 	ch.mu.Unlock()
 	field, err := json.Marshal(reply)
 	if err != nil {

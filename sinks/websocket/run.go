@@ -190,6 +190,7 @@ func (ch *Channel) detach(reason error) {
 	if ch.reason == nil {
 		ch.reason = reason
 	}
+	ch.disown()
 	ch.cancel()
 	ch.makeRoom()
 	sub := ch.sub

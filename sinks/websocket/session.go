@@ -146,7 +146,7 @@ func (s *session) act(do *effects) {
 	if do.filled {
 		e.queueFull.Add(1)
 	}
-	if do.drained && s.mount.resumes {
+	if do.drained && (s.mount.resumes || e.delivers.Load()) {
 		e.spawn(s.catchUp)
 	}
 	if do.notify {
