@@ -219,7 +219,7 @@ func ExampleNewServer() {
 	fmt.Println(err)
 	// Output:
 	// 5s <nil>
-	// websocket: MaxHeaderBytes is 100, allowed: 0 (the default), or 8192 or more
+	// websocket.NewServer: option MaxHeaderBytes refused: 100; allowed: 0 (the default), or 8192 or more
 }
 
 func ExampleForwardedFor() {
