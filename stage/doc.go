@@ -184,14 +184,17 @@
 // from the source down when their last event is finished. It begins when the context
 // of Run is done, when Drain is called, when a stage fails, and when the last producer
 // or the last consumer has ended. A stage that drains with no subscriber left ends at
-// once. Stop: the contexts of handlers are cancelled, what is buffered is discarded.
+// once. A subscription to a producer outside of the pipeline is cancelled. A
+// HandleStart that is running when the drain begins has its context cancelled after a
+// second. Stop: the contexts of handlers are cancelled, what is buffered is discarded.
 // It follows when DrainTimeout has passed, as ErrDrainTimeout, or by [Pipeline.Stop].
 // Both can be called any number of times, from anywhere, also before the start.
 //
 // No goroutine of a stage outlives Run, unless a handler does not return within
-// StopTimeout after its context was cancelled: then Run names the stage and answers
-// ErrHung, as it does when a pool's workers or a source's reader do not end in the
-// time that they have. A stage runs once.
+// StopTimeout after its context was cancelled: then Run returns an error that names
+// the stage and wraps ErrHung, as it does when the workers of a pool or the reader of
+// a source do not end in the time that they have. A stage runs once, and in one
+// pipeline.
 //
 // # Cost
 //

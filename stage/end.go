@@ -2,8 +2,17 @@ package stage
 
 import "github.com/penstock-go/penstock/receipt"
 
-// drain begins the orderly end.
-func (e *engine[In, Out]) drain() {
+// drain begins the orderly end. members are the stages that drain together, nil
+// if that is not known: a subscription to a producer outside of them is cancelled,
+// since nothing else would end it.
+func (e *engine[In, Out]) drain(members map[*node]bool) {
+	if e.in != nil && members != nil {
+		for _, s := range e.in.subs {
+			if !members[s.up.vertex()] {
+				s.Cancel(ErrDone)
+			}
+		}
+	}
 	if e.draining {
 		return
 	}

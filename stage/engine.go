@@ -16,6 +16,7 @@ import (
 type engine[In, Out any] struct {
 	name    string
 	id      uint64
+	node    node
 	handler any
 	log     *slog.Logger
 	box     *mailbox.Mailbox[mail[In, Out]]
@@ -46,7 +47,8 @@ type engine[In, Out any] struct {
 	again    bool            // another round is due even without mail
 	flowing  bool            // the last round moved as much as it could: more is likely to come at once
 	running  string          // the handler that is being called
-	begun    bool            // HandleStart was called, if there is one
+	occupies bool            // no other stage can use the handler until this one has stopped
+	greeted  bool            // HandleStart was called, if there is one
 	draining bool
 	dry      bool // the source will emit nothing more
 	ending   bool // subscribers have been told that this is the end
@@ -63,6 +65,7 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger, missi
 	if name == "" {
 		e.name = defaultName(handler, e.id)
 	}
+	e.node.id, e.node.name = e.id, e.name
 	if missing {
 		e.invalid = ownerOf(e.name).Refuse("handler", "nil", "a handler")
 	}
@@ -97,7 +100,7 @@ func (e *engine[In, Out]) run() {
 // that subscriptions made earlier have been sent when Start answers: whoever
 // drains the pipeline afterwards drains it with its subscribers.
 func (e *engine[In, Out]) begin() {
-	e.begun = true
+	e.greeted = true
 	if h, ok := e.handler.(EmitterHandler[Out]); ok && e.out != nil {
 		e.running = "HandleEmitter"
 		h.HandleEmitter(&e.out.emit)
@@ -206,7 +209,8 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 		e.out.paused = DemandMode(m.n) == Accumulate && !e.draining
 		e.out.changed = true
 	case mailDrain:
-		e.drain()
+		members, _ := m.x.(map[*node]bool)
+		e.drain(members)
 	case mailStop:
 		reason, _ := m.x.(error)
 		e.stop(reason)

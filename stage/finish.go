@@ -19,6 +19,9 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	defer func() {
 		e.cancel(ErrStopped)
 		e.err = failure
+		if e.occupies {
+			vacate(e.handler)
+		}
 		close(e.stopped)
 		if !e.up {
 			close(e.ready)
@@ -35,7 +38,7 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 		clean = true
 	}
 	terminate := func() {
-		if t, ok := e.handler.(TerminateHandler); ok && e.begun {
+		if t, ok := e.handler.(TerminateHandler); ok && e.greeted {
 			e.running = "HandleTerminate"
 			if err := t.HandleTerminate(e.ctx, failure); err != nil && failure == nil {
 				failure = &Error{Stage: e.name, Handler: e.running, Err: err}

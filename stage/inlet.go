@@ -34,7 +34,7 @@ func (in *inlet[T]) has(s *Subscription[T]) bool { return slices.Contains(in.sub
 
 // join sends a subscription to its producer.
 func (e *engine[In, Out]) join(s *Subscription[In]) {
-	if e.dry {
+	if e.dry || e.draining {
 		s.finish(ErrDone)
 		return
 	}

@@ -10,21 +10,50 @@ func (e *engine[In, Out]) Name() string { return e.name }
 
 // Start implements Stage.
 func (e *engine[In, Out]) Start(ctx context.Context) error {
+	if err := e.refused(); err != nil {
+		return err
+	}
+	if !e.node.claim() {
+		return e.startedBefore()
+	}
+	return e.launch(ctx)
+}
+
+// refused returns the error of a stage with a wrong option, and ends the stage
+// for it.
+func (e *engine[In, Out]) refused() error {
 	e.mu.Lock()
 	invalid := e.invalid
 	e.mu.Unlock()
 	if invalid != nil {
 		e.neverRun(invalid)
-		return invalid
+	}
+	return invalid
+}
+
+func (e *engine[In, Out]) startedBefore() error {
+	reason := ErrStarted
+	if hasStopped(e.stopped) {
+		reason = ErrStopped
+	}
+	return fmt.Errorf("stage %q: start: %w", e.name, reason)
+}
+
+// launch starts a stage that the caller has claimed.
+func (e *engine[In, Out]) launch(ctx context.Context) error {
+	if err := e.refused(); err != nil {
+		return err
+	}
+	if !occupy(e.handler) {
+		err := fmt.Errorf("stage %q: start: %w", e.name, ErrShared)
+		e.neverRun(err)
+		return err
 	}
 	if !e.started.CompareAndSwap(false, true) {
-		select {
-		case <-e.stopped:
-			return fmt.Errorf("stage %q: start: %w", e.name, ErrStopped)
-		default:
-			return fmt.Errorf("stage %q: start: %w", e.name, ErrStarted)
-		}
+		vacate(e.handler)
+		return e.startedBefore()
 	}
+	e.occupies = true
 	release := context.AfterFunc(ctx, func() {
 		e.Stop(&stopError{context.Cause(ctx)})
 	})
@@ -48,7 +77,12 @@ func (e *engine[In, Out]) Start(ctx context.Context) error {
 }
 
 // Drain implements Stage.
-func (e *engine[In, Out]) Drain() { e.box.Post(mail[In, Out]{kind: mailDrain}) }
+func (e *engine[In, Out]) Drain() { e.drainWithin(nil) }
+
+// drainWithin drains the stage together with members.
+func (e *engine[In, Out]) drainWithin(members map[*node]bool) {
+	e.box.Post(mail[In, Out]{kind: mailDrain, x: members})
+}
 
 // Stop implements Stage.
 func (e *engine[In, Out]) Stop(reason error) {
@@ -71,8 +105,8 @@ func (e *engine[In, Out]) Stop(reason error) {
 	cancel(reason)
 }
 
-// neverRun ends a stage that was not started, so that those who wait for it are
-// told; false if it was.
+// neverRun ends a stage that was not started, so that its subscribers receive the
+// reason. It returns false if the stage was started.
 func (e *engine[In, Out]) neverRun(reason error) bool {
 	if !e.started.CompareAndSwap(false, true) {
 		return false

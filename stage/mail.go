@@ -15,8 +15,8 @@ const (
 	mailInfo                   // x any
 	mailInfoBehind             // x any: behind what is buffered
 	mailMode                   // n DemandMode
-	mailDrain
-	mailStop // x error
+	mailDrain                  // x map[*node]bool or nil: the stages that drain together
+	mailStop                   // x error
 )
 
 // mail is what a stage is told. up concerns a subscription in which the stage
@@ -63,4 +63,6 @@ func (e *engine[In, Out]) postBye(s *Subscription[Out], total, done int, reason 
 func (e *engine[In, Out]) poke()             { e.box.Poke() }
 func (e *engine[In, Out]) stageName() string { return e.name }
 func (e *engine[In, Out]) stageID() uint64   { return e.id }
+func (e *engine[In, Out]) vertex() *node     { return &e.node }
+func (e *engine[In, Out]) begun() bool       { return e.started.Load() }
 func (e *engine[In, Out]) tracks() bool      { return e.out.tracks() }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/metrics"
@@ -44,7 +43,10 @@ type PipelineConfig struct {
 type Pipeline struct {
 	cfg    PipelineConfig
 	stages []Stage
-	ran    atomic.Bool
+
+	mu    sync.Mutex // guards the two below
+	ran   bool
+	owned bool // the stages are this pipeline's to stop
 
 	drain, stop       chan struct{}
 	draining, stopped sync.Once
@@ -67,17 +69,22 @@ func NewPipeline(cfg PipelineConfig, stages ...Stage) *Pipeline {
 	return &Pipeline{cfg: cfg, stages: stages, drain: make(chan struct{}), stop: make(chan struct{})}
 }
 
-// Drain begins the orderly end and answers at once. Draining again does
+// Drain begins the orderly end and returns at once. Draining again does
 // nothing.
 func (p *Pipeline) Drain() { p.draining.Do(func() { close(p.drain) }) }
 
-// Stop ends all stages without draining, and answers at once. A nil reason
+// Stop ends all stages without draining, and returns at once. A nil reason
 // means ErrStopped. Stopping again does nothing. A pipeline that was stopped
-// before it was run cannot be run any more.
+// before it was run cannot be run any more. Stages that were started without this
+// pipeline are left alone.
 func (p *Pipeline) Stop(reason error) {
 	p.stopped.Do(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		for _, s := range p.stages {
-			s.Stop(reason)
+			if p.owned || s.vertex().claim() {
+				s.Stop(reason)
+			}
 		}
 		close(p.stop)
 	})
@@ -86,29 +93,59 @@ func (p *Pipeline) Stop(reason error) {
 // Run starts the stages and blocks until all of them have stopped. When ctx is
 // done, Drain is called, a stage fails, or the last producer or the last
 // consumer has stopped, it drains: sources take in nothing more, what was taken
-// in is delivered, workers finish. What has not ended after DrainTimeout is
-// stopped and ErrDrainTimeout reported.
+// in is delivered, workers finish. A stage that is being started then may take a
+// second to return from HandleStart before its context is cancelled, and a
+// subscription to a producer outside of the pipeline is cancelled. What has not
+// ended after DrainTimeout is stopped and ErrDrainTimeout reported.
+//
+// Run refuses stages that were started before, with ErrStarted, and stages that
+// are subscribed in a cycle, with ErrCycle; it leaves them as they are. It logs a
+// warning for a stage without subscriptions and for a subscription to or of a stage
+// that is neither started nor part of the pipeline.
 //
 // The error is nil after an orderly end; otherwise it joins the failures of
 // the stages in the order in which they happened, without those that only
 // followed from another. No goroutine of a stage is left when Run returns,
 // unless it reports ErrHung. A pipeline runs once.
 func (p *Pipeline) Run(ctx context.Context) error {
-	if !p.ran.CompareAndSwap(false, true) {
-		return fmt.Errorf("pipeline: run: %w", ErrStarted)
+	if err := p.acquire(); err != nil {
+		return fmt.Errorf("pipeline: run: %w", err)
 	}
 	// The stages end by Drain and Stop, not by ctx, but have its values.
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	r := &pipelineRun{p: p, ended: make(chan Stage, len(p.stages)), drain: p.drain, stop: p.stop, ctx: ctx.Done()}
-	if !r.start(inner) {
-		p.Stop(&stopError{errSibling})
-	}
+	r := p.begin(ctx, inner)
 	defer p.report(inner)()
 	return r.wait()
 }
 
-// Snapshot answers what the stages are doing, in the order in which they were
+// acquire makes the stages this pipeline's, all of them or none.
+func (p *Pipeline) acquire() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ran {
+		return ErrStarted
+	}
+	p.ran = true
+	if hasStopped(p.stop) {
+		return ErrStopped
+	}
+	if err := p.checkGraph(); err != nil {
+		return err
+	}
+	for i, s := range p.stages {
+		if !s.vertex().claim() {
+			for _, before := range p.stages[:i] {
+				before.vertex().unclaim()
+			}
+			return fmt.Errorf("stage %q: %w", s.Name(), ErrStarted)
+		}
+	}
+	p.owned = true
+	return nil
+}
+
+// Snapshot returns what the stages are doing, in the order in which they were
 // given. A stage that does not answer before ctx is done is left out.
 func (p *Pipeline) Snapshot(ctx context.Context) []Snapshot {
 	all := make([]Snapshot, 0, len(p.stages))

@@ -41,6 +41,9 @@ type Stage interface {
 	Snapshot(ctx context.Context) (Snapshot, error)
 
 	kind() Kind
+	vertex() *node
+	launch(ctx context.Context) error
+	drainWithin(members map[*node]bool)
 }
 
 // Output is a stage that emits events of type T and can be subscribed to.

@@ -57,7 +57,9 @@ func (e *engine[In, Out]) subscribe(to Output[In], cfg SubscribeConfig) (*Subscr
 }
 
 func (e *engine[In, Out]) postJoin(s *Subscription[In]) error {
+	e.node.link(s.up.vertex())
 	if !e.box.Post(mail[In, Out]{kind: mailJoin, up: s}) {
+		e.node.unlink(s.up.vertex())
 		return fmt.Errorf("stage %q: subscribe: %w", e.name, ErrStopped)
 	}
 	return nil

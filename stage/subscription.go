@@ -60,6 +60,8 @@ type batch[T any] struct {
 // demandPort is a producer as its consumers see it, eventPort the reverse.
 type demandPort[T any] interface {
 	stageName() string
+	vertex() *node
+	begun() bool // it was started, or stopped before it could be
 	tracks() bool
 	postSubscribe(s *Subscription[T]) bool
 	postAsk(s *Subscription[T], n int, done int, spent *batch[T], settled *settled) bool
@@ -70,6 +72,7 @@ type demandPort[T any] interface {
 
 type eventPort[T any] interface {
 	stageID() uint64
+	vertex() *node
 	postEvents(s *Subscription[T], b *batch[T]) bool
 	postEnded(s *Subscription[T], reason error) bool
 	poke()
@@ -140,7 +143,9 @@ func (s *Subscription[T]) Cancel(reason error) {
 	if reason == nil {
 		reason = ErrCancelled
 	}
-	if !s.up.postCancel(s, reason) {
+	if !s.up.postCancel(s, reason) || !s.up.begun() {
+		// The producer has stopped and does not reply, or has not been started: what
+		// is in its mailbox then gives it the subscription and its end together.
 		s.down.postEnded(s, reason)
 	}
 }
@@ -167,6 +172,7 @@ func (s *Subscription[T]) finish(reason error) {
 	}
 	s.over = true
 	s.reason = reason
+	s.down.vertex().unlink(s.up.vertex())
 	close(s.done)
 }
 

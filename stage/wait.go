@@ -8,83 +8,168 @@ import (
 	"time"
 )
 
+// startGrace is how long a HandleStart that is running when the drain begins may
+// take to return before its context is cancelled: what has been started then can
+// still hand over what it holds.
+const startGrace = time.Second
+
+var errDrained = errors.New("drained while it was being started")
+
 // pipelineRun is one run of a pipeline. It belongs to the goroutine of Run.
 type pipelineRun struct {
 	p        *Pipeline
-	ended    chan Stage
+	starts   chan error // the results of the starts, in the order of the stages
+	started  int        // how many of them have come
+	ended    chan int
+	heard    []bool // the end of the stage was taken note of
 	running  int
 	failures []error
 
 	ctx, drain, stop <-chan struct{} // nil once they have been heeded
 	late             <-chan time.Time
+	cut              <-chan time.Time // cancels the start that is under way
+	draining         bool
 	stopping         bool
 }
 
-// start starts the stages, and answers whether all of them did.
-func (r *pipelineRun) start(ctx context.Context) bool {
-	for _, s := range r.p.stages {
-		if err := s.Start(ctx); err != nil {
-			r.fail(err)
-			return false
-		}
-		r.running++
-		go func() {
-			<-s.Stopped()
-			r.ended <- s
-		}()
+// begin starts the stages one after the other, in a goroutine of its own: a
+// HandleStart that waits must not keep the pipeline from being ended.
+func (p *Pipeline) begin(ctx, inner context.Context) *pipelineRun {
+	r := &pipelineRun{
+		p: p, starts: make(chan error, len(p.stages)), ended: make(chan int, len(p.stages)), heard: make([]bool, len(p.stages)),
+		drain: p.drain, stop: p.stop, ctx: ctx.Done(),
 	}
-	return true
+	go func() {
+		for _, s := range p.stages {
+			r.starts <- s.launch(inner)
+		}
+	}()
+	return r
 }
 
 // wait waits for the stages to stop, and makes them.
 func (r *pipelineRun) wait() error {
 	log := r.p.cfg.Logger
-	for r.running > 0 {
+	for r.running > 0 || r.starting() {
 		select {
-		case s := <-r.ended:
-			r.running--
-			err := s.Err()
-			if err != nil {
-				r.fail(err)
-				log.Error("stage stopped", "stage", s.Name(), "error", err)
-			}
-			if err != nil && !r.p.cfg.KeepRunning || r.all(KindProducer) || r.all(KindConsumer) {
-				r.beginDrain()
-			}
+		case err := <-r.starts:
+			r.hasStarted(err)
+		case i := <-r.ended:
+			r.hasEnded(i)
 		case <-r.ctx:
 			log.Info("draining", "timeout", r.p.cfg.DrainTimeout)
 			r.beginDrain()
 		case <-r.drain:
 			r.beginDrain()
+		case <-r.cut:
+			s := r.p.stages[r.started]
+			log.Warn("drained before HandleStart has returned", "stage", s.Name())
+			s.Stop(&stopError{errDrained})
 		case <-r.stop:
 			r.stopped()
 		case <-r.late:
-			if r.stopping {
+			r.gather()
+			switch {
+			case r.running == 0 && !r.starting():
+			case r.stopping:
 				return errors.Join(append(r.failures, r.p.hung())...)
+			default:
+				r.fail(ErrDrainTimeout)
+				log.Error("not drained in time", "timeout", r.p.cfg.DrainTimeout)
+				r.p.Stop(ErrDrainTimeout)
+				r.stopped()
 			}
-			r.fail(ErrDrainTimeout)
-			log.Error("not drained in time", "timeout", r.p.cfg.DrainTimeout)
-			r.p.Stop(ErrDrainTimeout)
-			r.stopped()
 		}
 	}
 	return errors.Join(r.failures...)
 }
 
-func (r *pipelineRun) beginDrain() {
-	r.ctx, r.drain = nil, nil
-	if r.stopping || r.late != nil {
+// starting reports whether a stage has not yet been started.
+func (r *pipelineRun) starting() bool { return r.started < len(r.p.stages) }
+
+// hasStarted takes the result of the next start.
+func (r *pipelineRun) hasStarted(err error) {
+	i, s := r.started, r.p.stages[r.started]
+	r.started++
+	switch {
+	case err == nil:
+		r.running++
+		go func() {
+			<-s.Stopped()
+			r.ended <- i
+		}()
+	case r.stopping && errors.Is(err, ErrStopped):
+		r.heard[i] = true // it was stopped before its turn came
+	default:
+		r.heard[i] = true
+		r.fail(err)
+		r.p.Stop(&stopError{errSibling})
+		r.stopped()
+	}
+	if r.draining && !r.stopping {
+		r.drainStarted()
+	}
+}
+
+// hasEnded takes note of the end of stage i.
+func (r *pipelineRun) hasEnded(i int) {
+	if r.heard[i] {
 		return
 	}
-	for _, s := range r.p.stages {
-		s.Drain()
+	r.heard[i] = true
+	r.running--
+	s := r.p.stages[i]
+	err := s.Err()
+	if err != nil {
+		r.fail(err)
+		r.p.cfg.Logger.Error("stage stopped", "stage", s.Name(), "error", err)
 	}
+	if err != nil && !r.p.cfg.KeepRunning || r.all(KindProducer) || r.all(KindConsumer) {
+		r.beginDrain()
+	}
+}
+
+// gather takes note of the stages that have stopped and whose end is still on its
+// way to this goroutine: their errors must not be lost to a deadline that is
+// reached at the same moment.
+func (r *pipelineRun) gather() {
+	for i, s := range r.p.stages[:r.started] {
+		if hasStopped(s.Stopped()) {
+			r.hasEnded(i)
+		}
+	}
+}
+
+func (r *pipelineRun) beginDrain() {
+	r.ctx, r.drain = nil, nil
+	if r.stopping || r.draining {
+		return
+	}
+	r.draining = true
 	r.late = time.NewTimer(r.p.cfg.DrainTimeout).C
+	r.drainStarted()
+}
+
+// drainStarted drains the stages when all of them were started, since a producer
+// without its consumers would discard what it holds.
+func (r *pipelineRun) drainStarted() {
+	r.cut = nil
+	if r.starting() {
+		r.cut = time.NewTimer(min(startGrace, r.p.cfg.DrainTimeout/2)).C
+		return
+	}
+	members := make(map[*node]bool)
+	for _, s := range r.p.stages {
+		members[s.vertex()] = true
+	}
+	for _, s := range r.p.stages {
+		s.drainWithin(members)
+	}
 }
 
 // stopped begins to count the time that handlers have to return.
 func (r *pipelineRun) stopped() {
-	r.ctx, r.drain, r.stop, r.stopping = nil, nil, nil, true
+	r.ctx, r.drain, r.stop, r.cut, r.stopping = nil, nil, nil, nil, true
 	r.late = time.NewTimer(r.p.cfg.StopTimeout).C
 }
 
@@ -103,27 +188,28 @@ func (r *pipelineRun) fail(err error) {
 	r.failures = append(r.failures, err)
 }
 
-// all says whether there are stages of a kind and all of them have stopped, so
-// that those which are left wait for nothing.
+// all reports whether there are stages of a kind and all of them have stopped, so
+// that the others wait for nothing.
 func (r *pipelineRun) all(kind Kind) bool {
 	of := func(s Stage) bool { return s.kind() == kind }
-	running := func(s Stage) bool { return of(s) && !hasStopped(s) }
+	running := func(s Stage) bool { return of(s) && !hasStopped(s.Stopped()) }
 	return slices.ContainsFunc(r.p.stages, of) && !slices.ContainsFunc(r.p.stages, running)
 }
 
-func hasStopped(s Stage) bool {
+func hasStopped(stopped <-chan struct{}) bool {
 	select {
-	case <-s.Stopped():
+	case <-stopped:
 		return true
 	default:
 		return false
 	}
 }
 
+// hung names the stages that have not stopped.
 func (p *Pipeline) hung() error {
 	var errs []error
 	for _, s := range p.stages {
-		if !hasStopped(s) {
+		if !hasStopped(s.Stopped()) {
 			errs = append(errs, fmt.Errorf("stage %q: %w", s.Name(), ErrHung))
 		}
 	}

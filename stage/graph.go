@@ -1,0 +1,165 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+var (
+	// ErrCycle refuses to run stages of which one is subscribed to itself, directly
+	// or through others: no event could reach an end, and no drain could.
+	ErrCycle = errors.New("stages are subscribed in a cycle")
+	// ErrShared refuses to start a stage whose handler another stage is running: the
+	// handler's calls would overlap.
+	ErrShared = errors.New("handler is used by another stage")
+)
+
+// node is a stage in the graph of subscriptions, which exists before the stages
+// are started. It may be used from any goroutine.
+type node struct {
+	id      uint64
+	name    string
+	claimed atomic.Bool // by Start or by a pipeline
+
+	mu    sync.Mutex
+	up    map[*node]int // producers, with the number of subscriptions
+	down  map[*node]int // consumers
+	links int64         // subscriptions since the stage was made
+}
+
+// claim reports whether the caller is the one that may start the stage.
+func (n *node) claim() bool { return n.claimed.CompareAndSwap(false, true) }
+
+// unclaim lets another caller start a stage that was claimed and not started.
+func (n *node) unclaim() { n.claimed.Store(false) }
+
+// link notes a subscription of n to up.
+func (n *node) link(up *node) {
+	n.count(&n.up, up, 1)
+	up.count(&up.down, n, 1)
+}
+
+// unlink notes the end of a subscription of n to up.
+func (n *node) unlink(up *node) {
+	n.count(&n.up, up, -1)
+	up.count(&up.down, n, -1)
+}
+
+func (n *node) count(side *map[*node]int, other *node, by int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if *side == nil {
+		*side = make(map[*node]int)
+	}
+	(*side)[other] += by
+	if (*side)[other] == 0 {
+		delete(*side, other)
+	}
+	if by > 0 {
+		n.links++
+	}
+}
+
+// peers returns the nodes on one side, ordered by the age of their stages, and
+// whether the stage has ever had a subscription.
+func (n *node) peers(side *map[*node]int) (peers []*node, linked bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for peer := range *side {
+		peers = append(peers, peer)
+	}
+	slices.SortFunc(peers, func(a, b *node) int { return int(int64(a.id) - int64(b.id)) })
+	return peers, n.links > 0
+}
+
+// cycle returns the names of the stages on a cycle that leads through n, upstream.
+func (n *node) cycle() []string {
+	seen := make(map[*node]bool)
+	var walk func(at *node, path []string) []string
+	walk = func(at *node, path []string) []string {
+		path = append(path, at.name)
+		ups, _ := at.peers(&at.up)
+		for _, up := range ups {
+			if up == n {
+				return append(path, n.name)
+			}
+			if seen[up] {
+				continue
+			}
+			seen[up] = true
+			if found := walk(up, path); found != nil {
+				return found
+			}
+		}
+		return nil
+	}
+	return walk(n, nil)
+}
+
+// checkGraph refuses stages that are subscribed in a cycle, and warns of what is
+// probably forgotten. A stage may be subscribed, and a stage outside of the
+// pipeline started, after Run: those are no errors.
+func (p *Pipeline) checkGraph() error {
+	log := p.cfg.Logger
+	members := make(map[*node]bool)
+	for _, s := range p.stages {
+		members[s.vertex()] = true
+	}
+	for _, s := range p.stages {
+		n := s.vertex()
+		if path := n.cycle(); path != nil {
+			return fmt.Errorf("%w: %s", ErrCycle, strings.Join(path, " to "))
+		}
+		ups, linked := n.peers(&n.up)
+		if !linked {
+			log.Warn("stage has no subscription", "stage", s.Name(), "kind", s.kind())
+		} else if s.kind() == KindProducerConsumer && len(ups) == 0 {
+			log.Warn("stage is subscribed to nothing", "stage", s.Name(), "kind", s.kind())
+		}
+		downs, _ := n.peers(&n.down)
+		if s.kind() == KindProducerConsumer && linked && len(downs) == 0 {
+			log.Warn("stage has no subscriber", "stage", s.Name(), "kind", s.kind())
+		}
+		for _, other := range append(ups, downs...) {
+			if !members[other] && !other.claimed.Load() {
+				log.Warn("stage is subscribed with one that is neither started nor part of the pipeline",
+					"stage", s.Name(), "other", other.name)
+			}
+		}
+	}
+	return nil
+}
+
+// running holds the handlers of the stages that run, by pointer.
+var running sync.Map
+
+// occupy reports whether no other stage runs the handler, and keeps it for this
+// one. Only pointers to something are compared: other handlers are values.
+func occupy(handler any) bool {
+	key, ok := identity(handler)
+	if !ok {
+		return true
+	}
+	_, taken := running.LoadOrStore(key, struct{}{})
+	return !taken
+}
+
+// vacate gives up what occupy has kept.
+func vacate(handler any) {
+	if key, ok := identity(handler); ok {
+		running.Delete(key)
+	}
+}
+
+func identity(handler any) (key any, ok bool) {
+	t := reflect.TypeOf(handler)
+	if t == nil || t.Kind() != reflect.Pointer || t.Elem().Size() == 0 {
+		return nil, false
+	}
+	return handler, true
+}
