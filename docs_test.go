@@ -15,9 +15,8 @@ import (
 	"time"
 )
 
-// build compiles complete programs, by name, and answers the directory of the
-// binaries. The programs are laid over the module as packages that are not
-// there.
+// build compiles complete programs, by name, and returns the directory of the
+// binaries. An overlay adds the programs to the module as packages.
 func build(t *testing.T, programs map[string]string) string {
 	t.Helper()
 	root, err := os.Getwd()
@@ -48,7 +47,7 @@ func build(t *testing.T, programs map[string]string) string {
 	return binaries
 }
 
-// output runs a program that build has compiled and answers what it printed.
+// output runs a program that build has compiled and returns what it printed.
 func output(t *testing.T, binaries, name string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -91,7 +90,7 @@ func fences(t *testing.T, file string) []fence {
 }
 
 // TestGuideProgramsRun compiles and runs every program of the guide and compares
-// what it prints with the block behind it.
+// what it prints with the block after it.
 func TestGuideProgramsRun(t *testing.T) {
 	all := fences(t, "docs/guide.md")
 	sources := make(map[string]string)
@@ -178,9 +177,17 @@ func TestArchitectureNamesEveryFile(t *testing.T) {
 	}
 }
 
-// TestDocsLinks looks for what the documents point at, files and headings.
+// TestDocsLinks looks for the files and headings that the documents link to.
 func TestDocsLinks(t *testing.T) {
-	for _, file := range []string{"docs/guide.md", "docs/architecture.md", "docs/security.md"} {
+	files, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	design, err := filepath.Glob("docs/design/*.md")
+	if err != nil || len(files) == 0 || len(design) == 0 {
+		t.Fatal(err, len(files), len(design))
+	}
+	for _, file := range append(append(files, design...), "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -191,17 +198,25 @@ func TestDocsLinks(t *testing.T) {
 			if strings.Contains(path, "://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join("docs", path)); err != nil {
-				t.Errorf("%s points at %s: %v", file, link[1], err)
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), path)); err != nil {
+				t.Errorf("%s links to %s: %v", file, link[1], err)
 			}
-			if path == "" && !hasHeading(prose, anchor) {
-				t.Errorf("%s points at #%s, which is no heading of its own", file, anchor)
+			target := prose
+			if path != "" && anchor != "" {
+				text, err := os.ReadFile(filepath.Join(filepath.Dir(file), path))
+				if err != nil {
+					t.Error(err)
+				}
+				target = string(text)
+			}
+			if anchor != "" && !hasHeading(target, anchor) {
+				t.Errorf("%s links to %s, which has no such heading", file, link[1])
 			}
 		}
 	}
 }
 
-// hasHeading says whether a Markdown text has a heading with that anchor.
+// hasHeading reports whether a Markdown text has a heading with that anchor.
 func hasHeading(text, anchor string) bool {
 	drop := regexp.MustCompile(`[^a-z0-9 -]`)
 	for line := range strings.Lines(text) {

@@ -17,7 +17,7 @@ var unplain = regexp.MustCompile(`(?i)\b(whoever|somebody|anybody|everybody|nobo
 
 // unfinished are documents that do not pass yet.
 var unfinished = map[string]bool{
-	"README.md": true, "CHANGELOG.md": true, "docs/architecture.md": true, "docs/conformance-channels.md": true, "docs/fairness.md": true,
+	"README.md": true, "CHANGELOG.md": true, "docs/architecture.md": true, "docs/conformance-channels.md": true,
 }
 
 // TestProse checks the lines of all documents, except for code: they are plain
@@ -90,4 +90,36 @@ func TestFaultsOfProse(t *testing.T) {
 			t.Errorf("%q: %q, want %d", text, got, want)
 		}
 	}
+}
+
+// TestDocumentsNameTests looks for the tests, benchmarks and fuzz tests that the
+// documents name.
+func TestDocumentsNameTests(t *testing.T) {
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz)\w+)\(`)
+	there := make(map[string]bool)
+	walk := func(extension string, visit func(path, text string)) {
+		err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, extension) {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			visit(path, string(text))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	walk("_test.go", func(_, text string) {
+		for _, m := range function.FindAllStringSubmatch(text, -1) {
+			there[m[1]] = true
+		}
+	})
+	walk(".md", func(path, text string) {
+		for _, m := range regexp.MustCompile("`((?:Test|Benchmark|Fuzz)[A-Z]\\w*)").FindAllStringSubmatch(text, -1) {
+			if !there[m[1]] {
+				t.Errorf("%s names %s, which is nowhere", path, m[1])
+			}
+		}
+	})
 }

@@ -42,15 +42,12 @@ type Report struct {
 	// Tests holds for each case the directories of the tests named after it,
 	// relative to the Root.
 	Tests map[string][]string
-	// Names are the names of all test functions in Go files.
-	Names map[string]bool
 }
 
 var (
 	goName   = regexp.MustCompile("[\"`]((?:[A-Z]\\d+_)+)")
 	nodeName = regexp.MustCompile("\\btest\\([\"`]((?:[A-Z]\\d+ )+)")
 	number   = regexp.MustCompile(`\b([A-Z])\d+\b`)
-	function = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 	row      = regexp.MustCompile(`^\| ([A-Z]\d+) \|`)
 )
 
@@ -65,7 +62,7 @@ func (a Audit) Run() (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Tests: make(map[string][]string), Names: make(map[string]bool)}
+	r := &Report{Tests: make(map[string][]string)}
 	problem := func(format string, args ...any) { r.Problems = append(r.Problems, fmt.Sprintf(format, args...)) }
 	if len(all) != a.Total {
 		problem("the list has %d cases, not %d", len(all), a.Total)
@@ -169,9 +166,6 @@ func (r *Report) readTests(root string, letters map[string]bool) error {
 					r.Tests[id] = append(r.Tests[id], dir)
 				}
 			}
-		}
-		for _, m := range function.FindAllStringSubmatch(string(text), -1) {
-			r.Names[m[1]] = true
 		}
 		return nil
 	})
