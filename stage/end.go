@@ -47,8 +47,8 @@ func (e *engine[In, Out]) complete() {
 	if e.out == nil {
 		return
 	}
-	if e.draining && e.out.live == 0 {
-		e.stop(nil) // nobody is left to deliver to, and nobody will come
+	if (e.draining || e.ending) && e.out.live == 0 {
+		e.stop(nil) // no subscriber is left, and none is accepted any more
 		return
 	}
 	if e.draining && e.out.held() > 0 {

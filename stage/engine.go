@@ -232,6 +232,10 @@ func (e *engine[In, Out]) settle(poked bool) {
 			e.farewell()
 		}
 	}
+	if !e.end && e.out != nil && e.out.emit.Len() > 0 {
+		e.again = true // a handler has emitted since events were last handed out
+		return
+	}
 	e.complete()
 }
 
