@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -91,7 +92,7 @@ func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	c.Metrics = metrics.Or(c.Metrics)
+	option.Default(&c.Metrics, metrics.Nop())
 	return c
 }
 

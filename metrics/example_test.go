@@ -55,9 +55,3 @@ func ExampleNop() {
 	metrics.Nop().Counter("socket_connect").Add(1)
 	// Output:
 }
-
-func ExampleOr() {
-	var configured metrics.Recorder
-	fmt.Println(metrics.Or(configured) == metrics.Nop())
-	// Output: true
-}

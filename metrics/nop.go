@@ -5,15 +5,6 @@ import "time"
 // Nop answers a Recorder that records nothing.
 func Nop() Recorder { return nop{} }
 
-// Or answers r, or [Nop] when r is nil, so that a config's nil recorder needs
-// no check where it is used.
-func Or(r Recorder) Recorder {
-	if r == nil {
-		return nop{}
-	}
-	return r
-}
-
 type nop struct{}
 
 func (nop) Counter(string, ...Tag) Counter { return nop{} }

@@ -28,7 +28,7 @@ func TestTeeOfOneIsThatOne(t *testing.T) {
 	if got := metrics.Tee(nil, a); got != metrics.Recorder(a) {
 		t.Errorf("Tee answers %T", got)
 	}
-	if metrics.Tee() != metrics.Nop() || metrics.Or(nil) != metrics.Nop() || metrics.Or(a) != metrics.Recorder(a) {
+	if metrics.Tee() != metrics.Nop() {
 		t.Error("nothing to record into is not Nop")
 	}
 }

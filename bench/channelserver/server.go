@@ -46,7 +46,7 @@ func newServer(o options) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub, Logger: o.logger, MaxQueuedBytes: 4 << 30})
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub, Logger: o.logger, Limits: websocket.EndpointLimits{QueuedBytes: 4 << 30}})
 	if err != nil {
 		return nil, err
 	}
@@ -69,15 +69,16 @@ func newServer(o options) (*server, error) {
 	s.tracker = tracker
 	// Bursts as large as the load tests make them wait in the queues, as they
 	// wait in the mailboxes of Phoenix.
-	queue := websocket.QueueConfig{Events: 1 << 16, Bytes: 64 << 20, WriteTimeout: 30 * time.Second}
+	queue := websocket.QueueConfig{Events: 1 << 16, Bytes: 64 << 20}
 	mounts := []struct {
 		path   string
 		config websocket.MountConfig
 	}{
-		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, MaxFrame: 10_000_000, MaxRate: 1_000_000, MaxByteRate: 1 << 30, MaxJoinRate: 1_000_000, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
+		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, Limits: websocket.Limits{MessageBytes: 10_000_000, FrameRate: 1_000_000, ByteRate: 1 << 30, JoinRate: 1_000_000},
+			Timeouts: websocket.Timeouts{Write: 30 * time.Second}, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
 		// As an application would have it: the queues have the library's defaults.
 		{"/limited", websocket.MountConfig{Origin: origins}},
-		{"/short", websocket.MountConfig{AuthToken: true, Origin: origins, IdleTimeout: 2 * time.Second,
+		{"/short", websocket.MountConfig{AuthToken: true, Origin: origins, Timeouts: websocket.Timeouts{Idle: 2 * time.Second},
 			LongPoll: &websocket.LongPollConfig{Window: time.Second}}},
 	}
 	for _, m := range mounts {

@@ -118,7 +118,7 @@ func (c Config[T]) withDefaults() Config[T] {
 	c.CloseTimeout = cmp.Or(c.CloseTimeout, 4*time.Second)
 	c.FetchMaxBytes = cmp.Or(c.FetchMaxBytes, 2<<20)
 	c.FetchMaxPartitionBytes = cmp.Or(c.FetchMaxPartitionBytes, 1<<20)
-	c.Metrics = metrics.Or(c.Metrics)
+	c.Metrics = cmp.Or(c.Metrics, metrics.Nop())
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return c
 }

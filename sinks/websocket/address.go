@@ -70,13 +70,13 @@ func network(addr netip.Addr) netip.Addr {
 // bucket that holds a second's worth. Those that are full again are forgotten.
 type arrivals struct {
 	mu    sync.Mutex
-	rate  int // 0: no bound
+	rate  int
 	due   map[netip.Addr]time.Time
 	sweep int // the number of addresses at which those that are full are dropped
 }
 
 func (a *arrivals) allow(addr netip.Addr, now time.Time) bool {
-	if a.rate == 0 {
+	if a.rate == Unlimited {
 		return true
 	}
 	addr = network(addr)

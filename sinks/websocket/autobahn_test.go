@@ -28,13 +28,13 @@ var autobahnExceptions = map[string]string{
 func TestAutobahn(t *testing.T) {
 	wstest := cmp.Or(os.Getenv("WSTEST"), "wstest")
 	const most = 1 << 40
-	e, err := NewEndpoint(EndpointConfig{MaxQueuedBytes: 1 << 30})
+	e, err := NewEndpoint(EndpointConfig{Limits: EndpointLimits{QueuedBytes: 1 << 30}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = e.Mount("/echo", NewSocket(SocketConfig[struct{}]{}), MountConfig{
-		MaxFrame: 64 << 20, MaxFragments: 1 << 20, MaxRate: most, MaxByteRate: most,
-		Queue: QueueConfig{Events: 1 << 20, Bytes: 256 << 20},
+		Limits: Limits{MessageBytes: 64 << 20, Fragments: 1 << 20, FrameRate: most, ByteRate: most},
+		Queue:  QueueConfig{Events: 1 << 20, Bytes: 256 << 20},
 	})
 	if err != nil {
 		t.Fatal(err)

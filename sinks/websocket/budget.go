@@ -5,14 +5,14 @@ import "runtime"
 // queued adds to the bytes that wait in all queues together. It reports whether
 // this has taken them over the bound.
 func (e *Endpoint) queued(bytes int) (over bool) {
-	return e.queuedBytes.Add(int64(bytes)) > e.config.MaxQueuedBytes && bytes > 0
+	return e.queuedBytes.Add(int64(bytes)) > e.cfg.Limits.QueuedBytes && bytes > 0
 }
 
 // shed closes the connection with the longest queue, in a goroutine of its own,
 // until the bytes in all queues are within the bound. A caller that queues faster
 // than this yields to it.
 func (e *Endpoint) shed() {
-	if e.queuedBytes.Load() > 2*e.config.MaxQueuedBytes {
+	if e.queuedBytes.Load()/2 > e.cfg.Limits.QueuedBytes {
 		defer runtime.Gosched()
 	}
 	if !e.shedding.CompareAndSwap(false, true) {
@@ -20,7 +20,7 @@ func (e *Endpoint) shed() {
 	}
 	e.spawn(func() {
 		defer e.shedding.Store(false)
-		for e.queuedBytes.Load() > e.config.MaxQueuedBytes {
+		for e.queuedBytes.Load() > e.cfg.Limits.QueuedBytes {
 			longest := e.longestQueue()
 			if longest == nil {
 				return

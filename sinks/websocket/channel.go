@@ -121,7 +121,7 @@ func (ch *Channel) push(event string, payload any, it *item) error {
 
 // class notes how the item may be treated, as its channel says.
 func (ch *Channel) class(it *item, event string, payload Payload) {
-	c := &ch.route.config
+	c := &ch.route.cfg
 	it.policy = c.Overflow
 	if c.Conflate != nil {
 		if key := ch.conflate(event, payload); key != "" {
@@ -137,7 +137,7 @@ func (ch *Channel) conflate(event string, payload Payload) (key string) {
 			ch.logCrash("conflate", crashOf(v))
 		}
 	}()
-	return ch.route.config.Conflate(event, payload)
+	return ch.route.cfg.Conflate(event, payload)
 }
 
 // queue enqueues a wire if the channel is there.
@@ -165,7 +165,7 @@ func (ch *Channel) Broadcast(ctx context.Context, event string, payload any) (in
 // same user do get it.
 func (ch *Channel) BroadcastFrom(ctx context.Context, event string, payload any) (int, error) {
 	n, err := ch.sess.endpoint().hub.BroadcastFrom(ctx, ch.subscription(), ch.topic, event, payload)
-	if ch.route.config.Resume && err == nil {
+	if ch.route.cfg.Resume && err == nil {
 		ch.passOver()
 	}
 	return n, err
@@ -256,7 +256,7 @@ func (ch *Channel) Unsubscribe(topic string) {
 
 // Deliver receives the broadcasts on the channel's topic; it is for the hub.
 func (ch *Channel) Deliver(m *pubsub.Message) bool {
-	if ch.route.config.Resume {
+	if ch.route.cfg.Resume {
 		if r, kept := m.Record(); kept {
 			return ch.follow(m, &r)
 		}
@@ -282,12 +282,12 @@ func (ch *Channel) Deliver(m *pubsub.Message) bool {
 // broadcast is the item of m for this client: the one that the receivers share,
 // or one of its own if it has a key, or a policy that the first one did not have.
 func (ch *Channel) broadcast(m *pubsub.Message) (*item, error) {
-	policy := ch.route.config.Overflow
+	policy := ch.route.cfg.Overflow
 	if m.Tally() != nil {
 		policy = retried // it is refused without room, whatever happens to broadcasts
 	}
 	it, err := broadcastItem(m, ch.sess.version, policy)
-	if err != nil || (ch.route.config.Conflate == nil && it.policy == policy) {
+	if err != nil || (ch.route.cfg.Conflate == nil && it.policy == policy) {
 		return it, err
 	}
 	own := &item{wire: it.wire, written: it.written}
@@ -314,7 +314,7 @@ func (ch *Channel) offerLocked(it *item) (wake bool, err error) {
 		return false, ErrNotJoined // it ends: the hooks of what was early were called
 	case ch.state == joining:
 		early := &ch.more().early
-		if len(*early) >= ch.sess.mount.config.Queue.Events {
+		if len(*early) >= ch.sess.mount.cfg.Queue.Events {
 			return false, ErrQueueFull
 		}
 		*early = append(*early, it)

@@ -117,7 +117,7 @@ var handshakeCases = []conformanceCase{
 			t.Fatal(err)
 		}
 		var bad *websocket.OptionError
-		if err := e.Mount("/x", websocket.NewSocket(websocket.SocketConfig[user]{}), websocket.MountConfig{MaxFrame: -1}); !errors.As(err, &bad) {
+		if err := e.Mount("/x", websocket.NewSocket(websocket.SocketConfig[user]{}), websocket.MountConfig{Limits: websocket.Limits{MessageBytes: -1}}); !errors.As(err, &bad) {
 			t.Errorf("%v", err)
 		}
 	}},

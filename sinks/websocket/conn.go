@@ -165,7 +165,7 @@ func (c *conn) endRead(err error) {
 // linger waits until the close frame has been written and the client has
 // answered or hung up, so that no reset overtakes what was sent.
 func (c *conn) linger() {
-	until := time.Now().Add(c.mount.config.CloseTimeout)
+	until := time.Now().Add(c.mount.cfg.Timeouts.Close)
 	if err := c.nc.SetReadDeadline(until); err != nil {
 		return
 	}

@@ -81,13 +81,13 @@ func (c *conn) readUntil(t time.Time) error {
 	}
 	if c.isClosing() {
 		// sentClose may have set its deadline just before.
-		_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.config.CloseTimeout))
+		_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.cfg.Timeouts.Close))
 	}
 	return nil
 }
 
 // silentUntil is when the client has been silent for too long.
-func (c *conn) silentUntil() time.Time { return c.lastRead.Add(c.mount.config.IdleTimeout) }
+func (c *conn) silentUntil() time.Time { return c.lastRead.Add(c.mount.cfg.Timeouts.Idle) }
 
 // restAfter is how long a client is waited for by a goroutine of its own: who
 // says more within that time is answered sooner.

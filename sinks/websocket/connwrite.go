@@ -49,9 +49,9 @@ func (c *conn) done(b *batch) (more bool) {
 	return more
 }
 
-// write waits until the client has taken p, for WriteTimeout at the longest.
+// write waits until the client has taken p, for Timeouts.Write at the longest.
 func (c *conn) write(p []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(c.mount.config.Queue.WriteTimeout)); err != nil {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.mount.cfg.Timeouts.Write)); err != nil {
 		return err
 	}
 	if _, err := c.nc.Write(p); err != nil {
@@ -75,5 +75,5 @@ func (c *conn) sentClose() {
 		_ = half.CloseWrite() // the peer may be gone already
 	}
 	c.endpoint().resting.rouse(c) // somebody must wait for the answer
-	_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.config.CloseTimeout))
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.cfg.Timeouts.Close))
 }

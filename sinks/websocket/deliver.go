@@ -100,7 +100,7 @@ func (e *Endpoint) expectDeliveries() {
 // flushEarly queues the broadcasts that came during the join. The mutex is held.
 func (ch *Channel) flushEarly() {
 	e := ch.sess.endpoint()
-	refused := len(ch.rare.early) >= ch.sess.mount.config.Queue.Events
+	refused := len(ch.rare.early) >= ch.sess.mount.cfg.Queue.Events
 	for _, early := range ch.rare.early {
 		if err := ch.sess.enqueue(early); err != nil && early.written != nil {
 			e.spawn(func() { e.tell(early, time.Time{}, err) }) // not under the mutex

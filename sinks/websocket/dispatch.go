@@ -84,9 +84,9 @@ func (s *session) channel(topic string) *Channel {
 // nothing else is read from the client.
 func (s *session) join(m codec.Message, old *Channel) {
 	mnt := s.mount
-	s.spend(mnt.config.MaxJoinRate, 1)
+	s.spend(mnt.cfg.Limits.JoinRate, 1)
 	var rt *route
-	if len(m.Topic) <= maxName && mnt.config.TopicAllowed(m.Topic) {
+	if len(m.Topic) <= maxName && mnt.cfg.TopicAllowed(m.Topic) {
 		rt = mnt.route(m.Topic)
 	}
 	if rt == nil {
@@ -109,8 +109,8 @@ func (s *session) join(m codec.Message, old *Channel) {
 		s.mu.Unlock()
 		return
 	}
-	total := s.endpoint().config.MaxChannels
-	if len(s.channels) >= mnt.config.MaxChannels || (total > 0 && s.endpoint().channels.Load() >= int64(total)) {
+	total := s.endpoint().channels.Load()
+	if len(s.channels) >= mnt.cfg.Limits.Channels || total >= int64(s.endpoint().cfg.Limits.Channels) {
 		s.mu.Unlock()
 		rt.fail.Add(1)
 		s.reply(m.JoinRef, m.Ref, m.Topic, replyTooMany)

@@ -35,7 +35,7 @@
 // # Blocking
 //
 // No push, reply or broadcast waits for a client. A handler that takes long
-// holds up its own channel, then, when MaxInbox messages wait, the reading of
+// holds up its own channel, then, when Limits.Inbox messages wait, the reading of
 // its own connection, and nobody else; [Channel.Go] is for what takes long, a
 // bounded number at a time. Join and Connect hold up the connection they are
 // about.
@@ -48,9 +48,9 @@
 // in websocket.discarded. A channel may conflate: a waiting event gives way to
 // a newer one with the same key.
 // Replies and control messages are never given up: they may use twice the room,
-// and then the connection is closed. Intercepted broadcasts beyond MaxInbox are
+// and then the connection is closed. Intercepted broadcasts beyond Limits.Inbox are
 // refused, which their receivers count tells, and counted. A client that takes
-// nothing for WriteTimeout is disconnected.
+// nothing for Timeouts.Write is disconnected.
 //
 // # Resume
 //
@@ -104,15 +104,15 @@
 // # Close codes
 //
 //	1001  the endpoint shuts down, or the socket's id was told to disconnect
-//	1002  a breach of the WebSocket protocol, or IdleTimeout without a byte
+//	1002  a breach of the WebSocket protocol, or Timeouts.Idle without a byte
 //	1007  text that is no UTF-8
 //	1008  too many or empty fragments, or a message that takes too long
-//	1009  a message larger than MaxFrame
+//	1009  a message larger than Limits.MessageBytes
 //	1011  a message that is none of the protocol's
 //	1013  the client does not keep up with what is queued for it
 //	4001  the credentials have expired
-//	4002  nothing was joined for JoinTimeout
-//	4429  more was sent than is allowed, for ThrottleTimeout
+//	4002  nothing was joined for Timeouts.Join
+//	4429  more was sent than is allowed, for Timeouts.Throttle
 //
 // Phoenix.js connects again after all of them.
 //

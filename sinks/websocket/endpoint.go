@@ -2,17 +2,13 @@ package websocket
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/pubsub"
 )
@@ -21,9 +17,9 @@ import (
 // paths its sockets are mounted at, and the place to broadcast from. All
 // methods are safe for concurrent use.
 type Endpoint struct {
-	config EndpointConfig
-	hub    *pubsub.Hub
-	log    *slog.Logger
+	cfg EndpointConfig
+	hub *pubsub.Hub
+	log *slog.Logger
 
 	mountsMu sync.RWMutex
 	mounts   []*mount
@@ -55,12 +51,12 @@ const (
 
 // NewEndpoint makes an endpoint without sockets. It starts no goroutine. The
 // error is a [*OptionError].
-func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
-	if err := config.validate(); err != nil {
+func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
+	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	config = config.withDefaults()
-	hub := config.PubSub
+	cfg = cfg.withDefaults()
+	hub := cfg.PubSub
 	if hub == nil {
 		var err error
 		if hub, err = pubsub.New(pubsub.Config{}); err != nil {
@@ -68,26 +64,19 @@ func NewEndpoint(config EndpointConfig) (*Endpoint, error) {
 		}
 	}
 	e := &Endpoint{
-		config: config, hub: hub, log: config.Logger,
-		queueFull: config.Metrics.Counter("websocket.queue_full"),
+		cfg: cfg, hub: hub, log: cfg.Logger,
+		queueFull: cfg.Metrics.Counter("websocket.queue_full"),
 		discarded: make(map[string]metrics.Counter),
 	}
-	if e.registry.perAddress = config.MaxPerAddress; config.MaxPerAddress > 0 {
-		e.registry.addresses = make(map[netip.Addr]int)
-		e.registry.from = make(map[*session]netip.Addr)
-	}
-	if e.registry.perID = config.MaxPerID; config.MaxPerID > 0 {
-		e.registry.ids = make(map[string]int)
-	}
-	e.arrivals.rate = config.MaxConnectRate
-	e.registry.gauge = config.Metrics.Gauge("websocket.connections")
+	e.registry.begin(cfg.Limits, cfg.Metrics.Gauge("websocket.connections"))
+	e.arrivals.rate = cfg.Limits.ConnectRate
 	e.work.zero = make(chan struct{}, 1)
 	e.writers.work = &e.work
 	e.resting = resting{work: &e.work, after: restAfter}
 	e.writers.limit = runtime.GOMAXPROCS(0)
 	e.writers.since = time.Now()
 	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed} {
-		e.discarded[reason] = config.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
+		e.discarded[reason] = cfg.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}
 	return e, nil
 }
@@ -118,91 +107,6 @@ func (e *Endpoint) Disconnect(ctx context.Context, id string) (int, error) {
 
 const eventDisconnect = "disconnect"
 
-// mount is a socket at a path.
-type mount struct {
-	endpoint *Endpoint
-	config   MountConfig
-	kind     socketKind
-	segments []string // of path and suffix
-	longPoll []string // the same for long polling; nil if off
-	routes   []*route
-	resumes  bool // any of them
-	cookies  bool // whether Connect sees them
-	bounds   bounds
-
-	connectOK, connectError, unmatched metrics.Counter
-}
-
-type route struct {
-	routeDef
-	ok, fail metrics.Counter
-}
-
-// Mount makes a socket reachable at path, which begins with "/" and may hold
-// variables such as "/:room" that join the params. It must be called before
-// the first request. Errors are [*OptionError].
-func (e *Endpoint) Mount(path string, s Mountable, config MountConfig) error {
-	if err := config.validate(); err != nil {
-		return err
-	}
-	if !strings.HasPrefix(path, "/") || (len(path) > 1 && strings.HasSuffix(path, "/")) {
-		return mountOwner.Refuse("path", path, `a path beginning with "/" and not ending with it`)
-	}
-	config = config.withDefaults()
-	if config.Origin == nil {
-		config.Origin = e.config.Origin
-	}
-	m := &mount{endpoint: e, config: config, kind: s.kind()}
-	m.segments = strings.Split(strings.TrimSuffix(path, "/")+config.Suffix, "/")[1:]
-	if config.LongPoll != nil {
-		m.longPoll = strings.Split(strings.TrimSuffix(path, "/")+config.LongPoll.Suffix, "/")[1:]
-	}
-	m.bounds = bounds{
-		frames: config.Queue.Events, bytes: config.Queue.Bytes,
-		notify: m.kind.full != nil || m.kind.drained != nil,
-	}
-	for _, name := range config.Headers {
-		m.cookies = m.cookies || strings.EqualFold(name, "Cookie")
-	}
-	counter := func(name, status, key, value string) metrics.Counter {
-		return e.config.Metrics.Counter(name, metrics.Tag{Key: "status", Value: status}, metrics.Tag{Key: key, Value: value})
-	}
-	m.connectOK = counter("socket_connect", "success", "socket", m.kind.name)
-	m.connectError = counter("socket_connect", "error", "socket", m.kind.name)
-	m.unmatched = counter("channel_join", "fail", "channel", "unmatched")
-	for _, def := range m.kind.routes {
-		if !pubsub.ValidPattern(def.pattern) {
-			return mountOwner.Refuse("channel pattern", def.pattern, pubsub.AllowedPattern)
-		}
-		if def.config.Overflow > DropOldest {
-			return mountOwner.Refuse("channel Overflow", def.config.Overflow, overflowNames)
-		}
-		if def.config.Resume && e.hub.History() == nil {
-			return mountOwner.Refuse("channel Resume", true, "true only if the endpoint's PubSub has a History")
-		}
-		if err := option.AtLeast(mountOwner, "channel MaxTasks", def.config.MaxTasks, 0); err != nil {
-			return err
-		}
-		option.Default(&def.config.MaxTasks, defaultTasks)
-		option.Default(&def.config.Overflow, config.Queue.Overflow)
-		m.resumes = m.resumes || def.config.Resume
-		m.routes = append(m.routes, &route{
-			routeDef: def,
-			ok:       counter("channel_join", "success", "channel", def.pattern),
-			fail:     counter("channel_join", "fail", "channel", def.pattern),
-		})
-	}
-	e.mountsMu.Lock()
-	defer e.mountsMu.Unlock()
-	for _, other := range e.mounts {
-		if strings.Join(other.segments, "/") == strings.Join(m.segments, "/") {
-			return mountOwner.Refuse("path", path, "a path where no socket is mounted yet")
-		}
-	}
-	e.mounts = append(e.mounts, m)
-	return nil
-}
-
 // ServeHTTP leads a request to the socket mounted at its path; there is 404
 // for all other paths. It returns as soon as a connection is upgraded.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -220,51 +124,4 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	http.Error(w, "not found", http.StatusNotFound)
-}
-
-// match compares a path with a mount's and answers its variables.
-func match(segments []string, path string) (vars map[string]string, ok bool) {
-	for i, want := range segments {
-		var have string
-		if path == "" || path[0] != '/' {
-			return nil, false
-		}
-		have, path = path[1:], ""
-		if cut := strings.IndexByte(have, '/'); cut >= 0 {
-			have, path = have[:cut], have[cut:]
-		}
-		switch name, variable := strings.CutPrefix(want, ":"); {
-		case variable && have != "":
-			if vars == nil {
-				vars = make(map[string]string)
-			}
-			vars[name] = have
-		case have != want:
-			return nil, false
-		}
-		if i == len(segments)-1 && path != "" {
-			return nil, false
-		}
-	}
-	return vars, len(segments) > 0
-}
-
-func (m *mount) route(topic string) *route {
-	for _, r := range m.routes {
-		if pubsub.Matches(r.pattern, topic) {
-			return r
-		}
-	}
-	return nil
-}
-
-// goesOn tells whether an error of a handler is about the connection or its
-// load, so that the channel goes on.
-func goesOn(err error) bool {
-	for _, about := range []error{ErrQueueFull, ErrClosed, ErrNotJoined, ErrTooManyTasks} {
-		if errors.Is(err, about) {
-			return true
-		}
-	}
-	return false
 }

@@ -103,9 +103,9 @@ func ExampleEndpoint_Broadcast() {
 }
 
 func ExampleNewEndpoint() {
-	_, err := websocket.NewEndpoint(websocket.EndpointConfig{ShutdownCode: 1006})
+	_, err := websocket.NewEndpoint(websocket.EndpointConfig{Shutdown: websocket.ShutdownConfig{Code: 1006}})
 	fmt.Println(err)
-	// Output: websocket: ShutdownCode is 1006, allowed: 1000 to 1014 but not 1004 to 1006, or 3000 to 4999
+	// Output: websocket.Endpoint: option Shutdown.Code refused: 1006; allowed: 1000 to 1014 but not 1004 to 1006, or 3000 to 4999
 }
 
 func ExampleNewSocket() {
@@ -206,7 +206,7 @@ func (t *exampleTB) end() {
 
 func ExampleNewServer() {
 	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{
-		MaxPerAddress: 100, MaxConnectRate: 20,
+		Limits:        websocket.EndpointLimits{PerAddress: 100, ConnectRate: 20},
 		ClientAddress: websocket.ForwardedFor(netip.MustParsePrefix("10.0.0.0/8")), // our proxies
 	})
 	if err != nil {

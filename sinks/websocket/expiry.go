@@ -16,9 +16,6 @@ const (
 	closeNotJoined ws.StatusCode = 4002
 )
 
-// maxExpiryGrace bounds MountConfig.ExpiryGrace.
-const maxExpiryGrace = 25 * time.Second
-
 // eventRenew, sent on the topic "phoenix", brings new credentials.
 const eventRenew = "renew"
 
@@ -47,7 +44,7 @@ func (s *session) more() *rareSession {
 
 // watch starts the timers of a session that begins.
 func (s *session) watch(until time.Time) {
-	if d := s.mount.config.JoinTimeout; d > 0 {
+	if d := s.mount.cfg.Timeouts.Join; d < NoTimeout {
 		r := s.more()
 		s.mu.Lock()
 		r.unjoined = time.AfterFunc(d, func() { s.close(closeNotJoined, ErrNotJoined, true) })
@@ -58,7 +55,7 @@ func (s *session) watch(until time.Time) {
 
 // settled tells that a topic was joined.
 func (s *session) settled() {
-	if s.mount.config.JoinTimeout == 0 {
+	if s.mount.cfg.Timeouts.Join == NoTimeout {
 		return
 	}
 	s.mu.Lock()
@@ -85,7 +82,7 @@ func (s *session) expireAt(end time.Time) {
 		r.expires = time.Time{}
 		return
 	}
-	r.expires = end.Add(s.mount.config.ExpiryGrace)
+	r.expires = end.Add(s.mount.cfg.Timeouts.ExpiryGrace)
 	r.expiry = time.AfterFunc(time.Until(r.expires), s.expire)
 }
 
@@ -144,7 +141,7 @@ func (s *session) callRenew(p Payload) (state any, until time.Time, err error) {
 			err = crash
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), s.mount.config.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.mount.cfg.Timeouts.Connect)
 	defer cancel()
 	state, id, err := s.mount.kind.renew(ctx, s.state, p)
 	if err == nil && id != s.id {

@@ -235,7 +235,7 @@ func TestBadTextIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestPingFlood(t *testing.T) { // S15: a client that does not read its pongs is closed
-	f := start(t, setup{mount: websocket.MountConfig{MaxRate: 1_000_000, Queue: websocket.QueueConfig{Events: 64}}})
+	f := start(t, setup{mount: websocket.MountConfig{Limits: websocket.Limits{FrameRate: 1_000_000}, Queue: websocket.QueueConfig{Events: 64}}})
 	c := f.raw()
 	ping := maskedFrame(0x89, make([]byte, 125))
 	flood := bytes.Repeat(ping, 100)
@@ -248,7 +248,7 @@ func TestPingFlood(t *testing.T) { // S15: a client that does not read its pongs
 }
 
 func TestJoinLeaveChurn(t *testing.T) { // S16
-	f := start(t, setup{mount: websocket.MountConfig{MaxJoinRate: 1_000_000}, channels: map[string]*app{"room:*": {}}})
+	f := start(t, setup{mount: websocket.MountConfig{Limits: websocket.Limits{JoinRate: 1_000_000}}, channels: map[string]*app{"room:*": {}}})
 	p := f.connect("1")
 	for n := range 2000 {
 		p.send(`["%d","%d","room:%d","phx_join",{}]`, n, n, n%7)

@@ -68,10 +68,7 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 	if m.endpoint.closing.Load() {
 		return a, &StatusError{Status: http.StatusServiceUnavailable}
 	}
-	if limit := m.endpoint.config.MaxConnections; limit > 0 && m.endpoint.registry.count() >= limit {
-		return a, &StatusError{Status: http.StatusServiceUnavailable}
-	}
-	a.addr = m.endpoint.config.ClientAddress(r)
+	a.addr = m.endpoint.cfg.ClientAddress(r)
 	if !m.endpoint.arrivals.allow(a.addr, time.Now()) {
 		return a, &StatusError{Status: http.StatusTooManyRequests}
 	}
@@ -82,12 +79,12 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 	for k, v := range vars {
 		params[k] = v
 	}
-	if !originAllowed(r, m.config.Origin) {
+	if !originAllowed(r, m.cfg.Origin) {
 		return a, errOrigin
 	}
 	var token string
 	if transport == "longpoll" {
-		if m.config.AuthToken {
+		if m.cfg.AuthToken {
 			token = r.Header.Get("X-Phoenix-Authtoken")
 		}
 	} else {
@@ -122,7 +119,7 @@ func (m *mount) connect(r *http.Request, a *admission, params Params, token, tra
 			err = crash
 		}
 	}()
-	ctx, cancel := context.WithTimeout(r.Context(), m.config.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), m.cfg.Timeouts.Connect)
 	defer cancel()
 	start := time.Now()
 	a.state, a.id, err = m.kind.connect(ctx, m.connectRequest(r, params, token))
@@ -147,12 +144,12 @@ func (m *mount) connectRequest(r *http.Request, params Params, token string) *Co
 			header[name] = values
 		}
 	}
-	for _, name := range m.config.Headers {
+	for _, name := range m.cfg.Headers {
 		if values := r.Header.Values(name); len(values) > 0 {
 			header[http.CanonicalHeaderKey(name)] = values
 		}
 	}
-	if m.config.AuthToken {
+	if m.cfg.AuthToken {
 		header.Del("Sec-Websocket-Protocol") // hold the token
 		header.Del("X-Phoenix-Authtoken")
 	}
@@ -169,8 +166,8 @@ const bearer = "base64url.bearer.phx."
 // subprotocols takes the token out of the subprotocols that the client asks
 // for, and chooses one of the others.
 func (m *mount) subprotocols(r *http.Request, a *admission) (token string, ok bool) {
-	offered := m.config.Subprotocols
-	if m.config.AuthToken {
+	offered := m.cfg.Subprotocols
+	if m.cfg.AuthToken {
 		offered = append([]string{"phoenix"}, offered...)
 	}
 	var asked []string
@@ -178,7 +175,7 @@ func (m *mount) subprotocols(r *http.Request, a *admission) (token string, ok bo
 	for _, line := range r.Header.Values("Sec-Websocket-Protocol") {
 		for _, p := range strings.Split(line, ",") {
 			p = strings.TrimSpace(p)
-			if enc, found := strings.CutPrefix(p, bearer); found && m.config.AuthToken {
+			if enc, found := strings.CutPrefix(p, bearer); found && m.cfg.AuthToken {
 				if bearers++; bearers > 1 {
 					return "", false // which of them would count?
 				}
@@ -294,7 +291,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		c.early = append([]byte(nil), early...)
 	}
 	e.work.add()
-	if !e.registry.add(&c.session, e.config.MaxConnections, a.addr) {
+	if !e.registry.add(&c.session, a.addr) {
 		e.work.done()
 		m.connectError.Add(1)
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
@@ -303,7 +300,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		return
 	}
 	m.connectOK.Add(1) // before the client can know
-	if err := writeUpgrade(nc, key, a.subprotocol, m.config.Queue.WriteTimeout); err != nil {
+	if err := writeUpgrade(nc, key, a.subprotocol, m.cfg.Timeouts.Write); err != nil {
 		c.leave()
 		return
 	}

@@ -333,14 +333,14 @@ func TestConnectHasADeadline(t *testing.T) {
 	e := newEndpoint(t, websocket.EndpointConfig{}, websocket.SocketConfig[user]{Connect: func(ctx context.Context, _ *websocket.ConnectRequest) (user, error) {
 		<-ctx.Done()
 		return user{}, ctx.Err()
-	}}, websocket.MountConfig{ConnectTimeout: time.Millisecond})
+	}}, websocket.MountConfig{Timeouts: websocket.Timeouts{Connect: time.Millisecond}})
 	if status, _ := answer(e, ask("GET", "/socket/websocket", nil)); status != 403 {
 		t.Errorf("status %d", status)
 	}
 }
 
 func TestMaxConnections(t *testing.T) { // S14
-	f := start(t, setup{endpoint: websocket.EndpointConfig{MaxConnections: 2}})
+	f := start(t, setup{endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{Connections: 2}}})
 	a, _ := f.connect("1"), f.connect("2")
 	_, resp, err := f.dial("vsn=2.0.0", nil)
 	if err == nil || resp == nil || resp.StatusCode != 503 {
@@ -359,7 +359,7 @@ func TestMaxConnections(t *testing.T) { // S14
 
 func TestMaxPerAddress(t *testing.T) { // S14
 	addr := make(chan string, 1)
-	f := start(t, setup{endpoint: websocket.EndpointConfig{MaxPerAddress: 1, ClientAddress: func(*http.Request) netip.Addr {
+	f := start(t, setup{endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{PerAddress: 1}, ClientAddress: func(*http.Request) netip.Addr {
 		return netip.MustParseAddr(<-addr)
 	}}})
 	try := func(from string, want int) *client.Conn {
@@ -382,7 +382,7 @@ func TestMaxPerAddress(t *testing.T) { // S14
 	eventually(t, func() bool { return f.endpoint.Snapshot().Connections == 3 })
 	try("10.0.0.1", 101)
 
-	g := start(t, setup{endpoint: websocket.EndpointConfig{MaxPerAddress: 1}})
+	g := start(t, setup{endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{PerAddress: 1}}})
 	g.connect("1")
 	if _, resp, err := g.dial("vsn=2.0.0", nil); err == nil || resp == nil || resp.StatusCode != 503 {
 		t.Errorf("%v %v", resp, err)

@@ -135,7 +135,7 @@ func BenchmarkResumable1000(b *testing.B) {
 	if e.hub, err = pubsub.New(pubsub.Config{History: h}); err != nil {
 		b.Fatal(err)
 	}
-	m.routes[0].config.Resume = true
+	m.routes[0].cfg.Resume = true
 	for range 1000 {
 		ch, _ := joinedChannel(b, e, m, HandlerFunc(nil))
 		ch.rare = &rare{place: &place{}}

@@ -15,14 +15,14 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 	ch.running = true // nobody else has the channel yet
 	response, err := ch.callJoin(Payload{Data: m.Payload, Binary: m.Binary})
 	var missed []pubsub.Record
-	if err == nil && ch.route.config.Resume {
+	if err == nil && ch.route.cfg.Resume {
 		response, missed, err = ch.resume(m, response)
 	}
 	var w wire
 	if err == nil {
 		w, err = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, OK(response))
 	}
-	if err == nil && !ch.route.config.Resume {
+	if err == nil && !ch.route.cfg.Resume {
 		err = ch.subscribe()
 	}
 	if err != nil {
@@ -44,7 +44,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 		ch.flushEarly()
 	}
 	ch.state = joined
-	if ch.route.config.Resume {
+	if ch.route.cfg.Resume {
 		if ch.replay(missed) {
 			ch.pull()
 		}
@@ -102,7 +102,7 @@ func (ch *Channel) callJoin(p Payload) (reply any, err error) {
 	}
 	reply, err = ch.handler.Join((*channelContext)(ch), ch, p)
 	if h, ok := ch.handler.(OutHandler); ok && err == nil {
-		if ch.events = h.Intercept(); len(ch.events) > 0 && ch.route.config.Resume {
+		if ch.events = h.Intercept(); len(ch.events) > 0 && ch.route.cfg.Resume {
 			return nil, errInterceptsResumable
 		}
 	}

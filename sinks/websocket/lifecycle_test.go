@@ -43,7 +43,7 @@ func TestIdleTimeoutCountsFromTheClientsBytes(t *testing.T) {
 
 func TestAMessageMustEndInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := start(t, setup{pipes: true, mount: websocket.MountConfig{IdleTimeout: time.Minute}})
+		f := start(t, setup{pipes: true, mount: websocket.MountConfig{Timeouts: websocket.Timeouts{Idle: time.Minute}}})
 		c := f.raw()
 		begin := time.Now()
 		c.write([]byte{0x81, 0x80 | 126, 0x10, 0, 1, 2, 3, 4})
@@ -239,7 +239,7 @@ func TestHandlersNeverOverlap(t *testing.T) {
 		return nil, nil
 	}
 	a.terminate = func(context.Context, *websocket.Channel, error) { step() }
-	f := start(t, setup{channels: map[string]*app{"room:*": a}, mount: websocket.MountConfig{MaxInbox: 1000}})
+	f := start(t, setup{channels: map[string]*app{"room:*": a}, mount: websocket.MountConfig{Limits: websocket.Limits{Inbox: 1000}}})
 	p := f.connect("1")
 	p.join(1, "room:a")
 	ch := got(t, handles)
@@ -344,7 +344,7 @@ func TestASlowHandlerHoldsUpItsOwnConnectionOnly(t *testing.T) {
 			<-release
 			return websocket.OK(nil), nil
 		}}
-		f := start(t, setup{pipes: true, channels: map[string]*app{"slow:*": slow, "room:*": {}}, mount: websocket.MountConfig{MaxInbox: 4}})
+		f := start(t, setup{pipes: true, channels: map[string]*app{"slow:*": slow, "room:*": {}}, mount: websocket.MountConfig{Limits: websocket.Limits{Inbox: 4}}})
 		a, b := f.connect("a"), f.connect("b")
 		a.join(1, "slow:a")
 		b.join(1, "room:a")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
@@ -17,12 +18,22 @@ import (
 // A session lives on the node that began it: behind a load balancer, requests
 // of one client must reach one node.
 type LongPollConfig struct {
-	// Suffix follows the mount path. Empty means "/longpoll", which phoenix.js
+	// Suffix follows the mount path. Default: "/longpoll", which phoenix.js
 	// appends.
 	Suffix string
 	// Window is how long a GET waits for messages. A client that does not come
-	// back for one and a half of it is gone. 0 means 10 s.
+	// back within one and a half times Window is gone. Default: 10 s.
 	Window time.Duration
+}
+
+func (cfg *LongPollConfig) validate() error {
+	if cfg == nil {
+		return nil
+	}
+	return option.First(
+		suffixAllowed("LongPoll.Suffix", cfg.Suffix),
+		option.AtLeast(mountOwner, "LongPoll.Window", cfg.Window, 0),
+	)
 }
 
 // The statuses in the body of an answer; the status of HTTP is 200 for all of
@@ -37,6 +48,9 @@ const (
 
 // maxLines is how many messages of one POST are taken; the client splits there.
 const maxLines = 100
+
+// maxPost bounds the body of a POST in bytes, whatever the limit of a message.
+const maxPost = 8 << 20
 
 // pollAnswer is the body of an answer.
 type pollAnswer struct {
@@ -60,7 +74,7 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 		refuse(w, http.StatusBadRequest, "")
 		return
 	}
-	if !originAllowed(r, m.config.Origin) {
+	if !originAllowed(r, m.cfg.Origin) {
 		answerPoll(w, pollAnswer{Status: pollForbidden})
 		return
 	}
@@ -127,7 +141,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.exit(g)
-	timer := time.NewTimer(p.mount.config.LongPoll.Window)
+	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
 	defer timer.Stop()
 	for {
 		if taken := p.takeAll(); len(taken) > 0 {
@@ -180,8 +194,8 @@ func (p *poll) answer(w http.ResponseWriter, taken []*batch) {
 
 // servePost handles messages of the client, in the order sent.
 func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
-	limit := int64(p.mount.config.MaxFrame) * maxLines
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, min(limit, 8<<20)))
+	limit := min(int64(p.mount.cfg.Limits.MessageBytes), maxPost) * maxLines
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, min(limit, maxPost)))
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "")
 		return
@@ -195,7 +209,7 @@ func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
 	}
 	done := make(chan bool, 1)
 	p.endpoint().spawn(func() { done <- p.handleAll(r, messages) })
-	timer := time.NewTimer(p.mount.config.LongPoll.Window)
+	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
 	defer timer.Stop()
 	a := pollAnswer{Status: pollOK}
 	select {
@@ -259,8 +273,8 @@ func (p *poll) handleAll(r *http.Request, messages []posted) bool {
 			p.finish(ErrClosed)
 			return false
 		}
-		p.spend(p.mount.config.MaxByteRate, len(m.data))
-		if len(m.data) > p.mount.config.MaxFrame {
+		p.spend(p.mount.cfg.Limits.ByteRate, len(m.data))
+		if len(m.data) > p.mount.cfg.Limits.MessageBytes {
 			p.finish(ErrClosed)
 			return false
 		}

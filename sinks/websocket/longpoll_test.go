@@ -243,7 +243,7 @@ func TestLongPollRefusals(t *testing.T) {
 		return user{}, nil
 	}
 	s.mount.AuthToken = true
-	s.mount.CloseTimeout = 10 * time.Millisecond // nobody polls any more at the end
+	s.mount.Timeouts.Close = 10 * time.Millisecond // nobody polls any more at the end
 	s.pipes = false
 	f := start(t, s)
 	for name, test := range map[string]struct {

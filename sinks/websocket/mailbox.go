@@ -58,7 +58,7 @@ func (b *inbox) free() {
 // waits itself, and with it the reading of the connection: so the client is
 // slowed by its own queue.
 func (ch *Channel) take(m mail) {
-	limit := ch.sess.mount.config.MaxInbox
+	limit := ch.sess.mount.cfg.Limits.Inbox
 	for {
 		ch.mu.Lock()
 		if ch.state >= ending || ch.reason != nil {
@@ -87,7 +87,7 @@ func (ch *Channel) post(m mail) error {
 	switch {
 	case ch.state >= ending || ch.reason != nil:
 		return ErrNotJoined
-	case ch.inbox.len() >= ch.sess.mount.config.MaxInbox:
+	case ch.inbox.len() >= ch.sess.mount.cfg.Limits.Inbox:
 		return ErrQueueFull
 	}
 	ch.add(m)

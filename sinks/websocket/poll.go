@@ -50,7 +50,7 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	p.textOnly = true
 	p.tr = p
 	e.work.add()
-	if !e.registry.add(&p.session, e.config.MaxConnections, a.addr) {
+	if !e.registry.add(&p.session, a.addr) {
 		e.work.done()
 		return nil, &StatusError{Status: 503}
 	}
@@ -62,7 +62,7 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	ps.mu.Unlock()
 	p.session.begin(a.until)
 	p.visits.Lock()
-	p.startAbsence(p.mount.config.LongPoll.Window * 3 / 2)
+	p.startAbsence(p.mount.cfg.LongPoll.Window * 3 / 2)
 	p.visits.Unlock()
 	return p, nil
 }
@@ -100,9 +100,9 @@ func (p *poll) exit(v *visit) bool {
 	if p.visit == v {
 		p.visit = nil
 		if p.isClosing() {
-			p.startAbsence(p.mount.config.CloseTimeout)
+			p.startAbsence(p.mount.cfg.Timeouts.Close)
 		} else {
-			p.startAbsence(p.mount.config.LongPoll.Window * 3 / 2)
+			p.startAbsence(p.mount.cfg.LongPoll.Window * 3 / 2)
 		}
 	}
 	p.visits.Unlock()
@@ -135,7 +135,7 @@ func (p *poll) hangUp() {
 	p.visits.Lock()
 	defer p.visits.Unlock()
 	if p.visit == nil && p.absent != nil {
-		p.startAbsence(p.mount.config.CloseTimeout)
+		p.startAbsence(p.mount.cfg.Timeouts.Close)
 	}
 }
 

@@ -225,7 +225,7 @@ func TestWriteTimeout(t *testing.T) {
 func TestProcessWideBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := slowSetup(&signals{}, websocket.QueueConfig{})
-		s.endpoint.MaxQueuedBytes = 4000
+		s.endpoint.Limits.QueuedBytes = 4000
 		f := start(t, s)
 		slow, fast := f.connect("slow"), f.connect("fast")
 		slow.join(1, "room:slow")
@@ -251,7 +251,7 @@ func TestProcessWideBound(t *testing.T) {
 func TestStalledSocketsKeepNobodyWaiting(t *testing.T) {
 	f := start(t, setup{
 		channels: map[string]*app{"room:*": {}},
-		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 4096, Bytes: 64 << 20, Overflow: websocket.DropNewest, WriteTimeout: time.Minute}},
+		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 4096, Bytes: 64 << 20, Overflow: websocket.DropNewest}, Timeouts: websocket.Timeouts{Write: time.Minute}},
 	})
 	var stalled []*peer
 	for range 8 {

@@ -10,25 +10,25 @@ var errThrottled = &protocolError{closeThrottled, "sent more than allowed for to
 
 // pace makes a client wait that sends more than it may: a leaky bucket that
 // holds a second's worth (the generic cell rate algorithm of ITU-T I.371), out
-// of which a frame takes its part of MaxRate, a byte its part of MaxByteRate
-// and a join its part of MaxJoinRate. It is called before each frame, and
-// answers an error if the client has been held back for ThrottleTimeout
+// of which a frame takes its part of FrameRate, a byte its part of ByteRate
+// and a join its part of JoinRate. It is called before each frame, and
+// answers an error if the client has been held back for Timeouts.Throttle
 // without having caught up by half a second meanwhile.
 func (s *session) pace() error {
 	now := time.Now()
 	if earliest := now.Add(-time.Second); s.due.Before(earliest) {
 		s.due = earliest
 	}
-	s.spend(s.mount.config.MaxRate, 1)
+	s.spend(s.mount.cfg.Limits.FrameRate, 1)
 	if latest := now.Add(time.Second); s.due.After(latest) {
-		s.due = latest // a single message larger than MaxByteRate
+		s.due = latest // a single message larger than ByteRate
 	}
 	r := s.rare
 	switch wait := s.due.Sub(now); {
 	case wait > 0:
 		if r == nil || r.throttled.IsZero() {
 			s.more().throttled = now
-		} else if now.Sub(r.throttled) > s.mount.config.ThrottleTimeout {
+		} else if now.Sub(r.throttled) > s.mount.cfg.Timeouts.Throttle {
 			return errThrottled
 		}
 		time.Sleep(wait)

@@ -61,26 +61,26 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 		}
 		count++
 		switch {
-		case count > c.mount.config.MaxFragments, h.Length == 0 && !h.Fin:
+		case count > c.mount.cfg.Limits.Fragments, h.Length == 0 && !h.Fin:
 			return buf, op, errFragments
 		case buf == nil:
 			op = h.OpCode
 			text.on = op == ws.OpText
 			buf = buffer(int(min(h.Length, 16<<10))) // pooled, never more than that on trust
 		}
-		if h.Length > int64(c.mount.config.MaxFrame-len(*buf)) {
+		if h.Length > int64(c.mount.cfg.Limits.MessageBytes-len(*buf)) {
 			return buf, op, errTooBig
 		}
 		if err := c.readPayload(buf, h, &text); err != nil {
 			return buf, op, err
 		}
-		c.spend(c.mount.config.MaxByteRate, int(h.Length))
+		c.spend(c.mount.cfg.Limits.ByteRate, int(h.Length))
 		if h.Fin {
 			c.deadline = time.Time{}
 			return buf, op, nil
 		}
 		state = state.Set(ws.StateFragmented)
-		c.within(c.mount.config.MessageTimeout)
+		c.within(c.mount.cfg.Timeouts.Message)
 	}
 }
 
@@ -132,7 +132,7 @@ func (c *conn) readPayload(buf *[]byte, h ws.Header, text *textCheck) error {
 	b := *buf
 	for done, size := 0, int(h.Length); done < size; {
 		if c.from == c.to {
-			c.within(c.mount.config.MessageTimeout)
+			c.within(c.mount.cfg.Timeouts.Message)
 		}
 		left := size - done
 		if len(b) == cap(b) {

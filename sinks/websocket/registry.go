@@ -16,32 +16,40 @@ type registry struct {
 	gauge metrics.Gauge
 	shut  bool // no connection is added any more
 
-	// Only with a bound for each address.
-	perAddress int
-	addresses  map[netip.Addr]int
-	from       map[*session]netip.Addr
+	limits EndpointLimits
 
-	// Only with a bound for each socket id.
-	perID int
-	ids   map[string]int
+	// Made only if there is a bound for each address.
+	addresses map[netip.Addr]int
+	from      map[*session]netip.Addr
+
+	ids map[string]int // made only if there is a bound for each socket id
 }
 
-// add answers false if the registry has been shut or is full.
-func (r *registry) add(s *session, limit int, addr netip.Addr) bool {
+func (r *registry) begin(limits EndpointLimits, gauge metrics.Gauge) {
+	r.limits, r.gauge = limits, gauge
+	if limits.PerAddress < Unlimited {
+		r.addresses = make(map[netip.Addr]int)
+		r.from = make(map[*session]netip.Addr)
+	}
+	if limits.PerID < Unlimited {
+		r.ids = make(map[string]int)
+	}
+}
+
+// add returns false if the registry has been shut or a limit has been reached.
+func (r *registry) add(s *session, addr netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.shut || (limit > 0 && r.n >= limit) {
-		return false
-	}
 	addr = network(addr)
-	if r.perAddress > 0 && r.addresses[addr] >= r.perAddress || r.perID > 0 && s.id != "" && r.ids[s.id] >= r.perID {
+	if r.shut || r.n >= r.limits.Connections ||
+		r.addresses[addr] >= r.limits.PerAddress || r.ids[s.id] >= r.limits.PerID {
 		return false
 	}
-	if r.perAddress > 0 {
+	if r.addresses != nil {
 		r.addresses[addr]++
 		r.from[s] = addr
 	}
-	if r.perID > 0 && s.id != "" {
+	if r.ids != nil && s.id != "" {
 		r.ids[s.id]++
 	}
 	s.next = r.first
@@ -67,14 +75,14 @@ func (r *registry) remove(s *session) {
 		s.next.prev = s.prev
 	}
 	s.prev, s.next = nil, nil
-	if r.perAddress > 0 {
+	if r.addresses != nil {
 		addr := r.from[s]
 		delete(r.from, s)
 		if r.addresses[addr]--; r.addresses[addr] == 0 {
 			delete(r.addresses, addr)
 		}
 	}
-	if r.perID > 0 && s.id != "" {
+	if r.ids != nil && s.id != "" {
 		if r.ids[s.id]--; r.ids[s.id] == 0 {
 			delete(r.ids, s.id)
 		}
@@ -83,24 +91,19 @@ func (r *registry) remove(s *session) {
 	r.gauge.Set(float64(r.n))
 }
 
-func (r *registry) count() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.n
-}
-
-// full tells whether an address has all the connections it may have.
+// full reports whether there are as many connections as allowed, or as many from
+// one address.
 func (r *registry) full(addr netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.perAddress > 0 && r.addresses[network(addr)] >= r.perAddress
+	return r.n >= r.limits.Connections || r.addresses[network(addr)] >= r.limits.PerAddress
 }
 
-// crowded tells whether a socket id has all the connections it may have.
+// crowded reports whether a socket id has as many connections as allowed.
 func (r *registry) crowded(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.perID > 0 && id != "" && r.ids[id] >= r.perID
+	return r.ids[id] >= r.limits.PerID
 }
 
 // all is every connection at this moment.

@@ -168,7 +168,7 @@ func (s *session) catchUp() {
 		if s.endpoint().delivers.Load() {
 			s.endpoint().hub.HasRoom(ch.topic)
 		}
-		if !ch.route.config.Resume {
+		if !ch.route.cfg.Resume {
 			continue
 		}
 		ch.mu.Lock()

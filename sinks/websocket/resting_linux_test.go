@@ -166,7 +166,7 @@ func TestRest(t *testing.T) {
 // TestSilenceWhileAtRest pins that the idle timeout holds at rest.
 func TestSilenceWhileAtRest(t *testing.T) {
 	const silence = 700 * time.Millisecond
-	e := newRestless(t, MountConfig{IdleTimeout: silence})
+	e := newRestless(t, MountConfig{Timeouts: Timeouts{Idle: silence}})
 	start := time.Now()
 	g := e.join()
 	e.until("rest", func() bool { return e.atRest() == 1 })
@@ -182,7 +182,7 @@ func TestSilenceWhileAtRest(t *testing.T) {
 func TestRestAndUnrest(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	e := newRestless(t, MountConfig{CloseTimeout: 50 * time.Millisecond})
+	e := newRestless(t, MountConfig{Timeouts: Timeouts{Close: 50 * time.Millisecond}})
 	e.resting.after = 100 * time.Microsecond
 	var group sync.WaitGroup
 	for i := range 8 {

@@ -282,3 +282,14 @@ func crashOf(v any) *CrashError {
 	}
 	return &CrashError{Err: err, Stack: debug.Stack()}
 }
+
+// goesOn reports whether an error of a handler is about the connection or its
+// load, so that the channel goes on.
+func goesOn(err error) bool {
+	for _, about := range []error{ErrQueueFull, ErrClosed, ErrNotJoined, ErrTooManyTasks} {
+		if errors.Is(err, about) {
+			return true
+		}
+	}
+	return false
+}

@@ -22,7 +22,7 @@ func securityConnections(t *testing.T) {
 	// 10,000 from one address, of which there may be 50 connections.
 	const each, tries = 50, 10_000
 	from := make(chan string, 1)
-	f := start(t, setup{endpoint: websocket.EndpointConfig{MaxPerAddress: each, MaxConnections: each + 10, ClientAddress: func(r *http.Request) netip.Addr {
+	f := start(t, setup{endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{PerAddress: each, Connections: each + 10}, ClientAddress: func(r *http.Request) netip.Addr {
 		select {
 		case addr := <-from:
 			return netip.MustParseAddr(addr)
@@ -57,7 +57,7 @@ func securityConnections(t *testing.T) {
 
 	// New ones of an address in a second.
 	synctest.Test(t, func(t *testing.T) {
-		e := newEndpoint(t, websocket.EndpointConfig{MaxConnectRate: 10}, websocket.SocketConfig[user]{}, websocket.MountConfig{})
+		e := newEndpoint(t, websocket.EndpointConfig{Limits: websocket.EndpointLimits{ConnectRate: 10}}, websocket.SocketConfig[user]{}, websocket.MountConfig{})
 		for second := range 3 {
 			let := 0
 			for range tries {
@@ -135,7 +135,7 @@ func securityConnections(t *testing.T) {
 			t.Errorf("%s with %.80q: %v, want %s", row.peer, row.list, got, row.want)
 		}
 	}
-	e := newEndpoint(t, websocket.EndpointConfig{MaxConnectRate: 1, ClientAddress: proxies}, websocket.SocketConfig[user]{}, websocket.MountConfig{})
+	e := newEndpoint(t, websocket.EndpointConfig{Limits: websocket.EndpointLimits{ConnectRate: 1}, ClientAddress: proxies}, websocket.SocketConfig[user]{}, websocket.MountConfig{})
 	let := 0
 	for n := range 100 {
 		if status(e, "10.0.0.1:5000", "X-Forwarded-For", fmt.Sprintf("192.0.2.%d, 203.0.113.9", n)) == passes {
@@ -148,7 +148,7 @@ func securityConnections(t *testing.T) {
 
 	// Connections of one user.
 	g := start(t, setup{
-		endpoint: websocket.EndpointConfig{MaxPerID: 2},
+		endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{PerID: 2}},
 		socket:   websocket.SocketConfig[user]{ID: func(u user) string { return map[bool]string{true: "", false: "users:" + u.ID}[u.ID == ""] }},
 	})
 	one := g.connect("1")

@@ -60,7 +60,7 @@ func securityExpiry(t *testing.T) {
 				},
 			})
 			s.Channel("user:*", func(u session, _ string) websocket.Handler { return &renewing{ends: r.ends, renewed: r.renewed} })
-			if err := e.Mount("/socket", s, websocket.MountConfig{ExpiryGrace: grace, IdleTimeout: time.Hour}); err != nil {
+			if err := e.Mount("/socket", s, websocket.MountConfig{Timeouts: websocket.Timeouts{ExpiryGrace: grace, Idle: time.Hour}}); err != nil {
 				t.Fatal(err)
 			}
 			r.fixture = serve(t, e)

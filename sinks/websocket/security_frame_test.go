@@ -53,7 +53,7 @@ func securityFrames(t *testing.T) {
 	tryFrames(t, setup{}, tests)
 
 	// Memory follows what came and not what a header promises.
-	f := start(t, setup{mount: websocket.MountConfig{MaxFrame: 64 << 20}})
+	f := start(t, setup{mount: websocket.MountConfig{Limits: websocket.Limits{MessageBytes: 64 << 20}}})
 	var clients []*rawClient
 	for range 50 {
 		clients = append(clients, f.raw())

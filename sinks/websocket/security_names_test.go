@@ -246,7 +246,7 @@ func securityLogs(t *testing.T) {
 
 	// A flood of refusals is a bounded number of lines.
 	flood := &syncBuffer{}
-	e := newEndpoint(t, websocket.EndpointConfig{Logger: slog.New(slog.NewTextHandler(flood, nil)), MaxLogRate: 10}, websocket.SocketConfig[user]{}, websocket.MountConfig{})
+	e := newEndpoint(t, websocket.EndpointConfig{Logger: slog.New(slog.NewTextHandler(flood, nil)), Limits: websocket.EndpointLimits{LogRate: 10}}, websocket.SocketConfig[user]{}, websocket.MountConfig{})
 	const tries = 10_000
 	for range tries {
 		answer(e, ask("GET", "/socket/websocket?vsn=9", nil))

@@ -66,7 +66,7 @@ func securityOrigin(t *testing.T) {
 	e = newEndpoint(t, websocket.EndpointConfig{}, websocket.SocketConfig[user]{Connect: func(context.Context, *websocket.ConnectRequest) (user, error) {
 		asked++
 		return user{}, nil
-	}}, websocket.MountConfig{AuthToken: true, Headers: []string{"cookie"}, CloseTimeout: time.Millisecond, LongPoll: &websocket.LongPollConfig{}})
+	}}, websocket.MountConfig{AuthToken: true, Headers: []string{"cookie"}, Timeouts: websocket.Timeouts{Close: time.Millisecond}, LongPoll: &websocket.LongPollConfig{}})
 	bearer := "phoenix, base64url.bearer.phx." + base64.RawStdEncoding.EncodeToString([]byte("token"))
 	for _, row := range []struct {
 		name   string

@@ -122,7 +122,7 @@ func securityPanics(t *testing.T) {
 	a.info = func(context.Context, *websocket.Channel, any) error { panic(secret) }
 	a.terminate = func(context.Context, *websocket.Channel, error) { panic(secret) }
 	f := start(t, setup{
-		endpoint: websocket.EndpointConfig{Logger: slog.New(slog.NewTextHandler(logs, nil)), MaxLogRate: 1000},
+		endpoint: websocket.EndpointConfig{Logger: slog.New(slog.NewTextHandler(logs, nil)), Limits: websocket.EndpointLimits{LogRate: 1000}},
 		mount:    websocket.MountConfig{AuthToken: true},
 		channels: map[string]*app{"bad:*": a, "good:*": {}},
 		socket: websocket.SocketConfig[user]{Connect: func(_ context.Context, r *websocket.ConnectRequest) (user, error) {

@@ -44,7 +44,7 @@ func securityRates(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := start(t, setup{pipes: true, channels: map[string]*app{"room:*": {}}, mount: websocket.MountConfig{MaxByteRate: bytesRate, Queue: roomy}})
+				f := start(t, setup{pipes: true, channels: map[string]*app{"room:*": {}}, mount: websocket.MountConfig{Limits: websocket.Limits{ByteRate: bytesRate}, Queue: roomy}})
 				other := f.connect("other")
 				other.join(1, "room:a")
 				c := f.raw()
@@ -147,7 +147,7 @@ func securityRates(t *testing.T) {
 	})
 	t.Run("long poll", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := start(t, setup{pipes: true, mount: websocket.MountConfig{ThrottleTimeout: 5 * time.Second, CloseTimeout: time.Millisecond, LongPoll: &websocket.LongPollConfig{Window: time.Minute}}})
+			f := start(t, setup{pipes: true, mount: websocket.MountConfig{Timeouts: websocket.Timeouts{Throttle: 5 * time.Second, Close: time.Millisecond}, LongPoll: &websocket.LongPollConfig{Window: time.Minute}}})
 			poll := &poller{f: f, query: "vsn=2.0.0"}
 			a, _ := poll.request("GET", "", "")
 			poll.token = a.Token

@@ -77,8 +77,8 @@ func securitySlowReaders(t *testing.T) {
 	// Over real sockets: many that do not read pin no more than the global bound.
 	const clients, budget = 50, 4 << 20
 	f := start(t, setup{
-		endpoint: websocket.EndpointConfig{MaxQueuedBytes: budget},
-		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 100_000, WriteTimeout: time.Minute}, CloseTimeout: time.Millisecond},
+		endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{QueuedBytes: budget}},
+		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 100_000}, Timeouts: websocket.Timeouts{Close: time.Millisecond, Write: time.Minute}},
 		channels: map[string]*app{"room:*": {}},
 	})
 	list := make([]*rawClient, clients)

@@ -16,7 +16,7 @@ func securityTopics(t *testing.T) {
 		n = 1_000_000
 	}
 	const perSecond = 1 << 30 // the rates are another row
-	mount := websocket.MountConfig{MaxRate: perSecond, MaxByteRate: perSecond, MaxJoinRate: perSecond, Queue: websocket.QueueConfig{Events: 1 << 20, Bytes: 1 << 30}}
+	mount := websocket.MountConfig{Limits: websocket.Limits{FrameRate: perSecond, ByteRate: perSecond, JoinRate: perSecond}, Queue: websocket.QueueConfig{Events: 1 << 20, Bytes: 1 << 30}}
 	run := func(name string, send func(i int) string, each int, check func(t *testing.T, f *fixture, ok, refused int)) {
 		t.Run(name, func(t *testing.T) {
 			f := start(t, setup{channels: map[string]*app{"room:*": {}}, mount: mount})
@@ -91,7 +91,7 @@ func securityTopics(t *testing.T) {
 	})
 
 	// Channels of all connections together.
-	f := start(t, setup{endpoint: websocket.EndpointConfig{MaxChannels: 3}, channels: map[string]*app{"room:*": {}}})
+	f := start(t, setup{endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{Channels: 3}}, channels: map[string]*app{"room:*": {}}})
 	p, q := f.connect("1"), f.connect("2")
 	p.join(1, "room:a")
 	p.join(2, "room:b")

@@ -43,31 +43,32 @@ const headerSlop = 4096
 // year. Listening and serving is for the caller, with Serve or ServeTLS(l, "",
 // ""). The fields Handler, ConnState, TLSConfig and Protocols must stay as they
 // are. The error is a [*OptionError].
-func NewServer(handler http.Handler, config ServerConfig) (*http.Server, error) {
+func NewServer(handler http.Handler, cfg ServerConfig) (*http.Server, error) {
 	if err := option.First(
-		option.AtLeast(serverOwner, "HandshakeTimeout", config.HandshakeTimeout, 0),
-		serverOwner.Check(config.MaxHeaderBytes == 0 || config.MaxHeaderBytes >= 2*headerSlop, "MaxHeaderBytes", config.MaxHeaderBytes, "0 (the default), or 8192 or more"),
-		option.AtLeast(serverOwner, "MaxHeaders", config.MaxHeaders, 0),
-		option.AtLeast(serverOwner, "MaxWaiting", config.MaxWaiting, 0),
+		serverOwner.Needs("handler", handler, "an http.Handler"),
+		option.AtLeast(serverOwner, "HandshakeTimeout", cfg.HandshakeTimeout, 0),
+		serverOwner.Check(cfg.MaxHeaderBytes == 0 || cfg.MaxHeaderBytes >= 2*headerSlop, "MaxHeaderBytes", cfg.MaxHeaderBytes, "0 (the default), or 8192 or more"),
+		option.AtLeast(serverOwner, "MaxHeaders", cfg.MaxHeaders, 0),
+		option.AtLeast(serverOwner, "MaxWaiting", cfg.MaxWaiting, 0),
 	); err != nil {
 		return nil, err
 	}
-	option.Default(&config.HandshakeTimeout, 5*time.Second)
-	option.Default(&config.MaxHeaderBytes, 16<<10)
-	option.Default(&config.MaxHeaders, 64)
-	option.Default(&config.MaxWaiting, 4096)
-	g := &gate{config: config, next: handler, waiting: make(map[net.Conn]struct{})}
+	option.Default(&cfg.HandshakeTimeout, 5*time.Second)
+	option.Default(&cfg.MaxHeaderBytes, 16<<10)
+	option.Default(&cfg.MaxHeaders, 64)
+	option.Default(&cfg.MaxWaiting, 4096)
+	g := &gate{cfg: cfg, next: handler, waiting: make(map[net.Conn]struct{})}
 	s := &http.Server{
 		Handler:           g,
 		ConnState:         g.state,
-		ReadHeaderTimeout: config.HandshakeTimeout, // bounds the TLS handshake as well
+		ReadHeaderTimeout: cfg.HandshakeTimeout, // bounds the TLS handshake as well
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    config.MaxHeaderBytes - headerSlop,
+		MaxHeaderBytes:    cfg.MaxHeaderBytes - headerSlop,
 		Protocols:         new(http.Protocols),
 	}
 	s.Protocols.SetHTTP1(true)
-	if config.TLS != nil {
-		s.TLSConfig = config.TLS.Clone()
+	if cfg.TLS != nil {
+		s.TLSConfig = cfg.TLS.Clone()
 		s.TLSConfig.MinVersion = max(s.TLSConfig.MinVersion, tls.VersionTLS12)
 	}
 	return s, nil
@@ -75,8 +76,8 @@ func NewServer(handler http.Handler, config ServerConfig) (*http.Server, error) 
 
 // gate stands before the handler.
 type gate struct {
-	config ServerConfig
-	next   http.Handler
+	cfg  ServerConfig
+	next http.Handler
 
 	mu      sync.Mutex
 	waiting map[net.Conn]struct{}
@@ -91,7 +92,7 @@ func (g *gate) state(nc net.Conn, state http.ConnState) {
 	} else {
 		delete(g.waiting, nc)
 	}
-	tooMany := waits && len(g.waiting) > g.config.MaxWaiting
+	tooMany := waits && len(g.waiting) > g.cfg.MaxWaiting
 	g.mu.Unlock()
 	if tooMany {
 		_ = nc.Close() // the server notices and calls again
@@ -104,13 +105,13 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fields += len(values)
 	}
 	switch {
-	case fields > g.config.MaxHeaders:
+	case fields > g.cfg.MaxHeaders:
 		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusRequestHeaderFieldsTooLarge, "")
 		return
 	case r.TLS != nil:
 		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
-	case !g.config.Plaintext && !local(r):
+	case !g.cfg.Plaintext && !local(r):
 		refuse(w, http.StatusForbidden, "TLS is required")
 		return
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // Shutdown ends all connections: from now on new ones are refused with status
-// 503; those that exist are closed with EndpointConfig.ShutdownCode, in
+// 503; those that exist are closed with ShutdownConfig.Code, in
 // batches, after what is queued for them has been written; their channels end
 // with [ErrShutdown]. It waits until all of that, handlers included, has come
 // to its end. When ctx is done before, what is left is cut off, and ctx's error
@@ -22,12 +22,12 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	all := e.registry.all()
 	var err error
 	for len(all) > 0 && err == nil {
-		n := min(len(all), e.config.ShutdownBatch)
+		n := min(len(all), e.cfg.Shutdown.Batch)
 		for _, s := range all[:n] {
-			s.close(ws.StatusCode(e.config.ShutdownCode), ErrShutdown, true)
+			s.close(ws.StatusCode(e.cfg.Shutdown.Code), ErrShutdown, true)
 		}
 		if all = all[n:]; len(all) > 0 {
-			err = pause(ctx, e.config.ShutdownInterval)
+			err = pause(ctx, e.cfg.Shutdown.Interval)
 		}
 	}
 	if err == nil {

@@ -71,7 +71,7 @@ func TestShutdownIsBounded(t *testing.T) {
 
 func TestShutdownInBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := start(t, setup{pipes: true, endpoint: websocket.EndpointConfig{ShutdownBatch: 2, ShutdownInterval: 10 * time.Second, ShutdownCode: 1012}})
+		f := start(t, setup{pipes: true, endpoint: websocket.EndpointConfig{Shutdown: websocket.ShutdownConfig{Batch: 2, Interval: 10 * time.Second, Code: 1012}}})
 		type end struct {
 			code  int
 			after time.Duration
@@ -101,7 +101,14 @@ func TestShutdownInBatches(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	var config *websocket.OptionError
-	for _, bad := range []websocket.EndpointConfig{{MaxConnections: -1}, {MaxPerAddress: -1}, {MaxConnectRate: -1}, {MaxPerID: -1}, {MaxChannels: -1}, {MaxLogRate: -1}, {MaxQueuedBytes: -1}, {ShutdownCode: 999}, {ShutdownCode: 1006}, {ShutdownBatch: -1}, {ShutdownInterval: -1}} {
+	for _, bad := range []websocket.EndpointConfig{
+		{Limits: websocket.EndpointLimits{Connections: -1}}, {Limits: websocket.EndpointLimits{PerAddress: -1}},
+		{Limits: websocket.EndpointLimits{ConnectRate: -1}}, {Limits: websocket.EndpointLimits{PerID: -1}},
+		{Limits: websocket.EndpointLimits{Channels: -1}}, {Limits: websocket.EndpointLimits{LogRate: -1}},
+		{Limits: websocket.EndpointLimits{QueuedBytes: -1}},
+		{Shutdown: websocket.ShutdownConfig{Code: 999}}, {Shutdown: websocket.ShutdownConfig{Code: 1006}},
+		{Shutdown: websocket.ShutdownConfig{Batch: -1}}, {Shutdown: websocket.ShutdownConfig{Interval: -1}},
+	} {
 		if _, err := websocket.NewEndpoint(bad); !errors.As(err, &config) || config.Error() == "" {
 			t.Errorf("%+v: %v", bad, err)
 		}
@@ -112,10 +119,17 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 	s := websocket.NewSocket(websocket.SocketConfig[user]{})
 	for _, bad := range []websocket.MountConfig{
-		{Suffix: "x"}, {Subprotocols: []string{""}}, {Subprotocols: []string{"a b"}}, {IdleTimeout: -1}, {ConnectTimeout: -1}, {MessageTimeout: -1}, {CloseTimeout: -1},
-		{MaxFrame: -1}, {MaxFragments: -1}, {MaxChannels: -1}, {MaxInbox: -1}, {MaxRate: -1}, {MaxByteRate: -1}, {MaxJoinRate: -1}, {ThrottleTimeout: -1}, {JoinTimeout: -1}, {ExpiryGrace: -1}, {ExpiryGrace: 26 * time.Second},
+		{Suffix: "x"}, {Subprotocols: []string{""}}, {Subprotocols: []string{"a b"}},
+		{Limits: websocket.Limits{MessageBytes: -1}}, {Limits: websocket.Limits{Fragments: -1}}, {Limits: websocket.Limits{Channels: -1}},
+		{Limits: websocket.Limits{Inbox: -1}}, {Limits: websocket.Limits{FrameRate: -1}}, {Limits: websocket.Limits{ByteRate: -1}},
+		{Limits: websocket.Limits{JoinRate: -1}},
+		{Timeouts: websocket.Timeouts{Connect: -1}}, {Timeouts: websocket.Timeouts{Message: -1}}, {Timeouts: websocket.Timeouts{Idle: -1}},
+		{Timeouts: websocket.Timeouts{Write: -1}}, {Timeouts: websocket.Timeouts{Close: -1}}, {Timeouts: websocket.Timeouts{Throttle: -1}},
+		{Timeouts: websocket.Timeouts{Join: -1}}, {Timeouts: websocket.Timeouts{ExpiryGrace: -1}},
+		{Timeouts: websocket.Timeouts{ExpiryGrace: 26 * time.Second}},
+		{LongPoll: &websocket.LongPollConfig{Suffix: "x"}}, {LongPoll: &websocket.LongPollConfig{Window: -1}},
 		{Queue: websocket.QueueConfig{Events: -1}}, {Queue: websocket.QueueConfig{Bytes: -1}},
-		{Queue: websocket.QueueConfig{WriteTimeout: -1}}, {Queue: websocket.QueueConfig{Overflow: 9}},
+		{Queue: websocket.QueueConfig{Overflow: 9}},
 	} {
 		if err := e.Mount("/x", s, bad); !errors.As(err, &config) {
 			t.Errorf("%+v: %v", bad, err)

@@ -31,7 +31,7 @@ type SocketConfig[U any] struct {
 	// Name is used in metrics and logs. Empty means "socket".
 	Name string
 	// Connect decides about a connection and answers its state. ctx ends after
-	// MountConfig.ConnectTimeout. An error refuses with status 403, a
+	// Timeouts.Connect. An error refuses with status 403, a
 	// [*StatusError] with its own. nil accepts everybody with the zero state.
 	Connect func(ctx context.Context, r *ConnectRequest) (U, error)
 	// ID answers the topic by which all connections of one user can be told to
@@ -39,7 +39,7 @@ type SocketConfig[U any] struct {
 	ID func(state U) string
 	// Expires answers until when the credentials behind a state are good; the
 	// zero time is for ever, as is nil. It is asked after Connect and after
-	// Renew. MountConfig.ExpiryGrace later the connection is closed with 4001.
+	// Renew. Timeouts.ExpiryGrace later the connection is closed with 4001.
 	Expires func(state U) time.Time
 	// Renew decides about new credentials that the client sends before that, in
 	// an event "renew" on the topic "phoenix", and answers the new state. An
@@ -47,7 +47,7 @@ type SocketConfig[U any] struct {
 	// with the same reply, and nothing changes; without ID it is for Renew to
 	// refuse another user's credentials. Handlers that are a [RenewHandler]
 	// then decide again. It runs in the connection's goroutine; ctx ends after
-	// MountConfig.ConnectTimeout. With nil there is no such event.
+	// Timeouts.Connect. With nil there is no such event.
 	//
 	// With phoenix.js:
 	//
@@ -66,22 +66,22 @@ type SocketConfig[U any] struct {
 // which handlers. It may be mounted at several paths. Define all channels
 // before it is mounted.
 type Socket[U any] struct {
-	config SocketConfig[U]
+	cfg    SocketConfig[U]
 	routes []routeDef
 }
 
 type routeDef struct {
 	pattern string
-	config  ChannelConfig
+	cfg     ChannelConfig
 	new     func(state any, topic string) Handler
 }
 
 // NewSocket makes a socket without channels.
-func NewSocket[U any](config SocketConfig[U]) *Socket[U] {
-	if config.Name == "" {
-		config.Name = "socket"
+func NewSocket[U any](cfg SocketConfig[U]) *Socket[U] {
+	if cfg.Name == "" {
+		cfg.Name = "socket"
 	}
-	return &Socket[U]{config: config}
+	return &Socket[U]{cfg: cfg}
 }
 
 // Channel routes topics to handlers: pattern is a topic, or the beginning of
@@ -118,10 +118,12 @@ type ChannelConfig struct {
 }
 
 // ChannelWith is Channel with a configuration.
-func (s *Socket[U]) ChannelWith(pattern string, config ChannelConfig, new func(state U, topic string) Handler) {
-	s.routes = append(s.routes, routeDef{pattern: pattern, config: config, new: func(state any, topic string) Handler {
-		return new(as[U](state), topic)
-	}})
+func (s *Socket[U]) ChannelWith(pattern string, cfg ChannelConfig, new func(state U, topic string) Handler) {
+	def := routeDef{pattern: pattern, cfg: cfg}
+	if new != nil { // nil is refused by Mount
+		def.new = func(state any, topic string) Handler { return new(as[U](state), topic) }
+	}
+	s.routes = append(s.routes, def)
 }
 
 // Mountable is a [Socket] of any state.
@@ -151,27 +153,27 @@ func (k *socketKind) until(state any) (time.Time, error) {
 }
 
 func (s *Socket[U]) kind() socketKind {
-	k := socketKind{name: s.config.Name, routes: append([]routeDef(nil), s.routes...)}
+	k := socketKind{name: s.cfg.Name, routes: append([]routeDef(nil), s.routes...)}
 	idOf := func(state U) string {
-		if s.config.ID == nil {
+		if s.cfg.ID == nil {
 			return ""
 		}
-		return s.config.ID(state)
+		return s.cfg.ID(state)
 	}
 	k.connect = func(ctx context.Context, r *ConnectRequest) (any, string, error) {
 		var state U
-		if s.config.Connect != nil {
+		if s.cfg.Connect != nil {
 			var err error
-			if state, err = s.config.Connect(ctx, r); err != nil {
+			if state, err = s.cfg.Connect(ctx, r); err != nil {
 				return nil, "", err
 			}
 		}
 		return state, idOf(state), nil
 	}
-	if f := s.config.Expires; f != nil {
+	if f := s.cfg.Expires; f != nil {
 		k.expires = func(state any) time.Time { return f(as[U](state)) }
 	}
-	if f := s.config.Renew; f != nil {
+	if f := s.cfg.Renew; f != nil {
 		k.renew = func(ctx context.Context, state any, p Payload) (any, string, error) {
 			next, err := f(ctx, as[U](state), p)
 			if err != nil {
@@ -180,10 +182,10 @@ func (s *Socket[U]) kind() socketKind {
 			return next, idOf(next), nil
 		}
 	}
-	if f := s.config.QueueFull; f != nil {
+	if f := s.cfg.QueueFull; f != nil {
 		k.full = func(state any) { f(as[U](state)) }
 	}
-	if f := s.config.QueueDrained; f != nil {
+	if f := s.cfg.QueueDrained; f != nil {
 		k.drained = func(state any) { f(as[U](state)) }
 	}
 	return k

@@ -20,7 +20,7 @@ func (ch *Channel) Go(task func(ctx context.Context)) error {
 		return ErrNotJoined
 	}
 	r := ch.more()
-	if r.tasks >= ch.route.config.MaxTasks {
+	if r.tasks >= ch.route.cfg.MaxTasks {
 		return ErrTooManyTasks
 	}
 	r.tasks++

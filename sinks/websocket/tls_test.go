@@ -22,7 +22,7 @@ func TestOverTLS(t *testing.T) {
 	}
 	s := websocket.NewSocket(websocket.SocketConfig[user]{})
 	s.Channel("room:*", func(user, string) websocket.Handler { return &app{} })
-	if err := e.Mount("/socket", s, websocket.MountConfig{IdleTimeout: 300 * time.Millisecond}); err != nil {
+	if err := e.Mount("/socket", s, websocket.MountConfig{Timeouts: websocket.Timeouts{Idle: 300 * time.Millisecond}}); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewTLSServer(e)

@@ -104,7 +104,7 @@ func TestTheSystemTakesLittle(t *testing.T) {
 	}
 	f := start(t, setup{
 		channels: map[string]*app{"room:*": {}},
-		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 1 << 20, Bytes: 1 << 30, WriteTimeout: 50 * time.Millisecond}},
+		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 1 << 20, Bytes: 1 << 30}, Timeouts: websocket.Timeouts{Write: 50 * time.Millisecond}},
 	})
 	c := f.raw()
 	c.frame(0x81, []byte(`["1","1","room:a","phx_join",{}]`))

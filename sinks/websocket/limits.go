@@ -1,0 +1,167 @@
+package websocket
+
+import (
+	"math"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/option"
+)
+
+// Unlimited sets a field of [Limits] or [EndpointLimits] to no bound.
+const Unlimited = math.MaxInt
+
+// NoTimeout turns a field of [Timeouts] off.
+const NoTimeout time.Duration = math.MaxInt64
+
+// Limits bounds what one client can use.
+type Limits struct {
+	// MessageBytes bounds a message from the client. It is checked before memory
+	// is taken; a larger message closes the connection with 1009. Default:
+	// 64 KiB.
+	MessageBytes int
+	// Fragments bounds the frames of one message. Default: 64.
+	Fragments int
+	// Channels bounds the topics joined over one connection. Default: 100.
+	Channels int
+	// Inbox bounds the messages that wait for the handler of one channel. Beyond
+	// it, the client's own messages hold up the reading of its connection, and
+	// intercepted broadcasts and messages of the program are refused. Default:
+	// 256.
+	Inbox int
+	// FrameRate bounds the frames that one client may send in a second, pings
+	// included. A client that sends more is read from more slowly. FrameRate,
+	// ByteRate and JoinRate take from one budget, which holds a second's worth.
+	// Default: 1,000.
+	FrameRate int
+	// ByteRate bounds the bytes in those frames in a second. Default: 4 MiB.
+	ByteRate int
+	// JoinRate bounds the joins in a second. Default: 200.
+	JoinRate int
+}
+
+func (l *Limits) setDefaults() {
+	option.Default(&l.MessageBytes, 64<<10)
+	option.Default(&l.Fragments, 64)
+	option.Default(&l.Channels, 100)
+	option.Default(&l.Inbox, 256)
+	option.Default(&l.FrameRate, 1000)
+	option.Default(&l.ByteRate, 4<<20)
+	option.Default(&l.JoinRate, 200)
+}
+
+func (l *Limits) validate() error {
+	return option.First(
+		option.AtLeast(mountOwner, "Limits.MessageBytes", l.MessageBytes, 0),
+		option.AtLeast(mountOwner, "Limits.Fragments", l.Fragments, 0),
+		option.AtLeast(mountOwner, "Limits.Channels", l.Channels, 0),
+		option.AtLeast(mountOwner, "Limits.Inbox", l.Inbox, 0),
+		option.AtLeast(mountOwner, "Limits.FrameRate", l.FrameRate, 0),
+		option.AtLeast(mountOwner, "Limits.ByteRate", l.ByteRate, 0),
+		option.AtLeast(mountOwner, "Limits.JoinRate", l.JoinRate, 0),
+	)
+}
+
+// Timeouts bounds the time that a connection may take for something.
+// [NoTimeout] turns one off.
+type Timeouts struct {
+	// Connect bounds SocketConfig.Connect and SocketConfig.Renew. Default: 5 s.
+	Connect time.Duration
+	// Message bounds the time from the first byte of a message to its last.
+	// Default: 10 s.
+	Message time.Duration
+	// Idle closes a connection with 1002 when no byte has come from the client
+	// for that long. Default: 60 s.
+	Idle time.Duration
+	// Write bounds one write: a client that takes nothing for that long is
+	// disconnected. Default: 5 s.
+	Write time.Duration
+	// Close bounds the wait for the client's answer to a close. Default: 2 s.
+	Close time.Duration
+	// Throttle closes the connection of a client that has been read from more
+	// slowly for that long, without a break, with 4429. Default: 30 s.
+	Throttle time.Duration
+	// Join closes a connection with 4002 on which no topic has been joined for
+	// that long after it was made. Default: NoTimeout, since Connect has let the
+	// client in, and phoenix.js connects before there is anything to join.
+	Join time.Duration
+	// ExpiryGrace is how long after SocketConfig.Expires a client may still
+	// renew its credentials, 25 s at most. Default: 10 s.
+	ExpiryGrace time.Duration
+}
+
+// maxExpiryGrace bounds Timeouts.ExpiryGrace.
+const maxExpiryGrace = 25 * time.Second
+
+func (t *Timeouts) setDefaults() {
+	option.Default(&t.Connect, 5*time.Second)
+	option.Default(&t.Message, 10*time.Second)
+	option.Default(&t.Idle, 60*time.Second)
+	option.Default(&t.Write, 5*time.Second)
+	option.Default(&t.Close, 2*time.Second)
+	option.Default(&t.Throttle, 30*time.Second)
+	option.Default(&t.Join, NoTimeout)
+	option.Default(&t.ExpiryGrace, 10*time.Second)
+}
+
+func (t *Timeouts) validate() error {
+	return option.First(
+		option.AtLeast(mountOwner, "Timeouts.Connect", t.Connect, 0),
+		option.AtLeast(mountOwner, "Timeouts.Message", t.Message, 0),
+		option.AtLeast(mountOwner, "Timeouts.Idle", t.Idle, 0),
+		option.AtLeast(mountOwner, "Timeouts.Write", t.Write, 0),
+		option.AtLeast(mountOwner, "Timeouts.Close", t.Close, 0),
+		option.AtLeast(mountOwner, "Timeouts.Throttle", t.Throttle, 0),
+		option.AtLeast(mountOwner, "Timeouts.Join", t.Join, 0),
+		option.Within(mountOwner, "Timeouts.ExpiryGrace", t.ExpiryGrace, 0, maxExpiryGrace),
+	)
+}
+
+// EndpointLimits bounds what all clients of an endpoint can use together.
+type EndpointLimits struct {
+	// Connections bounds the connections; further ones are refused with status
+	// 503. Default: Unlimited.
+	Connections int
+	// PerAddress bounds the connections from one address, or one /64 of IPv6;
+	// further ones are refused with status 503. Default: Unlimited.
+	PerAddress int
+	// PerID bounds the connections with the same socket id, in other words of
+	// one user; further ones are refused with status 429. Default: Unlimited.
+	PerID int
+	// ConnectRate bounds how often one address, or one /64 of IPv6, may try to
+	// connect in a second, with bursts of a second's worth; beyond it the status
+	// is 429. Default: Unlimited.
+	ConnectRate int
+	// Channels bounds the channels of all connections together; further joins
+	// are refused. Default: Unlimited.
+	Channels int
+	// QueuedBytes bounds the bytes queued for all connections together. When it
+	// is exceeded, the connection with the longest queue is closed with 1013. A
+	// broadcast counts once for each connection. Default: 256 MiB.
+	QueuedBytes int64
+	// LogRate bounds the lines of each kind that are logged in a second, since
+	// clients can cause many. The next line of the kind has the number of those
+	// left out. Default: 100.
+	LogRate int
+}
+
+func (l *EndpointLimits) setDefaults() {
+	option.Default(&l.Connections, Unlimited)
+	option.Default(&l.PerAddress, Unlimited)
+	option.Default(&l.PerID, Unlimited)
+	option.Default(&l.ConnectRate, Unlimited)
+	option.Default(&l.Channels, Unlimited)
+	option.Default(&l.QueuedBytes, 256<<20)
+	option.Default(&l.LogRate, 100)
+}
+
+func (l *EndpointLimits) validate() error {
+	return option.First(
+		option.AtLeast(endpointOwner, "Limits.Connections", l.Connections, 0),
+		option.AtLeast(endpointOwner, "Limits.PerAddress", l.PerAddress, 0),
+		option.AtLeast(endpointOwner, "Limits.PerID", l.PerID, 0),
+		option.AtLeast(endpointOwner, "Limits.ConnectRate", l.ConnectRate, 0),
+		option.AtLeast(endpointOwner, "Limits.Channels", l.Channels, 0),
+		option.AtLeast(endpointOwner, "Limits.QueuedBytes", l.QueuedBytes, 0),
+		option.AtLeast(endpointOwner, "Limits.LogRate", l.LogRate, 0),
+	)
+}

@@ -1,0 +1,164 @@
+package websocket
+
+import (
+	"math"
+	"strings"
+
+	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/pubsub"
+)
+
+// mount is a socket at a path.
+type mount struct {
+	endpoint *Endpoint
+	cfg      MountConfig
+	kind     socketKind
+	segments []string // of path and suffix
+	longPoll []string // the same for long polling; nil if off
+	routes   []*route
+	resumes  bool // any of them
+	cookies  bool // whether Connect sees them
+	bounds   bounds
+
+	connectOK, connectError, unmatched metrics.Counter
+}
+
+type route struct {
+	routeDef
+	ok, fail metrics.Counter
+}
+
+// Mount makes a socket reachable at path, which begins with "/" and may hold
+// variables such as "/:room" that join the params. It must be called before
+// the first request. Errors are [*OptionError].
+func (e *Endpoint) Mount(path string, s Mountable, cfg MountConfig) error {
+	if err := option.First(
+		mountOwner.Needs("socket", s, "a Socket"),
+		mountOwner.Check(pathAllowed(path), "path", path, `a path beginning with "/" and not ending with it`),
+		cfg.validate(),
+	); err != nil {
+		return err
+	}
+	m := e.newMount(path, s.kind(), cfg.withDefaults())
+	for _, def := range m.kind.routes {
+		if err := m.addRoute(def); err != nil {
+			return err
+		}
+	}
+	e.mountsMu.Lock()
+	defer e.mountsMu.Unlock()
+	for _, other := range e.mounts {
+		if m.collides(other) {
+			return mountOwner.Refuse("path", path, "a path where no socket is mounted yet")
+		}
+	}
+	e.mounts = append(e.mounts, m)
+	return nil
+}
+
+func pathAllowed(path string) bool {
+	return path == "/" || strings.HasPrefix(path, "/") && !strings.HasSuffix(path, "/")
+}
+
+// newMount makes a mount without routes.
+func (e *Endpoint) newMount(path string, kind socketKind, cfg MountConfig) *mount {
+	if cfg.Origin == nil {
+		cfg.Origin = e.cfg.Origin
+	}
+	path = strings.TrimSuffix(path, "/")
+	m := &mount{endpoint: e, cfg: cfg, kind: kind, segments: segmentsOf(path + cfg.Suffix)}
+	if cfg.LongPoll != nil {
+		m.longPoll = segmentsOf(path + cfg.LongPoll.Suffix)
+	}
+	m.bounds = bounds{
+		frames: min(cfg.Queue.Events, math.MaxInt/4), // leaves room for arithmetic
+		bytes:  min(cfg.Queue.Bytes, math.MaxInt/4),
+		notify: kind.full != nil || kind.drained != nil,
+	}
+	for _, name := range cfg.Headers {
+		m.cookies = m.cookies || strings.EqualFold(name, "Cookie")
+	}
+	m.connectOK = m.counter("socket_connect", "success", "socket", kind.name)
+	m.connectError = m.counter("socket_connect", "error", "socket", kind.name)
+	m.unmatched = m.counter("channel_join", "fail", "channel", "unmatched")
+	return m
+}
+
+func (m *mount) counter(name, status, key, value string) metrics.Counter {
+	return m.endpoint.cfg.Metrics.Counter(name, metrics.Tag{Key: "status", Value: status}, metrics.Tag{Key: key, Value: value})
+}
+
+// addRoute checks the definition of a channel and adds it to the routes.
+func (m *mount) addRoute(def routeDef) error {
+	if err := option.First(
+		mountOwner.Check(pubsub.ValidPattern(def.pattern), "channel pattern", def.pattern, pubsub.AllowedPattern),
+		mountOwner.Check(def.new != nil, "channel "+def.pattern, def.new, "a function that makes its handlers"),
+		mountOwner.Check(def.cfg.Overflow <= DropOldest, "channel Overflow", def.cfg.Overflow, overflowNames),
+		mountOwner.Check(!def.cfg.Resume || m.endpoint.hub.History() != nil, "channel Resume", true, "true only if the endpoint's PubSub has a History"),
+		option.AtLeast(mountOwner, "channel MaxTasks", def.cfg.MaxTasks, 0),
+	); err != nil {
+		return err
+	}
+	option.Default(&def.cfg.MaxTasks, defaultTasks)
+	option.Default(&def.cfg.Overflow, m.cfg.Queue.Overflow)
+	m.resumes = m.resumes || def.cfg.Resume
+	m.routes = append(m.routes, &route{
+		routeDef: def,
+		ok:       m.counter("channel_join", "success", "channel", def.pattern),
+		fail:     m.counter("channel_join", "fail", "channel", def.pattern),
+	})
+	return nil
+}
+
+// route returns the first route whose pattern matches a topic, or nil.
+func (m *mount) route(topic string) *route {
+	for _, r := range m.routes {
+		if pubsub.Matches(r.pattern, topic) {
+			return r
+		}
+	}
+	return nil
+}
+
+// segmentsOf splits a path that begins with "/".
+func segmentsOf(path string) []string { return strings.Split(path, "/")[1:] }
+
+// collides reports whether two mounts have a path in common.
+func (m *mount) collides(other *mount) bool {
+	for _, a := range [][]string{m.segments, m.longPoll} {
+		for _, b := range [][]string{other.segments, other.longPoll} {
+			if len(a) > 0 && strings.Join(a, "/") == strings.Join(b, "/") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// match compares a path with that of a mount and returns its variables.
+func match(segments []string, path string) (vars map[string]string, ok bool) {
+	for i, want := range segments {
+		var have string
+		if path == "" || path[0] != '/' {
+			return nil, false
+		}
+		have, path = path[1:], ""
+		if cut := strings.IndexByte(have, '/'); cut >= 0 {
+			have, path = have[:cut], have[cut:]
+		}
+		switch name, variable := strings.CutPrefix(want, ":"); {
+		case variable && have != "":
+			if vars == nil {
+				vars = make(map[string]string)
+			}
+			vars[name] = have
+		case have != want:
+			return nil, false
+		}
+		if i == len(segments)-1 && path != "" {
+			return nil, false
+		}
+	}
+	return vars, len(segments) > 0
+}
