@@ -103,3 +103,24 @@ func TestWholeEmissionIsHandedOver(t *testing.T) {
 		t.Fatalf("filled at %p, handled at %p", src.at, at)
 	}
 }
+
+// Shutdown: Drain and Stop may come before the start, and any number of times.
+func TestDrainBeforeTheStart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src, dst := &draining{}, newSink()
+		src.onDemand = func(int) error { src.emit.EmitAll([]int{1, 2, 3}); return stage.ErrDone }
+		p, c := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
+		subscribe(t, c, p, stage.SubscribeConfig{})
+		pipeline := stage.NewPipeline(stage.PipelineConfig{}, p, c)
+		pipeline.Drain()
+		pipeline.Drain()
+		if err := pipeline.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "events", dst.events(), []int{1, 2, 3})
+		equal(t, "HandleDrain", src.drained, 1)
+		pipeline.Drain()
+		pipeline.Stop(nil)
+		pipeline.Stop(errOops)
+	})
+}
