@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock-go/penstock/presence"
 	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest"
 )
 
 type meta map[string]any
@@ -248,46 +249,26 @@ func TestConfig(t *testing.T) { // P118
 
 // cluster is some nodes whose messages can be lost.
 type cluster struct {
-	t     *testing.T
-	mu    sync.Mutex
-	hubs  map[string]*pubsub.Hub
-	cut   map[string]bool // "a b": nothing goes from a to b
-	lossy *rand.Rand
-	wait  sync.WaitGroup
-}
-
-type link struct {
-	c    *cluster
-	name string
-}
-
-func (l *link) Node() string { return l.name }
-
-func (l *link) Publish(_ context.Context, to string, m *pubsub.Message) error {
-	l.c.mu.Lock()
-	var hubs []*pubsub.Hub
-	for name, h := range l.c.hubs {
-		if name == l.name || (to != "" && to != name) || l.c.cut[l.name+" "+name] || (l.c.lossy != nil && l.c.lossy.IntN(3) == 0) {
-			continue
-		}
-		hubs = append(hubs, h)
-	}
-	l.c.mu.Unlock()
-	for _, h := range hubs {
-		h.Receive(&pubsub.Message{Topic: m.Topic, Event: m.Event, Payload: m.Payload})
-	}
-	return nil
+	t    *testing.T
+	net  *pubsubtest.Network
+	mu   sync.Mutex
+	loss *rand.Rand // nil while nothing is lost
 }
 
 type member struct {
 	*presence.Tracker
 	name string
 	diff *diffs
-	stop context.CancelFunc
+	stop func() // the tracker says goodbye, then the hub ends
 }
 
 func newCluster(t *testing.T, names ...string) (*cluster, map[string]*member) {
-	c := &cluster{t: t, hubs: map[string]*pubsub.Hub{}, cut: map[string]bool{}}
+	c := &cluster{t: t, net: pubsubtest.NewNetwork()}
+	c.net.Drop = func(string, string, *pubsub.Message) bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.loss != nil && c.loss.IntN(3) == 0
+	}
 	members := map[string]*member{}
 	for _, name := range names {
 		members[name] = c.start(name)
@@ -296,32 +277,26 @@ func newCluster(t *testing.T, names ...string) (*cluster, map[string]*member) {
 	return c, members
 }
 
-func (c *cluster) start(name string) *member {
-	hub, err := pubsub.New(pubsub.Config{Remote: &link{c, name}})
-	if err != nil {
-		c.t.Fatal(err)
-	}
+func (c *cluster) lose(seed *rand.Rand) {
 	c.mu.Lock()
-	c.hubs[name] = hub
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	c.loss = seed
+}
+
+func (c *cluster) start(name string) *member {
+	hub, stopHub := c.net.Hub(c.t, name, pubsub.Config{})
+	synctest.Wait()
 	m := &member{Tracker: newTracker(c.t, presence.Config{Hub: hub}), name: name, diff: &diffs{}}
 	if _, err := hub.Subscribe("room", m.diff); err != nil {
 		c.t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	m.stop = stop
-	c.wait.Go(func() {
-		if err := m.Run(ctx); err != nil {
-			c.t.Error(err)
-		}
-	})
+	stop := pubsubtest.Run(c.t, m.Run)
+	m.stop = func() {
+		stop()
+		synctest.Wait()
+		stopHub()
+	}
 	return m
-}
-
-func (c *cluster) split(a, b string, cut bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.cut[a+" "+b], c.cut[b+" "+a] = cut, cut
 }
 
 func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
@@ -364,29 +339,26 @@ func TestNodesShareTheirPresences(t *testing.T) { // P107 to P114
 		pass(2 * time.Second)
 		is(t, m["b"].diff.take(), ``)
 		// A split: after the down period they leave, when it heals they come back (P111).
-		c.split("a", "b", true)
+		c.net.Cut("a", "b")
 		other, bye := owner(t)
 		track(t, m["b"].Tracker, other, "room", "y", nil)
 		pass(20 * time.Second)
 		is(t, keys(m["b"])+" "+keys(m["a"])+" "+keys(m["c"]), "xy x xy")
 		pass(20 * time.Second)
 		is(t, keys(m["b"])+" "+keys(m["a"])+" "+keys(m["c"]), "y x xy")
-		c.split("a", "b", false)
+		c.net.Heal()
 		pass(20 * time.Second)
 		is(t, keys(m["b"])+" "+keys(m["a"])+" "+keys(m["c"]), "xy xy xy")
 		bye()
 		pass(2 * time.Second)
 		is(t, keys(m["b"])+" "+keys(m["a"])+" "+keys(m["c"]), "x x x")
 		// A process that comes back under its name: the old ones are gone at once (P110).
-		c.mu.Lock()
-		c.cut["a b"], c.cut["a c"] = true, true
-		c.mu.Unlock()
+		c.net.CutOneWay("a", "b")
+		c.net.CutOneWay("a", "c")
 		m["a"].stop()
 		synctest.Wait()
 		is(t, keys(m["b"]), "x")
-		c.mu.Lock()
-		c.cut["a b"], c.cut["a c"] = false, false
-		c.mu.Unlock()
+		c.net.Heal()
 		pass(time.Second)
 		m["a"] = c.start("a")
 		synctest.Wait()
@@ -403,7 +375,6 @@ func TestNodesShareTheirPresences(t *testing.T) { // P107 to P114
 		for _, x := range m {
 			x.stop()
 		}
-		c.wait.Wait()
 		cancel()
 	})
 }
@@ -415,16 +386,15 @@ func TestForgottenAfterPermDown(t *testing.T) { // P112, P113
 		defer cancel()
 		track(t, m["a"].Tracker, ctx, "room", "x", nil)
 		pass(2 * time.Second)
-		c.split("a", "b", true)
+		c.net.Cut("a", "b")
 		pass(21 * time.Minute)
 		is(t, keys(m["b"]), "")
-		c.split("a", "b", false)
+		c.net.Heal()
 		pass(time.Minute)
 		is(t, keys(m["b"]), "x") // learnt anew
 		for _, x := range m {
 			x.stop()
 		}
-		c.wait.Wait()
 	})
 }
 
@@ -437,9 +407,7 @@ func TestCopiesConverge(t *testing.T) { // P120
 		rng := rand.New(rand.NewPCG(seed, 1))
 		names := []string{"a", "b", "c", "d"}
 		c, m := newCluster(t, names...)
-		c.mu.Lock()
-		c.lossy = rand.New(rand.NewPCG(seed, 2))
-		c.mu.Unlock()
+		c.lose(rand.New(rand.NewPCG(seed, 2)))
 		type held struct {
 			node, key string
 			ctx       context.Context
@@ -468,9 +436,7 @@ func TestCopiesConverge(t *testing.T) { // P120
 				pass(time.Duration(rng.IntN(3000)) * time.Millisecond)
 			}
 		}
-		c.mu.Lock()
-		c.lossy = nil
-		c.mu.Unlock()
+		c.lose(nil)
 		pass(time.Minute)
 		want := map[string]int{}
 		for _, h := range all {
@@ -506,6 +472,5 @@ func TestCopiesConverge(t *testing.T) { // P120
 		for _, x := range m {
 			x.stop()
 		}
-		c.wait.Wait()
 	})
 }

@@ -17,6 +17,10 @@ var (
 	ErrUnfit = errors.New("pubsub: message is not fit for its subscribers")
 	// ErrGone: the subscribers that took the message ended before they had it.
 	ErrGone = errors.New("pubsub: subscribers ended before they had the message")
+	// ErrNoAnswer: no subscriber of this node has the message, and it is not known
+	// about other nodes: it could not be sent to them, or not all of them answered
+	// within Config.RemoteTimeout.
+	ErrNoAnswer = errors.New("pubsub: other nodes did not answer")
 	// ErrFull: a subscriber has no room now. The message can be delivered when
 	// it has room again, which [Hub.Watch] reports.
 	ErrFull = errors.New("pubsub: subscriber has no room")
@@ -25,7 +29,7 @@ var (
 )
 
 // ranks orders the reasons. An error that is none of them counts as ErrGone.
-var ranks = [...]error{ErrNoSubscriber, ErrUnfit, ErrGone, ErrFull, ErrSuperseded}
+var ranks = [...]error{ErrNoSubscriber, ErrUnfit, ErrGone, ErrNoAnswer, ErrFull, ErrSuperseded}
 
 const rankGone = 2
 
@@ -44,10 +48,10 @@ type Report struct {
 	At time.Time
 	// Err is nil if a subscriber has the message. Otherwise it is the reason for
 	// which none has it and none will have it: ErrNoSubscriber, ErrUnfit,
-	// ErrGone, ErrFull or ErrSuperseded.
+	// ErrGone, ErrFull or ErrSuperseded; or ErrNoAnswer, if one may have it.
 	Err error
-	// Kept is set if the history of the topic has the message. Delivering it
-	// again would number it a second time.
+	// Kept is set if the history of the topic has the message, on this node or on
+	// another one. Delivering it again would number it a second time.
 	Kept bool
 }
 
@@ -66,6 +70,12 @@ type Report struct {
 // ErrNoSubscriber and nothing is kept, so that delivering again later does not
 // leave the message in the history twice. A message that was kept says so in
 // Report.Kept.
+//
+// With a [Remote] the message goes to the other nodes as well. Each of them
+// answers once, when its first subscriber has the message or none there will. The
+// delivery ends with the first node that has it, or when all nodes have answered
+// that they do not; without those answers it ends after Config.RemoteTimeout with
+// ErrNoAnswer.
 func (h *Hub) Deliver(ctx context.Context, topic, event string, payload any, done func(Report)) error {
 	if h.closed.Load() {
 		return ErrClosed
@@ -74,20 +84,11 @@ func (h *Hub) Deliver(ctx context.Context, topic, event string, payload any, don
 	if err != nil {
 		return err
 	}
-	d := &delivery{Message: Message{Topic: topic, Event: event, Payload: p}}
-	d.tally.done = done
-	d.Message.tally = &d.tally
-	d.tally.open.Store(1) // held by the hub
-	if h.history != nil && h.Subscribers(topic) == 0 {
-		d.tally.Report(time.Time{}, ErrNoSubscriber)
-		return nil
+	if h.remote != nil {
+		return h.deliverEverywhere(ctx, &Message{Topic: topic, Event: event, Payload: p}, done)
 	}
-	if err := h.keep(ctx, &d.Message, nil); err != nil {
-		return err
-	}
-	_, d.tally.kept = d.Record()
-	h.dispatch(&d.Message, nil)
-	if err := d.failure(); err != nil && d.tally.taken == 0 {
+	d := newDelivery(&delivery{}, topic, event, p, done)
+	if _, err := h.offer(ctx, d); err != nil {
 		return err
 	}
 	d.tally.Report(time.Time{}, ErrNoSubscriber)
@@ -100,6 +101,34 @@ type delivery struct {
 	tally Tally
 }
 
+func newDelivery(d *delivery, topic, event string, p Payload, done func(Report)) *delivery {
+	d.Topic, d.Event, d.Payload = topic, event, p
+	d.tally.done = done
+	d.Message.tally = &d.tally
+	d.tally.open.Store(1) // held by the hub
+	return d
+}
+
+// offer offers a delivery to the subscribers of this node. It reports whether the
+// history was passed over, since there is no subscription. The error is that of
+// the history, or of a subscriber if none has taken the message.
+func (h *Hub) offer(ctx context.Context, d *delivery) (passedOver bool, err error) {
+	if h.history != nil {
+		if h.Subscribers(d.Topic) == 0 {
+			return h.history.Keeps(d.Topic), nil
+		}
+		if err := h.history.Append(ctx, &d.Message); err != nil {
+			return false, err
+		}
+		_, d.tally.kept = d.Record()
+	}
+	h.dispatch(&d.Message, nil)
+	if err := d.failure(); err != nil && d.tally.taken == 0 {
+		return false, err
+	}
+	return false, nil
+}
+
 // Tally counts what became of one delivery. A subscriber finds it in
 // [Message.Tally] and reports to it. Its methods may be called from any goroutine
 // unless they say otherwise.
@@ -110,6 +139,8 @@ type Tally struct {
 	told  atomic.Bool
 	taken int  // takers; owned by the goroutine of the dispatch
 	kept  bool // written before the dispatch
+
+	keptThere atomic.Bool // by another node
 }
 
 // Tally returns the tally of a message that was given to [Hub.Deliver], and nil
@@ -134,13 +165,13 @@ func (t *Tally) Report(at time.Time, err error) {
 	if err == nil {
 		t.open.Add(-1)
 		if t.told.CompareAndSwap(false, true) {
-			t.done(Report{At: at, Kept: t.kept})
+			t.done(Report{At: at, Kept: t.kept || t.keptThere.Load()})
 		}
 		return
 	}
 	t.note(err)
 	if t.open.Add(-1) == 0 && t.told.CompareAndSwap(false, true) {
-		t.done(Report{Err: ranks[t.worst.Load()], Kept: t.kept})
+		t.done(Report{Err: ranks[t.worst.Load()], Kept: t.kept || t.keptThere.Load()})
 	}
 }
 

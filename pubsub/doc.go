@@ -1,61 +1,21 @@
-// Package pubsub carries messages from whoever broadcasts on a topic to
-// whoever has subscribed to it, inside one process and, through a [Remote],
-// between processes.
+// Package pubsub carries messages from a caller that broadcasts on a topic to the
+// subscribers of that topic: in one process and, through a [Remote], between
+// processes.
 //
 //	                        ┌────────── Hub ──────────┐
 //	Broadcast(topic, …) ──▶ │ shard ▶ topic ▶ [subs]  │ ──▶ Subscriber.Deliver
-//	                        └───────────┬─────────────┘
-//	                                    └──▶ Remote.Publish ──▶ other nodes ──▶ Hub.Receive
+//	                        └──┬──────────────────▲───┘
+//	            Remote.Publish ▼                  │ Receiver.Receive
+//	                         other nodes of the cluster
 //
 // # Delivery
 //
-// A broadcast is offered to every subscription that its topic has at the
-// moment of the call, in the caller's goroutine, one after another. A
-// subscriber that subscribed twice is offered the message twice. The number of
-// subscriptions that took the message is answered; zero means that nobody on
-// this node has it. Delivery is at most once: nothing is stored, repeated or
-// acknowledged.
-//
-// # Deliveries with a report
-//
-// [Hub.Deliver] offers a message as a broadcast does and reports once what became
-// of it: when the first subscriber has it, or when it is certain that none will,
-// and why. Subscribers take part by means of [Message.Tally]. A delivery that
-// failed for lack of a subscriber, or of room at one, can be tried again when
-// [Hub.Watch] reports a change of the topic.
-//
-// # Order
-//
-// Broadcasts made one after another by one goroutine on one topic reach each
-// subscription in that order. Between goroutines, and between topics, there is
-// no order.
-//
-// # Blocking
-//
-// No method waits for a subscriber. [Subscriber.Deliver] must not block either:
-// the one who broadcasts pays for it. A [Remote] may block in Publish, up to
-// the context it is given.
-//
-// # Concurrency
-//
-// All methods may be called from any goroutine, also from inside Deliver: no
-// lock is held while a subscriber runs.
-//
-// # Loss
-//
-// A subscriber may refuse a message by answering false; it is then not counted.
-// After [Subscription.Unsubscribe] has returned no new delivery to it begins; a
-// broadcast that was already under way may finish its call.
-//
-// # History
-//
-// Without a [History] nothing is kept. With one, each broadcast on the topics
-// it keeps is numbered and kept before it is offered: a subscriber finds in the
-// message which one it is, and in the history all that came before. So whoever
-// subscribes first and reads the history then has neither a gap nor, by the
-// numbers, anything twice. Deliveries of different goroutines may overtake each
-// other; their numbers tell. The payload of such a topic is a JSON object; a
-// binary one is refused and reaches no subscriber.
+// A broadcast is offered to each subscription that its topic has at the moment of
+// the call, in the caller's goroutine, one after another. A subscriber with two
+// subscriptions is offered the message twice. Broadcast returns the number of
+// subscriptions of this node that took the message. Delivery is at most once:
+// nothing is stored, repeated or acknowledged. [Hub.Deliver] offers a message in
+// the same way and reports once what became of it.
 //
 // # Payloads
 //
@@ -65,16 +25,77 @@
 // topic has no subscriber. JSON text given as []byte or json.RawMessage is copied,
 // so that the caller can use its buffer again; a [Payload] is not.
 //
+// # Order
+//
+// Broadcasts made one after another by one goroutine on one topic reach each
+// subscription in that order, on every node. Between goroutines, and between
+// topics, there is no order.
+//
+// # Blocking
+//
+// No method waits for a subscriber. [Subscriber.Deliver] must not block either:
+// the caller of Broadcast waits for it. A [Remote] may block in Publish, until
+// the context of the broadcast is done.
+//
+// # Concurrency
+//
+// All methods may be called from any goroutine, also from inside Deliver: no
+// lock is held while a subscriber runs.
+//
+// # Loss
+//
+// A subscriber refuses a message by returning false; it is then not counted.
+// After [Subscription.Unsubscribe] has returned no new delivery to it begins; a
+// broadcast that was already under way may finish its call.
+//
+// # Other nodes
+//
+// A hub with a [Remote] takes part in a cluster while [Hub.Run] runs:
+//
+//	hub, err := pubsub.New(pubsub.Config{Remote: remote})
+//	go hub.Run(ctx) // returns nil when ctx is done, or the error of the remote
+//
+// Subscribers of this node never wait for the network, and local deliveries go on
+// without it. A broadcast that other nodes did not get returns a [*RemoteError].
+// An [InterestedRemote] receives only topics that have a subscription on its node;
+// the hub announces the first and the last subscription of a topic in batches, so
+// that shortly after Subscribe messages of other nodes may still be missing:
+// [Hub.Settle] waits for that. Nothing that comes in is trusted: a message that
+// cannot be decoded is dropped and counted in [Hub.Snapshot].
+//
+// A delivery goes to the other nodes in one message each, and each of them answers
+// once, several deliveries in one message. The delivery ends with the first node
+// that has it; with the last negative answer, at once if no node has a subscriber;
+// or after Config.RemoteTimeout with [ErrNoAnswer].
+//
+// # History
+//
+// Without a [History] nothing is kept. With one, each broadcast on the topics
+// that it keeps gets a number and is kept before it is offered: the message that a
+// subscriber gets has its number, and the history has all messages before it. A
+// subscriber that subscribes first and then reads the history misses nothing and
+// recognises by the numbers what it gets twice. Deliveries of different goroutines
+// may overtake each other. The payload of such a topic is a JSON object; a binary
+// one is refused and reaches no subscriber.
+//
+// [Memory] is the history of one node: it numbers what this node broadcasts and
+// receives. Positions of another node are of another epoch. When messages may have
+// been missed, because the remote lost its connection or the node was not
+// interested in the topic, the topic begins a new epoch and its subscribers are
+// told ([LossHandler]): a gap is never silent.
+//
 // # Errors
 //
-// [ErrClosed] after [Hub.Close]; what the history answers; what a subscriber has
-// told by [Message.Fail], in which case other nodes do not get the message
-// either; an error of the remote is wrapped, and the local deliveries have been
-// made and are counted all the same.
+// [ErrClosed] after [Hub.Close]; the error of the history; an error that a
+// subscriber has set with [Message.Fail], in which case other nodes do not get the
+// message either; a [*RemoteError], when the local deliveries have been made and
+// are counted all the same.
 //
 // # Cost
 //
 // A broadcast allocates one [Message], whatever the number of subscribers, and
-// takes one lock twice. A subscription costs its own struct and one slot; a
-// topic nobody subscribes to any more costs nothing.
+// takes one lock twice. A subscription costs its own struct and one slot; a topic
+// without subscriptions costs nothing. A hub without a remote has no goroutine. Run
+// holds three besides that of the remote, whatever the number of topics and
+// deliveries.
 package pubsub

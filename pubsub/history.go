@@ -23,6 +23,13 @@ type History interface {
 	// of the last broadcast, also with the first two errors. It may block until
 	// ctx is done.
 	Since(ctx context.Context, topic string, after Position) (records []Record, now Position, err error)
+	// Keeps reports whether the topic keeps history. It does not block.
+	Keeps(topic string) bool
+	// Lost is called when messages of other nodes on a topic, on any topic if it
+	// is empty, may not have reached this node: a history that this node alone
+	// writes answers [ErrEpoch] for earlier positions from then on. It does not
+	// block.
+	Lost(topic string)
 }
 
 // Position is a place in the history of a topic: behind the message with this

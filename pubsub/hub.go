@@ -3,9 +3,11 @@ package pubsub
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
+	"log/slog"
+	"math/rand/v2"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock-go/penstock/internal/option"
 )
@@ -24,48 +26,106 @@ type OptionError = option.Error
 type Config struct {
 	// Shards is the number of independently locked parts, rounded up to a
 	// power of two. More shards let more goroutines subscribe at once; each
-	// costs about 100 bytes. 0 means 32; at most 4096.
+	// costs about 100 bytes. At most 4096. Default: 32.
 	Shards int
-	// Remote carries broadcasts to other nodes; nil means there are none.
+	// Remote joins this hub to those of other nodes while [Hub.Run] runs.
+	// Default: there are no other nodes.
 	Remote Remote
-	// History keeps what is broadcast on some topics; nil keeps nothing, and
-	// costs nothing.
+	// RemoteTimeout is how long the hub waits for other nodes: for their answers
+	// to a delivery, and for topics to be in effect there. Default: 5 s.
+	RemoteTimeout time.Duration
+	// History keeps what is broadcast on some topics. Default: nothing is kept.
 	History History
+	// Linger is how long this node still receives what others broadcast on a
+	// topic with history after its last subscription has ended, so that a client
+	// that comes back can resume. It matters for an [InterestedRemote] only.
+	// Default: 5 min.
+	Linger time.Duration
+	// Logger receives warnings about other nodes, at most one of a kind in a
+	// second. Default: they are counted only, see [Hub.Snapshot].
+	Logger *slog.Logger
 }
 
 func (c Config) validate() error {
-	return option.Within("pubsub.Hub", "Shards", c.Shards, 0, 4096)
+	const owner = "pubsub.Hub"
+	return option.First(
+		option.Within(owner, "Shards", c.Shards, 0, 4096),
+		option.AtLeast(owner, "RemoteTimeout", c.RemoteTimeout, 0),
+		option.AtLeast(owner, "Linger", c.Linger, 0),
+		option.Owner(owner).Check(c.Remote == nil || (!option.IsNil(c.Remote) && c.Remote.Node() != ""), "Remote", c.Remote, "a remote with a name for this node"),
+	)
+}
+
+func (c Config) withDefaults() Config {
+	option.Default(&c.Shards, 32)
+	option.Default(&c.RemoteTimeout, 5*time.Second)
+	option.Default(&c.Linger, 5*time.Minute)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
 }
 
 // Hub is a set of topics. All methods are safe for concurrent use.
 type Hub struct {
-	remote  Remote
-	history History
+	node    string
+	remote  Remote // nil without other nodes
+	timeout time.Duration
+	history History // or nil
+	log     *slog.Logger
 	seed    maphash.Seed
 	shards  []shard
 	closed  atomic.Bool
+	running atomic.Bool
+
+	// Of a hub with other nodes.
+	interest *interest // nil unless the remote asks for it
+	pending  pendings
+	outbox   outbox
+	polls    polls
+	counters counters
+	logs     logs
 }
 
 // New makes a hub. The error is a [*OptionError].
-func New(config Config) (*Hub, error) {
-	if err := config.validate(); err != nil {
+func New(cfg Config) (*Hub, error) {
+	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	cfg = cfg.withDefaults()
 	n := 1
-	for want := max(config.Shards, 0); n < want || (want == 0 && n < 32); {
+	for n < cfg.Shards {
 		n *= 2
 	}
-	h := &Hub{remote: config.Remote, history: config.History, seed: maphash.MakeSeed(), shards: make([]shard, n)}
+	h := &Hub{
+		node: LocalNode, remote: cfg.Remote, timeout: cfg.RemoteTimeout, history: cfg.History, log: cfg.Logger,
+		seed: maphash.MakeSeed(), shards: make([]shard, n),
+	}
+	if h.remote == nil {
+		return h, nil
+	}
+	h.node = h.remote.Node()
+	h.pending.timeout = h.timeout
+	h.pending.wake = make(chan struct{}, 1)
+	h.pending.byID = make(map[uint64]*pending)
+	h.pending.lastID = rand.Uint64() // answers to an earlier process of this name match nothing
+	h.outbox.wake = make(chan struct{}, 1)
+	h.outbox.byNode = make(map[string][]answer)
+	h.polls.wake = make(chan struct{}, 1)
+	if _, ok := h.remote.(InterestedRemote); ok {
+		h.interest = newInterest(cfg.Linger, h.keeps)
+		for i := range h.shards {
+			h.shards[i].interest = h.interest
+		}
+	}
 	return h, nil
 }
 
+// keeps reports whether a topic keeps history.
+func (h *Hub) keeps(topic string) bool { return h.history != nil && h.history.Keeps(topic) }
+
 // Node is the name of this node: that of the remote, or [LocalNode].
-func (h *Hub) Node() string {
-	if h.remote == nil {
-		return LocalNode
-	}
-	return h.remote.Node()
-}
+func (h *Hub) Node() string { return h.node }
 
 // History is what keeps the broadcasts of some topics, or nil.
 func (h *Hub) History() History { return h.history }
@@ -94,7 +154,18 @@ func (h *Hub) message(topic, event string, payload any) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Message{Topic: topic, Event: event, Payload: p}, nil
+	if h.remote == nil {
+		return &Message{Topic: topic, Event: event, Payload: p}, nil
+	}
+	// With other nodes a message needs its second part, in one allocation.
+	m := &struct {
+		Message
+		more
+	}{}
+	m.Topic, m.Event, m.Payload = topic, event, p
+	m.Message.more = &m.more
+	m.more.wire.origin = h.node
+	return &m.Message, nil
 }
 
 // Broadcast offers the message to all subscriptions of topic, here and on the
@@ -118,8 +189,8 @@ func (h *Hub) BroadcastFrom(ctx context.Context, from *Subscription, topic, even
 		return n, err
 	}
 	if h.remote != nil {
-		if err := h.remote.Publish(ctx, "", m); err != nil {
-			return n, fmt.Errorf("pubsub: broadcast: %w", err)
+		if _, err := h.publish(ctx, "", m); err != nil {
+			return n, err
 		}
 	}
 	return n, nil
@@ -149,20 +220,8 @@ func (h *Hub) DirectBroadcast(ctx context.Context, node, topic, event string, pa
 	if err != nil || h.remote == nil {
 		return 0, err
 	}
-	if err := h.remote.Publish(ctx, node, m); err != nil {
-		return 0, fmt.Errorf("pubsub: direct broadcast: %w", err)
-	}
-	return 0, nil
-}
-
-// Receive dispatches a message that came from another node. It is for the
-// [Remote] to call; m must not be used by it afterwards. Messages received in
-// one goroutine keep their order. One that the history refuses reaches nobody.
-func (h *Hub) Receive(m *Message) int {
-	if h.closed.Load() || h.keep(context.Background(), m, nil) != nil {
-		return 0
-	}
-	return h.dispatch(m, nil)
+	_, err = h.publish(ctx, node, m)
+	return 0, err
 }
 
 // Subscribers is the number of subscriptions of topic on this node.

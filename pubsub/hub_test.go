@@ -8,9 +8,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest"
 )
 
 func ExampleNew() {
@@ -137,9 +139,6 @@ func TestClose(t *testing.T) {
 		if !errors.Is(err, pubsub.ErrClosed) {
 			t.Errorf("got %v", err)
 		}
-	}
-	if n := h.Receive(&pubsub.Message{Topic: "t"}); n != 0 {
-		t.Errorf("received by %d", n)
 	}
 	sub.Unsubscribe()
 }
@@ -334,61 +333,49 @@ func TestMemoAndFail(t *testing.T) { // P125
 	}
 }
 
-// wires is a cluster of hubs in this process.
-type wires struct{ hubs map[string]*pubsub.Hub }
-
-type node struct {
-	name string
-	w    *wires
-	err  error
-}
-
-func (n *node) Node() string { return n.name }
-
-func (n *node) Publish(_ context.Context, to string, m *pubsub.Message) error {
-	if n.err != nil {
-		return n.err
-	}
-	for name, h := range n.w.hubs {
-		if name != n.name && (to == "" || to == name) {
-			h.Receive(&pubsub.Message{Topic: m.Topic, Event: m.Event, Payload: m.Payload})
-		}
-	}
-	return nil
-}
-
 func TestRemote(t *testing.T) { // P124, P126
-	w := &wires{hubs: map[string]*pubsub.Hub{}}
-	got := map[string]*recorder{}
-	nodes := map[string]*node{}
-	for _, name := range []string{"a", "b", "c"} {
-		nodes[name] = &node{name: name, w: w}
-		w.hubs[name] = newHub(t, pubsub.Config{Remote: nodes[name]})
-		got[name] = &recorder{}
-		subscribe(t, w.hubs[name], "t", got[name])
-	}
-	a := w.hubs["a"]
-	ctx := t.Context()
-	for _, f := range []func() (int, error){
-		func() (int, error) { return a.Broadcast(ctx, "t", "all", num{1}) },
-		func() (int, error) { return a.LocalBroadcast(nil, "t", "local", num{2}) },
-		func() (int, error) { return a.DirectBroadcast(ctx, "b", "t", "direct", num{3}) },
-		func() (int, error) { return a.DirectBroadcast(ctx, "none", "t", "lost", num{4}) },
-	} {
-		if _, err := f(); err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		network := pubsubtest.NewNetwork()
+		hubs := map[string]*pubsub.Hub{}
+		got := map[string]*recorder{}
+		var stopA func()
+		for _, name := range []string{"a", "b", "c"} {
+			h, stop := network.Hub(t, name, pubsub.Config{})
+			if name == "a" {
+				stopA = stop
+			}
+			hubs[name], got[name] = h, &recorder{}
+			subscribe(t, h, "t", got[name])
 		}
-	}
-	if a.Node() != "a" || got["a"].String() != "[all1 local2]" || got["b"].String() != "[all1 direct3]" || got["c"].String() != "[all1]" {
-		t.Errorf("%s a %s b %s c %s", a.Node(), got["a"], got["b"], got["c"])
-	}
-	nodes["a"].err = errors.New("no route")
-	if n, err := a.Broadcast(ctx, "t", "half", num{5}); n != 1 || !errors.Is(err, nodes["a"].err) {
-		t.Errorf("%d, %v", n, err)
-	}
-	if _, err := a.DirectBroadcast(ctx, "b", "t", "no", num{6}); !errors.Is(err, nodes["a"].err) {
-		t.Errorf("%v", err)
-	}
+		synctest.Wait()
+		a := hubs["a"]
+		ctx := t.Context()
+		for _, f := range []func() (int, error){
+			func() (int, error) { return a.Broadcast(ctx, "t", "all", num{1}) },
+			func() (int, error) { return a.LocalBroadcast(nil, "t", "local", num{2}) },
+			func() (int, error) { return a.DirectBroadcast(ctx, "b", "t", "direct", num{3}) },
+			func() (int, error) { return a.DirectBroadcast(ctx, "none", "t", "lost", num{4}) },
+		} {
+			if _, err := f(); err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		if a.Node() != "a" || got["a"].String() != "[all1 local2]" || got["b"].String() != "[all1 direct3]" || got["c"].String() != "[all1]" {
+			t.Errorf("%s a %s b %s c %s", a.Node(), got["a"], got["b"], got["c"])
+		}
+		stopA() // the remote of a publishes no more
+		var remote *pubsub.RemoteError
+		if n, err := a.Broadcast(ctx, "t", "half", num{5}); n != 1 || !errors.As(err, &remote) || remote.To != "" || remote.Error() == "" {
+			t.Errorf("%d, %v", n, err)
+		}
+		if _, err := a.DirectBroadcast(ctx, "b", "t", "no", num{6}); !errors.As(err, &remote) || remote.To != "b" || remote.Error() == "" {
+			t.Errorf("%v", err)
+		}
+		if s := a.Snapshot(); s.NotPublished != 2 || s.Published != 3 || hubs["b"].Snapshot().Received != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 func TestCost(t *testing.T) {

@@ -55,14 +55,15 @@ func NewMemory(config MemoryConfig) (*Memory, error) {
 	}, nil
 }
 
-func (h *Memory) keeps(topic string) bool {
+// Keeps reports whether the topic keeps history.
+func (h *Memory) Keeps(topic string) bool {
 	return slices.ContainsFunc(h.config.Topics, func(pattern string) bool { return Matches(pattern, topic) })
 }
 
 // Append keeps m if its topic keeps history, and does not block. The error is
 // [ErrNotObject] for a binary payload.
 func (h *Memory) Append(_ context.Context, m *Message) error {
-	if !h.keeps(m.Topic) || slices.Contains(h.config.Except, m.Event) {
+	if !h.Keeps(m.Topic) || slices.Contains(h.config.Except, m.Event) {
 		return nil
 	}
 	if m.Payload.Binary || !m.Payload.IsObject() {
@@ -91,7 +92,7 @@ func (h *Memory) Append(_ context.Context, m *Message) error {
 
 // Since answers what was kept of topic after a position. It does not block.
 func (h *Memory) Since(_ context.Context, topic string, after Position) ([]Record, Position, error) {
-	if !h.keeps(topic) {
+	if !h.Keeps(topic) {
 		return nil, Position{}, ErrNotKept
 	}
 	h.mu.Lock()
@@ -113,6 +114,32 @@ func (h *Memory) Since(_ context.Context, topic string, after Position) ([]Recor
 	return list, now, nil
 }
 
+// Lost begins the history of a topic anew, of all topics if topic is empty. It
+// does not block.
+func (h *Memory) Lost(topic string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if topic != "" {
+		if p := h.topics[topic]; p != nil {
+			h.restart(p)
+		}
+		return
+	}
+	for _, p := range h.topics {
+		h.restart(p)
+	}
+}
+
+func (h *Memory) restart(p *past) {
+	h.drop(p, len(p.records))
+	p.epoch, p.last = h.newEpoch(), 0
+}
+
+func (h *Memory) newEpoch() string {
+	h.epochs++
+	return h.name + strconv.FormatUint(h.epochs, 36)
+}
+
 // past finds or makes what is known of a topic.
 func (h *Memory) past(topic string) *past {
 	p := h.topics[topic]
@@ -124,8 +151,7 @@ func (h *Memory) past(topic string) *past {
 			}
 			h.forget(first.Value.(*past))
 		}
-		h.epochs++
-		p = &past{topic: topic, epoch: h.name + strconv.FormatUint(h.epochs, 36)}
+		p = &past{topic: topic, epoch: h.newEpoch()}
 		h.topics[topic] = p
 	}
 	if len(p.records) == 0 {

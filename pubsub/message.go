@@ -24,6 +24,7 @@ type more struct {
 	err    error
 	record Record
 	epoch  string // of the record
+	wire   wire   // of a message from or for other nodes
 }
 
 func (m *Message) rest() *more {

@@ -1,16 +1,79 @@
 package pubsub
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
-// Remote carries messages to the other nodes. An implementation encodes
-// Topic, Event and Payload (JSON unless it says otherwise), and gives what it
-// receives from the others to [Hub.Receive]. It must not give a node's own
-// messages back to it.
+// Remote joins the hubs of several nodes. [Hub.Run] gives it its life.
+//
+// A remote carries messages as bytes: [Message.Append] makes them, and what comes
+// in goes to [Receiver.Receive] unread. Delivery is at most once. Messages that
+// one goroutine publishes on one topic reach another node in that order. A node
+// does not receive its own messages.
 type Remote interface {
-	// Node is this node's name, unique in the cluster.
+	// Node returns the name of this node, which is unique in the cluster. It is
+	// the same at each call.
 	Node() string
-	// Publish hands m to the node named to, or to all other nodes if to is
-	// empty. It may block until ctx is done. Success means handed over, not
-	// delivered.
-	Publish(ctx context.Context, to string, m *Message) error
+	// Run connects this node to the others and passes their messages to in, until
+	// ctx is done; then it returns nil. It reconnects by itself, and reports what
+	// may have been lost meanwhile with [Receiver.Lost]. An error is final and
+	// ends [Hub.Run]. Run is called at most once at a time. After its return it
+	// does not call in any more.
+	Run(ctx context.Context, in Receiver) error
+	// Publish hands m to the node named to, or, if to is empty, to all other
+	// nodes that want m.Topic. It returns the number of nodes that m was handed
+	// to, or -1 if that cannot be known. Handed over does not mean received. A
+	// node that does not exist is no error. Publish may block until ctx is done.
+	// m must not be used after the return.
+	Publish(ctx context.Context, to string, m *Message) (nodes int, err error)
 }
+
+// InterestedRemote is a [Remote] that sends a node only messages on topics with a
+// subscription there, and messages that are addressed to the node.
+//
+// The hub calls Join and Leave alternately for each topic, from one goroutine,
+// while Run runs. What was joined when a Run ends, or the connection is lost, the
+// remote joins again by itself.
+type InterestedRemote interface {
+	Remote
+	// Join and Leave note that this node wants a topic, or no longer does. They
+	// return at once; the network is told later, several topics at a time.
+	Join(topic string)
+	Leave(topic string)
+	// Sync waits until all earlier calls of Join and Leave are in effect: what
+	// any node publishes afterwards respects them.
+	Sync(ctx context.Context) error
+}
+
+// Receiver takes what a [Remote] receives. Its methods may be called from any
+// goroutine and do not wait for subscribers.
+type Receiver interface {
+	// Receive takes the bytes of one message, which belong to the receiver
+	// afterwards. Messages of one sender are passed in their order. A message
+	// that cannot be decoded is counted and dropped.
+	Receive(data []byte)
+	// Lost reports that messages on a topic of this node may have been lost, on
+	// any topic if topic is empty. Positions in the history of the topic then do
+	// not continue, and clients that follow it are told.
+	Lost(topic string)
+}
+
+// RemoteError reports that other nodes did not get a message, or that it is not
+// known whether they did. Deliveries on this node were made all the same.
+type RemoteError struct {
+	// To is the node the message was for; empty for all nodes.
+	To  string
+	Err error
+}
+
+// Error names the node and the cause.
+func (e *RemoteError) Error() string {
+	if e.To == "" {
+		return fmt.Sprintf("pubsub: not sent to other nodes: %v", e.Err)
+	}
+	return fmt.Sprintf("pubsub: not sent to node %q: %v", e.To, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *RemoteError) Unwrap() error { return e.Err }

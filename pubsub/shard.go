@@ -8,11 +8,13 @@ import "sync"
 // subscriber may subscribe, unsubscribe and broadcast. What keeps its view
 // intact: adding appends behind the end that the walker knows; removing moves
 // the last entry into the gap, which a walker could notice, so it is done in a
-// fresh copy while anybody walks the current one.
+// fresh copy while a dispatch walks the current one.
 type shard struct {
 	mu      sync.Mutex
 	topics  map[string]*topic
 	watches map[string][]*Watch // a list is replaced when one stops, never changed
+
+	interest *interest // nil without a remote that asks for it
 }
 
 type topic struct {
@@ -48,6 +50,7 @@ func (s *shard) add(name string, to Subscriber) *Subscription {
 		}
 		t = &topic{name: name}
 		s.topics[name] = t
+		s.interest.flip(name, true)
 	}
 	sub := &Subscription{shard: s, topic: t, index: len(t.subs), to: to}
 	if cap(t.subs) == 0 {
@@ -105,6 +108,7 @@ func (sh *shard) remove(s *Subscription) {
 	switch {
 	case last == 0:
 		delete(sh.topics, t.name)
+		sh.interest.flip(t.name, false)
 	case cap(t.subs) >= 64 && last <= cap(t.subs)/4:
 		t.subs = append(make([]*Subscription, 0, last*2), t.subs...)
 		t.gen++

@@ -1,6 +1,10 @@
 package pubsub
 
-import "slices"
+import (
+	"container/list"
+	"slices"
+	"time"
+)
 
 // Watch reports changes of a topic that can make a delivery possible which was
 // not before.
@@ -8,11 +12,18 @@ type Watch struct {
 	shard   *shard
 	topic   string
 	changed func() // guarded by shard.mu; nil once stopped
+
+	polls *polls // nil without other nodes
+	level int    // index of the pause; these three are guarded by polls.mu
+	due   time.Time
+	place *list.Element
 }
 
 // Watch has changed called after each of these events: topic gets a subscription,
 // topic loses one, a subscriber of topic has room again. A watch costs nothing
-// until then: no goroutine and no timer.
+// until then: no goroutine and no timer. On a node of several changed is also
+// called after 250 ms and then after ever longer pauses up to 4 s while [Hub.Run]
+// runs, since what happens on other nodes is not reported.
 //
 // changed runs in the goroutine that caused the event, which may hold locks of
 // the subscriber. It must not block and must not call the hub: it notes the
@@ -22,6 +33,10 @@ func (h *Hub) Watch(topic string, changed func()) *Watch {
 	w := &Watch{shard: s, topic: topic, changed: changed}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if h.remote != nil {
+		w.polls = &h.polls
+		w.polls.add(w, time.Now())
+	}
 	if s.watches == nil {
 		s.watches = make(map[string][]*Watch)
 	}
@@ -38,6 +53,9 @@ func (w *Watch) Stop() {
 		return
 	}
 	w.changed = nil
+	if w.polls != nil {
+		w.polls.remove(w)
+	}
 	list := w.shard.watches[w.topic]
 	i := slices.Index(list, w)
 	// notify walks the list without the lock: the list is replaced, not changed.

@@ -78,7 +78,6 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 // crash answers the error for a handler that panicked, or exited if panicked is
 // nil.
 func (e *engine[In, Out]) crash(panicked any) error {
-	e.failed = true
 	stack := debug.Stack()
 	if panicked == nil {
 		return &Error{Stage: e.name, Handler: e.running, Err: ErrGoexit, Stack: stack}
@@ -109,7 +108,7 @@ func (e *engine[In, Out]) takeLate(m *mail[In, Out]) {
 	case mailBye:
 		if m.down.slot >= 0 {
 			e.receive(m.down, int(m.done), nil)
-			e.out.giveUp(m.down, m.x.(farewell))
+			e.out.giveUp(m.down, m.n)
 		}
 	case mailDo:
 		e.running = "Do"

@@ -44,8 +44,8 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 	}
 	s.slot, s.active = slot, true
 	o.live++
-	if o.wantsReceipts() || s.cfg.Redeliver {
-		o.track(s)
+	if s.tracked {
+		o.tracking++
 	}
 	o.changed = true
 	if s.asked > 0 {
@@ -85,14 +85,12 @@ func (e *engine[In, Out]) asked(s *Subscription[Out], n, done int, spent *batch[
 
 // receive takes the receipts that a mail brings.
 func (e *engine[In, Out]) receive(s *Subscription[Out], done int, x any) {
-	if done > 0 {
+	if done > 0 && s.tracked {
 		e.out.handled(s, done)
 	}
 	if list, ok := x.(*settled); ok {
 		e.out.settle(s, list.list)
-		e.out.settleRuns(s, list.runs)
 		clear(list.list)
-		list.list, list.runs = list.list[:0], list.runs[:0]
 		settledPool.Put(list)
 	}
 }
@@ -120,15 +118,16 @@ func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
 	}
 }
 
-// left forgets s: its consumer has handled all that it is going to handle.
-func (e *engine[In, Out]) left(s *Subscription[Out], done int, f farewell) {
+// left forgets s: its consumer has handled all it is going to handle, total
+// events since the start.
+func (e *engine[In, Out]) left(s *Subscription[Out], total, done int, reason error) {
 	if s.slot < 0 {
 		return
 	}
 	e.receive(s, done, nil)
-	e.out.giveUp(s, f)
+	e.out.giveUp(s, total)
 	if s.active {
-		e.deactivate(s, f.reason)
+		e.deactivate(s, reason)
 	}
 	e.release(s)
 }

@@ -32,6 +32,10 @@ var (
 	ErrNotJoined = errors.New("websocket: channel not joined")
 	// ErrQueueFull: a bound of a queue was reached and its policy gave up the frame.
 	ErrQueueFull error = &missError{"websocket: queue full", pubsub.ErrFull}
+	// ErrHistory: broadcasts on the topic of a resumable channel may have been lost
+	// between nodes, so that its history does not continue. The connection is
+	// closed, and the client is told when it joins again.
+	ErrHistory = errors.New("websocket: history of the topic does not continue")
 	// ErrTooManyTasks: as many tasks run for the channel as may.
 	ErrTooManyTasks = errors.New("websocket: too many tasks run for the channel")
 	// ErrConflated: a newer event with the same key took the place of this one.

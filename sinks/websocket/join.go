@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
@@ -46,7 +45,10 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 	}
 	ch.state = joined
 	if ch.route.cfg.Resume {
-		if ch.replay(missed) {
+		if at := ch.rare.place; at.lost || (at.heard != "" && at.heard != at.epoch) {
+			at.lost = false
+			ch.giveUp()
+		} else if ch.replay(missed) {
 			ch.pull()
 		}
 	}
@@ -57,7 +59,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 }
 
 func (ch *Channel) subscribe() error {
-	sub, err := ch.sess.endpoint().hub.Subscribe(ch.topic, (*receiver)(ch))
+	sub, err := ch.sess.endpoint().hub.Subscribe(ch.topic, ch)
 	if err != nil {
 		return err
 	}
@@ -101,8 +103,11 @@ func (ch *Channel) callJoin(p Payload) (reply any, err error) {
 	if ch.handler == nil {
 		return nil, errors.New("no handler for the topic")
 	}
-	if _, ok := ch.handler.(OutHandler); !ok && len(ch.route.cfg.Intercept) > 0 {
-		return nil, fmt.Errorf("%T has no HandleOut for what its channel intercepts", ch.handler)
+	reply, err = ch.handler.Join((*channelContext)(ch), ch, p)
+	if h, ok := ch.handler.(OutHandler); ok && err == nil {
+		if ch.events = h.Intercept(); len(ch.events) > 0 && ch.route.cfg.Resume {
+			return nil, errInterceptsResumable
+		}
 	}
-	return ch.handler.HandleJoin((*channelContext)(ch), ch, p)
+	return reply, err
 }

@@ -23,6 +23,8 @@ type place struct {
 	stalled bool   // the outbound queue is full: its draining goes on
 	untold  bool   // records were passed over, and the client does not know
 	owed    []owed // deliveries that were taken and are not queued yet
+	heard   string // epoch of the last broadcast during the join
+	lost    bool   // the history does not continue in this epoch
 }
 
 // follow receives a broadcast that is kept.
@@ -31,12 +33,21 @@ func (ch *Channel) follow(m *pubsub.Message, r *pubsub.Record) bool {
 	defer ch.mu.Unlock()
 	at := ch.rare.place
 	t := m.Tally()
-	if (ch.state != joining && ch.state != joined) || (t != nil && !at.owe(ch, r, t)) {
+	switch {
+	case ch.state != joining && ch.state != joined:
+		return false
+	case !at.continues(m):
+		if t != nil {
+			t.Refuse(ErrGone)
+		}
+		ch.giveUp()
+		return false
+	case t != nil && !at.owe(ch, r, t):
 		return false
 	}
 	at.known = max(at.known, r.Offset)
 	switch {
-	case ch.state == joining || at.pulling || at.stalled:
+	case at.lost || ch.state == joining || at.pulling || at.stalled:
 		// It will be fetched.
 	case r.Offset == at.last+1:
 		e := encodingsOf(m)
@@ -48,6 +59,41 @@ func (ch *Channel) follow(m *pubsub.Message, r *pubsub.Record) bool {
 		ch.pull()
 	}
 	return true
+}
+
+// continues reports whether a broadcast is of the epoch in which the client is,
+// or will be once it has joined.
+func (at *place) continues(m *pubsub.Message) bool {
+	now, _ := m.Position()
+	if at.epoch == "" {
+		at.lost = at.lost || (at.heard != "" && at.heard != now.Epoch)
+		at.heard = now.Epoch
+		return true
+	}
+	return at.epoch == now.Epoch
+}
+
+// HandleLoss implements [pubsub.LossHandler]; it is for the hub.
+func (ch *Channel) HandleLoss(string) {
+	if !ch.route.cfg.Resume {
+		return
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.state == joining || ch.state == joined {
+		ch.giveUp()
+	}
+}
+
+// giveUp closes the connection of a client that cannot follow the history any
+// more, once it has joined: it joins again and is told. The mutex is held.
+func (ch *Channel) giveUp() {
+	at := ch.rare.place
+	first := !at.lost
+	at.lost = true
+	if first && ch.state == joined {
+		ch.sess.endpoint().spawn(func() { ch.sess.close(tryAgainLater, ErrHistory, false) })
+	}
 }
 
 // queueRecord queues the record that is next, or notes that there is no room.
@@ -128,7 +174,11 @@ func (ch *Channel) fetch() {
 		ch.mu.Unlock()
 		records, _, err := ch.sess.endpoint().hub.History().Since((*channelContext)(ch), ch.topic, from)
 		if err != nil {
-			ch.sess.close(tryAgainLater, ErrQueueFull, false)
+			reason := ErrQueueFull
+			if errors.Is(err, pubsub.ErrEpoch) {
+				reason = ErrHistory
+			}
+			ch.sess.close(tryAgainLater, reason, false)
 			return
 		}
 		ch.mu.Lock()

@@ -28,6 +28,8 @@ const (
 	resumeHistory = "history" // what it missed is not kept any more
 )
 
+var errInterceptsResumable = errors.New("a handler of a resumable channel cannot intercept")
+
 // resumeParams is what a join says.
 type resumeParams struct {
 	Resume struct {
@@ -76,6 +78,7 @@ func (ch *Channel) resume(m codec.Message, response any) (any, []pubsub.Record, 
 	if err := ch.subscribe(); err != nil {
 		return nil, nil, err
 	}
+	ch.sess.endpoint().hub.Settle(ctx, ch.topic)
 	missed, now, err := history.Since(ctx, ch.topic, was)
 	reply := resumeReply{Epoch: now.Epoch, Offset: now.Offset}
 	switch {

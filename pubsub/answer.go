@@ -1,0 +1,45 @@
+package pubsub
+
+import "encoding/binary"
+
+// answer is what became of one delivery on another node.
+type answer struct {
+	id   uint64 // of the delivery, chosen by its origin
+	err  error  // nil, or one of ranks
+	kept bool   // the node's history has the message
+}
+
+// The codes of outcomes in the wire form. A code that is not listed, as a later
+// release may send, is read as ErrGone.
+var answerCodes = []error{0: nil, 1: ErrNoSubscriber, 2: ErrUnfit, 3: ErrGone, 4: ErrFull, 5: ErrSuperseded}
+
+const (
+	answerSize = 9
+	answerKept = 0x80 // in the byte of the code
+)
+
+func (a answer) append(dst []byte) []byte {
+	var code byte
+	for i, err := range answerCodes {
+		if err == a.err {
+			code = byte(i)
+		}
+	}
+	if a.kept {
+		code |= answerKept
+	}
+	return append(binary.BigEndian.AppendUint64(dst, a.id), code)
+}
+
+func (r *reader) answer() answer {
+	a := answer{id: r.fixed(), err: ErrGone}
+	code := r.byte()
+	a.kept = code&answerKept != 0
+	if code &^= answerKept; int(code) < len(answerCodes) {
+		a.err = answerCodes[code]
+	}
+	return a
+}
+
+// answer makes the answer to a delivery of its report.
+func (r Report) answer(id uint64) answer { return answer{id: id, err: r.Err, kept: r.Kept} }

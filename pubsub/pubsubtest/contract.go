@@ -1,0 +1,359 @@
+package pubsubtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
+)
+
+// patience is how long a test waits for a message that must come, and moment how
+// long for one that must not.
+const (
+	patience = 10 * time.Second
+	moment   = 50 * time.Millisecond
+)
+
+// TestRemote holds an implementation of [pubsub.Remote] against its contract.
+// newCluster makes the remotes of a cluster of its own: one for each name, in that
+// order. Nothing may be left of them once their Run has returned and the
+// functions of t.Cleanup have run.
+func TestRemote(t *testing.T, newCluster func(t *testing.T, names ...string) []pubsub.Remote) {
+	for _, c := range []struct {
+		name string
+		run  func(t *testing.T, nodes []*node)
+	}{
+		{"to_all_others_once", testBroadcast},
+		{"every_payload_arrives_as_it_was", testPayloads},
+		{"to_one_node", testDirect},
+		{"order_of_one_sender", testOrder},
+		{"only_topics_that_are_wanted", testInterest},
+		{"the_receiver_owns_what_it_gets", testOwnership},
+		{"many_goroutines", testConcurrency},
+		{"the_end", testEnd},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			names := []string{"a", "b", "c"}
+			remotes := newCluster(t, names...)
+			nodes := make([]*node, len(names))
+			for i, r := range remotes {
+				if r.Node() != names[i] {
+					t.Errorf("node %q, want %q", r.Node(), names[i])
+				}
+				nodes[i] = newNode(t, r)
+			}
+			connect(t, nodes)
+			c.run(t, nodes)
+		})
+	}
+}
+
+// node is a remote with a receiver.
+type node struct {
+	pubsub.Remote
+	t    *testing.T
+	stop func()
+
+	mu     sync.Mutex
+	got    []string // of the test: "origin topic event payload"
+	raw    [][]byte
+	hello  map[string]bool
+	ended  bool
+	change chan struct{}
+}
+
+func newNode(t *testing.T, r pubsub.Remote) *node {
+	n := &node{Remote: r, t: t, hello: make(map[string]bool), change: make(chan struct{}, 1)}
+	n.join(topic)
+	stop := Run(t, func(ctx context.Context) error { return r.Run(ctx, n) })
+	n.stop = func() {
+		stop()
+		n.mu.Lock()
+		n.ended = true
+		n.mu.Unlock()
+	}
+	return n
+}
+
+// topic is the topic that all nodes of a test want.
+const topic = "topic"
+
+func (n *node) join(topic string) {
+	if r, ok := n.Remote.(pubsub.InterestedRemote); ok {
+		r.Join(topic)
+	}
+}
+
+func (n *node) sync() {
+	n.t.Helper()
+	if r, ok := n.Remote.(pubsub.InterestedRemote); ok {
+		ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+		defer cancel()
+		if err := r.Sync(ctx); err != nil {
+			n.t.Fatalf("Sync: %v", err)
+		}
+	}
+}
+
+// Receive implements pubsub.Receiver.
+func (n *node) Receive(data []byte) {
+	m, err := pubsub.Decode(data)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case err != nil:
+		n.t.Errorf("%s: %v", n.Node(), err)
+	case n.ended:
+		n.t.Errorf("%s received after the end of Run", n.Node())
+	case m.Event == "hello":
+		n.hello[m.Topic] = true
+	default:
+		n.got = append(n.got, fmt.Sprint(m.Topic, " ", m.Event, " ", m.Payload.Binary, " ", string(m.Payload.Data)))
+		n.raw = append(n.raw, data)
+	}
+	select {
+	case n.change <- struct{}{}:
+	default:
+	}
+}
+
+// Lost implements pubsub.Receiver. Tests that connect and do not disconnect lose
+// nothing that they wait for.
+func (n *node) Lost(string) {}
+
+// until waits until done reports true for what the node has.
+func (n *node) until(what string, done func() bool) {
+	n.t.Helper()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for {
+		n.mu.Lock()
+		ok := done()
+		n.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-n.change:
+		case <-timeout.C:
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.t.Fatalf("%s waited in vain for %s, has %.2000q", n.Node(), what, n.got)
+		}
+	}
+}
+
+// expect waits for exactly these messages, in their order.
+func (n *node) expect(want ...string) {
+	n.t.Helper()
+	n.until(fmt.Sprintf("%.2000q", want), func() bool { return len(n.got) >= len(want) })
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if got := strings.Join(n.got, "|"); got != strings.Join(want, "|") {
+		n.t.Errorf("%s received\n%.2000q, want\n%.2000q", n.Node(), n.got, want)
+	}
+	n.got, n.raw = nil, nil
+}
+
+// quiet reports messages that must not come.
+func (n *node) quiet() {
+	n.t.Helper()
+	<-time.After(moment)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.got) > 0 {
+		n.t.Errorf("%s received %.2000q, want nothing", n.Node(), n.got)
+	}
+}
+
+// connect waits until each node reaches each other one.
+func connect(t *testing.T, nodes []*node) {
+	t.Helper()
+	for _, from := range nodes {
+		for _, to := range nodes {
+			if from == to {
+				continue
+			}
+			for reached := false; !reached; {
+				if t.Context().Err() != nil {
+					t.Fatal("not connected")
+				}
+				_, _ = from.Publish(t.Context(), to.Node(), message(t, from.Node(), from.Node(), "hello", nil)) // tried again
+				select {
+				case <-to.change:
+				case <-time.After(moment):
+				}
+				to.mu.Lock()
+				reached = to.hello[from.Node()]
+				to.mu.Unlock()
+			}
+		}
+		from.sync()
+	}
+}
+
+// publish publishes and checks the number of nodes.
+func (n *node) publish(to, topic, event string, payload any, nodes int) {
+	n.t.Helper()
+	got, err := n.Publish(n.t.Context(), to, message(n.t, n.Node(), topic, event, payload))
+	if err != nil {
+		n.t.Errorf("Publish: %v", err)
+	}
+	if got != nodes && got != -1 {
+		n.t.Errorf("handed to %d nodes, want %d or -1", got, nodes)
+	}
+}
+
+// catcher is a remote that keeps the bytes of the message that its hub publishes.
+type catcher struct {
+	name string
+	m    *pubsub.Message
+}
+
+func (c *catcher) Node() string { return c.name }
+func (c *catcher) Run(ctx context.Context, _ pubsub.Receiver) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (c *catcher) Publish(_ context.Context, _ string, m *pubsub.Message) (int, error) {
+	c.m = m
+	return 0, nil
+}
+
+// message makes a message as the hub of a node publishes it.
+func message(t *testing.T, node, topic, event string, payload any) *pubsub.Message {
+	t.Helper()
+	c := &catcher{name: node}
+	h, err := pubsub.New(pubsub.Config{Remote: c, Shards: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Broadcast(t.Context(), topic, event, payload); err != nil {
+		t.Fatal(err)
+	}
+	return c.m
+}
+
+func testBroadcast(t *testing.T, nodes []*node) {
+	nodes[0].publish("", topic, "one", nil, 2)
+	nodes[1].publish("", topic, "two", nil, 2)
+	for i, want := range [][]string{{topic + " two false {}"}, {topic + " one false {}"}} {
+		nodes[i].expect(want...)
+		nodes[i].quiet()
+	}
+	nodes[2].until("both", func() bool { return len(nodes[2].got) >= 2 }) // in any order
+}
+
+func testPayloads(t *testing.T, nodes []*node) {
+	long := strings.Repeat("x", 100_000)
+	odd := "ünicode \x00*>. \xff" + strings.Repeat("t", 100)
+	for _, n := range nodes {
+		n.join(odd)
+		n.sync()
+	}
+	var want []string
+	for _, payload := range []any{nil, map[string]string{"a": "é\n"}, pubsub.Binary("\x00\xff"), pubsub.Binary(nil), map[string]string{"long": long}} {
+		p, err := pubsub.Encode(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes[0].publish("", odd, "e \x00", payload, 2)
+		want = append(want, fmt.Sprint(odd, " e \x00 ", p.Binary, " ", string(p.Data)))
+	}
+	nodes[1].expect(want...)
+	nodes[2].expect(want...)
+}
+
+func testDirect(t *testing.T, nodes []*node) {
+	nodes[0].publish("b", topic, "yours", nil, 1)
+	nodes[0].publish("b", "unwanted", "yours too", nil, 1) // an address is enough
+	nodes[1].expect(topic+" yours false {}", "unwanted yours too false {}")
+	nodes[0].publish("nowhere", topic, "lost", nil, 0)
+	nodes[2].quiet()
+}
+
+func testOrder(t *testing.T, nodes []*node) {
+	const count = 1000
+	var want []string
+	for i := range count {
+		event := fmt.Sprint("e", i)
+		nodes[0].publish("", topic, event, nil, 2)
+		want = append(want, topic+" "+event+" false {}")
+	}
+	nodes[1].expect(want...)
+	nodes[2].expect(want...)
+}
+
+func testInterest(t *testing.T, nodes []*node) {
+	b, ok := nodes[1].Remote.(pubsub.InterestedRemote)
+	if !ok {
+		return // such a remote sends everything to all nodes
+	}
+	nodes[0].publish("", "news", "early", nil, 0)
+	b.Join("news")
+	nodes[1].sync()
+	nodes[0].publish("", "news", "now", nil, 1)
+	nodes[1].expect("news now false {}")
+	b.Leave("news")
+	nodes[1].sync()
+	nodes[0].publish("", "news", "late", nil, 0)
+	b.Leave(topic)
+	b.Join(topic) // the last one counts
+	nodes[1].sync()
+	nodes[0].publish("", topic, "still", nil, 2)
+	nodes[1].expect(topic + " still false {}")
+	nodes[2].expect(topic + " still false {}")
+	nodes[1].quiet()
+}
+
+func testOwnership(t *testing.T, nodes []*node) {
+	nodes[0].publish("", topic, "mine", nil, 2)
+	nodes[1].until("a message", func() bool { return len(nodes[1].got) == 1 })
+	nodes[1].mu.Lock()
+	clear(nodes[1].raw[0])
+	nodes[1].mu.Unlock()
+	nodes[2].expect(topic + " mine false {}")
+}
+
+func testConcurrency(t *testing.T, nodes []*node) {
+	const senders, each = 4, 100
+	var group sync.WaitGroup
+	for _, n := range nodes {
+		for range senders {
+			m := message(t, n.Node(), topic, "e", nil)
+			group.Go(func() {
+				for range each {
+					if _, err := n.Publish(t.Context(), "", m); err != nil {
+						t.Errorf("Publish: %v", err)
+					}
+				}
+			})
+		}
+	}
+	group.Wait()
+	for _, n := range nodes {
+		n.until("all messages", func() bool { return len(n.got) == 2*senders*each })
+	}
+}
+
+func testEnd(t *testing.T, nodes []*node) {
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := nodes[0].Publish(done, "", message(t, "a", topic, "e", nil)); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("Publish with a context that is done: %v, want no error or that of the context", err)
+	}
+	nodes[1].stop()
+	nodes[0].mu.Lock()
+	nodes[0].got = nil
+	nodes[0].mu.Unlock()
+	nodes[0].publish("", topic, "after", nil, 1)
+	nodes[2].until("the message after the end of another node", func() bool {
+		return len(nodes[2].got) > 0 && strings.Contains(nodes[2].got[len(nodes[2].got)-1], "after")
+	})
+}

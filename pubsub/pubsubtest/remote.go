@@ -1,0 +1,147 @@
+package pubsubtest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
+)
+
+// Remote is the [pubsub.Remote] of a node of a [Network]. It asks for interest.
+type Remote struct {
+	net  *Network
+	name string
+	wake chan struct{}
+
+	// Guarded by Network.mu.
+	in     pubsub.Receiver // nil unless Run runs
+	topics map[string]bool
+	inbox  []parcel // in the order of at, for equal times of arrival
+	lastAt map[string]time.Time
+	frozen bool
+	missed bool
+}
+
+var _ pubsub.InterestedRemote = (*Remote)(nil)
+
+// parcel is a message on its way, or the news that some were lost.
+type parcel struct {
+	data []byte
+	lost bool
+	at   time.Time
+}
+
+var errNotRunning = errors.New("pubsubtest: node does not run")
+
+// Node implements pubsub.Remote.
+func (r *Remote) Node() string { return r.name }
+
+// Publish implements pubsub.Remote.
+func (r *Remote) Publish(ctx context.Context, to string, m *pubsub.Message) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	r.net.mu.Lock()
+	running := r.in != nil
+	r.net.mu.Unlock()
+	if !running {
+		return 0, errNotRunning
+	}
+	return r.net.publish(r, to, m), nil
+}
+
+// Join implements pubsub.InterestedRemote.
+func (r *Remote) Join(topic string) {
+	r.net.mu.Lock()
+	defer r.net.mu.Unlock()
+	r.topics[topic] = true
+}
+
+// Leave implements pubsub.InterestedRemote.
+func (r *Remote) Leave(topic string) {
+	r.net.mu.Lock()
+	defer r.net.mu.Unlock()
+	delete(r.topics, topic)
+}
+
+// Sync implements pubsub.InterestedRemote: Join and Leave are in effect at once.
+func (r *Remote) Sync(ctx context.Context) error { return ctx.Err() }
+
+// Topics returns the number of topics that the node wants.
+func (r *Remote) Topics() int {
+	r.net.mu.Lock()
+	defer r.net.mu.Unlock()
+	return len(r.topics)
+}
+
+// Run implements pubsub.Remote.
+func (r *Remote) Run(ctx context.Context, in pubsub.Receiver) error {
+	r.net.mu.Lock()
+	r.in, r.inbox = in, nil
+	r.net.mu.Unlock()
+	defer func() {
+		r.net.mu.Lock()
+		r.in = nil
+		r.net.mu.Unlock()
+	}()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.wake:
+		case <-timer.C:
+		}
+		for ctx.Err() == nil {
+			p, wait, ok := r.next()
+			if !ok {
+				if wait > 0 {
+					timer.Reset(wait)
+				}
+				break
+			}
+			if p.lost {
+				in.Lost("")
+			} else {
+				in.Receive(p.data)
+			}
+		}
+	}
+}
+
+// next returns the parcel that has arrived, or how long the first takes; zero if
+// there is none.
+func (r *Remote) next() (p parcel, wait time.Duration, ok bool) {
+	r.net.mu.Lock()
+	defer r.net.mu.Unlock()
+	if len(r.inbox) == 0 || r.frozen {
+		return parcel{}, 0, false
+	}
+	p = r.inbox[0]
+	if wait = time.Until(p.at); wait > 0 {
+		return parcel{}, wait, false
+	}
+	r.inbox = r.inbox[1:]
+	return p, 0, true
+}
+
+// push puts a parcel in its place. The network's mutex is held.
+func (r *Remote) push(p parcel) {
+	i := len(r.inbox)
+	for i > 0 && r.inbox[i-1].at.After(p.at) {
+		i--
+	}
+	r.inbox = append(r.inbox, parcel{})
+	copy(r.inbox[i+1:], r.inbox[i:])
+	r.inbox[i] = p
+	r.poke()
+}
+
+func (r *Remote) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}

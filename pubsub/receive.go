@@ -1,0 +1,135 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// receiver is the hub as its remote sees it.
+type receiver struct{ hub *Hub }
+
+// Receive takes a message of another node, in the goroutine of the remote.
+func (r receiver) Receive(data []byte) {
+	h := r.hub
+	if h.closed.Load() {
+		return
+	}
+	m, err := Decode(data)
+	switch {
+	case err != nil:
+		h.counters.malformed.Add(1)
+		h.complain(&h.logs.malformed, "message of another node dropped", "error", err)
+		return
+	case m.Origin() == h.node:
+		h.counters.own.Add(1)
+		h.complain(&h.logs.own, "message of this node's own name dropped: names of nodes must be unique", "node", h.node)
+		return
+	}
+	h.counters.received.Add(1)
+	switch m.more.wire.kind {
+	case kindAnswers:
+		now := time.Now()
+		for _, a := range m.more.wire.answers {
+			if !h.pending.answered(m.Origin(), a, now) {
+				h.counters.answersLate.Add(1)
+			}
+		}
+	case kindDelivery:
+		h.receiveDelivery(m)
+	default:
+		if err := h.keep(context.Background(), m, nil); err != nil {
+			h.refused(m, err)
+			return
+		}
+		h.dispatch(m, nil)
+	}
+}
+
+// receiveDelivery offers a delivery of another node to the subscribers here and
+// answers it once.
+func (h *Hub) receiveDelivery(m *Message) {
+	id, origin := m.more.wire.id, m.more.wire.origin
+	d := newDelivery(&delivery{}, m.Topic, m.Event, m.Payload, func(r Report) {
+		if id != 0 && !h.outbox.add(origin, answer{id: id, err: r.Err, kept: r.Kept}) {
+			h.counters.answersDropped.Add(1)
+		}
+	})
+	d.Message.more = m.more
+	passedOver, err := h.offer(context.Background(), d)
+	if passedOver {
+		// Another node may have it: a client that was on this one missed it.
+		h.history.Lost(m.Topic)
+	}
+	if err != nil {
+		h.refused(m, err)
+		if errors.Is(err, ErrNotObject) {
+			err = ErrUnfit
+		}
+		d.tally.note(err)
+	}
+	d.tally.Report(time.Time{}, ErrNoSubscriber)
+}
+
+// refused counts a message that the history, or a subscriber for all of them,
+// has refused.
+func (h *Hub) refused(m *Message, err error) {
+	h.counters.refused.Add(1)
+	h.complain(&h.logs.refused, "message of another node refused", "node", m.Origin(), "error", err)
+}
+
+// Lost reports that messages of other nodes may be missing.
+func (r receiver) Lost(topic string) { r.hub.lost(topic) }
+
+// LossHandler is a [Subscriber] that is told when messages of its topic may not
+// have reached this node. It is called for topics that keep history only, after
+// the history has begun anew.
+type LossHandler interface {
+	// HandleLoss is called in any goroutine and must not block.
+	HandleLoss(topic string)
+}
+
+// lost makes the history of a topic begin anew and tells its subscribers, of all
+// topics if topic is empty.
+func (h *Hub) lost(topic string) {
+	h.counters.lost.Add(1)
+	if h.history == nil {
+		return
+	}
+	h.history.Lost(topic)
+	if topic != "" {
+		h.shard(topic).tellLoss(topic)
+		return
+	}
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.mu.Lock()
+		names := make([]string, 0, len(s.topics))
+		for name := range s.topics {
+			if h.history.Keeps(name) {
+				names = append(names, name)
+			}
+		}
+		s.mu.Unlock()
+		for _, name := range names {
+			s.tellLoss(name)
+		}
+	}
+}
+
+// tellLoss calls the subscribers of a topic without the lock.
+func (s *shard) tellLoss(name string) {
+	s.mu.Lock()
+	var list []LossHandler
+	if t := s.topics[name]; t != nil {
+		for _, sub := range t.subs {
+			if l, ok := sub.to.(LossHandler); ok {
+				list = append(list, l)
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, l := range list {
+		l.HandleLoss(name)
+	}
+}

@@ -1,0 +1,364 @@
+package pubsub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest"
+)
+
+// bubble runs f in a bubble with a network and running hubs a, b, c.
+func bubble(t *testing.T, cfg pubsub.Config, f func(t *testing.T, net *pubsubtest.Network, hubs []*pubsub.Hub)) {
+	synctest.Test(t, func(t *testing.T) {
+		net := pubsubtest.NewNetwork()
+		var hubs []*pubsub.Hub
+		for _, name := range []string{"a", "b", "c"} {
+			h, _ := net.Hub(t, name, cfg)
+			hubs = append(hubs, h)
+		}
+		synctest.Wait()
+		f(t, net, hubs)
+	})
+}
+
+// reports gathers the reports of one delivery, which come in any goroutine.
+type reports struct {
+	mu   sync.Mutex
+	list []pubsub.Report
+}
+
+func (r *reports) get() []pubsub.Report {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.list
+}
+
+// deliverFrom delivers on topic t.
+func deliverFrom(t *testing.T, h *pubsub.Hub) *reports {
+	t.Helper()
+	return deliverOn(t, h, "t")
+}
+
+func deliverOn(t *testing.T, h *pubsub.Hub, topic string) *reports {
+	t.Helper()
+	got := &reports{}
+	if err := h.Deliver(t.Context(), topic, "e", num{1}, func(r pubsub.Report) {
+		got.mu.Lock()
+		defer got.mu.Unlock()
+		got.list = append(got.list, r)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	return got
+}
+
+func reported(t *testing.T, got *reports, want error) {
+	t.Helper()
+	if list := got.get(); len(list) != 1 || list[0].Err != want || list[0].At.IsZero() != (want != nil) {
+		t.Errorf("reports %v, want one of %v", list, want)
+	}
+}
+
+func TestADeliveryReachesASubscriberOfAnotherNode(t *testing.T) {
+	bubble(t, pubsub.Config{}, func(t *testing.T, _ *pubsubtest.Network, hubs []*pubsub.Hub) {
+		far, near := &socket{}, &socket{}
+		subscribeAll(t, hubs[1], far)
+		synctest.Wait()
+		got := deliverFrom(t, hubs[0])
+		if len(got.get()) != 0 || len(far.taken) != 1 {
+			t.Fatalf("reports %v, taken %d times", got.get(), len(far.taken))
+		}
+		<-time.After(time.Second)
+		far.taken[0].Report(time.Now(), nil)
+		synctest.Wait()
+		reported(t, got, nil)
+		if s := hubs[1].Snapshot(); s.AnswersSent != 1 || s.Published != 0 {
+			t.Errorf("b sent more than one answer: %+v", s)
+		}
+		if s := hubs[0].Snapshot(); s.Pending != 0 || s.Published != 1 {
+			t.Errorf("%+v", s)
+		}
+		// The first node that has it ends the delivery, also this one; all get it.
+		subscribeAll(t, hubs[0], near)
+		got = deliverFrom(t, hubs[0])
+		near.taken[0].Report(time.Now(), nil)
+		reported(t, got, nil)
+		far.taken[1].Report(time.Now(), nil)
+		synctest.Wait()
+		reported(t, got, nil)
+	})
+}
+
+func TestADeliveryThatNoNodeTakesIsReportedAtOnce(t *testing.T) {
+	bubble(t, pubsub.Config{}, func(t *testing.T, _ *pubsubtest.Network, hubs []*pubsub.Hub) {
+		begin := time.Now()
+		reported(t, deliverFrom(t, hubs[0]), pubsub.ErrNoSubscriber) // no node wants the topic
+		taker, full := &socket{}, &socket{refuse: pubsub.ErrFull}
+		subscribeAll(t, hubs[1], taker)
+		subscribeAll(t, hubs[2], full)
+		synctest.Wait()
+		got := deliverFrom(t, hubs[0])
+		if len(got.get()) != 0 {
+			t.Fatalf("reported %v before b has answered", got.get())
+		}
+		taker.taken[0].Report(time.Time{}, pubsub.ErrGone)
+		synctest.Wait()
+		reported(t, got, pubsub.ErrFull) // the worst reason of all nodes
+		if time.Since(begin) != 0 {
+			t.Errorf("took %v", time.Since(begin))
+		}
+	})
+}
+
+func TestADeliveryThatIsNotAnsweredEndsAtItsDeadline(t *testing.T) {
+	bubble(t, pubsub.Config{RemoteTimeout: 3 * time.Second}, func(t *testing.T, net *pubsubtest.Network, hubs []*pubsub.Hub) {
+		s := &socket{}
+		subscribeAll(t, hubs[1], s)
+		synctest.Wait()
+		for _, fault := range []func(){
+			func() { net.Freeze("b") },
+			func() { net.Thaw("b"); net.Cut("a", "b") },
+		} {
+			fault()
+			begin := time.Now()
+			got := deliverFrom(t, hubs[0])
+			<-time.After(3*time.Second - 1)
+			if len(got.get()) != 0 {
+				t.Fatalf("reported %v before the deadline", got.get())
+			}
+			<-time.After(1)
+			synctest.Wait()
+			reported(t, got, pubsub.ErrNoAnswer)
+			if d := time.Since(begin); d != 3*time.Second {
+				t.Errorf("after %v", d)
+			}
+		}
+		net.Heal()
+		synctest.Wait()
+		// The first one has arrived after its deadline: its answer changes nothing.
+		s.taken[0].Report(time.Now(), nil)
+		synctest.Wait()
+		if s := hubs[0].Snapshot(); s.AnswersLate != 1 || s.Unanswered != 2 || s.Pending != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestAnUncountedDeliveryWaitsForAPositiveAnswer(t *testing.T) {
+	bubble(t, pubsub.Config{}, func(t *testing.T, net *pubsubtest.Network, hubs []*pubsub.Hub) {
+		net.Uncounted = true
+		subscribeAll(t, hubs[1], &socket{refuse: pubsub.ErrFull})
+		s := &socket{}
+		subscribeAll(t, hubs[2], s)
+		synctest.Wait()
+		got := deliverFrom(t, hubs[0])
+		s.taken[0].Report(time.Now(), nil)
+		synctest.Wait()
+		reported(t, got, nil)
+		got = deliverFrom(t, hubs[0])
+		s.taken[1].Report(time.Time{}, pubsub.ErrGone)
+		<-time.After(5 * time.Second) // the number of nodes is unknown: another one may have it
+		synctest.Wait()
+		reported(t, got, pubsub.ErrFull) // which says when to try again
+	})
+}
+
+func TestADeliveryWithoutRunIsNotAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := pubsubtest.NewNetwork()
+		h := newHub(t, pubsub.Config{Remote: net.Remote("a")})
+		reported(t, deliverFrom(t, h), pubsub.ErrNoAnswer)
+		s := &socket{}
+		subscribeAll(t, h, s)
+		got := deliverFrom(t, h)
+		s.taken[0].Report(time.Now(), nil)
+		reported(t, got, nil)
+		stop := pubsubtest.Run(t, h.Run)
+		synctest.Wait()
+		if err := h.Run(t.Context()); !errors.Is(err, pubsub.ErrRunning) {
+			t.Errorf("a second Run: %v", err)
+		}
+		// The end of Run ends what waits.
+		other, _ := net.Hub(t, "b", pubsub.Config{})
+		subscribeAll(t, other, &socket{})
+		synctest.Wait()
+		got = deliverFrom(t, h)
+		s.taken[1].Report(time.Time{}, pubsub.ErrGone)
+		stop()
+		reported(t, got, pubsub.ErrNoAnswer)
+	})
+}
+
+// TestDeliveriesBetweenNodes delivers at random nodes to subscribers that are
+// anywhere, answer at any time or never, over links that delay and lose. Each
+// delivery is reported once, and as written only if a subscriber has it.
+func TestDeliveriesBetweenNodes(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	bubble(t, pubsub.Config{RemoteTimeout: 2 * time.Second}, func(t *testing.T, net *pubsubtest.Network, hubs []*pubsub.Hub) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var lossy atomic.Bool
+		links := rand.New(rand.NewPCG(seed, 2)) // used under the network's lock
+		net.Delay = func(string, string) time.Duration { return time.Duration(links.IntN(50)) * time.Millisecond }
+		net.Drop = func(string, string, *pubsub.Message) bool { return lossy.Load() && links.IntN(4) == 0 }
+		for round := range 500 {
+			lossy.Store(round%2 == 1)
+			topic := fmt.Sprint("t", round)
+			var takers, refused, had int
+			for i := range r.IntN(4) {
+				mode := r.IntN(4)
+				switch mode {
+				case 0:
+					refused++
+				case 1, 2:
+					takers++
+					had += mode % 2
+				}
+				sub := pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
+					switch mode {
+					case 0:
+						m.Tally().Refuse(pubsub.ErrFull)
+					case 1, 2:
+						tally := m.Tally()
+						tally.Take()
+						var err error
+						if mode == 2 {
+							err = pubsub.ErrGone
+						}
+						time.AfterFunc(time.Duration(i)*100*time.Millisecond, func() { tally.Report(time.Now(), err) })
+					}
+					return mode > 0
+				})
+				if _, err := hubs[r.IntN(3)].Subscribe(topic, sub); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			got := deliverOn(t, hubs[r.IntN(3)], topic)
+			<-time.After(3 * time.Second)
+			if len(got.get()) != 1 {
+				t.Fatalf("round %d: %d reports", round, len(got.list))
+			}
+			err := got.list[0].Err
+			switch {
+			case err == nil && had == 0:
+				t.Fatalf("round %d: written, but no subscriber has it", round)
+			case lossy.Load():
+			case (err == nil) != (had > 0):
+				t.Fatalf("round %d: %v, %d subscribers have it", round, err, had)
+			case err == nil:
+			case refused > 0 && err != pubsub.ErrFull, refused == 0 && takers > 0 && err != pubsub.ErrGone, refused+takers == 0 && err != pubsub.ErrNoSubscriber:
+				t.Fatalf("round %d: %v with %d refused, %d taken", round, err, refused, takers)
+			}
+		}
+		for i, h := range hubs {
+			if s := h.Snapshot(); s.Pending != 0 || s.Malformed != 0 || s.AnswersDropped != 0 {
+				t.Errorf("%d: %+v", i, s)
+			}
+		}
+	})
+}
+
+func TestHostileMessagesAreCountedAndDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &raw{in: make(chan pubsub.Receiver, 1)}
+		h := newHub(t, pubsub.Config{Remote: r})
+		pubsubtest.Run(t, h.Run)
+		in := <-r.in
+		got := &recorder{}
+		subscribe(t, h, "t", got)
+		in.Receive([]byte("nonsense"))
+		in.Receive(nil)
+		own := newHub(t, pubsub.Config{Remote: r})
+		send(t, own, "t", "e", nil) // as if another node had the same name
+		in.Receive(r.last)
+		if s := h.Snapshot(); s.Malformed != 2 || s.Own != 1 || s.Received != 0 || got.String() != "[]" {
+			t.Errorf("%+v, got %s", s, got)
+		}
+		h.Close()
+		in.Receive(nil)
+		if s := h.Snapshot(); s.Malformed != 2 {
+			t.Errorf("received after Close: %+v", s)
+		}
+	})
+}
+
+// raw is a remote in the hands of the test.
+type raw struct {
+	in   chan pubsub.Receiver
+	last []byte
+	fail error
+}
+
+func (r *raw) Node() string { return "a" }
+
+func (r *raw) Run(ctx context.Context, in pubsub.Receiver) error {
+	if r.fail != nil {
+		return r.fail
+	}
+	r.in <- in
+	<-ctx.Done()
+	return nil
+}
+
+func (r *raw) Publish(_ context.Context, _ string, m *pubsub.Message) (int, error) {
+	r.last = m.Append(nil)
+	return -1, nil
+}
+
+func TestRunReturnsTheErrorOfTheRemote(t *testing.T) {
+	broken := errors.New("broken")
+	h := newHub(t, pubsub.Config{Remote: &raw{fail: broken}})
+	if err := h.Run(t.Context()); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	alone := newHub(t, pubsub.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := alone.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOptionsAboutOtherNodesAreChecked(t *testing.T) {
+	for option, cfg := range map[string]pubsub.Config{
+		"RemoteTimeout": {RemoteTimeout: -1}, "Linger": {Linger: -1}, "Remote": {Remote: pubsubtest.NewNetwork().Remote("")},
+	} {
+		var bad *pubsub.OptionError
+		if _, err := pubsub.New(cfg); !errors.As(err, &bad) || bad.Option != option {
+			t.Errorf("%s: %v", option, err)
+		}
+	}
+}
+
+func TestAWatchIsCalledFromTimeToTimeOnANodeOfSeveral(t *testing.T) {
+	bubble(t, pubsub.Config{}, func(t *testing.T, _ *pubsubtest.Network, hubs []*pubsub.Hub) {
+		var calls []time.Duration
+		begin := time.Now()
+		w := hubs[0].Watch("t", func() { calls = append(calls, time.Since(begin)) })
+		<-time.After(12 * time.Second)
+		synctest.Wait()
+		w.Stop()
+		want := []time.Duration{250, 750, 1750, 3750, 7750, 11750}
+		for i := range want {
+			want[i] *= time.Millisecond
+		}
+		if fmt.Sprint(calls) != fmt.Sprint(want) {
+			t.Errorf("called after %v, want %v", calls, want)
+		}
+		<-time.After(time.Minute)
+		if len(calls) != len(want) {
+			t.Error("called after Stop")
+		}
+	})
+}

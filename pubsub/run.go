@@ -1,0 +1,86 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrRunning is returned by [Hub.Run] while another call runs.
+var ErrRunning = errors.New("pubsub: hub runs already")
+
+// Run joins this node to the others until ctx is done; then it returns nil. An
+// error is that of the remote. A hub without a [Remote] needs no Run, which then
+// only waits.
+//
+// While Run does not run, what other nodes send does not arrive and a delivery
+// does not learn about subscribers there. When it begins, positions in the
+// histories do not continue, since messages may have been missed.
+func (h *Hub) Run(ctx context.Context) error {
+	if h.remote == nil {
+		<-ctx.Done()
+		return nil
+	}
+	if !h.running.CompareAndSwap(false, true) {
+		return ErrRunning
+	}
+	defer h.running.Store(false)
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	h.setRunning(true)
+	h.lost("")
+	var group sync.WaitGroup
+	group.Go(func() { h.sendAnswers(inner) })
+	group.Go(func() { h.clock(inner) })
+	if remote, ok := h.remote.(InterestedRemote); ok {
+		group.Go(func() { h.announce(inner, remote) })
+	}
+	err := h.remote.Run(inner, receiver{h})
+	cancel()
+	group.Wait()
+	h.setRunning(false)
+	h.pending.expire(time.Time{})
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err == nil:
+		return errors.New("pubsub: remote ended by itself")
+	}
+	return fmt.Errorf("pubsub: remote: %w", err)
+}
+
+func (h *Hub) setRunning(running bool) {
+	h.interest.setRunning(running)
+	h.outbox.setRunning(running)
+	h.pending.setRunning(running)
+}
+
+// clock ends deliveries at their deadline and calls watches until ctx is done.
+func (h *Hub) clock(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.pending.wake:
+		case <-h.polls.wake:
+		case <-timer.C:
+		}
+		watches, poll := h.polls.due(time.Now())
+		notify(watches)
+		n, next := h.pending.expire(time.Now())
+		if n > 0 {
+			h.counters.unanswered.Add(int64(n))
+			h.complain(&h.logs.unanswered, "deliveries not answered by other nodes in time", "deliveries", n)
+		}
+		if next.IsZero() || (!poll.IsZero() && poll.Before(next)) {
+			next = poll
+		}
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package pubsub
+
+import "sync/atomic"
+
+// Snapshot is the state of a hub at one moment. Counters begin with the hub.
+type Snapshot struct {
+	// Node is the name of this node.
+	Node string `json:"node"`
+	// Topics have a subscription on this node.
+	Topics int `json:"topics"`
+	// Published and NotPublished are messages that the remote has taken and
+	// refused, without answers to deliveries.
+	Published    int64 `json:"published"`
+	NotPublished int64 `json:"not_published"`
+	// Received are messages of other nodes. Malformed could not be decoded, Own
+	// carried the name of this node, Refused were refused by the history; all
+	// three were dropped.
+	Received  int64 `json:"received"`
+	Malformed int64 `json:"malformed"`
+	Own       int64 `json:"own"`
+	Refused   int64 `json:"refused"`
+	// Lost counts the occasions on which messages of other nodes may have been
+	// missed, the start of each Run among them.
+	Lost int64 `json:"lost"`
+	// Pending deliveries wait for other nodes. Unanswered have ended at their
+	// deadline.
+	Pending    int   `json:"pending"`
+	Unanswered int64 `json:"unanswered"`
+	// AnswersSent went to the origins of deliveries, AnswersDropped could not be
+	// sent. AnswersLate came for deliveries that had ended, mostly because
+	// another node was first, or came twice.
+	AnswersSent    int64 `json:"answers_sent"`
+	AnswersDropped int64 `json:"answers_dropped"`
+	AnswersLate    int64 `json:"answers_late"`
+}
+
+type counters struct {
+	published, notPublished, received, malformed, own, refused, lost atomic.Int64
+	unanswered, answersSent, answersDropped, answersLate             atomic.Int64
+}
+
+// logs bounds the warnings, by kind.
+type logs struct{ publish, answers, malformed, own, refused, unanswered, sync logLimit }
+
+// Snapshot returns the state of the hub. It may be called at any time.
+func (h *Hub) Snapshot() Snapshot {
+	c := &h.counters
+	return Snapshot{
+		Node: h.node, Topics: h.Topics(),
+		Published: c.published.Load(), NotPublished: c.notPublished.Load(),
+		Received: c.received.Load(), Malformed: c.malformed.Load(), Own: c.own.Load(), Refused: c.refused.Load(),
+		Lost: c.lost.Load(), Pending: h.pending.count(), Unanswered: c.unanswered.Load(),
+		AnswersSent: c.answersSent.Load(), AnswersDropped: c.answersDropped.Load(), AnswersLate: c.answersLate.Load(),
+	}
+}

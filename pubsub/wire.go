@@ -1,0 +1,223 @@
+package pubsub
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+)
+
+// The wire form of a message, in which numbers are unsigned varints and texts
+// have their length in front:
+//
+//	version  1 byte
+//	kind     1 byte
+//	origin   text: the name of the node that sends
+//	answers  9 bytes each, up to the end                       (kindAnswers)
+//	topic, event                                                (other kinds)
+//	id       8 bytes                                            (kindDelivery)
+//	flags    1 byte
+//	epoch, offset                                               (flagPosition)
+//	payload  up to the end
+//
+// A node drops messages of a version that it does not know. So a release that
+// brings another version must still send the old one, until every node of a
+// cluster knows the new one.
+const wireVersion = 1
+
+// The kinds of messages between hubs.
+const (
+	kindBroadcast = iota
+	kindDelivery  // to be answered, unless its id is 0
+	kindAnswers   // what became of deliveries
+	kinds
+)
+
+const (
+	flagBinary   = 1 << iota // the payload is binary
+	flagPosition             // the origin's history keeps the message
+	flagsKnown   = flagBinary | flagPosition
+)
+
+// MalformedError reports why bytes are not a message. It holds nothing of them.
+type MalformedError struct {
+	// Reason is a short fixed text.
+	Reason string
+	// Version is the version byte; 0 if there was none.
+	Version byte
+}
+
+// Error returns the reason and the version.
+func (e *MalformedError) Error() string {
+	return fmt.Sprintf("pubsub: malformed message: %s (version %d)", e.Reason, e.Version)
+}
+
+// wire is what a message between hubs has besides topic, event and payload.
+type wire struct {
+	kind    uint8
+	origin  string
+	id      uint64   // of a delivery
+	at      Position // in the origin's history; offset 0 if that does not keep the message
+	answers []answer // of kindAnswers
+}
+
+// Origin returns the name of the node that published m; empty if that is this
+// node and it has no [Remote].
+func (m *Message) Origin() string {
+	if m.more == nil {
+		return ""
+	}
+	return m.more.wire.origin
+}
+
+// OriginPosition returns where a message from another node stands in the history
+// of that node, if its history keeps the message. A history that nodes share keeps
+// the message at that position and not a second time.
+func (m *Message) OriginPosition() (at Position, kept bool) {
+	if m.more == nil {
+		return Position{}, false
+	}
+	return m.more.wire.at, m.more.wire.at.Offset > 0
+}
+
+// Append appends the wire form of m to dst. It is called by a [Remote] in Publish.
+func (m *Message) Append(dst []byte) []byte {
+	var w wire
+	if m.more != nil {
+		w = m.more.wire
+	}
+	dst = append(dst, wireVersion, w.kind)
+	dst = appendText(dst, w.origin)
+	if w.kind == kindAnswers {
+		for _, a := range w.answers {
+			dst = a.append(dst)
+		}
+		return dst
+	}
+	dst = appendText(dst, m.Topic)
+	dst = appendText(dst, m.Event)
+	if w.kind == kindDelivery {
+		dst = binary.BigEndian.AppendUint64(dst, w.id)
+	}
+	at, kept := m.Position()
+	var flags byte
+	if m.Payload.Binary {
+		flags |= flagBinary
+	}
+	if kept {
+		flags |= flagPosition
+	}
+	dst = append(dst, flags)
+	if kept {
+		dst = appendText(dst, at.Epoch)
+		dst = binary.AppendUvarint(dst, at.Offset)
+	}
+	return append(dst, m.Payload.Data...)
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// Decode reads the wire form. The payload of the message refers to data, which
+// must not be changed afterwards. The error is a [*MalformedError].
+func Decode(data []byte) (*Message, error) {
+	r := reader{rest: data}
+	version := r.byte()
+	if version != wireVersion {
+		return nil, &MalformedError{"unknown version", version}
+	}
+	m := &struct {
+		Message
+		more
+	}{}
+	m.Message.more = &m.more
+	w := &m.more.wire
+	w.kind = r.byte()
+	w.origin = r.text()
+	switch {
+	case w.kind >= kinds:
+		return nil, &MalformedError{"unknown kind", version}
+	case w.origin == "":
+		r.fail("no origin")
+	case w.kind == kindAnswers:
+		for len(r.rest) > 0 && r.reason == "" {
+			w.answers = append(w.answers, r.answer())
+		}
+	default:
+		r.message(&m.Message)
+	}
+	if r.reason != "" {
+		return nil, &MalformedError{r.reason, version}
+	}
+	return &m.Message, nil
+}
+
+// reader reads the parts of a message. After the first fault it returns zeros.
+type reader struct {
+	rest   []byte
+	reason string
+}
+
+func (r *reader) fail(reason string) {
+	if r.reason == "" {
+		r.reason = reason
+	}
+	r.rest = nil
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if n > uint64(len(r.rest)) {
+		r.fail("too short")
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) number() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.fail("bad number")
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) fixed() uint64 {
+	if b := r.bytes(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *reader) text() string {
+	return string(r.bytes(r.number()))
+}
+
+// message reads a broadcast or a delivery.
+func (r *reader) message(m *Message) {
+	m.Topic, m.Event = r.text(), r.text()
+	if m.more.wire.kind == kindDelivery {
+		m.more.wire.id = r.fixed()
+	}
+	flags := r.byte()
+	if flags&^flagsKnown != 0 {
+		r.fail("unknown flags")
+	}
+	if flags&flagPosition != 0 {
+		m.more.wire.at = Position{Epoch: r.text(), Offset: r.number()}
+	}
+	m.Payload = Payload{Data: r.rest, Binary: flags&flagBinary != 0}
+	if r.reason == "" && !m.Payload.Binary && (!m.Payload.IsObject() || !json.Valid(m.Payload.Data)) {
+		r.fail("payload is not a JSON object")
+	}
+}
