@@ -3,27 +3,27 @@
 //
 // # Errors
 //
-// A check answers nil or one of three errors, and nothing more exact, so that
-// what a client is told does not depend on where its forgery went wrong:
+// A check returns nil or one of three errors, and nothing more exact, so that a
+// client cannot learn which part of its forgery was wrong:
 //
 //   - [ErrMissing]: there is no token.
-//   - [ErrInvalid]: it was not made with this key, or not for us, or not yet.
-//   - [ErrExpired]: it is genuine and too old. Nobody learns this about a token
-//     that he could not have got from us.
+//   - [ErrInvalid]: it was not made with this key, or is for another recipient,
+//     or is not valid yet.
+//   - [ErrExpired]: it is genuine and too old. A check reports this only for a
+//     token that was made with this key.
 //
 // Signatures are compared in constant time.
 //
 // # Bounds
 //
 // A token of more than [MaxBytes] bytes is invalid before anything is decoded.
-// What is inside is decoded to a depth of 32, allocating in proportion to the
-// token's own size; terms that stand for code, processes or compressed data
-// are refused.
+// Its content is decoded to a depth of 32, with allocations in proportion to the
+// token's own size; terms for code, processes or compressed data are refused.
 //
 // # Concurrency
 //
 // [Phoenix] and [JWT] may be used from any goroutine. Nothing here blocks,
-// apart from a key function given to [JWTConfig].
+// except for the Key function of a [JWTConfig].
 //
 // # Cost
 //

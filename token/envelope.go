@@ -8,7 +8,7 @@ import (
 // infinity is the max age of a token that never expires, on the wire.
 const infinity = Atom("infinity")
 
-// envelope answers the term {data, signed at in milliseconds, max age in
+// envelope returns the term {data, signed at in milliseconds, max age in
 // seconds}.
 func envelope(data any, opts MakeOptions) ([]byte, error) {
 	signedAt := opts.SignedAt
@@ -31,8 +31,8 @@ func envelope(data any, opts MakeOptions) ([]byte, error) {
 	return encodeTerm(Tuple{data, signedAt.UnixMilli(), maxAge})
 }
 
-// open answers the data of an envelope that is genuine and not too old. Two
-// older forms without a max age are taken as well.
+// open returns the data of a genuine envelope that is not too old. It accepts two
+// older forms without a max age as well.
 func open(b []byte, opts CheckOptions) (any, error) {
 	term, ok := decodeTerm(b)
 	if !ok {
@@ -58,7 +58,7 @@ func open(b []byte, opts CheckOptions) (any, error) {
 	}
 	now := time.Now().UnixMilli()
 	if signedAt > now {
-		return nil, ErrInvalid // nobody has signed anything in the future
+		return nil, ErrInvalid // nothing is signed in the future
 	}
 	switch age := opts.MaxAge; {
 	case age == Forever:
@@ -76,7 +76,7 @@ func open(b []byte, opts CheckOptions) (any, error) {
 	return judge(data, now, signedAt, milliseconds(seconds), seconds > 0)
 }
 
-// milliseconds saturates.
+// milliseconds converts seconds and saturates.
 func milliseconds(seconds int64) int64 {
 	if seconds > math.MaxInt64/1000 {
 		return math.MaxInt64
@@ -84,7 +84,8 @@ func milliseconds(seconds int64) int64 {
 	return seconds * 1000
 }
 
-// judge is written as a difference, which cannot overflow where a sum would.
+// judge returns the data of a token unless it has expired. It compares a
+// difference, which cannot overflow where a sum would.
 func judge(data any, now, signedAt, maxAge int64, lives bool) (any, error) {
 	if !lives || uint64(now)-uint64(signedAt) > uint64(maxAge) {
 		return nil, ErrExpired

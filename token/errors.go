@@ -6,14 +6,14 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// What is wrong with a token; see the package comment.
+// The results of a check; see the package comment.
 var (
 	ErrMissing = errors.New("token: missing")
 	ErrInvalid = errors.New("token: invalid")
 	ErrExpired = errors.New("token: expired")
 )
 
-// MaxBytes bounds the length of a token that is looked at.
+// MaxBytes bounds the length of a token: a longer one is invalid.
 const MaxBytes = 8192
 
 const (
@@ -25,8 +25,8 @@ const (
 // is allowed. The type is the same in every package of this module.
 type OptionError = option.Error
 
-// plausible says that a token is of a length and an alphabet that it may be
-// decoded. The standard library's decoder skips line ends, which would make
+// plausible reports whether a token has a length and an alphabet with which it may
+// be decoded. The standard library's decoder skips line ends, which would make
 // several texts the same token.
 func plausible(token string) bool {
 	if len(token) > MaxBytes {

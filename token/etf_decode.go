@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// decodeTerm reads one term that fills b. It answers bool, nil, int64, uint64
+// decodeTerm reads one term that fills b. It returns bool, nil, int64, uint64
 // (for what an int64 cannot hold), float64, string (a binary), [Atom], [Tuple],
 // []any and map[any]any with keys of string, Atom and integers. ok is false
-// for everything else, among it all terms that stand for code, processes,
-// ports, references or compressed data.
+// for everything else, including all terms for code, processes, ports, references
+// or compressed data.
 func decodeTerm(b []byte) (term any, ok bool) {
 	if len(b) == 0 || b[0] != etfVersion {
 		return nil, false
@@ -20,12 +20,12 @@ func decodeTerm(b []byte) (term any, ok bool) {
 	return term, !d.bad && len(d.rest) == 0
 }
 
-// decoder reads terms from rest; once bad it stays so and answers nothing.
+// decoder reads terms from rest. Once bad it stays bad and returns nothing.
 type decoder struct {
 	rest []byte
-	// budget is how many terms there may be yet. Each takes a byte, so that an
-	// honest input never runs out, and one that claims more at every level of
-	// nesting cannot make room for more than that in all.
+	// budget is the number of terms that may still come. Each takes a byte, so
+	// an honest input never exhausts it, and an input that claims more at every
+	// level of nesting cannot make the decoder allocate more than that in all.
 	budget int
 	bad    bool
 }
@@ -35,7 +35,7 @@ func (d *decoder) fail() any {
 	return nil
 }
 
-// take answers the next n bytes, or nil if there are fewer.
+// take returns the next n bytes, or nil if there are fewer.
 func (d *decoder) take(n int) []byte {
 	if d.bad || n < 0 || n > len(d.rest) {
 		d.fail()
@@ -60,8 +60,8 @@ func (d *decoder) uint16() int {
 	return 0
 }
 
-// count reads how many things of at least size bytes follow. A number that
-// cannot be true fails at once, before room is made for it.
+// count reads the number of things of at least size bytes that follow. A number
+// that cannot be true fails at once, before anything is allocated for it.
 func (d *decoder) count(size int) int {
 	b := d.take(4)
 	if b == nil {
@@ -131,7 +131,8 @@ func (d *decoder) term(depth int) any {
 	return d.fail()
 }
 
-// reserve says that n terms may be made room for.
+// reserve reports whether n more terms may be allocated, and takes them from the
+// budget.
 func (d *decoder) reserve(n int) bool {
 	if d.bad || n > d.budget {
 		d.fail()

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// encodeTerm answers v in the external term format. nil and bool become atoms,
+// encodeTerm returns v in the external term format. nil and bool become atoms,
 // string and []byte binaries; maps are written in Erlang's order of keys.
 func encodeTerm(v any) ([]byte, error) { return appendTerm([]byte{etfVersion}, v, 0) }
 

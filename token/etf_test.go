@@ -52,7 +52,7 @@ func TestTermsThatCannotBeEncoded(t *testing.T) {
 		map[string]any{"a": struct{}{}},
 	} {
 		if _, err := encodeTerm(v); err == nil {
-			t.Errorf("encodeTerm(%.60v) answers no error", v)
+			t.Errorf("encodeTerm(%.60v) returned no error", v)
 		}
 	}
 }
@@ -104,7 +104,7 @@ func TestTermsThatAreRefused(t *testing.T) {
 		"too deep":              "\x83" + strings.Repeat("\x68\x01", 40) + "\x6a",
 	} {
 		if got, ok := decodeTerm([]byte(in)); ok {
-			t.Errorf("%s: decodeTerm answers %#v", name, got)
+			t.Errorf("%s: decodeTerm returned %#v", name, got)
 		}
 	}
 }

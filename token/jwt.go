@@ -11,24 +11,24 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// JWTConfig says which JSON Web Tokens are accepted. Either Secret or Key must
+// JWTConfig selects the JSON Web Tokens that are accepted. Either Secret or Key must
 // be set.
 type JWTConfig struct {
-	// Algorithms are the accepted ones. A token's own header never widens
-	// them. Algorithms with a shared secret (HS256, HS384, HS512) cannot stand
-	// beside those with a public key, which would let the public key be used
-	// as a secret; "none" is refused. Default HS256.
+	// Algorithms are the accepted signing algorithms. A token's own header
+	// never adds to them. Algorithms with a shared secret (HS256, HS384, HS512)
+	// cannot be combined with those with a public key, since the public key
+	// could then be used as a secret; "none" is refused. Default: HS256.
 	Algorithms []string
 
 	// Secret is the one shared secret, of 32 bytes or more. [JWT.Sign] needs
 	// it.
 	Secret []byte
 
-	// Key answers the key that a token is verified with, for the key id in its
-	// header, "" if there is none: a []byte for shared secrets, else a
+	// Key returns the key that verifies a token, for the key id in its header,
+	// "" if there is none: a []byte for shared secrets, else a
 	// *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey. An error means
 	// that there is no such key. The id has at most 64 characters from
-	// A-Z a-z 0-9 . _ - and may still be anything an attacker likes.
+	// A-Z a-z 0-9 . _ - and is chosen by the sender, who may be an attacker.
 	Key func(keyID string) (any, error)
 
 	// Issuer must be the token's, if it is set.
@@ -37,11 +37,11 @@ type JWTConfig struct {
 	// Audience must be among the token's, if it is set.
 	Audience string
 
-	// AllowNoExpiry accepts tokens without a time of expiry, which then are
-	// good for ever.
+	// AllowNoExpiry accepts tokens without a time of expiry, which never
+	// expire.
 	AllowNoExpiry bool
 
-	// Leeway is how far clocks may differ, 0 to 5 minutes. Default 0.
+	// Leeway bounds the difference between clocks, 0 to 5 minutes. Default: 0.
 	Leeway time.Duration
 }
 
@@ -58,7 +58,7 @@ var (
 	}
 )
 
-// NewJWT answers a checker. The only errors are those of the config, each a
+// NewJWT returns a JWT for cfg. The only errors are those of the config, each a
 // [*OptionError].
 func NewJWT(cfg JWTConfig) (*JWT, error) {
 	if len(cfg.Algorithms) == 0 {
@@ -106,7 +106,7 @@ func NewJWT(cfg JWTConfig) (*JWT, error) {
 }
 
 // Verify reads the token's claims into claims, a pointer such as
-// *jwt.RegisteredClaims or one's own type, and checks signature, algorithm,
+// *jwt.RegisteredClaims or a type of your own, and checks signature, algorithm,
 // key id, expiry, not-before, issued-at, issuer and audience. claims must not
 // be used if there is an error.
 func (j *JWT) Verify(token string, claims jwt.Claims) error {
@@ -126,15 +126,15 @@ func (j *JWT) Verify(token string, claims jwt.Claims) error {
 	return ErrInvalid
 }
 
-// otherFaults are those that an expired token may have beside its age, and
-// that make it one which is not for us at any time.
+// otherFaults are the faults that make a token invalid at any time, also when it
+// has expired.
 var otherFaults = []error{
 	jwt.ErrTokenInvalidAudience, jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidSubject, jwt.ErrTokenNotValidYet,
 	jwt.ErrTokenUsedBeforeIssued, jwt.ErrTokenRequiredClaimMissing, jwt.ErrInvalidType,
 }
 
-// Sign answers a token with claims under the shared secret and the first of
-// the algorithms. Nothing is added to the claims.
+// Sign returns a token with claims, signed with the shared secret and the first
+// of the algorithms. Nothing is added to the claims.
 func (j *JWT) Sign(claims jwt.Claims) (string, error) {
 	if j.cfg.Secret == nil {
 		return "", jwtOwner.Refuse("Secret", option.Hidden, "a shared secret for signing")
@@ -148,10 +148,10 @@ func (j *JWT) Sign(claims jwt.Claims) (string, error) {
 
 var errKeyID = errors.New("token: key id")
 
-// key is called when the algorithm has been found to be one of ours.
+// key returns the key for a token whose algorithm is an accepted one.
 func (j *JWT) key(t *jwt.Token) (any, error) {
 	if _, critical := t.Header["crit"]; critical {
-		return nil, errKeyID // RFC 7515, 4.1.11: we understand no extension
+		return nil, errKeyID // RFC 7515, 4.1.11: no extension is understood
 	}
 	id := ""
 	if kid, given := t.Header["kid"]; given {
@@ -168,7 +168,7 @@ func (j *JWT) key(t *jwt.Token) (any, error) {
 	return key, cmp.Or(err, nilKey(key))
 }
 
-// nilKey refuses a key that is nil or empty, with which anybody could sign.
+// nilKey refuses a key that is nil or empty, with which any attacker could sign.
 func nilKey(key any) error {
 	if b, isSecret := key.([]byte); key == nil || isSecret && len(b) == 0 {
 		return errKeyID

@@ -28,7 +28,7 @@ func newJWT(t testing.TB, cfg JWTConfig) *JWT {
 	return j
 }
 
-// forge answers a token of any header and claims.
+// forge returns a token of any header and claims.
 func forge(t testing.TB, method jwt.SigningMethod, key any, header map[string]any, claims jwt.MapClaims) string {
 	t.Helper()
 	tok := jwt.NewWithClaims(method, claims)
@@ -78,7 +78,7 @@ func jwtClaims(t *testing.T) {
 			var claims jwt.RegisteredClaims
 			err := j.Verify(forge(t, jwt.SigningMethodHS256, jwtSecret, nil, good(c.change)), &claims)
 			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
-				t.Errorf("%s: Verify answers %v, want %v", c.name, err, c.want)
+				t.Errorf("%s: Verify returned %v, want %v", c.name, err, c.want)
 			}
 			if err == nil && claims.Subject != "7" {
 				t.Errorf("%s: subject is %q", c.name, claims.Subject)
@@ -109,10 +109,10 @@ func jwtForgeries(t *testing.T) {
 		t.Helper()
 		err := j.Verify(token, jwt.MapClaims{})
 		if !errors.Is(err, want) || (err == nil) != (want == nil) {
-			t.Errorf("%s: Verify answers %v, want %v", name, err, want)
+			t.Errorf("%s: Verify returned %v, want %v", name, err, want)
 		}
 		if errors.Is(err, ErrInvalid) && err.Error() != ErrInvalid.Error() {
-			t.Errorf("%s: the answer tells more: %v", name, err)
+			t.Errorf("%s: the error says more: %v", name, err)
 		}
 	}
 	verify("good", shared, good, nil)
@@ -200,16 +200,16 @@ func jwtKeyIDs(t *testing.T) {
 		asked = nil
 		err := j.Verify(forge(t, jwt.SigningMethodES256, ec, map[string]any{"kid": c.kid}, claims), jwt.MapClaims{})
 		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || (len(asked) > 0) != c.asked {
-			t.Errorf("key id %v: Verify answers %v and asked for %q", c.kid, err, asked)
+			t.Errorf("key id %v: Verify returned %v and asked for %q", c.kid, err, asked)
 		}
 	}
 	asked = nil
 	if err := j.Verify(forge(t, jwt.SigningMethodES256, ec, nil, claims), jwt.MapClaims{}); !errors.Is(err, ErrInvalid) || len(asked) != 1 || asked[0] != "" {
-		t.Errorf("no key id: Verify answers %v and asked for %q", err, asked)
+		t.Errorf("no key id: Verify returned %v and asked for %q", err, asked)
 	}
 	empty := newJWT(t, JWTConfig{Key: func(string) (any, error) { return []byte{}, nil }})
 	if err := empty.Verify(forge(t, jwt.SigningMethodHS256, []byte{}, nil, claims), jwt.MapClaims{}); !errors.Is(err, ErrInvalid) {
-		t.Errorf("an empty secret: Verify answers %v", err)
+		t.Errorf("an empty secret: Verify returned %v", err)
 	}
 }
 
@@ -221,14 +221,14 @@ func TestJWTSign(t *testing.T) {
 	}
 	var claims jwt.RegisteredClaims
 	if err := j.Verify(s, &claims); err != nil || claims.Subject != "7" {
-		t.Errorf("Verify answers %v with %+v", err, claims)
+		t.Errorf("Verify returned %v with %+v", err, claims)
 	}
 	if _, err := j.Sign(jwt.MapClaims{"x": strings.Repeat("x", MaxBytes)}); err == nil {
 		t.Error("Sign makes a token that Verify would refuse")
 	}
 	public := newJWT(t, JWTConfig{Algorithms: []string{"EdDSA"}, Key: func(string) (any, error) { return nil, nil }})
 	if _, err := public.Sign(claims); err == nil {
-		t.Error("Sign without a secret answers no error")
+		t.Error("Sign without a secret returned no error")
 	}
 }
 
@@ -248,7 +248,7 @@ func TestJWTConfigIsChecked(t *testing.T) {
 	} {
 		_, err := NewJWT(c.cfg)
 		if got, ok := errors.AsType[*OptionError](err); !ok || got.Option != c.option {
-			t.Errorf("%s: NewJWT answers %v", name, err)
+			t.Errorf("%s: NewJWT returned %v", name, err)
 		}
 	}
 }

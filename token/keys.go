@@ -28,7 +28,8 @@ func (d Digest) hash() func() hash.Hash {
 	return sha256.New
 }
 
-// keys derives a key for each salt and remembers a bounded number of them.
+// keys derives a key for each salt and remembers a bounded number of them. It is
+// safe for concurrent use; mu guards bySalt and is not held during a derivation.
 type keys struct {
 	cfg PhoenixConfig
 
@@ -50,7 +51,7 @@ func (k *keys) key(salt string) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.bySalt) >= k.cfg.MaxKeys {
-		for old := range k.bySalt { // any: who needs it derives it again
+		for old := range k.bySalt { // any of them: it is derived again when it is needed
 			delete(k.bySalt, old)
 			break
 		}

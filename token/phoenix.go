@@ -21,31 +21,31 @@ import (
 // Forever is the max age of a token that never expires.
 const Forever time.Duration = math.MaxInt64
 
-// DefaultMaxAge is how old a token may become if nobody says otherwise.
+// DefaultMaxAge is the default of MakeOptions.MaxAge.
 const DefaultMaxAge = 24 * time.Hour
 
-// PhoenixConfig says how keys are derived. Tokens are interchangeable with
+// PhoenixConfig configures the derivation of keys. Tokens are interchangeable with
 // those of a Phoenix application that uses the same values.
 type PhoenixConfig struct {
 	// SecretKeyBase is the secret that keys are derived from, 20 bytes or
 	// more. Required.
 	SecretKeyBase string
-	// KeyIterations is the number of rounds of PBKDF2. Default 1,000, which is
+	// KeyIterations is the number of rounds of PBKDF2. Default: 1,000, which is
 	// Phoenix's and enough for a random secret, not for a password.
 	KeyIterations int
 	// KeyLength is the length of keys in bytes, 16 to 64. Encrypting needs 32.
-	// Default 32.
+	// Default: 32.
 	KeyLength int
-	// KeyDigest is PBKDF2's hash function. Default [SHA256].
+	// KeyDigest is PBKDF2's hash function. Default: [SHA256].
 	KeyDigest Digest
-	// MaxKeys is how many salts' keys are remembered. Default 64.
+	// MaxKeys bounds the number of salts whose keys are remembered. Default: 64.
 	MaxKeys int
 }
 
 // Phoenix makes and checks tokens in the format of Phoenix.Token.
 type Phoenix struct{ keys keys }
 
-// NewPhoenix answers a maker of tokens. The only errors are those of the
+// NewPhoenix returns a Phoenix for cfg. The only errors are those of the
 // config, each a [*OptionError].
 func NewPhoenix(cfg PhoenixConfig) (*Phoenix, error) {
 	cfg.KeyIterations = cmp.Or(cfg.KeyIterations, 1000)
@@ -66,10 +66,10 @@ func NewPhoenix(cfg PhoenixConfig) (*Phoenix, error) {
 	return &Phoenix{keys: keys{cfg: cfg, bySalt: make(map[string][]byte)}}, nil
 }
 
-// MakeOptions are what [Phoenix.Sign] and [Phoenix.Encrypt] write beside the
-// data.
+// MakeOptions are written into a token beside its data, by [Phoenix.Sign] and
+// [Phoenix.Encrypt].
 type MakeOptions struct {
-	// SignedAt is when the token's life begins. Default now.
+	// SignedAt is the time at which the token's life begins. Default: now.
 	SignedAt time.Time
 	// MaxAge is written into the token, in whole seconds. 0 is
 	// [DefaultMaxAge], [Forever] never expires, a negative one is expired from
@@ -77,10 +77,11 @@ type MakeOptions struct {
 	MaxAge time.Duration
 }
 
-// CheckOptions are what [Phoenix.Verify] and [Phoenix.Decrypt] ask for.
+// CheckOptions are the conditions of [Phoenix.Verify] and [Phoenix.Decrypt].
 type CheckOptions struct {
-	// MaxAge is how old the token may be. 0 is what the token says of itself,
-	// [Forever] any age, and with a negative one every token is expired.
+	// MaxAge bounds the age of the token. With 0 the token's own max age
+	// counts, [Forever] accepts any age, and with a negative one every token is
+	// expired.
 	MaxAge time.Duration
 }
 
@@ -94,10 +95,10 @@ const (
 	headerHS512 = "SFM1MTI"
 )
 
-// Sign answers a token that carries data, readable by everybody. Data may be
-// nil, bool, an integer, float64, string, []byte, [Atom], [Tuple], []any,
-// []string, map[string]any and map[any]any of those. salt names what the token
-// is for: it is verified under the same salt only.
+// Sign returns a signed token that carries data, which anyone can read. Data may
+// be nil, bool, an integer, float64, string, []byte, [Atom], [Tuple], []any,
+// []string, map[string]any and map[any]any of those. salt names the purpose of the
+// token, which is valid under the same salt only.
 func (p *Phoenix) Sign(salt string, data any, opts MakeOptions) (string, error) {
 	term, err := envelope(data, opts)
 	if err != nil {
@@ -111,7 +112,7 @@ func (p *Phoenix) Sign(salt string, data any, opts MakeOptions) (string, error) 
 	return fits(signed + "." + b64.EncodeToString(mac(sha256.New, key, signed)))
 }
 
-// Verify answers the data of a token that Sign has made. A binary comes back
+// Verify returns the data of a token that Sign has made. A binary comes back
 // as string, a list as []any, a map as map[any]any and integers as int64.
 func (p *Phoenix) Verify(salt, token string, opts CheckOptions) (any, error) {
 	if token == "" {
@@ -161,7 +162,7 @@ func mac(digest func() hash.Hash, key []byte, text string) []byte {
 }
 
 const (
-	// encryptedPrefix stands before base64url of nonce, tag and cipher text.
+	// encryptedPrefix precedes base64url of nonce, tag and cipher text.
 	encryptedPrefix = "XCP."
 	// encryptedAAD is what Phoenix authenticates beside the text.
 	encryptedAAD = "A128GCM"
@@ -170,8 +171,8 @@ const (
 	tagSize   = chacha20poly1305.Overhead
 )
 
-// Encrypt is Sign for data that nobody shall read: XChaCha20-Poly1305 under the
-// salt's key, which must be of 32 bytes.
+// Encrypt is Sign for secret data: XChaCha20-Poly1305 under the salt's key, which
+// must have 32 bytes.
 func (p *Phoenix) Encrypt(salt string, data any, opts MakeOptions) (string, error) {
 	term, err := envelope(data, opts)
 	if err != nil {
@@ -194,7 +195,7 @@ func (p *Phoenix) Encrypt(salt string, data any, opts MakeOptions) (string, erro
 	return fits(encryptedPrefix + b64.EncodeToString(out))
 }
 
-// Decrypt answers the data of a token that Encrypt has made, as Verify does.
+// Decrypt returns the data of a token that Encrypt has made, as Verify does.
 func (p *Phoenix) Decrypt(salt, token string, opts CheckOptions) (any, error) {
 	if token == "" {
 		return nil, ErrMissing

@@ -33,7 +33,7 @@ func newPhoenix(t testing.TB, cfg PhoenixConfig) *Phoenix {
 func check(t *testing.T, what string, got any, err error, want any, wantErr error) {
 	t.Helper()
 	if !errors.Is(err, wantErr) || wantErr == nil && err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%s answers %#v, %v, want %#v, %v", what, got, err, want, wantErr)
+		t.Errorf("%s returned %#v, %v, want %#v, %v", what, got, err, want, wantErr)
 	}
 }
 
@@ -57,7 +57,7 @@ func TestGolden(t *testing.T) {
 	} {
 		got, err := p.Sign(goldenSalt, c.data, MakeOptions{SignedAt: goldenTime, MaxAge: c.maxAge})
 		if err != nil || got != c.token {
-			t.Errorf("Sign(%v) answers\n%s, %v, want\n%s", c.data, got, err, c.token)
+			t.Errorf("Sign(%v) returned\n%s, %v, want\n%s", c.data, got, err, c.token)
 		}
 		data, err := p.Verify(goldenSalt, c.token, CheckOptions{MaxAge: Forever})
 		check(t, "Verify", data, err, c.want, nil)
@@ -315,7 +315,7 @@ func TestKeysAreBounded(t *testing.T) {
 					t.Error(err)
 				}
 				if got, err := p.Verify(salt, token, CheckOptions{}); err != nil || got != int64(j) {
-					t.Errorf("Verify answers %v, %v", got, err)
+					t.Errorf("Verify returned %v, %v", got, err)
 				}
 			}
 		})
@@ -337,7 +337,7 @@ func TestPhoenixConfigIsChecked(t *testing.T) {
 	} {
 		_, err := NewPhoenix(cfg)
 		if got, ok := errors.AsType[*OptionError](err); !ok || got.Option != option || strings.Contains(err.Error(), "short") {
-			t.Errorf("a bad %s answers %v", option, err)
+			t.Errorf("a bad %s returned %v", option, err)
 		}
 	}
 }
