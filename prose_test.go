@@ -17,7 +17,7 @@ var unplain = regexp.MustCompile(`(?i)\b(whoever|somebody|anybody|everybody|nobo
 
 // unfinished are documents that do not pass yet.
 var unfinished = map[string]bool{
-	"README.md": true, "CHANGELOG.md": true,
+	"CHANGELOG.md": true,
 }
 
 // TestProse checks the lines of all documents, except for code: they are plain

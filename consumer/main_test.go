@@ -84,10 +84,12 @@ func (c *counter) outcomes(t *testing.T) map[int]receipt.Outcome {
 	defer c.mu.Unlock()
 	m := make(map[int]receipt.Outcome)
 	for _, r := range c.receipts {
-		if before, twice := m[int(r.Seq)]; twice {
-			t.Errorf("event %d: %v after %v", r.Seq, r.Outcome, before)
+		for seq := range r.Seqs() {
+			if before, twice := m[int(seq)]; twice {
+				t.Errorf("event %d: %v after %v", seq, r.Outcome, before)
+			}
+			m[int(seq)] = r.Outcome
 		}
-		m[int(r.Seq)] = r.Outcome
 	}
 	return m
 }

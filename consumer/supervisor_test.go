@@ -120,8 +120,10 @@ func TestSupervisorReceiptsDoNotWait(t *testing.T) {
 					even[i] = make(chan struct{})
 				}
 				receipted := func(r stage.Receipt) {
-					if r.Seq%2 == 0 {
-						close(even[r.Seq/2])
+					for seq := range r.Seqs() {
+						if seq%2 == 0 {
+							close(even[seq/2])
+						}
 					}
 				}
 				pool := consumer.NewSupervisor(func(_ context.Context, v int) error {

@@ -1,9 +1,13 @@
 package stage
 
-import "github.com/penstock-go/penstock/internal/ring"
+import (
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/receipt"
+)
 
-// buffer keeps events that nobody has asked for, with their sequence numbers,
-// which are mostly consecutive and so kept as runs.
+// buffer keeps events that no subscription has asked for, in the order of their
+// sequence numbers, which are mostly consecutive and so kept as runs.
 type buffer[T any] struct {
 	limit  int
 	keep   Keep
@@ -33,6 +37,34 @@ func (b *buffer[T]) push(events []T, first uint64) {
 	b.runs.Push(run{first, len(events)})
 }
 
+// putBack inserts the events that came back, which are in the order of their
+// sequence numbers. Other events that came back earlier may be before them.
+func (b *buffer[T]) putBack(receipts []dispatcher.Receipt[T]) {
+	var before []dispatcher.Receipt[T] // what is in the buffer and was emitted earlier
+	at := len(receipts) - 1
+	for ; at >= 0 && receipts[at].Outcome != receipt.Returned; at-- {
+	}
+	for at >= 0 && b.runs.Len() > 0 && b.runs.At(0).first < receipts[at].Seq {
+		events, seq := b.front()
+		before = append(before, dispatcher.Receipt[T]{Seq: seq, Event: events[0]})
+		b.drop(1)
+	}
+	for ; at >= 0; at-- {
+		r := &receipts[at]
+		if r.Outcome != receipt.Returned {
+			continue
+		}
+		for n := len(before) - 1; n >= 0 && before[n].Seq > r.Seq; n-- {
+			b.pushFront(before[n].Event, before[n].Seq)
+			before = before[:n]
+		}
+		b.pushFront(r.Event, r.Seq)
+	}
+	for n := len(before) - 1; n >= 0; n-- {
+		b.pushFront(before[n].Event, before[n].Seq)
+	}
+}
+
 func (b *buffer[T]) pushFront(event T, seq uint64) {
 	b.events.PushFront(event)
 	b.left--
@@ -45,7 +77,7 @@ func (b *buffer[T]) pushFront(event T, seq uint64) {
 	b.runs.PushFront(run{seq, 1})
 }
 
-// front answers a run of events from the front, with consecutive sequence
+// front returns a run of events from the front, with consecutive sequence
 // numbers from first, valid until the buffer is changed.
 func (b *buffer[T]) front() (events []T, first uint64) {
 	events = b.events.Front()
@@ -53,7 +85,7 @@ func (b *buffer[T]) front() (events []T, first uint64) {
 	return events[:min(len(events), head.count)], head.first
 }
 
-// drop removes n events from the front, at most as many as front answered.
+// drop removes n events from the front, at most as many as front returned.
 func (b *buffer[T]) drop(n int) {
 	if n == 0 {
 		return

@@ -9,15 +9,15 @@
 //	        events ───────────────▶ events ───────────────▶
 //	      receipts ◀───────────── receipts ◀───────────────
 //
-// Demand flows up, events flow down, receipts flow up. A [Producer] emits when it
-// is asked, a [Consumer] handles what arrives, a [ProducerConsumer] does both. You
-// write the handlers, with their state in structs of your own and without locks;
-// the package runs each of them in a stage, which is one goroutine. Who of several
-// subscribers gets the next event is decided by the stage's dispatcher, see
-// package dispatcher. Sources and sinks that are ready to use are in packages
-// producer and consumer.
+// Demand flows up, events flow down, receipts flow up. A [Producer] emits when
+// it is asked, a [Consumer] handles the events that arrive, a [ProducerConsumer]
+// does both. You write the handlers, with their state in structs of your own and
+// without locks; the package runs each of them in a stage, which is one
+// goroutine. With several subscribers the stage's dispatcher decides which one
+// gets the next event, see package dispatcher. Packages producer and consumer
+// have sources and sinks that are ready to use.
 //
-// A complete program: numbers are squared and printed, and not one more is made
+// A complete program squares numbers and prints them, and makes no more of them
 // than there is room for.
 //
 //	package main
@@ -30,7 +30,7 @@
 //		"github.com/penstock-go/penstock/stage"
 //	)
 //
-//	// counter answers demand with the next numbers, up to a limit.
+//	// counter emits the next numbers on demand, up to a limit.
 //	type counter struct{ next, limit int }
 //
 //	func (c *counter) HandleDemand(_ context.Context, n int, emit *stage.Emitter[int]) error {
@@ -71,41 +71,42 @@
 //		}
 //	}
 //
-// The sections below are the contract. Each sentence of theirs has a test.
+// The sections below are the contract. Each of their sentences has a test.
 //
 // # Demand
 //
-// On a subscription, what was delivered never exceeds what was asked for. A
-// subscription asks for its MaxDemand (1000 unless it says otherwise) at the
+// On a subscription, the number of events delivered never exceeds the number
+// asked for. A subscription asks for its MaxDemand (default: 1000) at the
 // beginning. The handler of a consumer never gets more than MaxDemand less
-// MinDemand events at a time (MinDemand is half of MaxDemand unless it says
-// otherwise); when, behind such a chunk, what is still owed has fallen to
-// MinDemand or below, the consumer asks for what brings it to MaxDemand again. So
-// with 1000 and 500 a producer is asked for 1000, then for 500 each time that 500
+// MinDemand events at a time (default of MinDemand: half of MaxDemand). If the
+// demand that is still open after such a chunk has fallen to MinDemand or below,
+// the consumer asks for as many events as bring it to MaxDemand again. So with
+// 1000 and 500 a producer is asked for 1000, then for 500 each time that 500
 // were handled, and at most 1000 events are in flight: that is the bound of what
 // a subscription can hold, and where back-pressure starts. Only a
-// [DeliveryHandler] says for itself what it asks for: consumer.Supervisor asks
-// for as many as it has free workers, and an event whose receipt a worker has
-// taken along counts to its MaxDeferred instead.
+// [DeliveryHandler] decides itself what it asks for: consumer.Supervisor asks
+// for as many events as it has free workers, and an event whose receipt a worker
+// has deferred counts towards its MaxDeferred instead.
 //
-// A producer's handler is told of a demand once, and owes it until it is served;
-// of more than 1000 events in portions, for as long as it emits something at each.
-// What it emits beyond the demand is buffered by its stage; the buffer is served
-// before the handler is asked for more. What a subscriber had asked for when it
-// left is not asked for again until the handler has emitted as much. Sums of
-// demand saturate at the greatest int. With Manual set nothing is asked for but
-// with [Subscription.Ask]; asking for less than one event is answered with an
-// error. [Accumulate] keeps demand and events back until [Forward] lets them
-// pass, so that every subscriber can be there before the first event.
+// The stage passes each unit of demand to a producer's handler exactly once, and
+// the handler owes those events until it has emitted them. Demand above 1,000 is
+// passed on in portions of 1,000, as long as the handler emits something for
+// each. Events emitted beyond the demand are buffered by the stage; the buffer
+// is served before the handler is asked for more. The open demand of a
+// subscriber that has left is not asked for again until the handler has emitted
+// as many events. Sums of demand saturate at the greatest int. With Manual set
+// only [Subscription.Ask] asks; asking for less than one event returns an error.
+// [Accumulate] keeps demand and events back until [Forward] lets them pass, so
+// that every subscriber can be there before the first event.
 //
 // # Blocking
 //
 // No stage ever waits for another one: it sends only what was asked for, and for
-// that there is room. A handler that does not return holds up its own stage and
-// nobody else. Of the calls in this package only these wait: [Run] and
-// [Pipeline.Run] for the stages to end, [Stage].Start for HandleStart, and
-// Snapshot for the running handler or its context. A handler must not call
-// Snapshot of its own stage with a context that never ends.
+// that there is room. A handler that does not return delays only its own stage.
+// Of the calls in this package only these wait: [Run] and [Pipeline.Run] for the
+// stages to end, [Stage].Start for HandleStart, and Snapshot for the running
+// handler or its context. A handler must not call Snapshot of its own stage with
+// a context that never ends.
 //
 // # Order
 //
@@ -115,19 +116,19 @@
 //
 // # Serial
 //
-// The handlers of a stage never overlap, and each sees what the one before has
-// done, so they need no locks. A handler may call its own stage and its own
-// subscriptions, Stop and Drain included; what it asks for there is done when it
-// has returned.
+// The handlers of a stage never overlap, and each sees the effects of the one
+// before, so they need no locks. A handler may call its own stage and its own
+// subscriptions, Stop and Drain included; such a request is carried out when the
+// handler has returned.
 //
 // # Ownership
 //
-// The slice of events that a handler is given belongs to it during the call and
-// not any longer: the stage fills it again. It may be changed meanwhile, which
-// concerns no other subscriber. A handler that keeps events copies them (the
-// slice, or what it needs of it). [PoisonBatches] wipes slices at once, so that a
-// test finds the handler that keeps one. What is passed to [Emitter.EmitAll] is
-// copied.
+// The slice of events passed to a handler belongs to the handler only during the
+// call: afterwards the stage fills it again. The handler may change it, without
+// effect on other subscribers. A handler that keeps events copies them (the
+// slice, or the parts that it needs). [PoisonBatches] wipes slices at once, so
+// that a test finds a handler that keeps one. [Emitter.EmitAll] copies its
+// argument.
 //
 // # Receipts
 //
@@ -152,57 +153,60 @@
 //
 // # Loss
 //
-// A stage drops an event only by a policy that was chosen: a full buffer
-// (BufferSize and Keep), a dispatcher's bounds, a stop without a drain. Every one
-// is counted by reason in the [Snapshot], passed to Discarded and recorded as
-// pipeline.discarded. At every moment
+// A stage drops an event only by a policy that the program chose: a full buffer
+// (BufferSize and Keep), a dispatcher's bounds, a stop without a drain. Each
+// dropped event is counted by reason in the [Snapshot], passed to Discarded and
+// recorded as pipeline.discarded. At every moment
 //
 //	emitted = delivered + buffered + discarded
 //
-// and a dispatcher that loses an event stops its stage. Deliveries that died with
-// their consumer are counted as Abandoned.
+// and a dispatcher that loses an event stops its stage. Deliveries that were lost
+// with their consumer are counted as Abandoned.
 //
 // # Failure
 //
-// A handler that returns an error, panics, or ends its goroutine stops its stage,
-// and no other: Err answers an [Error] with the stage's name, the handler and the
-// stack. ErrDone is no failure but the end in good order, of a producer's stream or
-// of a consumer's interest. Subscribers are told the reason behind the last event,
-// exactly once; they live or die by their cancel mode: Permanent dies with any
-// reason (with ErrDone when it was the last subscription), Transient with any but a
-// normal one, Temporary lives on. A consumer that dies so answers a
-// [SubscriptionError] that wraps the reason; errors.Is and errors.As see through all
-// of it. A bad subscriber is refused, or ended when it turns out to be bad, and never
-// takes the producer down. The context of a handler is cancelled with a cause that
-// tells why: ErrStopped, ErrDrainTimeout or the reason that was given to Stop; a
-// handler that gives up for that has not failed.
+// A handler that returns an error, panics, or ends its goroutine stops its
+// stage, and no other: Err returns an [Error] with the stage's name, the handler
+// and the stack. ErrDone is not a failure but the end in good order, of a
+// producer's stream or of a consumer's interest. Subscribers receive the reason
+// after the last event, exactly once; their cancel mode decides whether they
+// live on: Permanent dies with any reason (with ErrDone when it was the last
+// subscription), Transient with any but a normal one, Temporary lives on. A
+// consumer that dies of it returns a [SubscriptionError] from Err, which wraps
+// the reason; errors.Is and errors.As see through all of it. A bad subscriber is
+// refused, or ended when it turns out to be bad, and never stops the producer.
+// The context of a handler is cancelled with a cause that tells the reason:
+// ErrStopped, ErrDrainTimeout or the reason given to Stop; a handler that
+// returns because of that has not failed.
 //
 // # Shutdown
 //
-// A pipeline ends in two phases. Drain: sources take in nothing more (those with
-// HandleDrain emit until they are dry), what was emitted is delivered, and stages end
-// from the source down when their last event is finished. It begins when the context
-// of Run is done, when Drain is called, when a stage fails, and when the last producer
-// or the last consumer has ended. A stage that drains with no subscriber left ends at
-// once. A subscription to a producer outside of the pipeline is cancelled. A
-// HandleStart that is running when the drain begins has its context cancelled after a
-// second. Stop: the contexts of handlers are cancelled, what is buffered is discarded.
-// It follows when DrainTimeout has passed, as ErrDrainTimeout, or by [Pipeline.Stop].
-// Both can be called any number of times, from anywhere, also before the start.
+// A pipeline ends in two phases. Drain: sources accept nothing more (those with
+// HandleDrain emit until they are dry), emitted events are delivered, and stages
+// end from the source down when their last event is finished. It begins when the
+// context of Run is done, when Drain is called, when a stage fails, and when the
+// last producer or the last consumer has ended. A draining stage without
+// subscribers ends at once. A subscription to a producer outside of the pipeline
+// is cancelled. A HandleStart that is running when the drain begins has its
+// context cancelled after a second. Stop: the contexts of handlers are
+// cancelled, and buffered events are discarded. It follows when DrainTimeout has
+// passed, as ErrDrainTimeout, or by [Pipeline.Stop]. Both can be called any
+// number of times, from anywhere, also before the start.
 //
 // No goroutine of a stage outlives Run, unless a handler does not return within
-// StopTimeout after its context was cancelled: then Run returns an error that names
-// the stage and wraps ErrHung, as it does when the workers of a pool or the reader of
-// a source do not end in the time that they have. A stage runs once, and in one
+// StopTimeout after its context was cancelled: then Run returns an error that
+// names the stage and wraps ErrHung, as it does when the workers of a pool or
+// the reader of a source do not end in their time. A stage runs once, and in one
 // pipeline.
 //
 // # Cost
 //
-// A batch, not an event, crosses goroutines, and the emptied batch comes back with the
-// next ask and is filled again: in steady state no event costs an allocation. When a
-// whole emission goes to one subscriber the slice itself is handed over and nothing is
-// copied. Asking costs the same with 3 subscribers and with 3,000. A source that wants
-// receipts, or a subscription with Redeliver, costs an entry in a ring for each event in
-// flight; an event with several takers costs an entry in a map on top, only where
-// receipts are wanted.
+// A batch, not an event, crosses goroutines, and the emptied batch comes back
+// with the next ask and is filled again: in steady state no event costs an
+// allocation. When a whole emission goes to one subscriber the slice itself is
+// handed over and nothing is copied. Asking costs the same with 3 subscribers
+// and with 3,000. A source with HandleReceipts, or a subscription with
+// Redeliver, costs an entry in a ring for each event in flight; an event with
+// several subscribers costs an entry in a map in addition, only where receipts
+// are wanted.
 package stage

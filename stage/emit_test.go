@@ -30,7 +30,7 @@ func TestEmissionsOfAnyHandlerLeaveAtOnce(t *testing.T) {
 	for name, provoke := range map[string]func(t *testing.T, s *echoing, p *stage.ProducerStage[int], other *stage.Subscription[int]){
 		"HandleReceipts": func(t *testing.T, s *echoing, p *stage.ProducerStage[int], _ *stage.Subscription[int]) {
 			s.onReceipts = func(receipts []stage.Receipt) {
-				if receipts[0].Seq == 0 {
+				if receipts[0].First == 0 {
 					s.emit.Emit(100)
 				}
 			}
@@ -113,7 +113,7 @@ func TestEmissionOnTheLastReceipt(t *testing.T) {
 		s, dst := &echoing{}, newSink()
 		s.counting, s.limit = true, 1
 		s.onReceipts = func(receipts []stage.Receipt) {
-			if receipts[0].Seq == 0 && receipts[0].Outcome == receipt.Done {
+			if receipts[0].First == 0 && receipts[0].Outcome == receipt.Done {
 				s.emit.Emit(100)
 			}
 		}

@@ -5,8 +5,15 @@ import "slices"
 // Emitter takes the events that a handler emits. It belongs to one stage and
 // may be used only inside that stage's handlers, any of them; the events are
 // dispatched when the handler returns.
+//
+// At a producer-consumer the emitter also takes down what the events were made
+// of, so that an input gets its receipt when all that was emitted for it has
+// one. Without a word, all that HandleEvents emits belongs to all the events that
+// it was given. A handler that knows better says so with From, Fail, Hold, For
+// and Finish. They cost nothing where no source wants receipts.
 type Emitter[T any] struct {
 	buf []T
+	origins
 }
 
 // Emit emits one event.
@@ -15,14 +22,60 @@ func (e *Emitter[T]) Emit(event T) { e.buf = append(e.buf, event) }
 // EmitAll emits copies of events, in order.
 func (e *Emitter[T]) EmitAll(events []T) { e.buf = append(e.buf, events...) }
 
-// Slots emits n events that the caller fills in: the slice answered is where
-// they will be read from. It saves the copy that Emit costs. The slots hold
-// whatever was there before, and are valid until the next call on e.
+// Slots emits n events that the caller fills in: they are read from the returned
+// slice. It saves the copy that Emit costs. The slots hold whatever was there
+// before, and are valid until the next call on e.
 func (e *Emitter[T]) Slots(n int) []T {
 	at := len(e.buf)
 	e.buf = slices.Grow(e.buf, n)[:at+n]
 	return e.buf[at:]
 }
 
-// Len is how many events were emitted since they were last dispatched.
+// Len returns the number of events emitted since they were last dispatched.
 func (e *Emitter[T]) Len() int { return len(e.buf) }
+
+// From says, in HandleEvents, that what is emitted from now on belongs to
+// events[i] alone, until the next call of From or For or until the handler
+// returns. Inputs are named in ascending order; otherwise, and if something was
+// emitted before the first call, all that HandleEvents emits belongs to all its
+// events. An input for which nothing is emitted is finished when the handler
+// returns.
+func (e *Emitter[T]) From(i int) {
+	if e.tracked {
+		e.marks = append(e.marks, mark{at: len(e.buf), input: i})
+	}
+}
+
+// Fail says, in HandleEvents, that handling events[i] has failed for good, and
+// that the others have not: its outcome is Failed, or Discarded if err is a
+// *DiscardError. The stage counts and logs it, and lives on.
+func (e *Emitter[T]) Fail(i int, err error) {
+	e.failures = append(e.failures, failure{i, err})
+}
+
+// Hold keeps events[i], in HandleEvents, for events that are emitted later: by
+// a window, a join or a debounce. The input has no receipt until the value
+// returned is passed to For or Finish, in this call or in any later handler. What
+// is still held when nothing more can arrive is asked for by HandleFlush, and
+// after that given back: its source has it again.
+func (e *Emitter[T]) Hold(i int) Held {
+	if !e.tracked {
+		return Held{}
+	}
+	return e.hold(i)
+}
+
+// For says that what is emitted from now on, until the next call of From or For
+// or until the handler returns, belongs to the inputs that were held. They are
+// held no longer. A value that was passed before is ignored.
+func (e *Emitter[T]) For(held ...Held) { e.release(len(e.buf), held) }
+
+// Finish gives inputs that were held their receipt without anything being
+// emitted for them: Done for a nil error, otherwise as Fail does.
+func (e *Emitter[T]) Finish(err error, held ...Held) {
+	for _, h := range held {
+		if e.free(h) {
+			e.ends = append(e.ends, heldEnd{h.slot - 1, err})
+		}
+	}
+}

@@ -37,12 +37,15 @@ func (e *engine[In, Out]) complete() {
 	if e.end {
 		return
 	}
-	if e.in != nil && (e.draining || e.in.done) && e.in.live == 0 && e.in.queue.Len() == 0 {
+	if e.in != nil && (e.draining || e.in.done) && e.in.live == e.in.waiting && e.in.queue.Len() == 0 {
 		if e.out == nil {
 			e.stop(nil)
 			return
 		}
-		e.dry = true
+		if !e.dry {
+			e.releaseHeld()
+			e.dry = true
+		}
 	}
 	if e.out == nil {
 		return

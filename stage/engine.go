@@ -42,6 +42,9 @@ type engine[In, Out any] struct {
 	both   ProducerConsumer[In, Out]
 	waker  WakeHandler[Out]
 
+	lineage *lineage[In] // of a producer-consumer whose inputs want receipts
+	taken   []bool       // scratch of descend
+
 	mails    []mail[In, Out] // of this round
 	at       int             // the first of them that was not taken
 	again    bool            // another round is due even without mail
@@ -53,6 +56,7 @@ type engine[In, Out any] struct {
 	dry      bool // the source will emit nothing more
 	ending   bool // subscribers have been told that this is the end
 	end      bool // leave the loop
+	failed   bool // a handler has failed, which ends the stage
 	reason   error
 }
 
@@ -189,8 +193,7 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 	case mailCancel:
 		e.cancelled(m.down, m.x.(error))
 	case mailBye:
-		reason, _ := m.x.(error)
-		e.left(m.down, m.n, int(m.done), reason)
+		e.left(m.down, int(m.done), m.x.(farewell))
 	case mailEnded:
 		e.upstreamEnded(m.up, m.x.(error))
 	case mailJoin:
@@ -228,7 +231,7 @@ func (e *engine[In, Out]) settle(poked bool) {
 	}
 	if e.in != nil && !e.end {
 		e.consumeQueued()
-		if poked {
+		if poked || e.in.waiting > 0 {
 			e.farewell()
 		}
 	}
@@ -236,7 +239,9 @@ func (e *engine[In, Out]) settle(poked bool) {
 		e.again = true // a handler has emitted since events were last handed out
 		return
 	}
-	e.complete()
+	if e.complete(); e.lineage != nil {
+		e.sendPending()
+	}
 }
 
 // check stops the stage when a handler has failed, and ends it in good order
@@ -260,6 +265,7 @@ func (e *engine[In, Out]) check(err error) {
 // fail stops the stage with a handler's error.
 func (e *engine[In, Out]) fail(err error) {
 	if !e.end {
+		e.failed = true
 		e.stop(&Error{Stage: e.name, Handler: e.running, Err: err})
 	}
 }

@@ -78,6 +78,7 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 // crash answers the error for a handler that panicked, or exited if panicked is
 // nil.
 func (e *engine[In, Out]) crash(panicked any) error {
+	e.failed = true
 	stack := debug.Stack()
 	if panicked == nil {
 		return &Error{Stage: e.name, Handler: e.running, Err: ErrGoexit, Stack: stack}
@@ -108,7 +109,7 @@ func (e *engine[In, Out]) takeLate(m *mail[In, Out]) {
 	case mailBye:
 		if m.down.slot >= 0 {
 			e.receive(m.down, int(m.done), nil)
-			e.out.giveUp(m.down, m.n)
+			e.out.giveUp(m.down, m.x.(farewell))
 		}
 	case mailDo:
 		e.running = "Do"

@@ -8,84 +8,180 @@ import (
 )
 
 // flights are the deliveries of a subscription that have no receipt yet, found
-// by their position on it. Receipts mostly come in about the order of the
-// deliveries, for which a ring is enough; a delivery that is overtaken by many
-// others, such as one to a client that reads slowly, moves to a map, so that
-// the memory is proportional to what is open and not to what was delivered
-// since the oldest of it.
+// by their position on it. They belong to the producer's goroutine.
+//
+// Deliveries with consecutive sequence numbers are kept as one run, so that a
+// batch costs a few words. Receipts mostly come in about the order of the
+// deliveries, for which a queue of runs is enough, with a bit for each delivery
+// that finished out of order. A delivery that many others have overtaken, such
+// as one to a client that reads slowly, moves to a map: memory is proportional
+// to what is open, not to what was delivered since the oldest of it.
 type flights[T any] struct {
-	base uint64 // position of the front of the ring
-	ring ring.Ring[flight[T]]
-	late map[uint64]flight[T] // by position, all below base
-	open int
+	keeps    bool   // events are kept, for those who want them back
+	base     uint64 // position of the front of the queue
+	next     uint64 // position of the next delivery
+	runs     ring.Ring[flightRun]
+	events   ring.Ring[T] // from base on, if kept
+	finished bitmap       // positions from base on that finished out of order
+	late     map[uint64]flight[T]
+	open     int
 }
+
+// flightRun is a run of deliveries with consecutive sequence numbers, up to the
+// beginning of the next run. One with a ticket is one delivery.
+type flightRun struct{ at, seq, ticket uint64 }
 
 // flight is an event that was delivered and has no receipt yet.
 type flight[T any] struct {
+	position    uint64
 	seq, ticket uint64
 	event       T
-	finished    bool
 }
 
-// spare is how many finished entries the ring may hold in front of an open one,
-// besides as many as there are open ones.
+// spare is how many finished deliveries the queue may hold in front of an open
+// one, besides twice as many as there are open ones.
 const spare = 64
 
-func (f *flights[T]) push(d flight[T]) {
-	f.ring.Push(d)
-	f.open++
+// push adds n deliveries. They are those of events, if events are kept.
+func (f *flights[T]) push(seq, ticket uint64, n int, events []T) {
+	if last := f.runs.Len() - 1; last < 0 || !f.runs.At(last).extends(f.next, seq, ticket) {
+		f.runs.Push(flightRun{at: f.next, seq: seq, ticket: ticket})
+	}
+	if f.keeps {
+		f.events.PushAll(events)
+	}
+	f.next += uint64(n)
+	f.open += n
 }
 
-// next removes and answers the oldest delivery, for receipts that come in
-// order.
-func (f *flights[T]) next() flight[T] {
-	f.base++
-	f.open--
-	return f.ring.Pop()
+// pushOne adds one delivery.
+func (f *flights[T]) pushOne(seq, ticket uint64, event T) {
+	f.push(seq, ticket, 1, nil)
+	if f.keeps {
+		f.events.Push(event)
+	}
 }
 
-// finish removes and answers the delivery at a position; ok is false if it was
+func (r *flightRun) extends(at, seq, ticket uint64) bool {
+	return r.ticket == 0 && ticket == 0 && r.seq+(at-r.at) == seq
+}
+
+// begin has the account begin at a position: nothing before it is known.
+func (f *flights[T]) begin(position uint64) { f.base, f.next = position, position }
+
+// front returns the longest run of open deliveries at the front, of at most n.
+// The events are nil unless they are kept, and valid until the queue is changed.
+func (f *flights[T]) front(n int) (seq, ticket uint64, k int, events []T) {
+	r := f.runs.At(0)
+	end := f.next
+	if f.runs.Len() > 1 {
+		end = f.runs.At(1).at
+	}
+	k = min(n, int(end-f.base))
+	if f.keeps {
+		events = f.events.Front()
+		k = min(k, len(events))
+		events = events[:k]
+	}
+	return r.seq + (f.base - r.at), r.ticket, k, events
+}
+
+// drop removes the first n deliveries of the queue, open or not.
+func (f *flights[T]) drop(n int) {
+	f.base += uint64(n)
+	if f.keeps {
+		f.events.Drop(n)
+	}
+	for f.runs.Len() > 1 && f.runs.At(1).at <= f.base {
+		f.runs.Drop(1)
+	}
+	if f.base == f.next {
+		f.runs.Drop(f.runs.Len())
+	}
+}
+
+// land removes the first n deliveries, which were open and have their receipt.
+func (f *flights[T]) land(n int) {
+	f.open -= n
+	f.drop(n)
+	f.trim()
+}
+
+// finish removes and returns the delivery at a position; ok is false if it was
 // removed before.
 func (f *flights[T]) finish(position uint64) (d flight[T], ok bool) {
-	if position < f.base {
-		d, ok = f.late[position]
-		delete(f.late, position)
-		if ok {
+	switch {
+	case position < f.base:
+		if d, ok = f.late[position]; ok {
+			delete(f.late, position)
 			f.open--
 		}
 		return d, ok
-	}
-	at := position - f.base
-	if at >= uint64(f.ring.Len()) || f.ring.At(int(at)).finished {
+	case position >= f.next || f.finished.has(position, f.base):
 		return d, false
 	}
-	entry := f.ring.At(int(at))
-	d = *entry
-	*entry = flight[T]{finished: true}
-	f.open--
-	for f.ring.Len() > 0 && (f.ring.At(0).finished || f.ring.Len() > spare+2*f.open) {
-		if front := f.ring.Pop(); !front.finished {
-			if f.late == nil {
-				f.late = make(map[uint64]flight[T])
-			}
-			f.late[f.base] = front
-		}
-		f.base++
+	d = f.at(position)
+	if position == f.base {
+		f.land(1)
+		return d, true
 	}
+	if f.keeps {
+		var none T
+		*f.events.At(int(position - f.base)) = none
+	}
+	f.finished.set(position, f.base, f.next)
+	f.open--
+	f.trim()
 	return d, true
 }
 
-// removeAll removes and answers every open delivery, oldest first.
+// at returns the delivery at a position of the queue.
+func (f *flights[T]) at(position uint64) flight[T] {
+	lo, hi := 1, f.runs.Len() // the first run that begins after position
+	for lo < hi {
+		if mid := (lo + hi) / 2; f.runs.At(mid).at <= position {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	r := f.runs.At(lo - 1)
+	d := flight[T]{position: position, seq: r.seq + (position - r.at), ticket: r.ticket}
+	if f.keeps {
+		d.event = *f.events.At(int(position - f.base))
+	}
+	return d
+}
+
+// trim drops what is finished at the front, and moves open deliveries there to
+// the map while too much that is finished is behind them.
+func (f *flights[T]) trim() {
+	for f.base < f.next {
+		finished := f.finished.clear(f.base)
+		if !finished {
+			if f.next-f.base <= uint64(spare+2*f.open) {
+				return
+			}
+			if f.late == nil {
+				f.late = make(map[uint64]flight[T])
+			}
+			f.late[f.base] = f.at(f.base)
+		}
+		f.drop(1)
+	}
+}
+
+// removeAll removes and returns every open delivery, the oldest first.
 func (f *flights[T]) removeAll() []flight[T] {
 	all := make([]flight[T], 0, f.open)
 	for _, position := range slices.Sorted(maps.Keys(f.late)) {
 		all = append(all, f.late[position])
 	}
-	for f.ring.Len() > 0 {
-		if d := f.ring.Pop(); !d.finished {
-			all = append(all, d)
+	for f.base < f.next {
+		if !f.finished.clear(f.base) {
+			all = append(all, f.at(f.base))
 		}
-		f.base++
+		f.drop(1)
 	}
 	f.late, f.open = nil, 0
 	return all

@@ -10,13 +10,13 @@ import (
 func TestFlightsAgainstModel(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		var f flights[int]
+		f := flights[int]{keeps: true}
 		model := map[uint64]int{}
 		var open []uint64
 		next := uint64(0)
 		for range 2000 {
 			if len(open) == 0 || random.IntN(100) < 51 {
-				f.push(flight[int]{seq: next + 7, event: int(next) * 3})
+				f.pushOne(next+7, 0, int(next)*3)
 				model[next] = int(next) * 3
 				open = append(open, next)
 				next++
@@ -54,15 +54,15 @@ func TestFlightsAgainstModel(t *testing.T) {
 // TestFlightsBehindASlowOne keeps one delivery open while a million others come
 // and go.
 func TestFlightsBehindASlowOne(t *testing.T) {
-	var f flights[int]
-	f.push(flight[int]{event: -1})
+	f := flights[int]{keeps: true}
+	f.pushOne(0, 0, -1)
 	for i := range 1_000_000 {
-		f.push(flight[int]{event: i})
+		f.pushOne(uint64(i)+1, 0, i)
 		if _, ok := f.finish(uint64(i) + 1); !ok {
 			t.Fatal(i)
 		}
-		if f.ring.Len() > spare+2 {
-			t.Fatalf("%d entries are kept for one that is open", f.ring.Len())
+		if f.events.Len() > spare+2 {
+			t.Fatalf("%d entries are kept for one that is open", f.events.Len())
 		}
 	}
 	if d, ok := f.finish(0); !ok || d.event != -1 || f.open != 0 {

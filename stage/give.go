@@ -13,9 +13,7 @@ func (o *outlet[T]) Give(sub, lo, hi int) {
 	if o.tracking > 0 {
 		o.shared.give(lo, hi, s.tracked)
 		if s.tracked {
-			for i := lo; i < hi; i++ {
-				s.flights.push(flight[T]{seq: o.offer.First + uint64(i), event: o.offer.Events[i]})
-			}
+			s.flights.push(o.offer.First+uint64(lo), 0, hi-lo, o.offer.Events[lo:hi])
 		}
 	}
 	if o.swappable && lo == 0 && hi == len(o.offer.Events) && o.whole == nil && s.out == nil {
@@ -47,7 +45,7 @@ func (o *outlet[T]) GiveEach(sub int, at []int32) {
 		for _, k := range at {
 			o.shared.give(int(k), int(k)+1, s.tracked)
 			if s.tracked {
-				s.flights.push(flight[T]{seq: o.offer.First + uint64(k), event: from[k]})
+				s.flights.push(o.offer.First+uint64(k), 0, 1, from[k:k+1])
 			}
 		}
 	}
@@ -61,7 +59,7 @@ func (o *outlet[T]) GiveHeld(sub int, event T, seq, ticket uint64) {
 	}
 	o.copyWhole()
 	if s.tracked {
-		s.flights.push(flight[T]{seq: seq, ticket: ticket, event: event})
+		s.flights.pushOne(seq, ticket, event)
 	}
 	b := o.batchFor(s)
 	b.events = append(b.events, event)
@@ -77,8 +75,8 @@ func (o *outlet[T]) GiveHeldAll(sub int, events []T, seqs []uint64) {
 	b := o.batchFor(s)
 	b.events = append(b.events, events...)
 	if s.tracked {
-		for i, event := range events {
-			s.flights.push(flight[T]{seq: seqs[i], event: event})
+		for i := range events {
+			s.flights.push(seqs[i], 0, 1, events[i:i+1])
 		}
 	}
 }
@@ -146,6 +144,7 @@ func (o *outlet[T]) flush() {
 	for i, s := range o.touched {
 		b := s.out
 		s.out = nil
+		b.tracked = s.tracked
 		o.touched[i] = nil
 		// If the consumer is dead its farewell is on the way, which tells what
 		// it has not handled, and this is part of that.

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"iter"
 
 	"github.com/penstock-go/penstock/receipt"
 )
@@ -95,14 +96,30 @@ type ReceiptsHandler interface {
 	HandleReceipts(ctx context.Context, receipts []Receipt) error
 }
 
-// Receipt is the end of an event, as its source hears of it.
+// Receipt is the end of a run of events that ended alike, as their source hears
+// of it.
 type Receipt struct {
-	// Seq numbers the events that the stage has emitted: 0 for the first.
-	Seq uint64
-	// Outcome says how it ended: Done, Failed, Discarded or Abandoned.
+	// First is the number of the first event of the run among all that the stage
+	// has emitted, from 0 on; the run has Count events, 1 or more.
+	First uint64
+	Count int
+	// Outcome is how they ended: Done, Failed, Discarded or Abandoned.
 	Outcome receipt.Outcome
-	// Reason says why an event was discarded.
+	// Reason names why they were discarded.
 	Reason receipt.Reason
+}
+
+// Seqs returns the numbers of the run's events, in order.
+func (r Receipt) Seqs() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for seq := r.First; seq < r.First+uint64(r.Count) && yield(seq); seq++ {
+		}
+	}
+}
+
+// extends reports whether an event with this number and end continues the run.
+func (r *Receipt) extends(seq uint64, outcome receipt.Outcome, reason receipt.Reason) bool {
+	return r.First+uint64(r.Count) == seq && r.Outcome == outcome && r.Reason == reason
 }
 
 // DrainHandler is a producer that can run dry.

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"slices"
+	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/ring"
@@ -15,6 +16,9 @@ const spentLimit = 8
 type inlet[T any] struct {
 	subs    []*Subscription[T]
 	live    int
+	waiting int   // of them those that only wait for the end of their inputs
+	failed  int64 // inputs that failed alone
+	warned  time.Time
 	done    bool                  // a permanent subscription has ended in good order
 	queue   ring.Ring[arrival[T]] // of a producer-consumer without demand
 	handled int64
@@ -60,6 +64,13 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 // arrived handles a batch, or queues it if there is no demand for what would
 // become of it.
 func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
+	if b.tracked && !s.wanted {
+		s.wanted = true
+		s.wants.Store(true)
+		if e.both != nil {
+			e.follow()
+		}
+	}
 	if e.both != nil {
 		e.in.queue.Push(arrival[In]{sub: s, batch: b})
 		return
@@ -105,15 +116,19 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	if s.cfg.Manual {
 		size = len(events)
 	}
+	position := s.received
 	s.received += uint64(len(events))
 	e.flowing = len(events) >= size
 	for len(events) > 0 {
 		chunk := events[:min(size, len(events))]
 		events = events[len(chunk):]
+		in := inputs[In]{position: position, n: len(chunk)}
+		position += uint64(len(chunk))
 		e.running = "HandleEvents"
+		s.inHand = len(chunk)
 		var err error
 		if e.both != nil {
-			err = e.both.HandleEvents(e.ctx, chunk, &e.out.emit)
+			err = e.transform(s, chunk, in)
 		} else {
 			err = e.cons.HandleEvents(e.ctx, chunk)
 		}
@@ -125,8 +140,11 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 			clear(chunk)
 		}
 		e.in.handled += int64(len(chunk))
-		s.handled += len(chunk)
 		s.total += len(chunk)
+		s.inHand = 0
+		if e.both == nil || !s.wanted {
+			s.handled += len(chunk) // otherwise receipts follow when what was emitted has them
+		}
 		if err != nil {
 			e.check(err) // it has handled these and wants no more
 			return
@@ -146,10 +164,32 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		case len(events) == 0:
 			e.giveBackBatch(s, b, ask)
 		case ask > 0:
-			s.up.postAsk(s, ask, s.handled, nil, nil)
+			s.up.postAsk(s, ask, s.handled, nil, s.takePending())
 			s.handled = 0
 		}
 	}
+}
+
+// transform passes a chunk to the handler of a producer-consumer and takes down
+// what it has emitted for which input.
+func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[In]) error {
+	em := &e.out.emit
+	start := em.Len()
+	if s.wanted {
+		in.sub = s
+		s.inputs += in.n
+		em.tracked = true
+	}
+	err := e.both.HandleEvents(e.ctx, chunk, em)
+	switch {
+	case err != nil && err != ErrDone:
+		// Nothing of the chunk is finished.
+	case e.lineage != nil && (s.wanted || em.told()):
+		e.descend(in, start)
+	case em.told():
+		e.failAlone(in)
+	}
+	return err
 }
 
 // giveBackBatch returns an emptied batch, with the demand and the receipts that
@@ -161,8 +201,8 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 	b.next = s.spent
 	s.spent = b
 	s.spentCount++
-	if ask > 0 || s.spentCount >= spentLimit || (s.tracked && !s.deferred) {
-		s.up.postAsk(s, ask, s.handled, s.spent, nil)
+	if ask > 0 || s.spentCount >= spentLimit || (s.wanted && !s.deferred && e.both == nil) {
+		s.up.postAsk(s, ask, s.handled, s.spent, s.takePending())
 		s.spent, s.spentCount, s.handled = nil, 0, 0
 	}
 }
@@ -193,18 +233,44 @@ func (e *engine[In, Out]) over(s *Subscription[In], reason error) {
 			return // Settle pokes the stage when the last one is finished
 		}
 	}
+	if s.inputs > 0 && !e.endsWith(s, reason) && !s.up.refuses() {
+		s.reason, s.waiting = reason, true
+		e.in.waiting++
+		e.in.done = e.in.done || reason == ErrDone && s.cfg.Cancel == Permanent
+		return
+	}
 	e.goodbye(s, reason)
+}
+
+// endsWith reports whether the cancel mode of a subscription that ends with
+// reason makes the stage fail.
+func (e *engine[In, Out]) endsWith(s *Subscription[In], reason error) bool {
+	switch {
+	case s.replaced.Load(), reason == dispatcher.ErrSubscribed, reason == ErrDone:
+		return false
+	}
+	return s.cfg.Cancel == Permanent || s.cfg.Cancel == Transient && !Normal(reason)
 }
 
 // farewell ends the subscriptions that were only waiting for receipts.
 func (e *engine[In, Out]) farewell() {
 	for i := 0; i < len(e.in.subs); i++ {
-		if s := e.in.subs[i]; s.deferred && s.ending.Load() && s.open.Load() == 0 {
+		s := e.in.subs[i]
+		if s.deferred && s.ending.Load() && s.open.Load() == 0 || s.waiting && s.inputs == 0 {
 			e.goodbye(s, s.reason)
 			i--
 		}
 		if e.end {
 			return
+		}
+	}
+}
+
+// sendPending sends the receipts for inputs that were finished in this round.
+func (e *engine[In, Out]) sendPending() {
+	for _, s := range e.in.subs {
+		if s.pending != nil {
+			s.up.postAsk(s, 0, 0, nil, s.takePending())
 		}
 	}
 }
@@ -218,23 +284,33 @@ func (e *engine[In, Out]) goodbye(s *Subscription[In], reason error) {
 	}
 	e.in.subs = slices.DeleteFunc(e.in.subs, func(other *Subscription[In]) bool { return other == s })
 	e.in.live--
-	s.up.postBye(s, s.sum(), s.handled, reason)
+	if s.waiting {
+		e.in.waiting--
+		s.waiting = false
+	}
+	e.bye(s, reason)
+	switch {
+	case e.endsWith(s, reason):
+		e.stop(&SubscriptionError{Stage: e.name, Producer: s.info.Producer, Reason: reason})
+	case reason == ErrDone && !s.replaced.Load():
+		e.in.done = e.in.done || s.cfg.Cancel == Permanent
+	}
+}
+
+// bye sends the last receipts of a subscription and ends it on both sides.
+func (e *engine[In, Out]) bye(s *Subscription[In], reason error) {
+	if s.pending != nil {
+		s.up.postAsk(s, 0, 0, nil, s.takePending())
+	}
+	s.up.postBye(s, s.handled, s.farewell(reason, e.failed))
 	s.handled = 0
 	s.finish(reason)
-	switch {
-	case s.replaced.Load(), reason == dispatcher.ErrSubscribed:
-	case reason == ErrDone:
-		e.in.done = e.in.done || s.cfg.Cancel == Permanent
-	case s.cfg.Cancel == Permanent, s.cfg.Cancel == Transient && !Normal(reason):
-		e.stop(&SubscriptionError{Stage: e.name, Producer: s.info.Producer, Reason: reason})
-	}
 }
 
 // leaveAll ends every subscription of a consumer that stops.
 func (e *engine[In, Out]) leaveAll(reason error) {
 	for _, s := range e.in.subs {
-		s.up.postBye(s, s.sum(), s.handled, reason)
-		s.finish(reason)
+		e.bye(s, reason)
 	}
 	e.in.subs = nil
 	e.in.live = 0

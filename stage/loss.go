@@ -13,9 +13,7 @@ const warnEvery = time.Second
 func (o *outlet[T]) Discard(event T, seq uint64, reason receipt.Reason) {
 	o.lost[reason]++
 	o.discards++
-	if o.sourced && !o.silent {
-		o.receipts = append(o.receipts, Receipt{Seq: seq, Outcome: receipt.Discarded, Reason: reason})
-	}
+	o.ended(seq, 1, receipt.Discarded, reason)
 	if o.discarded != nil {
 		o.discarded(event, reason)
 	}

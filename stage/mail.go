@@ -9,7 +9,7 @@ const (
 	mailSubscribe              // down: somebody subscribes
 	mailAsk                    // down, n, done, spent, x *settled
 	mailCancel                 // down, x error: the consumer wants it to end
-	mailBye                    // down, n, done, x error: the consumer has ended it and handled n in all
+	mailBye                    // down, done, x farewell: the consumer has ended it
 	mailJoin                   // up: subscribe to a producer
 	mailDo                     // x func()
 	mailInfo                   // x any
@@ -56,13 +56,20 @@ func (e *engine[In, Out]) postCancel(s *Subscription[Out], reason error) bool {
 	return e.box.Post(mail[In, Out]{kind: mailCancel, down: s, x: reason})
 }
 
-func (e *engine[In, Out]) postBye(s *Subscription[Out], total, done int, reason error) bool {
-	return e.box.Post(mail[In, Out]{kind: mailBye, down: s, n: total, done: int32(done), x: reason})
+func (e *engine[In, Out]) postBye(s *Subscription[Out], done int, f farewell) bool {
+	return e.box.Post(mail[In, Out]{kind: mailBye, down: s, done: int32(done), x: f})
 }
 
+// farewell is what a consumer says when it ends a subscription.
+type farewell struct {
+	handled  int    // events since the start
+	from, to uint64 // positions of those that the handler had when it failed
+	reason   error
+}
+
+func (e *engine[In, Out]) refuses() bool     { return e.box.Closed() }
 func (e *engine[In, Out]) poke()             { e.box.Poke() }
 func (e *engine[In, Out]) stageName() string { return e.name }
 func (e *engine[In, Out]) stageID() uint64   { return e.id }
 func (e *engine[In, Out]) vertex() *node     { return &e.node }
 func (e *engine[In, Out]) begun() bool       { return e.started.Load() }
-func (e *engine[In, Out]) tracks() bool      { return e.out.tracks() }

@@ -33,6 +33,7 @@ type model struct {
 	ended    map[int]int // events that are finished: how often they were reported so
 	copies   map[int]int // how many still have an event
 	shared   map[int]bool
+	returned map[int]bool
 	given    map[int]int // deliveries by event
 	gone     int64       // abandoned deliveries
 	leaving  int         // handed out in this step, without it being said to whom
@@ -207,14 +208,15 @@ func (m *model) push(n int) (first []int) {
 }
 
 // finish ends a taker's delivery.
-func (m *model) finish(k *taker, position uint64, dead bool) (back int, ok bool) {
+func (m *model) finish(k *taker, position uint64, dead, crashed bool) (back int, ok bool) {
 	event := k.flight[position]
 	delete(k.flight, position)
 	if m.kind == "broadcast" {
 		m.copies[event]--
 	}
-	if dead && k.redeliver && !m.shared[event] {
+	if dead && k.redeliver && !m.shared[event] && !(crashed && m.returned[event]) {
 		m.given[event]--
+		m.returned[event] = m.returned[event] || crashed
 		return event, true
 	}
 	if dead {
@@ -227,11 +229,11 @@ func (m *model) finish(k *taker, position uint64, dead bool) (back int, ok bool)
 }
 
 // die gives back what a taker had, or counts it as abandoned.
-func (m *model) die(k *taker) {
+func (m *model) die(k *taker, crashes bool) {
 	k.live = false
 	var back []int
 	for _, position := range slices.Sorted(maps.Keys(k.flight)) {
-		if event, ok := m.finish(k, position, true); ok {
+		if event, ok := m.finish(k, position, true, crashes); ok {
 			back = append(back, event)
 		}
 	}
@@ -241,6 +243,7 @@ func (m *model) die(k *taker) {
 		return
 	}
 	m.queue = append(back, m.queue...)
+	slices.Sort(m.queue)
 }
 
 // modelRun drives a stage and its model with the same steps.
@@ -286,7 +289,7 @@ func newModelRun(t *testing.T, kind string, seed uint64) *modelRun {
 	r := &modelRun{t: t, rng: rng, kind: kind, src: &acking{}, m: &model{
 		kind: kind, limit: 1 + rng.IntN(12), capacity: 1 + rng.IntN(8), keep: stage.Keep(rng.IntN(2)),
 		held: make([][]int, modelPartitions), lost: map[int]bool{}, ended: map[int]int{},
-		copies: map[int]int{}, shared: map[int]bool{}, given: map[int]int{},
+		copies: map[int]int{}, shared: map[int]bool{}, returned: map[int]bool{}, given: map[int]int{},
 	}}
 	cfg := stage.ProducerConfig[int]{BufferSize: r.m.limit, Keep: r.m.keep}
 	switch kind {
@@ -346,9 +349,14 @@ func (r *modelRun) steps(n int) {
 			k.sub.Cancel(nil)
 		case op == 17:
 			k := r.m.takers[r.rng.IntN(len(r.m.takers))]
-			r.note("%s dies", k.name)
-			r.m.die(k)
-			k.c.Stop(errOops)
+			crashes := r.rng.IntN(2) == 0
+			r.note("%s dies, crashes %v", k.name, crashes)
+			r.m.die(k, crashes)
+			if crashes {
+				k.c.Do(func() { panic(errOops) })
+			} else {
+				k.c.Stop(errOops)
+			}
 		case op == 18:
 			r.m.paused = !r.m.paused
 			r.note("paused %v", r.m.paused)
@@ -391,7 +399,7 @@ func (r *modelRun) settle(k *taker) {
 	r.note("%s finishes %v", k.name, open)
 	var list []stage.Finished
 	for _, position := range open {
-		r.m.finish(k, position, false)
+		r.m.finish(k, position, false, false)
 		list = append(list, stage.Finished{Position: position, Err: err})
 	}
 	ask := 0
@@ -467,7 +475,9 @@ func (r *modelRun) receipts() {
 	}
 	seen := map[int]int{}
 	for _, receipt := range r.src.receipts {
-		seen[int(receipt.Seq)]++
+		for seq := range receipt.Seqs() {
+			seen[int(seq)]++
+		}
 	}
 	if !maps.Equal(seen, r.m.ended) {
 		r.fatal("receipts %v, want %v", seen, r.m.ended)

@@ -21,8 +21,10 @@ type outlet[T any] struct {
 	returner  dispatcher.Returner[T]
 	orphans   dispatcher.Orphanage[T]
 	parking   dispatcher.Parking[T]
-	sourced   bool // the handler wants receipts
-	silent    bool // it is to get none any more
+	sourced   bool     // the handler wants receipts
+	lineage   ancestry // of a producer-consumer whose inputs want receipts
+	descend   func()   // enters what the emitter was told into the lineage
+	silent    bool     // it is to get none any more
 	discarded func(T, receipt.Reason)
 	epoch     time.Time
 
@@ -48,6 +50,7 @@ type outlet[T any] struct {
 	scratch  []dispatcher.Receipt[T] // for the dispatcher
 	tracking int                     // live subscriptions that are tracked
 	shared   sharing                 // events that were given more than once
+	again    map[uint64]struct{}     // events that were returned once
 
 	emitted    int64
 	delivered  int64 // events that left towards somebody
@@ -136,6 +139,9 @@ func (o *outlet[T]) abandonParked() bool {
 
 // serve hands out what is buffered, then what was emitted, and sends it.
 func (o *outlet[T]) serve() {
+	if o.descend != nil && o.emit.told() {
+		o.descend()
+	}
 	o.serveBuffer()
 	if events := o.emit.buf; len(events) > 0 {
 		first := o.nextSeq

@@ -1,23 +1,83 @@
 package stage
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// tracks says whether deliveries are remembered until their receipt came.
-func (o *outlet[T]) tracks() bool { return o.sourced || o.taker != nil }
+// finishedRun is the end of n events of a subscription, from a position on, as
+// a producer-consumer reports it.
+type finishedRun struct {
+	position uint64
+	n        int
+	outcome  receipt.Outcome
+	reason   receipt.Reason
+}
+
+// wantsReceipts reports whether every delivery is remembered until its receipt
+// has come.
+func (o *outlet[T]) wantsReceipts() bool { return o.sourced || o.taker != nil || o.lineage != nil }
+
+// track begins to remember the deliveries of s. What was delivered before is
+// not accounted for, and its receipts are passed over.
+func (o *outlet[T]) track(s *Subscription[T]) {
+	if s.tracked {
+		return
+	}
+	s.tracked = true
+	s.flights.keeps = s.cfg.Redeliver || o.taker != nil || o.discarded != nil
+	s.flights.begin(uint64(s.given))
+	o.tracking++
+}
 
 // handled takes the receipts for the next n events of s, in order.
 func (o *outlet[T]) handled(s *Subscription[T], n int) {
-	for range n {
-		f := s.flights.next()
-		o.receipt(s, &f, receipt.Done, "", 0)
+	if !s.tracked {
+		s.acked += n
+		return
 	}
+	if before := int(s.flights.base) - s.acked; before > 0 {
+		// Receipts for what was delivered before the account began.
+		skip := min(n, before)
+		s.acked += skip
+		n -= skip
+	}
+	s.acked += n
+	o.land(s, n, receipt.Done, "")
 	o.report()
 }
 
-// settle takes receipts that came in any order.
+// land takes receipts of one kind for the n oldest deliveries of s.
+func (o *outlet[T]) land(s *Subscription[T], n int, outcome receipt.Outcome, reason receipt.Reason) {
+	for n > 0 {
+		seq, ticket, k, events := s.flights.front(n)
+		if o.plain(outcome) {
+			o.report() // what was noted before comes first
+			o.ended(seq, k, outcome, reason)
+		} else {
+			for i := range k {
+				f := flight[T]{seq: seq + uint64(i), ticket: ticket}
+				if events != nil {
+					f.event = events[i]
+				}
+				o.receipt(s, &f, outcome, reason, 0)
+			}
+		}
+		s.flights.land(k)
+		n -= k
+	}
+}
+
+// plain reports whether receipts concern the source alone, so that those of a
+// run of events need not be looked at one by one.
+func (o *outlet[T]) plain(outcome receipt.Outcome) bool {
+	return o.taker == nil && !o.shared.any() && len(o.again) == 0 && (outcome == receipt.Done || outcome == receipt.Failed)
+}
+
+// settle takes receipts that came one by one and in any order.
 func (o *outlet[T]) settle(s *Subscription[T], list []Finished) {
 	for _, fin := range list {
 		f, ok := s.flights.finish(fin.Position)
@@ -30,23 +90,58 @@ func (o *outlet[T]) settle(s *Subscription[T], list []Finished) {
 	o.report()
 }
 
-// giveUp ends everything that s has in flight when its consumer, which has
-// handled total events, is gone.
-func (o *outlet[T]) giveUp(s *Subscription[T], total int) {
-	if !s.tracked {
-		o.abandoned += int64(max(0, s.given-total))
-		return
-	}
-	for _, f := range s.flights.removeAll() {
-		// A copy of what others have got too is not theirs to get once more.
-		if s.cfg.Redeliver && !o.shared.has(f.seq) {
-			o.receipt(s, &f, receipt.Returned, "", 0)
-		} else {
-			o.abandoned++
-			o.receipt(s, &f, receipt.Abandoned, "", 0)
+// settleRuns takes the receipts of a producer-consumer.
+func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
+	for _, r := range runs {
+		if r.position == s.flights.base && r.outcome != receipt.Abandoned {
+			o.land(s, r.n, r.outcome, r.reason)
+			continue
+		}
+		for i := range r.n {
+			f, ok := s.flights.finish(r.position + uint64(i))
+			switch {
+			case !ok:
+			case r.outcome == receipt.Abandoned:
+				o.abandon(s, &f, true)
+			default:
+				o.receipt(s, &f, r.outcome, r.reason, 0)
+			}
 		}
 	}
 	o.report()
+}
+
+// giveUp ends everything that s has in flight when its consumer is gone.
+func (o *outlet[T]) giveUp(s *Subscription[T], f farewell) {
+	if !s.tracked {
+		o.abandoned += int64(max(0, s.given-f.handled))
+		return
+	}
+	for _, d := range s.flights.removeAll() {
+		o.abandon(s, &d, d.position >= f.from && d.position < f.to)
+	}
+	o.report()
+}
+
+// abandon ends a delivery whose consumer, or another one further down, has died.
+// With Redeliver the event is delivered again: any number of times if it only
+// waited for the consumer, and once if the consumer died over it, so that a
+// poisonous event does not end one consumer after the other. A copy of what other
+// subscribers have as well is not delivered again: some have handled it.
+func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool) {
+	_, again := o.again[f.seq]
+	if !s.cfg.Redeliver || over && again || o.shared.has(f.seq) {
+		o.abandoned++
+		o.receipt(s, f, receipt.Abandoned, "", 0)
+		return
+	}
+	if over {
+		if o.again == nil {
+			o.again = make(map[uint64]struct{})
+		}
+		o.again[f.seq] = struct{}{}
+	}
+	o.receipt(s, f, receipt.Returned, "", 0)
 }
 
 // receipt notes the end of a delivery; report passes it on.
@@ -58,8 +153,8 @@ func (o *outlet[T]) receipt(s *Subscription[T], f *flight[T], outcome receipt.Ou
 	o.scratch = append(o.scratch, r)
 }
 
-// report passes the collected receipts to the dispatcher, then to the source;
-// what came back and was not taken by the dispatcher is buffered, in front.
+// report passes the collected receipts to the dispatcher, then to the source.
+// What came back, and the dispatcher did not take, is buffered in front.
 func (o *outlet[T]) report() {
 	if len(o.scratch) == 0 {
 		return
@@ -77,7 +172,7 @@ func (o *outlet[T]) report() {
 			o.delivered--
 			back = true
 		default:
-			o.ended(r)
+			o.endedOne(r)
 		}
 	}
 	if back {
@@ -87,12 +182,13 @@ func (o *outlet[T]) report() {
 	o.scratch = o.scratch[:0]
 }
 
-// ended accounts for an event that nobody has to handle any more.
-func (o *outlet[T]) ended(r *dispatcher.Receipt[T]) {
+// endedOne accounts for an event that is finished for one of its subscribers.
+func (o *outlet[T]) endedOne(r *dispatcher.Receipt[T]) {
 	outcome, reason, last := o.shared.finish(r.Seq, r.Outcome, r.Reason)
 	if !last {
 		return
 	}
+	delete(o.again, r.Seq)
 	if outcome == receipt.Discarded {
 		o.delivered--
 		o.lost[reason]++
@@ -100,26 +196,44 @@ func (o *outlet[T]) ended(r *dispatcher.Receipt[T]) {
 			o.discarded(r.Event, reason)
 		}
 	}
-	if o.sourced && !o.silent {
-		o.receipts = append(o.receipts, Receipt{Seq: r.Seq, Outcome: outcome, Reason: reason})
-	}
+	o.ended(r.Seq, 1, outcome, reason)
 }
 
-// takeBack puts returned events before all that waits, in their order.
-func (o *outlet[T]) takeBack() {
-	for i := len(o.scratch) - 1; i >= 0; i-- {
-		switch r := &o.scratch[i]; {
-		case r.Outcome != receipt.Returned:
-		case o.returner != nil:
-			o.returner.PutBack(r.Event, r.Seq)
-		default:
-			o.buf.pushFront(r.Event, r.Seq)
+// ended tells the source, and the inputs that they were emitted for, the end of
+// n events from a sequence number on.
+func (o *outlet[T]) ended(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason) {
+	if o.lineage != nil {
+		if o.silent {
+			outcome, reason = receipt.Abandoned, ""
 		}
+		o.lineage.ended(seq, n, outcome, reason)
+	}
+	if !o.sourced || o.silent {
+		return
+	}
+	if last := len(o.receipts) - 1; last >= 0 && o.receipts[last].extends(seq, outcome, reason) {
+		o.receipts[last].Count += n
+		return
+	}
+	o.receipts = append(o.receipts, Receipt{First: seq, Count: n, Outcome: outcome, Reason: reason})
+}
+
+// takeBack puts returned events before all that waits, in the order in which
+// they were emitted.
+func (o *outlet[T]) takeBack() {
+	slices.SortStableFunc(o.scratch, func(a, b dispatcher.Receipt[T]) int { return cmp.Compare(a.Seq, b.Seq) })
+	for i := len(o.scratch) - 1; i >= 0; i-- {
+		if r := &o.scratch[i]; r.Outcome == receipt.Returned && o.returner != nil {
+			o.returner.PutBack(r.Event, r.Seq)
+		}
+	}
+	if o.returner == nil {
+		o.buf.putBack(o.scratch)
 	}
 	o.changed = true
 }
 
-// mayReturn says whether an event that was delivered could come back.
+// mayReturn reports whether an event that was delivered could come back.
 func (o *outlet[T]) mayReturn() bool {
 	for _, s := range o.subs {
 		if s != nil && s.flights.open > 0 && (o.taker != nil || s.cfg.Redeliver) {

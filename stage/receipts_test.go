@@ -40,11 +40,13 @@ func (p *pool) settle(sub *stage.Subscription[int], ask int, err error, at ...ui
 func ended(receipts []stage.Receipt) []string {
 	var all []string
 	for _, r := range receipts {
-		s := fmt.Sprint(r.Seq, " ", r.Outcome)
-		if r.Reason != "" {
-			s += " " + string(r.Reason)
+		for seq := range r.Seqs() {
+			s := fmt.Sprint(seq, " ", r.Outcome)
+			if r.Reason != "" {
+				s += " " + string(r.Reason)
+			}
+			all = append(all, s)
 		}
-		all = append(all, s)
 	}
 	return all
 }
@@ -337,26 +339,5 @@ func TestDoneWaitsForRedelivery(t *testing.T) {
 		equal(t, "events", second.events(), upTo(0, 4))
 		died(t, p, nil)
 		died(t, cs, nil)
-	})
-}
-
-// A producer-consumer's return is the receipt for what it was given, not for what
-// it has emitted for that.
-func TestReceiptOfAProducerConsumer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		src, pc := &acking{}, newPipe(3)
-		p, m := producer(src, stage.ProducerConfig[int]{}), between(pc, stage.ProducerConfig[int]{})
-		c := consumer(&pool{}, "W")
-		subscribePC(t, m, p, stage.SubscribeConfig{Redeliver: true, Cancel: stage.Temporary})
-		subscribe(t, c, m, stage.SubscribeConfig{MaxDemand: 2, Cancel: stage.Temporary})
-		start(t, p, m, c)
-		push(t, p, &src.source, 1)
-		equal(t, "receipts", ended(src.receipts), []string{"0 done"})
-		push(t, p, &src.source, 2) // nobody has demand: not handled
-		m.Stop(nil)
-		synctest.Wait()
-		got := snap(t, m)
-		equal(t, "discarded", got.Discarded[receipt.Stopped], 1)
-		equal(t, "buffered again", snap(t, p).Buffered, 1)
 	})
 }

@@ -156,9 +156,11 @@ func TestConsumerThatIsDone(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "events", dst.events(), upTo(0, 15))
-		for i, r := range src.receipts {
-			if want := i < 15; (r.Outcome == receipt.Done) != want {
-				t.Fatalf("receipt %d: %v", i, r)
+		for _, r := range src.receipts {
+			for seq := range r.Seqs() {
+				if want := seq < 15; (r.Outcome == receipt.Done) != want {
+					t.Fatalf("event %d: %v", seq, r.Outcome)
+				}
 			}
 		}
 	})

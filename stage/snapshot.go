@@ -37,6 +37,9 @@ type Snapshot struct {
 	// handled yet, Handled how many events were passed to its handler.
 	Queued  int   `json:"queued"`
 	Handled int64 `json:"handled"`
+	// Failed is how many of those events the handler reported as failed alone, or
+	// dropped on purpose.
+	Failed int64 `json:"failed"`
 	// Batches is how many batches those events came in.
 	Batches int64 `json:"batches"`
 
@@ -110,10 +113,10 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 		}
 	}
 	if in := e.in; in != nil {
-		s.Queued, s.Handled, s.Batches = in.queue.Len(), in.handled, in.batches
+		s.Queued, s.Handled, s.Batches, s.Failed = in.queue.Len(), in.handled, in.batches, in.failed
 		for _, sub := range in.subs {
 			s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
-				Peer: sub.info.Producer, Upstream: true, Outstanding: sub.owed, InFlight: int(sub.open.Load()),
+				Peer: sub.info.Producer, Upstream: true, Outstanding: sub.owed, InFlight: int(sub.open.Load()) + sub.inputs,
 				MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand,
 			})
 		}

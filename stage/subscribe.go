@@ -82,7 +82,7 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 			Producer: up.stageName(), Consumer: e.name,
 			MaxDemand: maxDemand, MinDemand: minDemand, Partition: cfg.Partition,
 		},
-		cfg: cfg, tracked: up.tracks() || cfg.Redeliver, deferred: e.defr != nil,
+		cfg: cfg, deferred: e.defr != nil,
 		up: up, down: e, done: make(chan struct{}), slot: -1,
 	}, nil
 }

@@ -44,8 +44,8 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 	}
 	s.slot, s.active = slot, true
 	o.live++
-	if s.tracked {
-		o.tracking++
+	if o.wantsReceipts() || s.cfg.Redeliver {
+		o.track(s)
 	}
 	o.changed = true
 	if s.asked > 0 {
@@ -85,12 +85,14 @@ func (e *engine[In, Out]) asked(s *Subscription[Out], n, done int, spent *batch[
 
 // receive takes the receipts that a mail brings.
 func (e *engine[In, Out]) receive(s *Subscription[Out], done int, x any) {
-	if done > 0 && s.tracked {
+	if done > 0 {
 		e.out.handled(s, done)
 	}
 	if list, ok := x.(*settled); ok {
 		e.out.settle(s, list.list)
+		e.out.settleRuns(s, list.runs)
 		clear(list.list)
+		list.list, list.runs = list.list[:0], list.runs[:0]
 		settledPool.Put(list)
 	}
 }
@@ -118,16 +120,15 @@ func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
 	}
 }
 
-// left forgets s: its consumer has handled all it is going to handle, total
-// events since the start.
-func (e *engine[In, Out]) left(s *Subscription[Out], total, done int, reason error) {
+// left forgets s: its consumer has handled all that it is going to handle.
+func (e *engine[In, Out]) left(s *Subscription[Out], done int, f farewell) {
 	if s.slot < 0 {
 		return
 	}
 	e.receive(s, done, nil)
-	e.out.giveUp(s, total)
+	e.out.giveUp(s, f)
 	if s.active {
-		e.deactivate(s, reason)
+		e.deactivate(s, f.reason)
 	}
 	e.release(s)
 }

@@ -15,7 +15,6 @@ import (
 type Subscription[T any] struct {
 	info     SubscriptionInfo
 	cfg      SubscribeConfig
-	tracked  bool // the producer wants receipts
 	deferred bool // the consumer gives demand and receipts itself
 	up       demandPort[T]
 	down     eventPort[T]
@@ -24,17 +23,23 @@ type Subscription[T any] struct {
 
 	open     atomic.Int64 // deferred: delivered and not yet settled
 	ending   atomic.Bool  // deferred: the consumer waits for open to reach 0
+	wants    atomic.Bool  // the producer wants receipts for what has arrived
 	replaced atomic.Bool  // another subscription took its place
 
 	// Owned by the consumer's goroutine.
 	owed       int // asked for and not yet received
 	received   uint64
 	total      int // events that were handled
+	inHand     int // events after them that the handler has now
 	handled    int // of them those whose receipt has not been sent
 	spent      *batch[T]
 	spentCount int
-	ended      bool // the producer has said that it is over
-	over       bool // everything that came on it was handled
+	wanted     bool     // as wants
+	inputs     int      // of a producer-consumer: handled or held, and not finished
+	waiting    bool     // the end waits for inputs to reach 0
+	pending    *settled // receipts of a producer-consumer that were not sent
+	ended      bool     // the producer has said that it is over
+	over       bool     // everything that came on it was handled
 
 	_ [64]byte // the two halves are written by different goroutines
 
@@ -43,6 +48,8 @@ type Subscription[T any] struct {
 	gone       bool
 	active     bool
 	early      error // cancelled before it was accepted
+	tracked    bool  // deliveries are remembered until their receipt has come
+	acked      int   // receipts that came in order, since the start
 	asked      int   // asked for and not yet delivered
 	given      int   // delivered since the start
 	out        *batch[T]
@@ -53,8 +60,9 @@ type Subscription[T any] struct {
 
 // batch is a slice of events on its way from a producer to a consumer and back.
 type batch[T any] struct {
-	events []T
-	next   *batch[T]
+	events  []T
+	tracked bool // receipts are wanted
+	next    *batch[T]
 }
 
 // demandPort is a producer as its consumers see it, eventPort the reverse.
@@ -62,12 +70,12 @@ type demandPort[T any] interface {
 	stageName() string
 	vertex() *node
 	begun() bool // it was started, or stopped before it could be
-	tracks() bool
 	postSubscribe(s *Subscription[T]) bool
 	postAsk(s *Subscription[T], n int, done int, spent *batch[T], settled *settled) bool
 	postCancel(s *Subscription[T], reason error) bool
-	postBye(s *Subscription[T], total, done int, reason error) bool
-	why() error // the reason for which it stopped, once a post was refused
+	postBye(s *Subscription[T], done int, f farewell) bool
+	refuses() bool // it has stopped, and takes no post any more
+	why() error    // the reason for which it stopped, once a post was refused
 }
 
 type eventPort[T any] interface {
@@ -90,13 +98,47 @@ type Finished struct {
 	Cost time.Duration
 }
 
-// settled is a list of receipts on its way to the producer.
-type settled struct{ list []Finished }
+// settled are receipts on their way to the producer: those of a consumer one by
+// one, those of a producer-consumer as runs.
+type settled struct {
+	list []Finished
+	runs []finishedRun
+}
 
 var settledPool = sync.Pool{New: func() any { return new(settled) }}
 
-// Tracked says whether the producer wants a receipt for each event.
-func (s *Subscription[T]) Tracked() bool { return s.tracked }
+// Tracked reports whether the producer wants a receipt for each event that
+// arrives from now on. It may become true later: receipts are wanted as soon as
+// an event arrives for which a source further up wants one.
+func (s *Subscription[T]) Tracked() bool { return s.wants.Load() }
+
+// finishInputs notes the end of n events that a producer-consumer was given. It
+// runs on the consumer's goroutine, which sends what was noted.
+func (s *Subscription[T]) finishInputs(position uint64, n int, outcome receipt.Outcome, reason receipt.Reason) {
+	s.inputs -= n
+	if s.over {
+		return
+	}
+	if s.pending == nil {
+		s.pending = settledPool.Get().(*settled)
+	}
+	runs := s.pending.runs
+	if last := len(runs) - 1; last >= 0 {
+		r := &runs[last]
+		if r.position+uint64(r.n) == position && r.outcome == outcome && r.reason == reason {
+			r.n += n
+			return
+		}
+	}
+	s.pending.runs = append(runs, finishedRun{position, n, outcome, reason})
+}
+
+// takePending returns the receipts that were not sent, or nil.
+func (s *Subscription[T]) takePending() *settled {
+	list := s.pending
+	s.pending = nil
+	return list
+}
 
 // Info describes the subscription.
 func (s *Subscription[T]) Info() SubscriptionInfo { return s.info }
@@ -121,9 +163,10 @@ func (s *Subscription[T]) Ask(n int) error {
 // and asks for n events more, n ≥ 0. The slice may be reused afterwards. Each
 // position must be settled exactly once.
 func (s *Subscription[T]) Settle(n int, finished ...Finished) {
-	if s.tracked || n > 0 {
+	tracked := s.wants.Load()
+	if tracked || n > 0 {
 		var list *settled
-		if s.tracked && len(finished) > 0 {
+		if tracked && len(finished) > 0 {
 			list = settledPool.Get().(*settled)
 			list.list = append(list.list[:0], finished...)
 		}
@@ -176,12 +219,21 @@ func (s *Subscription[T]) finish(reason error) {
 	close(s.done)
 }
 
-// sum is how many of the events that came were finished.
-func (s *Subscription[T]) sum() int {
+// farewell describes what became of the events that have arrived.
+// If the consumer has failed, it may have done so over those in its hands.
+func (s *Subscription[T]) farewell(reason error, failed bool) farewell {
+	f := farewell{handled: s.total, reason: reason}
 	if s.deferred {
-		return int(s.received) - int(s.open.Load())
+		f.handled = int(s.received) - int(s.open.Load())
 	}
-	return s.total
+	switch {
+	case !failed:
+	case s.deferred:
+		f.to = s.received // any of those without a receipt
+	default:
+		f.from, f.to = uint64(s.total), uint64(s.total+s.inHand)
+	}
+	return f
 }
 
 // addAsked adds to what may be delivered and saturates.

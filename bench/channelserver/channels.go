@@ -15,7 +15,7 @@ type user struct{ ID string }
 // userChannel is the private topic of one user.
 type userChannel struct{ user user }
 
-func (c *userChannel) Join(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
+func (c *userChannel) HandleJoin(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
 	if ch.Topic() != "user:"+c.user.ID {
 		return nil, websocket.Refuse("unauthorized")
 	}
@@ -35,7 +35,7 @@ func (c *userChannel) HandleIn(_ context.Context, _ *websocket.Channel, event st
 // roomChannel is a room that everybody may join.
 type roomChannel struct{ user user }
 
-func (c *roomChannel) Join(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
+func (c *roomChannel) HandleJoin(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
 	switch ch.Topic() {
 	case "room:forbidden":
 		return nil, websocket.Refuse("unauthorized")
@@ -80,10 +80,6 @@ func (c *roomChannel) HandleIn(ctx context.Context, ch *websocket.Channel, event
 	return none, fmt.Errorf("unknown event %q", event)
 }
 
-var intercepted = []string{"intercepted"}
-
-func (c *roomChannel) Intercept() []string { return intercepted }
-
 func (c *roomChannel) HandleOut(_ context.Context, ch *websocket.Channel, event string, payload websocket.Payload) error {
 	fields := map[string]json.RawMessage{}
 	if err := payload.Decode(&fields); err != nil {
@@ -97,7 +93,7 @@ func (c *roomChannel) HandleOut(_ context.Context, ch *websocket.Channel, event 
 	return ch.Push(event, fields)
 }
 
-func (c *roomChannel) Terminate(_ context.Context, ch *websocket.Channel, reason error) {
+func (c *roomChannel) HandleTerminate(_ context.Context, ch *websocket.Channel, reason error) {
 	if ch.Topic() == "room:term" && !errors.Is(reason, websocket.ErrClosed) {
 		_ = ch.Push("you_left", nil) // the client may be gone
 	}

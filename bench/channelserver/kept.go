@@ -23,8 +23,8 @@ func newHub(resume bool) (*pubsub.Hub, error) {
 // keptChannel is a room that intercepts nothing and can be resumed.
 type keptChannel struct{ room roomChannel }
 
-func (c *keptChannel) Join(ctx context.Context, ch *websocket.Channel, p websocket.Payload) (any, error) {
-	return c.room.Join(ctx, ch, p)
+func (c *keptChannel) HandleJoin(ctx context.Context, ch *websocket.Channel, p websocket.Payload) (any, error) {
+	return c.room.HandleJoin(ctx, ch, p)
 }
 
 func (c *keptChannel) HandleIn(ctx context.Context, ch *websocket.Channel, event string, p websocket.Payload) (websocket.Reply, error) {

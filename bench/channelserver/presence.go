@@ -17,7 +17,7 @@ type presenceChannel struct {
 	params  map[string]json.RawMessage
 }
 
-func (c *presenceChannel) Join(_ context.Context, ch *websocket.Channel, p websocket.Payload) (any, error) {
+func (c *presenceChannel) HandleJoin(_ context.Context, ch *websocket.Channel, p websocket.Payload) (any, error) {
 	// A join without an object has no params to show.
 	if p.Decode(&c.params) != nil || c.params == nil {
 		c.params = map[string]json.RawMessage{}

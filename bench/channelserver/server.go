@@ -57,7 +57,7 @@ func newServer(o options) (*server, error) {
 		ID:      func(u user) string { return "users_socket:" + u.ID },
 	})
 	users.Channel("user:*", func(u user, _ string) websocket.Handler { return &userChannel{u} })
-	users.Channel("room:*", func(u user, _ string) websocket.Handler { return &roomChannel{u} })
+	users.ChannelWith("room:*", websocket.ChannelConfig{Intercept: []string{"intercepted"}}, func(u user, _ string) websocket.Handler { return &roomChannel{u} })
 	if o.resume {
 		users.ChannelWith("kept:*", websocket.ChannelConfig{Resume: true}, func(u user, _ string) websocket.Handler { return &keptChannel{roomChannel{u}} })
 	}

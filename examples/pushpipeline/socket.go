@@ -44,8 +44,8 @@ type userChannel struct {
 // joined is what a channel tells itself behind its join.
 type joined struct{}
 
-// Join implements websocket.Handler.
-func (c *userChannel) Join(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
+// HandleJoin implements websocket.Handler.
+func (c *userChannel) HandleJoin(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
 	if ch.Topic() != "user:"+c.user.id {
 		return nil, websocket.Refuse("unauthorized")
 	}
@@ -60,7 +60,7 @@ func (c *userChannel) HandleInfo(_ context.Context, ch *websocket.Channel, msg a
 	return nil
 }
 
-// Terminate implements websocket.TerminateHandler.
-func (c *userChannel) Terminate(_ context.Context, ch *websocket.Channel, _ error) {
+// HandleTerminate implements websocket.TerminateHandler.
+func (c *userChannel) HandleTerminate(_ context.Context, ch *websocket.Channel, _ error) {
 	c.lobby.left(c.user.id, ch)
 }

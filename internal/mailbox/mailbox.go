@@ -100,6 +100,13 @@ func (b *Mailbox[M]) Wait(d time.Duration) {
 	}
 }
 
+// Closed reports whether posts are refused.
+func (b *Mailbox[M]) Closed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
+
 // Close refuses all further posts and answers what was still queued. Closing
 // again answers nothing.
 func (b *Mailbox[M]) Close() []M {

@@ -42,7 +42,7 @@ func polled(p *Producer[string], offsets ...int64) int {
 func receipts(p *Producer[string], outcome receipt.Outcome, seqs ...uint64) {
 	list := make([]stage.Receipt, len(seqs))
 	for i, s := range seqs {
-		list[i] = stage.Receipt{Seq: s, Outcome: outcome}
+		list[i] = stage.Receipt{First: s, Count: 1, Outcome: outcome}
 	}
 	if err := p.HandleReceipts(context.Background(), list); err != nil {
 		panic(err)

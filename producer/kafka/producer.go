@@ -123,16 +123,18 @@ func (p *Producer[T]) HandleReceipts(_ context.Context, receipts []stage.Receipt
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range receipts {
-		at := r.Seq - p.landed
-		if at >= uint64(p.flights.Len()) {
-			continue
+		for seq := range r.Seqs() {
+			at := seq - p.landed
+			if at >= uint64(p.flights.Len()) {
+				continue
+			}
+			f := p.flights.At(int(at))
+			if f.part == nil {
+				continue
+			}
+			p.receive(f.part, f.offset, r.Outcome)
+			f.part = nil
 		}
-		f := p.flights.At(int(at))
-		if f.part == nil {
-			continue
-		}
-		p.receive(f.part, f.offset, r.Outcome)
-		f.part = nil
 	}
 	for p.flights.Len() > 0 && p.flights.At(0).part == nil {
 		p.flights.Drop(1)

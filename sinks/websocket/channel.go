@@ -30,7 +30,6 @@ type Channel struct {
 	topic   string
 	joinRef codec.Ref // the join's ref if it had no join ref
 	sub     *pubsub.Subscription
-	events  []string // intercepted
 
 	nullJoin bool // the join had no join ref
 	leaving  bool // owned by the goroutine that reads
@@ -254,17 +253,22 @@ func (ch *Channel) Unsubscribe(topic string) {
 	}
 }
 
-// Deliver receives the broadcasts on the channel's topic; it is for the hub.
-func (ch *Channel) Deliver(m *pubsub.Message) bool {
+// receiver is a channel as a subscriber of its topic.
+type receiver Channel
+
+// Deliver takes a broadcast on the topic. It reports whether the client, or the
+// handler that intercepts it, will get it.
+func (r *receiver) Deliver(m *pubsub.Message) bool {
+	ch := (*Channel)(r)
 	if ch.route.cfg.Resume {
-		if r, kept := m.Record(); kept {
-			return ch.follow(m, &r)
+		if record, kept := m.Record(); kept {
+			return ch.follow(m, &record)
 		}
 	}
 	if t := m.Tally(); t != nil {
 		return ch.deliver(m, t)
 	}
-	for _, event := range ch.events {
+	for _, event := range ch.route.cfg.Intercept {
 		if event == m.Event {
 			return ch.posted(mail{kind: mailOut, event: m.Event, payload: m.Payload})
 		}

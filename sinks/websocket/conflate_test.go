@@ -21,7 +21,7 @@ func startPrices(t *testing.T) (*fixture, *peer, chan outcome) {
 	done := make(chan outcome, 100)
 	f := start(t, setup{pipes: true, mount: websocket.MountConfig{Queue: websocket.QueueConfig{Events: 8}}}, func(f *fixture) {
 		f.socket.ChannelWith("prices", websocket.ChannelConfig{
-			Overflow: websocket.DropNewest,
+			Overflow: websocket.DropNewest, Intercept: []string{"own"},
 			Conflate: func(_ string, payload websocket.Payload) string {
 				var p price
 				if err := payload.Decode(&p); err != nil {
@@ -30,7 +30,7 @@ func startPrices(t *testing.T) (*fixture, *peer, chan outcome) {
 				return p.Item
 			},
 		}, func(user, string) websocket.Handler {
-			return &app{intercept: []string{"own"}, out: func(_ context.Context, ch *websocket.Channel, _ string, payload websocket.Payload) error {
+			return &app{out: func(_ context.Context, ch *websocket.Channel, _ string, payload websocket.Payload) error {
 				var p price
 				if err := payload.Decode(&p); err != nil {
 					return err
@@ -166,11 +166,9 @@ type dedupe struct {
 	seen    map[int]bool
 }
 
-func (d *dedupe) Join(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
+func (d *dedupe) HandleJoin(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
 	return nil, nil
 }
-
-func (d *dedupe) Intercept() []string { return []string{"number"} }
 
 func (d *dedupe) HandleOut(_ context.Context, ch *websocket.Channel, _ string, payload websocket.Payload) error {
 	var number struct {
@@ -204,7 +202,7 @@ func (d *dedupe) HandleInfo(_ context.Context, ch *websocket.Channel, _ any) err
 func TestDedupeChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, setup{pipes: true}, func(f *fixture) {
-			f.socket.Channel("dupe", func(user, string) websocket.Handler { return &dedupe{} })
+			f.socket.ChannelWith("dupe", websocket.ChannelConfig{Intercept: []string{"number"}}, func(user, string) websocket.Handler { return &dedupe{} })
 		})
 		p := f.connect("1")
 		p.join(1, "dupe")

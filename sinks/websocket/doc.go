@@ -79,8 +79,8 @@
 //
 // These broadcasts carry the join ref, so that clients can tell those of an
 // earlier join; version 1 of the protocol has no place for it. Payloads are JSON
-// objects; binary ones are refused, a handler that intercepts cannot be joined,
-// and the response of Join must be an object. Events that the history excepts,
+// objects; binary ones are refused, such a channel cannot intercept, and the
+// response of HandleJoin must be an object. Events that the history excepts,
 // and pushes, are neither numbered nor kept.
 //
 // # Slow clients

@@ -34,7 +34,7 @@ func serving(define func(s *websocket.Socket[Visitor])) *websocket.Endpoint {
 // open is a handler that lets everybody in; others embed it.
 type open struct{}
 
-func (open) Join(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
+func (open) HandleJoin(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
 	return nil, nil
 }
 
@@ -143,8 +143,6 @@ type personal struct {
 	visitor Visitor
 }
 
-func (personal) Intercept() []string { return []string{"greeting"} }
-
 func (h personal) HandleOut(_ context.Context, ch *websocket.Channel, event string, payload websocket.Payload) error {
 	if h.visitor.Name == "bob" {
 		return nil // Bob's client gets nothing
@@ -163,7 +161,9 @@ func (h personal) HandleOut(_ context.Context, ch *websocket.Channel, event stri
 // events are encoded once for all clients.
 func ExampleOutHandler() {
 	endpoint := serving(func(s *websocket.Socket[Visitor]) {
-		s.Channel("lobby", func(v Visitor, _ string) websocket.Handler { return personal{visitor: v} })
+		s.ChannelWith("lobby", websocket.ChannelConfig{Intercept: []string{"greeting"}}, func(v Visitor, _ string) websocket.Handler {
+			return personal{visitor: v}
+		})
 	})
 	t := &exampleTB{}
 	defer t.end()
@@ -184,8 +184,6 @@ type distinct struct {
 }
 
 const window = 200 * time.Millisecond
-
-func (*distinct) Intercept() []string { return []string{"number"} }
 
 func (d *distinct) HandleOut(_ context.Context, ch *websocket.Channel, _ string, payload websocket.Payload) error {
 	var number struct {
@@ -219,7 +217,7 @@ func (d *distinct) HandleInfo(_ context.Context, ch *websocket.Channel, _ any) e
 // Three hundred broadcasts of 1, 2, 3 arrive as 1, 2, 3.
 func ExampleOutHandler_dedupe() {
 	endpoint := serving(func(s *websocket.Socket[Visitor]) {
-		s.Channel("dupe", func(Visitor, string) websocket.Handler { return &distinct{} })
+		s.ChannelWith("dupe", websocket.ChannelConfig{Intercept: []string{"number"}}, func(Visitor, string) websocket.Handler { return &distinct{} })
 	})
 	t := &exampleTB{}
 	defer t.end()
@@ -308,7 +306,9 @@ type leaver struct {
 	reasons chan error
 }
 
-func (h leaver) Terminate(_ context.Context, _ *websocket.Channel, reason error) { h.reasons <- reason }
+func (h leaver) HandleTerminate(_ context.Context, _ *websocket.Channel, reason error) {
+	h.reasons <- reason
+}
 
 // A handler hears why its channel has ended.
 func ExampleTerminateHandler() {
@@ -414,7 +414,7 @@ func ExampleChannel_Go() {
 
 type clock struct{ n int }
 
-func (*clock) Join(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
+func (*clock) HandleJoin(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
 	ch.SendEvery(10*time.Millisecond, "tick") // until the channel ends
 	return nil, nil
 }

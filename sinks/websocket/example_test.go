@@ -24,7 +24,7 @@ type Visitor struct{ Name string }
 type Lobby struct{ visitor Visitor }
 
 // Join lets everybody in but those without a name.
-func (l *Lobby) Join(_ context.Context, _ *websocket.Channel, _ websocket.Payload) (any, error) {
+func (l *Lobby) HandleJoin(_ context.Context, _ *websocket.Channel, _ websocket.Payload) (any, error) {
 	if l.visitor.Name == "" {
 		return nil, websocket.Refuse("unauthorized")
 	}

@@ -38,10 +38,7 @@ func joinedChannel(tb testing.TB, e *Endpoint, m *mount, h Handler) (*Channel, *
 	k := &sink{s: s}
 	s.tr = k
 	ch := &Channel{sess: s, route: m.routes[0], topic: "room:a", joinRef: codec.RefOf("1"), handler: h, state: joined}
-	if o, ok := h.(OutHandler); ok {
-		ch.events = o.Intercept()
-	}
-	sub, err := e.hub.Subscribe(ch.topic, ch)
+	sub, err := e.hub.Subscribe(ch.topic, (*receiver)(ch))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -148,5 +145,3 @@ func BenchmarkResumable1000(b *testing.B) {
 		}
 	}
 }
-
-var _ pubsub.Subscriber = (*Channel)(nil)

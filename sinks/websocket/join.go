@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
@@ -59,7 +60,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 }
 
 func (ch *Channel) subscribe() error {
-	sub, err := ch.sess.endpoint().hub.Subscribe(ch.topic, ch)
+	sub, err := ch.sess.endpoint().hub.Subscribe(ch.topic, (*receiver)(ch))
 	if err != nil {
 		return err
 	}
@@ -103,11 +104,8 @@ func (ch *Channel) callJoin(p Payload) (reply any, err error) {
 	if ch.handler == nil {
 		return nil, errors.New("no handler for the topic")
 	}
-	reply, err = ch.handler.Join((*channelContext)(ch), ch, p)
-	if h, ok := ch.handler.(OutHandler); ok && err == nil {
-		if ch.events = h.Intercept(); len(ch.events) > 0 && ch.route.cfg.Resume {
-			return nil, errInterceptsResumable
-		}
+	if _, ok := ch.handler.(OutHandler); !ok && len(ch.route.cfg.Intercept) > 0 {
+		return nil, fmt.Errorf("%T has no HandleOut for what its channel intercepts", ch.handler)
 	}
-	return reply, err
+	return ch.handler.HandleJoin((*channelContext)(ch), ch, p)
 }

@@ -31,7 +31,7 @@ type app struct {
 	terminate func(ctx context.Context, ch *websocket.Channel, reason error)
 }
 
-func (a *app) Join(ctx context.Context, ch *websocket.Channel, p websocket.Payload) (any, error) {
+func (a *app) HandleJoin(ctx context.Context, ch *websocket.Channel, p websocket.Payload) (any, error) {
 	if a.join == nil {
 		return nil, nil
 	}
@@ -45,8 +45,6 @@ func (a *app) HandleIn(ctx context.Context, ch *websocket.Channel, event string,
 	return a.in(ctx, ch, event, p)
 }
 
-func (a *app) Intercept() []string { return a.intercept }
-
 func (a *app) HandleOut(ctx context.Context, ch *websocket.Channel, event string, payload websocket.Payload) error {
 	return a.out(ctx, ch, event, payload)
 }
@@ -58,7 +56,7 @@ func (a *app) HandleInfo(ctx context.Context, ch *websocket.Channel, msg any) er
 	return a.info(ctx, ch, msg)
 }
 
-func (a *app) Terminate(ctx context.Context, ch *websocket.Channel, reason error) {
+func (a *app) HandleTerminate(ctx context.Context, ch *websocket.Channel, reason error) {
 	if a.terminate != nil {
 		a.terminate(ctx, ch, reason)
 	}
@@ -110,7 +108,7 @@ func start(t *testing.T, s setup, before ...func(f *fixture)) *fixture {
 		run(f)
 	}
 	for pattern, a := range s.channels {
-		f.socket.Channel(pattern, func(user, string) websocket.Handler { return a })
+		f.socket.ChannelWith(pattern, websocket.ChannelConfig{Intercept: a.intercept}, func(user, string) websocket.Handler { return a })
 	}
 	if err := f.endpoint.Mount("/socket", f.socket, s.mount); err != nil {
 		t.Fatal(err)

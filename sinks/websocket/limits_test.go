@@ -1,6 +1,7 @@
 package websocket_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -72,6 +73,21 @@ func TestNilIsRefused(t *testing.T) {
 	if _, err := websocket.NewServer(nil, websocket.ServerConfig{}); !errors.As(err, &refused) || refused.Option != "handler" {
 		t.Errorf("no http.Handler: %v", err)
 	}
+}
+
+// TestInterceptingNeedsHandleOut pins that a channel which intercepts cannot be
+// joined with a handler that has no HandleOut.
+func TestInterceptingNeedsHandleOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, setup{pipes: true}, func(f *fixture) {
+			f.socket.ChannelWith("room:*", websocket.ChannelConfig{Intercept: []string{"e"}}, func(user, string) websocket.Handler {
+				return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) { return nil, nil })
+			})
+		})
+		p := f.connect("1")
+		p.send(`["1","1","room:a","phx_join",{}]`)
+		p.expect(`["1","1","room:a","phx_reply",{"response":{"reason":"join crashed"},"status":"error"}]`)
+	})
 }
 
 // TestMountsDoNotCollide pins that a path has one socket, over long polling too.

@@ -95,6 +95,7 @@ func (m *mount) addRoute(def routeDef) error {
 		mountOwner.Check(pubsub.ValidPattern(def.pattern), "channel pattern", def.pattern, pubsub.AllowedPattern),
 		mountOwner.Check(def.new != nil, "channel "+def.pattern, def.new, "a function that makes its handlers"),
 		mountOwner.Check(def.cfg.Overflow <= DropOldest, "channel Overflow", def.cfg.Overflow, overflowNames),
+		mountOwner.Check(!def.cfg.Resume || len(def.cfg.Intercept) == 0, "channel Intercept", def.cfg.Intercept, "none for a channel with Resume"),
 		mountOwner.Check(!def.cfg.Resume || m.endpoint.hub.History() != nil, "channel Resume", true, "true only if the endpoint's PubSub has a History"),
 		option.AtLeast(mountOwner, "channel MaxTasks", def.cfg.MaxTasks, 0),
 	); err != nil {

@@ -28,8 +28,6 @@ const (
 	resumeHistory = "history" // what it missed is not kept any more
 )
 
-var errInterceptsResumable = errors.New("a handler of a resumable channel cannot intercept")
-
 // resumeParams is what a join says.
 type resumeParams struct {
 	Resume struct {

@@ -167,10 +167,15 @@ func TestWhatResumeNeeds(t *testing.T) {
 	if err := e.Mount("/x", s, websocket.MountConfig{}); !errors.As(err, &bad) || bad.Option != "channel Resume" {
 		t.Errorf("without history: %v", err)
 	}
-	f := resumable(t, pubsub.MemoryConfig{}, setup{}, &app{intercept: []string{"e"}})
+	f := resumable(t, pubsub.MemoryConfig{}, setup{}, &app{})
+	s = websocket.NewSocket(websocket.SocketConfig[user]{})
+	s.ChannelWith("x", websocket.ChannelConfig{Resume: true, Intercept: []string{"e"}}, func(user, string) websocket.Handler { return &app{} })
+	if err := f.endpoint.Mount("/x", s, websocket.MountConfig{}); !errors.As(err, &bad) || bad.Option != "channel Intercept" {
+		t.Errorf("with interception: %v", err)
+	}
 	p := f.connect("1")
 	p.send(`["1","1","kept:a","phx_join",{}]`)
-	p.expect(`["1","1","kept:a","phx_reply",{"response":{"reason":"join crashed"},"status":"error"}]`)
+	p.read()
 	if n, err := f.endpoint.Broadcast(t.Context(), "kept:a", "e", websocket.Binary{1}); n != 0 || err == nil {
 		t.Errorf("binary: %d, %v", n, err)
 	}

@@ -77,7 +77,7 @@ func (ch *Channel) handle(m *mail, rest []mail) bool {
 	case mailInfo:
 		err = ch.callInfo(m)
 	case mailRenew:
-		err = ch.callRenewed(m)
+		err = ch.callRenew(m)
 	}
 	if err == nil {
 		return false
@@ -133,13 +133,13 @@ func (ch *Channel) callInfo(m *mail) (err error) {
 	return h.HandleInfo((*channelContext)(ch), ch, m.value)
 }
 
-func (ch *Channel) callRenewed(m *mail) (err error) {
+func (ch *Channel) callRenew(m *mail) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = crashOf(v)
 		}
 	}()
-	return ch.handler.(RenewHandler).Renewed((*channelContext)(ch), ch, m.value)
+	return ch.handler.(RenewHandler).HandleRenew((*channelContext)(ch), ch, m.value)
 }
 
 func (ch *Channel) callTerminate(reason error) {
@@ -154,7 +154,7 @@ func (ch *Channel) callTerminate(reason error) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	h.Terminate(ctx, ch, reason)
+	h.HandleTerminate(ctx, ch, reason)
 }
 
 // terminate ends the channel: no broadcast reaches it any more, the client is

@@ -215,11 +215,11 @@ type renewing struct {
 	renewed chan session
 }
 
-func (h *renewing) Join(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
+func (h *renewing) HandleJoin(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
 	return nil, nil
 }
 
-func (h *renewing) Renewed(_ context.Context, ch *websocket.Channel, state any) error {
+func (h *renewing) HandleRenew(_ context.Context, ch *websocket.Channel, state any) error {
 	h.renewed <- state.(session)
 	if ch.Topic() == "user:private" {
 		return websocket.ErrStopped
@@ -227,4 +227,6 @@ func (h *renewing) Renewed(_ context.Context, ch *websocket.Channel, state any) 
 	return nil
 }
 
-func (h *renewing) Terminate(_ context.Context, _ *websocket.Channel, reason error) { h.ends <- reason }
+func (h *renewing) HandleTerminate(_ context.Context, _ *websocket.Channel, reason error) {
+	h.ends <- reason
+}

@@ -106,6 +106,9 @@ type ChannelConfig struct {
 	// and shared. Conflate is called for each receiver and must be quick.
 	// Default: nothing is conflated.
 	Conflate func(event string, payload Payload) (key string)
+	// Intercept names broadcast events that go to the handler, an [OutHandler],
+	// instead of to the client. Default: none.
+	Intercept []string
 	// MaxTasks bounds the tasks of [Channel.Go] that run at a time for each
 	// channel. 0 means 16.
 	MaxTasks int

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type room struct{ name string }
 
-func (r *room) Join(_ context.Context, ch *websocket.Channel, p websocket.Payload) (any, error) {
+func (r *room) HandleJoin(_ context.Context, ch *websocket.Channel, p websocket.Payload) (any, error) {
 	if ch.Topic() == "room:closed" {
 		return nil, websocket.Refuse("closed")
 	}

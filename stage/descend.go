@@ -1,0 +1,245 @@
+package stage
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/penstock-go/penstock/receipt"
+)
+
+// ancestry is what an outlet tells the end of its events: the lineage of its
+// stage.
+type ancestry interface {
+	ended(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason)
+}
+
+// follow begins to keep the lineage of inputs: the first one has arrived that
+// wants a receipt. What is delivered from now on wants receipts as well.
+func (e *engine[In, Out]) follow() {
+	if e.lineage != nil {
+		return
+	}
+	e.lineage = new(lineage[In])
+	e.out.lineage = e.lineage
+	e.out.descend = func() { e.descend(inputs[In]{}, 0) }
+	for _, s := range e.out.subs {
+		if s != nil {
+			e.out.track(s)
+		}
+	}
+}
+
+// descend enters what a handler has said, and what it has emitted from place
+// start on, into the lineage. in is the chunk that it was given; it is empty for
+// handlers other than HandleEvents.
+func (e *engine[In, Out]) descend(in inputs[In], start int) {
+	em, l := &e.out.emit, e.lineage
+	end := len(em.buf)
+	if !em.told() {
+		em.tracked = false
+		if in.n > 0 {
+			l.add(e.out.nextSeq+uint64(start), end-start, in, nil)
+		}
+		return
+	}
+	defer em.forget()
+	taken := e.takenInputs(in.n)
+	for _, f := range em.fresh {
+		if f.input < 0 || f.input >= in.n {
+			e.misnamed("Hold", f.input, in.n)
+			return
+		}
+		for len(l.held) <= int(f.slot) {
+			l.held = append(l.held, inputs[In]{})
+		}
+		l.held[f.slot] = in.part(f.input, 1)
+		taken[f.input] = true
+	}
+	for _, f := range em.failures {
+		e.failedAlone(in, f, taken)
+	}
+	for _, h := range em.ends {
+		outcome, reason := outcomeOf(h.err)
+		if h.err != nil {
+			e.countFailure(h.err)
+		}
+		l.held[h.slot].finish(outcome, reason)
+	}
+	if e.end {
+		return
+	}
+	if em.byInput(start, end, in.n, taken) {
+		e.descendEach(in, taken)
+	} else {
+		e.descendAll(in, start, taken)
+	}
+}
+
+// byInput reports whether the marks say of all that was emitted, from start to
+// end, what it belongs to, input by input, in ascending order.
+func (o *origins) byInput(start, end, n int, taken []bool) bool {
+	if len(o.marks) == 0 || o.marks[0].at != start {
+		return false
+	}
+	last := -1
+	for i, m := range o.marks {
+		to := end
+		if i+1 < len(o.marks) {
+			to = o.marks[i+1].at
+		}
+		switch {
+		case m.held:
+		case m.input < last || m.input < 0 || m.input >= n || taken[m.input] && to > m.at:
+			return false
+		default:
+			last = m.input
+		}
+	}
+	return true
+}
+
+// descendEach enters what was said with From and For.
+func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
+	em, l, first := &e.out.emit, e.lineage, e.out.nextSeq
+	for i := 0; i < len(em.marks); i++ {
+		m := em.marks[i]
+		for !m.held && i+1 < len(em.marks) && !em.marks[i+1].held && em.marks[i+1].input == m.input {
+			i++ // the same input is named again
+		}
+		to := len(em.buf)
+		if i+1 < len(em.marks) {
+			to = em.marks[i+1].at
+		}
+		seq, n := first+uint64(m.at), to-m.at
+		switch {
+		case m.held:
+			l.add(seq, n, inputs[In]{}, e.heldInputs(m))
+		case n == 1:
+			l.addEach(seq, in.part(m.input, 1))
+			taken[m.input] = true
+		case n > 1:
+			l.add(seq, n, in.part(m.input, 1), nil)
+			taken[m.input] = true
+		}
+	}
+	for i := 0; i < in.n; i++ { // nothing was emitted for the rest
+		from := i
+		for i < in.n && !taken[i] {
+			i++
+		}
+		if i > from {
+			in.part(from, i-from).finish(receipt.Done, "")
+		}
+	}
+}
+
+// descendAll enters all that was emitted as belonging to all inputs, held ones
+// included.
+func (e *engine[In, Out]) descendAll(in inputs[In], start int, taken []bool) {
+	all := e.rest(in, taken)
+	for _, m := range e.out.emit.marks {
+		if m.held {
+			all = append(all, e.heldInputs(m)...)
+		} else if m.input < 0 || m.input >= in.n {
+			e.misnamed("From", m.input, in.n)
+			return
+		}
+	}
+	e.lineage.add(e.out.nextSeq+uint64(start), len(e.out.emit.buf)-start, inputs[In]{}, all)
+}
+
+func (e *engine[In, Out]) heldInputs(m mark) []inputs[In] {
+	list := make([]inputs[In], 0, m.hi-m.lo)
+	for _, slot := range e.out.emit.released[m.lo:m.hi] {
+		list = append(list, e.lineage.held[slot])
+	}
+	return list
+}
+
+// rest returns the inputs of a chunk that are not taken, as runs.
+func (e *engine[In, Out]) rest(in inputs[In], taken []bool) (runs []inputs[In]) {
+	for i := 0; i < in.n; i++ {
+		if taken[i] {
+			continue
+		}
+		from := i
+		for i+1 < in.n && !taken[i+1] {
+			i++
+		}
+		runs = append(runs, in.part(from, i+1-from))
+	}
+	return runs
+}
+
+// takenInputs returns room to note which inputs of a chunk have gone their own
+// way.
+func (e *engine[In, Out]) takenInputs(n int) []bool {
+	if cap(e.taken) < n {
+		e.taken = make([]bool, n)
+	}
+	e.taken = e.taken[:n]
+	clear(e.taken)
+	return e.taken
+}
+
+// failedAlone takes one input that failed, which need not want a receipt.
+func (e *engine[In, Out]) failedAlone(in inputs[In], f failure, taken []bool) {
+	if f.input < 0 || f.input >= in.n {
+		e.misnamed("Fail", f.input, in.n)
+		return
+	}
+	if taken[f.input] {
+		return // once is enough
+	}
+	taken[f.input] = true
+	outcome, reason := outcomeOf(f.err)
+	e.countFailure(f.err)
+	in.part(f.input, 1).finish(outcome, reason)
+}
+
+// countFailure counts an input that the handler gave up and logs it, at most
+// once a second.
+func (e *engine[In, Out]) countFailure(err error) {
+	e.in.failed++
+	if now := time.Now(); now.Sub(e.in.warned) >= warnEvery {
+		e.in.warned = now
+		e.log.Warn("event failed", "stage", e.name, "failed", e.in.failed, "error", err)
+	}
+}
+
+// misnamed stops the stage of a handler that has named an input that there is not.
+func (e *engine[In, Out]) misnamed(method string, i, n int) {
+	e.fail(&OptionError{Owner: e.name, Option: "Emitter." + method, Value: i, Allowed: fmt.Sprintf("the index of one of the %d events of the call", n)})
+}
+
+// failAlone takes the inputs that failed alone where nothing wants receipts.
+func (e *engine[In, Out]) failAlone(in inputs[In]) {
+	taken := e.takenInputs(in.n)
+	for _, f := range e.out.emit.failures {
+		e.failedAlone(in, f, taken)
+	}
+	e.out.emit.forget()
+}
+
+// releaseHeld has the handler hand on what it holds when nothing more can
+// arrive, and gives back the rest.
+func (e *engine[In, Out]) releaseHeld() {
+	em := &e.out.emit
+	e.flush()
+	if em.Len() > 0 || em.told() {
+		e.again = true
+		e.out.serve()
+	}
+	if e.lineage == nil || em.holding == 0 {
+		return
+	}
+	e.log.Warn("events still held at the end, given back", "stage", e.name, "events", em.holding)
+	e.again = true // a subscription may have waited for these
+	for i := range em.slots {
+		if s := &em.slots[i]; s.used {
+			em.free(Held{slot: uint32(i) + 1, gen: s.gen})
+			e.lineage.held[i].finish(receipt.Abandoned, "")
+		}
+	}
+	em.forget()
+}

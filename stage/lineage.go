@@ -1,0 +1,189 @@
+package stage
+
+import (
+	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/receipt"
+)
+
+// lineage knows, at a producer-consumer, which inputs the emitted events were
+// made of. An input is finished when all events that were emitted for it are,
+// with the worst of their outcomes. It belongs to the stage's goroutine, and is
+// made when the first input arrives whose producer wants a receipt.
+//
+// Inputs and the events emitted for them, their children, form groups: the
+// inputs of one chunk with all that was emitted for the chunk, or one input with
+// its own. Groups stand in the order of their children's sequence numbers, so
+// that a receipt finds its group by a binary search. A group that many later
+// ones have overtaken moves to a map, so that memory is proportional to what is
+// open.
+type lineage[In any] struct {
+	groups ring.Ring[group[In]]
+	open   int // groups of the ring that have open children
+	late   map[uint64]*group[In]
+	held   []inputs[In] // by slot; the emitter gives the slots out
+}
+
+// group is a set of inputs and the n events that were emitted for them, with
+// sequence numbers from first on.
+type group[In any] struct {
+	first   uint64
+	n, open int
+	each    bool // the i-th child is that of the i-th input alone
+	worst   receipt.Outcome
+	reason  receipt.Reason
+	inputs  inputs[In]
+	more    []inputs[In]
+}
+
+// inputs are n events of a subscription, from a position on.
+type inputs[In any] struct {
+	sub      *Subscription[In]
+	position uint64
+	n        int
+}
+
+// finish gives n inputs their receipt, if their producer wants it.
+func (in inputs[In]) finish(outcome receipt.Outcome, reason receipt.Reason) {
+	if in.sub == nil || in.n == 0 {
+		return
+	}
+	in.sub.finishInputs(in.position, in.n, outcome, reason)
+}
+
+// part returns n of the inputs, from the i-th on.
+func (in inputs[In]) part(i, n int) inputs[In] {
+	return inputs[In]{sub: in.sub, position: in.position + uint64(i), n: n}
+}
+
+// add forms a group of inputs with the n events that were emitted for them, from
+// a sequence number on. Without children the inputs are finished.
+func (l *lineage[In]) add(first uint64, n int, in inputs[In], more []inputs[In]) {
+	if n == 0 {
+		finishAll(in, more, receipt.Done, "")
+		return
+	}
+	l.push(group[In]{first: first, n: n, open: n, inputs: in, more: more})
+}
+
+// maxEach bounds the children of a group of inputs with one child each.
+const maxEach = 1024
+
+// addEach adds one input with one child. It joins those of the group before it,
+// if they follow each other on both sides.
+func (l *lineage[In]) addEach(seq uint64, in inputs[In]) {
+	if last := l.groups.Len() - 1; last >= 0 {
+		g := l.groups.At(last)
+		if g.each && g.open > 0 && g.n < maxEach && g.inputs.sub == in.sub && g.first+uint64(g.n) == seq && g.inputs.position+uint64(g.n) == in.position {
+			g.n++
+			g.open++
+			g.inputs.n++
+			return
+		}
+	}
+	l.push(group[In]{first: seq, n: 1, open: 1, each: true, inputs: in})
+}
+
+func (l *lineage[In]) push(g group[In]) {
+	l.groups.Push(g)
+	l.open++
+}
+
+// ended implements ancestry: n events from seq on have ended alike.
+func (l *lineage[In]) ended(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason) {
+	for n > 0 {
+		k := 1
+		if g, ok := l.late[seq]; ok {
+			if g.end(seq, 1, outcome, reason) {
+				for i := range g.n {
+					delete(l.late, g.first+uint64(i))
+				}
+			}
+		} else if g, before := l.find(seq); g == nil {
+			k = n // of no input
+			if before > 0 {
+				k = min(n, before)
+			}
+		} else {
+			k = min(n, int(g.first+uint64(g.n)-seq))
+			if g.end(seq, k, outcome, reason) {
+				l.open--
+			}
+		}
+		seq += uint64(k)
+		n -= k
+	}
+	l.trim()
+}
+
+// find returns the group of an event. For an event without a group, before is
+// the number of events up to the next group, or 0 if there is none.
+func (l *lineage[In]) find(seq uint64) (g *group[In], before int) {
+	lo, hi := 0, l.groups.Len() // the first group that begins after seq
+	if hi > 0 {
+		if g = l.groups.At(0); seq >= g.first && seq < g.first+uint64(g.n) {
+			return g, 0
+		}
+	}
+	for lo < hi {
+		if mid := (lo + hi) / 2; l.groups.At(mid).first <= seq {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo > 0 {
+		if g = l.groups.At(lo - 1); seq < g.first+uint64(g.n) {
+			return g, 0
+		}
+	}
+	if lo < l.groups.Len() {
+		before = int(l.groups.At(lo).first - seq)
+	}
+	return nil, before
+}
+
+// end takes the end of n children and reports whether they were the last.
+func (g *group[In]) end(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason) bool {
+	g.open -= n
+	if g.each {
+		g.inputs.part(int(seq-g.first), n).finish(outcome, reason)
+		return g.open == 0
+	}
+	if outcome.Worse(g.worst) {
+		g.worst, g.reason = outcome, reason
+	}
+	if g.open > 0 {
+		return false
+	}
+	finishAll(g.inputs, g.more, g.worst, g.reason)
+	return true
+}
+
+func finishAll[In any](in inputs[In], more []inputs[In], outcome receipt.Outcome, reason receipt.Reason) {
+	in.finish(outcome, reason)
+	for _, other := range more {
+		other.finish(outcome, reason)
+	}
+}
+
+// trim drops finished groups at the front, and moves open ones there to the map
+// while too many later ones are finished.
+func (l *lineage[In]) trim() {
+	for l.groups.Len() > 0 {
+		g := l.groups.At(0)
+		if g.open > 0 {
+			if l.groups.Len() <= spare+2*l.open {
+				return
+			}
+			if l.late == nil {
+				l.late = make(map[uint64]*group[In])
+			}
+			moved := *g
+			for i := range moved.n { // those that have ended go with the last one
+				l.late[moved.first+uint64(i)] = &moved
+			}
+			l.open--
+		}
+		l.groups.Drop(1)
+	}
+}

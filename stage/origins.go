@@ -1,0 +1,113 @@
+package stage
+
+// origins is what an emitter was told about what its events were made of. The
+// stage reads it when the handler has returned.
+type origins struct {
+	tracked  bool // the events being handled want receipts
+	marks    []mark
+	released []uint32 // slots that marks name
+	failures []failure
+	ends     []heldEnd
+	fresh    []freshHold
+	slots    []heldSlot
+	unused   []uint32 // slots
+	freed    []uint32 // slots to be used again when all this has been read
+	holding  int      // slots in use
+}
+
+// mark says that what was emitted from place at on belongs to one input of the
+// chunk, or to held inputs if held is set: those of released[lo:hi].
+type mark struct {
+	at     int
+	input  int
+	held   bool
+	lo, hi int
+}
+
+// failure is an input that failed alone.
+type failure struct {
+	input int
+	err   error
+}
+
+// heldEnd is the end of a held input for which nothing is emitted.
+type heldEnd struct {
+	slot uint32
+	err  error
+}
+
+// freshHold is an input of the chunk that is held from now on.
+type freshHold struct {
+	slot  uint32
+	input int
+}
+
+// heldSlot is a place for a held input. Its generation goes up when it is freed.
+type heldSlot struct {
+	gen  uint32
+	used bool
+}
+
+// Held is an input that a producer-consumer keeps for later; see [Emitter.Hold].
+// The zero value stands for an input that needs no receipt.
+type Held struct {
+	slot uint32 // from 1 on
+	gen  uint32
+}
+
+func (o *origins) hold(input int) Held {
+	var slot uint32
+	if n := len(o.unused); n > 0 {
+		slot, o.unused = o.unused[n-1], o.unused[:n-1]
+	} else {
+		slot = uint32(len(o.slots))
+		o.slots = append(o.slots, heldSlot{})
+	}
+	o.slots[slot].used = true
+	o.holding++
+	o.fresh = append(o.fresh, freshHold{slot, input})
+	return Held{slot: slot + 1, gen: o.slots[slot].gen}
+}
+
+// free frees the slot of h and reports whether h was in use.
+func (o *origins) free(h Held) bool {
+	if h.slot == 0 || int(h.slot) > len(o.slots) {
+		return false
+	}
+	s := &o.slots[h.slot-1]
+	if !s.used || s.gen != h.gen {
+		return false
+	}
+	s.used = false
+	s.gen++
+	o.holding--
+	o.freed = append(o.freed, h.slot-1)
+	return true
+}
+
+// release marks what is emitted from place at on as that of held inputs.
+func (o *origins) release(at int, held []Held) {
+	lo := len(o.released)
+	for _, h := range held {
+		if o.free(h) {
+			o.released = append(o.released, h.slot-1)
+		}
+	}
+	if hi := len(o.released); hi > lo || o.tracked {
+		o.marks = append(o.marks, mark{at: at, held: true, lo: lo, hi: hi})
+	}
+}
+
+// told reports whether there is anything for the stage to read.
+func (o *origins) told() bool { return len(o.marks)+len(o.failures)+len(o.ends)+len(o.fresh) > 0 }
+
+// forget empties what was read.
+func (o *origins) forget() {
+	o.tracked = false
+	o.marks, o.released = o.marks[:0], o.released[:0]
+	clear(o.failures)
+	clear(o.ends)
+	o.failures, o.ends, o.fresh = o.failures[:0], o.ends[:0], o.fresh[:0]
+	o.unused = append(o.unused, o.freed...)
+	o.freed = o.freed[:0]
+}

@@ -1,0 +1,94 @@
+package stage
+
+import (
+	"context"
+	"runtime/debug"
+)
+
+// MapFunc is a producer-consumer that emits, for each event, what the function
+// makes of it. An event for which the function returns an error, or panics, fails
+// alone: see [Emitter.Fail]. ErrDone ends the stage before that event.
+type MapFunc[In, Out any] func(ctx context.Context, event In) (Out, error)
+
+// HandleEvents implements ProducerConsumer.
+func (f MapFunc[In, Out]) HandleEvents(ctx context.Context, events []In, emit *Emitter[Out]) error {
+	return eachEvent(ctx, events, emit, func(ctx context.Context, event In, emit *Emitter[Out]) error {
+		out, err := f(ctx, event)
+		if err == nil {
+			emit.Emit(out)
+		}
+		return err
+	})
+}
+
+// FilterFunc is a producer-consumer that emits the events for which the function
+// returns true. Errors are as for [MapFunc].
+type FilterFunc[T any] func(ctx context.Context, event T) (bool, error)
+
+// HandleEvents implements ProducerConsumer.
+func (f FilterFunc[T]) HandleEvents(ctx context.Context, events []T, emit *Emitter[T]) error {
+	return eachEvent(ctx, events, emit, func(ctx context.Context, event T, emit *Emitter[T]) error {
+		keep, err := f(ctx, event)
+		if err == nil && keep {
+			emit.Emit(event)
+		}
+		return err
+	})
+}
+
+// FlatMapFunc is a producer-consumer that emits, for each event, what the
+// function passes to emit, which must not be used after the function has
+// returned. Errors are as for [MapFunc]; what was emitted for an event that
+// fails is taken back.
+type FlatMapFunc[In, Out any] func(ctx context.Context, event In, emit func(Out)) error
+
+// HandleEvents implements ProducerConsumer.
+func (f FlatMapFunc[In, Out]) HandleEvents(ctx context.Context, events []In, emit *Emitter[Out]) error {
+	add := emit.Emit // one value for all calls
+	return eachEvent(ctx, events, emit, func(ctx context.Context, event In, _ *Emitter[Out]) error {
+		return f(ctx, event, add)
+	})
+}
+
+// eachEvent calls f for each event, so that each has its own receipt.
+func eachEvent[In, Out any](ctx context.Context, events []In, emit *Emitter[Out], f func(context.Context, In, *Emitter[Out]) error) error {
+	for at := 0; at < len(events); {
+		next, err := eachUntilPanic(ctx, events, at, emit, f)
+		if err != nil {
+			return err
+		}
+		at = next
+	}
+	return nil
+}
+
+// eachUntilPanic calls f for the events from place at on, up to the first for
+// which it panics, and returns the place to go on from.
+func eachUntilPanic[In, Out any](ctx context.Context, events []In, at int, emit *Emitter[Out], f func(context.Context, In, *Emitter[Out]) error) (next int, err error) {
+	i, before := at, 0
+	defer func() {
+		if p := recover(); p != nil {
+			emit.buf = emit.buf[:before]
+			emit.Fail(i, &PanicError{Value: p, Stack: debug.Stack()})
+			next, err = i+1, nil
+		}
+	}()
+	for ; i < len(events); i++ {
+		emit.From(i)
+		before = len(emit.buf)
+		switch err := f(ctx, events[i], emit); {
+		case err == nil:
+		case err == ErrDone:
+			for ; i < len(events); i++ {
+				emit.Hold(i) // it was not handled, and is given back
+			}
+			return i, err
+		case ctx.Err() != nil:
+			return i, err // the stage is being stopped
+		default:
+			emit.buf = emit.buf[:before]
+			emit.Fail(i, err)
+		}
+	}
+	return i, nil
+}
