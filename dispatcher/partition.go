@@ -42,6 +42,7 @@ type Partition[T any] struct {
 	hash     func(T) (int, bool)
 	find     func(any) (int, bool)
 	allowed  string
+	names    []string // of named partitions, for snapshots
 	capacity int
 	err      error
 
@@ -88,7 +89,7 @@ func NewNamedPartition[T any, K comparable](names []K, hash func(event T) (name 
 	for i, name := range names {
 		index[name] = i
 	}
-	p := &Partition[T]{allowed: fmt.Sprintf("one of %v", names)}
+	p := &Partition[T]{allowed: fmt.Sprintf("one of %v", names), names: namesOf(names)}
 	p.find = func(name any) (int, bool) {
 		k, ok := name.(K)
 		if !ok {

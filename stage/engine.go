@@ -29,7 +29,8 @@ type engine[In, Out any] struct {
 	up      bool          // it has succeeded; written before ready is closed
 	stopped chan struct{}
 	cancel  context.CancelCauseFunc
-	err     error // why it stopped; written before stopped is closed
+	err     error    // why it stopped; written before stopped is closed
+	last    Snapshot // as err
 
 	// The rest belongs to the stage's goroutine.
 	ctx    context.Context
@@ -60,7 +61,8 @@ type engine[In, Out any] struct {
 	reason   error
 }
 
-var lastID atomic.Uint64
+// lastID and lastSubscription number the stages and subscriptions of the process.
+var lastID, lastSubscription atomic.Uint64
 
 func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger, missing bool) {
 	e.id = lastID.Add(1)

@@ -138,7 +138,7 @@ func ExampleNewPipeline() {
 	}
 	pipeline = stage.NewPipeline(stage.PipelineConfig{}, source, sink)
 	err := pipeline.Run(context.Background())
-	left := pipeline.Snapshot(context.Background())[0]
+	left := pipeline.Snapshot(context.Background()).Stages[0]
 	fmt.Println(err, seen >= 1000, left.Emitted == left.Delivered, left.Buffered)
 	// Output: <nil> true true 0
 }

@@ -19,6 +19,10 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	defer func() {
 		e.cancel(ErrStopped)
 		e.err = failure
+		e.last.Name, e.last.Kind, e.last.Phase = e.name, e.kindOf(), PhaseStopped
+		if failure != nil {
+			e.last.Error = failure.Error()
+		}
 		if e.occupies {
 			vacate(e.handler)
 		}
@@ -37,6 +41,7 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 		step()
 		clean = true
 	}
+	defer guard(func() { e.last = e.snapshot() })
 	terminate := func() {
 		if t, ok := e.handler.(TerminateHandler); ok && e.greeted {
 			e.running = "HandleTerminate"

@@ -73,7 +73,8 @@ func TestReportDoesNotWaitForABusyStage(t *testing.T) {
 		equal(t, "emitted", rec.Count("stage.events", metrics.Tag{Key: "stage", Value: "P"}), 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if all := line.Snapshot(ctx); len(all) != 1 || all[0].Name != "P" {
+		all := line.Snapshot(ctx).Stages
+		if len(all) != 2 || all[0].Busy || all[0].Emitted != 1 || !all[1].Busy || all[1].Name != "C" {
 			t.Fatalf("%+v", all)
 		}
 		line.Stop(nil)

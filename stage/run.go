@@ -50,6 +50,8 @@ type Pipeline struct {
 
 	drain, stop       chan struct{}
 	draining, stopped sync.Once
+	over              context.Context // done when Run has returned
+	finish            context.CancelFunc
 }
 
 // NewPipeline makes a pipeline. No goroutine runs before Run.
@@ -66,7 +68,9 @@ func NewPipeline(cfg PipelineConfig, stages ...Stage) *Pipeline {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Pipeline{cfg: cfg, stages: stages, drain: make(chan struct{}), stop: make(chan struct{})}
+	p := &Pipeline{cfg: cfg, stages: stages, drain: make(chan struct{}), stop: make(chan struct{})}
+	p.over, p.finish = context.WithCancel(context.Background())
+	return p
 }
 
 // Drain begins the orderly end and returns at once. Draining again does
@@ -114,6 +118,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	// The stages end by Drain and Stop, not by ctx, but have its values.
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	defer p.finish()
 	r := p.begin(ctx, inner)
 	defer p.report(inner)()
 	return r.wait()
@@ -143,16 +148,4 @@ func (p *Pipeline) acquire() error {
 	}
 	p.owned = true
 	return nil
-}
-
-// Snapshot returns what the stages are doing, in the order in which they were
-// given. A stage that does not answer before ctx is done is left out.
-func (p *Pipeline) Snapshot(ctx context.Context) []Snapshot {
-	all := make([]Snapshot, 0, len(p.stages))
-	for _, s := range p.stages {
-		if snap, err := s.Snapshot(ctx); err == nil {
-			all = append(all, snap)
-		}
-	}
-	return all
 }

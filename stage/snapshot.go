@@ -8,21 +8,42 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// Snapshot is what a stage was doing at one moment. Counts are since the start.
+// Phase is the part of its life that a stage is in.
+type Phase string
+
+// The phases of a stage, in order. A stage that is stopped before it is started
+// passes from PhaseNew to PhaseStopped.
+const (
+	PhaseNew      Phase = "new"
+	PhaseStarting Phase = "starting" // HandleStart is running
+	PhaseRunning  Phase = "running"
+	PhaseDraining Phase = "draining" // it takes in nothing more
+	PhaseStopping Phase = "stopping" // its last handlers are running
+	PhaseStopped  Phase = "stopped"
+)
+
+// Snapshot is the state of a stage at one moment. Counts are since the start.
 type Snapshot struct {
-	Name string `json:"name"`
-	Kind Kind   `json:"kind"`
-	// Draining says that the stage takes in nothing more.
+	Name  string `json:"name"`
+	Kind  Kind   `json:"kind"`
+	Phase Phase  `json:"phase"`
+	// Busy reports that a handler was running for as long as the snapshot could
+	// wait: only Name, Kind and Phase are set. See [Pipeline.Snapshot].
+	Busy bool `json:"busy,omitempty"`
+	// Error is the failure of a stage that has stopped, "" for a normal end.
+	Error string `json:"error,omitempty"`
+	// Draining reports that the stage takes in nothing more.
 	Draining bool `json:"draining"`
-	// Accumulating says that the demand mode is Accumulate.
+	// Accumulating reports that the demand mode is Accumulate.
 	Accumulating bool `json:"accumulating"`
 
-	// Demand is how many events more the stage's dispatcher can take now;
-	// Pending is how many of those its producer was asked for and still owes.
+	// Demand is the number of events that the stage's dispatcher can take now;
+	// Pending is the number of those that its producer was asked for and still
+	// owes.
 	Demand  int `json:"demand"`
 	Pending int `json:"pending"`
-	// Buffered is how many events were emitted and are neither delivered nor
-	// discarded: Emitted = Delivered + Buffered + the sum of Discarded. An
+	// Buffered is the number of events that were emitted and are neither delivered
+	// nor discarded: Emitted = Delivered + Buffered + the sum of Discarded. An
 	// event that went to several subscribers counts once in Delivered and for
 	// each of them in Deliveries.
 	Buffered   int                      `json:"buffered"`
@@ -30,60 +51,73 @@ type Snapshot struct {
 	Delivered  int64                    `json:"delivered"`
 	Deliveries int64                    `json:"deliveries"`
 	Discarded  map[receipt.Reason]int64 `json:"discarded,omitempty"`
-	// Abandoned is how many of the deliveries went to consumers that died
-	// before they had handled them, and were not delivered again.
+	// Abandoned is the number of deliveries to consumers that died before they had
+	// handled them, and that were not delivered again.
 	Abandoned int64 `json:"abandoned"`
-	// Queued is how many batches a producer-consumer has received and not
-	// handled yet, Handled how many events were passed to its handler.
+	// Queued is the number of batches that a producer-consumer has received and not
+	// handled yet, Handled the number of events that were passed to its handler,
+	// and Batches the number of batches that those came in.
 	Queued  int   `json:"queued"`
 	Handled int64 `json:"handled"`
-	// Failed is how many of those events the handler reported as failed alone, or
-	// dropped on purpose.
-	Failed int64 `json:"failed"`
-	// Batches is how many batches those events came in.
 	Batches int64 `json:"batches"`
+	// Failed is the number of events that the handler reported as failed alone, or
+	// as dropped on purpose.
+	Failed int64 `json:"failed"`
 
 	Subscriptions []SubscriptionSnapshot `json:"subscriptions,omitempty"`
+
+	// Handler is what the stage's handler reports if it is an [InspectHandler], and
+	// Dispatcher what its dispatcher does.
+	Handler    any `json:"handler,omitempty"`
+	Dispatcher any `json:"dispatcher,omitempty"`
 }
 
 // SubscriptionSnapshot is one side of a subscription at one moment.
 type SubscriptionSnapshot struct {
-	// Peer names the other stage; Upstream says whether it is the producer.
+	// ID is the same on both sides, and different for each subscription of the
+	// process.
+	ID uint64 `json:"id"`
+	// Peer names the other stage; Upstream reports whether it is the producer.
 	Peer     string `json:"peer"`
 	Upstream bool   `json:"upstream"`
 	// Outstanding is what was asked for and has not been delivered, in events,
-	// as this side knows it.
+	// as this side knows it: at the consumer, what it has not handled.
 	Outstanding int `json:"outstanding"`
-	// InFlight is how many deliveries have no receipt yet, where the stage
-	// keeps account of them.
+	// InFlight is the number of deliveries without a receipt, where the stage keeps
+	// account of them.
 	InFlight  int `json:"in_flight"`
 	MaxDemand int `json:"max_demand"`
 	MinDemand int `json:"min_demand"`
 }
 
-// Snapshot implements Stage. The account that a stopped stage leaves behind can
-// still be read.
+// Snapshot implements Stage.
 func (e *engine[In, Out]) Snapshot(ctx context.Context) (Snapshot, error) {
+	if !e.started.Load() {
+		return Snapshot{Name: e.name, Kind: e.kindOf(), Phase: PhaseNew}, nil
+	}
+	if !hasStopped(e.ready) && !hasStopped(e.stopped) {
+		return Snapshot{Name: e.name, Kind: e.kindOf(), Phase: PhaseStarting}, nil
+	}
 	answer := make(chan Snapshot, 1)
-	if e.started.Load() && e.Do(func() { answer <- e.snapshot() }) {
-		select {
-		case s := <-answer:
-			return s, nil
-		case <-ctx.Done():
+	e.Do(func() { answer <- e.snapshot() })
+	select {
+	case s := <-answer:
+		return s, nil
+	case <-e.stopped:
+	case <-ctx.Done():
+		if !hasStopped(e.stopped) {
 			return Snapshot{}, fmt.Errorf("stage %q: snapshot: %w", e.name, context.Cause(ctx))
-		case <-e.stopped:
-			return e.snapshot(), nil
 		}
 	}
-	if !e.started.Load() {
-		return Snapshot{Name: e.name, Kind: e.kindOf()}, nil
+	return e.last, nil
+}
+
+// busy returns the snapshot of a stage that does not reply.
+func (e *engine[In, Out]) busy() Snapshot {
+	if hasStopped(e.stopped) {
+		return e.last
 	}
-	select {
-	case <-e.stopped:
-		return e.snapshot(), nil
-	case <-ctx.Done():
-		return Snapshot{}, fmt.Errorf("stage %q: snapshot: %w", e.name, context.Cause(ctx))
-	}
+	return Snapshot{Name: e.name, Kind: e.kindOf(), Phase: PhaseRunning, Busy: true}
 }
 
 func (e *engine[In, Out]) kindOf() Kind {
@@ -97,7 +131,7 @@ func (e *engine[In, Out]) kindOf() Kind {
 }
 
 func (e *engine[In, Out]) snapshot() Snapshot {
-	s := Snapshot{Name: e.name, Kind: e.kindOf(), Draining: e.draining}
+	s := Snapshot{Name: e.name, Kind: e.kindOf(), Phase: e.phase(), Draining: e.draining}
 	if o := e.out; o != nil {
 		s.Demand, s.Pending, s.Buffered = o.disp.Demand(), o.told, o.held()
 		s.Emitted, s.Delivered, s.Discarded = o.emitted, o.delivered, maps.Clone(o.lost)
@@ -106,7 +140,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 		for _, sub := range o.subs {
 			if sub != nil {
 				s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
-					Peer: sub.info.Consumer, Outstanding: sub.asked, InFlight: sub.flights.open,
+					ID: sub.id, Peer: sub.info.Consumer, Outstanding: sub.asked, InFlight: sub.flights.open,
 					MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand,
 				})
 			}
@@ -116,10 +150,21 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 		s.Queued, s.Handled, s.Batches, s.Failed = in.queue.Len(), in.handled, in.batches, in.failed
 		for _, sub := range in.subs {
 			s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
-				Peer: sub.info.Producer, Upstream: true, Outstanding: sub.owed, InFlight: int(sub.open.Load()) + sub.inputs,
+				ID: sub.id, Peer: sub.info.Producer, Upstream: true, Outstanding: sub.owed, InFlight: int(sub.open.Load()) + sub.inputs,
 				MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand,
 			})
 		}
 	}
+	e.inspect(&s)
 	return s
+}
+
+func (e *engine[In, Out]) phase() Phase {
+	switch {
+	case e.end:
+		return PhaseStopping
+	case e.draining:
+		return PhaseDraining
+	}
+	return PhaseRunning
 }

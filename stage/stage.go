@@ -36,12 +36,14 @@ type Stage interface {
 	// a dispatcher is reached from outside. What was not called when the stage
 	// ends is called then, for a stage that never ran by whoever stopped it.
 	Do(f func()) bool
-	// Snapshot answers what the stage is doing. It waits until the handler
-	// that is running has returned, or ctx is done.
+	// Snapshot returns what the stage is doing. It waits until the handler
+	// that is running has returned, or ctx is done. It does not wait for a stage
+	// that has not been started, that is being started, or that has stopped.
 	Snapshot(ctx context.Context) (Snapshot, error)
 
 	kind() Kind
 	vertex() *node
+	busy() Snapshot
 	launch(ctx context.Context) error
 	drainWithin(members map[*node]bool)
 }

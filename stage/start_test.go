@@ -20,7 +20,7 @@ func TestPipelineRunsOnce(t *testing.T) {
 		if err := line.Run(t.Context()); !errors.Is(err, stage.ErrStarted) {
 			t.Fatal(err)
 		}
-		equal(t, "snapshots", len(line.Snapshot(t.Context())), 2)
+		equal(t, "snapshots", len(line.Snapshot(t.Context()).Stages), 2)
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 // Subscription is the link between a producer and a consumer. Its methods may
 // be called from any goroutine, also from inside a handler, and never block.
 type Subscription[T any] struct {
+	id       uint64
 	info     SubscriptionInfo
 	cfg      SubscribeConfig
 	deferred bool // the consumer gives demand and receipts itself

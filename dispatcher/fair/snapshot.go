@@ -7,37 +7,43 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// Snapshot is what a [Dispatcher] looks like at one moment.
+// Snapshot is the state of a [Dispatcher] at one moment.
 type Snapshot[K comparable] struct {
-	// Backlogged is how many keys have events waiting, Known how many are
-	// remembered at all: these, the ones with events in flight, those that
-	// were parked or have not yet earned back what they have used, and tenants.
-	Backlogged, Known int
+	// Backlogged is the number of keys with events that wait, Known the number of
+	// keys that are remembered at all: these, the ones with events in flight, those
+	// that were parked or have not yet earned back what they have used, and tenants.
+	Backlogged int `json:"backlogged"`
+	Known      int `json:"known"`
 	// Held and HeldBytes are the events that wait, InFlight those handed out
 	// without receipt.
-	Held      int
-	HeldBytes int64
-	InFlight  int
+	Held      int   `json:"held"`
+	HeldBytes int64 `json:"held_bytes"`
+	InFlight  int   `json:"in_flight"`
 	// Longest is the number of events in the longest queue of Top, and 1 if no
 	// key has two events waiting.
-	Longest int
+	Longest int `json:"longest"`
 	// Top are the keys that take up most of the room, the first the most, at
 	// most 32 and each with two events or more (or few but large ones). Beyond
 	// 127 events a key may be missing for one that has half as much.
-	Top []KeyBacklog[K]
-	// Parked is how many keys are parked, Delayed how many wait for their rate
-	// limit.
-	Parked, Delayed int
+	Top []KeyBacklog[K] `json:"top,omitempty"`
+	// Parked is the number of keys that are parked, Delayed of those that wait for
+	// their rate limit.
+	Parked  int `json:"parked"`
+	Delayed int `json:"delayed"`
 	// Discarded counts the events that were dropped, by reason.
-	Discarded map[receipt.Reason]uint64
+	Discarded map[receipt.Reason]uint64 `json:"discarded,omitempty"`
 }
 
 // KeyBacklog is what waits for one key.
 type KeyBacklog[K comparable] struct {
-	Key    K
-	Events int
-	Bytes  int64
+	Key    K     `json:"key"`
+	Events int   `json:"events"`
+	Bytes  int64 `json:"bytes"`
 }
+
+// HandleInspect returns the dispatcher's [Snapshot], which has the keys with the
+// longest queues in it.
+func (f *Dispatcher[T, K]) HandleInspect() any { return f.Snapshot() }
 
 const topKeys = 32
 

@@ -147,7 +147,7 @@ type stageStatus struct {
 // stages answers what every stage is doing.
 func (a *app) stages(ctx context.Context) []stageStatus {
 	var all []stageStatus
-	for _, s := range a.pipeline.Snapshot(ctx) {
+	for _, s := range a.pipeline.Snapshot(ctx).Stages {
 		all = append(all, stageStatus{s, a.rates.of(s.Name)})
 	}
 	return all

@@ -1,0 +1,40 @@
+package consumer
+
+import "time"
+
+// HandleInspect implements stage.InspectHandler: it returns the figures of Stats.
+func (s *Supervisor[T]) HandleInspect() any { return s.Stats() }
+
+// BatchSnapshot is the state of a [Batch] at one moment.
+type BatchSnapshot struct {
+	// Events is the number of events that were gathered and not passed on, of at
+	// most Size.
+	Events int `json:"events"`
+	Size   int `json:"size"`
+	// Subscriptions is the number of subscriptions that they came on.
+	Subscriptions int `json:"subscriptions"`
+	// Batches is the number of batches that were begun.
+	Batches uint64 `json:"batches"`
+	// Timeout bounds how long a batch gathers, 0 for as long as it takes.
+	Timeout time.Duration `json:"timeout_ns"`
+}
+
+// HandleInspect implements stage.InspectHandler: it returns a [BatchSnapshot].
+func (b *Batch[T]) HandleInspect() any {
+	return BatchSnapshot{
+		Events: len(b.events), Size: b.cfg.Size, Subscriptions: len(b.parts), Batches: b.number, Timeout: max(0, b.cfg.Timeout),
+	}
+}
+
+// StreamSnapshot is the state of a [Stream] at one moment.
+type StreamSnapshot struct {
+	// Waiting is the number of batches that wait for the sink.
+	Waiting int `json:"waiting"`
+}
+
+// HandleInspect implements stage.InspectHandler: it returns a [StreamSnapshot].
+func (s *Stream[T]) HandleInspect() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return StreamSnapshot{Waiting: s.waiting.Len()}
+}

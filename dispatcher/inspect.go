@@ -1,0 +1,111 @@
+package dispatcher
+
+import "fmt"
+
+// DemandSnapshot is the state of a [Demand] at one moment.
+type DemandSnapshot struct {
+	// Subscriptions is the number of subscriptions with demand, Demand the sum of
+	// what they have asked for.
+	Subscriptions int `json:"subscriptions"`
+	Demand        int `json:"demand"`
+	// Most and Least are what the subscriptions with the most and the least demand
+	// above 0 have asked for.
+	Most  int `json:"most"`
+	Least int `json:"least"`
+}
+
+// HandleInspect returns a [DemandSnapshot].
+func (d *Demand[T]) HandleInspect() any {
+	s := DemandSnapshot{Subscriptions: len(d.heap), Demand: d.total}
+	for i, sub := range d.heap {
+		n := d.subs[sub].outstanding
+		s.Most = max(s.Most, n)
+		if i == 0 || n < s.Least {
+			s.Least = n
+		}
+	}
+	return s
+}
+
+// BroadcastSnapshot is the state of a [Broadcast] at one moment.
+type BroadcastSnapshot struct {
+	// Subscriptions is the number of subscriptions, Selecting the number of those
+	// with a selector.
+	Subscriptions int `json:"subscriptions"`
+	Selecting     int `json:"selecting"`
+	// Demand is what the subscription that has asked for the least can still be
+	// given, which is what all can be given; Most is the same for the one that has
+	// asked for the most.
+	Demand int `json:"demand"`
+	Most   int `json:"most"`
+	// Waiting is the number of subscriptions without demand: they hold up the
+	// others.
+	Waiting int `json:"waiting"`
+	// Sent is the number of events that were dispatched.
+	Sent int `json:"sent"`
+}
+
+// HandleInspect returns a [BroadcastSnapshot].
+func (b *Broadcast[T]) HandleInspect() any {
+	s := BroadcastSnapshot{Subscriptions: len(b.heap), Selecting: b.selecting, Demand: b.Demand(), Sent: b.sent}
+	for _, sub := range b.heap {
+		n := b.subs[sub].limit - b.sent
+		s.Most = max(s.Most, n)
+		if n <= 0 {
+			s.Waiting++
+		}
+	}
+	return s
+}
+
+// PartitionSnapshot is the state of a [Partition] at one moment.
+type PartitionSnapshot struct {
+	// Held is the number of events that wait for their partition's subscriber, of
+	// at most Capacity.
+	Held     int `json:"held"`
+	Capacity int `json:"capacity"`
+	// Demand is what was asked for and is not answered by a held event.
+	Demand int `json:"demand"`
+	// Partitions are all partitions, in order.
+	Partitions []PartitionState `json:"partitions"`
+}
+
+// PartitionState is one partition in a [PartitionSnapshot].
+type PartitionState struct {
+	Name string `json:"name"`
+	// Taken reports whether the partition has a subscriber.
+	Taken bool `json:"taken"`
+	// Demand is what its subscriber has asked for, Held the number of events that
+	// wait for it.
+	Demand int `json:"demand"`
+	Held   int `json:"held"`
+}
+
+// HandleInspect returns a [PartitionSnapshot].
+func (p *Partition[T]) HandleInspect() any {
+	s := PartitionSnapshot{Held: p.held, Capacity: p.capacity, Demand: p.Demand(), Partitions: make([]PartitionState, len(p.parts))}
+	for i := range p.parts {
+		part := &p.parts[i]
+		s.Partitions[i] = PartitionState{
+			Name: p.nameOf(i), Taken: part.sub >= 0, Demand: part.outstanding, Held: part.queue.Len(),
+		}
+	}
+	return s
+}
+
+// nameOf returns the name under which a subscriber takes a partition.
+func (p *Partition[T]) nameOf(i int) string {
+	if i < len(p.names) {
+		return p.names[i]
+	}
+	return fmt.Sprint(i)
+}
+
+// namesOf returns partition names for a snapshot.
+func namesOf[K any](names []K) []string {
+	all := make([]string, len(names))
+	for i, name := range names {
+		all[i] = fmt.Sprint(name)
+	}
+	return all
+}

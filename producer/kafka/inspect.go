@@ -1,0 +1,4 @@
+package kafka
+
+// HandleInspect implements stage.InspectHandler: it returns the counts of Stats.
+func (p *Producer[T]) HandleInspect() any { return p.Stats() }
