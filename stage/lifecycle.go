@@ -51,7 +51,7 @@ func (e *engine[In, Out]) launch(ctx context.Context) error {
 	}
 	if !e.started.CompareAndSwap(false, true) {
 		vacate(e.handler)
-		return e.startedBefore()
+		return fmt.Errorf("stage %q: start: %w", e.name, ErrStopped) // before its turn came
 	}
 	e.occupies = true
 	release := context.AfterFunc(ctx, func() {

@@ -80,6 +80,7 @@ func TestWrappedReasonIsNoNormalEnd(t *testing.T) {
 				subscribe(t, c, p, stage.SubscribeConfig{Cancel: stage.Transient})
 				start(t, p, c)
 				p.Stop(reason)
+				<-p.Stopped()
 				<-c.Stopped()
 				died(t, p, reason)
 				died(t, c, reason)
