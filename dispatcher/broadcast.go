@@ -3,8 +3,8 @@ package dispatcher
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
@@ -53,15 +53,18 @@ func NewBroadcast[T any]() *Broadcast[T] {
 	return &Broadcast[T]{consumers: make(map[uint64]bool)}
 }
 
-// SelectorError is why a subscription ended whose selector panicked.
-type SelectorError struct {
-	// Value is what was passed to panic, Stack where.
-	Value any
-	Stack []byte
-}
+// PanicError is a panic of user code that was recovered. The type is the same in
+// every package of this module.
+type PanicError = crash.PanicError
+
+// SelectorError ends a subscription whose selector has panicked.
+type SelectorError struct{ Panic *PanicError }
 
 // Error implements error. It leaves the stack out.
-func (e *SelectorError) Error() string { return fmt.Sprintf("selector: panic: %v", e.Value) }
+func (e *SelectorError) Error() string { return "selector: " + e.Panic.Error() }
+
+// Unwrap returns Panic.
+func (e *SelectorError) Unwrap() error { return e.Panic }
 
 // Subscribe implements Dispatcher. It refuses a consumer that is subscribed
 // already with ErrSubscribed, and a selector that is not a func(T) bool with an
@@ -178,7 +181,7 @@ func (b *Broadcast[T]) pick(selector func(T) bool, events []T) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			b.picked = b.picked[:0]
-			err = &SelectorError{p, debug.Stack()}
+			err = &SelectorError{crash.Of(p)}
 		}
 	}()
 	b.picked = b.picked[:0]

@@ -158,7 +158,7 @@ func TestBroadcastSelectorThatPanicsIsRejected(t *testing.T) {
 	k.offer = Offer[int]{Events: []int{1, 2}}
 	k.want("taken", b.Dispatch(k.offer, eachDesk{k}), 2)
 	var bad *SelectorError
-	if !errors.As(k.rejected[0], &bad) || bad.Value != "bad" || len(bad.Stack) == 0 {
+	if !errors.As(k.rejected[0], &bad) || bad.Panic.Value != "bad" || len(bad.Panic.Stack) == 0 {
 		t.Fatal(k.rejected)
 	}
 	k.want("got", k.taken(1), "[1 2]")

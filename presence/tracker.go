@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/pubsub"
 )
 
@@ -353,7 +354,8 @@ func (t *Tracker) tellOne(c change) {
 func (t *Tracker) tellTopic(topic string, diff *Diff) {
 	defer func() {
 		if v := recover(); v != nil {
-			t.config.Logger.Error("presence callback crashed", "tracker", t.config.Name, "panic", v)
+			err := crash.Of(v)
+			t.config.Logger.Error("presence callback crashed", "tracker", t.config.Name, "error", err, "stack", string(err.Stack))
 		}
 	}()
 	t.fetch(topic, diff.Joins, diff.Leaves)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/pattern"
 )
 
 // Memory is the [History] of one process: bounded, and gone when it ends. Each
@@ -57,7 +59,7 @@ func NewMemory(config MemoryConfig) (*Memory, error) {
 
 // Keeps reports whether the topic keeps history.
 func (h *Memory) Keeps(topic string) bool {
-	return slices.ContainsFunc(h.config.Topics, func(pattern string) bool { return Matches(pattern, topic) })
+	return slices.ContainsFunc(h.config.Topics, func(p string) bool { return pattern.Matches(p, topic) })
 }
 
 // Append keeps m if its topic keeps history, and does not block. The error is

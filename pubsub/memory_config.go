@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/internal/pattern"
 )
 
 // MemoryConfig configures a [Memory].
@@ -47,9 +48,9 @@ func (c MemoryConfig) validate() error {
 	if len(c.Topics) == 0 {
 		return owner.Refuse("Topics", c.Topics, "at least one pattern")
 	}
-	for _, pattern := range c.Topics {
-		if !ValidPattern(pattern) {
-			return owner.Refuse("Topics", pattern, AllowedPattern)
+	for _, topics := range c.Topics {
+		if !pattern.Valid(topics) {
+			return owner.Refuse("Topics", topics, pattern.Allowed)
 		}
 	}
 	return option.First(

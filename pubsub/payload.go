@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/penstock-go/penstock/internal/crash"
 )
 
 // Payload is the encoded payload of a message: JSON, or bytes that go out
@@ -63,7 +65,7 @@ func encodedAlready(data []byte) (Payload, error) {
 func marshal(v any) (p Payload, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			p, err = Payload{}, fmt.Errorf("pubsub: panic while encoding %T: %v", v, r)
+			p, err = Payload{}, fmt.Errorf("pubsub: encoding %T: %w", v, crash.Of(r))
 		}
 	}()
 	p.Data, err = json.Marshal(v)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
@@ -62,25 +63,12 @@ func (e *Error) Error() string {
 // Unwrap answers Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// PanicError is a panic that was recovered.
-type PanicError struct {
-	// Value is what was passed to panic.
-	Value any
-	// Stack is the goroutine's stack as debug.Stack formats it.
-	Stack []byte
-}
-
-// Error implements error. It leaves the stack out.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-// Unwrap answers the panic's value if that is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
+// PanicError is a panic of user code that was recovered. The type is the same in
+// every package of this module.
+type PanicError = crash.PanicError
 
 // ErrGoexit reports a handler that ended its goroutine with runtime.Goexit.
-var ErrGoexit = errors.New("handler called runtime.Goexit")
+var ErrGoexit = crash.ErrGoexit
 
 // SubscriptionError is why a stage stopped on account of a subscription whose
 // cancel mode does not let the stage survive its end.

@@ -343,7 +343,7 @@ func TestBadSubscribers(t *testing.T) {
 		start(t, late)
 		push(t, p, src, 1, 2)
 		var selector *dispatcher.SelectorError
-		if died(t, late, sub.Err()); !errors.As(late.Err(), &selector) {
+		if died(t, late, sub.Err()); !errors.As(late.Err(), &selector) || !errors.As(late.Err(), new(*stage.PanicError)) {
 			t.Fatal(late.Err())
 		}
 		push(t, p, src, 3)

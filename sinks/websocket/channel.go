@@ -129,16 +129,6 @@ func (ch *Channel) class(it *item, event string, payload Payload) {
 	}
 }
 
-// conflate asks the application, whose panic must not reach who broadcasts.
-func (ch *Channel) conflate(event string, payload Payload) (key string) {
-	defer func() {
-		if v := recover(); v != nil {
-			ch.logCrash("conflate", crashOf(v))
-		}
-	}()
-	return ch.route.cfg.Conflate(event, payload)
-}
-
 // queue enqueues a wire if the channel is there.
 func (ch *Channel) queue(it *item) error {
 	ch.mu.Lock()

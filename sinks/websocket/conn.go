@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/penstock-go/penstock/internal/crash"
 )
 
 // conn is a connection over WebSocket.
@@ -108,9 +110,9 @@ func (c *conn) handleRead(err error) {
 			return
 		}
 		if v := recover(); v != nil {
-			crash := crashOf(v)
-			c.endpoint().log.Error("connection crashed", "socket", c.mount.kind.name, "error", crash.Err, "stack", string(crash.Stack))
-			c.close(ws.StatusInternalServerError, crash, false)
+			err := crash.Of(v)
+			c.endpoint().logCrash("connection", err, "socket", c.mount.kind.name)
+			c.close(ws.StatusInternalServerError, &CrashError{Err: err}, false)
 			c.linger()
 		}
 		c.leave()

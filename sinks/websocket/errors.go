@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
@@ -98,17 +99,22 @@ type reasonOf struct {
 	Reason string `json:"reason"`
 }
 
-// CrashError tells that a handler panicked or returned an error. The client is
-// told no more than that the channel crashed.
+// PanicError is a panic of the application's code. The type is the same in every
+// package of this module.
+type PanicError = crash.PanicError
+
+// ErrGoexit reports a handler that ended its goroutine with runtime.Goexit.
+var ErrGoexit = crash.ErrGoexit
+
+// CrashError ends a channel whose handler has panicked or returned an error. The
+// client is only told that the channel crashed.
 type CrashError struct {
-	// Err is the error, or one made of the value of the panic.
+	// Err is the handler's error, a [*PanicError] or [ErrGoexit].
 	Err error
-	// Stack is where the panic happened; nil for an error.
-	Stack []byte
 }
 
-// Error tells the cause.
+// Error implements error.
 func (e *CrashError) Error() string { return "websocket: channel crashed: " + e.Err.Error() }
 
-// Unwrap answers the cause.
+// Unwrap returns Err.
 func (e *CrashError) Unwrap() error { return e.Err }

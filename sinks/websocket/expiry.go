@@ -7,6 +7,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
@@ -136,9 +137,8 @@ var (
 func (s *session) callRenew(p Payload) (state any, until time.Time, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			crash := crashOf(v)
-			s.endpoint().log.Error("renew crashed", "socket", s.mount.kind.name, "error", crash.Err, "stack", string(crash.Stack))
-			err = crash
+			err = crash.Of(v)
+			s.endpoint().logCrash("renew", err, "socket", s.mount.kind.name)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), s.mount.cfg.Timeouts.Connect)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
@@ -114,9 +115,8 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 func (m *mount) connect(r *http.Request, a *admission, params Params, token, transport string) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			crash := crashOf(v)
-			m.endpoint.log.Error("connect crashed", "socket", m.kind.name, "error", crash.Err, "stack", string(crash.Stack))
-			err = crash
+			err = crash.Of(v)
+			m.endpoint.logCrash("connect", err, "socket", m.kind.name)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(r.Context(), m.cfg.Timeouts.Connect)

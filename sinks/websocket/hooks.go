@@ -3,6 +3,7 @@ package websocket
 import (
 	"time"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/metrics"
 )
 
@@ -40,8 +41,7 @@ func (e *Endpoint) tell(it *item, at time.Time, err error) {
 // recoverHook logs a panic of a callback of the application.
 func (e *Endpoint) recoverHook(what string) {
 	if v := recover(); v != nil {
-		crash := crashOf(v)
-		e.log.Error(what+" crashed", "error", crash.Err, "stack", string(crash.Stack))
+		e.logCrash(what, crash.Of(v))
 	}
 }
 

@@ -3,8 +3,10 @@ package websocket
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
@@ -70,6 +72,39 @@ func TestSealedHeaders(t *testing.T) {
 				t.Errorf("%d bytes became %d, binary %v", n, len(got), isBinary)
 			}
 		}
+	}
+}
+
+// TestReasonToEnd pins what an error of a handler's method does to its channel.
+func TestReasonToEnd(t *testing.T) {
+	panicking := func(v any) (err error) {
+		defer crash.Catch(&err)
+		panic(v)
+	}
+	other := errors.New("other")
+	for _, row := range []struct {
+		err     error
+		goesOn  bool
+		crashes bool
+	}{
+		{nil, true, false},
+		{fmt.Errorf("push: %w", ErrQueueFull), true, false},
+		{ErrTooManyTasks, true, false},
+		{fmt.Errorf("done: %w", ErrStopped), false, false},
+		{other, false, true},
+		{panicking(other), false, true},
+		{panicking(ErrStopped), false, true},
+		{panicking(ErrQueueFull), false, true},
+	} {
+		reason := reasonToEnd(row.err)
+		var crashed *CrashError
+		if (reason == nil) != row.goesOn || errors.As(reason, &crashed) != row.crashes || reason != nil && !errors.Is(reason, row.err) {
+			t.Errorf("%v: the channel ends with %v", row.err, reason)
+		}
+	}
+	var panicked *PanicError
+	if !errors.As(reasonToEnd(panicking("boom")), &panicked) || panicked.Value != "boom" || len(panicked.Stack) == 0 {
+		t.Errorf("a panic ends a channel with %v", panicked)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
@@ -74,19 +75,16 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 	ch.route.fail.Add(1)
 	reply := replyJoinCrashed
 	var refused *RefusedError
-	if errors.As(err, &refused) {
+	var panicked *PanicError
+	if errors.As(err, &refused) && !errors.As(err, &panicked) {
 		reply = Fail(refused.Response)
 	} else {
-		var crash *CrashError
-		if !errors.As(err, &crash) {
-			crash = &CrashError{Err: err}
-		}
-		ch.logCrash("join", crash)
+		ch.logCrash("join", err)
 	}
 	ch.detach(err)
 	w, encodeErr := replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, reply)
 	if encodeErr != nil {
-		ch.logCrash("join", &CrashError{Err: encodeErr})
+		ch.logCrash("join", encodeErr)
 		w, _ = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, replyJoinCrashed) // can be encoded
 	}
 	_ = ch.sess.enqueue(&item{wire: w, control: true}) // refused only if the connection closes
@@ -95,11 +93,7 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 }
 
 func (ch *Channel) callJoin(p Payload) (reply any, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = crashOf(v)
-		}
-	}()
+	defer crash.Catch(&err)
 	ch.handler = ch.route.new(ch.sess.state, ch.topic)
 	if ch.handler == nil {
 		return nil, errors.New("no handler for the topic")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
@@ -260,9 +261,9 @@ func (p *poll) handleAll(r *http.Request, messages []posted) bool {
 	defer p.handling.Unlock()
 	defer func() {
 		if v := recover(); v != nil {
-			crash := crashOf(v)
-			p.endpoint().log.Error("connection crashed", "socket", p.mount.kind.name, "error", crash.Err, "stack", string(crash.Stack))
-			p.finish(crash)
+			err := crash.Of(v)
+			p.endpoint().logCrash("connection", err, "socket", p.mount.kind.name)
+			p.finish(&CrashError{Err: err})
 		}
 	}()
 	for _, m := range messages {

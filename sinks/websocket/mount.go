@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/internal/pattern"
 	"github.com/penstock-go/penstock/metrics"
-	"github.com/penstock-go/penstock/pubsub"
 )
 
 // mount is a socket at a path.
@@ -92,7 +92,7 @@ func (m *mount) counter(name, status, key, value string) metrics.Counter {
 // addRoute checks the definition of a channel and adds it to the routes.
 func (m *mount) addRoute(def routeDef) error {
 	if err := option.First(
-		mountOwner.Check(pubsub.ValidPattern(def.pattern), "channel pattern", def.pattern, pubsub.AllowedPattern),
+		mountOwner.Check(pattern.Valid(def.pattern), "channel pattern", def.pattern, pattern.Allowed),
 		mountOwner.Check(def.new != nil, "channel "+def.pattern, def.new, "a function that makes its handlers"),
 		mountOwner.Check(def.cfg.Overflow <= DropOldest, "channel Overflow", def.cfg.Overflow, overflowNames),
 		mountOwner.Check(!def.cfg.Resume || len(def.cfg.Intercept) == 0, "channel Intercept", def.cfg.Intercept, "none for a channel with Resume"),
@@ -115,7 +115,7 @@ func (m *mount) addRoute(def routeDef) error {
 // route returns the first route whose pattern matches a topic, or nil.
 func (m *mount) route(topic string) *route {
 	for _, r := range m.routes {
-		if pubsub.Matches(r.pattern, topic) {
+		if pattern.Matches(r.pattern, topic) {
 			return r
 		}
 	}

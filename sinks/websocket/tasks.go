@@ -1,6 +1,10 @@
 package websocket
 
-import "context"
+import (
+	"context"
+
+	"github.com/penstock-go/penstock/internal/crash"
+)
 
 // defaultTasks is how many tasks run for a channel at a time.
 const defaultTasks = 16
@@ -30,9 +34,8 @@ func (ch *Channel) Go(task func(ctx context.Context)) error {
 
 func (ch *Channel) runTask(task func(ctx context.Context)) {
 	defer func() {
-		v := recover()
-		if v != nil {
-			ch.end(crashOf(v))
+		if v := recover(); v != nil {
+			ch.end(&CrashError{Err: crash.Of(v)})
 		}
 		ch.mu.Lock()
 		ch.rare.tasks--

@@ -1,0 +1,85 @@
+package websocket
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/crash"
+)
+
+// grace is how long a handler may take to come to its end.
+const grace = 5 * time.Second
+
+// The calls of a handler's methods. A panic is an error, a *PanicError.
+
+func (ch *Channel) callIn(m *mail) (r Reply, err error) {
+	defer crash.Catch(&err)
+	h, ok := ch.handler.(InHandler)
+	if !ok {
+		return Reply{}, fmt.Errorf("%T has no HandleIn", ch.handler)
+	}
+	return h.HandleIn((*channelContext)(ch), ch, m.event, m.payload)
+}
+
+func (ch *Channel) callOut(m *mail) (err error) {
+	defer crash.Catch(&err)
+	return ch.handler.(OutHandler).HandleOut((*channelContext)(ch), ch, m.event, m.payload)
+}
+
+func (ch *Channel) callInfo(m *mail) (err error) {
+	defer crash.Catch(&err)
+	h, ok := ch.handler.(InfoHandler)
+	if !ok {
+		ch.sess.endpoint().log.Warn("message for a channel without HandleInfo",
+			"channel", ch.route.pattern, "type", fmt.Sprintf("%T", m.value))
+		return nil
+	}
+	return h.HandleInfo((*channelContext)(ch), ch, m.value)
+}
+
+func (ch *Channel) callRenew(m *mail) (err error) {
+	defer crash.Catch(&err)
+	return ch.handler.(RenewHandler).HandleRenew((*channelContext)(ch), ch, m.value)
+}
+
+func (ch *Channel) callTerminate(reason error) {
+	h, ok := ch.handler.(TerminateHandler)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	var err error
+	func() {
+		defer crash.Catch(&err)
+		h.HandleTerminate(ctx, ch, reason)
+	}()
+	if err != nil {
+		ch.logCrash("terminate", err)
+	}
+}
+
+// conflate asks the application for the key of an event. Its panic must not
+// reach the caller of Broadcast.
+func (ch *Channel) conflate(event string, payload Payload) string {
+	key := ""
+	var err error
+	func() {
+		defer crash.Catch(&err)
+		key = ch.route.cfg.Conflate(event, payload)
+	}()
+	if err != nil {
+		ch.logCrash("conflate", err)
+	}
+	return key
+}
+
+func (ch *Channel) logCrash(what string, err error) {
+	ch.sess.endpoint().logCrash(what, err, "socket", ch.sess.mount.kind.name, "channel", ch.route.pattern)
+}
+
+// logCrash logs what the application's code has failed with.
+func (e *Endpoint) logCrash(what string, err error, args ...any) {
+	e.log.Error(what+" crashed", append(args, "error", err, "stack", crash.StackOf(err))...)
+}

@@ -1,0 +1,119 @@
+package websocket
+
+import (
+	"errors"
+	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
+)
+
+// terminate ends the channel: no broadcast reaches it any more, the client is
+// told as the reason demands, in the order in which Phoenix does, and the
+// handler terminates. It runs in the goroutine that runs the handler.
+func (ch *Channel) terminate(reason error, rest []mail, leave codec.Ref) {
+	ch.detach(reason)
+	var crashed *CrashError
+	switch {
+	case errors.As(reason, &crashed):
+		ch.logCrash("channel", crashed.Err)
+		ch.callTerminate(crashed)
+		ch.control(eventError, payloadCrash)
+	case errors.Is(reason, ErrLeft):
+		if !leave.IsNull() {
+			_ = ch.reply(leave, OK(nil)) // refused only if the connection closes
+		}
+		ch.control(eventClose, payloadEmpty)
+		ch.callTerminate(ErrLeft)
+	case errors.Is(reason, ErrStopped):
+		ch.control(eventClose, payloadEmpty)
+		ch.callTerminate(reason)
+	default: // the connection ends, or a new join has come
+		ch.callTerminate(reason)
+	}
+	ch.conclude(reason, rest)
+}
+
+// detach takes the channel out of everything that could reach it.
+func (ch *Channel) detach(reason error) {
+	ch.mu.Lock()
+	ch.state = ending
+	if ch.reason == nil {
+		ch.reason = reason
+	}
+	ch.disown()
+	ch.cancel()
+	ch.makeRoom()
+	sub := ch.sub
+	if ch.rare != nil {
+		for _, s := range ch.rare.subs {
+			s.Unsubscribe()
+		}
+		ch.rare.subs = nil
+		ch.rare.stopTimers()
+	}
+	ch.mu.Unlock()
+	sub.Unsubscribe()
+	ch.sess.remove(ch)
+}
+
+// conclude is the very end of a channel, also of one whose join was refused.
+func (ch *Channel) conclude(reason error, rest []mail) {
+	ch.mu.Lock()
+	ch.state, ch.running = over, false
+	inbox := ch.inbox
+	ch.inbox = nil
+	if ch.rare != nil && ch.rare.over != nil {
+		close(ch.rare.over)
+	}
+	ch.mu.Unlock()
+	e := ch.sess.endpoint()
+	e.discard(rest)
+	if inbox != nil {
+		e.discard(inbox.mails)
+		inbox.free()
+	}
+	e.channels.Add(-1)
+	e.work.done()
+}
+
+// await waits until the channel is over, for the grace time at the longest.
+func (ch *Channel) await() {
+	ch.mu.Lock()
+	if ch.state == over {
+		ch.mu.Unlock()
+		return
+	}
+	r := ch.more()
+	if r.over == nil {
+		r.over = make(chan struct{})
+	}
+	done := r.over
+	ch.mu.Unlock()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		ch.sess.endpoint().log.Warn("handler does not end", "channel", ch.route.pattern, "waited", grace)
+		ch.sess.remove(ch) // a new join takes the place; what the old one still does is muted
+	}
+}
+
+// control sends phx_close or phx_error.
+func (ch *Channel) control(event string, p codec.Payload) {
+	if w := ch.controlWire(event, p); w != nil {
+		_ = ch.queue(&item{wire: w, control: true}) // refused only if the connection closes
+	}
+}
+
+func (ch *Channel) controlWire(event string, p codec.Payload) wire {
+	ref := ch.joinRef
+	if ch.nullJoin {
+		ref = ""
+	}
+	w, err := messageWire(ch.sess.version, ref, ref, ch.topic, event, p)
+	if err != nil {
+		ch.logCrash("control message", err)
+	}
+	return w
+}
