@@ -1,48 +1,25 @@
 package consumer
 
 import (
-	"slices"
-
 	"github.com/penstock-go/penstock/stage"
 )
 
-// account is what is due to one subscription. The supervisor's lock guards it.
+// account is what is due to one subscription. It is part of the pool's state.
 type account[T any] struct {
-	s        *Supervisor[T]
 	sub      *stage.Subscription[T]
-	slots    int // how many workers the subscription has asked for at most
-	lot      int // slots are asked for again in lots of at least this many
-	tracked  bool
-	measured bool // how long its workers take
+	slots    int  // how many workers the subscription may have at once
+	lot      int  // freed slots are asked for in groups of at least this many
+	tracked  bool // its producer wants a receipt for each event
+	measured bool // attempts are timed
 
-	freed    int // slots that were not asked for again yet
-	ended    int // jobs whose end was not handed over yet
-	finished []stage.Finished
-	spare    []stage.Finished
-	blank    []stage.Finished    // for a subscription on which only their number counts
-	deferred map[uint64]struct{} // positions whose receipt is in somebody's hands
-	settling bool                // somebody is handing over
+	freed    int                 // slots that were not asked for again yet
+	ended    int                 // events whose receipt was not handed over yet
+	finished []stage.Finished    // those receipts, if tracked
+	deferred map[uint64]struct{} // positions whose receipt the caller of Defer gives
 	finish   func(position uint64, err error)
 }
 
-func (s *Supervisor[T]) accountOf(sub *stage.Subscription[T]) *account[T] {
-	for _, a := range s.accounts {
-		if a.sub == sub {
-			return a
-		}
-	}
-	s.accounts = slices.DeleteFunc(s.accounts, func(a *account[T]) bool { return a.sub.Err() != nil })
-	info := sub.Info()
-	a := &account[T]{
-		s: s, sub: sub, slots: info.MaxDemand, lot: max(1, info.MinDemand),
-		tracked: sub.Tracked(), measured: s.measured || sub.Tracked(),
-		deferred: make(map[uint64]struct{}),
-	}
-	s.accounts = append(s.accounts, a)
-	return a
-}
-
-// receipt books the end of a job.
+// receipt notes the end of an event.
 func (a *account[T]) receipt(f stage.Finished) {
 	a.ended++
 	if a.tracked {
@@ -50,70 +27,78 @@ func (a *account[T]) receipt(f stage.Finished) {
 	}
 }
 
-// ask is how many slots are asked for again now. Counted are the slots that are
-// in use and the events that wait for a deferred receipt: together they stay
-// within MaxDeferred, so that each event that runs or was asked for could be
-// deferred as well.
-func (a *account[T]) ask() int {
+// ask returns how many slots to ask for now. The slots that are in use and the
+// events that wait for a deferred receipt together stay within maxDeferred, so
+// that each event that runs or was asked for could be deferred as well.
+func (a *account[T]) ask(maxDeferred int) int {
 	if a.freed < a.lot {
 		return 0
 	}
-	bound := max(a.s.cfg.MaxDeferred, a.slots)
+	bound := max(maxDeferred, a.slots)
 	return max(0, min(a.freed, bound-len(a.deferred)-(a.slots-a.freed)))
 }
 
-// settle hands over what is due to a's subscription and says whether there was
-// anything. The caller holds the lock, which is given up meanwhile. Whoever
-// comes while somebody is handing over leaves it to him; and while there are
-// jobs to be done a few receipts wait for company, unless hurry says that
-// nobody may come by again soon.
-func (s *Supervisor[T]) settle(a *account[T], hurry bool) (did bool) {
-	const lot = 64 // what waits no longer for company
-	for !a.settling {
-		ask := a.ask()
-		switch {
-		case ask == 0 && a.ended == 0:
-			return did
-		case hurry && ask == 0 && !a.tracked:
-			return did // nobody waits for it
-		case !hurry && s.jobs.Len() > 0 && a.ended < lot && ask < lot:
-			return did
-		}
-		a.freed -= ask
-		list := a.list()
-		a.settling, did = true, true
-		s.mu.Unlock()
-		a.sub.Settle(ask, list...)
-		clear(list)
-		s.mu.Lock()
-		if a.tracked {
-			a.spare = list[:0]
-		}
-		a.settling = false
+// settle orders the hand-over of what is due to a's subscription. While jobs wait
+// a few receipts are kept back until there are more. hurry says that no step may
+// follow soon: then everything is handed over that a producer waits for.
+func (p *pool[T]) settle(a *account[T], hurry bool, o *orders[T]) {
+	ask := a.ask(p.rules.maxDeferred)
+	switch {
+	case ask == 0 && a.ended == 0, p.phase == closed:
+	case hurry && ask == 0 && !a.tracked:
+		// The producer does not wait for the number of events that have ended.
+	case !hurry && p.waiting.Len() > 0 && a.ended < company && ask < company:
+	default:
+		a.hand(ask, o)
 	}
-	return did
 }
 
-// list takes the receipts that are due.
-func (a *account[T]) list() []stage.Finished {
-	n := a.ended
+// hand orders a hand-over of all receipts and of the demand for ask slots.
+func (a *account[T]) hand(ask int, o *orders[T]) {
+	o.some = true
+	n := len(o.settle)
+	if n == cap(o.settle) {
+		o.settle = append(o.settle, handover[T]{})
+	}
+	o.settle = o.settle[:n+1]
+	h := &o.settle[n]
+	h.sub, h.ask, h.ended, h.tracked = a.sub, ask, a.ended, a.tracked
+	if a.tracked {
+		h.list, a.finished = a.finished, h.list[:0]
+	}
+	a.freed -= ask
 	a.ended = 0
-	if !a.tracked {
-		a.blank = slices.Grow(a.blank[:0], n)[:n]
-		return a.blank
-	}
-	list := a.finished
-	a.finished, a.spare = a.spare[:0], nil
-	return list
 }
 
-// settleAll hands over everything that somebody waits for and says whether
-// there was anything. The caller holds the lock, which is given up meanwhile.
-func (s *Supervisor[T]) settleAll() (did bool) {
-	for _, a := range s.accounts {
-		if s.settle(a, true) {
-			return true // the accounts may have changed meanwhile
-		}
+// postpone leaves the receipt of a task's event to the caller of Defer, and
+// reports whether that is possible.
+func (p *pool[T]) postpone(t *task[T]) bool {
+	if t.deferred || !t.trying {
+		return false
 	}
-	return false
+	t.deferred = true
+	t.account.deferred[t.position] = struct{}{}
+	return true
+}
+
+// settleDeferred takes a deferred receipt, and reports whether anything is to be
+// handed over. Then handed is called when that was done.
+func (p *pool[T]) settleDeferred(a *account[T], f stage.Finished, o *orders[T]) bool {
+	if _, open := a.deferred[f.Position]; !open || p.phase == closed {
+		return false
+	}
+	delete(a.deferred, f.Position)
+	a.receipt(f)
+	p.settle(a, false, o)
+	if len(o.settle) == 0 {
+		return false
+	}
+	p.handing++
+	return true
+}
+
+// handed ends a hand-over outside of the pool's goroutines.
+func (p *pool[T]) handed(o *orders[T]) {
+	p.handing--
+	p.hush(o)
 }

@@ -54,7 +54,7 @@ func All[T any](ctx context.Context, source stage.Output[T], cfg stage.Subscribe
 			return
 		}
 		if err == nil {
-			err = ended(sub, cfg.Cancel)
+			err = failureOf(sub, cfg.Cancel)
 		}
 		if err != nil {
 			yield(none, err)
@@ -149,8 +149,8 @@ func (r *reader[T]) settle(n int) {
 	r.handled = 0
 }
 
-// ended is the error that the end of sub means to a loop with that cancel mode.
-func ended[T any](sub *stage.Subscription[T], mode stage.CancelMode) error {
+// failureOf returns what the end of sub means to a loop with that cancel mode.
+func failureOf[T any](sub *stage.Subscription[T], mode stage.CancelMode) error {
 	reason := sub.Err()
 	switch {
 	case reason == stage.ErrDone, mode == stage.Temporary:

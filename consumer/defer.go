@@ -6,8 +6,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// Deferred is the receipt for an event whose worker has taken it into its own
-// hands.
+// Deferred is the receipt for an event that the caller of [Defer] gives.
 type Deferred struct {
 	finish func(position uint64, err error)
 	at     uint64
@@ -19,16 +18,17 @@ type Deferred struct {
 // supervisor has stopped, does nothing.
 func (d Deferred) Finish(err error) { d.finish(d.at, err) }
 
-// Defer takes the receipt for the event of the worker whose context is ctx into
-// the caller's hands: the worker's slot is free again when the worker returns,
-// but the event counts as unfinished until Finish is called. So a worker that
-// has queued something at a slow client can end at once, and the client's key
-// is served again only when the client has taken it.
+// Defer leaves the receipt for an event to the caller. ctx is the context of the
+// event's worker. The worker's slot is free again when the worker returns, but
+// the event counts as unfinished until Finish is called. So a worker that has
+// queued something at a slow client can end at once, and the client's key is
+// served again only when the client has taken it.
 //
 // Defer must be called before the worker returns. ok is false if ctx is not a
-// worker's, if the receipt was taken before, or if the worker has lost its event
-// to its timeout. A worker that has deferred is not started again whatever it
-// answers, and Failed is not called for its event: whoever calls Finish knows.
+// worker's, if the receipt was deferred before, or if the worker has lost its
+// event to its timeout. A worker that has deferred is not started again whatever
+// it returns, and Failed is not called for its event, since the caller of Finish
+// knows.
 func Defer(ctx context.Context) (d Deferred, ok bool) {
 	w, ok := ctx.Value(workerKey{}).(interface{ deferReceipt() (Deferred, bool) })
 	if !ok {
@@ -41,25 +41,41 @@ func (w *worker[T]) deferReceipt() (Deferred, bool) {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w.lost || w.deferred || !w.trying {
+	t := w.task
+	if t == nil || !s.pool.postpone(t) {
 		return Deferred{}, false
 	}
-	w.deferred = true
-	a := w.job.account
-	a.deferred[w.job.position] = struct{}{}
-	if a.finish == nil {
-		a.finish = a.finishDeferred // made once for each subscription
-	}
-	return Deferred{finish: a.finish, at: w.job.position}, true
+	return Deferred{finish: t.account.finish, at: t.position}, true
 }
 
-func (a *account[T]) finishDeferred(position uint64, err error) {
-	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
-	if _, ok := a.deferred[position]; !ok {
-		return
+// finishDeferred gives a receipt that was deferred, from any goroutine.
+func (s *Supervisor[T]) finishDeferred(a *account[T], position uint64, err error) {
+	s.mu.Lock()
+	o := s.takeOrders()
+	due := s.pool.settleDeferred(a, stage.Finished{Position: position, Err: err}, o)
+	if due {
+		s.mu.Unlock()
+		s.carryOut(o, nil)
+		s.mu.Lock()
+		o.reset()
+		s.pool.handed(o)
 	}
-	delete(a.deferred, position)
-	a.receipt(stage.Finished{Position: position, Err: err})
-	a.s.settle(a, false)
+	quiet := o.quiet
+	s.spare = append(s.spare, o)
+	s.mu.Unlock()
+	if quiet {
+		close(s.quiet)
+	}
+}
+
+// takeOrders returns empty orders. The caller holds the lock.
+func (s *Supervisor[T]) takeOrders() *orders[T] {
+	n := len(s.spare)
+	if n == 0 {
+		return new(orders[T])
+	}
+	o := s.spare[n-1]
+	s.spare = s.spare[:n-1]
+	o.reset()
+	return o
 }

@@ -177,8 +177,16 @@ func TestSupervisorTimeout(t *testing.T) {
 					<-ctx.Done()
 					return ctx.Err()
 				}, cfg)
-				if err := run(t, src, pool, stage.SubscribeConfig{}); err != nil {
-					t.Fatal(err)
+				var end error // of the pipeline: it names a goroutine that is left
+				stuck := consumer.Stats{}
+				if !tc.listens {
+					end, stuck.Stuck = stage.ErrHung, 1
+				}
+				if err := run(t, src, pool, stage.SubscribeConfig{}); !errors.Is(err, end) {
+					t.Error(err)
+				}
+				if s := pool.Stats(); s != stuck {
+					t.Errorf("%+v, want %+v", s, stuck)
 				}
 				if second != tc.takes || !errors.Is(failure, consumer.ErrTimeout) {
 					t.Error(second, failure)
@@ -228,10 +236,11 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 			return nil
 		}, config{MaxDemand: 4, Timeout: 100 * time.Millisecond, MaxAttempts: 1})
 		begun := time.Now()
-		if err := run(t, src, pool, stage.SubscribeConfig{}); err != nil {
-			t.Fatal(err)
+		err := run(t, src, pool, stage.SubscribeConfig{})
+		if !errors.Is(err, stage.ErrHung) || !strings.Contains(err.Error(), "20 workers") {
+			t.Error(err)
 		}
-		if d, most := time.Since(begun), 20*110*time.Millisecond; d > most {
+		if d, most := time.Since(begun), 20*110*time.Millisecond+consumer.DefaultShutdownTimeout; d > most {
 			t.Error(d)
 		}
 		for v, got := range src.outcomes(t) {
@@ -239,10 +248,14 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 				t.Error(v, got)
 			}
 		}
-		if s := pool.Stats(); s.Goroutines != 0 {
+		if s := pool.Stats(); s != (consumer.Stats{Stuck: n / 10}) {
 			t.Errorf("%+v", s)
 		}
 		close(hold)
+		synctest.Wait()
+		if s := pool.Stats(); s != (consumer.Stats{}) {
+			t.Errorf("%+v", s)
+		}
 	})
 }
 

@@ -8,11 +8,16 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// receipts answers receipts for n events of sub from the position first on, in
+// blank returns n receipts without content, in the storage of finished.
+func blank(finished []stage.Finished, n int) []stage.Finished {
+	return slices.Grow(finished[:0], n)[:n]
+}
+
+// receipts returns receipts for n events of sub from the position first on, in
 // the storage of finished. On a subscription whose producer wants none only
 // their number counts.
 func receipts[T any](sub *stage.Subscription[T], first uint64, n int, finished []stage.Finished) []stage.Finished {
-	finished = slices.Grow(finished[:0], n)[:n]
+	finished = blank(finished, n)
 	if sub.Tracked() {
 		for i := range finished {
 			finished[i] = stage.Finished{Position: first + uint64(i)}
@@ -21,12 +26,12 @@ func receipts[T any](sub *stage.Subscription[T], first uint64, n int, finished [
 	return finished
 }
 
-// discarded says whether err is the decision to drop an event.
+// discarded reports whether err is the decision to drop an event.
 func discarded(err error) bool {
 	_, ok := errors.AsType[*stage.DiscardError](err)
 	return ok
 }
 
-// errDeliveries is what HandleEvents of the consumers answers that are given
+// errDeliveries is returned by HandleEvents of the consumers that are given
 // deliveries instead.
 var errDeliveries = fmt.Errorf("HandleEvents of a consumer that takes deliveries: %w", errors.ErrUnsupported)

@@ -4,17 +4,17 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/ring"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
 )
 
 // Supervisor runs a worker for each event, at most as many at once as its
 // subscriptions have asked for. The goroutines of workers that have ended are
-// used again for others; what a worker does to its goroutine (panic, Goexit,
+// used again for others. What a worker does to its goroutine (a panic, Goexit,
 // never returning) stays with that worker.
 type Supervisor[T any] struct {
 	work    func(ctx context.Context, event T) error
@@ -22,47 +22,28 @@ type Supervisor[T any] struct {
 	invalid error
 	self    *stage.Handle
 	ctx     context.Context
-	name    string
 	timer   metrics.Timer
+	epoch   time.Time     // the start
+	quiet   chan struct{} // closed when the pool stops and nothing of it runs any more
+	orders  orders[T]     // of the stage's goroutine
 
-	measured bool // the timer is a real one
-	epoch    time.Time
-
-	processors int // that run goroutines
-
-	mu       sync.Mutex
-	jobs     ring.Ring[job[T]]
-	idle     []*worker[T] // the one that became idle last is used first
-	waking   int          // goroutines that were woken and have not taken a job yet
-	slow     bool         // the last job that was timed took longer than slowJob
-	accounts []*account[T]
-	restarts ring.Ring[time.Duration] // when, within the window
-	stopping bool
-	running  int           // goroutines of the pool
-	busy     int           // of them with a job
-	quiet    chan struct{} // closed when stopping and no goroutine is left
-}
-
-// slowJob is how long a job takes that is long beside waking a goroutine.
-const slowJob = 5 * time.Microsecond
-
-// job is an event on its way through a worker.
-type job[T any] struct {
-	account  *account[T]
-	position uint64
-	event    T
-	attempt  int
+	// mu guards the fields below, and the task of each worker. No user function
+	// is called and nothing is sent with it held.
+	mu    sync.Mutex
+	pool  pool[T]
+	idle  *worker[T] // a stack, linked by next: the goroutine that parked last is woken first
+	spare []*orders[T]
 }
 
 // halt is how a worker's goroutine stops the stage.
 type halt struct{ err error }
 
-// NewSupervisor answers a supervisor whose workers run work. The context that
+// NewSupervisor returns a supervisor whose workers run work. The context that
 // work gets is cancelled when the supervisor is stopped and, if Timeout is set,
 // when the attempt has taken too long. A wrong option is reported when the
 // stage is started.
 func NewSupervisor[T any](work func(ctx context.Context, event T) error, cfg SupervisorConfig[T]) *Supervisor[T] {
-	s := &Supervisor[T]{work: work, cfg: cfg.withDefaults(), quiet: make(chan struct{}), measured: cfg.Metrics != nil}
+	s := &Supervisor[T]{work: work, cfg: cfg.withDefaults(), quiet: make(chan struct{})}
 	s.invalid = s.cfg.validate()
 	if work == nil {
 		s.invalid = &stage.OptionError{Owner: "consumer.Supervisor", Option: "work", Value: nil, Allowed: "a function, not nil"}
@@ -78,12 +59,16 @@ func (s *Supervisor[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
 
 // HandleStart implements stage.StartHandler.
 func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	s.ctx, s.self, s.name, s.epoch = ctx, self, self.Name(), time.Now()
-	s.processors = runtime.GOMAXPROCS(0)
+	s.ctx, s.self, s.epoch = ctx, self, time.Now()
+	s.pool.rules = rules{
+		stage: self.Name(), restart: s.cfg.Restart, maxAttempts: s.cfg.MaxAttempts,
+		maxRestarts: s.cfg.MaxRestarts, window: s.cfg.RestartWindow,
+		maxDeferred: s.cfg.MaxDeferred, processors: runtime.GOMAXPROCS(0),
+	}
 	return s.invalid
 }
 
-// clock is the time since the start: it reads one clock where time.Now reads
+// clock returns the time since the start. It reads one clock where time.Now reads
 // two.
 func (s *Supervisor[T]) clock() time.Duration { return time.Since(s.epoch) }
 
@@ -93,13 +78,34 @@ func (s *Supervisor[T]) HandleEvents(context.Context, []T) error { return errDel
 
 // HandleDelivery implements stage.DeliveryHandler.
 func (s *Supervisor[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
+	o := &s.orders
+	o.reset()
 	s.mu.Lock()
-	a := s.accountOf(d.Subscription)
-	for i, event := range d.Events {
-		s.jobs.Push(job[T]{account: a, position: d.First + uint64(i), event: event})
-	}
-	s.wake()
+	s.pool.deliver(s.account(d.Subscription), d.First, d.Events, o)
+	woken := s.popIdle(o.wake)
+	s.mu.Unlock()
+	s.carryOut(o, woken)
 	return nil
+}
+
+// account returns the account of sub. The caller holds the lock.
+func (s *Supervisor[T]) account(sub *stage.Subscription[T]) *account[T] {
+	p := &s.pool
+	for _, a := range p.accounts {
+		if a.sub == sub {
+			return a
+		}
+	}
+	p.accounts = slices.DeleteFunc(p.accounts, func(a *account[T]) bool { return a.sub.Err() != nil })
+	info := sub.Info()
+	a := &account[T]{
+		sub: sub, slots: info.MaxDemand, lot: max(1, info.MinDemand),
+		tracked: sub.Tracked(), measured: s.cfg.measured || sub.Tracked(),
+		deferred: make(map[uint64]struct{}),
+	}
+	a.finish = func(position uint64, err error) { s.finishDeferred(a, position, err) }
+	p.accounts = append(p.accounts, a)
+	return a
 }
 
 // HandleInfo implements stage.InfoHandler: it is how a worker's goroutine stops
@@ -111,96 +117,97 @@ func (s *Supervisor[T]) HandleInfo(_ context.Context, msg any) error {
 	return nil
 }
 
-// HandleTerminate implements stage.TerminateHandler. It waits for the workers, whose
-// contexts are cancelled by then unless all was drained, up to ShutdownTimeout,
-// behind which it answers stage.ErrHung.
+// HandleTerminate implements stage.TerminateHandler. It waits for the workers,
+// whose contexts are cancelled by then unless all was drained, up to
+// ShutdownTimeout, after which it returns stage.ErrHung. Whatever ended the
+// stage, the receipts for all that has finished until then are handed over.
 func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
+	o := &s.orders
+	o.reset()
 	s.mu.Lock()
-	s.stopping = true
-	s.jobs.Drop(s.jobs.Len())
-	for _, w := range s.idle {
-		close(w.wake)
-	}
-	s.idle = nil
-	running := s.running
+	s.pool.stop(o)
+	woken := s.popIdle(o.wake)
 	s.mu.Unlock()
-	if running == 0 {
-		return nil
-	}
+	s.carryOut(o, woken)
+
 	timer := time.NewTimer(s.cfg.ShutdownTimeout)
 	defer timer.Stop()
 	select {
 	case <-s.quiet:
-		return nil
 	case <-timer.C:
 	}
+	o.reset()
 	s.mu.Lock()
-	running = s.running
+	s.pool.close(o)
+	left := s.pool.stats()
 	s.mu.Unlock()
-	return fmt.Errorf("%d workers did not return within %v: %w", running, s.cfg.ShutdownTimeout, stage.ErrHung)
+	s.carryOut(o, nil)
+	if n := left.Goroutines + left.Stuck; n > 0 {
+		return fmt.Errorf("%d workers did not return within %v: %w", n, s.cfg.ShutdownTimeout, stage.ErrHung)
+	}
+	return nil
 }
 
 // Stats are a supervisor's figures at one moment.
 type Stats struct {
 	// Busy is how many workers run, Waiting how many events wait for a
-	// goroutine, Deferred how many receipts workers have taken into their own
-	// hands and not given yet.
+	// goroutine, Deferred how many receipts were deferred and not given yet.
 	Busy     int `json:"busy"`
 	Waiting  int `json:"waiting"`
 	Deferred int `json:"deferred"`
 	// Goroutines is how many goroutines the pool keeps.
 	Goroutines int `json:"goroutines"`
+	// Stuck is how many goroutines have lost their event to Timeout and have not
+	// returned since. They are not among Goroutines.
+	Stuck int `json:"stuck"`
 }
 
-// Stats answers the supervisor's figures, from any goroutine.
+// Stats returns the supervisor's figures, from any goroutine.
 func (s *Supervisor[T]) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	deferred := 0
-	for _, a := range s.accounts {
-		deferred += len(a.deferred)
-	}
-	return Stats{Busy: s.busy, Waiting: s.jobs.Len(), Deferred: deferred, Goroutines: s.running}
+	return s.pool.stats()
 }
 
-// wake gives goroutines to waiting jobs, unlocks, and says whether it woke one.
-// As long as jobs are short one is woken at a time, which wakes the next when it
-// has taken its job, so that events which one worker gets through alone do not
-// cost a wake-up each. Of slow jobs as many are given away at once as there are
-// processors.
-func (s *Supervisor[T]) wake() (woke bool) {
-	limit := 1
-	if s.slow {
-		limit = s.processors
+// popIdle takes n idle workers, linked by next. The caller holds the lock.
+func (s *Supervisor[T]) popIdle(n int) *worker[T] {
+	if n == 0 {
+		return nil
 	}
-	for s.waking < min(limit, s.jobs.Len()) && !s.stopping {
-		s.waking++
-		woke = true
-		if n := len(s.idle); n > 0 {
-			w := s.idle[n-1]
-			s.idle = s.idle[:n-1]
-			s.mu.Unlock()
-			w.wake <- struct{}{}
-		} else {
-			s.running++
-			s.mu.Unlock()
-			go newWorker(s).run()
-		}
-		s.mu.Lock()
+	first := s.idle
+	last := first
+	for range n - 1 {
+		last = last.next
 	}
-	s.mu.Unlock()
-	return woke
+	s.idle, last.next = last.next, nil
+	return first
 }
 
-// mayRestart counts a restart and says whether it is not one too many. The
-// caller holds the lock.
-func (s *Supervisor[T]) mayRestart(now time.Duration) bool {
-	if s.cfg.MaxRestarts == stage.Unlimited {
-		return true
+// carryOut does what a step of the pool has ordered, without the lock. idle are
+// the workers that the step wakes.
+func (s *Supervisor[T]) carryOut(o *orders[T], idle *worker[T]) {
+	for i := range o.settle {
+		o.settle[i].give()
 	}
-	for s.restarts.Len() > 0 && now-*s.restarts.At(0) > s.cfg.RestartWindow {
-		s.restarts.Drop(1)
+	for w := idle; w != nil; {
+		next := w.next // the worker may park again as soon as it is woken
+		w.wake <- struct{}{}
+		w = next
 	}
-	s.restarts.Push(now)
-	return s.restarts.Len() <= s.cfg.MaxRestarts
+	for range o.start {
+		go newWorker(s).run(event{what: woken})
+	}
+	if o.halt != nil {
+		s.self.Send(halt{o.halt})
+	}
+	if o.quiet {
+		close(s.quiet)
+	}
+	if o.yield {
+		// The scheduler keeps the goroutine that was woken last for the processor
+		// that has woken it, and lets others take it only after a pause, even if
+		// they are idle: without this the stage would wait for the whole of the
+		// next job.
+		runtime.Gosched()
+	}
 }

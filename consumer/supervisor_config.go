@@ -51,8 +51,9 @@ type SupervisorConfig[T any] struct {
 	RestartWindow time.Duration
 	// Timeout bounds one attempt: its context is cancelled then, and a worker
 	// that has not returned a tenth of Timeout later loses its event and its
-	// slot; its goroutine is left to itself. 0 sets no bound. A bound costs an
-	// attempt about a microsecond and its allocations.
+	// slot. Its goroutine is counted in Stats.Stuck until it returns, and the
+	// stage ends with stage.ErrHung if it has not by then. 0 sets no bound. A
+	// bound costs an attempt about a microsecond and its allocations.
 	Timeout time.Duration
 	// MaxDeferred bounds how many events of a subscription may wait for a
 	// deferred receipt: slots that could bring more are not asked for again. It
@@ -69,6 +70,8 @@ type SupervisorConfig[T any] struct {
 	Metrics metrics.Recorder
 	// Logger gets a line for every failed attempt. nil discards.
 	Logger *slog.Logger
+
+	measured bool // Metrics was set
 }
 
 func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
@@ -92,6 +95,7 @@ func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.measured = c.Metrics != nil
 	option.Default(&c.Metrics, metrics.Nop())
 	return c
 }
