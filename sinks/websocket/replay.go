@@ -73,8 +73,12 @@ func (at *place) continues(m *pubsub.Message) bool {
 	return at.epoch == now.Epoch
 }
 
-// HandleLoss implements [pubsub.LossHandler]; it is for the hub.
-func (ch *Channel) HandleLoss(string) {
+var _ pubsub.LossHandler = (*receiver)(nil)
+
+// HandleLoss closes the connection: its client may have missed messages of
+// another node.
+func (r *receiver) HandleLoss(string) {
+	ch := (*Channel)(r)
 	if !ch.route.cfg.Resume {
 		return
 	}
