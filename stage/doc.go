@@ -132,24 +132,30 @@
 //
 // # Receipts
 //
-// Returning nil from HandleEvents is the receipt for the events that it was
-// given. It is what the next ask goes by, what a dispatcher such as
-// fair.Dispatcher waits for before it serves a key again, and what a source with
-// HandleReceipts hears: one [Receipt] for each event it has emitted, in the order
-// in which they were finished, also for those that were discarded. Of an event
-// that went to several subscribers it hears once, behind the last of them and of
-// the worst outcome: Abandoned before Failed before Discarded before Done. It hears
-// nothing of what was left when its stage was stopped. A [DeliveryHandler], such
-// as a pool of workers, gives receipts one by one and in any order.
+// A nil from a consumer's HandleEvents is the receipt for the events passed to
+// it. The next ask depends on it, a dispatcher such as fair.Dispatcher waits for
+// it before it serves a key again, and a source with HandleReceipts receives it:
+// a [Receipt] is a run of its events that ended alike, and each event that the
+// source has emitted is in one, in the order in which they were finished, also
+// if it was discarded. For an event with several subscribers the source receives
+// one receipt, after the last of them, with the worst outcome: Abandoned before
+// Failed before Discarded before Done. It receives none for events that were
+// left when its own stage was stopped. A [DeliveryHandler], such as a pool of
+// workers, gives receipts one by one and in any order.
 //
-// A producer-consumer's return is the receipt for what it was given, not for what
-// it has emitted for that: what it has emitted and nobody has taken dies with it, and
-// is counted. Work that must not be lost to a crash belongs in the consumer.
+// Receipts pass through producer-consumers. An input is finished when all events
+// emitted for it are finished, with the worst of their outcomes, or, if there
+// are none, when the handler returns. All that HandleEvents emits belongs to all
+// events of its chunk, unless the handler names the input with [Emitter.From];
+// [MapFunc], [FilterFunc] and [FlatMapFunc] do, so that one event fails alone.
+// [Emitter.Hold] keeps an input for events that are emitted later; inputs that
+// are still held at the end return to their source.
 //
-// When a consumer dies, the events that it has given no receipt for are abandoned
-// and counted; with Redeliver set on its subscription they go back to the front of
-// the buffer instead, in order and once, and to whoever asks next. Not so copies of
-// what other subscribers have got as well: those are abandoned.
+// When a consumer dies, the events for which it had given no receipt are
+// abandoned and counted. With Redeliver set on its subscription they return to
+// the front of the buffer instead, in order, for the other subscribers. An event
+// over which a consumer has died is redelivered once. A copy of an event that
+// other subscribers have as well is abandoned.
 //
 // # Loss
 //
