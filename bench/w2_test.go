@@ -28,7 +28,13 @@ func increment(_ context.Context, events []int, emit *stage.Emitter[int]) error 
 }
 
 func runW2(tb testing.TB, n int, d demand) time.Duration {
-	source := stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{})
+	return between(tb, &counter{limit: n}, n, d)
+}
+
+// between runs n events of a source through the producer-consumers.
+func between(tb testing.TB, p stage.Producer[int], n int, d demand) time.Duration {
+	tb.Helper()
+	source := stage.NewProducer(p, stage.ProducerConfig[int]{})
 	stages := []stage.Stage{source}
 	var last stage.Output[int] = source
 	for range w2Between {

@@ -14,6 +14,7 @@ func TestWorkIsComplete(t *testing.T) {
 			runW1b(t, n, d)
 			handOverRecords(t, n, d)
 			runW2(t, n, d)
+			runW2Receipts(t, n, d)
 			relay(t, n, d)
 			runW5(t, n, d)
 			copyToAll(t, n, d)

@@ -46,19 +46,20 @@ type engine[In, Out any] struct {
 	lineage *lineage[In] // of a producer-consumer whose inputs want receipts
 	taken   []bool       // scratch of descend
 
-	mails    []mail[In, Out] // of this round
-	at       int             // the first of them that was not taken
-	again    bool            // another round is due even without mail
-	flowing  bool            // the last round moved as much as it could: more is likely to come at once
-	running  string          // the handler that is being called
-	occupies bool            // no other stage can use the handler until this one has stopped
-	greeted  bool            // HandleStart was called, if there is one
-	draining bool
-	dry      bool // the source will emit nothing more
-	ending   bool // subscribers have been told that this is the end
-	end      bool // leave the loop
-	failed   bool // a handler has failed, which ends the stage
-	reason   error
+	mails     []mail[In, Out] // of this round
+	at        int             // the first of them that was not taken
+	again     bool            // another round is due even without mail
+	flowing   bool            // the last round moved as much as it could: more is likely to come at once
+	running   string          // the handler that is being called
+	occupies  bool            // no other stage can use the handler until this one has stopped
+	greeted   bool            // HandleStart was called, if there is one
+	draining  bool
+	dry       bool // the source will emit nothing more
+	ending    bool // subscribers have been told that this is the end
+	end       bool // leave the loop
+	failed    bool // a handler has failed, which ends the stage
+	gathering bool // events have arrived since HandleFlush
+	reason    error
 }
 
 // lastID and lastSubscription number the stages and subscriptions of the process.
@@ -135,7 +136,7 @@ func (e *engine[In, Out]) loop() {
 			runtime.Gosched() // costs less than to park and be woken
 			e.mails, poked = e.box.Take(e.mails)
 		}
-		if e.idle(poked) {
+		if e.idle(poked) && !e.flushIdle() {
 			e.box.Wait(e.patience())
 			if e.mails, poked = e.box.Take(e.mails); len(e.mails) == 0 && !poked && e.out != nil {
 				e.out.changed = true // a deadline of the dispatcher's has come

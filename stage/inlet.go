@@ -101,6 +101,7 @@ func (e *engine[In, Out]) consumeQueued() {
 // chunk that brought the outstanding demand to its minimum.
 func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	e.in.batches++
+	e.gathering = true
 	events := b.events
 	if s.deferred {
 		e.running = "HandleDelivery"
