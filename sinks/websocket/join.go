@@ -9,31 +9,19 @@ import (
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
-// join calls the handler's Join and tells the client. It runs in the goroutine
-// that reads; the channel counts as running, so that what is put into its
-// inbox meanwhile waits.
+// join calls the handler's HandleJoin and replies to the client. It runs in the
+// goroutine that reads; the channel counts as running, so that what is put into
+// its inbox meanwhile waits.
 func (ch *Channel) join(m codec.Message, old *Channel) {
-	e := ch.sess.endpoint()
-	ch.running = true // nobody else has the channel yet
-	response, err := ch.callJoin(Payload{Data: m.Payload, Binary: m.Binary})
-	var missed []pubsub.Record
-	if err == nil && ch.route.cfg.Resume {
-		response, missed, err = ch.resume(m, response)
-	}
-	var w wire
-	if err == nil {
-		w, err = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, OK(response))
-	}
-	if err == nil && !ch.route.cfg.Resume {
-		err = ch.subscribe()
-	}
+	ch.running = true // no other goroutine has the channel yet
+	w, missed, err := ch.admit(m)
 	if err != nil {
 		ch.refuse(m, old, err)
 		return
 	}
 	ch.route.ok.Add(1)
 	ch.sess.settled()
-	e.log.Debug("joined", "socket", ch.sess.mount.kind.name, "channel", ch.route.pattern, "topic", clip(ch.topic))
+	ch.sess.endpoint().log.Debug("joined", "socket", ch.sess.mount.kind.name, "channel", ch.route.pattern, "topic", clip(ch.topic))
 
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -47,12 +35,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 	}
 	ch.state = joined
 	if ch.route.cfg.Resume {
-		if at := ch.rare.place; at.lost || (at.heard != "" && at.heard != at.epoch) {
-			at.lost = false
-			ch.giveUp()
-		} else if ch.replay(missed) {
-			ch.pull()
-		}
+		ch.beginToFollow(missed)
 	}
 	ch.running = false
 	if ch.inbox.len() > 0 || ch.reason != nil {
@@ -60,6 +43,34 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 	}
 }
 
+// admit asks the handler, subscribes to the topic and returns the reply. On a
+// resumable topic it also returns the records that the client has missed.
+func (ch *Channel) admit(m codec.Message) (w wire, missed []pubsub.Record, err error) {
+	response, err := ch.callJoin(Payload{Data: m.Payload, Binary: m.Binary})
+	if err == nil && ch.route.cfg.Resume {
+		response, missed, err = ch.resume(m, response)
+	}
+	if err == nil {
+		w, err = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, OK(response))
+	}
+	if err == nil && !ch.route.cfg.Resume {
+		err = ch.subscribe()
+	}
+	return w, missed, err
+}
+
+// beginToFollow sends the client of a resumable channel what it has missed,
+// unless the history was lost meanwhile. The mutex is held.
+func (ch *Channel) beginToFollow(missed []pubsub.Record) {
+	if at := ch.rare.place; at.lost || (at.heard != "" && at.heard != at.epoch) {
+		at.lost = false
+		ch.giveUp()
+	} else if ch.replay(missed) {
+		ch.pull()
+	}
+}
+
+// subscribe subscribes the channel to its topic.
 func (ch *Channel) subscribe() error {
 	sub, err := ch.sess.endpoint().hub.Subscribe(ch.topic, (*receiver)(ch))
 	if err != nil {
@@ -71,6 +82,8 @@ func (ch *Channel) subscribe() error {
 	return nil
 }
 
+// refuse replies to a join that is refused, or that has crashed, and ends the
+// channel.
 func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 	ch.route.fail.Add(1)
 	reply := replyJoinCrashed

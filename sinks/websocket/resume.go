@@ -12,23 +12,23 @@ import (
 
 // The names that clients of resumable channels know.
 const (
-	// fieldResume is where a client's params say where it was, and where the
-	// reply says where it is.
+	// fieldResume holds the client's position: in the params of a join the one
+	// at which it was, in the reply the one at which it begins.
 	fieldResume = "resume"
-	// fieldOffset is in the payload of each broadcast that is kept, and alone in
-	// the event of that name, which tells a client that it need not get what it
+	// fieldOffset is in the payload of each broadcast that is kept. The event of
+	// that name holds it alone: it moves the position of a client past what it
 	// has broadcast to the others.
 	fieldOffset = "resume_offset"
 )
 
-// Why a client cannot resume, as its join reply says.
+// Why a client cannot resume, in the reply to its join.
 const (
-	resumeNew     = "new"     // it has not said where it was
-	resumeEpoch   = "epoch"   // it was elsewhere, or before a restart
+	resumeNew     = "new"     // it has sent no position
+	resumeEpoch   = "epoch"   // its position is of another node, or from before a restart
 	resumeHistory = "history" // what it missed is not kept any more
 )
 
-// resumeParams is what a join says.
+// resumeParams is the position in the params of a join.
 type resumeParams struct {
 	Resume struct {
 		Epoch  string `json:"epoch"`
@@ -36,61 +36,50 @@ type resumeParams struct {
 	} `json:"resume"`
 }
 
-// resumeReply is what the join is answered.
+// resumeReply is the position in the reply to a join.
 type resumeReply struct {
 	Epoch     string `json:"epoch"`
-	Offset    uint64 `json:"offset"` // what comes next is behind it
+	Offset    uint64 `json:"offset"` // the next record follows it
 	Recovered bool   `json:"recovered"`
 	Reason    string `json:"reason,omitempty"` // unless recovered
 }
 
 // resume subscribes the channel and finds out where its client begins: right
-// after where it was, if everything since is there. The subscription comes
-// first, so that what is broadcast from now on is either among the records or
-// will be heard of.
+// after the position that it has sent, if all since then is kept. It returns the
+// response to the join with that position, and the records that were missed.
+//
+// The subscription comes first, so that what is broadcast from then on either is
+// among the records or reaches the subscription.
 func (ch *Channel) resume(m codec.Message, response any) (any, []pubsub.Record, error) {
-	p, err := codec.Encode(response)
+	p, err := encodeObject(response)
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.Binary || !p.IsObject() {
+	if p.Binary {
 		return nil, nil, ErrPayload
 	}
 	at := &place{}
 	ch.mu.Lock()
 	ch.more().place = at
 	ch.mu.Unlock()
-	history := ch.sess.endpoint().hub.History()
+	hub := ch.sess.endpoint().hub
 	ctx := (*channelContext)(ch)
-	var said resumeParams
-	asked := !m.Binary && json.Unmarshal(m.Payload, &said) == nil && said.Resume.Epoch != ""
-	was := pubsub.Position{Epoch: said.Resume.Epoch, Offset: said.Resume.Offset}
+	was, asked := positionIn(m)
 	if !asked {
 		// A new client begins where the history ended before the subscription, so
 		// that a delivery which waited for that subscription reaches it.
-		var err error
-		if _, was, err = history.Since(ctx, ch.topic, pubsub.Position{}); err != nil && !errors.Is(err, pubsub.ErrEpoch) {
+		if _, was, err = hub.History().Since(ctx, ch.topic, pubsub.Position{}); err != nil && !errors.Is(err, pubsub.ErrEpoch) {
 			return nil, nil, err
 		}
 	}
 	if err := ch.subscribe(); err != nil {
 		return nil, nil, err
 	}
-	ch.sess.endpoint().hub.Settle(ctx, ch.topic)
-	missed, now, err := history.Since(ctx, ch.topic, was)
-	reply := resumeReply{Epoch: now.Epoch, Offset: now.Offset}
-	switch {
-	case err == nil:
-		reply.Offset, reply.Recovered = was.Offset, asked
-	case errors.Is(err, pubsub.ErrEpoch):
-		reply.Reason = resumeEpoch
-	case errors.Is(err, pubsub.ErrTrimmed):
-		reply.Reason = resumeHistory
-	default:
+	hub.Settle(ctx, ch.topic)
+	missed, now, err := hub.History().Since(ctx, ch.topic, was)
+	reply, err := resumeReplyTo(asked, was, now, err)
+	if err != nil {
 		return nil, nil, err
-	}
-	if !asked {
-		reply.Reason = resumeNew
 	}
 	ch.mu.Lock()
 	at.begin(ch, pubsub.Position{Epoch: now.Epoch, Offset: reply.Offset})
@@ -102,15 +91,44 @@ func (ch *Channel) resume(m codec.Message, response any) (any, []pubsub.Record, 
 	return codec.Payload{Data: withField(p.Data, fieldResume, field)}, missed, nil
 }
 
-// numberedPayload is the payload of a record with its offset.
+// positionIn returns the position that a join asks to resume at, if it does.
+func positionIn(m codec.Message) (was pubsub.Position, asked bool) {
+	var params resumeParams
+	if m.Binary || json.Unmarshal(m.Payload, &params) != nil || params.Resume.Epoch == "" {
+		return pubsub.Position{}, false
+	}
+	return pubsub.Position{Epoch: params.Resume.Epoch, Offset: params.Resume.Offset}, true
+}
+
+// resumeReplyTo returns what the reply to a join says after the history was read
+// from was on, which is now at another position or has returned err.
+func resumeReplyTo(asked bool, was, now pubsub.Position, err error) (resumeReply, error) {
+	reply := resumeReply{Epoch: now.Epoch, Offset: now.Offset}
+	switch {
+	case err == nil:
+		reply.Offset, reply.Recovered = was.Offset, asked
+	case errors.Is(err, pubsub.ErrEpoch):
+		reply.Reason = resumeEpoch
+	case errors.Is(err, pubsub.ErrTrimmed):
+		reply.Reason = resumeHistory
+	default:
+		return reply, err
+	}
+	if !asked {
+		reply.Reason = resumeNew
+	}
+	return reply, nil
+}
+
+// numberedPayload returns the payload of a record with its offset.
 func numberedPayload(r *pubsub.Record) codec.Payload {
 	return codec.Payload{Data: withField(r.Data, fieldOffset, decimal(r.Offset))}
 }
 
 func decimal(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
 
-// withField is a JSON object with one more field, at its end: of two fields of
-// one name clients take the last.
+// withField returns a JSON object with one more field. It comes last, since
+// clients take the last of two fields with the same name.
 func withField(object []byte, name string, value []byte) []byte {
 	object = bytes.TrimSpace(object)
 	head := object[:len(object)-1]

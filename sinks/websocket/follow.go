@@ -1,0 +1,69 @@
+package websocket
+
+import "github.com/penstock-go/penstock/pubsub"
+
+// follow takes a broadcast that the history keeps. It reports whether the client
+// will get it.
+func (ch *Channel) follow(m *pubsub.Message, r *pubsub.Record) bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.state >= ending || !ch.expects(m, r) {
+		return false
+	}
+	at := ch.rare.place
+	at.known = max(at.known, r.Offset)
+	switch {
+	case at.lost || ch.state == joining || at.pulling || at.stalled:
+		// It will be fetched.
+	case r.Offset == at.last+1:
+		e := encodingsOf(m)
+		if e.numbered.Data == nil {
+			e.numbered = numberedPayload(r)
+		}
+		return ch.queueRecord(r, e.numbered)
+	default:
+		ch.pull()
+	}
+	return true
+}
+
+// expects reports whether a broadcast continues what the client has. If it is a
+// delivery the channel owes it from then on. The mutex is held.
+func (ch *Channel) expects(m *pubsub.Message, r *pubsub.Record) bool {
+	at, t := ch.rare.place, m.Tally()
+	if at.continues(m) {
+		return t == nil || at.owe(ch, r, t)
+	}
+	if t != nil {
+		t.Refuse(ErrGone)
+	}
+	ch.giveUp()
+	return false
+}
+
+var _ pubsub.LossHandler = (*receiver)(nil)
+
+// HandleLoss closes the connection: its client may have missed messages of
+// another node.
+func (r *receiver) HandleLoss(string) {
+	ch := (*Channel)(r)
+	if !ch.route.cfg.Resume {
+		return
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.state == joining || ch.state == joined {
+		ch.giveUp()
+	}
+}
+
+// giveUp closes the connection of a client that cannot follow the history any
+// more, once it has joined: it joins again and is told. The mutex is held.
+func (ch *Channel) giveUp() {
+	at := ch.rare.place
+	first := !at.lost
+	at.lost = true
+	if first && ch.state == joined {
+		ch.sess.endpoint().spawn(func() { ch.sess.close(tryAgainLater, ErrHistory, false) })
+	}
+}

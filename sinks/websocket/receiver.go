@@ -1,0 +1,79 @@
+package websocket
+
+import "github.com/penstock-go/penstock/pubsub"
+
+// receiver is a channel as a subscriber of its topic.
+type receiver Channel
+
+// Deliver takes a broadcast on the topic. It reports whether the client, or the
+// handler that intercepts it, will get it.
+func (r *receiver) Deliver(m *pubsub.Message) bool {
+	ch := (*Channel)(r)
+	if ch.route.cfg.Resume {
+		if record, kept := m.Record(); kept {
+			return ch.follow(m, &record)
+		}
+	}
+	if t := m.Tally(); t != nil {
+		return ch.deliver(m, t)
+	}
+	for _, event := range ch.route.cfg.Intercept {
+		if event == m.Event {
+			return ch.posted(mail{kind: mailOut, event: m.Event, payload: m.Payload})
+		}
+	}
+	it, err := ch.broadcast(m)
+	if err != nil {
+		if err != ErrNoBinary { // which is about this client only
+			m.Fail(err)
+		}
+		return false
+	}
+	return ch.offer(it) == nil
+}
+
+// broadcast returns the item of m for this client: the one that the receivers
+// share, or one of its own if it has a key, or another policy than the shared one.
+func (ch *Channel) broadcast(m *pubsub.Message) (*item, error) {
+	policy := ch.route.cfg.Overflow
+	if m.Tally() != nil {
+		policy = retried // it is refused without room, whatever happens to broadcasts
+	}
+	it, err := broadcastItem(m, ch.sess.version, policy)
+	if err != nil || (ch.route.cfg.Conflate == nil && it.policy == policy) {
+		return it, err
+	}
+	own := &item{wire: it.wire, written: it.written}
+	ch.class(own, m.Event, m.Payload)
+	own.policy = policy
+	return own, nil
+}
+
+// offer queues a broadcast, or keeps it until the join is over. The caller holds
+// no lock.
+func (ch *Channel) offer(it *item) error {
+	wake, err := ch.offerLocked(it)
+	if wake {
+		ch.sess.tr.wake(true)
+	}
+	return err
+}
+
+func (ch *Channel) offerLocked(it *item) (wake bool, err error) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	switch {
+	case ch.reason != nil && it.written != nil:
+		return false, ErrNotJoined // it ends: the hooks of what was early were called
+	case ch.state == joining:
+		early := &ch.more().early
+		if len(*early) >= ch.sess.mount.cfg.Queue.Events {
+			return false, ErrQueueFull
+		}
+		*early = append(*early, it)
+		return false, nil
+	case ch.state == joined:
+		return ch.sess.put(it)
+	}
+	return false, ErrNotJoined
+}
