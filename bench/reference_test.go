@@ -111,7 +111,7 @@ func (s *summer) check(tb testing.TB, n int) {
 	}
 }
 
-// run runs the stages and answers how long it took.
+// run runs the stages and returns how long it took.
 func run(tb testing.TB, stages ...stage.Stage) time.Duration {
 	tb.Helper()
 	begin := time.Now()
@@ -136,7 +136,7 @@ func (d demand) config() stage.SubscribeConfig {
 }
 
 // compare runs ours and the reference in turns, b.N events in all for each,
-// reports the rate and the share of the reference, and answers the rate.
+// reports the rate and the share of the reference, and returns the rate.
 func compare(b *testing.B, ours, reference func(n int) time.Duration) (perSecond float64) {
 	b.ReportAllocs()
 	const turns = 4

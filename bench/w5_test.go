@@ -21,8 +21,8 @@ func BenchmarkW5(b *testing.B) {
 
 const w5Takers = 8
 
-// waitingCounter is a counter that holds back until all takers are there, so
-// that nobody misses the first event.
+// waitingCounter is a counter that begins when all consumers are subscribed, so
+// that none misses the first event.
 type waitingCounter struct {
 	counter
 	missing int

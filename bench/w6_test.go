@@ -54,11 +54,11 @@ func benchPush(b *testing.B, pushers int) {
 // benchPushLatency pushes at a steady 50,000 a second, whatever becomes of it,
 // and measures from the moment at which a push was due until it is handled. Two
 // references keep the same schedule: bare channels through as many goroutines,
-// and nobody at all, which shows when the machine kept the pushes themselves
-// waiting.
+// and no goroutine at all, which shows when the machine kept the pushes
+// themselves waiting.
 func benchPushLatency(b *testing.B) {
 	const rate = 50_000
-	// schedule calls push when each event is due and answers the rate.
+	// schedule calls push when each event is due and returns the rate.
 	schedule := func(push func(due time.Time)) float64 {
 		begin := time.Now()
 		for i := range b.N {
@@ -113,8 +113,8 @@ func benchPushLatency(b *testing.B) {
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(time.Minute), 3) }
 
-// pipeline runs source and sink until the function that it answers is called,
-// which waits for the end.
+// pipeline runs source and sink until the returned function is called, which waits
+// for the end.
 func pipeline[T any](b *testing.B, source stage.Producer[T], sink stage.Consumer[T]) (wait func()) {
 	from := stage.NewProducer(source, stage.ProducerConfig[T]{})
 	to := stage.NewConsumer(sink, stage.ConsumerConfig{})

@@ -30,7 +30,7 @@ func BenchmarkW8(b *testing.B) {
 }
 
 // BenchmarkW8Ask is the dispatcher's part of that alone: one ask and the batch
-// that answers it.
+// that serves it.
 func BenchmarkW8Ask(b *testing.B) {
 	for _, consumers := range w8Consumers {
 		b.Run(fmt.Sprintf("consumers=%d", consumers), func(b *testing.B) {
@@ -86,7 +86,7 @@ func (a *askCounter) Ask(sub, n int) {
 	a.Dispatcher.Ask(sub, n)
 }
 
-// warmCounter counts for ever until every consumer is warm, then n more.
+// warmCounter counts until every consumer is warm, and then n more.
 type warmCounter struct {
 	next, n, limit int
 	asks           *askCounter
@@ -116,7 +116,7 @@ func (c *warmCounter) HandleDemand(_ context.Context, n int, emit *stage.Emitter
 }
 
 // runW8 calls begin when all consumers are warm and end n events later, and
-// answers how many asks came in between.
+// returns the number of asks in between.
 func runW8(tb testing.TB, n, consumers int, d demand, begin, end func()) int {
 	asks := &askCounter{Dispatcher: dispatcher.NewDemand[int](), bySub: make([]int, consumers)}
 	events := &warmCounter{n: n, asks: asks, begin: begin}

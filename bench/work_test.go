@@ -53,7 +53,7 @@ func TestW8IsComplete(t *testing.T) {
 		if began != 1 || ended != 1 {
 			t.Fatalf("measured from %d beginnings to %d ends, want one of each", began, ended)
 		}
-		// What was outstanding when it began may be answered without an ask, but
+		// The demand that was open when it began may be served without an ask, but
 		// no more than that.
 		if least := (n - consumers*demands[0].max) / demands[0].max; asks < least {
 			t.Fatalf("%d asks for %d events, want at least %d", asks, n, least)

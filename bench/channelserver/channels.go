@@ -32,7 +32,7 @@ func (c *userChannel) HandleIn(_ context.Context, _ *websocket.Channel, event st
 	return websocket.Reply{}, fmt.Errorf("unknown event %q", event)
 }
 
-// roomChannel is a room that everybody may join.
+// roomChannel is a room that every user may join.
 type roomChannel struct{ user user }
 
 func (c *roomChannel) HandleJoin(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {

@@ -21,5 +21,5 @@
 // POST /pipeline (the pushes through producer, fair dispatcher and workers),
 // POST /disconnect, GET /stats.
 //
-// It is for tests: it gives a token to anybody who asks.
+// It is for tests: it gives a token to every client that asks.
 package main

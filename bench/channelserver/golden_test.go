@@ -21,7 +21,7 @@ import (
 )
 
 // TestRecordedFrames replays what was recorded from a Phoenix application and
-// compares our answers byte by byte.
+// compares the server's replies byte by byte.
 func TestRecordedFrames(t *testing.T) {
 	data, err := os.ReadFile("testdata/phoenix_frames.txt")
 	if err != nil {

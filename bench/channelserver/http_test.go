@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// call makes a request and answers the JSON of the answer.
+// call makes a request and returns the JSON of the response.
 func (s *testServer) call(t *testing.T, method, path string) map[string]float64 {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http"+strings.TrimPrefix(s.url, "ws")+path, nil)

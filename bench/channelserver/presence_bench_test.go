@@ -49,7 +49,7 @@ func TestManyJoinOnePresence(t *testing.T) {
 	}
 }
 
-// joinPresence answers the frames and bytes that the clients have read.
+// joinPresence returns the frames and bytes that the clients have read.
 func joinPresence(t testing.TB, users int, period time.Duration, apart bool) (frames, bytes int64, took time.Duration) {
 	s := startWith(t, options{diffPeriod: period})
 	clients := make([]*present, users)
@@ -135,7 +135,7 @@ var (
 	state          = []byte(`"presence_state"`)
 )
 
-// read reads until the answer to the heartbeat.
+// read reads until the reply to the heartbeat.
 func (c *present) read(t testing.TB, n *counted) {
 	for {
 		h, err := ws.ReadHeader(c.r)

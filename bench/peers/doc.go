@@ -12,5 +12,5 @@
 // to the recycled slices of the same run: two bare channels between which the
 // same slices of 500 go round, which is as little as handing over can cost.
 //
-// It is a module of its own, so that nobody who uses Penstock gets the peers.
+// It is a module of its own, so that users of Penstock do not get the peers.
 package main

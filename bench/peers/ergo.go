@@ -37,7 +37,7 @@ var ergoStage = contestant{
 // drops what its buffer does not hold. A min demand of 1 does not help.
 var errStalled = errors.New("came to a standstill before all had arrived")
 
-// ergoCounter answers demand at once.
+// ergoCounter serves demand at once.
 type ergoCounter struct {
 	gen.Stage
 	next, limit int

@@ -65,7 +65,7 @@ func mainErr(args []string, out, progress io.Writer) error {
 	return draw(*svg, chosen, all, results)
 }
 
-// choose answers the works that a list of names means, all for an empty one.
+// choose returns the works that a list of names means, all for an empty one.
 func choose(names string) ([]work, error) {
 	if names == "" {
 		return works, nil

@@ -88,8 +88,8 @@ func (w work) check(n int, sums []sum) error {
 	return nil
 }
 
-// runner moves n events, a multiple of 10,000, and answers how long that took,
-// without what it took to set up, and what each taker has got.
+// runner moves n events, a multiple of 10,000, and returns how long that took,
+// without the time for the setup, and what each consumer has received.
 type runner func(n int) (time.Duration, []sum, error)
 
 // contestant is a library or a way with channels.

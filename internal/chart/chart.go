@@ -77,8 +77,8 @@ func (b Bars) check() error {
 	return nil
 }
 
-// WriteTo writes the picture. It answers an [*Error] for data that cannot be
-// drawn, and what w answers.
+// WriteTo writes the picture. It returns an [*Error] for data that cannot be
+// drawn, and the error of w.
 func (b Bars) WriteTo(w io.Writer) (int64, error) {
 	if err := b.check(); err != nil {
 		return 0, err

@@ -16,7 +16,7 @@ type Event struct {
 
 // Queue is what stands between arrivals and workers.
 type Queue interface {
-	// Arrive takes an event and answers those that were dropped for it.
+	// Arrive takes an event and returns those that were dropped for it.
 	Arrive(now int64, e Event) (dropped []Event)
 	// Next is an event for this worker, or false.
 	Next(now int64, worker int) (Event, bool)
@@ -40,7 +40,7 @@ type Config struct {
 	Service int64
 	Fixed   bool
 	// Staggered lets worker i begin i/Workers of a service time late, so that
-	// workers of constant service do not all finish at once for ever.
+	// workers of constant service do not finish at the same time again and again.
 	Staggered bool
 	// Warmup is how many mean service times pass before Waits are recorded.
 	Warmup int
@@ -130,8 +130,8 @@ func Run(c Config, q Queue) Result {
 		heap.Push(&running, completion{now + local[w][0].Service, seq, w, local[w][0]})
 	}
 	fill := func(now int64) {
-		// Slots are filled level by level, so that nobody prefetches what an
-		// idle worker could begin with.
+		// Slots are filled level by level, so that no worker prefetches an event
+		// that an idle worker could begin.
 		for level := 0; level <= c.Prefetch; level++ {
 			for w := range local {
 				if len(local[w]) != level || c.Staggered && now < int64(w)*c.Service/int64(c.Workers) {

@@ -86,7 +86,7 @@ func TestFigureVictimsInPhase(t *testing.T) {
 }
 
 // The moment at which the flood begins is in the figures of this test: until
-// the flooders have spent their credits they look like anybody else.
+// the flooders have spent their credits they look like all others.
 func TestFigureVictimsAtTheOnset(t *testing.T) {
 	for _, flooders := range floods() {
 		c := scenario(flooders, false)

@@ -21,13 +21,13 @@ type Mailbox[M any] struct {
 	closed bool
 }
 
-// New answers an empty mailbox.
+// New returns an empty mailbox.
 func New[M any]() *Mailbox[M] {
 	return &Mailbox[M]{wake: make(chan struct{}, 1)}
 }
 
-// Post appends m. It never blocks, and answers false, having done nothing, when
-// the mailbox is closed.
+// Post appends m. It never blocks, and does nothing and returns false when the
+// mailbox is closed.
 func (b *Mailbox[M]) Post(m M) bool {
 	b.mu.Lock()
 	if b.closed {
@@ -39,7 +39,7 @@ func (b *Mailbox[M]) Post(m M) bool {
 	return true
 }
 
-// Poke makes the receiver's next Take answer poked, however often it is called
+// Poke makes the receiver's next Take report poked, however often it is called
 // in between. It never blocks.
 func (b *Mailbox[M]) Poke() {
 	b.mu.Lock()
@@ -60,9 +60,9 @@ func (b *Mailbox[M]) unlockAndWake() {
 	}
 }
 
-// Take answers everything that has arrived, in order, and whether the receiver
-// was poked. spent, whose contents the caller is done with, becomes the new
-// queue's storage. Only the receiver may call Take.
+// Take returns everything that has arrived, in order, and reports whether the
+// receiver was poked. spent, whose contents the caller no longer needs, becomes
+// the storage of the new queue. Only the receiver may call Take.
 func (b *Mailbox[M]) Take(spent []M) (mails []M, poked bool) {
 	b.mu.Lock()
 	mails, b.queue = b.queue, spent[:0]
@@ -107,8 +107,8 @@ func (b *Mailbox[M]) Closed() bool {
 	return b.closed
 }
 
-// Close refuses all further posts and answers what was still queued. Closing
-// again answers nothing.
+// Close refuses all further posts and returns the mail that was still queued.
+// Closing again returns nothing.
 func (b *Mailbox[M]) Close() []M {
 	b.mu.Lock()
 	defer b.mu.Unlock()

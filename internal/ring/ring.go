@@ -35,8 +35,8 @@ func (r *Ring[T]) PushAll(vs []T) {
 	r.count += len(vs)
 }
 
-// Extend appends n items, which the caller fills in: they are the two slices
-// answered, in order. Until then they hold zero values.
+// Extend appends n items, which the caller fills in: they are the two returned
+// slices, in order. Until then they hold zero values.
 func (r *Ring[T]) Extend(n int) (first, second []T) {
 	if r.count+n > len(r.items) {
 		r.grow(n)
@@ -60,7 +60,7 @@ func (r *Ring[T]) PushFront(v T) {
 	r.count++
 }
 
-// At answers a pointer to the i-th item from the front, 0 ≤ i < Len, valid
+// At returns a pointer to the i-th item from the front, 0 ≤ i < Len, valid
 // until the ring is changed.
 func (r *Ring[T]) At(i int) *T {
 	if uint(i) >= uint(r.count) {
@@ -69,8 +69,8 @@ func (r *Ring[T]) At(i int) *T {
 	return &r.items[(r.head+i)&(len(r.items)-1)]
 }
 
-// Front answers the longest run at the front that lies in one piece; it is
-// empty only if the ring is. The slice is valid until the ring is changed.
+// Front returns the longest run at the front that is in one piece; it is empty
+// only if the ring is. The slice is valid until the ring is changed.
 func (r *Ring[T]) Front() []T {
 	end := r.head + r.count
 	if end > len(r.items) {
@@ -98,7 +98,7 @@ func (r *Ring[T]) Drop(n int) {
 	r.count -= n
 }
 
-// Pop removes and answers the first item, of which there must be one.
+// Pop removes and returns the first item, of which there must be one.
 func (r *Ring[T]) Pop() T {
 	p := r.At(0)
 	v := *p

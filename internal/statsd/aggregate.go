@@ -25,7 +25,7 @@ type Aggregate struct {
 	lines     int64
 	malformed int64
 	refused   int64
-	changed   chan struct{} // closed when something came; nil while nobody waits
+	changed   chan struct{} // closed when something came; nil without a waiting goroutine
 }
 
 type id struct {
@@ -38,7 +38,7 @@ type values struct {
 	timer  *timer
 }
 
-// NewAggregate answers an aggregate that keeps up to maxSeries series, or
+// NewAggregate returns an aggregate that keeps up to maxSeries series, or
 // [DefaultMaxSeries] of them for 0.
 func NewAggregate(maxSeries int) *Aggregate {
 	return &Aggregate{
@@ -121,7 +121,7 @@ type Series struct {
 	Life, Recent Summary
 }
 
-// Snapshot answers the content as it is now.
+// Snapshot returns the content as it is now.
 func (a *Aggregate) Snapshot() Snapshot {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -148,7 +148,7 @@ func (a *Aggregate) snapshot() Snapshot {
 	return snap
 }
 
-// Find answers the series of that name and tags (key:value,key:value in order
+// Find returns the series of that name and tags (key:value,key:value in order
 // of keys).
 func (s Snapshot) Find(name, tags string) (Series, bool) {
 	for _, one := range s.Series {
@@ -160,7 +160,7 @@ func (s Snapshot) Find(name, tags string) (Series, bool) {
 }
 
 // Wait waits until condition holds for the content, which it looks at now and
-// after each datagram, and answers the context's error if that ends first.
+// after each datagram, and returns the context's error if that ends first.
 func (a *Aggregate) Wait(ctx context.Context, condition func(Snapshot) bool) error {
 	for {
 		a.mu.Lock()

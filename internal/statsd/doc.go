@@ -1,5 +1,5 @@
 // Package statsd is a small StatsD server: what the example program sends its
-// measurements to when nobody names another one, and what tests receive with.
+// measurements to when no other server is named, and the receiver in tests.
 //
 // [Aggregate] is the arithmetic without a network: it takes datagrams and keeps
 // counters, gauges and timers for each name and set of tags. [Server] feeds one

@@ -52,8 +52,8 @@ func Listen(cfg ServerConfig) (*Server, error) {
 // Addr is the host:port that the server listens on.
 func (s *Server) Addr() string { return s.conn.LocalAddr().String() }
 
-// Close closes the socket and answers when the goroutine has ended. What was
-// received stays readable. It may be called more than once.
+// Close closes the socket and returns when the goroutine has ended. The received
+// content stays readable. Close may be called more than once.
 func (s *Server) Close() error {
 	var err error
 	s.close.Do(func() { err = s.conn.Close() })

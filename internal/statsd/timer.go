@@ -91,7 +91,7 @@ func summarise(h *hdrhistogram.Histogram, longest time.Duration) Summary {
 		return Summary{}
 	}
 	at := func(percentile float64) time.Duration {
-		// The histogram answers the upper end of a bucket.
+		// The histogram returns the upper end of a bucket.
 		return min(time.Duration(h.ValueAtPercentile(percentile))*time.Microsecond, longest)
 	}
 	return Summary{

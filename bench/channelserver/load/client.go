@@ -89,8 +89,8 @@ func (c *client) send(p []byte) error {
 	return nil
 }
 
-// receive handles p, all that has come and was not handled, and answers what is
-// left of it.
+// receive handles p, all that has come and was not handled, and returns the rest
+// of it.
 func (c *client) receive(p []byte, now int64, t *tally) (rest []byte, err error) {
 	if c.state == upgrading {
 		end := bytes.Index(p, []byte("\r\n\r\n"))

@@ -27,8 +27,8 @@
 // that brought its last byte: both on the one machine's clock. The rate counts
 // from before the request that starts the pushes to the last arrival. CPU time
 // and resident memory are the server process's, as /proc has them; the work of
-// the loopback interface counts for whoever is charged with it by the kernel,
-// which is mostly who writes.
+// the loopback interface counts for the process to which the kernel attributes
+// it, mostly the writer.
 //
 // # How the client keeps out of the way
 //

@@ -100,7 +100,7 @@ func TestNoServer(t *testing.T) {
 	}
 }
 
-// TestPortInUse: the suite must not measure somebody else's server.
+// TestPortInUse: the suite must not measure another server on the same port.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t)

@@ -18,7 +18,7 @@ type loop struct {
 	to         syscall.Sockaddr
 	path, host string
 
-	received atomic.Int64 // deliveries, for whoever waits for them
+	received atomic.Int64 // deliveries, for goroutines that wait for them
 	ready    atomic.Int64 // clients that have joined
 
 	mu      sync.Mutex // held while events are handled

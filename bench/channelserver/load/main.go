@@ -122,7 +122,7 @@ func main() {
 	}
 }
 
-// progress is a line for whoever watches.
+// progress prints a line for the user.
 func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 }

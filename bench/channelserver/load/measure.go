@@ -98,8 +98,7 @@ func (b *bench) until(ctx context.Context, patience time.Duration, wanted func(s
 // measurement is made, without a remark.
 const busy = 0.05
 
-// calm waits, though not for ever, until other processes leave the machine
-// alone.
+// calm waits, up to a bound, until other processes leave the machine alone.
 func (b *bench) calm(ctx context.Context) error {
 	for range 30 {
 		before, err := usageOf(b.pid)
@@ -137,7 +136,7 @@ func (d delivered) cpuEach() time.Duration {
 	return time.Duration(float64(d.cpu) / float64(max(d.deliveries, 1)))
 }
 
-// answer is that of a request that makes load.
+// answer is the response to a request that makes load.
 type answer struct {
 	posted
 	err error

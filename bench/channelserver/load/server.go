@@ -22,7 +22,7 @@ type server struct {
 	process *exec.Cmd // nil if it was there before
 }
 
-// stats are what /stats answers, as far as it matters here.
+// stats is the response of /stats, as far as it matters here.
 type stats struct {
 	PID          int   `json:"pid"`
 	Goroutines   int   `json:"goroutines"`
@@ -32,7 +32,7 @@ type stats struct {
 	QueuedBytes  int64 `json:"queued_bytes"`
 }
 
-// posted is what the requests that make load answer.
+// posted is the response to the requests that make load.
 type posted struct {
 	Count     int64 `json:"count"`
 	Receivers int64 `json:"receivers"`

@@ -79,7 +79,7 @@ func (b *bench) watch(ctx context.Context, s *stalled, start time.Time, before u
 }
 
 // reconnect drops all connections and connects all clients again at once. It
-// answers how long that took, and makes sure that they are reached.
+// returns how long that took, and ensures that they are reached.
 func (b *bench) reconnect(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
 	b.fleet.drop()

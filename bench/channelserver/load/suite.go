@@ -147,7 +147,7 @@ func suiteReconnect(ctx context.Context, b *bench, _ idle, t *table) error {
 	return nil
 }
 
-// median makes the same measurement some times and answers the middle one.
+// median makes the same measurement several times and returns the middle one.
 func median(measure func() (delivered, error)) (delivered, error) {
 	var all []delivered
 	for range flatRuns {

@@ -25,8 +25,8 @@ func newTally() *tally {
 	return &tally{latency: hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 2)}
 }
 
-// count notes the delivery of number seq, while want was due, and answers what
-// is due next.
+// count notes the delivery of number seq, while want was due, and returns the
+// number that is due next.
 func (t *tally) count(seq, want, ts, now int64) int64 {
 	t.deliveries++
 	t.last = now
@@ -53,7 +53,7 @@ func (t *tally) add(other *tally) {
 	t.latency.Merge(other.latency)
 }
 
-// check answers what is wrong if clients expect so many deliveries together.
+// check returns what is wrong if the clients expect this many deliveries together.
 func (t *tally) check(expected int64) error {
 	if t.deliveries == expected && t.missed == 0 && t.repeated == 0 && t.strays == 0 && t.ended == 0 {
 		return nil
@@ -62,7 +62,7 @@ func (t *tally) check(expected int64) error {
 		t.deliveries, expected, t.missed, t.repeated, t.strays, t.ended)
 }
 
-// quantile answers a percentile of the latencies.
+// quantile returns a percentile of the latencies.
 func (t *tally) quantile(percent float64) time.Duration {
 	return time.Duration(t.latency.ValueAtQuantile(percent)) * time.Microsecond
 }

@@ -1,5 +1,5 @@
 // Package embeddedkafka runs a Kafka broker inside the process, for programs
-// that shall run without a service and for tests. It is franz-go's kfake: it
+// that must run without a service and for tests. It is franz-go's kfake: it
 // speaks the protocol on the loopback interface, keeps everything in memory
 // and forgets it at the end. It is no broker for production.
 package embeddedkafka
