@@ -20,12 +20,12 @@ func (e *engine[In, Out]) drain(members map[*node]bool) {
 	if e.out != nil {
 		e.out.paused, e.out.changed = false, true
 	}
-	if e.prod == nil || e.dry {
+	if e.both != nil || e.dry {
 		return
 	}
 	d, ok := e.handler.(DrainHandler)
 	if !ok {
-		e.dry = true
+		e.dry = e.prod != nil
 		return
 	}
 	e.running = "HandleDrain"

@@ -122,13 +122,18 @@ func (r *Receipt) extends(seq uint64, outcome receipt.Outcome, reason receipt.Re
 	return r.First+uint64(r.Count) == seq && r.Outcome == outcome && r.Reason == reason
 }
 
-// DrainHandler is a producer that can run dry.
+// DrainHandler is a producer that can run dry, or a consumer that acts
+// differently during a drain.
 type DrainHandler interface {
 	// HandleDrain says that no more events shall be taken in from outside.
 	// HandleDemand and HandleWake go on being called for what is there
 	// already, until one of them returns ErrDone. HandleDrain itself may
 	// return ErrDone. A producer without HandleDrain is not asked for anything
 	// after the drain has begun.
+	//
+	// A consumer's HandleDrain reports that the drain has begun. Events go on
+	// arriving until its producers have none; to let a drain come to its end, it
+	// can give receipts at once that it would have waited with.
 	HandleDrain(ctx context.Context) error
 }
 

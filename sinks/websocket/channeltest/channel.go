@@ -2,6 +2,7 @@ package channeltest
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -143,6 +144,23 @@ func (ch *Channel) Refute(event string, d time.Duration) {
 	if m, ok := ch.c.await(d, func(m *message) bool { return m.topic == ch.topic && m.event == event }); ok {
 		ch.c.t.Fatalf("%s came on %s: %s%x", event, ch.topic, m.payload, m.binary)
 	}
+}
+
+// Received returns the payloads of this event that have come and that no
+// assertion has taken, in order, and takes them. It does not wait. A binary
+// payload is returned as nil.
+func (ch *Channel) Received(event string) (payloads []json.RawMessage) {
+	c := ch.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inbox = slices.DeleteFunc(c.inbox, func(m message) bool {
+		if m.topic != ch.topic || m.event != event {
+			return false
+		}
+		payloads = append(payloads, m.payload)
+		return true
+	})
+	return payloads
 }
 
 // AssertClosed asserts that the server closes the channel: phx_close.

@@ -111,6 +111,38 @@ func TestAConversation(t *testing.T) {
 	})
 }
 
+func TestAClientThatPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEndpoint(t)
+		c := channeltest.Connect(t, e, "/socket/websocket?name=Ann")
+		room := c.Join("room:a", nil)
+		c.Pause()
+		for n := range 3 {
+			if _, err := e.Broadcast(t.Context(), "room:a", "news", map[string]int{"n": n}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		room.Refute("news", time.Second)
+		if n := e.Snapshot().QueuedFrames; n != 3 {
+			t.Errorf("%d frames wait at the server, want 3", n)
+		}
+		c.Resume()
+		for n := range 3 {
+			room.AssertBroadcast("news", map[string]int{"n": n})
+		}
+		for n := range 3 {
+			if _, err := e.Broadcast(t.Context(), "room:a", "news", map[string]int{"n": n}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if got := fmt.Sprintf("%s", room.Received("news")); got != `[{"n":0} {"n":1} {"n":2}]` || room.Received("news") != nil {
+			t.Errorf("received %s", got)
+		}
+		c.Pause() // the end of the test must not wait for it
+	})
+}
+
 // spy is a testing.TB that notes failures instead of failing.
 type spy struct {
 	testing.TB

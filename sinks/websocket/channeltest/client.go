@@ -1,13 +1,16 @@
 package channeltest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +27,7 @@ const Timeout = 5 * time.Second
 type Client struct {
 	t    testing.TB
 	nc   net.Conn
+	in   *gate // reads from nc
 	refs int
 
 	mu      sync.Mutex
@@ -32,6 +36,8 @@ type Client struct {
 	code    int           // of the close frame; -1 for none
 	ended   bool
 	reader  sync.WaitGroup
+
+	discarded atomic.Pointer[atomic.Int64] // counts what comes once Discard was called
 }
 
 // message is one message of the server.
@@ -103,7 +109,7 @@ func dial(t testing.TB, endpoint *websocket.Endpoint, target string, header []st
 		t.Fatalf("connect: %v", err)
 	}
 	<-served
-	c := &Client{t: t, nc: w.client, arrived: make(chan struct{}), code: -1}
+	c := &Client{t: t, nc: w.client, in: newGate(w.client), arrived: make(chan struct{}), code: -1}
 	c.reader.Go(c.read)
 	t.Cleanup(c.hangUp)
 	return c, 0, ""
@@ -111,6 +117,7 @@ func dial(t testing.TB, endpoint *websocket.Endpoint, target string, header []st
 
 func (c *Client) hangUp() {
 	_ = c.nc.Close() // the end of the test
+	c.in.resume()
 	c.reader.Wait()
 }
 
@@ -122,13 +129,14 @@ func (c *Client) read() {
 		c.signal()
 		c.mu.Unlock()
 	}()
+	var payload []byte
 	for {
-		h, err := ws.ReadHeader(c.nc)
+		h, err := ws.ReadHeader(c.in)
 		if err != nil {
 			return
 		}
-		payload := make([]byte, h.Length)
-		if _, err := io.ReadFull(c.nc, payload); err != nil {
+		payload = slices.Grow(payload[:0], int(h.Length))[:h.Length]
+		if _, err := io.ReadFull(c.in, payload); err != nil {
 			return
 		}
 		switch h.OpCode {
@@ -141,7 +149,11 @@ func (c *Client) read() {
 			_ = c.nc.Close()
 			return
 		case ws.OpText, ws.OpBinary:
-			m, err := parse(payload, h.OpCode == ws.OpBinary)
+			if n := c.discarded.Load(); n != nil {
+				n.Add(1)
+				continue
+			}
+			m, err := parse(bytes.Clone(payload), h.OpCode == ws.OpBinary)
 			if err != nil {
 				c.t.Errorf("the server sent what cannot be read: %v", err)
 				return

@@ -1,0 +1,65 @@
+package channeltest
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Pause stops reading from the server, as a client does that hangs: what the
+// server sends stays in its queue. Assertions still find what came before.
+func (c *Client) Pause() { c.in.pause() }
+
+// Resume goes on reading.
+func (c *Client) Resume() { c.in.resume() }
+
+// Discard has the client count the messages that come from now on, in count, and
+// keep none: for a benchmark, which asserts nothing more.
+func (c *Client) Discard(count *atomic.Int64) { c.discarded.Store(count) }
+
+// gate is the reading side of a connection that can be closed for a while.
+type gate struct {
+	nc     net.Conn
+	mu     sync.Mutex
+	opened sync.Cond // signals that paused is false
+	paused bool
+}
+
+func newGate(nc net.Conn) *gate {
+	g := &gate{nc: nc}
+	g.opened.L = &g.mu
+	return g
+}
+
+func (g *gate) pause() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.paused = true
+	_ = g.nc.SetReadDeadline(time.Unix(1, 0)) // ends a Read that waits; fails on a closed connection
+}
+
+func (g *gate) resume() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.paused = false
+	_ = g.nc.SetReadDeadline(time.Time{}) // fails on a closed connection
+	g.opened.Broadcast()
+}
+
+// Read reads from the connection while the gate is open.
+func (g *gate) Read(p []byte) (int, error) {
+	for {
+		g.mu.Lock()
+		for g.paused {
+			g.opened.Wait()
+		}
+		g.mu.Unlock()
+		n, err := g.nc.Read(p)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+	}
+}

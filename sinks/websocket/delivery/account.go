@@ -1,0 +1,83 @@
+package delivery
+
+import (
+	"slices"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+// account is what one subscription has asked for, has open and is due.
+type account[T any] struct {
+	sub   *stage.Subscription[T]
+	max   int // events on their way to sockets
+	lot   int // demand is asked for in groups of this size
+	bound int // events that lag behind, on top of max
+
+	owed     int // asked for and not received
+	open     int // received and without a receipt
+	lagging  int // of them those that have waited, or that a socket is slow to write
+	finished []stage.Finished
+}
+
+func newAccount[T any](sub *stage.Subscription[T], maxWaiting int) *account[T] {
+	info := sub.Info()
+	return &account[T]{
+		sub: sub, max: info.MaxDemand, lot: max(1, info.MinDemand), bound: maxWaiting,
+		owed: info.MaxDemand, // the stage has asked for it
+	}
+}
+
+func (a *account[T]) receive(n int) {
+	a.owed -= n
+	a.open += n
+}
+
+func (a *account[T]) finish(f *flight[T], err error) {
+	a.open--
+	if f.lags {
+		a.lagging--
+	}
+	a.finished = append(a.finished, stage.Finished{Position: f.position, Err: err})
+}
+
+// room is how many events may be asked for.
+func (a *account[T]) room() int {
+	return max(0, a.max+min(a.lagging, a.bound)-a.open-a.owed)
+}
+
+// ask is how many events are asked for now: as many as there is room for, in
+// groups, unless nothing else is coming.
+func (a *account[T]) ask() int {
+	n := a.room()
+	if n < a.lot && a.owed > 0 {
+		return 0
+	}
+	return n
+}
+
+// starved reports whether no event can arrive until one is finished or lags.
+func (a *account[T]) starved() bool { return a.owed == 0 && a.room() == 0 && a.lagging < a.bound }
+
+// settle gives the receipts that are due and asks for more.
+func (a *account[T]) settle() {
+	n := a.ask()
+	if n == 0 && len(a.finished) == 0 {
+		return
+	}
+	a.owed += n
+	a.sub.Settle(n, a.finished...)
+	clear(a.finished)
+	a.finished = a.finished[:0]
+}
+
+func (c *Consumer[T]) accountOf(sub *stage.Subscription[T]) *account[T] {
+	for _, a := range c.accounts {
+		if a.sub == sub {
+			return a
+		}
+	}
+	c.accounts = slices.DeleteFunc(c.accounts, func(a *account[T]) bool { return a.sub.Err() != nil })
+	a := newAccount(sub, c.cfg.MaxWaiting)
+	c.accounts = append(c.accounts, a)
+	return a
+}

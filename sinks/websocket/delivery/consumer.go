@@ -1,0 +1,286 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// patience is how long a socket may hold an event before the event counts
+// towards MaxWaiting. It matters only while all of MaxDemand is with sockets.
+const patience = 100 * time.Millisecond
+
+// Consumer sends events to the clients of an endpoint. It implements
+// [stage.Consumer] and gives receipts itself.
+type Consumer[T any] struct {
+	endpoint *websocket.Endpoint
+	cfg      Config[T]
+	self     *stage.Handle
+	epoch    time.Time
+	meters   meters
+	inbox    inbox[T]
+
+	// The rest belongs to the stage's goroutine.
+	ctx      context.Context
+	book     book[T]
+	accounts []*account[T]
+	free     []*flight[T]
+	reports  []reported[T] // storage
+	changed  []*line[T]
+	drop     func(f *flight[T], reason receipt.Reason)
+	timer    *time.Timer
+	armed    time.Duration // when the timer fires; 0 if it does not
+}
+
+// wake is the message that has the stage look into the inbox.
+type wake struct{}
+
+// New makes a consumer that delivers to the clients of endpoint. It starts no
+// goroutine. The error is an [*OptionError].
+func New[T any](endpoint *websocket.Endpoint, cfg Config[T]) (*Consumer[T], error) {
+	if err := cfg.validate(endpoint); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	c := &Consumer[T]{endpoint: endpoint, cfg: cfg, meters: newMeters(cfg.Metrics, cfg.Logger)}
+	c.book.grace, c.book.timeout, c.book.maxGone = cfg.Grace, cfg.Timeout, cfg.MaxWaiting
+	c.drop = func(f *flight[T], reason receipt.Reason) { c.end(f, stage.Discard(reason), time.Time{}) }
+	return c, nil
+}
+
+// HandleDefaultDemand implements stage.DefaultDemandHandler.
+func (c *Consumer[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
+	return c.cfg.MaxDemand, c.cfg.MinDemand
+}
+
+// HandleStart implements stage.StartHandler.
+func (c *Consumer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	c.ctx, c.self, c.epoch = ctx, self, time.Now()
+	c.inbox.wake = func() { self.Send(wake{}) } // false once the stage has stopped: then nothing is due
+	c.timer = time.AfterFunc(time.Hour, c.inbox.tick)
+	c.timer.Stop()
+	return nil
+}
+
+var errDeliveries = errors.New("delivery: the stage does not pass deliveries to its handler")
+
+// HandleEvents implements stage.Consumer. A Consumer is given deliveries instead.
+func (c *Consumer[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
+
+// HandleDelivery implements stage.DeliveryHandler.
+func (c *Consumer[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
+	c.inbox.stayAwake()
+	a := c.accountOf(d.Subscription)
+	a.receive(len(d.Events))
+	now := c.now()
+	for i, event := range d.Events {
+		f := c.take()
+		f.event, f.account, f.position = event, a, d.First+uint64(i)
+		c.begin(f, now)
+	}
+	c.work()
+	return nil
+}
+
+// HandleInfo implements stage.InfoHandler: it is how other goroutines and the
+// timer reach the consumer.
+func (c *Consumer[T]) HandleInfo(context.Context, any) error {
+	c.work()
+	return nil
+}
+
+// HandleDrain implements stage.DrainHandler.
+func (c *Consumer[T]) HandleDrain(context.Context) error {
+	if c.cfg.DiscardOnDrain {
+		c.book.drain(c.drop)
+		c.inbox.stayAwake()
+		c.work()
+	}
+	return nil
+}
+
+// HandleTerminate implements stage.TerminateHandler. What has no receipt by now
+// gets none.
+func (c *Consumer[T]) HandleTerminate(context.Context, error) error {
+	c.inbox.close()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	for _, l := range c.book.lines {
+		l.unwatch()
+	}
+	c.meters.show(0, c.book.counts, 0)
+	return nil
+}
+
+// now is the time since the start.
+func (c *Consumer[T]) now() time.Duration { return time.Since(c.epoch) }
+
+// begin sends an event that has arrived, unless it must wait.
+func (c *Consumer[T]) begin(f *flight[T], now time.Duration) {
+	if err := c.prepare(f); err != nil {
+		c.end(f, err, time.Time{})
+		return
+	}
+	switch v, reason := c.book.arrive(f, now); v {
+	case send:
+		c.send(f)
+	case discard:
+		c.drop(f, reason)
+	}
+}
+
+// prepare makes the topic and the payload of an event.
+func (c *Consumer[T]) prepare(f *flight[T]) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError(v)
+		}
+	}()
+	if f.topic = c.cfg.Topic(f.event); f.topic == "" {
+		return errNoTopic
+	}
+	if f.payload, err = c.cfg.Payload(f.event); err != nil {
+		return err
+	}
+	return nil
+}
+
+// send gives an event to the endpoint and handles what was reported meanwhile.
+func (c *Consumer[T]) send(f *flight[T]) {
+	f.sent = true
+	if err := c.endpoint.Deliver(c.ctx, f.topic, c.cfg.Event, f.payload, f.done); err != nil {
+		f.sent = false
+		c.end(f, err, time.Time{})
+		return
+	}
+	c.look(false)
+}
+
+// look handles what is in the inbox, and reports whether there was anything.
+func (c *Consumer[T]) look(sleep bool) bool {
+	c.reports, c.changed = c.inbox.take(c.reports[:0], c.changed[:0], sleep)
+	some := len(c.reports)+len(c.changed) > 0
+	for i := range c.reports {
+		c.reported(c.reports[i].flight, c.reports[i].report)
+	}
+	clear(c.reports)
+	for _, l := range c.changed {
+		c.book.changed(l)
+	}
+	clear(c.changed)
+	return some
+}
+
+// reported handles the report of a flight.
+func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
+	f.sent = false
+	switch {
+	case f.over: // it has timed out
+		c.put(f)
+	case r.Err == nil:
+		c.end(f, nil, r.At)
+	case errors.Is(r.Err, pubsub.ErrSuperseded):
+		c.drop(f, receipt.Conflated)
+	case errors.Is(r.Err, pubsub.ErrUnfit):
+		c.end(f, r.Err, time.Time{})
+	case r.Kept:
+		c.drop(f, Kept)
+	default:
+		why := forClient
+		if errors.Is(r.Err, pubsub.ErrFull) {
+			why = forRoom
+		}
+		c.meters.missed[why].Add(1)
+		if v, reason := c.book.missed(f, why, c.now()); v == discard {
+			c.drop(f, reason)
+		}
+	}
+}
+
+// work does all that is due: reports, lines that can go on, deadlines, receipts
+// and demand.
+func (c *Consumer[T]) work() {
+	for c.look(len(c.book.due) == 0) || len(c.book.due) > 0 {
+		for l := c.book.takeDue(); l != nil; l = c.book.takeDue() {
+			c.retry(l)
+		}
+	}
+	now := c.now()
+	c.book.expire(now, c.drop)
+	lag := c.lag(now)
+	for _, a := range c.accounts {
+		a.settle()
+	}
+	for _, l := range c.book.removed {
+		l.unwatch()
+	}
+	clear(c.book.removed)
+	c.book.removed = c.book.removed[:0]
+	c.arm(now, lag)
+	c.meters.show(c.book.open.n, c.book.counts, c.book.gone.Len())
+}
+
+// retry sends the events of a line again, until one of them must wait.
+func (c *Consumer[T]) retry(l *line[T]) {
+	if l.watch == nil {
+		l.watch = c.endpoint.PubSub().Watch(l.topic, func() { c.inbox.change(l) })
+	}
+	l.tried = true
+	for f := c.book.next(l); f != nil; f = c.book.next(l) {
+		c.send(f)
+		if len(l.waiting) > 0 && l.waiting[0] == f {
+			return
+		}
+	}
+	c.book.settle(l)
+}
+
+// lag counts events as waiting that sockets are slow to write, where nothing
+// else can arrive otherwise. It returns when to look again; 0 for never.
+func (c *Consumer[T]) lag(now time.Duration) (again time.Duration) {
+	for _, a := range c.accounts {
+		if !a.starved() {
+			continue
+		}
+		c.book.lag(a, now-patience)
+		if a.starved() {
+			again = now + patience
+		}
+	}
+	return again
+}
+
+// arm sets the timer to the next deadline.
+func (c *Consumer[T]) arm(now, lag time.Duration) {
+	at, ok := c.book.deadline()
+	if lag > 0 {
+		at, ok = min(at, lag), true
+	}
+	switch {
+	case !ok && c.armed == 0, ok && c.armed == at:
+	case !ok:
+		c.timer.Stop()
+		c.armed = 0
+	default:
+		c.timer.Reset(max(0, at-now))
+		c.armed = at
+	}
+}
+
+// end gives the receipt for an event: at is when it was written, err why it was
+// not.
+func (c *Consumer[T]) end(f *flight[T], err error, at time.Time) {
+	c.book.end(f)
+	f.account.finish(f, err)
+	c.note(f.event, err, at)
+	f.over = true
+	if !f.sent {
+		c.put(f)
+	}
+}

@@ -1,0 +1,84 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
+)
+
+// flight is one event from its arrival to its receipt. It belongs to the stage's
+// goroutine.
+type flight[T any] struct {
+	event    T
+	topic    string
+	payload  any
+	account  *account[T]
+	position uint64
+
+	seq    uint64        // order of arrival
+	since  time.Duration // when it arrived
+	line   *line[T]      // where it waits; nil while it is with sockets
+	lags   bool          // it counts towards MaxWaiting
+	sent   bool          // a report is to come
+	over   bool          // it has its receipt
+	listed bool          // in the list of open flights
+
+	prev, next *flight[T] // of the list
+
+	done func(websocket.Report) // made once, since flights are used again
+}
+
+// flights is a list of flights in their order of arrival.
+type flights[T any] struct {
+	first, last *flight[T]
+	n           int
+}
+
+func (l *flights[T]) push(f *flight[T]) {
+	f.prev, f.next, f.listed = l.last, nil, true
+	if l.last == nil {
+		l.first = f
+	} else {
+		l.last.next = f
+	}
+	l.last = f
+	l.n++
+}
+
+func (l *flights[T]) remove(f *flight[T]) {
+	if !f.listed {
+		return
+	}
+	if f.prev == nil {
+		l.first = f.next
+	} else {
+		f.prev.next = f.next
+	}
+	if f.next == nil {
+		l.last = f.prev
+	} else {
+		f.next.prev = f.prev
+	}
+	f.prev, f.next, f.listed = nil, nil, false
+	l.n--
+}
+
+// take returns an unused flight.
+func (c *Consumer[T]) take() *flight[T] {
+	if n := len(c.free); n > 0 {
+		f := c.free[n-1]
+		c.free = c.free[:n-1]
+		return f
+	}
+	f := new(flight[T])
+	f.done = func(r websocket.Report) { c.inbox.report(f, r) }
+	return f
+}
+
+// put returns a flight that is over and of which no report is to come.
+func (c *Consumer[T]) put(f *flight[T]) {
+	*f = flight[T]{done: f.done}
+	if len(c.free) < 4096 {
+		c.free = append(c.free, f)
+	}
+}

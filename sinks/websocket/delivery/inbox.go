@@ -1,0 +1,92 @@
+package delivery
+
+import (
+	"sync"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
+)
+
+// inbox is how other goroutines reach the stage's: those that write to sockets,
+// and those in which clients join and leave. The stage is woken once for any
+// number of entries.
+type inbox[T any] struct {
+	wake func() // reaches the stage's goroutine
+
+	mu      sync.Mutex
+	reports []reported[T]
+	changed []*line[T]
+	awake   bool // the stage's goroutine looks into the inbox, or was woken
+	closed  bool // the stage has ended
+}
+
+type reported[T any] struct {
+	flight *flight[T]
+	report websocket.Report
+}
+
+// report is the report of a flight. It may be called with locks of a channel
+// held.
+func (in *inbox[T]) report(f *flight[T], r websocket.Report) {
+	in.mu.Lock()
+	if !in.closed {
+		in.reports = append(in.reports, reported[T]{f, r})
+	}
+	in.rouse()
+}
+
+// change notes that the topic of a line has changed.
+func (in *inbox[T]) change(l *line[T]) {
+	in.mu.Lock()
+	if !in.closed && !l.noted {
+		l.noted = true
+		in.changed = append(in.changed, l)
+	}
+	in.rouse()
+}
+
+// tick has the stage look at the time.
+func (in *inbox[T]) tick() {
+	in.mu.Lock()
+	in.rouse()
+}
+
+// rouse wakes the stage unless it is awake. It unlocks the mutex.
+func (in *inbox[T]) rouse() {
+	wake := !in.awake && !in.closed
+	in.awake = in.awake || wake
+	in.mu.Unlock()
+	if wake {
+		in.wake()
+	}
+}
+
+// stayAwake keeps others from waking the stage, which is about to look.
+func (in *inbox[T]) stayAwake() {
+	in.mu.Lock()
+	in.awake = true
+	in.mu.Unlock()
+}
+
+// take exchanges what came for empty slices. If nothing did and sleep is set,
+// the stage must be woken for what comes next.
+func (in *inbox[T]) take(reports []reported[T], changed []*line[T], sleep bool) ([]reported[T], []*line[T]) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.reports) == 0 && len(in.changed) == 0 {
+		in.awake = !sleep
+		return reports, changed
+	}
+	reports, in.reports = in.reports, reports
+	changed, in.changed = in.changed, changed
+	for _, l := range changed {
+		l.noted = false
+	}
+	return reports, changed
+}
+
+func (in *inbox[T]) close() {
+	in.mu.Lock()
+	in.closed = true
+	in.reports, in.changed = nil, nil
+	in.mu.Unlock()
+}

@@ -1,0 +1,231 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
+	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/sinks/websocket/channeltest"
+	"github.com/penstock-go/penstock/sinks/websocket/delivery"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// push is an event: n is its number among all, User its key.
+type push struct {
+	User string
+	N    int
+	At   time.Time
+}
+
+func topicOf(p push) string { return "user:" + p.User }
+
+type payload struct {
+	N int `json:"n"`
+}
+
+func payloadOf(p push) (any, error) { return payload{p.N}, nil }
+
+// rig is an endpoint and a pipeline that ends at its clients.
+type rig struct {
+	t        *testing.T
+	endpoint *websocket.Endpoint
+	source   *stage.ProducerStage[push]
+	queue    *producer.Queue[push]
+	sockets  []*delivery.Consumer[push]
+	pipeline *stage.Pipeline
+	stop     context.CancelFunc
+	ended    chan error
+	next     int
+
+	mu   sync.Mutex
+	ends map[int][]string // what became of each push
+}
+
+type options struct {
+	config    delivery.Config[push]
+	queue     websocket.QueueConfig
+	consumers int
+	plain     bool // without a fair dispatcher
+	resume    bool
+}
+
+func start(t *testing.T, o options) *rig {
+	t.Helper()
+	r := &rig{t: t, ends: make(map[int][]string), ended: make(chan error, 1)}
+	var pub pubsub.Config
+	if o.resume {
+		memory, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"user:*"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pub.History = memory
+	}
+	hub, err := pubsub.New(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub})
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := websocket.NewSocket(websocket.SocketConfig[struct{}]{
+		Connect: func(context.Context, *websocket.ConnectRequest) (struct{}, error) { return struct{}{}, nil },
+	})
+	users.ChannelWith("user:*", websocket.ChannelConfig{Resume: o.resume}, func(struct{}, string) websocket.Handler {
+		return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) { return nil, nil })
+	})
+	if err := r.endpoint.Mount("/socket", users, websocket.MountConfig{Queue: o.queue, IdleTimeout: 24 * time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+
+	r.queue = producer.NewQueue(producer.QueueConfig[push]{Capacity: 100_000})
+	var d dispatcher.Dispatcher[push] = fair.New(func(p push) string { return p.User }, fair.Config[push]{})
+	if o.plain {
+		d = dispatcher.NewDemand[push]()
+	}
+	r.source = stage.NewProducer(&acknowledged{Queue: r.queue, r: r}, stage.ProducerConfig[push]{Name: "source", Dispatcher: d, BufferSize: stage.Unlimited})
+	stages := []stage.Stage{r.source}
+	for i := range max(1, o.consumers) {
+		cfg := o.config
+		cfg.Topic, cfg.Event = topicOf, "push"
+		if cfg.Payload == nil {
+			cfg.Payload = payloadOf
+		}
+		c, err := delivery.New(r.endpoint, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink := stage.NewConsumer(c, stage.ConsumerConfig{Name: fmt.Sprint("sockets", i)})
+		if _, err := sink.Subscribe(r.source, stage.SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		r.sockets = append(r.sockets, c)
+		stages = append(stages, sink)
+	}
+	r.pipeline = stage.NewPipeline(stage.PipelineConfig{DrainTimeout: time.Minute}, stages...)
+	var ctx context.Context
+	ctx, r.stop = context.WithCancel(context.Background())
+	go func() { r.ended <- r.pipeline.Run(ctx) }()
+	synctest.Wait()
+	t.Cleanup(func() {
+		r.pipeline.Stop(nil)
+		<-r.ended
+		shut, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := r.endpoint.Shutdown(shut); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		if n := r.endpoint.PubSub().Watches(); n != 0 {
+			t.Errorf("%d topics are still watched", n)
+		}
+	})
+	return r
+}
+
+// acknowledged is a source that notes the receipts.
+type acknowledged struct {
+	*producer.Queue[push]
+	r *rig
+}
+
+func (a *acknowledged) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {
+	a.r.mu.Lock()
+	defer a.r.mu.Unlock()
+	for _, x := range receipts {
+		text := x.Outcome.String()
+		if x.Reason != "" {
+			text = string(x.Reason)
+		}
+		for seq := range x.Seqs() {
+			a.r.ends[int(seq)] = append(a.r.ends[int(seq)], text)
+		}
+	}
+	return nil
+}
+
+// push enqueues pushes for users and returns the number of the first.
+func (r *rig) push(users ...string) (first int) {
+	r.t.Helper()
+	first = r.next
+	for _, u := range users {
+		if err := r.queue.TryPush(push{User: u, N: r.next, At: time.Now()}); err != nil {
+			r.t.Fatal(err)
+		}
+		r.next++
+	}
+	synctest.Wait()
+	return first
+}
+
+// expect compares what became of pushes from first on.
+func (r *rig) expect(first int, want ...string) {
+	r.t.Helper()
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, w := range want {
+		got := r.ends[first+i]
+		if w == "" && len(got) == 0 {
+			continue
+		}
+		if !slices.Equal(got, []string{w}) {
+			r.t.Errorf("push %d: %q, want %q", first+i, got, w)
+		}
+	}
+}
+
+func (r *rig) stats(want delivery.Stats) {
+	r.t.Helper()
+	synctest.Wait()
+	if got := r.sockets[0].Stats(); got != want {
+		r.t.Errorf("stats %+v, want %+v", got, want)
+	}
+}
+
+// join connects a client and joins the topic of user.
+func (r *rig) join(user string) (*channeltest.Client, *channeltest.Channel) {
+	r.t.Helper()
+	c := channeltest.Connect(r.t, r.endpoint, "/socket/websocket")
+	ch := c.Join("user:"+user, nil)
+	synctest.Wait() // the reply is no longer in the queue
+	return c, ch
+}
+
+// drain drains the pipeline and returns its error.
+func (r *rig) drain() error {
+	r.stop()
+	err := <-r.ended
+	r.ended <- nil // for the cleanup
+	return err
+}
+
+const (
+	done         = "done"
+	noSubscriber = string(delivery.NoSubscriber)
+	expired      = string(receipt.Expired)
+)
+
+// bubble runs f in virtual time.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+// pass lets time pass, in a bubble only.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+var errBroken = errors.New("broken")

@@ -1,0 +1,140 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/stage"
+)
+
+var errNoTopic = errors.New("delivery: event has no topic")
+
+// panicError is the failure of an event whose functions have panicked. It is
+// called while the goroutine unwinds.
+func panicError(v any) error {
+	return fmt.Errorf("delivery: %w", &stage.PanicError{Value: v, Stack: debug.Stack()})
+}
+
+// Stats are the figures of a [Consumer] at one moment.
+type Stats struct {
+	// InFlight is how many events are on their way to sockets.
+	InFlight int `json:"in_flight"`
+	// WaitingForClient is how many wait for a client to join their topic, or
+	// behind one that does; WaitingForRoom the same for room in a client's queue.
+	WaitingForClient int `json:"waiting_for_client"`
+	WaitingForRoom   int `json:"waiting_for_room"`
+	// AbsentTopics is how many topics are remembered as being without a client
+	// since the end of their grace.
+	AbsentTopics int `json:"absent_topics"`
+	// Delivered, Discarded and Failed count events since the start.
+	Delivered int64 `json:"delivered"`
+	Discarded int64 `json:"discarded"`
+	Failed    int64 `json:"failed"`
+}
+
+// Stats returns the figures. It may be called from any goroutine.
+func (c *Consumer[T]) Stats() Stats {
+	m := &c.meters
+	return Stats{
+		InFlight: int(m.inFlight.Load()), AbsentTopics: int(m.absent.Load()),
+		WaitingForClient: int(m.waiting[forClient].Load()), WaitingForRoom: int(m.waiting[forRoom].Load()),
+		Delivered: m.delivered.Load(), Discarded: m.discarded.Load(), Failed: m.failed.Load(),
+	}
+}
+
+// meters are what is counted. The stage's goroutine writes, any reads.
+type meters struct {
+	inFlight, absent             atomic.Int64
+	waiting                      [2]atomic.Int64 // by cause
+	delivered, discarded, failed atomic.Int64
+
+	took          metrics.Timer
+	skewed        metrics.Counter
+	missed        [2]metrics.Counter // by cause
+	outcomes      [3]metrics.Counter // delivered, discarded, failed
+	inFlightGauge metrics.Gauge
+	waitingGauges [2]metrics.Gauge // by cause
+
+	log    *slog.Logger
+	logged time.Time // when a failure was logged
+	silent int       // failures since then
+}
+
+func newMeters(r metrics.Recorder, log *slog.Logger) meters {
+	tag := func(key, value string) metrics.Tag { return metrics.Tag{Key: key, Value: value} }
+	outcome := func(value string) metrics.Counter { return r.Counter("delivery.events", tag("outcome", value)) }
+	return meters{
+		took:     r.Timer("pipeline.push_delivered"),
+		skewed:   r.Counter("delivery.clock_skew"),
+		missed:   [2]metrics.Counter{r.Counter("delivery.missed", tag("reason", string(NoSubscriber))), r.Counter("delivery.missed", tag("reason", string(ClientFull)))},
+		outcomes: [3]metrics.Counter{outcome("delivered"), outcome("discarded"), outcome("failed")},
+
+		inFlightGauge: r.Gauge("delivery.in_flight"),
+		waitingGauges: [2]metrics.Gauge{r.Gauge("delivery.waiting", tag("cause", "client")), r.Gauge("delivery.waiting", tag("cause", "room"))},
+		log:           log,
+	}
+}
+
+// show publishes how many events are open, of which some wait.
+func (m *meters) show(open int, waiting [2]int, absent int) {
+	inFlight := open - waiting[forClient] - waiting[forRoom]
+	if m.inFlight.Swap(int64(inFlight)) != int64(inFlight) {
+		m.inFlightGauge.Set(float64(inFlight))
+	}
+	for i, n := range waiting {
+		if m.waiting[i].Swap(int64(n)) != int64(n) {
+			m.waitingGauges[i].Set(float64(n))
+		}
+	}
+	m.absent.Store(int64(absent))
+}
+
+// note counts the end of an event and calls the functions of the config.
+func (c *Consumer[T]) note(event T, err error, at time.Time) {
+	m := &c.meters
+	var dropped *stage.DiscardError
+	switch {
+	case err == nil:
+		m.delivered.Add(1)
+		m.outcomes[0].Add(1)
+		if c.cfg.Enqueued != nil {
+			took := at.Sub(c.cfg.Enqueued(event))
+			if took < 0 {
+				m.skewed.Add(1)
+			}
+			m.took.Observe(max(0, took))
+		}
+		if c.cfg.Delivered != nil {
+			c.cfg.Delivered(event, at)
+		}
+	case errors.As(err, &dropped):
+		m.discarded.Add(1)
+		m.outcomes[1].Add(1)
+		if c.cfg.Discarded != nil {
+			c.cfg.Discarded(event, dropped.Reason)
+		}
+	default:
+		m.failed.Add(1)
+		m.outcomes[2].Add(1)
+		m.logFailure(err)
+		if c.cfg.Failed != nil {
+			c.cfg.Failed(event, err)
+		}
+	}
+}
+
+// logFailure logs one failure a second.
+func (m *meters) logFailure(err error) {
+	now := time.Now()
+	if now.Sub(m.logged) < time.Second {
+		m.silent++
+		return
+	}
+	m.log.Warn("event could not be delivered", "error", err, "not_logged", m.silent)
+	m.logged, m.silent = now, 0
+}

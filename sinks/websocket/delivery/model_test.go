@@ -1,0 +1,136 @@
+package delivery_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/sinks/websocket/channeltest"
+	"github.com/penstock-go/penstock/sinks/websocket/delivery"
+)
+
+// tab is a client of the model.
+type tab struct {
+	user    string
+	client  *channeltest.Client
+	channel *channeltest.Channel
+	paused  bool
+	closed  bool
+}
+
+// TestRandomClients opens, stalls and closes clients at random. Whatever they
+// do, each push has one receipt, one that is done was written to a client of its
+// user, each client gets pushes in order and none twice, and a user whose client
+// reads has each push soon.
+func TestRandomClients(t *testing.T) {
+	seeds := 50
+	if testing.Short() {
+		seeds = 5
+	}
+	base := rand.Uint64()
+	for i := range seeds {
+		seed := base + uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			bubble(t, func(t *testing.T) { randomClients(t, rand.New(rand.NewPCG(seed, 0))) })
+		})
+	}
+}
+
+func randomClients(t *testing.T, random *rand.Rand) {
+	r := start(t, options{
+		resume: random.IntN(3) == 0, consumers: 1 + random.IntN(2),
+		queue: websocket.QueueConfig{Events: 2 + random.IntN(4), WriteTimeout: time.Duration(1+random.IntN(8)) * time.Second},
+		config: delivery.Config[push]{
+			MaxDemand: 1 + random.IntN(8), MaxWaiting: 5 + random.IntN(20),
+			Grace: time.Duration(1+random.IntN(4)) * time.Second, DiscardOnDrain: random.IntN(2) == 0,
+		},
+	})
+	users := []string{"a", "b", "c", "d"}
+	var tabs, open []*tab
+	connect := func(user string) *tab {
+		tb := &tab{user: user}
+		tb.client, tb.channel = r.join(user)
+		tabs, open = append(tabs, tb), append(open, tb)
+		return tb
+	}
+	connect("healthy")
+	open = nil // it is left alone
+	userOf := map[int]string{}
+	for range 200 {
+		switch n := random.IntN(10); {
+		case n < 4:
+			user := users[random.IntN(len(users))]
+			userOf[r.push(user)] = user
+		case n == 4:
+			first := r.push("healthy")
+			userOf[first] = "healthy"
+			// Each slow client can use up the demand for 100 ms.
+			pass(time.Duration(len(users)+1) * 100 * time.Millisecond)
+			r.expect(first, done)
+		case n == 5:
+			connect(users[random.IntN(len(users))])
+		case len(open) == 0:
+		case n == 6:
+			i := random.IntN(len(open))
+			open[i].closed = true
+			open[i].client.Close()
+			open = append(open[:i], open[i+1:]...)
+		case n == 7:
+			tb := open[random.IntN(len(open))]
+			tb.client.Pause()
+			tb.paused = true
+		case n == 8:
+			tb := open[random.IntN(len(open))]
+			tb.client.Resume()
+			tb.paused = false
+		default:
+			pass(time.Duration(random.IntN(3000)) * time.Millisecond)
+		}
+		synctest.Wait()
+	}
+	for _, tb := range open {
+		tb.client.Resume()
+	}
+	if err := r.drain(); err != nil {
+		t.Errorf("drain: %v", err)
+	}
+	synctest.Wait()
+	got := map[int]int{} // push: clients that have it
+	for _, tb := range tabs {
+		last := -1
+		for _, data := range tb.channel.Received("push") {
+			var p payload
+			if err := json.Unmarshal(data, &p); err != nil {
+				t.Fatal(err)
+			}
+			if userOf[p.N] != tb.user {
+				t.Errorf("push %d of user %s came to %s", p.N, userOf[p.N], tb.user)
+			}
+			if p.N <= last {
+				t.Errorf("push %d came after %d", p.N, last)
+			}
+			last = p.N
+			got[p.N]++
+		}
+	}
+	count := map[string]int{}
+	for n := range r.next {
+		ends := r.ends[n]
+		if len(ends) != 1 {
+			t.Errorf("push %d of user %s has receipts %q", n, userOf[n], ends)
+			continue
+		}
+		count[ends[0]]++
+		if ends[0] == done && got[n] == 0 {
+			t.Errorf("push %d is done and came to no client", n)
+		}
+		if userOf[n] == "healthy" && ends[0] != done {
+			t.Errorf("push %d of the healthy user: %s", n, ends[0])
+		}
+	}
+	t.Logf("%d pushes: %v", r.next, count)
+}
