@@ -300,3 +300,46 @@ func TestDrainGivesUpParkedThatHoldUpTheSource(t *testing.T) {
 		equal(t, "discarded", discarded, []int{10, 11})
 	})
 }
+
+// patient is a consumer that gives its receipts only when it is told of a drain.
+type patient struct {
+	sub    *stage.Subscription[int]
+	open   []stage.Finished
+	drains int
+}
+
+func (p *patient) HandleEvents(context.Context, []int) error { return nil }
+
+func (p *patient) HandleDelivery(_ context.Context, d stage.Delivery[int]) error {
+	p.sub = d.Subscription
+	for i := range d.Events {
+		p.open = append(p.open, stage.Finished{Position: d.First + uint64(i)})
+	}
+	return nil
+}
+
+func (p *patient) HandleDrain(context.Context) error {
+	p.drains++
+	p.sub.Settle(0, p.open...)
+	return nil
+}
+
+// Drain: a consumer is told, once, and can finish what it would have waited with.
+func TestDrainOfAConsumerThatWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		src, dst := &source{counting: true}, &patient{}
+		p, c := producer(src, stage.ProducerConfig[int]{}), stage.NewConsumer(dst, stage.ConsumerConfig{Name: "C"})
+		subscribe(t, c, p, four)
+		done := run(ctx, stage.NewPipeline(stage.PipelineConfig{}, p, c))
+		synctest.Wait()
+		begin := time.Now()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		c.Drain()
+		equal(t, "time of the drain", time.Since(begin), 0)
+		equal(t, "drains", dst.drains, 1)
+	})
+}

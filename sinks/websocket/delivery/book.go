@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"container/list"
+	"errors"
 	"slices"
 	"time"
 
@@ -14,14 +15,26 @@ type cause uint8
 
 const (
 	forClient cause = iota // no client has joined the topic
+	forAnswer              // no client of this node has, and another node did not answer
 	forRoom                // the queue of each client is full
+
+	causes cause = 3
 )
 
-func (c cause) reason() receipt.Reason {
-	if c == forClient {
-		return NoSubscriber
+// causeOf returns why an event must wait that was reported with err.
+func causeOf(err error) cause {
+	switch {
+	case errors.Is(err, pubsub.ErrFull):
+		return forRoom
+	case errors.Is(err, pubsub.ErrNoAnswer):
+		return forAnswer
 	}
-	return ClientFull
+	return forClient
+}
+
+// reason returns the reason for which an event is discarded that waited.
+func (c cause) reason() receipt.Reason {
+	return [...]receipt.Reason{NoSubscriber, NoAnswer, ClientFull}[c]
 }
 
 // line is the events of one topic that wait, in their order of arrival.
@@ -29,7 +42,7 @@ type line[T any] struct {
 	topic   string
 	cause   cause
 	waiting []*flight[T]
-	since   time.Duration // forClient: when no client was found; gone: the last event
+	since   time.Duration // without a client: when none was found; gone: the last event
 	gone    bool          // the grace is over: events are discarded until a client comes
 	tried   bool          // its events were sent again since the watch exists
 	due     bool          // it is in book.due
@@ -69,8 +82,8 @@ type book[T any] struct {
 	absent  list.List // lines that wait for a client, by the end of their grace
 	gone    list.List // lines whose grace is over, by their last event
 	due     []*line[T]
-	removed []*line[T] // lines that are no more, for their watches to be stopped
-	counts  [2]int     // events that wait, by cause
+	removed []*line[T]  // lines that are no more, for their watches to be stopped
+	counts  [causes]int // events that wait
 }
 
 // arrive decides about an event that is new.
@@ -93,7 +106,7 @@ func (b *book[T]) arrive(f *flight[T], now time.Duration) (verdict, receipt.Reas
 
 // missed decides about an event that was sent and reached no client.
 func (b *book[T]) missed(f *flight[T], why cause, now time.Duration) (verdict, receipt.Reason) {
-	if b.draining || (why == forClient && b.grace == 0) {
+	if b.draining || (why != forRoom && b.grace == 0) {
 		return discard, why.reason()
 	}
 	l := b.lines[f.topic]
@@ -169,7 +182,7 @@ func (b *book[T]) expire(now time.Duration, drop func(f *flight[T], reason recei
 	for e := b.absent.Front(); e != nil && e.Value.(*line[T]).since+b.grace <= now; e = b.absent.Front() {
 		l := e.Value.(*line[T])
 		b.setGone(l, now)
-		b.dropAll(l, NoSubscriber, drop)
+		b.dropAll(l, l.cause.reason(), drop)
 	}
 	for e := b.gone.Front(); e != nil && (e.Value.(*line[T]).since+b.grace <= now || b.gone.Len() > b.maxGone); e = b.gone.Front() {
 		b.remove(e.Value.(*line[T]))
@@ -246,13 +259,18 @@ func (b *book[T]) dropAll(l *line[T], reason receipt.Reason, drop func(f *flight
 	}
 }
 
-// setCause begins a wait for a client or for room.
+// setCause begins a wait, or goes on with one for a client.
 func (b *book[T]) setCause(l *line[T], why cause, now time.Duration) {
-	b.unlist(l)
 	b.counts[l.cause] -= len(l.waiting)
 	b.counts[why] += len(l.waiting)
-	l.cause, l.since, l.gone = why, now, false
-	if why == forClient {
+	goesOn := l.place != nil && !l.gone && why != forRoom
+	l.cause = why
+	if goesOn {
+		return
+	}
+	b.unlist(l)
+	l.since, l.gone = now, false
+	if why != forRoom {
 		l.place = b.absent.PushBack(l)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // TestTheBook steps the book by hand. A step is one word: aX an event of topic X
 // arrives; wX, nX, rX the oldest event of X that is with sockets is written, found
-// no client, found no room; NX the newest one found no client; cX the topic changes; d the due lines are sent again,
+// no client, found no room; NX the newest one found no client, mX no answer; cX the topic changes; d the due lines are sent again,
 // dn and dr with no client and no room for the first event; +N N seconds pass;
 // drain. After the colon is what came of it.
 func TestTheBook(t *testing.T) {
@@ -26,6 +26,7 @@ func TestTheBook(t *testing.T) {
 		"room has no grace":             "a1:send r1:wait dr:send0,wait +9: a1:wait c1: d:send0,send1",
 		"from room to client":           "a1:send r1:wait dr:send0,wait a1:wait +9: c1: dn:send0,wait +5:no_subscriber0,no_subscriber1",
 		"from client to room":           "a1:send n1:wait dn:send0,wait +4: c1: dr:send0,wait +9: c1: d:send0",
+		"one grace with no answer":      "a1:send m1:wait dn:send0,wait +4: c1: dm:send0,wait +1:no_answer0",
 		"the order of arrival":          "a1:send a1:send a1:send n1:wait n1:wait d:send0,send1 a1:send",
 		"the first failure comes last":  "a1:send a2:send a1:send w2: N1:wait n1:wait a1:wait d:send0,send2,send3",
 		"a drain":                       "a1:send a2:send n1:wait a3:send drain:no_subscriber0 n2:no_subscriber r3:client_full a4:send",
@@ -82,7 +83,7 @@ func playBook(t *testing.T, b *book[int], script string) {
 				l.tried = true
 				for f := b.next(l); f != nil; f = b.next(l) {
 					did, sent = append(did, fmt.Sprint("send", f.event)), append(sent, f)
-					if why, fails := causes[topic]; fails {
+					if why, fails := words[topic]; fails {
 						sent = without(sent, f)
 						v, reason := b.missed(f, why, now)
 						decide(f, v, reason)
@@ -99,7 +100,7 @@ func playBook(t *testing.T, b *book[int], script string) {
 			f := &flight[int]{event: int(b.seq), topic: topic, account: a}
 			v, reason := b.arrive(f, now)
 			decide(f, v, reason)
-		case strings.ContainsRune("nNr", rune(word[0])):
+		case strings.ContainsRune("nNrm", rune(word[0])):
 			f := first(sent, topic)
 			for _, other := range sent {
 				if word[0] == 'N' && other.topic == topic {
@@ -107,7 +108,7 @@ func playBook(t *testing.T, b *book[int], script string) {
 				}
 			}
 			sent = without(sent, f)
-			v, reason := b.missed(f, causes[strings.ToLower(word[:1])], now)
+			v, reason := b.missed(f, words[strings.ToLower(word[:1])], now)
 			decide(f, v, reason)
 		case word[0] == 'c':
 			if l := b.lines[topic]; l != nil {
@@ -131,13 +132,13 @@ func playBook(t *testing.T, b *book[int], script string) {
 		for _, l := range b.lines {
 			waiting += len(l.waiting)
 		}
-		if waiting != b.counts[forClient]+b.counts[forRoom] || b.open.n != waiting+len(sent) {
+		if waiting != b.counts[forClient]+b.counts[forAnswer]+b.counts[forRoom] || b.open.n != waiting+len(sent) {
 			t.Fatalf("%s (step %d): %d wait and %d are open, counted %v and %d", word, i, waiting, waiting+len(sent), b.counts, b.open.n)
 		}
 	}
 }
 
-var causes = map[string]cause{"n": forClient, "r": forRoom}
+var words = map[string]cause{"n": forClient, "r": forRoom, "m": forAnswer}
 
 func first(list []*flight[int], topic string) *flight[int] {
 	for _, f := range list {

@@ -20,6 +20,9 @@ const owner = option.Owner("delivery.Consumer")
 const (
 	// NoSubscriber: no client had joined the topic by the end of the grace.
 	NoSubscriber receipt.Reason = "no_subscriber"
+	// NoAnswer: no client of this node had joined the topic by the end of the
+	// grace, and another node did not answer. A client there may have the event.
+	NoAnswer receipt.Reason = "no_answer"
 	// ClientFull: the clients' queues were still full when the stage drained.
 	ClientFull receipt.Reason = "client_full"
 	// Kept: the clients that took the event closed before it was written, and
@@ -82,7 +85,7 @@ type Config[T any] struct {
 	// Metrics gets the timer pipeline.push_delivered, the counters
 	// delivery.events (tag outcome), delivery.missed (tag reason: attempts that
 	// found no client or no room) and delivery.clock_skew, and the gauges
-	// delivery.in_flight and delivery.waiting (tag cause). nil records nothing.
+	// delivery.in_flight and delivery.waiting (tag reason). nil records nothing.
 	Metrics metrics.Recorder
 	// Logger gets a line for events that fail, one a second at the most. nil
 	// discards.
@@ -117,6 +120,6 @@ func (c Config[T]) withDefaults() Config[T] {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	c.Metrics = metrics.Or(c.Metrics)
+	option.Default(&c.Metrics, metrics.Nop())
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/sinks/websocket"
@@ -47,7 +48,8 @@ func New[T any](endpoint *websocket.Endpoint, cfg Config[T]) (*Consumer[T], erro
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	c := &Consumer[T]{endpoint: endpoint, cfg: cfg, meters: newMeters(cfg.Metrics, cfg.Logger)}
+	c := &Consumer[T]{endpoint: endpoint, cfg: cfg}
+	c.meters.init(cfg.Metrics, cfg.Logger)
 	c.book.grace, c.book.timeout, c.book.maxGone = cfg.Grace, cfg.Timeout, cfg.MaxWaiting
 	c.drop = func(f *flight[T], reason receipt.Reason) { c.end(f, stage.Discard(reason), time.Time{}) }
 	return c, nil
@@ -137,11 +139,7 @@ func (c *Consumer[T]) begin(f *flight[T], now time.Duration) {
 
 // prepare makes the topic and the payload of an event.
 func (c *Consumer[T]) prepare(f *flight[T]) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = panicError(v)
-		}
-	}()
+	defer crash.Catch(&err)
 	if f.topic = c.cfg.Topic(f.event); f.topic == "" {
 		return errNoTopic
 	}
@@ -192,10 +190,7 @@ func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 	case r.Kept:
 		c.drop(f, Kept)
 	default:
-		why := forClient
-		if errors.Is(r.Err, pubsub.ErrFull) {
-			why = forRoom
-		}
+		why := causeOf(r.Err)
 		c.meters.missed[why].Add(1)
 		if v, reason := c.book.missed(f, why, c.now()); v == discard {
 			c.drop(f, reason)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock-go/penstock/metrics"
@@ -34,7 +35,7 @@ func TestAReceiptIsGivenWhenThePushWasWritten(t *testing.T) {
 // once, in order, and the stuck one what it had room for.
 func TestAStuckTabDoesNotSilenceAHealthyOne(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := start(t, options{queue: websocket.QueueConfig{Events: 4, WriteTimeout: time.Hour}})
+		r := start(t, options{queue: websocket.QueueConfig{Events: 4}, write: time.Hour})
 		stuck, stuckChannel := r.join("1")
 		_, healthy := r.join("1")
 		stuck.Pause()
@@ -57,7 +58,7 @@ func TestAStuckTabDoesNotSilenceAHealthyOne(t *testing.T) {
 func TestAFullClientParksItsOwnUser(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := start(t, options{
-			queue:  websocket.QueueConfig{Events: 4, WriteTimeout: time.Hour},
+			queue: websocket.QueueConfig{Events: 4}, write: time.Hour,
 			config: delivery.Config[push]{MaxDemand: 1},
 		})
 		slow, slowChannel := r.join("slow")
@@ -86,7 +87,7 @@ func TestAFullClientParksItsOwnUser(t *testing.T) {
 // counts as waiting after a while.
 func TestASlowSocketDoesNotUseUpTheDemand(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := start(t, options{queue: websocket.QueueConfig{WriteTimeout: time.Hour}, config: delivery.Config[push]{MaxDemand: 2, MaxWaiting: 2}})
+		r := start(t, options{write: time.Hour, config: delivery.Config[push]{MaxDemand: 2, MaxWaiting: 2}})
 		for _, user := range []string{"a", "b", "c", "d"} {
 			c, _ := r.join(user)
 			c.Pause()
@@ -158,6 +159,7 @@ func TestReconnectAtTheLastMoment(t *testing.T) {
 			first := r.push("1")
 			ch.AssertBroadcast("push", payload{first})
 			c.Close()
+			synctest.Wait() // the server knows
 			first = r.push("1", "1", "1")
 			pass(5*time.Second - 1)
 			_, ch = r.join("1")
@@ -173,7 +175,7 @@ func TestReconnectAtTheLastMoment(t *testing.T) {
 // TestAConnectionThatClosesWithAPushInItsQueue: the push goes to the next one.
 func TestAConnectionThatClosesWithAPushInItsQueue(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := start(t, options{queue: websocket.QueueConfig{WriteTimeout: 2 * time.Second}})
+		r := start(t, options{write: 2 * time.Second})
 		c, _ := r.join("1")
 		c.Pause()
 		first := r.push("1", "1")
@@ -198,7 +200,7 @@ func TestDiscardAbsent(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := start(t, options{
-			queue:  websocket.QueueConfig{Events: 4, WriteTimeout: time.Hour},
+			queue: websocket.QueueConfig{Events: 4}, write: time.Hour,
 			config: delivery.Config[push]{Timeout: time.Minute, Grace: time.Hour},
 		})
 		held, heldChannel := r.join("held")
@@ -250,7 +252,7 @@ func TestAnEventThatCannotBeSentFailsAlone(t *testing.T) {
 		ch.AssertBroadcast("push", payload{first + 5})
 		r.expect(first, "failed", "failed", "failed", "failed", "unwanted", done)
 		r.stats(delivery.Stats{Delivered: 1, Failed: 4, Discarded: 1})
-		for i, want := range []string{"panic: delivery: panic: boom", "error: broken", "array: pubsub: payload is neither", "function: json: unsupported type"} {
+		for i, want := range []string{"panic: panic: boom", "error: broken", "array: pubsub: payload is neither", "function: json: unsupported type"} {
 			if i >= len(failed) || !strings.HasPrefix(failed[i], want) {
 				t.Errorf("failed %q, want %q at %d", failed, want, i)
 			}
@@ -261,7 +263,7 @@ func TestAnEventThatCannotBeSentFailsAlone(t *testing.T) {
 // TestOrderWithoutAFairDispatcher: events of a topic wait for each other.
 func TestOrderWithoutAFairDispatcher(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := start(t, options{plain: true, queue: websocket.QueueConfig{Events: 4, WriteTimeout: time.Hour}})
+		r := start(t, options{plain: true, queue: websocket.QueueConfig{Events: 4}, write: time.Hour})
 		c, ch := r.join("1")
 		c.Pause()
 		users := make([]string, 20)
@@ -284,7 +286,7 @@ func TestOrderWithoutAFairDispatcher(t *testing.T) {
 
 func TestResumableTopics(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := start(t, options{resume: true, queue: websocket.QueueConfig{Events: 4, WriteTimeout: time.Hour}})
+		r := start(t, options{resume: true, queue: websocket.QueueConfig{Events: 4}, write: time.Hour})
 		c, ch := r.join("1")
 		c.Pause()
 		for range 6 {
@@ -328,7 +330,7 @@ func TestADrainWaits(t *testing.T) {
 func TestADrainDiscardsWhatWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := start(t, options{
-			queue:  websocket.QueueConfig{Events: 4, WriteTimeout: time.Hour},
+			queue: websocket.QueueConfig{Events: 4}, write: time.Hour,
 			config: delivery.Config[push]{DiscardOnDrain: true},
 		})
 		full, _ := r.join("full")

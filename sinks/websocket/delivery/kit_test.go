@@ -55,6 +55,7 @@ type rig struct {
 type options struct {
 	config    delivery.Config[push]
 	queue     websocket.QueueConfig
+	write     time.Duration // Timeouts.Write
 	consumers int
 	plain     bool // without a fair dispatcher
 	resume    bool
@@ -85,7 +86,7 @@ func start(t *testing.T, o options) *rig {
 	users.ChannelWith("user:*", websocket.ChannelConfig{Resume: o.resume}, func(struct{}, string) websocket.Handler {
 		return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) { return nil, nil })
 	})
-	if err := r.endpoint.Mount("/socket", users, websocket.MountConfig{Queue: o.queue, IdleTimeout: 24 * time.Hour}); err != nil {
+	if err := r.endpoint.Mount("/socket", users, websocket.MountConfig{Queue: o.queue, Timeouts: websocket.Timeouts{Idle: 24 * time.Hour, Write: o.write}}); err != nil {
 		t.Fatal(err)
 	}
 

@@ -2,9 +2,7 @@ package delivery
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -14,18 +12,13 @@ import (
 
 var errNoTopic = errors.New("delivery: event has no topic")
 
-// panicError is the failure of an event whose functions have panicked. It is
-// called while the goroutine unwinds.
-func panicError(v any) error {
-	return fmt.Errorf("delivery: %w", &stage.PanicError{Value: v, Stack: debug.Stack()})
-}
-
 // Stats are the figures of a [Consumer] at one moment.
 type Stats struct {
 	// InFlight is how many events are on their way to sockets.
 	InFlight int `json:"in_flight"`
-	// WaitingForClient is how many wait for a client to join their topic, or
-	// behind one that does; WaitingForRoom the same for room in a client's queue.
+	// WaitingForClient is how many wait for a client to join their topic, here or
+	// on a node that did not answer, or behind one that does. WaitingForRoom is
+	// the same for room in a client's queue.
 	WaitingForClient int `json:"waiting_for_client"`
 	WaitingForRoom   int `json:"waiting_for_room"`
 	// AbsentTopics is how many topics are remembered as being without a client
@@ -37,12 +30,16 @@ type Stats struct {
 	Failed    int64 `json:"failed"`
 }
 
+// HandleInspect implements stage.InspectHandler: the figures are part of the
+// stage's Snapshot.
+func (c *Consumer[T]) HandleInspect() any { return c.Stats() }
+
 // Stats returns the figures. It may be called from any goroutine.
 func (c *Consumer[T]) Stats() Stats {
 	m := &c.meters
 	return Stats{
 		InFlight: int(m.inFlight.Load()), AbsentTopics: int(m.absent.Load()),
-		WaitingForClient: int(m.waiting[forClient].Load()), WaitingForRoom: int(m.waiting[forRoom].Load()),
+		WaitingForClient: int(m.waiting[forClient].Load() + m.waiting[forAnswer].Load()), WaitingForRoom: int(m.waiting[forRoom].Load()),
 		Delivered: m.delivered.Load(), Discarded: m.discarded.Load(), Failed: m.failed.Load(),
 	}
 }
@@ -50,39 +47,42 @@ func (c *Consumer[T]) Stats() Stats {
 // meters are what is counted. The stage's goroutine writes, any reads.
 type meters struct {
 	inFlight, absent             atomic.Int64
-	waiting                      [2]atomic.Int64 // by cause
+	waiting                      [causes]atomic.Int64
 	delivered, discarded, failed atomic.Int64
 
 	took          metrics.Timer
 	skewed        metrics.Counter
-	missed        [2]metrics.Counter // by cause
+	missed        [causes]metrics.Counter
 	outcomes      [3]metrics.Counter // delivered, discarded, failed
 	inFlightGauge metrics.Gauge
-	waitingGauges [2]metrics.Gauge // by cause
+	waitingGauges [causes]metrics.Gauge
 
 	log    *slog.Logger
 	logged time.Time // when a failure was logged
 	silent int       // failures since then
 }
 
-func newMeters(r metrics.Recorder, log *slog.Logger) meters {
+func (m *meters) init(r metrics.Recorder, log *slog.Logger) {
 	tag := func(key, value string) metrics.Tag { return metrics.Tag{Key: key, Value: value} }
 	outcome := func(value string) metrics.Counter { return r.Counter("delivery.events", tag("outcome", value)) }
-	return meters{
-		took:     r.Timer("pipeline.push_delivered"),
-		skewed:   r.Counter("delivery.clock_skew"),
-		missed:   [2]metrics.Counter{r.Counter("delivery.missed", tag("reason", string(NoSubscriber))), r.Counter("delivery.missed", tag("reason", string(ClientFull)))},
-		outcomes: [3]metrics.Counter{outcome("delivered"), outcome("discarded"), outcome("failed")},
-
-		inFlightGauge: r.Gauge("delivery.in_flight"),
-		waitingGauges: [2]metrics.Gauge{r.Gauge("delivery.waiting", tag("cause", "client")), r.Gauge("delivery.waiting", tag("cause", "room"))},
-		log:           log,
+	m.log = log
+	m.took = r.Timer("pipeline.push_delivered")
+	m.skewed = r.Counter("delivery.clock_skew")
+	m.outcomes = [3]metrics.Counter{outcome("delivered"), outcome("discarded"), outcome("failed")}
+	m.inFlightGauge = r.Gauge("delivery.in_flight")
+	for c := range causes {
+		reason := tag("reason", string(c.reason()))
+		m.missed[c] = r.Counter("delivery.missed", reason)
+		m.waitingGauges[c] = r.Gauge("delivery.waiting", reason)
 	}
 }
 
 // show publishes how many events are open, of which some wait.
-func (m *meters) show(open int, waiting [2]int, absent int) {
-	inFlight := open - waiting[forClient] - waiting[forRoom]
+func (m *meters) show(open int, waiting [causes]int, absent int) {
+	inFlight := open
+	for _, n := range waiting {
+		inFlight -= n
+	}
 	if m.inFlight.Swap(int64(inFlight)) != int64(inFlight) {
 		m.inFlightGauge.Set(float64(inFlight))
 	}

@@ -43,7 +43,7 @@ func TestRandomClients(t *testing.T) {
 func randomClients(t *testing.T, random *rand.Rand) {
 	r := start(t, options{
 		resume: random.IntN(3) == 0, consumers: 1 + random.IntN(2),
-		queue: websocket.QueueConfig{Events: 2 + random.IntN(4), WriteTimeout: time.Duration(1+random.IntN(8)) * time.Second},
+		queue: websocket.QueueConfig{Events: 2 + random.IntN(4)}, write: time.Duration(1+random.IntN(8)) * time.Second,
 		config: delivery.Config[push]{
 			MaxDemand: 1 + random.IntN(8), MaxWaiting: 5 + random.IntN(20),
 			Grace: time.Duration(1+random.IntN(4)) * time.Second, DiscardOnDrain: random.IntN(2) == 0,
