@@ -31,6 +31,14 @@ func (e *Emitter[T]) Slots(n int) []T {
 	return e.buf[at:]
 }
 
+// drop removes the first n events.
+func (e *Emitter[T]) drop(n int) {
+	e.buf = e.buf[:copy(e.buf, e.buf[n:])]
+	for i := range e.marks {
+		e.marks[i].at -= n
+	}
+}
+
 // Len returns the number of events emitted since they were last dispatched.
 func (e *Emitter[T]) Len() int { return len(e.buf) }
 

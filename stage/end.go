@@ -1,7 +1,5 @@
 package stage
 
-import "github.com/penstock-go/penstock/receipt"
-
 // drain begins the orderly end. members are the stages that drain together, nil
 // if that is not known: a subscription to a producer outside of them is cancelled,
 // since nothing else would end it.
@@ -81,8 +79,8 @@ func (e *engine[In, Out]) complete() {
 	}
 }
 
-// endAll tells every subscriber that this stage is gone, and discards what it
-// still had.
+// endAll ends every subscription for reason, and discards what the stage still
+// has.
 func (e *engine[In, Out]) endAll(reason error) {
 	o := e.out
 	o.copyWhole()
@@ -96,21 +94,5 @@ func (e *engine[In, Out]) endAll(reason error) {
 		}
 		s.slot, s.gone, s.active = -1, true, false
 	}
-	// A source that wants receipts gets none for these: they are not done.
-	o.silent = true
-	for o.buf.len() > 0 {
-		run, first := o.buf.front()
-		for i, event := range run {
-			o.Discard(event, first+uint64(i), receipt.Stopped)
-		}
-		o.buf.drop(len(run))
-	}
-	for _, event := range o.emit.buf {
-		o.emitted++
-		o.Discard(event, o.nextSeq, receipt.Stopped)
-	}
-	o.emit.buf = nil
-	if o.holder != nil {
-		o.holder.DiscardHeld(o, receipt.Stopped)
-	}
+	o.close()
 }

@@ -41,7 +41,12 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 		step()
 		clean = true
 	}
-	defer guard(func() { e.last = e.snapshot() })
+	defer guard(func() {
+		if e.in != nil && e.in.unhandled > 0 {
+			e.log.Warn("events were not handled", "stage", e.name, "events", e.in.unhandled)
+		}
+		e.last = e.snapshot()
+	})
 	terminate := func() {
 		if t, ok := e.handler.(TerminateHandler); ok && e.greeted {
 			e.running = "HandleTerminate"
@@ -53,10 +58,19 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	// From here on posts are refused, and who is refused may read e.reason.
 	rest := e.box.Close()
 	if e.out != nil {
+		defer guard(func() { e.out.settleAccount() })
 		if e.in == nil {
 			defer guard(terminate)
 		}
-		defer guard(func() { e.endAll(e.why()) })
+		end := func() {
+			e.endAll(e.why())
+			if err := e.out.emission.err; err != nil && failure == nil {
+				failure = err
+			}
+		}
+		// A callback that ends the goroutine interrupts the first.
+		defer guard(end)
+		defer guard(end)
 	}
 	if e.in != nil {
 		// Workers end in HandleTerminate, and their receipts go before the
@@ -107,6 +121,8 @@ func (e *engine[In, Out]) refuse(mails []mail[In, Out]) {
 // takeLate takes what still matters of a mail that came too late.
 func (e *engine[In, Out]) takeLate(m *mail[In, Out]) {
 	switch m.kind {
+	case mailEvents:
+		m.up.arrived += len(m.batch.events)
 	case mailAsk:
 		if m.down.slot >= 0 {
 			e.receive(m.down, int(m.done), m.x)

@@ -10,6 +10,10 @@ func (o *outlet[T]) Give(sub, lo, hi int) {
 	if s == nil || hi <= lo {
 		return
 	}
+	o.emission.marks.spans = append(o.emission.marks.spans, run2{lo, hi})
+	for i := lo; o.awaiting && i < hi; i++ {
+		o.leaves(o.offer.First + uint64(i))
+	}
 	if o.tracking > 0 {
 		o.shared.give(lo, hi, s.tracked)
 		if s.tracked {
@@ -33,6 +37,10 @@ func (o *outlet[T]) GiveEach(sub int, at []int32) {
 		return
 	}
 	o.copyWhole()
+	o.emission.marks.given = append(o.emission.marks.given, at...)
+	for i := 0; o.awaiting && i < len(at); i++ {
+		o.leaves(o.offer.First + uint64(at[i]))
+	}
 	b := o.batchFor(s)
 	from := o.offer.Events
 	n := len(b.events)
@@ -58,6 +66,10 @@ func (o *outlet[T]) GiveHeld(sub int, event T, seq, ticket uint64) {
 		return
 	}
 	o.copyWhole()
+	o.emission.marks.held++
+	if o.awaiting {
+		o.leaves(seq)
+	}
 	if s.tracked {
 		s.flights.pushOne(seq, ticket, event)
 	}
@@ -72,6 +84,10 @@ func (o *outlet[T]) GiveHeldAll(sub int, events []T, seqs []uint64) {
 		return
 	}
 	o.copyWhole()
+	o.emission.marks.held += int64(len(events))
+	for i := 0; o.awaiting && i < len(seqs); i++ {
+		o.leaves(seqs[i])
+	}
 	b := o.batchFor(s)
 	b.events = append(b.events, events...)
 	if s.tracked {

@@ -2,8 +2,10 @@ package stage
 
 // pin is a message that waits until what was buffered before it has left.
 type pin struct {
-	at  int64 // how many events must have left the buffer
-	msg any
+	at    int64  // how many events must have left the buffer
+	seq   uint64 // of the first event that was emitted after the message
+	waits int    // events before seq that are buffered, with a dispatcher that holds events
+	msg   any
 }
 
 func (e *engine[In, Out]) inform(msg any) {
@@ -13,9 +15,9 @@ func (e *engine[In, Out]) inform(msg any) {
 	}
 }
 
-// informBehind passes msg to the handler behind the events that are there: at a
-// producer-consumer behind those that it has not handled and then, as at a
-// producer, behind those that it has emitted.
+// informBehind passes msg to the handler after the events that are there: at a
+// producer-consumer after those that it has not handled and then, as at a
+// producer, after those that it has emitted.
 func (e *engine[In, Out]) informBehind(msg any) {
 	switch {
 	case e.out == nil:
@@ -28,19 +30,60 @@ func (e *engine[In, Out]) informBehind(msg any) {
 }
 
 func (e *engine[In, Out]) pin(msg any) {
-	e.out.serve()
-	e.out.pins.Push(pin{at: e.out.buf.left + int64(e.out.buf.len()), msg: msg})
+	o := e.out
+	o.serve()
+	o.pins.Push(pin{at: o.buf.left + int64(o.buf.len()), seq: o.nextSeq, waits: o.held(), msg: msg})
+	o.awaiting = o.holder != nil
 	e.unpin()
 }
 
-// unpin passes on the messages whose turn has come. With a dispatcher that holds
-// events itself, in an order of its own, that is when it holds none.
+// unpin passes on the messages whose turn has come.
 func (e *engine[In, Out]) unpin() {
 	o := e.out
 	for o.pins.Len() > 0 && !e.end {
-		if o.buf.left < o.pins.At(0).at || o.holder != nil && o.holder.Held() > 0 {
+		head := o.pins.At(0)
+		if o.awaiting && head.waits > 0 || !o.awaiting && o.buf.left < head.at {
 			return
 		}
 		e.inform(o.pins.Pop().msg)
+	}
+	if o.pins.Len() == 0 {
+		o.awaiting = false
+		clear(o.gone)
+	}
+}
+
+// leaves takes note of an event that is delivered or discarded while a message
+// waits for the events of a dispatcher that holds them in an order of its own. An
+// event that several subscribers get leaves once.
+func (o *outlet[T]) leaves(seq uint64) {
+	if _, gone := o.gone[seq]; gone {
+		return
+	}
+	if o.gone == nil {
+		o.gone = make(map[uint64]struct{})
+	}
+	older := false
+	for i := range o.pins.Len() {
+		if p := o.pins.At(i); seq < p.seq {
+			p.waits--
+			older = true
+		}
+	}
+	if older {
+		o.gone[seq] = struct{}{}
+	}
+}
+
+// comesBack takes note of an event that is to be delivered again.
+func (o *outlet[T]) comesBack(seq uint64) {
+	if !o.awaiting {
+		return
+	}
+	delete(o.gone, seq)
+	for i := range o.pins.Len() {
+		if p := o.pins.At(i); seq < p.seq {
+			p.waits++
+		}
 	}
 }

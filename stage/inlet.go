@@ -14,15 +14,16 @@ const spentLimit = 8
 
 // inlet is the consuming side of a stage. It belongs to the stage's goroutine.
 type inlet[T any] struct {
-	subs    []*Subscription[T]
-	live    int
-	waiting int   // of them those that only wait for the end of their inputs
-	failed  int64 // inputs that failed alone
-	warned  time.Time
-	done    bool                  // a permanent subscription has ended in good order
-	queue   ring.Ring[arrival[T]] // of a producer-consumer without demand
-	handled int64
-	batches int64
+	subs      []*Subscription[T]
+	live      int
+	waiting   int   // of them those that only wait for the end of their inputs
+	failed    int64 // inputs that failed alone
+	warned    time.Time
+	done      bool                  // a permanent subscription has ended in good order
+	queue     ring.Ring[arrival[T]] // of a producer-consumer without demand
+	handled   int64
+	unhandled int64 // events whose producer stopped before this stage did
+	batches   int64
 }
 
 // arrival is a batch, the end of a subscription if ended is set, or a message
@@ -64,6 +65,10 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 // arrived handles a batch, or queues it if there is no demand for what would
 // become of it.
 func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
+	if s.over {
+		return // cancelled before its producer was started
+	}
+	s.arrived += len(b.events)
 	if b.tracked && !s.wanted {
 		s.wanted = true
 		s.wants.Store(true)
@@ -303,7 +308,11 @@ func (e *engine[In, Out]) bye(s *Subscription[In], reason error) {
 	if s.pending != nil {
 		s.up.postAsk(s, 0, 0, nil, s.takePending())
 	}
-	s.up.postBye(s, s.handled, s.farewell(reason, e.failed))
+	f := s.farewell(reason, e.failed)
+	if !s.up.postBye(s, s.handled, f) {
+		// The producer has stopped, and its account is closed.
+		e.in.unhandled += int64(s.arrived - f.handled)
+	}
 	s.handled = 0
 	s.finish(reason)
 }

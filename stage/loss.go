@@ -13,57 +13,61 @@ const warnEvery = time.Second
 func (o *outlet[T]) Discard(event T, seq uint64, reason receipt.Reason) {
 	o.lost[reason]++
 	o.discards++
-	o.ended(seq, 1, receipt.Discarded, reason)
-	if o.discarded != nil {
-		o.discarded(event, reason)
+	if m := &o.emission.marks; m.active && seq-o.offer.First < uint64(len(o.offer.Events)) {
+		m.lost = append(m.lost, int32(seq-o.offer.First))
 	}
+	if o.awaiting {
+		o.leaves(seq)
+	}
+	o.ended(seq, 1, receipt.Discarded, reason)
+	o.reportDiscard(event, reason)
 }
 
-// store buffers what nobody has asked for, within the buffer's policy. It
-// answers whether the front of the buffer was discarded.
+// store buffers emitted events without demand, within the buffer's policy. It
+// reports whether the front of the buffer was discarded.
 func (o *outlet[T]) store(events []T, first uint64) bool {
-	kept := events
+	em := &o.emission
 	if o.buf.keep == KeepFirst {
-		room := max(0, o.buf.limit-o.buf.len())
-		if room < len(events) {
-			kept = events[:room]
-		}
-		o.discardRun(events[len(kept):], first+uint64(len(kept)))
-		o.buf.push(kept, first)
+		n := min(len(events), max(0, o.buf.limit-o.buf.len()))
+		o.buf.push(events[:n], first)
+		em.accounted += n
+		o.discardEmitted(events[n:], first+uint64(n))
 		return false
 	}
-	if excess := len(events) - o.buf.limit; excess > 0 {
-		// Not even all of the newcomers fit.
-		o.discardFront(o.buf.len())
-		o.discardRun(events[:excess], first)
-		o.buf.push(events[excess:], first+uint64(excess))
-		return true
-	}
-	excess := o.buf.len() - (o.buf.limit - len(events))
-	o.discardFront(excess)
-	o.buf.push(events, first)
-	return excess > 0
+	// Of more newcomers than fit, the first ones are discarded as well.
+	excess := max(0, len(events)-o.buf.limit)
+	front := min(o.buf.len(), max(0, o.buf.len()-(o.buf.limit-len(events))))
+	o.discardFront(front)
+	o.discardEmitted(events[:excess], first)
+	o.buf.push(events[excess:], first+uint64(excess))
+	em.accounted += len(events) - excess
+	return front+excess > 0
 }
 
-func (o *outlet[T]) discardRun(events []T, first uint64) {
+// discardEmitted discards emitted events, the first that are not accounted for.
+func (o *outlet[T]) discardEmitted(events []T, first uint64) {
 	for i, event := range events {
+		o.emission.accounted++
 		o.Discard(event, first+uint64(i), receipt.BufferFull)
 	}
-	if len(events) == 0 {
+	o.warnFull(len(events))
+}
+
+// discardFront discards the first n events of the buffer.
+func (o *outlet[T]) discardFront(n int) {
+	for range n {
+		o.discardNext(receipt.BufferFull)
+	}
+	o.warnFull(n)
+}
+
+// warnFull logs that n events were discarded, but not too often.
+func (o *outlet[T]) warnFull(n int) {
+	if n == 0 {
 		return
 	}
 	if now := time.Now(); now.Sub(o.warned) >= warnEvery {
 		o.warned = now
 		o.log.Warn("buffer full, events discarded", "stage", o.stage, "discarded", o.lost[receipt.BufferFull], "limit", o.buf.limit)
-	}
-}
-
-func (o *outlet[T]) discardFront(n int) {
-	for n > 0 {
-		run, first := o.buf.front()
-		k := min(n, len(run))
-		o.discardRun(run[:k], first)
-		o.buf.drop(k)
-		n -= k
 	}
 }

@@ -28,19 +28,22 @@ type outlet[T any] struct {
 	discarded func(T, receipt.Reason)
 	epoch     time.Time
 
-	subs    []*Subscription[T] // by slot; nil is free
-	free    []int
-	live    int
-	touched []*Subscription[T] // with a batch that was not sent yet
-	emit    Emitter[T]
-	buf     buffer[T]
-	nextSeq uint64
-	told    int  // demand told to the handler and not yet served
-	changed bool // the dispatcher has heard something since its last Dispatch
-	paused  bool // demand and events accumulate
-	pins    ring.Ring[pin]
-	rejects []rejection[T]
-	fault   error
+	subs     []*Subscription[T] // by slot; nil is free
+	free     []int
+	live     int
+	touched  []*Subscription[T] // with a batch that was not sent yet
+	emit     Emitter[T]
+	emission emission[T]
+	buf      buffer[T]
+	nextSeq  uint64
+	told     int                 // demand told to the handler and not yet served
+	changed  bool                // the dispatcher has heard something since its last Dispatch
+	paused   bool                // demand and events accumulate
+	awaiting bool                // a pin waits for events that the dispatcher holds
+	gone     map[uint64]struct{} // those that have left since
+	pins     ring.Ring[pin]
+	rejects  []rejection[T]
+	fault    error
 
 	offer     dispatcher.Offer[T]
 	swappable bool             // the current offer is the emitter's own slice
@@ -143,21 +146,8 @@ func (o *outlet[T]) serve() {
 		o.descend()
 	}
 	o.serveBuffer()
-	if events := o.emit.buf; len(events) > 0 {
-		first := o.nextSeq
-		o.nextSeq += uint64(len(events))
-		o.emitted += int64(len(events))
-		o.told = max(0, o.told-len(events))
-		n := 0
-		if o.buf.len() == 0 && !o.paused {
-			n = o.dispatch(events, first, true)
-		}
-		if n < len(events) {
-			if o.store(events[n:], first+uint64(n)) && o.holder != nil {
-				o.serveBuffer() // who was in the way of the others is gone
-			}
-		}
-		o.emit.buf = o.emit.buf[:0]
+	if o.emit.Len() > 0 {
+		o.serveEmission()
 	} else if o.changed && o.holder != nil && !o.paused {
 		o.dispatch(nil, o.nextSeq, false)
 	}
@@ -183,14 +173,18 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 	if o.holder != nil {
 		left += int64(o.holder.Held())
 	}
+	o.emission.marks.begin(swappable)
 	n := o.disp.Dispatch(o.offer, o)
-	if s := o.whole; s != nil {
+	o.emission.marks.active = false
+	if s := o.whole; s != nil && len(o.emit.buf) == len(events) {
 		// The subscriber gets the very slice that the handler filled, and the
 		// slice of an emptied batch is filled next.
 		o.whole = nil
 		b := o.batchFor(s)
 		b.events, o.emit.buf = o.emit.buf, b.events[:0]
+		o.emission.swapped = true
 	}
+	o.copyWhole()
 	if n < 0 || n > len(events) {
 		o.fail(errors.New("dispatcher took more than it was offered"))
 		n = len(events)

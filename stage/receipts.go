@@ -168,8 +168,10 @@ func (o *outlet[T]) report() {
 		switch r := &o.scratch[i]; r.Outcome {
 		case receipt.Requeued:
 			o.delivered--
+			o.comesBack(r.Seq)
 		case receipt.Returned:
 			o.delivered--
+			o.comesBack(r.Seq)
 			back = true
 		default:
 			o.endedOne(r)
@@ -192,9 +194,7 @@ func (o *outlet[T]) endedOne(r *dispatcher.Receipt[T]) {
 	if outcome == receipt.Discarded {
 		o.delivered--
 		o.lost[reason]++
-		if o.discarded != nil {
-			o.discarded(r.Event, reason)
-		}
+		o.reportDiscard(r.Event, reason)
 	}
 	o.ended(r.Seq, 1, outcome, reason)
 }

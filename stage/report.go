@@ -95,10 +95,12 @@ func (m *meter) record(s Snapshot) {
 	if batches > 0 {
 		m.batch.Set(float64(fresh) / float64(batches))
 	}
-	if n := s.Abandoned - m.abandoned; n > 0 {
+	// Events that a stage leaves unhandled are abandoned as well, when their producer
+	// is not there any more to say so.
+	if n := s.Abandoned + s.Unhandled - m.abandoned; n > 0 {
 		m.deaths.Add(n)
+		m.abandoned += n
 	}
-	m.abandoned = max(m.abandoned, s.Abandoned)
 	for reason, n := range s.Discarded {
 		c := m.discards[reason]
 		if c == nil {

@@ -64,6 +64,11 @@ type Snapshot struct {
 	// as dropped on purpose.
 	Failed int64 `json:"failed"`
 
+	// Unhandled is the number of events that arrived, were not handled when the
+	// stage stopped, and whose producer had stopped before and so does not count
+	// them as Abandoned.
+	Unhandled int64 `json:"unhandled"`
+
 	Subscriptions []SubscriptionSnapshot `json:"subscriptions,omitempty"`
 
 	// Handler is what the stage's handler reports if it is an [InspectHandler], and
@@ -148,6 +153,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 	}
 	if in := e.in; in != nil {
 		s.Queued, s.Handled, s.Batches, s.Failed = in.queue.Len(), in.handled, in.batches, in.failed
+		s.Unhandled = in.unhandled
 		for _, sub := range in.subs {
 			s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
 				ID: sub.id, Peer: sub.info.Producer, Upstream: true, Outstanding: sub.owed, InFlight: int(sub.open.Load()) + sub.inputs,

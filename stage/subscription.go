@@ -29,6 +29,7 @@ type Subscription[T any] struct {
 
 	// Owned by the consumer's goroutine.
 	owed       int // asked for and not yet received
+	arrived    int // events that came, also those that are queued
 	received   uint64
 	total      int // events that were handled
 	inHand     int // events after them that the handler has now
