@@ -20,7 +20,7 @@ import (
 func BenchmarkFairIntake(b *testing.B) {
 	key := func(e userEvent) int { return e.user }
 	b.Run("dispatcher", func(b *testing.B) {
-		f := fair.New(key, fair.Config[userEvent]{})
+		f := stage.Must(fair.New(key, fair.Config[userEvent]{}))
 		if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
 			b.Fatal(err)
 		}
@@ -48,9 +48,9 @@ func BenchmarkFairIntake(b *testing.B) {
 		dropped := 0
 		all := make(chan struct{})
 		const held = 1024
-		queue := producer.NewQueue(producer.QueueConfig[userEvent]{Stamp: func(e *userEvent, at time.Time) { e.at = at }})
-		source := stage.NewProducer(queue, stage.ProducerConfig[userEvent]{
-			Dispatcher: fair.New(key, fair.Config[userEvent]{}),
+		queue := stage.Must(producer.NewQueue(producer.QueueConfig[userEvent]{Stamp: func(e *userEvent, at time.Time) { e.at = at }}))
+		source := stage.Must(stage.NewProducer(queue, stage.ProducerConfig[userEvent]{
+			Dispatcher: stage.Must(fair.New(key, fair.Config[userEvent]{})),
 			Discarded: func(_ userEvent, reason receipt.Reason) {
 				if reason != receipt.KeyFull {
 					return
@@ -59,7 +59,7 @@ func BenchmarkFairIntake(b *testing.B) {
 					close(all)
 				}
 			},
-		})
+		}))
 		if err := source.Start(context.Background()); err != nil {
 			b.Fatal(err)
 		}

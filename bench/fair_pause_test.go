@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
+	"github.com/penstock-go/penstock/stage"
 )
 
 // BenchmarkFairPause is F11: what waiting keys cost the garbage collector, and
@@ -29,7 +30,7 @@ func BenchmarkFairPause(b *testing.B) {
 }
 
 func benchFairPause(b *testing.B, keys int) {
-	f := fair.New(func(k uint64) uint64 { return k }, fair.Config[uint64]{MaxEvents: 4_000_000, MaxBytes: 1 << 40})
+	f := stage.Must(fair.New(func(k uint64) uint64 { return k }, fair.Config[uint64]{MaxEvents: 4_000_000, MaxBytes: 1 << 40}))
 	if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
 		b.Fatal(err)
 	}

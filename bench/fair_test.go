@@ -8,6 +8,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/stage"
 )
 
 // BenchmarkFair is what an event costs the fair dispatcher: coming into the
@@ -48,7 +49,7 @@ const fairBatch = 64
 func benchFair[K comparable](b *testing.B, keys int, key func(uint64) K, cfg fair.Config[uint64]) {
 	cfg.MaxEvents = 4 * keys
 	cfg.MaxBytes = 1 << 40
-	f := fair.New(key, cfg)
+	f := stage.Must(fair.New(key, cfg))
 	if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
 		b.Fatal(err)
 	}

@@ -21,9 +21,9 @@ func BenchmarkW1(b *testing.B) {
 }
 
 func runW1(tb testing.TB, n int, d demand) time.Duration {
-	source := stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{})
+	source := stage.Must(stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{}))
 	sum := new(summer)
-	end := stage.NewConsumer(sum, stage.ConsumerConfig{})
+	end := stage.Must(stage.NewConsumer(sum, stage.ConsumerConfig{}))
 	subscribe(tb, source, end, d.config())
 	took := run(tb, source, end)
 	sum.check(tb, n)
@@ -94,9 +94,9 @@ func (s *recordSummer) check(tb testing.TB, n int) {
 }
 
 func runW1b(tb testing.TB, n int, d demand) time.Duration {
-	source := stage.NewProducer(&recordCounter{limit: n}, stage.ProducerConfig[record]{})
+	source := stage.Must(stage.NewProducer(&recordCounter{limit: n}, stage.ProducerConfig[record]{}))
 	sum := new(recordSummer)
-	end := stage.NewConsumer(sum, stage.ConsumerConfig{})
+	end := stage.Must(stage.NewConsumer(sum, stage.ConsumerConfig{}))
 	subscribe(tb, source, end, d.config())
 	took := run(tb, source, end)
 	sum.check(tb, n)

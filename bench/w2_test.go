@@ -34,16 +34,16 @@ func runW2(tb testing.TB, n int, d demand) time.Duration {
 // between runs n events of a source through the producer-consumers.
 func between(tb testing.TB, p stage.Producer[int], n int, d demand) time.Duration {
 	tb.Helper()
-	source := stage.NewProducer(p, stage.ProducerConfig[int]{})
+	source := stage.Must(stage.NewProducer(p, stage.ProducerConfig[int]{}))
 	stages := []stage.Stage{source}
 	var last stage.Output[int] = source
 	for range w2Between {
-		next := stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, int](increment), stage.ProducerConsumerConfig[int]{})
+		next := stage.Must(stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, int](increment), stage.ProducerConsumerConfig[int]{}))
 		subscribe(tb, last, next, d.config())
 		stages, last = append(stages, next), next
 	}
 	sum := new(summer)
-	end := stage.NewConsumer(sum, stage.ConsumerConfig{})
+	end := stage.Must(stage.NewConsumer(sum, stage.ConsumerConfig{}))
 	subscribe(tb, last, end, d.config())
 	took := run(tb, append(stages, end)...)
 	checkW2(tb, sum, n)

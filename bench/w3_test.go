@@ -24,12 +24,12 @@ const w3Parts = 4
 func partOf(v int) (int, bool) { return int(uint64(v) * 0x9E3779B97F4A7C15 >> 62), true }
 
 func runW3(tb testing.TB, n int, d demand, sums *[w3Parts]summer) time.Duration {
-	source := stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{
-		Dispatcher: dispatcher.NewPartition(w3Parts, partOf, dispatcher.PartitionConfig{}),
-	})
+	source := stage.Must(stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{
+		Dispatcher: stage.Must(dispatcher.NewPartition(w3Parts, partOf, dispatcher.PartitionConfig{})),
+	}))
 	stages := []stage.Stage{source}
 	for i := range sums {
-		end := stage.NewConsumer(&sums[i], stage.ConsumerConfig{})
+		end := stage.Must(stage.NewConsumer(&sums[i], stage.ConsumerConfig{}))
 		cfg := d.config()
 		cfg.Partition = i
 		subscribe(tb, source, end, cfg)

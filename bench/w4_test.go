@@ -27,12 +27,12 @@ func BenchmarkW4(b *testing.B) {
 
 func runW4(tb testing.TB, n, workers int) time.Duration {
 	var count atomic.Int64
-	pool := consumer.NewSupervisor(func(context.Context, int) error {
+	pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error {
 		count.Add(1)
 		return nil
-	}, consumer.SupervisorConfig[int]{MaxDemand: workers, MinDemand: workers / 2})
-	source := stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{})
-	end := stage.NewConsumer(pool, stage.ConsumerConfig{})
+	}, consumer.SupervisorConfig[int]{MaxDemand: workers, MinDemand: workers / 2}))
+	source := stage.Must(stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{}))
+	end := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{}))
 	if _, err := end.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		tb.Fatal(err)
 	}

@@ -39,15 +39,15 @@ func (c *waitingCounter) HandleSubscribe(context.Context, stage.SubscriptionInfo
 
 func runW5(tb testing.TB, n int, d demand) time.Duration {
 	events := &waitingCounter{counter: counter{limit: n}, missing: w5Takers}
-	source := stage.NewProducer(events, stage.ProducerConfig[int]{
+	source := stage.Must(stage.NewProducer(events, stage.ProducerConfig[int]{
 		Dispatcher: dispatcher.NewBroadcast[int](),
 		Demand:     stage.Accumulate,
-	})
+	}))
 	events.self = source
 	stages := []stage.Stage{source}
 	var sums [w5Takers]summer
 	for i := range sums {
-		end := stage.NewConsumer(&sums[i], stage.ConsumerConfig{})
+		end := stage.Must(stage.NewConsumer(&sums[i], stage.ConsumerConfig{}))
 		subscribe(tb, source, end, d.config())
 		stages = append(stages, end)
 	}

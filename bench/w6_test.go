@@ -25,7 +25,7 @@ func BenchmarkW6(b *testing.B) {
 
 func benchPush(b *testing.B, pushers int) {
 	b.ReportAllocs()
-	queue := producer.NewQueue[int](producer.QueueConfig[int]{})
+	queue := stage.Must(producer.NewQueue[int](producer.QueueConfig[int]{}))
 	sum := new(summer)
 	stop := pipeline(b, queue, sum)
 	ctx := context.Background()
@@ -94,8 +94,8 @@ func benchPushLatency(b *testing.B) {
 	close(first)
 	<-done
 
-	queue := producer.NewQueue[time.Time](producer.QueueConfig[time.Time]{})
-	stop := pipeline(b, queue, consumer.ForEach(func(_ context.Context, due time.Time) error { return record(ours, due) }))
+	queue := stage.Must(producer.NewQueue[time.Time](producer.QueueConfig[time.Time]{}))
+	stop := pipeline(b, queue, stage.Must(consumer.ForEach(func(_ context.Context, due time.Time) error { return record(ours, due) })))
 	b.ResetTimer()
 	offered := schedule(func(due time.Time) {
 		if err := queue.Push(context.Background(), due); err != nil {
@@ -116,8 +116,8 @@ func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(t
 // pipeline runs source and sink until the returned function is called, which waits
 // for the end.
 func pipeline[T any](b *testing.B, source stage.Producer[T], sink stage.Consumer[T]) (wait func()) {
-	from := stage.NewProducer(source, stage.ProducerConfig[T]{})
-	to := stage.NewConsumer(sink, stage.ConsumerConfig{})
+	from := stage.Must(stage.NewProducer(source, stage.ProducerConfig[T]{}))
+	to := stage.Must(stage.NewConsumer(sink, stage.ConsumerConfig{}))
 	if _, err := to.Subscribe(from, stage.SubscribeConfig{}); err != nil {
 		b.Fatal(err)
 	}

@@ -34,9 +34,9 @@ func BenchmarkW7(b *testing.B) {
 		make func() dispatcher.Dispatcher[userEvent]
 	}{
 		{"fair", func() dispatcher.Dispatcher[userEvent] {
-			return fair.New(func(e userEvent) int { return e.user }, fair.Config[userEvent]{
+			return stage.Must(fair.New(func(e userEvent) int { return e.user }, fair.Config[userEvent]{
 				MaxEvents: 1 << 20, KeyMaxEvents: 1 << 17, MaxBytes: 1 << 30, KeyMaxBytes: 1 << 27,
-			})
+			}))
 		}},
 		{"fifo", func() dispatcher.Dispatcher[userEvent] { return dispatcher.NewDemand[userEvent]() }},
 	} {
@@ -116,7 +116,7 @@ func runW7(b *testing.B, d dispatcher.Dispatcher[userEvent], ordered bool, light
 	var mu sync.Mutex
 	next := make([]int, w7Users+1)
 	handled := 0
-	pool := consumer.NewSupervisor(func(_ context.Context, e userEvent) error {
+	pool := stage.Must(consumer.NewSupervisor(func(_ context.Context, e userEvent) error {
 		w7Work()
 		mu.Lock()
 		defer mu.Unlock()
@@ -129,13 +129,13 @@ func runW7(b *testing.B, d dispatcher.Dispatcher[userEvent], ordered bool, light
 			return nil
 		}
 		return light.RecordValue(int64(time.Since(e.at)))
-	}, consumer.SupervisorConfig[userEvent]{MaxDemand: w7Workers})
-	queue := producer.NewQueue(producer.QueueConfig[userEvent]{
+	}, consumer.SupervisorConfig[userEvent]{MaxDemand: w7Workers}))
+	queue := stage.Must(producer.NewQueue(producer.QueueConfig[userEvent]{
 		Capacity: 1 << 17, // with room for all, so that no push waits and FIFO has its whole delay inside
 		Stamp:    func(e *userEvent, at time.Time) { e.at = at },
-	})
-	source := stage.NewProducer(queue, stage.ProducerConfig[userEvent]{Dispatcher: d})
-	end := stage.NewConsumer(pool, stage.ConsumerConfig{})
+	}))
+	source := stage.Must(stage.NewProducer(queue, stage.ProducerConfig[userEvent]{Dispatcher: d}))
+	end := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{}))
 	if _, err := end.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		b.Fatal(err)
 	}

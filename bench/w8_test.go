@@ -122,11 +122,11 @@ func runW8(tb testing.TB, n, consumers int, d demand, begin, end func()) int {
 	events := &warmCounter{n: n, asks: asks, begin: begin}
 	atEnd := 0
 	events.end = func() { end(); atEnd = asks.asks }
-	source := stage.NewProducer(events, stage.ProducerConfig[int]{Dispatcher: asks})
+	source := stage.Must(stage.NewProducer(events, stage.ProducerConfig[int]{Dispatcher: asks}))
 	sums := make([]summer, consumers)
 	stages := []stage.Stage{source}
 	for i := range sums {
-		sink := stage.NewConsumer(&sums[i], stage.ConsumerConfig{})
+		sink := stage.Must(stage.NewConsumer(&sums[i], stage.ConsumerConfig{}))
 		subscribe(tb, source, sink, d.config())
 		stages = append(stages, sink)
 	}

@@ -34,7 +34,11 @@ func All[T any](ctx context.Context, source stage.Output[T], cfg stage.Subscribe
 			return
 		}
 		r := &reader[T]{arrived: make(chan struct{}, 1)}
-		sink := stage.NewConsumer(r, stage.ConsumerConfig{})
+		sink, err := stage.NewConsumer(r, stage.ConsumerConfig{})
+		if err != nil {
+			yield(none, err)
+			return
+		}
 		inner := cfg
 		inner.Cancel, inner.Manual = stage.Temporary, false
 		if cfg.Cancel > stage.Temporary {

@@ -16,7 +16,7 @@ import (
 // startSource starts a stage around p that is stopped at the end of the test.
 func startSource(t *testing.T, p stage.Producer[int]) *stage.ProducerStage[int] {
 	t.Helper()
-	src := stage.NewProducer(p, stage.ProducerConfig[int]{Name: "source"})
+	src := stage.Must(stage.NewProducer(p, stage.ProducerConfig[int]{Name: "source"}))
 	if err := src.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

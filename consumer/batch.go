@@ -2,9 +2,11 @@ package consumer
 
 import (
 	"context"
+	"math"
 	"runtime/debug"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -70,18 +72,23 @@ type part[T any] struct {
 // overdue is sent to the stage when a batch's time is up.
 type overdue uint64
 
-// NewBatch answers a consumer that passes batches to call. The slice belongs to
-// call only until it returns. An error that is a *stage.DiscardError means that
-// the batch was dropped on purpose and does not stop the stage. A wrong option
-// is reported when the stage is started.
-func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg BatchConfig[T]) *Batch[T] {
-	if cfg.Size == 0 {
-		cfg.Size = DefaultBatchSize
+// NewBatch makes a consumer that passes batches to call. The slice belongs to
+// call only until it returns. An error of call that is a *stage.DiscardError
+// means that the batch was dropped on purpose; it does not stop the stage. The
+// error of NewBatch is an [*OptionError].
+func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg BatchConfig[T]) (*Batch[T], error) {
+	option.Default(&cfg.Size, DefaultBatchSize)
+	option.Default(&cfg.Timeout, DefaultBatchTimeout)
+	owner := option.Owner("consumer.Batch")
+	if err := option.First(
+		owner.Needs("call", call, "a function"),
+		option.Within(owner, "Size", cfg.Size, 1, math.MaxInt/2), // twice that is asked for
+		owner.Check(cfg.Timeout >= stage.None, "Timeout", cfg.Timeout, "0 for the default, None, or above 0"),
+		owner.Check(cfg.OnFailure <= FailBatch, "OnFailure", cfg.OnFailure, "StopStage or FailBatch"),
+	); err != nil {
+		return nil, err
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = DefaultBatchTimeout
-	}
-	return &Batch[T]{call: call, cfg: cfg}
+	return &Batch[T]{call: call, cfg: cfg}, nil
 }
 
 // HandleDefaultDemand implements stage.DefaultDemandHandler: while one batch is with the
@@ -93,19 +100,6 @@ func (b *Batch[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
 // HandleStart implements stage.StartHandler.
 func (b *Batch[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	b.self = self
-	wrong := func(option string, value any, allowed string) error {
-		return &stage.OptionError{Owner: self.Name(), Option: option, Value: value, Allowed: allowed}
-	}
-	switch {
-	case b.call == nil:
-		return wrong("call", nil, "a function, not nil")
-	case b.cfg.Size < 0:
-		return wrong("Size", b.cfg.Size, "1 or more, or 0 for the default")
-	case b.cfg.Timeout < stage.None:
-		return wrong("Timeout", b.cfg.Timeout, "0 for the default, None or above")
-	case b.cfg.OnFailure > FailBatch:
-		return wrong("OnFailure", b.cfg.OnFailure, "StopStage or FailBatch")
-	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -51,7 +52,7 @@ func TestBatchSize(t *testing.T) {
 				if tc.n == 0 {
 					src.limit, src.next = 1, 1
 				}
-				err := run(t, src, consumer.NewBatch(got.take, batchConfig{Size: tc.size}), tc.sub)
+				err := run(t, src, stage.Must(consumer.NewBatch(got.take, batchConfig{Size: tc.size})), tc.sub)
 				if err != nil || got.String() != tc.want {
 					t.Error(err, got.String())
 				}
@@ -67,17 +68,17 @@ func TestBatchSize(t *testing.T) {
 // do not prolong it, and a batch that was full does not shorten the next one's.
 func TestBatchTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := producer.NewQueue(producer.QueueConfig[int]{})
+		q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{}))
 		begun := time.Now()
 		type call struct {
 			at     time.Duration
 			events string
 		}
 		var got []call
-		r := start(t, q, consumer.NewBatch(func(_ context.Context, events []int) error {
+		r := start(t, q, stage.Must(consumer.NewBatch(func(_ context.Context, events []int) error {
 			got = append(got, call{time.Since(begun), fmt.Sprint(events)})
 			return nil
-		}, batchConfig{Size: 3, Timeout: 10 * time.Second}), stage.SubscribeConfig{})
+		}, batchConfig{Size: 3, Timeout: 10 * time.Second})), stage.SubscribeConfig{})
 		pass := func(d time.Duration) { <-time.After(d); synctest.Wait() }
 		q.TryPush(1)
 		pass(4 * time.Second)
@@ -100,9 +101,9 @@ func TestBatchTimeout(t *testing.T) {
 
 func TestBatchWithoutTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := producer.NewQueue(producer.QueueConfig[int]{})
+		q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{}))
 		var got batches
-		r := start(t, q, consumer.NewBatch(got.take, batchConfig{Size: 3, Timeout: stage.None}), stage.SubscribeConfig{})
+		r := start(t, q, stage.Must(consumer.NewBatch(got.take, batchConfig{Size: 3, Timeout: stage.None})), stage.SubscribeConfig{})
 		q.TryPush(1)
 		<-time.After(1000 * time.Hour)
 		synctest.Wait()
@@ -123,9 +124,9 @@ func TestBatchWithoutTimeout(t *testing.T) {
 func TestBatchOfTwoSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got batches
-		sink := stage.NewConsumer(consumer.NewBatch(got.take, batchConfig{Size: 8, Timeout: stage.None}), stage.ConsumerConfig{})
-		one, two := &tracked{counter{limit: 5}}, producer.NewQueue(producer.QueueConfig[int]{})
-		a, b := stage.NewProducer(one, stage.ProducerConfig[int]{}), stage.NewProducer(two, stage.ProducerConfig[int]{})
+		sink := stage.Must(stage.NewConsumer(stage.Must(consumer.NewBatch(got.take, batchConfig{Size: 8, Timeout: stage.None})), stage.ConsumerConfig{}))
+		one, two := &tracked{counter{limit: 5}}, stage.Must(producer.NewQueue(producer.QueueConfig[int]{}))
+		a, b := stage.Must(stage.NewProducer(one, stage.ProducerConfig[int]{})), stage.Must(stage.NewProducer(two, stage.ProducerConfig[int]{}))
 		sink.Subscribe(a, stage.SubscribeConfig{})
 		sink.Subscribe(b, stage.SubscribeConfig{})
 		two.TryPush(100)
@@ -154,7 +155,7 @@ func TestBatchFails(t *testing.T) {
 				var failed []string
 				var failure error
 				src := &tracked{counter{limit: 6}}
-				err := run(t, src, consumer.NewBatch(func(_ context.Context, events []int) error {
+				err := run(t, src, stage.Must(consumer.NewBatch(func(_ context.Context, events []int) error {
 					if events[0] == 2 {
 						return fail.do()
 					}
@@ -162,7 +163,7 @@ func TestBatchFails(t *testing.T) {
 				}, batchConfig{Size: 2, OnFailure: on, Failed: func(events []int, err error) {
 					failed = append(failed, fmt.Sprint(events))
 					failure = err
-				}}), stage.SubscribeConfig{})
+				}})), stage.SubscribeConfig{})
 				got := src.outcomes(t)
 				if got[0] != receipt.Done || got[1] != receipt.Done {
 					t.Error(got)
@@ -190,12 +191,12 @@ func TestBatchFails(t *testing.T) {
 
 func TestBatchDiscards(t *testing.T) {
 	src := &tracked{counter{limit: 4}}
-	err := run(t, src, consumer.NewBatch(func(_ context.Context, events []int) error {
+	err := run(t, src, stage.Must(consumer.NewBatch(func(_ context.Context, events []int) error {
 		if events[0] == 0 {
 			return stage.Discard(receipt.Expired)
 		}
 		return nil
-	}, batchConfig{Size: 2}), stage.SubscribeConfig{})
+	}, batchConfig{Size: 2})), stage.SubscribeConfig{})
 	got := src.outcomes(t)
 	if err != nil || got[0] != receipt.Discarded || got[1] != receipt.Discarded || got[2] != receipt.Done {
 		t.Error(err, got)
@@ -207,13 +208,13 @@ func TestBatchDiscards(t *testing.T) {
 func TestBatchStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &tracked{}
-		r := start(t, src, consumer.NewBatch(func(ctx context.Context, events []int) error {
+		r := start(t, src, stage.Must(consumer.NewBatch(func(ctx context.Context, events []int) error {
 			if events[0] == 0 {
 				return nil
 			}
 			<-ctx.Done()
 			return ctx.Err()
-		}, batchConfig{Size: 3, OnFailure: consumer.FailBatch, Failed: func([]int, error) { t.Error("failed") }}),
+		}, batchConfig{Size: 3, OnFailure: consumer.FailBatch, Failed: func([]int, error) { t.Error("failed") }})),
 			stage.SubscribeConfig{MaxDemand: 8})
 		synctest.Wait()
 		r.stop()
@@ -238,13 +239,13 @@ func TestBatchConservation(t *testing.T) {
 		n, size, demand := 1+rnd.IntN(3000), 1+rnd.IntN(50), rnd.IntN(100)
 		src := &tracked{counter{limit: n}}
 		var got []int
-		err := run(t, src, consumer.NewBatch(func(_ context.Context, events []int) error {
+		err := run(t, src, stage.Must(consumer.NewBatch(func(_ context.Context, events []int) error {
 			if len(events) > size {
 				t.Error("batch of", len(events))
 			}
 			got = append(got, events...)
 			return nil
-		}, batchConfig{Size: size, Timeout: stage.None}), stage.SubscribeConfig{MaxDemand: demand})
+		}, batchConfig{Size: size, Timeout: stage.None})), stage.SubscribeConfig{MaxDemand: demand})
 		if err != nil || !slices.Equal(got, ints(0, n)) || len(src.outcomes(t)) != n {
 			t.Fatal(n, size, demand, err, len(got), len(src.outcomes(t)))
 		}
@@ -256,33 +257,43 @@ func TestConsumerOptions(t *testing.T) {
 	all := func(context.Context, []int) error { return nil }
 	for _, tc := range []struct {
 		option string
-		c      stage.Consumer[int]
+		err    error
 	}{
-		{"work", consumer.NewSupervisor[int](nil, config{})},
-		{"MaxDemand", consumer.NewSupervisor(work, config{MaxDemand: -1})},
-		{"MinDemand", consumer.NewSupervisor(work, config{MinDemand: -1})},
-		{"MinDemand", consumer.NewSupervisor(work, config{MaxDemand: 5, MinDemand: 5})},
-		{"Restart", consumer.NewSupervisor(work, config{Restart: 2})},
-		{"MaxAttempts", consumer.NewSupervisor(work, config{MaxAttempts: -1})},
-		{"MaxRestarts", consumer.NewSupervisor(work, config{MaxRestarts: -2})},
-		{"RestartWindow", consumer.NewSupervisor(work, config{RestartWindow: -1})},
-		{"Timeout", consumer.NewSupervisor(work, config{Timeout: -1})},
-		{"MaxDeferred", consumer.NewSupervisor(work, config{MaxDeferred: -1})},
-		{"ShutdownTimeout", consumer.NewSupervisor(work, config{ShutdownTimeout: -1})},
-		{"call", consumer.NewBatch[int](nil, batchConfig{})},
-		{"Size", consumer.NewBatch(all, batchConfig{Size: -1})},
-		{"Timeout", consumer.NewBatch(all, batchConfig{Timeout: -2})},
-		{"OnFailure", consumer.NewBatch(all, batchConfig{OnFailure: 2})},
-		{"sink", consumer.NewStream[int](nil, consumer.StreamConfig{})},
-		{"sink", consumer.NewStream[int](&sink{}, consumer.StreamConfig{})},
-		{"CompletionTimeout", consumer.NewStream[int](newSink(0), consumer.StreamConfig{CompletionTimeout: -1})},
+		{"work", refusal(consumer.NewSupervisor[int](nil, config{}))},
+		{"MaxDemand", refusal(consumer.NewSupervisor(work, config{MaxDemand: -1}))},
+		{"MinDemand", refusal(consumer.NewSupervisor(work, config{MinDemand: -1}))},
+		{"MinDemand", refusal(consumer.NewSupervisor(work, config{MaxDemand: 5, MinDemand: 5}))},
+		{"Restart", refusal(consumer.NewSupervisor(work, config{Restart: 2}))},
+		{"MaxAttempts", refusal(consumer.NewSupervisor(work, config{MaxAttempts: -1}))},
+		{"MaxRestarts", refusal(consumer.NewSupervisor(work, config{MaxRestarts: -2}))},
+		{"RestartWindow", refusal(consumer.NewSupervisor(work, config{RestartWindow: -1}))},
+		{"Timeout", refusal(consumer.NewSupervisor(work, config{Timeout: -1}))},
+		{"MaxDeferred", refusal(consumer.NewSupervisor(work, config{MaxDeferred: -1}))},
+		{"ShutdownTimeout", refusal(consumer.NewSupervisor(work, config{ShutdownTimeout: -1}))},
+		{"call", refusal(consumer.NewBatch[int](nil, batchConfig{}))},
+		{"Size", refusal(consumer.NewBatch(all, batchConfig{Size: -1}))},
+		{"Size", refusal(consumer.NewBatch(all, batchConfig{Size: math.MaxInt}))},
+		{"f", refusal(consumer.ForEach[int](nil))},
+		{"Timeout", refusal(consumer.NewBatch(all, batchConfig{Timeout: -2}))},
+		{"OnFailure", refusal(consumer.NewBatch(all, batchConfig{OnFailure: 2}))},
+		{"sink", refusal(consumer.NewStream[int](nil, consumer.StreamConfig{}))},
+		{"sink", refusal(consumer.NewStream[int](&sink{}, consumer.StreamConfig{}))},
+		{"CompletionTimeout", refusal(consumer.NewStream[int](newSink(0), consumer.StreamConfig{CompletionTimeout: -1}))},
 	} {
-		err := stage.NewConsumer(tc.c, stage.ConsumerConfig{}).Start(t.Context())
-		if wrong, ok := errors.AsType[*stage.OptionError](err); !ok || wrong.Option != tc.option {
-			t.Error(tc.option, err)
+		if refused, ok := errors.AsType[*consumer.OptionError](tc.err); !ok || refused.Option != tc.option {
+			t.Error(tc.option, tc.err)
 		}
-		if err := tc.c.HandleEvents(t.Context(), nil); !errors.Is(err, errors.ErrUnsupported) {
+	}
+	for _, c := range []stage.Consumer[int]{
+		stage.Must(consumer.NewSupervisor(work, config{})),
+		stage.Must(consumer.NewBatch(all, batchConfig{})),
+		stage.Must(consumer.NewStream[int](newSink(0), consumer.StreamConfig{})),
+	} {
+		if err := c.HandleEvents(t.Context(), nil); !errors.Is(err, errors.ErrUnsupported) {
 			t.Error(err)
 		}
 	}
 }
+
+// refusal is the error of a constructor.
+func refusal[T any](_ T, err error) error { return err }

@@ -40,8 +40,8 @@ const (
 
 // supervise runs a supervisor on a queue inside a synctest bubble.
 func supervise(t *testing.T, cfg config, sub stage.SubscribeConfig) *children {
-	c := &children{t: t, ends: make(map[int]chan func() error), queue: producer.NewQueue(producer.QueueConfig[int]{})}
-	c.pool = consumer.NewSupervisor(c.work, cfg)
+	c := &children{t: t, ends: make(map[int]chan func() error), queue: stage.Must(producer.NewQueue(producer.QueueConfig[int]{}))}
+	c.pool = stage.Must(consumer.NewSupervisor(c.work, cfg))
 	c.rig = start(t, c.queue, c.pool, sub)
 	return c
 }
@@ -117,26 +117,24 @@ func conformSupervisor(t *testing.T) {
 		for option, cfg := range map[string]config{
 			"MaxRestarts": {MaxRestarts: -2}, "RestartWindow": {RestartWindow: -1}, "MaxDemand": {MaxDemand: -1},
 		} {
-			err := stage.NewConsumer(consumer.NewSupervisor(func(context.Context, int) error { return nil }, cfg),
-				stage.ConsumerConfig{}).Start(t.Context())
+			_, err := consumer.NewSupervisor(func(context.Context, int) error { return nil }, cfg)
 			if wrong, ok := errors.AsType[*stage.OptionError](err); !ok || wrong.Option != option {
 				t.Error(option, err)
 			}
 		}
 	})
 	t.Run("G171_a_worker_is_transient_or_temporary", func(t *testing.T) {
-		err := stage.NewConsumer(consumer.NewSupervisor(func(context.Context, int) error { return nil },
-			config{Restart: consumer.Temporary + 1}), stage.ConsumerConfig{}).Start(t.Context())
+		_, err := consumer.NewSupervisor(func(context.Context, int) error { return nil }, config{Restart: consumer.Temporary + 1})
 		if wrong, ok := errors.AsType[*stage.OptionError](err); !ok || wrong.Allowed != "Transient or Temporary" {
 			t.Error(err)
 		}
 	})
 	bubble(t, "G178_options_and_a_name", func(t *testing.T) {
 		var failure error
-		pool := consumer.NewSupervisor(func(context.Context, int) error { return errOops },
-			config{Restart: consumer.Temporary, Failed: func(_ int, err error) { failure = err }})
-		src := stage.NewProducer(&counter{limit: 1}, stage.ProducerConfig[int]{})
-		sink := stage.NewConsumer(pool, stage.ConsumerConfig{Name: "pool"})
+		pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error { return errOops },
+			config{Restart: consumer.Temporary, Failed: func(_ int, err error) { failure = err }}))
+		src := stage.Must(stage.NewProducer(&counter{limit: 1}, stage.ProducerConfig[int]{}))
+		sink := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{Name: "pool"}))
 		if _, err := sink.Subscribe(src, stage.SubscribeConfig{}); err != nil {
 			t.Fatal(err)
 		}
@@ -225,13 +223,13 @@ func conformSupervisor(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			begun := time.Now()
 			var told atomic.Int64
-			pool := consumer.NewSupervisor(func(ctx context.Context, v int) error {
+			pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, v int) error {
 				<-ctx.Done()
 				if errors.Is(context.Cause(ctx), errOops) {
 					told.Add(1)
 				}
 				return nil
-			}, config{MaxDemand: 3, ShutdownTimeout: timeout})
+			}, config{MaxDemand: 3, ShutdownTimeout: timeout}))
 			r := start(t, &counter{}, pool, stage.SubscribeConfig{})
 			synctest.Wait()
 			r.sink.Stop(errOops)
@@ -249,10 +247,10 @@ func conformSupervisor(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			// It is not the stage's error, and no failure of the event.
 			src := &tracked{}
-			pool := consumer.NewSupervisor(func(ctx context.Context, v int) error {
+			pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, v int) error {
 				<-ctx.Done()
 				return err
-			}, config{MaxDemand: 3, Failed: func(int, error) { t.Error("failed") }})
+			}, config{MaxDemand: 3, Failed: func(int, error) { t.Error("failed") }}))
 			r := start(t, src, pool, stage.SubscribeConfig{})
 			synctest.Wait()
 			r.sink.Stop(nil)
@@ -271,13 +269,13 @@ func conformSupervisor(t *testing.T) {
 	}
 	bubble(t, "G195_one_that_does_not_listen_is_left", func(t *testing.T) {
 		hold := make(chan struct{})
-		pool := consumer.NewSupervisor(func(ctx context.Context, v int) error {
+		pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, v int) error {
 			if v == 1 {
 				<-hold
 			}
 			<-ctx.Done()
 			return nil
-		}, config{MaxDemand: 3, ShutdownTimeout: time.Millisecond})
+		}, config{MaxDemand: 3, ShutdownTimeout: time.Millisecond}))
 		r := start(t, &counter{}, pool, stage.SubscribeConfig{})
 		synctest.Wait()
 		begun := time.Now()
@@ -300,8 +298,8 @@ func conformSupervisor(t *testing.T) {
 		for option, cfg := range map[string]stage.SubscribeConfig{
 			"MaxDemand": {MaxDemand: -1}, "MinDemand": {MaxDemand: 1000, MinDemand: 2000},
 		} {
-			sink := stage.NewConsumer(consumer.NewSupervisor(func(context.Context, int) error { return nil }, unlimited), stage.ConsumerConfig{})
-			_, err := sink.Subscribe(stage.NewProducer(&counter{}, stage.ProducerConfig[int]{}), cfg)
+			sink := stage.Must(stage.NewConsumer(stage.Must(consumer.NewSupervisor(func(context.Context, int) error { return nil }, unlimited)), stage.ConsumerConfig{}))
+			_, err := sink.Subscribe(stage.Must(stage.NewProducer(&counter{}, stage.ProducerConfig[int]{})), cfg)
 			if wrong, ok := errors.AsType[*stage.OptionError](err); !ok || wrong.Option != option {
 				t.Error(option, err)
 			}
@@ -311,10 +309,10 @@ func conformSupervisor(t *testing.T) {
 		"G202_dead_producer_permanent": stage.Permanent, "G204_dead_producer_temporary": stage.Temporary,
 	} {
 		bubble(t, name, func(t *testing.T) {
-			dead := stage.NewProducer(&counter{}, stage.ProducerConfig[int]{Name: "source"})
+			dead := stage.Must(stage.NewProducer(&counter{}, stage.ProducerConfig[int]{Name: "source"}))
 			dead.Stop(nil)
 			<-dead.Stopped()
-			sink := stage.NewConsumer(consumer.NewSupervisor(func(context.Context, int) error { return nil }, unlimited), stage.ConsumerConfig{})
+			sink := stage.Must(stage.NewConsumer(stage.Must(consumer.NewSupervisor(func(context.Context, int) error { return nil }, unlimited)), stage.ConsumerConfig{}))
 			if err := sink.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -349,7 +347,7 @@ func conformSupervisor(t *testing.T) {
 	})
 	bubble(t, "G206_a_source_of_three_events", func(t *testing.T) {
 		c := &children{t: t, ends: make(map[int]chan func() error)}
-		c.pool = consumer.NewSupervisor(c.work, unlimited)
+		c.pool = stage.Must(consumer.NewSupervisor(c.work, unlimited))
 		c.rig = start(t, &counter{limit: 3}, c.pool, stage.SubscribeConfig{})
 		c.expect("three", c.count(), 3)
 		for v := range 3 {
@@ -404,7 +402,7 @@ func conformSupervisor(t *testing.T) {
 	bubble(t, "G212_no_ask_while_no_slot_is_freed", func(t *testing.T) {
 		p := &partial{}
 		c := &children{t: t, ends: make(map[int]chan func() error)}
-		c.pool = consumer.NewSupervisor(c.work, config{MaxDemand: 3})
+		c.pool = stage.Must(consumer.NewSupervisor(c.work, config{MaxDemand: 3}))
 		c.rig = start(t, p, c.pool, stage.SubscribeConfig{})
 		c.expect("two of three", c.count(), 2)
 		<-time.After(time.Hour)

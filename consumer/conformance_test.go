@@ -120,7 +120,7 @@ func conformStream(t *testing.T) {
 			for yield(1) && yield(2) && yield(3) {
 			}
 		}
-		src := startSource(t, producer.NewSeq(cycle, producer.SeqConfig[int]{}))
+		src := startSource(t, stage.Must(producer.NewSeq(cycle, producer.SeqConfig[int]{})))
 		got, err := take(5, consumer.All(ctx, src, stage.SubscribeConfig{}))
 		if err != nil || !slices.Equal(got, []int{1, 2, 3, 1, 2}) {
 			t.Error(got, err)
@@ -128,7 +128,7 @@ func conformStream(t *testing.T) {
 		if _, err := take(5, consumer.All(ctx, src, stage.SubscribeConfig{})); err != nil {
 			t.Error("continue:", err)
 		}
-		src = startSource(t, producer.NewSeq(cycle, producer.SeqConfig[int]{OnCancel: producer.End}))
+		src = startSource(t, stage.Must(producer.NewSeq(cycle, producer.SeqConfig[int]{OnCancel: producer.End})))
 		if got, err := take(5, consumer.All(ctx, src, stage.SubscribeConfig{})); err != nil || !slices.Equal(got, []int{1, 2, 3, 1, 2}) {
 			t.Error(got, err)
 		}
@@ -140,7 +140,7 @@ func conformStream(t *testing.T) {
 	t.Run("failing_source", func(t *testing.T) {
 		oops := func(yield func(int, error) bool) { _ = yield(1, nil) && yield(0, errOops) }
 		for mode, want := range []error{errOops, errOops, nil} {
-			src := startSource(t, producer.NewSeq2(oops, producer.SeqConfig[int]{}))
+			src := startSource(t, stage.Must(producer.NewSeq2(oops, producer.SeqConfig[int]{})))
 			got, err := take(-1, consumer.All(ctx, src, stage.SubscribeConfig{Cancel: stage.CancelMode(mode)}))
 			if !slices.Equal(got, []int{1}) || !errors.Is(err, want) {
 				t.Error(mode, got, err)

@@ -55,7 +55,7 @@ func TestDefer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(deferrer)
 		src := &tracked{counter{limit: 10}}
-		pool := consumer.NewSupervisor(d.work, config{MaxDemand: 2})
+		pool := stage.Must(consumer.NewSupervisor(d.work, config{MaxDemand: 2}))
 		r := start(t, src, pool, stage.SubscribeConfig{})
 		synctest.Wait()
 		if d.count() != 10 || len(src.outcomes(t)) != 0 {
@@ -104,7 +104,7 @@ func TestDeferIsBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := new(deferrer)
 				src := &tracked{}
-				pool := consumer.NewSupervisor(d.work, config{MaxDemand: tc.demand, MinDemand: tc.least, MaxDeferred: tc.bound})
+				pool := stage.Must(consumer.NewSupervisor(d.work, config{MaxDemand: tc.demand, MinDemand: tc.least, MaxDeferred: tc.bound}))
 				start(t, src, pool, stage.SubscribeConfig{})
 				for v := range 50 {
 					synctest.Wait()
@@ -125,9 +125,9 @@ func TestDeferThenFail(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &deferrer{after: func(int) error { return fail.do() }}
 				src := &tracked{counter{limit: 3}}
-				pool := consumer.NewSupervisor(d.work, config{
+				pool := stage.Must(consumer.NewSupervisor(d.work, config{
 					MaxDemand: 1, Failed: func(int, error) { t.Error("Failed") },
-				})
+				}))
 				start(t, src, pool, stage.SubscribeConfig{})
 				synctest.Wait()
 				if d.count() != 3 || len(src.outcomes(t)) != 0 {
@@ -150,10 +150,10 @@ func TestDeferOutsideOfAWorker(t *testing.T) {
 		t.Error("deferred")
 	}
 	var late context.Context
-	err := run(t, &counter{limit: 1}, consumer.NewSupervisor(func(ctx context.Context, _ int) error {
+	err := run(t, &counter{limit: 1}, stage.Must(consumer.NewSupervisor(func(ctx context.Context, _ int) error {
 		late = ctx
 		return nil
-	}, config{}), stage.SubscribeConfig{})
+	}, config{})), stage.SubscribeConfig{})
 	if _, ok := consumer.Defer(late); ok || err != nil {
 		t.Error("deferred", err)
 	}
@@ -164,7 +164,7 @@ func TestDeferAndStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(deferrer)
 		src := &tracked{}
-		r := start(t, src, consumer.NewSupervisor(d.work, config{MaxDemand: 3, MaxDeferred: 3}), stage.SubscribeConfig{})
+		r := start(t, src, stage.Must(consumer.NewSupervisor(d.work, config{MaxDemand: 3, MaxDeferred: 3})), stage.SubscribeConfig{})
 		synctest.Wait()
 		d.finish(1, nil)
 		r.sink.Stop(nil)
@@ -194,12 +194,12 @@ func TestDeferConcurrently(t *testing.T) {
 		})
 	}
 	var seen log
-	err := run(t, src, consumer.NewSupervisor(func(ctx context.Context, v int) error {
+	err := run(t, src, stage.Must(consumer.NewSupervisor(func(ctx context.Context, v int) error {
 		d, _ := consumer.Defer(ctx)
 		seen.add(v)
 		receipts <- d
 		return nil
-	}, config{MaxDemand: 16, MaxDeferred: 50}), stage.SubscribeConfig{})
+	}, config{MaxDemand: 16, MaxDeferred: 50})), stage.SubscribeConfig{})
 	close(receipts)
 	wg.Wait()
 	if err != nil || len(src.outcomes(t)) != n || !slices.Equal(seen.sorted(), ints(0, n)) {

@@ -3,6 +3,8 @@ package consumer
 import (
 	"errors"
 	"fmt"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // The errors of a supervisor; test for them with errors.Is.
@@ -13,6 +15,10 @@ var (
 	// ErrTimeout ends a worker that took longer than Timeout.
 	ErrTimeout = errors.New("worker took too long")
 )
+
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
 
 // WorkerError is the failure of one worker.
 type WorkerError struct {

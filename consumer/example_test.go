@@ -17,13 +17,13 @@ import (
 // words is a source for the examples.
 func words(text string) *stage.ProducerStage[string] {
 	seq := slices.Values(strings.Fields(text))
-	return stage.NewProducer(producer.NewSeq(seq, producer.SeqConfig[string]{}), stage.ProducerConfig[string]{})
+	return stage.Must(stage.NewProducer(stage.Must(producer.NewSeq(seq, producer.SeqConfig[string]{})), stage.ProducerConfig[string]{}))
 }
 
 // feed runs a pipeline from text to c.
 func feed(text string, c stage.Consumer[string]) error {
 	source := words(text)
-	sink := stage.NewConsumer(c, stage.ConsumerConfig{Name: "sink"})
+	sink := stage.Must(stage.NewConsumer(c, stage.ConsumerConfig{Name: "sink"}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		return err
 	}
@@ -31,10 +31,10 @@ func feed(text string, c stage.Consumer[string]) error {
 }
 
 func ExampleForEach() {
-	err := feed("each word by itself", consumer.ForEach(func(_ context.Context, word string) error {
+	err := feed("each word by itself", stage.Must(consumer.ForEach(func(_ context.Context, word string) error {
 		fmt.Println(word)
 		return nil
-	}))
+	})))
 	fmt.Println(err)
 	// Output:
 	// each
@@ -49,7 +49,7 @@ func ExampleNewBatch() {
 		fmt.Println(len(rows), rows)
 		return nil
 	}
-	err := feed("a b c d e", consumer.NewBatch(insert, consumer.BatchConfig[string]{Size: 2}))
+	err := feed("a b c d e", stage.Must(consumer.NewBatch(insert, consumer.BatchConfig[string]{Size: 2})))
 	fmt.Println(err)
 	// Output:
 	// 2 [a b]
@@ -59,7 +59,7 @@ func ExampleNewBatch() {
 }
 
 func ExampleNewSupervisor() {
-	pool := consumer.NewSupervisor(func(_ context.Context, word string) error {
+	pool := stage.Must(consumer.NewSupervisor(func(_ context.Context, word string) error {
 		if word == "bad" {
 			return errors.New("do not like it")
 		}
@@ -69,7 +69,7 @@ func ExampleNewSupervisor() {
 		MaxDemand:   1, // as many at once
 		MaxAttempts: 2,
 		Failed:      func(word string, err error) { fmt.Println("gave up", word+":", err) },
-	})
+	}))
 	fmt.Println(feed("good bad fine", pool))
 	// Output:
 	// did good
@@ -85,14 +85,14 @@ func ExampleDefer() {
 		receipt consumer.Deferred
 	}
 	client := make(chan message, 10)
-	pool := consumer.NewSupervisor(func(ctx context.Context, word string) error {
+	pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, word string) error {
 		receipt, ok := consumer.Defer(ctx)
 		if !ok {
 			return errors.New("not a worker")
 		}
 		client <- message{word, receipt} // the slot is free, the event is not done
 		return nil
-	}, consumer.SupervisorConfig[string]{MaxDemand: 1})
+	}, consumer.SupervisorConfig[string]{MaxDemand: 1}))
 	taken := make(chan struct{})
 	go func() {
 		defer close(taken)
@@ -114,7 +114,7 @@ func ExampleDefer() {
 func ExampleNewStream() {
 	out := make(chan any, 10)
 	sink := extension.NewChanSink(out)
-	fmt.Println(feed("into go streams", consumer.NewStream[string](sink, consumer.StreamConfig{})))
+	fmt.Println(feed("into go streams", stage.Must(consumer.NewStream[string](sink, consumer.StreamConfig{}))))
 	for element := range out {
 		fmt.Println(element)
 	}

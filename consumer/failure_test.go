@@ -61,7 +61,7 @@ func TestSupervisorRestarts(t *testing.T) {
 					},
 				}
 				src := &tracked{counter{limit: 2}}
-				err := run(t, src, consumer.NewSupervisor(func(_ context.Context, v int) error {
+				err := run(t, src, stage.Must(consumer.NewSupervisor(func(_ context.Context, v int) error {
 					if v == 1 {
 						next.add(len(attempts.all()))
 						return nil
@@ -71,7 +71,7 @@ func TestSupervisorRestarts(t *testing.T) {
 						return fail.do()
 					}
 					return nil
-				}, cfg), stage.SubscribeConfig{})
+				}, cfg)), stage.SubscribeConfig{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -117,13 +117,13 @@ func TestSupervisorTooManyRestarts(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				attempts := 0
 				src := &tracked{counter{limit: 1}}
-				err := run(t, src, consumer.NewSupervisor(func(context.Context, int) error {
+				err := run(t, src, stage.Must(consumer.NewSupervisor(func(context.Context, int) error {
 					<-time.After(tc.every)
 					if attempts++; attempts == 100 {
 						return nil
 					}
 					return errOops
-				}, config{MaxRestarts: tc.max}), stage.SubscribeConfig{})
+				}, config{MaxRestarts: tc.max})), stage.SubscribeConfig{})
 				if tc.attempts == 0 {
 					if err != nil || attempts != 100 {
 						t.Error(err, attempts)
@@ -159,7 +159,7 @@ func TestSupervisorTimeout(t *testing.T) {
 				begun := time.Now()
 				var second time.Duration
 				src := &tracked{counter{limit: 2}}
-				pool := consumer.NewSupervisor(func(ctx context.Context, v int) error {
+				pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, v int) error {
 					if v == 1 {
 						second = time.Since(begun)
 						return nil
@@ -176,7 +176,7 @@ func TestSupervisorTimeout(t *testing.T) {
 					}
 					<-ctx.Done()
 					return ctx.Err()
-				}, cfg)
+				}, cfg))
 				var end error // of the pipeline: it names a goroutine that is left
 				stuck := consumer.Stats{}
 				if !tc.listens {
@@ -209,11 +209,11 @@ func TestSupervisorTimeoutOfEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failed atomic.Int64
 		src := &tracked{counter{limit: 50}}
-		pool := consumer.NewSupervisor(func(ctx context.Context, v int) error {
+		pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, v int) error {
 			// Just before, at, and in the grace after the deadline.
 			<-time.After(10*time.Second + time.Duration(v%3-1)*time.Millisecond)
 			return nil
-		}, config{MaxDemand: 1, Timeout: 10 * time.Second, Failed: func(int, error) { failed.Add(1) }})
+		}, config{MaxDemand: 1, Timeout: 10 * time.Second, Failed: func(int, error) { failed.Add(1) }}))
 		if err := run(t, src, pool, stage.SubscribeConfig{}); err != nil {
 			t.Fatal(err)
 		}
@@ -229,12 +229,12 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 		hold := make(chan struct{})
 		const n = 200
 		src := &tracked{counter{limit: n}}
-		pool := consumer.NewSupervisor(func(_ context.Context, v int) error {
+		pool := stage.Must(consumer.NewSupervisor(func(_ context.Context, v int) error {
 			if v%10 == 3 {
 				<-hold
 			}
 			return nil
-		}, config{MaxDemand: 4, Timeout: 100 * time.Millisecond, MaxAttempts: 1})
+		}, config{MaxDemand: 4, Timeout: 100 * time.Millisecond, MaxAttempts: 1}))
 		begun := time.Now()
 		err := run(t, src, pool, stage.SubscribeConfig{})
 		if !errors.Is(err, stage.ErrHung) || !strings.Contains(err.Error(), "20 workers") {
@@ -262,10 +262,10 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 func TestSupervisorDiscards(t *testing.T) {
 	src := &tracked{counter{limit: 1}}
 	attempts := 0
-	err := run(t, src, consumer.NewSupervisor(func(context.Context, int) error {
+	err := run(t, src, stage.Must(consumer.NewSupervisor(func(context.Context, int) error {
 		attempts++
 		return fmt.Errorf("too old: %w", stage.Discard(receipt.Expired))
-	}, config{Failed: func(int, error) { t.Error("failed") }}), stage.SubscribeConfig{})
+	}, config{Failed: func(int, error) { t.Error("failed") }})), stage.SubscribeConfig{})
 	if err != nil || attempts != 1 {
 		t.Fatal(err, attempts)
 	}
@@ -280,8 +280,8 @@ func TestSupervisorFailedMustReturn(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			err := run(t, &counter{limit: 1}, consumer.NewSupervisor(func(context.Context, int) error { return errOops },
-				config{MaxAttempts: 1, Failed: func(int, error) { fail.do() }}), stage.SubscribeConfig{})
+			err := run(t, &counter{limit: 1}, stage.Must(consumer.NewSupervisor(func(context.Context, int) error { return errOops },
+				config{MaxAttempts: 1, Failed: func(int, error) { fail.do() }})), stage.SubscribeConfig{})
 			if !fail.is(err) {
 				t.Error(err)
 			}

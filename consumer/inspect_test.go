@@ -18,21 +18,21 @@ func TestInspect(t *testing.T) {
 	}{
 		"supervisor": {func(release <-chan struct{}) stage.Consumer[int] {
 			work := func(context.Context, int) error { <-release; return nil }
-			return consumer.NewSupervisor(work, consumer.SupervisorConfig[int]{MaxDemand: 3})
+			return stage.Must(consumer.NewSupervisor(work, consumer.SupervisorConfig[int]{MaxDemand: 3}))
 		}, consumer.Stats{Busy: 3, Goroutines: 3}},
 		"batch": {func(<-chan struct{}) stage.Consumer[int] {
-			return consumer.NewBatch(func(context.Context, []int) error { return nil }, batchConfig{Size: 5, Timeout: time.Hour})
+			return stage.Must(consumer.NewBatch(func(context.Context, []int) error { return nil }, batchConfig{Size: 5, Timeout: time.Hour}))
 		}, consumer.BatchSnapshot{Events: 3, Size: 5, Subscriptions: 1, Batches: 1, Timeout: time.Hour}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				release := make(chan struct{})
-				src := stage.NewProducer(&trickle{n: 3}, stage.ProducerConfig[int]{})
-				sink := stage.NewConsumer(tc.end(release), stage.ConsumerConfig{})
+				src := stage.Must(stage.NewProducer(&trickle{n: 3}, stage.ProducerConfig[int]{}))
+				sink := stage.Must(stage.NewConsumer(tc.end(release), stage.ConsumerConfig{}))
 				if _, err := sink.Subscribe(src, stage.SubscribeConfig{}); err != nil {
 					t.Fatal(err)
 				}
-				line := stage.NewPipeline(stage.PipelineConfig{}, src, sink)
+				line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, src, sink))
 				done := make(chan error, 1)
 				go func() { done <- line.Run(context.Background()) }()
 				synctest.Wait()

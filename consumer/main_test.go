@@ -108,7 +108,7 @@ func start(t *testing.T, p stage.Producer[int], c stage.Consumer[int], cfg stage
 
 func startWith(t *testing.T, p stage.Producer[int], pc stage.ProducerConfig[int], c stage.Consumer[int], cfg stage.SubscribeConfig) *rig {
 	t.Helper()
-	r := &rig{src: stage.NewProducer(p, pc), sink: stage.NewConsumer(c, stage.ConsumerConfig{Name: "sink"})}
+	r := &rig{src: stage.Must(stage.NewProducer(p, pc)), sink: stage.Must(stage.NewConsumer(c, stage.ConsumerConfig{Name: "sink"}))}
 	var err error
 	if r.sub, err = r.sink.Subscribe(r.src, cfg); err != nil {
 		t.Fatal(err)
@@ -131,8 +131,8 @@ func (r *rig) stop() {
 // run drives a pipeline to its normal end.
 func run(t *testing.T, p stage.Producer[int], c stage.Consumer[int], cfg stage.SubscribeConfig) error {
 	t.Helper()
-	src := stage.NewProducer(p, stage.ProducerConfig[int]{Name: "source"})
-	sink := stage.NewConsumer(c, stage.ConsumerConfig{Name: "sink"})
+	src := stage.Must(stage.NewProducer(p, stage.ProducerConfig[int]{Name: "source"}))
+	sink := stage.Must(stage.NewConsumer(c, stage.ConsumerConfig{Name: "sink"}))
 	if _, err := sink.Subscribe(src, cfg); err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func endsWithReceipts(t *testing.T, good int, redeliver bool, end func(*rig) err
 	if end == nil {
 		cfg.Restart, cfg.Failed = consumer.Temporary, func(int, error) { panic(errOops) }
 	}
-	pool := consumer.NewSupervisor(func(_ context.Context, v int) error {
+	pool := stage.Must(consumer.NewSupervisor(func(_ context.Context, v int) error {
 		<-ready
 		switch {
 		case v < good:
@@ -59,17 +59,17 @@ func endsWithReceipts(t *testing.T, good int, redeliver bool, end func(*rig) err
 			handled.add(v)
 		}
 		return err
-	}, cfg)
+	}, cfg))
 	src := &tracked{counter{limit: 100}}
 	r = start(t, src, pool, stage.SubscribeConfig{Redeliver: redeliver})
 	close(ready)
 	<-r.sink.Stopped()
 	var again log
 	if redeliver {
-		second := stage.NewConsumer(consumer.ForEach(func(_ context.Context, v int) error {
+		second := stage.Must(stage.NewConsumer(stage.Must(consumer.ForEach(func(_ context.Context, v int) error {
 			again.add(v)
 			return nil
-		}), stage.ConsumerConfig{})
+		})), stage.ConsumerConfig{}))
 		if _, err := second.Subscribe(r.src, stage.SubscribeConfig{}); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/reugn/go-streams"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/internal/ring"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -54,11 +55,18 @@ type parcel[T any] struct {
 	first  uint64
 }
 
-// NewStream answers a consumer that writes to any go-streams Sink. A wrong
-// option is reported when the stage is started.
-func NewStream[T any](sink streams.Sink, cfg StreamConfig) *Stream[T] {
-	if cfg.CompletionTimeout == 0 {
-		cfg.CompletionTimeout = DefaultShutdownTimeout
+// NewStream makes a consumer that writes to any go-streams Sink. An error is an
+// [*OptionError].
+func NewStream[T any](sink streams.Sink, cfg StreamConfig) (*Stream[T], error) {
+	option.Default(&cfg.CompletionTimeout, DefaultShutdownTimeout)
+	owner := option.Owner("consumer.Stream")
+	switch {
+	case option.IsNil(sink):
+		return nil, owner.Refuse("sink", sink, "a go-streams sink")
+	case sink.In() == nil:
+		return nil, owner.Refuse("sink", fmt.Sprintf("%T", sink), "a sink with a channel")
+	case cfg.CompletionTimeout < 0:
+		return nil, owner.Refuse("CompletionTimeout", cfg.CompletionTimeout, "0 for the default, or above 0")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -66,22 +74,11 @@ func NewStream[T any](sink streams.Sink, cfg StreamConfig) *Stream[T] {
 	return &Stream[T]{
 		sink: sink, cfg: cfg,
 		quit: make(chan struct{}), gone: make(chan struct{}), arrived: make(chan struct{}, 1),
-	}
+	}, nil
 }
 
 // HandleStart implements stage.StartHandler.
 func (s *Stream[T]) HandleStart(_ context.Context, self *stage.Handle) error {
-	wrong := func(option string, value any, allowed string) error {
-		return &stage.OptionError{Owner: self.Name(), Option: option, Value: value, Allowed: allowed}
-	}
-	switch {
-	case s.sink == nil:
-		return wrong("sink", nil, "a go-streams sink, not nil")
-	case s.sink.In() == nil:
-		return wrong("sink", s.sink, "a sink with a channel")
-	case s.cfg.CompletionTimeout < 0:
-		return wrong("CompletionTimeout", s.cfg.CompletionTimeout, "0 for the default or above")
-	}
 	s.self, s.to = self, s.sink.In()
 	go s.run()
 	return nil

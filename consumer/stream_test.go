@@ -52,7 +52,7 @@ func TestStreamWritesAllInOrder(t *testing.T) {
 					kept = slices.Concat(parts...)
 				}()
 				src := &tracked{counter{limit: 5000}}
-				err := run(t, src, consumer.NewStream[int](s, consumer.StreamConfig{Batches: asBatches}), stage.SubscribeConfig{MaxDemand: 100})
+				err := run(t, src, stage.Must(consumer.NewStream[int](s, consumer.StreamConfig{Batches: asBatches})), stage.SubscribeConfig{MaxDemand: 100})
 				<-s.complete
 				if err != nil || !slices.Equal(got, ints(0, 5000)) || len(src.outcomes(t)) != 5000 {
 					t.Error(err, len(got), len(src.outcomes(t)))
@@ -67,7 +67,7 @@ func TestStreamWritesAllInOrder(t *testing.T) {
 
 func TestStreamIntoGoStreams(t *testing.T) {
 	out := make(chan any, 10)
-	err := run(t, &counter{limit: 10}, consumer.NewStream[int](extension.NewChanSink(out), consumer.StreamConfig{}), stage.SubscribeConfig{})
+	err := run(t, &counter{limit: 10}, stage.Must(consumer.NewStream[int](extension.NewChanSink(out), consumer.StreamConfig{})), stage.SubscribeConfig{})
 	var got []int
 	for element := range out { // it was closed
 		got = append(got, element.(int))
@@ -83,7 +83,7 @@ func TestStreamSlowSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSink(0)
 		src := &tracked{}
-		r := start(t, src, consumer.NewStream[int](s, consumer.StreamConfig{}), stage.SubscribeConfig{MaxDemand: 10})
+		r := start(t, src, stage.Must(consumer.NewStream[int](s, consumer.StreamConfig{})), stage.SubscribeConfig{MaxDemand: 10})
 		for taken := range 30 {
 			synctest.Wait()
 			if n := len(src.outcomes(t)); n != taken || src.next != taken+10 {
@@ -119,7 +119,7 @@ func TestStreamAwaitsCompletion(t *testing.T) {
 			s := newSink(5)
 			begun := time.Now()
 			time.AfterFunc(tc.takes, func() { close(s.complete) })
-			err := run(t, &counter{limit: 5}, consumer.NewStream[int](s, consumer.StreamConfig{CompletionTimeout: 3 * time.Second}), stage.SubscribeConfig{})
+			err := run(t, &counter{limit: 5}, stage.Must(consumer.NewStream[int](s, consumer.StreamConfig{CompletionTimeout: 3 * time.Second})), stage.SubscribeConfig{})
 			if !errors.Is(err, tc.err) || time.Since(begun) != tc.want {
 				t.Error(err, time.Since(begun))
 			}
@@ -132,7 +132,7 @@ func TestStreamSinkThatCloses(t *testing.T) {
 	s := newSink(0)
 	close(s.ch)
 	close(s.complete)
-	err := run(t, &counter{limit: 5}, consumer.NewStream[int](s, consumer.StreamConfig{}), stage.SubscribeConfig{})
+	err := run(t, &counter{limit: 5}, stage.Must(consumer.NewStream[int](s, consumer.StreamConfig{})), stage.SubscribeConfig{})
 	if _, ok := errors.AsType[*stage.PanicError](err); !ok || !strings.Contains(err.Error(), "write to sink") {
 		t.Error(err)
 	}
@@ -141,13 +141,13 @@ func TestStreamSinkThatCloses(t *testing.T) {
 func TestForEach(t *testing.T) {
 	var got log
 	src := &tracked{counter{limit: 10}}
-	err := run(t, src, consumer.ForEach(func(_ context.Context, v int) error {
+	err := run(t, src, stage.Must(consumer.ForEach(func(_ context.Context, v int) error {
 		got.add(v)
 		if v == 6 {
 			return errOops
 		}
 		return nil
-	}), stage.SubscribeConfig{MaxDemand: 4})
+	})), stage.SubscribeConfig{MaxDemand: 4})
 	if !errors.Is(err, errOops) || !slices.Equal(got.all(), ints(0, 7)) {
 		t.Error(err, got.all())
 	}

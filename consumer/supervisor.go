@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -17,15 +18,14 @@ import (
 // used again for others. What a worker does to its goroutine (a panic, Goexit,
 // never returning) stays with that worker.
 type Supervisor[T any] struct {
-	work    func(ctx context.Context, event T) error
-	cfg     SupervisorConfig[T]
-	invalid error
-	self    *stage.Handle
-	ctx     context.Context
-	timer   metrics.Timer
-	epoch   time.Time     // the start
-	quiet   chan struct{} // closed when the pool stops and nothing of it runs any more
-	orders  orders[T]     // of the stage's goroutine
+	work   func(ctx context.Context, event T) error
+	cfg    SupervisorConfig[T]
+	self   *stage.Handle
+	ctx    context.Context
+	timer  metrics.Timer
+	epoch  time.Time     // the start
+	quiet  chan struct{} // closed when the pool stops and nothing of it runs any more
+	orders orders[T]     // of the stage's goroutine
 
 	// mu guards the fields below, and the task of each worker. No user function
 	// is called and nothing is sent with it held.
@@ -40,16 +40,17 @@ type halt struct{ err error }
 
 // NewSupervisor returns a supervisor whose workers run work. The context that
 // work gets is cancelled when the supervisor is stopped and, if Timeout is set,
-// when the attempt has taken too long. A wrong option is reported when the
-// stage is started.
-func NewSupervisor[T any](work func(ctx context.Context, event T) error, cfg SupervisorConfig[T]) *Supervisor[T] {
+// when the attempt has taken too long. An error is an [*OptionError].
+func NewSupervisor[T any](work func(ctx context.Context, event T) error, cfg SupervisorConfig[T]) (*Supervisor[T], error) {
 	s := &Supervisor[T]{work: work, cfg: cfg.withDefaults(), quiet: make(chan struct{})}
-	s.invalid = s.cfg.validate()
-	if work == nil {
-		s.invalid = &stage.OptionError{Owner: "consumer.Supervisor", Option: "work", Value: nil, Allowed: "a function, not nil"}
+	if err := option.First(
+		option.Owner("consumer.Supervisor").Needs("work", work, "a function"),
+		s.cfg.validate(),
+	); err != nil {
+		return nil, err
 	}
 	s.timer = s.cfg.Metrics.Timer("pipeline.worker.process_time")
-	return s
+	return s, nil
 }
 
 // HandleDefaultDemand implements stage.DefaultDemandHandler.
@@ -65,7 +66,7 @@ func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) err
 		maxRestarts: s.cfg.MaxRestarts, window: s.cfg.RestartWindow,
 		maxDeferred: s.cfg.MaxDeferred, processors: runtime.GOMAXPROCS(0),
 	}
-	return s.invalid
+	return nil
 }
 
 // clock returns the time since the start. It reads one clock where time.Now reads

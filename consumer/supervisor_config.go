@@ -75,23 +75,14 @@ type SupervisorConfig[T any] struct {
 }
 
 func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
-	def := func(field *int, value int) {
-		if *field == 0 {
-			*field = value
-		}
-	}
-	def(&c.MaxDemand, DefaultWorkers)
-	def(&c.MaxRestarts, DefaultMaxRestarts)
-	def(&c.MaxDeferred, DefaultMaxDeferred)
+	option.Default(&c.MaxDemand, DefaultWorkers)
+	option.Default(&c.MaxRestarts, DefaultMaxRestarts)
+	option.Default(&c.MaxDeferred, DefaultMaxDeferred)
 	if c.MaxRestarts == stage.None {
 		c.MaxRestarts = 0
 	}
-	if c.RestartWindow == 0 {
-		c.RestartWindow = DefaultRestartWindow
-	}
-	if c.ShutdownTimeout == 0 {
-		c.ShutdownTimeout = DefaultShutdownTimeout
-	}
+	option.Default(&c.RestartWindow, DefaultRestartWindow)
+	option.Default(&c.ShutdownTimeout, DefaultShutdownTimeout)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -100,30 +91,28 @@ func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 	return c
 }
 
-// validate says which option is wrong.
+// validate is called with the defaults filled in.
 func (c SupervisorConfig[T]) validate() error {
-	wrong := func(option string, value any, allowed string) error {
-		return &stage.OptionError{Owner: "consumer.Supervisor", Option: option, Value: value, Allowed: allowed}
-	}
+	refuse := option.Owner("consumer.Supervisor").Refuse
 	switch {
 	case c.MaxDemand < 1:
-		return wrong("MaxDemand", c.MaxDemand, "1 or more, or 0 for the default")
+		return refuse("MaxDemand", c.MaxDemand, "1 or more, or 0 for the default")
 	case c.MinDemand < 0 || c.MinDemand >= c.MaxDemand:
-		return wrong("MinDemand", c.MinDemand, "from 0 to MaxDemand-1")
+		return refuse("MinDemand", c.MinDemand, "from 0 to MaxDemand-1")
 	case c.Restart > Temporary:
-		return wrong("Restart", c.Restart, "Transient or Temporary")
+		return refuse("Restart", c.Restart, "Transient or Temporary")
 	case c.MaxAttempts < 0:
-		return wrong("MaxAttempts", c.MaxAttempts, "0 or more")
+		return refuse("MaxAttempts", c.MaxAttempts, "0 or more")
 	case c.MaxRestarts < 0:
-		return wrong("MaxRestarts", c.MaxRestarts, "0 for the default, None, Unlimited or 1 or more")
+		return refuse("MaxRestarts", c.MaxRestarts, "0 for the default, None, Unlimited or 1 or more")
 	case c.RestartWindow < 0:
-		return wrong("RestartWindow", c.RestartWindow, "0 for the default or above")
+		return refuse("RestartWindow", c.RestartWindow, "0 for the default or above")
 	case c.Timeout < 0:
-		return wrong("Timeout", c.Timeout, "0 for none or above")
+		return refuse("Timeout", c.Timeout, "0 for none or above")
 	case c.MaxDeferred < 0:
-		return wrong("MaxDeferred", c.MaxDeferred, "0 for the default or above")
+		return refuse("MaxDeferred", c.MaxDeferred, "0 for the default or above")
 	case c.ShutdownTimeout < 0:
-		return wrong("ShutdownTimeout", c.ShutdownTimeout, "0 for the default or above")
+		return refuse("ShutdownTimeout", c.ShutdownTimeout, "0 for the default or above")
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func TestSupervisorConservation(t *testing.T) {
 		var now, peak, failed atomic.Int64
 		var done log
 		cfg.Failed = func(int, error) { failed.Add(1) }
-		pool := consumer.NewSupervisor(func(ctx context.Context, v int) error {
+		pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, v int) error {
 			for at := now.Add(1); ; {
 				before := peak.Load()
 				if at <= before || peak.CompareAndSwap(before, at) {
@@ -72,7 +72,7 @@ func TestSupervisorConservation(t *testing.T) {
 			}
 			done.add(v)
 			return nil
-		}, cfg)
+		}, cfg))
 		src := &tracked{counter{limit: n}}
 		if err := run(t, src, pool, stage.SubscribeConfig{}); err != nil {
 			t.Fatal(round, err)
@@ -126,12 +126,12 @@ func TestSupervisorReceiptsDoNotWait(t *testing.T) {
 						}
 					}
 				}
-				pool := consumer.NewSupervisor(func(_ context.Context, v int) error {
+				pool := stage.Must(consumer.NewSupervisor(func(_ context.Context, v int) error {
 					if v%2 == 1 {
 						<-even[v/2] // or synctest reports a deadlock
 					}
 					return nil
-				}, config{MaxDemand: 2, MinDemand: 1})
+				}, config{MaxDemand: 2, MinDemand: 1}))
 				if err := run(t, &told{src, receipted}, pool, stage.SubscribeConfig{}); err != nil {
 					t.Fatal(err)
 				}
@@ -168,8 +168,8 @@ func TestSupervisorAsksInLots(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			src := &tracked{}
 			gate := make(chan struct{})
-			pool := consumer.NewSupervisor(func(context.Context, int) error { <-gate; return nil },
-				config{MaxDemand: 10, MinDemand: tc.least})
+			pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error { <-gate; return nil },
+				config{MaxDemand: 10, MinDemand: tc.least}))
 			r := start(t, src, pool, stage.SubscribeConfig{})
 			synctest.Wait()
 			for range 10 {
@@ -190,16 +190,16 @@ func TestSupervisorDrainWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &tracked{}
 		var cancelled atomic.Bool
-		pool := consumer.NewSupervisor(func(ctx context.Context, v int) error {
+		pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, v int) error {
 			<-time.After(time.Duration(v+1) * time.Second)
 			if ctx.Err() != nil {
 				cancelled.Store(true)
 			}
 			return nil
-		}, config{MaxDemand: 5, MinDemand: 4})
+		}, config{MaxDemand: 5, MinDemand: 4}))
 		ctx, cancel := context.WithCancel(t.Context())
-		source := stage.NewProducer(src, stage.ProducerConfig[int]{})
-		sink := stage.NewConsumer(pool, stage.ConsumerConfig{})
+		source := stage.Must(stage.NewProducer(src, stage.ProducerConfig[int]{}))
+		sink := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{}))
 		sink.Subscribe(source, stage.SubscribeConfig{})
 		ended := make(chan error)
 		go func() { ended <- stage.Run(ctx, source, sink) }()
@@ -226,7 +226,7 @@ func TestSupervisorStopGivesNoReceipt(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				src := &tracked{counter{limit: 7}}
 				var causes atomic.Int64
-				pool := consumer.NewSupervisor(func(ctx context.Context, v int) error {
+				pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, v int) error {
 					if v%2 == 0 {
 						return nil
 					}
@@ -235,7 +235,7 @@ func TestSupervisorStopGivesNoReceipt(t *testing.T) {
 						causes.Add(1)
 					}
 					return ctx.Err()
-				}, config{MaxDemand: 6, MinDemand: 5})
+				}, config{MaxDemand: 6, MinDemand: 5}))
 				r := start(t, src, pool, stage.SubscribeConfig{Redeliver: redeliver})
 				synctest.Wait()
 				r.sink.Stop(errOops)
@@ -248,10 +248,10 @@ func TestSupervisorStopGivesNoReceipt(t *testing.T) {
 					t.Errorf("%+v", s)
 				}
 				var again log
-				second := stage.NewConsumer(consumer.ForEach(func(_ context.Context, v int) error {
+				second := stage.Must(stage.NewConsumer(stage.Must(consumer.ForEach(func(_ context.Context, v int) error {
 					again.add(v)
 					return nil
-				}), stage.ConsumerConfig{})
+				})), stage.ConsumerConfig{}))
 				second.Subscribe(r.src, stage.SubscribeConfig{})
 				second.Start(t.Context())
 				<-r.src.Stopped()
@@ -278,8 +278,8 @@ func TestSupervisorStopGivesNoReceipt(t *testing.T) {
 func TestSupervisorStopIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		pool := consumer.NewSupervisor(func(context.Context, int) error { <-hold; return nil },
-			config{MaxDemand: 3, ShutdownTimeout: 2 * time.Second})
+		pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error { <-hold; return nil },
+			config{MaxDemand: 3, ShutdownTimeout: 2 * time.Second}))
 		r := start(t, &tracked{}, pool, stage.SubscribeConfig{})
 		synctest.Wait()
 		begun := time.Now()
@@ -310,7 +310,7 @@ func TestSupervisorKeepsTheOrderOfKeys(t *testing.T) {
 	var mu sync.Mutex
 	last := make(map[int]int)
 	busy := make(map[int]bool)
-	pool := consumer.NewSupervisor(func(ctx context.Context, v int) error {
+	pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, v int) error {
 		key := keys[v]
 		mu.Lock()
 		if busy[key] || v < last[key] {
@@ -333,11 +333,11 @@ func TestSupervisorKeepsTheOrderOfKeys(t *testing.T) {
 		}
 		end()
 		return nil
-	}, config{MaxDemand: 8})
-	src := stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{
+	}, config{MaxDemand: 8}))
+	src := stage.Must(stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{
 		Dispatcher: &capped{key: func(v int) int { return keys[v] }, busy: make(map[int]bool)},
-	})
-	sink := stage.NewConsumer(pool, stage.ConsumerConfig{})
+	}))
+	sink := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{}))
 	sink.Subscribe(src, stage.SubscribeConfig{})
 	if err := stage.Run(t.Context(), src, sink); err != nil {
 		t.Fatal(err)
@@ -413,10 +413,10 @@ func (d *capped) Receipts(_ int64, receipts []dispatcher.Receipt[int]) {
 func TestSupervisorMeasuresWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := metricstest.New()
-		pool := consumer.NewSupervisor(func(context.Context, int) error {
+		pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error {
 			<-time.After(time.Second)
 			return nil
-		}, config{MaxDemand: 2, Metrics: rec})
+		}, config{MaxDemand: 2, Metrics: rec}))
 		if err := run(t, &counter{limit: 3}, pool, stage.SubscribeConfig{}); err != nil {
 			t.Fatal(err)
 		}
@@ -432,7 +432,7 @@ func TestSupervisorAllocatesNothing(t *testing.T) {
 		"tracked": &told{&tracked{counter{limit: 200_000}}, func(stage.Receipt) {}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pool := consumer.NewSupervisor(func(context.Context, int) error { return nil }, config{MaxDemand: 100, MinDemand: 50})
+			pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error { return nil }, config{MaxDemand: 100, MinDemand: 50}))
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			begun := time.Now()

@@ -48,7 +48,7 @@ type broadcastSub[T any] struct {
 	live     bool
 }
 
-// NewBroadcast answers a dispatcher without subscriptions.
+// NewBroadcast returns a dispatcher without subscriptions.
 func NewBroadcast[T any]() *Broadcast[T] {
 	return &Broadcast[T]{consumers: make(map[uint64]bool)}
 }
@@ -66,15 +66,19 @@ func (e *SelectorError) Error() string { return "selector: " + e.Panic.Error() }
 // Unwrap returns Panic.
 func (e *SelectorError) Unwrap() error { return e.Panic }
 
-// Subscribe implements Dispatcher. It refuses a consumer that is subscribed
-// already with ErrSubscribed, and a selector that is not a func(T) bool with an
-// *OptionError.
+// Subscribe implements Dispatcher. It refuses a consumer that has a subscription
+// already with ErrSubscribed, and with an *OptionError a Selector that is not a
+// func(T) bool, and a Partition.
 func (b *Broadcast[T]) Subscribe(sub int, opts SubscribeOptions) error {
+	owner := option.Owner("dispatcher.Broadcast")
+	if err := owner.Unused("Partition", opts.Partition, "dispatcher.Partition"); err != nil {
+		return err
+	}
 	s := broadcastSub[T]{limit: b.sent, at: int32(len(b.heap)), consumer: opts.Consumer, live: true}
 	if opts.Selector != nil {
 		f, ok := opts.Selector.(func(T) bool)
 		if !ok || f == nil {
-			return option.Owner("dispatcher.Broadcast").Refuse("Selector", fmt.Sprintf("a %T", opts.Selector), fmt.Sprintf("a %T", f))
+			return owner.Refuse("Selector", fmt.Sprintf("%T", opts.Selector), fmt.Sprintf("a %T that is not nil", f))
 		}
 		s.selector = f
 	}

@@ -1,6 +1,10 @@
 package dispatcher
 
-import "math"
+import (
+	"math"
+
+	"github.com/penstock-go/penstock/internal/option"
+)
 
 // Demand hands each batch to the subscription that has asked for the most, the
 // one that has waited longest for its turn among equals. It is what a stage
@@ -26,11 +30,19 @@ type demandSub struct {
 	at          int32  // place in the heap, -1 if not there
 }
 
-// NewDemand answers a dispatcher without subscriptions.
+// NewDemand returns a dispatcher without subscriptions.
 func NewDemand[T any]() *Demand[T] { return new(Demand[T]) }
 
-// Subscribe implements Dispatcher. It refuses nobody.
-func (d *Demand[T]) Subscribe(sub int, _ SubscribeOptions) error {
+// Subscribe implements Dispatcher. It refuses the options of other dispatchers
+// with an *OptionError.
+func (d *Demand[T]) Subscribe(sub int, opts SubscribeOptions) error {
+	owner := option.Owner("dispatcher.Demand")
+	if err := option.First(
+		owner.Unused("Partition", opts.Partition, "dispatcher.Partition"),
+		owner.Unused("Selector", opts.Selector, "dispatcher.Broadcast"),
+	); err != nil {
+		return err
+	}
 	for len(d.subs) <= sub {
 		d.subs = append(d.subs, demandSub{at: -1})
 	}

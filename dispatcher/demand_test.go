@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"math"
 	"testing"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // outstanding lists what d's subscriptions have asked for in the order in which
@@ -114,12 +116,17 @@ func TestDemandBatchesGoRound(t *testing.T) {
 }
 
 func TestDemandSaturates(t *testing.T) {
-	for name, d := range map[string]Dispatcher[int]{"demand": NewDemand[int](), "broadcast": NewBroadcast[int](), "partition": NewPartition(2, half, PartitionConfig{})} {
+	for name, d := range map[string]Dispatcher[int]{"demand": NewDemand[int](), "broadcast": NewBroadcast[int](), "partition": option.Must(NewPartition(2, half, PartitionConfig{}))} {
 		t.Run(name, func(t *testing.T) {
 			k := newDesk(t, d)
 			k.multi = true
-			k.subscribe(0, SubscribeOptions{Partition: 0})
-			k.subscribe(1, SubscribeOptions{Partition: 1})
+			for sub := range 2 {
+				var opts SubscribeOptions
+				if name == "partition" {
+					opts.Partition = sub
+				}
+				k.subscribe(sub, opts)
+			}
 			for range 3 {
 				k.ask(0, math.MaxInt)
 				k.ask(1, math.MaxInt-1)

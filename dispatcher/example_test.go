@@ -25,15 +25,15 @@ func numbers(last int) stage.Producer[int] {
 
 // collect appends what arrives to a slice of its own.
 func collect(to *[]int) *stage.ConsumerStage[int] {
-	return stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+	return stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 		*to = append(*to, events...)
 		return nil
-	}), stage.ConsumerConfig{})
+	}), stage.ConsumerConfig{}))
 }
 
 func ExampleNewDemand() {
 	var first, second []int
-	source := stage.NewProducer(numbers(6), stage.ProducerConfig[int]{Dispatcher: dispatcher.NewDemand[int]()})
+	source := stage.Must(stage.NewProducer(numbers(6), stage.ProducerConfig[int]{Dispatcher: dispatcher.NewDemand[int]()}))
 	a, b := collect(&first), collect(&second)
 	for _, c := range []*stage.ConsumerStage[int]{a, b} {
 		if _, err := c.Subscribe(source, stage.SubscribeConfig{MaxDemand: 2}); err != nil {
@@ -49,9 +49,9 @@ func ExampleNewDemand() {
 
 func ExampleNewBroadcast() {
 	var all, even []int
-	source := stage.NewProducer(numbers(6), stage.ProducerConfig[int]{
+	source := stage.Must(stage.NewProducer(numbers(6), stage.ProducerConfig[int]{
 		Dispatcher: dispatcher.NewBroadcast[int](),
-	})
+	}))
 	a, b := collect(&all), collect(&even)
 	if _, err := a.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		fmt.Println(err)
@@ -72,11 +72,11 @@ func ExampleNewBroadcast() {
 
 func ExampleNewPartition() {
 	var low, high []int
-	source := stage.NewProducer(numbers(6), stage.ProducerConfig[int]{
-		Dispatcher: dispatcher.NewPartition(2, func(v int) (partition int, ok bool) {
+	source := stage.Must(stage.NewProducer(numbers(6), stage.ProducerConfig[int]{
+		Dispatcher: stage.Must(dispatcher.NewPartition(2, func(v int) (partition int, ok bool) {
 			return v / 4, v != 2 // 2 belongs nowhere and is discarded
-		}, dispatcher.PartitionConfig{}),
-	})
+		}, dispatcher.PartitionConfig{})),
+	}))
 	a, b := collect(&low), collect(&high)
 	for i, c := range []*stage.ConsumerStage[int]{a, b} {
 		if _, err := c.Subscribe(source, stage.SubscribeConfig{Partition: i}); err != nil {
@@ -92,14 +92,14 @@ func ExampleNewPartition() {
 
 func ExampleNewNamedPartition() {
 	var odd, even []int
-	source := stage.NewProducer(numbers(6), stage.ProducerConfig[int]{
-		Dispatcher: dispatcher.NewNamedPartition([]string{"odd", "even"}, func(v int) (name string, ok bool) {
+	source := stage.Must(stage.NewProducer(numbers(6), stage.ProducerConfig[int]{
+		Dispatcher: stage.Must(dispatcher.NewNamedPartition([]string{"odd", "even"}, func(v int) (name string, ok bool) {
 			if v%2 == 0 {
 				return "even", true
 			}
 			return "odd", true
-		}, dispatcher.PartitionConfig{}),
-	})
+		}, dispatcher.PartitionConfig{})),
+	}))
 	a, b := collect(&odd), collect(&even)
 	for name, c := range map[string]*stage.ConsumerStage[int]{"odd": a, "even": b} {
 		if _, err := c.Subscribe(source, stage.SubscribeConfig{Partition: name}); err != nil {

@@ -1,6 +1,10 @@
 package dispatcher
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/penstock-go/penstock/internal/option"
+)
 
 // drive makes a stage's calls of data: two bits what, two bits to whom, four
 // bits how much.
@@ -12,7 +16,10 @@ func drive(k *desk, data []byte) {
 		_, live := k.asked[sub]
 		switch {
 		case !live:
-			opts := SubscribeOptions{Partition: sub, Consumer: uint64(sub + 1)}
+			opts := SubscribeOptions{Consumer: uint64(sub + 1)}
+			if _, parted := k.d.(*Partition[int]); parted {
+				opts.Partition = sub
+			}
 			if k.multi && n > 8 {
 				opts.Selector = func(v int) bool { return v%n != 0 }
 			}
@@ -56,6 +63,6 @@ func FuzzPartition(f *testing.F) {
 	f.Add([]byte{0x00, 0x10, 0x94, 0x51, 0x55, 0xf2, 0x08, 0x09, 0xa3})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		hash := func(v int) (int, bool) { return v & 3, v%11 != 0 }
-		drive(newDesk(t, NewPartition(4, hash, PartitionConfig{Capacity: 5})), data)
+		drive(newDesk(t, option.Must(NewPartition(4, hash, PartitionConfig{Capacity: 5}))), data)
 	})
 }

@@ -44,7 +44,6 @@ type Partition[T any] struct {
 	allowed  string
 	names    []string // of named partitions, for snapshots
 	capacity int
-	err      error
 
 	parts []partition[T]
 	owned []int32 // by subscription: its partition, -1 if none
@@ -70,24 +69,33 @@ type partition[T any] struct {
 	counted, given int
 }
 
-// NewPartition answers a dispatcher with partitions 0 to n-1. hash answers an
-// event's partition, and false for an event that belongs in none. Err reports a
-// wrong option, as the start of the stage does.
-func NewPartition[T any](n int, hash func(event T) (partition int, ok bool), cfg PartitionConfig) *Partition[T] {
+// NewPartition returns a dispatcher with partitions 0 to n-1. hash returns an
+// event's partition, and false for an event that belongs in none. An error is an
+// [*OptionError].
+func NewPartition[T any](n int, hash func(event T) (partition int, ok bool), cfg PartitionConfig) (*Partition[T], error) {
+	if err := cfg.validate(n, hash == nil); err != nil {
+		return nil, err
+	}
 	p := &Partition[T]{hash: hash, allowed: fmt.Sprintf("an int from 0 to %d", n-1)}
 	p.find = func(name any) (int, bool) {
 		i, ok := name.(int)
 		return i, ok && i >= 0 && i < len(p.parts)
 	}
-	p.init(n, hash == nil, cfg)
-	return p
+	p.init(n, cfg)
+	return p, nil
 }
 
 // NewNamedPartition is NewPartition for partitions with names.
-func NewNamedPartition[T any, K comparable](names []K, hash func(event T) (name K, ok bool), cfg PartitionConfig) *Partition[T] {
+func NewNamedPartition[T any, K comparable](names []K, hash func(event T) (name K, ok bool), cfg PartitionConfig) (*Partition[T], error) {
+	if err := cfg.validate(len(names), hash == nil); err != nil {
+		return nil, err
+	}
 	index := make(map[K]int, len(names))
 	for i, name := range names {
 		index[name] = i
+	}
+	if len(index) < len(names) {
+		return nil, partitionOwner.Refuse("names", names, "names that differ from each other")
 	}
 	p := &Partition[T]{allowed: fmt.Sprintf("one of %v", names), names: namesOf(names)}
 	p.find = func(name any) (int, bool) {
@@ -109,39 +117,34 @@ func NewNamedPartition[T any, K comparable](names []K, hash func(event T) (name 
 		}
 		return i, true
 	}
-	p.init(len(names), hash == nil, cfg)
-	if len(index) < len(names) {
-		p.err = partitionOwner.Refuse("Partitions", names, "different from each other")
-	}
-	return p
+	p.init(len(names), cfg)
+	return p, nil
 }
 
-func (p *Partition[T]) init(n int, noHash bool, cfg PartitionConfig) {
+// validate checks the options of a dispatcher with n partitions.
+func (c PartitionConfig) validate(n int, noHash bool) error {
+	return option.First(
+		option.Within(partitionOwner, "partitions", n, 1, math.MaxInt32),
+		partitionOwner.Check(!noHash, "hash", nil, "a function"),
+		option.AtLeast(partitionOwner, "Capacity", c.Capacity, 0),
+	)
+}
+
+// init is called with options that have been validated.
+func (p *Partition[T]) init(n int, cfg PartitionConfig) {
 	p.capacity = cfg.Capacity
-	if p.capacity == 0 {
-		p.capacity = DefaultPartitionCapacity
-	}
-	switch {
-	case n < 1:
-		p.err = partitionOwner.Refuse("Partitions", n, "1 or more")
-		return
-	case noHash:
-		p.err = partitionOwner.Refuse("hash", nil, "a function")
-	case p.capacity < 0:
-		p.err = partitionOwner.Refuse("Capacity", cfg.Capacity, "1 or more, or 0 for the default")
-	}
+	option.Default(&p.capacity, DefaultPartitionCapacity)
 	p.parts = make([]partition[T], n)
 	for i := range p.parts {
 		p.parts[i].sub = -1
 	}
 }
 
-// Err is the *OptionError of the options that the dispatcher was made with, or
-// nil.
-func (p *Partition[T]) Err() error { return p.err }
-
 // Subscribe implements Dispatcher. It refuses with an *OptionError.
 func (p *Partition[T]) Subscribe(sub int, opts SubscribeOptions) error {
+	if err := partitionOwner.Unused("Selector", opts.Selector, "dispatcher.Broadcast"); err != nil {
+		return err
+	}
 	if opts.Partition == nil {
 		return partitionOwner.Refuse("Partition", nil, p.allowed)
 	}

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
 func on(name any) SubscribeOptions { return SubscribeOptions{Partition: name} }
 
 func newHalves(t *testing.T, cfg PartitionConfig) (*Partition[int], *desk) {
-	p := NewPartition(2, half, cfg)
+	p := option.Must(NewPartition(2, half, cfg))
 	return p, newDesk(t, p)
 }
 
@@ -43,19 +44,19 @@ var partitionCases = []kase{
 		k.want("held, pending", []int{p.Held(), k.told}, "[0 6]")
 	}},
 	{"G146_left_over_what_nobody_asked_for", func(t *testing.T) {
-		p := NewPartition(1, one, PartitionConfig{})
+		p := option.Must(NewPartition(1, one, PartitionConfig{}))
 		k := newDesk(t, p)
 		k.subscribe(0, on(0))
 		leftOver(k, p, []int{1}, []int{2, 3, 4, 5, 6, 7, 8}, "[7 8]")
 	}},
 	{"G147_named_partitions", func(t *testing.T) {
-		p := NewNamedPartition([]string{"odd", "even"}, parity, PartitionConfig{})
+		p := option.Must(NewNamedPartition([]string{"odd", "even"}, parity, PartitionConfig{}))
 		k := newDesk(t, p)
 		k.subscribe(0, on("odd"))
 		leftOver(k, p, []int{1}, []int{3, 5, 7, 9, 11, 15, 17}, "[15 17]")
 	}},
 	{"G148_no_partition_uses_no_demand", func(t *testing.T) {
-		p := NewPartition(2, func(v int) (int, bool) { return v % 2, v%3 != 0 }, PartitionConfig{})
+		p := option.Must(NewPartition(2, func(v int) (int, bool) { return v % 2, v%3 != 0 }, PartitionConfig{}))
 		k := newDesk(t, p)
 		k.subscribe(0, on(0))
 		k.subscribe(1, on(1))
@@ -114,12 +115,12 @@ var partitionCases = []kase{
 		k.want("held", p.Held(), 2)
 	}},
 	{"G155_unknown_partition", func(t *testing.T) {
-		p := NewPartition(2, func(int) (int, bool) { return 5, true }, PartitionConfig{})
+		p := option.Must(NewPartition(2, func(int) (int, bool) { return 5, true }, PartitionConfig{}))
 		k := newDesk(t, p)
 		k.subscribe(0, on(0))
 		k.ask(0, 1)
 		panics(t, "5", func() { k.dispatch(1) })
-		n := NewNamedPartition([]string{"a"}, func(int) (string, bool) { return "oops", true }, PartitionConfig{})
+		n := option.Must(NewNamedPartition([]string{"a"}, func(int) (string, bool) { return "oops", true }, PartitionConfig{}))
 		k = newDesk(t, n)
 		k.subscribe(0, on("a"))
 		k.ask(0, 1)
@@ -127,19 +128,19 @@ var partitionCases = []kase{
 	}},
 	{"G157_wrong_options", func(t *testing.T) {
 		for name, err := range map[string]error{
-			"none":      NewPartition(0, one, PartitionConfig{}).Err(),
-			"no hash":   NewPartition[int](2, nil, PartitionConfig{}).Err(),
-			"no names":  NewNamedPartition([]string{}, parity, PartitionConfig{}).Err(),
-			"name hash": NewNamedPartition[int]([]string{"a"}, nil, PartitionConfig{}).Err(),
-			"twice":     NewNamedPartition([]string{"a", "a"}, parity, PartitionConfig{}).Err(),
-			"capacity":  NewPartition(1, one, PartitionConfig{Capacity: -1}).Err(),
+			"none":      refusal(NewPartition(0, one, PartitionConfig{})),
+			"no hash":   refusal(NewPartition[int](2, nil, PartitionConfig{})),
+			"no names":  refusal(NewNamedPartition([]string{}, parity, PartitionConfig{})),
+			"name hash": refusal(NewNamedPartition[int]([]string{"a"}, nil, PartitionConfig{})),
+			"twice":     refusal(NewNamedPartition([]string{"a", "a"}, parity, PartitionConfig{})),
+			"capacity":  refusal(NewPartition(1, one, PartitionConfig{Capacity: -1})),
 		} {
 			var wrong *OptionError
 			if !errors.As(err, &wrong) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if err := NewPartition(1, one, PartitionConfig{}).Err(); err != nil {
+		if err := refusal(NewPartition(1, one, PartitionConfig{})); err != nil {
 			t.Error(err)
 		}
 	}},
@@ -159,6 +160,9 @@ var partitionCases = []kase{
 		k.subscribe(4, on(1))
 	}},
 }
+
+// refusal is the error of a constructor.
+func refusal[T any](_ T, err error) error { return err }
 
 func leftOver(k *desk, p *Partition[int], first, then []int, left string) {
 	k.t.Helper()
@@ -244,7 +248,7 @@ func TestPartitionModel(t *testing.T) {
 	const parts = 4
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		p := NewPartition(parts, func(v int) (int, bool) { return v % 5 % parts, v%7 != 0 }, PartitionConfig{Capacity: 8})
+		p := option.Must(NewPartition(parts, func(v int) (int, bool) { return v % 5 % parts, v%7 != 0 }, PartitionConfig{Capacity: 8}))
 		k := newDesk(t, p)
 		next := 0
 		last := map[int]int{}

@@ -3,6 +3,7 @@ package producer
 import (
 	"context"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -23,25 +24,23 @@ type ChanConfig[T any] struct {
 // demand: never more than what was asked for, and what is there without waiting
 // is emitted together. The stage ends when the channel is closed. A drain or
 // stop leaves in the channel what was not received.
-type Chan[T any] struct {
-	*feed[T]
-	ch <-chan T
-}
+type Chan[T any] struct{ *feed[T] }
 
-// NewChan makes a source of a channel, which must not be nil.
-func NewChan[T any](ch <-chan T, cfg ChanConfig[T]) *Chan[T] {
-	c := &Chan[T]{feed: newFeed(0, nil, cfg.Discarded), ch: ch}
+// NewChan makes a source of a channel, which must not be nil: the error is an
+// [*OptionError].
+func NewChan[T any](ch <-chan T, cfg ChanConfig[T]) (*Chan[T], error) {
+	if ch == nil {
+		return nil, option.Owner("producer.Chan").Refuse("ch", nil, "a channel")
+	}
+	c := &Chan[T]{newFeed(0, nil, cfg.Discarded)}
 	c.feed.read = func() error {
 		return receive(c.feed, ch, func(events []T, event T) ([]T, error) { return append(events, event), nil })
 	}
-	return c
+	return c, nil
 }
 
 // HandleStart implements stage.StartHandler.
 func (c *Chan[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	if c.ch == nil {
-		return wrongOption(self.Name(), "ch", nil, "a channel, not nil")
-	}
 	c.start(ctx, self)
 	return nil
 }

@@ -41,7 +41,7 @@
 //
 // The end of an iterator or channel, and a closed Queue, end the stage normally.
 // An iterator's error or panic and an element of the wrong type stop it, behind
-// the events before. A wrong option is a *stage.OptionError.
+// the events before. A refused option is an [*OptionError] of the constructor.
 //
 // # Cost
 //

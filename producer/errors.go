@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // The errors of a queue; test for them with errors.Is.
@@ -13,6 +15,10 @@ var (
 	// ErrClosed answers a push after the queue was closed, drained or stopped.
 	ErrClosed = errors.New("queue is closed")
 )
+
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
 
 // TypeError ends a [Stream] whose source sent something else than events.
 type TypeError struct {

@@ -18,13 +18,13 @@ import (
 
 // printAll runs a pipeline from p to standard output.
 func printAll[T any](p stage.Producer[T]) error {
-	source := stage.NewProducer(p, stage.ProducerConfig[T]{Name: "source"})
-	sink := stage.NewConsumer(stage.ConsumerFunc[T](func(_ context.Context, events []T) error {
+	source := stage.Must(stage.NewProducer(p, stage.ProducerConfig[T]{Name: "source"}))
+	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[T](func(_ context.Context, events []T) error {
 		for _, event := range events {
 			fmt.Println(event)
 		}
 		return nil
-	}), stage.ConsumerConfig{})
+	}), stage.ConsumerConfig{}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		return err
 	}
@@ -36,21 +36,21 @@ func ExampleNewQueue() {
 		Text string
 		At   time.Time
 	}
-	queue := producer.NewQueue(producer.QueueConfig[push]{
+	queue := stage.Must(producer.NewQueue(producer.QueueConfig[push]{
 		Capacity: 2,
 		Stamp:    func(p *push, at time.Time) { p.At = at },
-	})
+	}))
 	fmt.Println(queue.TryPush(push{Text: "one"}))
 	fmt.Println(queue.TryPush(push{Text: "two"}))
 	fmt.Println(queue.TryPush(push{Text: "three"}))
 	queue.Close()
-	source := stage.NewProducer(queue, stage.ProducerConfig[push]{})
-	sink := stage.NewConsumer(stage.ConsumerFunc[push](func(_ context.Context, events []push) error {
+	source := stage.Must(stage.NewProducer(queue, stage.ProducerConfig[push]{}))
+	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[push](func(_ context.Context, events []push) error {
 		for _, p := range events {
 			fmt.Println(p.Text, p.At.IsZero())
 		}
 		return nil
-	}), stage.ConsumerConfig{})
+	}), stage.ConsumerConfig{}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		fmt.Println(err)
 	}
@@ -66,7 +66,7 @@ func ExampleNewQueue() {
 
 func ExampleNewSeq() {
 	names := slices.Values([]string{"ada", "grace"})
-	fmt.Println(printAll(producer.NewSeq(names, producer.SeqConfig[string]{})))
+	fmt.Println(printAll(stage.Must(producer.NewSeq(names, producer.SeqConfig[string]{}))))
 	// Output:
 	// ada
 	// grace
@@ -83,7 +83,7 @@ func ExampleNewSeq2() {
 		}
 		yield("", fmt.Errorf("the reader went away"))
 	}
-	fmt.Println(printAll(producer.NewSeq2(lines, producer.SeqConfig[string]{})))
+	fmt.Println(printAll(stage.Must(producer.NewSeq2(lines, producer.SeqConfig[string]{}))))
 	// Output:
 	// first
 	// second
@@ -105,7 +105,7 @@ func ExampleNewSeqFunc() {
 			}
 		}
 	}
-	fmt.Println(printAll(producer.NewSeqFunc(ticks, producer.SeqConfig[int]{})))
+	fmt.Println(printAll(stage.Must(producer.NewSeqFunc(ticks, producer.SeqConfig[int]{}))))
 	// Output:
 	// 1
 	// 2
@@ -120,7 +120,7 @@ func ExampleNewChan() {
 		ch <- "hello"
 		ch <- "world"
 	}()
-	fmt.Println(printAll(producer.NewChan(ch, producer.ChanConfig[string]{})))
+	fmt.Println(printAll(stage.Must(producer.NewChan(ch, producer.ChanConfig[string]{}))))
 	// Output:
 	// hello
 	// world
@@ -133,14 +133,14 @@ func ExampleNewStream() {
 	in <- []int{2, 3} // a batch counts as its events
 	in <- 4
 	close(in)
-	fmt.Println(printAll(producer.NewStream[int](extension.NewChanSource(in), producer.StreamConfig[int]{})))
+	fmt.Println(printAll(stage.Must(producer.NewStream[int](extension.NewChanSource(in), producer.StreamConfig[int]{}))))
 
 	words := make(chan any, 2)
 	words <- "to"
 	words <- "upper"
 	close(words)
 	upper := extension.NewChanSource(words).Via(flow.NewMap(strings.ToUpper, 1))
-	fmt.Println(printAll(producer.NewStream[string](upper, producer.StreamConfig[string]{})))
+	fmt.Println(printAll(stage.Must(producer.NewStream[string](upper, producer.StreamConfig[string]{}))))
 	// Output:
 	// 1
 	// 2

@@ -12,7 +12,7 @@ import (
 // What a source holds is in the snapshot of its stage.
 func TestInspect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		queue := producer.NewQueue(producer.QueueConfig[int]{})
+		queue := stage.Must(producer.NewQueue(producer.QueueConfig[int]{}))
 		for i := range 5 {
 			if err := queue.TryPush(i); err != nil {
 				t.Fatal(err)
@@ -30,7 +30,7 @@ func TestInspect(t *testing.T) {
 		x.stop()
 	})
 	synctest.Test(t, func(t *testing.T) {
-		x := startPipe(t, producer.NewSeq(slices.Values([]int{1, 2, 3}), producer.SeqConfig[int]{}), stage.SubscribeConfig{Manual: true})
+		x := startPipe(t, stage.Must(producer.NewSeq(slices.Values([]int{1, 2, 3}), producer.SeqConfig[int]{})), stage.SubscribeConfig{Manual: true})
 		if got := inspected(t, x); got != (producer.SourceSnapshot{}) {
 			t.Errorf("before the first demand: %+v", got)
 		}

@@ -86,9 +86,9 @@ type pipe[T any] struct {
 
 func startPipe[T any](t *testing.T, p stage.Producer[T], cfg stage.SubscribeConfig) *pipe[T] {
 	t.Helper()
-	x := &pipe[T]{collector: newCollector[T](), src: stage.NewProducer(p, stage.ProducerConfig[T]{Name: "source"})}
+	x := &pipe[T]{collector: newCollector[T](), src: stage.Must(stage.NewProducer(p, stage.ProducerConfig[T]{Name: "source"}))}
 	cfg.Cancel = stage.Temporary
-	x.sink = stage.NewConsumer(x.collector, stage.ConsumerConfig{Name: "sink"})
+	x.sink = stage.Must(stage.NewConsumer(x.collector, stage.ConsumerConfig{Name: "sink"}))
 	sub, err := x.sink.Subscribe(x.src, cfg)
 	if err != nil {
 		t.Fatal(err)

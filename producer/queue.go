@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/internal/ring"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
@@ -49,9 +50,8 @@ type QueueConfig[T any] struct {
 // Events leave in the order in which their pushes began: a push that waits for
 // room keeps its place, and nobody who comes later overtakes it.
 type Queue[T any] struct {
-	cfg     QueueConfig[T]
-	invalid error
-	places  sync.Pool // of *place[T]
+	cfg    QueueConfig[T]
+	places sync.Pool // of *place[T]
 
 	mu        sync.Mutex
 	events    ring.Ring[T]
@@ -65,25 +65,19 @@ type Queue[T any] struct {
 	discarded int64
 }
 
-// NewQueue makes a queue. A wrong option is reported when its stage is started
-// and by every push.
-func NewQueue[T any](cfg QueueConfig[T]) *Queue[T] {
+// NewQueue returns an empty queue. An error is an [*OptionError].
+func NewQueue[T any](cfg QueueConfig[T]) (*Queue[T], error) {
+	owner := option.Owner("producer.Queue")
+	if err := option.First(
+		option.AtLeast(owner, "Capacity", cfg.Capacity, 0),
+		owner.Check(cfg.Overflow <= DropNewest, "Overflow", cfg.Overflow, "Refuse, DropOldest or DropNewest"),
+	); err != nil {
+		return nil, err
+	}
+	option.Default(&cfg.Capacity, DefaultCapacity)
 	q := &Queue[T]{cfg: cfg}
 	q.places.New = func() any { return &place[T]{ready: make(chan struct{}, 1)} }
-	if cfg.Capacity == 0 {
-		q.cfg.Capacity = DefaultCapacity
-	}
-	if q.cfg.Capacity < 0 {
-		q.invalid = wrongOption("queue", "Capacity", cfg.Capacity, "1 or more, or 0 for the default")
-	}
-	if cfg.Overflow > DropNewest {
-		q.invalid = wrongOption("queue", "Overflow", cfg.Overflow, "Refuse, DropOldest or DropNewest")
-	}
-	return q
-}
-
-func wrongOption(source, option string, value any, allowed string) error {
-	return &stage.OptionError{Owner: source, Option: option, Value: value, Allowed: allowed}
+	return q, nil
 }
 
 // Push appends an event. With Refuse it waits for room until ctx is done, and
@@ -96,8 +90,9 @@ func (q *Queue[T]) Push(ctx context.Context, event T) error {
 	}
 	q.mu.Lock()
 	switch {
-	case q.refuses():
-		return q.refuse()
+	case q.closed:
+		q.mu.Unlock()
+		return ErrClosed
 	case q.hasRoom():
 		q.put(event)
 		return nil
@@ -165,8 +160,9 @@ func (q *Queue[T]) TryPush(event T) error {
 	}
 	q.mu.Lock()
 	switch {
-	case q.refuses():
-		return q.refuse()
+	case q.closed:
+		q.mu.Unlock()
+		return ErrClosed
 	case q.hasRoom():
 		q.put(event)
 		return nil
@@ -213,17 +209,6 @@ func (q *Queue[T]) Stats() QueueStats {
 	return QueueStats{
 		Waiting: q.events.Len(), Pushed: q.pushed, Taken: q.taken, Discarded: q.discarded, Blocked: q.line.len,
 	}
-}
-
-func (q *Queue[T]) refuses() bool { return q.closed || q.invalid != nil }
-
-// refuse unlocks and answers why nothing is taken in.
-func (q *Queue[T]) refuse() error {
-	defer q.mu.Unlock()
-	if q.invalid != nil {
-		return q.invalid
-	}
-	return ErrClosed
 }
 
 // hasRoom is never true while somebody waits in line: whoever makes room lets

@@ -34,9 +34,6 @@ func (q *Queue[T]) take(emit *stage.Emitter[T]) error {
 func (q *Queue[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.invalid != nil {
-		return q.invalid
-	}
 	q.self = self
 	if q.closed {
 		self.Wake()

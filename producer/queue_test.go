@@ -17,7 +17,7 @@ import (
 )
 
 func TestQueueOrder(t *testing.T) {
-	q := producer.NewQueue[int](producer.QueueConfig[int]{})
+	q := stage.Must(producer.NewQueue[int](producer.QueueConfig[int]{}))
 	x := startPipe(t, q, stage.SubscribeConfig{MaxDemand: 7})
 	for i := range 1000 {
 		if err := q.Push(t.Context(), i); err != nil {
@@ -43,7 +43,7 @@ func TestQueueIsBounded(t *testing.T) {
 		for _, push := range []string{"TryPush", "Push"} {
 			t.Run(fmt.Sprint(tc.overflow, push), func(t *testing.T) {
 				var lost []int
-				q := producer.NewQueue(producer.QueueConfig[int]{
+				q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{
 					Capacity: 3, Overflow: tc.overflow,
 					Discarded: func(v int, reason receipt.Reason) {
 						if reason != receipt.QueueFull {
@@ -51,7 +51,7 @@ func TestQueueIsBounded(t *testing.T) {
 						}
 						lost = append(lost, v)
 					},
-				})
+				}))
 				gone, cancel := context.WithCancel(t.Context())
 				cancel()
 				for i := range 5 {
@@ -85,9 +85,9 @@ func TestQueueIsBounded(t *testing.T) {
 func TestQueueStampsAtEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type event struct{ at time.Time }
-		q := producer.NewQueue(producer.QueueConfig[event]{
+		q := stage.Must(producer.NewQueue(producer.QueueConfig[event]{
 			Capacity: 1, Stamp: func(e *event, at time.Time) { e.at = at },
-		})
+		}))
 		first := time.Now()
 		q.TryPush(event{})
 		<-time.After(time.Second)
@@ -105,7 +105,7 @@ func TestQueueStampsAtEntry(t *testing.T) {
 
 func TestQueuePushWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := producer.NewQueue(producer.QueueConfig[int]{Capacity: 1})
+		q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{Capacity: 1}))
 		q.TryPush(0)
 		pushed := make(chan error, 1)
 		go func() { pushed <- q.Push(t.Context(), 1) }()
@@ -126,7 +126,7 @@ func TestQueuePushWaitsForRoom(t *testing.T) {
 
 func TestQueuePushGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := producer.NewQueue(producer.QueueConfig[int]{Capacity: 1})
+		q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{Capacity: 1}))
 		q.TryPush(0)
 		because := errors.New("no patience")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, because)
@@ -147,7 +147,7 @@ func TestQueueLineIsFair(t *testing.T) {
 	for _, leavers := range [][]int{nil, {0}, {9}, {4}, {0, 1, 9}, {2, 5, 6, 8}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}} {
 		t.Run(fmt.Sprint(leavers), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				q := producer.NewQueue(producer.QueueConfig[int]{Capacity: 1})
+				q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{Capacity: 1}))
 				q.TryPush(-1)
 				want := []int{-1}
 				var cancels []func()
@@ -196,13 +196,13 @@ func TestQueueCloseAnswersThoseWhoWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var lost []int
-				q := producer.NewQueue(producer.QueueConfig[int]{Capacity: 2, Discarded: func(v int, reason receipt.Reason) {
+				q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{Capacity: 2, Discarded: func(v int, reason receipt.Reason) {
 					if reason != receipt.Stopped {
 						t.Error(reason)
 					}
 					lost = append(lost, v)
-				}})
-				src := stage.NewProducer(q, stage.ProducerConfig[int]{})
+				}}))
+				src := stage.Must(stage.NewProducer(q, stage.ProducerConfig[int]{}))
 				if err := src.Start(t.Context()); err != nil {
 					t.Fatal(err)
 				}
@@ -238,10 +238,10 @@ func TestQueueCloseAnswersThoseWhoWait(t *testing.T) {
 
 // What a drain finds in the queue is delivered, however slowly it is asked for.
 func TestQueueDrainLosesNothing(t *testing.T) {
-	q := producer.NewQueue[int](producer.QueueConfig[int]{})
-	src := stage.NewProducer(q, stage.ProducerConfig[int]{})
+	q := stage.Must(producer.NewQueue[int](producer.QueueConfig[int]{}))
+	src := stage.Must(stage.NewProducer(q, stage.ProducerConfig[int]{}))
 	c := newCollector[int]()
-	sink := stage.NewConsumer(c, stage.ConsumerConfig{})
+	sink := stage.Must(stage.NewConsumer(c, stage.ConsumerConfig{}))
 	sink.Subscribe(src, stage.SubscribeConfig{MaxDemand: 3})
 	for i := range 1000 {
 		q.TryPush(i)
@@ -257,9 +257,9 @@ func TestQueueDrainLosesNothing(t *testing.T) {
 }
 
 func TestQueueClosedBeforeStart(t *testing.T) {
-	q := producer.NewQueue[int](producer.QueueConfig[int]{})
+	q := stage.Must(producer.NewQueue[int](producer.QueueConfig[int]{}))
 	q.Close()
-	src := stage.NewProducer(q, stage.ProducerConfig[int]{}) // nobody subscribes
+	src := stage.Must(stage.NewProducer(q, stage.ProducerConfig[int]{})) // nobody subscribes
 	if err := stage.Run(t.Context(), src); err != nil {
 		t.Fatal(err)
 	}
@@ -270,13 +270,9 @@ func TestQueueOptions(t *testing.T) {
 		"Capacity": {Capacity: -1},
 		"Overflow": {Overflow: 3},
 	} {
-		q := producer.NewQueue(cfg)
-		start := stage.NewProducer(q, stage.ProducerConfig[int]{}).Start(t.Context())
-		for _, err := range []error{start, q.TryPush(1), q.Push(t.Context(), 1)} {
-			var wrong *stage.OptionError
-			if !errors.As(err, &wrong) || wrong.Option != option {
-				t.Error(option, err)
-			}
+		var refused *producer.OptionError
+		if q, err := producer.NewQueue(cfg); !errors.As(err, &refused) || refused.Option != option || q != nil {
+			t.Error(option, err)
 		}
 	}
 }
@@ -293,17 +289,17 @@ func TestQueueConservation(t *testing.T) {
 		stop := rnd.IntN(2) == 0
 		var mu sync.Mutex
 		var lost [][2]int
-		q := producer.NewQueue(producer.QueueConfig[[2]int]{
+		q := stage.Must(producer.NewQueue(producer.QueueConfig[[2]int]{
 			Capacity: 1 + rnd.IntN(50), Overflow: overflow,
 			Discarded: func(v [2]int, _ receipt.Reason) {
 				mu.Lock()
 				lost = append(lost, v)
 				mu.Unlock()
 			},
-		})
-		src := stage.NewProducer(q, stage.ProducerConfig[[2]int]{})
+		}))
+		src := stage.Must(stage.NewProducer(q, stage.ProducerConfig[[2]int]{}))
 		c := newCollector[[2]int]()
-		sink := stage.NewConsumer(c, stage.ConsumerConfig{})
+		sink := stage.Must(stage.NewConsumer(c, stage.ConsumerConfig{}))
 		sink.Subscribe(src, stage.SubscribeConfig{MaxDemand: 1 + rnd.IntN(40), Cancel: stage.Temporary})
 		if err := errors.Join(src.Start(t.Context()), sink.Start(t.Context())); err != nil {
 			t.Fatal(err)
@@ -375,7 +371,7 @@ func TestQueueAllocatesNothing(t *testing.T) {
 		"plain": nil, "stamped": func(v *int, at time.Time) { *v = at.Nanosecond() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := producer.NewQueue(producer.QueueConfig[int]{Capacity: 16, Overflow: producer.DropOldest, Stamp: stamp})
+			q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{Capacity: 16, Overflow: producer.DropOldest, Stamp: stamp}))
 			if n := testing.AllocsPerRun(1000, func() { q.TryPush(1) }); n > 0 && !raceEnabled {
 				t.Errorf("TryPush: %v allocations", n)
 			}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -48,27 +49,29 @@ type SeqConfig[T any] struct {
 type Seq[T any] struct {
 	*feed[T]
 	cfg       SeqConfig[T]
-	missing   bool // there is no iterator
 	consumers int
 }
 
 // NewSeq makes a source of an iterator, which is run once. The stage ends with
-// the iterator. A panic of the iterator's stops the stage with a
-// *stage.PanicError.
-func NewSeq[T any](seq iter.Seq[T], cfg SeqConfig[T]) *Seq[T] {
-	s := &Seq[T]{feed: newFeed(cfg.Patience, cfg.Logger, cfg.Discarded), cfg: cfg, missing: seq == nil}
+// the iterator. If the iterator panics, the stage stops with a
+// *stage.PanicError. An error is an [*OptionError].
+func NewSeq[T any](seq iter.Seq[T], cfg SeqConfig[T]) (*Seq[T], error) {
+	s, err := newSeq(seq == nil, cfg)
+	if err != nil {
+		return nil, err
+	}
 	s.feed.read = func() error {
 		if s.permit() > 0 {
 			seq(s.put)
 		}
 		return nil
 	}
-	return s
+	return s, nil
 }
 
 // NewSeq2 is as [NewSeq] for an iterator that can fail: a value with an error
-// stops the stage with that error, behind the values before it.
-func NewSeq2[T any](seq iter.Seq2[T, error], cfg SeqConfig[T]) *Seq[T] {
+// stops the stage with that error, after the values before it.
+func NewSeq2[T any](seq iter.Seq2[T, error], cfg SeqConfig[T]) (*Seq[T], error) {
 	if seq == nil {
 		return NewSeqFunc[T](nil, cfg)
 	}
@@ -78,10 +81,27 @@ func NewSeq2[T any](seq iter.Seq2[T, error], cfg SeqConfig[T]) *Seq[T] {
 // NewSeqFunc is as [NewSeq2] for an iterator that waits for something outside:
 // iterate makes it, and the context is cancelled when the stage drains or
 // stops, so that the iterator can return at once.
-func NewSeqFunc[T any](iterate func(ctx context.Context) iter.Seq2[T, error], cfg SeqConfig[T]) *Seq[T] {
-	s := &Seq[T]{feed: newFeed(cfg.Patience, cfg.Logger, cfg.Discarded), cfg: cfg, missing: iterate == nil}
+func NewSeqFunc[T any](iterate func(ctx context.Context) iter.Seq2[T, error], cfg SeqConfig[T]) (*Seq[T], error) {
+	s, err := newSeq(iterate == nil, cfg)
+	if err != nil {
+		return nil, err
+	}
 	s.feed.read = func() error { return s.pull(iterate) }
-	return s
+	return s, nil
+}
+
+// newSeq makes a source without its reader; missing reports that there is no
+// iterator.
+func newSeq[T any](missing bool, cfg SeqConfig[T]) (*Seq[T], error) {
+	owner := option.Owner("producer.Seq")
+	if err := option.First(
+		owner.Check(!missing, "seq", nil, "an iterator"),
+		owner.Check(cfg.OnCancel <= End, "OnCancel", cfg.OnCancel, "Continue or End"),
+		option.AtLeast(owner, "Patience", cfg.Patience, 0),
+	); err != nil {
+		return nil, err
+	}
+	return &Seq[T]{feed: newFeed(cfg.Patience, cfg.Logger, cfg.Discarded), cfg: cfg}, nil
 }
 
 func (s *Seq[T]) pull(iterate func(ctx context.Context) iter.Seq2[T, error]) error {
@@ -103,14 +123,6 @@ func (s *Seq[T]) pull(iterate func(ctx context.Context) iter.Seq2[T, error]) err
 
 // HandleStart implements stage.StartHandler.
 func (s *Seq[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	switch {
-	case s.missing:
-		return wrongOption(self.Name(), "seq", nil, "an iterator, not nil")
-	case s.cfg.OnCancel > End:
-		return wrongOption(self.Name(), "OnCancel", s.cfg.OnCancel, "Continue or End")
-	case s.cfg.Patience < 0:
-		return wrongOption(self.Name(), "Patience", s.cfg.Patience, "0 for the default or above")
-	}
 	s.start(ctx, self)
 	return nil
 }

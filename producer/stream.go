@@ -6,6 +6,7 @@ import (
 
 	"github.com/reugn/go-streams"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -28,16 +29,17 @@ type StreamConfig[T any] struct {
 // go-streams knows no cancellation: when the stage drains or stops before the
 // source's channel is closed, what feeds that channel stays blocked on it.
 // Whoever made the source must end it.
-type Stream[T any] struct {
-	*feed[T]
-	outlet streams.Outlet
-}
+type Stream[T any] struct{ *feed[T] }
 
-// NewStream makes a source of any go-streams Source or Flow.
-func NewStream[T any](outlet streams.Outlet, cfg StreamConfig[T]) *Stream[T] {
-	s := &Stream[T]{feed: newFeed(0, nil, cfg.Discarded), outlet: outlet}
+// NewStream makes a source of any go-streams Source or Flow. An error is an
+// [*OptionError].
+func NewStream[T any](outlet streams.Outlet, cfg StreamConfig[T]) (*Stream[T], error) {
+	if option.IsNil(outlet) {
+		return nil, option.Owner("producer.Stream").Refuse("outlet", outlet, "a go-streams source")
+	}
+	s := &Stream[T]{newFeed(0, nil, cfg.Discarded)}
 	s.feed.read = func() error { return receive(s.feed, outlet.Out(), s.add) }
-	return s
+	return s, nil
 }
 
 func (s *Stream[T]) add(events []T, element any) ([]T, error) {
@@ -52,9 +54,6 @@ func (s *Stream[T]) add(events []T, element any) ([]T, error) {
 
 // HandleStart implements stage.StartHandler.
 func (s *Stream[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	if s.outlet == nil {
-		return wrongOption(self.Name(), "outlet", nil, "a go-streams source, not nil")
-	}
 	s.start(ctx, self)
 	return nil
 }

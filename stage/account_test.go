@@ -99,7 +99,7 @@ func TestAccountOfAHashThatPanics(t *testing.T) {
 				return v % 2, true
 			}
 			p := producer(src, stage.ProducerConfig[int]{
-				Dispatcher: dispatcher.NewPartition(2, hash, dispatcher.PartitionConfig{}),
+				Dispatcher: stage.Must(dispatcher.NewPartition(2, hash, dispatcher.PartitionConfig{})),
 				Discarded:  func(event int, _ receipt.Reason) { lost[event]++ },
 			})
 			c := consumer(dst, "C")
@@ -298,7 +298,7 @@ func TestSendBehindHeldEvents(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src, even, odd := &source{}, newSink(), newSink()
 		hash := func(v int) (int, bool) { return v % 2, true }
-		p := producer(src, stage.ProducerConfig[int]{Dispatcher: dispatcher.NewPartition(2, hash, dispatcher.PartitionConfig{})})
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: stage.Must(dispatcher.NewPartition(2, hash, dispatcher.PartitionConfig{}))})
 		a, b := consumer(even, "even"), consumer(odd, "odd")
 		subscribe(t, a, p, stage.SubscribeConfig{MaxDemand: 100, Partition: 0})
 		start(t, p, a)
@@ -326,7 +326,7 @@ func TestSendBehindAnEventThatComesBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src, first, second := &source{}, pausing(1), newSink()
 		hash := func(v int) (int, bool) { return 0, true }
-		p := producer(src, stage.ProducerConfig[int]{Dispatcher: dispatcher.NewPartition(1, hash, dispatcher.PartitionConfig{})})
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: stage.Must(dispatcher.NewPartition(1, hash, dispatcher.PartitionConfig{}))})
 		a, b := consumer(first, "A"), consumer(second, "B")
 		subscribe(t, a, p, stage.SubscribeConfig{MaxDemand: 1, Partition: 0, Redeliver: true})
 		start(t, p, a)

@@ -25,13 +25,13 @@ func TestEndWhileAStageStarts(t *testing.T) {
 				src, dst, late := &source{}, newSink(), newSink()
 				src.onInfo = func(msg any) error { return msg.(error) }
 				p, c, last := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C"), consumer(late, "last")
-				waiting := stage.NewProducer(&source{onStart: func(ctx context.Context) error {
+				waiting := stage.Must(stage.NewProducer(&source{onStart: func(ctx context.Context) error {
 					<-ctx.Done()
 					return fmt.Errorf("connect: %w", ctx.Err())
-				}}, stage.ProducerConfig[int]{Name: "waiting"})
+				}}, stage.ProducerConfig[int]{Name: "waiting"}))
 				subscribe(t, c, p, four)
 				subscribe(t, last, waiting, four)
-				line := stage.NewPipeline(stage.PipelineConfig{KeepRunning: name == "other ends"}, p, c, waiting, last)
+				line := stage.Must(stage.NewPipeline(stage.PipelineConfig{KeepRunning: name == "other ends"}, p, c, waiting, last))
 				ctx, cancel := context.WithCancel(t.Context())
 				done := run(ctx, line)
 				push(t, p, src, 1, 2)
@@ -96,7 +96,7 @@ func TestHungStart(t *testing.T) {
 		hung := producer(&source{onStart: func(context.Context) error { <-release; return nil }}, stage.ProducerConfig[int]{Name: "hung"})
 		p, c := producer(&source{}, stage.ProducerConfig[int]{}), consumer(newSink(), "C")
 		subscribe(t, c, p, four)
-		line := stage.NewPipeline(stage.PipelineConfig{DrainTimeout: 3 * time.Second, StopTimeout: time.Second}, p, c, hung)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{DrainTimeout: 3 * time.Second, StopTimeout: time.Second}, p, c, hung))
 		done := run(t.Context(), line)
 		begun := time.Now()
 		line.Drain()
@@ -117,9 +117,9 @@ func TestSecondRunOfTheSameStages(t *testing.T) {
 		p, c := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
 		other := producer(&source{}, stage.ProducerConfig[int]{Name: "other"})
 		subscribe(t, c, p, four)
-		first := stage.NewPipeline(stage.PipelineConfig{}, p, c)
+		first := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c))
 		done := run(t.Context(), first)
-		second := stage.NewPipeline(stage.PipelineConfig{}, other, p)
+		second := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, other, p))
 		if err := second.Run(t.Context()); !errors.Is(err, stage.ErrStarted) {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestHungAsLongAsRunWaits(t *testing.T) {
 			dst.onEnd = func() error { time.Sleep(5 * time.Second); return fmt.Errorf("workers: %w", stage.ErrHung) }
 			p, c := producer(&source{}, stage.ProducerConfig[int]{}), consumer(dst, "C")
 			subscribe(t, c, p, four)
-			line := stage.NewPipeline(stage.PipelineConfig{}, p, c)
+			line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c))
 			done := run(t.Context(), line)
 			line.Stop(nil)
 			if err := <-done; !errors.Is(err, stage.ErrHung) {

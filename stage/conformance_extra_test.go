@@ -19,7 +19,7 @@ var streamCases = []kase{
 	}},
 	{"G154_message_behind_a_partitions_queue", func(t *testing.T) {
 		src := &source{}
-		p := producer(src, stage.ProducerConfig[int]{Dispatcher: dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{})})
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: stage.Must(dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{}))})
 		start(t, p)
 		join(t, p, newSink(), stage.SubscribeConfig{Partition: 1})
 		push(t, p, src, 2, 4)
@@ -52,7 +52,7 @@ var extraCases = []kase{
 	}},
 	{"X2_no_partition_costs_no_demand", func(t *testing.T) {
 		src, c := &source{counting: true, next: 1}, pausing(30)
-		p := producer(src, stage.ProducerConfig[int]{Dispatcher: dispatcher.NewPartition(1, func(v int) (int, bool) { return 0, v%10 == 0 }, dispatcher.PartitionConfig{})})
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: stage.Must(dispatcher.NewPartition(1, func(v int) (int, bool) { return 0, v%10 == 0 }, dispatcher.PartitionConfig{}))})
 		start(t, p)
 		join(t, p, c, stage.SubscribeConfig{MaxDemand: 20, Partition: 0})
 		got := c.events()
@@ -63,7 +63,7 @@ var extraCases = []kase{
 	}},
 	{"X3_bad_subscriber_is_refused", func(t *testing.T) {
 		src := &source{}
-		p := producer(src, stage.ProducerConfig[int]{Dispatcher: dispatcher.NewPartition(1, func(int) (int, bool) { return 0, true }, dispatcher.PartitionConfig{})})
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: stage.Must(dispatcher.NewPartition(1, func(int) (int, bool) { return 0, true }, dispatcher.PartitionConfig{}))})
 		start(t, p)
 		good := newSink()
 		join(t, p, good, stage.SubscribeConfig{Partition: 0})
@@ -97,7 +97,7 @@ var extraCases = []kase{
 	}},
 	{"X8_partition_outlives_its_subscriber", func(t *testing.T) {
 		src := &source{}
-		p := producer(src, stage.ProducerConfig[int]{Dispatcher: dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{})})
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: stage.Must(dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{}))})
 		start(t, p)
 		join(t, p, newSink(), stage.SubscribeConfig{Partition: 1})
 		first := consumer(newSink(), "first")
@@ -217,7 +217,7 @@ var faultCases = []kase{
 	}},
 	{"Q3_no_partition_leaks_no_demand", func(t *testing.T) {
 		src, c := &source{counting: true, next: 1}, pausing(30)
-		p := producer(src, stage.ProducerConfig[int]{Dispatcher: dispatcher.NewPartition(1, func(v int) (int, bool) { return 0, v%10 == 0 }, dispatcher.PartitionConfig{})})
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: stage.Must(dispatcher.NewPartition(1, func(v int) (int, bool) { return 0, v%10 == 0 }, dispatcher.PartitionConfig{}))})
 		start(t, p)
 		join(t, p, c, stage.SubscribeConfig{MaxDemand: 20, Partition: 0})
 		if len(c.batches) < 29 {
@@ -244,7 +244,7 @@ var faultCases = []kase{
 	{"Q6_demand_stays_exact", func(t *testing.T) { emitOnCancel(t) }},
 	{"Q8_cancelled_partition_keeps_its_events", func(t *testing.T) {
 		src := &acking{}
-		p := producer(src, stage.ProducerConfig[int]{Dispatcher: dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{})})
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: stage.Must(dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{}))})
 		start(t, p)
 		join(t, p, newSink(), stage.SubscribeConfig{Partition: 1})
 		push(t, p, &src.source, 2, 4)

@@ -14,7 +14,7 @@ var producerCases = []kase{
 		refusals(t, func(err error) stage.Stage {
 			return producer(&source{onStart: func(context.Context) error { return err }}, stage.ProducerConfig[int]{})
 		})
-		wrongOptions(t, func(cfg stage.ProducerConfig[int]) stage.Stage { return producer(&source{}, cfg) })
+		wrongOptions(t, func(cfg stage.ProducerConfig[int]) error { return refusal(stage.NewProducer(&source{}, cfg)) })
 	}},
 	{"G59_told_of_the_consumer", func(t *testing.T) {
 		src, _, _, _, _ := pair(t, stage.Permanent)
@@ -87,7 +87,7 @@ func refusals(t *testing.T, make func(error) stage.Stage) {
 	}
 }
 
-func wrongOptions(t *testing.T, make func(stage.ProducerConfig[int]) stage.Stage) {
+func wrongOptions(t *testing.T, make func(stage.ProducerConfig[int]) error) {
 	t.Helper()
 	for option, cfg := range map[string]stage.ProducerConfig[int]{
 		"BufferSize": {BufferSize: -2},
@@ -95,7 +95,7 @@ func wrongOptions(t *testing.T, make func(stage.ProducerConfig[int]) stage.Stage
 		"Demand":     {Demand: 9},
 	} {
 		var wrong *stage.OptionError
-		if err := make(cfg).Start(t.Context()); !errors.As(err, &wrong) || wrong.Option != option {
+		if err := make(cfg); !errors.As(err, &wrong) || wrong.Option != option {
 			t.Fatalf("%s: %v", option, err)
 		}
 	}
@@ -180,7 +180,7 @@ var pcCases = []kase{
 		refusals(t, func(err error) stage.Stage {
 			return between(&pcStarter{err: err}, stage.ProducerConfig[int]{})
 		})
-		wrongOptions(t, func(cfg stage.ProducerConfig[int]) stage.Stage { return between(newPipe(1), cfg) })
+		wrongOptions(t, func(cfg stage.ProducerConfig[int]) error { return refusal(stage.NewProducerConsumer(newPipe(1), cfg)) })
 	}},
 	{"G84_told_of_the_consumer", func(t *testing.T) {
 		_, pc, _, _, _, _, _ := trio(t, stage.Permanent)

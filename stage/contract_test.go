@@ -261,7 +261,7 @@ func TestBufferOfNoneDropsAtOnce(t *testing.T) {
 // Loss: what a stage still has when it is stopped is discarded and counted.
 func TestStopDiscardsWhatIsBuffered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		for _, d := range []dispatcher.Dispatcher[int]{dispatcher.NewDemand[int](), dispatcher.NewPartition(1, func(int) (int, bool) { return 0, true }, dispatcher.PartitionConfig{})} {
+		for _, d := range []dispatcher.Dispatcher[int]{dispatcher.NewDemand[int](), stage.Must(dispatcher.NewPartition(1, func(int) (int, bool) { return 0, true }, dispatcher.PartitionConfig{}))} {
 			src, p, _ := filled(t, stage.ProducerConfig[int]{Dispatcher: d}, []int{1, 2})
 			p.Do(func() { src.emit.Emit(3); p.Stop(nil) })
 			synctest.Wait()

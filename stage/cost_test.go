@@ -44,21 +44,21 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		"two consumers":     {source: &quietCounter{}, consumers: 2},
 		"producer-consumer": {source: &quietCounter{}, consumers: 1, through: true},
 		"broadcast":         {source: &quietCounter{}, d: dispatcher.NewBroadcast[int](), consumers: 2},
-		"partition":         {source: &quietCounter{}, d: dispatcher.NewPartition(2, half, dispatcher.PartitionConfig{}), consumers: 2},
+		"partition":         {source: &quietCounter{}, d: stage.Must(dispatcher.NewPartition(2, half, dispatcher.PartitionConfig{})), consumers: 2},
 		"receipts":          {source: &quietAcker{}, consumers: 2},
 		"shared receipts":   {source: &quietAcker{}, d: dispatcher.NewBroadcast[int](), consumers: 2},
 		"redeliver":         {source: &quietCounter{}, consumers: 1, cfg: stage.SubscribeConfig{Redeliver: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
-			p := stage.NewProducer(c.source, stage.ProducerConfig[int]{Dispatcher: c.d})
+			p := stage.Must(stage.NewProducer(c.source, stage.ProducerConfig[int]{Dispatcher: c.d}))
 			var from stage.Output[int] = p
 			stages := []stage.Stage{p}
 			if c.through {
-				m := stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, int](func(_ context.Context, events []int, emit *stage.Emitter[int]) error {
+				m := stage.Must(stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, int](func(_ context.Context, events []int, emit *stage.Emitter[int]) error {
 					emit.EmitAll(events)
 					return nil
-				}), stage.ProducerConfig[int]{})
+				}), stage.ProducerConfig[int]{}))
 				if _, err := m.Subscribe(from, stage.SubscribeConfig{}); err != nil {
 					t.Fatal(err)
 				}
@@ -68,7 +68,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				seen := 0
 				cfg := c.cfg
 				cfg.Partition = i
-				s := stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+				s := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 					was := seen
 					seen += len(events)
 					switch {
@@ -80,7 +80,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 						return errOops
 					}
 					return nil
-				}), stage.ConsumerConfig{})
+				}), stage.ConsumerConfig{}))
 				if _, err := s.Subscribe(from, cfg); err != nil {
 					t.Fatal(err)
 				}

@@ -57,9 +57,9 @@
 //	}
 //
 //	func main() {
-//		source := stage.NewProducer(&counter{limit: 9}, stage.ProducerConfig[int]{})
-//		squares := stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, string](square), stage.ProducerConsumerConfig[string]{})
-//		printer := stage.NewConsumer(stage.ConsumerFunc[string](show), stage.ConsumerConfig{})
+//		source := stage.Must(stage.NewProducer(&counter{limit: 9}, stage.ProducerConfig[int]{}))
+//		squares := stage.Must(stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, string](square), stage.ProducerConsumerConfig[string]{}))
+//		printer := stage.Must(stage.NewConsumer(stage.ConsumerFunc[string](show), stage.ConsumerConfig{}))
 //		if _, err := squares.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 //			log.Fatal(err)
 //		}

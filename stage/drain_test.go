@@ -22,7 +22,7 @@ func TestDrainOfACounter(t *testing.T) {
 		src, dst := &source{counting: true}, pausing(3)
 		p, c := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
 		subscribe(t, c, p, stage.SubscribeConfig{MaxDemand: 10})
-		done := run(ctx, stage.NewPipeline(stage.PipelineConfig{}, p, c))
+		done := run(ctx, stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c)))
 		cancel()
 		synctest.Wait()
 		lives(t, p, c)
@@ -43,7 +43,7 @@ func TestDrainOfASourceThatRunsDry(t *testing.T) {
 		src, dst := &draining{}, newSink()
 		p, c := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
 		subscribe(t, c, p, four)
-		done := run(ctx, stage.NewPipeline(stage.PipelineConfig{}, p, c))
+		done := run(ctx, stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c)))
 		cancel()
 		synctest.Wait()
 		lives(t, p, c)
@@ -137,7 +137,7 @@ func TestDrainGivesUpOrphans(t *testing.T) {
 		src := &acking{}
 		var discarded []int
 		p := producer(src, stage.ProducerConfig[int]{
-			Dispatcher: dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{Capacity: 2}),
+			Dispatcher: stage.Must(dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{Capacity: 2})),
 			Discarded:  func(event int, _ receipt.Reason) { discarded = append(discarded, event) },
 		})
 		start(t, p)
@@ -163,7 +163,7 @@ func TestDrainWaitsForSlowPartitions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src, c := &source{}, pausing(1)
 		p := producer(src, stage.ProducerConfig[int]{
-			Dispatcher: dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{Capacity: 2}),
+			Dispatcher: stage.Must(dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{Capacity: 2})),
 		})
 		start(t, p)
 		join(t, p, newSink(), stage.SubscribeConfig{Partition: 1})
@@ -184,7 +184,7 @@ func TestDrainTimeout(t *testing.T) {
 		src := &draining{} // never done
 		p, c := producer(src, stage.ProducerConfig[int]{}), consumer(newSink(), "C")
 		subscribe(t, c, p, four)
-		line := stage.NewPipeline(stage.PipelineConfig{DrainTimeout: 3 * time.Second}, p, c)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{DrainTimeout: 3 * time.Second}, p, c))
 		done := run(t.Context(), line)
 		begun := time.Now()
 		line.Drain()
@@ -213,7 +213,7 @@ func TestDrainGivesUpParked(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				src := &acking{}
 				var discarded []string
-				fair := fair.New(func(v int) int { return v / 10 }, cfg)
+				fair := stage.Must(fair.New(func(v int) int { return v / 10 }, cfg))
 				p := producer(src, stage.ProducerConfig[int]{
 					Dispatcher: fair, BufferSize: stage.Unlimited,
 					Discarded: func(event int, reason receipt.Reason) {
@@ -250,7 +250,7 @@ func TestDrainGivesUpParked(t *testing.T) {
 func TestEndedSourceWaitsForUnpark(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src, c := &source{}, newSink()
-		fair := fair.New(func(v int) int { return v }, fair.Config[int]{})
+		fair := stage.Must(fair.New(func(v int) int { return v }, fair.Config[int]{}))
 		p := producer(src, stage.ProducerConfig[int]{Dispatcher: fair})
 		start(t, p)
 		p.Do(func() { fair.Park(1) })
@@ -282,8 +282,8 @@ func TestDrainGivesUpParkedThatHoldUpTheSource(t *testing.T) {
 			}
 			return nil
 		}
-		fair := fair.New(func(v int) int { return v / 10 },
-			fair.Config[int]{MaxEvents: 8, KeyOverflow: fair.PauseOnFullKey}) // one for each key
+		fair := stage.Must(fair.New(func(v int) int { return v / 10 },
+			fair.Config[int]{MaxEvents: 8, KeyOverflow: fair.PauseOnFullKey})) // one for each key
 		p := producer(src, stage.ProducerConfig[int]{
 			Dispatcher: fair,
 			Discarded:  func(event int, _ receipt.Reason) { discarded = append(discarded, event) },
@@ -329,9 +329,9 @@ func TestDrainOfAConsumerThatWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		src, dst := &source{counting: true}, &patient{}
-		p, c := producer(src, stage.ProducerConfig[int]{}), stage.NewConsumer(dst, stage.ConsumerConfig{Name: "C"})
+		p, c := producer(src, stage.ProducerConfig[int]{}), stage.Must(stage.NewConsumer(dst, stage.ConsumerConfig{Name: "C"}))
 		subscribe(t, c, p, four)
-		done := run(ctx, stage.NewPipeline(stage.PipelineConfig{}, p, c))
+		done := run(ctx, stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c)))
 		synctest.Wait()
 		begin := time.Now()
 		cancel()

@@ -21,16 +21,16 @@ type engine[In, Out any] struct {
 	log     *slog.Logger
 	box     *mailbox.Mailbox[mail[In, Out]]
 
-	mu      sync.Mutex // guards invalid, killed, and cancel until the stage runs
-	invalid error      // a wrong option, reported by Start
-	killed  error      // stopped while it was being started
-	started atomic.Bool
-	ready   chan struct{} // closed when the start has succeeded or failed
-	up      bool          // it has succeeded; written before ready is closed
-	stopped chan struct{}
-	cancel  context.CancelCauseFunc
-	err     error    // why it stopped; written before stopped is closed
-	last    Snapshot // as err
+	mu       sync.Mutex // guards rejected, killed, and cancel until the stage runs
+	rejected error      // of the first Subscribe that was refused before the start
+	killed   error      // stopped while it was being started
+	started  atomic.Bool
+	ready    chan struct{} // closed when the start has succeeded or failed
+	up       bool          // it has succeeded; written before ready is closed
+	stopped  chan struct{}
+	cancel   context.CancelCauseFunc
+	err      error    // why it stopped; written before stopped is closed
+	last     Snapshot // as err
 
 	// The rest belongs to the stage's goroutine.
 	ctx    context.Context
@@ -65,7 +65,7 @@ type engine[In, Out any] struct {
 // lastID and lastSubscription number the stages and subscriptions of the process.
 var lastID, lastSubscription atomic.Uint64
 
-func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger, missing bool) {
+func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) error {
 	e.id = lastID.Add(1)
 	e.handler = handler
 	e.name = name
@@ -73,8 +73,8 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger, missi
 		e.name = defaultName(handler, e.id)
 	}
 	e.node.id, e.node.name = e.id, e.name
-	if missing {
-		e.invalid = ownerOf(e.name).Refuse("handler", "nil", "a handler")
+	if err := ownerOf(e.name).Needs("handler", handler, "a handler"); err != nil {
+		return err
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -91,6 +91,7 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger, missi
 		}
 		return e.box.Post(mail[In, Out]{kind: k, x: msg})
 	}}
+	return nil
 }
 
 // run is the stage's goroutine.

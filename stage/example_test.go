@@ -31,8 +31,8 @@ func show(_ context.Context, events []int) error {
 // A consumer with 4 and 2 gets two events at a time and never has more than
 // four on the way.
 func ExampleRun() {
-	source := stage.NewProducer(&counter{limit: 5}, stage.ProducerConfig[int]{})
-	printer := stage.NewConsumer(stage.ConsumerFunc[int](show), stage.ConsumerConfig{})
+	source := stage.Must(stage.NewProducer(&counter{limit: 5}, stage.ProducerConfig[int]{}))
+	printer := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](show), stage.ConsumerConfig{}))
 	if _, err := printer.Subscribe(source, stage.SubscribeConfig{MaxDemand: 4, MinDemand: 2}); err != nil {
 		fmt.Println(err)
 	}
@@ -47,7 +47,7 @@ func ExampleRun() {
 // A producer is told how much is wanted, and says when there is no more.
 func ExampleNewProducer() {
 	lines := strings.Fields("a producer emits what is asked for")
-	source := stage.NewProducer(stage.ProducerFunc[string](func(_ context.Context, n int, emit *stage.Emitter[string]) error {
+	source := stage.Must(stage.NewProducer(stage.ProducerFunc[string](func(_ context.Context, n int, emit *stage.Emitter[string]) error {
 		fmt.Println("asked for", n)
 		n = min(n, len(lines))
 		emit.EmitAll(lines[:n])
@@ -55,11 +55,11 @@ func ExampleNewProducer() {
 			return stage.ErrDone
 		}
 		return nil
-	}), stage.ProducerConfig[string]{Name: "lines"})
-	sink := stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
+	}), stage.ProducerConfig[string]{Name: "lines"}))
+	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
 		fmt.Println(strings.Join(events, " "))
 		return nil
-	}), stage.ConsumerConfig{})
+	}), stage.ConsumerConfig{}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{MaxDemand: 100}); err != nil {
 		fmt.Println(err)
 	}
@@ -74,19 +74,19 @@ func ExampleNewProducer() {
 // A producer-consumer may emit more or fewer events than it gets, and of another
 // type.
 func ExampleNewProducerConsumer() {
-	source := stage.NewProducer(&counter{limit: 6}, stage.ProducerConfig[int]{})
-	odd := stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, string](func(_ context.Context, events []int, emit *stage.Emitter[string]) error {
+	source := stage.Must(stage.NewProducer(&counter{limit: 6}, stage.ProducerConfig[int]{}))
+	odd := stage.Must(stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, string](func(_ context.Context, events []int, emit *stage.Emitter[string]) error {
 		for _, v := range events {
 			if v%2 == 1 {
 				emit.Emit(fmt.Sprintf("<%d>", v))
 			}
 		}
 		return nil
-	}), stage.ProducerConsumerConfig[string]{})
-	sink := stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
+	}), stage.ProducerConsumerConfig[string]{}))
+	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
 		fmt.Println(events)
 		return nil
-	}), stage.ConsumerConfig{})
+	}), stage.ConsumerConfig{}))
 	if _, err := odd.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		fmt.Println(err)
 	}
@@ -101,10 +101,10 @@ func ExampleNewProducerConsumer() {
 
 // A handler that fails stops its stage; the error names both.
 func ExampleNewConsumer() {
-	source := stage.NewProducer(&counter{limit: 5}, stage.ProducerConfig[int]{})
-	sink := stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+	source := stage.Must(stage.NewProducer(&counter{limit: 5}, stage.ProducerConfig[int]{}))
+	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 		return fmt.Errorf("no room for %d events", len(events))
-	}), stage.ConsumerConfig{Name: "store"})
+	}), stage.ConsumerConfig{Name: "store"}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		fmt.Println(err)
 	}
@@ -124,19 +124,19 @@ func ExampleNewPipeline() {
 		clear(emit.Slots(n))
 		return nil
 	})
-	source := stage.NewProducer(endless, stage.ProducerConfig[int]{})
+	source := stage.Must(stage.NewProducer(endless, stage.ProducerConfig[int]{}))
 	var pipeline *stage.Pipeline
 	seen := 0
-	sink := stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 		if seen += len(events); seen >= 1000 {
 			pipeline.Drain()
 		}
 		return nil
-	}), stage.ConsumerConfig{})
+	}), stage.ConsumerConfig{}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{MaxDemand: 10}); err != nil {
 		fmt.Println(err)
 	}
-	pipeline = stage.NewPipeline(stage.PipelineConfig{}, source, sink)
+	pipeline = stage.Must(stage.NewPipeline(stage.PipelineConfig{}, source, sink))
 	err := pipeline.Run(context.Background())
 	left := pipeline.Snapshot(context.Background()).Stages[0]
 	fmt.Println(err, seen >= 1000, left.Emitted == left.Delivered, left.Buffered)
@@ -145,12 +145,12 @@ func ExampleNewPipeline() {
 
 // With manual demand nothing is asked for but by Ask.
 func ExampleConsumerStage_Subscribe() {
-	source := stage.NewProducer(&counter{limit: 3}, stage.ProducerConfig[int]{})
+	source := stage.Must(stage.NewProducer(&counter{limit: 3}, stage.ProducerConfig[int]{}))
 	var sub *stage.Subscription[int]
-	sink := stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 		fmt.Println(events)
 		return sub.Ask(1)
-	}), stage.ConsumerConfig{})
+	}), stage.ConsumerConfig{}))
 	sub, err := sink.Subscribe(source, stage.SubscribeConfig{Manual: true})
 	if err != nil {
 		fmt.Println(err)
@@ -168,20 +168,20 @@ func ExampleConsumerStage_Subscribe() {
 
 // With Redeliver, what a consumer had not handled when it died goes to the next.
 func ExampleSubscribeConfig_redeliver() {
-	source := stage.NewProducer(&counter{limit: 6}, stage.ProducerConfig[int]{})
-	clumsy := stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+	source := stage.Must(stage.NewProducer(&counter{limit: 6}, stage.ProducerConfig[int]{}))
+	clumsy := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 		if events[0] >= 2 {
 			panic("oops")
 		}
 		fmt.Println("first:", events)
 		return nil
-	}), stage.ConsumerConfig{})
-	second := stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+	}), stage.ConsumerConfig{}))
+	second := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 		for _, v := range events {
 			fmt.Println("second:", v)
 		}
 		return nil
-	}), stage.ConsumerConfig{})
+	}), stage.ConsumerConfig{}))
 	ctx := context.Background()
 	if _, err := clumsy.Subscribe(source, stage.SubscribeConfig{MaxDemand: 4, MinDemand: 2, Redeliver: true}); err != nil {
 		fmt.Println(err)

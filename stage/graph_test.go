@@ -27,7 +27,7 @@ func TestDrainWithAProducerOutside(t *testing.T) {
 				if state != "is not started" {
 					start(t, outside)
 				}
-				line := stage.NewPipeline(stage.PipelineConfig{}, p, m, c)
+				line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, m, c))
 				done := run(t.Context(), line)
 				want := 2
 				switch state {
@@ -184,7 +184,7 @@ func TestForgottenParts(t *testing.T) {
 				}
 				stages := tc.build(t, s)
 				logger := slog.New(slog.NewTextHandler(&log, nil))
-				line := stage.NewPipeline(stage.PipelineConfig{Logger: logger}, stages...)
+				line := stage.Must(stage.NewPipeline(stage.PipelineConfig{Logger: logger}, stages...))
 				ctx, cancel := context.WithCancel(t.Context())
 				done := run(ctx, line)
 				got := strings.ReplaceAll(log.String(), `" stage=`, ` stage=`)

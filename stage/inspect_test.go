@@ -65,12 +65,12 @@ func TestSnapshotHasWhatTheDispatcherReports(t *testing.T) {
 		"demand":    {dispatcher.NewDemand[int](), four, `{"subscriptions":1,"demand":2,"most":2,"least":2}`},
 		"broadcast": {dispatcher.NewBroadcast[int](), four, `{"subscriptions":1,"selecting":0,"demand":2,"most":2,"waiting":0,"sent":2}`},
 		"partition": {
-			dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{}),
+			stage.Must(dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{})),
 			stage.SubscribeConfig{MaxDemand: 4, Partition: 1},
 			`{"held":1,"capacity":10000,"demand":3,"partitions":[{"name":"0","taken":false,"demand":0,"held":1},{"name":"1","taken":true,"demand":3,"held":0}]}`,
 		},
 		"fair": {
-			fair.New(func(v int) string { return fmt.Sprint(v) }, fair.Config[int]{}), four,
+			stage.Must(fair.New(func(v int) string { return fmt.Sprint(v) }, fair.Config[int]{})), four,
 			`{"backlogged":0,"known":2,"held":0,"held_bytes":0,"in_flight":2,"longest":0,"parked":0,"delayed":0}`,
 		},
 	} {
@@ -101,7 +101,7 @@ func TestPipelineSnapshot(t *testing.T) {
 		subscribePC(t, m, p, four)
 		subscribe(t, c, m, stage.SubscribeConfig{MaxDemand: 10, MinDemand: 1})
 		subscribe(t, c, outside, stage.SubscribeConfig{MaxDemand: 6})
-		line := stage.NewPipeline(stage.PipelineConfig{StopTimeout: time.Second}, p, m, c)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{StopTimeout: time.Second}, p, m, c))
 		before := line.Snapshot(t.Context())
 		equal(t, "edges before the start", len(before.Edges), 0)
 		equal(t, "stages before the start", phases(before), "P new, PC new, C new")
@@ -157,7 +157,7 @@ func TestEdgeCountsWhatIsInFlight(t *testing.T) {
 		p, m, c := producer(src, stage.ProducerConfig[int]{}), between(pc, stage.ProducerConfig[int]{}), consumer(dst, "C")
 		subscribePC(t, m, p, four)
 		subscribe(t, c, m, stage.SubscribeConfig{Manual: true})
-		line := stage.NewPipeline(stage.PipelineConfig{}, p, m, c)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, m, c))
 		done := run(t.Context(), line)
 		push(t, p, src, 1, 2, 3) // nobody has asked the producer-consumer
 		equal(t, "edges", edges(line.Snapshot(t.Context())), []string{"P to PC: 1+3", "PC to C: 0+0"})
@@ -173,7 +173,7 @@ func TestSnapshotOfAStageThatStarts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := producer(&source{onStart: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}, stage.ProducerConfig[int]{})
 		never := producer(&source{}, stage.ProducerConfig[int]{Name: "never"})
-		line := stage.NewPipeline(stage.PipelineConfig{}, p, never)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, never))
 		done := run(t.Context(), line)
 		equal(t, "stages", phases(line.Snapshot(context.Background())), "P starting, never new")
 		line.Stop(nil)
@@ -188,9 +188,9 @@ func TestSnapshotOfAStageThatStarts(t *testing.T) {
 func TestSnapshotHasJSONNames(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &source{}
-		p, c := producer(src, stage.ProducerConfig[int]{BufferSize: 1, Dispatcher: fair.New(func(v int) int { return v / 10 }, fair.Config[int]{})}), consumer(pausing(1), "C")
+		p, c := producer(src, stage.ProducerConfig[int]{BufferSize: 1, Dispatcher: stage.Must(fair.New(func(v int) int { return v / 10 }, fair.Config[int]{}))}), consumer(pausing(1), "C")
 		subscribe(t, c, p, stage.SubscribeConfig{MaxDemand: 1})
-		line := stage.NewPipeline(stage.PipelineConfig{}, p, c)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c))
 		done := run(t.Context(), line)
 		push(t, p, src, 1, 2, 3, 4, 5)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -299,22 +299,25 @@ func subscribePC(t *testing.T, c *stage.ProducerConsumerStage[int, int], to stag
 	return s
 }
 
+// refusal is the error of a constructor.
+func refusal[T any](_ T, err error) error { return err }
+
 func producer(h stage.Producer[int], cfg stage.ProducerConfig[int]) *stage.ProducerStage[int] {
 	if cfg.Name == "" {
 		cfg.Name = "P"
 	}
-	return stage.NewProducer(h, cfg)
+	return stage.Must(stage.NewProducer(h, cfg))
 }
 
 func consumer(h stage.Consumer[int], name string) *stage.ConsumerStage[int] {
-	return stage.NewConsumer(h, stage.ConsumerConfig{Name: name})
+	return stage.Must(stage.NewConsumer(h, stage.ConsumerConfig{Name: name}))
 }
 
 func between(h stage.ProducerConsumer[int, int], cfg stage.ProducerConfig[int]) *stage.ProducerConsumerStage[int, int] {
 	if cfg.Name == "" {
 		cfg.Name = "PC"
 	}
-	return stage.NewProducerConsumer(h, cfg)
+	return stage.Must(stage.NewProducerConsumer(h, cfg))
 }
 
 // snap answers a stage's snapshot and checks that no event is unaccounted for.

@@ -19,16 +19,16 @@ func (e *engine[In, Out]) Start(ctx context.Context) error {
 	return e.launch(ctx)
 }
 
-// refused returns the error of a stage with a wrong option, and ends the stage
-// for it.
+// refused returns the error of a Subscribe that was refused before the start, and
+// ends the stage for it.
 func (e *engine[In, Out]) refused() error {
 	e.mu.Lock()
-	invalid := e.invalid
+	refused := e.rejected
 	e.mu.Unlock()
-	if invalid != nil {
-		e.neverRun(invalid)
+	if refused != nil {
+		e.neverRun(refused)
 	}
-	return invalid
+	return refused
 }
 
 func (e *engine[In, Out]) startedBefore() error {

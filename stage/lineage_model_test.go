@@ -304,7 +304,7 @@ func runLineage(t *testing.T, seed uint64) {
 	}
 	r.fan = len(r.plan) > 0 && r.rng.IntN(4) == 0
 	r.src = &again{r: r, ended: map[uint64]receipt.Outcome{}, final: map[int]receipt.Outcome{}, redo: true}
-	r.p = stage.NewProducer(r.src, stage.ProducerConfig[parts]{BufferSize: stage.Unlimited})
+	r.p = stage.Must(stage.NewProducer(r.src, stage.ProducerConfig[parts]{BufferSize: stage.Unlimited}))
 	if err := r.p.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func (r *lineageRun) begin(i int) {
 	if r.fan && i == len(r.plan)-1 {
 		cfg.Dispatcher = dispatcher.NewBroadcast[parts]()
 	}
-	m := stage.NewProducerConsumer(r.transform(r.plan[i]), cfg)
+	m := stage.Must(stage.NewProducerConsumer(r.transform(r.plan[i]), cfg))
 	r.mid[i] = m
 	if _, err := m.Subscribe(r.output(i-1), r.config()); err != nil {
 		r.t.Fatal(err)
@@ -384,7 +384,7 @@ func (r *lineageRun) join() {
 	}
 	r.note("a consumer joins")
 	e := &lineageEnd{open: map[uint64]parts{}}
-	e.stage = stage.NewConsumer(e, stage.ConsumerConfig{})
+	e.stage = stage.Must(stage.NewConsumer(e, stage.ConsumerConfig{}))
 	var err error
 	if e.sub, err = e.stage.Subscribe(r.output(len(r.plan)-1), r.config()); err != nil {
 		r.t.Fatal(err)

@@ -296,7 +296,7 @@ func newModelRun(t *testing.T, kind string, seed uint64) *modelRun {
 	case "broadcast":
 		cfg.Dispatcher = dispatcher.NewBroadcast[int]()
 	case "partition":
-		cfg.Dispatcher = dispatcher.NewPartition(modelPartitions, r.m.home, dispatcher.PartitionConfig{Capacity: r.m.capacity})
+		cfg.Dispatcher = stage.Must(dispatcher.NewPartition(modelPartitions, r.m.home, dispatcher.PartitionConfig{Capacity: r.m.capacity}))
 	}
 	if r.acks = rng.IntN(3) > 0; r.acks {
 		r.p = producer(r.src, cfg)
@@ -383,7 +383,11 @@ func (r *modelRun) subscribe() {
 	}
 	k.c = consumer(k.w, k.name)
 	r.note("%s subscribes, redeliver %v", k.name, k.redeliver)
-	k.sub = subscribe(r.t, k.c, r.p, stage.SubscribeConfig{Manual: true, Cancel: stage.Temporary, Redeliver: k.redeliver, Partition: partition})
+	cfg := stage.SubscribeConfig{Manual: true, Cancel: stage.Temporary, Redeliver: k.redeliver}
+	if r.kind == "partition" {
+		cfg.Partition = partition
+	}
+	k.sub = subscribe(r.t, k.c, r.p, cfg)
 	r.m.takers = append(r.m.takers, k)
 	start(r.t, k.c)
 }

@@ -31,11 +31,15 @@ var reactiveCases = []kase{
 	{"required_spec101_never_more_than_requested", func(t *testing.T) {
 		for name, d := range map[string]dispatcher.Dispatcher[int]{
 			"demand": nil, "broadcast": dispatcher.NewBroadcast[int](),
-			"partition": dispatcher.NewPartition(1, func(int) (int, bool) { return 0, true }, dispatcher.PartitionConfig{}),
+			"partition": stage.Must(dispatcher.NewPartition(1, func(int) (int, bool) { return 0, true }, dispatcher.PartitionConfig{})),
 		} {
 			src, c := &source{}, newSink()
 			p, cs := producer(src, stage.ProducerConfig[int]{Dispatcher: d}), consumer(c, name)
-			sub := subscribe(t, cs, p, stage.SubscribeConfig{Manual: true, Partition: 0})
+			cfg := stage.SubscribeConfig{Manual: true}
+			if name == "partition" {
+				cfg.Partition = 0
+			}
+			sub := subscribe(t, cs, p, cfg)
 			start(t, p, cs)
 			push(t, p, src, upTo(0, 10)...)
 			for n := range 5 {
@@ -319,15 +323,15 @@ var reactiveCases = []kase{
 	{"stochastic_spec211_signals_happen_before", func(t *testing.T) {
 		type box struct{ v int }
 		n := 0
-		p := stage.NewProducer(stage.ProducerFunc[*box](func(_ context.Context, n int, emit *stage.Emitter[*box]) error {
+		p := stage.Must(stage.NewProducer(stage.ProducerFunc[*box](func(_ context.Context, n int, emit *stage.Emitter[*box]) error {
 			for i := range n {
 				b := &box{}
 				b.v = i + 1 // seen by the consumer without a lock
 				emit.Emit(b)
 			}
 			return stage.ErrDone
-		}), stage.ProducerConfig[*box]{})
-		cs := stage.NewConsumer(stage.ConsumerFunc[*box](func(_ context.Context, events []*box) error {
+		}), stage.ProducerConfig[*box]{}))
+		cs := stage.Must(stage.NewConsumer(stage.ConsumerFunc[*box](func(_ context.Context, events []*box) error {
 			for _, b := range events {
 				if b.v == 0 {
 					return fmt.Errorf("event %d is empty", n)
@@ -335,7 +339,7 @@ var reactiveCases = []kase{
 				n++
 			}
 			return nil
-		}), stage.ConsumerConfig{})
+		}), stage.ConsumerConfig{}))
 		if _, err := cs.Subscribe(p, stage.SubscribeConfig{}); err != nil {
 			t.Fatal(err)
 		}

@@ -306,7 +306,7 @@ func TestRedeliverWithinAPartition(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &source{}
 		p := producer(src, stage.ProducerConfig[int]{
-			Dispatcher: dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{}),
+			Dispatcher: stage.Must(dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{})),
 		})
 		start(t, p)
 		other := newSink()

@@ -18,7 +18,7 @@ func TestPipelineReportsItsStages(t *testing.T) {
 		src, dst := &source{}, newSink()
 		p, c := producer(src, stage.ProducerConfig[int]{BufferSize: 2}), consumer(dst, "C")
 		sub := subscribe(t, c, p, stage.SubscribeConfig{Manual: true})
-		line := stage.NewPipeline(stage.PipelineConfig{Metrics: rec, MetricsInterval: time.Second}, p, c)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{Metrics: rec, MetricsInterval: time.Second}, p, c))
 		done := run(t.Context(), line)
 		push(t, p, src, 1, 2, 3)
 		later := func() { // the next interval is over
@@ -65,7 +65,7 @@ func TestReportDoesNotWaitForABusyStage(t *testing.T) {
 		src, dst := &source{}, pausing(1)
 		p, c := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
 		subscribe(t, c, p, four)
-		line := stage.NewPipeline(stage.PipelineConfig{Metrics: rec, MetricsInterval: time.Second}, p, c)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{Metrics: rec, MetricsInterval: time.Second}, p, c))
 		done := run(t.Context(), line)
 		push(t, p, src, 1)
 		timer := time.NewTimer(2500 * time.Millisecond)

@@ -7,13 +7,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 )
 
 // Run starts stages, which may be given in any order, and blocks until all of
-// them have stopped. It is NewPipeline with the default options, and Run.
+// them have stopped. It is NewPipeline with the default options, and Run. A nil
+// stage is refused with an [*OptionError].
 func Run(ctx context.Context, stages ...Stage) error {
-	return NewPipeline(PipelineConfig{}, stages...).Run(ctx)
+	p, err := NewPipeline(PipelineConfig{}, stages...)
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
 }
 
 // PipelineConfig configures [NewPipeline]. The zero value is useful.
@@ -54,23 +60,31 @@ type Pipeline struct {
 	finish            context.CancelFunc
 }
 
-// NewPipeline makes a pipeline. No goroutine runs before Run.
-func NewPipeline(cfg PipelineConfig, stages ...Stage) *Pipeline {
-	if cfg.DrainTimeout <= 0 {
-		cfg.DrainTimeout = 30 * time.Second
+// NewPipeline makes a pipeline. No goroutine runs before Run. An error is an
+// [*OptionError].
+func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
+	owner := option.Owner("stage.Pipeline")
+	if err := option.First(
+		option.AtLeast(owner, "DrainTimeout", cfg.DrainTimeout, 0),
+		option.AtLeast(owner, "StopTimeout", cfg.StopTimeout, 0),
+		option.AtLeast(owner, "MetricsInterval", cfg.MetricsInterval, 0),
+	); err != nil {
+		return nil, err
 	}
-	if cfg.StopTimeout <= 0 {
-		cfg.StopTimeout = 5 * time.Second
+	for i, s := range stages {
+		if err := owner.Needs(fmt.Sprintf("stages[%d]", i), s, "a stage"); err != nil {
+			return nil, err
+		}
 	}
-	if cfg.MetricsInterval <= 0 {
-		cfg.MetricsInterval = time.Second
-	}
+	option.Default(&cfg.DrainTimeout, 30*time.Second)
+	option.Default(&cfg.StopTimeout, 5*time.Second)
+	option.Default(&cfg.MetricsInterval, time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	p := &Pipeline{cfg: cfg, stages: stages, drain: make(chan struct{}), stop: make(chan struct{})}
 	p.over, p.finish = context.WithCancel(context.Background())
-	return p
+	return p, nil
 }
 
 // Drain begins the orderly end and returns at once. Draining again does

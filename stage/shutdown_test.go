@@ -60,7 +60,7 @@ func TestHungHandler(t *testing.T) {
 			dst.onEvents = func(context.Context, []int) error { <-release; return nil }
 			p, c := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
 			subscribe(t, c, p, four)
-			line := stage.NewPipeline(stage.PipelineConfig{DrainTimeout: 3 * time.Second, StopTimeout: time.Second}, p, c)
+			line := stage.Must(stage.NewPipeline(stage.PipelineConfig{DrainTimeout: 3 * time.Second, StopTimeout: time.Second}, p, c))
 			done := run(t.Context(), line)
 			push(t, p, src, 1)
 			begun := time.Now()
@@ -125,7 +125,7 @@ func TestKeepRunning(t *testing.T) {
 		p, a, b := producer(src, stage.ProducerConfig[int]{Dispatcher: dispatcher.NewBroadcast[int]()}), consumer(bad, "A"), consumer(good, "B")
 		subscribe(t, a, p, four)
 		subscribe(t, b, p, four)
-		line := stage.NewPipeline(stage.PipelineConfig{KeepRunning: true}, p, a, b)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{KeepRunning: true}, p, a, b))
 		done := run(t.Context(), line)
 		push(t, p, src, 1)
 		push(t, p, src, 2)

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // Stage is what producers, producer-consumers and consumers have in common.
@@ -79,54 +81,69 @@ type ProducerConsumerStage[In, Out any] struct{ *engine[In, Out] }
 type ConsumerStage[T any] struct{ *engine[T, none] }
 
 // NewProducer makes a stage of producer, which must not be used by another
-// stage. A wrong option is reported by Start. No goroutine runs before that.
-func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) *ProducerStage[T] {
+// stage. No goroutine runs before Start. An error is an [*OptionError].
+func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) (*ProducerStage[T], error) {
 	e := &engine[none, T]{prod: producer}
-	e.init(cfg.Name, producer, cfg.Logger, producer == nil)
-	newSide(e, cfg, DefaultBufferSize)
-	return &ProducerStage[T]{e}
+	if err := e.init(cfg.Name, producer, cfg.Logger); err != nil {
+		return nil, err
+	}
+	if err := newSide(e, cfg, DefaultBufferSize); err != nil {
+		return nil, err
+	}
+	return &ProducerStage[T]{e}, nil
 }
 
 // NewProducerConsumer makes a stage of pc, which must not be used by another
-// stage. A wrong option is reported by Start. No goroutine runs before that.
-func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg ProducerConsumerConfig[Out]) *ProducerConsumerStage[In, Out] {
+// stage. No goroutine runs before Start. An error is an [*OptionError].
+func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg ProducerConsumerConfig[Out]) (*ProducerConsumerStage[In, Out], error) {
 	e := &engine[In, Out]{both: pc, in: new(inlet[In])}
-	e.init(cfg.Name, pc, cfg.Logger, pc == nil)
-	newSide(e, cfg, Unlimited)
-	return &ProducerConsumerStage[In, Out]{e}
+	if err := e.init(cfg.Name, pc, cfg.Logger); err != nil {
+		return nil, err
+	}
+	if err := newSide(e, cfg, Unlimited); err != nil {
+		return nil, err
+	}
+	return &ProducerConsumerStage[In, Out]{e}, nil
 }
 
 // NewConsumer makes a stage of consumer, which must not be used by another
-// stage. No goroutine runs before Start.
-func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) *ConsumerStage[T] {
+// stage. No goroutine runs before Start. An error is an [*OptionError].
+func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) (*ConsumerStage[T], error) {
 	e := &engine[T, none]{cons: consumer, in: new(inlet[T])}
-	e.init(cfg.Name, consumer, cfg.Logger, consumer == nil)
+	if err := e.init(cfg.Name, consumer, cfg.Logger); err != nil {
+		return nil, err
+	}
 	e.defr, _ = consumer.(DeliveryHandler[T])
-	return &ConsumerStage[T]{e}
+	return &ConsumerStage[T]{e}, nil
 }
 
+// Must returns v, or panics with err if that is not nil. It is for constructors
+// in the initialisation of programs and tests, like template.Must:
+//
+//	source := stage.Must(stage.NewProducer(queue, stage.ProducerConfig[Push]{}))
+func Must[T any](v T, err error) T { return option.Must(v, err) }
+
 // newSide makes the emitting side of a stage.
-func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out], size int) {
+func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out], size int) error {
+	owner := ownerOf(e.name)
+	if err := option.First(
+		owner.Check(cfg.BufferSize >= None, "BufferSize", cfg.BufferSize, "0 for the default, None, or 1 or more"),
+		owner.Check(cfg.Keep <= KeepFirst, "Keep", cfg.Keep, "KeepLast or KeepFirst"),
+		owner.Check(cfg.Demand <= Accumulate, "Demand", cfg.Demand, "Forward or Accumulate"),
+		owner.Check(cfg.Dispatcher == nil || !option.IsNil(cfg.Dispatcher), "Dispatcher", cfg.Dispatcher, "a dispatcher, or no value at all for Demand"),
+	); err != nil {
+		return err
+	}
 	switch {
 	case cfg.BufferSize > 0:
 		size = cfg.BufferSize
 	case cfg.BufferSize == None:
 		size = 0
-	case cfg.BufferSize < None:
-		e.invalid = ownerOf(e.name).Refuse("BufferSize", cfg.BufferSize, "0 for the default, None, or 1 or more")
-	}
-	if cfg.Keep > KeepFirst {
-		e.invalid = ownerOf(e.name).Refuse("Keep", cfg.Keep, "KeepLast or KeepFirst")
-	}
-	if cfg.Demand > Accumulate {
-		e.invalid = ownerOf(e.name).Refuse("Demand", cfg.Demand, "Forward or Accumulate")
-	}
-	if d, ok := cfg.Dispatcher.(interface{ Err() error }); ok && d.Err() != nil {
-		e.invalid = fmt.Errorf("stage %q: option Dispatcher: %w", e.name, d.Err())
 	}
 	_, sourced := e.handler.(ReceiptsHandler)
 	e.out = newOutlet(e.name, cfg, sourced, size)
 	e.out.log = e.log
+	return nil
 }
 
 func (p *ProducerStage[T]) port() demandPort[T] {

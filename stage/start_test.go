@@ -13,7 +13,7 @@ func TestPipelineRunsOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p, c := producer(&source{counting: true, limit: 3}, stage.ProducerConfig[int]{}), consumer(newSink(), "C")
 		subscribe(t, c, p, four)
-		line := stage.NewPipeline(stage.PipelineConfig{}, p, c)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c))
 		if err := line.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -28,7 +28,7 @@ func TestStoppedBeforeItIsRun(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p, c := producer(&source{}, stage.ProducerConfig[int]{}), consumer(newSink(), "C")
 		sub := subscribe(t, c, p, four)
-		line := stage.NewPipeline(stage.PipelineConfig{}, p, c)
+		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c))
 		line.Stop(nil)
 		if err := line.Run(t.Context()); !errors.Is(err, stage.ErrStopped) {
 			t.Fatal(err)
@@ -44,32 +44,34 @@ func TestStartThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &source{}
 		p := producer(src, stage.ProducerConfig[int]{})
-		wrong := producer(&source{}, stage.ProducerConfig[int]{BufferSize: -7})
+		wrong := producer(failsToStart(), stage.ProducerConfig[int]{})
 		c := consumer(newSink(), "C")
 		subscribe(t, c, p, four)
-		var option *stage.OptionError
-		if err := stage.Run(t.Context(), p, wrong, c); !errors.As(err, &option) {
+		if err := stage.Run(t.Context(), p, wrong, c); !errors.Is(err, errOops) {
 			t.Fatal(err)
 		}
 		died(t, p, nil)
 		died(t, c, nil)
-		died(t, wrong, option)
+		died(t, wrong, errOops)
 	})
 }
 
-// Who waits for a stage with a wrong option is told when it is started.
-func TestSubscriberOfAWrongStage(t *testing.T) {
+func failsToStart() *source {
+	return &source{onStart: func(context.Context) error { return errOops }}
+}
+
+// A subscription to a stage that cannot start ends with the reason.
+func TestSubscriberOfAStageThatFailsToStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		wrong := producer(&source{}, stage.ProducerConfig[int]{BufferSize: -7})
+		wrong := producer(failsToStart(), stage.ProducerConfig[int]{})
 		c := consumer(newSink(), "C")
 		sub := subscribe(t, c, wrong, four)
 		start(t, c)
-		var option *stage.OptionError
-		if err := wrong.Start(t.Context()); !errors.As(err, &option) {
+		if err := wrong.Start(t.Context()); !errors.Is(err, errOops) {
 			t.Fatal(err)
 		}
 		<-sub.Done()
-		if !errors.As(sub.Err(), &option) || option.Option != "BufferSize" {
+		if !errors.Is(sub.Err(), errOops) {
 			t.Errorf("the subscription ended with %v", sub.Err())
 		}
 		<-c.Stopped()
@@ -90,17 +92,47 @@ func TestWrongSubscriptionFailsTheStart(t *testing.T) {
 		if err := stage.Run(t.Context(), c); !errors.As(err, &option) || option.Option != "Subscribe" {
 			t.Fatal(err)
 		}
-		for _, s := range []stage.Stage{
-			stage.NewProducer[int](nil, stage.ProducerConfig[int]{}),
-			stage.NewConsumer[int](nil, stage.ConsumerConfig{}),
-			stage.NewProducerConsumer[int, int](nil, stage.ProducerConfig[int]{}),
-			producer(&source{}, stage.ProducerConfig[int]{Dispatcher: dispatcher.NewPartition[int](0, nil, dispatcher.PartitionConfig{})}),
-		} {
-			if err := s.Start(t.Context()); err == nil {
-				t.Fatalf("%s has started", s.Name())
-			}
-		}
 	})
+}
+
+// nilDispatcher is a typed nil.
+var nilDispatcher *dispatcher.Demand[int]
+
+func TestConstructorsRefuse(t *testing.T) {
+	var noSource *source
+	var noStage *stage.ConsumerStage[int]
+	for _, tc := range []struct {
+		option string
+		err    error
+	}{
+		{"handler", refusal(stage.NewProducer[int](nil, stage.ProducerConfig[int]{}))},
+		{"handler", refusal(stage.NewProducer[int](noSource, stage.ProducerConfig[int]{}))},
+		{"handler", refusal(stage.NewConsumer[int](nil, stage.ConsumerConfig{}))},
+		{"handler", refusal(stage.NewConsumer[int](stage.ConsumerFunc[int](nil), stage.ConsumerConfig{}))},
+		{"handler", refusal(stage.NewProducerConsumer[int, int](nil, stage.ProducerConfig[int]{}))},
+		{"handler", refusal(stage.NewProducerConsumer[int, int](stage.ProducerConsumerFunc[int, int](nil), stage.ProducerConfig[int]{}))},
+		{"Dispatcher", refusal(stage.NewProducer(&source{}, stage.ProducerConfig[int]{Dispatcher: nilDispatcher}))},
+		{"stages[0]", refusal(stage.NewPipeline(stage.PipelineConfig{}, nil))},
+		{"stages[1]", refusal(stage.NewPipeline(stage.PipelineConfig{}, consumer(newSink(), "C"), noStage))},
+		{"stages[0]", stage.Run(t.Context(), nil)},
+		{"DrainTimeout", refusal(stage.NewPipeline(stage.PipelineConfig{DrainTimeout: -1}))},
+		{"StopTimeout", refusal(stage.NewPipeline(stage.PipelineConfig{StopTimeout: -1}))},
+		{"MetricsInterval", refusal(stage.NewPipeline(stage.PipelineConfig{MetricsInterval: -1}))},
+	} {
+		var refused *stage.OptionError
+		if !errors.As(tc.err, &refused) || refused.Option != tc.option {
+			t.Errorf("%s: %v", tc.option, tc.err)
+		}
+	}
+}
+
+func TestMustPanicsWithTheRefusal(t *testing.T) {
+	defer func() {
+		if _, ok := recover().(*stage.OptionError); !ok {
+			t.Error("no refusal")
+		}
+	}()
+	stage.Must(stage.NewConsumer[int](nil, stage.ConsumerConfig{}))
 }
 
 // Who subscribes to a stage that has failed already hears of the failure, and
@@ -112,8 +144,8 @@ func TestSubscribingToAFailedStage(t *testing.T) {
 		"stopped with a reason": func(p *stage.ProducerStage[int]) { p.Stop(cause) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := stage.NewProducer(stage.ProducerFunc[int](func(context.Context, int, *stage.Emitter[int]) error { return cause }), stage.ProducerConfig[int]{})
-			probe := stage.NewConsumer(stage.ConsumerFunc[int](func(context.Context, []int) error { return nil }), stage.ConsumerConfig{})
+			p := stage.Must(stage.NewProducer(stage.ProducerFunc[int](func(context.Context, int, *stage.Emitter[int]) error { return cause }), stage.ProducerConfig[int]{}))
+			probe := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(context.Context, []int) error { return nil }), stage.ConsumerConfig{}))
 			if _, err := probe.Subscribe(p, stage.SubscribeConfig{}); err != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +154,7 @@ func TestSubscribingToAFailedStage(t *testing.T) {
 			_ = probe.Start(t.Context())
 			<-p.Stopped()
 			<-probe.Stopped()
-			late := stage.NewConsumer(stage.ConsumerFunc[int](func(context.Context, []int) error { return nil }), stage.ConsumerConfig{})
+			late := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(context.Context, []int) error { return nil }), stage.ConsumerConfig{}))
 			sub, err := late.Subscribe(p, stage.SubscribeConfig{})
 			if err != nil {
 				t.Fatal(err)

@@ -48,7 +48,7 @@ func TestStressCrashesLoseNothing(t *testing.T) {
 		for name, d := range map[string]func() dispatcher.Dispatcher[int]{
 			"demand": func() dispatcher.Dispatcher[int] { return dispatcher.NewDemand[int]() },
 			"partition": func() dispatcher.Dispatcher[int] {
-				return dispatcher.NewPartition(4, func(v int) (int, bool) { return v % 4, true }, dispatcher.PartitionConfig{Capacity: 100})
+				return stage.Must(dispatcher.NewPartition(4, func(v int) (int, bool) { return v % 4, true }, dispatcher.PartitionConfig{Capacity: 100}))
 			},
 		} {
 			seen, died := make([]atomic.Int32, events), make([]atomic.Int32, events)
@@ -66,8 +66,12 @@ func TestStressCrashesLoseNothing(t *testing.T) {
 						if life > 50 {
 							odds = 0 // has crashed enough
 						}
-						c := stage.NewConsumer(&crasher{rng: rng, odds: odds, seen: &seen, died: &died}, stage.ConsumerConfig{Name: fmt.Sprint(partition, ".", life)})
-						if _, err := c.Subscribe(p, stage.SubscribeConfig{MaxDemand: 1 + rng.IntN(50), Redeliver: true, Partition: partition}); err != nil {
+						c := stage.Must(stage.NewConsumer(&crasher{rng: rng, odds: odds, seen: &seen, died: &died}, stage.ConsumerConfig{Name: fmt.Sprint(partition, ".", life)}))
+						cfg := stage.SubscribeConfig{MaxDemand: 1 + rng.IntN(50), Redeliver: true}
+						if name == "partition" {
+							cfg.Partition = partition
+						}
+						if _, err := c.Subscribe(p, cfg); err != nil {
 							t.Error(err)
 							return
 						}
@@ -125,12 +129,12 @@ func TestStressBroadcastHasNoGaps(t *testing.T) {
 				for range 10 {
 					enough := 1 + rng.IntN(500)
 					var got []int
-					c := stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+					c := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 						if got = append(got, events...); len(got) >= enough {
 							return stage.ErrDone
 						}
 						return nil
-					}), stage.ConsumerConfig{})
+					}), stage.ConsumerConfig{}))
 					if _, err := c.Subscribe(p, stage.SubscribeConfig{MaxDemand: 1 + rng.IntN(20)}); err != nil {
 						t.Error(err)
 					}

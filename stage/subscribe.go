@@ -1,12 +1,15 @@
 package stage
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Subscribe subscribes the stage to a producer or producer-consumer, before or
-// after either was started, from any goroutine. It answers at once: whether the
-// producer accepts is seen in what happens to the subscription. A wrong option
-// is answered as an *OptionError, and makes Start fail as well if the stage has
-// not been started.
+// after either was started, from any goroutine. It returns at once: whether the
+// producer accepts is seen in what happens to the subscription. A refused option
+// is an [*OptionError]; it makes Start fail as well if the stage has not been
+// started, so that no stage runs without a subscription that it needs.
 func (c *ConsumerStage[T]) Subscribe(to Output[T], cfg SubscribeConfig) (*Subscription[T], error) {
 	return c.subscribe(to, cfg)
 }
@@ -44,9 +47,7 @@ func (e *engine[In, Out]) subscribe(to Output[In], cfg SubscribeConfig) (*Subscr
 	s, err := e.newSubscription(to, cfg)
 	if err != nil {
 		e.mu.Lock()
-		if e.invalid == nil {
-			e.invalid = err
-		}
+		e.rejected = cmp.Or(e.rejected, err)
 		e.mu.Unlock()
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 		up = to.port()
 	}
 	if up == nil {
-		return nil, ownerOf(e.name).Refuse("Subscribe", "nil", "a producer")
+		return nil, ownerOf(e.name).Refuse("Subscribe", nil, "a producer")
 	}
 	maxDemand, minDemand, err := cfg.demands(e.name, e.handler)
 	if err != nil {

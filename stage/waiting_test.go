@@ -111,7 +111,7 @@ func TestDrainBeforeTheStart(t *testing.T) {
 		src.onDemand = func(int) error { src.emit.EmitAll([]int{1, 2, 3}); return stage.ErrDone }
 		p, c := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
 		subscribe(t, c, p, stage.SubscribeConfig{})
-		pipeline := stage.NewPipeline(stage.PipelineConfig{}, p, c)
+		pipeline := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c))
 		pipeline.Drain()
 		pipeline.Drain()
 		if err := pipeline.Run(t.Context()); err != nil {

@@ -28,25 +28,25 @@ func (s *server) postPipeline(w http.ResponseWriter, r *http.Request) {
 	consumers, demand := max(1, number(r, "consumers", 1)), max(1, number(r, "max_demand", 64))
 	pad := filler(r)
 	var receivers, discarded atomic.Int64
-	source := stage.NewProducer(producer.NewSeq(func(yield func(job) bool) {
+	source := stage.Must(stage.NewProducer(stage.Must(producer.NewSeq(func(yield func(job) bool) {
 		for n := range users * rounds {
 			payload := loadPayload{TS: time.Now().UnixNano(), Seq: n / users, Pad: pad}
 			if !yield(job{prefix + strconv.Itoa(from+n%users), payload}) {
 				return
 			}
 		}
-	}, producer.SeqConfig[job]{}), stage.ProducerConfig[job]{
-		Dispatcher: fair.New(func(j job) string { return j.topic }, fair.Config[job]{Overflow: fair.PauseSource}),
+	}, producer.SeqConfig[job]{})), stage.ProducerConfig[job]{
+		Dispatcher: stage.Must(fair.New(func(j job) string { return j.topic }, fair.Config[job]{Overflow: fair.PauseSource})),
 		Discarded:  func(job, receipt.Reason) { discarded.Add(1) },
-	})
+	}))
 	stages := []stage.Stage{source}
 	for range consumers {
-		pool := consumer.NewSupervisor(func(ctx context.Context, j job) error {
+		pool := stage.Must(consumer.NewSupervisor(func(ctx context.Context, j job) error {
 			n, err := s.endpoint.Broadcast(ctx, j.topic, event, j.payload)
 			receivers.Add(int64(n))
 			return err
-		}, consumer.SupervisorConfig[job]{MaxDemand: demand})
-		workers := stage.NewConsumer(pool, stage.ConsumerConfig{})
+		}, consumer.SupervisorConfig[job]{MaxDemand: demand}))
+		workers := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{}))
 		if _, err := workers.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return

@@ -19,7 +19,10 @@ var penstock = contestant{
 			return runStages(n, dispatcher.NewDemand[int](), hops, 1)
 		},
 		"W3": func(n int) (time.Duration, []sum, error) {
-			d := dispatcher.NewPartition(parts, func(v int) (int, bool) { return partOf(v), true }, dispatcher.PartitionConfig{})
+			d, err := dispatcher.NewPartition(parts, func(v int) (int, bool) { return partOf(v), true }, dispatcher.PartitionConfig{})
+			if err != nil {
+				return 0, nil, err
+			}
 			return runStages(n, d, 0, parts)
 		},
 		"W5": func(n int) (time.Duration, []sum, error) {
@@ -55,12 +58,12 @@ func (c *stageCounter) HandleDemand(_ context.Context, n int, emit *stage.Emitte
 
 func runStages(n int, d dispatcher.Dispatcher[int], between, takers int) (time.Duration, []sum, error) {
 	counter := &stageCounter{limit: n, missing: takers}
-	source := stage.NewProducer(counter, stage.ProducerConfig[int]{Dispatcher: d, Demand: stage.Accumulate})
+	source := stage.Must(stage.NewProducer(counter, stage.ProducerConfig[int]{Dispatcher: d, Demand: stage.Accumulate}))
 	counter.self = source
 	stages := []stage.Stage{source}
 	var last stage.Output[int] = source
 	for range between {
-		next := stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, int](addOne), stage.ProducerConsumerConfig[int]{})
+		next := stage.Must(stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, int](addOne), stage.ProducerConsumerConfig[int]{}))
 		if _, err := next.Subscribe(last, stage.SubscribeConfig{}); err != nil {
 			return 0, nil, err
 		}
@@ -68,11 +71,15 @@ func runStages(n int, d dispatcher.Dispatcher[int], between, takers int) (time.D
 	}
 	sums := make([]sum, takers)
 	for i := range sums {
-		end := stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+		end := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 			sums[i].addAll(events)
 			return nil
-		}), stage.ConsumerConfig{})
-		if _, err := end.Subscribe(last, stage.SubscribeConfig{Partition: i}); err != nil {
+		}), stage.ConsumerConfig{}))
+		var cfg stage.SubscribeConfig
+		if _, parted := d.(*dispatcher.Partition[int]); parted {
+			cfg.Partition = i
+		}
+		if _, err := end.Subscribe(last, cfg); err != nil {
 			return 0, nil, err
 		}
 		stages = append(stages, end)

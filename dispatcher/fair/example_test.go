@@ -5,6 +5,7 @@ import (
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -31,7 +32,7 @@ func (p *printer) Discard(e push, seq uint64, reason receipt.Reason) {
 // One user floods, another sends a single event after it. A stage makes these
 // calls; it is enough to give it the dispatcher.
 func ExampleNew() {
-	fair := fair.New(func(p push) string { return p.UserID }, fair.Config[push]{})
+	fair := option.Must(fair.New(func(p push) string { return p.UserID }, fair.Config[push]{}))
 
 	out := &printer{}
 	_ = fair.Subscribe(0, dispatcher.SubscribeOptions{})
@@ -54,7 +55,7 @@ func ExampleNew() {
 
 // A user whose socket is full is taken out of the running.
 func ExampleDispatcher_Park() {
-	fair := fair.New(func(p push) string { return p.UserID }, fair.Config[push]{})
+	fair := option.Must(fair.New(func(p push) string { return p.UserID }, fair.Config[push]{}))
 
 	out := &printer{}
 	_ = fair.Subscribe(0, dispatcher.SubscribeOptions{})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -174,10 +175,7 @@ func exCopyIndex[K comparable](dst, src *keyIndex[K], top uint32, key K) {
 }
 
 func (x *exRun) newDispatcher() *Dispatcher[exEvent, uint8] {
-	f := New(func(e exEvent) uint8 { return e.key }, x.cfg)
-	if f.err != nil {
-		x.t.Fatal(f.err)
-	}
+	f := option.Must(New(func(e exEvent) uint8 { return e.key }, x.cfg))
 	f.slots.reach(1)
 	f.items.reach(1)
 	f.events.reach(1)

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -14,7 +15,6 @@ type Dispatcher[T any, K comparable] struct {
 	core
 	cfg    Config[T]
 	key    func(T) K
-	err    error
 	fire   func(uint32, *slot)
 	sizeof uint32
 	rated  bool
@@ -40,17 +40,13 @@ var (
 )
 
 // New returns a dispatcher that is fair between the values of key. The function
-// must be quick, pure and not nil. Refused options show in [Dispatcher.Err].
-func New[T any, K comparable](key func(T) K, cfg Config[T]) *Dispatcher[T, K] {
-	f := &Dispatcher[T, K]{key: key, err: cfg.Validate(), discarded: make(map[receipt.Reason]uint64), absent: make(map[K]struct{})}
-	if f.err == nil && key == nil {
-		f.err = fairOwner.Refuse("key", nil, "a function")
-	}
-	if f.err != nil {
-		cfg = Config[T]{}
+// must be quick, pure and not nil. An error is an [*OptionError].
+func New[T any, K comparable](key func(T) K, cfg Config[T]) (*Dispatcher[T, K], error) {
+	if err := option.First(fairOwner.Needs("key", key, "a function"), cfg.Validate()); err != nil {
+		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	f.cfg = cfg
+	f := &Dispatcher[T, K]{cfg: cfg, key: key, discarded: make(map[receipt.Reason]uint64), absent: make(map[K]struct{})}
 	f.fire = f.due
 	f.sizeof = uint32(min(reflect.TypeFor[T]().Size(), 1<<31))
 	f.mortal = cfg.TTL > 0 || cfg.TTLOf != nil
@@ -76,19 +72,20 @@ func New[T any, K comparable](key func(T) K, cfg Config[T]) *Dispatcher[T, K] {
 		f.weights[i] = uint64(w)
 	}
 	f.newGroup(0)
-	return f
+	return f, nil
 }
 
-// Err is the [*OptionError] of the options that New was called with, or nil.
-// With an error it refuses every subscription and takes no events.
-func (f *Dispatcher[T, K]) Err() error { return f.err }
-
-// Subscribe implements [dispatcher.Dispatcher]. It refuses with [Dispatcher.Err] only.
-func (f *Dispatcher[T, K]) Subscribe(sub int, _ dispatcher.SubscribeOptions) error {
-	if f.err == nil {
-		f.subs.add(sub)
+// Subscribe implements [dispatcher.Dispatcher]. It refuses the options of other
+// dispatchers with an [*OptionError].
+func (f *Dispatcher[T, K]) Subscribe(sub int, opts dispatcher.SubscribeOptions) error {
+	if err := option.First(
+		fairOwner.Unused("Partition", opts.Partition, "dispatcher.Partition"),
+		fairOwner.Unused("Selector", opts.Selector, "dispatcher.Broadcast"),
+	); err != nil {
+		return err
 	}
-	return f.err
+	f.subs.add(sub)
+	return nil
 }
 
 // Ask implements [dispatcher.Dispatcher].
@@ -111,7 +108,7 @@ func (f *Dispatcher[T, K]) Wake() (at int64, ok bool) {
 // [Config.Intake]. It is 0 while an event that was offered has not been
 // taken.
 func (f *Dispatcher[T, K]) Demand() int {
-	if f.err != nil || f.paused {
+	if f.paused {
 		return 0
 	}
 	room := f.cfg.MaxEvents - f.held
@@ -128,9 +125,6 @@ func (f *Dispatcher[T, K]) Demand() int {
 // its source, and then hands out events as long as there is a subscription that
 // has asked and a key that may be served.
 func (f *Dispatcher[T, K]) Dispatch(offer dispatcher.Offer[T], out dispatcher.Out[T]) (taken int) {
-	if f.err != nil {
-		return 0
-	}
 	f.advance(offer.Now)
 	for {
 		from := taken

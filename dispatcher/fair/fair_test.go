@@ -363,6 +363,22 @@ func TestSnapshotNamesTheLongest(t *testing.T) {
 	}
 }
 
+func TestOptionsOfOtherDispatchersAreRefused(t *testing.T) {
+	f := newRig(t, Config[ev]{}).f
+	for name, opts := range map[string]dispatcher.SubscribeOptions{
+		"Partition": {Partition: 1},
+		"Selector":  {Selector: func(ev) bool { return true }},
+	} {
+		var refused *OptionError
+		if err := f.Subscribe(0, opts); !errors.As(err, &refused) || refused.Option != name {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConfigErrors(t *testing.T) {
 	for _, tc := range []struct {
 		cfg    Config[ev]
@@ -390,19 +406,14 @@ func TestConfigErrors(t *testing.T) {
 		{Config[ev]{CostUnit: -1}, "CostUnit"},
 		{Config[ev]{KeyOverflow: Conflate}, "SubKey"},
 	} {
-		f := New(evKey, tc.cfg)
-		var bad *OptionError
-		if !errors.As(f.Err(), &bad) || bad.Option != tc.option || !strings.Contains(bad.Error(), tc.option) {
-			t.Errorf("%s: got %v", tc.option, f.Err())
-			continue
-		}
-		if f.Subscribe(0, dispatcher.SubscribeOptions{}) != f.Err() || f.Demand() != 0 || f.Park("a") ||
-			f.Dispatch(dispatcher.Offer[ev]{Events: []ev{{key: "a"}}}, &rig{t: t}) != 0 {
-			t.Errorf("%s: a wrong configuration works", tc.option)
+		f, err := New(evKey, tc.cfg)
+		var refused *OptionError
+		if !errors.As(err, &refused) || refused.Option != tc.option || f != nil {
+			t.Errorf("%s: got %v", tc.option, err)
 		}
 	}
-	var bad *OptionError
-	if err := New[ev, string](nil, Config[ev]{}).Err(); !errors.As(err, &bad) || bad.Option != "key" {
+	var refused *OptionError
+	if _, err := New[ev, string](nil, Config[ev]{}); !errors.As(err, &refused) || refused.Option != "key" {
 		t.Errorf("nil key: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -96,7 +97,7 @@ func TestFigureServiceLagAcrossIdle(t *testing.T) {
 
 // F2: a newcomer is served next, however many are backlogged.
 func TestFigureNewcomer(t *testing.T) {
-	f := New(func(k int) int { return k }, Config[int]{MaxEvents: 4_000_000, MaxBytes: 1 << 40, Credits: 1})
+	f := option.Must(New(func(k int) int { return k }, Config[int]{MaxEvents: 4_000_000, MaxBytes: 1 << 40, Credits: 1}))
 	_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
 	out := &countOut{}
 	n := sized(1_000_000)
@@ -212,7 +213,7 @@ func TestFigureMemory(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before := heap()
-	f := New(func(k int) int { return k }, Config[int]{MaxEvents: 8 * n, MaxBytes: 1 << 40})
+	f := option.Must(New(func(k int) int { return k }, Config[int]{MaxEvents: 8 * n, MaxBytes: 1 << 40}))
 	out := &countOut{}
 	_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
 	batch := make([]int, 1000)
@@ -261,7 +262,7 @@ func TestFigureManyKeys(t *testing.T) {
 	if long() {
 		n = 10_000_000
 	}
-	f := New(func(k int) int { return k }, Config[int]{MaxEvents: 1000})
+	f := option.Must(New(func(k int) int { return k }, Config[int]{MaxEvents: 1000}))
 	out := &countOut{}
 	_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
 	seq := uint64(1)
@@ -322,7 +323,7 @@ func TestAllocatesNothing(t *testing.T) {
 		"measured": {MeasuredCost: true},
 		"rate":     {Rate: Rate{PerSecond: 1e6, Burst: 10}},
 	} {
-		f := New(evKey, cfg)
+		f := option.Must(New(evKey, cfg))
 		_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
 		out := &stillOut{receipts: make([]dispatcher.Receipt[ev], 0, 64)}
 		var events []ev

@@ -42,9 +42,9 @@ type rig struct {
 
 func newRig(t testing.TB, cfg Config[ev]) *rig {
 	t.Helper()
-	f := New(evKey, cfg)
-	if f.Err() != nil {
-		t.Fatal(f.Err())
+	f, err := New(evKey, cfg)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return &rig{t: t, f: f, made: map[string]int{}, lost: map[receipt.Reason]int{}, next: 1}
 }

@@ -28,7 +28,7 @@ func (f *Dispatcher[T, K]) Park(key K) bool {
 	} else if f.slots.at(i).flags&flagParked != 0 {
 		return true
 	}
-	if f.parked >= f.cfg.MaxParked || f.err != nil {
+	if f.parked >= f.cfg.MaxParked {
 		return false
 	}
 	if i == 0 {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -51,7 +52,7 @@ func TestWheel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	const tick = 1 << tickBits
 	for _, jump := range []bool{false, true} {
-		f := New(evKey, Config[ev]{Rate: Rate{PerSecond: 1}})
+		f := option.Must(New(evKey, Config[ev]{Rate: Rate{PerSecond: 1}}))
 		due := map[uint32]int64{}
 		now := int64(rng.Uint64N(1 << 50))
 		fire := func(i uint32, s *slot) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -183,10 +184,7 @@ func newRandomDispatcher(t testing.TB, next func(int) int) *randomDispatcher {
 	if next(3) == 0 {
 		cfg.Tenant = func(e ev) string { return e.key[len(e.key)-1:] }
 	}
-	r := &randomDispatcher{t: t, next: next, f: New(evKey, cfg), seq: 1, keys: []int{3, 30, 500}[next(3)]}
-	if r.f.Err() != nil {
-		t.Fatal(r.f.Err())
-	}
+	r := &randomDispatcher{t: t, next: next, f: option.Must(New(evKey, cfg)), seq: 1, keys: []int{3, 30, 500}[next(3)]}
 	r.m = &refDispatcher{t: t, cfg: r.f.cfg, keys: map[string]*refKey{}, subs: map[int]int{}, flying: map[uint64]given{}, flight: map[uint64]refEvent{}}
 	for sub := range 4 {
 		_ = r.f.Subscribe(sub, dispatcher.SubscribeOptions{})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -43,10 +44,7 @@ type errand struct {
 
 func newTown(t *testing.T, workers int, cfg Config[visit]) *town {
 	t.Helper()
-	w := &town{f: New(func(v visit) uint64 { return v.user }, cfg), workers: int64(workers), busy: make([][]errand, workers+1), next: 1, lost: map[bool]int{}}
-	if err := w.f.Err(); err != nil {
-		t.Fatal(err)
-	}
+	w := &town{f: option.Must(New(func(v visit) uint64 { return v.user }, cfg)), workers: int64(workers), busy: make([][]errand, workers+1), next: 1, lost: map[bool]int{}}
 	for sub := range workers {
 		if err := w.f.Subscribe(sub, dispatcher.SubscribeOptions{}); err != nil {
 			t.Fatal(err)

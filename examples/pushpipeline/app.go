@@ -146,7 +146,7 @@ func (a *app) withFair(f func(*fair.Dispatcher[push, string])) {
 }
 
 // build joins the stages: the source, the dispatcher, the pool.
-func (a *app) build() error {
+func (a *app) build() (err error) {
 	d := &deliverer{endpoint: a.endpoint, ledger: a.ledger, lobby: a.lobby, pause: a.cfg.Work}
 	a.lobby.again = func(v *delivery) { d.send(context.Background(), v) }
 	chosen := a.cfg.rival
@@ -155,7 +155,7 @@ func (a *app) build() error {
 	}
 	line := chosen(a.cfg.Workers)
 	a.fair, _ = line.dispatcher.(*fair.Dispatcher[push, string])
-	a.producer = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
+	a.producer, err = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
 		Name: a.cfg.Source, Dispatcher: line.dispatcher, Logger: a.log, BufferSize: stage.Unlimited,
 		Discarded: func(_ push, reason receipt.Reason) {
 			if (reason == receipt.Stopped || reason == receipt.Parked) && a.cfg.Source == "kafka" {
@@ -165,28 +165,37 @@ func (a *app) build() error {
 			a.ledger.discard(reason)
 		},
 	})
+	if err != nil {
+		return err
+	}
 	stages := []stage.Stage{a.producer}
 	for i, pool := range line.pools {
-		workers := consumer.NewSupervisor(d.work, consumer.SupervisorConfig[push]{
+		workers, err := consumer.NewSupervisor(d.work, consumer.SupervisorConfig[push]{
 			MaxDemand: pool.workers, MaxAttempts: 3, MaxRestarts: 1000,
 			Metrics: a.recorder, Logger: a.log,
 			Failed: func(push, error) { a.ledger.discard("failed") },
 		})
+		if err != nil {
+			return err
+		}
 		name := "workers"
 		if len(line.pools) > 1 {
 			name += strconv.Itoa(i)
 		}
-		end := stage.NewConsumer(workers, stage.ConsumerConfig{Name: name, Logger: a.log})
+		end, err := stage.NewConsumer(workers, stage.ConsumerConfig{Name: name, Logger: a.log})
+		if err != nil {
+			return err
+		}
 		if _, err := end.Subscribe(a.producer, stage.SubscribeConfig{Partition: pool.partition}); err != nil {
 			return err
 		}
 		a.pools = append(a.pools, workers)
 		stages = append(stages, end)
 	}
-	a.pipeline = stage.NewPipeline(stage.PipelineConfig{
+	a.pipeline, err = stage.NewPipeline(stage.PipelineConfig{
 		DrainTimeout: a.cfg.Drain, Metrics: a.recorder, Logger: a.log,
 	}, stages...)
-	return nil
+	return err
 }
 
 // run serves until ctx is done, the duration is over or something fails, then

@@ -5,6 +5,7 @@ import (
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
+	"github.com/penstock-go/penstock/stage"
 )
 
 // line is a dispatcher and the pools of workers behind it.
@@ -24,9 +25,9 @@ type rival func(workers int) line
 
 func fairDispatcher(workers int) line {
 	return line{
-		fair.New(func(p push) string { return p.User }, fair.Config[push]{
+		stage.Must(fair.New(func(p push) string { return p.User }, fair.Config[push]{
 			Size: func(p push) int { return len(p.Data) + len(p.User) },
-		}),
+		})),
 		[]pool{{workers: workers}},
 	}
 }
@@ -41,11 +42,11 @@ var rivals = []struct {
 		return line{newRoundRobin(), []pool{{workers: workers}}}
 	}},
 	{"partition by hash", func(workers int) line {
-		l := line{dispatcher: dispatcher.NewPartition(workers, func(p push) (int, bool) {
+		l := line{dispatcher: stage.Must(dispatcher.NewPartition(workers, func(p push) (int, bool) {
 			h := fnv.New32a()
 			h.Write([]byte(p.User))
 			return int(h.Sum32() % uint32(workers)), true
-		}, dispatcher.PartitionConfig{})}
+		}, dispatcher.PartitionConfig{}))}
 		for i := range workers {
 			l.pools = append(l.pools, pool{workers: 1, partition: i})
 		}

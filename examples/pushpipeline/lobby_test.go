@@ -19,16 +19,16 @@ import (
 func pipe(t *testing.T, deliver func(*delivery)) (*producer.Queue[push], *ledger, func()) {
 	t.Helper()
 	l := newLedger(metrics.Nop(), "")
-	q := producer.NewQueue[push](producer.QueueConfig[push]{})
-	source := stage.NewProducer(q, stage.ProducerConfig[push]{
-		Dispatcher: fair.New(func(p push) string { return p.User }, fair.Config[push]{}),
+	q := stage.Must(producer.NewQueue[push](producer.QueueConfig[push]{}))
+	source := stage.Must(stage.NewProducer(q, stage.ProducerConfig[push]{
+		Dispatcher: stage.Must(fair.New(func(p push) string { return p.User }, fair.Config[push]{})),
 		Discarded:  func(_ push, reason receipt.Reason) { l.discard(reason) },
-	})
-	end := stage.NewConsumer(consumer.NewSupervisor(func(ctx context.Context, p push) error {
+	}))
+	end := stage.Must(stage.NewConsumer(stage.Must(consumer.NewSupervisor(func(ctx context.Context, p push) error {
 		receipt, _ := consumer.Defer(ctx)
 		deliver(&delivery{push: p, receipt: receipt, ledger: l})
 		return nil
-	}, consumer.SupervisorConfig[push]{}), stage.ConsumerConfig{})
+	}, consumer.SupervisorConfig[push]{})), stage.ConsumerConfig{}))
 	if _, err := end.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ type memorySource struct {
 
 func newMemorySource(capacity int, origin string, l *ledger) *memorySource {
 	return &memorySource{
-		queue:    producer.NewQueue[push](producer.QueueConfig[push]{Capacity: capacity}),
+		queue:    stage.Must(producer.NewQueue(producer.QueueConfig[push]{Capacity: capacity})),
 		capacity: capacity, seq: newSequencer(origin), ledger: l,
 	}
 }

@@ -73,7 +73,7 @@ func newKafkaSource(ctx context.Context, cfg config, origin string, l *ledger, l
 	if cfg.Member != "" {
 		options = append(options, kgo.InstanceID(cfg.Member))
 	}
-	k.producer = kafka.NewProducer(kafka.Config[push]{
+	k.producer, err = kafka.NewProducer(kafka.Config[push]{
 		Brokers: brokers, Topics: []string{cfg.Topic}, Group: cfg.Group, Decode: k.decode,
 		OnPoison: func(r *kgo.Record, err error) {
 			l.enqueued.Add(1)
@@ -83,6 +83,9 @@ func newKafkaSource(ctx context.Context, cfg config, origin string, l *ledger, l
 		CommitInterval: cfg.Commit,
 		Options:        append(options, kgo.SessionTimeout(cfg.Session)), Metrics: l.recorder, Logger: log,
 	})
+	if err != nil {
+		return nil, err
+	}
 	return k, nil
 }
 

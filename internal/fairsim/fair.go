@@ -3,6 +3,7 @@ package fairsim
 import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -23,7 +24,7 @@ type held struct {
 // NewFair makes a Queue of a fair.Dispatcher whose key is the user.
 func NewFair(cfg fair.Config[Event]) *Fair {
 	f := &Fair{
-		Fair:   fair.New(func(e Event) int { return e.User }, cfg),
+		Fair:   option.Must(fair.New(func(e Event) int { return e.User }, cfg)),
 		next:   1,
 		flying: map[int]held{},
 	}

@@ -27,6 +27,12 @@ func (o Owner) Needs(option string, value any, allowed string) error {
 	return o.Check(!IsNil(value), option, value, allowed)
 }
 
+// Unused refuses an option that is set and that the owner would ignore; user
+// names what uses it.
+func (o Owner) Unused(option string, value any, user string) error {
+	return o.Check(IsNil(value), option, value, "nil, since only "+user+" uses it")
+}
+
 // AtLeast refuses a value below least.
 func AtLeast[V cmp.Ordered](o Owner, option string, value, least V) error {
 	if value >= least {

@@ -15,7 +15,7 @@ import (
 
 // bare is a producer without a client, driven by hand.
 func bare() *Producer[string] {
-	p := NewProducer(Config[string]{Brokers: []string{"b"}, Topics: []string{topic}, Group: "g", Decode: decodeName})
+	p := stage.Must(NewProducer(Config[string]{Brokers: []string{"b"}, Topics: []string{topic}, Group: "g", Decode: decodeName}))
 	p.polling, p.stopPoll = context.WithCancel(context.Background())
 	p.hard, p.abort = context.WithCancel(context.Background())
 	p.wake = func() {}

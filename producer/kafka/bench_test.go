@@ -25,12 +25,12 @@ func BenchmarkSource(b *testing.B) {
 	defer broker.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	n := 0
-	p := NewProducer(Config[int64]{
+	p := stage.Must(NewProducer(Config[int64]{
 		Brokers: broker.Addrs(), Topics: []string{topic}, Group: "g",
 		Decode: func(r *kgo.Record) (int64, error) { return r.Offset, nil },
-	})
-	source := stage.NewProducer(p, stage.ProducerConfig[int64]{BufferSize: stage.Unlimited})
-	sink := stage.NewConsumer(stage.ConsumerFunc[int64](func(_ context.Context, events []int64) error {
+	}))
+	source := stage.Must(stage.NewProducer(p, stage.ProducerConfig[int64]{BufferSize: stage.Unlimited}))
+	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int64](func(_ context.Context, events []int64) error {
 		if n == 0 {
 			b.ResetTimer()
 		}
@@ -39,7 +39,7 @@ func BenchmarkSource(b *testing.B) {
 			cancel()
 		}
 		return nil
-	}), stage.ConsumerConfig{})
+	}), stage.ConsumerConfig{}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{MaxDemand: 4000}); err != nil {
 		b.Fatal(err)
 	}

@@ -123,11 +123,13 @@ func (c Config[T]) withDefaults() Config[T] {
 	return c
 }
 
+// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
+// is allowed. The type is the same in every package of this module.
+type OptionError = option.Error
+
 // validate is called with the defaults filled in.
 func (c *Config[T]) validate() error {
-	refuse := func(field string, value any, allowed string) error {
-		return option.Owner("kafka.Producer").Refuse(field, value, allowed)
-	}
+	refuse := option.Owner("kafka.Producer").Refuse
 	within := func(d, low, high time.Duration) bool { return d >= low && d <= high }
 	switch {
 	case len(c.Brokers) == 0:
@@ -135,7 +137,7 @@ func (c *Config[T]) validate() error {
 	case len(c.Topics) == 0:
 		return refuse("Topics", c.Topics, "one or more names")
 	case c.Group == "":
-		return refuse("Group", `""`, "a name")
+		return refuse("Group", c.Group, "a name")
 	case c.Decode == nil:
 		return refuse("Decode", nil, "a function")
 	case c.Limits.Headers < 0 || c.Limits.KeyBytes < 0 || c.Limits.HeaderBytes < 0 || c.Limits.ValueBytes < 0:

@@ -138,8 +138,8 @@ func TestConformance(t *testing.T) {
 		} {
 			cfg := good
 			change(&cfg)
-			err := stage.Run(context.Background(), stage.NewProducer(NewProducer(cfg), stage.ProducerConfig[string]{}))
-			if got, ok := errors.AsType[*stage.OptionError](err); !ok || got.Option != option {
+			_, err := NewProducer(cfg)
+			if got, ok := errors.AsType[*OptionError](err); !ok || got.Option != option {
 				t.Errorf("a bad %s answers %v", option, err)
 			}
 		}
@@ -166,7 +166,7 @@ func TestConformance(t *testing.T) {
 	t.Run("K16_the_clients_own_options", func(t *testing.T) {
 		cfg := Config[string]{Brokers: []string{"b:1"}, Topics: []string{topic}, Group: "g", Decode: decodeName,
 			Options: []kgo.Opt{kgo.SessionTimeout(-1)}}
-		err := stage.Run(context.Background(), stage.NewProducer(NewProducer(cfg), stage.ProducerConfig[string]{}))
+		err := stage.Run(context.Background(), stage.Must(stage.NewProducer(stage.Must(NewProducer(cfg)), stage.ProducerConfig[string]{})))
 		if err == nil || !strings.Contains(err.Error(), "kafka: start") {
 			t.Errorf("Run answers %v", err)
 		}

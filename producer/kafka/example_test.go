@@ -34,7 +34,7 @@ func ExampleNewProducer() {
 	}
 
 	ctx, cancel := context.WithCancel(context.Background())
-	pushes := kafka.NewProducer(kafka.Config[string]{
+	pushes := stage.Must(kafka.NewProducer(kafka.Config[string]{
 		Brokers: broker.Addrs(),
 		Topics:  []string{"pushes"},
 		Group:   "push-pipeline",
@@ -44,9 +44,9 @@ func ExampleNewProducer() {
 			}
 			return string(r.Value), nil
 		},
-	})
-	source := stage.NewProducer(pushes, stage.ProducerConfig[string]{BufferSize: stage.Unlimited})
-	sink := stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
+	}))
+	source := stage.Must(stage.NewProducer(pushes, stage.ProducerConfig[string]{BufferSize: stage.Unlimited}))
+	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
 		for _, text := range events {
 			fmt.Println(text)
 			if text == "three" {
@@ -54,7 +54,7 @@ func ExampleNewProducer() {
 			}
 		}
 		return nil // the receipt: these may be committed
-	}), stage.ConsumerConfig{})
+	}), stage.ConsumerConfig{}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		fmt.Println(err)
 		return

@@ -138,13 +138,13 @@ func TestWindowStopsOnlyItsPartition(t *testing.T) {
 		w := newWorld(t, virtual(2))
 		w.produce(500, 0, 1)
 		release := make(chan struct{})
-		pool := consumer.NewSupervisor(func(_ context.Context, e string) error {
+		pool := stage.Must(consumer.NewSupervisor(func(_ context.Context, e string) error {
 			if e == "0/7" {
 				<-release
 			}
 			w.done("pool", e)
 			return nil
-		}, consumer.SupervisorConfig[string]{MaxDemand: 16})
+		}, consumer.SupervisorConfig[string]{MaxDemand: 16}))
 		cfg := w.config()
 		cfg.Window = 100
 		m := w.join(cfg, pool, stage.SubscribeConfig{})
@@ -183,23 +183,23 @@ func TestAbandonedRecordsAreReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, virtual(2))
 		w.produce(300, 0, 1)
-		p := NewProducer(w.config())
-		source := stage.NewProducer(p, stage.ProducerConfig[string]{Name: "source", BufferSize: stage.Unlimited})
+		p := stage.Must(NewProducer(w.config()))
+		source := stage.Must(stage.NewProducer(p, stage.ProducerConfig[string]{Name: "source", BufferSize: stage.Unlimited}))
 		calls := 0
-		mortal := stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
+		mortal := stage.Must(stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
 			if calls++; calls > 2 {
 				return errors.New("dies")
 			}
 			w.done("mortal", events...)
 			return nil
-		}), stage.ConsumerConfig{Name: "mortal"})
-		heir := stage.NewConsumer(w.slowly("heir", 100*time.Millisecond), stage.ConsumerConfig{Name: "heir"})
+		}), stage.ConsumerConfig{Name: "mortal"}))
+		heir := stage.Must(stage.NewConsumer(w.slowly("heir", 100*time.Millisecond), stage.ConsumerConfig{Name: "heir"}))
 		for _, c := range []*stage.ConsumerStage[string]{mortal, heir} {
 			if _, err := c.Subscribe(source, stage.SubscribeConfig{MaxDemand: 40}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		pipeline := stage.NewPipeline(stage.PipelineConfig{KeepRunning: true}, source, mortal, heir)
+		pipeline := stage.Must(stage.NewPipeline(stage.PipelineConfig{KeepRunning: true}, source, mortal, heir))
 		ended := make(chan error, 1)
 		go func() { ended <- pipeline.Run(context.Background()) }()
 		w.waitAll()
@@ -275,7 +275,7 @@ func TestAbsentBrokerFailsTheStartIfAsked(t *testing.T) {
 				return network.DialContext(ctx, n, a)
 			})},
 		}
-		source := stage.NewProducer(NewProducer(cfg), stage.ProducerConfig[string]{Name: "source"})
+		source := stage.Must(stage.NewProducer(stage.Must(NewProducer(cfg)), stage.ProducerConfig[string]{Name: "source"}))
 		start := time.Now()
 		err := stage.Run(context.Background(), source)
 		if err == nil || !strings.Contains(err.Error(), "no broker of [127.0.0.1:9092] answered within 30s") {
@@ -301,16 +301,16 @@ func TestBrokerThatComesLater(t *testing.T) {
 			return network.DialContext(ctx, n, a)
 		})
 		got := make(chan string, 10)
-		p := NewProducer(Config[string]{
+		p := stage.Must(NewProducer(Config[string]{
 			Brokers: []string{"127.0.0.1:9092"}, Topics: []string{topic}, Group: "g", Decode: decodeName, Options: []kgo.Opt{dial},
-		})
-		source := stage.NewProducer(p, stage.ProducerConfig[string]{Name: "source"})
-		sink := stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
+		}))
+		source := stage.Must(stage.NewProducer(p, stage.ProducerConfig[string]{Name: "source"}))
+		sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
 			for _, e := range events {
 				got <- e
 			}
 			return nil
-		}), stage.ConsumerConfig{Name: "sink"})
+		}), stage.ConsumerConfig{Name: "sink"}))
 		if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 			t.Fatal(err)
 		}

@@ -225,13 +225,13 @@ func (w *world) join(cfg Config[string], sink stage.Consumer[string], sub stage.
 	w.t.Helper()
 	m := &member{w: w, cable: &cable{}}
 	cfg.Options = append(cfg.Options, kgo.Dialer(m.cable.over(w.broker.Options())))
-	m.producer = NewProducer(cfg)
-	source := stage.NewProducer(m.producer, stage.ProducerConfig[string]{Name: "source", BufferSize: stage.Unlimited})
-	end := stage.NewConsumer(sink, stage.ConsumerConfig{Name: "sink"})
+	m.producer = stage.Must(NewProducer(cfg))
+	source := stage.Must(stage.NewProducer(m.producer, stage.ProducerConfig[string]{Name: "source", BufferSize: stage.Unlimited}))
+	end := stage.Must(stage.NewConsumer(sink, stage.ConsumerConfig{Name: "sink"}))
 	if _, err := end.Subscribe(source, sub); err != nil {
 		w.t.Fatal(err)
 	}
-	m.pipeline = stage.NewPipeline(stage.PipelineConfig{}, source, end)
+	m.pipeline = stage.Must(stage.NewPipeline(stage.PipelineConfig{}, source, end))
 	w.mu.Lock()
 	w.members = append(w.members, m)
 	w.mu.Unlock()

@@ -17,9 +17,6 @@ var errClientClosed = errors.New("kafka: client was closed")
 // HandleStart makes the client, waits for a broker if StartTimeout says so,
 // and starts polling and committing.
 func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	if p.invalid != nil {
-		return p.invalid
-	}
 	p.wake = self.Wake
 	p.polling, p.stopPoll = context.WithCancel(context.WithoutCancel(ctx))
 	p.hard, p.abort = context.WithCancel(context.WithoutCancel(ctx))

@@ -20,9 +20,8 @@ import (
 // the client's, which calls back on rebalances. mu guards what they share and
 // is never held over a call to the client or to the user's functions.
 type Producer[T any] struct {
-	cfg     Config[T]
-	invalid error
-	meters  meters
+	cfg    Config[T]
+	meters meters
 
 	client     *kgo.Client
 	wake       func()          // has HandleWake called
@@ -70,19 +69,21 @@ type in struct {
 	offset int64
 }
 
-// NewProducer makes a producer. A wrong option is reported when its stage is
-// started; nothing is opened and no goroutine runs before that.
-func NewProducer[T any](cfg Config[T]) *Producer[T] {
+// NewProducer makes a producer. It opens nothing and starts no goroutine; its
+// stage does. An error is an [*OptionError].
+func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
 	return &Producer[T]{
 		cfg:        cfg,
-		invalid:    cfg.validate(),
 		meters:     newMeters(cfg.Metrics),
 		commitStop: make(chan struct{}),
 		kick:       make(chan struct{}, 1),
 		commitSlot: make(chan struct{}, 1),
 		parts:      make(map[topicPartition]*partition),
-	}
+	}, nil
 }
 
 // HandleDemand lets the poller poll for n records more.

@@ -37,7 +37,7 @@ type WriterConfig struct {
 type Writer struct{ client *kgo.Client }
 
 // NewWriter makes a writer. It does not wait for a broker; the only errors are
-// those of the config, each a *stage.OptionError, and of Options.
+// those of the config, each an [*OptionError], and of Options.
 func NewWriter(cfg WriterConfig) (*Writer, error) {
 	cfg.MaxBuffered = cmp.Or(cfg.MaxBuffered, 10_000)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
@@ -45,20 +45,8 @@ func NewWriter(cfg WriterConfig) (*Writer, error) {
 	if cfg.Linger == stage.None {
 		cfg.Linger = 0
 	}
-	refuse := func(field string, value any, allowed string) (*Writer, error) {
-		return nil, option.Owner("kafka.Writer").Refuse(field, value, allowed)
-	}
-	switch {
-	case len(cfg.Brokers) == 0:
-		return refuse("Brokers", cfg.Brokers, "one or more of host:port")
-	case cfg.Topic == "":
-		return refuse("Topic", `""`, "a name")
-	case cfg.MaxBuffered < 1:
-		return refuse("MaxBuffered", cfg.MaxBuffered, "1 or more, or 0 for the default")
-	case cfg.Timeout < time.Second:
-		return refuse("Timeout", cfg.Timeout, "1s or more, or 0 for the default")
-	case cfg.Linger < 0 || cfg.Linger > time.Second:
-		return refuse("Linger", cfg.Linger, "up to 1s, 0 for the default, or stage.None")
+	if err := cfg.validate(); err != nil {
+		return nil, err
 	}
 	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(cfg.Brokers...),
@@ -91,6 +79,24 @@ func (w *Writer) Close(ctx context.Context) error {
 	w.client.Close()
 	if err != nil {
 		return fmt.Errorf("kafka: close: %w", err)
+	}
+	return nil
+}
+
+// validate is called with the defaults filled in.
+func (c *WriterConfig) validate() error {
+	refuse := option.Owner("kafka.Writer").Refuse
+	switch {
+	case len(c.Brokers) == 0:
+		return refuse("Brokers", c.Brokers, "one or more of host:port")
+	case c.Topic == "":
+		return refuse("Topic", "", "a name")
+	case c.MaxBuffered < 1:
+		return refuse("MaxBuffered", c.MaxBuffered, "1 or more, or 0 for the default")
+	case c.Timeout < time.Second:
+		return refuse("Timeout", c.Timeout, "1s or more, or 0 for the default")
+	case c.Linger < 0 || c.Linger > time.Second:
+		return refuse("Linger", c.Linger, "up to 1s, 0 for the default, or stage.None")
 	}
 	return nil
 }

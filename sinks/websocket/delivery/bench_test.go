@@ -70,9 +70,9 @@ func BenchmarkPush(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		queue := producer.NewQueue(producer.QueueConfig[push]{})
-		source := stage.NewProducer(queue, stage.ProducerConfig[push]{Dispatcher: fair.New(func(p push) string { return p.User }, fair.Config[push]{})})
-		sink := stage.NewConsumer(sockets, stage.ConsumerConfig{})
+		queue := stage.Must(producer.NewQueue(producer.QueueConfig[push]{}))
+		source := stage.Must(stage.NewProducer(queue, stage.ProducerConfig[push]{Dispatcher: stage.Must(fair.New(func(p push) string { return p.User }, fair.Config[push]{}))}))
+		sink := stage.Must(stage.NewConsumer(sockets, stage.ConsumerConfig{}))
 		if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 			b.Fatal(err)
 		}

@@ -44,16 +44,16 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 
-	queue := producer.NewQueue(producer.QueueConfig[Push]{})
-	users := fair.New(func(p Push) string { return p.UserID }, fair.Config[Push]{})
+	queue := stage.Must(producer.NewQueue(producer.QueueConfig[Push]{}))
+	users := stage.Must(fair.New(func(p Push) string { return p.UserID }, fair.Config[Push]{}))
 	sockets, err := delivery.New(endpoint, delivery.Config[Push]{
 		Topic: func(p Push) string { return "user:" + p.UserID }, Event: "push",
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	source := stage.NewProducer(queue, stage.ProducerConfig[Push]{Dispatcher: users})
-	sink := stage.NewConsumer(sockets, stage.ConsumerConfig{})
+	source := stage.Must(stage.NewProducer(queue, stage.ProducerConfig[Push]{Dispatcher: users}))
+	sink := stage.Must(stage.NewConsumer(sockets, stage.ConsumerConfig{}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		log.Fatal(err)
 	}

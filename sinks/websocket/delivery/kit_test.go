@@ -90,12 +90,12 @@ func start(t *testing.T, o options) *rig {
 		t.Fatal(err)
 	}
 
-	r.queue = producer.NewQueue(producer.QueueConfig[push]{Capacity: 100_000})
-	var d dispatcher.Dispatcher[push] = fair.New(func(p push) string { return p.User }, fair.Config[push]{})
+	r.queue = stage.Must(producer.NewQueue(producer.QueueConfig[push]{Capacity: 100_000}))
+	var d dispatcher.Dispatcher[push] = stage.Must(fair.New(func(p push) string { return p.User }, fair.Config[push]{}))
 	if o.plain {
 		d = dispatcher.NewDemand[push]()
 	}
-	r.source = stage.NewProducer(&acknowledged{Queue: r.queue, r: r}, stage.ProducerConfig[push]{Name: "source", Dispatcher: d, BufferSize: stage.Unlimited})
+	r.source = stage.Must(stage.NewProducer(&acknowledged{Queue: r.queue, r: r}, stage.ProducerConfig[push]{Name: "source", Dispatcher: d, BufferSize: stage.Unlimited}))
 	stages := []stage.Stage{r.source}
 	for i := range max(1, o.consumers) {
 		cfg := o.config
@@ -107,14 +107,14 @@ func start(t *testing.T, o options) *rig {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sink := stage.NewConsumer(c, stage.ConsumerConfig{Name: fmt.Sprint("sockets", i)})
+		sink := stage.Must(stage.NewConsumer(c, stage.ConsumerConfig{Name: fmt.Sprint("sockets", i)}))
 		if _, err := sink.Subscribe(r.source, stage.SubscribeConfig{}); err != nil {
 			t.Fatal(err)
 		}
 		r.sockets = append(r.sockets, c)
 		stages = append(stages, sink)
 	}
-	r.pipeline = stage.NewPipeline(stage.PipelineConfig{DrainTimeout: time.Minute}, stages...)
+	r.pipeline = stage.Must(stage.NewPipeline(stage.PipelineConfig{DrainTimeout: time.Minute}, stages...))
 	var ctx context.Context
 	ctx, r.stop = context.WithCancel(context.Background())
 	go func() { r.ended <- r.pipeline.Run(ctx) }()
