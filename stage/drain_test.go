@@ -339,7 +339,7 @@ func TestDrainOfAConsumerThatWaits(t *testing.T) {
 			t.Error(err)
 		}
 		c.Drain()
-		equal(t, "time of the drain", time.Since(begin), 0)
+		equal(t, "time of the drain", time.Since(begin), time.Duration(0))
 		equal(t, "drains", dst.drains, 1)
 	})
 }
