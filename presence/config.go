@@ -27,33 +27,34 @@ type OptionError = option.Error
 type Config struct {
 	// Hub carries the diffs to clients and the presences to other nodes. Required.
 	Hub *pubsub.Hub
-	// Name tells trackers on one hub apart. Empty means "presence".
+	// Name distinguishes trackers on one hub. Default: "presence".
 	Name string
 	// Fetch adds to what clients are told about keys, such as a user's name from
-	// a database: for each key of the topic it may answer further fields beside
+	// a database: for each key of the topic it may return further fields beside
 	// metas. It is called for lists and for each diff, outside of all locks.
-	// nil adds nothing.
+	// Default: nothing is added.
 	Fetch func(topic string, keys []string) map[string]map[string]any
 	// OnDiff is called for each diff, after it was broadcast.
 	OnDiff func(topic string, diff Diff)
-	// Silent keeps diffs from being broadcast: then OnDiff alone hears of them.
+	// Silent keeps diffs from being broadcast: then only OnDiff gets them.
 	Silent bool
 	// DiffPeriod is how long changes are gathered before a diff of all of them is
-	// broadcast to clients. 0 means not at all: the diff of a change is on its way
-	// when Track returns, and only changes made while another diff is being
-	// broadcast are merged. docs/presence.md tells what a period saves.
+	// broadcast to clients; docs/presence.md has what a period saves. Default: not
+	// at all, only changes made while another diff is being broadcast are merged.
 	DiffPeriod time.Duration
-	// BroadcastPeriod is how often changes are sent to other nodes. 0 means 1.5 s.
+	// BroadcastPeriod is how often changes are sent to other nodes. Default: 1.5 s.
 	BroadcastPeriod time.Duration
-	// HeartbeatPeriod is the longest silence. 0 means ten BroadcastPeriods.
+	// HeartbeatPeriod is the longest silence of a node. Default: ten
+	// BroadcastPeriods.
 	HeartbeatPeriod time.Duration
-	// DownPeriod is how long a silent node counts as up: at least twice
-	// HeartbeatPeriod. 0 means twice HeartbeatPeriod, 30 s by default.
+	// DownPeriod is how long a silent node counts as up, at least twice
+	// HeartbeatPeriod. Default: twice HeartbeatPeriod.
 	DownPeriod time.Duration
-	// PermDownPeriod is when a silent node is forgotten: more than DownPeriod.
-	// 0 means 20 minutes, or twice DownPeriod if that is more.
+	// PermDownPeriod is when a silent node is forgotten, more than DownPeriod.
+	// Default: 20 min, or twice DownPeriod if that is more.
 	PermDownPeriod time.Duration
-	// Logger receives what happens to nodes; nil means nobody.
+	// Logger receives what happens to nodes, and what fails. Default: nothing is
+	// logged.
 	Logger *slog.Logger
 }
 

@@ -201,36 +201,39 @@ func TestTrackUpdateUntrack(t *testing.T) { // P97, P98, P99, P102, P104
 }
 
 func TestFetchAndOnDiff(t *testing.T) { // P100, P101, P105, P106
-	var got []string
-	var tr *presence.Tracker
-	ctx, cancel := owner(t)
-	defer cancel()
-	tr = newTracker(t, presence.Config{
-		Silent: true,
-		Fetch: func(topic string, keys []string) map[string]map[string]any {
-			_ = tr.Count(topic) // no lock is held
-			return map[string]map[string]any{"1": {"name": "Ann"}}
-		},
-		OnDiff: func(topic string, d presence.Diff) {
-			got = append(got, topic+short(d))
-			if len(got) == 1 {
-				// A change made here is told afterwards.
-				if _, err := tr.Track(ctx, "room", "2", nil); err != nil {
-					t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		var tr *presence.Tracker
+		ctx, cancel := owner(t)
+		defer cancel()
+		tr = newTracker(t, presence.Config{
+			Silent: true,
+			Fetch: func(topic string, keys []string) map[string]map[string]any {
+				_ = tr.Count(topic) // no lock is held
+				return map[string]map[string]any{"1": {"name": "Ann"}}
+			},
+			OnDiff: func(topic string, d presence.Diff) {
+				got = append(got, topic+short(d))
+				if len(got) == 1 {
+					// A change made here is told afterwards.
+					if _, err := tr.Track(ctx, "room", "2", nil); err != nil {
+						t.Error(err)
+					}
 				}
-			}
-			if len(got) == 2 {
-				panic("in a callback")
-			}
-		},
+				if len(got) == 2 {
+					panic("in a callback")
+				}
+			},
+		})
+		track(t, tr, ctx, "room", "1", nil)
+		synctest.Wait()
+		is(t, strings.Join(got, " "), `room{joins:{1:{[{}],name:Ann}},leaves:{}} room{joins:{2:{[{}]}},leaves:{}}`)
+		is(t, short(tr.List("room")), `{1:{[{}],name:Ann},2:{[{}]}}`)
+		tr.UntrackAll(ctx)
+		if len(got) != 3 {
+			t.Error("a panic ended the telling")
+		}
 	})
-	track(t, tr, ctx, "room", "1", nil)
-	is(t, strings.Join(got, " "), `room{joins:{1:{[{}],name:Ann}},leaves:{}} room{joins:{2:{[{}]}},leaves:{}}`)
-	is(t, short(tr.List("room")), `{1:{[{}],name:Ann},2:{[{}]}}`)
-	tr.UntrackAll(ctx)
-	if len(got) != 3 {
-		t.Error("a panic ended the telling")
-	}
 }
 
 func TestConfig(t *testing.T) { // P118
@@ -285,7 +288,6 @@ func (c *cluster) lose(seed *rand.Rand) {
 
 func (c *cluster) start(name string) *member {
 	hub, stopHub := c.net.Hub(c.t, name, pubsub.Config{})
-	synctest.Wait()
 	m := &member{Tracker: newTracker(c.t, presence.Config{Hub: hub}), name: name, diff: &diffs{}}
 	if _, err := hub.Subscribe("room", m.diff); err != nil {
 		c.t.Fatal(err)
@@ -324,7 +326,7 @@ func TestNodesShareTheirPresences(t *testing.T) { // P107 to P114
 		}
 		// A node that comes later is told (P108).
 		m["c"] = c.start("c")
-		synctest.Wait()
+		pass(100 * time.Millisecond)
 		is(t, keys(m["c"]), "x")
 		// An update is one diff there, too.
 		if _, err := m["a"].Update(ctx, "room", "x", meta{"n": 2}); err != nil {
@@ -361,7 +363,7 @@ func TestNodesShareTheirPresences(t *testing.T) { // P107 to P114
 		c.net.Heal()
 		pass(time.Second)
 		m["a"] = c.start("a")
-		synctest.Wait()
+		pass(100 * time.Millisecond)
 		is(t, keys(m["b"])+keys(m["c"]), "")
 		// A goodbye is heard at once (P114).
 		again, done := owner(t)

@@ -46,8 +46,6 @@ type Diff struct {
 type entry struct {
 	ref, topic, key string
 	meta            json.RawMessage // with its refs
-	node            *replica
-	number          uint64 // order of arrival here
 }
 
 func newRef() string {
@@ -92,13 +90,13 @@ func withoutRefs(meta json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(fields)
 }
 
-// change is what one step did to the topics.
+// change is what becomes visible in the topics, and what no longer is.
 type change struct{ joins, leaves []*entry }
 
 func (c change) empty() bool { return len(c.joins) == 0 && len(c.leaves) == 0 }
 
-// merge makes one change of several: who came and went again, or went and came
-// back, in between is in neither list.
+// merge makes one change of several: an entry that came and went again, or went
+// and came back, is in neither list.
 func merge(list []change) change {
 	if len(list) == 1 {
 		return list[0]

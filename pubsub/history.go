@@ -8,37 +8,38 @@ import (
 )
 
 // History keeps what was broadcast on some topics, so that a subscriber that
-// was away can be given what it missed. [Memory] is the one inside of a
-// process; a store that nodes share can take its place.
+// was away can get what it missed. [Memory] is the history of one process; a
+// store that nodes share can take its place.
 type History interface {
-	// Append is called for each broadcast before it is offered to anybody: so
-	// whoever has seen a message finds it, and all before it, in the history.
-	// If the topic keeps history it calls m.Keep; an error keeps the message
-	// from everybody. It may block until ctx is done. A message that came from
-	// another node is given to it too, with what its [Remote] has decoded.
+	// Append is called for each broadcast before it is offered to a subscriber: so
+	// a subscriber that has a message finds it, and all before it, in the history.
+	// If the topic keeps history Append calls m.Keep. After an error no subscriber
+	// gets the message. It may block until ctx is done. It is called for messages
+	// of other nodes too: a shared store has kept those already, at
+	// m.OriginPosition.
 	Append(ctx context.Context, m *Message) error
-	// Since answers what was broadcast on topic after a position, the oldest
-	// first, all of it or an error: [ErrEpoch] and [ErrTrimmed] tell that it
-	// cannot be had, [ErrNotKept] that the topic keeps none. now is the position
-	// of the last broadcast, also with the first two errors. It may block until
-	// ctx is done.
+	// Since returns what was broadcast on topic after a position, the oldest
+	// first: all of it, or [ErrEpoch] or [ErrTrimmed] if some is missing, or
+	// [ErrNotKept]. now is the position of the last broadcast, also with the first
+	// two errors. It may block until ctx is done.
 	Since(ctx context.Context, topic string, after Position) (records []Record, now Position, err error)
-	// Keeps reports whether the topic keeps history. It does not block.
+	// Keeps reports whether the topic keeps history. It does not block and does
+	// not call the hub, which may hold a lock.
 	Keeps(topic string) bool
 	// Lost is called when messages of other nodes on a topic, on any topic if it
-	// is empty, may not have reached this node: a history that this node alone
-	// writes answers [ErrEpoch] for earlier positions from then on. It does not
-	// block.
+	// is empty, may not have reached this node. A history that this node alone
+	// writes returns [ErrEpoch] for earlier positions from then on; a shared store
+	// has nothing to do. It does not block.
 	Lost(topic string)
 }
 
-// Position is a place in the history of a topic: behind the message with this
-// offset.
+// Position is a place in the history of a topic: right after the message with
+// this offset.
 type Position struct {
-	// Epoch names one unbroken counting: a history that began anew, as after a
-	// restart, has another one.
+	// Epoch names one unbroken sequence of offsets: a history that began anew, as
+	// after a restart, has another one.
 	Epoch string
-	// Offset goes up by one with each message kept, from 1; 0 is the beginning.
+	// Offset grows by one with each message kept, from 1; 0 is the beginning.
 	Offset uint64
 }
 
@@ -65,8 +66,8 @@ type Record struct {
 	from weak.Pointer[Subscription] // weak: a record must not hold a connection
 }
 
-// From tells whether the message was a broadcast from s, which s is not to get.
-// Only the process that made the broadcast knows that.
+// From reports whether the message was a BroadcastFrom of s, which s must not
+// get. Only the process that made the broadcast knows that.
 func (r *Record) From(s *Subscription) bool {
 	return s != nil && r.from == weak.Make(s)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// ErrClosed is answered by a [Hub] that has been closed.
+// ErrClosed is returned by a [Hub] that has been closed.
 var ErrClosed = errors.New("pubsub: closed")
 
 // LocalNode is the name of a node that has no [Remote].
@@ -124,10 +124,10 @@ func New(cfg Config) (*Hub, error) {
 // keeps reports whether a topic keeps history.
 func (h *Hub) keeps(topic string) bool { return h.history != nil && h.history.Keeps(topic) }
 
-// Node is the name of this node: that of the remote, or [LocalNode].
+// Node returns the name of this node: that of the remote, or [LocalNode].
 func (h *Hub) Node() string { return h.node }
 
-// History is what keeps the broadcasts of some topics, or nil.
+// History returns what keeps the broadcasts of some topics, or nil.
 func (h *Hub) History() History { return h.history }
 
 func (h *Hub) shard(topic string) *shard {
@@ -135,7 +135,9 @@ func (h *Hub) shard(topic string) *shard {
 }
 
 // Subscribe adds a subscription of s to topic. It does not look for an earlier
-// one: whoever subscribes twice is delivered to twice. It does not block.
+// one: a subscriber with two subscriptions gets each message twice. It does not
+// block. Messages of other nodes may begin to arrive a little later: see
+// [Hub.Settle].
 func (h *Hub) Subscribe(topic string, s Subscriber) (*Subscription, error) {
 	if h.closed.Load() {
 		return nil, ErrClosed
@@ -169,8 +171,9 @@ func (h *Hub) message(topic, event string, payload any) (*Message, error) {
 }
 
 // Broadcast offers the message to all subscriptions of topic, here and on the
-// other nodes, and answers how many took it here. It blocks only if there is a
-// remote or a history that does, and then until ctx is done at the longest.
+// other nodes, and returns the number of those that took it here. It blocks only
+// if the remote or the history does, and at most until ctx is done. The error is
+// a [*RemoteError] if this node alone has the message.
 func (h *Hub) Broadcast(ctx context.Context, topic, event string, payload any) (int, error) {
 	return h.BroadcastFrom(ctx, nil, topic, event, payload)
 }
@@ -210,8 +213,8 @@ func (h *Hub) LocalBroadcast(from *Subscription, topic, event string, payload an
 }
 
 // DirectBroadcast offers the message to the subscriptions of one node. A node
-// that does not exist is no error: the message reaches nobody. The answer
-// counts only if node is this one.
+// that does not exist is no error: the message reaches no subscriber. It returns
+// the number of subscriptions that took the message if node is this one, else 0.
 func (h *Hub) DirectBroadcast(ctx context.Context, node, topic, event string, payload any) (int, error) {
 	if node == h.Node() {
 		return h.LocalBroadcast(nil, topic, event, payload)
@@ -224,10 +227,10 @@ func (h *Hub) DirectBroadcast(ctx context.Context, node, topic, event string, pa
 	return 0, err
 }
 
-// Subscribers is the number of subscriptions of topic on this node.
+// Subscribers returns the number of subscriptions of topic on this node.
 func (h *Hub) Subscribers(topic string) int { return h.shard(topic).count(topic) }
 
-// Topics is the number of topics with at least one subscription on this node.
+// Topics returns the number of topics with at least one subscription on this node.
 func (h *Hub) Topics() int {
 	n := 0
 	for i := range h.shards {
@@ -239,6 +242,6 @@ func (h *Hub) Topics() int {
 	return n
 }
 
-// Close refuses all further subscriptions and broadcasts. It is idempotent,
-// ends no subscription and does not close the remote, which it was given.
+// Close refuses all further subscriptions and broadcasts, and drops what comes
+// from other nodes. It is idempotent. It ends no subscription, and not Run.
 func (h *Hub) Close() { h.closed.Store(true) }

@@ -13,12 +13,12 @@ import (
 )
 
 // Memory is the [History] of one process: bounded, and gone when it ends. Each
-// topic has an epoch of its own. Another node has other epochs, so that who
-// comes from there is told that what it missed cannot be had.
+// topic has an epoch of its own, and each node other epochs, so that a client that
+// comes from another node is told that it cannot resume.
 type Memory struct {
-	config MemoryConfig
-	name   string // random: part of every epoch
-	start  time.Time
+	cfg   MemoryConfig
+	name  string // random: part of every epoch
+	start time.Time
 
 	mu     sync.Mutex
 	topics map[string]*past
@@ -29,7 +29,7 @@ type Memory struct {
 	holding, empty list.List
 }
 
-// past is what is known of one topic.
+// past is what is known of one topic. Guarded by Memory.mu.
 type past struct {
 	topic   string
 	epoch   string
@@ -45,27 +45,27 @@ type kept struct {
 }
 
 // NewMemory makes a history without records. It starts no goroutine and no
-// timer: what is too old goes when something else comes. The error is a
-// [*OptionError].
-func NewMemory(config MemoryConfig) (*Memory, error) {
-	if err := config.validate(); err != nil {
+// timer: records that are too old are removed when others are added. The error is
+// a [*OptionError].
+func NewMemory(cfg MemoryConfig) (*Memory, error) {
+	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	return &Memory{
-		config: config.withDefaults(), name: rand.Text()[:12], start: time.Now(),
+		cfg: cfg.withDefaults(), name: rand.Text()[:12], start: time.Now(),
 		topics: make(map[string]*past),
 	}, nil
 }
 
 // Keeps reports whether the topic keeps history.
 func (h *Memory) Keeps(topic string) bool {
-	return slices.ContainsFunc(h.config.Topics, func(p string) bool { return pattern.Matches(p, topic) })
+	return slices.ContainsFunc(h.cfg.Topics, func(p string) bool { return pattern.Matches(p, topic) })
 }
 
 // Append keeps m if its topic keeps history, and does not block. The error is
 // [ErrNotObject] for a binary payload.
 func (h *Memory) Append(_ context.Context, m *Message) error {
-	if !h.Keeps(m.Topic) || slices.Contains(h.config.Except, m.Event) {
+	if !h.Keeps(m.Topic) || slices.Contains(h.cfg.Except, m.Event) {
 		return nil
 	}
 	if m.Payload.Binary || !m.Payload.IsObject() {
@@ -80,10 +80,10 @@ func (h *Memory) Append(_ context.Context, m *Message) error {
 	h.add(p, len(m.Payload.Data))
 	h.move(p, &h.holding)
 	h.trim(p, now)
-	// The others are looked at here, since no timer does.
+	// Other topics are trimmed here, since no timer does it.
 	for first := h.holding.Front(); first != nil; first = h.holding.Front() {
 		p := first.Value.(*past)
-		if h.bytes > h.config.MaxBytes {
+		if h.bytes > h.cfg.MaxBytes {
 			h.drop(p, len(p.records))
 		} else if h.trim(p, now); len(p.records) > 0 {
 			break
@@ -92,7 +92,7 @@ func (h *Memory) Append(_ context.Context, m *Message) error {
 	return nil
 }
 
-// Since answers what was kept of topic after a position. It does not block.
+// Since returns what was kept of topic after a position. It does not block.
 func (h *Memory) Since(_ context.Context, topic string, after Position) ([]Record, Position, error) {
 	if !h.Keeps(topic) {
 		return nil, Position{}, ErrNotKept
@@ -142,11 +142,12 @@ func (h *Memory) newEpoch() string {
 	return h.name + strconv.FormatUint(h.epochs, 36)
 }
 
-// past finds or makes what is known of a topic.
+// past finds or makes what is known of a topic. It may forget another one. The
+// mutex is held, as for all below.
 func (h *Memory) past(topic string) *past {
 	p := h.topics[topic]
 	if p == nil {
-		if len(h.topics) >= h.config.MaxTopics {
+		if len(h.topics) >= h.cfg.MaxTopics {
 			first := h.empty.Front()
 			if first == nil {
 				first = h.holding.Front()
@@ -182,12 +183,12 @@ func (h *Memory) add(p *past, bytes int) {
 	h.bytes += bytes
 }
 
-// trim forgets what is beyond the bounds of one topic.
+// trim removes the records beyond the bounds of one topic.
 func (h *Memory) trim(p *past, now time.Duration) {
 	n, bytes := 0, p.bytes
 	for n < len(p.records) {
 		oldest := &p.records[n]
-		if len(p.records)-n <= h.config.Events && bytes <= h.config.Bytes && now-oldest.at <= h.config.Age {
+		if len(p.records)-n <= h.cfg.Events && bytes <= h.cfg.Bytes && now-oldest.at <= h.cfg.Age {
 			break
 		}
 		bytes -= len(oldest.Data)
@@ -196,7 +197,7 @@ func (h *Memory) trim(p *past, now time.Duration) {
 	h.drop(p, n)
 }
 
-// drop forgets the n oldest records.
+// drop removes the n oldest records.
 func (h *Memory) drop(p *past, n int) {
 	if n == 0 {
 		return

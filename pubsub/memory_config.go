@@ -1,7 +1,6 @@
 package pubsub
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/option"
@@ -10,24 +9,25 @@ import (
 
 // MemoryConfig configures a [Memory].
 type MemoryConfig struct {
-	// Topics are those that keep history: each is a topic, or the beginning of
-	// topics if it ends with "*". At least one.
+	// Topics are the topics that keep history, at least one: each is a topic, or
+	// the beginning of topics if it ends with "*".
 	Topics []string
-	// Except are events that are not kept: who was away does not get them. nil
-	// means presence_diff, since the whole state is sent to whoever joins.
+	// Except are events that are not kept: a subscriber that was away does not get
+	// them. Default: presence_diff, since a client that joins gets the whole state.
 	Except []string
-	// Events, Bytes of payload and Age bound what is kept of one topic; what is
-	// beyond any of them is forgotten, the oldest first. 0 means 256 events,
-	// 256 KiB and 5 minutes.
-	Events, Bytes int
-	Age           time.Duration
-	// MaxBytes bounds the payloads of all topics together: beyond it topics
-	// lose what they keep, those without a broadcast for longest first. 0 means
-	// 64 MiB.
+	// Events bounds the records of one topic, of which the oldest are removed
+	// first. Default: 256.
+	Events int
+	// Bytes bounds the payloads that are kept of one topic. Default: 256 KiB.
+	Bytes int
+	// Age bounds how long a record is kept. Default: 5 min.
+	Age time.Duration
+	// MaxBytes bounds the payloads of all topics together. Beyond it the topics
+	// whose last broadcast is the longest ago lose what they keep. Default: 64 MiB.
 	MaxBytes int
-	// MaxTopics bounds the topics whose position is known, some 200 bytes each:
-	// beyond it those longest unused begin anew, with another epoch. 0 means
-	// 100,000.
+	// MaxTopics bounds the topics whose position is known, some 200 bytes each.
+	// Beyond it those unused for the longest time begin anew, with another epoch.
+	// Default: 100,000.
 	MaxTopics int
 }
 
@@ -35,11 +35,11 @@ func (c MemoryConfig) withDefaults() MemoryConfig {
 	if c.Except == nil {
 		c.Except = []string{"presence_diff"}
 	}
-	c.Events = cmp.Or(c.Events, 256)
-	c.Bytes = cmp.Or(c.Bytes, 256<<10)
-	c.Age = cmp.Or(c.Age, 5*time.Minute)
-	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
-	c.MaxTopics = cmp.Or(c.MaxTopics, 100_000)
+	option.Default(&c.Events, 256)
+	option.Default(&c.Bytes, 256<<10)
+	option.Default(&c.Age, 5*time.Minute)
+	option.Default(&c.MaxBytes, 64<<20)
+	option.Default(&c.MaxTopics, 100_000)
 	return c
 }
 

@@ -1,25 +1,25 @@
 package pubsub
 
-// Message is one broadcast. It is shared by all who receive it, so that nobody
-// may change Topic, Event or Payload.
+// Message is one broadcast or delivery. All subscribers share it: Topic, Event and
+// Payload must not be changed.
 type Message struct {
-	// Topic is where it was broadcast, Event what kind it is.
+	// Topic is where it was broadcast, Event what kind of message it is.
 	Topic, Event string
 	// Payload is the payload given to Broadcast, encoded: the same bytes on this
 	// node and on others.
 	Payload Payload
 
-	// Memo belongs to the subscribers for the time of one dispatch: the calls
-	// of Deliver follow each other in one goroutine, so the first can leave
-	// here what the next ones need as well, such as the encoded form. It must
-	// not be touched once Deliver has returned.
+	// Memo belongs to the subscribers during one dispatch. The calls of Deliver
+	// follow each other in one goroutine, so that the first can leave here what
+	// the next ones need as well, such as an encoded frame. It must not be used
+	// after Deliver has returned.
 	Memo any
 
 	tally *Tally // of a delivery
 	more  *more
 }
 
-// more is what few messages have.
+// more is what a message has that is kept, failed, or goes between nodes.
 type more struct {
 	err    error
 	record Record
@@ -27,6 +27,8 @@ type more struct {
 	wire   wire   // of a message from or for other nodes
 }
 
+// rest returns more, which it makes if needed. It is called before and during the
+// dispatch, in the goroutine of the caller.
 func (m *Message) rest() *more {
 	if m.more == nil {
 		m.more = &more{}
@@ -41,9 +43,9 @@ func (m *Message) failure() error {
 	return m.more.err
 }
 
-// Fail tells the one who broadcasts that the message cannot be delivered to
-// anybody, for instance because its payload cannot be encoded. It may be called
-// from Deliver only, and its first error is what the broadcast answers.
+// Fail notes that no subscriber can get the message, for instance because its
+// event is too long for the protocol. It may be called in Deliver only. The
+// broadcast returns the first such error.
 func (m *Message) Fail(err error) {
 	if r := m.rest(); r.err == nil {
 		r.err = err
@@ -52,8 +54,8 @@ func (m *Message) Fail(err error) {
 
 // Subscriber receives what is broadcast on the topics it has subscribed to.
 type Subscriber interface {
-	// Deliver is called in the goroutine of the one who broadcasts, perhaps by
-	// several at once. It must not block. It answers whether it took the message.
+	// Deliver is called in the goroutine that broadcasts, perhaps by several at
+	// once. It must not block. It reports whether the subscriber took the message.
 	Deliver(m *Message) bool
 }
 

@@ -5,10 +5,10 @@ import "sync"
 // shard is one part of the topics under one lock.
 //
 // A dispatch walks the subscriptions of a topic without the lock, so that a
-// subscriber may subscribe, unsubscribe and broadcast. What keeps its view
-// intact: adding appends behind the end that the walker knows; removing moves
-// the last entry into the gap, which a walker could notice, so it is done in a
-// fresh copy while a dispatch walks the current one.
+// subscriber may subscribe, unsubscribe and broadcast. Adding does not disturb it:
+// it appends after the end that the dispatch knows. Removing moves the last entry
+// into the gap, which a dispatch could notice, so it is done in a copy while a
+// dispatch walks the current array.
 type shard struct {
 	mu      sync.Mutex
 	topics  map[string]*topic
@@ -65,7 +65,7 @@ func (s *shard) add(name string, to Subscriber) *Subscription {
 	return sub
 }
 
-// Topic is the name of the topic, or "" once unsubscribed.
+// Topic returns the name of the topic, or "" once unsubscribed.
 func (s *Subscription) Topic() string {
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
@@ -115,6 +115,7 @@ func (sh *shard) remove(s *Subscription) {
 	}
 }
 
+// count returns the number of subscriptions of a topic.
 func (s *shard) count(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,6 +125,8 @@ func (s *shard) count(name string) int {
 	return 0
 }
 
+// dispatch offers m to the subscriptions of its topic but from, and returns how many
+// took it.
 func (h *Hub) dispatch(m *Message, from *Subscription) int {
 	s := h.shard(m.Topic)
 	s.mu.Lock()

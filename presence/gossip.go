@@ -1,0 +1,69 @@
+package presence
+
+import "encoding/json"
+
+// gossip is the payload of a message between trackers. Its sender is the origin
+// of the message.
+type gossip struct {
+	// Incarnation is the sender's process: a later process of that node has a
+	// greater one, unless its clock was set back.
+	Incarnation int64 `json:"inc"`
+	// Version is the number of changes that the sender has made and announced.
+	Version uint64 `json:"v"`
+	// Since is the version to which a delta applies.
+	Since  uint64        `json:"since,omitempty"`
+	Joins  []gossipEntry `json:"joins,omitempty"`
+	Leaves []string      `json:"leaves,omitempty"` // refs
+}
+
+type gossipEntry struct {
+	Ref   string          `json:"ref"`
+	Topic string          `json:"topic"`
+	Key   string          `json:"key"`
+	Meta  json.RawMessage `json:"meta"`
+}
+
+// The events between trackers. Those that are not listed are ignored: a later
+// release may send them.
+const (
+	gossipHeartbeat = "heartbeat" // this is my version
+	gossipDelta     = "delta"     // from Since to Version
+	gossipState     = "state"     // all presences of mine
+	gossipRequest   = "request"   // send me your state
+	gossipBye       = "bye"       // this process sends nothing more
+)
+
+// letter is a message to be sent, without its content: that is made when it is
+// sent, so that letters can wait, and a second one like it changes nothing.
+type letter struct {
+	to    string // a node; empty for all
+	event string
+}
+
+// write makes the content of a letter. A delta takes what has gathered.
+func (m *machine) write(l letter) gossip {
+	g := gossip{Incarnation: m.self.incarnation, Version: m.since}
+	switch l.event {
+	case gossipState:
+		g.Version = m.self.version
+		for _, e := range m.self.entries {
+			g.Joins = append(g.Joins, gossipEntry{Ref: e.ref, Topic: e.topic, Key: e.key, Meta: e.meta})
+		}
+	case gossipDelta:
+		g.Since, g.Version = m.since, m.self.version
+		g.Joins, g.Leaves = m.joins, m.leaves
+		m.joins, m.leaves, m.since = nil, nil, m.self.version
+	}
+	return g
+}
+
+// valid reports whether the entries are what a tracker sends: what is not is never
+// shown to clients.
+func (g *gossip) valid() bool {
+	for _, e := range g.Joins {
+		if e.Ref == "" || len(e.Meta) == 0 || e.Meta[0] != '{' {
+			return false
+		}
+	}
+	return true
+}

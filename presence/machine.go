@@ -1,0 +1,162 @@
+package presence
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// machine decides what a tracker believes about other nodes and what it sends to
+// them. It is pure: no lock, no clock, no network and no goroutine. Each step
+// takes the time and returns effects, which the tracker carries out.
+type machine struct {
+	cfg    Config // for the periods
+	alone  bool   // there are no other nodes: nothing is gathered for them
+	self   *replica
+	others map[string]*replica // by name
+
+	// Changes of this node that it has not announced, in their order, and the
+	// version before them.
+	joins  []gossipEntry
+	leaves []string
+	since  uint64
+	said   time.Time // when this node last sent something to all
+}
+
+// effects are what follows from a step.
+type effects struct {
+	change  change   // of what is visible
+	letters []letter // to be sent
+	notes   []note   // to be logged
+}
+
+// note is something that happened to another node.
+type note struct {
+	text, node string
+}
+
+func newMachine(cfg Config, node string, incarnation int64, alone bool) *machine {
+	return &machine{cfg: cfg, alone: alone, self: newReplica(node, incarnation), others: make(map[string]*replica)}
+}
+
+// begin is the step when the tracker begins to take part.
+func (m *machine) begin(now time.Time) effects {
+	m.said = now
+	return effects{letters: []letter{{"", gossipRequest}, {"", gossipHeartbeat}}}
+}
+
+// change is the step of a change that this node makes.
+func (m *machine) change(c change) effects {
+	for _, e := range c.leaves {
+		delete(m.self.entries, e.ref)
+	}
+	for _, e := range c.joins {
+		m.self.entries[e.ref] = e
+	}
+	m.self.version++
+	if m.alone {
+		m.since = m.self.version
+		return effects{change: c}
+	}
+	for _, e := range c.joins {
+		m.joins = append(m.joins, gossipEntry{Ref: e.ref, Topic: e.topic, Key: e.key, Meta: e.meta})
+	}
+	for _, e := range c.leaves {
+		m.leaves = append(m.leaves, e.ref)
+	}
+	return effects{change: c}
+}
+
+// tick is the step that is due every BroadcastPeriod: it announces what has
+// gathered, or that nothing has for HeartbeatPeriod, and finds silent nodes.
+func (m *machine) tick(now time.Time) (eff effects) {
+	switch {
+	case m.since != m.self.version:
+		eff.letters = append(eff.letters, letter{"", gossipDelta})
+		m.said = now
+	case now.Sub(m.said) >= m.cfg.HeartbeatPeriod:
+		eff.letters = append(eff.letters, letter{"", gossipHeartbeat})
+		m.said = now
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.others)) {
+		r := m.others[name]
+		silent := now.Sub(r.heard)
+		if r.phase == up && silent >= m.cfg.DownPeriod {
+			r.phase = down
+			eff.change.leaves = append(eff.change.leaves, r.all()...)
+			eff.notes = append(eff.notes, note{"is down", name})
+		}
+		if silent >= m.cfg.PermDownPeriod {
+			delete(m.others, name)
+		}
+	}
+	return eff
+}
+
+// step is the step of a message that node from has sent.
+func (m *machine) step(now time.Time, from, event string, g *gossip) (eff effects) {
+	if event == gossipRequest {
+		return effects{letters: []letter{{from, gossipState}}}
+	}
+	r := m.sender(&eff, from, g)
+	if r == nil {
+		return eff
+	}
+	r.heard = now
+	var c change
+	switch event {
+	case gossipBye:
+		if r.phase == up {
+			eff.change.leaves = append(eff.change.leaves, r.all()...)
+		}
+		r.phase, r.entries = left, nil
+		eff.notes = append(eff.notes, note{"has left", from})
+		return eff
+	case gossipState:
+		c = r.replace(g)
+	case gossipDelta:
+		if r.applies(g) {
+			c = r.apply(g)
+		}
+	case gossipHeartbeat:
+	default:
+		return eff
+	}
+	if r.phase == down {
+		r.phase = up
+		c = change{joins: r.all()}
+		eff.notes = append(eff.notes, note{"is up again", from})
+	}
+	eff.change.joins = append(eff.change.joins, c.joins...)
+	eff.change.leaves = append(eff.change.leaves, c.leaves...)
+	if r.version < g.Version && now.Sub(r.asked) >= m.cfg.BroadcastPeriod {
+		r.asked = now
+		eff.letters = append(eff.letters, letter{from, gossipRequest})
+	}
+	return eff
+}
+
+// sender returns the replica of the process that sent g, and nil if that process
+// is known to be over. Another process of a node takes the place of the earlier
+// one, whose entries leave. Of a node that is up only a greater incarnation is
+// believed; if it is down or has left any other one is, since its clock may have
+// been set back.
+func (m *machine) sender(eff *effects, from string, g *gossip) *replica {
+	r := m.others[from]
+	switch {
+	case r == nil:
+	case g.Incarnation == r.incarnation:
+		if r.phase == left {
+			return nil
+		}
+		return r
+	case g.Incarnation < r.incarnation && r.phase == up:
+		return nil
+	case r.phase == up:
+		eff.change.leaves = append(eff.change.leaves, r.all()...)
+	}
+	r = newReplica(from, g.Incarnation)
+	m.others[from] = r
+	eff.notes = append(eff.notes, note{"is up", from})
+	return r
+}

@@ -1,0 +1,105 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"time"
+)
+
+// post holds the letters that wait to be sent. A letter that waits is not added
+// again, so that there are at most two for each node besides those to all. The
+// tracker's mutex guards it, except for the counters.
+type post struct {
+	waiting []letter // in the order of the first request
+	known   map[letter]bool
+	wake    chan struct{} // of the goroutine that sends
+
+	sent, failed, dropped atomic.Int64
+}
+
+// maxLetters bounds them, since names of nodes come from outside.
+const maxLetters = 4096
+
+func (p *post) add(list []letter) {
+	for _, l := range list {
+		switch {
+		case p.known[l]:
+		case len(p.waiting) >= maxLetters:
+			p.dropped.Add(1)
+		default:
+			p.known[l] = true
+			p.waiting = append(p.waiting, l)
+		}
+	}
+	if len(p.waiting) > 0 {
+		poke(p.wake)
+	}
+}
+
+// next takes the first letter.
+func (p *post) next() (letter, bool) {
+	if len(p.waiting) == 0 {
+		return letter{}, false
+	}
+	l := p.waiting[0]
+	p.waiting = p.waiting[1:]
+	delete(p.known, l)
+	return l, true
+}
+
+// sendAll sends what waits. It returns false if something could not be sent and
+// waits again: a lost delta as a heartbeat, by whose version others find that they
+// missed it.
+func (t *Tracker) sendAll(ctx context.Context) bool {
+	for {
+		t.mu.Lock()
+		l, ok := t.post.next()
+		var g gossip
+		if ok {
+			g = t.machine.write(l)
+		}
+		t.mu.Unlock()
+		if !ok {
+			return true
+		}
+		if err := t.send(ctx, l, g); err != nil {
+			if ctx.Err() == nil {
+				t.post.failed.Add(1)
+				t.logger.Warn("presence not sent", "tracker", t.cfg.Name, "event", l.event, "to", l.to, "error", err)
+			}
+			if l.event == gossipDelta {
+				l.event = gossipHeartbeat
+			}
+			t.mu.Lock()
+			t.post.add([]letter{l})
+			t.mu.Unlock()
+			return false
+		}
+		t.post.sent.Add(1)
+	}
+}
+
+// send sends one letter, for the send timeout at the longest.
+func (t *Tracker) send(ctx context.Context, l letter, g gossip) error {
+	data, err := json.Marshal(g)
+	if err != nil {
+		return err
+	}
+	limit, cancel := context.WithTimeout(ctx, max(t.cfg.BroadcastPeriod, time.Second))
+	defer cancel()
+	if l.to == "" {
+		_, err = t.cfg.Hub.Broadcast(limit, t.channel(), l.event, json.RawMessage(data))
+	} else {
+		_, err = t.cfg.Hub.DirectBroadcast(limit, l.to, t.channel(), l.event, json.RawMessage(data))
+	}
+	return err
+}
+
+// poke wakes a goroutine that waits on a channel of capacity 1.
+func poke(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}

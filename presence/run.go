@@ -1,0 +1,127 @@
+package presence
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
+)
+
+// channel is the topic on which the trackers of all nodes meet.
+func (t *Tracker) channel() string { return "phx_presence:" + t.cfg.Name }
+
+// goodbyeTimeout bounds the last message of a tracker.
+const goodbyeTimeout = time.Second
+
+// Run takes part in the exchange with other nodes until ctx is done, says goodbye
+// then and returns nil. The hub must run longer than that, or other nodes notice
+// the end only after DownPeriod. Without other nodes Run only waits. It is called
+// once.
+//
+// The goroutine of Run sends all that this node has to say, and another one tells
+// its clients about other nodes: the goroutine in which the hub receives only
+// decides.
+func (t *Tracker) Run(ctx context.Context) error {
+	if t.machine.alone {
+		<-ctx.Done()
+		return nil
+	}
+	sub, err := t.cfg.Hub.Subscribe(t.channel(), pubsub.SubscriberFunc(t.receive))
+	if err != nil {
+		return err
+	}
+	defer sub.Unsubscribe()
+	var group sync.WaitGroup
+	defer group.Wait()
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group.Go(func() { t.tellOthers(inner) })
+	t.cfg.Hub.Settle(ctx, t.channel())
+	t.take((*machine).begin)
+
+	tick := time.NewTicker(t.cfg.BroadcastPeriod)
+	defer tick.Stop()
+	again := time.NewTimer(0)
+	defer again.Stop()
+	pause := firstPause
+	for {
+		select {
+		case <-ctx.Done():
+			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
+			defer cancel()
+			t.mu.Lock()
+			t.post.waiting, t.post.known = nil, map[letter]bool{}
+			t.post.add([]letter{{"", gossipBye}})
+			t.mu.Unlock()
+			t.sendAll(limit)
+			return nil
+		case <-tick.C:
+			t.take((*machine).tick)
+			continue
+		case <-t.post.wake:
+		case <-again.C:
+		}
+		if t.sendAll(ctx) {
+			pause = firstPause
+			continue
+		}
+		again.Reset(pause)
+		pause = min(2*pause, t.cfg.BroadcastPeriod)
+	}
+}
+
+// firstPause is how long Run waits before it sends again what could not be sent,
+// for instance because the hub has just begun to run. It doubles each time.
+const firstPause = 20 * time.Millisecond
+
+// take locks, makes a step at the present time and carries out its effects.
+func (t *Tracker) take(step func(m *machine, now time.Time) effects) {
+	t.mu.Lock()
+	eff := step(t.machine, time.Now())
+	t.carryOut(&eff)
+	t.mu.Unlock()
+	for _, n := range eff.notes {
+		t.logger.Info("presence node "+n.text, "tracker", t.cfg.Name, "node", n.node)
+	}
+	if !eff.change.empty() {
+		poke(t.tellWake)
+	}
+}
+
+// carryOut notes what follows from a step. The mutex is held.
+func (t *Tracker) carryOut(eff *effects) {
+	if !eff.change.empty() {
+		t.view.show(eff.change)
+		t.changes = append(t.changes, eff.change)
+	}
+	t.post.add(eff.letters)
+}
+
+// receive takes a message of another node, in the goroutine in which the hub
+// receives. What it sends to the tracker's own topic comes back and is ignored.
+func (t *Tracker) receive(m *pubsub.Message) bool {
+	from := m.Origin()
+	if from == "" || from == t.machine.self.name {
+		return false
+	}
+	var g gossip
+	if err := m.Payload.Decode(&g); err != nil || !g.valid() {
+		t.malformed.Add(1)
+		return false
+	}
+	t.take(func(machine *machine, now time.Time) effects { return machine.step(now, from, m.Event, &g) })
+	return true
+}
+
+// tellOthers tells the clients of this node about other nodes until ctx is done.
+func (t *Tracker) tellOthers(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.tellWake:
+			t.tell()
+		}
+	}
+}

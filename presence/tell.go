@@ -1,0 +1,96 @@
+package presence
+
+import (
+	"sort"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/crash"
+)
+
+// tell broadcasts the diffs of all changes that wait, in order, now or when the
+// diff period is over. One goroutine at a time does it, for all others.
+func (t *Tracker) tell() {
+	t.mu.Lock()
+	if t.telling || len(t.changes) == 0 {
+		t.mu.Unlock()
+		return
+	}
+	t.telling = true
+	t.mu.Unlock()
+	if d := t.cfg.DiffPeriod; d > 0 {
+		time.AfterFunc(d, t.tellWaiting)
+	} else {
+		t.tellWaiting()
+	}
+}
+
+// tellWaiting tells what waits. What comes meanwhile is told by another goroutine,
+// at once or after another period, so that no caller of Track tells for longer
+// than one diff.
+func (t *Tracker) tellWaiting() {
+	t.mu.Lock()
+	list := t.changes
+	t.changes = nil
+	t.mu.Unlock()
+	t.tellOne(merge(list))
+	t.mu.Lock()
+	t.telling = len(t.changes) > 0
+	again := t.telling
+	t.mu.Unlock()
+	if again {
+		time.AfterFunc(t.cfg.DiffPeriod, t.tellWaiting)
+	}
+}
+
+func (t *Tracker) tellOne(c change) {
+	for topic, diff := range c.byTopic() {
+		t.tellTopic(topic, diff)
+	}
+}
+
+// tellTopic broadcasts one diff. A panic of Fetch or OnDiff is logged.
+func (t *Tracker) tellTopic(topic string, diff *Diff) {
+	defer func() {
+		if v := recover(); v != nil {
+			err := crash.Of(v)
+			t.logger.Error("presence callback crashed", "tracker", t.cfg.Name, "error", err, "stack", string(err.Stack))
+		}
+	}()
+	t.fetch(topic, diff.Joins, diff.Leaves)
+	if !t.cfg.Silent {
+		if _, err := t.cfg.Hub.LocalBroadcast(nil, topic, "presence_diff", *diff); err != nil {
+			t.logger.Warn("presence diff not broadcast", "tracker", t.cfg.Name, "error", err)
+		}
+	}
+	if t.cfg.OnDiff != nil {
+		t.cfg.OnDiff(topic, *diff)
+	}
+}
+
+// fetch adds the fields of Fetch to states, with one call for the keys of all.
+func (t *Tracker) fetch(topic string, states ...State) {
+	if t.cfg.Fetch == nil {
+		return
+	}
+	seen := map[string]bool{}
+	var keys []string
+	for _, s := range states {
+		for key := range s {
+			if !seen[key] {
+				seen[key] = true
+				keys = append(keys, key)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return
+	}
+	sort.Strings(keys)
+	extra := t.cfg.Fetch(topic, keys)
+	for _, s := range states {
+		for key, p := range s {
+			p.Extra = extra[key]
+			s[key] = p
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package presence
+
+// view is what is present in the topics, of all nodes that are up. It is pure:
+// the tracker's mutex guards it.
+type view struct {
+	topics map[string]map[string][]*entry // by topic and key, the oldest first
+}
+
+// show makes a change visible.
+func (v *view) show(c change) {
+	for _, e := range c.leaves {
+		keys := v.topics[e.topic]
+		list := keys[e.key]
+		for i, other := range list {
+			if other == e {
+				list = append(list[:i:i], list[i+1:]...)
+				break
+			}
+		}
+		if keys[e.key] = list; len(list) == 0 {
+			delete(keys, e.key)
+		}
+		if len(keys) == 0 {
+			delete(v.topics, e.topic)
+		}
+	}
+	for _, e := range c.joins {
+		keys := v.topics[e.topic]
+		if keys == nil {
+			keys = make(map[string][]*entry)
+			v.topics[e.topic] = keys
+		}
+		keys[e.key] = append(keys[e.key], e)
+	}
+}
+
+// list returns the presences of a topic.
+func (v *view) list(topic string) State {
+	s := State{}
+	for key, entries := range v.topics[topic] {
+		s[key] = Presence{Metas: metasOf(entries)}
+	}
+	return s
+}
