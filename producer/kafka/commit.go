@@ -19,16 +19,15 @@ func (p *Producer[T]) commitRegularly() {
 		case <-p.commitStop:
 			return
 		case <-tick.C:
-			_ = p.commit(p.committing) // counted and reported there; the next one takes it along
+			_ = p.commit(p.committing) // counted and reported there; the next commit includes it
 			p.measure()
 		}
 	}
 }
 
 // commit commits the finished prefixes that have grown. Commits do not overlap,
-// so that the last one is the newest. While the group is being joined the
-// client lets nobody commit; then nothing is done, and what is due goes along
-// with the next one.
+// so the last one is the newest. While the group is being joined the client
+// refuses commits; then commit does nothing, and the next one includes the rest.
 func (p *Producer[T]) commit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.CommitTimeout)
 	defer cancel()
@@ -39,8 +38,8 @@ func (p *Producer[T]) commit(ctx context.Context) error {
 	return p.commitNow(ctx)
 }
 
-// takeSlot gets the right to commit and to move offsets; false if ctx is done
-// first.
+// takeSlot waits for the right to commit and to move offsets. It returns false if
+// ctx is done first.
 func (p *Producer[T]) takeSlot(ctx context.Context) bool {
 	select {
 	case p.commitSlot <- struct{}{}:
@@ -52,7 +51,7 @@ func (p *Producer[T]) takeSlot(ctx context.Context) bool {
 
 func (p *Producer[T]) freeSlot() { <-p.commitSlot }
 
-// commitNow is commit for who has the slot.
+// commitNow is commit for a caller that has the slot.
 func (p *Producer[T]) commitNow(ctx context.Context) error {
 	heads := map[*partition]int64{}
 	offsets := map[string]map[int32]kgo.EpochOffset{}

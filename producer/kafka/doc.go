@@ -1,5 +1,5 @@
 // Package kafka is the durable source: a member of a Kafka consumer group that
-// polls on demand and commits what was finished.
+// polls on demand and commits finished records.
 //
 //	broker ──▶ poller ──▶ stage ──▶ dispatcher ──▶ consumers
 //	   ▲      (decode,      │                          │
@@ -8,11 +8,11 @@
 //
 // # Demand
 //
-// The poller never polls for more records than the stage has asked for and has
-// not got, so that what is decoded and waiting is bounded by demand. Behind it
+// The poller never polls for more records than the stage has asked for and not
+// received, so demand bounds the records that are decoded and waiting. In addition
 // the client keeps at most one fetched response for each broker, of
-// [Config.FetchMaxBytes] compressed bytes. Without demand nothing is polled;
-// heartbeats go on by themselves, however long that lasts.
+// [Config.FetchMaxBytes] compressed bytes. Without demand nothing is polled; the
+// client's heartbeats continue, however long that lasts.
 //
 // # Delivery
 //
@@ -20,62 +20,62 @@
 // its partition are finished, and never earlier: at every moment the committed
 // offset is at or below the lowest unfinished one. Receipts that say done,
 // failed or discarded finish a record, because a partition does not stop for a
-// bad one; what shall become of failures is for the consumer to decide before
-// it gives the receipt. A record that was abandoned, because its consumer died
-// and did not ask for redelivery, is not finished: as soon as nothing of its
+// bad one; the consumer must deal with a failure before it gives the receipt. A
+// record that was abandoned, because its consumer died without redelivery, is not
+// finished: as soon as nothing of its
 // partition is in flight, the partition is read again from the committed
 // prefix.
 //
-// After a crash everything above the last commit is delivered again: what was
-// in flight, and what had been finished since, at most [Config.Window] records
-// and one poll for each partition. Commits happen every
+// After a crash all records above the last commit are delivered again: those in
+// flight and those finished since, at most [Config.Window] records and one poll
+// for each partition. Commits happen every
 // [Config.CommitInterval], when a partition is taken away and at the end.
 //
 // # Order
 //
-// Records of a partition are emitted in the order of their offsets. Who needs
-// order for each key through a pool of workers uses fair.Dispatcher or
+// Records of a partition are emitted in the order of their offsets. To keep the
+// order of each key through a pool of workers, use fair.Dispatcher or
 // dispatcher.Partition.
 //
 // # The window
 //
-// A partition is a queue. One record that is never finished holds up its
-// commits, and after [Config.Window] further records its intake; everything
-// else in that partition waits then, and only that partition. The default of
-// 10,000 is ten thousand records of other keys that pass a stuck one. A flood
+// A partition is a queue. One record that is never finished stops its commits,
+// and after [Config.Window] further records its intake; then all later records of
+// that partition wait, and only those. With the default of 10,000, ten thousand
+// records of other keys pass a stuck one. A flood
 // for one key fills the window only if its records stay unfinished: bound the
 // queue of a key in the dispatcher (its overflow is discarded, which is a
 // receipt), give records a time to live, or make the window larger. The client
-// is paused for a partition only then, and goes on when the window is half
-// empty: each pause throws away what was fetched, so that doing it for every
-// batch would fetch everything many times over.
+// is paused for a partition only then, and resumes when the window is half empty:
+// each pause discards fetched records, so a pause for every batch would fetch the
+// same records many times.
 //
 // # Rebalancing
 //
-// When a partition is taken away, nothing more of it is emitted, receipts of
-// what is in flight are waited for up to [Config.RevokeTimeout], and the
-// finished prefix is committed; polling rests meanwhile. When it is lost (the
-// group has already given it to somebody else) nothing is committed. Each
-// assignment of a partition has a tracker of its own: receipts that come later
-// than that find it gone and change nothing.
+// When a partition is revoked, nothing more of it is emitted, the producer waits
+// up to [Config.RevokeTimeout] for the receipts of events in flight, and the
+// finished prefix is committed; meanwhile nothing is polled. When a partition is
+// lost (the group has already given it to another member) nothing is committed.
+// Each assignment of a partition has a tracker of its own: a receipt that comes
+// after the end of its assignment has no effect.
 //
 // # Bad records
 //
-// Input is not trusted. A record that [Config.Decode] refuses, over which it
-// panics, or that exceeds [Config.Limits], is poison: it is counted, given to
-// [Config.OnPoison], and finished, so that the partition goes on.
+// Input is not trusted. A record is poison if it exceeds [Config.Limits], or if
+// [Config.Decode] returns an error or panics: it is counted, passed to
+// [Config.OnPoison], and finished, so that the partition continues.
 //
 // # Failure
 //
-// Brokers that are absent, refuse or lose data are retried with back-off and
-// jitter for ever, logged, counted and shown by [Producer.Stats]; nothing
+// Brokers that are absent, refuse requests or lose data are retried with back-off
+// and jitter without end, logged, counted and shown by [Producer.Stats]; nothing
 // busy-loops. [Config.StartTimeout] turns an absent broker at the start into
 // an error.
 //
 // # Shutdown
 //
-// Draining stops the poller at once; what was polled and not emitted is left
-// for the next member. When the stage ends, the finished prefix is committed
+// Draining stops the poller at once; records that were polled and not emitted are
+// left for the next member. When the stage ends, the finished prefix is committed
 // and the group is left, within [Config.CloseTimeout]. No goroutine outlives
 // the stage, unless OnPoison or Decode does not return.
 //

@@ -11,17 +11,16 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// Limits are what a record may be without being poison; they are looked at
-// before Decode is called. A nil key or value is no fault.
+// Limits bound a record: one that exceeds them is poison. They are checked before
+// Decode is called. A nil key or value is allowed.
 type Limits struct {
-	// Headers is how many there may be. Default 256.
+	// Headers bounds the number of headers. Default: 256.
 	Headers int
-	// HeaderBytes is how large all headers together may be, keys and values.
-	// Default 64 KiB.
+	// HeaderBytes bounds all headers together, keys and values. Default: 64 KiB.
 	HeaderBytes int
-	// KeyBytes is how large a key may be. Default 64 KiB.
+	// KeyBytes bounds the key. Default: 64 KiB.
 	KeyBytes int
-	// ValueBytes is how large a value may be. Default 1 MiB.
+	// ValueBytes bounds the value. Default: 1 MiB.
 	ValueBytes int
 }
 
@@ -33,10 +32,10 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// LimitError says which limit a record exceeds.
+// LimitError reports the limit that a record exceeds.
 type LimitError struct {
-	// Limit is the field's name in [Limits], Got what the record has and Max
-	// what is allowed.
+	// Limit is the field's name in [Limits], Got the record's value and Max the
+	// allowed one.
 	Limit    string
 	Got, Max int
 }
@@ -64,7 +63,7 @@ func (l *Limits) check(r *kgo.Record) error {
 	return nil
 }
 
-// decode answers the event of a record, or why the record is poison.
+// decode returns the event of a record, or the reason why the record is poison.
 func (c *Config[T]) decode(r *kgo.Record) (event T, err error) {
 	if err := c.Limits.check(r); err != nil {
 		return event, err
@@ -77,10 +76,10 @@ func (c *Config[T]) decode(r *kgo.Record) (event T, err error) {
 	return c.Decode(r)
 }
 
-// ProducedAt answers when a record was produced, by its producer's or its
-// broker's clock, for measuring how long it took until now. A time in the
-// future is answered as now, and one before the year 2000, which no real record
-// has, as now too; skewed says so, to be counted.
+// ProducedAt returns the time at which a record was produced, by its producer's or
+// its broker's clock, to measure how long it took until now. For a time in the
+// future, or before the year 2000, which no real record has, it returns now, and
+// skewed reports that.
 func ProducedAt(r *kgo.Record, now time.Time) (at time.Time, skewed bool) {
 	if r.Timestamp.After(now) || r.Timestamp.Before(year2000) {
 		return now, true

@@ -33,8 +33,8 @@ func (p *Producer[T]) poll() {
 		fetches := p.client.PollRecords(ctx, n)
 		bad := p.take(fetches)
 		p.look()
-		// Between the poll and here no rebalance can happen: what was polled
-		// belongs to the assignment that it is tracked under.
+		// Between the poll and here no rebalance can happen: the polled records
+		// belong to the assignment that they are tracked under.
 		p.client.AllowRebalance()
 		for _, b := range bad {
 			p.dispose(b)
@@ -47,9 +47,9 @@ func (p *Producer[T]) poll() {
 	}
 }
 
-// next waits until there is something to poll for, and answers how many
-// records that is and the context to poll with. That context is done already
-// if partitions are to be looked after first.
+// next waits until there is something to poll for. It returns the number of
+// records and the context to poll with, which is done already if partitions need
+// attention first.
 func (p *Producer[T]) next() (_ context.Context, n int, ok bool) {
 	for {
 		p.mu.Lock()
@@ -88,7 +88,7 @@ type decoded[T any] struct {
 	err    error
 }
 
-// take decodes and tracks what was polled, and answers what is poison.
+// take decodes and tracks the polled records, and returns the poisonous ones.
 func (p *Producer[T]) take(fetches kgo.Fetches) []poison {
 	var bad []poison
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
@@ -107,7 +107,7 @@ func (p *Producer[T]) take(fetches kgo.Fetches) []poison {
 	return bad
 }
 
-// track takes the records of one partition in.
+// track adds the records of one partition.
 func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded[T]) []poison {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,7 +126,7 @@ func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded
 		}
 		if !part.tracker.add(d.record.Offset, d.record.LeaderEpoch) {
 			// The broker has lost records and the client went back: these are
-			// others, though their offsets have been seen before.
+			// other records, although their offsets have been seen before.
 			part = p.renew(part)
 			part.committed, part.highWater = d.record.Offset, highWater
 			part.tracker.add(d.record.Offset, d.record.LeaderEpoch)
@@ -144,18 +144,18 @@ func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded
 	return bad
 }
 
-// renew puts an empty partition in part's place. mu is held.
+// renew replaces part by an empty partition. mu is held.
 func (p *Producer[T]) renew(part *partition) *partition {
-	part.leaving = true // for what is ready and was not emitted
+	part.leaving = true // for events that are ready and not emitted
 	p.epochs++
 	next := &partition{topicPartition: part.topicPartition, epoch: p.epochs, paused: part.paused, committed: part.committed}
 	p.parts[part.topicPartition] = next
 	return next
 }
 
-// look pauses partitions whose window is full, lets those go on that have room
-// again, and sends those back that have abandoned records. It is called
-// between a poll and AllowRebalance.
+// look pauses partitions whose window is full, resumes those that have room
+// again, and rewinds those that have abandoned records. It is called between a
+// poll and AllowRebalance.
 func (p *Producer[T]) look() {
 	p.mu.Lock()
 	if !p.steering || p.draining {
@@ -187,7 +187,7 @@ func (p *Producer[T]) look() {
 	}
 	p.mu.Unlock()
 	if len(back) > 0 {
-		p.takeSlot(context.Background()) // nobody holds it longer than CommitTimeout
+		p.takeSlot(context.Background()) // it is never held longer than CommitTimeout
 		p.client.SetOffsets(back)
 		p.freeSlot()
 		p.cfg.Logger.Warn("kafka: reading abandoned records again", "group", p.cfg.Group, "partitions", back)
@@ -200,7 +200,7 @@ func (p *Producer[T]) look() {
 	}
 }
 
-// dispose gives a poison record away and finishes it.
+// dispose passes a poison record to OnPoison and finishes it.
 func (p *Producer[T]) dispose(b poison) {
 	p.meters.poison.Add(1)
 	p.offer(b)
@@ -224,7 +224,7 @@ func (p *Producer[T]) offer(b poison) {
 	}
 }
 
-// failed looks at the errors of a poll and says whether to pause.
+// failed looks at the errors of a poll and reports whether to pause.
 func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 	var first error
 	fetches.EachError(func(topic string, partition int32, err error) {

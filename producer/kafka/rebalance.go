@@ -25,14 +25,14 @@ func (p *Producer[T]) assigned(_ context.Context, _ *kgo.Client, gained map[stri
 	})
 }
 
-// revoked is called at the end of each session, and when partitions are taken
-// away at the beginning of one. It waits for what is in flight of those,
-// commits everything, since nothing can be committed until the next session,
-// and forgets them.
+// revoked is called at the end of each session, and when partitions are revoked
+// at the beginning of one. It waits for their events in flight, commits
+// everything, since nothing can be committed until the next session, and forgets
+// the partitions.
 func (p *Producer[T]) revoked(_ context.Context, client *kgo.Client, gone map[string][]int32) {
 	var idle []<-chan struct{}
 	p.mu.Lock()
-	p.inSession = true // here a commit is possible, even if a join was broken off
+	p.inSession = true // here a commit is possible, even if a join was interrupted
 	ctx := context.Background()
 	if p.closing != nil {
 		ctx = p.closing
@@ -43,7 +43,7 @@ func (p *Producer[T]) revoked(_ context.Context, client *kgo.Client, gone map[st
 		}
 	})
 	p.mu.Unlock()
-	p.nudge() // what was ready of them has become demand again
+	p.nudge() // their ready events have become demand again
 	p.await(idle)
 	if err := p.endSession(ctx, true); err != nil {
 		p.cfg.Logger.Warn("kafka: commit at the end of a session failed; records will be delivered again", "group", p.cfg.Group, "error", err)
@@ -73,7 +73,7 @@ func (p *Producer[T]) await(idle []<-chan struct{}) {
 }
 
 // endSession stops commits until the next session begins, after a last one
-// unless the group has thrown this member out.
+// unless the group has removed this member.
 func (p *Producer[T]) endSession(ctx context.Context, commit bool) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.CommitTimeout)
 	defer cancel()
@@ -92,8 +92,8 @@ func (p *Producer[T]) endSession(ctx context.Context, commit bool) error {
 	return err
 }
 
-// lost is called when the group has thrown this member out: the partitions
-// belong to others already.
+// lost is called when the group has removed this member: the partitions belong to
+// other members already.
 func (p *Producer[T]) lost(_ context.Context, client *kgo.Client, gone map[string][]int32) {
 	_ = p.endSession(context.Background(), false)
 	p.forget(client, gone)

@@ -11,13 +11,13 @@ import (
 
 // Stats are a producer's counts and what it holds.
 type Stats struct {
-	// Records is how many were polled, Poison how many of them could not be
-	// used, Abandoned how many receipts said so.
+	// Records is the number of polled records, Poison that of unusable ones,
+	// Abandoned that of receipts with that outcome.
 	Records   int64 `json:"records"`
 	Poison    int64 `json:"poison"`
 	Abandoned int64 `json:"abandoned"`
-	// LeftInFlight is how many records had no receipt when their partition was
-	// taken away: they are delivered again elsewhere.
+	// LeftInFlight is the number of records that had no receipt when their
+	// partition was revoked: another member delivers them again.
 	LeftInFlight int64 `json:"left_in_flight"`
 	// Commits and CommitErrors count requests, Errors polls that failed.
 	Commits      int64 `json:"commits"`
@@ -25,8 +25,8 @@ type Stats struct {
 	Errors       int64 `json:"errors"`
 	// LastError is the latest failure, "" if there has been none.
 	LastError string `json:"last_error,omitempty"`
-	// Demand is what was asked for and has not been emitted, Ready how much of
-	// it has been polled.
+	// Demand is the number of events asked for and not emitted, Ready that of
+	// those that have been polled.
 	Demand int `json:"demand"`
 	Ready  int `json:"ready"`
 	// Partitions are those assigned to this member, in order.
@@ -37,18 +37,18 @@ type Stats struct {
 type PartitionStats struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
-	// Head is the offset up to which everything is finished, Committed the one
+	// Head is the offset up to which all records are finished, Committed the one
 	// that was last committed, 0 as long as nothing was polled.
 	Head      int64 `json:"head"`
 	Committed int64 `json:"committed"`
-	// Unfinished is how many records have no receipt, InFlight how many of
-	// them were emitted, Window how many lie from the first unfinished one on.
+	// Unfinished is the number of records without a receipt, InFlight that of
+	// those emitted, Window that of all from the first unfinished one on.
 	Unfinished int `json:"unfinished"`
 	InFlight   int `json:"in_flight"`
 	Window     int `json:"window"`
-	// Lag is how far Head is behind the newest record, as of the last poll.
+	// Lag is the distance from Head to the newest record, as of the last poll.
 	Lag int64 `json:"lag"`
-	// Paused says that the window is full.
+	// Paused: the window is full.
 	Paused bool `json:"paused"`
 	// Epoch numbers the assignments of this member.
 	Epoch uint64 `json:"epoch"`
@@ -60,7 +60,7 @@ type counts struct {
 	logged time.Time // when an error was last logged
 }
 
-// Stats answers the counts. It blocks no longer than it takes to copy them.
+// Stats returns the counts. It blocks only while they are copied.
 func (p *Producer[T]) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,11 +6,11 @@ import (
 	"github.com/penstock-go/penstock/internal/ring"
 )
 
-// tracker knows which records of one assignment of a partition are finished,
-// and how far they are finished without a gap. It is a pure state machine.
+// tracker records which records of one assignment of a partition are finished,
+// and up to which they are finished without a gap. It is a pure state machine.
 //
 // Records are numbered by their position in the order of delivery. A bit for
-// each position from the first unfinished one on says whether it is finished;
+// each position from the first unfinished one on is set if it is finished;
 // runs map positions to offsets, one for each stretch of consecutive offsets,
 // so that the usual partition costs one bit a record and a compacted one 32
 // bytes more for each gap.
@@ -22,9 +22,9 @@ type tracker struct {
 	next    uint64         // position of the next record
 	open    int            // unfinished records
 
-	head      int64 // the offset to commit: all delivered below are finished
+	head      int64 // the offset to commit: all delivered records below are finished
 	headEpoch int32 // the leader epoch of the record before head
-	end       int64 // the offset behind the last record
+	end       int64 // the offset after the last record
 }
 
 // run is a stretch of records with consecutive offsets and one leader epoch.
@@ -34,8 +34,8 @@ type run struct {
 	epoch  int32
 }
 
-// add takes in the next record. It answers false for an offset at or below one
-// that was added before, and changes nothing then.
+// add adds the next record. For an offset at or below one that was added before it
+// does nothing and returns false.
 func (t *tracker) add(offset int64, leaderEpoch int32) bool {
 	if t.started && offset < t.end {
 		return false
@@ -51,7 +51,7 @@ func (t *tracker) add(offset int64, leaderEpoch int32) bool {
 		t.grow()
 	}
 	if t.base == t.next {
-		t.head = offset // what lies between two records does not exist
+		t.head = offset // there is no record between the two
 	}
 	t.next++
 	t.open++
@@ -59,8 +59,8 @@ func (t *tracker) add(offset int64, leaderEpoch int32) bool {
 	return true
 }
 
-// finish marks a record as finished. It answers false if there is no such
-// record, or it was finished before.
+// finish marks a record as finished. It returns false if there is no such record,
+// or if it was finished before.
 func (t *tracker) finish(offset int64) bool {
 	pos, ok := t.position(offset)
 	if !ok || t.isSet(pos) {
@@ -105,8 +105,8 @@ func (t *tracker) advance() {
 	t.head = first.offset + int64(t.base-first.at)
 }
 
-// window is how many records lie between the first unfinished one and the
-// last, finished or not.
+// window is the number of records from the first unfinished one to the last,
+// finished or not.
 func (t *tracker) window() int { return int(t.next - t.base) }
 
 // position finds the record of that offset among those from base on.

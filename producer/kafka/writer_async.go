@@ -6,13 +6,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TryWrite hands a record over without waiting. done is called once, from
-// another goroutine or before TryWrite returns: with nil when the brokers have
-// acknowledged the record, otherwise with why they have not, which wraps
-// kgo.ErrMaxBuffered if there was no room for it. done must not block.
+// TryWrite hands a record over without waiting. done is called once, from another
+// goroutine or before TryWrite returns: with nil when the brokers have acknowledged
+// the record, otherwise with the reason why they have not, which wraps
+// kgo.ErrMaxBuffered if there was no room for the record. done must not block.
 func (w *Writer) TryWrite(record *kgo.Record, done func(error)) {
 	w.client.TryProduce(context.Background(), record, func(_ *kgo.Record, err error) { done(err) })
 }
 
-// Buffered is how many records wait for their acknowledgement.
+// Buffered is the number of records that wait for their acknowledgement.
 func (w *Writer) Buffered() int { return int(w.client.BufferedProduceRecords()) }
