@@ -1,11 +1,10 @@
-// Package metrics is the one way in which every part of penstock reports what
-// it measures.
+// Package metrics is the interface through which every part of Penstock reports
+// its measurements.
 //
 // A [Recorder] hands out instruments ([Counter], [Gauge], [Timer]) that are
 // bound to a name and a fixed set of tags once, at set-up time; using an
 // instrument afterwards costs no allocation, never blocks and may be done from
-// any goroutine. [Nop] records nothing and is what every room uses when it was
-// given no recorder, [Tee] records in several places, [StatsD] sends to a
+// any goroutine. [Nop] records nothing and is the default of every package, [Tee] records in several places, [StatsD] sends to a
 // StatsD server and metricstest.Recorder keeps everything for a test to look
 // at.
 //
@@ -16,7 +15,7 @@
 // # Tags
 //
 // Tags must have few distinct values. A user id is never a tag: it would make
-// one time series per user in the server behind. [StatsD] keeps at most
+// one time series per user in the server. [StatsD] keeps at most
 // [StatsDConfig.MaxSeries] series; an instrument beyond that records nothing,
 // and each use of it is counted in [StatsD.Dropped].
 //
@@ -27,27 +26,26 @@
 //
 // No method of a recorder or an instrument blocks. The instruments of [StatsD]
 // take no lock; sockets are opened, names resolved and datagrams written by
-// one goroutine that nobody waits for except [StatsD.Close].
+// one goroutine, for which only [StatsD.Close] waits.
 //
 // # Loss
 //
 // Counters and gauges are exact. A timer sends every observation of an
 // interval as long as there are no more than [StatsDConfig.TimerSamples];
 // beyond that it sends a uniform sample marked with its rate, from which the
-// server reckons the exact count, and always the largest observation.
+// server computes the exact count, and always the largest observation.
 //
-// What could not be sent is counted in [StatsD.Dropped], one for each line,
-// and reported as the counter metrics.dropped once a server can be reached.
-// That number is a lower bound: UDP does not tell what is lost on the way or
-// in a receiver's full socket buffer. Until the server's name is resolved for
-// the first time nothing is lost for ten seconds: counters and timers go on
-// collecting.
+// Lines that could not be sent are counted in [StatsD.Dropped] and reported as the
+// counter metrics.dropped once a server can be reached. That number is a lower
+// bound: UDP does not report losses on the way or in a receiver's full socket
+// buffer. Until the server's name is resolved for the first time nothing is lost
+// for ten seconds: counters and timers continue to collect.
 //
 // # Concurrency
 //
-// Everything may be used from any goroutine at any time. What is recorded
-// while [StatsD.Close] runs may or may not be part of the last flush, and what
-// is recorded after it goes nowhere.
+// Everything may be used from any goroutine at any time. Values recorded while
+// [StatsD.Close] runs may or may not be part of the last flush, and values recorded
+// after it are ignored.
 //
 // # Cost
 //

@@ -7,10 +7,9 @@ type Tag struct {
 	Key, Value string
 }
 
-// Recorder makes instruments. Asking twice for the same name and tags answers
-// instruments that add up to one series. All methods are safe for concurrent
-// use and none blocks; make instruments once and keep them, since making one
-// may allocate.
+// Recorder makes instruments. Two instruments of the same name and tags add up to
+// one series. All methods are safe for concurrent use and none blocks; make
+// instruments once and keep them, since making one may allocate.
 type Recorder interface {
 	// Counter counts occurrences.
 	Counter(name string, tags ...Tag) Counter

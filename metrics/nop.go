@@ -2,7 +2,7 @@ package metrics
 
 import "time"
 
-// Nop answers a Recorder that records nothing.
+// Nop returns a Recorder that records nothing.
 func Nop() Recorder { return nop{} }
 
 type nop struct{}

@@ -11,9 +11,9 @@ import (
 // ordinary line always fits into a datagram.
 const maxPart = 200
 
-// cleanPart makes s safe to stand anywhere in a line of the protocol in any of
-// its dialects. What is left of an empty string is fallback, since an empty
-// name or value makes servers refuse the whole line.
+// cleanPart makes s safe for any part of a line of the protocol, in any of its
+// dialects. It replaces an empty string by fallback, since an empty name or value
+// makes servers refuse the whole line.
 func cleanPart(s, fallback string) string {
 	if s == "" {
 		return fallback
@@ -33,8 +33,8 @@ func cleanPart(s, fallback string) string {
 	}, s)
 }
 
-// cleanTags answers tags cleaned and in a fixed order, so that the same set
-// given in another order is the same series.
+// cleanTags returns tags cleaned and in a fixed order, so that the same set in
+// another order is the same series.
 func cleanTags(tags []Tag) []Tag {
 	clean := make([]Tag, len(tags))
 	for i, t := range tags {

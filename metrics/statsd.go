@@ -16,7 +16,7 @@ import (
 type StatsD struct {
 	cfg StatsDConfig
 
-	mu     sync.Mutex // guards what follows; never held while sending
+	mu     sync.Mutex // guards byKey and series; never held while sending
 	byKey  map[string]series
 	series []series // append-only, so that a flush needs the lock for the header only
 
@@ -31,13 +31,13 @@ type StatsD struct {
 	out    *sender
 }
 
-// series is an instrument as the flush sees it.
+// series is an instrument as seen by the flush.
 type series interface {
 	flush(*StatsD, time.Time)
 }
 
-// NewStatsD answers a recorder that sends to cfg's server, and starts the one
-// goroutine that does so. It does not wait for the server or for the resolver;
+// NewStatsD returns a recorder that sends to cfg's server, and starts the
+// goroutine that sends. It does not wait for the server or for the resolver;
 // the only errors are those of the config, each a [*OptionError].
 func NewStatsD(cfg StatsDConfig) (*StatsD, error) {
 	cfg = cfg.withDefaults()
@@ -53,7 +53,7 @@ func NewStatsD(cfg StatsDConfig) (*StatsD, error) {
 	s.hard, s.abort = context.WithCancel(context.Background())
 	s.out = newSender(s.hard, cfg, &s.dropped)
 
-	// The client's own buffered sender is left out: it ignores errors, and its
+	// The client's own buffered sender is not used: it ignores errors, and its
 	// callers wait once 32 datagrams are queued.
 	prefix := ""
 	if cfg.Prefix != "" {
@@ -64,23 +64,23 @@ func NewStatsD(cfg StatsDConfig) (*StatsD, error) {
 		return nil, option.Owner("metrics.StatsD").Refuse("Tags", cfg.Tags, err.Error())
 	}
 	s.client = statter.(*statsd.Client)
-	// What carries a rate was sampled here; the client would sample it again.
+	// Values with a rate were sampled here; the client would sample them again.
 	s.client.SetSamplerFunc(func(float32) bool { return true })
 
 	go s.run()
 	return s, nil
 }
 
-// Dropped is how many lines could not be sent so far: those of datagrams that
+// Dropped returns the number of lines that could not be sent so far: those of datagrams that
 // the socket or the server's host refused, those too long for a datagram, and
 // each use of an instrument that was refused because of
 // [StatsDConfig.MaxSeries]. It does not block.
 func (s *StatsD) Dropped() int64 { return s.dropped.Load() }
 
-// Close sends what was recorded so far, ends the recorder's goroutine and
-// answers when it has ended. Sending stops when ctx is done; what is left is
-// counted as dropped then and the answer is ctx's error. Further calls wait
-// for the first and answer nil.
+// Close sends the values recorded so far, ends the recorder's goroutine and
+// returns when it has ended. Sending stops when ctx is done; then the rest is
+// counted as dropped and Close returns ctx's error. Further calls wait for the
+// first and return nil.
 func (s *StatsD) Close(ctx context.Context) error {
 	var err error
 	s.once.Do(func() {
@@ -119,7 +119,7 @@ func (s *StatsD) flush(last bool) {
 	now := time.Now()
 	s.out.connect(now)
 	if !last && s.out.mayStillConnect(now) {
-		return // nothing is lost by waiting: the instruments go on collecting
+		return // nothing is lost by waiting: the instruments continue to collect
 	}
 	s.out.begin(now)
 	s.mu.Lock()

@@ -13,52 +13,52 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// StatsDConfig says where a [StatsD] sends to and how. The zero value sends
+// StatsDConfig configures the server and the protocol of a [StatsD]. The zero value sends
 // DogStatsD's dialect to 127.0.0.1:8125.
 type StatsDConfig struct {
 	// Address is the server's host:port for UDP. A name is resolved in the
 	// background, again every minute and after a flush of which nothing could
-	// be sent. Default "127.0.0.1:8125".
+	// be sent. Default: "127.0.0.1:8125".
 	Address string
 
-	// Dial opens the way to the server in place of UDP to Address, for a Unix
-	// datagram socket or a test: each Write is one datagram. It must return
+	// Dial opens the connection to the server in place of UDP to Address, for a
+	// Unix datagram socket or a test: each Write is one datagram. It must return
 	// when its context is done. A SetWriteDeadline method is used if there is
 	// one; without it Write must not block. Default: UDP.
 	Dial func(context.Context) (io.WriteCloser, error)
 
-	// Prefix goes before every name, followed by a dot. Default none.
+	// Prefix goes before every name, followed by a dot. Default: none.
 	Prefix string
 
-	// Tags are the server's dialect for tags. Default [TagsOctothorpe].
+	// Tags are the server's dialect for tags. Default: [TagsOctothorpe].
 	Tags TagFormat
 
 	// Timers is the type under which timers are sent, always in milliseconds
-	// with fractions. Default [TimerMilliseconds].
+	// with fractions. Default: [TimerMilliseconds].
 	Timers TimerType
 
-	// FlushInterval is how long values are collected between two sends: 1 ms
-	// to 1 minute. Default 100 ms: short, so that a timer with up to 81,920
-	// observations a second is sent whole and the datagrams of one flush fit
+	// FlushInterval is the time for which values are collected between two sends,
+	// 1 ms to 1 minute. Default: 100 ms, short enough that a timer with up to 81,920
+	// observations a second is sent completely and the datagrams of one flush fit
 	// into a receiver's default socket buffer, at ten lines a second for each
 	// series that changes.
 	FlushInterval time.Duration
 
-	// TimerSamples is how many observations of a timer are sent for each
-	// interval at most, apart from the largest: 1 to 65,536. More are sampled.
-	// Each timer holds 16 bytes for each. Default 8,192.
+	// TimerSamples bounds the observations of a timer that are sent for each
+	// interval, besides the largest: 1 to 65,536. More are sampled. Each timer
+	// holds 16 bytes for each. Default: 8,192.
 	TimerSamples int
 
 	// MaxDatagram is the size in bytes of the largest datagram: 256 to 65,507.
-	// Default 1,432, which passes an Ethernet without being fragmented.
+	// Default: 1,432, which passes an Ethernet without fragmentation.
 	MaxDatagram int
 
-	// MaxSeries is how many series the recorder keeps, 1 or more; see the
-	// package comment on tags. Default 4,096.
+	// MaxSeries bounds the series that the recorder keeps, 1 or more; see the
+	// package comment on tags. Default: 4,096.
 	MaxSeries int
 
-	// Logger is told, once each time, when sending begins to fail and when it
-	// works again. Nil discards.
+	// Logger gets one line when sending begins to fail and one when it works
+	// again. nil discards.
 	Logger *slog.Logger
 }
 
@@ -86,13 +86,12 @@ type TimerType uint8
 
 // The types. The last two are DogStatsD's alone.
 const (
-	// TimerMilliseconds is |ms, which every server knows. Servers reckon its
-	// percentiles for themselves, and percentiles of several servers cannot be
-	// put together.
+	// TimerMilliseconds is |ms, which every server knows. Each server computes its
+	// own percentiles, and percentiles of several servers cannot be combined.
 	TimerMilliseconds TimerType = iota
-	// TimerDistribution is |d, put together over all senders.
+	// TimerDistribution is |d, aggregated over all senders.
 	TimerDistribution
-	// TimerHistogram is |h, put together by each agent.
+	// TimerHistogram is |h, aggregated by each agent.
 	TimerHistogram
 )
 

@@ -50,7 +50,7 @@ func TestArrivesAtAServer(t *testing.T) {
 	}
 }
 
-// A sampled timer's rate and the largest beside it make the server reckon the
+// A sampled timer's rate and the largest beside it make the server compute the
 // true count.
 func TestSampledCountIsTrue(t *testing.T) {
 	a := statsd.NewAggregate(0)
@@ -64,7 +64,7 @@ func TestSampledCountIsTrue(t *testing.T) {
 	}
 	took, _ := a.Snapshot().Find("took", "")
 	if took.Life.Count != 100_001 || took.Life.Max != 100*time.Millisecond {
-		t.Errorf("the server reckons %d with maximum %v, want 100001 and 100ms", took.Life.Count, took.Life.Max)
+		t.Errorf("the server computes %d with maximum %v, want 100001 and 100ms", took.Life.Count, took.Life.Max)
 	}
 	if p50 := took.Life.P50; p50 < 40*time.Millisecond || p50 > 60*time.Millisecond {
 		t.Errorf("the median of the sample is %v, want about 50ms", p50)
@@ -104,7 +104,7 @@ func TestRefusedDatagramsAreCounted(t *testing.T) {
 	}
 }
 
-// A resolver that does not answer holds up nobody; for ten seconds what is
+// A resolver that does not respond delays no caller; for ten seconds what is
 // recorded waits for it, and after that it is counted.
 func TestSlowResolver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -269,7 +269,7 @@ func TestCloseGivesUpWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := s.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Close answers %v", err)
+			t.Errorf("Close returned %v", err)
 		}
 		if d := time.Since(start); d != time.Second {
 			t.Errorf("Close took %v", d)
@@ -278,7 +278,7 @@ func TestCloseGivesUpWithItsContext(t *testing.T) {
 			t.Errorf("%d dropped, want 1", s.Dropped())
 		}
 		if err := s.Close(t.Context()); err != nil {
-			t.Errorf("the second Close answers %v", err)
+			t.Errorf("the second Close returned %v", err)
 		}
 		s.Counter("late").Add(1)
 		s.Timer("late").Observe(1)

@@ -9,9 +9,9 @@ import (
 	"github.com/cactus/go-statsd-client/v5/statsd"
 )
 
-// gaugeRefresh is how often a gauge is sent though nobody sets it: agents
-// forget a gauge that they have not heard of for one of their own intervals,
-// which commonly are ten seconds.
+// gaugeRefresh is the period in which an unchanged gauge is sent again: agents
+// forget a gauge that they have not received for one of their own intervals,
+// commonly ten seconds.
 const gaugeRefresh = 5 * time.Second
 
 // line is the part of a series that stays the same.
@@ -20,19 +20,19 @@ type line struct {
 	tags []statsd.Tag
 }
 
-// Counter answers the counter of that name and those tags.
+// Counter returns the counter of that name and those tags.
 func (s *StatsD) Counter(name string, tags ...Tag) Counter {
 	return instrument(s, 'c', name, tags, func(l line) *statsdCounter { return &statsdCounter{line: l, owner: s} },
 		func() Counter { return refused{s} })
 }
 
-// Gauge answers the gauge of that name and those tags.
+// Gauge returns the gauge of that name and those tags.
 func (s *StatsD) Gauge(name string, tags ...Tag) Gauge {
 	return instrument(s, 'g', name, tags, func(l line) *statsdGauge { return &statsdGauge{line: l, owner: s} },
 		func() Gauge { return refused{s} })
 }
 
-// Timer answers the timer of that name and those tags.
+// Timer returns the timer of that name and those tags.
 func (s *StatsD) Timer(name string, tags ...Tag) Timer {
 	return instrument(s, 't', name, tags, func(l line) *statsdTimer {
 		t := &statsdTimer{line: l}
@@ -41,8 +41,8 @@ func (s *StatsD) Timer(name string, tags ...Tag) Timer {
 	}, func() Timer { return refused{s} })
 }
 
-// instrument answers the series of that kind, name and tags, made by create if
-// there is none yet, or refuse's answer if there are too many.
+// instrument returns the series of that kind, name and tags, made by create if
+// there is none yet, or the result of refuse if there are too many.
 func instrument[I any, S series](s *StatsD, kind byte, name string, tags []Tag, create func(line) S, refuse func() I) I {
 	name = cleanPart(name, "unnamed")
 	tags = cleanTags(tags)
@@ -98,11 +98,11 @@ type statsdGauge struct {
 	owner *StatsD
 	bits  atomic.Uint64
 	fresh atomic.Bool
-	// sent is when the value was last sent; only the flush uses it.
+	// sent is the time of the last send; only the flush uses it.
 	sent time.Time
 }
 
-// Set replaces the value. One that is not a finite number is refused and
+// Set replaces the value. A value that is not a finite number is refused and
 // counted as dropped.
 func (g *statsdGauge) Set(v float64) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -144,8 +144,8 @@ func (t *statsdTimer) flush(s *StatsD, _ time.Time) {
 		return
 	}
 	t.send(s, iv.max, 1)
-	// The largest stands for itself alone, hence the rate is that of the rest
-	// and the count that a server reckons is the true one.
+	// The largest is sent on its own, so the rate is that of the rest and the
+	// count that a server computes is exact.
 	rate := float32(1)
 	if rest := iv.count - 1; rest > int64(len(iv.sample)) {
 		rate = max(float32(float64(len(iv.sample))/float64(rest)), 1e-6) // the client writes six digits

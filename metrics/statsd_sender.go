@@ -20,9 +20,9 @@ const (
 	// firstBackoff and maxBackoff bound the wait between two attempts.
 	firstBackoff = 500 * time.Millisecond
 	maxBackoff   = 30 * time.Second
-	// holdFor is how long values wait for the first connection.
+	// holdFor bounds how long values wait for the first connection.
 	holdFor = 10 * time.Second
-	// resolveAgain is how old a name's address may become.
+	// resolveAgain bounds the age of a name's address.
 	resolveAgain = time.Minute
 	// flushTimeout bounds how long the writes of one flush may take.
 	flushTimeout = time.Second
@@ -30,16 +30,16 @@ const (
 	// default socket buffer holds about 90 datagrams of this size.
 	burst      = 32
 	burstPause = time.Millisecond
-	// calm is how long nothing must have failed before that is worth a line of
-	// log: hosts refuse at a limited rate, so that a refusal may be followed
-	// by seconds in which everything seems to arrive.
+	// calm is the time without a failure after which the log reports success:
+	// hosts refuse at a limited rate, so seconds in which everything seems to
+	// arrive may follow a refusal.
 	calm = 5 * time.Second
 )
 
 var errTooLong = errors.New("metrics: line does not fit into a datagram")
 
-// sender packs lines into datagrams and writes them. It is used by the
-// recorder's goroutine only; the client's calls to Send come from there.
+// sender packs lines into datagrams and writes them. Only the recorder's goroutine
+// uses it; the client's calls to Send come from there.
 type sender struct {
 	cfg     StatsDConfig
 	hard    context.Context
@@ -52,13 +52,13 @@ type sender struct {
 	dialled   time.Time // last success
 	nextDial  time.Time
 	backoff   time.Duration
-	unhook    func() bool // keeps hard from closing conn any more
+	unhook    func() bool // stops hard from closing conn
 	complains bool        // the failure was logged
 	trouble   time.Time   // the last failure
 
 	buf      []byte
 	lines    int64 // in buf
-	previous int64 // lines of the datagram before, which a refusal is about
+	previous int64 // lines of the datagram before, to which a refusal refers
 	packets  int   // written in this flush
 	failed   int   // not written in this flush
 	healthy  bool  // the latest datagram was written
@@ -103,8 +103,8 @@ func (s *sender) connect(now time.Time) {
 	s.nextDial = now.Add(firstBackoff)
 }
 
-// mayStillConnect says that there has not been a connection yet and that it is
-// early enough to wait for one.
+// mayStillConnect reports whether there has been no connection yet and it is early
+// enough to wait for one.
 func (s *sender) mayStillConnect(now time.Time) bool {
 	return !s.everConn && now.Sub(s.born) < holdFor
 }
@@ -145,7 +145,7 @@ func (s *sender) end() {
 		s.complains = false
 		s.cfg.Logger.Info("metrics are being sent again", "address", s.cfg.Address, "dropped", s.dropped.Load())
 	case s.failed > 0 && s.packets == 0 && s.conn != nil:
-		// Nothing went through: the address may be another one by now.
+		// Nothing was sent: the address may have changed.
 		s.close()
 	}
 }
@@ -157,7 +157,7 @@ func (s *sender) write() {
 	}
 	err := s.writeOnce()
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		// The host's answer to the datagram before: this one was not tried.
+		// The host's refusal of the datagram before: this one was not tried.
 		s.dropped.Add(s.previous)
 		s.previous = 0
 		s.complain(err)
@@ -198,8 +198,8 @@ func (s *sender) writeOnce() error {
 	return err
 }
 
-// reportDropped sends how many lines were dropped since the last report, if
-// there is anybody to tell: a report that is lost would be counted in turn.
+// reportDropped sends the number of lines dropped since the last report, if the
+// server can be reached: a lost report would itself be counted.
 func (s *sender) reportDropped(client *statsd.Client) {
 	if n := s.dropped.Load() - s.reported; n > 0 && s.conn != nil && s.healthy {
 		s.reported += n

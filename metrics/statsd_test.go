@@ -50,7 +50,7 @@ func (w *wire) lines() []string {
 	return all
 }
 
-// record runs use with a recorder of cfg and answers what has been sent when
+// record runs use with a recorder of cfg and returns what has been sent when
 // the recorder was closed.
 func record(t *testing.T, cfg StatsDConfig, use func(*StatsD)) *wire {
 	t.Helper()
@@ -217,7 +217,7 @@ func TestConfigIsChecked(t *testing.T) {
 	} {
 		_, err := NewStatsD(cfg)
 		if got, ok := errors.AsType[*OptionError](err); !ok || got.Option != option {
-			t.Errorf("a bad %s answers %v", option, err)
+			t.Errorf("a bad %s returned %v", option, err)
 		}
 	}
 	if _, err := NewStatsD(StatsDConfig{Timers: 9}); err == nil {

@@ -2,7 +2,7 @@ package metrics
 
 import "time"
 
-// Tee answers a recorder that records everything in each of recorders, in the
+// Tee returns a recorder that records everything in each of recorders, in the
 // order given. Nil recorders are left out; Tee of none records nothing.
 func Tee(recorders ...Recorder) Recorder {
 	var live tee

@@ -26,7 +26,7 @@ func TestTeeRecordsEverywhere(t *testing.T) {
 func TestTeeOfOneIsThatOne(t *testing.T) {
 	a := metricstest.New()
 	if got := metrics.Tee(nil, a); got != metrics.Recorder(a) {
-		t.Errorf("Tee answers %T", got)
+		t.Errorf("Tee returned %T", got)
 	}
 	if metrics.Tee() != metrics.Nop() {
 		t.Error("nothing to record into is not Nop")

@@ -6,19 +6,19 @@ import (
 	"sync/atomic"
 )
 
-// windows collects durations without a lock. There are two windows: everybody
-// writes into the current one, and at the end of an interval the reader makes
-// the other one current and reads the first at leisure.
+// windows collects durations without a lock. There are two windows: all writers
+// write into the current one, and at the end of an interval the reader makes the
+// other one current and reads the first.
 type windows struct {
 	current atomic.Pointer[window]
 	spare   *window // the reader's
 }
 
-// window holds the observations of one interval: every one as long as there
-// is room, then a uniform sample (Vitter's algorithm R). The largest
-// observation is kept beside the sample and is no part of it.
+// window holds the observations of one interval: all of them while there is room,
+// then a uniform sample (Vitter's algorithm R). The largest observation is kept
+// apart from the sample.
 type window struct {
-	// writers are those inside add.
+	// writers is the number of goroutines inside add.
 	writers atomic.Int64
 	// max is the largest observation plus one, 0 for none.
 	max atomic.Int64
@@ -37,8 +37,9 @@ func (ws *windows) observe(v int64) {
 	for {
 		w := ws.current.Load()
 		w.writers.Add(1)
-		// Looking again after signing in makes the reader's wait sound: either
-		// it sees this writer or this writer sees the new current window.
+		// The second look after the registration makes the reader's wait safe:
+		// either the reader sees this writer or this writer sees the new current
+		// window.
 		if ws.current.Load() == w {
 			w.add(v)
 			w.writers.Add(-1)
@@ -73,21 +74,21 @@ func (w *window) add(v int64) {
 	w.slots[at].Store(v - 1)
 }
 
-// interval is what was observed between two turns.
+// interval holds the observations between two turns.
 type interval struct {
-	// count is how many observations there were and max the largest of them.
+	// count is the number of observations and max the largest of them.
 	count, max int64
 	// sample are observations other than max: all of them, or a uniform sample.
 	sample []int64
 }
 
-// turn begins a new interval and answers the one that has ended, with the
-// sample in buf. There is one reader. It waits for writers that are in the
-// middle of an observation, which is some nanoseconds.
+// turn begins a new interval and returns the one that has ended, with the sample
+// in buf. There is one reader. It waits for writers in the middle of an
+// observation, some nanoseconds.
 func (ws *windows) turn(buf []int64) interval {
 	w := ws.current.Load()
 	if w.max.Load() == 0 {
-		return interval{} // whoever is just writing belongs to the next
+		return interval{} // a running write belongs to the next
 	}
 	ws.current.Store(ws.spare)
 	ws.spare = w

@@ -93,7 +93,7 @@ func TestWindowLosesNothingToConcurrency(t *testing.T) {
 			largest = max(largest, iv.max)
 			for _, v := range iv.sample {
 				if v < 1 || v > 1000 {
-					t.Fatalf("sampled %d, which nobody observed", v)
+					t.Fatalf("sampled %d, which was not observed", v)
 				}
 			}
 		}

@@ -25,10 +25,10 @@ type Recorder struct {
 	counters map[string]int64
 	gauges   map[string]float64
 	timers   map[string][]time.Duration
-	changed  chan struct{} // closed at the next change; nil while nobody waits
+	changed  chan struct{} // closed at the next change; nil without a waiting goroutine
 }
 
-// New answers an empty recorder.
+// New returns an empty recorder.
 func New() *Recorder { return &Recorder{} }
 
 type instrument struct {
@@ -36,17 +36,17 @@ type instrument struct {
 	key string
 }
 
-// Counter answers the counter of that name and those tags.
+// Counter returns the counter of that name and those tags.
 func (r *Recorder) Counter(name string, tags ...metrics.Tag) metrics.Counter {
 	return instrument{r, key(name, tags)}
 }
 
-// Gauge answers the gauge of that name and those tags.
+// Gauge returns the gauge of that name and those tags.
 func (r *Recorder) Gauge(name string, tags ...metrics.Tag) metrics.Gauge {
 	return instrument{r, key(name, tags)}
 }
 
-// Timer answers the timer of that name and those tags.
+// Timer returns the timer of that name and those tags.
 func (r *Recorder) Timer(name string, tags ...metrics.Tag) metrics.Timer {
 	return instrument{r, key(name, tags)}
 }
@@ -86,15 +86,15 @@ func (r *Recorder) change(f func()) {
 	}
 }
 
-// Count answers the counter of that name and exactly those tags, 0 if nobody
-// has added to it.
+// Count returns the counter of that name and exactly those tags, 0 if nothing
+// was added to it.
 func (r *Recorder) Count(name string, tags ...metrics.Tag) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.counters[key(name, tags)]
 }
 
-// Total answers the sum of the counters of that name over all tags.
+// Total returns the sum of the counters of that name over all tags.
 func (r *Recorder) Total(name string) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,7 +107,7 @@ func (r *Recorder) Total(name string) int64 {
 	return sum
 }
 
-// Value answers the gauge of that name and exactly those tags; ok is false if
+// Value returns the gauge of that name and exactly those tags; ok is false if
 // it was never set.
 func (r *Recorder) Value(name string, tags ...metrics.Tag) (v float64, ok bool) {
 	r.mu.Lock()
@@ -116,7 +116,7 @@ func (r *Recorder) Value(name string, tags ...metrics.Tag) (v float64, ok bool) 
 	return v, ok
 }
 
-// Durations answers a copy of what the timer of that name and exactly those
+// Durations returns a copy of what the timer of that name and exactly those
 // tags observed, oldest first.
 func (r *Recorder) Durations(name string, tags ...metrics.Tag) []time.Duration {
 	r.mu.Lock()
@@ -125,7 +125,7 @@ func (r *Recorder) Durations(name string, tags ...metrics.Tag) []time.Duration {
 }
 
 // Wait waits until condition holds, which it asks now and after each change,
-// and answers the context's error if that ends first. The condition may use
+// and returns the context's error if that ends first. The condition may use
 // the recorder's other methods.
 func (r *Recorder) Wait(ctx context.Context, condition func() bool) error {
 	for {

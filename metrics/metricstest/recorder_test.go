@@ -50,7 +50,7 @@ func TestWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := r.Wait(ctx, func() bool { return false }); err != context.Canceled {
-		t.Errorf("Wait answers %v, want context.Canceled", err)
+		t.Errorf("Wait returned %v, want context.Canceled", err)
 	}
 }
 
