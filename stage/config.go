@@ -119,13 +119,13 @@ type SubscribeConfig struct {
 }
 
 // demands answers max and min demand, or which option is wrong.
-func (c SubscribeConfig) demands(stage string, handler any) (maxDemand, minDemand int, err error) {
+func (c SubscribeConfig) demands(stage string, byDefault func() (maxDemand, minDemand int)) (maxDemand, minDemand int, err error) {
 	maxDemand, minDemand = c.MaxDemand, c.MinDemand
 	if maxDemand == 0 {
 		maxDemand = DefaultMaxDemand
-		if d, ok := handler.(DefaultDemandHandler); ok {
+		if byDefault != nil {
 			var least int
-			maxDemand, least = d.HandleDefaultDemand()
+			maxDemand, least = byDefault()
 			if minDemand == 0 {
 				minDemand = least
 				if least == 0 {

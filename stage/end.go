@@ -18,16 +18,15 @@ func (e *engine[In, Out]) drain(members map[*node]bool) {
 	if e.out != nil {
 		e.out.paused, e.out.changed = false, true
 	}
-	if e.both != nil || e.dry {
+	if e.dry {
 		return
 	}
-	d, ok := e.handler.(DrainHandler)
-	if !ok {
-		e.dry = e.prod != nil
+	if e.do.drain == nil {
+		e.dry = e.do.demand != nil
 		return
 	}
 	e.running = "HandleDrain"
-	e.check(d.HandleDrain(e.ctx))
+	e.check(e.do.drain(e.ctx))
 }
 
 // complete ends a stage that has nothing left to do.

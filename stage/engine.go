@@ -37,11 +37,7 @@ type engine[In, Out any] struct {
 	handle Handle
 	in     *inlet[In]
 	out    *outlet[Out]
-	prod   Producer[Out]
-	cons   Consumer[In]
-	defr   DeliveryHandler[In]
-	both   ProducerConsumer[In, Out]
-	waker  WakeHandler[Out]
+	do     table[In, Out] // what the handler does
 
 	lineage *lineage[In] // of a producer-consumer whose inputs want receipts
 	taken   []bool       // scratch of descend
@@ -83,7 +79,6 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) error
 	e.box = mailbox.New[mail[In, Out]]()
 	e.ready = make(chan struct{})
 	e.stopped = make(chan struct{})
-	e.waker, _ = handler.(WakeHandler[Out])
 	e.handle = Handle{name: e.name, wake: e.box.Poke, send: func(msg any, behind bool) bool {
 		k := mailInfo
 		if behind {
@@ -109,13 +104,13 @@ func (e *engine[In, Out]) run() {
 // drains the pipeline afterwards drains it with its subscribers.
 func (e *engine[In, Out]) begin() {
 	e.greeted = true
-	if h, ok := e.handler.(EmitterHandler[Out]); ok && e.out != nil {
+	if f := e.do.emitter; f != nil {
 		e.running = "HandleEmitter"
-		h.HandleEmitter(&e.out.emit)
+		f(&e.out.emit)
 	}
-	if h, ok := e.handler.(StartHandler); ok {
+	if f := e.do.Start; f != nil {
 		e.running = "HandleStart"
-		e.check(h.HandleStart(e.ctx, &e.handle))
+		e.check(f(e.ctx, &e.handle))
 	}
 	if e.end {
 		return
@@ -227,9 +222,9 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 // settle ends a round: everything that the mails made possible is done.
 func (e *engine[In, Out]) settle(poked bool) {
 	if e.out != nil {
-		if poked && e.waker != nil && !e.dry {
+		if poked && e.do.wake != nil && !e.dry {
 			e.running = "HandleWake"
-			e.check(e.waker.HandleWake(e.ctx, &e.out.emit))
+			e.check(e.do.wake(e.ctx, &e.out.emit))
 		}
 		e.produce()
 	}

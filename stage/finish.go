@@ -48,9 +48,9 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 		e.last = e.snapshot()
 	})
 	terminate := func() {
-		if t, ok := e.handler.(TerminateHandler); ok && e.greeted {
+		if f := e.do.Terminate; f != nil && e.greeted {
 			e.running = "HandleTerminate"
-			if err := t.HandleTerminate(e.ctx, failure); err != nil && failure == nil {
+			if err := f(e.ctx, failure); err != nil && failure == nil {
 				failure = &Error{Stage: e.name, Handler: e.running, Err: err}
 			}
 		}

@@ -16,9 +16,9 @@ type FlushHandler interface {
 // flush has the handler hand on what it has gathered.
 func (e *engine[In, Out]) flush() {
 	e.gathering = false
-	if h, ok := e.handler.(FlushHandler); ok {
+	if f := e.do.flush; f != nil {
 		e.running = "HandleFlush"
-		e.check(h.HandleFlush(e.ctx))
+		e.check(f(e.ctx))
 	}
 }
 

@@ -9,9 +9,9 @@ type pin struct {
 }
 
 func (e *engine[In, Out]) inform(msg any) {
-	if h, ok := e.handler.(InfoHandler); ok {
+	if f := e.do.Info; f != nil {
 		e.running = "HandleInfo"
-		e.check(h.HandleInfo(e.ctx, msg))
+		e.check(f(e.ctx, msg))
 	}
 }
 

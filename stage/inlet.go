@@ -43,9 +43,9 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 		s.finish(ErrDone)
 		return
 	}
-	if h, ok := e.handler.(SubscribeHandler); ok {
+	if f := e.do.Subscribe; f != nil {
 		e.running = "HandleSubscribe"
-		if err := h.HandleSubscribe(e.ctx, s.info.seenBy(consuming)); err != nil {
+		if err := f(e.ctx, s.info.seenBy(consuming)); err != nil {
 			s.finish(err)
 			return
 		}
@@ -72,11 +72,11 @@ func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
 	if b.tracked && !s.wanted {
 		s.wanted = true
 		s.wants.Store(true)
-		if e.both != nil {
+		if e.out != nil {
 			e.follow()
 		}
 	}
-	if e.both != nil {
+	if e.out != nil {
 		e.in.queue.Push(arrival[In]{sub: s, batch: b})
 		return
 	}
@@ -114,7 +114,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		s.received += uint64(len(events))
 		s.open.Add(int64(len(events)))
 		e.in.handled += int64(len(events))
-		e.check(e.defr.HandleDelivery(e.ctx, Delivery[In]{Subscription: s, Events: events, First: first}))
+		e.check(e.do.delivery(e.ctx, Delivery[In]{Subscription: s, Events: events, First: first}))
 		e.giveBackBatch(s, b, 0)
 		return
 	}
@@ -133,10 +133,10 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		e.running = "HandleEvents"
 		s.inHand = len(chunk)
 		var err error
-		if e.both != nil {
+		if e.out != nil {
 			err = e.transform(s, chunk, in)
 		} else {
-			err = e.cons.HandleEvents(e.ctx, chunk)
+			err = e.do.consume(e.ctx, chunk)
 		}
 		if err != nil && err != ErrDone {
 			e.check(err)
@@ -148,7 +148,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		e.in.handled += int64(len(chunk))
 		s.total += len(chunk)
 		s.inHand = 0
-		if e.both == nil || !s.wanted {
+		if e.out == nil || !s.wanted {
 			s.handled += len(chunk) // otherwise receipts follow when what was emitted has them
 		}
 		if err != nil {
@@ -163,7 +163,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 				s.owed = s.info.MaxDemand
 			}
 		}
-		if e.both != nil {
+		if e.out != nil {
 			e.out.serve()
 		}
 		switch {
@@ -186,7 +186,7 @@ func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[I
 		s.inputs += in.n
 		em.tracked = true
 	}
-	err := e.both.HandleEvents(e.ctx, chunk, em)
+	err := e.do.transform(e.ctx, chunk, em)
 	switch {
 	case err != nil && err != ErrDone:
 		// Nothing of the chunk is finished.
@@ -207,7 +207,7 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 	b.next = s.spent
 	s.spent = b
 	s.spentCount++
-	if ask > 0 || s.spentCount >= spentLimit || (s.wanted && !s.deferred && e.both == nil) {
+	if ask > 0 || s.spentCount >= spentLimit || (s.wanted && !s.deferred && e.out == nil) {
 		s.up.postAsk(s, ask, s.handled, s.spent, s.takePending())
 		s.spent, s.spentCount, s.handled = nil, 0, 0
 	}
@@ -220,7 +220,7 @@ func (e *engine[In, Out]) upstreamEnded(s *Subscription[In], reason error) {
 		return
 	}
 	s.ended = true
-	if e.both != nil && e.in.queue.Len() > 0 {
+	if e.out != nil && e.in.queue.Len() > 0 {
 		e.in.queue.Push(arrival[In]{sub: s, ended: reason})
 		return
 	}
@@ -284,9 +284,9 @@ func (e *engine[In, Out]) sendPending() {
 // goodbye ends a subscription. Until HandleCancel has returned it is among those
 // that a stage which panics takes leave of.
 func (e *engine[In, Out]) goodbye(s *Subscription[In], reason error) {
-	if h, ok := e.handler.(CancelHandler); ok {
+	if f := e.do.Cancel; f != nil {
 		e.running = "HandleCancel"
-		e.check(h.HandleCancel(e.ctx, s.info.seenBy(consuming), reason))
+		e.check(f(e.ctx, s.info.seenBy(consuming), reason))
 	}
 	e.in.subs = slices.DeleteFunc(e.in.subs, func(other *Subscription[In]) bool { return other == s })
 	e.in.live--

@@ -25,18 +25,18 @@ func (e *InspectError) Error() string { return "inspect: " + e.Message }
 
 // inspect adds what the handler and the dispatcher report.
 func (e *engine[In, Out]) inspect(s *Snapshot) {
-	if h, ok := e.handler.(InspectHandler); ok && e.greeted {
-		s.Handler = e.inspected(h)
+	if f := e.do.Inspect; f != nil && e.greeted {
+		s.Handler = e.inspected(f)
 	}
 	if e.out == nil {
 		return
 	}
 	if h, ok := e.out.disp.(InspectHandler); ok {
-		s.Dispatcher = e.inspected(h)
+		s.Dispatcher = e.inspected(h.HandleInspect)
 	}
 }
 
-func (e *engine[In, Out]) inspected(h InspectHandler) (state any) {
+func (e *engine[In, Out]) inspected(f func() any) (state any) {
 	defer func() {
 		if p := recover(); p != nil {
 			err := &PanicError{Value: p, Stack: debug.Stack()}
@@ -44,5 +44,5 @@ func (e *engine[In, Out]) inspected(h InspectHandler) (state any) {
 			state = &InspectError{err.Error()}
 		}
 	}()
-	return h.HandleInspect()
+	return f()
 }

@@ -35,7 +35,7 @@ func (e *engine[In, Out]) produce() {
 				continue
 			}
 		}
-		if e.prod == nil || e.dry || e.end {
+		if e.do.demand == nil || e.dry || e.end {
 			return
 		}
 		if pass == passes {
@@ -62,7 +62,7 @@ func (e *engine[In, Out]) produce() {
 		}
 		o.told += ask
 		e.running = "HandleDemand"
-		e.check(e.prod.HandleDemand(e.ctx, ask, &o.emit))
+		e.check(e.do.demand(e.ctx, ask, &o.emit))
 		if o.emit.Len() == 0 {
 			if ask == n {
 				return
@@ -79,9 +79,9 @@ func (e *engine[In, Out]) reportReceipts() {
 	if len(o.receipts) == 0 {
 		return
 	}
-	if h, ok := e.handler.(ReceiptsHandler); ok {
+	if f := e.do.receipts; f != nil {
 		e.running = "HandleReceipts"
-		e.check(h.HandleReceipts(e.ctx, o.receipts))
+		e.check(f(e.ctx, o.receipts))
 	}
 	o.receipts = o.receipts[:0]
 }

@@ -83,8 +83,15 @@ type ConsumerStage[T any] struct{ *engine[T, none] }
 // NewProducer makes a stage of producer, which must not be used by another
 // stage. No goroutine runs before Start. An error is an [*OptionError].
 func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) (*ProducerStage[T], error) {
-	e := &engine[none, T]{prod: producer}
+	e := new(engine[none, T])
 	if err := e.init(cfg.Name, producer, cfg.Logger); err != nil {
+		return nil, err
+	}
+	h := ResolveProducer(producer)
+	e.do = table[none, T]{
+		Handlers: h.Handlers, demand: h.Demand, wake: h.Wake, receipts: h.Receipts, drain: h.Drain, emitter: h.Emitter,
+	}
+	if err := e.resolved("Demand", h.Demand != nil, h.handler); err != nil {
 		return nil, err
 	}
 	if err := newSide(e, cfg, DefaultBufferSize); err != nil {
@@ -96,8 +103,16 @@ func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) (*ProducerS
 // NewProducerConsumer makes a stage of pc, which must not be used by another
 // stage. No goroutine runs before Start. An error is an [*OptionError].
 func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg ProducerConsumerConfig[Out]) (*ProducerConsumerStage[In, Out], error) {
-	e := &engine[In, Out]{both: pc, in: new(inlet[In])}
+	e := &engine[In, Out]{in: new(inlet[In])}
 	if err := e.init(cfg.Name, pc, cfg.Logger); err != nil {
+		return nil, err
+	}
+	h := ResolveProducerConsumer(pc)
+	e.do = table[In, Out]{
+		Handlers: h.Handlers, transform: h.Events, wake: h.Wake, receipts: h.Receipts, flush: h.Flush, emitter: h.Emitter,
+		defaultDemand: h.DefaultDemand,
+	}
+	if err := e.resolved("Events", h.Events != nil, h.handler); err != nil {
 		return nil, err
 	}
 	if err := newSide(e, cfg, Unlimited); err != nil {
@@ -109,12 +124,25 @@ func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg Producer
 // NewConsumer makes a stage of consumer, which must not be used by another
 // stage. No goroutine runs before Start. An error is an [*OptionError].
 func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) (*ConsumerStage[T], error) {
-	e := &engine[T, none]{cons: consumer, in: new(inlet[T])}
+	e := &engine[T, none]{in: new(inlet[T])}
 	if err := e.init(cfg.Name, consumer, cfg.Logger); err != nil {
 		return nil, err
 	}
-	e.defr, _ = consumer.(DeliveryHandler[T])
+	h := ResolveConsumer(consumer)
+	e.do = table[T, none]{
+		Handlers: h.Handlers, consume: h.Events, delivery: h.Delivery, drain: h.Drain, flush: h.Flush, defaultDemand: h.DefaultDemand,
+	}
+	if err := e.resolved("Events", h.Events != nil || h.Delivery != nil, h.handler); err != nil {
+		return nil, err
+	}
 	return &ConsumerStage[T]{e}, nil
+}
+
+// resolved notes the handler that a table was made of, and refuses a table without
+// its main function.
+func (e *engine[In, Out]) resolved(main string, there bool, handler any) error {
+	e.handler = handler
+	return ownerOf(e.name).Check(there, main, "nil", "a function")
 }
 
 // Must returns v, or panics with err if that is not nil. It is for constructors
@@ -140,8 +168,7 @@ func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out], size int)
 	case cfg.BufferSize == None:
 		size = 0
 	}
-	_, sourced := e.handler.(ReceiptsHandler)
-	e.out = newOutlet(e.name, cfg, sourced, size)
+	e.out = newOutlet(e.name, cfg, e.do.receipts != nil, size)
 	e.out.log = e.log
 	return nil
 }
@@ -208,6 +235,9 @@ func PoisonBatches(on bool) { poison.Store(on) }
 
 // defaultName makes a name of a handler's type, such as "Queue-3".
 func defaultName(handler any, id uint64) string {
+	if table, ok := handler.(interface{ origin() any }); ok && table.origin() != nil {
+		handler = table.origin()
+	}
 	name := fmt.Sprintf("%T", handler)
 	if i := strings.IndexByte(name, '['); i >= 0 {
 		name = name[:i]

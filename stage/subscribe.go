@@ -74,7 +74,7 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 	if up == nil {
 		return nil, ownerOf(e.name).Refuse("Subscribe", nil, "a producer")
 	}
-	maxDemand, minDemand, err := cfg.demands(e.name, e.handler)
+	maxDemand, minDemand, err := cfg.demands(e.name, e.do.defaultDemand)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 			Producer: up.stageName(), Consumer: e.name,
 			MaxDemand: maxDemand, MinDemand: minDemand, Partition: cfg.Partition,
 		},
-		cfg: cfg, deferred: e.defr != nil,
+		cfg: cfg, deferred: e.do.delivery != nil,
 		up: up, down: e, done: make(chan struct{}), slot: -1,
 	}, nil
 }

@@ -21,9 +21,9 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 		refuse(ErrDone)
 		return
 	}
-	if h, ok := e.handler.(SubscribeHandler); ok {
+	if f := e.do.Subscribe; f != nil {
 		e.running = "HandleSubscribe"
-		if err := h.HandleSubscribe(e.ctx, s.info.seenBy(producing)); err != nil {
+		if err := f(e.ctx, s.info.seenBy(producing)); err != nil {
 			refuse(err)
 			return
 		}
@@ -114,9 +114,9 @@ func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
 	s.asked = 0
 	e.out.disp.Cancel(s.slot)
 	e.out.changed = true
-	if h, ok := e.handler.(CancelHandler); ok {
+	if f := e.do.Cancel; f != nil {
 		e.running = "HandleCancel"
-		e.check(h.HandleCancel(e.ctx, s.info.seenBy(producing), reason))
+		e.check(f(e.ctx, s.info.seenBy(producing), reason))
 	}
 }
 
