@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock-go/penstock/consumer"
-	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/internal/statsd"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/receipt"
@@ -36,12 +34,10 @@ type app struct {
 	tokens   *token.Phoenix
 	source   source
 	intake   *intake
-	fair     *fair.Dispatcher[push, string] // nil under another dispatcher
-	pools    []*consumer.Supervisor[push]
+	workers  []*worker // one; under a rival that partitions, one for each partition
 	producer *stage.ProducerStage[push]
 	pipeline *stage.Pipeline
 	endpoint *websocket.Endpoint
-	lobby    *lobby
 	clients  clients
 
 	listener, debugListener net.Listener
@@ -119,7 +115,6 @@ func (a *app) openMetrics() (err error) {
 
 // openEndpoint makes the WebSocket side.
 func (a *app) openEndpoint() (err error) {
-	a.lobby = newLobby(a.cfg.Grace)
 	a.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{Metrics: a.recorder, Logger: a.log})
 	if err != nil {
 		return err
@@ -127,34 +122,18 @@ func (a *app) openEndpoint() (err error) {
 	users := websocket.NewSocket(websocket.SocketConfig[user]{
 		Name: "UserSocket", Connect: connect(a.tokens),
 		ID: func(u user) string { return "users_socket:" + u.id },
-		// A client that does not take what it is sent holds up its own user
-		// and nobody else.
-		QueueFull:    func(u user) { a.withFair(func(f *fair.Dispatcher[push, string]) { f.Park(u.id) }) },
-		QueueDrained: func(u user) { a.withFair(func(f *fair.Dispatcher[push, string]) { f.Unpark(u.id) }) },
 	})
-	users.Channel("user:*", func(u user, _ string) websocket.Handler {
-		return &userChannel{user: u, lobby: a.lobby}
-	})
+	users.Channel("user:*", userChannel)
 	return a.endpoint.Mount("/socket", users, websocket.MountConfig{AuthToken: true})
 }
 
-// withFair calls f on the stage's goroutine, if the dispatcher is the fair one.
-func (a *app) withFair(f func(*fair.Dispatcher[push, string])) {
-	if a.fair != nil {
-		a.producer.Do(func() { f(a.fair) })
-	}
-}
-
-// build joins the stages: the source, the dispatcher, the pool.
+// build joins the stages: the source with its dispatcher, and the sockets.
 func (a *app) build() (err error) {
-	d := &deliverer{endpoint: a.endpoint, ledger: a.ledger, lobby: a.lobby, pause: a.cfg.Work}
-	a.lobby.again = func(v *delivery) { d.send(context.Background(), v) }
 	chosen := a.cfg.rival
 	if chosen == nil {
 		chosen = fairDispatcher
 	}
 	line := chosen(a.cfg.Workers)
-	a.fair, _ = line.dispatcher.(*fair.Dispatcher[push, string])
 	a.producer, err = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
 		Name: a.cfg.Source, Dispatcher: line.dispatcher, Logger: a.log, BufferSize: stage.Unlimited,
 		Discarded: func(_ push, reason receipt.Reason) {
@@ -170,26 +149,23 @@ func (a *app) build() (err error) {
 	}
 	stages := []stage.Stage{a.producer}
 	for i, pool := range line.pools {
-		workers, err := consumer.NewSupervisor(d.work, consumer.SupervisorConfig[push]{
-			MaxDemand: pool.workers, MaxAttempts: 3, MaxRestarts: 1000,
-			Metrics: a.recorder, Logger: a.log,
-			Failed: func(push, error) { a.ledger.discard("failed") },
-		})
+		sockets, err := a.newSockets(pool.workers)
 		if err != nil {
 			return err
 		}
-		name := "workers"
+		w := &worker{Consumer: sockets, pause: a.cfg.Work, took: a.recorder.Timer("pipeline.worker.process_time")}
+		name := "sockets"
 		if len(line.pools) > 1 {
 			name += strconv.Itoa(i)
 		}
-		end, err := stage.NewConsumer(workers, stage.ConsumerConfig{Name: name, Logger: a.log})
+		end, err := stage.NewConsumer(w, stage.ConsumerConfig{Name: name, Logger: a.log})
 		if err != nil {
 			return err
 		}
 		if _, err := end.Subscribe(a.producer, stage.SubscribeConfig{Partition: pool.partition}); err != nil {
 			return err
 		}
-		a.pools = append(a.pools, workers)
+		a.workers = append(a.workers, w)
 		stages = append(stages, end)
 	}
 	a.pipeline, err = stage.NewPipeline(stage.PipelineConfig{
@@ -273,7 +249,6 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 		if err := a.source.refuse(limit); err != nil {
 			failure = errors.Join(failure, err)
 		}
-		a.lobby.close()
 		a.pipeline.Drain()
 		stop := context.AfterFunc(limit, func() { a.pipeline.Stop(stage.ErrDrainTimeout) })
 		if err := <-ended; err != nil {

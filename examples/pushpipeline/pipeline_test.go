@@ -91,7 +91,7 @@ func TestMeasurementsReachAStatsDServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	r := start(t, "-statsd", server.Addr())
+	r := start(t, "-statsd", server.Addr(), "-work", "1ms")
 	s := r.join("7")
 	ctx := within(t, 10*time.Second)
 	begin := time.Now()

@@ -16,10 +16,10 @@ const (
 	tokenAge  = 24 * time.Hour
 )
 
-// user is who is behind a socket.
+// user is the state of a socket: the user that its token names.
 type user struct{ id string }
 
-// connect lets in whoever has a token for a user.
+// connect accepts a connection that has a valid token, which names its user.
 func connect(tokens *token.Phoenix) func(context.Context, *websocket.ConnectRequest) (user, error) {
 	return func(_ context.Context, r *websocket.ConnectRequest) (user, error) {
 		data, err := tokens.Verify(tokenSalt, cmp.Or(r.AuthToken, r.Params.Get("token")), token.CheckOptions{MaxAge: tokenAge})
@@ -34,33 +34,12 @@ func connect(tokens *token.Phoenix) func(context.Context, *websocket.ConnectRequ
 	}
 }
 
-// userChannel is user:ID, which only that user may join. It measures what is
-// pushed to it.
-type userChannel struct {
-	user  user
-	lobby *lobby
-}
-
-// joined is what a channel tells itself behind its join.
-type joined struct{}
-
-// HandleJoin implements websocket.Handler.
-func (c *userChannel) HandleJoin(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
-	if ch.Topic() != "user:"+c.user.id {
-		return nil, websocket.Refuse("unauthorized")
-	}
-	return nil, ch.Send(joined{})
-}
-
-// HandleInfo implements websocket.InfoHandler: the channel takes pushes now.
-func (c *userChannel) HandleInfo(_ context.Context, ch *websocket.Channel, msg any) error {
-	if _, ok := msg.(joined); ok {
-		c.lobby.joined(c.user.id, ch)
-	}
-	return nil
-}
-
-// HandleTerminate implements websocket.TerminateHandler.
-func (c *userChannel) HandleTerminate(_ context.Context, ch *websocket.Channel, _ error) {
-	c.lobby.left(c.user.id, ch)
+// userChannel is the handler of user:ID, which only that user may join.
+func userChannel(u user, topic string) websocket.Handler {
+	return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
+		if topic != topicOf(u.id) {
+			return nil, websocket.Refuse("unauthorized")
+		}
+		return nil, nil
+	})
 }

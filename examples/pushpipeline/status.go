@@ -31,7 +31,7 @@ type status struct {
 	Rate       rate          `json:"rate"`
 	LightTimes latency       `json:"light"`
 	HeavyTimes latency       `json:"heavy"`
-	Worker     latency       `json:"worker"`
+	Worker     *latency      `json:"worker,omitempty"` // of -work
 	Stages     []stageStatus `json:"stages"`
 	Queues     []queue       `json:"queues"`
 
@@ -109,10 +109,13 @@ func (a *app) status(ctx context.Context) status {
 		s, _ := measured.Find(name, tags)
 		return toLatency(s.Recent)
 	}
-	atWork := 0
-	for _, pool := range a.pools {
-		s := pool.Stats()
-		atWork += s.Busy + s.Waiting
+	var atWork, sending, away, full int
+	for _, w := range a.workers {
+		s := w.Stats()
+		atWork += int(w.atWork.Load())
+		sending += s.InFlight
+		away += s.WaitingForClient
+		full += s.WaitingForRoom
 	}
 	s := status{
 		Now: time.Now().UnixMilli(), Uptime: time.Since(a.begun).Seconds(),
@@ -122,17 +125,20 @@ func (a *app) status(ctx context.Context) status {
 		Enqueued: acc.enqueued, Delivered: acc.delivered, Discarded: acc.discarded,
 		Queued: int64(acc.waiting + acc.held), InFlight: int64(acc.inFlight), Refused: a.ledger.refused.Load(),
 		LightTimes: recent(pushDelivered, "class:light"), HeavyTimes: recent(pushDelivered, "class:heavy"),
-		Worker: recent("pipeline.worker.process_time", ""),
 		Stages: stages,
 		Queues: []queue{
 			{a.cfg.Source, acc.waiting}, {"dispatcher", acc.held},
-			{"workers", atWork}, {"lobby", a.lobby.count()}, {"sockets", int(endpoint.QueuedFrames)},
+			{"work", atWork}, {"sending", sending}, {"user away", away}, {"client full", full}, {"sockets", int(endpoint.QueuedFrames)},
 		},
 		Connections: endpoint.Connections, Channels: endpoint.Channels, Slow: len(endpoint.Slow),
 		Clients: clientStatus{
 			Open: a.clients.open.Load(), Received: a.clients.received.Load(), Duplicates: a.clients.duplicates.Load(),
 			OutOfOrder: a.clients.disorder.Load(), WrongUser: a.clients.wrongUser.Load(),
 		},
+	}
+	if a.cfg.Work > 0 {
+		worker := recent("pipeline.worker.process_time", "")
+		s.Worker = &worker
 	}
 	s.Rate = a.rates.now()
 	return s
