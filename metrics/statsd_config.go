@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -100,12 +99,12 @@ const (
 type OptionError = option.Error
 
 func (c StatsDConfig) withDefaults() StatsDConfig {
-	c.Address = cmp.Or(c.Address, "127.0.0.1:8125")
-	c.FlushInterval = cmp.Or(c.FlushInterval, 100*time.Millisecond)
-	c.TimerSamples = cmp.Or(c.TimerSamples, 8192)
-	c.MaxDatagram = cmp.Or(c.MaxDatagram, 1432)
-	c.MaxSeries = cmp.Or(c.MaxSeries, 4096)
-	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	option.Default(&c.Address, "127.0.0.1:8125")
+	option.Default(&c.FlushInterval, 100*time.Millisecond)
+	option.Default(&c.TimerSamples, 8192)
+	option.Default(&c.MaxDatagram, 1432)
+	option.Default(&c.MaxSeries, 4096)
+	option.Default(&c.Logger, slog.New(slog.DiscardHandler))
 	if c.Dial == nil {
 		address := c.Address
 		c.Dial = func(ctx context.Context) (io.WriteCloser, error) {

@@ -209,7 +209,7 @@ func (e *engine[In, Out]) countFailure(err error) {
 
 // misnamed stops the stage of a handler that has named an input that there is not.
 func (e *engine[In, Out]) misnamed(method string, i, n int) {
-	e.fail(&OptionError{Owner: e.name, Option: "Emitter." + method, Value: i, Allowed: fmt.Sprintf("the index of one of the %d events of the call", n)})
+	e.fail(ownerOf(e.name).Refuse("Emitter."+method, i, fmt.Sprintf("the index of one of the %d events of the call", n)))
 }
 
 // failAlone takes the inputs that failed alone where nothing wants receipts.

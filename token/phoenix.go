@@ -1,7 +1,6 @@
 package token
 
 import (
-	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -48,9 +47,9 @@ type Phoenix struct{ keys keys }
 // NewPhoenix returns a Phoenix for cfg. The only errors are those of the
 // config, each a [*OptionError].
 func NewPhoenix(cfg PhoenixConfig) (*Phoenix, error) {
-	cfg.KeyIterations = cmp.Or(cfg.KeyIterations, 1000)
-	cfg.KeyLength = cmp.Or(cfg.KeyLength, 32)
-	cfg.MaxKeys = cmp.Or(cfg.MaxKeys, 64)
+	option.Default(&cfg.KeyIterations, 1000)
+	option.Default(&cfg.KeyLength, 32)
+	option.Default(&cfg.MaxKeys, 64)
 	switch {
 	case len(cfg.SecretKeyBase) < 20:
 		return nil, phoenixOwner.Refuse("SecretKeyBase", option.Hidden, "20 bytes or more")

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"log/slog"
 	"slices"
 	"time"
@@ -108,18 +107,18 @@ type Config[T any] struct {
 
 func (c Config[T]) withDefaults() Config[T] {
 	c.Limits = c.Limits.withDefaults()
-	c.Window = cmp.Or(c.Window, 10_000)
-	c.CommitInterval = cmp.Or(c.CommitInterval, time.Second)
-	c.CommitTimeout = cmp.Or(c.CommitTimeout, 3*time.Second)
-	c.RevokeTimeout = cmp.Or(c.RevokeTimeout, 10*time.Second)
+	option.Default(&c.Window, 10_000)
+	option.Default(&c.CommitInterval, time.Second)
+	option.Default(&c.CommitTimeout, 3*time.Second)
+	option.Default(&c.RevokeTimeout, 10*time.Second)
 	if c.RevokeTimeout == stage.None {
 		c.RevokeTimeout = 0
 	}
-	c.CloseTimeout = cmp.Or(c.CloseTimeout, 4*time.Second)
-	c.FetchMaxBytes = cmp.Or(c.FetchMaxBytes, 2<<20)
-	c.FetchMaxPartitionBytes = cmp.Or(c.FetchMaxPartitionBytes, 1<<20)
-	c.Metrics = cmp.Or(c.Metrics, metrics.Nop())
-	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	option.Default(&c.CloseTimeout, 4*time.Second)
+	option.Default(&c.FetchMaxBytes, 2<<20)
+	option.Default(&c.FetchMaxPartitionBytes, 1<<20)
+	option.Default(&c.Metrics, metrics.Nop())
+	option.Default(&c.Logger, slog.New(slog.DiscardHandler))
 	return c
 }
 

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -39,9 +38,9 @@ type Writer struct{ client *kgo.Client }
 // NewWriter makes a writer. It does not wait for a broker; the only errors are
 // those of the config, each an [*OptionError], and of Options.
 func NewWriter(cfg WriterConfig) (*Writer, error) {
-	cfg.MaxBuffered = cmp.Or(cfg.MaxBuffered, 10_000)
-	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
-	cfg.Linger = cmp.Or(cfg.Linger, time.Millisecond)
+	option.Default(&cfg.MaxBuffered, 10_000)
+	option.Default(&cfg.Timeout, 10*time.Second)
+	option.Default(&cfg.Linger, time.Millisecond)
 	if cfg.Linger == stage.None {
 		cfg.Linger = 0
 	}
