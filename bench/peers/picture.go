@@ -4,7 +4,7 @@ import (
 	"math"
 	"os"
 
-	"github.com/penstock-go/penstock/internal/chart"
+	"github.com/penstock-go/penstock/bench/chart"
 )
 
 // draw writes the rates as bars.

@@ -12,8 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/statsd"
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/metrics/statsd"
+	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/stage"
@@ -26,7 +27,7 @@ type app struct {
 	log   *slog.Logger
 	begun time.Time
 
-	statsd   *statsd.Server
+	statsd   *statsdserver.Server
 	recorder metrics.Recorder
 	closers  []func(context.Context) // of the recorders, in order
 
@@ -91,11 +92,11 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 // openMetrics starts the StatsD listener that the page and the summary read,
 // and what sends to it and to the server that was asked for.
 func (a *app) openMetrics() (err error) {
-	if a.statsd, err = statsd.Listen(statsd.ServerConfig{}); err != nil {
+	if a.statsd, err = statsdserver.Listen(statsdserver.Config{}); err != nil {
 		return err
 	}
 	send := func(address string) (metrics.Recorder, error) {
-		r, err := metrics.NewStatsD(metrics.StatsDConfig{Address: address})
+		r, err := statsd.New(statsd.Config{Address: address})
 		if err != nil {
 			return nil, err
 		}

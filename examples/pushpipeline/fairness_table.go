@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/chart"
+	"github.com/penstock-go/penstock/bench/chart"
 )
 
 func milliseconds(d time.Duration) float64 {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/penstock-go/penstock/internal/statsd"
+	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
 	"github.com/penstock-go/penstock/token"
 )
 
@@ -86,7 +86,7 @@ func TestPushIsNeverDeliveredToAnotherUser(t *testing.T) {
 }
 
 func TestMeasurementsReachAStatsDServer(t *testing.T) {
-	server, err := statsd.Listen(statsd.ServerConfig{})
+	server, err := statsdserver.Listen(statsdserver.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,17 +100,17 @@ func TestMeasurementsReachAStatsDServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	elapsed := time.Since(begin)
-	arrived := func(name, tags string, kind statsd.Kind) func(statsd.Snapshot) bool {
-		return func(snap statsd.Snapshot) bool {
+	arrived := func(name, tags string, kind statsdserver.Kind) func(statsdserver.Snapshot) bool {
+		return func(snap statsdserver.Snapshot) bool {
 			series, ok := snap.Find(name, tags)
-			return ok && series.Kind == kind && (kind != statsd.Timer || series.Life.Count == 1)
+			return ok && series.Kind == kind && (kind != statsdserver.Timer || series.Life.Count == 1)
 		}
 	}
-	for _, want := range []func(statsd.Snapshot) bool{
-		arrived("pipeline.push_delivered", "class:light", statsd.Timer),
-		arrived("pipeline.worker.process_time", "", statsd.Timer),
-		arrived("socket_connect", "socket:UserSocket,status:success", statsd.Counter),
-		arrived("channel_join", "channel:user_*,status:success", statsd.Counter),
+	for _, want := range []func(statsdserver.Snapshot) bool{
+		arrived("pipeline.push_delivered", "class:light", statsdserver.Timer),
+		arrived("pipeline.worker.process_time", "", statsdserver.Timer),
+		arrived("socket_connect", "socket:UserSocket,status:success", statsdserver.Counter),
+		arrived("channel_join", "channel:user_*,status:success", statsdserver.Counter),
 	} {
 		if err := server.Wait(ctx, want); err != nil {
 			t.Fatalf("%v in %+v", err, server.Snapshot().Series)

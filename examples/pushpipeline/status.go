@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/statsd"
+	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -67,7 +67,7 @@ type latency struct {
 	Max   float64 `json:"max_ms"`
 }
 
-func toLatency(s statsd.Summary) latency {
+func toLatency(s statsdserver.Summary) latency {
 	ms := func(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / float64(time.Millisecond) }
 	return latency{Count: s.Count, P50: ms(s.P50), P99: ms(s.P99), Max: ms(s.Max)}
 }

@@ -11,7 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/statsd"
+	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
 )
 
 // summary is the account of a whole run. Enqueued must be Delivered + Queued +
@@ -37,14 +37,14 @@ type summary struct {
 // ctx is done.
 func (a *app) summarise(ctx context.Context) summary {
 	delivered := a.ledger.delivered.Load()
-	counted := func(s statsd.Snapshot) int64 {
+	counted := func(s statsdserver.Snapshot) int64 {
 		light, _ := s.Find(pushDelivered, "class:light")
 		heavy, _ := s.Find(pushDelivered, "class:heavy")
 		return light.Life.Count + heavy.Life.Count
 	}
 	limit, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if a.statsd.Wait(limit, func(s statsd.Snapshot) bool { return counted(s) >= delivered }) != nil {
+	if a.statsd.Wait(limit, func(s statsdserver.Snapshot) bool { return counted(s) >= delivered }) != nil {
 		a.log.Warn("not every measurement has reached the StatsD listener", "delivered", delivered, "measured", counted(a.statsd.Snapshot()))
 	}
 	acc := a.account(context.Background()) // the stages have stopped: they do not keep anybody waiting

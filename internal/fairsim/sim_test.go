@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/penstock-go/penstock/bench/chart"
 	"github.com/penstock-go/penstock/dispatcher/fair"
-	"github.com/penstock-go/penstock/internal/chart"
 )
 
 var svg = flag.String("svg", "", "`file` for the picture of TestFigureOthers")

@@ -28,4 +28,4 @@
 // # Concurrency
 //
 // All methods may be used from any goroutine.
-package statsd
+package statsdserver

@@ -1,4 +1,4 @@
-package metrics
+package statsd
 
 import (
 	"context"
@@ -6,15 +6,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cactus/go-statsd-client/v5/statsd"
+	cactus "github.com/cactus/go-statsd-client/v5/statsd"
 
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// StatsD is a [Recorder] that sends to a StatsD server. Make one with
-// [NewStatsD] and end it with [StatsD.Close].
-type StatsD struct {
-	cfg StatsDConfig
+// Recorder is a [metrics.Recorder] that sends to a StatsD server. Make one with
+// [New] and end it with [Recorder.Close].
+type Recorder struct {
+	cfg Config
 
 	mu     sync.Mutex // guards byKey and series; never held while sending
 	byKey  map[string]series
@@ -27,24 +27,24 @@ type StatsD struct {
 	hard   context.Context // ends sending at once
 	abort  context.CancelFunc
 	done   chan struct{} // closed when the goroutine has ended
-	client *statsd.Client
+	client *cactus.Client
 	out    *sender
 }
 
 // series is an instrument as seen by the flush.
 type series interface {
-	flush(*StatsD, time.Time)
+	flush(*Recorder, time.Time)
 }
 
-// NewStatsD returns a recorder that sends to cfg's server, and starts the
+// New returns a recorder that sends to cfg's server, and starts the
 // goroutine that sends. It does not wait for the server or for the resolver;
 // the only errors are those of the config, each a [*OptionError].
-func NewStatsD(cfg StatsDConfig) (*StatsD, error) {
+func New(cfg Config) (*Recorder, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &StatsD{
+	s := &Recorder{
 		cfg:   cfg,
 		byKey: make(map[string]series),
 		stop:  make(chan struct{}),
@@ -59,11 +59,11 @@ func NewStatsD(cfg StatsDConfig) (*StatsD, error) {
 	if cfg.Prefix != "" {
 		prefix = cleanPart(cfg.Prefix, "")
 	}
-	statter, err := statsd.NewClientWithSender(s.out, prefix, clientTagFormats[cfg.Tags])
+	statter, err := cactus.NewClientWithSender(s.out, prefix, clientTagFormats[cfg.Tags])
 	if err != nil {
-		return nil, option.Owner("metrics.StatsD").Refuse("Tags", cfg.Tags, err.Error())
+		return nil, option.Owner("statsd.Recorder").Refuse("Tags", cfg.Tags, err.Error())
 	}
-	s.client = statter.(*statsd.Client)
+	s.client = statter.(*cactus.Client)
 	// Values with a rate were sampled here; the client would sample them again.
 	s.client.SetSamplerFunc(func(float32) bool { return true })
 
@@ -74,14 +74,14 @@ func NewStatsD(cfg StatsDConfig) (*StatsD, error) {
 // Dropped returns the number of lines that could not be sent so far: those of datagrams that
 // the socket or the server's host refused, those too long for a datagram, and
 // each use of an instrument that was refused because of
-// [StatsDConfig.MaxSeries]. It does not block.
-func (s *StatsD) Dropped() int64 { return s.dropped.Load() }
+// [Config.MaxSeries]. It does not block.
+func (s *Recorder) Dropped() int64 { return s.dropped.Load() }
 
 // Close sends the values recorded so far, ends the recorder's goroutine and
 // returns when it has ended. Sending stops when ctx is done; then the rest is
 // counted as dropped and Close returns ctx's error. Further calls wait for the
 // first and return nil.
-func (s *StatsD) Close(ctx context.Context) error {
+func (s *Recorder) Close(ctx context.Context) error {
 	var err error
 	s.once.Do(func() {
 		close(s.stop)
@@ -98,7 +98,7 @@ func (s *StatsD) Close(ctx context.Context) error {
 }
 
 // run is the recorder's goroutine.
-func (s *StatsD) run() {
+func (s *Recorder) run() {
 	defer close(s.done)
 	defer s.out.close()
 	s.out.connect(time.Now())
@@ -115,7 +115,7 @@ func (s *StatsD) run() {
 	}
 }
 
-func (s *StatsD) flush(last bool) {
+func (s *Recorder) flush(last bool) {
 	now := time.Now()
 	s.out.connect(now)
 	if !last && s.out.mayStillConnect(now) {

@@ -1,4 +1,4 @@
-package metrics
+package statsd
 
 import (
 	"context"
@@ -7,14 +7,14 @@ import (
 	"net"
 	"time"
 
-	"github.com/cactus/go-statsd-client/v5/statsd"
+	cactus "github.com/cactus/go-statsd-client/v5/statsd"
 
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// StatsDConfig configures the server and the protocol of a [StatsD]. The zero value sends
+// Config configures the server and the protocol of a [Recorder]. The zero value sends
 // DogStatsD's dialect to 127.0.0.1:8125.
-type StatsDConfig struct {
+type Config struct {
 	// Address is the server's host:port for UDP. A name is resolved in the
 	// background, again every minute and after a flush of which nothing could
 	// be sent. Default: "127.0.0.1:8125".
@@ -74,10 +74,10 @@ const (
 	TagsSemicolon
 )
 
-var clientTagFormats = [...]statsd.TagFormat{
-	TagsOctothorpe: statsd.SuffixOctothorpe,
-	TagsComma:      statsd.InfixComma,
-	TagsSemicolon:  statsd.InfixSemicolon,
+var clientTagFormats = [...]cactus.TagFormat{
+	TagsOctothorpe: cactus.SuffixOctothorpe,
+	TagsComma:      cactus.InfixComma,
+	TagsSemicolon:  cactus.InfixSemicolon,
 }
 
 // TimerType is the type under which a timer's observations are sent.
@@ -98,7 +98,7 @@ const (
 // is allowed. The type is the same in every package of this module.
 type OptionError = option.Error
 
-func (c StatsDConfig) withDefaults() StatsDConfig {
+func (c Config) withDefaults() Config {
 	option.Default(&c.Address, "127.0.0.1:8125")
 	option.Default(&c.FlushInterval, 100*time.Millisecond)
 	option.Default(&c.TimerSamples, 8192)
@@ -116,8 +116,8 @@ func (c StatsDConfig) withDefaults() StatsDConfig {
 }
 
 // validate is called with the defaults filled in.
-func (c StatsDConfig) validate() error {
-	refuse := option.Owner("metrics.StatsD").Refuse
+func (c Config) validate() error {
+	refuse := option.Owner("statsd.Recorder").Refuse
 	if _, _, err := net.SplitHostPort(c.Address); err != nil {
 		return refuse("Address", c.Address, "host:port")
 	}

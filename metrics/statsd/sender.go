@@ -1,4 +1,4 @@
-package metrics
+package statsd
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cactus/go-statsd-client/v5/statsd"
+	cactus "github.com/cactus/go-statsd-client/v5/statsd"
 )
 
 const (
@@ -36,12 +36,12 @@ const (
 	calm = 5 * time.Second
 )
 
-var errTooLong = errors.New("metrics: line does not fit into a datagram")
+var errTooLong = errors.New("statsd: line does not fit into a datagram")
 
 // sender packs lines into datagrams and writes them. Only the recorder's goroutine
 // uses it; the client's calls to Send come from there.
 type sender struct {
-	cfg     StatsDConfig
+	cfg     Config
 	hard    context.Context
 	dropped *atomic.Int64
 
@@ -68,7 +68,7 @@ type sender struct {
 	value   []byte  // scratch for timers
 }
 
-func newSender(hard context.Context, cfg StatsDConfig, dropped *atomic.Int64) *sender {
+func newSender(hard context.Context, cfg Config, dropped *atomic.Int64) *sender {
 	host, _, _ := net.SplitHostPort(cfg.Address)
 	return &sender{
 		cfg: cfg, hard: hard, dropped: dropped,
@@ -185,7 +185,7 @@ func (s *sender) write() {
 	}
 }
 
-var errNoConnection = errors.New("metrics: no connection")
+var errNoConnection = errors.New("statsd: no connection")
 
 func (s *sender) writeOnce() error {
 	if s.conn == nil {
@@ -200,7 +200,7 @@ func (s *sender) writeOnce() error {
 
 // reportDropped sends the number of lines dropped since the last report, if the
 // server can be reached: a lost report would itself be counted.
-func (s *sender) reportDropped(client *statsd.Client) {
+func (s *sender) reportDropped(client *cactus.Client) {
 	if n := s.dropped.Load() - s.reported; n > 0 && s.conn != nil && s.healthy {
 		s.reported += n
 		_ = client.Inc("metrics.dropped", n, 1)

@@ -1,4 +1,4 @@
-package metrics
+package statsd
 
 import (
 	"strings"

@@ -1,4 +1,4 @@
-package statsd
+package statsdserver
 
 import (
 	"cmp"
@@ -17,7 +17,7 @@ const receiveBuffer = 4 << 20
 const maxFailures = 1000
 
 // ServerConfig says where a [Server] listens.
-type ServerConfig struct {
+type Config struct {
 	// Address is the UDP host:port. Default 127.0.0.1:0, any free port of the
 	// loopback interface.
 	Address string
@@ -34,7 +34,7 @@ type Server struct {
 }
 
 // Listen opens the socket and starts the goroutine that reads it.
-func Listen(cfg ServerConfig) (*Server, error) {
+func Listen(cfg Config) (*Server, error) {
 	addr, err := net.ResolveUDPAddr("udp", cmp.Or(cfg.Address, "127.0.0.1:0"))
 	if err != nil {
 		return nil, fmt.Errorf("statsd: listen: %w", err)

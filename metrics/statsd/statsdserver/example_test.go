@@ -1,13 +1,13 @@
-package statsd_test
+package statsdserver_test
 
 import (
 	"fmt"
 
-	"github.com/penstock-go/penstock/internal/statsd"
+	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
 )
 
 func ExampleNewAggregate() {
-	a := statsd.NewAggregate(0)
+	a := statsdserver.NewAggregate(0)
 	a.Add([]byte("channel_join:1|c|#status:success,channel:user"))
 	a.Add([]byte("pipeline.push_delivered:1.5|ms\npipeline.push_delivered:2.5|ms"))
 	for _, s := range a.Snapshot().Series {

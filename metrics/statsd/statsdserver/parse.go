@@ -1,4 +1,4 @@
-package statsd
+package statsdserver
 
 import (
 	"bytes"

@@ -1,10 +1,12 @@
-package metrics
+package statsd
 
 import (
 	"context"
 	"io"
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/metrics"
 )
 
 type discard struct{}
@@ -12,8 +14,8 @@ type discard struct{}
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) Close() error                { return nil }
 
-func benchmark(b *testing.B, f func(*StatsD) func()) {
-	s, err := NewStatsD(StatsDConfig{Dial: func(context.Context) (io.WriteCloser, error) { return discard{}, nil }})
+func benchmark(b *testing.B, f func(*Recorder) func()) {
+	s, err := New(Config{Dial: func(context.Context) (io.WriteCloser, error) { return discard{}, nil }})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -35,14 +37,14 @@ func benchmark(b *testing.B, f func(*StatsD) func()) {
 }
 
 func BenchmarkCounter(b *testing.B) {
-	benchmark(b, func(s *StatsD) func() {
-		c := s.Counter("hits", Tag{"k", "v"})
+	benchmark(b, func(s *Recorder) func() {
+		c := s.Counter("hits", metrics.Tag{Key: "k", Value: "v"})
 		return func() { c.Add(1) }
 	})
 }
 
 func BenchmarkGauge(b *testing.B) {
-	benchmark(b, func(s *StatsD) func() {
+	benchmark(b, func(s *Recorder) func() {
 		g := s.Gauge("depth")
 		return func() { g.Set(1.5) }
 	})
@@ -50,8 +52,8 @@ func BenchmarkGauge(b *testing.B) {
 
 // BenchmarkTimer includes the flushes that go on beside it.
 func BenchmarkTimer(b *testing.B) {
-	benchmark(b, func(s *StatsD) func() {
-		t := s.Timer("took", Tag{"k", "v"})
+	benchmark(b, func(s *Recorder) func() {
+		t := s.Timer("took", metrics.Tag{Key: "k", Value: "v"})
 		return func() { t.Observe(1500 * time.Microsecond) }
 	})
 }

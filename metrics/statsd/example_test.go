@@ -1,4 +1,4 @@
-package metrics_test
+package statsd_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/metrics/metricstest"
+	"github.com/penstock-go/penstock/metrics/statsd"
 )
 
 type printer struct{ b strings.Builder }
@@ -16,9 +17,9 @@ type printer struct{ b strings.Builder }
 func (p *printer) Write(datagram []byte) (int, error) { return p.b.Write(datagram) }
 func (p *printer) Close() error                       { return nil }
 
-func ExampleNewStatsD() {
+func ExampleNew() {
 	var out printer
-	recorder, err := metrics.NewStatsD(metrics.StatsDConfig{
+	recorder, err := statsd.New(statsd.Config{
 		Prefix: "app",
 		// In a program, Address: "statsd.example.com:8125" in its place.
 		Dial: func(context.Context) (io.WriteCloser, error) { return &out, nil },

@@ -1,4 +1,4 @@
-package statsd
+package statsdserver
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 )
 
 func TestServerReceives(t *testing.T) {
-	s, err := Listen(ServerConfig{})
+	s, err := Listen(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestServerReceives(t *testing.T) {
 }
 
 func TestServerClosesTwice(t *testing.T) {
-	s, err := Listen(ServerConfig{})
+	s, err := Listen(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestServerClosesTwice(t *testing.T) {
 
 func TestListenRefusesABadAddress(t *testing.T) {
 	for _, addr := range []string{"nonsense", "127.0.0.1:99999999"} {
-		if s, err := Listen(ServerConfig{Address: addr}); err == nil {
+		if s, err := Listen(Config{Address: addr}); err == nil {
 			s.Close()
 			t.Errorf("Listen(%q) answers no error", addr)
 		}

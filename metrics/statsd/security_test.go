@@ -1,10 +1,12 @@
-package metrics
+package statsd
 
 import (
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/metrics"
 )
 
 // TestSecurity holds the part of a row of docs/security.md that is about this
@@ -17,11 +19,11 @@ func metricNames(t *testing.T) {
 		`","level":"ERROR`, strings.Repeat("x", 1000), "\xff\xfe",
 	}
 	line := regexp.MustCompile(`^[^:|@#,;=\s\pC]+:[0-9.]+\|(c|g|ms)(\|@[0-9.]+)?(\|#[^:|@#,;=\s\pC]+:[^:|@#,;=\s\pC]+)?$`)
-	w := record(t, StatsDConfig{}, func(s *StatsD) {
+	w := record(t, Config{}, func(s *Recorder) {
 		for _, b := range breakers {
-			s.Counter(b, Tag{Key: b, Value: b}).Add(1)
-			s.Gauge(b, Tag{Key: b, Value: b}).Set(1)
-			s.Timer(b, Tag{Key: b, Value: b}).Observe(time.Second)
+			s.Counter(b, metrics.Tag{Key: b, Value: b}).Add(1)
+			s.Gauge(b, metrics.Tag{Key: b, Value: b}).Set(1)
+			s.Timer(b, metrics.Tag{Key: b, Value: b}).Observe(time.Second)
 		}
 	})
 	lines := w.lines()

@@ -1,10 +1,12 @@
-package metrics
+package statsd
 
 import (
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/penstock-go/penstock/metrics"
 )
 
 // maxPart bounds a name, a tag's key and a tag's value, in bytes, so that an
@@ -35,12 +37,12 @@ func cleanPart(s, fallback string) string {
 
 // cleanTags returns tags cleaned and in a fixed order, so that the same set in
 // another order is the same series.
-func cleanTags(tags []Tag) []Tag {
-	clean := make([]Tag, len(tags))
+func cleanTags(tags []metrics.Tag) []metrics.Tag {
+	clean := make([]metrics.Tag, len(tags))
 	for i, t := range tags {
-		clean[i] = Tag{Key: cleanPart(t.Key, "unnamed"), Value: cleanPart(t.Value, "none")}
+		clean[i] = metrics.Tag{Key: cleanPart(t.Key, "unnamed"), Value: cleanPart(t.Value, "none")}
 	}
-	slices.SortFunc(clean, func(a, b Tag) int {
+	slices.SortFunc(clean, func(a, b metrics.Tag) int {
 		if c := strings.Compare(a.Key, b.Key); c != 0 {
 			return c
 		}
@@ -51,7 +53,7 @@ func cleanTags(tags []Tag) []Tag {
 
 // seriesKey names one series of one kind. The separators cannot occur in
 // cleaned parts.
-func seriesKey(kind byte, name string, tags []Tag) string {
+func seriesKey(kind byte, name string, tags []metrics.Tag) string {
 	var b strings.Builder
 	b.WriteByte(kind)
 	b.WriteString(name)

@@ -1,4 +1,4 @@
-package metrics
+package statsd
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/cactus/go-statsd-client/v5/statsd/statsdtest"
+
+	"github.com/penstock-go/penstock/metrics"
 )
 
 // wire is a way to a server that keeps what was written.
@@ -52,11 +54,11 @@ func (w *wire) lines() []string {
 
 // record runs use with a recorder of cfg and returns what has been sent when
 // the recorder was closed.
-func record(t *testing.T, cfg StatsDConfig, use func(*StatsD)) *wire {
+func record(t *testing.T, cfg Config, use func(*Recorder)) *wire {
 	t.Helper()
 	w := newWire()
 	cfg.Dial = w.dial
-	s, err := NewStatsD(cfg)
+	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,33 +70,33 @@ func record(t *testing.T, cfg StatsDConfig, use func(*StatsD)) *wire {
 }
 
 func TestLinesOfEachDialect(t *testing.T) {
-	use := func(s *StatsD) {
-		s.Counter("joins", Tag{"status", "ok"}, Tag{"channel", "user:1|c"}).Add(2)
-		s.Counter("joins", Tag{"channel", "user:1|c"}, Tag{"status", "ok"}).Add(1)
+	use := func(s *Recorder) {
+		s.Counter("joins", metrics.Tag{Key: "status", Value: "ok"}, metrics.Tag{Key: "channel", Value: "user:1|c"}).Add(2)
+		s.Counter("joins", metrics.Tag{Key: "channel", Value: "user:1|c"}, metrics.Tag{Key: "status", Value: "ok"}).Add(1)
 		s.Gauge("depth").Set(2.5)
 		s.Gauge("temperature").Set(-3)
-		s.Timer("took", Tag{"a", "b"}).Observe(1234567 * time.Nanosecond)
-		s.Timer("took", Tag{"a", "b"}).Observe(-time.Second)
+		s.Timer("took", metrics.Tag{Key: "a", Value: "b"}).Observe(1234567 * time.Nanosecond)
+		s.Timer("took", metrics.Tag{Key: "a", Value: "b"}).Observe(-time.Second)
 		s.Counter("never used")
 	}
 	for _, c := range []struct {
 		name string
-		cfg  StatsDConfig
+		cfg  Config
 		want []string
 	}{
-		{"octothorpe", StatsDConfig{Prefix: "app"}, []string{
+		{"octothorpe", Config{Prefix: "app"}, []string{
 			"app.joins:3|c|#channel:user_1_c,status:ok", "app.depth:2.5|g", "app.temperature:0|g", "app.temperature:-3|g",
 			"app.took:1.234567|ms|#a:b", "app.took:0|ms|#a:b"}},
-		{"distribution", StatsDConfig{Timers: TimerDistribution}, []string{
+		{"distribution", Config{Timers: TimerDistribution}, []string{
 			"joins:3|c|#channel:user_1_c,status:ok", "depth:2.5|g", "temperature:0|g", "temperature:-3|g",
 			"took:1.234567|d|#a:b", "took:0|d|#a:b"}},
-		{"histogram", StatsDConfig{Timers: TimerHistogram}, []string{
+		{"histogram", Config{Timers: TimerHistogram}, []string{
 			"joins:3|c|#channel:user_1_c,status:ok", "depth:2.5|g", "temperature:0|g", "temperature:-3|g",
 			"took:1.234567|h|#a:b", "took:0|h|#a:b"}},
-		{"comma", StatsDConfig{Tags: TagsComma}, []string{
+		{"comma", Config{Tags: TagsComma}, []string{
 			"joins,channel=user_1_c,status=ok:3|c", "depth:2.5|g", "temperature:0|g", "temperature:-3|g",
 			"took,a=b:1.234567|ms", "took,a=b:0|ms"}},
-		{"semicolon", StatsDConfig{Tags: TagsSemicolon}, []string{
+		{"semicolon", Config{Tags: TagsSemicolon}, []string{
 			"joins;channel=user_1_c;status=ok:3|c", "depth:2.5|g", "temperature:0|g", "temperature:-3|g",
 			"took;a=b:1.234567|ms", "took;a=b:0|ms"}},
 	} {
@@ -109,7 +111,7 @@ func TestLinesOfEachDialect(t *testing.T) {
 }
 
 func TestClientsOwnRecorderUnderstands(t *testing.T) {
-	w := record(t, StatsDConfig{FlushInterval: time.Minute, TimerSamples: 4}, func(s *StatsD) {
+	w := record(t, Config{FlushInterval: time.Minute, TimerSamples: 4}, func(s *Recorder) {
 		s.Counter("hits").Add(5)
 		for range 9 {
 			s.Timer("took").Observe(time.Millisecond)
@@ -132,9 +134,9 @@ func TestClientsOwnRecorderUnderstands(t *testing.T) {
 
 func TestDatagramsAreFullAndNeverTooLarge(t *testing.T) {
 	for _, size := range []int{256, 1432} {
-		w := record(t, StatsDConfig{FlushInterval: time.Minute, MaxDatagram: size}, func(s *StatsD) {
+		w := record(t, Config{FlushInterval: time.Minute, MaxDatagram: size}, func(s *Recorder) {
 			for i := range 3000 {
-				s.Timer("pipeline.push_delivered", Tag{"k", "v"}).Observe(time.Duration(i) * time.Microsecond)
+				s.Timer("pipeline.push_delivered", metrics.Tag{Key: "k", Value: "v"}).Observe(time.Duration(i) * time.Microsecond)
 			}
 		})
 		if got := len(w.lines()); got != 3000 {
@@ -149,10 +151,10 @@ func TestDatagramsAreFullAndNeverTooLarge(t *testing.T) {
 }
 
 func TestLineTooLongIsCounted(t *testing.T) {
-	var s *StatsD
-	w := record(t, StatsDConfig{FlushInterval: time.Minute, MaxDatagram: 256}, func(made *StatsD) {
+	var s *Recorder
+	w := record(t, Config{FlushInterval: time.Minute, MaxDatagram: 256}, func(made *Recorder) {
 		s = made
-		s.Counter(strings.Repeat("n", 150), Tag{"k", strings.Repeat("v", 150)}).Add(1)
+		s.Counter(strings.Repeat("n", 150), metrics.Tag{Key: "k", Value: strings.Repeat("v", 150)}).Add(1)
 		s.Counter("short").Add(1)
 	})
 	if got := w.lines(); !slices.Equal(got, []string{"short:1|c", "metrics.dropped:1|c"}) || s.Dropped() != 1 {
@@ -162,7 +164,7 @@ func TestLineTooLongIsCounted(t *testing.T) {
 
 func TestFlushesOnItsInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := record(t, StatsDConfig{}, func(s *StatsD) {
+		w := record(t, Config{}, func(s *Recorder) {
 			s.Counter("hits").Add(1)
 			s.Gauge("depth").Set(1)
 			<-time.After(150 * time.Millisecond)
@@ -178,8 +180,8 @@ func TestFlushesOnItsInterval(t *testing.T) {
 }
 
 func TestSeriesAreBounded(t *testing.T) {
-	var s *StatsD
-	w := record(t, StatsDConfig{FlushInterval: time.Minute, MaxSeries: 2}, func(made *StatsD) {
+	var s *Recorder
+	w := record(t, Config{FlushInterval: time.Minute, MaxSeries: 2}, func(made *Recorder) {
 		s = made
 		for i := range 5 {
 			s.Counter(fmt.Sprint("n", i)).Add(1)
@@ -193,8 +195,8 @@ func TestSeriesAreBounded(t *testing.T) {
 }
 
 func TestImpossibleValuesAreCounted(t *testing.T) {
-	var s *StatsD
-	w := record(t, StatsDConfig{FlushInterval: time.Minute}, func(made *StatsD) {
+	var s *Recorder
+	w := record(t, Config{FlushInterval: time.Minute}, func(made *Recorder) {
 		s = made
 		s.Counter("c").Add(-1)
 		s.Gauge("g").Set(math.NaN())
@@ -206,7 +208,7 @@ func TestImpossibleValuesAreCounted(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	for option, cfg := range map[string]StatsDConfig{
+	for option, cfg := range map[string]Config{
 		"Address":       {Address: "nowhere"},
 		"Tags":          {Tags: 9},
 		"Timers":        {Timers: TimerDistribution, Tags: TagsComma},
@@ -215,19 +217,19 @@ func TestConfigIsChecked(t *testing.T) {
 		"MaxDatagram":   {MaxDatagram: 10},
 		"MaxSeries":     {MaxSeries: -1},
 	} {
-		_, err := NewStatsD(cfg)
+		_, err := New(cfg)
 		if got, ok := errors.AsType[*OptionError](err); !ok || got.Option != option {
 			t.Errorf("a bad %s returned %v", option, err)
 		}
 	}
-	if _, err := NewStatsD(StatsDConfig{Timers: 9}); err == nil {
+	if _, err := New(Config{Timers: 9}); err == nil {
 		t.Error("an unknown Timers is accepted")
 	}
 }
 
 func TestUsingAnInstrumentAllocatesNothing(t *testing.T) {
-	record(t, StatsDConfig{FlushInterval: time.Minute, TimerSamples: 16}, func(s *StatsD) {
-		c, g, o := s.Counter("c", Tag{"k", "v"}), s.Gauge("g"), s.Timer("t")
+	record(t, Config{FlushInterval: time.Minute, TimerSamples: 16}, func(s *Recorder) {
+		c, g, o := s.Counter("c", metrics.Tag{Key: "k", Value: "v"}), s.Gauge("g"), s.Timer("t")
 		if n := testing.AllocsPerRun(1000, func() {
 			c.Add(1)
 			g.Set(1.5)

@@ -1,4 +1,4 @@
-package metrics
+package statsd
 
 import (
 	"context"
@@ -13,20 +13,21 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/statsd"
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
 )
 
 func TestArrivesAtAServer(t *testing.T) {
-	server, err := statsd.Listen(statsd.ServerConfig{})
+	server, err := statsdserver.Listen(statsdserver.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	s, err := NewStatsD(StatsDConfig{Address: server.Addr(), FlushInterval: time.Millisecond})
+	s, err := New(Config{Address: server.Addr(), FlushInterval: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
-	took := s.Timer("took", Tag{"k", "v"})
+	took := s.Timer("took", metrics.Tag{Key: "k", Value: "v"})
 	for i := range 5000 {
 		took.Observe(time.Duration(i+1) * time.Microsecond)
 	}
@@ -37,7 +38,7 @@ func TestArrivesAtAServer(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if err := server.Wait(ctx, func(snap statsd.Snapshot) bool {
+	if err := server.Wait(ctx, func(snap statsdserver.Snapshot) bool {
 		took, _ := snap.Find("took", "k:v")
 		hits, _ := snap.Find("hits", "")
 		depth, _ := snap.Find("depth", "")
@@ -53,8 +54,8 @@ func TestArrivesAtAServer(t *testing.T) {
 // A sampled timer's rate and the largest beside it make the server compute the
 // true count.
 func TestSampledCountIsTrue(t *testing.T) {
-	a := statsd.NewAggregate(0)
-	w := record(t, StatsDConfig{FlushInterval: time.Minute, TimerSamples: 1000}, func(s *StatsD) {
+	a := statsdserver.NewAggregate(0)
+	w := record(t, Config{FlushInterval: time.Minute, TimerSamples: 1000}, func(s *Recorder) {
 		for i := range 100_001 {
 			s.Timer("took").Observe(time.Duration(i) * time.Microsecond)
 		}
@@ -80,7 +81,7 @@ func TestRefusedDatagramsAreCounted(t *testing.T) {
 	addr := free.LocalAddr().String()
 	free.Close()
 	var log strings.Builder
-	s, err := NewStatsD(StatsDConfig{Address: addr, FlushInterval: time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s, err := New(Config{Address: addr, FlushInterval: time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func TestSlowResolver(t *testing.T) {
 		w := newWire()
 		var answer atomic.Bool
 		start := time.Now()
-		s, err := NewStatsD(StatsDConfig{Dial: func(ctx context.Context) (io.WriteCloser, error) {
+		s, err := New(Config{Dial: func(ctx context.Context) (io.WriteCloser, error) {
 			if answer.Load() {
 				return w, nil
 			}
@@ -151,7 +152,7 @@ func TestSlowResolver(t *testing.T) {
 func TestResolverThatAnswersInTimeLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire()
-		s, err := NewStatsD(StatsDConfig{Dial: func(ctx context.Context) (io.WriteCloser, error) {
+		s, err := New(Config{Dial: func(ctx context.Context) (io.WriteCloser, error) {
 			<-time.After(4 * time.Second)
 			return w, nil
 		}})
@@ -172,7 +173,7 @@ func TestResolverThatAnswersInTimeLosesNothing(t *testing.T) {
 func TestDialIsRetriedWithBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dials []time.Time
-		s, err := NewStatsD(StatsDConfig{Dial: func(ctx context.Context) (io.WriteCloser, error) {
+		s, err := New(Config{Dial: func(ctx context.Context) (io.WriteCloser, error) {
 			dials = append(dials, time.Now())
 			return nil, errors.New("no such host")
 		}})
@@ -199,7 +200,7 @@ func TestBrokenConnectionIsOpenedAgain(t *testing.T) {
 		broken, good := newWire(), newWire()
 		broken.fail = errors.New("network is unreachable")
 		dials := 0
-		s, err := NewStatsD(StatsDConfig{Dial: func(context.Context) (io.WriteCloser, error) {
+		s, err := New(Config{Dial: func(context.Context) (io.WriteCloser, error) {
 			if dials++; dials == 1 {
 				return broken, nil
 			}
@@ -228,7 +229,7 @@ func TestBlackHole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer theirs.Close()
-		s, err := NewStatsD(StatsDConfig{Dial: func(context.Context) (io.WriteCloser, error) { return ours, nil }})
+		s, err := New(Config{Dial: func(context.Context) (io.WriteCloser, error) { return ours, nil }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +258,7 @@ func TestBlackHole(t *testing.T) {
 
 func TestCloseGivesUpWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := NewStatsD(StatsDConfig{Dial: func(ctx context.Context) (io.WriteCloser, error) {
+		s, err := New(Config{Dial: func(ctx context.Context) (io.WriteCloser, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}})

@@ -1,4 +1,4 @@
-package metrics
+package statsd
 
 import (
 	"math"
@@ -6,7 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cactus/go-statsd-client/v5/statsd"
+	"github.com/penstock-go/penstock/metrics"
+
+	cactus "github.com/cactus/go-statsd-client/v5/statsd"
 )
 
 // gaugeRefresh is the period in which an unchanged gauge is sent again: agents
@@ -17,33 +19,33 @@ const gaugeRefresh = 5 * time.Second
 // line is the part of a series that stays the same.
 type line struct {
 	name string
-	tags []statsd.Tag
+	tags []cactus.Tag
 }
 
 // Counter returns the counter of that name and those tags.
-func (s *StatsD) Counter(name string, tags ...Tag) Counter {
-	return instrument(s, 'c', name, tags, func(l line) *statsdCounter { return &statsdCounter{line: l, owner: s} },
-		func() Counter { return refused{s} })
+func (s *Recorder) Counter(name string, tags ...metrics.Tag) metrics.Counter {
+	return instrument(s, 'c', name, tags, func(l line) *counter { return &counter{line: l, owner: s} },
+		func() metrics.Counter { return refused{s} })
 }
 
 // Gauge returns the gauge of that name and those tags.
-func (s *StatsD) Gauge(name string, tags ...Tag) Gauge {
-	return instrument(s, 'g', name, tags, func(l line) *statsdGauge { return &statsdGauge{line: l, owner: s} },
-		func() Gauge { return refused{s} })
+func (s *Recorder) Gauge(name string, tags ...metrics.Tag) metrics.Gauge {
+	return instrument(s, 'g', name, tags, func(l line) *gauge { return &gauge{line: l, owner: s} },
+		func() metrics.Gauge { return refused{s} })
 }
 
 // Timer returns the timer of that name and those tags.
-func (s *StatsD) Timer(name string, tags ...Tag) Timer {
-	return instrument(s, 't', name, tags, func(l line) *statsdTimer {
-		t := &statsdTimer{line: l}
+func (s *Recorder) Timer(name string, tags ...metrics.Tag) metrics.Timer {
+	return instrument(s, 't', name, tags, func(l line) *timer {
+		t := &timer{line: l}
 		t.windows.init(s.cfg.TimerSamples)
 		return t
-	}, func() Timer { return refused{s} })
+	}, func() metrics.Timer { return refused{s} })
 }
 
 // instrument returns the series of that kind, name and tags, made by create if
 // there is none yet, or the result of refuse if there are too many.
-func instrument[I any, S series](s *StatsD, kind byte, name string, tags []Tag, create func(line) S, refuse func() I) I {
+func instrument[I any, S series](s *Recorder, kind byte, name string, tags []metrics.Tag, create func(line) S, refuse func() I) I {
 	name = cleanPart(name, "unnamed")
 	tags = cleanTags(tags)
 	key := seriesKey(kind, name, tags)
@@ -55,9 +57,9 @@ func instrument[I any, S series](s *StatsD, kind byte, name string, tags []Tag, 
 	if len(s.series) >= s.cfg.MaxSeries {
 		return refuse()
 	}
-	l := line{name: name, tags: make([]statsd.Tag, len(tags))}
+	l := line{name: name, tags: make([]cactus.Tag, len(tags))}
 	for i, t := range tags {
-		l.tags[i] = statsd.Tag{t.Key, t.Value}
+		l.tags[i] = cactus.Tag{t.Key, t.Value}
 	}
 	made := create(l)
 	s.byKey[key] = made
@@ -66,20 +68,20 @@ func instrument[I any, S series](s *StatsD, kind byte, name string, tags []Tag, 
 }
 
 // refused is every instrument of a recorder that has too many series already.
-type refused struct{ owner *StatsD }
+type refused struct{ owner *Recorder }
 
 func (r refused) Add(int64)             { r.owner.dropped.Add(1) }
 func (r refused) Set(float64)           { r.owner.dropped.Add(1) }
 func (r refused) Observe(time.Duration) { r.owner.dropped.Add(1) }
 
-type statsdCounter struct {
+type counter struct {
 	line
-	owner *StatsD
+	owner *Recorder
 	n     atomic.Int64
 }
 
 // Add adds n. A negative n is refused and counted as dropped.
-func (c *statsdCounter) Add(n int64) {
+func (c *counter) Add(n int64) {
 	if n < 0 {
 		c.owner.dropped.Add(1)
 		return
@@ -87,15 +89,15 @@ func (c *statsdCounter) Add(n int64) {
 	c.n.Add(n)
 }
 
-func (c *statsdCounter) flush(s *StatsD, _ time.Time) {
+func (c *counter) flush(s *Recorder, _ time.Time) {
 	if n := c.n.Swap(0); n != 0 {
 		_ = s.client.Inc(c.name, n, 1, c.tags...) // the sender counts what fails
 	}
 }
 
-type statsdGauge struct {
+type gauge struct {
 	line
-	owner *StatsD
+	owner *Recorder
 	bits  atomic.Uint64
 	fresh atomic.Bool
 	// sent is the time of the last send; only the flush uses it.
@@ -104,7 +106,7 @@ type statsdGauge struct {
 
 // Set replaces the value. A value that is not a finite number is refused and
 // counted as dropped.
-func (g *statsdGauge) Set(v float64) {
+func (g *gauge) Set(v float64) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		g.owner.dropped.Add(1)
 		return
@@ -115,7 +117,7 @@ func (g *statsdGauge) Set(v float64) {
 	}
 }
 
-func (g *statsdGauge) flush(s *StatsD, now time.Time) {
+func (g *gauge) flush(s *Recorder, now time.Time) {
 	stale := !g.sent.IsZero() && now.Sub(g.sent) >= gaugeRefresh
 	if !g.fresh.Swap(false) && !stale {
 		return
@@ -129,15 +131,15 @@ func (g *statsdGauge) flush(s *StatsD, now time.Time) {
 	_ = s.client.GaugeFloat(g.name, v, 1, g.tags...)
 }
 
-type statsdTimer struct {
+type timer struct {
 	line
 	windows windows
 }
 
 // Observe adds one measurement.
-func (t *statsdTimer) Observe(d time.Duration) { t.windows.observe(max(int64(d), 0)) }
+func (t *timer) Observe(d time.Duration) { t.windows.observe(max(int64(d), 0)) }
 
-func (t *statsdTimer) flush(s *StatsD, _ time.Time) {
+func (t *timer) flush(s *Recorder, _ time.Time) {
 	iv := t.windows.turn(s.out.samples)
 	s.out.samples = iv.sample // keeps what the buffer has grown to
 	if iv.count == 0 {
@@ -155,7 +157,7 @@ func (t *statsdTimer) flush(s *StatsD, _ time.Time) {
 	}
 }
 
-func (t *statsdTimer) send(s *StatsD, nanoseconds int64, rate float32) {
+func (t *timer) send(s *Recorder, nanoseconds int64, rate float32) {
 	if s.cfg.Timers == TimerMilliseconds {
 		_ = s.client.TimingDuration(t.name, time.Duration(nanoseconds), rate, t.tags...)
 		return
