@@ -66,7 +66,7 @@ func ExampleNewSupervisor() {
 		fmt.Println("did", word)
 		return nil
 	}, consumer.SupervisorConfig[string]{
-		MaxDemand:   1, // as many at once
+		MaxDemand:   1, // workers at once
 		MaxAttempts: 2,
 		Failed:      func(word string, err error) { fmt.Println("gave up", word+":", err) },
 	}))
@@ -79,7 +79,7 @@ func ExampleNewSupervisor() {
 }
 
 func ExampleDefer() {
-	// A client that takes what it is sent when it likes.
+	// A client that reads its messages at its own pace.
 	type message struct {
 		text    string
 		receipt consumer.Deferred
@@ -90,7 +90,7 @@ func ExampleDefer() {
 		if !ok {
 			return errors.New("not a worker")
 		}
-		client <- message{word, receipt} // the slot is free, the event is not done
+		client <- message{word, receipt} // the slot is free, the event is not finished
 		return nil
 	}, consumer.SupervisorConfig[string]{MaxDemand: 1}))
 	taken := make(chan struct{})

@@ -23,7 +23,7 @@ func numbers(last int) stage.Producer[int] {
 	})
 }
 
-// collect appends what arrives to a slice of its own.
+// collect appends arriving events to a slice of its own.
 func collect(to *[]int) *stage.ConsumerStage[int] {
 	return stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 		*to = append(*to, events...)
@@ -59,7 +59,7 @@ func ExampleNewBroadcast() {
 	if _, err := b.Subscribe(source, stage.SubscribeConfig{Selector: func(v int) bool { return v%2 == 0 }}); err != nil {
 		fmt.Println(err)
 	}
-	// The source is started last, so that nobody misses its first event.
+	// The source is started last, so that no consumer misses its first event.
 	if err := stage.Run(context.Background(), a, b, source); err != nil {
 		fmt.Println(err)
 	}
@@ -74,7 +74,7 @@ func ExampleNewPartition() {
 	var low, high []int
 	source := stage.Must(stage.NewProducer(numbers(6), stage.ProducerConfig[int]{
 		Dispatcher: stage.Must(dispatcher.NewPartition(2, func(v int) (partition int, ok bool) {
-			return v / 4, v != 2 // 2 belongs nowhere and is discarded
+			return v / 4, v != 2 // 2 has no partition and is discarded
 		}, dispatcher.PartitionConfig{})),
 	}))
 	a, b := collect(&low), collect(&high)

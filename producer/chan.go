@@ -8,7 +8,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// lot is how many events at most are received before they are handed over.
+// lot is the greatest number of events received before they are handed over.
 const lot = 256
 
 // ChanConfig configures [NewChan]. The zero value is useful.
@@ -20,10 +20,10 @@ type ChanConfig[T any] struct {
 
 // Chan is a channel as a source. It implements stage.Producer.
 //
-// It is received from in a goroutine of its own, which begins with the first
-// demand: never more than what was asked for, and what is there without waiting
-// is emitted together. The stage ends when the channel is closed. A drain or
-// stop leaves in the channel what was not received.
+// A goroutine of its own, which begins with the first demand, receives from the
+// channel: never more than was asked for, and events that arrive without waiting
+// are emitted together. The stage ends when the channel is closed. A drain or
+// stop leaves the other events in the channel.
 type Chan[T any] struct{ *feed[T] }
 
 // NewChan makes a source of a channel, which must not be nil: the error is an
@@ -45,8 +45,8 @@ func (c *Chan[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	return nil
 }
 
-// receive is the reader of a channel: add appends what an element holds to the
-// events that are handed over next.
+// receive reads a channel until it is closed or the reader must end: add appends
+// the events of an element to those that are handed over next.
 func receive[E, T any](f *feed[T], ch <-chan E, add func([]T, E) ([]T, error)) error {
 	var events []T
 	for {

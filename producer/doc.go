@@ -7,10 +7,9 @@
 // # Demand
 //
 // No source emits more than its stage has asked for, and none reads ahead of
-// that from what is behind it: a Queue holds what was pushed within its
-// capacity, and a Stream what is left of a batch that came as one element. The
-// price of never reading ahead is that the end of an iterator or channel is
-// noticed with the next demand.
+// that from its iterator or channel: a Queue holds pushed events within its
+// capacity, and a Stream the rest of a batch that came as one element. So a source
+// notices the end of an iterator or channel only with the next demand.
 //
 // # Order
 //
@@ -19,17 +18,17 @@
 //
 // # Blocking
 //
-// [Queue.Push] waits for room for as long as its context allows;
+// [Queue.Push] waits for room until its context is done;
 // [Queue.TryPush] never waits. The sources never block their stage: an iterator
-// or channel is read in a goroutine of its own. What is ready is emitted without
-// waiting for more.
+// or channel is read in a goroutine of its own. Events that are ready are emitted
+// without waiting for more.
 //
 // # Loss
 //
-// A Queue refuses what it has no room for unless it was told to drop, and then
-// counts what it drops and reports it. After a drain has begun a push answers
-// ErrClosed, and what was taken in is emitted. What a source has taken in and
-// not emitted when its stage is stopped is reported to Discarded.
+// A Queue without room refuses an event, unless its Overflow says to drop one: then
+// it counts the dropped event and reports it. After a drain has begun a push
+// returns ErrClosed, and the accepted events are emitted. Events that a source has
+// accepted and not emitted when its stage is stopped are passed to Discarded.
 //
 // # Concurrency
 //
@@ -40,11 +39,11 @@
 // # Errors
 //
 // The end of an iterator or channel, and a closed Queue, end the stage normally.
-// An iterator's error or panic and an element of the wrong type stop it, behind
-// the events before. A refused option is an [*OptionError] of the constructor.
+// An iterator's error or panic and an element of the wrong type stop it, after the
+// events before. A refused option is an [*OptionError] of the constructor.
 //
 // # Cost
 //
-// An event costs no allocation, except for what go-streams needs to put it into
-// an any; batches through a Stream share that.
+// An event costs no allocation, except for the one with which go-streams puts it
+// into an any; the events of a batch through a Stream share that one.
 package producer

@@ -10,9 +10,9 @@ import (
 
 // The errors of a queue; test for them with errors.Is.
 var (
-	// ErrFull answers a push for which there was no room.
+	// ErrFull is the result of a push for which there was no room.
 	ErrFull = errors.New("queue is full")
-	// ErrClosed answers a push after the queue was closed, drained or stopped.
+	// ErrClosed is the result of a push after the queue was closed, drained or stopped.
 	ErrClosed = errors.New("queue is closed")
 )
 
@@ -20,12 +20,12 @@ var (
 // is allowed. The type is the same in every package of this module.
 type OptionError = option.Error
 
-// TypeError ends a [Stream] whose source sent something else than events.
+// TypeError ends a [Stream] whose source has sent something other than events.
 type TypeError struct {
 	// Stage names the stage that read it.
 	Stage string
 	// Got is the type of the element, nil for a nil element; Want is the type
-	// of events. A slice of Want would have been taken as well.
+	// of events. A slice of Want would have been accepted as well.
 	Got, Want reflect.Type
 }
 

@@ -130,7 +130,7 @@ func ExampleNewChan() {
 func ExampleNewStream() {
 	in := make(chan any, 3)
 	in <- 1
-	in <- []int{2, 3} // a batch counts as its events
+	in <- []int{2, 3} // a batch is the events in it
 	in <- 4
 	close(in)
 	fmt.Println(printAll(stage.Must(producer.NewStream[int](extension.NewChanSource(in), producer.StreamConfig[int]{}))))

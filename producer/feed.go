@@ -12,14 +12,14 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// DefaultPatience is how long the end of a stage waits for a reader that is in
-// foreign code, if it was not told.
+// DefaultPatience is the default of SeqConfig.Patience: how long the end of a
+// stage waits for a reader that is in foreign code.
 const DefaultPatience = time.Second
 
-// feed stands between a stage and the goroutine that reads what the stage must
-// not wait for. The reader reads only against demand: permit answers how much
-// it may read, put hands that over. The goroutine begins with the first demand
-// and is gone when the stage has stopped.
+// feed connects a stage with a goroutine that reads from a source for which the
+// stage must not wait. The reader reads only against demand: permit returns how
+// many events it may read, put hands one over. The goroutine begins with the first
+// demand and has ended when the stage has stopped.
 type feed[T any] struct {
 	read      func() error // the reader; nil is the normal end
 	patience  time.Duration
@@ -27,22 +27,22 @@ type feed[T any] struct {
 	discarded func(T, receipt.Reason)
 
 	self     *stage.Handle
-	ctx      context.Context // the reader's, cancelled when it shall end
+	ctx      context.Context // the reader's, cancelled when the reader must end
 	cancel   context.CancelCauseFunc
-	quitting chan struct{} // closed when the reader shall end
+	quitting chan struct{} // closed when the reader must end
 	gone     chan struct{} // closed when it has ended
 
 	mu    sync.Mutex
-	more  sync.Cond    // there is demand, or the reader shall end
+	more  sync.Cond    // there is demand, or the reader must end
 	ready ring.Ring[T] // read and not emitted yet
 	owed  int          // demand that was not emitted yet
 	begun bool         // the goroutine was started
 	woken bool         // HandleWake will be called
-	quit  bool         // the reader shall end
-	over  bool         // nothing more is taken from the reader
-	left  bool         // the reader was given up
+	quit  bool         // the reader must end
+	over  bool         // nothing more is accepted from the reader
+	left  bool         // the drain no longer waits for the reader
 	err   error        // why it is over
-	late  *time.Timer  // gives the reader up
+	late  *time.Timer  // calls abandon when the reader has not returned in time
 }
 
 func newFeed[T any](patience time.Duration, log *slog.Logger, discarded func(T, receipt.Reason)) *feed[T] {
@@ -80,8 +80,8 @@ func (f *feed[T]) run() {
 	returned = true
 }
 
-// permit waits until something may be read and answers how much, or 0 if the
-// reader shall end. It is for the reader.
+// permit waits until something may be read and returns how many events, or 0 if
+// the reader must end. The reader calls it.
 func (f *feed[T]) permit() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -94,8 +94,8 @@ func (f *feed[T]) permit() int {
 	return f.owed - f.ready.Len()
 }
 
-// put hands over one event and answers, as soon as there is demand for it, that
-// another one may be read; false if the reader shall end. It is for the reader.
+// put hands over one event, waits for demand for another one and returns true, or
+// false if the reader must end. The reader calls it.
 func (f *feed[T]) put(event T) bool {
 	f.mu.Lock()
 	if f.over {
@@ -109,7 +109,7 @@ func (f *feed[T]) put(event T) bool {
 	return more || f.permit() > 0
 }
 
-// putAll hands over copies of events. It is for the reader.
+// putAll hands over copies of events. The reader calls it.
 func (f *feed[T]) putAll(events []T) {
 	f.mu.Lock()
 	if f.over {
@@ -147,7 +147,8 @@ func (f *feed[T]) discard(event T) {
 	}
 }
 
-// take moves what is owed and ready to the stage.
+// take moves events that are owed and ready to the stage. The caller holds the
+// lock.
 func (f *feed[T]) take(emit *stage.Emitter[T]) error {
 	emitted := false
 	for f.owed > 0 && f.ready.Len() > 0 {
@@ -162,7 +163,7 @@ func (f *feed[T]) take(emit *stage.Emitter[T]) error {
 		return nil
 	}
 	if emitted && f.err != stage.ErrDone {
-		// A failure ends the stage at once: what came before it goes first.
+		// A failure ends the stage at once, so the events before it leave first.
 		f.woken = true
 		f.self.Wake()
 		return nil
@@ -170,7 +171,7 @@ func (f *feed[T]) take(emit *stage.Emitter[T]) error {
 	return f.err
 }
 
-// stopReading tells the reader to end. The caller holds the lock.
+// stopReading makes the reader end. The caller holds the lock.
 func (f *feed[T]) stopReading() {
 	if f.quit {
 		return
@@ -183,8 +184,8 @@ func (f *feed[T]) stopReading() {
 	}
 }
 
-// giveUp ends a drain whose reader does not come back.
-func (f *feed[T]) giveUp() {
+// abandon ends a drain whose reader does not return.
+func (f *feed[T]) abandon() {
 	f.mu.Lock()
 	if !f.over {
 		f.over, f.left, f.err = true, true, stage.ErrDone

@@ -9,7 +9,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// start is what HandleStart of the sources does.
+// start is the common part of the sources' HandleStart.
 func (f *feed[T]) start(ctx context.Context, self *stage.Handle) {
 	f.self = self
 	f.ctx, f.cancel = context.WithCancelCause(ctx)
@@ -37,8 +37,8 @@ func (f *feed[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	return f.take(emit)
 }
 
-// HandleDrain implements stage.DrainHandler: what was read already is emitted, and
-// nothing more is read.
+// HandleDrain implements stage.DrainHandler: the events read so far are emitted,
+// and nothing more is read.
 func (f *feed[T]) HandleDrain(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -47,7 +47,7 @@ func (f *feed[T]) HandleDrain(context.Context) error {
 		f.over, f.err = true, stage.ErrDone
 	}
 	if !f.over {
-		f.late = time.AfterFunc(f.patience, f.giveUp)
+		f.late = time.AfterFunc(f.patience, f.abandon)
 		return nil
 	}
 	if f.ready.Len() == 0 {
@@ -56,9 +56,9 @@ func (f *feed[T]) HandleDrain(context.Context) error {
 	return nil
 }
 
-// HandleTerminate implements stage.TerminateHandler: it discards what was read and
-// not emitted, and waits for the reader. For one that does not return in time it
-// answers stage.ErrHung.
+// HandleTerminate implements stage.TerminateHandler: it discards the events that
+// were read and not emitted, and waits for the reader. If the reader does not return
+// in time, HandleTerminate returns stage.ErrHung.
 func (f *feed[T]) HandleTerminate(context.Context, error) error {
 	if f.cancel == nil {
 		return nil // it never started

@@ -20,7 +20,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// count yields from 0 for ever and counts what was yielded and whether it
+// count yields from 0 without end and counts what was yielded and whether it
 // returned.
 type count struct{ yielded, returned atomic.Int64 }
 

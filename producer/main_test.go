@@ -56,7 +56,7 @@ func (c *collector[T]) HandleCancel(_ context.Context, _ stage.SubscriptionInfo,
 	return nil
 }
 
-// await answers the events once there are n of them.
+// await returns the events once there are n of them.
 func (c *collector[T]) await(n int) []T {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +66,7 @@ func (c *collector[T]) await(n int) []T {
 	return append([]T(nil), c.got...)
 }
 
-// end answers the reason once the subscription has ended.
+// end returns the reason once the subscription has ended.
 func (c *collector[T]) end() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,14 +12,14 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// DefaultCapacity is how many events a queue holds if it was not told.
+// DefaultCapacity is the default of QueueConfig.Capacity, in events.
 const DefaultCapacity = 10_000
 
-// Overflow says what a queue does with a push for which there is no room.
+// Overflow selects what a full queue does with a push.
 type Overflow uint8
 
 const (
-	// Refuse makes Push wait and TryPush answer ErrFull. It is the default.
+	// Refuse makes Push wait and TryPush return ErrFull. It is the default.
 	Refuse Overflow = iota
 	// DropOldest makes room by discarding the oldest event.
 	DropOldest
@@ -32,14 +32,14 @@ type QueueConfig[T any] struct {
 	// Capacity bounds how many events wait in the queue, 1 or more. Default:
 	// 10,000.
 	Capacity int
-	// Overflow says what happens when the queue is full. Default: Refuse.
+	// Overflow selects what happens when the queue is full. Default: Refuse.
 	Overflow Overflow
 	// Stamp, if set, is called in the pushing goroutine with the time at which
 	// the push began, before it can wait for anything.
 	Stamp func(event *T, at time.Time)
 	// Discarded, if set, is called for every event that is dropped: in the
 	// pushing goroutine with receipt.QueueFull, and on the stage's goroutine
-	// with receipt.Stopped for what a stage that was stopped leaves behind.
+	// with receipt.Stopped for the events left when the stage is stopped.
 	// It must not block or push.
 	Discarded func(event T, reason receipt.Reason)
 }
@@ -48,7 +48,7 @@ type QueueConfig[T any] struct {
 // empties on demand. It implements stage.Producer.
 //
 // Events leave in the order in which their pushes began: a push that waits for
-// room keeps its place, and nobody who comes later overtakes it.
+// room keeps its place, and no later push overtakes it.
 type Queue[T any] struct {
 	cfg    QueueConfig[T]
 	places sync.Pool // of *place[T]
@@ -81,9 +81,9 @@ func NewQueue[T any](cfg QueueConfig[T]) (*Queue[T], error) {
 }
 
 // Push appends an event. With Refuse it waits for room until ctx is done, and
-// then answers an error that wraps ErrFull and the context's cause. It answers
-// ErrClosed when the queue takes nothing more. When the event was taken in nil
-// is answered even if ctx is done by then.
+// then returns an error that wraps ErrFull and the context's cause. It returns
+// ErrClosed if the queue accepts nothing more. If the event was accepted, Push
+// returns nil even if ctx is done by then.
 func (q *Queue[T]) Push(ctx context.Context, event T) error {
 	if q.cfg.Stamp != nil {
 		event = q.stamp(event)
@@ -132,7 +132,8 @@ func (q *Queue[T]) stamp(event T) T {
 	return event
 }
 
-// leave gives up a place in the line, unless it was called meanwhile.
+// leave removes a place from the line and reports whether the place still waited:
+// not if it was called meanwhile.
 func (q *Queue[T]) leave(p *place[T]) bool {
 	q.mu.Lock()
 	waits := p.waits
@@ -152,8 +153,8 @@ func (q *Queue[T]) forget(p *place[T]) {
 	q.places.Put(p)
 }
 
-// TryPush appends an event without ever waiting. With Refuse it answers ErrFull
-// when there is no room.
+// TryPush appends an event without ever waiting. With Refuse it returns ErrFull
+// if there is no room.
 func (q *Queue[T]) TryPush(event T) error {
 	if q.cfg.Stamp != nil {
 		event = q.stamp(event)
@@ -174,8 +175,8 @@ func (q *Queue[T]) TryPush(event T) error {
 	return ErrFull
 }
 
-// Close takes in nothing more; pushes that wait are answered ErrClosed. The
-// stage ends once it has emitted what is there. Closing again does nothing.
+// Close makes the queue accept nothing more; waiting pushes return ErrClosed. The
+// stage ends once it has emitted the waiting events. Closing again does nothing.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	q.close()
@@ -189,20 +190,20 @@ func (q *Queue[T]) Close() {
 // QueueStats are a queue's counts at one moment, since the start:
 // Pushed = Waiting + Taken + Discarded.
 type QueueStats struct {
-	// Waiting is how many events are in the queue now.
+	// Waiting is the number of events in the queue now.
 	Waiting int `json:"waiting"`
-	// Pushed is how many events were accepted, also those that the overflow
-	// policy dropped; Taken is how many the stage has emitted, Discarded how
-	// many were dropped.
+	// Pushed is the number of accepted events, including those that the overflow
+	// policy dropped, Taken that of events the stage has emitted, Discarded that
+	// of dropped events.
 	Pushed    int64 `json:"pushed"`
 	Taken     int64 `json:"taken"`
 	Discarded int64 `json:"discarded"`
-	// Blocked is how many pushes wait for room now. They are in none of the
-	// counts above.
+	// Blocked is the number of pushes that wait for room now. They are in none of
+	// the counts above.
 	Blocked int `json:"blocked"`
 }
 
-// Stats answers the queue's counts.
+// Stats returns the queue's counts.
 func (q *Queue[T]) Stats() QueueStats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -211,8 +212,8 @@ func (q *Queue[T]) Stats() QueueStats {
 	}
 }
 
-// hasRoom is never true while somebody waits in line: whoever makes room lets
-// the line in first.
+// hasRoom is never true while a push waits in line: the code that makes room
+// first moves the line into the queue.
 func (q *Queue[T]) hasRoom() bool { return q.events.Len() < q.cfg.Capacity }
 
 // put appends, unlocks and wakes the stage if it waits for events.

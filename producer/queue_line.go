@@ -1,7 +1,7 @@
 package producer
 
-// line is where pushes wait for room, first come first served. It belongs to
-// the queue and is guarded by its lock.
+// line holds the pushes that wait for room, first come first served. The queue's
+// lock guards it.
 type line[T any] struct {
 	head, tail *place[T]
 	len        int
@@ -12,7 +12,7 @@ type place[T any] struct {
 	event    T
 	ready    chan struct{} // gets one token when the place is called
 	waits    bool          // in the line
-	refused  bool          // called since the queue was closed
+	refused  bool          // called because the queue was closed
 	ahead    *place[T]
 	followed *place[T]
 }
@@ -43,8 +43,8 @@ func (l *line[T]) leave(p *place[T]) {
 	l.len--
 }
 
-// next calls the first place, of which there must be one. Its push goes on when
-// it gets the token.
+// next removes and returns the first place, of which there must be one. The push
+// continues when the place gets its token.
 func (l *line[T]) next() *place[T] {
 	p := l.head
 	l.leave(p)

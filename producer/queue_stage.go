@@ -8,7 +8,8 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// take moves up to owed events to the stage and lets in who waits in line.
+// take moves up to owed events to the stage and the waiting pushes into the queue.
+// The caller holds the lock.
 func (q *Queue[T]) take(emit *stage.Emitter[T]) error {
 	for q.owed > 0 && q.events.Len() > 0 {
 		run := q.events.Front()
@@ -69,7 +70,7 @@ func (q *Queue[T]) HandleDrain(context.Context) error {
 }
 
 // HandleTerminate implements stage.TerminateHandler: it closes the queue and discards
-// what is left in it.
+// the events left in it.
 func (q *Queue[T]) HandleTerminate(context.Context, error) error {
 	q.mu.Lock()
 	q.close()

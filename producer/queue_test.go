@@ -141,7 +141,7 @@ func TestQueuePushGivesUp(t *testing.T) {
 	})
 }
 
-// Those who gave up hold nobody up, wherever they stood, and the others keep
+// Pushes that were cancelled delay no other, at any place, and the others keep
 // their order.
 func TestQueueLineIsFair(t *testing.T) {
 	for _, leavers := range [][]int{nil, {0}, {9}, {4}, {0, 1, 9}, {2, 5, 6, 8}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}} {
@@ -259,7 +259,7 @@ func TestQueueDrainLosesNothing(t *testing.T) {
 func TestQueueClosedBeforeStart(t *testing.T) {
 	q := stage.Must(producer.NewQueue[int](producer.QueueConfig[int]{}))
 	q.Close()
-	src := stage.Must(stage.NewProducer(q, stage.ProducerConfig[int]{})) // nobody subscribes
+	src := stage.Must(stage.NewProducer(q, stage.ProducerConfig[int]{})) // without a subscriber
 	if err := stage.Run(t.Context(), src); err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestQueueOptions(t *testing.T) {
 	}
 }
 
-// Many push and some give up while the stage takes, drains or is stopped: at
+// Many goroutines push and some cancel while the stage takes, drains or is stopped: at
 // the end everything that was accepted is accounted for, in each pusher's
 // order.
 func TestQueueConservation(t *testing.T) {

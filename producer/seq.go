@@ -12,24 +12,24 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// OnCancel says what an iterator's stage does when its last consumer has left.
+// OnCancel selects what an iterator's stage does when its last consumer has left.
 type OnCancel uint8
 
 const (
-	// Continue: the stage waits for another consumer, which goes on where the
+	// Continue: the stage waits for another consumer, which continues where the
 	// last one has stopped. It is the default.
 	Continue OnCancel = iota
-	// End: the stage ends, as if the iterator had.
+	// End: the stage ends, as if the iterator had ended.
 	End
 )
 
 // SeqConfig configures [NewSeq] and its siblings. The zero value is useful.
 type SeqConfig[T any] struct {
-	// OnCancel says what happens when the last consumer has left. Default:
+	// OnCancel selects what happens when the last consumer has left. Default:
 	// Continue.
 	OnCancel OnCancel
-	// Patience bounds how long a drain waits for the value that the iterator
-	// is busy with, and a stop for the iterator's return. Default: 1 s.
+	// Patience bounds how long a drain waits for the next value of an iterator
+	// that is running, and a stop for the iterator's return. Default: 1 s.
 	Patience time.Duration
 	// Discarded, if set, is called with receipt.Stopped for every value that
 	// the iterator has yielded and that was not emitted before the stage
@@ -42,10 +42,10 @@ type SeqConfig[T any] struct {
 // Seq is an iterator as a source. It implements stage.Producer.
 //
 // The iterator runs in a goroutine of its own, which begins with the first
-// demand, and is held inside its yield until there is demand for another value:
-// it never runs ahead. When the stage drains or stops, yield answers false. An
-// iterator that does not return then is left behind after Patience: it is the
-// only goroutine that can outlive the stage.
+// demand. Its yield waits until there is demand for another value, so the iterator
+// never runs ahead. When the stage drains or stops, yield returns false. The stage
+// waits for the iterator's return for Patience; after that the iterator's goroutine
+// can outlive the stage, the only one that can.
 type Seq[T any] struct {
 	*feed[T]
 	cfg       SeqConfig[T]
@@ -78,9 +78,9 @@ func NewSeq2[T any](seq iter.Seq2[T, error], cfg SeqConfig[T]) (*Seq[T], error) 
 	return NewSeqFunc(func(context.Context) iter.Seq2[T, error] { return seq }, cfg)
 }
 
-// NewSeqFunc is as [NewSeq2] for an iterator that waits for something outside:
-// iterate makes it, and the context is cancelled when the stage drains or
-// stops, so that the iterator can return at once.
+// NewSeqFunc is [NewSeq2] for an iterator that waits for something outside: iterate
+// makes it, and its context is cancelled when the stage drains or stops, so that
+// the iterator can return at once.
 func NewSeqFunc[T any](iterate func(ctx context.Context) iter.Seq2[T, error], cfg SeqConfig[T]) (*Seq[T], error) {
 	s, err := newSeq(iterate == nil, cfg)
 	if err != nil {

@@ -21,17 +21,17 @@ type StreamConfig[T any] struct {
 // Stream is a go-streams source as a source of events. It implements
 // stage.Producer.
 //
-// An element of type T is an event; an element of type []T is its events, in
-// order, which costs one step through the source's channel instead of one for
-// each event. Anything else stops the stage with a *TypeError. No element is
+// An element of type T is one event; an element of type []T is the events in it, in
+// order, which costs one step through the source's channel instead of one for each
+// event. Anything else stops the stage with a *TypeError. No element is
 // received before there is demand for its first event.
 //
-// go-streams knows no cancellation: when the stage drains or stops before the
-// source's channel is closed, what feeds that channel stays blocked on it.
-// Whoever made the source must end it.
+// go-streams has no cancellation: if the stage drains or stops before the source's
+// channel is closed, the goroutine that feeds that channel stays blocked on it. The
+// program that made the source must end it.
 type Stream[T any] struct{ *feed[T] }
 
-// NewStream makes a source of any go-streams Source or Flow. An error is an
+// NewStream returns a source of the elements of any go-streams Source or Flow. An error is an
 // [*OptionError].
 func NewStream[T any](outlet streams.Outlet, cfg StreamConfig[T]) (*Stream[T], error) {
 	if option.IsNil(outlet) {

@@ -9,7 +9,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// counter answers demand with the next numbers, up to a limit.
+// counter emits the next numbers on demand, up to a limit.
 type counter struct{ next, limit int }
 
 func (c *counter) HandleDemand(_ context.Context, n int, emit *stage.Emitter[int]) error {
@@ -29,7 +29,7 @@ func show(_ context.Context, events []int) error {
 }
 
 // A consumer with 4 and 2 gets two events at a time and never has more than
-// four on the way.
+// four in flight.
 func ExampleRun() {
 	source := stage.Must(stage.NewProducer(&counter{limit: 5}, stage.ProducerConfig[int]{}))
 	printer := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](show), stage.ConsumerConfig{}))
@@ -44,7 +44,7 @@ func ExampleRun() {
 	// <nil>
 }
 
-// A producer is told how much is wanted, and says when there is no more.
+// A producer is asked for a number of events, and returns ErrDone after the last.
 func ExampleNewProducer() {
 	lines := strings.Fields("a producer emits what is asked for")
 	source := stage.Must(stage.NewProducer(stage.ProducerFunc[string](func(_ context.Context, n int, emit *stage.Emitter[string]) error {
@@ -117,8 +117,8 @@ func ExampleNewConsumer() {
 	// true
 }
 
-// A pipeline can be drained from anywhere: here by its own consumer, when it has
-// seen enough of an endless source.
+// A pipeline can be drained from anywhere: here by its own consumer, when it needs
+// no more of an endless source.
 func ExampleNewPipeline() {
 	endless := stage.ProducerFunc[int](func(_ context.Context, n int, emit *stage.Emitter[int]) error {
 		clear(emit.Slots(n))
@@ -143,7 +143,7 @@ func ExampleNewPipeline() {
 	// Output: <nil> true true 0
 }
 
-// With manual demand nothing is asked for but by Ask.
+// With manual demand only Ask asks for events.
 func ExampleConsumerStage_Subscribe() {
 	source := stage.Must(stage.NewProducer(&counter{limit: 3}, stage.ProducerConfig[int]{}))
 	var sub *stage.Subscription[int]
@@ -166,7 +166,8 @@ func ExampleConsumerStage_Subscribe() {
 	// [2]
 }
 
-// With Redeliver, what a consumer had not handled when it died goes to the next.
+// With Redeliver, events that a consumer had not handled when it died go to the
+// next one.
 func ExampleSubscribeConfig_redeliver() {
 	source := stage.Must(stage.NewProducer(&counter{limit: 6}, stage.ProducerConfig[int]{}))
 	clumsy := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {

@@ -15,7 +15,7 @@ type push struct {
 	Text   string
 }
 
-// printer stands in for the stage: it prints what the dispatcher decides.
+// printer takes the place of a stage: it prints the dispatcher's decisions.
 type printer struct{ receipts []dispatcher.Receipt[push] }
 
 func (p *printer) Give(sub, lo, hi int) {}
@@ -29,8 +29,8 @@ func (p *printer) Discard(e push, seq uint64, reason receipt.Reason) {
 	fmt.Println("dropped:", e.UserID, e.Text, reason)
 }
 
-// One user floods, another sends a single event after it. A stage makes these
-// calls; it is enough to give it the dispatcher.
+// One user floods, another sends a single event after that. In a pipeline the
+// stage makes these calls.
 func ExampleNew() {
 	fair := option.Must(fair.New(func(p push) string { return p.UserID }, fair.Config[push]{}))
 
@@ -53,7 +53,7 @@ func ExampleNew() {
 	// ann 4
 }
 
-// A user whose socket is full is taken out of the running.
+// The key of a user whose socket is full is parked.
 func ExampleDispatcher_Park() {
 	fair := option.Must(fair.New(func(p push) string { return p.UserID }, fair.Config[push]{}))
 

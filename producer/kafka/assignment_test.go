@@ -25,7 +25,7 @@ func bare() *Producer[string] {
 var part0 = map[string][]int32{topic: {0}}
 
 // polled hands records with these offsets of partition 0 to p, and has it emit
-// them; the answer is how many it emitted.
+// them, and returns how many it emitted.
 func polled(p *Producer[string], offsets ...int64) int {
 	batch := make([]decoded[string], len(offsets))
 	for i, o := range offsets {
@@ -72,7 +72,7 @@ func TestOutcomesThatFinish(t *testing.T) {
 	if s := only(t, p); s.Head != 3 || s.InFlight != 0 || s.Unfinished != 1 {
 		t.Errorf("after an abandoned one: %+v", s)
 	}
-	receipts(p, receipt.Done, 3, 3, 17, 1<<63) // known already, or of nobody
+	receipts(p, receipt.Done, 3, 3, 17, 1<<63) // known already, or unknown
 	if s := only(t, p); s.Head != 3 {
 		t.Errorf("after receipts of nothing: %+v", s)
 	}
@@ -86,7 +86,7 @@ func TestLateReceiptsOfAnEarlierAssignment(t *testing.T) {
 	if n := polled(p, 10, 11, 12); n != 3 {
 		t.Fatalf("%d emitted", n)
 	}
-	p.commitSlot <- struct{}{} // nobody commits here
+	p.commitSlot <- struct{}{} // no commit can run here
 	p.cfg.CommitTimeout = time.Millisecond
 	p.lost(context.Background(), nil, part0)
 	p.assigned(context.Background(), nil, part0)

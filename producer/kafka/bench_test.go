@@ -12,7 +12,7 @@ import (
 )
 
 // BenchmarkSource takes records of 100 bytes through a stage to a consumer that
-// counts them. The broker runs in the same process and answers every fetch with
+// counts them. The broker runs in the same process and replies to every fetch with
 // the same batch, so that its share of the work is small.
 func BenchmarkSource(b *testing.B) {
 	broker, err := embeddedkafka.Start(embeddedkafka.Config{

@@ -12,14 +12,14 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// Position says where on a partition to begin.
+// Position selects where on a partition to begin.
 type Position uint8
 
 // The positions.
 const (
 	// Oldest is the oldest record that the broker still has.
 	Oldest Position = iota
-	// Newest is behind the newest record.
+	// Newest is after the newest record.
 	Newest
 )
 
@@ -33,10 +33,10 @@ func (p Position) offset() kgo.Offset {
 // Config configures [NewProducer]. Brokers, Topics, Group and Decode are
 // required.
 type Config[T any] struct {
-	// Brokers are host:port of some of the cluster's brokers; the rest is
-	// learned from them.
+	// Brokers are host:port of some of the cluster's brokers, from which the
+	// client learns the others.
 	Brokers []string
-	// Topics are read whole, all partitions.
+	// Topics are read completely, all partitions.
 	Topics []string
 	// Group is the consumer group whose members share the partitions.
 	Group string
@@ -48,48 +48,48 @@ type Config[T any] struct {
 	Decode func(*kgo.Record) (T, error)
 
 	// OnPoison gets the records that could not be used, on the poller's
-	// goroutine; err is what Decode answered, a *stage.PanicError or a
-	// *[LimitError]. When it returns the record is finished: who wants to keep
-	// it writes it somewhere before. Nothing is polled meanwhile. Default: the
-	// record is dropped and counted.
+	// goroutine; err is the error of Decode, a *stage.PanicError or a
+	// *[LimitError]. When it returns the record is finished: to keep it, write
+	// it somewhere before. Nothing is polled meanwhile. Default: the record is
+	// dropped and counted.
 	OnPoison func(record *kgo.Record, err error)
 
-	// Limits are what a record may be. Default: see [Limits].
+	// Limits bound a record. Default: see [Limits].
 	Limits Limits
 
-	// Start is where a partition begins on which the group has committed
-	// nothing. Default Oldest.
+	// Start is where the group begins on a partition on which it has committed
+	// nothing. Default: Oldest.
 	Start Position
-	// Reset is where a partition goes on when the broker no longer has the
-	// offset that is to be read. Default Oldest, which repeats records rather
-	// than skip some.
+	// Reset is where a partition continues if the broker no longer has the
+	// offset that is due. Default: Oldest, which repeats records rather than
+	// skip some.
 	Reset Position
 
-	// Window is how many records of a partition may lie between the first
-	// unfinished one and the last that was polled, before no more are polled:
-	// 1 to 1,000,000. Default 10,000. See the package comment.
+	// Window bounds the number of records of a partition from the first
+	// unfinished one to the last polled one: beyond it no more are polled. 1 to
+	// 1,000,000. Default: 10,000. See the package comment.
 	Window int
 
-	// CommitInterval is how often finished prefixes are committed, 10 ms to 1
-	// minute. Default 1 s.
+	// CommitInterval is the period of commits of finished prefixes, 10 ms to 1
+	// minute. Default: 1 s.
 	CommitInterval time.Duration
-	// CommitTimeout bounds one commit, 100 ms to 1 minute. Default 3 s.
+	// CommitTimeout bounds one commit, 100 ms to 1 minute. Default: 3 s.
 	CommitTimeout time.Duration
-	// RevokeTimeout is how long a partition that is taken away waits for
-	// receipts of what is in flight, up to 50 s, since the group waits for
-	// that and its own limit is a minute. What has no receipt by then is
-	// delivered again elsewhere. Default 10 s; stage.None waits not at all.
+	// RevokeTimeout bounds how long a revoked partition waits for the receipts
+	// of events in flight, up to 50 s, since the group waits for that and its
+	// own limit is a minute. Another member delivers the events that have no
+	// receipt by then again. Default: 10 s; stage.None does not wait.
 	RevokeTimeout time.Duration
 	// CloseTimeout bounds the end: the last commit and leaving the group.
-	// Default 4 s, less than the 5 s that a pipeline gives a stopped stage.
+	// Default: 4 s, less than the 5 s that a pipeline gives a stopped stage.
 	CloseTimeout time.Duration
-	// StartTimeout makes the stage's start wait for a broker to answer, and
-	// fail if none does in this time. Default 0: the start does not wait, and
-	// brokers are tried for ever.
+	// StartTimeout makes the stage's start wait until a broker responds, and
+	// fail if none does in this time. Default: 0, the start does not wait, and
+	// brokers are tried without end.
 	StartTimeout time.Duration
 
 	// FetchMaxBytes bounds a broker's response and FetchMaxPartitionBytes a
-	// partition's share of it, in compressed bytes. Default 2 MiB and 1 MiB.
+	// partition's share of it, in compressed bytes. Default: 2 MiB and 1 MiB.
 	FetchMaxBytes, FetchMaxPartitionBytes int32
 
 	// Options are added to the client's: TLS, SASL, a dialer, the group's
@@ -101,7 +101,7 @@ type Config[T any] struct {
 	// kafka.commits, kafka.commit_errors and kafka.errors, and the gauges
 	// kafka.partitions, kafka.unfinished and kafka.lag. Nil records nothing.
 	Metrics metrics.Recorder
-	// Logger gets what an operator should know. Nil discards.
+	// Logger gets the events that an operator needs. nil discards.
 	Logger *slog.Logger
 }
 
@@ -163,7 +163,7 @@ func (c *Config[T]) validate() error {
 	return nil
 }
 
-// maxDecompressed bounds what one compressed batch may become in memory.
+// maxDecompressed bounds the size of one compressed batch in memory.
 const maxDecompressed = 64 << 20
 
 // options are the client's. One fetch for each broker is kept rather than one

@@ -19,7 +19,7 @@ import (
 // source, by their numbers. Cases that do not apply here:
 //
 //   - K5 and K11, which worker a partition goes to: any dispatcher may stand
-//     behind the source; order for each key is fair.Dispatcher's or
+//     after the source; order for each key is fair.Dispatcher's or
 //     dispatcher.Partition's.
 //   - K6, refusing partition_by: there is no such option.
 //   - K9's shared client: a producer's client is always its own.

@@ -53,7 +53,7 @@ func ExampleNewProducer() {
 				cancel() // drains
 			}
 		}
-		return nil // the receipt: these may be committed
+		return nil // the receipt: these records may be committed
 	}), stage.ConsumerConfig{}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		fmt.Println(err)

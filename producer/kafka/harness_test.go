@@ -30,7 +30,7 @@ type world struct {
 	produced map[string]bool
 	handled  map[string]int // how often
 	order    map[string][]string
-	finished map[string]bool // by anybody, poison included
+	finished map[string]bool // by any consumer, poison included
 	commits  map[string]int64
 	wrong    []string // what must never be
 	members  []*member
@@ -59,7 +59,7 @@ func newWorld(t testing.TB, cfg embeddedkafka.Config) *world {
 	return w
 }
 
-// inspect checks that no commit passes a record that nobody has finished.
+// inspect checks that no commit passes an unfinished record.
 func (w *world) inspect(req *kmsg.OffsetCommitRequest) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -134,7 +134,7 @@ func (w *world) wait(what string, condition func() bool) {
 	if w.broker.Options() == nil {
 		deadline = time.After(30 * time.Second)
 	}
-	poll := time.NewTicker(5 * time.Millisecond) // for conditions that nobody signals
+	poll := time.NewTicker(5 * time.Millisecond) // for conditions without a signal
 	defer poll.Stop()
 	for {
 		w.mu.Lock()
@@ -164,7 +164,7 @@ func (w *world) waitAll() {
 	w.wait("the end", func() bool { return len(w.handled) == len(w.produced) })
 }
 
-// check fails for what must never be, and answers how many deliveries were
+// check fails for what must never be, and returns how many deliveries were
 // repeated.
 func (w *world) check() (repeated int) {
 	w.t.Helper()
@@ -245,7 +245,7 @@ func (w *world) join(cfg Config[string], sink stage.Consumer[string], sub stage.
 	return m
 }
 
-// handler answers a consumer that notes what it has handled.
+// handler returns a consumer that notes what it has handled.
 func (w *world) handler(member string) stage.ConsumerFunc[string] {
 	return func(_ context.Context, events []string) error {
 		w.done(member, events...)

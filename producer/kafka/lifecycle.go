@@ -14,8 +14,8 @@ import (
 
 var errClientClosed = errors.New("kafka: client was closed")
 
-// HandleStart makes the client, waits for a broker if StartTimeout says so,
-// and starts polling and committing.
+// HandleStart makes the client, waits for a broker if StartTimeout is set, and
+// starts polling and committing.
 func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	p.wake = self.Wake
 	p.polling, p.stopPoll = context.WithCancel(context.WithoutCancel(ctx))
@@ -43,7 +43,7 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 	return nil
 }
 
-// reach waits for a broker, as long as StartTimeout.
+// reach waits for a broker, up to StartTimeout.
 func (p *Producer[T]) reach(ctx context.Context, client *kgo.Client) error {
 	if p.cfg.StartTimeout == 0 {
 		return nil
@@ -62,8 +62,8 @@ func (p *Producer[T]) reach(ctx context.Context, client *kgo.Client) error {
 	}
 }
 
-// HandleDrain stops polling. What was polled and not emitted is left for the
-// next member.
+// HandleDrain stops polling. Records that were polled and not emitted are left for
+// the next member.
 func (p *Producer[T]) HandleDrain(context.Context) error {
 	p.stopTaking()
 	return stage.ErrDone
@@ -78,13 +78,14 @@ func (p *Producer[T]) stopTaking() {
 }
 
 // HandleTerminate commits what is finished, leaves the group and ends all
-// goroutines, within CloseTimeout. For a function of the user's that does not
-// return in time it answers stage.ErrHung.
+// goroutines, within CloseTimeout. If a function of the user does not return in
+// time it returns stage.ErrHung.
 func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 	if p.client == nil {
 		return nil
 	}
-	// An eighth of the time is for goroutines to end when all else was given up.
+	// An eighth of the time is for goroutines to end after everything else was
+	// cancelled.
 	limit := time.NewTimer(p.cfg.CloseTimeout)
 	defer limit.Stop()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.CloseTimeout/8*7)
@@ -102,15 +103,15 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 		p.cfg.Logger.Error("kafka: last commit failed", "group", p.cfg.Group, "error", err)
 	}
 	p.giveUp()
-	// Leaving ends the session, which commits what could not be until now. It
-	// waits for a rebalance that is under way, which can take a minute.
+	// Leaving ends the session, which commits the rest. It waits for a running
+	// rebalance, which can take a minute.
 	defer context.AfterFunc(closing, p.abandon)()
 	if err := p.client.LeaveGroupContext(closing); err != nil {
 		p.cfg.Logger.Warn("kafka: group was not left in order", "group", p.cfg.Group, "error", err)
 	}
 	p.client.Close()
-	// Close polls a last time, which would keep a leave that was given up
-	// waiting for ever.
+	// Close polls a last time, for which a cancelled leave would wait without
+	// end.
 	p.client.AllowRebalance()
 	p.abandon()
 	ended := make(chan struct{})
@@ -134,7 +135,7 @@ const (
 	maxPause   = 5 * time.Second
 )
 
-// wait pauses; false if ctx is done.
+// wait pauses. It returns false if ctx is done.
 func (b *backOff) wait(ctx context.Context) bool {
 	b.d = min(max(2*b.d, firstPause), maxPause)
 	t := time.NewTimer(b.d/2 + rand.N(b.d/2))

@@ -13,8 +13,8 @@ import (
 
 // Producer is a member of a consumer group as a stage.Producer. Make one with
 // [NewProducer] and pass it to stage.NewProducer, best with BufferSize:
-// stage.Unlimited, since what is emitted without demand is bounded by the
-// demand that there once was and must not be discarded.
+// stage.Unlimited: events emitted without demand are bounded by the demand
+// that there was before, and must not be discarded.
 //
 // Three goroutines touch it besides the stage's: the poller, the committer and
 // the client's, which calls back on rebalances. mu guards what they share and
@@ -24,18 +24,18 @@ type Producer[T any] struct {
 	meters meters
 
 	client     *kgo.Client
-	wake       func()          // has HandleWake called
-	polling    context.Context // done when nothing more shall be polled
+	wake       func()          // makes the stage call HandleWake
+	polling    context.Context // done when nothing more may be polled
 	stopPoll   context.CancelFunc
 	hard       context.Context // done when no receipts will come any more
 	abort      context.CancelFunc
-	alive      context.Context // the client's; done when it is to end at once
+	alive      context.Context // the client's; done when it must end at once
 	abandon    context.CancelFunc
-	committing context.Context // done when regular commits are given up
+	committing context.Context // done when regular commits end
 	giveUp     context.CancelFunc
 	commitStop chan struct{}
 	running    sync.WaitGroup // poller and committer
-	kick       chan struct{}  // tells the poller to look again
+	kick       chan struct{}  // makes the poller look again
 	commitSlot chan struct{}  // held while committing or moving offsets
 	batch      []decoded[T]   // the poller's, used again
 
@@ -48,7 +48,7 @@ type Producer[T any] struct {
 	flights   ring.Ring[in] // emitted, from the oldest without a receipt on
 	landed    uint64        // the stage's number of the first of flights
 	interrupt context.CancelFunc
-	steering  bool // a partition is to be paused, resumed or read again
+	steering  bool // a partition must be paused, resumed or read again
 	inSession bool // between the beginning and the end of a session of the group
 	draining  bool
 	closing   context.Context // bounds the end; nil before
@@ -86,7 +86,7 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 	}, nil
 }
 
-// HandleDemand lets the poller poll for n records more.
+// HandleDemand lets the poller poll for n more records.
 func (p *Producer[T]) HandleDemand(_ context.Context, n int, _ *stage.Emitter[T]) error {
 	p.mu.Lock()
 	p.owed += n
@@ -95,7 +95,7 @@ func (p *Producer[T]) HandleDemand(_ context.Context, n int, _ *stage.Emitter[T]
 	return nil
 }
 
-// HandleWake emits what was polled.
+// HandleWake emits polled events.
 func (p *Producer[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -157,7 +157,7 @@ func (p *Producer[T]) receive(part *partition, offset int64, outcome receipt.Out
 	p.relax(part)
 }
 
-// relax has the poller look after part if it may go on. mu is held.
+// relax makes the poller look after part if it may continue. mu is held.
 func (p *Producer[T]) relax(part *partition) {
 	resume := part.paused && part.tracker.window() <= p.cfg.Window/2
 	rewind := part.rewind && part.inFlight == 0
@@ -166,7 +166,7 @@ func (p *Producer[T]) relax(part *partition) {
 	}
 }
 
-// nudge tells the poller to look again.
+// nudge makes the poller look again.
 func (p *Producer[T]) nudge() {
 	select {
 	case p.kick <- struct{}{}:
@@ -174,8 +174,8 @@ func (p *Producer[T]) nudge() {
 	}
 }
 
-// steer has the poller look after partitions, even if it is waiting for
-// records. mu is held.
+// steer makes the poller look after partitions, even if it is waiting for records.
+// mu is held.
 func (p *Producer[T]) steer() {
 	p.steering = true
 	if p.interrupt != nil {

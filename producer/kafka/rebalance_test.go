@@ -16,7 +16,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// slowly answers a consumer that takes a while for each batch.
+// slowly returns a consumer that takes a while for each batch.
 func (w *world) slowly(member string, d time.Duration) stage.ConsumerFunc[string] {
 	return func(ctx context.Context, events []string) error {
 		select {
@@ -115,7 +115,7 @@ func comeAndGo(t *testing.T, seed uint64) {
 		cfg.RevokeTimeout = time.Duration(1+r.IntN(3000)) * time.Millisecond
 		// The broker of the test begins its wait for a rebalance anew with
 		// each member that joins, so that joins which time out and are tried
-		// again, each at its own time, would keep it waiting for ever.
+		// again, each at its own time, would keep it waiting without end.
 		cfg.Options = append(cfg.Options, kgo.RequestTimeoutOverhead(5*time.Minute))
 		sink := w.slowly(fmt.Sprint("m", i), time.Duration(r.IntN(300))*time.Millisecond)
 		members = append(members, w.join(cfg, sink, stage.SubscribeConfig{MaxDemand: 5 + r.IntN(60)}))

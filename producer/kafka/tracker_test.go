@@ -50,7 +50,7 @@ func TestTrackerGapsAndEpochs(t *testing.T) {
 	if tr.runs.Len() != 0 {
 		t.Errorf("%d runs are left", tr.runs.Len())
 	}
-	// A gap behind a drained tracker does not exist, so it may be committed.
+	// A gap after a drained tracker does not exist, so it may be committed.
 	tr.add(1<<41, 2)
 	if tr.head != 1<<41 {
 		t.Errorf("head is %d", tr.head)

@@ -15,15 +15,16 @@ import (
 type WriterConfig struct {
 	// Brokers are host:port of some of the cluster's brokers.
 	Brokers []string
-	// Topic is where records go that name none.
+	// Topic is the topic of records that name none.
 	Topic string
-	// MaxBuffered is how many records may wait for their acknowledgement
-	// before Write waits for room, 1 or more. Default 10,000.
+	// MaxBuffered bounds the number of records that wait for their
+	// acknowledgement; beyond it Write waits for room. 1 or more. Default:
+	// 10,000.
 	MaxBuffered int
-	// Timeout bounds how long a record is retried, 1 s or more. Default 10 s.
+	// Timeout bounds how long a record is retried, 1 s or more. Default: 10 s.
 	Timeout time.Duration
-	// Linger is how long a record waits for company, up to 1 s. Default 1 ms:
-	// what comes meanwhile shares a request. stage.None sends at once.
+	// Linger is how long a record waits for others, which then share its
+	// request, up to 1 s. Default: 1 ms. stage.None sends at once.
 	Linger time.Duration
 	// Options are added to the client's: TLS, SASL, a dialer, compression.
 	Options []kgo.Opt
@@ -62,8 +63,8 @@ func NewWriter(cfg WriterConfig) (*Writer, error) {
 }
 
 // Write writes records and blocks until all of them are acknowledged, have
-// failed, or ctx is done. nil means that all are durable. After an error some
-// of them may be, and may yet become so.
+// failed, or ctx is done. nil means that all are durable. After an error some may
+// be durable, or may still become so.
 func (w *Writer) Write(ctx context.Context, records ...*kgo.Record) error {
 	if err := w.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		return fmt.Errorf("kafka: write: %w", err)
@@ -71,7 +72,7 @@ func (w *Writer) Write(ctx context.Context, records ...*kgo.Record) error {
 	return nil
 }
 
-// Close waits until what is buffered is acknowledged or ctx is done, and ends
+// Close waits until all buffered records are acknowledged or ctx is done, and ends
 // the writer.
 func (w *Writer) Close(ctx context.Context) error {
 	err := w.client.Flush(ctx)
