@@ -1,23 +1,17 @@
 package websocket
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
-	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
-// LongPollConfig configures the way to a socket for clients without WebSocket.
-// A session lives on the node that began it: behind a load balancer, requests
-// of one client must reach one node.
+// LongPollConfig configures long polling, for clients without WebSocket. A
+// session lives on the node that began it: behind a load balancer, all requests
+// of one client must reach the same node.
 type LongPollConfig struct {
 	// Suffix follows the mount path. Default: "/longpoll", which phoenix.js
 	// appends.
@@ -37,23 +31,23 @@ func (cfg *LongPollConfig) validate() error {
 	)
 }
 
-// The statuses in the body of an answer; the status of HTTP is 200 for all of
-// them, as phoenix.js expects.
+// The statuses in the body of a response. The HTTP status is 200 for all of them,
+// as phoenix.js expects.
 const (
 	pollOK        = 200
 	pollNothing   = 204
 	pollForbidden = 403
 	pollTimeout   = 408
-	pollGone      = 410 // begin a new session, with the token in the answer if there is one
+	pollGone      = 410 // begin a new session, with the token in the response if there is one
 )
 
-// maxLines is how many messages of one POST are taken; the client splits there.
+// maxLines bounds the messages of one POST. Clients split theirs at this number.
 const maxLines = 100
 
 // maxPost bounds the body of a POST in bytes, whatever the limit of a message.
 const maxPost = 8 << 20
 
-// pollAnswer is the body of an answer.
+// pollAnswer is the body of a response.
 type pollAnswer struct {
 	Messages []string `json:"messages"`
 	Status   int      `json:"status"`
@@ -116,7 +110,7 @@ func answerPoll(w http.ResponseWriter, a pollAnswer) error {
 	return err
 }
 
-// beginPoll admits a client as for a WebSocket connection and gives it a token.
+// beginPoll admits a client as for a WebSocket connection and sends it a token.
 func (m *mount) beginPoll(w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	e := m.endpoint
 	a, err := m.admit(r, vars, "longpoll")
@@ -134,7 +128,8 @@ func (m *mount) beginPoll(w http.ResponseWriter, r *http.Request, vars map[strin
 	_ = answerPoll(w, pollAnswer{Status: pollGone, Token: p.token}) // then the session ends by itself
 }
 
-// serveGet answers what waits for the client, or waits for it.
+// serveGet responds with what waits for the client, or waits until something
+// does.
 func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 	g, ok := p.enter()
 	if !ok {
@@ -166,7 +161,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer sends the messages and tells their hooks.
+// answer sends the messages and calls their hooks.
 func (p *poll) answer(w http.ResponseWriter, taken []*batch) {
 	a := pollAnswer{Status: pollOK, Token: p.token}
 	last := false
@@ -191,101 +186,4 @@ func (p *poll) answer(w http.ResponseWriter, taken []*batch) {
 	if last {
 		p.finish(ErrClosed)
 	}
-}
-
-// servePost handles messages of the client, in the order sent.
-func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
-	limit := min(int64(p.mount.cfg.Limits.MessageBytes), maxPost) * maxLines
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, min(limit, maxPost)))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, "")
-		return
-	}
-	messages := []posted{{data: data}}
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/x-ndjson" {
-		if messages, err = splitLines(data); err != nil {
-			refuse(w, http.StatusBadRequest, "")
-			return
-		}
-	}
-	done := make(chan bool, 1)
-	p.endpoint().spawn(func() { done <- p.handleAll(r, messages) })
-	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
-	defer timer.Stop()
-	a := pollAnswer{Status: pollOK}
-	select {
-	case ok := <-done:
-		if !ok {
-			a.Status = pollGone
-		}
-	case <-timer.C:
-		a.Status = pollTimeout
-	}
-	_ = answerPoll(w, a) // the client may be gone
-}
-
-// posted is one message of a POST.
-type posted struct {
-	data   []byte
-	binary bool
-}
-
-// splitLines splits a body of lines: those that begin with "[" are text, the
-// others binary in base64.
-func splitLines(data []byte) ([]posted, error) {
-	list := make([]posted, 0, min(bytes.Count(data, []byte("\n"))+1, maxLines))
-	for line := range bytes.SplitSeq(data, []byte("\n")) {
-		if line = bytes.TrimSpace(line); len(line) == 0 {
-			continue
-		}
-		if len(list) == maxLines {
-			break // as Phoenix does
-		}
-		if line[0] == '[' {
-			list = append(list, posted{data: line})
-			continue
-		}
-		raw, err := base64.StdEncoding.DecodeString(string(line))
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, posted{data: raw, binary: true})
-	}
-	return list, nil
-}
-
-// handleAll answers false if the session is gone, or ends by what was sent. It
-// stops when the request has been answered, which ends its context.
-func (p *poll) handleAll(r *http.Request, messages []posted) bool {
-	p.handling.Lock()
-	defer p.handling.Unlock()
-	defer func() {
-		if v := recover(); v != nil {
-			err := crash.Of(v)
-			p.endpoint().logCrash("connection", err, "socket", p.mount.kind.name)
-			p.finish(&CrashError{Err: err})
-		}
-	}()
-	for _, m := range messages {
-		if r.Context().Err() != nil || p.isClosing() {
-			return !p.isClosing()
-		}
-		if err := p.pace(); err != nil {
-			p.finish(ErrClosed)
-			return false
-		}
-		p.spend(p.mount.cfg.Limits.ByteRate, len(m.data))
-		if len(m.data) > p.mount.cfg.Limits.MessageBytes {
-			p.finish(ErrClosed)
-			return false
-		}
-		message, err := codec.Decode(p.version, m.binary, m.data)
-		if err != nil {
-			p.endpoint().log.Debug("session closed", "socket", p.mount.kind.name, "reason", err)
-			p.finish(ErrClosed)
-			return false
-		}
-		p.handle(message)
-	}
-	return true
 }

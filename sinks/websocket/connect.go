@@ -1,0 +1,60 @@
+package websocket
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/crash"
+)
+
+// connect calls the application. A panic refuses the client as an error does.
+func (m *mount) connect(r *http.Request, a *admission, params Params, token, transport string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = crash.Of(v)
+			m.endpoint.logCrash("connect", err, "socket", m.kind.name)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(r.Context(), m.cfg.Timeouts.Connect)
+	defer cancel()
+	start := time.Now()
+	a.state, a.id, err = m.kind.connect(ctx, m.connectRequest(r, params, token))
+	if err == nil {
+		a.until, err = m.kind.until(a.state)
+	}
+	m.endpoint.log.Debug("connect", "socket", m.kind.name, "transport", transport, "version", a.version,
+		"took", time.Since(start), "accepted", err == nil, slog.Any("params", logged(params)))
+	return err
+}
+
+// connectRequest makes what the application's Connect may see of a request.
+func (m *mount) connectRequest(r *http.Request, params Params, token string) *ConnectRequest {
+	u := *r.URL
+	u.Host, u.Scheme = r.Host, "http"
+	if r.TLS != nil {
+		u.Scheme = "https"
+	}
+	header := make(http.Header)
+	for name, values := range r.Header {
+		if strings.HasPrefix(name, "X-") || strings.HasPrefix(name, "Sec-Websocket-") ||
+			name == "Traceparent" || name == "Tracestate" {
+			header[name] = values
+		}
+	}
+	for _, name := range m.cfg.Headers {
+		if values := r.Header.Values(name); len(values) > 0 {
+			header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	if m.cfg.AuthToken {
+		header.Del("Sec-Websocket-Protocol") // hold the token
+		header.Del("X-Phoenix-Authtoken")
+	}
+	return &ConnectRequest{
+		Params: params, AuthToken: token, RemoteAddr: r.RemoteAddr,
+		URL: &u, UserAgent: r.UserAgent(), Header: header,
+	}
+}

@@ -1,0 +1,69 @@
+package websocket
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"net"
+	"net/http"
+	"time"
+)
+
+// upgrade takes the connection over from net/http and passes it to a new
+// goroutine, so that it keeps neither the server's buffers nor the stack on
+// which the request was handled.
+func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
+	e := m.endpoint
+	key := r.Header.Get("Sec-Websocket-Key")
+	nc, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		m.connectError.Add(1)
+		e.log.Error("cannot take over the connection", "error", err)
+		refuse(w, http.StatusInternalServerError, "")
+		return
+	}
+	c := newConn(m, a)
+	c.nc, c.raw = nc, rawConn(nc)
+	if n := rw.Reader.Buffered(); n > 0 {
+		early, _ := rw.Reader.Peek(n) // cannot fail: they are there
+		c.early = append([]byte(nil), early...)
+	}
+	e.work.add()
+	if !e.registry.add(&c.session, a.addr) {
+		e.work.done()
+		m.connectError.Add(1)
+		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = nc.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+		_ = nc.Close() // refused: nothing is owed
+		return
+	}
+	m.connectOK.Add(1) // before the client can know of it
+	if err := writeUpgrade(nc, key, a.subprotocol, m.cfg.Timeouts.Write); err != nil {
+		c.leave()
+		return
+	}
+	c.start(a.until)
+}
+
+func writeUpgrade(nc net.Conn, key, subprotocol string, timeout time.Duration) error {
+	b := make([]byte, 0, 256)
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	b = append(b, acceptKey(key)...)
+	if subprotocol != "" {
+		b = append(b, "\r\nSec-WebSocket-Protocol: "...)
+		b = append(b, subprotocol...)
+	}
+	b = append(b, "\r\n\r\n"...)
+	if err := nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	if _, err := nc.Write(b); err != nil {
+		return err
+	}
+	return nc.SetWriteDeadline(time.Time{})
+}
+
+// acceptKey returns the response to a Sec-WebSocket-Key (RFC 6455, 4.2.2).
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
