@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
+// peerAddress returns the address of the peer.
 func peerAddress(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return netip.Addr{} // all that have none count as one
+		return netip.Addr{} // all requests without an address count as one address
 	}
 	return peer.Addr()
 }
 
-// ForwardedFor makes an EndpointConfig.ClientAddress for endpoints behind
-// proxies that append the address they got a request from to X-Forwarded-For,
-// as they all do. The list is read from its end for as long as what it names is
-// a trusted proxy: what stands before that is the client's own invention. A
-// request that does not come from a trusted proxy comes from its peer.
+// ForwardedFor returns an EndpointConfig.ClientAddress for endpoints whose
+// proxies append the address that a request comes from to X-Forwarded-For. The
+// list is read from its end for as long as it names trusted proxies; the entries
+// before that can be invented by the client. The address of a request that does
+// not come from a trusted proxy is that of its peer.
 func ForwardedFor(trusted ...netip.Prefix) func(r *http.Request) netip.Addr {
 	isProxy := func(addr netip.Addr) bool {
 		for _, p := range trusted {
@@ -37,7 +38,7 @@ func ForwardedFor(trusted ...netip.Prefix) func(r *http.Request) netip.Addr {
 			at := strings.LastIndexByte(list, ',')
 			next, ok := parseAddress(strings.TrimSpace(list[at+1:]))
 			if !ok {
-				break // the proxy's own address is the last that is known
+				break // the proxy's own address is the last one known
 			}
 			addr, list = next, list[:max(at, 0)]
 		}
@@ -45,7 +46,7 @@ func ForwardedFor(trusted ...netip.Prefix) func(r *http.Request) netip.Addr {
 	}
 }
 
-// parseAddress reads an address that may have a port, as some proxies write it.
+// parseAddress parses an address that may have a port, as some proxies write it.
 func parseAddress(s string) (netip.Addr, bool) {
 	if addr, err := netip.ParseAddr(s); err == nil {
 		return addr, true
@@ -54,7 +55,8 @@ func parseAddress(s string) (netip.Addr, bool) {
 	return at.Addr(), err == nil
 }
 
-// network is what counts as one address: a /64 of IPv6 is one customer.
+// network returns what counts as one address: of IPv6 a /64, which is one
+// customer.
 func network(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
 	if addr.Is6() {
@@ -66,15 +68,16 @@ func network(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// arrivals bounds how often an address may try to connect: for each a leaky
-// bucket that holds a second's worth. Those that are full again are forgotten.
+// arrivals bounds how often an address may try to connect, with a leaky bucket
+// for each that holds a second's worth. Full buckets are forgotten.
 type arrivals struct {
 	mu    sync.Mutex
 	rate  int
 	due   map[netip.Addr]time.Time
-	sweep int // the number of addresses at which those that are full are dropped
+	sweep int // the number of addresses at which full buckets are dropped
 }
 
+// allow reports whether an address may try to connect now.
 func (a *arrivals) allow(addr netip.Addr, now time.Time) bool {
 	if a.rate == Unlimited {
 		return true

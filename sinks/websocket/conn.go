@@ -14,10 +14,10 @@ import (
 
 // conn is a connection over WebSocket.
 //
-// One goroutine reads, or none while the connection rests. While nothing comes it
-// holds no buffer but small, which is part of the struct: most messages of idle
-// clients, heartbeats above all, fit into it. The endpoint's writers write what
-// is queued.
+// One goroutine reads, or none while the connection rests. Between messages it
+// holds no buffer but small, which is part of the struct and large enough for
+// most messages of idle clients, such as heartbeats. The endpoint's writers write
+// what is queued.
 type conn struct {
 	session
 	restful
@@ -30,7 +30,7 @@ type conn struct {
 	// Owned by the goroutine that reads.
 	header   [ws.MaxHeaderSize - 2]byte
 	small    [96]byte
-	from, to int       // what of small has not been read yet
+	from, to int       // the part of small that has not been read yet
 	lastRead time.Time // when bytes came from the client
 	deadline time.Time // of the message that is being read; zero between messages
 
@@ -41,17 +41,17 @@ type conn struct {
 func newConn(m *mount, a admission) *conn {
 	c := &conn{session: newSession(m, a)}
 	c.tr = c
-	c.out.writer = writerHeld // until the upgrade is answered
+	c.out.writer = writerHeld // until the response to the upgrade is written
 	return c
 }
 
 // start begins to read, and to write what has been queued meanwhile. The
-// registry and the tracker know the connection. Its credentials are good until
-// then.
+// connection is in the registry and counted by the tracker. Its credentials end
+// at until.
 func (c *conn) start(until time.Time) {
 	c.begin(until)
 	c.lastRead = time.Now()
-	// An error shows at the first read.
+	// The first read returns the error, if any.
 	_ = c.nc.SetReadDeadline(c.nextLook(c.lastRead))
 	var do effects
 	c.mu.Lock()
@@ -63,7 +63,7 @@ func (c *conn) start(until time.Time) {
 	go c.readLoop()
 }
 
-// leave is the end of a connection: what its reader does last.
+// leave ends a connection. Its reader calls it last.
 func (c *conn) leave() {
 	e := c.endpoint()
 	c.finish(ErrClosed)
@@ -75,16 +75,16 @@ func (c *conn) leave() {
 func (c *conn) hangUp() {}
 
 func (c *conn) abort() {
-	_ = c.nc.Close() // nothing is owed to the peer any more
+	_ = c.nc.Close() // there is nothing left to send
 	c.endpoint().resting.rouse(c)
 }
 
-// readLoop waits for the client and handles what comes. All the waiting of an
-// idle connection is done in this very function: its stack must fit into the
-// smallest a goroutine can have, of which the runtime leaves about a kilobyte
-// to use. What has been handled may have made the stack grow, and it would
-// stay grown; therefore a fresh goroutine does the next waiting. After a while
-// the connection rests, and nobody waits for it alone.
+// readLoop waits for the client and handles its messages. An idle connection
+// waits in this function, whose stack must fit into the smallest that a goroutine
+// can have, of which the runtime leaves about a kilobyte. Handling a message may
+// have grown the stack, and it would stay grown: therefore a new goroutine waits
+// for the next message. After a while the connection rests, without a goroutine
+// of its own.
 func (c *conn) readLoop() {
 	var err error
 	for c.from == c.to && len(c.early) == 0 && err == nil {
@@ -101,8 +101,7 @@ func (c *conn) readLoop() {
 	c.handleRead(err)
 }
 
-// handleRead handles what has come until nothing is left of it, or ends the
-// connection.
+// handleRead handles the messages that have come, or ends the connection.
 func (c *conn) handleRead(err error) {
 	over := true
 	defer func() {
@@ -128,7 +127,7 @@ func (c *conn) handleRead(err error) {
 	go c.readLoop()
 }
 
-// protocolError is an offence of the client with its close code.
+// protocolError is a breach of the protocol by the client, with its close code.
 type protocolError struct {
 	code ws.StatusCode
 	text string
@@ -136,16 +135,16 @@ type protocolError struct {
 
 func (e *protocolError) Error() string { return "websocket: " + e.text }
 
-// errPeerClosed: the client sent a close frame, which has been answered.
+// errPeerClosed: the client has sent a close frame, and the response is queued.
 var errPeerClosed = errors.New("websocket: closed by the client")
 
-// endRead closes the connection for the reason that ended the reading.
+// endRead closes the connection after reading has ended with an error.
 func (c *conn) endRead(err error) {
-	var offence *protocolError
+	var breach *protocolError
 	switch {
-	case errors.As(err, &offence):
-		c.endpoint().log.Debug("connection closed", "socket", c.mount.kind.name, "code", int(offence.code), "reason", offence.text)
-		c.close(offence.code, ErrClosed, true)
+	case errors.As(err, &breach):
+		c.endpoint().log.Debug("connection closed", "socket", c.mount.kind.name, "code", int(breach.code), "reason", breach.text)
+		c.close(breach.code, ErrClosed, true)
 	case errors.Is(err, errIdle):
 		c.close(ws.StatusProtocolError, ErrClosed, true) // as Bandit does
 	case errors.Is(err, errSlowMessage):
@@ -164,8 +163,8 @@ func (c *conn) endRead(err error) {
 	c.linger()
 }
 
-// linger waits until the close frame has been written and the client has
-// answered or hung up, so that no reset overtakes what was sent.
+// linger waits until the close frame has been written and the client has closed
+// too, so that no reset overtakes what was sent.
 func (c *conn) linger() {
 	until := time.Now().Add(c.mount.cfg.Timeouts.Close)
 	if err := c.nc.SetReadDeadline(until); err != nil {

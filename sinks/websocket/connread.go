@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// errSlowMessage: a message did not end in its time.
+// errSlowMessage: a message was not complete in time.
 var errSlowMessage = errors.New("websocket: message not finished in time")
 
-// Read reads what has come, and waits for it until the idle timeout or the
-// message's deadline. The connection's own read deadline is only moved when it
-// fires: a timer would cost more than the reading otherwise.
+// Read reads what has come, or waits for it until the idle timeout or the
+// message's deadline. The connection's read deadline is moved only when it fires,
+// since moving it at each read would cost more than reading.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.from < c.to {
 		n := copy(p, c.small[c.from:c.to])
@@ -50,8 +50,8 @@ func (c *conn) receive(p []byte) (int, error) {
 	}
 }
 
-// goOn answers nil if err is but a read deadline that came too early, having
-// moved it to where it belongs now.
+// goOn returns nil if err is only a read deadline that fired too early, and moves
+// that deadline to where it belongs now.
 func (c *conn) goOn(err error) error {
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
@@ -86,15 +86,15 @@ func (c *conn) readUntil(t time.Time) error {
 	return nil
 }
 
-// silentUntil is when the client has been silent for too long.
+// silentUntil returns when the client will have been silent for too long.
 func (c *conn) silentUntil() time.Time { return c.lastRead.Add(c.mount.cfg.Timeouts.Idle) }
 
-// restAfter is how long a client is waited for by a goroutine of its own: who
-// says more within that time is answered sooner.
+// restAfter is how long a connection keeps its goroutine after the last bytes. A
+// client that sends more within that time gets its reply sooner.
 const restAfter = time.Second
 
-// nextLook is the read deadline between messages: when the connection may come
-// to rest, or has to end.
+// nextLook returns the read deadline between messages: when the connection may
+// come to rest, or must end.
 func (c *conn) nextLook(now time.Time) time.Time {
 	next := c.silentUntil()
 	if c.raw == nil {
@@ -102,7 +102,7 @@ func (c *conn) nextLook(now time.Time) time.Time {
 	}
 	after := c.endpoint().resting.after
 	rest := c.lastRead.Add(after)
-	if !rest.After(now) { // it could not rest: try again later
+	if !rest.After(now) { // it could not rest: it tries again later
 		rest = now.Add(after)
 	}
 	if rest.Before(next) {
@@ -111,13 +111,13 @@ func (c *conn) nextLook(now time.Time) time.Time {
 	return next
 }
 
-// rests answers whether the connection has come to rest. Then this goroutine
-// has nothing to do with it any more.
+// rests reports whether the connection has come to rest. If so, it does not
+// belong to this goroutine any more.
 func (c *conn) rests() bool {
 	if c.raw == nil || time.Since(c.lastRead) < c.endpoint().resting.after || !c.endpoint().resting.add(c) {
 		return false
 	}
-	if c.isClosing() { // since before it rested
+	if c.isClosing() { // it may have begun before the rest
 		c.endpoint().resting.rouse(c)
 	}
 	return true
@@ -129,7 +129,7 @@ func (c *conn) resume() {
 	go c.readLoop()
 }
 
-// within sets a deadline for the rest of a message that has not come whole.
+// within sets a deadline for the rest of an incomplete message.
 func (c *conn) within(d time.Duration) {
 	if c.deadline.IsZero() {
 		c.deadline = time.Now().Add(d)

@@ -2,9 +2,9 @@ package websocket
 
 import "time"
 
-// wake sees to it that what is queued is written: by the caller if little else
-// is going on, or else by the endpoint's writers; or by a goroutine of its own
-// if the connection is no plain TCP.
+// wake ensures that what is queued is written: by the caller while there is
+// little to write, otherwise by the endpoint's writers, or by a goroutine of its
+// own if the connection is not plain TCP.
 func (c *conn) wake(free bool) {
 	if c.raw != nil {
 		c.endpoint().writers.wake(c, free)
@@ -22,8 +22,8 @@ func (c *conn) wake(free bool) {
 	}()
 }
 
-// writeRest writes p, which is what is left of b, and then all that is queued,
-// waiting for the client to take it.
+// writeRest writes p, which is the rest of b, and then all that is queued. It
+// waits for the client to take it.
 func (c *conn) writeRest(b *batch, p []byte) {
 	defer c.endpoint().work.done()
 	defer batches.Put(b)
@@ -40,7 +40,7 @@ func (c *conn) writeRest(b *batch, p []byte) {
 	}
 }
 
-// done tells that the batch was written and answers whether there is more.
+// done notes that the batch was written and reports whether there is more.
 func (c *conn) done(b *batch) (more bool) {
 	last, more := c.wrote(b, nil)
 	if last {
@@ -49,7 +49,7 @@ func (c *conn) done(b *batch) (more bool) {
 	return more
 }
 
-// write waits until the client has taken p, for Timeouts.Write at the longest.
+// write waits until the client has taken p, at most for Timeouts.Write.
 func (c *conn) write(p []byte) error {
 	if err := c.nc.SetWriteDeadline(time.Now().Add(c.mount.cfg.Timeouts.Write)); err != nil {
 		return err
@@ -60,8 +60,8 @@ func (c *conn) write(p []byte) error {
 	return c.nc.SetWriteDeadline(time.Time{})
 }
 
-// sentClose hangs up if the client has closed too, or else bounds the time for
-// its answer.
+// sentClose hangs up if the client has closed too, and otherwise bounds the wait
+// for its close frame.
 func (c *conn) sentClose() {
 	c.mu.Lock()
 	c.closeSent = true
@@ -72,8 +72,8 @@ func (c *conn) sentClose() {
 		return
 	}
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // the peer may be gone already
+		_ = half.CloseWrite() // the peer may have left already
 	}
-	c.endpoint().resting.rouse(c) // somebody must wait for the answer
+	c.endpoint().resting.rouse(c) // a goroutine must wait for the client's close frame
 	_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.cfg.Timeouts.Close))
 }

@@ -22,8 +22,8 @@ var (
 	payloadEmpty     = codec.Payload{Data: []byte("{}")}
 )
 
-// maxName bounds the names of topics and events, in bytes; it is also what
-// fits into a binary message.
+// maxName bounds the names of topics and events in bytes. A binary message has no
+// room for longer ones.
 const maxName = 255
 
 // handle handles one message of the client, in the goroutine that reads.
@@ -47,7 +47,7 @@ func (s *session) handle(m codec.Message) {
 			s.reply("", m.Ref, m.Topic, replyUnmatched)
 		}
 	case !m.JoinRef.IsNull() && (ch.nullJoin || m.JoinRef != ch.joinRef):
-		// Meant for an earlier join of the topic.
+		// It is for an earlier join of the topic.
 	case m.Event == eventLeave:
 		ch.leaving = true
 		ch.take(mail{kind: mailLeave, ref: m.Ref})
@@ -56,7 +56,7 @@ func (s *session) handle(m codec.Message) {
 	}
 }
 
-// reply queues the reply to a message that no channel answers.
+// reply queues the reply to a message that belongs to no channel.
 func (s *session) reply(joinRef, ref codec.Ref, topic string, r Reply) {
 	w, err := replyWire(s.version, joinRef, ref, topic, r)
 	if err != nil {
@@ -67,8 +67,8 @@ func (s *session) reply(joinRef, ref codec.Ref, topic string, r Reply) {
 	_ = s.send(&item{wire: w, control: true})
 }
 
-// channel is the channel of a topic that has been joined, or is being joined
-// or left.
+// channel returns the channel of a topic that has been joined, or is being joined
+// or left, or nil.
 func (s *session) channel(topic string) *Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +80,7 @@ func (s *session) channel(topic string) *Channel {
 	return nil
 }
 
-// join handles phx_join. It returns when the handler has decided; meanwhile
+// join handles phx_join. It returns when the handler has decided. Until then
 // nothing else is read from the client.
 func (s *session) join(m codec.Message, old *Channel) {
 	mnt := s.mount
@@ -124,11 +124,11 @@ func (s *session) join(m codec.Message, old *Channel) {
 	ch.join(m, old)
 }
 
-// closeOld sends the phx_close of a channel that a new join has replaced. It
-// comes after the reply to the new join, as from Phoenix.
+// closeOld sends the phx_close of a channel that a new join has replaced, after
+// the reply to the new join, as Phoenix does.
 func (s *session) closeOld(old *Channel) {
 	if old == nil || old.leaving {
-		return // a channel that was left has sent its own
+		return // a channel that was left has sent its phx_close
 	}
 	if w := old.controlWire(eventClose, payloadEmpty); w != nil {
 		_ = s.enqueue(&item{wire: w, control: true}) // refused only if the connection closes

@@ -13,9 +13,9 @@ import (
 	"github.com/penstock-go/penstock/pubsub"
 )
 
-// Endpoint is the server's side of all connections: an http.Handler for the
-// paths its sockets are mounted at, and the place to broadcast from. All
-// methods are safe for concurrent use.
+// Endpoint serves all connections. It is an http.Handler for the paths at which
+// its sockets are mounted, and broadcasts to their clients. All methods are safe
+// for concurrent use.
 type Endpoint struct {
 	cfg EndpointConfig
 	hub *pubsub.Hub
@@ -49,7 +49,7 @@ const (
 	discardedClosed    = "closed"
 )
 
-// NewEndpoint makes an endpoint without sockets. It starts no goroutine. The
+// NewEndpoint returns an endpoint without sockets. It starts no goroutine. The
 // error is a [*OptionError].
 func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	if err := cfg.validate(); err != nil {
@@ -81,15 +81,16 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	return e, nil
 }
 
-// PubSub is what carries the broadcasts of this endpoint.
+// PubSub returns the hub that carries the broadcasts of this endpoint.
 func (e *Endpoint) PubSub() *pubsub.Hub { return e.hub }
 
-// Broadcast sends an event to all who joined topic, on all nodes, and answers
-// how many subscriptions of this node took it: zero means that here nobody got
-// it. Taken means queued for the client, or for the handler that intercepts
-// the event; on a resumable topic also kept for a client whose queue is full. It
-// does not wait for clients. The payload is encoded once, for clients and other nodes
-// alike; [ErrPayload] if it is neither a JSON object nor [Binary].
+// Broadcast sends an event to all clients that have joined topic, on all nodes. It
+// returns how many subscriptions of this node took it: 0 means that no client of
+// this node gets it. Taken means queued for the client, or for the handler that
+// intercepts the event; on a resumable topic also kept for a client whose queue
+// is full. It does not wait for clients. The payload is encoded once, for clients
+// and other nodes alike; the error is [ErrPayload] if it is neither a JSON object
+// nor [Binary].
 func (e *Endpoint) Broadcast(ctx context.Context, topic, event string, payload any) (int, error) {
 	return e.hub.Broadcast(ctx, topic, event, payload)
 }
@@ -99,16 +100,17 @@ func (e *Endpoint) LocalBroadcast(topic, event string, payload any) (int, error)
 	return e.hub.LocalBroadcast(nil, topic, event, payload)
 }
 
-// Disconnect closes all connections, on all nodes, whose socket has this id,
-// with close code 1001, and answers how many there were on this node.
+// Disconnect closes all connections, on all nodes, whose socket has this id, with
+// close code 1001. It returns how many there were on this node.
 func (e *Endpoint) Disconnect(ctx context.Context, id string) (int, error) {
 	return e.hub.Broadcast(ctx, id, eventDisconnect, nil)
 }
 
 const eventDisconnect = "disconnect"
 
-// ServeHTTP leads a request to the socket mounted at its path; there is 404
-// for all other paths. It returns as soon as a connection is upgraded.
+// ServeHTTP passes a request to the socket that is mounted at its path. The
+// status is 404 for all other paths. It returns as soon as a connection is
+// upgraded.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.mountsMu.RLock()
 	mounts := e.mounts

@@ -11,43 +11,45 @@ import (
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
-// Why a channel ended, as [TerminateHandler] is told, and why a push, reply or
-// join was not possible.
+// The reasons for which a channel ends, which a [TerminateHandler] gets, and for
+// which a push, reply or join is not possible.
 var (
 	// ErrStopped ends a channel in good order when a handler returns it, alone
 	// or wrapped: the client gets phx_close and does not join again by itself.
 	ErrStopped = errors.New("websocket: channel stopped")
-	// ErrLeft: the client left the topic.
+	// ErrLeft: the client has left the topic.
 	ErrLeft = errors.New("websocket: client left")
 	// ErrClosed: the connection is closed.
 	ErrClosed = errors.New("websocket: connection closed")
-	// ErrDuplicateJoin: the client joined the topic anew on the same connection.
+	// ErrDuplicateJoin: the client has joined the topic again on the same
+	// connection.
 	ErrDuplicateJoin = errors.New("websocket: topic joined again")
 	// ErrShutdown: the endpoint shuts down.
 	ErrShutdown = errors.New("websocket: endpoint shut down")
-	// ErrDisconnected: the socket's id was told to disconnect.
+	// ErrDisconnected: [Endpoint.Disconnect] was called for the socket's id.
 	ErrDisconnected = errors.New("websocket: disconnected by the server")
 	// ErrExpired: the credentials of the connection have expired.
 	ErrExpired = errors.New("websocket: credentials expired")
 	// ErrNotJoined: the channel has not been joined yet or has ended.
 	ErrNotJoined = errors.New("websocket: channel not joined")
-	// ErrQueueFull: a bound of a queue was reached and its policy gave up the frame.
+	// ErrQueueFull: a bound of a queue was reached and its policy discarded the
+	// event.
 	ErrQueueFull error = &missError{"websocket: queue full", pubsub.ErrFull}
 	// ErrHistory: broadcasts on the topic of a resumable channel may have been lost
 	// between nodes, so that its history does not continue. The connection is
 	// closed, and the client is told when it joins again.
 	ErrHistory = errors.New("websocket: history of the topic does not continue")
-	// ErrTooManyTasks: as many tasks run for the channel as may.
+	// ErrTooManyTasks: as many tasks run for the channel as are allowed.
 	ErrTooManyTasks = errors.New("websocket: too many tasks run for the channel")
-	// ErrConflated: a newer event with the same key took the place of this one.
+	// ErrConflated: a newer event with the same key has replaced this one.
 	ErrConflated error = &missError{"websocket: conflated", pubsub.ErrSuperseded}
 	// ErrPayload: a pushed or broadcast payload is neither a JSON object nor binary.
 	ErrPayload = pubsub.ErrPayload
-	// ErrNoRef: the message being handled has no ref, or none is being handled.
+	// ErrNoRef: the message that is handled has no ref, or none is handled.
 	ErrNoRef = errors.New("websocket: no ref to reply to")
-	// ErrRefused is what a socket's Connect can return to refuse with status 403.
+	// ErrRefused can be returned by a socket's Connect to refuse with status 403.
 	ErrRefused = errors.New("websocket: connection refused")
-	// errIdle: nothing came from the client for the idle timeout.
+	// errIdle: nothing has come from the client for the idle timeout.
 	errIdle = errors.New("websocket: idle timeout")
 )
 
@@ -74,11 +76,11 @@ type OptionError = option.Error
 type StatusError struct {
 	// Status is from 400 to 599; anything else becomes 403.
 	Status int
-	// Body is sent as text/plain. It must not tell an attacker anything.
+	// Body is sent as text/plain. It must not help an attacker.
 	Body string
 }
 
-// Error names the status.
+// Error implements error.
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("websocket: refused with status %d %s", e.Status, http.StatusText(e.Status))
 }
@@ -86,13 +88,15 @@ func (e *StatusError) Error() string {
 // RefusedError refuses a join: the client gets an error reply with Response.
 type RefusedError struct{ Response any }
 
-// Error tells the response.
+// Error implements error.
 func (e *RefusedError) Error() string { return fmt.Sprintf("websocket: join refused: %v", e.Response) }
 
-// Refuse is the error for Join to return to refuse with {"reason": reason}.
+// Refuse returns the error with which HandleJoin refuses a join. The client gets
+// {"reason": reason}.
 func Refuse(reason string) error { return &RefusedError{Response: reasonOf{reason}} }
 
-// RefuseWith is the error for Join to return to refuse with any response.
+// RefuseWith returns the error with which HandleJoin refuses a join. The client
+// gets response.
 func RefuseWith(response any) error { return &RefusedError{Response: response} }
 
 type reasonOf struct {

@@ -11,33 +11,33 @@ import (
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
-// The close codes of our own for sessions that may not stay.
+// The application-defined close codes for sessions that must end.
 const (
 	closeExpired   ws.StatusCode = 4001
 	closeNotJoined ws.StatusCode = 4002
 )
 
-// eventRenew, sent on the topic "phoenix", brings new credentials.
+// eventRenew carries new credentials, on the topic "phoenix".
 const eventRenew = "renew"
 
 var replyNotRenewed = Fail(reasonOf{"not renewed"})
 
-// rareSession is what most sessions do not have.
+// rareSession holds what most sessions do not have.
 type rareSession struct {
-	throttled time.Time // since when the client is held back; owned by the reader
+	throttled time.Time // when the client began to be held back; owned by the reader
 
 	// Guarded by the session's mutex.
-	unjoined *time.Timer // ends who does not join
-	expires  time.Time   // with the grace
+	unjoined *time.Timer // ends a session without a join
+	expires  time.Time   // including the grace
 	expiry   *time.Timer
 }
 
-// more answers rare, which it makes if need be. It is called before the session
-// begins and by the goroutine that reads.
+// more returns rare, and makes it first if there is none. It is called before the
+// session begins and by the goroutine that reads.
 func (s *session) more() *rareSession {
 	if s.rare == nil {
 		s.mu.Lock()
-		s.rare = &rareSession{} // others look at it under the mutex
+		s.rare = &rareSession{} // other goroutines read it under the mutex
 		s.mu.Unlock()
 	}
 	return s.rare
@@ -54,7 +54,7 @@ func (s *session) watch(until time.Time) {
 	s.expireAt(until)
 }
 
-// settled tells that a topic was joined.
+// settled notes that a topic was joined.
 func (s *session) settled() {
 	if s.mount.cfg.Timeouts.Join == NoTimeout {
 		return
@@ -91,7 +91,7 @@ func (s *session) expire() {
 	s.mu.Lock()
 	due := s.rare.expires
 	s.mu.Unlock()
-	if !due.IsZero() && !time.Now().Before(due) { // or it was renewed just now
+	if !due.IsZero() && !time.Now().Before(due) { // otherwise it was renewed just now
 		s.close(closeExpired, ErrExpired, true)
 	}
 }

@@ -9,17 +9,18 @@ import (
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
-// A wire is one WebSocket frame as it goes to the client, header included.
-// Frames of a server are not masked, so that one wire can be shared by all
-// connections; nobody may change it.
+// wire is one WebSocket frame as it is written to the client, header included.
+// Frames of a server are not masked, so that all connections can share one wire.
+// It must not be changed.
 type wire = []byte
 
-// headroom is kept free before a message for the longest header of a server.
+// headroom is the size of the longest header of a server, which is kept free
+// before a message.
 const headroom = 10
 
 func newWire(size int) []byte { return make([]byte, headroom, headroom+size) }
 
-// seal writes the header into the headroom, right before the message.
+// seal writes the header into the headroom, directly before the message.
 func seal(b []byte, op ws.OpCode) wire {
 	n := len(b) - headroom
 	switch {
@@ -39,7 +40,7 @@ func seal(b []byte, op ws.OpCode) wire {
 	return b
 }
 
-// body is the message inside a wire.
+// body returns the message inside a wire.
 func body(w wire) (message []byte, binaryFrame bool) {
 	n := 2
 	switch w[1] {
@@ -60,7 +61,7 @@ func opOf(p codec.Payload) ws.OpCode {
 	return ws.OpText
 }
 
-// envelope is room for what surrounds a payload in a message.
+// envelope is the room for what surrounds a payload in a message.
 const envelope = 64
 
 func messageWire(v codec.Version, joinRef, ref codec.Ref, topic, event string, p codec.Payload) (wire, error) {
@@ -95,8 +96,8 @@ func pongWire(data []byte) wire {
 	return seal(append(newWire(len(data)), data...), ws.OpPong)
 }
 
-// encodings is what the receivers of one broadcast share: one item per version
-// of the protocol, each made when the first receiver needs it.
+// encodings holds what the receivers of one broadcast share: one item for each
+// version of the protocol, made when the first receiver needs it.
 type encodings struct {
 	items [2]*item
 	errs  [2]error
@@ -104,8 +105,8 @@ type encodings struct {
 	numbered codec.Payload // of a topic with history; see numberedPayload
 }
 
-// encodingsOf is what the receivers of m share. It is called in the goroutine
-// of the dispatch, to which m.Memo belongs.
+// encodingsOf returns what the receivers of m share. It is called in the goroutine
+// that dispatches m, to which m.Memo belongs.
 func encodingsOf(m *pubsub.Message) *encodings {
 	e, ok := m.Memo.(*encodings)
 	if !ok {
@@ -115,8 +116,8 @@ func encodingsOf(m *pubsub.Message) *encodings {
 	return e
 }
 
-// broadcastItem is m for clients of version v, with the policy of the receiver
-// that needs it first.
+// broadcastItem returns the item of m for clients of version v, with the policy of
+// the receiver that needs it first.
 func broadcastItem(m *pubsub.Message, v codec.Version, policy Overflow) (*item, error) {
 	e := encodingsOf(m)
 	if e.items[v] == nil && e.errs[v] == nil {

@@ -30,7 +30,7 @@ func (e *Endpoint) giveUp(gone []*item, reason error) {
 	})
 }
 
-// tell calls the hook of an item. The caller ensures that this happens once.
+// tell calls the hook of an item. Callers must ensure that this happens once.
 func (e *Endpoint) tell(it *item, at time.Time, err error) {
 	if it.written != nil {
 		defer e.recoverHook("written hook")

@@ -75,7 +75,7 @@ type Timeouts struct {
 	// Write bounds one write: a client that takes nothing for that long is
 	// disconnected. Default: 5 s.
 	Write time.Duration
-	// Close bounds the wait for the client's answer to a close. Default: 2 s.
+	// Close bounds the wait for the client's response to a close. Default: 2 s.
 	Close time.Duration
 	// Throttle closes the connection of a client that has been read from more
 	// slowly for that long, without a break, with 4429. Default: 30 s.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// logLimit passes on a bounded number of lines of each kind a second. The kind
+// logLimit passes on a bounded number of lines of each kind in a second. The kind
 // is the message, of which this package has a handful.
 type logLimit struct {
 	next  slog.Handler
@@ -22,8 +22,8 @@ type logState struct {
 
 type logKind struct {
 	second  time.Time // when the present second began
-	n       int       // in it
-	leftOut int       // since the last line
+	n       int       // lines in it
+	leftOut int       // lines since the last one that was passed on
 }
 
 func newLogLimit(next slog.Handler, rate int) logLimit {

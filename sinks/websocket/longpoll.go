@@ -161,7 +161,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer sends the messages and calls their hooks.
+// answer responds with the messages and calls their hooks.
 func (p *poll) answer(w http.ResponseWriter, taken []*batch) {
 	a := pollAnswer{Status: pollOK, Token: p.token}
 	last := false

@@ -33,8 +33,8 @@ func (e *Endpoint) discard(mails []mail) {
 	}
 }
 
-// inbox is what waits for a handler; a channel has one only while something
-// does.
+// inbox holds what waits for a handler. A channel has one only while something
+// waits.
 type inbox struct{ mails []mail }
 
 var inboxes = sync.Pool{New: func() any { return &inbox{mails: make([]mail, 0, 4)} }}
@@ -54,9 +54,9 @@ func (b *inbox) free() {
 	}
 }
 
-// take puts a message of the client into the inbox. If too much waits there it
-// waits itself, and with it the reading of the connection: so the client is
-// slowed by its own queue.
+// take puts a message of the client into the inbox. It blocks while the inbox is
+// full, and with it the reading of the connection: a client is slowed down by its
+// own queue.
 func (ch *Channel) take(m mail) {
 	limit := ch.sess.mount.cfg.Limits.Inbox
 	for {
@@ -80,7 +80,7 @@ func (ch *Channel) take(m mail) {
 	}
 }
 
-// post puts a message of the program into the inbox.
+// post puts a message of the program into the inbox, unless it is full.
 func (ch *Channel) post(m mail) error {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -94,7 +94,8 @@ func (ch *Channel) post(m mail) error {
 	return nil
 }
 
-// posted is post for a broadcast; it answers whether the message was taken.
+// posted is post for a broadcast. It counts a full inbox, and reports whether the
+// message was taken.
 func (ch *Channel) posted(m mail) bool {
 	err := ch.post(m)
 	if err == ErrQueueFull {
@@ -103,7 +104,7 @@ func (ch *Channel) posted(m mail) bool {
 	return err == nil
 }
 
-// add appends to the inbox and sees to it that it is worked on. The mutex is
+// add appends to the inbox and ensures that a goroutine works on it. The mutex is
 // held.
 func (ch *Channel) add(m mail) {
 	if ch.inbox == nil {
@@ -121,8 +122,9 @@ func (ch *Channel) ensureRunning() {
 	}
 }
 
-// next takes the whole inbox. It answers false when there is nothing to do, and
-// then the caller must not go on: another goroutine may.
+// next takes the whole inbox, or returns the reason to end. It returns false if
+// there is nothing to do; then the caller must return, since another goroutine
+// may run now.
 func (ch *Channel) next() (batch *inbox, reason error, ok bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -145,7 +147,8 @@ func (ch *Channel) makeRoom() {
 	}
 }
 
-// end tells the channel to end. It does not wait: the handler may be at work.
+// end makes the channel end. It does not wait for the handler, which may be at
+// work.
 func (ch *Channel) end(reason error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -181,7 +184,7 @@ func (ch *Channel) cancel() {
 	r.after = nil
 }
 
-// stopping tells whether the handler shall not be called any more.
+// stopping returns why the handler must not be called any more, or nil.
 func (ch *Channel) stopping() (reason error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// OriginCheck decides whether a page of the given origin may open a
-// connection. It is asked only for requests with an Origin header, so that
-// clients that are no browsers pass: with a token, if MountConfig.Headers lets
-// Connect see cookies. An origin without a host, such as "null",
-// comes with an empty Host. It is called by many goroutines at once.
+// OriginCheck decides whether a page of the given origin may open a connection. It
+// is called only for requests with an Origin header; clients that are not
+// browsers send none and pass, but need a token if MountConfig.Headers lets
+// Connect see cookies. An origin without a host, such as "null", has an empty
+// Host. It is called by many goroutines at once.
 type OriginCheck func(r *http.Request, origin *url.URL) bool
 
-// AnyOrigin lets every page connect. Use it only if Connect demands a token
-// that a foreign page cannot have; a cookie is none.
+// AnyOrigin lets every page connect. Use it only if Connect requires a token that
+// a foreign page cannot have. A cookie is not such a token.
 func AnyOrigin(*http.Request, *url.URL) bool { return true }
 
-// SameOrigin, the default, lets pages connect that came from the host and port
-// the request goes to, and over TLS only from pages that came over TLS.
+// SameOrigin, the default, lets pages connect whose host and port are those of the
+// request, and over TLS only pages that came over TLS.
 func SameOrigin(r *http.Request, origin *url.URL) bool {
 	if origin.Host == "" || origin.User != nil || (r.TLS != nil && !secure(origin.Scheme)) {
 		return false
@@ -27,9 +27,9 @@ func SameOrigin(r *http.Request, origin *url.URL) bool {
 	return strings.EqualFold(hostPort(origin.Scheme, origin.Host), hostPort(origin.Scheme, r.Host))
 }
 
-// ExactOrigin lets pages connect whose scheme, host and port are the request's
-// own. The request's scheme is known from its TLS state: behind a proxy that
-// ends TLS use [Origins] instead.
+// ExactOrigin lets pages connect whose scheme, host and port are those of the
+// request. The scheme of the request follows from its TLS state: with a proxy
+// that ends TLS use [Origins] instead.
 func ExactOrigin(r *http.Request, origin *url.URL) bool {
 	scheme := "http"
 	if r.TLS != nil {
@@ -129,16 +129,16 @@ func hostPort(scheme, host string) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// fromSamePage tells whether a browser has said where a request comes from, so
-// that the cookies which came with it can be believed. A browser names the origin with every
-// WebSocket; of a page's own GETs, as long polling makes, it tells in
-// Sec-Fetch-Site that they stay at home.
+// fromSamePage reports whether a browser has named the origin of a request, so
+// that the cookies in it can be trusted. A browser sends Origin with every
+// WebSocket request, and Sec-Fetch-Site with the GETs of a page to its own
+// origin, as long polling makes them.
 func fromSamePage(r *http.Request) bool {
 	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") == "same-origin"
 }
 
-// originAllowed is the answer for a request: no header passes, more than one
-// does not.
+// originAllowed reports whether the origin of a request may connect. A request
+// without the header may, one with several may not.
 func originAllowed(r *http.Request, check OriginCheck) bool {
 	values := r.Header.Values("Origin")
 	switch len(values) {

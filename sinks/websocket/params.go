@@ -8,12 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// Params are the parameters of a connection: the query, where a[b]=c makes a
-// map in a map and a[]=c a list, and the variables of the mount path. Values
-// are string, Params or []any. Of two values for one name the later one counts.
+// Params holds the parameters of a connection: those of the query, where a[b]=c
+// makes a map in a map and a[]=c a list, and the variables of the mount path.
+// Values are string, Params or []any. Of two values for one name the later one
+// counts.
 type Params map[string]any
 
-// Get answers the string called name, or "" if there is none or it is no string.
+// Get returns the string called name, or "" if there is none or it is not a
+// string.
 func (p Params) Get(name string) string {
 	s, _ := p[name].(string)
 	return s
@@ -25,7 +27,7 @@ const (
 	maxParams  = 256
 )
 
-// parseParams reads a query in its order. What is no valid escape is skipped.
+// parseParams parses a query in its order. Invalid escapes are skipped.
 func parseParams(query string) Params {
 	p := Params{}
 	for n := 0; query != "" && n < maxParams; n++ {
@@ -72,11 +74,11 @@ func (p Params) put(name, value string) {
 	at[key] = value
 }
 
-// logged makes params fit for a log: values whose name speaks of a secret are
+// logged is params that are fit for a log: values with the name of a secret are
 // replaced, long ones cut.
 type logged Params
 
-// LogValue answers the params without secrets.
+// LogValue returns the params without secrets.
 func (p logged) LogValue() slog.Value {
 	attrs := make([]slog.Attr, 0, len(p))
 	for k, v := range p {
@@ -103,8 +105,8 @@ func redact(name string, v any) any {
 	return v
 }
 
-// clip makes what a client chose fit for a log: cut to 128 bytes, and what is
-// not printable escaped, whatever the handler makes of it.
+// clip makes a string from a client fit for a log, whatever the log handler is: it
+// is cut to 128 bytes, and what is not printable is escaped.
 func clip(s string) string {
 	cut := ""
 	if len(s) > 128 {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// poll is a connection over long polling: what is queued waits for the client's
+// poll is a connection over long polling. What is queued waits for the client's
 // next GET.
 type poll struct {
 	session
@@ -15,8 +15,8 @@ type poll struct {
 	handling sync.Mutex    // held while messages of the client are handled
 
 	visits sync.Mutex
-	visit  *visit      // the GET that is here
-	absent *time.Timer // runs while none is
+	visit  *visit      // the present GET
+	absent *time.Timer // runs while there is no GET
 }
 
 // visit is one GET.
@@ -25,7 +25,7 @@ type visit struct {
 	left     chan struct{} // closed when it is over
 }
 
-// polls are the long-poll sessions of an endpoint, by their tokens.
+// polls holds the long-poll sessions of an endpoint by their tokens.
 type polls struct {
 	mu   sync.Mutex
 	list map[string]*poll
@@ -34,15 +34,15 @@ type polls struct {
 func (ps *polls) find(token string, m *mount) *poll {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	// A token is 130 random bits: finding it in the map tells nobody about
-	// another.
+	// A token has 130 random bits: the time of a lookup reveals nothing about
+	// other tokens.
 	if p := ps.list[token]; p != nil && p.mount == m {
 		return p
 	}
 	return nil
 }
 
-// begin makes a session for a client that was admitted.
+// begin makes a session for an admitted client.
 func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	e := m.endpoint
 	p := &poll{token: rand.Text(), ready: make(chan struct{}, 1)}
@@ -67,7 +67,7 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	return p, nil
 }
 
-// startAbsence ends the session if no GET comes in time. visits is held.
+// startAbsence ends the session if no GET comes within d. visits is held.
 func (p *poll) startAbsence(d time.Duration) {
 	if p.absent == nil {
 		p.absent = time.AfterFunc(d, func() { p.finish(ErrClosed) })
@@ -79,7 +79,8 @@ func (p *poll) startAbsence(d time.Duration) {
 	}
 }
 
-// enter makes the caller the GET that is here; one that was here leaves first.
+// enter makes the caller the present GET, after the previous one has left. It
+// returns false if the session is over.
 func (p *poll) enter() (*visit, bool) {
 	v := &visit{replaced: make(chan struct{}), left: make(chan struct{})}
 	p.visits.Lock()
@@ -94,7 +95,7 @@ func (p *poll) enter() (*visit, bool) {
 	return v, !p.isOver() || p.exit(v)
 }
 
-// exit answers false.
+// exit ends a GET. It returns false.
 func (p *poll) exit(v *visit) bool {
 	p.visits.Lock()
 	if p.visit == v {
@@ -130,7 +131,7 @@ func (p *poll) wake(bool) {
 	}
 }
 
-// hangUp leaves some time to a client that is between two GETs.
+// hangUp gives a client between two GETs some time to fetch the close.
 func (p *poll) hangUp() {
 	p.visits.Lock()
 	defer p.visits.Unlock()

@@ -2,18 +2,18 @@ package websocket
 
 import "time"
 
-// closeThrottled is the close code for a client that sends too much all the
-// time. Like all codes but 1000 it makes phoenix.js connect again.
+// closeThrottled is the close code for a client that keeps sending too much. Like
+// all codes but 1000 it makes phoenix.js connect again.
 const closeThrottled = 4429
 
 var errThrottled = &protocolError{closeThrottled, "sent more than allowed for too long"}
 
-// pace makes a client wait that sends more than it may: a leaky bucket that
-// holds a second's worth (the generic cell rate algorithm of ITU-T I.371), out
-// of which a frame takes its part of FrameRate, a byte its part of ByteRate
-// and a join its part of JoinRate. It is called before each frame, and
-// answers an error if the client has been held back for Timeouts.Throttle
-// without having caught up by half a second meanwhile.
+// pace delays reading from a client that sends more than it may. It is a leaky
+// bucket that holds a second's worth (the generic cell rate algorithm of ITU-T
+// I.371): a frame takes its share of FrameRate from it, a byte its share of
+// ByteRate and a join its share of JoinRate. pace is called before each frame. It
+// returns an error if the client has been held back for Timeouts.Throttle without
+// having half a second's worth in the bucket meanwhile.
 func (s *session) pace() error {
 	now := time.Now()
 	if earliest := now.Add(-time.Second); s.due.Before(earliest) {
@@ -38,7 +38,7 @@ func (s *session) pace() error {
 	return nil
 }
 
-// spend takes n of rate, which is so many a second, out of the bucket.
+// spend takes n out of the bucket, of which rate are allowed in a second.
 func (s *session) spend(rate, n int) {
 	s.due = s.due.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
 }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// rawWriter is for systems whose sockets cannot be written to without
-// blocking: rawConn answers nil there, so that it is never used.
+// rawWriter is for systems whose sockets cannot be written to without blocking.
+// rawConn returns nil there, so that it is never used.
 type rawWriter struct{}
 
 func newRawWriter() *rawWriter { return &rawWriter{} }

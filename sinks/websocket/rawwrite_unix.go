@@ -22,7 +22,7 @@ func newRawWriter() *rawWriter {
 	return w
 }
 
-// write writes what the socket takes at once, which may be nothing.
+// write writes as much as the socket takes at once, which may be nothing.
 func (w *rawWriter) write(raw syscall.RawConn, p []byte) (int, error) {
 	w.p, w.n, w.err = p, 0, nil
 	err := raw.Write(w.f)
@@ -33,7 +33,7 @@ func (w *rawWriter) write(raw syscall.RawConn, p []byte) (int, error) {
 	return w.n, err
 }
 
-// once always answers true: nobody shall wait for the socket here.
+// once always returns true, so that nothing waits for the socket.
 func (w *rawWriter) once(fd uintptr) bool {
 	for {
 		n, err := syscall.Write(int(fd), w.p)
@@ -50,8 +50,8 @@ func (w *rawWriter) once(fd uintptr) bool {
 	}
 }
 
-// rawConn is the socket of a plain TCP connection; nil if nc is anything else,
-// such as a TLS connection, whose writes need a goroutine.
+// rawConn returns the socket of a plain TCP connection, or nil for any other, such
+// as a TLS connection, whose writes need a goroutine.
 func rawConn(nc net.Conn) syscall.RawConn {
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
@@ -61,14 +61,14 @@ func rawConn(nc net.Conn) syscall.RawConn {
 	if err != nil {
 		return nil
 	}
-	// Without the bound, or where there is none, more waits in the system.
+	// Without the bound, more bytes wait in the operating system.
 	_ = raw.Control(boundUnsent)
 	return raw
 }
 
-// maxUnsent bounds what the system takes, in bytes, before the client has room
-// for it. By itself Linux takes megabytes: all of them memory that no policy
-// reaches, and all of them stale when a slow client gets to read them.
+// maxUnsent bounds the bytes that the operating system takes before the client has
+// room for them. Without it Linux takes megabytes, which no policy can discard
+// and which are stale when a slow client reads them.
 const maxUnsent = 16 << 10
 
 // unsentOption is TCP_NOTSENT_LOWAT, which syscall does not have everywhere.

@@ -26,7 +26,7 @@ func (c *conn) readMessage() error {
 	}
 	defer recycle(buf)
 	if err != nil || c.isClosing() {
-		return err // nil: only the answer to our close is waited for
+		return err // nil: only the client's close frame is waited for
 	}
 	m, err := codec.Decode(c.version, op == ws.OpBinary, *buf)
 	if err != nil {
@@ -38,8 +38,8 @@ func (c *conn) readMessage() error {
 	return nil
 }
 
-// nextMessage reads one message into a buffer that the caller recycles. It
-// answers no buffer when a control frame came that stood between messages.
+// nextMessage reads one message into a buffer that the caller recycles. It returns
+// no buffer after a control frame between messages.
 func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 	c.deadline = time.Time{}
 	var text textCheck
@@ -54,7 +54,7 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 		}
 		if h.OpCode.IsControl() {
 			if err := c.control(h); err != nil || buf == nil {
-				// Between messages: start afresh, so that no deadline stays.
+				// Between messages: start again, so that no deadline stays.
 				return buf, op, err
 			}
 			continue
@@ -66,7 +66,7 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 		case buf == nil:
 			op = h.OpCode
 			text.on = op == ws.OpText
-			buf = buffer(int(min(h.Length, 16<<10))) // pooled, never more than that on trust
+			buf = buffer(int(min(h.Length, 16<<10))) // whatever length is promised
 		}
 		if h.Length > int64(c.mount.cfg.Limits.MessageBytes-len(*buf)) {
 			return buf, op, errTooBig
@@ -84,13 +84,15 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 	}
 }
 
-// textCheck checks that a text is UTF-8 as it comes, so that what can never be
-// one is refused before the rest has come.
+// textCheck checks that a text is UTF-8 while it comes, so that invalid text is
+// refused before the rest has come.
 type textCheck struct {
 	on   bool
-	upTo int // what has been checked
+	upTo int // how much has been checked
 }
 
+// ok reports whether b can be the beginning of valid text, or is valid if it is
+// whole.
 func (t *textCheck) ok(b []byte, whole bool) bool {
 	if !t.on {
 		return true
@@ -99,7 +101,7 @@ func (t *textCheck) ok(b []byte, whole bool) bool {
 	for i := end - 1; !whole && i >= max(t.upTo, len(b)-utf8.UTFMax+1); i-- {
 		if utf8.RuneStart(b[i]) {
 			if !utf8.FullRune(b[i:]) {
-				end = i // the rest of it is still to come
+				end = i // the rest of the character is still to come
 			}
 			break
 		}
@@ -126,8 +128,8 @@ func (c *conn) readHeader(state ws.State) (ws.Header, error) {
 	return h, nil
 }
 
-// readPayload appends the payload of a frame to buf, which grows with what
-// comes and not with what was promised.
+// readPayload appends the payload of a frame to buf, which grows with the bytes
+// that come and not with the length in the header.
 func (c *conn) readPayload(buf *[]byte, h ws.Header, text *textCheck) error {
 	b := *buf
 	for done, size := 0, int(h.Length); done < size; {
@@ -166,18 +168,18 @@ func (c *conn) control(h ws.Header) error {
 	ws.Cipher(p, h.Mask, 0)
 	switch h.OpCode {
 	case ws.OpPing:
-		// Refused if the client does not read: the next ping will do.
+		// Refused if the client does not read: the next pong will do.
 		_ = c.send(&item{wire: pongWire(p), control: true})
 	case ws.OpClose:
-		c.close(answerClose(p), ErrClosed, true)
+		c.close(closeReply(p), ErrClosed, true)
 		return errPeerClosed
 	}
 	return nil
 }
 
-// answerClose is the code to answer a close frame with: 1000 if it was well
-// formed, as Phoenix answers, and 1002 or 1007 if not.
-func answerClose(p []byte) ws.StatusCode {
+// closeReply returns the code of the response to a close frame: 1000 if that is
+// well formed, as Phoenix responds, otherwise 1002 or 1007.
+func closeReply(p []byte) ws.StatusCode {
 	if len(p) == 0 {
 		return ws.StatusNormalClosure
 	}

@@ -25,6 +25,7 @@ type registry struct {
 	ids map[string]int // made only if there is a bound for each socket id
 }
 
+// begin sets the limits, before the first connection.
 func (r *registry) begin(limits EndpointLimits, gauge metrics.Gauge) {
 	r.limits, r.gauge = limits, gauge
 	if limits.PerAddress < Unlimited {
@@ -58,7 +59,7 @@ func (r *registry) add(s *session, addr netip.Addr) bool {
 	}
 	r.first = s
 	r.n++
-	r.gauge.Set(float64(r.n)) // under the lock, so that the last one is true
+	r.gauge.Set(float64(r.n)) // under the lock, so that the last value is the true one
 	return true
 }
 
@@ -106,7 +107,7 @@ func (r *registry) crowded(id string) bool {
 	return r.ids[id] >= r.limits.PerID
 }
 
-// all is every connection at this moment.
+// all returns every connection at this moment.
 func (r *registry) all() []*session {
 	r.mu.Lock()
 	defer r.mu.Unlock()

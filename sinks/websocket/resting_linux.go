@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// resting are the connections whose clients have said nothing for a while. They
-// have no goroutine: one for all of them waits in an epoll of their own until a
-// client speaks or has been silent for too long. A goroutine costs 2.5 KiB, and
-// the garbage collector has to look at the stack of each.
+// resting holds the connections whose clients have been silent for a while. They
+// have no goroutine of their own: one goroutine waits for all of them, in an
+// epoll, until a client sends something or has been silent for too long. A
+// goroutine costs 2.5 KiB, and the garbage collector scans the stack of each.
 //
 // The goroutine that waits exists while any connection rests. It waits in the
 // runtime's poller, for the epoll as a whole, and so holds no thread.
@@ -22,18 +22,18 @@ type resting struct {
 	mu    sync.Mutex
 	epoll *os.File // nil while no connection rests
 	ctl   int      // its descriptor
-	slots []*conn  // by the number that is in the events; nil is free
+	slots []*conn  // by the number in the events; nil is free
 	free  []int32
 	n     int
-	nth   int32     // of all that came to rest: tells the connections of a slot apart
-	look  time.Time // when to look who has been silent for too long
+	nth   int32     // counts the rests, to tell apart the connections of a slot
+	look  time.Time // when to look for clients that have been silent for too long
 }
 
-// lookInterval bounds the work of looking through all connections.
+// lookInterval is the least time between two looks through all connections.
 const lookInterval = 100 * time.Millisecond
 
-// add answers false if the connection cannot rest. Otherwise it belongs to
-// whoever rouses it from now on.
+// add returns false if the connection cannot rest. Otherwise the connection
+// belongs to the goroutine that rouses it.
 func (r *resting) add(c *conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,7 +54,7 @@ func (r *resting) add(c *conn) bool {
 	err := c.raw.Control(func(fd uintptr) { failed = syscall.EpollCtl(r.ctl, op, int(fd), &event) })
 	if err != nil || failed != nil {
 		r.endIfEmpty()
-		return false // its next read tells why
+		return false // its next read returns the error
 	}
 	if int(slot) == len(r.slots) {
 		r.slots = append(r.slots, c)
@@ -70,7 +70,7 @@ func (r *resting) add(c *conn) bool {
 	return true
 }
 
-// begin starts to wait. The mutex is held.
+// begin starts the goroutine that waits. The mutex is held.
 func (r *resting) begin() bool {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
@@ -89,10 +89,11 @@ func (r *resting) begin() bool {
 
 func (r *resting) lookAt(at time.Time) {
 	r.look = at
-	_ = r.epoll.SetReadDeadline(at) // an error shows at the next read
+	_ = r.epoll.SetReadDeadline(at) // the next read returns the error, if any
 }
 
-// endIfEmpty stops to wait if nobody rests. The mutex is held.
+// endIfEmpty stops the goroutine that waits if no connection rests. The mutex is
+// held.
 func (r *resting) endIfEmpty() {
 	if r.n == 0 {
 		_ = r.epoll.Close() // wakes wait
@@ -100,8 +101,8 @@ func (r *resting) endIfEmpty() {
 	}
 }
 
-// take ends the rest of a connection and answers false if it does not rest. The
-// mutex is held.
+// take ends the rest of a connection. It returns false if the connection does not
+// rest. The mutex is held.
 func (r *resting) take(c *conn) bool {
 	if c.rest == 0 {
 		return false
@@ -114,7 +115,7 @@ func (r *resting) take(c *conn) bool {
 	return true
 }
 
-// rouse gives a connection a goroutine that reads, if it rests.
+// rouse starts a goroutine that reads from a connection, if the connection rests.
 func (r *resting) rouse(c *conn) {
 	r.mu.Lock()
 	rested := r.take(c)
@@ -152,7 +153,7 @@ func (r *resting) wait(epoll *os.File) {
 	}
 }
 
-// spoke answers the connection of an event, whose rest is over.
+// spoke returns the connection of an event, whose rest is over, or nil.
 func (r *resting) spoke(epoll *os.File, e syscall.EpollEvent) *conn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,8 +168,8 @@ func (r *resting) spoke(epoll *os.File, e syscall.EpollEvent) *conn {
 	return c
 }
 
-// rouseSilent rouses those whose clients have been silent for too long: they
-// find out themselves.
+// rouseSilent rouses the connections whose clients have been silent for too long,
+// which then end themselves.
 func (r *resting) rouseSilent(epoll *os.File) {
 	r.mu.Lock()
 	if r.epoll != epoll {
@@ -203,10 +204,10 @@ func (r *resting) rouseSilent(epoll *os.File) {
 	}
 }
 
-// restful is what a connection needs to rest. It is guarded by the mutex of
+// restful holds what a connection needs to rest. It is guarded by the mutex of
 // resting.
 type restful struct {
-	polled *os.File // the epoll that knows its socket
+	polled *os.File // the epoll to which its socket was added
 	slot   int32
 	rest   int32 // 0 while it does not rest
 }

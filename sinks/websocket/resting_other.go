@@ -4,7 +4,7 @@ package websocket
 
 import "time"
 
-// resting is for connections without a goroutine, of which there are none here.
+// resting is for connections without a goroutine, which need Linux.
 type resting struct {
 	work  *tracker
 	after time.Duration

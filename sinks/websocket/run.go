@@ -2,14 +2,14 @@ package websocket
 
 import "errors"
 
-// run works on the inbox until it is empty or the channel over. There is at
-// most one run for a channel at a time: that is what makes handlers serial.
+// run works on the inbox until it is empty or the channel is over. At most one
+// runs for a channel at a time, so that the handler's methods never overlap.
 func (ch *Channel) run() {
 	e := ch.sess.endpoint()
 	normal := false
 	defer func() {
 		if !normal {
-			// A handler has called runtime.Goexit: its goroutine is gone.
+			// The handler has called runtime.Goexit, which ends this goroutine.
 			e.work.add()
 			go func() {
 				defer e.work.done()
@@ -43,8 +43,8 @@ func (ch *Channel) run() {
 	normal = true
 }
 
-// handle does one thing and answers whether the channel is over; rest is what
-// would have come next.
+// handle handles one mail and reports whether the channel is over. rest holds the
+// mails that would have come next.
 func (ch *Channel) handle(m *mail, rest []mail) bool {
 	var reply Reply
 	var err error
@@ -93,8 +93,8 @@ func reasonToEnd(err error) error {
 	return &CrashError{Err: err}
 }
 
-// goesOn reports whether an error of a handler is about the connection or its
-// load, so that the channel goes on.
+// goesOn reports whether an error is about the connection or its load, so that the
+// channel goes on.
 func goesOn(err error) bool {
 	for _, about := range []error{ErrQueueFull, ErrClosed, ErrNotJoined, ErrTooManyTasks} {
 		if errors.Is(err, about) {

@@ -13,36 +13,35 @@ import (
 
 // ServerConfig configures [NewServer]. The zero value is useful.
 type ServerConfig struct {
-	// TLS holds the certificates; its GetCertificate can answer a renewed one
-	// without a restart. Less than TLS 1.2 is never spoken. nil is for servers
-	// without TLS.
+	// TLS holds the certificates; its GetCertificate can return a renewed one
+	// without a restart. TLS below 1.2 is never accepted. Default: a server without
+	// TLS.
 	TLS *tls.Config
-	// Plaintext answers requests without TLS on addresses other than loopback
-	// too: for a server behind a proxy that ends TLS. Otherwise they get 403.
+	// Plaintext accepts requests without TLS on addresses other than loopback too,
+	// for a server behind a proxy that ends TLS. Default: they get 403.
 	Plaintext bool
 	// HandshakeTimeout bounds the time from a new connection to the end of its
-	// request's header, and that of a TLS handshake. 0 means 5 s.
+	// request's header, and that of a TLS handshake. Default: 5 s.
 	HandshakeTimeout time.Duration
-	// MaxHeaderBytes bounds the header of a request, with status 431. 0 means
-	// 16 KiB; less than 8 KiB is not possible.
+	// MaxHeaderBytes bounds the header of a request, with status 431. It is 8 KiB
+	// or more. Default: 16 KiB.
 	MaxHeaderBytes int
-	// MaxHeaders bounds the number of its fields, with status 431. 0 means 64.
+	// MaxHeaders bounds the number of header fields, with status 431. Default: 64.
 	MaxHeaders int
 	// MaxWaiting bounds the connections whose request, or next request, has not
-	// come yet. Further ones are closed at once. 0 means 4,096.
+	// come yet. Further ones are closed at once. Default: 4,096.
 	MaxWaiting int
 }
 
-// The part of a header's bytes that net/http adds to what it is told.
+// headerSlop is what net/http adds to its MaxHeaderBytes.
 const headerSlop = 4096
 
-// NewServer makes an http.Server for handler that is fit to stand in a public
-// network: every step before the handler is bounded in time and size. It speaks
-// HTTP/1.1 only, which is what WebSocket upgrades need; WebSockets over HTTP/2
-// (RFC 8441) are off. Answers over TLS tell browsers to come back over TLS for a
-// year. Listening and serving is for the caller, with Serve or ServeTLS(l, "",
-// ""). The fields Handler, ConnState, TLSConfig and Protocols must stay as they
-// are. The error is a [*OptionError].
+// NewServer returns an http.Server for handler that is fit for a public network:
+// every step before the handler is bounded in time and size. It serves HTTP/1.1
+// only, which WebSocket upgrades need; WebSockets over HTTP/2 (RFC 8441) are off.
+// Responses over TLS make browsers use TLS for a year. The caller listens and
+// serves, with Serve or ServeTLS(l, "", ""). The fields Handler, ConnState,
+// TLSConfig and Protocols must not be changed. The error is a [*OptionError].
 func NewServer(handler http.Handler, cfg ServerConfig) (*http.Server, error) {
 	if err := option.First(
 		serverOwner.Needs("handler", handler, "an http.Handler"),
@@ -74,7 +73,7 @@ func NewServer(handler http.Handler, cfg ServerConfig) (*http.Server, error) {
 	return s, nil
 }
 
-// gate stands before the handler.
+// gate checks requests before the handler gets them.
 type gate struct {
 	cfg  ServerConfig
 	next http.Handler
@@ -83,7 +82,7 @@ type gate struct {
 	waiting map[net.Conn]struct{}
 }
 
-// state keeps the set of connections that wait for a request.
+// state maintains the set of connections that wait for a request.
 func (g *gate) state(nc net.Conn, state http.ConnState) {
 	waits := state == http.StateNew || state == http.StateIdle
 	g.mu.Lock()
@@ -95,7 +94,7 @@ func (g *gate) state(nc net.Conn, state http.ConnState) {
 	tooMany := waits && len(g.waiting) > g.cfg.MaxWaiting
 	g.mu.Unlock()
 	if tooMany {
-		_ = nc.Close() // the server notices and calls again
+		_ = nc.Close() // the server calls again with StateClosed
 	}
 }
 
@@ -118,7 +117,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r)
 }
 
-// local tells whether a request came to a loopback address.
+// local reports whether a request came to a loopback address.
 func local(r *http.Request) bool {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {

@@ -8,14 +8,14 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// Shutdown ends all connections: from now on new ones are refused with status
-// 503; those that exist are closed with ShutdownConfig.Code, in
-// batches, after what is queued for them has been written; their channels end
-// with [ErrShutdown]. It waits until all of that, handlers included, has come
-// to its end. When ctx is done before, what is left is cut off, and ctx's error
-// is answered. It may be called again.
+// Shutdown ends all connections. New ones are refused with status 503. Existing
+// ones are closed with ShutdownConfig.Code, in batches, after what is queued for
+// them has been written, and their channels end with [ErrShutdown]. Shutdown
+// waits until all of that has ended, handlers included. If ctx is done before, it
+// cuts off the connections that are left and returns ctx's error. It may be
+// called again.
 //
-// http.Server.Shutdown knows nothing of upgraded connections: call both.
+// http.Server.Shutdown does not know of upgraded connections: call both.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
 	e.closing.Store(true)
 	e.registry.close()

@@ -4,14 +4,13 @@ import "sort"
 
 // Snapshot is the state of an endpoint at about one moment.
 type Snapshot struct {
-	// Connections and Channels are those that exist.
+	// Connections and Channels count those that exist.
 	Connections, Channels int
-	// QueuedFrames and QueuedBytes wait to be written to clients, or are being
-	// written. A broadcast counts once for each of its receivers.
+	// QueuedFrames and QueuedBytes count what waits to be written to clients or is
+	// being written. A broadcast counts once for each of its receivers.
 	QueuedFrames, QueuedBytes int64
-	// Slow are the connections whose queue is full and has not drained yet,
-	// the longest queue first, and SlowCount how many there are: Slow holds a
-	// hundred at most.
+	// Slow lists the connections whose queue is full and has not drained yet, the
+	// longest queue first, at most a hundred. SlowCount counts them all.
 	Slow      []SlowConnection
 	SlowCount int
 }
@@ -20,15 +19,15 @@ type Snapshot struct {
 type SlowConnection struct {
 	// Socket is the name of the socket, ID its id.
 	Socket, ID string
-	// Frames and Bytes are queued for it.
+	// Frames and Bytes count what is queued for it.
 	Frames, Bytes int
 }
 
-// maxSlow is how many slow connections a snapshot names.
+// maxSlow bounds the slow connections that a snapshot lists.
 const maxSlow = 100
 
-// Snapshot looks at all connections; its cost grows with their number, about a
-// tenth of a microsecond each.
+// Snapshot returns the present state. It looks at all connections, which costs
+// about a tenth of a microsecond for each.
 func (e *Endpoint) Snapshot() Snapshot {
 	snap := Snapshot{
 		Channels:    int(e.channels.Load()),

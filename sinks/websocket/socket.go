@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// ConnectRequest is what a client brought along when it connected.
+// ConnectRequest is what a client sent when it connected.
 type ConnectRequest struct {
 	// Params are the query and the variables of the mount path.
 	Params Params
 	// AuthToken is the token sent outside of the URL (see MountConfig.AuthToken).
 	AuthToken string
-	// RemoteAddr is the peer's address and port. Behind a proxy it is the proxy's.
+	// RemoteAddr is the peer's address and port, which may be those of a proxy.
 	RemoteAddr string
 	// URL is the request's, with Host and Scheme filled in.
 	URL *url.URL
@@ -21,50 +21,52 @@ type ConnectRequest struct {
 	UserAgent string
 	// Header holds the headers that an application may look at: X-*,
 	// Sec-WebSocket-*, Traceparent, Tracestate, and those of MountConfig.Headers.
-	// Cookies are not among them unless named there: who authenticates by cookie
-	// must check the origin.
+	// Cookies are not among them unless named there: an application that
+	// authenticates by cookie must check the origin.
 	Header http.Header
 }
 
 // SocketConfig configures a [Socket] whose connections carry a state U.
 type SocketConfig[U any] struct {
-	// Name is used in metrics and logs. Empty means "socket".
+	// Name is used in metrics and logs. Default: "socket".
 	Name string
-	// Connect decides about a connection and answers its state. ctx ends after
-	// Timeouts.Connect. An error refuses with status 403, a
-	// [*StatusError] with its own. nil accepts everybody with the zero state.
+	// Connect decides whether a client may connect, and returns the state of its
+	// connection. ctx ends after Timeouts.Connect. An error refuses with status
+	// 403, a [*StatusError] with its own. Default: every client is accepted with
+	// the zero state.
 	Connect func(ctx context.Context, r *ConnectRequest) (U, error)
-	// ID answers the topic by which all connections of one user can be told to
-	// disconnect, such as "users_socket:42"; nil or "" means none.
+	// ID returns the topic by which all connections of one user can be
+	// disconnected, such as "users_socket:42", or "" for none. Default: none.
 	ID func(state U) string
-	// Expires answers until when the credentials behind a state are good; the
-	// zero time is for ever, as is nil. It is asked after Connect and after
-	// Renew. Timeouts.ExpiryGrace later the connection is closed with 4001.
+	// Expires returns when the credentials of a state expire, or the zero time if
+	// they do not. It is called after Connect and after Renew. The connection is
+	// closed with 4001 when Timeouts.ExpiryGrace has passed after that. Default:
+	// credentials do not expire.
 	Expires func(state U) time.Time
-	// Renew decides about new credentials that the client sends before that, in
-	// an event "renew" on the topic "phoenix", and answers the new state. An
-	// error, a state with another ID and one that has expired are refused, all
-	// with the same reply, and nothing changes; without ID it is for Renew to
-	// refuse another user's credentials. Handlers that are a [RenewHandler]
-	// then decide again. It runs in the connection's goroutine; ctx ends after
-	// Timeouts.Connect. With nil there is no such event.
+	// Renew decides about new credentials, which the client sends before that in
+	// an event "renew" on the topic "phoenix", and returns the new state. An error,
+	// a state with another ID and one that has expired are refused with the same
+	// reply, and nothing changes. Without ID, Renew itself must refuse another
+	// user's credentials. Handlers that are a [RenewHandler] then decide again.
+	// Renew runs in the connection's goroutine; ctx ends after Timeouts.Connect.
+	// Default: there is no such event.
 	//
 	// With phoenix.js:
 	//
 	//	socket.push({topic: "phoenix", event: "renew", payload: {token}, ref: socket.makeRef()})
 	Renew func(ctx context.Context, state U, payload Payload) (U, error)
-	// QueueFull is called when the outbound queue of a connection has passed
-	// three quarters of one of its bounds, so that what is under way still finds
-	// room; QueueDrained when it has fallen below half, or the connection has
-	// ended. For one connection they alternate, starting with QueueFull, and
-	// never overlap. They run in a goroutine of their own and may block. A
-	// change that was undone before it could be told is not told.
+	// QueueFull is called when the outbound queue of a connection has passed three
+	// quarters of one of its bounds, so that events on their way still find room.
+	// QueueDrained is called when it has fallen below half of both bounds, or the
+	// connection has ended. For one connection they alternate, starting with
+	// QueueFull, and never overlap. They run in a goroutine of their own and may
+	// block. A change that was undone before its call is skipped.
 	QueueFull, QueueDrained func(state U)
 }
 
-// Socket is a kind of connection: who may connect, and which topics lead to
-// which handlers. It may be mounted at several paths. Define all channels
-// before it is mounted.
+// Socket is a kind of connection: it decides which clients may connect, and which
+// topics lead to which handlers. It may be mounted at several paths. Define all
+// channels before it is mounted.
 type Socket[U any] struct {
 	cfg    SocketConfig[U]
 	routes []routeDef
@@ -76,7 +78,7 @@ type routeDef struct {
 	new     func(state any, topic string) Handler
 }
 
-// NewSocket makes a socket without channels.
+// NewSocket returns a socket without channels.
 func NewSocket[U any](cfg SocketConfig[U]) *Socket[U] {
 	if cfg.Name == "" {
 		cfg.Name = "socket"
@@ -84,20 +86,18 @@ func NewSocket[U any](cfg SocketConfig[U]) *Socket[U] {
 	return &Socket[U]{cfg: cfg}
 }
 
-// Channel routes topics to handlers: pattern is a topic, or the beginning of
-// topics if it ends with "*". The first matching pattern counts, in the order
-// of definition. new is called for each join, in the connection's goroutine,
-// and must answer a handler that nobody else uses.
+// Channel routes topics to handlers. pattern is a topic, or the beginning of
+// topics if it ends with "*"; the first matching pattern in the order of
+// definition counts. new is called for each join, in the connection's goroutine,
+// and must return a handler that is used for this join only.
 func (s *Socket[U]) Channel(pattern string, new func(state U, topic string) Handler) {
 	s.ChannelWith(pattern, ChannelConfig{}, new)
 }
 
-// ChannelConfig says how what is queued for the clients of a channel is treated
-// when they do not keep up, and what its channels may do. The zero value is
-// useful.
+// ChannelConfig configures the channels of a route. The zero value is useful.
 type ChannelConfig struct {
 	// Overflow is the policy for pushes and broadcasts of this channel that find
-	// no room in a client's queue.
+	// no room in a client's queue. Default: that of the mount.
 	Overflow Overflow
 	// Conflate returns a key for an event of this channel. An event with the key
 	// of one that waits in a client's queue takes that one's place, so that a slow
@@ -110,13 +110,13 @@ type ChannelConfig struct {
 	// instead of to the client. Default: none.
 	Intercept []string
 	// MaxTasks bounds the tasks of [Channel.Go] that run at a time for each
-	// channel. 0 means 16.
+	// channel. Default: 16.
 	MaxTasks int
-	// Resume numbers the broadcasts on the channel's topics, so that a client
-	// that was away and says where it was gets what it missed: see the section
-	// Resume of the package. The endpoint's PubSub must have a History that
-	// keeps these topics, and the handler must not intercept. Overflow and
-	// Conflate are then about pushes only.
+	// Resume numbers the broadcasts on the channel's topics, so that a client that
+	// was away and sends its position gets what it missed: see the section Resume
+	// of the package. The endpoint's PubSub must have a History that keeps these
+	// topics, and Intercept must be empty. Overflow and Conflate then apply to
+	// pushes only. Default: off.
 	Resume bool
 }
 
@@ -142,8 +142,8 @@ type socketKind struct {
 	routes        []routeDef
 }
 
-// until answers when the credentials behind a state end, the zero time for
-// never, and errTooLate if they have ended.
+// until returns when the credentials of a state end, the zero time if they do not,
+// and errTooLate if they have ended.
 func (k *socketKind) until(state any) (time.Time, error) {
 	if k.expires == nil {
 		return time.Time{}, nil
@@ -194,7 +194,7 @@ func (s *Socket[U]) kind() socketKind {
 	return k
 }
 
-// as is v's U; the zero U if v is the nil of an interface.
+// as returns v as a U, or the zero U if v is a nil interface.
 func as[U any](v any) U {
 	u, _ := v.(U)
 	return u

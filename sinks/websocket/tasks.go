@@ -6,13 +6,13 @@ import (
 	"github.com/penstock-go/penstock/internal/crash"
 )
 
-// defaultTasks is how many tasks run for a channel at a time.
+// defaultTasks is the default of ChannelConfig.MaxTasks.
 const defaultTasks = 16
 
-// Go runs a task in a goroutine of its own, so that what takes long does not
-// hold up the channel; with a [Ref] it can reply when it is done. For each
-// channel at most ChannelConfig.MaxTasks run at a time: beyond, the error is
-// [ErrTooManyTasks], and the handler should say so to its client. After the end
+// Go runs a task in a goroutine of its own, so that long work does not hold up the
+// channel; with a [Ref] the task can reply when it is done. For each channel at
+// most ChannelConfig.MaxTasks run at a time: beyond that the error is
+// [ErrTooManyTasks], which the handler should report to its client. After the end
 // of the channel it is [ErrNotJoined].
 //
 // ctx ends with the channel; Shutdown waits for the task. A task that panics

@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// SendAfter is Send after a delay, unless stop is called or the channel has
-// ended before. stop answers whether it came in time.
+// SendAfter calls Send after a delay, unless stop is called or the channel ends
+// before. stop reports whether it has prevented the Send.
 func (ch *Channel) SendAfter(d time.Duration, msg any) (stop func() bool) {
 	return ch.timer(d, 0, msg)
 }
 
-// SendEvery is Send again and again, each time a period after the last one,
-// until stop is called or the channel has ended. A message for which the inbox
-// has no room is counted in websocket.discarded, and the next one is tried as
-// usual. A period below a millisecond counts as one. stop answers whether it was
-// the one that ended it.
+// SendEvery calls Send repeatedly, each time a period after the last one, until
+// stop is called or the channel ends. A message for which the inbox has no room is
+// counted in websocket.discarded, and the next one is tried as usual. A period
+// below a millisecond counts as one. stop reports whether it has ended the
+// repetition.
 func (ch *Channel) SendEvery(period time.Duration, msg any) (stop func() bool) {
 	period = max(period, time.Millisecond)
 	return ch.timer(period, period, msg)
 }
 
-// alarm is a timer of a channel. The runtime may know a stopped timer for as long
-// as it would have run; what it then holds on to is the alarm alone.
+// alarm is a timer of a channel. The runtime may keep a stopped timer for as long
+// as it would have run; then it keeps only the alarm in memory.
 type alarm struct {
 	to    atomic.Pointer[recipient] // nil once it is over
 	timer *time.Timer               // guarded by Channel.mu
@@ -35,8 +35,8 @@ type recipient struct {
 }
 
 // timer sends msg after a delay, and then every period if that is not 0. The
-// channel knows its timers, so that they end with it: one that was left to run
-// would keep the channel and its connection in memory.
+// channel stops its timers when it ends: a running one would keep the channel and
+// its connection in memory.
 func (ch *Channel) timer(d, period time.Duration, msg any) (stop func() bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -78,7 +78,7 @@ func (a *alarm) fire() {
 	}
 }
 
-// stop ends the alarm and answers whether it came in time. The mutex is held.
+// stop ends the alarm and reports whether that was in time. The mutex is held.
 func (a *alarm) stop() bool {
 	to := a.to.Swap(nil)
 	if to == nil {

@@ -7,20 +7,18 @@ import (
 )
 
 // writers writes to all connections that have something queued. While there is
-// little to write, whoever has queued something writes it as well, at once: no
-// other goroutine has to be woken. While there is more, a handful of goroutines,
-// which exist only for so long, take connections in the order in which they
-// became ready. One write takes what the connection has queued by then. So the
-// busier the endpoint, the longer a connection waits for its turn, the more goes
-// out at once, and the less each message costs; nothing is ever delayed for the
-// sake of it.
+// little to write, the goroutine that queues an item also writes it, at once, and
+// no other goroutine is woken. While there is more, a few goroutines, which exist
+// only for that long, take connections in the order in which they became ready.
+// One write takes all that the connection has queued by then. So the busier the
+// endpoint is, the longer a connection waits for its turn, the more is written at
+// once, and the less each message costs; nothing is delayed on purpose.
 //
-// There is one writer for each processor: with four for each, neither paced
+// There is one writer for each processor. With four for each, neither paced
 // pushes nor bursts were measurably different (five runs of both, interleaved).
 //
-// The writes do not block. A connection that cannot take what it is given gets
-// a goroutine of its own until its queue is empty, and keeps nobody else
-// waiting.
+// The writes do not block. A connection that cannot take a whole batch gets a
+// goroutine of its own until its queue is empty, and delays no other connection.
 type writers struct {
 	mu          sync.Mutex
 	first, last *conn // linked by conn.nextReady
@@ -28,28 +26,28 @@ type writers struct {
 	limit       int
 	work        *tracker
 
-	// Occasions to write, in this window and in the one before.
+	// How often there was something to write, in this window and the one before.
 	since         time.Time
-	window        time.Duration // which one, since then
+	window        time.Duration // the number of the window, counted from since
 	count, before int
 }
 
-// There is little to write while in each window there are no more occasions
-// than this for each processor. A write costs some ten microseconds, so those
-// who write for themselves take a sixth of the machine at most, and 32,000
-// messages a second may be pushed on two processors before any is queued.
+// There is little to write while no window has more than directWrites wakings for
+// each processor. A write costs some ten microseconds, so goroutines that write
+// for themselves take at most a sixth of the machine, and 32,000 messages a second
+// can be pushed on two processors before any is queued.
 const (
 	window       = time.Millisecond
 	directWrites = 16
 )
 
 // yieldAfter is how many connections a writer serves before it lets other
-// goroutines run: about a tenth of a millisecond. The scheduler by itself
-// would let them wait for ten.
+// goroutines run, about a tenth of a millisecond. The scheduler would let them
+// wait for ten milliseconds.
 const yieldAfter = 16
 
-// wake has c written to; if the caller is free, by the caller if there is little
-// to write.
+// wake ensures that c is written to: by the caller if that is free and there is
+// little to write, otherwise by a writer.
 func (w *writers) wake(c *conn, free bool) {
 	if free && w.calm(time.Since(w.since)) {
 		r, b := rawWriters.Get().(*rawWriter), batches.Get().(*batch)
@@ -63,8 +61,8 @@ func (w *writers) wake(c *conn, free bool) {
 	w.ready(c)
 }
 
-// calm counts an occasion to write and answers whether there is little to write:
-// few of them in this window and in the one before, and no writer at work.
+// calm counts a waking and reports whether there is little to write: few wakings
+// in this window and the one before, and no writer at work.
 func (w *writers) calm(now time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -79,6 +77,8 @@ func (w *writers) calm(now time.Duration) bool {
 	return w.active == 0 && w.first == nil && max(w.before, w.count) <= w.limit*directWrites
 }
 
+// ready puts c at the end of the line, and starts a writer if fewer than allowed
+// are at work.
 func (w *writers) ready(c *conn) {
 	w.mu.Lock()
 	if w.last == nil {
@@ -98,8 +98,8 @@ func (w *writers) ready(c *conn) {
 	}
 }
 
-// next takes the connection that has been ready longest; nil means that the
-// writer must end.
+// next returns the connection that has been ready longest, or nil if the writer
+// must end.
 func (w *writers) next() *conn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,6 +115,7 @@ func (w *writers) next() *conn {
 	return c
 }
 
+// run is one writer.
 func (w *writers) run() {
 	defer w.work.done()
 	r := rawWriters.Get().(*rawWriter)
@@ -136,8 +137,8 @@ func (w *writers) run() {
 	}
 }
 
-// serve writes once what c has queued. It answers whether there is more, and
-// the batch to use from now on.
+// serve writes once what c has queued. It returns the batch to use from then on,
+// and whether there is more.
 func (w *writers) serve(c *conn, r *rawWriter, b *batch) (*batch, bool) {
 	if !c.take(b) {
 		return b, false

@@ -15,7 +15,7 @@ type Channel struct {
 	Reply json.RawMessage
 }
 
-// Push is a message that the client sent.
+// Push is a message that the client has sent.
 type Push struct {
 	c            *Client
 	ref          string
@@ -37,7 +37,7 @@ func (c *Client) Join(topic string, payload any) *Channel {
 	return ch
 }
 
-// TryJoin joins a topic and answers the reply.
+// TryJoin joins a topic and returns the reply.
 func (c *Client) TryJoin(topic string, payload any) (ch *Channel, status string, response json.RawMessage) {
 	c.t.Helper()
 	ref := c.ref()
@@ -55,15 +55,15 @@ func (ch *Channel) Push(event string, payload any) *Push {
 	return &Push{c: ch.c, ref: ref, topic: ch.topic, event: event}
 }
 
-// Leave leaves the topic and asserts that the server says so.
+// Leave leaves the topic and asserts that the server confirms it.
 func (ch *Channel) Leave() {
 	ch.c.t.Helper()
 	ch.Push("phx_leave", nil).AssertReply("ok", nil)
 	ch.AssertClosed()
 }
 
-// Reply waits for the reply. That none comes fails the test. The response is
-// nil if it was binary.
+// Reply waits for the reply. If none comes the test fails. The response is nil if
+// it is binary.
 func (p *Push) Reply() (status string, response json.RawMessage) {
 	p.c.t.Helper()
 	status, response, _ = p.reply()
@@ -96,7 +96,7 @@ func (p *Push) AssertReply(status string, response any) {
 	}
 }
 
-// RefuteReply asserts that no reply comes for so long.
+// RefuteReply asserts that no reply comes within d.
 func (p *Push) RefuteReply(d time.Duration) {
 	p.c.t.Helper()
 	if m, ok := p.c.await(d, func(m *message) bool { return m.event == "phx_reply" && m.ref == p.ref }); ok {
@@ -111,7 +111,7 @@ func (ch *Channel) AssertPush(event string, payload any) {
 }
 
 // AssertBroadcast asserts that this event is broadcast on the topic. On a
-// resumable topic the offset in the payload is left out of the comparison.
+// resumable topic the offset in the payload is ignored.
 func (ch *Channel) AssertBroadcast(event string, payload any) {
 	ch.c.t.Helper()
 	ch.assert(event, payload, func(m *message) bool {
@@ -137,8 +137,8 @@ func (ch *Channel) assert(event string, payload any, match func(m *message) bool
 	}
 }
 
-// Refute asserts that the event does not come, neither pushed nor broadcast,
-// for so long.
+// Refute asserts that the event does not come within d, neither pushed nor
+// broadcast.
 func (ch *Channel) Refute(event string, d time.Duration) {
 	ch.c.t.Helper()
 	if m, ok := ch.c.await(d, func(m *message) bool { return m.topic == ch.topic && m.event == event }); ok {
@@ -163,13 +163,13 @@ func (ch *Channel) Received(event string) (payloads []json.RawMessage) {
 	return payloads
 }
 
-// AssertClosed asserts that the server closes the channel: phx_close.
+// AssertClosed asserts that the server closes the channel, with phx_close.
 func (ch *Channel) AssertClosed() {
 	ch.c.t.Helper()
 	ch.assert("phx_close", nil, func(m *message) bool { return m.joinRef == ch.joinRef && m.ref == ch.joinRef })
 }
 
-// AssertCrashed asserts that the channel crashes: phx_error.
+// AssertCrashed asserts that the channel crashes, with phx_error.
 func (ch *Channel) AssertCrashed() {
 	ch.c.t.Helper()
 	ch.assert("phx_error", map[string]string{"reason": "channel_crash"}, func(m *message) bool { return m.joinRef == ch.joinRef && m.ref == ch.joinRef })

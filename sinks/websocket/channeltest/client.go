@@ -32,7 +32,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	inbox   []message
-	arrived chan struct{} // closed and replaced when something came
+	arrived chan struct{} // closed and replaced when a message came or the connection ended
 	code    int           // of the close frame; -1 for none
 	ended   bool
 	reader  sync.WaitGroup
@@ -49,8 +49,9 @@ type message struct {
 	status       string // of a reply in binary
 }
 
-// Connect connects to the socket mounted at the path of target, whose query
-// holds the parameters; vsn need not be among them. A refusal fails the test.
+// Connect connects to the socket mounted at the path of target, whose query holds
+// the parameters; the default of vsn is 2.0.0. header holds names and values in
+// turn. A refusal fails the test.
 func Connect(t testing.TB, endpoint *websocket.Endpoint, target string, header ...string) *Client {
 	t.Helper()
 	c, status, body := dial(t, endpoint, target, header)
@@ -60,8 +61,8 @@ func Connect(t testing.TB, endpoint *websocket.Endpoint, target string, header .
 	return c
 }
 
-// Refused connects and answers the status of the refusal. That the connection
-// is accepted fails the test. header holds names and values in turn.
+// Refused connects and returns the status and body of the refusal. If the
+// connection is accepted the test fails. header holds names and values in turn.
 func Refused(t testing.TB, endpoint *websocket.Endpoint, target string, header ...string) (status int, body string) {
 	t.Helper()
 	c, status, body := dial(t, endpoint, target, header)
@@ -71,6 +72,7 @@ func Refused(t testing.TB, endpoint *websocket.Endpoint, target string, header .
 	return status, body
 }
 
+// dial connects. The client is nil if the endpoint refuses.
 func dial(t testing.TB, endpoint *websocket.Endpoint, target string, header []string) (*Client, int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://channeltest"+target, nil)
@@ -100,8 +102,8 @@ func dial(t testing.TB, endpoint *websocket.Endpoint, target string, header []st
 	}()
 	select {
 	case <-served:
-		// The answer to an upgrade is written to the pipe before ServeHTTP
-		// returns: so this is a refusal.
+		// An upgrade is written to the pipe, and read below, before ServeHTTP
+		// returns: this is a refusal.
 		return nil, w.status, w.body.String()
 	case <-w.taken:
 	}
@@ -121,7 +123,8 @@ func (c *Client) hangUp() {
 	c.reader.Wait()
 }
 
-// read gathers what comes.
+// read collects the messages of the server, until the connection ends. It runs in
+// a goroutine of its own.
 func (c *Client) read() {
 	defer func() {
 		c.mu.Lock()
@@ -155,7 +158,7 @@ func (c *Client) read() {
 			}
 			m, err := parse(bytes.Clone(payload), h.OpCode == ws.OpBinary)
 			if err != nil {
-				c.t.Errorf("the server sent what cannot be read: %v", err)
+				c.t.Errorf("message of the server: %v", err)
 				return
 			}
 			c.mu.Lock()
@@ -166,13 +169,14 @@ func (c *Client) read() {
 	}
 }
 
-// signal wakes who waits. The mutex is held.
+// signal wakes await. The mutex is held.
 func (c *Client) signal() {
 	close(c.arrived)
 	c.arrived = make(chan struct{})
 }
 
-// await takes the first message that matches; false if none came in time.
+// await takes the first message that matches. It returns false if none comes
+// within d.
 func (c *Client) await(d time.Duration, match func(m *message) bool) (message, bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -198,7 +202,7 @@ func (c *Client) await(d time.Duration, match func(m *message) bool) (message, b
 	}
 }
 
-// seen describes what came and matched nothing.
+// seen describes the messages that no assertion has taken.
 func (c *Client) seen() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,7 +221,7 @@ func (c *Client) ref() string {
 	return strconv.Itoa(c.refs)
 }
 
-// send sends a message in the client's form, binary for [websocket.Binary].
+// send sends a message as a client does, a binary one for [websocket.Binary].
 func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 	c.t.Helper()
 	p, err := codec.Encode(payload)
@@ -248,7 +252,7 @@ func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 	}
 }
 
-// Close closes the connection as a client does that goes away.
+// Close closes the connection as a client does that leaves.
 func (c *Client) Close() {
 	_ = ws.WriteFrame(c.nc, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))))
 	c.hangUp()

@@ -1,8 +1,8 @@
 // Package channeltest tests sockets, channels and handlers without a network.
 //
-// [Connect] opens a connection to an endpoint through a pipe in memory; it goes
-// through all that a real one goes through, handshake included. Its client
-// joins topics, pushes events, and asserts what must come back:
+// [Connect] opens a connection to an endpoint through a pipe in memory. It passes
+// through everything that a real one passes through, handshake included. Its
+// client joins topics, pushes events, and asserts what must come back:
 //
 //	c := channeltest.Connect(t, endpoint, "/socket/websocket?token=T")
 //	room := c.Join("room:a", nil)
@@ -12,14 +12,15 @@
 // # Waiting
 //
 // An assertion takes the first message that matches and leaves the others, in
-// whatever order they came; it waits for it up to [Timeout], and fails the test
-// if it does not come. Refute waits for as long as it is told. In a bubble of
-// testing/synctest that time is the bubble's, so that neither takes any.
+// whatever order they came. It waits up to [Timeout], and fails the test if no
+// message matches. Refute waits for the given duration. In a bubble of
+// testing/synctest this is the time of the bubble, so that waiting takes no real
+// time.
 //
 // # Comparison
 //
-// What is wanted is compared as JSON: a struct, a map and a json.RawMessage
-// that encode alike are alike. nil stands for {}.
+// Payloads are compared as JSON: a struct, a map and a json.RawMessage with the
+// same encoding are equal. nil stands for {}.
 //
 // # Concurrency
 //

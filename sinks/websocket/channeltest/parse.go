@@ -10,7 +10,7 @@ import (
 
 var errBinary = errors.New("channeltest: binary message of unknown form")
 
-// parse reads a message of a server, in either form of version 2.
+// parse parses a message of a server, a text or a binary one of version 2.
 func parse(data []byte, binary bool) (message, error) {
 	if binary {
 		return parseBinary(data)
@@ -34,8 +34,9 @@ func parse(data []byte, binary bool) (message, error) {
 	return m, nil
 }
 
+// parseBinary parses a binary message, whose form package codec describes.
 func parseBinary(data []byte) (message, error) {
-	fields := map[byte]int{0: 3, 1: 4, 2: 2}
+	fields := map[byte]int{0: 3, 1: 4, 2: 2} // the number of fields by the kind
 	if len(data) == 0 || fields[data[0]] == 0 || len(data) < 1+fields[data[0]] {
 		return message{}, errBinary
 	}
@@ -61,7 +62,7 @@ func parseBinary(data []byte) (message, error) {
 	return m, nil
 }
 
-// alike tells whether a message's payload is what is wanted.
+// alike reports whether the payload of a message is what is wanted.
 func alike(want any, payload json.RawMessage, binary []byte) (bool, error) {
 	p, err := codec.Encode(want)
 	if err != nil {
@@ -80,8 +81,8 @@ func alike(want any, payload json.RawMessage, binary []byte) (bool, error) {
 	return reflect.DeepEqual(a, b), nil
 }
 
-// withoutOffset takes the offset of a resumable topic out of a payload, and
-// answers whether there was one.
+// withoutOffset removes the offset of a resumable topic from a payload, and reports
+// whether there was one.
 func withoutOffset(m *message) bool {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(m.payload, &fields) != nil || fields["resume_offset"] == nil {

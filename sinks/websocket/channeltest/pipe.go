@@ -34,8 +34,8 @@ func (t *taker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return t.server, rw, nil
 }
 
-// skipHead reads the answer to the upgrade, byte by byte, so that nothing of
-// what follows is taken.
+// skipHead reads the response to the upgrade, byte by byte, so that the frames
+// after it stay in the connection.
 func skipHead(r io.Reader) error {
 	var head []byte
 	b := make([]byte, 1)

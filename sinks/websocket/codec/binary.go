@@ -9,8 +9,10 @@ const (
 	kindBroadcast = 2
 )
 
+// decodeBinary decodes a push from a client. Empty refs are empty strings, not
+// null, since the form has no null.
 func decodeBinary(data []byte) (Message, error) {
-	const header = 5
+	const header = 5 // the kind and the lengths of four fields
 	if len(data) < header {
 		return Message{}, &DecodeError{Reason: "binary header too short", Offset: len(data)}
 	}
@@ -18,7 +20,7 @@ func decodeBinary(data []byte) (Message, error) {
 		return Message{}, &DecodeError{Reason: "binary kind is not a push"}
 	}
 	end := header
-	var at [5]int
+	var at [5]int // where each field begins, and the data
 	for i := range 4 {
 		at[i] = end
 		end += int(data[1+i])
@@ -30,7 +32,7 @@ func decodeBinary(data []byte) (Message, error) {
 	if !utf8.Valid(data[header:end]) {
 		return Message{}, &DecodeError{Reason: "invalid UTF-8 in binary field", Offset: header}
 	}
-	shared := string(data[header:end])
+	shared := string(data[header:end]) // one allocation for all fields
 	field := func(i int) string { return shared[at[i]-header : at[i+1]-header] }
 	return Message{
 		JoinRef: RefOf(field(0)),
@@ -42,6 +44,7 @@ func decodeBinary(data []byte) (Message, error) {
 	}, nil
 }
 
+// appendBinary appends a binary message of the given kind and fields.
 func appendBinary(dst []byte, kind byte, data []byte, parts ...string) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, kind)

@@ -15,19 +15,20 @@
 //
 // [Decode] takes one whole message and checks all of it: syntax, UTF-8 in
 // strings, nesting of at most [MaxDepth], no key twice in an object, no lone
-// surrogate, no number beyond a float64. What it answers does not refer to the input. A ref that was a
-// number stays one: 1 and "1" are different refs, as they are for Phoenix.
+// surrogate, no number beyond a float64. The result does not refer to the input. A
+// ref that is a number stays a number: 1 and "1" are different refs, as they are
+// for Phoenix.
 //
 // # Output
 //
-// The Append functions add one message to a slice, as append does. Payloads are
-// encoded before, by [Encode], so that one encoding serves many messages.
+// The Append functions append one message to a slice. Payloads are encoded before,
+// by [Encode], so that one encoding serves many messages.
 //
 // # Errors
 //
-// Every refusal of [Decode] is a [*DecodeError]. [Encode] answers what
-// encoding/json answers. [ErrFieldTooLong] is for binary fields of more than
-// 255 bytes and [ErrNoBinary] for binary payloads over V1.
+// The error of [Decode] is a [*DecodeError]. [Encode] returns the errors of
+// encoding/json. [ErrFieldTooLong] is for binary fields of more than 255 bytes and
+// [ErrNoBinary] for binary payloads over V1.
 //
 // # Concurrency
 //
@@ -35,7 +36,7 @@
 //
 // # Cost
 //
-// Decode allocates at most eight times the size of its input, in at most a
-// handful of pieces, before any of it is trusted: lengths are checked against
-// what is there. The Append functions allocate only to grow the slice.
+// Decode allocates at most eight times the size of its input, in a few pieces.
+// Lengths in the input are checked before memory is taken for them. The Append
+// functions allocate only to grow the slice.
 package codec

@@ -6,17 +6,17 @@ import (
 	"github.com/penstock-go/penstock/pubsub"
 )
 
-// Binary is a payload that goes out as it is, in a binary message.
+// Binary is a payload that is sent unchanged, in a binary message.
 type Binary = pubsub.Binary
 
 // Payload is an encoded payload, ready for any number of messages.
 type Payload = pubsub.Payload
 
-// Encode makes a payload of v, as [pubsub.Encode] does.
+// Encode encodes v as [pubsub.Encode] does.
 func Encode(v any) (Payload, error) { return pubsub.Encode(v) }
 
-// AppendMessage adds a push or a control message: [joinRef, ref, topic, event,
-// payload]. In binary the ref is left out, since the form has no place for it.
+// AppendMessage appends a push or a control message: [joinRef, ref, topic, event,
+// payload]. A binary message has no place for the ref.
 func AppendMessage(dst []byte, v Version, joinRef, ref Ref, topic, event string, p Payload) ([]byte, error) {
 	switch {
 	case p.Binary && v == V1:
@@ -33,7 +33,7 @@ func AppendMessage(dst []byte, v Version, joinRef, ref Ref, topic, event string,
 	return append(dst, ']'), nil
 }
 
-// AppendBroadcast adds a message that carries no refs.
+// AppendBroadcast appends a message without refs.
 func AppendBroadcast(dst []byte, v Version, topic, event string, p Payload) ([]byte, error) {
 	if p.Binary && v == V2 {
 		return appendBinary(dst, kindBroadcast, p.Data, topic, event)
@@ -41,8 +41,8 @@ func AppendBroadcast(dst []byte, v Version, topic, event string, p Payload) ([]b
 	return AppendMessage(dst, v, "", "", topic, event, p)
 }
 
-// AppendReply adds the reply to the message with ref. Status is "ok" or
-// "error"; the response may be any JSON.
+// AppendReply appends the reply to the message with ref. status is "ok" or "error";
+// the response may be any JSON.
 func AppendReply(dst []byte, v Version, joinRef, ref Ref, topic, status string, response Payload) ([]byte, error) {
 	switch {
 	case response.Binary && v == V1:
@@ -60,6 +60,7 @@ func AppendReply(dst []byte, v Version, joinRef, ref Ref, topic, status string, 
 	return append(dst, ']'), nil
 }
 
+// appendHead appends the beginning of a message of version 2, up to the event.
 func appendHead(dst []byte, joinRef, ref Ref, topic string) []byte {
 	dst = append(dst, '[')
 	dst = appendRef(dst, joinRef)
@@ -70,6 +71,7 @@ func appendHead(dst []byte, joinRef, ref Ref, topic string) []byte {
 	return append(dst, ',')
 }
 
+// appendResponse appends the payload of a reply.
 func appendResponse(dst []byte, status string, response []byte) []byte {
 	dst = append(dst, `{"response":`...)
 	dst = append(dst, response...)
@@ -78,6 +80,8 @@ func appendResponse(dst []byte, status string, response []byte) []byte {
 	return append(dst, '}')
 }
 
+// appendV1 appends a message of version 1, with its keys in the order in which
+// Phoenix writes them.
 func appendV1(dst []byte, ref Ref, topic, event string, payload []byte) []byte {
 	dst = append(dst, `{"event":`...)
 	dst = appendString(dst, event)
@@ -86,6 +90,7 @@ func appendV1(dst []byte, ref Ref, topic, event string, payload []byte) []byte {
 	return appendV1Tail(dst, ref, topic)
 }
 
+// appendV1Tail appends what follows the payload.
 func appendV1Tail(dst []byte, ref Ref, topic string) []byte {
 	dst = append(dst, `,"ref":`...)
 	dst = appendRef(dst, ref)
@@ -94,6 +99,7 @@ func appendV1Tail(dst []byte, ref Ref, topic string) []byte {
 	return append(dst, '}')
 }
 
+// appendRef appends a ref, which is JSON, or null.
 func appendRef(dst []byte, r Ref) []byte {
 	if r == "" {
 		return append(dst, "null"...)
@@ -101,15 +107,15 @@ func appendRef(dst []byte, r Ref) []byte {
 	return append(dst, r...)
 }
 
-// plainByte tells whether a byte of a string stands for itself in JSON.
+// plainByte reports whether a byte of a string needs no escape in JSON.
 func plainByte(c byte) bool {
 	return c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
 }
 
 const hexDigits = "0123456789abcdef"
 
-// appendString adds s as a JSON string. As encoding/json does, it escapes what
-// HTML could take for markup, and replaces invalid UTF-8.
+// appendString appends s as a JSON string. As encoding/json does, it escapes what
+// could be markup in HTML, and replaces invalid UTF-8.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	from := 0

@@ -4,27 +4,25 @@ import (
 	"bytes"
 	"hash/maphash"
 	"math/bits"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
-// fewKeys is how many keys of an object are compared one by one, without
-// memory of their own.
+// fewKeys is how many keys of an object are compared one by one, before a table is
+// made.
 const fewKeys = 8
 
-// seed makes it a secret which keys collide in a table.
+// seed keeps it secret which keys collide in a table.
 var seed = maphash.MakeSeed()
 
-// keySet are the keys of one object that have been read. It refuses one that
-// comes twice: readers of JSON differ in which of the two values they take, so
-// that who checks a message and who acts on it could see different ones.
+// keySet holds the keys of one object. It refuses duplicates: JSON parsers differ
+// in which of two values they take, so that the code which checks a message and
+// the code which acts on it could see different values.
 type keySet struct {
 	n     int
 	few   [fewKeys]span
 	table []uint32 // a power of two long, at most three quarters full
 }
 
-// add answers false if the key is there already.
+// add returns false if the set has the key already.
 func (k *keySet) add(s *scanner, key span) bool {
 	k.n++
 	if k.n <= fewKeys {
@@ -42,7 +40,7 @@ func (k *keySet) add(s *scanner, key span) bool {
 	return k.put(s, key)
 }
 
-// grow makes a larger table of the keys that are there.
+// grow makes a larger table.
 func (k *keySet) grow(s *scanner) {
 	old := k.table
 	k.table = make([]uint32, max(4*fewKeys, 2*len(old)))
@@ -58,9 +56,9 @@ func (k *keySet) grow(s *scanner) {
 	}
 }
 
-// put answers false if the key is there already. An entry is where the key
-// begins and, in the bits above, a part of its hash; it is never 0, since a key
-// begins behind its quote.
+// put adds a key to the table, and returns false if it is there already. An entry
+// is the position of the key and, in the bits above that, a part of its hash. It
+// is never 0, since a key comes after its quote.
 func (k *keySet) put(s *scanner, key span) bool {
 	places := s.places()
 	hash := maphash.Bytes(seed, s.plain(&s.scratch[0], key))
@@ -77,61 +75,17 @@ func (k *keySet) put(s *scanner, key span) bool {
 	}
 }
 
-// places is a mask for every position in the input.
+// places returns a mask for the positions in the input.
 func (s *scanner) places() int { return 1<<bits.Len(uint(len(s.data))) - 1 }
 
-// keyAt is the key that begins at from, which has been walked over.
+// keyAt returns the key that begins at from and has been scanned before.
 func (s *scanner) keyAt(from int) span {
 	at := scanner{data: s.data, pos: from - 1}
 	sp, _ := at.text()
 	return sp
 }
 
-// same tells whether two keys are one, however they are written.
+// same reports whether two keys are equal, with or without escapes.
 func (s *scanner) same(a, b span) bool {
 	return bytes.Equal(s.plain(&s.scratch[0], a), s.plain(&s.scratch[1], b))
-}
-
-// plain is the inside of a string that has been walked over, without escapes.
-// It lies in the input, or in scratch.
-func (s *scanner) plain(scratch *[]byte, sp span) []byte {
-	if !sp.escaped {
-		return s.data[sp.from:sp.to]
-	}
-	out := (*scratch)[:0]
-	for in := s.data[sp.from:sp.to]; len(in) > 0; {
-		if n := bytes.IndexByte(in, '\\'); n != 0 {
-			if n < 0 {
-				n = len(in)
-			}
-			out, in = append(out, in[:n]...), in[n:]
-			continue
-		}
-		c := in[1]
-		in = in[2:]
-		switch c {
-		case 'b':
-			c = '\b'
-		case 'f':
-			c = '\f'
-		case 'n':
-			c = '\n'
-		case 'r':
-			c = '\r'
-		case 't':
-			c = '\t'
-		case 'u':
-			r, _ := hex4(in)
-			in = in[4:]
-			if utf16.IsSurrogate(r) { // the second half follows
-				low, _ := hex4(in[2:])
-				r, in = utf16.DecodeRune(r, low), in[6:]
-			}
-			out = utf8.AppendRune(out, r)
-			continue
-		}
-		out = append(out, c)
-	}
-	*scratch = out
-	return out
 }

@@ -11,18 +11,17 @@ import (
 // Version is a version of the protocol, as named by the parameter vsn.
 type Version uint8
 
-// The versions there are. V2 is the zero value, since all clients since 2019
-// speak it.
+// The known versions. V2 is the zero value, since all clients since 2019 use it.
 const (
 	V2 Version = iota
 	V1
 )
 
-// ErrVersion is answered by [ParseVersion] for anything it does not know.
+// ErrVersion reports a version that [ParseVersion] does not know.
 var ErrVersion = errors.New("codec: unsupported protocol version")
 
-// ParseVersion reads the parameter vsn: three numbers with dots, where 1.0.x
-// is V1 and 2.0.x is V2. An empty string means V1, as it does for Phoenix.
+// ParseVersion parses the parameter vsn: three numbers with dots, where 1.0.x is V1
+// and 2.0.x is V2. An empty string means V1, as it does for Phoenix.
 func ParseVersion(vsn string) (Version, error) {
 	if vsn == "" {
 		return V1, nil
@@ -48,7 +47,7 @@ func ParseVersion(vsn string) (Version, error) {
 	return V2, ErrVersion
 }
 
-// String is the version as a client names it.
+// String returns the version as a client names it.
 func (v Version) String() string {
 	if v == V1 {
 		return "1.0.0"
@@ -56,27 +55,27 @@ func (v Version) String() string {
 	return "2.0.0"
 }
 
-// Ref is a reference chosen by the client: null (the empty Ref), a string or
-// a number. It holds the JSON text, so that refs compare as Phoenix compares
-// them: RefOf("1") is not equal to the number 1.
+// Ref is a reference chosen by the client: null (the empty Ref), a string or a
+// number. It holds the JSON text, so that refs compare as Phoenix compares them:
+// RefOf("1") is not equal to the number 1.
 type Ref string
 
-// RefOf is the ref of a string. RefOf("") is the empty string, not null.
+// RefOf returns the ref of a string. RefOf("") is the empty string, not null.
 func RefOf(s string) Ref {
 	size := len(s) + 2
 	for i := range len(s) {
 		if !plainByte(s[i]) {
-			size = 6*len(s) + 2 // the most that escapes can make of it
+			size = 6*len(s) + 2 // an escape has at most six bytes
 			break
 		}
 	}
 	return Ref(appendString(make([]byte, 0, size), s))
 }
 
-// IsNull tells whether there is no ref.
+// IsNull reports whether there is no ref.
 func (r Ref) IsNull() bool { return r == "" }
 
-// Text is the ref without the quotes of JSON; "" for null.
+// Text returns the ref without the quotes of JSON, or "" for null.
 func (r Ref) Text() string {
 	if len(r) < 2 || r[0] != '"' {
 		return string(r)
@@ -101,22 +100,24 @@ type Message struct {
 	Binary  bool
 }
 
-// DecodeError tells why a message cannot be read. Its text holds nothing of
-// the message.
+// DecodeError reports why a message cannot be parsed. Its text holds nothing of the
+// message.
 type DecodeError struct {
 	// Reason is a short fixed text.
 	Reason string
-	// Offset is the byte at which the reading stopped.
+	// Offset is the byte at which parsing stopped.
 	Offset int
 }
 
-// Error tells the reason and the offset.
+// Error implements error.
 func (e *DecodeError) Error() string {
 	return fmt.Sprintf("codec: cannot decode: %s at byte %d", e.Reason, e.Offset)
 }
 
-// The limits of the binary form and the kinds of input that have no form.
+// The errors of messages that cannot be encoded.
 var (
+	// ErrFieldTooLong: a binary message has one byte for the length of a field.
 	ErrFieldTooLong = errors.New("codec: binary field longer than 255 bytes")
-	ErrNoBinary     = errors.New("codec: protocol version 1 has no binary messages")
+	// ErrNoBinary: protocol version 1 has no place for binary data.
+	ErrNoBinary = errors.New("codec: protocol version 1 has no binary messages")
 )

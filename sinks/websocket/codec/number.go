@@ -2,9 +2,8 @@ package codec
 
 import "bytes"
 
-// number walks over a number. What lies beyond the largest float64 is refused,
-// by counting its digits: to convert it would cost an attacker's digits tens of
-// microseconds each.
+// number scans a number. One beyond the largest float64 fails. Its digits are
+// compared for that, since converting a number can cost tens of microseconds.
 func (s *scanner) number() bool {
 	if s.data[s.pos] == '-' {
 		s.pos++
@@ -20,32 +19,39 @@ func (s *scanner) number() bool {
 			return s.failed("bad number")
 		}
 	}
-	exponent := 0
-	if s.at('e') || s.at('E') {
-		s.pos++
-		negative := s.at('-')
-		if negative || s.at('+') {
-			s.pos++
-		}
-		digits := s.digits()
-		if len(digits) == 0 {
-			return s.failed("bad number")
-		}
-		for _, c := range digits {
-			exponent = min(exponent*10+int(c-'0'), 1<<30) // longer than any message
-		}
-		if negative {
-			exponent = -exponent
-		}
+	exponent, ok := s.exponent()
+	if !ok {
+		return s.failed("bad number")
 	}
 	return inRange(whole, fraction, exponent) || s.failed("number out of range")
 }
 
-// largest are the digits of the largest float64, 1.797…e308.
+// exponent scans the exponent of a number, if there is one. The result is not
+// exact beyond 2^30, which is longer than any message.
+func (s *scanner) exponent() (exponent int, ok bool) {
+	if !s.at('e') && !s.at('E') {
+		return 0, true
+	}
+	s.pos++
+	negative := s.at('-')
+	if negative || s.at('+') {
+		s.pos++
+	}
+	digits := s.digits()
+	for _, c := range digits {
+		exponent = min(exponent*10+int(c-'0'), 1<<30)
+	}
+	if negative {
+		exponent = -exponent
+	}
+	return exponent, len(digits) > 0
+}
+
+// largest holds the digits of the largest float64, 1.797…e308.
 const largest = "17976931348623157"
 
-// inRange tells whether whole.fraction times ten to the exponent is at most
-// the largest float64.
+// inRange reports whether whole.fraction times ten to the exponent is at most the
+// largest float64.
 func inRange(whole, fraction []byte, exponent int) bool {
 	if whole[0] == '0' {
 		kept := bytes.TrimLeft(fraction, "0")
@@ -74,9 +80,10 @@ func inRange(whole, fraction []byte, exponent int) bool {
 	return true
 }
 
+// at reports whether c is the next byte.
 func (s *scanner) at(c byte) bool { return s.pos < len(s.data) && s.data[s.pos] == c }
 
-// digits takes the digits that follow.
+// digits scans the digits that follow and returns them.
 func (s *scanner) digits() []byte {
 	start := s.pos
 	for s.pos < len(s.data) && s.data[s.pos] >= '0' && s.data[s.pos] <= '9' {

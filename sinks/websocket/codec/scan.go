@@ -2,20 +2,24 @@ package codec
 
 import "unicode/utf8"
 
-// MaxDepth is how deep arrays and objects may be nested in a message, the
-// envelope included.
+// MaxDepth bounds the nesting of arrays and objects in a message, the envelope
+// included.
 const MaxDepth = 32
 
-// scanner walks over JSON text and checks it without building anything, as
-// RFC 8259 defines it, with the limits named in the package documentation.
+// scanner checks JSON text as RFC 8259 defines it, with the limits that the
+// package documentation names. It builds nothing.
+//
+// Its methods scan from pos on. They return false after a failure, whose reason
+// is in fail and whose place is pos.
 type scanner struct {
 	data []byte
 	pos  int
-	fail string // reason of the first failure
+	fail string // the reason of the first failure
 
-	scratch [2][]byte // of plain
+	scratch [2][]byte // buffers of plain
 }
 
+// err returns the error for the first failure.
 func (s *scanner) err() error {
 	if s.fail == "" {
 		s.fail = "malformed"
@@ -23,6 +27,7 @@ func (s *scanner) err() error {
 	return &DecodeError{Reason: s.fail, Offset: s.pos}
 }
 
+// failed notes the reason of the first failure. It returns false.
 func (s *scanner) failed(reason string) bool {
 	if s.fail == "" {
 		s.fail = reason
@@ -30,6 +35,7 @@ func (s *scanner) failed(reason string) bool {
 	return false
 }
 
+// space skips white space.
 func (s *scanner) space() {
 	for s.pos < len(s.data) {
 		switch s.data[s.pos] {
@@ -41,7 +47,7 @@ func (s *scanner) space() {
 	}
 }
 
-// peek is the next byte that is not space, or 0 at the end.
+// peek returns the next byte that is not white space, or 0 at the end.
 func (s *scanner) peek() byte {
 	s.space()
 	if s.pos < len(s.data) {
@@ -50,7 +56,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// next takes c if it is the next byte that is not space.
+// next takes c if it is the next byte that is not white space.
 func (s *scanner) next(c byte) bool {
 	if s.peek() == c && s.pos < len(s.data) {
 		s.pos++
@@ -59,7 +65,18 @@ func (s *scanner) next(c byte) bool {
 	return false
 }
 
-// value walks over one value. depth counts what encloses it.
+// comma takes a comma.
+func (s *scanner) comma() bool {
+	return s.next(',') || s.failed("comma expected")
+}
+
+// end checks that nothing follows but white space.
+func (s *scanner) end() bool {
+	s.space()
+	return s.pos == len(s.data) || s.failed("text after the message")
+}
+
+// value scans one value. depth counts the arrays and objects around it.
 func (s *scanner) value(depth int) bool {
 	switch c := s.peek(); {
 	case c == '{' || c == '[':
@@ -83,26 +100,17 @@ func (s *scanner) value(depth int) bool {
 	return s.failed("not a JSON value")
 }
 
+// composite scans an array or object after its opening.
 func (s *scanner) composite(open byte, depth int) bool {
-	end := open + 2 // ']' and '}' both follow their opening by two
+	end := open + 2 // in ASCII, ']' and '}' both follow their opening by two
 	if s.next(end) {
 		return true
 	}
 	var keys keySet
 	for {
 		if open == '{' {
-			if s.peek() != '"' {
-				return s.failed("key is not a string")
-			}
-			key, ok := s.text()
-			if !ok {
+			if _, ok := s.key(&keys); !ok {
 				return false
-			}
-			if !s.next(':') {
-				return s.failed("colon expected")
-			}
-			if !keys.add(s, key) {
-				return s.failed("duplicate key")
 			}
 		}
 		if !s.value(depth) {
@@ -117,6 +125,24 @@ func (s *scanner) composite(open byte, depth int) bool {
 	}
 }
 
+// key scans a key of an object with its colon. One that is in keys already fails.
+func (s *scanner) key(keys *keySet) (key span, ok bool) {
+	if s.peek() != '"' {
+		return key, s.failed("key is not a string")
+	}
+	if key, ok = s.text(); !ok {
+		return key, false
+	}
+	if !s.next(':') {
+		return key, s.failed("colon expected")
+	}
+	if !keys.add(s, key) {
+		return key, s.failed("duplicate key")
+	}
+	return key, true
+}
+
+// word scans true, false or null.
 func (s *scanner) word(w string) bool {
 	if len(s.data)-s.pos < len(w) || string(s.data[s.pos:s.pos+len(w)]) != w {
 		return s.failed("unknown word")
@@ -125,8 +151,7 @@ func (s *scanner) word(w string) bool {
 	return true
 }
 
-// text walks over a string and answers where its inside begins and ends and
-// whether it holds escapes.
+// text scans a string, whose opening quote is next, and returns its inside.
 func (s *scanner) text() (span, bool) {
 	s.pos++
 	sp := span{from: s.pos}
@@ -155,69 +180,4 @@ func (s *scanner) text() (span, bool) {
 		}
 	}
 	return sp, s.failed("string without end")
-}
-
-type span struct {
-	from, to int
-	escaped  bool
-}
-
-func (s *scanner) escape() bool {
-	s.pos++
-	if s.pos >= len(s.data) {
-		return s.failed("string without end")
-	}
-	c := s.data[s.pos]
-	s.pos++
-	switch c {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return true
-	case 'u':
-		r, ok := s.hex4()
-		if !ok {
-			return s.failed("bad escape")
-		}
-		switch {
-		case r >= 0xdc00 && r <= 0xdfff:
-			return s.failed("lone surrogate")
-		case r >= 0xd800 && r <= 0xdbff:
-			if s.pos+1 >= len(s.data) || s.data[s.pos] != '\\' || s.data[s.pos+1] != 'u' {
-				return s.failed("lone surrogate")
-			}
-			s.pos += 2
-			if low, ok := s.hex4(); !ok || low < 0xdc00 || low > 0xdfff {
-				return s.failed("lone surrogate")
-			}
-		}
-		return true
-	}
-	return s.failed("bad escape")
-}
-
-func (s *scanner) hex4() (rune, bool) {
-	r, ok := hex4(s.data[s.pos:])
-	if ok {
-		s.pos += 4
-	}
-	return r, ok
-}
-
-func hex4(in []byte) (rune, bool) {
-	if len(in) < 4 {
-		return 0, false
-	}
-	var r rune
-	for _, c := range in[:4] {
-		switch {
-		case c >= '0' && c <= '9':
-			r = r<<4 | rune(c-'0')
-		case c >= 'a' && c <= 'f':
-			r = r<<4 | rune(c-'a'+10)
-		case c >= 'A' && c <= 'F':
-			r = r<<4 | rune(c-'A'+10)
-		default:
-			return 0, false
-		}
-	}
-	return r, true
 }

@@ -1,0 +1,118 @@
+package codec
+
+// span is a part of the input. That of a text is its inside, without quotes.
+type span struct {
+	from, to int
+	escaped  bool // it has escapes
+}
+
+// refSpan is the part of the input that holds a ref, quotes included.
+type refSpan struct {
+	span
+	set bool // the ref is not null
+}
+
+// fields holds where the parts of a message are in the input.
+type fields struct {
+	joinRef, ref refSpan
+	topic, event span
+	payload      span
+}
+
+// maxRef bounds a ref, quotes included: a field of a binary message holds 255
+// bytes. Refs are kept for as long as a channel lives.
+const maxRef = 257
+
+// scan scans null, a string or a number.
+func (r *refSpan) scan(s *scanner) bool {
+	c := s.peek()
+	from := s.pos
+	ok := false
+	switch {
+	case c == 'n':
+		return s.word("null")
+	case c == '"':
+		var inside span
+		inside, ok = s.text()
+		r.escaped = inside.escaped
+	case c == '-' || (c >= '0' && c <= '9'):
+		ok = s.number()
+	default:
+		return s.failed("ref is neither null, string nor number")
+	}
+	r.from, r.to, r.set = from, s.pos, true
+	if ok && r.to-r.from > maxRef {
+		return s.failed("ref too long")
+	}
+	return ok
+}
+
+// textValue scans a string.
+func (s *scanner) textValue(sp *span) bool {
+	if s.peek() != '"' {
+		return s.failed("string expected")
+	}
+	var ok bool
+	*sp, ok = s.text()
+	return ok
+}
+
+// rawValue scans any value.
+func (s *scanner) rawValue(sp *span) bool {
+	s.space()
+	sp.from = s.pos
+	ok := s.value(1)
+	sp.to = s.pos
+	return ok
+}
+
+// message copies the parts. The input before the payload is copied once and
+// shared by all strings, so that a message costs two allocations.
+func (f *fields) message(data []byte) Message {
+	c := copier{s: scanner{data: data}}
+	c.start = min(f.topic.from, f.event.from)
+	end := max(f.topic.to, f.event.to)
+	for _, r := range []*refSpan{&f.joinRef, &f.ref} {
+		if r.set {
+			c.start, end = min(c.start, r.from), max(end, r.to)
+		}
+	}
+	if f.payload.from >= end || f.payload.to <= c.start { // not between the strings, as V1 allows
+		c.shared, c.shares = string(data[c.start:end]), true
+	}
+	return Message{
+		JoinRef: c.ref(f.joinRef),
+		Ref:     c.ref(f.ref),
+		Topic:   c.text(f.topic),
+		Event:   c.text(f.event),
+		Payload: append([]byte(nil), data[f.payload.from:f.payload.to]...),
+	}
+}
+
+// copier makes strings of parts of the input.
+type copier struct {
+	s      scanner
+	start  int
+	shared string // the input from start on
+	shares bool
+}
+
+func (c *copier) text(sp span) string {
+	switch {
+	case sp.escaped:
+		return string(c.s.plain(&c.s.scratch[0], sp))
+	case c.shares:
+		return c.shared[sp.from-c.start : sp.to-c.start]
+	}
+	return string(c.s.data[sp.from:sp.to])
+}
+
+func (c *copier) ref(r refSpan) Ref {
+	switch {
+	case !r.set:
+		return ""
+	case r.escaped:
+		return RefOf(c.text(span{from: r.from + 1, to: r.to - 1, escaped: true}))
+	}
+	return Ref(c.text(r.span))
+}
