@@ -2,7 +2,7 @@ package websocket
 
 // notice is what the application knows of whether the queue is full. At most
 // one notifier runs at a time, so that the calls never overlap and the last one
-// tells the present state.
+// is the present state.
 type notice uint8
 
 const (
