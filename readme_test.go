@@ -2,13 +2,24 @@
 package penstock_test
 
 import (
+	"bytes"
+	"context"
+	"go/format"
+	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/coder/websocket"
 )
 
-// TestReadmeProgramRuns compiles and runs the program of the front page.
+// TestReadmeProgramRuns compiles and runs the program of the front page, joins
+// the channel of its user, gets a push and ends it with an interrupt.
 func TestReadmeProgramRuns(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	if err != nil {
@@ -19,10 +30,62 @@ func TestReadmeProgramRuns(t *testing.T) {
 	if !ok || !end {
 		t.Fatal("README.md has no program")
 	}
-	out := output(t, build(t, map[string]string{"readme": program}), "readme")
-	if out != "42 hello\n" {
-		t.Fatalf("printed %q", out)
+	if pretty, err := format.Source([]byte(program)); err != nil || string(pretty) != program {
+		t.Errorf("the program is not formatted as gofmt does (%v)", err)
 	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(build(t, map[string]string{"readme": program}), "readme"))
+	cmd.Env = append(os.Environ(), "ADDR="+addr)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	frames := joinUser(ctx, t, "ws://"+addr+"/socket/websocket?vsn=2.0.0&user=42", 2)
+	want := []string{`["1","1","user:42","phx_reply",{"response":{},"status":"ok"}]`, `[null,null,"user:42","push",{"text":"hello"}]`}
+	if !slices.Equal(frames, want) {
+		t.Errorf("got %q, want %q", frames, want)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || out.Len() > 0 {
+		t.Errorf("ended with %v and printed %q", err, &out)
+	}
+}
+
+// joinUser connects as soon as the server listens, joins user:42 and returns the
+// first n frames.
+func joinUser(ctx context.Context, t *testing.T, url string, n int) (frames []string) {
+	t.Helper()
+	conn, _, err := websocket.Dial(ctx, url, nil)
+	for ; err != nil && ctx.Err() == nil; conn, _, err = websocket.Dial(ctx, url, nil) {
+		<-time.After(10 * time.Millisecond)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.CloseNow() }()
+	if err := conn.Write(ctx, websocket.MessageText, []byte(`["1","1","user:42","phx_join",{}]`)); err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		_, frame, err := conn.Read(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, string(frame))
+	}
+	return frames
 }
 
 // TestReadmeLinksAndSize looks for what the front page points at.
