@@ -161,7 +161,10 @@ func TestArchitectureNamesEveryFile(t *testing.T) {
 		}
 		mapped[file] = true
 	}
-	for _, top := range []string{"stage", "dispatcher", "producer", "consumer", "metrics", "receipt", "sinks/websocket/delivery", "internal/mailbox", "internal/option", "internal/ring"} {
+	for _, top := range []string{
+		"stage", "dispatcher", "producer", "consumer", "metrics", "receipt", "internal/mailbox", "internal/option",
+		"internal/ring", "pubsub", "presence", "sinks/websocket", "token", "internal/crash", "internal/pattern",
+	} {
 		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
