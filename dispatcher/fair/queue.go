@@ -7,30 +7,26 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// enqueue takes one event into the queue of its key. It answers false if the
+// verdict is what becomes of an event that is offered.
+type verdict uint8
+
+const (
+	admitted verdict = iota
+	paused           // the source waits with it
+	refused          // it is discarded
+)
+
+// enqueue takes one event into the queue of its key. It returns false if the
 // source is to be paused before that event.
 func (f *Dispatcher[T, K]) enqueue(event T, seq uint64, out dispatcher.Out[T]) bool {
 	size := f.size(event)
 	key := f.key(event)
 	hash := f.index.hash(key)
-	i, s := f.find(key, hash)
-	if f.held >= f.cfg.MaxEvents || f.heldBytes+int64(size) > f.cfg.MaxBytes || i != 0 && f.keyFull(s, size) {
-		f.handOut(out) // what can go need not be dropped
-		i, s = f.find(key, hash)
-		if f.cfg.Overflow == PauseSource && f.held > 0 &&
-			(f.held >= f.cfg.MaxEvents || f.heldBytes+int64(size) > f.cfg.MaxBytes) {
-			return false
-		}
-		full := i != 0 && f.keyFull(s, size)
-		switch {
-		case full && f.cfg.KeyOverflow == PauseOnFullKey && s.count > 0:
-			return false
-		case full && f.cfg.KeyOverflow == DropNewest:
-			f.discard(event, seq, receipt.KeyFull, out)
-			return true
-		}
-	}
-	if int64(size) > f.cfg.KeyMaxBytes && f.cfg.KeyOverflow != PauseOnFullKey {
+	i, s, v := f.admit(key, hash, size, out)
+	switch v {
+	case paused:
+		return false
+	case refused:
 		f.discard(event, seq, receipt.KeyFull, out)
 		return true
 	}
@@ -40,28 +36,70 @@ func (f *Dispatcher[T, K]) enqueue(event T, seq uint64, out dispatcher.Out[T]) b
 	if f.latest == nil || !f.conflate(i, s, event, seq, size, out) {
 		f.append(i, s, event, seq, size)
 	}
-	if f.cfg.KeyOverflow == DropOldest || f.cfg.KeyOverflow == Conflate {
-		for s.count > uint32(f.cfg.KeyMaxEvents) || s.bytes > f.cfg.KeyMaxBytes {
-			f.dropHead(i, s, receipt.KeyFull, out)
-		}
-	}
-	if f.cfg.Overflow == DropLongest {
-		for f.held > f.cfg.MaxEvents || f.heldBytes > f.cfg.MaxBytes {
-			victim := f.depths.longest()
-			if victim == 0 {
-				// Nobody has more than one: then somebody of the largest tenant
-				// goes, so that no tenant fills the room with invented keys.
-				victim = f.crowded(s.group)
-			}
-			if victim == 0 {
-				// The new one goes. What was put back beyond the bound stays.
-				f.dropHead(i, s, receipt.QueueFull, out)
-				break
-			}
-			f.dropHead(victim, f.slots.at(victim), receipt.QueueFull, out)
-		}
-	}
+	f.trimKey(i, s, out)
+	f.trimLongest(i, s, out)
 	return true
+}
+
+// admit decides about an event of a key, and returns the key's slot, which is 0
+// if the key has none.
+func (f *Dispatcher[T, K]) admit(key K, hash, size uint32, out dispatcher.Out[T]) (i uint32, s *slot, v verdict) {
+	i, s = f.find(key, hash)
+	if f.full(size) || i != 0 && f.keyFull(s, size) {
+		f.handOut(out) // what can go need not be dropped
+		i, s = f.find(key, hash)
+		keyFull := i != 0 && f.keyFull(s, size)
+		switch {
+		case f.cfg.Overflow == PauseSource && f.held > 0 && f.full(size):
+			return i, s, paused
+		case keyFull && f.cfg.KeyOverflow == PauseOnFullKey && s.count > 0:
+			return i, s, paused
+		case keyFull && f.cfg.KeyOverflow == DropNewest:
+			return i, s, refused
+		}
+	}
+	if int64(size) > f.cfg.KeyMaxBytes && f.cfg.KeyOverflow != PauseOnFullKey {
+		return i, s, refused // it alone is more than a key may have
+	}
+	return i, s, admitted
+}
+
+// full reports whether an event of this size does not fit into the whole.
+func (f *Dispatcher[T, K]) full(size uint32) bool {
+	return f.held >= f.cfg.MaxEvents || f.heldBytes+int64(size) > f.cfg.MaxBytes
+}
+
+// trimKey drops the oldest events of a key that has more than its share, where
+// that is its policy.
+func (f *Dispatcher[T, K]) trimKey(i uint32, s *slot, out dispatcher.Out[T]) {
+	if f.cfg.KeyOverflow != DropOldest && f.cfg.KeyOverflow != Conflate {
+		return
+	}
+	for s.count > uint32(f.cfg.KeyMaxEvents) || s.bytes > f.cfg.KeyMaxBytes {
+		f.dropHead(i, s, receipt.KeyFull, out)
+	}
+}
+
+// trimLongest drops the oldest events of the longest queues while there are more
+// than fit, where that is the policy. i is the key of the newest event.
+func (f *Dispatcher[T, K]) trimLongest(i uint32, s *slot, out dispatcher.Out[T]) {
+	if f.cfg.Overflow != DropLongest {
+		return
+	}
+	for f.held > f.cfg.MaxEvents || f.heldBytes > f.cfg.MaxBytes {
+		victim := f.depths.longest()
+		if victim == 0 {
+			// No key has more than one event. A key of the largest tenant loses its
+			// own, so that no tenant fills the room with invented keys.
+			victim = f.crowded(s.group)
+		}
+		if victim == 0 {
+			// The newest event goes. What was put back beyond the bound stays.
+			f.dropHead(i, s, receipt.QueueFull, out)
+			return
+		}
+		f.dropHead(victim, f.slots.at(victim), receipt.QueueFull, out)
+	}
 }
 
 func (f *Dispatcher[T, K]) find(key K, hash uint32) (uint32, *slot) {
