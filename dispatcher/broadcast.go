@@ -13,17 +13,15 @@ import (
 // [Broadcast], which would get every event twice. The consumer lives on.
 var ErrSubscribed = errors.New("already subscribed")
 
-// Broadcast hands every event to every subscription. A batch moves as far as
-// the demand of the subscription that has asked for the least, so that nobody
-// gets more than was asked for and nobody misses an event: one that has
-// subscribed and asks for nothing holds up all the others. A subscription sees
-// the events that are dispatched after it came.
+// Broadcast hands every event to every subscription. A batch is handed out as far
+// as the subscription with the least demand allows, so no subscription gets more
+// than it asked for and none misses an event: a subscription that asks for nothing
+// delays all others. A subscription gets the events dispatched after it came.
 //
-// A subscriber may say with SubscribeOptions.Selector, a func(T) bool, which
-// events it wants. What it does not want costs it no demand, and if it wants
-// nothing of a batch it is sent none. An event that no selector wants is
-// discarded as Unselected. A selector that panics ends its subscription and
-// concerns nobody else.
+// SubscribeOptions.Selector, a func(T) bool, selects the events for a subscriber.
+// Other events cost it no demand, and it gets no batch of which it selects
+// nothing. An event that no selector selects is discarded as Unselected. A selector
+// that panics ends its own subscription only.
 //
 // The rule is that of GenStage's BroadcastDispatcher. An Ask costs O(log n) in
 // the number of subscriptions, a Dispatch O(n) for its n batches.

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// extras answers what each subscription has asked for beyond what all have.
+// extra returns what a subscription has asked for beyond the demand of all.
 func (b *Broadcast[T]) extra(sub int) int { return b.subs[sub].limit - b.sent - b.Demand() }
 
 func newBroadcastDesk(t *testing.T) (*Broadcast[int], *desk) {

@@ -6,9 +6,9 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// Demand hands each batch to the subscription that has asked for the most, the
-// one that has waited longest for its turn among equals. It is what a stage
-// uses when it was not told otherwise.
+// Demand hands each batch to the subscription with the greatest demand, among
+// equals to the one that has waited longest for its turn. It is the default of a
+// stage.
 //
 // A batch is not spread: the subscription with the greatest demand gets as much
 // of it as it has asked for, then the next one. Single events therefore go
@@ -21,7 +21,7 @@ type Demand[T any] struct {
 	total int
 	turn  uint64
 
-	saturated bool // total is not the sum any more and is counted again in time
+	saturated bool // total may be less than the sum, and is counted again later
 }
 
 type demandSub struct {
@@ -68,7 +68,7 @@ func (d *Demand[T]) Cancel(sub int) {
 	d.recount()
 }
 
-// Demand implements Dispatcher: the sum of what is outstanding.
+// Demand implements Dispatcher: the sum of the open demand.
 func (d *Demand[T]) Demand() int { return d.total }
 
 // Dispatch implements Dispatcher.
@@ -88,7 +88,7 @@ func (d *Demand[T]) Dispatch(offer Offer[T], out Out[T]) int {
 	return taken
 }
 
-// recount sums up anew after a sum that had saturated.
+// recount computes the sum again after it had saturated.
 func (d *Demand[T]) recount() {
 	if !d.saturated {
 		return
@@ -100,7 +100,7 @@ func (d *Demand[T]) recount() {
 	d.saturated = d.total == math.MaxInt
 }
 
-// requeue moves sub behind those with equal demand.
+// requeue moves sub after the subscriptions with equal demand.
 func (d *Demand[T]) requeue(sub int) {
 	s := &d.subs[sub]
 	d.turn++

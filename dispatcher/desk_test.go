@@ -9,7 +9,7 @@ import (
 )
 
 // desk plays a stage for a dispatcher of ints, and checks with every step that
-// nobody is handed more than was asked for and that no event is lost or made up.
+// no subscription gets more than it asked for and that no event is lost or made up.
 type desk struct {
 	t        *testing.T
 	d        Dispatcher[int]
@@ -39,7 +39,7 @@ func (k *desk) subscribe(sub int, opts SubscribeOptions) int {
 	return k.up()
 }
 
-// up answers what the stage asks of its producer now.
+// up returns what the stage asks of its producer now.
 func (k *desk) up() int {
 	n := max(0, k.d.Demand()-k.told)
 	k.told += n
@@ -58,7 +58,7 @@ func (k *desk) cancel(sub int) int {
 	return k.up()
 }
 
-// dispatch offers events and answers what is left over.
+// dispatch offers events and returns the rest.
 func (k *desk) dispatch(events ...int) []int {
 	k.t.Helper()
 	k.told = max(0, k.told-len(events))
@@ -144,7 +144,7 @@ func (k *desk) want(what string, got, want any) {
 	}
 }
 
-// taken answers and forgets what a subscription got.
+// taken returns and forgets what a subscription got.
 func (k *desk) taken(sub int) []int {
 	got := k.got[sub]
 	delete(k.got, sub)

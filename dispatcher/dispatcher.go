@@ -10,39 +10,41 @@ import "github.com/penstock-go/penstock/receipt"
 // goroutine only; no method may block. A method that panics stops its stage.
 type Dispatcher[T any] interface {
 	// Subscribe announces a subscription, which has asked for nothing yet. An
-	// error refuses it: the subscriber is told, the stage lives on and sub is
-	// free again.
+	// error refuses it: the subscriber receives the error, the stage lives on
+	// and sub is free again.
 	Subscribe(sub int, opts SubscribeOptions) error
 
-	// Ask adds n > 0 to what sub may be handed. Sums saturate, they never wrap.
+	// Ask adds n > 0 to the number of events that sub may be handed. Sums
+	// saturate; they never wrap.
 	Ask(sub int, n int)
 
-	// Cancel forgets what sub has asked for; sub is handed nothing more.
-	// Receipts for what it was handed earlier may still come, until the same
-	// number is subscribed again.
+	// Cancel forgets the demand of sub, which is handed nothing more. Receipts
+	// for its earlier events may still come, until the same number is
+	// subscribed again.
 	Cancel(sub int)
 
-	// Demand is how many events more the dispatcher can take now, 0 or above.
+	// Demand returns the number of events that the dispatcher can still take, 0
+	// or above.
 	Demand() int
 
 	// Dispatch takes events from the front of the offer, hands them out or
-	// keeps them, and answers how many it took. With an empty offer it hands
-	// out what it holds, if it is of the kind that holds events.
+	// keeps them, and returns how many it took. With an empty offer it hands
+	// out events that it holds, if it is of the kind that holds events.
 	Dispatch(offer Offer[T], out Out[T]) (taken int)
 }
 
-// SubscribeOptions are what a subscriber says to the dispatcher.
+// SubscribeOptions are a subscriber's options for the dispatcher.
 type SubscribeOptions struct {
 	// Consumer identifies the subscribing stage: equal values are the same
-	// stage. It is 0 where the stage did not say.
+	// stage. It is 0 if the stage has not named it.
 	Consumer uint64
-	// MaxDemand is the most that the subscription lets be outstanding at once.
+	// MaxDemand bounds the open demand of the subscription.
 	MaxDemand int
 	// Partition names the partition that a subscriber of a partitioning
 	// dispatcher takes, and is nil elsewhere.
 	Partition any
-	// Selector is a func(T) bool that says which events a subscriber of a
-	// broadcasting dispatcher wants to have, and is nil for all of them.
+	// Selector is a func(T) bool that selects the events for a subscriber of a
+	// broadcasting dispatcher, and is nil for all events.
 	Selector any
 }
 
@@ -71,8 +73,8 @@ type Out[T any] interface {
 	// any value of the dispatcher's own: both come back in the [Receipt].
 	GiveHeld(sub int, event T, seq, ticket uint64)
 
-	// Discard drops an event, from the current offer or held, for a policy's
-	// sake. It is counted, reported and receipted to the source with reason.
+	// Discard drops an event, from the current offer or held, by a policy. The
+	// stage counts and reports it, and the source receives a receipt with reason.
 	Discard(event T, seq uint64, reason receipt.Reason)
 }
 
@@ -81,10 +83,10 @@ type Out[T any] interface {
 // Dispatch with an empty offer after every round that changed anything.
 type Holder[T any] interface {
 	Dispatcher[T]
-	// Held is how many events the dispatcher keeps.
+	// Held returns the number of events that the dispatcher keeps.
 	Held() int
-	// DiscardHeld gives up everything that is held, calling out.Discard with
-	// reason for each event; used when a stage stops without draining.
+	// DiscardHeld discards all held events, calling out.Discard with reason for
+	// each; used when a stage stops without draining.
 	DiscardHeld(out Out[T], reason receipt.Reason)
 }
 
@@ -96,14 +98,13 @@ type Timed interface {
 	Wake() (at int64, ok bool)
 }
 
-// ReceiptTaker is a dispatcher that wants to hear which of its deliveries have
-// been finished.
+// ReceiptTaker is a dispatcher that receives the receipts of its deliveries.
 type ReceiptTaker[T any] interface {
 	// Receipts reports finished deliveries, in the order in which they were
 	// finished. The slice may be used only during the call. now is the clock
 	// of Offer.Now. A dispatcher that takes an event back in order to deliver
-	// it again sets that receipt's Outcome to Requeued; the source then hears
-	// nothing of it yet. It may do so for Failed and Returned only. A Returned
+	// it again sets that receipt's Outcome to Requeued; the source then receives
+	// no receipt for it yet. It may do so for Failed and Returned only. A Returned
 	// event that is not taken back goes to the front of the stage's buffer.
 	Receipts(now int64, receipts []Receipt[T])
 }
@@ -115,10 +116,10 @@ type Receipt[T any] struct {
 	// Seq and Ticket are as they were passed to [Out.GiveHeld]; Ticket is 0 for
 	// an event that was handed out by [Out.Give].
 	Seq, Ticket uint64
-	// Outcome says how it ended, Reason why for Discarded.
+	// Outcome is how it ended, Reason the reason of Discarded.
 	Outcome receipt.Outcome
 	Reason  receipt.Reason
-	// Cost is the time in nanoseconds that the handler took for this event, 0
+	// Cost is the time that the handler took for this event, in nanoseconds, 0
 	// if it was not measured.
 	Cost int64
 	// Event is the event itself where Outcome is Failed or Returned.

@@ -5,11 +5,11 @@ import "fmt"
 // DemandSnapshot is the state of a [Demand] at one moment.
 type DemandSnapshot struct {
 	// Subscriptions is the number of subscriptions with demand, Demand the sum of
-	// what they have asked for.
+	// their demand.
 	Subscriptions int `json:"subscriptions"`
 	Demand        int `json:"demand"`
-	// Most and Least are what the subscriptions with the most and the least demand
-	// above 0 have asked for.
+	// Most and Least are the greatest demand of a subscription and the least one
+	// above 0.
 	Most  int `json:"most"`
 	Least int `json:"least"`
 }
@@ -33,12 +33,11 @@ type BroadcastSnapshot struct {
 	// with a selector.
 	Subscriptions int `json:"subscriptions"`
 	Selecting     int `json:"selecting"`
-	// Demand is what the subscription that has asked for the least can still be
-	// given, which is what all can be given; Most is the same for the one that has
-	// asked for the most.
+	// Demand is the least demand of a subscription, which all can be given; Most
+	// is the greatest one.
 	Demand int `json:"demand"`
 	Most   int `json:"most"`
-	// Waiting is the number of subscriptions without demand: they hold up the
+	// Waiting is the number of subscriptions without demand, which delay the
 	// others.
 	Waiting int `json:"waiting"`
 	// Sent is the number of events that were dispatched.
@@ -64,7 +63,7 @@ type PartitionSnapshot struct {
 	// at most Capacity.
 	Held     int `json:"held"`
 	Capacity int `json:"capacity"`
-	// Demand is what was asked for and is not answered by a held event.
+	// Demand is the demand beyond the held events.
 	Demand int `json:"demand"`
 	// Partitions are all partitions, in order.
 	Partitions []PartitionState `json:"partitions"`
@@ -75,8 +74,8 @@ type PartitionState struct {
 	Name string `json:"name"`
 	// Taken reports whether the partition has a subscriber.
 	Taken bool `json:"taken"`
-	// Demand is what its subscriber has asked for, Held the number of events that
-	// wait for it.
+	// Demand is the demand of its subscriber, Held the number of events that wait
+	// for it.
 	Demand int `json:"demand"`
 	Held   int `json:"held"`
 }

@@ -16,27 +16,27 @@ const partitionOwner = option.Owner("dispatcher.Partition")
 
 // PartitionConfig configures a [Partition]. The zero value is useful.
 type PartitionConfig struct {
-	// Capacity bounds, in events, what waits in all partitions together for
-	// the partition's own subscriber, 1 or more. Default: 10,000.
+	// Capacity bounds the events that wait in all partitions together for their
+	// partition's subscriber, 1 or more. Default: 10,000.
 	Capacity int
 }
 
 // Partition hands each event to the one subscription that has taken the event's
-// partition, in the order of emission for each partition. A subscriber says
-// with SubscribeOptions.Partition which one it takes; one that names none, an
+// partition, in the order of emission for each partition. A subscriber names its
+// partition with SubscribeOptions.Partition; a subscriber that names none, an
 // unknown one or one that is taken is refused.
 //
 // An event whose partition has no demand is held, while others have some, until
-// its subscriber asks or somebody else has taken the partition: the end of a
-// subscription loses nothing that was held for it. When Capacity events are held
-// the next one that would have to be waits with all behind it, so that a
-// partition which is never served ends up stopping the others; nothing is
-// dropped for it. An event that the hash function gives no partition is
-// discarded as NoPartition and uses up no demand. A hash function that answers
-// an unknown partition panics, which stops the stage.
+// its subscriber asks or another one has taken the partition: the end of a
+// subscription loses no event that was held for it. When Capacity events are held,
+// the next one that would have to be held waits with all later ones, so a
+// partition that is never served finally stops the others; nothing is dropped for
+// it. An event without a partition is discarded as NoPartition and uses up no
+// demand. An unknown partition from the hash function is a panic, which stops the
+// stage.
 //
-// The rule is that of GenStage's PartitionDispatcher, except that what is held
-// for a busy partition does not use up the demand of the others. An Ask costs
+// The rule is that of GenStage's PartitionDispatcher, except that events held for
+// a busy partition do not use up the demand of the others. An Ask costs
 // O(1), an event O(1).
 type Partition[T any] struct {
 	hash     func(T) (int, bool)
@@ -47,24 +47,24 @@ type Partition[T any] struct {
 
 	parts []partition[T]
 	owned []int32 // by subscription: its partition, -1 if none
-	open  int     // demand of all that no held event answers
+	open  int     // demand of all partitions beyond their held events
 	held  int
 	ready []int32 // partitions that hold events and may have demand for them
 	homes []int32 // of a run of events: their partitions
-	used  []int32 // partitions that were given something by this Dispatch
+	used  []int32 // partitions that have got events in this Dispatch
 
-	saturated bool // open is not the sum any more and is counted again in time
+	saturated bool // open may be less than the sum, and is counted again later
 }
 
 type partition[T any] struct {
-	sub         int32 // -1: nobody has taken it
+	sub         int32 // -1: not taken
 	outstanding int
 	queue       heldQueue[T]
 	ready       bool
 
-	// Of the running Dispatch: the places of the offer that are the partition's,
-	// how many of them were looked at, and how many of those, the first ones, go
-	// to the subscriber rather than to the queue.
+	// In the running Dispatch: the partition's places in the offer, how many of
+	// them were counted, and how many of those, the first ones, go to the
+	// subscriber rather than to the queue.
 	picked         []int32
 	counted, given int
 }
@@ -187,15 +187,15 @@ func (p *Partition[T]) Cancel(sub int) {
 	p.recount()
 }
 
-// Demand implements Dispatcher: what has been asked for and is not held
-// already, within the room that there is to hold what belongs elsewhere.
+// Demand implements Dispatcher: the demand beyond the held events, within the room
+// to hold events of other partitions.
 func (p *Partition[T]) Demand() int { return min(p.open, max(0, p.capacity-p.held)) }
 
 // Held implements Holder.
 func (p *Partition[T]) Held() int { return p.held }
 
-// HeldFor answers how many events wait for a partition's subscriber, 0 for an
-// unknown partition.
+// HeldFor returns the number of events that wait for a partition's subscriber, 0
+// for an unknown partition.
 func (p *Partition[T]) HeldFor(name any) int {
 	i, ok := p.find(name)
 	if !ok {
@@ -208,7 +208,7 @@ func (p *Partition[T]) HeldFor(name any) int {
 func (p *Partition[T]) PutBack(event T, seq uint64) {
 	at, ok := p.hash(event)
 	if !ok || uint(at) >= uint(len(p.parts)) {
-		at = 0 // the hash function has changed its mind; the event is not lost for that
+		at = 0 // the hash function returned another partition before; the event is kept
 	}
 	part := &p.parts[at]
 	before := part.open()
@@ -228,8 +228,8 @@ func (p *Partition[T]) DiscardHeld(out Out[T], reason receipt.Reason) {
 	p.recount()
 }
 
-// DiscardOrphans implements Orphanage: it gives up what waits in partitions that
-// nobody has taken.
+// DiscardOrphans implements Orphanage: it discards the events that wait in
+// partitions without a subscription.
 func (p *Partition[T]) DiscardOrphans(out Out[T], reason receipt.Reason) {
 	for i := range p.parts {
 		if p.parts[i].sub < 0 {
@@ -249,7 +249,7 @@ func (p *Partition[T]) discard(i int, out Out[T], reason receipt.Reason) {
 	}
 }
 
-// prepare has the next Dispatch look at a partition that holds events.
+// prepare makes the next Dispatch look at a partition that holds events.
 func (p *Partition[T]) prepare(i int32) {
 	if part := &p.parts[i]; !part.ready && part.queue.Len() > 0 {
 		part.ready = true
@@ -257,10 +257,10 @@ func (p *Partition[T]) prepare(i int32) {
 	}
 }
 
-// open is the demand that no held event answers.
+// open is the demand beyond the held events.
 func (part *partition[T]) open() int { return max(0, part.outstanding-part.queue.Len()) }
 
-// recount sums up anew after a sum that had saturated.
+// recount computes the sum again after it had saturated.
 func (p *Partition[T]) recount() {
 	if !p.saturated {
 		return

@@ -29,8 +29,8 @@ func (q *heldQueue[T]) pushFront(event T, seq uint64) {
 	q.seqs.PushFront(seq)
 }
 
-// front answers a run of at most n from the front, not empty unless the queue
-// is, and valid until the queue is changed.
+// front returns a run of at most n from the front, which is empty only if the
+// queue is, and valid until the queue is changed.
 func (q *heldQueue[T]) front(n int) (events []T, seqs []uint64) {
 	events, seqs = q.events.Front(), q.seqs.Front()
 	n = min(n, len(events))
@@ -42,7 +42,7 @@ func (q *heldQueue[T]) drop(n int) {
 	q.seqs.Drop(n)
 }
 
-// giveHeld hands held events out, one by one where out cannot do better.
+// giveHeld hands held events out, one by one if out is no HeldGiver.
 func giveHeld[T any](out Out[T], sub int, events []T, seqs []uint64) {
 	if g, ok := out.(HeldGiver[T]); ok {
 		g.GiveHeldAll(sub, events, seqs)

@@ -22,17 +22,16 @@ func (p *Partition[T]) Dispatch(offer Offer[T], out Out[T]) int {
 	return taken
 }
 
-// sort finds out to which partition each event goes, and answers how many it
-// took.
+// sort finds the partition of each event, and returns how many events it took.
 func (p *Partition[T]) sort(offer Offer[T], out Out[T]) int {
 	taken := 0
 	for taken < len(offer.Events) && p.open > 0 {
-		// As many as this can be taken whatever their partitions are, and so
-		// without looking at the demand of each.
+		// This many can be taken for any partitions, so the demand of each need not
+		// be looked at.
 		n := min(len(offer.Events)-taken, p.open, p.capacity-p.held)
 		full := n <= 0
 		if full {
-			n = 1 // nothing more can be held, but it may be for who has demand
+			n = 1 // nothing more can be held, but the event's partition may have demand
 		}
 		run := offer.Events[taken : taken+n]
 		homes := p.locate(run)
@@ -57,8 +56,8 @@ func (p *Partition[T]) sort(offer Offer[T], out Out[T]) int {
 	return taken
 }
 
-// locate answers the partition of each event, -1 for none. It is a loop of its
-// own since a call of the hash function takes all registers.
+// locate returns the partition of each event, -1 for none. It is a loop of its
+// own since a call of the hash function uses all registers.
 func (p *Partition[T]) locate(events []T) []int32 {
 	p.homes = slices.Grow(p.homes[:0], len(events))[:len(events)]
 	homes, hash := p.homes, p.hash
@@ -74,8 +73,8 @@ func (p *Partition[T]) locate(events []T) []int32 {
 	return homes
 }
 
-// count divides what was picked since the last time into what the subscribers
-// have asked for and what is held for them.
+// count divides the events picked since the last call into those that the
+// subscribers have asked for and those that are held for them.
 func (p *Partition[T]) count() {
 	for _, i := range p.used {
 		part := &p.parts[i]
@@ -89,7 +88,7 @@ func (p *Partition[T]) count() {
 	}
 }
 
-// serveHeld hands out what is held for those who have asked since.
+// serveHeld hands out held events to subscriptions that have asked since.
 func (p *Partition[T]) serveHeld(out Out[T]) {
 	for _, i := range p.ready {
 		part := &p.parts[i]

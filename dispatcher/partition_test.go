@@ -289,7 +289,7 @@ func TestPartitionModel(t *testing.T) {
 				t.Fatalf("seed %d: holds %d", seed, p.Held())
 			}
 		}
-		// With everybody there and asking, nothing stays behind.
+		// With demand of every partition, no event is left.
 		for sub := range parts {
 			if _, live := k.asked[sub]; !live {
 				k.subscribe(sub, on(sub))
