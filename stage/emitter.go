@@ -12,7 +12,8 @@ import "slices"
 // it was given. A handler that knows better says so with From, Fail, Hold, For
 // and Finish. They cost nothing where no source wants receipts.
 type Emitter[T any] struct {
-	buf []T
+	buf   []T
+	scrub bool // dispatched events are cleared
 	origins
 }
 
@@ -33,7 +34,11 @@ func (e *Emitter[T]) Slots(n int) []T {
 
 // drop removes the first n events.
 func (e *Emitter[T]) drop(n int) {
-	e.buf = e.buf[:copy(e.buf, e.buf[n:])]
+	rest := copy(e.buf, e.buf[n:])
+	if e.scrub {
+		clear(e.buf[rest:])
+	}
+	e.buf = e.buf[:rest]
 	for i := range e.marks {
 		e.marks[i].at -= n
 	}

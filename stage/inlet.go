@@ -201,7 +201,7 @@ func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[I
 // giveBackBatch returns an emptied batch, with the demand and the receipts that
 // are due. Where nothing is due it waits for company.
 func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask int) {
-	if s.deferred && poison.Load() {
+	if s.scrub || s.deferred && poison.Load() {
 		clear(b.events)
 	}
 	b.next = s.spent

@@ -74,6 +74,7 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 		o.disp = dispatcher.NewDemand[T]()
 	}
 	o.paused = cfg.Demand == Accumulate
+	o.emit.scrub = hasPointers[T]()
 	o.holder, _ = o.disp.(dispatcher.Holder[T])
 	o.returner, _ = o.disp.(dispatcher.Returner[T])
 	o.orphans, _ = o.disp.(dispatcher.Orphanage[T])

@@ -79,7 +79,7 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 		return nil, err
 	}
 	return &Subscription[In]{
-		id: lastSubscription.Add(1),
+		id: lastSubscription.Add(1), scrub: hasPointers[In](),
 		info: SubscriptionInfo{
 			Producer: up.stageName(), Consumer: e.name,
 			MaxDemand: maxDemand, MinDemand: minDemand, Partition: cfg.Partition,

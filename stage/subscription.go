@@ -16,6 +16,7 @@ type Subscription[T any] struct {
 	id       uint64
 	info     SubscriptionInfo
 	cfg      SubscribeConfig
+	scrub    bool // handled events are cleared, since they refer to other memory
 	deferred bool // the consumer gives demand and receipts itself
 	up       demandPort[T]
 	down     eventPort[T]
