@@ -1,10 +1,14 @@
 package stage
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // Emitter takes the events that a handler emits. It belongs to one stage and
 // may be used only inside that stage's handlers, any of them; the events are
-// dispatched when the handler returns.
+// dispatched when the handler returns. A stage whose emitter is used while no
+// handler runs fails with ErrOutside.
 //
 // At a producer-consumer the emitter also takes down what the events were made
 // of, so that an input gets its receipt when all that was emitted for it has
@@ -14,19 +18,41 @@ import "slices"
 type Emitter[T any] struct {
 	buf   []T
 	scrub bool // dispatched events are cleared
+
+	resting atomic.Bool // the stage waits for mail: no handler is running
+	wake    func()
 	origins
 }
 
 // Emit emits one event.
-func (e *Emitter[T]) Emit(event T) { e.buf = append(e.buf, event) }
+func (e *Emitter[T]) Emit(event T) {
+	if len(e.buf) == 0 {
+		e.begin()
+	}
+	e.buf = append(e.buf, event)
+}
 
 // EmitAll emits copies of events, in order.
-func (e *Emitter[T]) EmitAll(events []T) { e.buf = append(e.buf, events...) }
+func (e *Emitter[T]) EmitAll(events []T) {
+	e.begin()
+	e.buf = append(e.buf, events...)
+}
+
+// begin wakes a stage that rests: the caller is not one of its handlers, and the
+// stage fails with ErrOutside.
+//
+//go:noinline
+func (e *Emitter[T]) begin() {
+	if e.resting.Load() {
+		e.wake()
+	}
+}
 
 // Slots emits n events that the caller fills in: they are read from the returned
 // slice. It saves the copy that Emit costs. The slots hold whatever was there
 // before, and are valid until the next call on e.
 func (e *Emitter[T]) Slots(n int) []T {
+	e.begin()
 	at := len(e.buf)
 	e.buf = slices.Grow(e.buf, n)[:at+n]
 	return e.buf[at:]

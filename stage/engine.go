@@ -104,6 +104,9 @@ func (e *engine[In, Out]) run() {
 // drains the pipeline afterwards drains it with its subscribers.
 func (e *engine[In, Out]) begin() {
 	e.greeted = true
+	if e.out != nil {
+		e.out.emit.wake = e.box.Poke
+	}
 	if f := e.do.emitter; f != nil {
 		e.running = "HandleEmitter"
 		f(&e.out.emit)
@@ -133,7 +136,7 @@ func (e *engine[In, Out]) loop() {
 			e.mails, poked = e.box.Take(e.mails)
 		}
 		if e.idle(poked) && !e.flushIdle() {
-			e.box.Wait(e.patience())
+			e.awaitMail()
 			if e.mails, poked = e.box.Take(e.mails); len(e.mails) == 0 && !poked && e.out != nil {
 				e.out.changed = true // a deadline of the dispatcher's has come
 			}
@@ -145,7 +148,23 @@ func (e *engine[In, Out]) loop() {
 	}
 }
 
-// idle says whether there is nothing to do.
+// awaitMail waits for mail. Nothing may be emitted meanwhile.
+func (e *engine[In, Out]) awaitMail() {
+	if e.out == nil {
+		e.box.Wait(-1)
+		return
+	}
+	em := &e.out.emit
+	em.resting.Store(true)
+	e.box.Wait(e.patience())
+	em.resting.Store(false)
+	if em.Len() > 0 {
+		e.running = "Emit"
+		e.fail(ErrOutside)
+	}
+}
+
+// idle reports whether there is nothing to do.
 func (e *engine[In, Out]) idle(poked bool) bool {
 	return len(e.mails) == 0 && !poked && !e.again
 }

@@ -31,6 +31,9 @@ var (
 	ErrHung = errors.New("handler did not return")
 	// ErrExcess reports that a producer delivered more than was asked for.
 	ErrExcess = errors.New("more events than demand")
+	// ErrOutside reports an event that was emitted while no handler was running, by
+	// another goroutine: it would have got in the way of the stage's own.
+	ErrOutside = errors.New("emitted outside of a handler")
 	// ErrStarted reports a second start, or a change that only a stage that
 	// has not been started takes.
 	ErrStarted = errors.New("stage already started")

@@ -61,7 +61,8 @@ type Pipeline struct {
 }
 
 // NewPipeline makes a pipeline. No goroutine runs before Run. An error is an
-// [*OptionError].
+// [*OptionError]; two stages with one name are one, since snapshots, metrics and
+// errors would not tell them apart.
 func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
 	owner := option.Owner("stage.Pipeline")
 	if err := option.First(
@@ -71,10 +72,15 @@ func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
 	); err != nil {
 		return nil, err
 	}
+	names := make(map[string]bool, len(stages))
 	for i, s := range stages {
 		if err := owner.Needs(fmt.Sprintf("stages[%d]", i), s, "a stage"); err != nil {
 			return nil, err
 		}
+		if names[s.Name()] {
+			return nil, owner.Refuse(fmt.Sprintf("stages[%d]", i), s.Name(), "a stage with a name of its own")
+		}
+		names[s.Name()] = true
 	}
 	option.Default(&cfg.DrainTimeout, 30*time.Second)
 	option.Default(&cfg.StopTimeout, 5*time.Second)

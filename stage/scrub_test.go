@@ -54,7 +54,7 @@ func TestHandledEventsAreFreed(t *testing.T) {
 	ignore := func(context.Context, []*page) error { return nil }
 	byByte := func(p *page) (int, bool) { return int(p[0]) % 2, true }
 	end := func() *stage.ConsumerStage[*page] {
-		return stage.NewConsumer(stage.ConsumerFunc[*page](ignore), stage.ConsumerConfig{})
+		return stage.Must(stage.NewConsumer(stage.ConsumerFunc[*page](ignore), stage.ConsumerConfig{}))
 	}
 	const n = 2000
 	many := stage.SubscribeConfig{MaxDemand: n}
@@ -71,16 +71,16 @@ func TestHandledEventsAreFreed(t *testing.T) {
 			"redeliver":     {nil, []*stage.ConsumerStage[*page]{end()}, []stage.SubscribeConfig{{MaxDemand: 100, Redeliver: true}}},
 			"broadcast":     {dispatcher.NewBroadcast[*page](), []*stage.ConsumerStage[*page]{end(), end()}, []stage.SubscribeConfig{many, {MaxDemand: 10}}},
 			"partition": {
-				dispatcher.NewPartition(2, byByte, dispatcher.PartitionConfig{}), []*stage.ConsumerStage[*page]{end(), end()},
+				stage.Must(dispatcher.NewPartition(2, byByte, dispatcher.PartitionConfig{})), []*stage.ConsumerStage[*page]{end(), end()},
 				[]stage.SubscribeConfig{{MaxDemand: 100, Partition: 0}, {MaxDemand: 10, Partition: 1}},
 			},
-			"fair": {fair.New(func(p *page) byte { return p[0] }, fair.Config[*page]{}), []*stage.ConsumerStage[*page]{end()}, []stage.SubscribeConfig{many}},
-			"workers": {nil, []*stage.ConsumerStage[*page]{stage.NewConsumer(
-				ends.NewSupervisor(func(context.Context, *page) error { return nil }, ends.SupervisorConfig[*page]{}), stage.ConsumerConfig{},
-			)}, []stage.SubscribeConfig{{}}},
-			"batches": {nil, []*stage.ConsumerStage[*page]{stage.NewConsumer(
-				ends.NewBatch(ignore, ends.BatchConfig[*page]{Size: 100}), stage.ConsumerConfig{},
-			)}, []stage.SubscribeConfig{{}}},
+			"fair": {stage.Must(fair.New(func(p *page) byte { return p[0] }, fair.Config[*page]{})), []*stage.ConsumerStage[*page]{end()}, []stage.SubscribeConfig{many}},
+			"workers": {nil, []*stage.ConsumerStage[*page]{stage.Must(stage.NewConsumer(
+				stage.Must(ends.NewSupervisor(func(context.Context, *page) error { return nil }, ends.SupervisorConfig[*page]{})), stage.ConsumerConfig{},
+			))}, []stage.SubscribeConfig{{}}},
+			"batches": {nil, []*stage.ConsumerStage[*page]{stage.Must(stage.NewConsumer(
+				stage.Must(ends.NewBatch(ignore, ends.BatchConfig[*page]{Size: 100})), stage.ConsumerConfig{},
+			))}, []stage.SubscribeConfig{{}}},
 		}
 	}
 	for name := range shapes() {
@@ -97,7 +97,7 @@ func TestHandledEventsAreFreed(t *testing.T) {
 						h = l
 					}
 					tc := shapes()[name]
-					p := stage.NewProducer(h, stage.ProducerConfig[*page]{Dispatcher: tc.d})
+					p := stage.Must(stage.NewProducer(h, stage.ProducerConfig[*page]{Dispatcher: tc.d}))
 					stages := []stage.Stage{p}
 					for i, c := range tc.ends {
 						if _, err := c.Subscribe(p, tc.subs[i]); err != nil {
@@ -105,7 +105,7 @@ func TestHandledEventsAreFreed(t *testing.T) {
 						}
 						stages = append(stages, c)
 					}
-					line := stage.NewPipeline(stage.PipelineConfig{}, stages...)
+					line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, stages...))
 					done := make(chan error, 1)
 					go func() { done <- line.Run(context.Background()) }()
 					synctest.Wait()

@@ -44,7 +44,7 @@ func TestStartThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &source{}
 		p := producer(src, stage.ProducerConfig[int]{})
-		wrong := producer(failsToStart(), stage.ProducerConfig[int]{})
+		wrong := producer(failsToStart(), stage.ProducerConfig[int]{Name: "wrong"})
 		c := consumer(newSink(), "C")
 		subscribe(t, c, p, four)
 		if err := stage.Run(t.Context(), p, wrong, c); !errors.Is(err, errOops) {
@@ -169,5 +169,26 @@ func TestSubscribingToAFailedStage(t *testing.T) {
 				t.Errorf("the consumer ended with %v, want %v", late.Err(), cause)
 			}
 		})
+	}
+}
+
+// Two stages of a pipeline have different names; those that the package makes are
+// always different.
+func TestStageNamesAreUnique(t *testing.T) {
+	p, c := producer(&source{}, stage.ProducerConfig[int]{Name: "same"}), consumer(newSink(), "same")
+	_, err := stage.NewPipeline(stage.PipelineConfig{}, p, c)
+	var refused *stage.OptionError
+	if !errors.As(err, &refused) || refused.Option != "stages[1]" || refused.Value != "same" {
+		t.Fatal(err)
+	}
+	if err := stage.Run(t.Context(), p, p); !errors.As(err, &refused) {
+		t.Fatal(err)
+	}
+	var all []stage.Stage
+	for range 100 {
+		all = append(all, stage.Must(stage.NewConsumer(newSink(), stage.ConsumerConfig{})))
+	}
+	if _, err := stage.NewPipeline(stage.PipelineConfig{}, all...); err != nil {
+		t.Fatal(err)
 	}
 }
