@@ -45,6 +45,7 @@ type line[T any] struct {
 	since   time.Duration // without a client: when none was found; gone: the last event
 	gone    bool          // the grace is over: events are discarded until a client comes
 	tried   bool          // its events were sent again since the watch exists
+	out     bool          // its first event was sent again, and a node has still to answer
 	due     bool          // it is in book.due
 	place   *list.Element // in book.absent or book.gone; nil in neither
 
@@ -110,6 +111,9 @@ func (b *book[T]) missed(f *flight[T], why cause, now time.Duration) (verdict, r
 		return discard, why.reason()
 	}
 	l := b.lines[f.topic]
+	if b.back(f) && l.gone {
+		return discard, why.reason() // the grace ended while it was out
+	}
 	if l == nil {
 		l = &line[T]{topic: f.topic}
 		if b.lines == nil {
@@ -148,9 +152,10 @@ func (b *book[T]) takeDue() *line[T] {
 	return nil
 }
 
-// next takes the first event out of a line, to be sent; nil if there is none.
+// next takes the first event out of a line, to be sent; nil if there is none, or
+// if another one is out.
 func (b *book[T]) next(l *line[T]) *flight[T] {
-	if len(l.waiting) == 0 {
+	if len(l.waiting) == 0 || l.out {
 		return nil
 	}
 	f := l.waiting[0]
@@ -158,9 +163,26 @@ func (b *book[T]) next(l *line[T]) *flight[T] {
 	return f
 }
 
+// await notes that an event of l was sent again and that its report takes longer,
+// since it is that of another node. The events after it wait, so that none passes
+// it if it comes back.
+func (b *book[T]) await(l *line[T], f *flight[T]) {
+	l.out, f.from = true, l
+}
+
+// back ends await. It reports whether f was out and its line is still there.
+func (b *book[T]) back(f *flight[T]) bool {
+	l := f.from
+	if l == nil {
+		return false
+	}
+	f.from, l.out = nil, false
+	return b.lines[f.topic] == l
+}
+
 // settle removes a line in which nothing waits any more.
 func (b *book[T]) settle(l *line[T]) {
-	if len(l.waiting) == 0 && !l.due {
+	if len(l.waiting) == 0 && !l.due && !l.out {
 		b.remove(l)
 	}
 }
@@ -172,6 +194,9 @@ func (b *book[T]) end(f *flight[T]) {
 		if l.cause == forRoom {
 			b.settle(l)
 		}
+	}
+	if l := f.from; b.back(f) {
+		b.changed(l) // the next one
 	}
 	b.open.remove(f)
 }

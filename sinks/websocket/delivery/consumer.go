@@ -23,6 +23,7 @@ type Consumer[T any] struct {
 	cfg      Config[T]
 	self     *stage.Handle
 	epoch    time.Time
+	cluster  bool // there are other nodes
 	meters   meters
 	inbox    inbox[T]
 
@@ -48,7 +49,7 @@ func New[T any](endpoint *websocket.Endpoint, cfg Config[T]) (*Consumer[T], erro
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	c := &Consumer[T]{endpoint: endpoint, cfg: cfg}
+	c := &Consumer[T]{endpoint: endpoint, cfg: cfg, cluster: endpoint.PubSub().Node() != pubsub.LocalNode}
 	c.meters.init(cfg.Metrics, cfg.Logger)
 	c.book.grace, c.book.timeout, c.book.maxGone = cfg.Grace, cfg.Timeout, cfg.MaxWaiting
 	c.drop = func(f *flight[T], reason receipt.Reason) { c.end(f, stage.Discard(reason), time.Time{}) }
@@ -230,6 +231,10 @@ func (c *Consumer[T]) retry(l *line[T]) {
 	for f := c.book.next(l); f != nil; f = c.book.next(l) {
 		c.send(f)
 		if len(l.waiting) > 0 && l.waiting[0] == f {
+			return
+		}
+		if c.cluster && f.sent {
+			c.book.await(l, f)
 			return
 		}
 	}

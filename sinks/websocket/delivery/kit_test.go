@@ -59,6 +59,7 @@ type options struct {
 	consumers int
 	plain     bool // without a fair dispatcher
 	resume    bool
+	hub       *pubsub.Hub // of a node of several; otherwise the rig makes one
 }
 
 func start(t *testing.T, o options) *rig {
@@ -72,7 +73,10 @@ func start(t *testing.T, o options) *rig {
 		}
 		pub.History = memory
 	}
-	hub, err := pubsub.New(pub)
+	hub, err := o.hub, error(nil)
+	if hub == nil {
+		hub, err = pubsub.New(pub)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

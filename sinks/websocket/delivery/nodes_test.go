@@ -1,0 +1,200 @@
+package delivery_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest"
+	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/sinks/websocket/channeltest"
+	"github.com/penstock-go/penstock/sinks/websocket/delivery"
+)
+
+// pair is two nodes with an endpoint and a pipeline each.
+type pair struct {
+	net  *pubsubtest.Network
+	a, b *rig
+}
+
+func twoNodes(t *testing.T, o options) *pair {
+	t.Helper()
+	p := &pair{net: pubsubtest.NewNetwork()}
+	node := func(name string) *rig {
+		o := o
+		cfg := pubsub.Config{RemoteTimeout: 2 * time.Second}
+		if o.resume {
+			memory, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"user:*"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.History = memory
+		}
+		o.hub, _ = p.net.Hub(t, name, cfg)
+		synctest.Wait()
+		return start(t, o)
+	}
+	p.a, p.b = node("a"), node("b")
+	return p
+}
+
+// TestTenOfTenPushesArriveOverTwoNodes: the pushes are made on one node, their
+// users are on either.
+func TestTenOfTenPushesArriveOverTwoNodes(t *testing.T) {
+	for name, resume := range map[string]bool{"plain": false, "resumable": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p := twoNodes(t, options{resume: resume})
+				var users []string
+				var channels []*channeltest.Channel
+				for n := range 10 {
+					user := fmt.Sprint(n)
+					_, ch := []*rig{p.a, p.b}[n%2].join(user)
+					users, channels = append(users, user), append(channels, ch)
+				}
+				begin := time.Now()
+				first := p.a.push(users...)
+				for n, ch := range channels {
+					if resume {
+						ch.AssertPush("push", map[string]int{"n": first + n, "resume_offset": 1})
+					} else {
+						ch.AssertBroadcast("push", payload{first + n})
+					}
+					p.a.expect(first+n, done)
+				}
+				p.a.stats(delivery.Stats{Delivered: 10})
+				if d := time.Since(begin); d != 0 {
+					t.Errorf("took %v", d)
+				}
+				if s := p.b.endpoint.PubSub().Snapshot(); s.Received != 5 || s.AnswersSent != 5 || s.Published != 0 {
+					t.Errorf("not one message out and one back for each of five users: %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// TestAUserWhoIsNowhereIsKnownAtOnce on all nodes.
+func TestAUserWhoIsNowhereIsKnownAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := twoNodes(t, options{config: delivery.Config[push]{DiscardAbsent: true}})
+		begin := time.Now()
+		first := p.a.push("1")
+		p.a.expect(first, noSubscriber)
+		if d := time.Since(begin); d != 0 {
+			t.Errorf("took %v", d)
+		}
+	})
+}
+
+// TestAUserReconnectsAtTheOtherNode within the grace.
+func TestAUserReconnectsAtTheOtherNode(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := twoNodes(t, options{config: delivery.Config[push]{Grace: 5 * time.Second}})
+		first := p.a.push("1", "1", "2")
+		pass(time.Second)
+		p.a.expect(first, "", "", "")
+		_, ch := p.b.join("1")
+		pass(time.Second)
+		ch.AssertBroadcast("push", payload{first})
+		ch.AssertBroadcast("push", payload{first + 1})
+		p.a.expect(first, done, done, "")
+		pass(3 * time.Second)
+		p.a.expect(first+2, noSubscriber)
+		// A user of whom nothing was heard for a grace is found again.
+		_, ch = p.b.join("2")
+		pass(10 * time.Second)
+		last := p.a.push("2")
+		ch.AssertBroadcast("push", payload{last})
+		p.a.expect(last, done)
+	})
+}
+
+// TestAFullClientOfTheOtherNodeParksItsOwnUser.
+func TestAFullClientOfTheOtherNodeParksItsOwnUser(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := twoNodes(t, options{queue: websocket.QueueConfig{Events: 2}, write: time.Hour})
+		full, fullChannel := p.b.join("1")
+		_, other := p.b.join("2")
+		full.Pause()
+		first := p.a.push("1", "1", "1", "1", "1", "2")
+		other.AssertBroadcast("push", payload{first + 5})
+		p.a.expect(first+5, done)
+		pass(time.Minute)
+		if n := p.a.endpoint.PubSub().Snapshot().Published; n > 40 {
+			t.Errorf("sent %d times in a minute", n)
+		}
+		full.Resume()
+		pass(5 * time.Second)
+		for n := range 5 {
+			fullChannel.AssertBroadcast("push", payload{first + n})
+			p.a.expect(first+n, done)
+		}
+	})
+}
+
+// TestTheOtherNodeStandsStill: its users' pushes wait for an answer, and arrive
+// when they have come to this node. They may be written twice, and are never lost.
+func TestTheOtherNodeStandsStill(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := twoNodes(t, options{config: delivery.Config[push]{Grace: 20 * time.Second}})
+		p.b.join("1")
+		p.net.Freeze("b")
+		first := p.a.push("1", "2")
+		pass(2500 * time.Millisecond) // the deadline and a little
+		p.a.expect(first, "", "")
+		if s := p.a.endpoint.PubSub().Snapshot(); s.Unanswered == 0 {
+			t.Errorf("%+v", s)
+		}
+		_, ch := p.a.join("1")
+		ch.AssertBroadcast("push", payload{first})
+		p.a.expect(first, done)
+		p.net.Thaw("b")
+		pass(20 * time.Second)
+		p.a.expect(first, done, noSubscriber)
+	})
+}
+
+// TestUsersMoveBetweenNodes: each push is written, in the order of its user,
+// while users move at random; a push may come twice after a move.
+func TestUsersMoveBetweenNodes(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	bubble(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		p := twoNodes(t, options{config: delivery.Config[push]{Grace: time.Minute}})
+		links := rand.New(rand.NewPCG(seed, 1)) // used under the network's lock
+		p.net.Delay = func(string, string) time.Duration { return time.Duration(links.IntN(20)) * time.Millisecond }
+		type user struct {
+			client *channeltest.Client
+			last   int
+		}
+		users := []*user{{last: -1}, {last: -1}, {last: -1}}
+		for range 200 {
+			i := r.IntN(len(users))
+			u := users[i]
+			if r.IntN(4) == 0 {
+				if u.client != nil {
+					u.client.Close()
+					u.client = nil
+				} else {
+					u.client, _ = []*rig{p.a, p.b}[r.IntN(2)].join(fmt.Sprint(i))
+				}
+			}
+			p.a.push(fmt.Sprint(i))
+			pass(time.Duration(r.IntN(300)) * time.Millisecond)
+		}
+		for i, u := range users {
+			if u.client == nil {
+				u.client, _ = p.b.join(fmt.Sprint(i))
+			}
+		}
+		pass(30 * time.Second)
+		for n := range 200 {
+			p.a.expect(n, done)
+		}
+	})
+}
