@@ -54,8 +54,10 @@ type Receiver interface {
 	// that cannot be decoded is counted and dropped.
 	Receive(data []byte)
 	// Lost reports that messages on a topic of this node may have been lost, on
-	// any topic if topic is empty. Positions in the history of the topic then do
-	// not continue, and clients that follow it are told.
+	// any topic if topic is empty. It is called after Receive for the messages
+	// before the loss, and before Receive for those after it. Positions in the
+	// history of the topic do not continue then, and clients that follow it are
+	// told.
 	Lost(topic string)
 }
 

@@ -101,7 +101,7 @@ func (n *Network) Heal() {
 	for _, r := range n.nodes {
 		if r.missed {
 			r.missed = false
-			r.push(parcel{lost: true, at: time.Now()})
+			r.pushLost()
 		}
 	}
 }

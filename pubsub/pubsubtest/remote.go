@@ -139,6 +139,21 @@ func (r *Remote) push(p parcel) {
 	r.poke()
 }
 
+// pushLost puts the news of a loss after what is on its way, and before what is
+// sent from now on. The network's mutex is held.
+func (r *Remote) pushLost() {
+	at := time.Now()
+	for _, last := range r.lastAt {
+		if last.After(at) {
+			at = last
+		}
+	}
+	for name := range r.net.nodes {
+		r.lastAt[name] = at
+	}
+	r.push(parcel{lost: true, at: at})
+}
+
 func (r *Remote) poke() {
 	select {
 	case r.wake <- struct{}{}:
