@@ -13,6 +13,8 @@ type account[T any] struct {
 	measured bool // attempts are timed
 
 	freed    int                 // slots that were not asked for again yet
+	aged     bool                // some of them were there at the last tick
+	long     int                 // workers that have run for longTicks or more
 	ended    int                 // events whose receipt was not handed over yet
 	finished []stage.Finished    // those receipts, if tracked
 	deferred map[uint64]struct{} // positions whose receipt the caller of Defer gives
@@ -27,13 +29,23 @@ func (a *account[T]) receipt(f stage.Finished) {
 	}
 }
 
-// ask returns how many slots to ask for now. The slots that are in use and the
-// events that wait for a deferred receipt together stay within maxDeferred, so
-// that each event that runs or was asked for could be deferred as well.
+// ask returns how many slots to ask for now.
 func (a *account[T]) ask(maxDeferred int) int {
-	if a.freed < a.lot {
+	if a.freed < a.least() {
 		return 0
 	}
+	return a.room(maxDeferred)
+}
+
+// least returns how many slots are asked for at least. The slots of workers that
+// take long do not count: the others must not wait for them.
+func (a *account[T]) least() int { return max(1, a.lot-a.long) }
+
+// room returns how many of the free slots may be asked for. The slots that are in
+// use and the events that wait for a deferred receipt together stay within
+// maxDeferred, so that each event that runs or was asked for could be deferred as
+// well.
+func (a *account[T]) room(maxDeferred int) int {
 	bound := max(maxDeferred, a.slots)
 	return max(0, min(a.freed, bound-len(a.deferred)-(a.slots-a.freed)))
 }
@@ -51,6 +63,39 @@ func (p *pool[T]) settle(a *account[T], hurry bool, o *orders[T]) {
 	default:
 		a.hand(ask, o)
 	}
+	if a.freed > 0 && a.freed < a.least() && !p.ticking && p.phase == working {
+		p.ticking = true
+		o.some, o.remind = true, true
+	}
+}
+
+// tick asks for slots that have been free since the last tick, however few they
+// are, and for those that make up a lot without the slots of long workers.
+func (p *pool[T]) tick(o *orders[T]) {
+	p.ticking = false
+	if p.phase != working {
+		return
+	}
+	p.ticks++
+	for _, t := range p.tasks {
+		if t.begun != none && p.ticks-t.begun == longTicks {
+			t.account.long++
+		}
+	}
+	for _, a := range p.accounts {
+		ask := a.ask(p.rules.maxDeferred)
+		if a.aged {
+			ask = a.room(p.rules.maxDeferred)
+		}
+		if ask > 0 {
+			a.hand(ask, o)
+		}
+		if a.aged = a.freed > 0 && a.freed < a.least(); a.aged {
+			p.ticking = true
+			o.some, o.remind = true, true
+		}
+	}
+	p.handsOver(o)
 }
 
 // hand orders a hand-over of all receipts and of the demand for ask slots.
@@ -66,7 +111,10 @@ func (a *account[T]) hand(ask int, o *orders[T]) {
 	if a.tracked {
 		h.list, a.finished = a.finished, h.list[:0]
 	}
-	a.freed -= ask
+	if ask > 0 {
+		a.freed -= ask
+		a.aged = false
+	}
 	a.ended = 0
 }
 
@@ -81,23 +129,26 @@ func (p *pool[T]) postpone(t *task[T]) bool {
 	return true
 }
 
-// settleDeferred takes a deferred receipt, and reports whether anything is to be
-// handed over. Then handed is called when that was done.
-func (p *pool[T]) settleDeferred(a *account[T], f stage.Finished, o *orders[T]) bool {
+// settleDeferred takes a receipt that was deferred.
+func (p *pool[T]) settleDeferred(a *account[T], f stage.Finished, o *orders[T]) {
 	if _, open := a.deferred[f.Position]; !open || p.phase == closed {
-		return false
+		return
 	}
 	delete(a.deferred, f.Position)
 	a.receipt(f)
 	p.settle(a, false, o)
-	if len(o.settle) == 0 {
-		return false
-	}
-	p.handing++
-	return true
+	p.handsOver(o)
 }
 
-// handed ends a hand-over outside of the pool's goroutines.
+// handsOver notes that a goroutine which is not the pool's has hand-overs to
+// carry out, if it has any. handed is called when that was done.
+func (p *pool[T]) handsOver(o *orders[T]) {
+	if len(o.settle) > 0 {
+		p.handing++
+	}
+}
+
+// handed ends hand-overs outside of the pool's goroutines.
 func (p *pool[T]) handed(o *orders[T]) {
 	p.handing--
 	p.hush(o)

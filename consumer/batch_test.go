@@ -265,6 +265,8 @@ func TestConsumerOptions(t *testing.T) {
 		{"MinDemand", refusal(consumer.NewSupervisor(work, config{MaxDemand: 5, MinDemand: 5}))},
 		{"Restart", refusal(consumer.NewSupervisor(work, config{Restart: 2}))},
 		{"MaxAttempts", refusal(consumer.NewSupervisor(work, config{MaxAttempts: -1}))},
+		{"Backoff", refusal(consumer.NewSupervisor(work, config{Backoff: -1}))},
+		{"MaxBackoff", refusal(consumer.NewSupervisor(work, config{MaxBackoff: 1}))},
 		{"MaxRestarts", refusal(consumer.NewSupervisor(work, config{MaxRestarts: -2}))},
 		{"RestartWindow", refusal(consumer.NewSupervisor(work, config{RestartWindow: -1}))},
 		{"Timeout", refusal(consumer.NewSupervisor(work, config{Timeout: -1}))},

@@ -169,7 +169,7 @@ func conformSupervisor(t *testing.T) {
 		})
 	}
 	bubble(t, "G185_how_a_restart_can_end", func(t *testing.T) {
-		c := supervise(t, config{MaxDemand: 10, MaxRestarts: stage.Unlimited}, stage.SubscribeConfig{})
+		c := supervise(t, config{MaxDemand: 10, MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause}, stage.SubscribeConfig{})
 		c.expect("pushed", c.push(1), 1)
 		c.expect("runs again", c.end(1, fails["error"].do), 1)
 		c.expect("has nothing to do", c.end(1, well), 0)
@@ -195,11 +195,12 @@ func conformSupervisor(t *testing.T) {
 	})
 	for name, cfg := range map[string]config{
 		"G187_one_restart":                  {MaxRestarts: 1},
-		"G188_the_shortest_window":          {RestartWindow: 1},
+		"G188_the_shortest_window":          {MaxRestarts: 3, RestartWindow: 1},
 		"G189_ten_restarts":                 {MaxRestarts: 10},
 		"G187_one_restart, a worker beside": {MaxRestarts: 1, MaxDemand: 2},
 	} {
 		bubble(t, name, func(t *testing.T) {
+			cfg.MaxAttempts, cfg.Backoff = stage.Unlimited, consumer.NoPause
 			c := supervise(t, cfg, stage.SubscribeConfig{})
 			c.push(1)
 			c.push(failsAtOnce)
@@ -207,7 +208,7 @@ func conformSupervisor(t *testing.T) {
 			if err := c.rig.sink.Err(); !errors.Is(err, consumer.ErrTooManyRestarts) || !errors.Is(err, errOops) {
 				t.Error(err)
 			}
-			want := map[int]int{0: 4, 1: 2, 10: 11}[cfg.MaxRestarts] + 1
+			want := cfg.MaxRestarts + 2 // attempts of the one, and one of the other
 			if got := len(c.started.all()); got != want {
 				t.Errorf("%d attempts, want %d", got, want)
 			}

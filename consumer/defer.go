@@ -50,32 +50,42 @@ func (w *worker[T]) deferReceipt() (Deferred, bool) {
 
 // finishDeferred gives a receipt that was deferred, from any goroutine.
 func (s *Supervisor[T]) finishDeferred(a *account[T], position uint64, err error) {
+	o := s.freeOrders()
 	s.mu.Lock()
-	o := s.takeOrders()
-	due := s.pool.settleDeferred(a, stage.Finished{Position: position, Err: err}, o)
-	if due {
-		s.mu.Unlock()
-		s.carryOut(o, nil)
-		s.mu.Lock()
-		o.reset()
-		s.pool.handed(o)
-	}
-	quiet := o.quiet
-	s.spare = append(s.spare, o)
+	s.pool.settleDeferred(a, stage.Finished{Position: position, Err: err}, o)
 	s.mu.Unlock()
-	if quiet {
-		close(s.quiet)
-	}
+	s.handOver(o)
 }
 
-// takeOrders returns empty orders. The caller holds the lock.
-func (s *Supervisor[T]) takeOrders() *orders[T] {
-	n := len(s.spare)
-	if n == 0 {
-		return new(orders[T])
-	}
-	o := s.spare[n-1]
-	s.spare = s.spare[:n-1]
+// tick is called by the timer some time after slots were left that do not make up
+// a lot.
+func (s *Supervisor[T]) tick() {
+	o := s.freeOrders()
+	s.mu.Lock()
+	s.pool.tick(o)
+	s.mu.Unlock()
+	s.handOver(o)
+}
+
+// handOver carries out the orders of a goroutine that is not the pool's. The pool
+// does not end before that.
+func (s *Supervisor[T]) handOver(o *orders[T]) {
+	due := len(o.settle) > 0
+	s.carryOut(o, nil)
 	o.reset()
-	return o
+	if due {
+		s.mu.Lock()
+		s.pool.handed(o)
+		s.mu.Unlock()
+		s.carryOut(o, nil)
+		o.reset()
+	}
+	s.free.Put(o)
+}
+
+func (s *Supervisor[T]) freeOrders() *orders[T] {
+	if o, ok := s.free.Get().(*orders[T]); ok {
+		return o
+	}
+	return new(orders[T])
 }

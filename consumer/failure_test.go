@@ -41,7 +41,9 @@ func TestSupervisorRestarts(t *testing.T) {
 			attempts    int
 			failed      bool
 		}{
-			{consumer.Transient, 0, 2, 3, false},
+			{consumer.Transient, 0, 2, 3, false}, // the default is 3
+			{consumer.Transient, 0, 5, 3, true},
+			{consumer.Transient, stage.Unlimited, 9, 10, false},
 			{consumer.Transient, 3, 2, 3, false},
 			{consumer.Transient, 2, 5, 2, true},
 			{consumer.Transient, 1, 5, 1, true},
@@ -52,7 +54,7 @@ func TestSupervisorRestarts(t *testing.T) {
 				var attempts, next log
 				var failure error
 				cfg := config{
-					MaxDemand: 1, Restart: tc.restart, MaxAttempts: tc.maxAttempts,
+					MaxDemand: 1, Restart: tc.restart, MaxAttempts: tc.maxAttempts, Backoff: consumer.NoPause,
 					Failed: func(v int, err error) {
 						if v != 0 || failure != nil {
 							t.Error(v, failure)
@@ -105,9 +107,10 @@ func TestSupervisorTooManyRestarts(t *testing.T) {
 		every    time.Duration // a worker fails this often
 		attempts int           // before the supervisor stops; 0: it does not
 	}{
-		{0, time.Second, 4}, // the default: 3 in 5 s
-		{0, 5 * time.Second / 3, 4},
-		{0, 5*time.Second/3 + 1, 0},
+		{3, time.Second, 4}, // within 5 s
+		{3, 5 * time.Second / 3, 4},
+		{3, 5*time.Second/3 + 1, 0},
+		{0, 0, 0}, // the default
 		{stage.None, time.Hour, 1},
 		{1, time.Second, 2},
 		{10, time.Millisecond, 11},
@@ -123,7 +126,7 @@ func TestSupervisorTooManyRestarts(t *testing.T) {
 						return nil
 					}
 					return errOops
-				}, config{MaxRestarts: tc.max})), stage.SubscribeConfig{})
+				}, config{MaxRestarts: tc.max, MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause})), stage.SubscribeConfig{})
 				if tc.attempts == 0 {
 					if err != nil || attempts != 100 {
 						t.Error(err, attempts)
@@ -178,7 +181,7 @@ func TestSupervisorTimeout(t *testing.T) {
 					return ctx.Err()
 				}, cfg))
 				var end error // of the pipeline: it names a goroutine that is left
-				stuck := consumer.Stats{}
+				stuck := consumer.Stats{Failed: 1}
 				if !tc.listens {
 					end, stuck.Stuck = stage.ErrHung, 1
 				}
@@ -196,7 +199,7 @@ func TestSupervisorTimeout(t *testing.T) {
 				if got := src.outcomes(t); got[0] != receipt.Failed || got[1] != receipt.Done {
 					t.Error(got)
 				}
-				if s := pool.Stats(); s != (consumer.Stats{}) {
+				if s := pool.Stats(); s != (consumer.Stats{Failed: 1}) {
 					t.Errorf("%+v", s)
 				}
 			})
@@ -248,12 +251,12 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 				t.Error(v, got)
 			}
 		}
-		if s := pool.Stats(); s != (consumer.Stats{Stuck: n / 10}) {
+		if s := pool.Stats(); s != (consumer.Stats{Stuck: n / 10, Failed: n / 10}) {
 			t.Errorf("%+v", s)
 		}
 		close(hold)
 		synctest.Wait()
-		if s := pool.Stats(); s != (consumer.Stats{}) {
+		if s := pool.Stats(); s != (consumer.Stats{Failed: n / 10}) {
 			t.Errorf("%+v", s)
 		}
 	})

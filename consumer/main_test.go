@@ -3,6 +3,8 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"sync"
@@ -173,3 +175,13 @@ func (l *log) sorted() []int {
 
 // config is the config of most supervisors here.
 type config = consumer.SupervisorConfig[int]
+
+// textLog returns a logger that writes lines without their time.
+func textLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+}

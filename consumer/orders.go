@@ -24,7 +24,8 @@ type event struct {
 	cost  time.Duration
 	timed bool
 	// now is the time since the supervisor's start, and cancelled says that the
-	// supervisor is being stopped. They count only if err is set.
+	// supervisor is being stopped. They count only if err is set, or after a
+	// report.
 	now       time.Duration
 	cancelled bool
 }
@@ -46,6 +47,7 @@ type orders[T any] struct {
 	settle []handover[T]
 	wake   int   // how many idle goroutines to wake
 	start  int   // how many goroutines to start
+	remind bool  // call tick after patience
 	halt   error // stops the stage
 	quiet  bool  // nothing of a pool that stops runs any more
 	yield  bool  // let the stage that was told something run first

@@ -26,15 +26,25 @@ type pool[T any] struct {
 	busy    int // of them those with a task
 	stuck   int // left the pool without their task and have not returned yet
 
-	handing int  // hand-overs that are under way outside of the pool's goroutines
-	slow    bool // the last attempt that was timed took longer than slowJob
+	restarted   int64   // attempts that followed a failed one
+	failed      int64   // events that have failed for good
+	retryLines  limiter // of the log
+	failedLines limiter
+
+	handing int        // hand-overs that are under way outside of the pool's goroutines
+	ticking bool       // tick is called some time later
+	ticks   int        // calls of tick
+	tasks   []*task[T] // of all goroutines
+	slow    bool       // the last attempt that was timed took longer than slowJob
 }
 
 // rules are the part of a Supervisor's config that the pool decides by.
 type rules struct {
 	stage       string // its name, for errors
 	restart     Restart
-	maxAttempts int // 0: no bound
+	maxAttempts int           // stage.Unlimited: no bound
+	backoff     time.Duration // the pause before the second attempt
+	maxBackoff  time.Duration
 	maxRestarts int // stage.Unlimited: no bound
 	window      time.Duration
 	maxDeferred int
@@ -57,6 +67,11 @@ const (
 	// company is how many receipts, or slots to ask for, are handed over at
 	// once while jobs wait. Fewer are kept back until then.
 	company = 64
+	// patience is how long slots that do not make up a lot wait for others.
+	patience = 100 * time.Millisecond
+	// longTicks is how many ticks a worker has run for that takes long.
+	longTicks = 2
+	none      = -1
 )
 
 // job is an event that waits for a goroutine.
@@ -70,12 +85,16 @@ type job[T any] struct {
 // an attempt does not return.
 type task[T any] struct {
 	job[T]
-	attempt  int    // of this job, from 1
-	tries    uint64 // attempts of all jobs that this task has held
-	trying   bool   // an attempt is under way
-	deferred bool   // the caller of Defer gives the receipt
-	failure  error  // a *WorkerError that is being reported
-	again    bool   // another attempt follows the report
+	known    bool          // the task is in pool.tasks
+	begun    int           // the tick at which the job was taken, or none
+	attempt  int           // of this job, from 1
+	tries    uint64        // attempts of all jobs that this task has held
+	trying   bool          // an attempt is under way
+	deferred bool          // the caller of Defer gives the receipt
+	failure  error         // a *WorkerError that is being reported
+	again    bool          // another attempt follows the report
+	pause    time.Duration // before that attempt
+	lines    int           // failures that the log line stands for, 0 for no line
 	cost     time.Duration
 }
 
@@ -100,6 +119,10 @@ func (p *pool[T]) step(t *task[T], e *event, o *orders[T]) {
 	switch e.what {
 	case woken:
 		p.waking--
+		if !t.known {
+			t.known, t.begun = true, none
+			p.tasks = append(p.tasks, t)
+		}
 	case ended:
 		if p.ended(t, e, o) {
 			return
@@ -125,7 +148,7 @@ func (p *pool[T]) next(t *task[T], o *orders[T]) {
 		return
 	case n == 0:
 		p.idle++
-		*t = task[T]{tries: t.tries} // a parked goroutine keeps no event alive
+		*t = task[T]{known: true, begun: none, tries: t.tries} // a parked goroutine keeps no event alive
 		o.do = park
 		return
 	case n == 1:
@@ -136,7 +159,7 @@ func (p *pool[T]) next(t *task[T], o *orders[T]) {
 		}
 		o.yield = p.slow && len(o.settle) > 0
 	}
-	t.job, t.attempt, t.deferred = p.waiting.Pop(), 1, false
+	t.job, t.begun, t.attempt, t.deferred = p.waiting.Pop(), p.ticks, 1, false
 	t.begin()
 	p.busy++
 	p.wake(o)
@@ -207,7 +230,10 @@ func (p *pool[T]) stray(o *orders[T]) {
 
 // stats are the pool's figures.
 func (p *pool[T]) stats() Stats {
-	s := Stats{Busy: p.busy, Waiting: p.waiting.Len(), Goroutines: p.running, Stuck: p.stuck}
+	s := Stats{
+		Busy: p.busy, Waiting: p.waiting.Len(), Goroutines: p.running, Stuck: p.stuck,
+		Restarts: p.restarted, Failed: p.failed,
+	}
 	for _, a := range p.accounts {
 		s.Deferred += len(a.deferred)
 	}

@@ -21,21 +21,45 @@ func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 	if e.cancelled {
 		// The worker may have returned early because the stage is being stopped:
 		// its producer must not take the event for finished.
-		p.busy--
+		p.release(t)
 		return false
 	}
 	failure := &WorkerError{Stage: p.rules.stage, Attempt: t.attempt, Err: e.err}
-	t.again = p.rules.restart == Transient && !t.deferred &&
-		(p.rules.maxAttempts == 0 || t.attempt < p.rules.maxAttempts)
+	t.again = p.rules.restart == Transient && !t.deferred && t.attempt < p.rules.maxAttempts
 	if t.again && !p.mayRestart(e.now) {
 		o.some = true
 		o.halt = fmt.Errorf("%w: %w", ErrTooManyRestarts, failure)
-		p.busy--
+		p.release(t)
 		return false
+	}
+	if t.again {
+		p.restarted++
+		t.pause = p.rules.pause(t.attempt)
+		t.lines = p.retryLines.line(e.now)
+	} else {
+		if !t.deferred {
+			p.failed++
+		}
+		t.lines = p.failedLines.line(e.now)
 	}
 	t.failure, t.cost = failure, e.cost
 	o.do = report
 	return true
+}
+
+// pause returns how long a worker waits after the given attempt.
+func (r *rules) pause(attempt int) time.Duration {
+	d := r.backoff
+	if d <= NoPause {
+		return 0
+	}
+	for ; attempt > 1 && d < r.maxBackoff/2; attempt-- {
+		d *= 2
+	}
+	if attempt > 1 {
+		d = r.maxBackoff
+	}
+	return min(d, r.maxBackoff)
 }
 
 // reported decides what follows when a failure was reported. It reports whether
@@ -49,8 +73,8 @@ func (p *pool[T]) reported(t *task[T], e *event, o *orders[T]) bool {
 	case !t.again:
 		p.conclude(t, t.failure, t.cost, o)
 		return false
-	case p.phase != working:
-		p.busy--
+	case p.phase != working, e.cancelled:
+		p.release(t) // no receipt: it might have succeeded yet
 		return false
 	}
 	t.attempt++
@@ -67,8 +91,17 @@ func (p *pool[T]) conclude(t *task[T], err error, cost time.Duration, o *orders[
 	if !t.deferred {
 		a.receipt(stage.Finished{Position: t.position, Err: err, Cost: cost})
 	}
-	p.busy--
+	p.release(t)
 	p.settle(a, false, o)
+}
+
+// release ends the work on a task.
+func (p *pool[T]) release(t *task[T]) {
+	p.busy--
+	if p.ticks-t.begun >= longTicks {
+		t.account.long--
+	}
+	t.begun = none
 }
 
 // mayRestart counts a restart and reports whether the limit allows it.
@@ -81,4 +114,23 @@ func (p *pool[T]) mayRestart(now time.Duration) bool {
 	}
 	p.restarts.Push(now)
 	return p.restarts.Len() <= p.rules.maxRestarts
+}
+
+// limiter lets one line a second into the log.
+type limiter struct {
+	begun bool
+	at    time.Duration // of the last line
+	count int           // failures since then
+}
+
+// line returns how many failures the line for a failure stands for, or 0 if the
+// failure gets no line of its own.
+func (l *limiter) line(now time.Duration) int {
+	l.count++
+	if l.begun && now-l.at < time.Second {
+		return 0
+	}
+	n := l.count
+	*l = limiter{begun: true, at: now}
+	return n
 }

@@ -74,7 +74,7 @@ func TestPoolModel(t *testing.T) {
 
 func newModel(t *testing.T, rnd *rand.Rand) *model {
 	m := &model{t: t, rnd: rnd, p: &pool[int]{rules: rules{
-		restart: Restart(rnd.IntN(2)), maxAttempts: rnd.IntN(4), maxRestarts: []int{5, 50, stage.Unlimited}[rnd.IntN(3)],
+		restart: Restart(rnd.IntN(2)), maxAttempts: []int{1, 2, 3, stage.Unlimited}[rnd.IntN(4)], maxRestarts: []int{5, 50, stage.Unlimited}[rnd.IntN(3)],
 		window: 100, maxDeferred: rnd.IntN(20), processors: 1 + rnd.IntN(3),
 	}}}
 	for range 1 + rnd.IntN(3) {
@@ -100,6 +100,7 @@ func (m *model) run() {
 			take(m.rnd, &m.finish)()
 		case n < 4:
 			m.carryOut()
+			m.tick()
 		default:
 			m.worker()
 		}
@@ -259,7 +260,7 @@ func (m *model) judge(w *modelWorker, side *modelSide, ev *modelEvent, e *event,
 	if w.what == ended {
 		ev.attempts++
 	}
-	again := r.restart == Transient && !ev.deferred && (r.maxAttempts == 0 || ev.attempts < r.maxAttempts)
+	again := r.restart == Transient && !ev.deferred && ev.attempts < r.maxAttempts
 	switch {
 	case w.what == ended && e.err != nil && !discarded(e.err):
 		if !e.cancelled && o.do != report && !(again && o.halt != nil) {
@@ -284,8 +285,28 @@ func (m *model) finishDeferred(side *modelSide, at uint64) {
 	var o orders[int]
 	ev := &side.events[at]
 	ev.finished = ev.finished || m.p.phase != closed
-	if m.p.settleDeferred(side.a, stage.Finished{Position: at}, &o) {
-		give := m.handOvers(&o)
+	m.p.settleDeferred(side.a, stage.Finished{Position: at}, &o)
+	m.outside(&o)
+	if m.rnd.IntN(5) == 0 {
+		var o orders[int]
+		m.p.settleDeferred(side.a, stage.Finished{Position: at}, &o)
+		m.outside(&o)
+	}
+}
+
+// tick is the timer that was ordered.
+func (m *model) tick() {
+	if m.p.ticking {
+		var o orders[int]
+		m.p.tick(&o)
+		m.outside(&o)
+	}
+}
+
+// outside obeys the orders of a goroutine that is not the pool's.
+func (m *model) outside(o *orders[int]) {
+	if len(o.settle) > 0 {
+		give := m.handOvers(o)
 		m.open = append(m.open, order{do: func() {
 			give()
 			var o orders[int]
@@ -293,9 +314,8 @@ func (m *model) finishDeferred(side *modelSide, at uint64) {
 			m.obey(nil, &o)
 		}})
 	}
-	if m.rnd.IntN(5) == 0 && m.p.settleDeferred(side.a, stage.Finished{Position: at}, &o) {
-		m.t.Errorf("event %d was finished twice", at)
-	}
+	o.settle = nil
+	m.obey(nil, o)
 }
 
 // obey carries out the orders of by, hand-overs some time later.
@@ -380,6 +400,18 @@ func (m *model) check() {
 		}
 		if a := side.a; m.p.phase == working && m.p.waiting.Len() == 0 && (a.tracked && a.ended > 0 || a.ask(m.p.rules.maxDeferred) > 0) {
 			m.t.Errorf("no job waits, %d receipts do, and demand for %d", a.ended, a.ask(m.p.rules.maxDeferred))
+		}
+		if a := side.a; m.p.phase == working && a.freed > 0 && a.freed < a.least() && !m.p.ticking && !m.halted {
+			m.t.Errorf("%d slots are free, and no tick will come", a.freed)
+		}
+		long := 0
+		for _, w := range m.active {
+			if w.task != nil && (w.what == ended || w.what == reported) && w.task.account == side.a && m.p.ticks-w.task.begun >= longTicks {
+				long++
+			}
+		}
+		if long != side.a.long {
+			m.t.Errorf("%d workers take long, the account has %d", long, side.a.long)
 		}
 		if n, most := len(side.a.deferred), max(m.p.rules.maxDeferred, side.a.slots); n > most {
 			m.t.Errorf("%d receipts are deferred, at most %d may be", n, most)

@@ -26,13 +26,14 @@ type Supervisor[T any] struct {
 	epoch  time.Time     // the start
 	quiet  chan struct{} // closed when the pool stops and nothing of it runs any more
 	orders orders[T]     // of the stage's goroutine
+	free   sync.Pool     // of *orders[T], for other goroutines than the pool's
+	ticker *time.Timer   // calls tick
 
 	// mu guards the fields below, and the task of each worker. No user function
 	// is called and nothing is sent with it held.
-	mu    sync.Mutex
-	pool  pool[T]
-	idle  *worker[T] // a stack, linked by next: the goroutine that parked last is woken first
-	spare []*orders[T]
+	mu   sync.Mutex
+	pool pool[T]
+	idle *worker[T] // a stack, linked by next: the goroutine that parked last is woken first
 }
 
 // halt is how a worker's goroutine stops the stage.
@@ -63,9 +64,11 @@ func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) err
 	s.ctx, s.self, s.epoch = ctx, self, time.Now()
 	s.pool.rules = rules{
 		stage: self.Name(), restart: s.cfg.Restart, maxAttempts: s.cfg.MaxAttempts,
-		maxRestarts: s.cfg.MaxRestarts, window: s.cfg.RestartWindow,
+		backoff: s.cfg.Backoff, maxBackoff: s.cfg.MaxBackoff, maxRestarts: s.cfg.MaxRestarts, window: s.cfg.RestartWindow,
 		maxDeferred: s.cfg.MaxDeferred, processors: runtime.GOMAXPROCS(0),
 	}
+	s.ticker = time.AfterFunc(patience, s.tick)
+	s.ticker.Stop() // until it is ordered
 	return nil
 }
 
@@ -137,6 +140,7 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 	case <-s.quiet:
 	case <-timer.C:
 	}
+	s.ticker.Stop() // what was ordered before has been carried out
 	o.reset()
 	s.mu.Lock()
 	s.pool.close(o)
@@ -161,6 +165,10 @@ type Stats struct {
 	// Stuck is how many goroutines have lost their event to Timeout and have not
 	// returned since. They are not among Goroutines.
 	Stuck int `json:"stuck"`
+	// Restarts is how many attempts have followed a failed one, and Failed how
+	// many events have failed for good, since the start.
+	Restarts int64 `json:"restarts"`
+	Failed   int64 `json:"failed"`
 }
 
 // Stats returns the supervisor's figures, from any goroutine.
@@ -197,6 +205,9 @@ func (s *Supervisor[T]) carryOut(o *orders[T], idle *worker[T]) {
 	}
 	for range o.start {
 		go newWorker(s).run(event{what: woken})
+	}
+	if o.remind {
+		s.ticker.Reset(patience)
 	}
 	if o.halt != nil {
 		s.self.Send(halt{o.halt})

@@ -9,21 +9,26 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// Restart says what becomes of a worker that failed.
+// Restart decides what happens to a worker that has failed.
 type Restart uint8
 
 const (
-	// Transient: the worker is started again with the same event and keeps its
-	// slot. It is the default.
+	// Transient starts the worker again with the same event. The worker keeps
+	// its slot. It is the default.
 	Transient Restart = iota
-	// Temporary: the worker is not started again; its event has failed.
+	// Temporary does not start the worker again: its event has failed.
 	Temporary
 )
+
+// NoPause is the Backoff that starts a failed worker again at once.
+const NoPause time.Duration = 1
 
 // The defaults of a supervisor.
 const (
 	DefaultWorkers         = 64
-	DefaultMaxRestarts     = 3
+	DefaultMaxAttempts     = 3
+	DefaultBackoff         = 100 * time.Millisecond
+	DefaultMaxBackoff      = 10 * time.Second
 	DefaultRestartWindow   = 5 * time.Second
 	DefaultShutdownTimeout = 5 * time.Second
 	DefaultMaxDeferred     = 100_000
@@ -35,19 +40,31 @@ type SupervisorConfig[T any] struct {
 	// more. Default: 64. A subscription that has a MaxDemand of its own takes
 	// both numbers from its own config.
 	MaxDemand int
-	// MinDemand is the size of the lots in which freed slots are asked for
-	// again, from 0 to MaxDemand-1; 0 asks for each slot as it is freed. It is
-	// not a number of workers that is kept running.
+	// MinDemand batches demand: freed slots are requested upstream in groups of
+	// this size, from 0 to MaxDemand-1. 0 requests each slot as it is freed. A
+	// smaller group is requested when it has waited for about 100 ms, and the
+	// slots of workers that take longer than that do not count, so that they do
+	// not keep the other slots empty.
 	MinDemand int
-	// Restart says what becomes of a worker that failed.
+	// Restart decides what happens to a worker that has failed.
 	Restart Restart
-	// MaxAttempts is how often at most a worker is started for one event
-	// before the event has failed, with Restart Transient; 0 sets no bound.
+	// MaxAttempts bounds how often a worker is started for one event, with
+	// Restart Transient. Then the event has failed. Default: 3; stage.Unlimited
+	// sets no bound.
 	MaxAttempts int
+	// Backoff is the pause before the second attempt. It doubles with each
+	// further attempt, up to MaxBackoff. The event keeps its slot during the
+	// pause. Default: 100 ms; NoPause starts the worker again at once.
+	Backoff time.Duration
+	// MaxBackoff bounds the pause. Default: 10 s, or Backoff if that is more.
+	MaxBackoff time.Duration
 	// MaxRestarts is how many restarts within RestartWindow the supervisor
-	// stands; with one more it stops with ErrTooManyRestarts. Default: 3
-	// within 5 s; stage.None allows no restart, stage.Unlimited any number.
-	MaxRestarts   int
+	// allows. With one more it stops with ErrTooManyRestarts and leaves the
+	// events that are not finished without a receipt, rather than fail one event
+	// after the other while a service is down. Default: stage.Unlimited;
+	// stage.None allows no restart.
+	MaxRestarts int
+	// RestartWindow is the time in which restarts are counted. Default: 5 s.
 	RestartWindow time.Duration
 	// Timeout bounds one attempt: its context is cancelled then, and a worker
 	// that has not returned a tenth of Timeout later loses its event and its
@@ -68,7 +85,9 @@ type SupervisorConfig[T any] struct {
 	Failed func(event T, err error)
 	// Metrics gets the timer pipeline.worker.process_time. nil records nothing.
 	Metrics metrics.Recorder
-	// Logger gets a line for every failed attempt. nil discards.
+	// Logger gets a line for a failed attempt that is repeated, and one for an
+	// event that has failed for good, each at most once a second with the number
+	// of failures that it stands for. nil discards.
 	Logger *slog.Logger
 
 	measured bool // Metrics was set
@@ -76,11 +95,14 @@ type SupervisorConfig[T any] struct {
 
 func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 	option.Default(&c.MaxDemand, DefaultWorkers)
-	option.Default(&c.MaxRestarts, DefaultMaxRestarts)
+	option.Default(&c.MaxAttempts, DefaultMaxAttempts)
+	option.Default(&c.MaxRestarts, stage.Unlimited)
 	option.Default(&c.MaxDeferred, DefaultMaxDeferred)
 	if c.MaxRestarts == stage.None {
 		c.MaxRestarts = 0
 	}
+	option.Default(&c.Backoff, DefaultBackoff)
+	option.Default(&c.MaxBackoff, max(DefaultMaxBackoff, c.Backoff))
 	option.Default(&c.RestartWindow, DefaultRestartWindow)
 	option.Default(&c.ShutdownTimeout, DefaultShutdownTimeout)
 	if c.Logger == nil {
@@ -102,7 +124,11 @@ func (c SupervisorConfig[T]) validate() error {
 	case c.Restart > Temporary:
 		return refuse("Restart", c.Restart, "Transient or Temporary")
 	case c.MaxAttempts < 0:
-		return refuse("MaxAttempts", c.MaxAttempts, "0 or more")
+		return refuse("MaxAttempts", c.MaxAttempts, "1 or more, Unlimited, or 0 for the default")
+	case c.Backoff < 0:
+		return refuse("Backoff", c.Backoff, "NoPause or above, or 0 for the default")
+	case c.MaxBackoff < c.Backoff:
+		return refuse("MaxBackoff", c.MaxBackoff, "Backoff or above, or 0 for the default")
 	case c.MaxRestarts < 0:
 		return refuse("MaxRestarts", c.MaxRestarts, "0 for the default, None, Unlimited or 1 or more")
 	case c.RestartWindow < 0:

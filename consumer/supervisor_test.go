@@ -30,7 +30,7 @@ func TestSupervisorConservation(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, uint64(round)))
 		most := 1 + rnd.IntN(40)
 		cfg := config{
-			MaxDemand: most, MinDemand: rnd.IntN(most), MaxRestarts: stage.Unlimited,
+			MaxDemand: most, MinDemand: rnd.IntN(most), Backoff: consumer.NoPause,
 			Restart: consumer.Restart(rnd.IntN(2)), MaxAttempts: 1 + rnd.IntN(3),
 		}
 		if rnd.IntN(2) == 0 {
@@ -101,7 +101,11 @@ func TestSupervisorConservation(t *testing.T) {
 		if !slices.Equal(done.sorted(), handled) || int(failed.Load()) != failures {
 			t.Errorf("round %d: handled %d of %d, failed %d of %d", round, len(done.all()), len(handled), failed.Load(), failures)
 		}
-		if s := pool.Stats(); s != (consumer.Stats{}) {
+		restarts := 0
+		if cfg.Restart == consumer.Transient {
+			restarts = failures * (cfg.MaxAttempts - 1)
+		}
+		if s := pool.Stats(); s != (consumer.Stats{Failed: int64(failures), Restarts: int64(restarts)}) {
 			t.Errorf("round %d: %+v", round, s)
 		}
 	}

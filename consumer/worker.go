@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -112,11 +112,7 @@ func (w *worker[T]) attempt(e *event, timed bool) {
 
 // once runs the worker's function. A panic is a failure of the attempt.
 func (w *worker[T]) once() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &stage.PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
+	defer crash.Catch(&err)
 	if w.s.cfg.Timeout > 0 {
 		return w.limited(w.s.cfg.Timeout)
 	}
@@ -144,20 +140,35 @@ func (w *worker[T]) report(e *event) {
 	s, t := w.s, w.task
 	w.doing = reported
 	failed := t.failure.(*WorkerError)
-	s.cfg.Logger.Warn("worker failed", "stage", failed.Stage, "attempt", failed.Attempt, "again", t.again, "error", failed.Err)
+	if t.lines > 0 {
+		s.cfg.Logger.Warn("worker failed", "stage", failed.Stage, "attempt", failed.Attempt, "again", t.again, "failures", t.lines, "error", failed.Err)
+	}
 	*e = event{what: reported}
-	if !t.again && !t.deferred && s.cfg.Failed != nil {
+	switch {
+	case t.again:
+		w.wait(t.pause)
+		e.cancelled = s.ctx.Err() != nil
+	case !t.deferred && s.cfg.Failed != nil:
 		e.err = w.callFailed(failed)
+	}
+}
+
+// wait pauses before the next attempt, until the supervisor is stopped.
+func (w *worker[T]) wait(pause time.Duration) {
+	if pause <= 0 {
+		return
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.s.ctx.Done():
 	}
 }
 
 // callFailed calls Failed and returns its panic as an error.
 func (w *worker[T]) callFailed(failed error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &stage.PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
+	defer crash.Catch(&err)
 	w.s.cfg.Failed(w.task.event, failed)
 	return nil
 }
