@@ -9,8 +9,8 @@ import (
 
 // The race detector makes sync.Pool forget at random: hence the build tag.
 
-// TestADeliveryAllocatesNothing pins the cost of a broadcast that nobody
-// intercepts: it depends on the message and not on the number of receivers.
+// TestADeliveryAllocatesNothing pins the cost of a broadcast that is not
+// intercepted: it depends on the message and not on the number of receivers.
 func TestADeliveryAllocatesNothing(t *testing.T) {
 	e, m := endpointForTest(t)
 	allocs := func(receivers int) float64 {

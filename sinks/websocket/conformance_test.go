@@ -34,7 +34,7 @@ type conformanceCase struct {
 	run  func(t *testing.T)
 }
 
-// status is the answer to an upgrade request.
+// status returns the status of the response to an upgrade request.
 func status(t *testing.T, m websocket.MountConfig, target string, change func(r *http.Request)) int {
 	t.Helper()
 	e := newEndpoint(t, websocket.EndpointConfig{}, websocket.SocketConfig[user]{}, m)
@@ -55,7 +55,7 @@ func statuses(t *testing.T, m websocket.MountConfig, want map[string]int) {
 	}
 }
 
-// seenBy connects and answers what Connect was given.
+// seenBy connects and returns what Connect was given.
 func seenBy(t *testing.T, m websocket.MountConfig, target string, change func(r *http.Request)) (seen *websocket.ConnectRequest) {
 	t.Helper()
 	e := newEndpoint(t, websocket.EndpointConfig{}, websocket.SocketConfig[user]{Connect: func(_ context.Context, r *websocket.ConnectRequest) (user, error) {
@@ -527,7 +527,7 @@ var endCases = []conformanceCase{
 			p := f.connect("1")
 			p.join(1, "room:a")
 			begin := time.Now()
-			p.join(2, "room:a") // waits for the old one, but not for ever
+			p.join(2, "room:a") // waits for the old one, but only for the grace time
 			if d := time.Since(begin); d != 5*time.Second {
 				t.Errorf("after %v, want the grace time", d)
 			}

@@ -378,7 +378,7 @@ func (slow) HandleIn(_ context.Context, ch *websocket.Channel, _ string, p webso
 	err = ch.Go(func(ctx context.Context) {
 		select {
 		case <-time.After(50 * time.Millisecond): // a slow database
-		case <-ctx.Done(): // nobody waits any more
+		case <-ctx.Done(): // the channel has ended
 			return
 		}
 		_ = ref.Reply(websocket.OK(p)) // the client may be gone
@@ -389,7 +389,7 @@ func (slow) HandleIn(_ context.Context, ch *websocket.Channel, _ string, p webso
 	return websocket.Reply{}, err
 }
 
-// A slow answer does not hold up the channel, and no client has more than two
+// A slow reply does not hold up the channel, and no client has more than two
 // under way.
 func ExampleChannel_Go() {
 	endpoint := serving(func(s *websocket.Socket[Visitor]) {

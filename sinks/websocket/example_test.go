@@ -17,7 +17,7 @@ import (
 	"github.com/penstock-go/penstock/sinks/websocket/channeltest"
 )
 
-// Visitor is the state of a socket: who is at its other end.
+// Visitor is the state of a socket: the user at its other end.
 type Visitor struct{ Name string }
 
 // Lobby is the handler of one visitor in the lobby.
@@ -31,7 +31,7 @@ func (l *Lobby) HandleJoin(_ context.Context, _ *websocket.Channel, _ websocket.
 	return map[string]string{"welcome": l.visitor.Name}, nil
 }
 
-// HandleIn tells everybody what one of them says.
+// HandleIn passes on to all clients what one of them says.
 func (l *Lobby) HandleIn(ctx context.Context, ch *websocket.Channel, event string, p websocket.Payload) (websocket.Reply, error) {
 	if event != "say" {
 		return websocket.Reply{}, fmt.Errorf("unknown event %q", event)
@@ -80,7 +80,7 @@ func Example() {
 		_, message, err := c.Read(ctx)
 		fmt.Println(string(message), err)
 	}
-	go func() { _, _, _ = c.Read(ctx) }() // answers the close
+	go func() { _, _, _ = c.Read(ctx) }() // responds to the close
 	fmt.Println(endpoint.Shutdown(ctx))
 	// Output:
 	// ["1","1","lobby:main","phx_reply",{"response":{"welcome":"Ann"},"status":"ok"}] <nil>
@@ -97,9 +97,9 @@ func ExampleEndpoint_Broadcast() {
 	}
 	receivers, err := endpoint.Broadcast(context.Background(), "user:42", "offer", map[string]int{"price": 10})
 	if receivers == 0 {
-		fmt.Println("nobody is there", err)
+		fmt.Println("no client has joined", err)
 	}
-	// Output: nobody is there <nil>
+	// Output: no client has joined <nil>
 }
 
 func ExampleNewEndpoint() {

@@ -21,8 +21,8 @@ const (
 	pong       = 0x8a
 )
 
-// answered stands for a close code: the connection stays and the heartbeat is
-// answered.
+// answered stands for a close code: the connection stays and the heartbeat gets
+// its reply.
 const answered = 1
 
 // frameTest is what a client sends, and the close code that it gets for it.

@@ -20,8 +20,8 @@ import (
 // user is the state of the sockets in these tests.
 type user struct{ ID string }
 
-// app is a handler whose methods are functions, so that each test can say what
-// matters to it.
+// app is a handler whose methods are functions, so that a test defines only those
+// that it is about.
 type app struct {
 	join      func(ctx context.Context, ch *websocket.Channel, p websocket.Payload) (any, error)
 	in        func(ctx context.Context, ch *websocket.Channel, event string, p websocket.Payload) (websocket.Reply, error)
@@ -83,8 +83,8 @@ type setup struct {
 	pipes    bool
 }
 
-// start mounts a socket at /socket. Channels given share one app: tests that
-// need state of their own define channels before, in before.
+// start mounts a socket at /socket. All channels of a pattern share one app; tests
+// whose channels need state of their own define them in before.
 func start(t *testing.T, s setup, before ...func(f *fixture)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, metrics: &counts{values: map[string]float64{}}}
@@ -117,7 +117,7 @@ func start(t *testing.T, s setup, before ...func(f *fixture)) *fixture {
 	return f
 }
 
-// serve is a fixture of an endpoint made elsewhere, on pipes.
+// serve returns a fixture of another endpoint, on pipes.
 func serve(t *testing.T, e *websocket.Endpoint) *fixture {
 	t.Helper()
 	f := &fixture{t: t, endpoint: e, metrics: &counts{values: map[string]float64{}}}
@@ -227,7 +227,7 @@ func (p *peer) join(n int, topic string) {
 	p.expect(fmt.Sprintf(`["%d","%d",%q,"phx_reply",{"response":{},"status":"ok"}]`, n, n, topic))
 }
 
-// closed reads until the end and answers the close code, -1 if there was none.
+// closed reads until the end and returns the close code, or -1 if there is none.
 func (p *peer) closed() int {
 	p.t.Helper()
 	return p.closedWithin(30 * time.Second)

@@ -224,7 +224,7 @@ func TestLongPollEnds(t *testing.T) {
 		if got := <-second; got.Status != 200 || len(got.Messages) != 1 {
 			t.Errorf("%+v", got)
 		}
-		// Shutdown does not wait for those who do not come.
+		// Shutdown does not wait for clients that do not come back.
 		begin = time.Now()
 		if err := f.endpoint.Shutdown(context.Background()); err != nil || time.Since(begin) > 3*time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))
@@ -243,7 +243,7 @@ func TestLongPollRefusals(t *testing.T) {
 		return user{}, nil
 	}
 	s.mount.AuthToken = true
-	s.mount.Timeouts.Close = 10 * time.Millisecond // nobody polls any more at the end
+	s.mount.Timeouts.Close = 10 * time.Millisecond // no client polls any more at the end
 	s.pipes = false
 	f := start(t, s)
 	for name, test := range map[string]struct {

@@ -184,8 +184,8 @@ func TestOutboxLife(t *testing.T) {
 	}
 }
 
-// TestNotices pins what a notifier tells: never the same twice in a row, and
-// the present state last.
+// TestNotices pins the calls of a notifier: never the same twice in a row, and the
+// present state last.
 func TestNotices(t *testing.T) {
 	o := outbox{bounds: &bounds{frames: 4, bytes: 100, notify: true}}
 	change := func(full, starts bool) {

@@ -61,7 +61,7 @@ func (f *fixture) raw() *rawClient {
 	return c
 }
 
-// hungUp reads until the server hangs up, and answers how long that took and
+// hungUp reads until the server hangs up, and returns how long that took and
 // what came before.
 func (c *rawClient) hungUp() (time.Duration, string) {
 	begin := time.Now()
@@ -117,7 +117,7 @@ func (c *rawClient) next() (first byte, payload []byte, err error) {
 	return head[0], payload, err
 }
 
-// closeCode reads until the close frame and answers it; -1 means that there was
+// closeCode reads until the close frame and returns its code; -1 means that there was
 // none, 0 that it had no code.
 func (c *rawClient) closeCode() int {
 	for {

@@ -28,7 +28,7 @@ type ledger struct {
 	skips []skip
 }
 
-// skip tells that a client got nothing for the offsets between two.
+// skip reports that a client got nothing for the offsets between two.
 type skip struct {
 	client   string
 	from, to uint64 // both excluded
@@ -146,7 +146,7 @@ type modelClient struct {
 	topic  string
 	name   string
 	r      *rand.Rand
-	silent chan struct{} // closed when nobody speaks any more
+	silent chan struct{} // closed when no client sends any more
 
 	at     position
 	refs   int
@@ -154,7 +154,7 @@ type modelClient struct {
 	before int // of them, before the present join
 }
 
-// run connects again and again until nobody speaks and all has been read.
+// run connects again and again until no client sends and all has been read.
 func (c *modelClient) run() {
 	for !c.t.Failed() && !c.connection() {
 	}
@@ -165,7 +165,7 @@ func (c *modelClient) top() uint64 {
 	return now.Offset
 }
 
-// connection is one connection; it answers whether all is over.
+// connection is one connection; it reports whether all is over.
 func (c *modelClient) connection() bool {
 	conn, _, err := c.f.dial("vsn=2.0.0", nil)
 	if err != nil {

@@ -64,7 +64,7 @@ func (p *peer) frame() (f frame) {
 	return frame{string(parts[0]), string(parts[1]), strings.Trim(string(parts[3]), `"`), parts[4]}
 }
 
-// resume joins with join ref n and answers the reply.
+// resume joins with join ref n and returns the reply.
 func (p *peer) resume(n int, topic, params string) position {
 	p.t.Helper()
 	p.send(`["%d","%d",%q,"phx_join",%s]`, n, n, topic, params)
@@ -273,8 +273,8 @@ func TestALongRecordGoesAlone(t *testing.T) {
 	})
 }
 
-// TestOwnBroadcastsToOthers: who broadcast to the others is told that its
-// position is behind that, and so does not get it after a drop either.
+// TestOwnBroadcastsToOthers pins that a client which broadcasts to the others gets
+// a position after that broadcast, and so does not get it after a drop either.
 func TestOwnBroadcastsToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := resumable(t, pubsub.MemoryConfig{}, setup{pipes: true}, &app{in: func(ctx context.Context, ch *websocket.Channel, event string, p websocket.Payload) (websocket.Reply, error) {

@@ -77,7 +77,7 @@ func securityConnections(t *testing.T) {
 			}
 			pass(time.Second)
 		}
-		// A customer's whole /64 is one address, and a mapped address is none of its own.
+		// A customer's whole /64 is one address, and a mapped address does not count apart.
 		let := 0
 		for n := range tries {
 			if status(e, fmt.Sprintf("[2001:db8:0:1::%x]:5000", n)) == passes {

@@ -15,7 +15,7 @@ import (
 
 // securityBeforeAuthentication: with this protocol a client authenticates in
 // its handshake, so that before it there is only an HTTP request. After it a
-// client has been let in; Timeouts.Join is for those who let in everybody.
+// client has been let in; Timeouts.Join is for applications that let in every client.
 func securityBeforeAuthentication(t *testing.T) {
 	t.Run("handshake", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

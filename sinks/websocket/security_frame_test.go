@@ -137,7 +137,7 @@ func securityFragments(t *testing.T) {
 		for range 62 {
 			c.frame(0, bytes.Repeat([]byte(" "), limit/63))
 		}
-		c.frame(ping, nil) // answered when all of it has come
+		c.frame(ping, nil) // the pong comes when all of it has come
 		if first, _, err := c.next(); first != pong || err != nil {
 			t.Fatalf("%x, %v", first, err)
 		}
@@ -168,7 +168,7 @@ func bomb(t *testing.T, text []byte) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xff, 0xff})
 }
 
-// securityCompression: there is none, whatever a client offers.
+// securityCompression: there is no compression, whatever a client offers.
 func securityCompression(t *testing.T) {
 	f := start(t, setup{})
 	for _, offer := range []string{

@@ -106,7 +106,7 @@ func securityTopicGrammar(t *testing.T) {
 		}
 	}
 
-	// Who widens the grammar gets other names, in logs escaped and cut.
+	// With a wider grammar other names come, which logs escape and cut.
 	log := &rawLog{}
 	wide := start(t, setup{
 		endpoint: websocket.EndpointConfig{Logger: slog.New(log)},

@@ -65,7 +65,7 @@ func securityRates(t *testing.T) {
 				})
 				group.Go(func() {
 					begin := time.Now()
-					// Who goes on sending megabytes may not get to read the reason.
+					// A client that goes on sending megabytes may not get to read the reason.
 					if code := c.closeCode(); code != 4429 && (row.name != "bytes" || code != -1) {
 						t.Errorf("closed with %d, want 4429", code)
 					}

@@ -37,7 +37,7 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// long tells whether rows may take minutes, in order to try their inputs in full
+// long reports whether rows may take minutes, in order to try their inputs in full
 // length where the default is a part of it.
 func long() bool { return os.Getenv("PENSTOCK_LONG") != "" }
 

@@ -5,22 +5,26 @@ import "sort"
 // Snapshot is the state of an endpoint at about one moment.
 type Snapshot struct {
 	// Connections and Channels count those that exist.
-	Connections, Channels int
+	Connections int `json:"connections"`
+	Channels    int `json:"channels"`
 	// QueuedFrames and QueuedBytes count what waits to be written to clients or is
 	// being written. A broadcast counts once for each of its receivers.
-	QueuedFrames, QueuedBytes int64
+	QueuedFrames int64 `json:"queued_frames"`
+	QueuedBytes  int64 `json:"queued_bytes"`
 	// Slow lists the connections whose queue is full and has not drained yet, the
 	// longest queue first, at most a hundred. SlowCount counts them all.
-	Slow      []SlowConnection
-	SlowCount int
+	Slow      []SlowConnection `json:"slow"`
+	SlowCount int              `json:"slow_count"`
 }
 
 // SlowConnection is a connection whose client does not keep up.
 type SlowConnection struct {
 	// Socket is the name of the socket, ID its id.
-	Socket, ID string
+	Socket string `json:"socket"`
+	ID     string `json:"id"`
 	// Frames and Bytes count what is queued for it.
-	Frames, Bytes int
+	Frames int `json:"frames"`
+	Bytes  int `json:"bytes"`
 }
 
 // maxSlow bounds the slow connections that a snapshot lists.

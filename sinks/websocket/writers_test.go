@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestCalm pins when a message is written by who queued it.
+// TestCalm pins when a message is written by the goroutine that queued it.
 func TestCalm(t *testing.T) {
 	w := &writers{limit: 2}
 	const most = 2 * directWrites

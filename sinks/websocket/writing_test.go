@@ -11,7 +11,7 @@ import (
 )
 
 // TestFewMessagesAreWrittenAtOnce pins that a push on a quiet endpoint is
-// written by who pushes: the hook has been called when PushWritten returns.
+// written by the caller: the hook has been called when PushWritten returns.
 func TestFewMessagesAreWrittenAtOnce(t *testing.T) {
 	channels := make(chan *websocket.Channel, 1)
 	joins := &app{join: func(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
@@ -43,8 +43,9 @@ func TestFewMessagesAreWrittenAtOnce(t *testing.T) {
 	}
 }
 
-// TestOrderHoweverItIsWritten: one connection is written to by who broadcasts,
-// by the writers, and, when it takes no more, by a goroutine of its own.
+// TestOrderHoweverItIsWritten pins the order when one connection is written to by
+// the goroutine that broadcasts, by the writers, and, when it takes no more, by a
+// goroutine of its own.
 func TestOrderHoweverItIsWritten(t *testing.T) {
 	f := start(t, setup{
 		channels: map[string]*app{"room:*": {}},

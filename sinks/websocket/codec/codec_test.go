@@ -74,7 +74,7 @@ func TestDecodeText(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			clear(in) // the answer must not refer to the input
+			clear(in) // the result must not refer to the input
 			if show(got) != show(test.want) {
 				t.Errorf("got  %s\nwant %s", show(got), show(test.want))
 			}
