@@ -12,144 +12,145 @@ const fairOwner = option.Owner("fair.Dispatcher")
 
 // Config are the options of [Dispatcher]. The zero value is ready for use: it
 // serves keys in turn, one event of a key at a time, reads ahead up to 100,000
-// events or 64 MiB, and gives up the oldest event of the longest queue when
+// events or 64 MiB, and discards the oldest event of the longest queue when
 // that is not enough.
 type Config[T any] struct {
-	// MaxEvents is the global bound: the most events that are kept at once. 0
-	// is 100,000. Events that come back from a dead consumer or are tried
-	// again are taken in even so: the excess is at most what was in flight.
+	// MaxEvents is the global bound of the events held at once. Default:
+	// 100,000. Events that come back from a dead consumer or are retried are
+	// accepted beyond it: at most as many as were in flight.
 	MaxEvents int
-	// MaxBytes is the global bound in bytes as measured by Size. 0 is 64 MiB.
+	// MaxBytes is the global bound in bytes as measured by Size. Default: 64 MiB.
 	MaxBytes int64
-	// KeyMaxEvents bounds one key's queue in events. 0 is 1,024. It is lowered
-	// to an eighth of MaxEvents where it is more, but never below 1.
+	// KeyMaxEvents bounds one key's queue in events. Default: 1,024. It is
+	// lowered to an eighth of MaxEvents if it is more, but never below 1.
 	KeyMaxEvents int
-	// KeyMaxBytes bounds one key's queue in bytes. 0 is 1 MiB. It is lowered to
-	// an eighth of MaxBytes where it is more, but never below 1.
+	// KeyMaxBytes bounds one key's queue in bytes. Default: 1 MiB. It is lowered
+	// to an eighth of MaxBytes if it is more, but never below 1.
 	KeyMaxBytes int64
-	// Size is how many bytes an event counts for, at least 0. nil counts the
-	// size of T itself without what it points to, which makes the byte bounds
-	// a count of events in all but name: give Size if payloads are large.
+	// Size returns the bytes that an event counts for, at least 0. Default: the
+	// size of T without the memory it points to, with which the byte bounds only
+	// count events: set Size if payloads are large.
 	Size func(event T) int
 
-	// Overflow is what happens when the global bound is reached. The default
-	// is [DropLongest].
+	// Overflow selects what happens when the global bound is reached. Default:
+	// [DropLongest].
 	Overflow Overflow
-	// Intake is the least that Demand asks for under [DropLongest], so that the
-	// source keeps flowing past a full dispatcher. 0 is 256. It has no meaning
-	// under [PauseSource].
+	// Intake is the least demand under [DropLongest], so that the source is read
+	// on although the dispatcher is full. Default: 256. It has no effect under
+	// [PauseSource].
 	Intake int
-	// KeyOverflow is what happens when a key's queue is full. The default is
+	// KeyOverflow selects what happens when a key's queue is full. Default:
 	// [DropOldest].
 	KeyOverflow KeyOverflow
-	// SubKey names, within the event's key, what the event is the latest value
-	// of. It is needed by [Conflate] and has no meaning elsewhere.
+	// SubKey names, within the event's key, the thing whose latest value the
+	// event is. [Conflate] requires it; otherwise it has no effect.
 	SubKey func(event T) string
-	// Merge is what stays of two events of which the newer one is to take the
-	// older one's place, under [Conflate]. It must have their key and sub-key.
+	// Merge returns, under [Conflate], the event that replaces two of which the
+	// newer one takes the older one's place. It must have their key and sub-key.
 	// Use it to keep the time at which the older one was enqueued, so that
-	// latencies count the whole wait. nil keeps the newer one as it is.
+	// latencies count the whole wait. Default: the newer event.
 	Merge func(older, newer T) T
 
-	// Credits is how many events a key that has been idle may have handed out
-	// ahead of the keys that are backlogged; it earns one back in every round.
-	// From 1 to 64; 0 is 8. More tolerates longer bursts of light users, and
-	// lets a newcomer delay the others for longer.
+	// Credits is the number of events of an idle key that go ahead of the
+	// backlogged keys; the key earns one back in every round. From 1 to 64.
+	// Default: 8. More credits tolerate longer bursts of light users, and let a
+	// newcomer delay the others for longer.
 	Credits int
-	// UnorderedInFlight, if more than 1, is how many events of one key may be
-	// in flight at once. It GIVES UP THE ORDER within a key: two events of a
-	// key then run beside each other. 0 and 1 keep the order.
+	// UnorderedInFlight, if more than 1, is the number of events of one key that
+	// may be in flight at once. There is NO ORDER WITHIN A KEY then: two events
+	// of a key run at the same time. 0 and 1 keep the order.
 	UnorderedInFlight int
 
 	// Weights are the shares of the classes of keys relative to each other:
 	// 1 to 8 weights from 1 to 64. nil is one class for all.
 	Weights []int
-	// Class is the index into Weights of the event's key. It is asked when the
-	// key becomes active; a value out of range is 0.
+	// Class returns the index into Weights of the event's key. It is called when
+	// the key becomes active; a value out of range counts as 0.
 	Class func(event T) int
 	// Tenant names the group that the event's key belongs to. With it the
 	// tenants share equally first, and the keys of a tenant share what the
-	// tenant gets, so that nobody gains by having many keys. nil is one level.
+	// tenant gets, so many keys are no advantage. nil is one level.
 	// A key must belong to one tenant only.
 	Tenant func(event T) string
-	// TenantClass is the index into Weights of the event's tenant. nil is 0.
+	// TenantClass returns the index into Weights of the event's tenant. nil is 0.
 	TenantClass func(event T) int
 
 	// MeasuredCost shares the consumers' time instead of the number of events:
-	// a key is charged what its events cost by their receipts. Choosing then
+	// a key is charged the cost of its events, which the receipts report. Choosing then
 	// takes O(log keys), and an event costs at least a microsecond.
 	MeasuredCost bool
-	// CostUnit is the worker time that one of the Credits stands for when the
-	// cost is measured. 0 is a millisecond.
+	// CostUnit is the worker time that a credit is worth with MeasuredCost.
+	// Default: a millisecond.
 	CostUnit time.Duration
 
-	// Rate limits each key. The zero value is no limit. A key that is over its
-	// limit is out of the running until its time comes and delays nobody.
+	// Rate limits each key. The zero value is no limit. A key over its limit is
+	// not served until its time comes and delays no other key.
 	Rate Rate
-	// RateOf is the limit of the event's key where it is not the same for all.
-	// It is asked often and must be quick. nil is Rate for every key.
+	// RateOf returns the limit of the event's key if it is not the same for all.
+	// It is called often and must be quick. nil is Rate for every key.
 	RateOf func(event T) Rate
 
-	// TTL is how long an event may wait, counted on the clock of Offer.Now from
-	// the moment at which it was taken from the offer. It is checked when the
-	// event's turn comes. 0 is forever.
+	// TTL bounds how long an event may wait, on the clock of Offer.Now from the
+	// moment at which it was taken from the offer. It is checked when the event's
+	// turn comes. 0 is no bound.
 	TTL time.Duration
-	// TTLOf is what is left of this event's time to live when it is taken from
+	// TTLOf returns the rest of the event's time to live when it is taken from
 	// the offer, such as time.Until(event.Deadline) for events that carry their
-	// own time: 0 is forever, below 0 is too late already. nil is TTL for all.
+	// own time: 0 is no bound, below 0 has expired already. nil is TTL for all.
 	TTLOf func(event T) time.Duration
 
-	// Retries is how often a Failed event is tried again, at the head of its
-	// key and before any later event of it. From 0 to 255.
+	// Retries is the number of times that a Failed event is tried again, at the
+	// head of its key and before any later event of the key. From 0 to 255.
 	Retries int
-	// DeadLetter hears of each event that has failed for the last time, and
-	// how often it was tried; its receipt stays Failed. It is called on the
-	// stage's goroutine and must not block. nil is nobody.
+	// DeadLetter, if set, is called with each event that has failed for the last
+	// time, and the number of tries; its receipt stays Failed. It runs on the
+	// stage's goroutine and must not block.
 	DeadLetter func(event T, tries int)
 
-	// MaxParked is how many keys may be parked at once. 0 is 100,000.
+	// MaxParked bounds the number of keys parked at once. Default: 100,000.
 	MaxParked int
 }
 
-// Overflow says what a full [Dispatcher] does.
+// Overflow selects what a full [Dispatcher] does.
 type Overflow uint8
 
 const (
-	// DropLongest gives up the oldest event of the key that takes up most of
-	// the room, and keeps asking the source for more: who floods pays for it,
-	// and the light users behind the flood in the source still get through. If
-	// no key has more than one event, a key of the tenant with the most of them
-	// pays, or the event that has just come.
+	// DropLongest discards the oldest event of the key that takes up most of the
+	// room, and keeps asking the source for more: a flood loses its own events,
+	// and light users after the flood in the source still get through. If no key
+	// has more than one event, a key of the tenant with the most keys loses its
+	// event, or the newest event is discarded.
 	DropLongest Overflow = iota
 	// PauseSource asks the source for no more than there is room for. Nothing
-	// is lost by the global bound, but a flood that fills it holds back
-	// everybody who comes after it in the source.
+	// is lost by the global bound, but a flood that fills it delays every event
+	// after it in the source.
 	PauseSource
 )
 
-// KeyOverflow says what happens to an event whose key's queue is full.
+// KeyOverflow selects what happens to an event whose key's queue is full.
 type KeyOverflow uint8
 
 const (
-	// DropOldest gives up the oldest event of the key.
+	// DropOldest discards the oldest event of the key.
 	DropOldest KeyOverflow = iota
-	// DropNewest gives up the event that has just come.
+	// DropNewest discards the newest event.
 	DropNewest
 	// Conflate keeps only the latest event of each key and SubKey: a newer one
-	// takes the older one's place in the queue. Should there be more sub-keys
-	// than room, the oldest event of the key is given up.
+	// takes the older one's place in the queue. If there are more sub-keys than
+	// room, the oldest event of the key is discarded.
 	Conflate
 	// PauseOnFullKey takes nothing more from the source until the key has room.
-	// Nothing is lost, but one full key then holds back all others.
+	// Nothing is lost, but one full key then delays all others.
 	PauseOnFullKey
 )
 
 // Rate is a limit on events a second. The zero value is no limit.
 type Rate struct {
-	// PerSecond is how many events a second are allowed in the long run, above
-	// 0 and at most 1e9.
+	// PerSecond is the number of events a second allowed in the long run, above 0
+	// and at most 1e9.
 	PerSecond float64
-	// Burst is how many events may be handed out at once after a pause. 0 is 1.
+	// Burst is the number of events that may be handed out at once after a pause.
+	// Default: 1.
 	Burst int
 }
 
@@ -166,7 +167,7 @@ const (
 	minShare   = 8 // a key never gets more than one part in eight
 )
 
-// Validate answers a [*OptionError] for the first option that cannot be, or nil.
+// Validate returns a [*OptionError] for the first wrong option, or nil.
 func (c Config[T]) Validate() error {
 	for _, o := range []struct {
 		name  string

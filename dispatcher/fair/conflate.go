@@ -5,14 +5,14 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// subKey is what an event is the latest value of.
+// subKey names the thing whose latest value an event is.
 type subKey struct {
 	key uint32
 	sub string
 }
 
-// conflate puts an event in the place of the one with its sub-key, if one is
-// queued. The place in the queue is the older event's, the time to live is the
+// conflate replaces the queued event with the same sub-key, if there is one, by a
+// newer one. The place in the queue is the older event's, the time to live the
 // newer one's.
 func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size uint32, out dispatcher.Out[T]) bool {
 	n, ok := f.latest[subKey{i, f.cfg.SubKey(event)}]
@@ -38,7 +38,7 @@ func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size
 	return true
 }
 
-// forget drops the note that an item is the latest of its sub-key.
+// forget removes the note that an item is the latest of its sub-key.
 func (f *Dispatcher[T, K]) forget(sub subKey, item uint32) {
 	if f.latest[sub] == item {
 		delete(f.latest, sub)

@@ -38,14 +38,14 @@ type core struct {
 	capacity uint32 // in flight per key
 	measured bool
 	unit     int64 // cost of a credit
-	mean     int64 // cost of an event, an average that forgets
+	mean     int64 // cost of an event, a moving average
 
 	held      int
 	heldBytes int64
 	inflight  int
-	backlog   int // keys with events waiting
+	backlog   int // keys with waiting events
 	parked    int
-	crowd     uint32 // the group of the tenant with the most keys that wait, or one that had lately
+	crowd     uint32 // the group of the tenant that has, or had lately, the most waiting keys
 }
 
 // group is a set of keys, or of tenants, that share what the group gets.
@@ -55,9 +55,9 @@ type group struct {
 	ready    int    // members that are listed
 	waiting  int    // of these, members without credits
 	members  int    // keys that have a slot
-	backlog  int    // keys that have events waiting
+	backlog  int    // keys with waiting events
 	owner    uint32 // the tenant's slot
-	freshRun uint32 // visits to fresh in a row while old waited
+	freshRun uint32 // members served from fresh in a row while some in old waited
 	weight   uint64 // sum over the waiting members
 	virtual  uint64 // time at which all classes would have their exact share
 
@@ -78,9 +78,9 @@ type weightClass struct {
 const (
 	rootGroup = 1
 
-	// freshRun is how many keys with credits may be served in a row before
-	// one without gets a turn. It bounds what a stream of ever new keys can do
-	// to those that wait: they keep a seventeenth of the capacity.
+	// freshRun is the number of keys with credits that may be served in a row
+	// before one without gets a turn. It bounds the effect of a stream of ever
+	// new keys on those that wait: they keep a seventeenth of the capacity.
 	freshRun = 16
 
 	// stride is the virtual time that one event takes at weight 1. It is
@@ -88,7 +88,7 @@ const (
 	stride = 1 << 40
 )
 
-// group spares the one that nearly everything asks for the way to the slab.
+// group avoids the way through the slab for group 1, which is used most.
 func (c *core) group(i uint32) *group {
 	if i == rootGroup {
 		return c.root
@@ -103,21 +103,21 @@ func (c *core) class(group uint32, class uint8) *weightClass {
 	return c.classes.at(group*c.nclass + uint32(class))
 }
 
-// level is the list of the ready members of a group that have so many credits,
-// two to a list. Those with more go first: a flood that has just begun soon
+// level is the list of the ready members of a group with that many credits, two
+// to a list. Those with more go first: a flood that has just begun soon
 // leaves the level of the light users, who have more, and within a level it is
 // first come, first served.
 func (c *core) level(group uint32, credits int32) *slotList {
 	return c.levels.at(group*levelsOf(c.credits) + uint32(credits-1)/2)
 }
 
-// levelsOf is how many levels there are for so many credits.
+// levelsOf is the number of levels for that many credits.
 func levelsOf(credits int32) uint32 { return uint32(credits+1) / 2 }
 
-// settle pays out the credits that an idle slot has earned: one for each round
-// of its class. Keys that have events waiting earn nothing, they are served once
-// a round instead; else those that were busy when a round ended would go before
-// newcomers in the next.
+// settle adds the credits that an idle slot has earned: one for each round of its
+// class. Keys with waiting events earn none, since they are served once a round;
+// otherwise those that were busy when a round ended would go before newcomers in
+// the next.
 func (c *core) settle(s *slot) {
 	round := c.class(s.group, s.class).round
 	if s.credits < c.credits {
@@ -162,7 +162,7 @@ func (c *core) wake(i uint32, s *slot) {
 	}
 }
 
-// delist takes a slot out of whatever list it is in.
+// delist takes a slot out of the list that it is in.
 func (c *core) delist(s *slot) {
 	switch s.where {
 	case whereGhost:
@@ -285,7 +285,7 @@ func (c *core) take(s *slot) {
 			k.pass += k.step
 		}
 		if s.round == k.round {
-			k.round++ // it has had its turn in this round, and so has everybody
+			k.round++ // it has had its turn in this round, and so have all others
 		}
 	} else if g.freshRun++; g.waiting == 0 {
 		g.freshRun = 0
@@ -298,7 +298,7 @@ func (c *core) take(s *slot) {
 	s.credits = max(0, s.credits-1)
 }
 
-// unspent says whether there is nothing to remember of a slot.
+// unspent reports whether there is nothing to remember of a slot.
 func (c *core) unspent(s *slot) bool {
 	if c.measured {
 		return c.timesOf(s).tag <= c.group(s.group).vtime-c.burst()
@@ -306,7 +306,7 @@ func (c *core) unspent(s *slot) bool {
 	return s.credits >= c.credits
 }
 
-// earned says whether a ghost may be forgotten.
+// earned reports whether a ghost may be forgotten.
 func (c *core) earned(s *slot) bool {
 	if !c.measured {
 		c.settle(s)
@@ -328,8 +328,8 @@ func (c *core) unghost(s *slot) {
 	c.nghosts--
 }
 
-// busier and quieter count the keys of a group that have events waiting. When
-// there is none, nobody has been in anybody's way and all get their credits back.
+// busier and quieter count the keys of a group with waiting events. When there is
+// none, no key has delayed another and all get their credits back.
 func (c *core) busier(group uint32) {
 	c.backlog++
 	g := c.group(group)
@@ -344,8 +344,8 @@ func (c *core) busier(group uint32) {
 	}
 }
 
-// crowded is a key of the largest tenant, the one that came last as far as that
-// is known, or 0 if the given group is as large or there is none.
+// crowded is a key of the largest tenant, if possible the one that came last, or
+// 0 if the given group is as large or there is none.
 func (c *core) crowded(group uint32) uint32 {
 	if c.crowd == 0 || c.crowd == group {
 		return 0

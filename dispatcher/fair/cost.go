@@ -3,12 +3,12 @@ package fair
 // Under MeasuredCost the members of a group are ordered by virtual start time
 // (start-time fair queueing, Goyal, Vin & Cheng, SIGCOMM '96): a member's tag
 // grows by the worker time it was given, divided by its weight, and the least
-// tag is served next. Who has been idle comes back with a tag that is Credits
-// times CostUnit behind the group's virtual time, not more: idleness is not
-// saved up. Costs are known afterwards only, so the member's last cost is
-// charged ahead and set right by the receipt.
+// tag is served next. A member that has been idle comes back with a tag that is
+// Credits times CostUnit before the group's virtual time, not more: idle time is
+// not saved up. A cost is known only afterwards, so the member's last cost is
+// charged in advance and corrected by the receipt.
 
-// costScale is how much tag a nanosecond makes at weight 1.
+// costScale is the tag that a nanosecond adds at weight 1.
 const costScale = maxWeight
 
 type costHeap []heapEntry
@@ -18,7 +18,7 @@ type heapEntry struct {
 	slot uint32
 }
 
-// burst is how far behind a tag may be.
+// burst bounds how far a tag may be before the virtual time.
 func (c *core) burst() int64 { return int64(c.credits) * c.unit * costScale }
 
 func (c *core) heapPush(g *group, i uint32, s *slot) {
@@ -82,7 +82,7 @@ func (c *core) heapSet(h costHeap, at int, e heapEntry) {
 	c.slots.at(e.slot).prev = uint32(at)
 }
 
-// estimate is what the member's last event has cost.
+// estimate is the cost of the member's last event.
 func (c *core) estimate(s *slot) int32 {
 	if s.credits == 0 {
 		return micros(c.mean)
@@ -92,8 +92,8 @@ func (c *core) estimate(s *slot) int32 {
 
 // prepay charges a member that is served an estimate, and moves the group's
 // virtual time on: to the member's tag, or, while members that were idle are
-// served ahead of it, by what the event is worth spread over all who wait, so
-// that a stream of ever new keys cannot stop the clock.
+// served ahead of it, by the event's cost divided by the waiting members, so that
+// a stream of ever new keys cannot stop the clock.
 func (c *core) prepay(s *slot, estimate int32) {
 	g, times := c.group(s.group), c.timesOf(s)
 	cost := int64(estimate) << 10 * costScale
@@ -106,7 +106,7 @@ func (c *core) prepay(s *slot, estimate int32) {
 	g.maxTag = max(g.maxTag, times.tag)
 }
 
-// repay sets right what prepay has charged.
+// repay corrects the charge of prepay.
 func (c *core) repay(s *slot, estimate int32, cost int64) {
 	real := micros(cost)
 	s.credits = real

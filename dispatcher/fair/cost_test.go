@@ -30,7 +30,7 @@ func TestFigureMeasuredCost(t *testing.T) {
 			}
 			return 1e6
 		}
-		// A pool in virtual time: whoever ends first gives his receipt first.
+		// A pool in virtual time: the worker that ends first gives its receipt first.
 		end := make(map[uint64]int64)
 		spent := map[string]int64{}
 		r.backlogged(keys)

@@ -8,7 +8,7 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// deadline is when an event that is taken now expires, 0 for never.
+// deadline is the time at which an event that is taken now expires, 0 for never.
 func (f *Dispatcher[T, K]) deadline(event T) int64 {
 	ttl := f.cfg.TTL
 	if f.cfg.TTLOf != nil {
@@ -24,8 +24,8 @@ func (f *Dispatcher[T, K]) deadline(event T) int64 {
 	}
 }
 
-// expire gives up the expired events at the head of a ready key, which costs
-// the key nothing of its share, and says whether there were any.
+// expire discards the expired events at the head of a ready key, which does not
+// use up the key's share, and reports whether there were any.
 func (f *Dispatcher[T, K]) expire(i uint32, s *slot, out dispatcher.Out[T]) (any bool) {
 	for s.count > 0 {
 		it := f.items.at(s.head)
@@ -36,14 +36,14 @@ func (f *Dispatcher[T, K]) expire(i uint32, s *slot, out dispatcher.Out[T]) (any
 		f.dropHead(i, s, receipt.Expired, out)
 		any = true
 		if last {
-			break // the slot may be another key's by now
+			break // the slot may belong to another key now
 		}
 	}
 	return any
 }
 
-// allowedAt is when the rate limit of a key lets its first event go, by the
-// generic cell rate algorithm in its virtual-scheduling form (ITU-T I.371).
+// allowedAt is the time at which the rate limit of a key releases its first event,
+// by the generic cell rate algorithm in its virtual-scheduling form (ITU-T I.371).
 func (f *Dispatcher[T, K]) allowedAt(s *slot) int64 {
 	rate := f.rate(*f.events.at(s.head))
 	if rate.PerSecond <= 0 {

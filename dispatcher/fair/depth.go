@@ -5,12 +5,12 @@ import "math/bits"
 // depths files every queue under its depth, so that the longest one is
 // found in constant time, as in the drop rule of Linux's sch_sfq. Up to 127 the
 // depth is exact, above it the lists are powers of two, so that the queue found
-// is at least half as long as the longest. Queues of depth 0 and 1 are in no
-// list: a light user's key never pays for this.
+// is at least half as long as the longest. Queues of depth 0 and 1 are in no list,
+// so a light user's key costs nothing.
 //
-// A queue's depth is the part of the room that it takes up, counted in events
-// or in bytes, whichever is more: bytes are divided by what an event would have
-// if both global bounds were reached at once.
+// A queue's depth is the part of the room that it takes up, in events or in bytes,
+// the larger of the two: bytes are divided by the size at which both global bounds
+// would be reached at once.
 type depths struct {
 	heads [depthLists]uint32
 	used  [3]uint64

@@ -407,7 +407,7 @@ const (
 	exActions = exPark + exKeys
 )
 
-// act does one thing and lets it dispatch, or answers false if it cannot
+// act does one thing and lets it dispatch, or returns false if it cannot
 // happen now.
 func (x *exRun) act(action uint8) bool {
 	s, f := &x.state, x.f

@@ -19,7 +19,7 @@ type Dispatcher[T any, K comparable] struct {
 	sizeof uint32
 	rated  bool
 	mortal bool // events may expire
-	paused bool // the last offer was not taken whole
+	paused bool // the last offer was not taken completely
 
 	index   keyIndex[K]
 	events  slab[T]
@@ -97,7 +97,7 @@ func (f *Dispatcher[T, K]) Cancel(sub int) { f.subs.cancel(sub) }
 // Held implements [dispatcher.Holder]: the events in the queues, without those in flight.
 func (f *Dispatcher[T, K]) Held() int { return f.held }
 
-// Wake implements [dispatcher.Timed]: when the next key comes off its rate limit.
+// Wake implements [dispatcher.Timed]: the time at which the rate limit releases the next key.
 func (f *Dispatcher[T, K]) Wake() (at int64, ok bool) {
 	_, _, tick, ok := f.wheel.next()
 	return tick << tickBits, ok
@@ -140,13 +140,12 @@ func (f *Dispatcher[T, K]) Dispatch(offer dispatcher.Offer[T], out dispatcher.Ou
 	return taken
 }
 
-// handOut gives events until nobody has asked for more or no key may be served.
+// handOut gives events until no subscription has demand or no key may be served.
 func (f *Dispatcher[T, K]) handOut(out dispatcher.Out[T]) (any bool) {
 	for f.subs.head >= 0 {
 		i := f.choose(out)
 		if i == 0 {
-			// Workers are idle: nobody who had his share before can be in
-			// anybody's way.
+			// Workers are idle: a key that has had its share delays no other.
 			f.forgive(forgivePerIdle)
 			break
 		}
@@ -159,8 +158,8 @@ func (f *Dispatcher[T, K]) handOut(out dispatcher.Out[T]) (any bool) {
 	return any
 }
 
-// choose is the slot of the key whose turn it is and whose first event has not
-// expired, or 0.
+// choose returns the slot of the key whose turn it is and whose first event has
+// not expired, or 0.
 func (f *Dispatcher[T, K]) choose(out dispatcher.Out[T]) uint32 {
 	for {
 		i := f.front(rootGroup)
@@ -224,7 +223,7 @@ func (f *Dispatcher[T, K]) advance(now int64) {
 	}
 }
 
-// due is told of a slot whose time in the wheel is over.
+// due is called for a slot whose time in the wheel is over.
 func (f *Dispatcher[T, K]) due(i uint32, s *slot) {
 	f.clearDebt(s)
 	f.place(i, s)

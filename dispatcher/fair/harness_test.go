@@ -79,7 +79,7 @@ func (r *rig) workers(n int) *rig {
 	return r
 }
 
-// offer offers one event for each letter, numbered by key, and answers how
+// offer offers one event for each letter, numbered by key, and returns how
 // many were taken.
 func (r *rig) offer(keys ...string) int {
 	events := make([]ev, len(keys))
@@ -230,7 +230,7 @@ func (f *Dispatcher[T, K]) check(t testing.TB) {
 
 func key(prefix string, i int) string { return fmt.Sprintf("%s%d", prefix, i) }
 
-// long says whether the tests may take minutes.
+// long reports whether the tests may take minutes.
 func long() bool { return os.Getenv("PENSTOCK_LONG") != "" }
 
 // sized is n, or less of it with the race detector.

@@ -3,12 +3,12 @@ package fair
 import "hash/maphash"
 
 // keyIndex finds the slot of a key. It is an open-addressing table with a
-// seeded hash, cut into 256 parts that grow one by one, so that no single
-// insertion pays for moving a million keys. A cell is the key's 32-bit hash and
-// its slot; the keys themselves are in a slab, once. Forgetting a key moves the
-// cells behind it up (Knuth, TAOCP vol. 3, 6.4 R): there are no tombstones, so
-// that a table through which ten million keys pass stays as small as the most
-// that were in it at once.
+// seeded hash, cut into 256 parts that grow one by one, so no single
+// insertion moves a million keys. A cell is the key's 32-bit hash and
+// its slot; the keys themselves are in a slab, once. Removing a key moves the
+// cells after it up (Knuth, TAOCP vol. 3, 6.4 R): there are no tombstones, so a
+// table through which ten million keys pass is only as large as the most keys in
+// it at once.
 type keyIndex[K comparable] struct {
 	seed  maphash.Seed
 	parts *[256]indexPart
@@ -29,7 +29,7 @@ func (x *keyIndex[K]) hash(key K) uint32 {
 	return uint32(maphash.Comparable(x.seed, key))
 }
 
-// find is the slot of key, or 0.
+// find returns the slot of key, or 0.
 func (x *keyIndex[K]) find(key K, hash uint32) uint32 {
 	cells := x.parts[hash>>24].cells
 	if len(cells) == 0 {
@@ -78,8 +78,8 @@ func (p *indexPart) put(cell uint64) {
 	p.cells[i] = cell
 }
 
-// remove forgets the key of slot. It looks for the slot, not for the key, and
-// so also finds keys that are not equal to themselves.
+// remove removes the key of slot. It looks for the slot rather than the key, so it
+// also finds keys that are not equal to themselves.
 func (x *keyIndex[K]) remove(hash, slot uint32) {
 	var zero K
 	*x.keys.at(slot) = zero
@@ -95,7 +95,7 @@ func (x *keyIndex[K]) remove(hash, slot uint32) {
 		if cell == 0 {
 			break
 		}
-		// The cell may move to i unless its home lies between i and itself.
+		// The cell may move to i unless its home is between i and itself.
 		if home := uint32(cell>>32) & mask; (j-home)&mask >= (j-i)&mask {
 			p.cells[i] = cell
 			i = j
@@ -105,7 +105,7 @@ func (x *keyIndex[K]) remove(hash, slot uint32) {
 	p.n--
 }
 
-// trim gives back the room of an empty index.
+// trim releases the memory of an empty index.
 func (x *keyIndex[K]) trim(keep int) {
 	x.keys.trim(keep)
 	for i := range x.parts {

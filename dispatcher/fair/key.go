@@ -1,6 +1,6 @@
 package fair
 
-// newKey makes the slot of a key that is not known.
+// newKey makes the slot of an unknown key.
 func (f *Dispatcher[T, K]) newKey(key K, hash uint32, event T) (uint32, *slot) {
 	group := uint32(rootGroup)
 	if f.cfg.Tenant != nil {
@@ -47,7 +47,7 @@ func (f *Dispatcher[T, K]) classOf(class func(T) int, event T) uint8 {
 	return 0
 }
 
-// tenant is the group of the event's tenant.
+// tenant returns the group of the event's tenant.
 func (f *Dispatcher[T, K]) tenant(event T) uint32 {
 	name := f.cfg.Tenant(event)
 	hash := f.tenants.hash(name)
@@ -88,8 +88,8 @@ func (f *Dispatcher[T, K]) newGroup(owner uint32) uint32 {
 	return n
 }
 
-// place puts an unlisted slot where it belongs. It is the one place that
-// decides so: whatever changed, take the slot off its list, change it, place it.
+// place puts an unlisted slot into the list where it belongs. No other function
+// decides that: to change a slot, take it off its list, change it, place it.
 func (f *Dispatcher[T, K]) place(i uint32, s *slot) {
 	switch {
 	case s.flags&flagParked != 0:
@@ -109,7 +109,7 @@ func (f *Dispatcher[T, K]) place(i uint32, s *slot) {
 	}
 }
 
-// rest remembers an idle key for as long as there is something to remember.
+// rest remembers an idle key while there is something to remember.
 func (f *Dispatcher[T, K]) rest(i uint32, s *slot) {
 	switch {
 	case f.rated && f.timesOf(s).tat > f.now && f.debtors < f.maxGhosts:
@@ -126,7 +126,7 @@ func (f *Dispatcher[T, K]) rest(i uint32, s *slot) {
 	}
 }
 
-// forgivePerIdle is how many idle keys are forgotten at once when workers are idle.
+// forgivePerIdle is the number of idle keys forgotten at once when workers are idle.
 const forgivePerIdle = 64
 
 // forgive forgets the n slots that have been idle for longest.
@@ -149,7 +149,7 @@ func (f *Dispatcher[T, K]) sweep(n int) {
 			f.unghost(s)
 			f.release(i, s)
 		} else if f.top == 1 && f.nclass == 1 {
-			return // those behind it have less
+			return // those after it have less
 		} else {
 			f.unghost(s)
 			f.ghost(i, s)
@@ -178,7 +178,7 @@ func (f *Dispatcher[T, K]) release(i uint32, s *slot) {
 	}
 }
 
-// trim gives memory back when no key is known any more.
+// trim releases memory when no key is known.
 func (f *Dispatcher[T, K]) trim() {
 	const most = keepChunks * chunk
 	if f.topSlot < most && f.topItem < most {

@@ -5,19 +5,18 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// Park takes a key out of the running until Unpark: its events are kept, within
-// the bounds, and none is handed out. What is in flight stays so. A parked key
-// costs nothing when others are served. A key without events may be parked as
-// well and is remembered; no more than [Config.MaxParked] keys are, and Park
-// answers false for any more, which are then served as before. Parking twice is
-// parking once. Call Unpark also when the reason has gone with its user: nothing
-// else forgets a parked key.
+// Park stops serving a key until Unpark: its events are kept, within the bounds,
+// and none is handed out. Events in flight stay in flight. A parked key costs
+// nothing when others are served. A key without events may be parked as well and
+// is remembered. At most [Config.MaxParked] keys are parked: for any more Park
+// returns false, and they are served as before. Parking a parked key does nothing.
+// Call Unpark also when the key's user has left: nothing else forgets a parked key.
 //
-// A stage that drains does not wait for Unpark: when all else has been served,
-// what parked keys have is discarded with the reason [receipt.Parked]. A stage that was
-// not told to drain waits, also when its source has ended.
+// A draining stage does not wait for Unpark: when all other events have been
+// served, those of parked keys are discarded with the reason [receipt.Parked]. A
+// stage that does not drain waits, also when its source has ended.
 //
-// Park is to be called on the goroutine of the stage, through the stage's Do.
+// Call Park on the goroutine of the stage, through the stage's Do.
 func (f *Dispatcher[T, K]) Park(key K) bool {
 	hash := f.index.hash(key)
 	i := f.index.find(key, hash)
@@ -43,9 +42,9 @@ func (f *Dispatcher[T, K]) Park(key K) bool {
 	return true
 }
 
-// Unpark lets a parked key run again, with the credits that it had. It does
-// nothing for a key that is not parked. As Park it is to be called on the
-// goroutine of the stage; the stage dispatches afterwards.
+// Unpark serves a parked key again, with the credits that it had. It does nothing
+// for a key that is not parked. Like Park it must be called on the goroutine of
+// the stage; the stage dispatches afterwards.
 func (f *Dispatcher[T, K]) Unpark(key K) {
 	i := f.index.find(key, f.index.hash(key))
 	if i == 0 {
@@ -69,5 +68,5 @@ func (f *Dispatcher[T, K]) DiscardParked(out dispatcher.Out[T]) {
 	if f.parked == 0 || f.inflight > 0 || f.group(rootGroup).ready > 0 || f.wheel.n > f.debtors {
 		return
 	}
-	f.DiscardHeld(out, receipt.Parked) // what cannot be served now or later is parked
+	f.DiscardHeld(out, receipt.Parked) // events that cannot be served now or later are those of parked keys
 }

@@ -118,7 +118,7 @@ func TestDepths(t *testing.T) {
 }
 
 // What no dispatcher can change: a source that is one queue, such as a Kafka
-// partition, holds back everybody behind a flood in it. Without drops a light
+// partition, delays all events after a flood in it. Without drops a light
 // user's event is not even seen before the flood but for the read-ahead has been
 // served; dropping or conflating the flood is what lets it through.
 func TestStatedLimitOfOneSource(t *testing.T) {

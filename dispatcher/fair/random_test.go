@@ -147,7 +147,7 @@ func (m *refDispatcher) Discard(e ev, seq uint64, reason receipt.Reason) {
 	m.ended++
 }
 
-// randomDispatcher drives a Dispatcher and the model by what next answers.
+// randomDispatcher drives a Dispatcher and the model by what next returns.
 type randomDispatcher struct {
 	t    testing.TB
 	next func(n int) int // below n

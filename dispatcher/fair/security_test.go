@@ -82,7 +82,7 @@ func (w *town) tick(arrivals []visit) {
 }
 
 // run lets known users come at 0.4 of what the workers can do, and beside them
-// fresh users of the given ids, two in each tick. It answers the known users'
+// fresh users of the given ids, two in each tick. It returns the known users'
 // p99 in ticks, and what the heap grew by.
 func (w *town) run(ticks int, fresh func(n uint64) uint64) (p99 int64, heap int64) {
 	random := rand.New(rand.NewPCG(1, 2))
@@ -140,7 +140,7 @@ func sybilUsers(t *testing.T) {
 		if float64(beside) > 1.1*float64(alone) {
 			t.Errorf("%s: known users' p99 is %d ticks beside the fresh ones and %d without", name, beside, alone)
 		}
-		// When the dispatcher is full, the key with the most events waiting gives up one: that
+		// When the dispatcher is full, the key with the most waiting events loses one: that
 		// is a known user who has two.
 		t.Logf("%s: of %d events of known users %d were dropped", name, w.lost[true]+len(w.waits), w.lost[true])
 		if w.lost[true] > len(w.waits)/20 {

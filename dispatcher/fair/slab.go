@@ -6,14 +6,14 @@ const (
 	chunkMask = chunk - 1
 )
 
-// slab is a growing array that never moves what it holds: pointers into it
-// stay good, growth copies nothing, and nothing is allocated but one chunk for
-// every 512 elements. Index 0 is never used, so that 0 can mean nothing.
+// slab is a growing array that never moves its elements: pointers into it stay
+// valid, growth copies nothing, and allocates one chunk for every 512 elements.
+// Index 0 is never used, so that 0 can mean none.
 type slab[E any] struct {
 	chunks []*[chunk]E
 }
 
-// at is element i, which must be below what was grown to.
+// at returns element i, which reach must have made usable.
 func (s *slab[E]) at(i uint32) *E {
 	return &s.chunks[i>>chunkBits][i&chunkMask]
 }
@@ -25,7 +25,7 @@ func (s *slab[E]) reach(i uint32) {
 	}
 }
 
-// trim gives back all chunks but the first keep.
+// trim releases all chunks but the first keep.
 func (s *slab[E]) trim(keep int) {
 	if len(s.chunks) > keep {
 		clear(s.chunks[keep:])
@@ -33,6 +33,6 @@ func (s *slab[E]) trim(keep int) {
 	}
 }
 
-// keepChunks is how many chunks of each slab are kept when the last key is
-// forgotten: enough that a quiet service does not allocate again and again.
+// keepChunks is the number of chunks of each slab that are kept when the last key
+// is forgotten: enough that a quiet service does not allocate again and again.
 const keepChunks = 16

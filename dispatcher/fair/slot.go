@@ -1,9 +1,9 @@
 package fair
 
-// A slot is all that is known of one key, or of one tenant. It holds no
-// pointers, so that the garbage collector has nothing to look at in a million
-// of them. A slot exists while its key has events waiting or in flight, is
-// parked, owes its rate limit some time, or has credits to earn back.
+// A slot holds all that is known of one key, or of one tenant. It holds no
+// pointers, so the garbage collector does not look into a million of them. A slot
+// exists while its key has waiting events or events in flight, is parked, owes its
+// rate limit some time, or has credits to earn back.
 type slot struct {
 	prev, next   uint32 // in the list that where names; prev is the heap position under MeasuredCost
 	dprev, dnext uint32 // in the list of queues of the same depth
@@ -22,8 +22,8 @@ type slot struct {
 	flags        slotFlags
 }
 
-// slotTimes are what rate limits and measured costs know of a slot besides. They
-// are kept apart so that a slot fills one cache line, and only with such options.
+// slotTimes are the parts of a slot that rate limits and measured costs need. They
+// are kept apart, and only with such options, so that a slot fills one cache line.
 type slotTimes struct {
 	tat    int64  // theoretical arrival time of the rate limit
 	tag    int64  // virtual start time under MeasuredCost
@@ -31,7 +31,7 @@ type slotTimes struct {
 	bucket uint16 // of the timer wheel
 }
 
-// timesOf is what timed dispatchers know of a slot besides.
+// timesOf returns the slotTimes of a slot, of a timed dispatcher.
 func (c *core) timesOf(s *slot) *slotTimes { return c.times.at(s.self) }
 
 // listKind is the list that a slot is in. It is in one at most.
@@ -55,8 +55,8 @@ const (
 	flagDebtor                       // idle, in the wheel until its rate limit is paid
 )
 
-// A item is what is known of one event apart from the event itself. It
-// lives from the offer to the last receipt.
+// An item holds all that is known of one event except the event itself. It exists
+// from the offer to the last receipt.
 type item struct {
 	seq      uint64
 	deadline int64  // on the clock of Offer.Now, 0 is never
@@ -64,7 +64,7 @@ type item struct {
 	key      uint32 // slot
 	size     uint32 // bytes, saturated
 	gen      uint32 // counts deliveries from this slot: the ticket's other half
-	estimate int32  // what was charged for it ahead of its receipt, in 1.024 µs
+	estimate int32  // the charge in advance of its receipt, in 1.024 µs
 	tries    uint8
 	state    itemState
 }
@@ -74,7 +74,7 @@ type itemState uint8
 const (
 	itemFree itemState = iota
 	itemQueued
-	itemRequeued // queued again: goes before all that are merely queued
+	itemRequeued // queued again: goes before all events queued once
 	itemInFlight
 )
 

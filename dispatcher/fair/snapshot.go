@@ -9,12 +9,12 @@ import (
 
 // Snapshot is the state of a [Dispatcher] at one moment.
 type Snapshot[K comparable] struct {
-	// Backlogged is the number of keys with events that wait, Known the number of
-	// keys that are remembered at all: these, the ones with events in flight, those
-	// that were parked or have not yet earned back what they have used, and tenants.
+	// Backlogged is the number of keys with waiting events, Known that of all
+	// remembered keys: these, the ones with events in flight, those that are
+	// parked or have not yet earned back their credits, and tenants.
 	Backlogged int `json:"backlogged"`
 	Known      int `json:"known"`
-	// Held and HeldBytes are the events that wait, InFlight those handed out
+	// Held and HeldBytes count the waiting events, InFlight those handed out
 	// without receipt.
 	Held      int   `json:"held"`
 	HeldBytes int64 `json:"held_bytes"`
@@ -22,9 +22,9 @@ type Snapshot[K comparable] struct {
 	// Longest is the number of events in the longest queue of Top, and 1 if no
 	// key has two events waiting.
 	Longest int `json:"longest"`
-	// Top are the keys that take up most of the room, the first the most, at
-	// most 32 and each with two events or more (or few but large ones). Beyond
-	// 127 events a key may be missing for one that has half as much.
+	// Top are the keys that take up most of the room, the largest first, at most
+	// 32 and each with two events or more (or few but large ones). Beyond 127
+	// events a key may be missing in favour of one with half as many.
 	Top []KeyBacklog[K] `json:"top,omitempty"`
 	// Parked is the number of keys that are parked, Delayed of those that wait for
 	// their rate limit.
@@ -34,7 +34,7 @@ type Snapshot[K comparable] struct {
 	Discarded map[receipt.Reason]uint64 `json:"discarded,omitempty"`
 }
 
-// KeyBacklog is what waits for one key.
+// KeyBacklog counts the waiting events of one key.
 type KeyBacklog[K comparable] struct {
 	Key    K     `json:"key"`
 	Events int   `json:"events"`
@@ -47,12 +47,12 @@ func (f *Dispatcher[T, K]) HandleInspect() any { return f.Snapshot() }
 
 const topKeys = 32
 
-// Snapshot looks at no more than the longest queues, however many keys there
-// are. It is to be called on the goroutine of the stage.
+// Snapshot looks at the longest queues only, for any number of keys. Call it on
+// the goroutine of the stage.
 //
-// The top keys come from the lists by depth that overflow needs anyway. A sketch
+// The top keys come from the lists by depth, which overflow needs anyway. A sketch
 // such as Space-Saving (Metwally, Agrawal, El Abbadi, 2005) would cost work for
-// each event, and it counts what came and not what waits.
+// each event, and counts arrived events rather than waiting ones.
 func (f *Dispatcher[T, K]) Snapshot() Snapshot[K] {
 	s := Snapshot[K]{
 		Backlogged: f.backlog,
@@ -71,7 +71,7 @@ func (f *Dispatcher[T, K]) Snapshot() Snapshot[K] {
 			break
 		}
 		list = int(f.slots.at(i).depth)
-		// Above the exact lists there may be many of different length in one.
+		// Above the exact lists, one list may hold queues of different lengths.
 		for looked := 0; i != 0 && looked < 8*topKeys; looked++ {
 			q := f.slots.at(i)
 			s.Top = append(s.Top, KeyBacklog[K]{*f.index.keys.at(i), int(q.count), q.bytes})

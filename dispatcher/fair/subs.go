@@ -2,8 +2,8 @@ package fair
 
 import "math"
 
-// subscribers are the subscriptions; those with demand are in a ring and are
-// handed one event each in turn.
+// subscribers holds the subscriptions; those with demand are in a ring and get one
+// event each in turn.
 type subscribers struct {
 	all  []subscriber
 	head int32 // in all, -1 is none
@@ -39,8 +39,8 @@ func (r *subscribers) cancel(sub int) {
 	}
 }
 
-// next is the subscription whose turn it is, charged with one event. There must
-// be one.
+// next returns the subscription whose turn it is, and charges it with one event.
+// There must be one.
 func (r *subscribers) next() int {
 	sub := r.head
 	s := &r.all[sub]

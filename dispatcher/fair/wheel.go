@@ -3,8 +3,8 @@ package fair
 import "math/bits"
 
 // wheel is a hierarchical timer wheel (Varghese & Lauck, SOSP '87, scheme
-// 7): 6 levels of 64 buckets, one tick being 65.5 µs, so that a key may be
-// delayed for up to 52 days, and looked at once a day at least if for longer.
+// 7): 6 levels of 64 buckets with a tick of 65.5 µs, so a key may be delayed for
+// up to 52 days, and is looked at once a day at least if for longer.
 // Adding, removing and finding the next bucket take constant time.
 type wheel struct {
 	now  int64 // in ticks; everything due until then has fired
@@ -42,7 +42,7 @@ func (c *core) file(i uint32, s *slot) {
 	c.push(&w.list[level][b], i, s, whereDelayed)
 }
 
-// undelay takes a slot out of the wheel ahead of its time.
+// undelay takes a slot out of the wheel before its time.
 func (c *core) undelay(s *slot) {
 	w := &c.wheel
 	bucket := c.timesOf(s).bucket
@@ -55,7 +55,7 @@ func (c *core) undelay(s *slot) {
 	w.n--
 }
 
-// next is the first bucket that comes due, and when.
+// next returns the first bucket that comes due, and its time.
 func (w *wheel) next() (level, bucket int, tick int64, ok bool) {
 	for level = range wheelLevels {
 		if w.used[level] == 0 {
