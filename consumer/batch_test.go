@@ -278,9 +278,6 @@ func TestConsumerOptions(t *testing.T) {
 		{"f", refusal(consumer.ForEach[int](nil))},
 		{"Timeout", refusal(consumer.NewBatch(all, batchConfig{Timeout: -2}))},
 		{"OnFailure", refusal(consumer.NewBatch(all, batchConfig{OnFailure: 2}))},
-		{"sink", refusal(consumer.NewStream[int](nil, consumer.StreamConfig{}))},
-		{"sink", refusal(consumer.NewStream[int](&sink{}, consumer.StreamConfig{}))},
-		{"CompletionTimeout", refusal(consumer.NewStream[int](newSink(0), consumer.StreamConfig{CompletionTimeout: -1}))},
 	} {
 		if refused, ok := errors.AsType[*consumer.OptionError](tc.err); !ok || refused.Option != tc.option {
 			t.Error(tc.option, tc.err)
@@ -289,7 +286,6 @@ func TestConsumerOptions(t *testing.T) {
 	for _, c := range []stage.Consumer[int]{
 		stage.Must(consumer.NewSupervisor(work, config{})),
 		stage.Must(consumer.NewBatch(all, batchConfig{})),
-		stage.Must(consumer.NewStream[int](newSink(0), consumer.StreamConfig{})),
 	} {
 		if err := c.HandleEvents(t.Context(), nil); !errors.Is(err, errors.ErrUnsupported) {
 			t.Error(err)

@@ -1,21 +1,19 @@
 // Package consumer holds the ends of pipelines: [ForEach] calls a function for
 // each event, [NewBatch] gathers events, [NewSupervisor] runs a worker for each
-// event, [NewStream] writes to any go-streams sink. Each implements
-// stage.Consumer and is given to stage.NewConsumer. [All] reads a stage in the
-// calling goroutine.
+// event. Each implements stage.Consumer and is passed to stage.NewConsumer. [All]
+// reads a stage in the calling goroutine.
 //
 // # Demand
 //
 // A [Supervisor] asks for as many events as it has free slots, and a freed slot
 // is asked for again in lots of MinDemand; so never more workers run than
-// MaxDemand. A [Batch] asks for the batch that it gathers and the next one. A
-// [Stream] asks for what its sink has taken, a loop over [All] for what it has
-// read.
+// MaxDemand. A [Batch] asks for the batch that it gathers and the next one, a
+// loop over [All] for the events that it has read.
 //
 // # Receipts
 //
 // The receipt for an event is the end of its worker, the return of the function
-// that got its batch, the sink's taking it, or the return of the loop's body. A
+// that got its batch, or the return of the loop's body. A
 // worker can take the receipt into its own hands with [Defer] when what it
 // started ends later than the worker does. An event whose consumer is stopped
 // before that has no receipt: its producer gives it to another consumer if the
@@ -23,7 +21,7 @@
 //
 // # Order
 //
-// ForEach, Batch, Stream and All keep the order of a subscription. A Supervisor
+// ForEach, Batch and All keep the order of a subscription. A Supervisor
 // starts workers in that order and they end as they do: the order of a key is
 // kept where the dispatcher has no two events of it under way at once.
 //
@@ -53,6 +51,5 @@
 // # Cost
 //
 // A Supervisor uses goroutines again, and an event costs it no allocation unless
-// Timeout is set or a worker fails. A Stream that sends single events pays for
-// putting each into an any.
+// Timeout is set or a worker fails.
 package consumer

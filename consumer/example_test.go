@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/reugn/go-streams/extension"
-
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/stage"
@@ -109,20 +107,6 @@ func ExampleDefer() {
 	// took two
 	// took three
 	// <nil>
-}
-
-func ExampleNewStream() {
-	out := make(chan any, 10)
-	sink := extension.NewChanSink(out)
-	fmt.Println(feed("into go streams", stage.Must(consumer.NewStream[string](sink, consumer.StreamConfig{}))))
-	for element := range out {
-		fmt.Println(element)
-	}
-	// Output:
-	// <nil>
-	// into
-	// go
-	// streams
 }
 
 func ExampleAll() {

@@ -25,16 +25,3 @@ func (b *Batch[T]) HandleInspect() any {
 		Events: len(b.events), Size: b.cfg.Size, Subscriptions: len(b.parts), Batches: b.number, Timeout: max(0, b.cfg.Timeout),
 	}
 }
-
-// StreamSnapshot is the state of a [Stream] at one moment.
-type StreamSnapshot struct {
-	// Waiting is the number of batches that wait for the sink.
-	Waiting int `json:"waiting"`
-}
-
-// HandleInspect implements stage.InspectHandler: it returns a [StreamSnapshot].
-func (s *Stream[T]) HandleInspect() any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return StreamSnapshot{Waiting: s.waiting.Len()}
-}

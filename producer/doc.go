@@ -1,15 +1,15 @@
 // Package producer holds the sources of events that need no service: [Queue]
-// takes what other goroutines push, [Seq] runs an iterator, [Chan] receives
-// from a channel and [Stream] reads any go-streams source. Each implements
-// stage.Producer and is given to stage.NewProducer. The durable source is
-// package kafka below this one.
+// takes the events that other goroutines push, [Seq] runs an iterator, and [Chan]
+// receives from a channel. Each implements stage.Producer and is passed to
+// stage.NewProducer. The durable source is package producer/kafka; package
+// gostreams reads any go-streams source.
 //
 // # Demand
 //
 // No source emits more than its stage has asked for, and none reads ahead of
-// that from its iterator or channel: a Queue holds pushed events within its
-// capacity, and a Stream the rest of a batch that came as one element. So a source
-// notices the end of an iterator or channel only with the next demand.
+// that demand. A Queue holds pushed events up to its capacity. The price of never
+// reading ahead is that the end of an iterator or channel is noticed with the
+// next demand.
 //
 // # Order
 //
@@ -33,17 +33,16 @@
 // # Concurrency
 //
 // All methods of a Queue that are not handlers may be called from any goroutine.
-// Seq, Chan and Stream have one goroutine each, from the first demand until the
+// A Seq and a Chan have one goroutine each, from the first demand until the
 // stage has stopped; only an iterator that does not return outlives it.
 //
 // # Errors
 //
 // The end of an iterator or channel, and a closed Queue, end the stage normally.
-// An iterator's error or panic and an element of the wrong type stop it, after the
-// events before. A refused option is an [*OptionError] of the constructor.
+// An iterator's error or panic stops it, after the events before it. A refused
+// option is an [*OptionError] of the constructor.
 //
 // # Cost
 //
-// An event costs no allocation, except for the one with which go-streams puts it
-// into an any; the events of a batch through a Stream share that one.
+// An event costs no allocation.
 package producer

@@ -9,9 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/reugn/go-streams/extension"
-	"github.com/reugn/go-streams/flow"
-
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -124,30 +121,5 @@ func ExampleNewChan() {
 	// Output:
 	// hello
 	// world
-	// <nil>
-}
-
-func ExampleNewStream() {
-	in := make(chan any, 3)
-	in <- 1
-	in <- []int{2, 3} // a batch is the events in it
-	in <- 4
-	close(in)
-	fmt.Println(printAll(stage.Must(producer.NewStream[int](extension.NewChanSource(in), producer.StreamConfig[int]{}))))
-
-	words := make(chan any, 2)
-	words <- "to"
-	words <- "upper"
-	close(words)
-	upper := extension.NewChanSource(words).Via(flow.NewMap(strings.ToUpper, 1))
-	fmt.Println(printAll(stage.Must(producer.NewStream[string](upper, producer.StreamConfig[string]{}))))
-	// Output:
-	// 1
-	// 2
-	// 3
-	// 4
-	// <nil>
-	// TO
-	// UPPER
 	// <nil>
 }

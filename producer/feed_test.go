@@ -15,6 +15,7 @@ import (
 
 	"github.com/reugn/go-streams/extension"
 
+	"github.com/penstock-go/penstock/gostreams"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
@@ -65,7 +66,7 @@ func finite(n int) map[string]func() stage.Producer[int] {
 			}
 		}
 		close(ch)
-		return stage.Must(producer.NewStream(extension.NewChanSource(ch), producer.StreamConfig[int]{}))
+		return stage.Must(gostreams.NewSource(extension.NewChanSource(ch), gostreams.SourceConfig[int]{}))
 	}
 	return map[string]func() stage.Producer[int]{
 		"Seq": func() stage.Producer[int] {
@@ -130,7 +131,7 @@ func TestSourcesReadOnDemandOnly(t *testing.T) {
 			for i := range 100 {
 				ch <- i
 			}
-			return stage.Must(producer.NewStream[int](extension.NewChanSource(ch), producer.StreamConfig[int]{})),
+			return stage.Must(gostreams.NewSource[int](extension.NewChanSource(ch), gostreams.SourceConfig[int]{})),
 				func() int { return 100 - len(ch) }
 		},
 	} {
@@ -163,7 +164,7 @@ func TestStreamBatchIsReadForItsFirstEvent(t *testing.T) {
 			ch <- ints(100*i, 100*i+100)
 		}
 		close(ch)
-		src := stage.Must(producer.NewStream[int](extension.NewChanSource(ch), producer.StreamConfig[int]{}))
+		src := stage.Must(gostreams.NewSource[int](extension.NewChanSource(ch), gostreams.SourceConfig[int]{}))
 		x := startPipe(t, src, stage.SubscribeConfig{Manual: true})
 		asked := 0
 		for _, step := range []struct{ ask, read int }{{1, 1}, {99, 1}, {1, 2}, {150, 3}, {749, 10}} {
@@ -225,7 +226,7 @@ func TestSourcesStop(t *testing.T) {
 				return stage.Must(producer.NewChan(make(chan int), producer.ChanConfig[int]{}))
 			},
 			"Stream": func(*count) stage.Producer[int] {
-				return stage.Must(producer.NewStream[int](extension.NewChanSource(make(chan any)), producer.StreamConfig[int]{}))
+				return stage.Must(gostreams.NewSource[int](extension.NewChanSource(make(chan any)), gostreams.SourceConfig[int]{}))
 			},
 		} {
 			for _, end := range []string{"drain", "stop"} {
@@ -321,13 +322,13 @@ func TestSourcesFail(t *testing.T) {
 		for _, e := range elements {
 			ch <- e
 		}
-		return stage.Must(producer.NewStream[int](extension.NewChanSource(ch), producer.StreamConfig[int]{}))
+		return stage.Must(gostreams.NewSource[int](extension.NewChanSource(ch), gostreams.SourceConfig[int]{}))
 	}
 	isType := func(got string) func(error) bool {
 		return func(err error) bool {
-			var wrong *producer.TypeError
+			var wrong *gostreams.TypeError
 			return errors.As(err, &wrong) && fmt.Sprint(wrong.Got) == got && wrong.Want.String() == "int" &&
-				wrong.Error() == `stage "source": element of type `+got+`, want int or []int`
+				wrong.Error() == `element of type `+got+`, want int or []int`
 		}
 	}
 	for _, tc := range []struct {
@@ -374,7 +375,6 @@ func TestSourceOptions(t *testing.T) {
 		"OnCancel": refusal(producer.NewSeq(some, producer.SeqConfig[int]{OnCancel: 2})),
 		"Patience": refusal(producer.NewSeq(some, producer.SeqConfig[int]{Patience: -1})),
 		"ch":       refusal(producer.NewChan[int](nil, producer.ChanConfig[int]{})),
-		"outlet":   refusal(producer.NewStream[int](nil, producer.StreamConfig[int]{})),
 	} {
 		var refused *producer.OptionError
 		if !errors.As(err, &refused) || refused.Option != strings.TrimSpace(option) {
@@ -391,7 +391,7 @@ func TestSourcesDiscardWhatAStopLeaves(t *testing.T) {
 		lost := 0
 		ch := make(chan any, 1)
 		ch <- ints(0, 100)
-		src := stage.Must(producer.NewStream(extension.NewChanSource(ch), producer.StreamConfig[int]{
+		src := stage.Must(gostreams.NewSource(extension.NewChanSource(ch), gostreams.SourceConfig[int]{
 			Discarded: func(v int, reason receipt.Reason) {
 				if v != 40+lost || reason != receipt.Stopped {
 					t.Error(v, reason)

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"log/slog"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/feed"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
@@ -35,19 +35,23 @@ type SeqConfig[T any] struct {
 	// the iterator has yielded and that was not emitted before the stage
 	// stopped. It must not block.
 	Discarded func(event T, reason receipt.Reason)
-	// Logger gets a line if the iterator does not return in time. nil discards.
-	Logger *slog.Logger
 }
+
+// DefaultPatience is how long the end of a stage waits for an iterator by default.
+const DefaultPatience = feed.DefaultPatience
+
+// source makes the embedded field of the sources unexported.
+type source[T any] = feed.Stage[T]
 
 // Seq is an iterator as a source. It implements stage.Producer.
 //
 // The iterator runs in a goroutine of its own, which begins with the first
-// demand. Its yield waits until there is demand for another value, so the iterator
-// never runs ahead. When the stage drains or stops, yield returns false. The stage
-// waits for the iterator's return for Patience; after that the iterator's goroutine
-// can outlive the stage, the only one that can.
+// demand, and is held inside its yield until there is demand for another value:
+// it never runs ahead. When the stage drains or stops, yield returns false. An
+// iterator that does not return then is left behind after Patience: it is the
+// only goroutine that can outlive the stage.
 type Seq[T any] struct {
-	*feed[T]
+	*source[T]
 	cfg       SeqConfig[T]
 	consumers int
 }
@@ -56,43 +60,31 @@ type Seq[T any] struct {
 // the iterator. If the iterator panics, the stage stops with a
 // *stage.PanicError. An error is an [*OptionError].
 func NewSeq[T any](seq iter.Seq[T], cfg SeqConfig[T]) (*Seq[T], error) {
-	s, err := newSeq(seq == nil, cfg)
-	if err != nil {
-		return nil, err
-	}
-	s.feed.read = func() error {
-		if s.permit() > 0 {
-			seq(s.put)
+	return newSeq(seq == nil, cfg, func(r *feed.Reader[T]) error {
+		if r.Permit() > 0 {
+			seq(r.Put)
 		}
 		return nil
-	}
-	return s, nil
+	})
 }
 
 // NewSeq2 is as [NewSeq] for an iterator that can fail: a value with an error
 // stops the stage with that error, after the values before it.
 func NewSeq2[T any](seq iter.Seq2[T, error], cfg SeqConfig[T]) (*Seq[T], error) {
-	if seq == nil {
-		return NewSeqFunc[T](nil, cfg)
-	}
-	return NewSeqFunc(func(context.Context) iter.Seq2[T, error] { return seq }, cfg)
+	return newSeq(seq == nil, cfg, func(r *feed.Reader[T]) error {
+		return pull(r, func(context.Context) iter.Seq2[T, error] { return seq })
+	})
 }
 
 // NewSeqFunc is [NewSeq2] for an iterator that waits for something outside: iterate
 // makes it, and its context is cancelled when the stage drains or stops, so that
 // the iterator can return at once.
 func NewSeqFunc[T any](iterate func(ctx context.Context) iter.Seq2[T, error], cfg SeqConfig[T]) (*Seq[T], error) {
-	s, err := newSeq(iterate == nil, cfg)
-	if err != nil {
-		return nil, err
-	}
-	s.feed.read = func() error { return s.pull(iterate) }
-	return s, nil
+	return newSeq(iterate == nil, cfg, func(r *feed.Reader[T]) error { return pull(r, iterate) })
 }
 
-// newSeq makes a source without its reader; missing reports that there is no
-// iterator.
-func newSeq[T any](missing bool, cfg SeqConfig[T]) (*Seq[T], error) {
+// newSeq checks the options; missing reports that there is no iterator.
+func newSeq[T any](missing bool, cfg SeqConfig[T], read func(*feed.Reader[T]) error) (*Seq[T], error) {
 	owner := option.Owner("producer.Seq")
 	if err := option.First(
 		owner.Check(!missing, "seq", nil, "an iterator"),
@@ -101,29 +93,28 @@ func newSeq[T any](missing bool, cfg SeqConfig[T]) (*Seq[T], error) {
 	); err != nil {
 		return nil, err
 	}
-	return &Seq[T]{feed: newFeed(cfg.Patience, cfg.Logger, cfg.Discarded), cfg: cfg}, nil
+	return &Seq[T]{
+		source: feed.New(feed.Config[T]{Patience: cfg.Patience, Discarded: cfg.Discarded}, read),
+		cfg:    cfg,
+	}, nil
 }
 
-func (s *Seq[T]) pull(iterate func(ctx context.Context) iter.Seq2[T, error]) error {
-	if s.permit() == 0 {
+// pull runs an iterator that can fail.
+func pull[T any](r *feed.Reader[T], iterate func(ctx context.Context) iter.Seq2[T, error]) error {
+	if r.Permit() == 0 {
 		return nil
 	}
-	for event, err := range iterate(s.ctx) {
+	ctx := r.Context()
+	for event, err := range iterate(ctx) {
 		switch {
-		case err != nil && s.ctx.Err() != nil && (errors.Is(err, s.ctx.Err()) || errors.Is(err, context.Cause(s.ctx))):
+		case err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))):
 			return nil // the stage has cancelled its context
 		case err != nil:
 			return err
-		case !s.put(event):
+		case !r.Put(event):
 			return nil
 		}
 	}
-	return nil
-}
-
-// HandleStart implements stage.StartHandler.
-func (s *Seq[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	s.start(ctx, self)
 	return nil
 }
 

@@ -1,8 +1,12 @@
-package producer
+// Package feed stands between a stage and the goroutine that reads what the
+// stage must not wait for: an iterator, a channel, foreign code.
+//
+// The goroutine reads only against demand. It begins with the first demand and
+// has ended when the stage has stopped, unless the foreign code does not return.
+package feed
 
 import (
 	"context"
-	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -12,52 +16,63 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// DefaultPatience is the default of SeqConfig.Patience: how long the end of a
-// stage waits for a reader that is in foreign code.
+// DefaultPatience is the default of Config.Patience.
 const DefaultPatience = time.Second
 
-// feed connects a stage with a goroutine that reads from a source for which the
-// stage must not wait. The reader reads only against demand: permit returns how
-// many events it may read, put hands one over. The goroutine begins with the first
-// demand and has ended when the stage has stopped.
+// Config configures a feed.
+type Config[T any] struct {
+	// Patience bounds how long the end waits for a reader in foreign code.
+	// Default: DefaultPatience.
+	Patience time.Duration
+	// Discarded, if set, is called with receipt.Stopped for each event that was
+	// read and not emitted.
+	Discarded func(T, receipt.Reason)
+}
+
+// Stage is a feed as its stage sees it. It implements stage.Producer and the
+// optional interfaces that a source needs.
+type Stage[T any] struct{ feed[T] }
+
+// Reader is a feed as the goroutine that reads sees it.
+type Reader[T any] struct{ f *feed[T] }
+
+// feed is the state that the two share.
 type feed[T any] struct {
-	read      func() error // the reader; nil is the normal end
+	read      func(*Reader[T]) error // returns nil for the normal end
 	patience  time.Duration
-	log       *slog.Logger
 	discarded func(T, receipt.Reason)
 
 	self     *stage.Handle
-	ctx      context.Context // the reader's, cancelled when the reader must end
+	ctx      context.Context // the reader's, cancelled when it must end
 	cancel   context.CancelCauseFunc
 	quitting chan struct{} // closed when the reader must end
 	gone     chan struct{} // closed when it has ended
 
-	mu    sync.Mutex
+	mu    sync.Mutex   // guards what follows
 	more  sync.Cond    // there is demand, or the reader must end
 	ready ring.Ring[T] // read and not emitted yet
 	owed  int          // demand that was not emitted yet
 	begun bool         // the goroutine was started
 	woken bool         // HandleWake will be called
 	quit  bool         // the reader must end
-	over  bool         // nothing more is accepted from the reader
-	left  bool         // the drain no longer waits for the reader
+	over  bool         // nothing more is taken from the reader
+	left  bool         // the drain has stopped waiting for the reader
 	err   error        // why it is over
-	late  *time.Timer  // calls abandon when the reader has not returned in time
+	late  *time.Timer  // ends the drain's wait for the reader
 }
 
-func newFeed[T any](patience time.Duration, log *slog.Logger, discarded func(T, receipt.Reason)) *feed[T] {
-	if patience == 0 {
-		patience = DefaultPatience
+// New makes a feed. read runs in the reader's goroutine; its error stops the
+// stage after the events before it.
+func New[T any](cfg Config[T], read func(*Reader[T]) error) *Stage[T] {
+	if cfg.Patience == 0 {
+		cfg.Patience = DefaultPatience
 	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	f := &feed[T]{
-		patience: patience, log: log, discarded: discarded,
+	s := &Stage[T]{feed[T]{
+		read: read, patience: cfg.Patience, discarded: cfg.Discarded,
 		quitting: make(chan struct{}), gone: make(chan struct{}),
-	}
-	f.more.L = &f.mu
-	return f
+	}}
+	s.more.L = &s.mu
+	return s
 }
 
 // run is the reader's goroutine.
@@ -76,51 +91,8 @@ func (f *feed[T]) run() {
 		f.end(err)
 		close(f.gone)
 	}()
-	err = f.read()
+	err = f.read(&Reader[T]{f})
 	returned = true
-}
-
-// permit waits until something may be read and returns how many events, or 0 if
-// the reader must end. The reader calls it.
-func (f *feed[T]) permit() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for f.owed <= f.ready.Len() && !f.quit {
-		f.more.Wait()
-	}
-	if f.quit {
-		return 0
-	}
-	return f.owed - f.ready.Len()
-}
-
-// put hands over one event, waits for demand for another one and returns true, or
-// false if the reader must end. The reader calls it.
-func (f *feed[T]) put(event T) bool {
-	f.mu.Lock()
-	if f.over {
-		f.mu.Unlock()
-		f.discard(event)
-		return false
-	}
-	f.ready.Push(event)
-	more := f.owed > f.ready.Len() && !f.quit
-	f.wakeAndUnlock()
-	return more || f.permit() > 0
-}
-
-// putAll hands over copies of events. The reader calls it.
-func (f *feed[T]) putAll(events []T) {
-	f.mu.Lock()
-	if f.over {
-		f.mu.Unlock()
-		for _, event := range events {
-			f.discard(event)
-		}
-		return
-	}
-	f.ready.PushAll(events)
-	f.wakeAndUnlock()
 }
 
 // end records why the reader has ended.
@@ -132,6 +104,7 @@ func (f *feed[T]) end(err error) {
 	f.wakeAndUnlock()
 }
 
+// wakeAndUnlock has HandleWake called. The caller holds the lock.
 func (f *feed[T]) wakeAndUnlock() {
 	wake := !f.woken
 	f.woken = true
@@ -184,7 +157,7 @@ func (f *feed[T]) stopReading() {
 	}
 }
 
-// abandon ends a drain whose reader does not return.
+// abandon ends the drain's wait for a reader that does not return.
 func (f *feed[T]) abandon() {
 	f.mu.Lock()
 	if !f.over {

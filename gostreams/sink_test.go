@@ -1,7 +1,6 @@
-package consumer_test
+package gostreams_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +12,7 @@ import (
 	"github.com/reugn/go-streams"
 	"github.com/reugn/go-streams/extension"
 
-	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/gostreams"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -31,7 +30,7 @@ func (s *sink) AwaitCompletion() { <-s.complete }
 
 var _ streams.Sink = (*sink)(nil)
 
-func TestStreamWritesAllInOrder(t *testing.T) {
+func TestSinkWritesAllInOrder(t *testing.T) {
 	for _, asBatches := range []bool{false, true} {
 		for _, size := range []int{0, 3, 10_000} {
 			t.Run(fmt.Sprint(asBatches, size), func(t *testing.T) {
@@ -52,7 +51,7 @@ func TestStreamWritesAllInOrder(t *testing.T) {
 					kept = slices.Concat(parts...)
 				}()
 				src := &tracked{counter{limit: 5000}}
-				err := run(t, src, stage.Must(consumer.NewStream[int](s, consumer.StreamConfig{Batches: asBatches})), stage.SubscribeConfig{MaxDemand: 100})
+				err := run(t, src, stage.Must(gostreams.NewSink[int](s, gostreams.SinkConfig{Batches: asBatches})), stage.SubscribeConfig{MaxDemand: 100})
 				<-s.complete
 				if err != nil || !slices.Equal(got, ints(0, 5000)) || len(src.outcomes(t)) != 5000 {
 					t.Error(err, len(got), len(src.outcomes(t)))
@@ -65,9 +64,9 @@ func TestStreamWritesAllInOrder(t *testing.T) {
 	}
 }
 
-func TestStreamIntoGoStreams(t *testing.T) {
+func TestSinkOfGoStreams(t *testing.T) {
 	out := make(chan any, 10)
-	err := run(t, &counter{limit: 10}, stage.Must(consumer.NewStream[int](extension.NewChanSink(out), consumer.StreamConfig{})), stage.SubscribeConfig{})
+	err := run(t, &counter{limit: 10}, stage.Must(gostreams.NewSink[int](extension.NewChanSink(out), gostreams.SinkConfig{})), stage.SubscribeConfig{})
 	var got []int
 	for element := range out { // it was closed
 		got = append(got, element.(int))
@@ -79,11 +78,11 @@ func TestStreamIntoGoStreams(t *testing.T) {
 
 // A sink that takes nothing holds up the writer, not the stage; what it has
 // taken is receipted at once and asked for again, and no more is ever asked for.
-func TestStreamSlowSink(t *testing.T) {
+func TestSinkSlowSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSink(0)
 		src := &tracked{}
-		r := start(t, src, stage.Must(consumer.NewStream[int](s, consumer.StreamConfig{})), stage.SubscribeConfig{MaxDemand: 10})
+		r := start(t, src, stage.Must(gostreams.NewSink[int](s, gostreams.SinkConfig{})), stage.SubscribeConfig{MaxDemand: 10})
 		for taken := range 30 {
 			synctest.Wait()
 			if n := len(src.outcomes(t)); n != taken || src.next != taken+10 {
@@ -110,7 +109,7 @@ func TestStreamSlowSink(t *testing.T) {
 }
 
 // The end waits for the sink, but not longer than CompletionTimeout, and says so.
-func TestStreamAwaitsCompletion(t *testing.T) {
+func TestSinkAwaitsCompletion(t *testing.T) {
 	for _, tc := range []struct {
 		takes, want time.Duration
 		err         error
@@ -119,7 +118,7 @@ func TestStreamAwaitsCompletion(t *testing.T) {
 			s := newSink(5)
 			begun := time.Now()
 			time.AfterFunc(tc.takes, func() { close(s.complete) })
-			err := run(t, &counter{limit: 5}, stage.Must(consumer.NewStream[int](s, consumer.StreamConfig{CompletionTimeout: 3 * time.Second})), stage.SubscribeConfig{})
+			err := run(t, &counter{limit: 5}, stage.Must(gostreams.NewSink[int](s, gostreams.SinkConfig{CompletionTimeout: 3 * time.Second})), stage.SubscribeConfig{})
 			if !errors.Is(err, tc.err) || time.Since(begun) != tc.want {
 				t.Error(err, time.Since(begun))
 			}
@@ -128,32 +127,37 @@ func TestStreamAwaitsCompletion(t *testing.T) {
 	}
 }
 
-func TestStreamSinkThatCloses(t *testing.T) {
+func TestSinkThatCloses(t *testing.T) {
 	s := newSink(0)
 	close(s.ch)
 	close(s.complete)
-	err := run(t, &counter{limit: 5}, stage.Must(consumer.NewStream[int](s, consumer.StreamConfig{})), stage.SubscribeConfig{})
+	err := run(t, &counter{limit: 5}, stage.Must(gostreams.NewSink[int](s, gostreams.SinkConfig{})), stage.SubscribeConfig{})
 	if _, ok := errors.AsType[*stage.PanicError](err); !ok || !strings.Contains(err.Error(), "write to sink") {
 		t.Error(err)
 	}
 }
 
-func TestForEach(t *testing.T) {
-	var got log
-	src := &tracked{counter{limit: 10}}
-	err := run(t, src, stage.Must(consumer.ForEach(func(_ context.Context, v int) error {
-		got.add(v)
-		if v == 6 {
-			return errOops
+func TestOptions(t *testing.T) {
+	var noSink *sink
+	for _, tc := range []struct {
+		option string
+		err    error
+	}{
+		{"outlet", refusal(gostreams.NewSource[int](nil, gostreams.SourceConfig[int]{}))},
+		{"sink", refusal(gostreams.NewSink[int](nil, gostreams.SinkConfig{}))},
+		{"sink", refusal(gostreams.NewSink[int](noSink, gostreams.SinkConfig{}))},
+		{"sink", refusal(gostreams.NewSink[int](&sink{}, gostreams.SinkConfig{}))},
+		{"CompletionTimeout", refusal(gostreams.NewSink[int](newSink(0), gostreams.SinkConfig{CompletionTimeout: -1}))},
+	} {
+		if refused, ok := errors.AsType[*gostreams.OptionError](tc.err); !ok || refused.Option != tc.option {
+			t.Error(tc.option, tc.err)
 		}
-		return nil
-	})), stage.SubscribeConfig{MaxDemand: 4})
-	if !errors.Is(err, errOops) || !slices.Equal(got.all(), ints(0, 7)) {
-		t.Error(err, got.all())
 	}
-	for v, outcome := range src.outcomes(t) {
-		if v >= 6 && outcome == receipt.Done {
-			t.Error(v, outcome)
-		}
+	c := stage.Must(gostreams.NewSink[int](newSink(0), gostreams.SinkConfig{}))
+	if err := c.HandleEvents(t.Context(), nil); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
 	}
 }
+
+// refusal is the error of a constructor.
+func refusal[T any](_ T, err error) error { return err }

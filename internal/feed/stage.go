@@ -1,4 +1,4 @@
-package producer
+package feed
 
 import (
 	"context"
@@ -9,14 +9,15 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// start is the common part of the sources' HandleStart.
-func (f *feed[T]) start(ctx context.Context, self *stage.Handle) {
+// HandleStart implements stage.StartHandler.
+func (f *Stage[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	f.self = self
 	f.ctx, f.cancel = context.WithCancelCause(ctx)
+	return nil
 }
 
 // HandleDemand implements stage.Producer.
-func (f *feed[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T]) error {
+func (f *Stage[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T]) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.owed += n
@@ -30,16 +31,16 @@ func (f *feed[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T])
 }
 
 // HandleWake implements stage.WakeHandler.
-func (f *feed[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
+func (f *Stage[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.woken = false
 	return f.take(emit)
 }
 
-// HandleDrain implements stage.DrainHandler: the events read so far are emitted,
-// and nothing more is read.
-func (f *feed[T]) HandleDrain(context.Context) error {
+// HandleDrain implements stage.DrainHandler: what was read already is emitted, and
+// nothing more is read.
+func (f *Stage[T]) HandleDrain(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stopReading()
@@ -56,10 +57,10 @@ func (f *feed[T]) HandleDrain(context.Context) error {
 	return nil
 }
 
-// HandleTerminate implements stage.TerminateHandler: it discards the events that
-// were read and not emitted, and waits for the reader. If the reader does not return
-// in time, HandleTerminate returns stage.ErrHung.
-func (f *feed[T]) HandleTerminate(context.Context, error) error {
+// HandleTerminate implements stage.TerminateHandler: it discards what was read and
+// not emitted, and waits for the reader. It returns stage.ErrHung for one that
+// does not return in time.
+func (f *Stage[T]) HandleTerminate(context.Context, error) error {
 	if f.cancel == nil {
 		return nil // it never started
 	}

@@ -1,0 +1,78 @@
+package penstock_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/penstock-go/penstock"
+
+// listed is what the go command reports of a package.
+type listed struct {
+	ImportPath string
+	Standard   bool
+	Module     *struct{ Path string }
+	Imports    []string
+}
+
+// goList runs go list with flags and patterns.
+func goList(t *testing.T, args ...string) []listed {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Standard,Module,Imports"}, args...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, errs.String())
+	}
+	var all []listed
+	for d := json.NewDecoder(&out); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// TestRoomsCompileNoThirdPartyCode: a program that uses these packages compiles
+// the standard library, this module and x/sync, and no client of anything.
+func TestRoomsCompileNoThirdPartyCode(t *testing.T) {
+	allowed := []string{module, "golang.org/x/sync"}
+	for _, room := range []string{
+		"stage", "stage/...", "producer", "consumer", "dispatcher", "dispatcher/fair", "receipt", "pubsub", "presence", "metrics",
+	} {
+		packages := goList(t, "-deps", "./"+room)
+		for _, p := range packages {
+			if !p.Standard && (p.Module == nil || !slices.Contains(allowed, p.Module.Path)) {
+				t.Errorf("%s compiles %s", room, p.ImportPath)
+			}
+		}
+		if len(packages) == 0 {
+			t.Errorf("%s: go list knows %d packages", room, len(packages))
+		}
+	}
+}
+
+// TestExamplesImportNothingInternal: whatever an example does, its reader can
+// copy.
+func TestExamplesImportNothingInternal(t *testing.T) {
+	packages := goList(t, "-test", "./examples/...")
+	for _, p := range packages {
+		for _, path := range p.Imports {
+			if strings.HasPrefix(path, module+"/internal/") {
+				t.Errorf("%s imports %s", p.ImportPath, path)
+			}
+		}
+	}
+	if len(packages) == 0 {
+		t.Error("no examples")
+	}
+}
