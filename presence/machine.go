@@ -86,6 +86,7 @@ func (m *machine) tick(now time.Time) (eff effects) {
 			eff.change.leaves = append(eff.change.leaves, r.all()...)
 			eff.notes = append(eff.notes, note{"is down", name})
 		}
+		// What is forgotten was down, or had left, long before: nothing changes.
 		if silent >= m.cfg.PermDownPeriod {
 			delete(m.others, name)
 		}
@@ -95,6 +96,8 @@ func (m *machine) tick(now time.Time) (eff effects) {
 
 // step is the step of a message that node from has sent.
 func (m *machine) step(now time.Time, from, event string, g *gossip) (eff effects) {
+	// A request says nothing about its sender but its name, so that a node that
+	// has just begun can ask before anything else.
 	if event == gossipRequest {
 		return effects{letters: []letter{{from, gossipState}}}
 	}
@@ -123,12 +126,16 @@ func (m *machine) step(now time.Time, from, event string, g *gossip) (eff effect
 		return eff
 	}
 	if r.phase == down {
+		// What changed while it was down was not visible: all of it joins now.
 		r.phase = up
 		c = change{joins: r.all()}
 		eff.notes = append(eff.notes, note{"is up again", from})
 	}
+	// sender may have let the entries of an earlier process leave: those come first.
 	eff.change.joins = append(eff.change.joins, c.joins...)
 	eff.change.leaves = append(eff.change.leaves, c.leaves...)
+	// Something was missed. A node is asked once a period, since its answer may be
+	// large and may be on its way already.
 	if r.version < g.Version && now.Sub(r.asked) >= m.cfg.BroadcastPeriod {
 		r.asked = now
 		eff.letters = append(eff.letters, letter{from, gossipRequest})

@@ -21,6 +21,7 @@ type post struct {
 // maxLetters bounds them, since names of nodes come from outside.
 const maxLetters = 4096
 
+// add adds letters that do not wait already, and wakes the sender.
 func (p *post) add(list []letter) {
 	for _, l := range list {
 		switch {
@@ -63,6 +64,7 @@ func (t *Tracker) sendAll(ctx context.Context) bool {
 		if !ok {
 			return true
 		}
+		// The mutex is free while the network is at work.
 		if err := t.send(ctx, l, g); err != nil {
 			if ctx.Err() == nil {
 				t.post.failed.Add(1)

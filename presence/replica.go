@@ -27,7 +27,7 @@ func newReplica(name string, incarnation int64) *replica {
 	return &replica{name: name, incarnation: incarnation, entries: make(map[string]*entry)}
 }
 
-// all returns the entries.
+// all returns the entries, in no order.
 func (r *replica) all() []*entry {
 	list := make([]*entry, 0, len(r.entries))
 	for _, e := range r.entries {
@@ -36,6 +36,7 @@ func (r *replica) all() []*entry {
 	return list
 }
 
+// add makes an entry of what another node has sent.
 func (r *replica) add(g gossipEntry) *entry {
 	e := &entry{ref: g.Ref, topic: g.Topic, key: g.Key, meta: g.Meta}
 	r.entries[g.Ref] = e

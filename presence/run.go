@@ -37,12 +37,14 @@ func (t *Tracker) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group.Go(func() { t.tellOthers(inner) })
+	// Heartbeats of other nodes arrive from here on, so that none is missed after
+	// the first state.
 	t.cfg.Hub.Settle(ctx, t.channel())
 	t.take((*machine).begin)
 
 	tick := time.NewTicker(t.cfg.BroadcastPeriod)
 	defer tick.Stop()
-	again := time.NewTimer(0)
+	again := time.NewTimer(0) // to send what failed
 	defer again.Stop()
 	pause := firstPause
 	for {
@@ -50,6 +52,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
 			defer cancel()
+			// What waits is of no use to the others any more.
 			t.mu.Lock()
 			t.post.waiting, t.post.known = nil, map[letter]bool{}
 			t.post.add([]letter{{"", gossipBye}})

@@ -48,6 +48,7 @@ type entry struct {
 	meta            json.RawMessage // with its refs
 }
 
+// newRef returns a ref of 16 characters that no other meta has.
 func newRef() string {
 	var b [12]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -79,7 +80,7 @@ func encodeMeta(meta any, ref, before string) (json.RawMessage, error) {
 	return append(out, data[1:]...), nil
 }
 
-// withoutRefs is a meta as it was given.
+// withoutRefs returns a meta as it was tracked, for UpdateFunc.
 func withoutRefs(meta json.RawMessage) (json.RawMessage, error) {
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(meta, &fields); err != nil {
@@ -93,6 +94,7 @@ func withoutRefs(meta json.RawMessage) (json.RawMessage, error) {
 // change is what becomes visible in the topics, and what no longer is.
 type change struct{ joins, leaves []*entry }
 
+// empty reports whether nothing has changed.
 func (c change) empty() bool { return len(c.joins) == 0 && len(c.leaves) == 0 }
 
 // merge makes one change of several: an entry that came and went again, or went
@@ -101,7 +103,7 @@ func merge(list []change) change {
 	if len(list) == 1 {
 		return list[0]
 	}
-	net := make(map[*entry]int)
+	net := make(map[*entry]int) // 1 for a join that remains, -1 for a leave
 	var order []*entry
 	note := func(entries []*entry, by int) {
 		for _, e := range entries {

@@ -15,7 +15,7 @@ func (t *Tracker) tell() {
 		t.mu.Unlock()
 		return
 	}
-	t.telling = true
+	t.telling = true // until nothing waits any more
 	t.mu.Unlock()
 	if d := t.cfg.DiffPeriod; d > 0 {
 		time.AfterFunc(d, t.tellWaiting)
@@ -42,6 +42,7 @@ func (t *Tracker) tellWaiting() {
 	}
 }
 
+// tellOne broadcasts one change, with a diff for each topic.
 func (t *Tracker) tellOne(c change) {
 	for topic, diff := range c.byTopic() {
 		t.tellTopic(topic, diff)

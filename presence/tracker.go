@@ -98,6 +98,7 @@ func (t *Tracker) Track(ctx context.Context, topic, key string, meta any) (ref s
 	t.write(change{joins: []*entry{e}})
 	t.mu.Unlock()
 	if first {
+		// Outside of the mutex, since a context may call back at once.
 		stop := context.AfterFunc(ctx, func() { t.UntrackAll(ctx) })
 		t.mu.Lock()
 		if t.owners[ctx] == o {
@@ -140,7 +141,7 @@ func (t *Tracker) UpdateFunc(ctx context.Context, topic, key string, f func(meta
 		}
 		e := &entry{ref: ref, topic: topic, key: key, meta: encoded}
 		t.mu.Lock()
-		same := t.tracked[p] == before
+		same := t.tracked[p] == before // else another update came first
 		if same {
 			t.tracked[p] = e
 			t.write(change{joins: []*entry{e}, leaves: []*entry{before}})
@@ -163,6 +164,7 @@ func (t *Tracker) UntrackAll(ctx context.Context) {
 	t.untrack(ctx, func(place) bool { return true })
 }
 
+// untrack ends the presences of ctx at the places that which selects.
 func (t *Tracker) untrack(ctx context.Context, which func(p place) bool) {
 	t.mu.Lock()
 	o := t.owners[ctx]
@@ -216,6 +218,7 @@ func (t *Tracker) Count(topic string) int {
 	return len(t.view.topics[topic])
 }
 
+// metasOf returns the metas of entries.
 func metasOf(entries []*entry) []json.RawMessage {
 	list := make([]json.RawMessage, len(entries))
 	for i, e := range entries {

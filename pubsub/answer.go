@@ -18,6 +18,7 @@ const (
 	answerKept = 0x80 // in the byte of the code
 )
 
+// append appends the wire form: the id and a byte for outcome and kept.
 func (a answer) append(dst []byte) []byte {
 	var code byte
 	for i, err := range answerCodes {
@@ -31,6 +32,7 @@ func (a answer) append(dst []byte) []byte {
 	return append(binary.BigEndian.AppendUint64(dst, a.id), code)
 }
 
+// answer reads the wire form.
 func (r *reader) answer() answer {
 	a := answer{id: r.fixed(), err: ErrGone}
 	code := r.byte()
@@ -40,6 +42,3 @@ func (r *reader) answer() answer {
 	}
 	return a
 }
-
-// answer makes the answer to a delivery of its report.
-func (r Report) answer(id uint64) answer { return answer{id: id, err: r.Err, kept: r.Kept} }

@@ -38,7 +38,7 @@ func (h *Hub) deliverEverywhere(ctx context.Context, m *Message, done func(Repor
 func (h *Hub) publishDelivery(ctx context.Context, r *remoteDelivery) (nodes int) {
 	r.more.wire.kind = kindDelivery
 	if !r.tally.told.Load() {
-		r.tally.open.Add(1)
+		r.tally.open.Add(1) // before an answer can come
 		if !h.pending.open(&r.pending, &r.tally, time.Now()) {
 			// Without Run no answer can arrive.
 			r.tally.Report(time.Time{}, ErrNoAnswer)

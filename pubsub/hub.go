@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
-
-	"github.com/penstock-go/penstock/internal/option"
 )
 
 // ErrClosed is returned by a [Hub] that has been closed.
@@ -17,54 +15,6 @@ var ErrClosed = errors.New("pubsub: closed")
 
 // LocalNode is the name of a node that has no [Remote].
 const LocalNode = "local"
-
-// OptionError reports a refused option: Owner, Option, Value, and in Allowed what
-// is allowed. The type is the same in every package of this module.
-type OptionError = option.Error
-
-// Config configures a [Hub]. The zero value is an in-process hub.
-type Config struct {
-	// Shards is the number of independently locked parts, rounded up to a
-	// power of two. More shards let more goroutines subscribe at once; each
-	// costs about 100 bytes. At most 4096. Default: 32.
-	Shards int
-	// Remote joins this hub to those of other nodes while [Hub.Run] runs.
-	// Default: there are no other nodes.
-	Remote Remote
-	// RemoteTimeout is how long the hub waits for other nodes: for their answers
-	// to a delivery, and for topics to be in effect there. Default: 5 s.
-	RemoteTimeout time.Duration
-	// History keeps what is broadcast on some topics. Default: nothing is kept.
-	History History
-	// Linger is how long this node still receives what others broadcast on a
-	// topic with history after its last subscription has ended, so that a client
-	// that comes back can resume. It matters for an [InterestedRemote] only.
-	// Default: 5 min.
-	Linger time.Duration
-	// Logger receives warnings about other nodes, at most one of a kind in a
-	// second. Default: they are counted only, see [Hub.Snapshot].
-	Logger *slog.Logger
-}
-
-func (c Config) validate() error {
-	const owner = "pubsub.Hub"
-	return option.First(
-		option.Within(owner, "Shards", c.Shards, 0, 4096),
-		option.AtLeast(owner, "RemoteTimeout", c.RemoteTimeout, 0),
-		option.AtLeast(owner, "Linger", c.Linger, 0),
-		option.Owner(owner).Check(c.Remote == nil || (!option.IsNil(c.Remote) && c.Remote.Node() != ""), "Remote", c.Remote, "a remote with a name for this node"),
-	)
-}
-
-func (c Config) withDefaults() Config {
-	option.Default(&c.Shards, 32)
-	option.Default(&c.RemoteTimeout, 5*time.Second)
-	option.Default(&c.Linger, 5*time.Minute)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	return c
-}
 
 // Hub is a set of topics. All methods are safe for concurrent use.
 type Hub struct {

@@ -39,6 +39,7 @@ type past struct {
 	place   *list.Element
 }
 
+// kept is a record with its age.
 type kept struct {
 	Record
 	at time.Duration // since Memory.start
@@ -132,11 +133,13 @@ func (h *Memory) Lost(topic string) {
 	}
 }
 
+// restart drops the records and begins another epoch.
 func (h *Memory) restart(p *past) {
 	h.drop(p, len(p.records))
 	p.epoch, p.last = h.newEpoch(), 0
 }
 
+// newEpoch returns an epoch that no other topic or process has had.
 func (h *Memory) newEpoch() string {
 	h.epochs++
 	return h.name + strconv.FormatUint(h.epochs, 36)
@@ -163,6 +166,7 @@ func (h *Memory) past(topic string) *past {
 	return p
 }
 
+// forget removes a topic: if it is used again it has another epoch.
 func (h *Memory) forget(p *past) {
 	h.drop(p, len(p.records))
 	h.empty.Remove(p.place)
@@ -178,6 +182,7 @@ func (h *Memory) move(p *past, to *list.List) {
 	p.place = to.PushBack(p)
 }
 
+// add counts bytes that a topic has more, or fewer.
 func (h *Memory) add(p *past, bytes int) {
 	p.bytes += bytes
 	h.bytes += bytes

@@ -3,7 +3,6 @@ package pubsub
 import (
 	"context"
 	"sync"
-	"time"
 )
 
 // outbox holds the answers of this node to deliveries of others, until the hub's
@@ -13,10 +12,11 @@ import (
 type outbox struct {
 	wake chan struct{}
 
+	// The mutex is a leaf.
 	mu      sync.Mutex
-	running bool
-	byNode  map[string][]answer
-	n       int
+	running bool                // otherwise nothing would send
+	byNode  map[string][]answer // by origin of the delivery
+	n       int                 // answers in byNode
 }
 
 const (
@@ -39,6 +39,7 @@ func (o *outbox) add(node string, a answer) bool {
 	return true
 }
 
+// take returns all answers and empties the outbox.
 func (o *outbox) take() map[string][]answer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -75,6 +76,8 @@ func (h *Hub) sendAnswers(ctx context.Context) {
 	}
 }
 
+// sendTo sends one message with answers. They are not sent again after an error:
+// their deliveries end at the origin's deadline.
 func (h *Hub) sendTo(ctx context.Context, node string, list []answer) {
 	limit, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
@@ -85,36 +88,4 @@ func (h *Hub) sendTo(ctx context.Context, node string, list []answer) {
 		return
 	}
 	h.counters.answersSent.Add(int64(len(list)))
-}
-
-// logLimit lets one line of its kind pass in a second.
-type logLimit struct {
-	mu      sync.Mutex
-	last    time.Time
-	leftOut int
-}
-
-// pass reports whether a line may be logged now, and how many were left out
-// before it.
-func (l *logLimit) pass(now time.Time) (leftOut int, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.last.IsZero() && now.Sub(l.last) < time.Second {
-		l.leftOut++
-		return 0, false
-	}
-	leftOut, l.last, l.leftOut = l.leftOut, now, 0
-	return leftOut, true
-}
-
-// complain logs a warning, at most one of its kind in a second.
-func (h *Hub) complain(limit *logLimit, message string, attrs ...any) {
-	leftOut, ok := limit.pass(time.Now())
-	if !ok {
-		return
-	}
-	if leftOut > 0 {
-		attrs = append(attrs, "left_out", leftOut)
-	}
-	h.log.Warn("pubsub: "+message, attrs...)
 }

@@ -35,6 +35,7 @@ type pending struct {
 
 const unknown = -1
 
+// setRunning notes that Run begins, or that it has ended: then nothing is added.
 func (p *pendings) setRunning(running bool) {
 	p.mu.Lock()
 	p.running = running
@@ -49,6 +50,8 @@ func (p *pendings) open(e *pending, t *Tally, now time.Time) bool {
 	if !p.running {
 		return false
 	}
+	// The clock waits for the first deadline only. One that is added to a list with
+	// others is later than theirs, so that the clock need not wake.
 	p.lastID = max(p.lastID+1, 1) // 0 asks for no answer
 	e.id, e.tally, e.until, e.nodes = p.lastID, t, now.Add(p.timeout), unknown
 	p.byID[e.id] = e
@@ -115,6 +118,8 @@ func (p *pendings) answered(node string, a answer, now time.Time) bool {
 	if a.kept {
 		e.tally.keptThere.Store(true)
 	}
+	// The tally is told after the mutex is free, since that may call the function
+	// given to Deliver, which may deliver again.
 	over := true
 	if a.err == nil {
 		p.remove(e)
@@ -157,6 +162,7 @@ func (p *pendings) expire(at time.Time) (unanswered int, next time.Time) {
 	}
 }
 
+// count returns the number of deliveries that wait.
 func (p *pendings) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

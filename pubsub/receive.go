@@ -15,6 +15,8 @@ func (r receiver) Receive(data []byte) {
 	if h.closed.Load() {
 		return
 	}
+	// The counters of what is dropped are the only trace of it: a sender is never
+	// answered, since its name may be false.
 	m, err := Decode(data)
 	switch {
 	case err != nil:

@@ -199,6 +199,32 @@ func TestADeliveryWithoutRunIsNotAnswered(t *testing.T) {
 	})
 }
 
+// TestAnswersTravelTogether: many deliveries are answered in few messages.
+func TestAnswersTravelTogether(t *testing.T) {
+	bubble(t, pubsub.Config{}, func(t *testing.T, net *pubsubtest.Network, hubs []*pubsub.Hub) {
+		const count = 1500
+		s := &socket{}
+		subscribeAll(t, hubs[1], s)
+		synctest.Wait()
+		var all []*reports
+		for range count {
+			all = append(all, deliverFrom(t, hubs[0]))
+		}
+		net.Freeze("a") // so that the test counts messages and not what is done with them
+		for _, tally := range s.taken {
+			tally.Report(time.Now(), nil)
+		}
+		synctest.Wait()
+		net.Thaw("a")
+		for _, got := range all {
+			reported(t, got, nil)
+		}
+		if a, b := hubs[0].Snapshot(), hubs[1].Snapshot(); a.Received > 10 || b.AnswersSent != count || a.AnswersLate != 0 {
+			t.Errorf("%d messages with %d answers", a.Received, b.AnswersSent)
+		}
+	})
+}
+
 // TestDeliveriesBetweenNodes delivers at random nodes to subscribers that are
 // anywhere, answer at any time or never, over links that delay and lose. Each
 // delivery is reported once, and as written only if a subscriber has it.

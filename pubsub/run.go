@@ -27,6 +27,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		return ErrRunning
 	}
 	defer h.running.Store(false)
+	// The goroutines end with the remote, also when that ends by itself.
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	h.setRunning(true)
@@ -40,6 +41,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	err := h.remote.Run(inner, receiver{h})
 	cancel()
 	group.Wait()
+	// First nothing more is added, then what waits for answers ends.
 	h.setRunning(false)
 	h.pending.expire(time.Time{})
 	switch {
@@ -51,6 +53,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	return fmt.Errorf("pubsub: remote: %w", err)
 }
 
+// setRunning opens what needs the goroutines of Run, or closes it.
 func (h *Hub) setRunning(running bool) {
 	h.interest.setRunning(running)
 	h.outbox.setRunning(running)
@@ -71,6 +74,8 @@ func (h *Hub) clock(ctx context.Context) {
 		}
 		watches, poll := h.polls.due(time.Now())
 		notify(watches)
+		// Both return when they are due again; a poke means that the first of an
+		// empty list came.
 		n, next := h.pending.expire(time.Now())
 		if n > 0 {
 			h.counters.unanswered.Add(int64(n))

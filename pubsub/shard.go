@@ -17,6 +17,7 @@ type shard struct {
 	interest *interest // nil without a remote that asks for it
 }
 
+// topic is a topic with at least one subscription. Its shard's mutex guards it.
 type topic struct {
 	name    string
 	subs    []*Subscription
@@ -32,6 +33,7 @@ type Subscription struct {
 	to    Subscriber
 }
 
+// subscribe adds a subscription and calls the watches of the topic without the lock.
 func (s *shard) subscribe(name string, to Subscriber) *Subscription {
 	s.mu.Lock()
 	sub := s.add(name, to)
@@ -100,6 +102,7 @@ func (sh *shard) remove(s *Subscription) {
 		t.subs = append(make([]*Subscription, 0, len(t.subs)), t.subs...)
 		t.walkers, t.gen = 0, t.gen+1
 	}
+	// The last entry takes the place of the removed one.
 	last := len(t.subs) - 1
 	t.subs[s.index] = t.subs[last]
 	t.subs[s.index].index = s.index

@@ -114,6 +114,7 @@ func (m *Message) Append(dst []byte) []byte {
 	return append(dst, m.Payload.Data...)
 }
 
+// appendText appends a text with its length in front.
 func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
@@ -126,7 +127,7 @@ func Decode(data []byte) (*Message, error) {
 	if version != wireVersion {
 		return nil, &MalformedError{"unknown version", version}
 	}
-	m := &struct {
+	m := &struct { // one allocation
 		Message
 		more
 	}{}
@@ -158,6 +159,7 @@ type reader struct {
 	reason string
 }
 
+// fail notes the first fault; nothing is read after it.
 func (r *reader) fail(reason string) {
 	if r.reason == "" {
 		r.reason = reason
@@ -165,6 +167,7 @@ func (r *reader) fail(reason string) {
 	r.rest = nil
 }
 
+// bytes reads n bytes, which are not copied.
 func (r *reader) bytes(n uint64) []byte {
 	if n > uint64(len(r.rest)) {
 		r.fail("too short")
@@ -182,6 +185,7 @@ func (r *reader) byte() byte {
 	return 0
 }
 
+// number reads an unsigned varint.
 func (r *reader) number() uint64 {
 	v, n := binary.Uvarint(r.rest)
 	if n <= 0 {
@@ -192,6 +196,7 @@ func (r *reader) number() uint64 {
 	return v
 }
 
+// fixed reads 8 bytes.
 func (r *reader) fixed() uint64 {
 	if b := r.bytes(8); b != nil {
 		return binary.BigEndian.Uint64(b)
@@ -199,6 +204,7 @@ func (r *reader) fixed() uint64 {
 	return 0
 }
 
+// text reads a text of any bytes: topics need not be UTF-8.
 func (r *reader) text() string {
 	return string(r.bytes(r.number()))
 }

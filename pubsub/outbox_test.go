@@ -1,0 +1,30 @@
+package pubsub
+
+import "testing"
+
+func TestOutboxIsBounded(t *testing.T) {
+	o := outbox{wake: make(chan struct{}, 1), byNode: map[string][]answer{}}
+	if o.add("a", answer{}) {
+		t.Error("took an answer that nothing would send")
+	}
+	o.setRunning(true)
+	for i := range maxOutbox {
+		if !o.add(string(rune('a'+i%3)), answer{id: uint64(i)}) {
+			t.Fatalf("refused answer %d", i)
+		}
+	}
+	if o.add("a", answer{}) {
+		t.Error("took more than it may hold")
+	}
+	n := 0
+	for _, list := range o.take() {
+		n += len(list)
+	}
+	if n != maxOutbox || len(o.wake) != 1 || !o.add("a", answer{}) {
+		t.Errorf("%d answers, woken %d times", n, len(o.wake))
+	}
+	o.setRunning(false)
+	if n := len(o.take()); n != 0 {
+		t.Errorf("%d nodes have answers after the end", n)
+	}
+}
