@@ -3,9 +3,9 @@ package consumer
 import (
 	"context"
 	"math"
-	"runtime/debug"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -215,11 +215,7 @@ func (b *Batch[T]) pass(ctx context.Context) error {
 // is to go on.
 func (b *Batch[T]) guarded(ctx context.Context) (err error) {
 	if b.cfg.OnFailure == FailBatch {
-		defer func() {
-			if p := recover(); p != nil {
-				err = &stage.PanicError{Value: p, Stack: debug.Stack()}
-			}
-		}()
+		defer crash.Catch(&err)
 	}
 	return b.call(ctx, b.events)
 }

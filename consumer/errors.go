@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
 )
 
@@ -20,12 +21,16 @@ var (
 // is allowed. The type is the same in every package of this module.
 type OptionError = option.Error
 
+// PanicError is a panic of user code. The type is the same in every package of this
+// module.
+type PanicError = crash.PanicError
+
 // WorkerError is the failure of one worker.
 type WorkerError struct {
 	// Stage names the supervisor's stage, Attempt counts from 1.
 	Stage   string
 	Attempt int
-	// Err is what the worker answered, a *stage.PanicError, stage.ErrGoexit or
+	// Err is what the worker returned, a *PanicError, stage.ErrGoexit or
 	// ErrTimeout.
 	Err error
 }
@@ -35,7 +40,7 @@ func (e *WorkerError) Error() string {
 	return fmt.Sprintf("stage %q: worker, attempt %d: %v", e.Stage, e.Attempt, e.Err)
 }
 
-// Unwrap answers Err.
+// Unwrap returns Err.
 func (e *WorkerError) Unwrap() error { return e.Err }
 
 // BatchError is the failure of one batch.
@@ -43,7 +48,7 @@ type BatchError struct {
 	// Stage names the stage, Size is how many events were in the batch.
 	Stage string
 	Size  int
-	// Err is what the function answered.
+	// Err is what the function returned.
 	Err error
 }
 
@@ -52,5 +57,5 @@ func (e *BatchError) Error() string {
 	return fmt.Sprintf("stage %q: batch of %d: %v", e.Stage, e.Size, e.Err)
 }
 
-// Unwrap answers Err.
+// Unwrap returns Err.
 func (e *BatchError) Unwrap() error { return e.Err }

@@ -2,19 +2,15 @@ package gostreams
 
 import (
 	"fmt"
-	"runtime/debug"
 	"slices"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/stage"
 )
 
 // complete ends the sink's input and waits until it has written everything.
 func (s *Sink[T]) complete() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &stage.PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
+	defer crash.Catch(&err)
 	close(s.to)
 	s.sink.AwaitCompletion()
 	return nil
@@ -25,7 +21,7 @@ func (s *Sink[T]) run() {
 	defer close(s.gone)
 	defer func() {
 		if p := recover(); p != nil {
-			s.self.Send(halt{fmt.Errorf("write to sink: %w", &stage.PanicError{Value: p, Stack: debug.Stack()})})
+			s.self.Send(halt{fmt.Errorf("write to sink: %w", crash.Of(p))})
 		}
 	}()
 	var finished []stage.Finished

@@ -1,8 +1,7 @@
 package stage
 
 import (
-	"runtime/debug"
-
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -183,7 +182,7 @@ func (o *outlet[T]) reportDiscard(event T, reason receipt.Reason) {
 	if o.emission.closed {
 		defer func() {
 			if p := recover(); p != nil && o.emission.err == nil {
-				o.emission.err = &Error{Stage: o.stage, Handler: "Discarded", Err: &PanicError{Value: p, Stack: debug.Stack()}}
+				o.emission.err = &Error{Stage: o.stage, Handler: "Discarded", Err: crash.Of(p)}
 			}
 		}()
 	}

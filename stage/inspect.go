@@ -1,8 +1,6 @@
 package stage
 
-import (
-	"runtime/debug"
-)
+import "github.com/penstock-go/penstock/internal/crash"
 
 // InspectHandler is a handler, or a dispatcher, that reports its own state in the
 // [Snapshot] of its stage.
@@ -39,7 +37,7 @@ func (e *engine[In, Out]) inspect(s *Snapshot) {
 func (e *engine[In, Out]) inspected(f func() any) (state any) {
 	defer func() {
 		if p := recover(); p != nil {
-			err := &PanicError{Value: p, Stack: debug.Stack()}
+			err := crash.Of(p)
 			e.log.Error("HandleInspect panicked", "stage", e.name, "error", err)
 			state = &InspectError{err.Error()}
 		}

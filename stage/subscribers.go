@@ -1,9 +1,8 @@
 package stage
 
 import (
-	"runtime/debug"
-
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/crash"
 )
 
 // subscribed accepts a subscription, or refuses it.
@@ -56,11 +55,7 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 // accept asks the dispatcher. One that panics over a subscriber's options
 // refuses that subscriber only.
 func (o *outlet[T]) accept(slot int, s *Subscription[T]) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
+	defer crash.Catch(&err)
 	return o.disp.Subscribe(slot, dispatcher.SubscribeOptions{
 		Consumer: s.down.stageID(), MaxDemand: s.info.MaxDemand,
 		Partition: s.cfg.Partition, Selector: s.cfg.Selector,

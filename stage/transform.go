@@ -2,7 +2,8 @@ package stage
 
 import (
 	"context"
-	"runtime/debug"
+
+	"github.com/penstock-go/penstock/internal/crash"
 )
 
 // MapFunc is a producer-consumer that emits, for each event, what the function
@@ -69,7 +70,7 @@ func eachUntilPanic[In, Out any](ctx context.Context, events []In, at int, emit 
 	defer func() {
 		if p := recover(); p != nil {
 			emit.buf = emit.buf[:before]
-			emit.Fail(i, &PanicError{Value: p, Stack: debug.Stack()})
+			emit.Fail(i, crash.Of(p))
 			next, err = i+1, nil
 		}
 	}()

@@ -7,10 +7,10 @@ package feed
 
 import (
 	"context"
-	"runtime/debug"
 	"sync"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/ring"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
@@ -82,7 +82,7 @@ func (f *feed[T]) run() {
 	defer func() {
 		switch p := recover(); {
 		case p != nil:
-			err = &stage.PanicError{Value: p, Stack: debug.Stack()}
+			err = crash.Of(p)
 		case !returned:
 			err = stage.ErrGoexit
 		case err == nil:

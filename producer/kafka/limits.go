@@ -3,12 +3,11 @@ package kafka
 import (
 	"cmp"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/internal/crash"
 )
 
 // Limits bound a record: one that exceeds them is poison. They are checked before
@@ -68,11 +67,7 @@ func (c *Config[T]) decode(r *kgo.Record) (event T, err error) {
 	if err := c.Limits.check(r); err != nil {
 		return event, err
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			err = &stage.PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
+	defer crash.Catch(&err)
 	return c.Decode(r)
 }
 

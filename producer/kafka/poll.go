@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/internal/crash"
 )
 
 // maxPoll bounds one poll, so that no group waits long for the decoding.
@@ -214,7 +213,7 @@ func (p *Producer[T]) dispose(b poison) {
 func (p *Producer[T]) offer(b poison) {
 	defer func() {
 		if v := recover(); v != nil {
-			err := &stage.PanicError{Value: v, Stack: debug.Stack()}
+			err := crash.Of(v)
 			p.cfg.Logger.Error("kafka: OnPoison panicked", "topic", b.record.Topic, "partition", b.record.Partition,
 				"offset", b.record.Offset, "error", err)
 		}
