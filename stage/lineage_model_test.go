@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -304,7 +305,7 @@ func runLineage(t *testing.T, seed uint64) {
 	}
 	r.fan = len(r.plan) > 0 && r.rng.IntN(4) == 0
 	r.src = &again{r: r, ended: map[uint64]receipt.Outcome{}, final: map[int]receipt.Outcome{}, redo: true}
-	r.p = stage.Must(stage.NewProducer(r.src, stage.ProducerConfig[parts]{BufferSize: stage.Unlimited}))
+	r.p = stage.Must(stage.NewProducer(r.src, stage.ProducerConfig[parts]{BufferSize: stage.Unlimited, Dispatcher: r.dispatcher()}))
 	if err := r.p.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -350,6 +351,15 @@ func (r *lineageRun) note(format string, args ...any) {
 	r.log = append(r.log, fmt.Sprintf(format, args...))
 }
 
+// dispatcher returns the default one, or one that is fair to a few keys and so
+// waits for receipts.
+func (r *lineageRun) dispatcher() dispatcher.Dispatcher[parts] {
+	if r.rng.IntN(3) > 0 {
+		return nil
+	}
+	return stage.Must(fair.New(func(event parts) int { return event[0].id % 5 }, fair.Config[parts]{}))
+}
+
 func (r *lineageRun) output(i int) stage.Output[parts] {
 	if i < 0 {
 		return r.p
@@ -359,7 +369,7 @@ func (r *lineageRun) output(i int) stage.Output[parts] {
 
 // begin starts a stage of the chain, or one in the place of one that has crashed.
 func (r *lineageRun) begin(i int) {
-	cfg := stage.ProducerConsumerConfig[parts]{}
+	cfg := stage.ProducerConsumerConfig[parts]{Dispatcher: r.dispatcher()}
 	if r.fan && i == len(r.plan)-1 {
 		cfg.Dispatcher = dispatcher.NewBroadcast[parts]()
 	}
