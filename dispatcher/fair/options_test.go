@@ -201,7 +201,7 @@ func TestRateOf(t *testing.T) {
 }
 
 // F13: the shares of weights 1 to 64 are exact within 1 %, and no key waits
-// longer for his next event than 1.5 times the ideal, in whole events.
+// longer for its next event than 1.5 times the ideal, in whole events.
 func TestWeights(t *testing.T) {
 	weights := []int{1, 2, 4, 8, 16, 32, 64}
 	for _, perClass := range []int{1, 3, 20} {
