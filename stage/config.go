@@ -21,28 +21,27 @@ const (
 	DefaultBufferSize = 10_000
 )
 
-// Keep says which events a full buffer keeps.
+// Keep selects the events that a full buffer keeps.
 type Keep uint8
 
 const (
 	// KeepLast drops the oldest buffered event for each new one. It is the
 	// default.
 	KeepLast Keep = iota
-	// KeepFirst drops the newcomers.
+	// KeepFirst drops new events.
 	KeepFirst
 )
 
-// DemandMode says what a producer's stage does with demand.
+// DemandMode selects what a producer's stage does with demand.
 type DemandMode uint8
 
 const (
-	// Forward tells the handler of demand and delivers what it emits. It is
-	// the default.
+	// Forward passes demand to the handler and delivers the events that it
+	// emits. It is the default.
 	Forward DemandMode = iota
-	// Accumulate keeps the demand of subscribers and the events that are
-	// emitted, within the buffer's bound, until the mode is Forward again: so
-	// that several subscribers can be there before the first event. A drain
-	// forwards.
+	// Accumulate keeps the demand of subscribers and the emitted events, within
+	// the buffer's bound, until the mode is Forward again, so that several
+	// subscribers can be there before the first event. A drain sets Forward.
 	Accumulate
 )
 
@@ -54,19 +53,19 @@ type ProducerConfig[T any] struct {
 	// Dispatcher hands the events out. It must not be shared between stages.
 	// Default: dispatcher.NewDemand.
 	Dispatcher dispatcher.Dispatcher[T]
-	// BufferSize bounds, in events, what was emitted without demand. 0 means
-	// 10,000 for a producer and no bound for a producer-consumer; None drops
-	// at once what nobody has asked for; Unlimited sets no bound.
+	// BufferSize bounds the events that were emitted without demand. Default:
+	// 10,000 for a producer and no bound for a producer-consumer. None drops
+	// events without demand at once; Unlimited sets no bound.
 	BufferSize int
-	// Keep says which events a full buffer keeps. Default: KeepLast.
+	// Keep selects the events that a full buffer keeps. Default: KeepLast.
 	Keep Keep
-	// Demand says whether the stage begins by accumulating demand and events,
-	// until [ProducerStage.SetDemand] lets them pass. Default: Forward.
+	// Demand is the mode at the start; [ProducerStage.SetDemand] changes it.
+	// Default: Forward.
 	Demand DemandMode
 	// Discarded, if set, is called on the stage's goroutine for every event
 	// that is discarded. It must not block.
 	Discarded func(event T, reason receipt.Reason)
-	// Logger gets what an operator should know. nil discards.
+	// Logger gets the events that an operator needs. nil discards.
 	Logger *slog.Logger
 }
 
@@ -74,7 +73,7 @@ type ProducerConfig[T any] struct {
 type ConsumerConfig struct {
 	// Name is as in ProducerConfig.
 	Name string
-	// Logger gets what an operator should know. nil discards.
+	// Logger gets the events that an operator needs. nil discards.
 	Logger *slog.Logger
 }
 
@@ -82,13 +81,13 @@ type ConsumerConfig struct {
 // useful. Its fields are those of ProducerConfig, for the side that emits.
 type ProducerConsumerConfig[Out any] = ProducerConfig[Out]
 
-// CancelMode says whether a consumer survives the end of a subscription.
+// CancelMode decides whether a consumer survives the end of a subscription.
 type CancelMode uint8
 
 const (
-	// Permanent: the consumer stops with the subscription, whatever the
-	// reason; when the reason is ErrDone it stops with the last of its
-	// subscriptions. It is the default.
+	// Permanent: the consumer stops with the subscription, for any reason; if
+	// the reason is ErrDone it stops with the last of its subscriptions. It is
+	// the default.
 	Permanent CancelMode = iota
 	// Transient: the consumer stops unless the reason is a normal one.
 	Transient
@@ -98,19 +97,21 @@ const (
 
 // SubscribeConfig configures a subscription. The zero value is useful.
 type SubscribeConfig struct {
-	// MaxDemand is the most that may be outstanding at once, in events, 1 or
-	// more. Default: 1000, or what the consumer says ([DefaultDemandHandler]).
+	// MaxDemand bounds the open demand, in events, 1 or more. Default: 1000, or
+	// the consumer's own default ([DefaultDemandHandler]).
 	MaxDemand int
-	// MinDemand is the level at or below which more is asked for: 0 means half
-	// of MaxDemand, None means 0. It must be below MaxDemand.
+	// MinDemand is the open demand at or below which the consumer asks for more.
+	// It must be below MaxDemand. Default: half of MaxDemand; None means 0.
 	MinDemand int
-	// Cancel says whether the consumer survives the end of the subscription.
+	// Cancel decides whether the consumer survives the end of the subscription.
+	// Default: Permanent.
 	Cancel CancelMode
-	// Manual leaves the asking to [Subscription.Ask]: nothing is asked for
-	// automatically, and a handler gets all that arrived together.
+	// Manual leaves the asking to [Subscription.Ask]: the stage asks for nothing
+	// itself, and a handler gets all events that arrived together.
 	Manual bool
-	// Redeliver gives what a consumer had not given a receipt for when it
-	// died to the others, in order, once.
+	// Redeliver delivers events again whose consumer died without a receipt for
+	// them: they return to the front of the buffer, in order, for the other
+	// subscribers. An event over which a consumer died is redelivered once.
 	Redeliver bool
 	// Partition and Selector are for the producer's dispatcher; see
 	// dispatcher.SubscribeOptions.
@@ -118,7 +119,7 @@ type SubscribeConfig struct {
 	Selector  any
 }
 
-// demands answers max and min demand, or which option is wrong.
+// demands returns max and min demand, or an error for the wrong option.
 func (c SubscribeConfig) demands(stage string, byDefault func() (maxDemand, minDemand int)) (maxDemand, minDemand int, err error) {
 	maxDemand, minDemand = c.MaxDemand, c.MinDemand
 	if maxDemand == 0 {

@@ -7,14 +7,13 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// ancestry is what an outlet tells the end of its events: the lineage of its
-// stage.
+// ancestry receives the end of an outlet's events: the lineage of its stage.
 type ancestry interface {
 	ended(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason)
 }
 
-// follow begins to keep the lineage of inputs: the first one has arrived that
-// wants a receipt. What is delivered from now on wants receipts as well.
+// follow begins to keep the lineage of inputs: the first one has arrived that wants
+// a receipt. Events delivered from now on want receipts as well.
 func (e *engine[In, Out]) follow() {
 	if e.lineage != nil {
 		return
@@ -29,8 +28,8 @@ func (e *engine[In, Out]) follow() {
 	}
 }
 
-// descend enters what a handler has said, and what it has emitted from place
-// start on, into the lineage. in is the chunk that it was given; it is empty for
+// descend enters the origins that a handler has named, and the events it has emitted
+// from place start on, into the lineage. in is the handler's chunk; it is empty for
 // handlers other than HandleEvents.
 func (e *engine[In, Out]) descend(in inputs[In], start int) {
 	em, l := &e.out.emit, e.lineage
@@ -75,8 +74,8 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 	}
 }
 
-// byInput reports whether the marks say of all that was emitted, from start to
-// end, what it belongs to, input by input, in ascending order.
+// byInput reports whether the marks name the input of every event emitted from start
+// to end, input by input, in ascending order.
 func (o *origins) byInput(start, end, n int, taken []bool) bool {
 	if len(o.marks) == 0 || o.marks[0].at != start {
 		return false
@@ -98,7 +97,7 @@ func (o *origins) byInput(start, end, n int, taken []bool) bool {
 	return true
 }
 
-// descendEach enters what was said with From and For.
+// descendEach enters the origins named with From and For.
 func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
 	em, l, first := &e.out.emit, e.lineage, e.out.nextSeq
 	for i := 0; i < len(em.marks); i++ {
@@ -133,7 +132,7 @@ func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
 	}
 }
 
-// descendAll enters all that was emitted as belonging to all inputs, held ones
+// descendAll enters all emitted events as belonging to all inputs, held ones
 // included.
 func (e *engine[In, Out]) descendAll(in inputs[In], start int, taken []bool) {
 	all := e.rest(in, taken)
@@ -171,8 +170,8 @@ func (e *engine[In, Out]) rest(in inputs[In], taken []bool) (runs []inputs[In]) 
 	return runs
 }
 
-// takenInputs returns room to note which inputs of a chunk have gone their own
-// way.
+// takenInputs returns room to note the inputs of a chunk that have an end of their
+// own.
 func (e *engine[In, Out]) takenInputs(n int) []bool {
 	if cap(e.taken) < n {
 		e.taken = make([]bool, n)
@@ -197,8 +196,8 @@ func (e *engine[In, Out]) failedAlone(in inputs[In], f failure, taken []bool) {
 	in.part(f.input, 1).finish(outcome, reason)
 }
 
-// countFailure counts an input that the handler gave up and logs it, at most
-// once a second.
+// countFailure counts an input that failed alone and logs it, at most once a
+// second.
 func (e *engine[In, Out]) countFailure(err error) {
 	e.in.failed++
 	if now := time.Now(); now.Sub(e.in.warned) >= warnEvery {
@@ -207,7 +206,7 @@ func (e *engine[In, Out]) countFailure(err error) {
 	}
 }
 
-// misnamed stops the stage of a handler that has named an input that there is not.
+// misnamed stops the stage of a handler that has named an unknown input.
 func (e *engine[In, Out]) misnamed(method string, i, n int) {
 	e.fail(ownerOf(e.name).Refuse("Emitter."+method, i, fmt.Sprintf("the index of one of the %d events of the call", n)))
 }
@@ -221,8 +220,8 @@ func (e *engine[In, Out]) failAlone(in inputs[In]) {
 	e.out.emit.forget()
 }
 
-// releaseHeld has the handler hand on what it holds when nothing more can
-// arrive, and gives back the rest.
+// releaseHeld makes the handler pass on held inputs when nothing more can arrive,
+// and gives back the rest.
 func (e *engine[In, Out]) releaseHeld() {
 	em := &e.out.emit
 	e.flush()

@@ -10,11 +10,11 @@ import (
 // dispatched when the handler returns. A stage whose emitter is used while no
 // handler runs fails with ErrOutside.
 //
-// At a producer-consumer the emitter also takes down what the events were made
-// of, so that an input gets its receipt when all that was emitted for it has
-// one. Without a word, all that HandleEvents emits belongs to all the events that
-// it was given. A handler that knows better says so with From, Fail, Hold, For
-// and Finish. They cost nothing where no source wants receipts.
+// At a producer-consumer the emitter also notes the inputs of each event, so that
+// an input gets its receipt when all that was emitted for it has one. By default
+// all that HandleEvents emits belongs to all the events that it was given. From,
+// Fail, Hold, For and Finish say it more exactly. They cost nothing where no source
+// wants receipts.
 type Emitter[T any] struct {
 	buf   []T
 	scrub bool // dispatched events are cleared
@@ -73,11 +73,10 @@ func (e *Emitter[T]) drop(n int) {
 // Len returns the number of events emitted since they were last dispatched.
 func (e *Emitter[T]) Len() int { return len(e.buf) }
 
-// From says, in HandleEvents, that what is emitted from now on belongs to
-// events[i] alone, until the next call of From or For or until the handler
-// returns. Inputs are named in ascending order; otherwise, and if something was
-// emitted before the first call, all that HandleEvents emits belongs to all its
-// events. An input for which nothing is emitted is finished when the handler
+// From makes the events that HandleEvents emits from now on belong to events[i]
+// alone, until the next call of From or For or until the handler returns. Inputs
+// are named in ascending order; otherwise, and if something was emitted before the
+// first call, all that HandleEvents emits belongs to all its events. An input for which nothing is emitted is finished when the handler
 // returns.
 func (e *Emitter[T]) From(i int) {
 	if e.tracked {
@@ -85,18 +84,17 @@ func (e *Emitter[T]) From(i int) {
 	}
 }
 
-// Fail says, in HandleEvents, that handling events[i] has failed for good, and
-// that the others have not: its outcome is Failed, or Discarded if err is a
-// *DiscardError. The stage counts and logs it, and lives on.
+// Fail makes events[i] of HandleEvents fail alone: its outcome is Failed, or
+// Discarded if err is a *DiscardError. The stage counts and logs it, and lives on.
 func (e *Emitter[T]) Fail(i int, err error) {
 	e.failures = append(e.failures, failure{i, err})
 }
 
-// Hold keeps events[i], in HandleEvents, for events that are emitted later: by
-// a window, a join or a debounce. The input has no receipt until the value
-// returned is passed to For or Finish, in this call or in any later handler. What
-// is still held when nothing more can arrive is asked for by HandleFlush, and
-// after that given back: its source has it again.
+// Hold keeps events[i] of HandleEvents for events that are emitted later: by a
+// window, a join or a debounce. The input has no receipt until the returned value
+// is passed to For or Finish, in this call or in any later handler. When nothing
+// more can arrive, HandleFlush can finish the inputs that are still held; after
+// that they are given back, and their source has them again.
 func (e *Emitter[T]) Hold(i int) Held {
 	if !e.tracked {
 		return Held{}
@@ -104,13 +102,13 @@ func (e *Emitter[T]) Hold(i int) Held {
 	return e.hold(i)
 }
 
-// For says that what is emitted from now on, until the next call of From or For
-// or until the handler returns, belongs to the inputs that were held. They are
-// held no longer. A value that was passed before is ignored.
+// For makes the events that are emitted from now on, until the next call of From or
+// For or until the handler returns, belong to held inputs, which are held no longer.
+// A value that was passed before is ignored.
 func (e *Emitter[T]) For(held ...Held) { e.release(len(e.buf), held) }
 
-// Finish gives inputs that were held their receipt without anything being
-// emitted for them: Done for a nil error, otherwise as Fail does.
+// Finish gives held inputs their receipt without an event: Done for a nil error,
+// otherwise as Fail does.
 func (e *Emitter[T]) Finish(err error, held ...Held) {
 	for _, h := range held {
 		if e.free(h) {

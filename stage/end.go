@@ -54,10 +54,10 @@ func (e *engine[In, Out]) complete() {
 	if e.draining && e.out.held() > 0 {
 		e.out.abandonOrphans()
 		if e.out.changed && e.out.buf.len() > 0 {
-			e.again = true // what was behind them can be served
+			e.again = true // events after them can be served
 		}
 		if (e.dry || e.out.disp.Demand() == 0) && e.out.abandonParked() {
-			e.out.changed, e.again = true, true // what had no room behind them has now
+			e.out.changed, e.again = true, true // events that had no room after them have room now
 		}
 	}
 	if !e.dry || e.out.held() > 0 || e.out.mayReturn() || e.out.pins.Len() > 0 {
@@ -78,8 +78,8 @@ func (e *engine[In, Out]) complete() {
 	}
 }
 
-// endAll ends every subscription for reason, and discards what the stage still
-// has.
+// endAll ends every subscription for reason, and discards the events that the stage
+// still has.
 func (e *engine[In, Out]) endAll(reason error) {
 	o := e.out
 	o.copyWhole()

@@ -11,8 +11,8 @@ import (
 	"github.com/penstock-go/penstock/internal/mailbox"
 )
 
-// engine is one stage: a goroutine that owns everything below and is told
-// things through its mailbox. A producer has only out, a consumer only in.
+// engine is one stage: a goroutine that owns everything below and receives mail
+// through its mailbox. A producer has only out, a consumer only in.
 type engine[In, Out any] struct {
 	name    string
 	id      uint64
@@ -51,7 +51,7 @@ type engine[In, Out any] struct {
 	greeted   bool            // HandleStart was called, if there is one
 	draining  bool
 	dry       bool // the source will emit nothing more
-	ending    bool // subscribers have been told that this is the end
+	ending    bool // subscribers have been sent the end
 	end       bool // leave the loop
 	failed    bool // a handler has failed, which ends the stage
 	gathering bool // events have arrived since HandleFlush
@@ -100,8 +100,8 @@ func (e *engine[In, Out]) run() {
 }
 
 // begin runs HandleStart and takes the mail that was there before the start, so
-// that subscriptions made earlier have been sent when Start answers: whoever
-// drains the pipeline afterwards drains it with its subscribers.
+// that earlier subscriptions have been sent when Start returns: a drain after that
+// includes the subscribers.
 func (e *engine[In, Out]) begin() {
 	e.greeted = true
 	if e.out != nil {
@@ -138,7 +138,7 @@ func (e *engine[In, Out]) loop() {
 		if e.idle(poked) && !e.flushIdle() {
 			e.awaitMail()
 			if e.mails, poked = e.box.Take(e.mails); len(e.mails) == 0 && !poked && e.out != nil {
-				e.out.changed = true // a deadline of the dispatcher's has come
+				e.out.changed = true // a deadline of the dispatcher has come
 			}
 		}
 		e.again, e.flowing = false, false
@@ -169,14 +169,14 @@ func (e *engine[In, Out]) idle(poked bool) bool {
 	return len(e.mails) == 0 && !poked && !e.again
 }
 
-// takeAll takes the mails of a round. If the stage ends in the middle, e.at
-// says which of them are left.
+// takeAll takes the mails of a round. If the stage ends in the middle, those from
+// e.at on are left.
 func (e *engine[In, Out]) takeAll() {
 	for i := 0; i < len(e.mails) && !e.end; i++ {
 		m := &e.mails[i]
 		e.at = i + 1
 		if m.kind == mailSubscribe || m.kind == mailJoin {
-			e.at = i // somebody waits for an answer, also if a handler panics now
+			e.at = i // its sender waits for a reply, also if a handler panics now
 		}
 		e.take(m)
 		e.at = i + 1
@@ -188,7 +188,7 @@ func (e *engine[In, Out]) takeAll() {
 }
 
 // patience is how long the stage may wait for mail: until its dispatcher's next
-// deadline, or for ever, which is negative.
+// deadline, or, if negative, without a bound.
 func (e *engine[In, Out]) patience() time.Duration {
 	if e.out == nil || e.out.timed == nil {
 		return -1
@@ -262,10 +262,9 @@ func (e *engine[In, Out]) settle(poked bool) {
 	}
 }
 
-// check stops the stage when a handler has failed, and ends it in good order
-// when the handler says that it is done. A handler that gave up since its
-// context was cancelled has not failed: the stage ends for the reason for which
-// it was cancelled.
+// check stops the stage if a handler has failed, and ends it in good order if the
+// handler has returned ErrDone. A handler that returned because its context was
+// cancelled has not failed: the stage ends for the reason of the cancellation.
 func (e *engine[In, Out]) check(err error) {
 	switch {
 	case err == nil:
@@ -274,7 +273,7 @@ func (e *engine[In, Out]) check(err error) {
 	case err != ErrDone:
 		e.fail(err)
 	case e.out != nil:
-		e.dry = true // what it has emitted is delivered first
+		e.dry = true // the emitted events are delivered first
 	default:
 		e.stop(nil)
 	}

@@ -9,21 +9,21 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// The reasons for which a subscription or a stage ends. What a caller sees may
-// be wrapped, so test with errors.Is for the reason and with [Normal] for whether
-// the end was normal.
+// The reasons for which a subscription or a stage ends. They may be wrapped, so
+// test with errors.Is for the reason and with [Normal] for whether the end was
+// normal.
 var (
 	// ErrDone is the normal end: the producer has no more events and will have
 	// none. A handler returns exactly ErrDone to end its stage; an error that
 	// wraps it is a failure. Subscribers receive it after the last event.
 	ErrDone = errors.New("no more events")
 	// ErrCancelled is the reason of a subscription that was cancelled without
-	// another reason being given.
+	// another reason.
 	ErrCancelled = errors.New("subscription cancelled")
-	// ErrStopped is the reason of a stage that was stopped from outside; the
-	// cause of a handler's context is ErrStopped then.
+	// ErrStopped is the reason of a stage that was stopped from outside; it is
+	// then the cause of a handler's context.
 	ErrStopped = errors.New("stage stopped")
-	// ErrDrainTimeout is the reason of a stage that was stopped since it had
+	// ErrDrainTimeout is the reason of a stage that was stopped because it had
 	// not drained in time.
 	ErrDrainTimeout = errors.New("not drained in time")
 	// ErrHung reports a handler that did not return after its context was
@@ -32,10 +32,11 @@ var (
 	// ErrExcess reports that a producer delivered more than was asked for.
 	ErrExcess = errors.New("more events than demand")
 	// ErrOutside reports an event that was emitted while no handler was running, by
-	// another goroutine: it would have got in the way of the stage's own.
+	// another goroutine: the stage's own goroutine may use the emitter at the
+	// same time.
 	ErrOutside = errors.New("emitted outside of a handler")
-	// ErrStarted reports a second start, or a change that only a stage that
-	// has not been started takes.
+	// ErrStarted reports a second start, or a change that is possible only
+	// before the start.
 	ErrStarted = errors.New("stage already started")
 )
 
@@ -63,7 +64,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("stage %q: %s: %v", e.Stage, e.Handler, e.Err)
 }
 
-// Unwrap answers Err.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
 // PanicError is a panic of user code that was recovered. The type is the same in
@@ -73,10 +74,10 @@ type PanicError = crash.PanicError
 // ErrGoexit reports a handler that ended its goroutine with runtime.Goexit.
 var ErrGoexit = crash.ErrGoexit
 
-// SubscriptionError is why a stage stopped on account of a subscription whose
-// cancel mode does not let the stage survive its end.
+// SubscriptionError stops a stage that does not survive the end of a subscription,
+// by the subscription's cancel mode.
 type SubscriptionError struct {
-	// Stage names the consumer, Producer what it was subscribed to.
+	// Stage names the consumer, Producer the stage it was subscribed to.
 	Stage, Producer string
 	// Reason is the reason with which the subscription ended.
 	Reason error
@@ -87,17 +88,17 @@ func (e *SubscriptionError) Error() string {
 	return fmt.Sprintf("stage %q: subscription to %q ended: %v", e.Stage, e.Producer, e.Reason)
 }
 
-// Unwrap answers Reason.
+// Unwrap returns Reason.
 func (e *SubscriptionError) Unwrap() error { return e.Reason }
 
-// DiscardError is what a worker or handler of a consumer that gives receipts
-// one by one returns for an event that it drops on purpose: the event's outcome
-// is Discarded with Reason rather than Failed.
+// DiscardError drops an event on purpose: a worker, or a handler that gives
+// receipts one by one, returns it, and the event's outcome is Discarded with Reason
+// rather than Failed.
 type DiscardError struct {
 	Reason receipt.Reason
 }
 
-// Discard answers a *DiscardError with reason.
+// Discard returns a *DiscardError with reason.
 func Discard(reason receipt.Reason) error { return &DiscardError{Reason: reason} }
 
 // Error implements error.

@@ -2,9 +2,9 @@ package stage
 
 import "runtime/debug"
 
-// finish runs at the end of the stage's goroutine, whatever ended it. Its steps
-// are deferred, so that a handler that panics or exits in one of them does not
-// keep the rest from being done.
+// finish runs at the end of the stage's goroutine, for any reason. Its steps are
+// deferred, so that a handler that panics or exits in one of them does not prevent
+// the others.
 func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	if panicked != nil || !clean {
 		e.end, e.reason = true, e.crash(panicked)
@@ -55,7 +55,7 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 			}
 		}
 	}
-	// From here on posts are refused, and who is refused may read e.reason.
+	// From here on posts are refused, and a refused sender may read e.reason.
 	rest := e.box.Close()
 	if e.out != nil {
 		defer guard(func() { e.out.settleAccount() })
@@ -81,8 +81,8 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	if e.out != nil {
 		defer guard(func() { e.reportReceipts() })
 	}
-	// What was posted until now is looked at once more, so that nobody waits
-	// for an answer and no receipt that came in time is lost.
+	// Look once more at what was posted until now, so that no sender waits for a
+	// reply and no receipt that came in time is lost.
 	late := [2][]mail[In, Out]{e.mails[e.at:], rest}
 	for _, mails := range late {
 		e.refuse(mails)
@@ -94,7 +94,7 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	}
 }
 
-// crash answers the error for a handler that panicked, or exited if panicked is
+// crash returns the error for a handler that panicked, or exited if panicked is
 // nil.
 func (e *engine[In, Out]) crash(panicked any) error {
 	e.failed = true
@@ -105,7 +105,7 @@ func (e *engine[In, Out]) crash(panicked any) error {
 	return &Error{Stage: e.name, Handler: e.running, Err: &PanicError{Value: panicked, Stack: stack}, Stack: stack}
 }
 
-// refuse answers who came too late.
+// refuse replies to mail that came too late.
 func (e *engine[In, Out]) refuse(mails []mail[In, Out]) {
 	for i := range mails {
 		switch m := &mails[i]; {
@@ -118,7 +118,7 @@ func (e *engine[In, Out]) refuse(mails []mail[In, Out]) {
 	}
 }
 
-// takeLate takes what still matters of a mail that came too late.
+// takeLate takes the parts that still matter of a mail that came too late.
 func (e *engine[In, Out]) takeLate(m *mail[In, Out]) {
 	switch m.kind {
 	case mailEvents:
@@ -138,8 +138,8 @@ func (e *engine[In, Out]) takeLate(m *mail[In, Out]) {
 	}
 }
 
-// why answers the reason for which the stage ended. Others may call it once a
-// post was refused.
+// why returns the reason for which the stage ended. Other goroutines may call it
+// once a post was refused.
 func (e *engine[In, Out]) why() error {
 	if e.reason == nil {
 		return ErrDone

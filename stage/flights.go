@@ -14,10 +14,10 @@ import (
 // batch costs a few words. Receipts mostly come in about the order of the
 // deliveries, for which a queue of runs is enough, with a bit for each delivery
 // that finished out of order. A delivery that many others have overtaken, such
-// as one to a client that reads slowly, moves to a map: memory is proportional
-// to what is open, not to what was delivered since the oldest of it.
+// as one to a client that reads slowly, moves to a map: memory is proportional to
+// the open deliveries, not to those made since the oldest of them.
 type flights[T any] struct {
-	keeps    bool   // events are kept, for those who want them back
+	keeps    bool   // events are kept, since they may come back
 	base     uint64 // position of the front of the queue
 	next     uint64 // position of the next delivery
 	runs     ring.Ring[flightRun]
@@ -66,7 +66,7 @@ func (r *flightRun) extends(at, seq, ticket uint64) bool {
 	return r.ticket == 0 && ticket == 0 && r.seq+(at-r.at) == seq
 }
 
-// begin has the account begin at a position: nothing before it is known.
+// begin makes the account begin at a position: nothing before it is known.
 func (f *flights[T]) begin(position uint64) { f.base, f.next = position, position }
 
 // front returns the longest run of open deliveries at the front, of at most n.
@@ -153,8 +153,8 @@ func (f *flights[T]) at(position uint64) flight[T] {
 	return d
 }
 
-// trim drops what is finished at the front, and moves open deliveries there to
-// the map while too much that is finished is behind them.
+// trim drops finished deliveries at the front, and moves open ones there to the map
+// while too many finished ones follow them.
 func (f *flights[T]) trim() {
 	for f.base < f.next {
 		finished := f.finished.clear(f.base)

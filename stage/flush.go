@@ -3,17 +3,17 @@ package stage
 import "context"
 
 // FlushHandler is a consumer or producer-consumer that gathers events, and is
-// told when it should not wait for more.
+// called when it must not wait for more.
 type FlushHandler interface {
-	// HandleFlush runs when nothing more can arrive, or when nothing arrives any
-	// more at a stage that drains: an event that is kept back might be what the
-	// stages before it wait for. A [DeliveryHandler] is also told when a
-	// subscription has ended that has events without a receipt. A
+	// HandleFlush runs when nothing more can arrive, or when a draining stage has
+	// nothing to do: the stages upstream might wait for an event that is kept
+	// back. For a [DeliveryHandler] it also runs when a subscription with events
+	// without a receipt has ended. A
 	// producer-consumer emits with the emitter of HandleEmitter.
 	HandleFlush(ctx context.Context) error
 }
 
-// flush has the handler hand on what it has gathered.
+// flush makes the handler pass on gathered events.
 func (e *engine[In, Out]) flush() {
 	e.gathering = false
 	if f := e.do.flush; f != nil {
@@ -22,8 +22,8 @@ func (e *engine[In, Out]) flush() {
 	}
 }
 
-// flushIdle flushes a stage that drains and has nothing to do, unless nothing has
-// arrived since it was flushed. It reports whether it has.
+// flushIdle flushes a draining stage that has nothing to do, unless nothing has
+// arrived since the last flush. It reports whether it has flushed.
 func (e *engine[In, Out]) flushIdle() bool {
 	if !e.draining || !e.gathering {
 		return false

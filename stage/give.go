@@ -97,8 +97,8 @@ func (o *outlet[T]) GiveHeldAll(sub int, events []T, seqs []uint64) {
 	}
 }
 
-// copyWhole gives up the plan to hand over the emitter's slice, since somebody
-// else gets a part of it too.
+// copyWhole copies the emitter's slice instead of handing it over, since another
+// subscription gets a part of it too.
 func (o *outlet[T]) copyWhole() {
 	if s := o.whole; s != nil {
 		o.whole = nil
@@ -107,8 +107,8 @@ func (o *outlet[T]) copyWhole() {
 	}
 }
 
-// recipient answers the subscription in slot sub after charging n events to
-// what it has asked for.
+// recipient returns the subscription in slot sub after charging n events to its
+// demand.
 func (o *outlet[T]) recipient(sub, n int) *Subscription[T] {
 	if sub < 0 || sub >= len(o.subs) || o.subs[sub] == nil || !o.subs[sub].active || o.subs[sub].asked < n {
 		o.fail(ErrExcess)
@@ -121,7 +121,7 @@ func (o *outlet[T]) recipient(sub, n int) *Subscription[T] {
 	return s
 }
 
-// rejection is a subscription that the dispatcher wants to be rid of.
+// rejection is a subscription that the dispatcher has rejected.
 type rejection[T any] struct {
 	sub    *Subscription[T]
 	reason error
@@ -162,8 +162,8 @@ func (o *outlet[T]) flush() {
 		s.out = nil
 		b.tracked = s.tracked
 		o.touched[i] = nil
-		// If the consumer is dead its farewell is on the way, which tells what
-		// it has not handled, and this is part of that.
+		// If the consumer is dead its farewell is on the way, which counts the
+		// events it has not handled, including these.
 		s.down.postEvents(s, b)
 	}
 	o.touched = o.touched[:0]

@@ -101,8 +101,8 @@ func (n *node) cycle() []string {
 	return walk(n, nil)
 }
 
-// checkGraph refuses stages that are subscribed in a cycle, and warns of what is
-// probably forgotten. A stage may be subscribed, and a stage outside of the
+// checkGraph refuses stages that are subscribed in a cycle, and warns of parts that
+// were probably forgotten. A stage may be subscribed, and a stage outside of the
 // pipeline started, after Run: those are no errors.
 func (p *Pipeline) checkGraph() error {
 	log := p.cfg.Logger
@@ -149,7 +149,7 @@ func occupy(handler any) bool {
 	return !taken
 }
 
-// vacate gives up what occupy has kept.
+// vacate releases what occupy has kept.
 func vacate(handler any) {
 	if key, ok := identity(handler); ok {
 		running.Delete(key)

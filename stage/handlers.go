@@ -7,35 +7,34 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// Producer is where events come from.
+// Producer is the handler of a source of events.
 type Producer[T any] interface {
-	// HandleDemand is told that n events more than before are wanted, n > 0.
-	// It emits up to that many now, and owes the rest: a producer is told a
-	// demand once and keeps it until it is served. Events emitted beyond the
-	// demand are buffered by the stage.
+	// HandleDemand asks for n more events, n > 0. The producer emits up to that
+	// many now, and owes the rest: each unit of demand is passed to it exactly
+	// once. Events emitted beyond the demand are buffered by the stage.
 	//
 	// HandleDemand should not block for long, since its stage does nothing
-	// else meanwhile; a producer that waits for something outside answers at
+	// else meanwhile; a producer that waits for something outside returns at
 	// once and emits from HandleWake. ErrDone ends the stream after what was
 	// emitted; any other error stops the stage.
 	HandleDemand(ctx context.Context, n int, emit *Emitter[T]) error
 }
 
-// Consumer is where events end.
+// Consumer is the handler of events at the end of a pipeline.
 type Consumer[T any] interface {
-	// HandleEvents handles events, of which there is at least one and never
-	// more than max demand less min demand. The slice belongs to the handler
-	// only during the call: the stage reuses it. Returning nil is the receipt
-	// for all of them. ErrDone says that they were handled and that no more
-	// are wanted: the stage ends in good order. Any other error stops it.
+	// HandleEvents handles events, at least one and at most max demand less min
+	// demand. The slice belongs to the handler only during the call: the stage
+	// reuses it. Returning nil is the receipt for all of them. With ErrDone they
+	// were handled and the consumer needs no more: the stage ends in good order.
+	// Any other error stops the stage.
 	HandleEvents(ctx context.Context, events []T) error
 }
 
-// ProducerConsumer is both: it takes events and emits others.
+// ProducerConsumer is the handler of a stage that takes events and emits others.
 type ProducerConsumer[In, Out any] interface {
-	// HandleEvents is as in [Consumer]; what it emits goes to the stage's own
-	// subscribers. It is called only while they have demand. After ErrDone what
-	// it has emitted is still delivered.
+	// HandleEvents is as in [Consumer]; events that it emits go to the stage's
+	// own subscribers. It is called only while they have demand. After ErrDone
+	// the emitted events are still delivered.
 	HandleEvents(ctx context.Context, events []In, emit *Emitter[Out]) error
 }
 
@@ -81,23 +80,22 @@ type WakeHandler[T any] interface {
 	HandleWake(ctx context.Context, emit *Emitter[T]) error
 }
 
-// InfoHandler gets messages from outside.
+// InfoHandler is a handler that receives messages from outside.
 type InfoHandler interface {
-	// HandleInfo gets what was passed to [Handle.Send], in that order, and to
-	// [Handle.SendBehind].
+	// HandleInfo gets the messages passed to [Handle.Send], in that order, and
+	// those passed to [Handle.SendBehind].
 	HandleInfo(ctx context.Context, msg any) error
 }
 
-// ReceiptsHandler is a producer that wants to know what became of its events,
-// for instance in order to acknowledge them where they came from.
+// ReceiptsHandler is a producer that receives the receipts of its events, for
+// instance to acknowledge them where they came from.
 type ReceiptsHandler interface {
 	// HandleReceipts gets receipts in the order in which the events were
 	// finished. The slice may be used only during the call.
 	HandleReceipts(ctx context.Context, receipts []Receipt) error
 }
 
-// Receipt is the end of a run of events that ended alike, as their source hears
-// of it.
+// Receipt is the end of a run of events that ended alike, for their source.
 type Receipt struct {
 	// First is the number of the first event of the run among all that the stage
 	// has emitted, from 0 on; the run has Count events, 1 or more.
@@ -125,19 +123,19 @@ func (r *Receipt) extends(seq uint64, outcome receipt.Outcome, reason receipt.Re
 // DrainHandler is a producer that can run dry, or a consumer that acts
 // differently during a drain.
 type DrainHandler interface {
-	// HandleDrain says that no more events shall be taken in from outside.
-	// HandleDemand and HandleWake go on being called for what is there
-	// already, until one of them returns ErrDone. HandleDrain itself may
+	// HandleDrain must stop accepting events from outside. HandleDemand and
+	// HandleWake are still called for the accepted ones, until one of them
+	// returns ErrDone. HandleDrain itself may
 	// return ErrDone. A producer without HandleDrain is not asked for anything
 	// after the drain has begun.
 	//
-	// A consumer's HandleDrain reports that the drain has begun. Events go on
-	// arriving until its producers have none; to let a drain come to its end, it
-	// can give receipts at once that it would have waited with.
+	// A consumer's HandleDrain is called when the drain has begun. Events arrive
+	// until its producers have none; to let the drain end, the consumer can give
+	// receipts at once that it would otherwise give later.
 	HandleDrain(ctx context.Context) error
 }
 
-// SubscribeHandler is told about subscriptions, on either side.
+// SubscribeHandler is a handler that is called for subscriptions, on either side.
 type SubscribeHandler interface {
 	// HandleSubscribe runs at a producer before it accepts a subscription, and
 	// at a consumer before the subscription is sent. An error refuses it; a
@@ -145,11 +143,12 @@ type SubscribeHandler interface {
 	HandleSubscribe(ctx context.Context, s SubscriptionInfo) error
 }
 
-// CancelHandler is told about the end of subscriptions, on either side.
+// CancelHandler is a handler that is called at the end of subscriptions, on either
+// side.
 type CancelHandler interface {
 	// HandleCancel runs when a subscription has ended with reason, once, before
-	// the cancel mode takes effect. A producer is not told of the ends that its
-	// own end brings.
+	// the cancel mode takes effect. At a producer it does not run for
+	// subscriptions that end with the producer.
 	HandleCancel(ctx context.Context, s SubscriptionInfo, reason error) error
 }
 
@@ -162,9 +161,9 @@ type TerminateHandler interface {
 	HandleTerminate(ctx context.Context, reason error) error
 }
 
-// DeliveryHandler is a consumer that finishes events later than its handler
-// returns, such as a pool of workers. It gets HandleDelivery instead of
-// HandleEvents, and gives demand and receipts itself with
+// DeliveryHandler is a consumer that finishes events after its handler has
+// returned, such as a pool of workers. The stage calls HandleDelivery instead of
+// HandleEvents, and the consumer asks and gives receipts itself, with
 // [Subscription.Settle].
 type DeliveryHandler[T any] interface {
 	Consumer[T]
@@ -173,8 +172,8 @@ type DeliveryHandler[T any] interface {
 	HandleDelivery(ctx context.Context, d Delivery[T]) error
 }
 
-// DefaultDemandHandler is a consumer that knows better than the package what max and
-// min demand a subscription should have that does not say.
+// DefaultDemandHandler is a consumer that provides the defaults for its
+// subscriptions' MaxDemand and MinDemand.
 type DefaultDemandHandler interface {
 	// HandleDefaultDemand returns the defaults; min may be 0.
 	HandleDefaultDemand() (maxDemand, minDemand int)
@@ -199,8 +198,8 @@ type EmitterHandler[T any] interface {
 
 // SubscriptionInfo describes a subscription to a handler.
 type SubscriptionInfo struct {
-	// Upstream says, in a handler, that its stage is the consumer of the
-	// subscription; otherwise it is the producer.
+	// Upstream reports, in a handler, whether its stage is the consumer of the
+	// subscription rather than the producer.
 	Upstream bool
 	// Producer and Consumer name the stages.
 	Producer, Consumer string
@@ -215,7 +214,7 @@ const (
 	producing = false
 )
 
-// seenBy answers the info for a handler of one of the two stages.
+// seenBy returns the info for a handler of one of the two stages.
 func (i SubscriptionInfo) seenBy(consumer bool) SubscriptionInfo {
 	i.Upstream = consumer
 	return i

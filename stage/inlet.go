@@ -8,15 +8,15 @@ import (
 	"github.com/penstock-go/penstock/internal/ring"
 )
 
-// spentLimit is how many emptied batches a consumer keeps before it returns
-// them although it has nothing to ask for.
+// spentLimit is the number of emptied batches that a consumer keeps before it
+// returns them although it has nothing to ask for.
 const spentLimit = 8
 
 // inlet is the consuming side of a stage. It belongs to the stage's goroutine.
 type inlet[T any] struct {
 	subs      []*Subscription[T]
 	live      int
-	waiting   int   // of them those that only wait for the end of their inputs
+	waiting   int   // those of them that only wait for the end of their inputs
 	failed    int64 // inputs that failed alone
 	warned    time.Time
 	done      bool                  // a permanent subscription has ended in good order
@@ -26,8 +26,8 @@ type inlet[T any] struct {
 	batches   int64
 }
 
-// arrival is a batch, the end of a subscription if ended is set, or a message
-// that waits behind those if sub is nil.
+// arrival is a batch, the end of a subscription if ended is set, or a message that
+// waits for those before it if sub is nil.
 type arrival[T any] struct {
 	sub   *Subscription[T]
 	batch *batch[T]
@@ -62,8 +62,8 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 	}
 }
 
-// arrived handles a batch, or queues it if there is no demand for what would
-// become of it.
+// arrived handles a batch, or queues it if there is no demand for the events made
+// of it.
 func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
 	if s.over {
 		return // cancelled before its producer was started
@@ -83,7 +83,7 @@ func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
 	e.consume(s, b)
 }
 
-// consumeQueued handles what is queued for as long as it may.
+// consumeQueued handles queued batches while there is demand.
 func (e *engine[In, Out]) consumeQueued() {
 	q := &e.in.queue
 	for q.Len() > 0 && !e.end {
@@ -95,15 +95,15 @@ func (e *engine[In, Out]) consumeQueued() {
 			e.pin(a.info)
 		case a.ended != nil:
 			e.over(a.sub, a.ended)
-		case !e.dry: // otherwise the handler wants no more
+		case !e.dry: // otherwise the handler needs no more
 			e.consume(a.sub, a.batch)
 		}
 		e.produce()
 	}
 }
 
-// consume passes a batch to the handler in chunks, asking for more behind each
-// chunk that brought the outstanding demand to its minimum.
+// consume passes a batch to the handler in chunks, and asks for more after each
+// chunk that brought the open demand to its minimum.
 func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	e.in.batches++
 	e.gathering = true
@@ -149,10 +149,10 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		s.total += len(chunk)
 		s.inHand = 0
 		if e.out == nil || !s.wanted {
-			s.handled += len(chunk) // otherwise receipts follow when what was emitted has them
+			s.handled += len(chunk) // otherwise receipts follow when the emitted events have them
 		}
 		if err != nil {
-			e.check(err) // it has handled these and wants no more
+			e.check(err) // it has handled these and needs no more
 			return
 		}
 		ask := 0
@@ -176,8 +176,8 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	}
 }
 
-// transform passes a chunk to the handler of a producer-consumer and takes down
-// what it has emitted for which input.
+// transform passes a chunk to the handler of a producer-consumer and notes which
+// events it has emitted for which input.
 func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[In]) error {
 	em := &e.out.emit
 	start := em.Len()
@@ -198,8 +198,8 @@ func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[I
 	return err
 }
 
-// giveBackBatch returns an emptied batch, with the demand and the receipts that
-// are due. Where nothing is due it waits for company.
+// giveBackBatch returns an emptied batch, with the demand and the receipts that are
+// due. If none is due the batch waits for others.
 func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask int) {
 	if s.scrub || s.deferred && poison.Load() {
 		clear(b.events)
@@ -213,8 +213,8 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 	}
 }
 
-// upstreamEnded hears from the producer that a subscription is over; nothing
-// arrives on it any more.
+// upstreamEnded takes the end of a subscription from its producer; nothing arrives
+// on it any more.
 func (e *engine[In, Out]) upstreamEnded(s *Subscription[In], reason error) {
 	if s.over || s.ended {
 		return
@@ -227,7 +227,7 @@ func (e *engine[In, Out]) upstreamEnded(s *Subscription[In], reason error) {
 	e.over(s, reason)
 }
 
-// over ends a subscription once everything that came on it was finished.
+// over ends a subscription once every event that came on it was finished.
 func (e *engine[In, Out]) over(s *Subscription[In], reason error) {
 	if s.deferred {
 		s.reason = reason

@@ -6,7 +6,7 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// warnEvery is how often a stage that goes on discarding says so in its log.
+// warnEvery is the period in which a stage that keeps discarding logs it.
 const warnEvery = time.Second
 
 // Discard implements dispatcher.Out.
@@ -34,7 +34,7 @@ func (o *outlet[T]) store(events []T, first uint64) bool {
 		o.discardEmitted(events[n:], first+uint64(n))
 		return false
 	}
-	// Of more newcomers than fit, the first ones are discarded as well.
+	// Of more new events than fit, the first ones are discarded as well.
 	excess := max(0, len(events)-o.buf.limit)
 	front := min(o.buf.len(), max(0, o.buf.len()-(o.buf.limit-len(events))))
 	o.discardFront(front)
@@ -61,7 +61,7 @@ func (o *outlet[T]) discardFront(n int) {
 	o.warnFull(n)
 }
 
-// warnFull logs that n events were discarded, but not too often.
+// warnFull logs that n events were discarded, once in warnEvery.
 func (o *outlet[T]) warnFull(n int) {
 	if n == 0 {
 		return

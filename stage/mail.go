@@ -1,26 +1,26 @@
 package stage
 
-// kind says what a mail is about.
+// kind is the kind of a mail.
 type kind uint8
 
 const (
 	mailEvents     kind = iota // up, batch: events arrived
 	mailEnded                  // up, x error: the producer has ended it
-	mailSubscribe              // down: somebody subscribes
+	mailSubscribe              // down: a consumer subscribes
 	mailAsk                    // down, n, done, spent, x *settled
 	mailCancel                 // down, x error: the consumer wants it to end
 	mailBye                    // down, done, x farewell: the consumer has ended it
 	mailJoin                   // up: subscribe to a producer
 	mailDo                     // x func()
 	mailInfo                   // x any
-	mailInfoBehind             // x any: behind what is buffered
+	mailInfoBehind             // x any: after the buffered events
 	mailMode                   // n DemandMode
 	mailDrain                  // x map[*node]bool or nil: the stages that drain together
 	mailStop                   // x error
 )
 
-// mail is what a stage is told. up concerns a subscription in which the stage
-// consumes, down one in which it produces.
+// mail is a message to a stage. up is a subscription in which the stage consumes,
+// down one in which it produces.
 type mail[In, Out any] struct {
 	kind  kind
 	done  int32
@@ -60,7 +60,7 @@ func (e *engine[In, Out]) postBye(s *Subscription[Out], done int, f farewell) bo
 	return e.box.Post(mail[In, Out]{kind: mailBye, down: s, done: int32(done), x: f})
 }
 
-// farewell is what a consumer says when it ends a subscription.
+// farewell is the last message of a consumer on a subscription.
 type farewell struct {
 	handled  int    // events since the start
 	from, to uint64 // positions of those that the handler had when it failed

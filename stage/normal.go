@@ -8,8 +8,8 @@ import (
 // Normal reports whether reason is the expected end of a stage or subscription
 // rather than a failure: nil, exactly ErrDone or ErrStopped, the end of the
 // context of Start, or a [SubscriptionError] whose own reason is normal. An error
-// that only wraps one of those is a failure: its handler has failed with what
-// another stage told it.
+// that only wraps one of those is a failure: its handler has failed with the error
+// of another stage.
 func Normal(reason error) bool {
 	switch r := reason.(type) {
 	case nil, *stopError:
@@ -20,8 +20,8 @@ func Normal(reason error) bool {
 	return reason == ErrDone || reason == ErrStopped
 }
 
-// stopError is ErrStopped with what caused the stop. Only the package makes it,
-// so that it is told from an error of a handler that wraps ErrStopped.
+// stopError is ErrStopped with the cause of the stop. Only the package makes it, so
+// it differs from a handler's error that wraps ErrStopped.
 type stopError struct{ cause error }
 
 // Error implements error.
@@ -34,8 +34,8 @@ func (e *stopError) Unwrap() []error { return []error{ErrStopped, e.cause} }
 var errSibling = errors.New("another stage did not start")
 
 // cancelledBy reports whether a handler has returned err because the stage's
-// context was cancelled. An error that says more than the cancellation is logged,
-// since the stage ends for the reason for which it was cancelled.
+// context was cancelled. An error with another text than the cancellation's is
+// logged, since the stage ends for the reason for which it was cancelled.
 func (e *engine[In, Out]) cancelledBy(err error) bool {
 	ended := e.ctx.Err()
 	if ended == nil {

@@ -1,7 +1,7 @@
 package stage
 
-// origins is what an emitter was told about what its events were made of. The
-// stage reads it when the handler has returned.
+// origins records the inputs of an emitter's events, as the handler has named them.
+// The stage reads it when the handler has returned.
 type origins struct {
 	tracked  bool // the events being handled want receipts
 	marks    []mark
@@ -11,11 +11,11 @@ type origins struct {
 	fresh    []freshHold
 	slots    []heldSlot
 	unused   []uint32 // slots
-	freed    []uint32 // slots to be used again when all this has been read
+	freed    []uint32 // slots that can be used again when this has been read
 	holding  int      // slots in use
 }
 
-// mark says that what was emitted from place at on belongs to one input of the
+// mark notes that the events emitted from place at on belong to one input of the
 // chunk, or to held inputs if held is set: those of released[lo:hi].
 type mark struct {
 	at     int
@@ -85,7 +85,7 @@ func (o *origins) free(h Held) bool {
 	return true
 }
 
-// release marks what is emitted from place at on as that of held inputs.
+// release marks the events emitted from place at on as those of held inputs.
 func (o *origins) release(at int, held []Held) {
 	lo := len(o.released)
 	for _, h := range held {

@@ -23,8 +23,8 @@ type outlet[T any] struct {
 	parking   dispatcher.Parking[T]
 	sourced   bool     // the handler wants receipts
 	lineage   ancestry // of a producer-consumer whose inputs want receipts
-	descend   func()   // enters what the emitter was told into the lineage
-	silent    bool     // it is to get none any more
+	descend   func()   // enters the emitter's origins into the lineage
+	silent    bool     // it must get no more of them
 	discarded func(T, receipt.Reason)
 	epoch     time.Time
 
@@ -36,8 +36,8 @@ type outlet[T any] struct {
 	emission emission[T]
 	buf      buffer[T]
 	nextSeq  uint64
-	told     int                 // demand told to the handler and not yet served
-	changed  bool                // the dispatcher has heard something since its last Dispatch
+	told     int                 // demand that the handler was asked for and still owes
+	changed  bool                // the dispatcher was called since its last Dispatch
 	paused   bool                // demand and events accumulate
 	awaiting bool                // a pin waits for events that the dispatcher holds
 	gone     map[uint64]struct{} // those that have left since
@@ -56,8 +56,8 @@ type outlet[T any] struct {
 	again    map[uint64]struct{}     // events that were returned once
 
 	emitted    int64
-	delivered  int64 // events that left towards somebody
-	deliveries int64 // how often they did
+	delivered  int64 // events that were given to at least one subscriber
+	deliveries int64 // copies of them that were given
 	abandoned  int64 // deliveries whose consumer died before it had handled them
 	discards   int64
 	lost       map[receipt.Reason]int64
@@ -93,7 +93,7 @@ func (o *outlet[T]) now() int64 {
 	return int64(time.Since(o.epoch))
 }
 
-// want is how much more demand the handler is to be told.
+// want is the demand that the handler must still be asked for.
 func (o *outlet[T]) want() int {
 	if o.paused {
 		return 0
@@ -102,10 +102,10 @@ func (o *outlet[T]) want() int {
 	return max(n, 0)
 }
 
-// room says whether a producer-consumer may handle what is queued for it.
+// room reports whether a producer-consumer may handle queued batches.
 func (o *outlet[T]) room() bool { return !o.paused && o.disp.Demand() > o.buf.len() }
 
-// held is how many events were emitted and neither delivered nor discarded.
+// held is the number of events emitted and neither delivered nor discarded.
 func (o *outlet[T]) held() int {
 	n := o.buf.len()
 	if o.holder != nil {
@@ -114,8 +114,8 @@ func (o *outlet[T]) held() int {
 	return n
 }
 
-// abandonOrphans gives up what waits for subscribers that are gone and will not
-// be replaced. Its source hears nothing of it: it is not done.
+// abandonOrphans discards events that wait for subscribers that have left and will
+// not be replaced. Their source gets no receipt: they are not done.
 func (o *outlet[T]) abandonOrphans() {
 	if o.orphans == nil || o.holder == nil || o.holder.Held() == 0 {
 		return
@@ -127,8 +127,8 @@ func (o *outlet[T]) abandonOrphans() {
 	o.changed = o.changed || o.discards > before
 }
 
-// abandonParked gives up what is kept back until somebody says otherwise, and
-// answers whether there was anything. Its source hears nothing of it: it is not
+// abandonParked discards events that are kept back until the program releases them,
+// and reports whether there were any. Their source gets no receipt: they are not
 // done.
 func (o *outlet[T]) abandonParked() bool {
 	if o.parking == nil || o.mayReturn() {
@@ -141,7 +141,7 @@ func (o *outlet[T]) abandonParked() bool {
 	return o.discards > before
 }
 
-// serve hands out what is buffered, then what was emitted, and sends it.
+// serve hands out the buffered events, then the emitted ones, and sends them.
 func (o *outlet[T]) serve() {
 	if o.descend != nil && o.emit.told() {
 		o.descend()
@@ -178,8 +178,8 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 	n := o.disp.Dispatch(o.offer, o)
 	o.emission.marks.active = false
 	if s := o.whole; s != nil && len(o.emit.buf) == len(events) {
-		// The subscriber gets the very slice that the handler filled, and the
-		// slice of an emptied batch is filled next.
+		// The subscriber gets the slice that the handler filled, and the slice of an
+		// emptied batch is filled next.
 		o.whole = nil
 		b := o.batchFor(s)
 		b.events, o.emit.buf = o.emit.buf, b.events[:0]
@@ -190,7 +190,7 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 		o.fail(errors.New("dispatcher took more than it was offered"))
 		n = len(events)
 	}
-	// What was taken and is not held or discarded has been given to somebody.
+	// Events that were taken and are not held or discarded have been given.
 	left += int64(n) - o.discards
 	if o.holder != nil {
 		left -= int64(o.holder.Held())

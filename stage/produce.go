@@ -2,22 +2,22 @@ package stage
 
 import "runtime"
 
-// passes is how often the handler is asked before the stage looks at its mail
-// again. More than one is needed only where events are discarded rather than
-// delivered, which leaves the demand as it was.
+// passes is the number of times that the handler is asked before the stage looks
+// at its mail again. More than one is needed only where events are discarded
+// rather than delivered, which does not lower the demand.
 const passes = 16
 
-// portion is how many events the handler is asked for at once, in events, if it
-// emits them at once: what was emitted is on its way while it emits the next, and
-// the demand of many subscribers does not make one emission of as many events.
+// portion bounds the events that the handler is asked for at once, if it emits them
+// at once: they are on their way while it emits the next ones, and the demand of
+// many subscribers does not make one emission of as many events.
 const portion = 1000
 
-// produce serves what is there, then asks the handler for the rest, until
-// neither changes anything.
+// produce serves the events that are there, then asks the handler for the rest,
+// until neither changes anything.
 func (e *engine[In, Out]) produce() {
 	o := e.out
-	first := 0      // what the handler was asked for in the first pass
-	silent := false // it emits nothing at once, and is told all there is to tell
+	first := 0      // the demand of the first pass
+	silent := false // the handler emits nothing at once, and is asked for all of it
 	for pass := 0; !e.end; pass++ {
 		e.running = "Dispatch"
 		o.serve()
@@ -53,9 +53,9 @@ func (e *engine[In, Out]) produce() {
 		if first == 0 {
 			first = ask
 		} else if ask < first/2 {
-			// What is wanted gets less with each pass, as with a dispatcher that
-			// lacks events for one subscriber only. The others may have something
-			// to ask for, and get to say so before the rest is asked for in crumbs.
+			// The demand gets less with each pass, as with a dispatcher that lacks
+			// events for one subscriber only. The others may want to ask, and can do
+			// so before the rest is asked for in small portions.
 			e.again = true
 			runtime.Gosched()
 			return

@@ -21,8 +21,8 @@ type finishedRun struct {
 // has come.
 func (o *outlet[T]) wantsReceipts() bool { return o.sourced || o.taker != nil || o.lineage != nil }
 
-// track begins to remember the deliveries of s. What was delivered before is
-// not accounted for, and its receipts are passed over.
+// track begins to remember the deliveries of s. Earlier ones are not accounted for,
+// and their receipts are skipped.
 func (o *outlet[T]) track(s *Subscription[T]) {
 	if s.tracked {
 		return
@@ -40,7 +40,7 @@ func (o *outlet[T]) handled(s *Subscription[T], n int) {
 		return
 	}
 	if before := int(s.flights.base) - s.acked; before > 0 {
-		// Receipts for what was delivered before the account began.
+		// Receipts for deliveries before the account began.
 		skip := min(n, before)
 		s.acked += skip
 		n -= skip
@@ -55,7 +55,7 @@ func (o *outlet[T]) land(s *Subscription[T], n int, outcome receipt.Outcome, rea
 	for n > 0 {
 		seq, ticket, k, events := s.flights.front(n)
 		if o.plain(outcome) {
-			o.report() // what was noted before comes first
+			o.report() // earlier notes come first
 			o.ended(seq, k, outcome, reason)
 		} else {
 			for i := range k {
@@ -111,7 +111,7 @@ func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
 	o.report()
 }
 
-// giveUp ends everything that s has in flight when its consumer is gone.
+// giveUp ends every delivery of s in flight when its consumer has died.
 func (o *outlet[T]) giveUp(s *Subscription[T], f farewell) {
 	if !s.tracked {
 		o.abandoned += int64(max(0, s.given-f.handled))
@@ -126,8 +126,8 @@ func (o *outlet[T]) giveUp(s *Subscription[T], f farewell) {
 // abandon ends a delivery whose consumer, or another one further down, has died.
 // With Redeliver the event is delivered again: any number of times if it only
 // waited for the consumer, and once if the consumer died over it, so that a
-// poisonous event does not end one consumer after the other. A copy of what other
-// subscribers have as well is not delivered again: some have handled it.
+// poisonous event does not end one consumer after the other. A copy of an event
+// that other subscribers have as well is not delivered again: some have handled it.
 func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool) {
 	_, again := o.again[f.seq]
 	if !s.cfg.Redeliver || over && again || o.shared.has(f.seq) {
@@ -154,7 +154,8 @@ func (o *outlet[T]) receipt(s *Subscription[T], f *flight[T], outcome receipt.Ou
 }
 
 // report passes the collected receipts to the dispatcher, then to the source.
-// What came back, and the dispatcher did not take, is buffered in front.
+// Events that came back, and that the dispatcher did not take, are buffered in
+// front.
 func (o *outlet[T]) report() {
 	if len(o.scratch) == 0 {
 		return
@@ -199,8 +200,8 @@ func (o *outlet[T]) endedOne(r *dispatcher.Receipt[T]) {
 	o.ended(r.Seq, 1, outcome, reason)
 }
 
-// ended tells the source, and the inputs that they were emitted for, the end of
-// n events from a sequence number on.
+// ended reports the end of n events from a sequence number on to the source, and to
+// the inputs that they were emitted for.
 func (o *outlet[T]) ended(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason) {
 	if o.lineage != nil {
 		if o.silent {
@@ -218,8 +219,8 @@ func (o *outlet[T]) ended(seq uint64, n int, outcome receipt.Outcome, reason rec
 	o.receipts = append(o.receipts, Receipt{First: seq, Count: n, Outcome: outcome, Reason: reason})
 }
 
-// takeBack puts returned events before all that waits, in the order in which
-// they were emitted.
+// takeBack puts returned events before all that wait, in the order in which they
+// were emitted.
 func (o *outlet[T]) takeBack() {
 	slices.SortStableFunc(o.scratch, func(a, b dispatcher.Receipt[T]) int { return cmp.Compare(a.Seq, b.Seq) })
 	for i := len(o.scratch) - 1; i >= 0; i-- {

@@ -10,7 +10,7 @@ import (
 )
 
 // report sends the stages' figures to the metrics at an interval, and once more
-// when the function that it answers is called. The stages themselves measure
+// when the returned function is called. The stages themselves measure
 // nothing: a snapshot costs them nothing per event.
 func (p *Pipeline) report(ctx context.Context) (finish func()) {
 	if p.cfg.Metrics == nil {
@@ -20,7 +20,7 @@ func (p *Pipeline) report(ctx context.Context) (finish func()) {
 	for i, s := range p.stages {
 		meters[i] = newMeter(p.cfg.Metrics, s.Name())
 	}
-	// A stage that is busy in a handler must not hold up the others' figures.
+	// A stage that is busy in a handler must not delay the others' figures.
 	once := func(limit time.Duration) {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
@@ -96,7 +96,7 @@ func (m *meter) record(s Snapshot) {
 		m.batch.Set(float64(fresh) / float64(batches))
 	}
 	// Events that a stage leaves unhandled are abandoned as well, when their producer
-	// is not there any more to say so.
+	// does not exist any more to count them.
 	if n := s.Abandoned + s.Unhandled - m.abandoned; n > 0 {
 		m.deaths.Add(n)
 		m.abandoned += n

@@ -62,7 +62,7 @@ type Pipeline struct {
 
 // NewPipeline makes a pipeline. No goroutine runs before Run. An error is an
 // [*OptionError]; two stages with one name are one, since snapshots, metrics and
-// errors would not tell them apart.
+// errors do not distinguish them.
 func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
 	owner := option.Owner("stage.Pipeline")
 	if err := option.First(
@@ -116,11 +116,11 @@ func (p *Pipeline) Stop(reason error) {
 
 // Run starts the stages and blocks until all of them have stopped. When ctx is
 // done, Drain is called, a stage fails, or the last producer or the last
-// consumer has stopped, it drains: sources take in nothing more, what was taken
-// in is delivered, workers finish. A stage that is being started then may take a
+// consumer has stopped, it drains: sources accept nothing more, accepted events are
+// delivered, workers finish. A stage that is being started then may take a
 // second to return from HandleStart before its context is cancelled, and a
-// subscription to a producer outside of the pipeline is cancelled. What has not
-// ended after DrainTimeout is stopped and ErrDrainTimeout reported.
+// subscription to a producer outside of the pipeline is cancelled. Stages that
+// have not ended after DrainTimeout are stopped and ErrDrainTimeout is reported.
 //
 // Run refuses stages that were started before, with ErrStarted, and stages that
 // are subscribed in a cycle, with ErrCycle; it leaves them as they are. It logs a

@@ -3,12 +3,12 @@ package stage
 import "github.com/penstock-go/penstock/receipt"
 
 // sharing remembers which events in flight were given to several subscriptions:
-// their source gets one receipt, behind the last of them, with the worst
-// outcome. Nothing is remembered of an event that was given once.
+// their source gets one receipt, after the last of them, with the worst outcome.
+// Nothing is remembered of an event that was given once.
 type sharing struct {
 	given   []span // by the running Dispatch
 	high    int    // one past the last place that it has given
-	overlap bool   // it has perhaps given something twice
+	overlap bool   // it may have given an event twice
 	copies  []copies
 	events  map[uint64]share // by sequence number
 }
@@ -19,7 +19,7 @@ type span struct {
 	tracked bool
 }
 
-// copies counts the subscriptions that one event of an offer was given to.
+// copies counts the subscriptions to which one event of an offer was given.
 type copies struct{ all, tracked int32 }
 
 // share is an event of which several subscriptions have a copy.
@@ -36,7 +36,7 @@ func (s *sharing) has(seq uint64) bool {
 	return ok
 }
 
-// give notes that the events lo to hi-1 of the offer were given.
+// give notes that the events lo to hi-1 of the offer were given to a subscription.
 func (s *sharing) give(lo, hi int, tracked bool) {
 	s.overlap = s.overlap || lo < s.high
 	s.high = max(s.high, hi)
@@ -81,7 +81,7 @@ func (s *sharing) note(first uint64, n int) {
 	}
 }
 
-// finish takes one receipt and answers, when it was the last one, how the event
+// finish takes one receipt and, if it was the last one, returns how the event
 // ended.
 func (s *sharing) finish(seq uint64, outcome receipt.Outcome, reason receipt.Reason) (receipt.Outcome, receipt.Reason, bool) {
 	e, ok := s.events[seq]

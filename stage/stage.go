@@ -10,33 +10,33 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// Stage is what producers, producer-consumers and consumers have in common.
+// Stage is a producer, producer-consumer or consumer with its goroutine.
 type Stage interface {
 	// Name is the stage's name.
 	Name() string
-	// Start begins the stage's goroutine and answers when HandleStart has
-	// returned and the subscriptions that were made before have been sent. It
-	// answers the error of a stage that has stopped for that. The values of
+	// Start begins the stage's goroutine and returns when HandleStart has
+	// returned and the subscriptions that were made before have been sent. If
+	// the stage has stopped by then, Start returns its error. The values of
 	// ctx reach the handlers; when ctx is done the stage stops without
 	// draining. [Run] does all this for a whole pipeline.
 	Start(ctx context.Context) error
-	// Drain begins the orderly end and answers at once: a producer takes in
-	// nothing more, what was taken in is delivered, and the stages behind end
+	// Drain begins the orderly end and returns at once: a producer accepts
+	// nothing more, accepted events are delivered, and the stages downstream end
 	// when their last event is finished. Draining again does nothing.
 	Drain()
-	// Stop ends the stage without draining, and answers at once: the contexts
+	// Stop ends the stage without draining, and returns at once: the contexts
 	// of its handlers are cancelled with reason as the cause. A nil reason
 	// means ErrStopped. Stopping again does nothing.
 	Stop(reason error)
 	// Stopped is closed when the stage's goroutine has ended.
 	Stopped() <-chan struct{}
-	// Err answers why the stage stopped: nil while it has not, and for a
-	// normal end.
+	// Err returns the reason why the stage stopped: nil while it has not, and
+	// for a normal end.
 	Err() error
-	// Do has f called on the stage's goroutine, between two handlers, and
-	// answers at once; false if the stage has stopped. It is how the state of
-	// a dispatcher is reached from outside. What was not called when the stage
-	// ends is called then, for a stage that never ran by whoever stopped it.
+	// Do makes the stage call f on its goroutine, between two handlers, and
+	// returns at once; false if the stage has stopped. Use it to reach the state
+	// of a dispatcher from outside. Functions that were not called before the
+	// end are called at the end; if the stage never ran, Stop calls them.
 	Do(f func()) bool
 	// Snapshot returns what the stage is doing. It waits until the handler
 	// that is running has returned, or ctx is done. It does not wait for a stage
@@ -56,7 +56,7 @@ type Output[T any] interface {
 	port() demandPort[T]
 }
 
-// Kind says what a stage is.
+// Kind is the kind of a stage.
 type Kind string
 
 // The kinds of stages.
@@ -204,8 +204,8 @@ func (e *engine[In, Out]) setDemand(mode DemandMode) bool {
 	return e.box.Post(mail[In, Out]{kind: mailMode, n: int(mode)})
 }
 
-// Handle is how a handler is reached from other goroutines. Its methods never
-// block and do nothing once the stage has stopped.
+// Handle reaches a handler from other goroutines. Its methods never block and do
+// nothing once the stage has stopped.
 type Handle struct {
 	name string
 	wake func()
@@ -215,22 +215,24 @@ type Handle struct {
 // Name is the stage's name.
 func (h *Handle) Name() string { return h.name }
 
-// Wake has HandleWake called soon, once for any number of calls in between.
+// Wake makes the stage call HandleWake soon, once for any number of calls in
+// between.
 func (h *Handle) Wake() { h.wake() }
 
-// Send has HandleInfo called with msg; false if the stage has stopped.
+// Send makes the stage call HandleInfo with msg. It returns false if the stage has
+// stopped.
 func (h *Handle) Send(msg any) bool { return h.send(msg, false) }
 
-// SendBehind has HandleInfo called with msg when every event that is buffered
-// now has been delivered or discarded; at once where nothing is buffered. A
-// stage that ends before drops msg. It answers false if the stage has stopped.
+// SendBehind makes the stage call HandleInfo with msg when every event that is
+// buffered now has been delivered or discarded; at once if none is. If the stage
+// ends before that, msg is dropped. It returns false if the stage has stopped.
 func (h *Handle) SendBehind(msg any) bool { return h.send(msg, true) }
 
 var poison atomic.Bool
 
 // PoisonBatches makes every stage of the process wipe a slice of events as soon
-// as the handler that it was passed to has returned, so that a handler that
-// keeps one is found out. It is for tests, and costs accordingly.
+// as the handler that it was passed to has returned, so that a test finds a handler
+// that keeps one. It is for tests, and costs accordingly.
 func PoisonBatches(on bool) { poison.Store(on) }
 
 // defaultName makes a name of a handler's type, such as "Queue-3".

@@ -65,7 +65,7 @@ func (o *outlet[T]) accept(slot int, s *Subscription[T]) (err error) {
 func (e *engine[In, Out]) asked(s *Subscription[Out], n, done int, spent *batch[Out], x any) {
 	if s.slot < 0 {
 		if !s.gone {
-			s.addAsked(n) // the consumer's own word of the subscription is still on its way
+			s.addAsked(n) // the subscription's mail has not arrived yet
 		}
 		return
 	}
@@ -92,7 +92,7 @@ func (e *engine[In, Out]) receive(s *Subscription[Out], done int, x any) {
 	}
 }
 
-// cancelled stops delivering to s and tells its consumer so.
+// cancelled stops delivering to s and posts the end to its consumer.
 func (e *engine[In, Out]) cancelled(s *Subscription[Out], reason error) {
 	if !s.active {
 		if s.slot < 0 && !s.gone && s.early == nil {
@@ -115,7 +115,7 @@ func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
 	}
 }
 
-// left forgets s: its consumer has handled all that it is going to handle.
+// left forgets s: its consumer handles no more events.
 func (e *engine[In, Out]) left(s *Subscription[Out], done int, f farewell) {
 	if s.slot < 0 {
 		return

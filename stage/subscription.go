@@ -146,11 +146,10 @@ func (s *Subscription[T]) takePending() *settled {
 // Info describes the subscription.
 func (s *Subscription[T]) Info() SubscriptionInfo { return s.info }
 
-// Ask asks the producer for n events more, on top of what was asked for before;
-// the sum saturates. It is for subscriptions with Manual set, otherwise an
-// *OptionError is answered, as it is for an n below 1. Asking before the
-// producer has heard of the subscription counts; asking after the end does
-// nothing.
+// Ask asks the producer for n more events, in addition to those asked for before;
+// the sum saturates. It is for subscriptions with Manual set; otherwise, and for an
+// n below 1, it returns an *OptionError. Asking before the producer has received
+// the subscription counts; asking after the end does nothing.
 func (s *Subscription[T]) Ask(n int) error {
 	if !s.cfg.Manual {
 		return ownerOf(s.info.Consumer).Refuse("Ask", n, "left alone unless Manual is set")
@@ -163,7 +162,7 @@ func (s *Subscription[T]) Ask(n int) error {
 }
 
 // Settle gives receipts for events that a [DeliveryHandler] got, in any order,
-// and asks for n events more, n ≥ 0. The slice may be reused afterwards. Each
+// and asks for n more events, n ≥ 0. The slice may be reused afterwards. Each
 // position must be settled exactly once.
 func (s *Subscription[T]) Settle(n int, finished ...Finished) {
 	tracked := s.wants.Load()
@@ -183,7 +182,7 @@ func (s *Subscription[T]) Settle(n int, finished ...Finished) {
 }
 
 // Cancel ends the subscription. The producer sends nothing more once it has
-// heard of it; what is on the way already is still handled. A nil reason means
+// received the request; events that it has sent are still handled. A nil reason means
 // ErrCancelled. Cancelling again, or after the end, does nothing.
 func (s *Subscription[T]) Cancel(reason error) {
 	if reason == nil {
@@ -196,12 +195,11 @@ func (s *Subscription[T]) Cancel(reason error) {
 	}
 }
 
-// Done is closed when the consumer has heard that the subscription ended and
-// has handled everything that came on it.
+// Done is closed when the subscription has ended and its consumer has handled every
+// event that came on it.
 func (s *Subscription[T]) Done() <-chan struct{} { return s.done }
 
-// Err answers the reason for which the subscription ended, nil while it has
-// not.
+// Err returns the reason for which the subscription ended, nil while it has not.
 func (s *Subscription[T]) Err() error {
 	select {
 	case <-s.done:
