@@ -32,9 +32,9 @@ type Remote interface {
 // InterestedRemote is a [Remote] that sends a node only messages on topics with a
 // subscription there, and messages that are addressed to the node.
 //
-// The hub calls Join and Leave alternately for each topic, from one goroutine,
-// while Run runs. What was joined when a Run ends, or the connection is lost, the
-// remote joins again by itself.
+// The hub calls Join and Leave alternately for each topic, from one goroutine, which
+// may be a little ahead of Run. What was joined when a Run ends, or when the
+// connection is lost, the remote joins again by itself.
 type InterestedRemote interface {
 	Remote
 	// Join and Leave note that this node wants a topic, or no longer does. They
