@@ -53,41 +53,29 @@ func (p *Producer[T]) freeSlot() { <-p.commitSlot }
 
 // commitNow is commit for a caller that has the slot.
 func (p *Producer[T]) commitNow(ctx context.Context) error {
-	heads := map[*partition]int64{}
-	offsets := map[string]map[int32]kgo.EpochOffset{}
 	p.mu.Lock()
-	for _, part := range p.parts {
-		if t := &part.tracker; p.inSession && t.started && t.head > part.committed {
-			heads[part] = t.head
-			if offsets[part.topic] == nil {
-				offsets[part.topic] = map[int32]kgo.EpochOffset{}
-			}
-			offsets[part.topic][part.partition] = kgo.EpochOffset{Epoch: t.headEpoch, Offset: t.head}
-		}
-	}
+	heads := p.core.uncommitted()
 	p.mu.Unlock()
 	if len(heads) == 0 {
 		return nil
 	}
 	refused := map[topicPartition]bool{}
-	err := p.send(ctx, offsets, refused)
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	err := p.send(ctx, offsets(heads), refused)
 	if err != nil {
-		p.stats.CommitErrors++
 		p.meters.commitErrors.Add(1)
-		p.report("committing", err)
+		p.report("committing", err, func(s *counts) { s.CommitErrors++ })
 		if len(refused) == 0 {
 			return err
 		}
-	} else {
-		p.stats.Commits++
-		p.meters.commits.Add(1)
 	}
-	for part, head := range heads {
-		if !refused[part.topicPartition] {
-			part.committed = head
-		}
+	p.mu.Lock()
+	p.core.commit(heads, refused)
+	if err == nil {
+		p.stats.Commits++
+	}
+	p.mu.Unlock()
+	if err == nil {
+		p.meters.commits.Add(1)
 	}
 	return err
 }

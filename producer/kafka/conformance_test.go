@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 		if tr.head != 10 || tr.window() != 1 || tr.open != 1 {
 			t.Errorf("head %d, window %d, open %d", tr.head, tr.window(), tr.open)
 		}
-		if tr.finish(9) || tr.finish(11) || !tr.finish(10) || tr.finish(10) || tr.head != 11 || tr.open != 0 {
+		if tr.finishRun(9, 1) != 0 || tr.finishRun(11, 1) != 0 || tr.finishRun(10, 1) != 1 || tr.finishRun(10, 1) != 0 || tr.head != 11 || tr.open != 0 {
 			t.Errorf("head %d, open %d after finishing", tr.head, tr.open)
 		}
 	})
@@ -39,16 +39,16 @@ func TestConformance(t *testing.T) {
 		finish []int64
 		head   int64
 	}{
-		"K2_all":         {{span(9, 19), 20}},
-		"K2_front_first": {{[]int64{10, 13, 14}, 11}, {append([]int64{11, 12}, span(15, 19)...), 20}},
-		"K2_front_last":  {{[]int64{13, 14}, 10}, {append([]int64{11, 12}, span(15, 19)...), 10}, {[]int64{10}, 20}},
+		"K2_all":         {{upTo(9, 19), 20}},
+		"K2_front_first": {{[]int64{10, 13, 14}, 11}, {append([]int64{11, 12}, upTo(15, 19)...), 20}},
+		"K2_front_last":  {{[]int64{13, 14}, 10}, {append([]int64{11, 12}, upTo(15, 19)...), 10}, {[]int64{10}, 20}},
 		"K2_gap_inside":  {{[]int64{13, 14}, 10}, {[]int64{10, 11, 12, 15, 16, 18, 19}, 17}, {[]int64{17}, 20}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := filled(10, 19)
 			for i, s := range steps {
 				for _, o := range s.finish {
-					tr.finish(o)
+					tr.finishRun(o, 1)
 				}
 				if tr.head != s.head {
 					t.Errorf("step %d: head is %d, want %d", i, tr.head, s.head)
@@ -63,11 +63,11 @@ func TestConformance(t *testing.T) {
 		for seed := range uint64(200) {
 			r := rand.New(rand.NewPCG(seed, 4))
 			tr := filled(10, 99)
-			all := span(10, 99)
+			all := upTo(10, 99)
 			r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			for _, o := range all {
-				if !tr.finish(o) {
-					t.Fatalf("seed %d: finish(%d) answers false", seed, o)
+				if tr.finishRun(o, 1) != 1 {
+					t.Fatalf("seed %d: finishRun(%d, 1) does not return 1", seed, o)
 				}
 			}
 			if tr.open != 0 || tr.head != 100 {

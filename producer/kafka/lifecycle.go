@@ -65,14 +65,15 @@ func (p *Producer[T]) reach(ctx context.Context, client *kgo.Client) error {
 // HandleDrain stops polling. Records that were polled and not emitted are left for
 // the next member.
 func (p *Producer[T]) HandleDrain(context.Context) error {
-	p.stopTaking()
+	p.stopTaking(draining)
 	return stage.ErrDone
 }
 
-func (p *Producer[T]) stopTaking() {
+// stopTaking ends the intake.
+func (p *Producer[T]) stopTaking(to phase) {
 	p.mu.Lock()
-	p.draining = true
-	p.ready = nil
+	p.core.advance(to)
+	p.events = nil
 	p.mu.Unlock()
 	p.stopPoll()
 }
@@ -88,16 +89,16 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 	// cancelled.
 	limit := time.NewTimer(p.cfg.CloseTimeout)
 	defer limit.Stop()
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.CloseTimeout/8*7)
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.CloseTimeout/8*7)
 	defer cancel()
 	p.mu.Lock()
-	p.closing = closing
+	p.closing = bound
 	p.mu.Unlock()
-	p.stopTaking()
+	p.stopTaking(closing)
 	p.abort()
 	close(p.commitStop)
 
-	half, cancelHalf := context.WithTimeout(closing, p.cfg.CloseTimeout/2)
+	half, cancelHalf := context.WithTimeout(bound, p.cfg.CloseTimeout/2)
 	defer cancelHalf()
 	if err := p.commit(half); err != nil {
 		p.cfg.Logger.Error("kafka: last commit failed", "group", p.cfg.Group, "error", err)
@@ -105,8 +106,8 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 	p.giveUp()
 	// Leaving ends the session, which commits the rest. It waits for a running
 	// rebalance, which can take a minute.
-	defer context.AfterFunc(closing, p.abandon)()
-	if err := p.client.LeaveGroupContext(closing); err != nil {
+	defer context.AfterFunc(bound, p.abandon)()
+	if err := p.client.LeaveGroupContext(bound); err != nil {
 		p.cfg.Logger.Warn("kafka: group was not left in order", "group", p.cfg.Group, "error", err)
 	}
 	p.client.Close()

@@ -6,27 +6,42 @@ type topicPartition struct {
 	partition int32
 }
 
-// partition is one assignment of a partition to this member, or the part of
-// one since it was last read again from its prefix. Events of an earlier one point
-// to another value, by which late receipts are recognised. Producer.mu guards it.
+// partition is one assignment of a partition to this member, or the part of one
+// since it was last read again from its prefix. Events of an earlier one point to
+// another value, by which late receipts are recognised. It belongs to the core.
 type partition struct {
 	topicPartition
+	phase   partitionPhase
 	epoch   uint64 // counts the assignments of this member, for snapshots
 	tracker tracker
 	// inFlight is the number of records that were emitted and have no receipt.
 	inFlight int
 	// committed is the head that was last committed, or the offset of the first
-	// record.
+	// record; unknown before.
 	committed int64
 	highWater int64 // the offset after the newest record at the broker
-	paused    bool  // the client does not fetch it
-	// rewind: an abandoned record must be read again.
-	rewind bool
-	// leaving is set when nothing more of it may be emitted; after that idle is
-	// closed when it has nothing in flight.
-	leaving bool
-	idle    chan struct{}
 }
+
+// unknown is the committed offset of a partition of which nothing was polled.
+const unknown = -1
+
+// partitionPhase is how far the life of an assignment has come. Only a partition
+// that is being read is polled and emitted.
+type partitionPhase uint8
+
+const (
+	// reading: records are polled and emitted.
+	reading partitionPhase = iota
+	// rewinding: an event was abandoned. When nothing is in flight any more, the
+	// partition is read again from its finished prefix, under another value.
+	rewinding
+	// leaving: the group takes the partition away. Receipts still count, and the
+	// finished prefix is committed at the end.
+	leaving
+	// gone: the partition belongs to another member, or another value has taken
+	// the place of this one. Receipts have no effect.
+	gone
+)
 
 // lag is the number of offsets between the finished prefix and the newest record.
 func (p *partition) lag() int64 {
@@ -34,23 +49,4 @@ func (p *partition) lag() int64 {
 		return 0
 	}
 	return max(0, p.highWater-p.tracker.head)
-}
-
-// leave begins the end of p and returns a channel that is closed when nothing of
-// it is in flight.
-func (p *partition) leave() <-chan struct{} {
-	p.leaving = true
-	p.idle = make(chan struct{})
-	if p.inFlight == 0 {
-		close(p.idle)
-	}
-	return p.idle
-}
-
-// landed is called for each receipt.
-func (p *partition) landed() {
-	p.inFlight--
-	if p.inFlight == 0 && p.idle != nil {
-		close(p.idle)
-	}
 }

@@ -11,9 +11,6 @@ import (
 	"github.com/penstock-go/penstock/internal/crash"
 )
 
-// maxPoll bounds one poll, so that no group waits long for the decoding.
-const maxPoll = 2000
-
 // poison is a record that could not be used.
 type poison struct {
 	record *kgo.Record
@@ -31,7 +28,7 @@ func (p *Producer[T]) poll() {
 		}
 		fetches := p.client.PollRecords(ctx, n)
 		bad := p.take(fetches)
-		p.look()
+		p.steer()
 		// Between the poll and here no rebalance can happen: the polled records
 		// belong to the assignment that they are tracked under.
 		p.client.AllowRebalance()
@@ -48,28 +45,28 @@ func (p *Producer[T]) poll() {
 
 // next waits until there is something to poll for. It returns the number of
 // records and the context to poll with, which is done already if partitions need
-// attention first.
+// attention first. ok is false at the end.
 func (p *Producer[T]) next() (_ context.Context, n int, ok bool) {
 	for {
 		p.mu.Lock()
 		if p.interrupt != nil {
-			p.interrupt()
+			p.interrupt() // releases the context of the last poll
 			p.interrupt = nil
 		}
-		n = min(p.owed-len(p.ready), maxPoll)
-		if p.polling.Err() == nil && p.fatal == nil && (n > 0 || p.steering) {
+		n, steering := p.core.poll()
+		ended := p.core.phase == failed || p.polling.Err() != nil
+		if !ended && (n > 0 || steering) {
 			ctx, cancel := context.WithCancel(p.polling)
-			if p.steering {
+			p.interrupt = cancel
+			p.mu.Unlock()
+			if steering {
 				cancel()
 				n = 1
 			}
-			p.interrupt = cancel
-			p.mu.Unlock()
 			return ctx, n, true
 		}
-		fatal := p.fatal
 		p.mu.Unlock()
-		if fatal != nil {
+		if ended {
 			return nil, 0, false
 		}
 		select {
@@ -106,96 +103,47 @@ func (p *Producer[T]) take(fetches kgo.Fetches) []poison {
 	return bad
 }
 
-// track adds the records of one partition.
-func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded[T]) []poison {
+// track has the core take the records of one partition.
+func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded[T]) (bad []poison) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	part := p.parts[key]
-	if part == nil || part.leaving || part.rewind || p.draining {
-		return nil // they are read again, here or elsewhere
+	part := p.core.open(key, highWater)
+	if part == nil {
+		p.mu.Unlock()
+		return nil
 	}
-	p.stats.Records += int64(len(batch))
-	p.meters.records.Add(int64(len(batch)))
-	part.highWater = highWater
-	var bad []poison
 	for i := range batch {
 		d := &batch[i]
-		if !part.tracker.started {
-			part.committed = d.record.Offset
-		}
-		if !part.tracker.add(d.record.Offset, d.record.LeaderEpoch) {
-			// The broker has lost records and the client went back: these are
-			// other records, although their offsets have been seen before.
-			part = p.renew(part)
-			part.committed, part.highWater = d.record.Offset, highWater
-			part.tracker.add(d.record.Offset, d.record.LeaderEpoch)
-		}
+		part = p.core.take(part, d.record.Offset, d.record.LeaderEpoch, d.err != nil)
 		if d.err != nil {
 			bad = append(bad, poison{d.record, part, d.err})
-			continue
+		} else {
+			p.events = append(p.events, d.event)
 		}
-		p.ready = append(p.ready, item[T]{d.event, part, d.record.Offset})
 	}
-	if part.tracker.window() >= p.cfg.Window && !part.paused {
-		p.steering = true
-	}
+	p.mu.Unlock()
+	p.meters.records.Add(int64(len(batch)))
 	p.wake()
 	return bad
 }
 
-// renew replaces part by an empty partition. mu is held.
-func (p *Producer[T]) renew(part *partition) *partition {
-	part.leaving = true // for events that are ready and not emitted
-	p.epochs++
-	next := &partition{topicPartition: part.topicPartition, epoch: p.epochs, paused: part.paused, committed: part.committed}
-	p.parts[part.topicPartition] = next
-	return next
-}
-
-// look pauses partitions whose window is full, resumes those that have room
-// again, and rewinds those that have abandoned records. It is called between a
-// poll and AllowRebalance.
-func (p *Producer[T]) look() {
+// steer tells the client which partitions to pause, to resume and to read again. It
+// is called between a poll and AllowRebalance.
+func (p *Producer[T]) steer() {
 	p.mu.Lock()
-	if !p.steering || p.draining {
-		p.mu.Unlock()
-		return
-	}
-	p.steering = false
-	pause, resume := map[string][]int32{}, map[string][]int32{}
-	back := map[string]map[int32]kgo.EpochOffset{}
-	for key, part := range p.parts {
-		if part.rewind && part.inFlight == 0 {
-			next := p.renew(part)
-			head := part.tracker.head
-			next.committed = min(part.committed, head)
-			if back[key.topic] == nil {
-				back[key.topic] = map[int32]kgo.EpochOffset{}
-			}
-			back[key.topic][key.partition] = kgo.EpochOffset{Epoch: -1, Offset: head}
-			part = next
-		}
-		switch window := part.tracker.window(); {
-		case !part.paused && window >= p.cfg.Window:
-			part.paused = true
-			pause[key.topic] = append(pause[key.topic], key.partition)
-		case part.paused && window <= p.cfg.Window/2:
-			part.paused = false
-			resume[key.topic] = append(resume[key.topic], key.partition)
-		}
-	}
+	turns := p.core.steer()
 	p.mu.Unlock()
-	if len(back) > 0 {
+	if len(turns.rewind) > 0 {
+		back := offsets(turns.rewind)
 		p.takeSlot(context.Background()) // it is never held longer than CommitTimeout
 		p.client.SetOffsets(back)
 		p.freeSlot()
 		p.cfg.Logger.Warn("kafka: reading abandoned records again", "group", p.cfg.Group, "partitions", back)
 	}
-	if len(pause) > 0 {
-		p.client.PauseFetchPartitions(pause)
+	if len(turns.pause) > 0 {
+		p.client.PauseFetchPartitions(byTopic(turns.pause))
 	}
-	if len(resume) > 0 {
-		p.client.ResumeFetchPartitions(resume)
+	if len(turns.resume) > 0 {
+		p.client.ResumeFetchPartitions(byTopic(turns.resume))
 	}
 }
 
@@ -204,10 +152,8 @@ func (p *Producer[T]) dispose(b poison) {
 	p.meters.poison.Add(1)
 	p.offer(b)
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.stats.Poison++
-	b.part.tracker.finish(b.record.Offset)
-	p.relax(b.part)
+	p.release(p.core.dispose(b.part, b.record.Offset))
 }
 
 func (p *Producer[T]) offer(b poison) {
@@ -223,7 +169,7 @@ func (p *Producer[T]) offer(b poison) {
 	}
 }
 
-// failed looks at the errors of a poll and reports whether to pause.
+// failed examines the errors of a poll and reports whether to pause.
 func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 	var first error
 	fetches.EachError(func(topic string, partition int32, err error) {
@@ -235,31 +181,39 @@ func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 			first = fmt.Errorf("topic %q, partition %d: %w", topic, partition, err)
 		}
 	})
-	if first == nil {
+	switch {
+	case first == nil:
 		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if errors.Is(first, kgo.ErrClientClosed) {
-		if p.closing == nil && p.fatal == nil {
-			p.fatal = errClientClosed
-			p.wake()
+	case errors.Is(first, kgo.ErrClientClosed):
+		p.mu.Lock()
+		if p.core.phase < closing {
+			p.core.advance(failed)
+			p.events = nil
 		}
+		p.mu.Unlock()
+		p.wake()
 		return false
 	}
 	p.meters.errors.Add(1)
-	p.stats.Errors++
-	p.report("polling", first)
+	p.report("polling", first, func(s *counts) { s.Errors++ })
 	return true
 }
 
-// report keeps an error for Stats and logs it, at most every ten seconds. mu
-// is held; the logger must not call back into the producer.
-func (p *Producer[T]) report(doing string, err error) {
+// report counts an error, keeps it for Stats, and logs it at most every ten seconds.
+func (p *Producer[T]) report(doing string, err error, count func(*counts)) {
 	now := time.Now()
+	p.mu.Lock()
+	count(&p.stats)
 	p.stats.LastError = fmt.Sprintf("%s: %v", doing, err)
-	if p.stats.logged.IsZero() || now.Sub(p.stats.logged) >= 10*time.Second {
+	due := p.stats.logged.IsZero() || now.Sub(p.stats.logged) >= logEvery
+	if due {
 		p.stats.logged = now
-		p.cfg.Logger.Warn("kafka: "+doing+" failed; going on", "group", p.cfg.Group, "error", err)
+	}
+	p.mu.Unlock()
+	if due {
+		p.cfg.Logger.Warn("kafka: "+doing+" failed; it is retried", "group", p.cfg.Group, "error", err)
 	}
 }
+
+// logEvery is how often an error is logged.
+const logEvery = 10 * time.Second

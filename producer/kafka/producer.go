@@ -6,67 +6,49 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/penstock-go/penstock/internal/ring"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
 // Producer is a member of a consumer group as a stage.Producer. Make one with
 // [NewProducer] and pass it to stage.NewProducer, best with BufferSize:
-// stage.Unlimited: events emitted without demand are bounded by the demand
-// that there was before, and must not be discarded.
+// stage.Unlimited: the demand at the time of the poll bounds what is emitted, and
+// a polled record must not be discarded.
 //
-// Three goroutines touch it besides the stage's: the poller, the committer and
-// the client's, which calls back on rebalances. mu guards what they share and
-// is never held over a call to the client or to the user's functions.
+// Three goroutines use it besides the stage's: the poller, the committer, and the
+// client's, which calls back on rebalances. What they share is guarded by mu; the
+// core decides with mu held, and what it orders is done after mu is released.
+// Nothing of the client's, the user's, the logger's or the recorder's is called with
+// mu held.
 type Producer[T any] struct {
 	cfg    Config[T]
 	meters meters
 
-	client     *kgo.Client
-	wake       func()          // makes the stage call HandleWake
-	polling    context.Context // done when nothing more may be polled
+	// Set by HandleStart, before the other goroutines begin.
+	wake       func()          // has HandleWake called
+	polling    context.Context // done when nothing more is to be polled
 	stopPoll   context.CancelFunc
 	hard       context.Context // done when no receipts will come any more
 	abort      context.CancelFunc
 	alive      context.Context // the client's; done when it must end at once
 	abandon    context.CancelFunc
-	committing context.Context // done when regular commits end
+	committing context.Context // done when regular commits must end
 	giveUp     context.CancelFunc
+
 	commitStop chan struct{}
 	running    sync.WaitGroup // poller and committer
-	kick       chan struct{}  // makes the poller look again
-	commitSlot chan struct{}  // held while committing or moving offsets
+	kick       chan struct{}  // has the poller look at the core again
+	commitSlot chan struct{}  // held while committing or moving offsets; taken before mu
 	batch      []decoded[T]   // the poller's, used again
 
-	mu        sync.Mutex
-	parts     map[topicPartition]*partition
-	epochs    uint64
-	owed      int           // demand that has not been emitted yet
-	ready     []item[T]     // polled and not emitted
-	spare     []item[T]     // the other slice of the two that take turns
-	flights   ring.Ring[in] // emitted, from the oldest without a receipt on
-	landed    uint64        // the stage's number of the first of flights
+	mu        sync.Mutex // guards the rest
+	client    *kgo.Client
+	core      core
+	events    []T // those of core.ready, in order
 	interrupt context.CancelFunc
-	steering  bool // a partition must be paused, resumed or read again
-	inSession bool // between the beginning and the end of a session of the group
-	draining  bool
+	settled   chan struct{}   // closed when no event of a leaving partition is in flight; nil if nothing waits
 	closing   context.Context // bounds the end; nil before
-	fatal     error
 	stats     counts
-}
-
-// item is an event that waits to be emitted.
-type item[T any] struct {
-	event  T
-	part   *partition
-	offset int64
-}
-
-// in is an event in flight; part is nil once it has its receipt.
-type in struct {
-	part   *partition
-	offset int64
 }
 
 // NewProducer makes a producer. It opens nothing and starts no goroutine; its
@@ -82,91 +64,76 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 		commitStop: make(chan struct{}),
 		kick:       make(chan struct{}, 1),
 		commitSlot: make(chan struct{}, 1),
-		parts:      make(map[topicPartition]*partition),
+		core:       newCore(cfg.Window),
 	}, nil
 }
 
-// HandleDemand lets the poller poll for n more records.
+// HandleDemand implements stage.Producer: the poller polls for n records more.
 func (p *Producer[T]) HandleDemand(_ context.Context, n int, _ *stage.Emitter[T]) error {
 	p.mu.Lock()
-	p.owed += n
-	p.mu.Unlock()
-	p.nudge()
+	p.release(p.core.demand(n))
 	return nil
 }
 
-// HandleWake emits polled events.
+// HandleWake implements stage.WakeHandler: it emits what was polled.
 func (p *Producer[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	skipped := false
-	for i := range p.ready {
-		it := &p.ready[i]
-		if it.part.leaving || it.part.rewind {
-			skipped = true // it will be read again, here or elsewhere
-			continue
+	at := 0
+	do := p.core.emit(func(n int, emitted bool) {
+		if emitted {
+			emit.EmitAll(p.events[at : at+n])
 		}
-		emit.Emit(it.event)
-		p.flights.Push(in{it.part, it.offset})
-		it.part.inFlight++
-		p.owed--
+		at += n
+	})
+	clear(p.events)
+	p.events = p.events[:0]
+	var err error
+	if p.core.phase == failed {
+		err = errClientClosed
 	}
-	clear(p.ready)
-	p.ready, p.spare = p.spare[:0], p.ready
-	if skipped {
-		p.nudge()
-	}
-	return p.fatal
+	p.release(do)
+	return err
 }
 
-// HandleReceipts finishes records.
+// HandleReceipts implements stage.ReceiptsHandler: it finishes records.
 func (p *Producer[T]) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {
+	var do orders
+	abandoned := 0
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, r := range receipts {
-		for seq := range r.Seqs() {
-			at := seq - p.landed
-			if at >= uint64(p.flights.Len()) {
-				continue
-			}
-			f := p.flights.At(int(at))
-			if f.part == nil {
-				continue
-			}
-			p.receive(f.part, f.offset, r.Outcome)
-			f.part = nil
+		do = do.and(p.core.receive(r.First, r.Count, r.Outcome))
+		if r.Outcome == receipt.Abandoned {
+			abandoned += r.Count
 		}
 	}
-	for p.flights.Len() > 0 && p.flights.At(0).part == nil {
-		p.flights.Drop(1)
-		p.landed++
-	}
+	p.release(do)
+	p.meters.abandoned.Add(int64(abandoned))
 	return nil
 }
 
-// receive takes one receipt. mu is held.
-func (p *Producer[T]) receive(part *partition, offset int64, outcome receipt.Outcome) {
-	if outcome == receipt.Abandoned {
-		p.stats.Abandoned++
-		p.meters.abandoned.Add(1)
-		part.rewind = true
-	} else {
-		part.tracker.finish(offset)
+// release releases mu and carries out what the core has ordered.
+func (p *Producer[T]) release(do orders) {
+	var settled chan struct{}
+	var interrupt context.CancelFunc
+	if do.settled {
+		settled, p.settled = p.settled, nil
 	}
-	part.landed()
-	p.relax(part)
+	if do.now {
+		interrupt = p.interrupt
+	}
+	p.mu.Unlock()
+	if settled != nil {
+		close(settled)
+	}
+	if interrupt != nil {
+		interrupt()
+	}
+	if do.look {
+		p.nudge()
+	}
 }
 
-// relax makes the poller look after part if it may continue. mu is held.
-func (p *Producer[T]) relax(part *partition) {
-	resume := part.paused && part.tracker.window() <= p.cfg.Window/2
-	rewind := part.rewind && part.inFlight == 0
-	if (resume || rewind) && !part.leaving {
-		p.steer()
-	}
-}
-
-// nudge makes the poller look again.
+// nudge has the poller look at the core again.
 func (p *Producer[T]) nudge() {
 	select {
 	case p.kick <- struct{}{}:
@@ -174,12 +141,33 @@ func (p *Producer[T]) nudge() {
 	}
 }
 
-// steer makes the poller look after partitions, even if it is waiting for records.
-// mu is held.
-func (p *Producer[T]) steer() {
-	p.steering = true
-	if p.interrupt != nil {
-		p.interrupt()
+// keys returns the partitions of a client's map as a list.
+func keys(partitions map[string][]int32) (list []topicPartition) {
+	for topic, numbers := range partitions {
+		for _, n := range numbers {
+			list = append(list, topicPartition{topic, n})
+		}
 	}
-	p.nudge()
+	return list
+}
+
+// byTopic is the reverse of keys.
+func byTopic(list []topicPartition) map[string][]int32 {
+	partitions := map[string][]int32{}
+	for _, key := range list {
+		partitions[key.topic] = append(partitions[key.topic], key.partition)
+	}
+	return partitions
+}
+
+// offsets returns heads as the client wants them.
+func offsets(heads []head) map[string]map[int32]kgo.EpochOffset {
+	all := map[string]map[int32]kgo.EpochOffset{}
+	for _, h := range heads {
+		if all[h.part.topic] == nil {
+			all[h.part.topic] = map[int32]kgo.EpochOffset{}
+		}
+		all[h.part.topic][h.part.partition] = kgo.EpochOffset{Epoch: h.epoch, Offset: h.offset}
+	}
+	return all
 }

@@ -64,14 +64,15 @@ type counts struct {
 func (p *Producer[T]) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.stats.Stats
-	s.Demand, s.Ready = p.owed, len(p.ready)
-	for _, part := range p.parts {
+	c, s := &p.core, p.stats.Stats
+	s.Records, s.Abandoned, s.LeftInFlight = c.records, c.abandoned, c.leftInFlight
+	s.Demand, s.Ready = c.owed, c.waiting
+	for _, part := range c.parts {
 		s.Partitions = append(s.Partitions, PartitionStats{
 			Topic: part.topic, Partition: part.partition, Epoch: part.epoch,
-			Head: part.tracker.head, Committed: part.committed,
+			Head: part.tracker.head, Committed: max(0, part.committed),
 			Unfinished: part.tracker.open, InFlight: part.inFlight, Window: part.tracker.window(),
-			Lag: part.lag(), Paused: part.paused,
+			Lag: part.lag(), Paused: c.isPaused(part),
 		})
 	}
 	slices.SortFunc(s.Partitions, func(a, b PartitionStats) int {
@@ -96,13 +97,13 @@ func newMeters(r metrics.Recorder) meters {
 // measure sets the gauges.
 func (p *Producer[T]) measure() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	unfinished, lag := 0, int64(0)
-	for _, part := range p.parts {
+	partitions, unfinished, lag := len(p.core.parts), 0, int64(0)
+	for _, part := range p.core.parts {
 		unfinished += part.tracker.open
 		lag += part.lag()
 	}
-	p.meters.partitions.Set(float64(len(p.parts)))
+	p.mu.Unlock()
+	p.meters.partitions.Set(float64(partitions))
 	p.meters.unfinished.Set(float64(unfinished))
 	p.meters.lag.Set(float64(lag))
 }

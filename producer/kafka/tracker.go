@@ -1,26 +1,18 @@
 package kafka
 
-import (
-	"math/bits"
-
-	"github.com/penstock-go/penstock/internal/ring"
-)
+import "github.com/penstock-go/penstock/internal/ring"
 
 // tracker records which records of one assignment of a partition are finished,
 // and up to which they are finished without a gap. It is a pure state machine.
 //
-// Records are numbered by their position in the order of delivery. A bit for
-// each position from the first unfinished one on is set if it is finished;
-// runs map positions to offsets, one for each stretch of consecutive offsets,
-// so that the usual partition costs one bit a record and a compacted one 32
-// bytes more for each gap.
+// Records are numbered by their position in the order of delivery. Runs map
+// positions to offsets, one for each stretch of consecutive offsets, so that the
+// usual partition costs one bit a record and a compacted one 32 bytes more for
+// each gap.
 type tracker struct {
+	marks   // finished records
 	started bool
 	runs    ring.Ring[run] // cover base to next-1
-	bits    []uint64       // a ring of positions, the length a power of two
-	base    uint64         // position of the first unfinished record
-	next    uint64         // position of the next record
-	open    int            // unfinished records
 
 	head      int64 // the offset to commit: all delivered records below are finished
 	headEpoch int32 // the leader epoch of the record before head
@@ -47,48 +39,52 @@ func (t *tracker) add(offset int64, leaderEpoch int32) bool {
 	if n == 0 || offset != t.end || t.runs.At(n-1).epoch != leaderEpoch {
 		t.runs.Push(run{at: t.next, offset: offset, epoch: leaderEpoch})
 	}
-	if t.next-t.base == uint64(len(t.bits))*64 {
-		t.grow()
-	}
 	if t.base == t.next {
 		t.head = offset // there is no record between the two
 	}
-	t.next++
-	t.open++
+	t.extend(1)
 	t.end = offset + 1
 	return true
 }
 
-// finish marks a record as finished. It returns false if there is no such record,
-// or if it was finished before.
-func (t *tracker) finish(offset int64) bool {
-	pos, ok := t.position(offset)
-	if !ok || t.isSet(pos) {
-		return false
+// finishRun finishes the records with the n offsets from offset on, and returns how
+// many of them there were that had not been finished before.
+func (t *tracker) finishRun(offset int64, n int) (finished int) {
+	last, before := offset+int64(n), t.base
+	for offset < last {
+		i := t.find(offset)
+		if i == 0 {
+			if t.runs.Len() == 0 {
+				break
+			}
+			offset = t.runs.At(0).offset // what lies below is finished
+			continue
+		}
+		r, end, next := t.runs.At(i-1), t.next, last
+		if i < t.runs.Len() {
+			end, next = t.runs.At(i).at, t.runs.At(i).offset
+		}
+		from := r.at + uint64(offset-r.offset)
+		to := min(end, from+uint64(last-offset))
+		for {
+			at, k := t.stretch(from, to)
+			if k == 0 {
+				break
+			}
+			t.mark(at, k)
+			finished += k
+			from = at + uint64(k)
+		}
+		offset = next
 	}
-	word, bit := t.slot(pos)
-	t.bits[word] |= bit
-	t.open--
-	if pos == t.base {
+	if t.base > before {
 		t.advance()
 	}
-	return true
+	return finished
 }
 
-// advance moves base over all that is finished.
+// advance moves head to the first unfinished record, after base has moved.
 func (t *tracker) advance() {
-	for t.base < t.next {
-		word, _ := t.slot(t.base)
-		shift := t.base % 64
-		// As many finished ones as there are from here to the word's end.
-		n := uint64(bits.TrailingZeros64(^(t.bits[word] >> shift)))
-		n = min(n, 64-shift, t.next-t.base)
-		if n == 0 {
-			break
-		}
-		t.bits[word] &^= (1<<n - 1) << shift
-		t.base += n
-	}
 	for t.runs.Len() > 1 && t.runs.At(1).at < t.base {
 		t.runs.Drop(1)
 	}
@@ -109,9 +105,9 @@ func (t *tracker) advance() {
 // finished or not.
 func (t *tracker) window() int { return int(t.next - t.base) }
 
-// position finds the record of that offset among those from base on.
-func (t *tracker) position(offset int64) (uint64, bool) {
-	lo, hi := 0, t.runs.Len() // the last run that begins at or before offset
+// find returns the number of runs that begin at or below an offset.
+func (t *tracker) find(offset int64) int {
+	lo, hi := 0, t.runs.Len()
 	for lo < hi {
 		if mid := (lo + hi) / 2; t.runs.At(mid).offset <= offset {
 			lo = mid + 1
@@ -119,35 +115,5 @@ func (t *tracker) position(offset int64) (uint64, bool) {
 			hi = mid
 		}
 	}
-	if lo == 0 {
-		return 0, false
-	}
-	r := t.runs.At(lo - 1)
-	limit := t.next
-	if lo < t.runs.Len() {
-		limit = t.runs.At(lo).at
-	}
-	pos := r.at + uint64(offset-r.offset)
-	return pos, pos >= t.base && pos < limit
-}
-
-func (t *tracker) slot(pos uint64) (word int, bit uint64) {
-	at := pos & (uint64(len(t.bits))*64 - 1)
-	return int(at / 64), 1 << (at % 64)
-}
-
-func (t *tracker) isSet(pos uint64) bool {
-	word, bit := t.slot(pos)
-	return t.bits[word]&bit != 0
-}
-
-func (t *tracker) grow() {
-	old := *t
-	t.bits = make([]uint64, max(4, 2*len(t.bits)))
-	for pos := t.base; pos < t.next; pos++ {
-		if old.isSet(pos) {
-			word, bit := t.slot(pos)
-			t.bits[word] |= bit
-		}
-	}
+	return lo
 }

@@ -15,7 +15,7 @@ func filled(from, to int64) *tracker {
 	return t
 }
 
-func span(from, to int64) []int64 {
+func upTo(from, to int64) []int64 {
 	var all []int64
 	for o := from; o <= to; o++ {
 		all = append(all, o)
@@ -30,7 +30,7 @@ func TestTrackerGapsAndEpochs(t *testing.T) {
 		epoch  int32
 	}{{5, 1}, {6, 1}, {1 << 40, 1}, {1<<40 + 1, 2}, {1<<40 + 7, 2}} {
 		if !tr.add(r.offset, r.epoch) {
-			t.Fatalf("add(%d) answers false", r.offset)
+			t.Fatalf("add(%d) returns false", r.offset)
 		}
 	}
 	if len(tr.bits) > 4 || tr.runs.Len() != 4 {
@@ -42,7 +42,7 @@ func TestTrackerGapsAndEpochs(t *testing.T) {
 	}{
 		{1 << 40, 5, -1}, {5, 6, 1}, {6, 1<<40 + 1, 1}, {7, 1<<40 + 1, 1}, {1<<40 + 7, 1<<40 + 1, 1}, {1<<40 + 1, 1<<40 + 8, 2},
 	} {
-		tr.finish(c.finish)
+		tr.finishRun(c.finish, 1)
 		if tr.head != c.head || tr.headEpoch != c.epoch {
 			t.Errorf("after %d: head %d of epoch %d, want %d of %d", c.finish, tr.head, tr.headEpoch, c.head, c.epoch)
 		}
@@ -61,7 +61,7 @@ func TestTrackerRefusesOffsetsThatGoBack(t *testing.T) {
 	tr := filled(10, 12)
 	for _, o := range []int64{12, 11, 0, -1} {
 		if tr.add(o, 0) {
-			t.Errorf("add(%d) after 12 answers true", o)
+			t.Errorf("add(%d) after 12 returns true", o)
 		}
 	}
 	if tr.window() != 3 {
@@ -104,23 +104,37 @@ func trackerRun(r *rand.Rand) error {
 				offset += 1 + r.Int64N(200)
 			}
 			if !tr.add(offset, int32(r.IntN(2)*len(m.order)/50)) {
-				return fmt.Errorf("add(%d) answers false", offset)
+				return fmt.Errorf("add(%d) returns false", offset)
 			}
 			m.order = append(m.order, offset)
 			open = append(open, offset)
 			offset++
+		case r.IntN(4) == 0: // a run that has gaps and finished records
+			o, n := max(0, offset-1-r.Int64N(300)), 1+r.IntN(200)
+			want := 0
+			open = slices.DeleteFunc(open, func(v int64) bool {
+				in := v >= o && v < o+int64(n)
+				if in {
+					want++
+					m.finished[v] = true
+				}
+				return in
+			})
+			if got := tr.finishRun(o, n); got != want {
+				return fmt.Errorf("finishRun(%d, %d) returns %d, want %d", o, n, got, want)
+			}
 		case r.IntN(10) == 0: // something that is not open
 			o := r.Int64N(offset + 10)
-			if want := slices.Contains(open, o); !want && tr.finish(o) {
-				return fmt.Errorf("finish(%d) answers true", o)
+			if want := slices.Contains(open, o); !want && tr.finishRun(o, 1) != 0 {
+				return fmt.Errorf("finishRun(%d, 1) does not return 0", o)
 			}
 		case len(open) > 0:
 			i := r.IntN(min(len(open), 1+r.IntN(40)))
 			o := open[i]
 			open = slices.Delete(open, i, i+1)
 			m.finished[o] = true
-			if !tr.finish(o) {
-				return fmt.Errorf("finish(%d) answers false", o)
+			if tr.finishRun(o, 1) != 1 {
+				return fmt.Errorf("finishRun(%d, 1) does not return 1", o)
 			}
 		}
 		want := m.head()
@@ -157,7 +171,7 @@ func BenchmarkTracker(b *testing.B) {
 		tr.add(o, 0)
 		if o%64 == 63 { // a batch that is finished backwards
 			for i := range int64(64) {
-				tr.finish(o - i)
+				tr.finishRun(o-i, 1)
 			}
 		}
 	}

@@ -1,0 +1,124 @@
+package kafka
+
+import "github.com/penstock-go/penstock/receipt"
+
+// maxPoll bounds one poll, so that a group does not wait long for the decoding.
+const maxPoll = 2000
+
+// demand adds n events to what is owed.
+func (c *core) demand(n int) orders {
+	c.owed += n
+	return orders{look: true}
+}
+
+// poll returns the number of records to poll for; 0 means that the poller waits.
+// With steering set, partitions need attention before that.
+func (c *core) poll() (n int, steering bool) {
+	if c.phase != running {
+		return 0, false
+	}
+	return max(0, min(c.owed-c.waiting, maxPoll)), c.steering
+}
+
+// open returns the partition that polled records belong to, or nil if they are not
+// taken: then they are read again, here or by another member.
+func (c *core) open(key topicPartition, highWater int64) *partition {
+	part := c.parts[key]
+	if part == nil || part.phase != reading || c.phase != running {
+		return nil
+	}
+	part.highWater = highWater
+	return part
+}
+
+// take takes the next record of a partition, and returns the value that it is
+// tracked under. A poison record is tracked but not emitted.
+func (c *core) take(part *partition, offset int64, leaderEpoch int32, poison bool) *partition {
+	if part.committed == unknown {
+		part.committed = offset
+	}
+	if !part.tracker.add(offset, leaderEpoch) {
+		// The broker has lost records and the client went back: these are other
+		// records, although their offsets have been seen before.
+		highWater := part.highWater
+		part = c.replace(part.topicPartition)
+		part.committed, part.highWater = offset, highWater
+		part.tracker.add(offset, leaderEpoch)
+	}
+	c.records++
+	if part.tracker.window() >= c.window && !c.isPaused(part) {
+		c.steering = true
+	}
+	if poison {
+		return part
+	}
+	c.waiting++
+	next := span{part, offset, 1}
+	if last := len(c.ready) - 1; last < 0 || !c.ready[last].extend(next) {
+		c.ready = append(c.ready, next)
+	}
+	return part
+}
+
+// emit takes the ready events. For each span, in order, it calls f with the number
+// of events and whether they are emitted; the others are read again, here or by
+// another member, and are owed again.
+func (c *core) emit(f func(n int, emitted bool)) (do orders) {
+	for _, s := range c.ready {
+		if s.part.phase != reading {
+			f(s.n, false)
+			do.look = true
+			continue
+		}
+		f(s.n, true)
+		c.flights.push(s)
+		s.part.inFlight += s.n
+		c.owed -= s.n
+	}
+	clear(c.ready)
+	c.ready, c.waiting = c.ready[:0], 0
+	return do
+}
+
+// receive takes the receipt of the count events from number first on.
+func (c *core) receive(first uint64, count int, outcome receipt.Outcome) (do orders) {
+	for at, end := first, first+uint64(count); at < end; {
+		var s span
+		if s, at = c.flights.land(at, end); s.n == 0 {
+			break // known already, or of no event
+		}
+		if outcome == receipt.Abandoned {
+			c.abandoned += int64(s.n)
+			if s.part.phase == reading {
+				s.part.phase = rewinding
+			}
+		} else {
+			s.part.tracker.finishRun(s.offset, s.n)
+		}
+		if s.part.inFlight -= s.n; s.part.inFlight == 0 && s.part.phase == leaving {
+			c.ending--
+			do.settled = c.ending == 0
+		}
+		do = do.and(c.after(s.part))
+	}
+	return do
+}
+
+// dispose finishes a poison record.
+func (c *core) dispose(part *partition, offset int64) orders {
+	part.tracker.finishRun(offset, 1)
+	return c.after(part)
+}
+
+// after has the poller look after part if it may go on.
+func (c *core) after(part *partition) orders {
+	if part.phase == rewinding && part.inFlight == 0 || part.phase == reading && c.mayResume(part) {
+		c.steering = true
+		return orders{look: true, now: true}
+	}
+	return orders{}
+}
+
+func (do orders) and(more orders) orders {
+	return orders{do.look || more.look, do.now || more.now, do.settled || more.settled}
+}
