@@ -13,6 +13,8 @@ const grace = 5 * time.Second
 
 // The calls of a handler's methods. A panic is an error, a *PanicError.
 
+// callIn passes on an event of the client. Its error crashes the channel if the
+// handler takes no events.
 func (ch *Channel) callIn(m *mail) (r Reply, err error) {
 	defer crash.Catch(&err)
 	h, ok := ch.handler.(InHandler)
@@ -22,11 +24,14 @@ func (ch *Channel) callIn(m *mail) (r Reply, err error) {
 	return h.HandleIn((*channelContext)(ch), ch, m.event, m.payload)
 }
 
+// callOut passes on an intercepted broadcast. The join has checked that the
+// handler is an OutHandler.
 func (ch *Channel) callOut(m *mail) (err error) {
 	defer crash.Catch(&err)
 	return ch.handler.(OutHandler).HandleOut((*channelContext)(ch), ch, m.event, m.payload)
 }
 
+// callInfo passes on a message of the program, or logs that the handler takes none.
 func (ch *Channel) callInfo(m *mail) (err error) {
 	defer crash.Catch(&err)
 	h, ok := ch.handler.(InfoHandler)
@@ -38,11 +43,15 @@ func (ch *Channel) callInfo(m *mail) (err error) {
 	return h.HandleInfo((*channelContext)(ch), ch, m.value)
 }
 
+// callRenew passes on new credentials, which are put into the inbox only of a
+// RenewHandler.
 func (ch *Channel) callRenew(m *mail) (err error) {
 	defer crash.Catch(&err)
 	return ch.handler.(RenewHandler).HandleRenew((*channelContext)(ch), ch, m.value)
 }
 
+// callTerminate ends the handler. Its context ends after the grace time, and a
+// panic is logged only, since the channel has ended.
 func (ch *Channel) callTerminate(reason error) {
 	h, ok := ch.handler.(TerminateHandler)
 	if !ok {
@@ -75,6 +84,7 @@ func (ch *Channel) conflate(event string, payload Payload) string {
 	return key
 }
 
+// logCrash logs a crash with the channel in which it happened.
 func (ch *Channel) logCrash(what string, err error) {
 	ch.sess.endpoint().logCrash(what, err, "socket", ch.sess.mount.kind.name, "channel", ch.route.pattern)
 }

@@ -97,6 +97,8 @@ func (ch *Channel) LocalBroadcast(event string, payload any) (int, error) {
 	return ch.sess.endpoint().hub.LocalBroadcast(nil, ch.topic, event, payload)
 }
 
+// subscription returns the subscription of the topic, nil while the channel is
+// being joined.
 func (ch *Channel) subscription() *pubsub.Subscription {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()

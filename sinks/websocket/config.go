@@ -49,6 +49,7 @@ type ShutdownConfig struct {
 	Interval time.Duration
 }
 
+// withDefaults returns cfg with the defaults of unset fields. Its logger is bounded.
 func (cfg EndpointConfig) withDefaults() EndpointConfig {
 	cfg.Limits.setDefaults()
 	option.Default(&cfg.Shutdown.Code, 1001)
@@ -69,6 +70,7 @@ func (cfg EndpointConfig) withDefaults() EndpointConfig {
 	return cfg
 }
 
+// validate returns an *OptionError for the first field that is not allowed.
 func (cfg EndpointConfig) validate() error {
 	return option.First(
 		cfg.Limits.validate(),
@@ -79,6 +81,8 @@ func (cfg EndpointConfig) validate() error {
 	)
 }
 
+// closeCodeAllowed reports whether a close code may be sent in a frame (RFC 6455,
+// 7.4).
 func closeCodeAllowed(code int) bool {
 	return (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999)
 }

@@ -38,6 +38,8 @@ type conn struct {
 	closeSent, peerClosed bool
 }
 
+// newConn makes a connection whose upgrade has not been sent yet. The caller sets
+// nc.
 func newConn(m *mount, a admission) *conn {
 	c := &conn{session: newSession(m, a)}
 	c.tr = c
@@ -74,6 +76,8 @@ func (c *conn) leave() {
 // hangUp does nothing: the writers find the close frame in the outbox.
 func (c *conn) hangUp() {}
 
+// abort closes the connection, which ends its reader. A resting one has none and
+// gets one.
 func (c *conn) abort() {
 	_ = c.nc.Close() // there is nothing left to send
 	c.endpoint().resting.rouse(c)

@@ -37,6 +37,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.from, nil
 }
 
+// receive reads from the connection, and goes on after read deadlines that fired
+// too early.
 func (c *conn) receive(p []byte) (int, error) {
 	for {
 		n, err := c.nc.Read(p)
@@ -143,6 +145,7 @@ var (
 	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
 )
 
+// buffer returns a buffer for a message of about size bytes.
 func buffer(size int) *[]byte {
 	if size <= 1<<10 {
 		return smallBuffers.Get().(*[]byte)
@@ -150,6 +153,7 @@ func buffer(size int) *[]byte {
 	return largeBuffers.Get().(*[]byte)
 }
 
+// recycle returns a buffer to its pool, unless it has grown very large.
 func recycle(b *[]byte) {
 	*b = (*b)[:0]
 	switch c := cap(*b); {

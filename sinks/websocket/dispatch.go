@@ -135,6 +135,7 @@ func (s *session) closeOld(old *Channel) {
 	}
 }
 
+// remove takes a channel out of the session, if it is there.
 func (s *session) remove(ch *Channel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -87,6 +87,8 @@ func (s *session) expireAt(end time.Time) {
 	r.expiry = time.AfterFunc(time.Until(r.expires), s.expire)
 }
 
+// expire closes a session whose credentials have expired. It runs in the timer's
+// goroutine.
 func (s *session) expire() {
 	s.mu.Lock()
 	due := s.rare.expires
@@ -134,6 +136,8 @@ var (
 	errTooLate   = errors.New("websocket: credentials have expired already")
 )
 
+// callRenew calls the application's Renew. The state must keep its socket id, under
+// which the session is known.
 func (s *session) callRenew(p Payload) (state any, until time.Time, err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -18,6 +18,8 @@ type wire = []byte
 // before a message.
 const headroom = 10
 
+// newWire returns a slice with headroom, to which a message of size bytes can be
+// appended.
 func newWire(size int) []byte { return make([]byte, headroom, headroom+size) }
 
 // seal writes the header into the headroom, directly before the message.
@@ -52,8 +54,10 @@ func body(w wire) (message []byte, binaryFrame bool) {
 	return w[n:], isBinary(w)
 }
 
+// isBinary reports whether a wire is a binary message.
 func isBinary(w wire) bool { return ws.OpCode(w[0]&0x0f) == ws.OpBinary }
 
+// opOf returns the opcode for a payload.
 func opOf(p codec.Payload) ws.OpCode {
 	if p.Binary {
 		return ws.OpBinary
@@ -64,6 +68,7 @@ func opOf(p codec.Payload) ws.OpCode {
 // envelope is the room for what surrounds a payload in a message.
 const envelope = 64
 
+// messageWire returns the frame of a push or a control message.
 func messageWire(v codec.Version, joinRef, ref codec.Ref, topic, event string, p codec.Payload) (wire, error) {
 	size := len(p.Data) + len(topic) + len(event) + len(joinRef) + len(ref) + envelope
 	b, err := codec.AppendMessage(newWire(size), v, joinRef, ref, topic, event, p)
@@ -73,6 +78,7 @@ func messageWire(v codec.Version, joinRef, ref codec.Ref, topic, event string, p
 	return seal(b, opOf(p)), nil
 }
 
+// replyWire returns the frame of a reply.
 func replyWire(v codec.Version, joinRef, ref codec.Ref, topic string, r Reply) (wire, error) {
 	p, err := codec.Encode(r.response)
 	if err != nil {
@@ -86,12 +92,14 @@ func replyWire(v codec.Version, joinRef, ref codec.Ref, topic string, r Reply) (
 	return seal(b, opOf(p)), nil
 }
 
+// closeWire returns a close frame without a reason.
 func closeWire(code ws.StatusCode) wire {
 	b := newWire(2)
 	b = binary.BigEndian.AppendUint16(b, uint16(code))
 	return seal(b, ws.OpClose)
 }
 
+// pongWire returns the pong to a ping with data.
 func pongWire(data []byte) wire {
 	return seal(append(newWire(len(data)), data...), ws.OpPong)
 }

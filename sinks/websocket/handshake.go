@@ -127,6 +127,7 @@ func badHeader(r *http.Request) string {
 	return ""
 }
 
+// hasToken reports whether a token is in a comma-separated header, in any case.
 func hasToken(lines []string, token string) bool {
 	for _, line := range lines {
 		for _, v := range strings.Split(line, ",") {
@@ -138,6 +139,7 @@ func hasToken(lines []string, token string) bool {
 	return false
 }
 
+// validKey reports whether a Sec-WebSocket-Key is 16 bytes in base64.
 func validKey(key string) bool {
 	raw, err := base64.StdEncoding.DecodeString(key)
 	return err == nil && len(raw) == 16

@@ -45,6 +45,7 @@ func (e *Endpoint) recoverHook(what string) {
 	}
 }
 
+// discardedFor returns the counter for items that were discarded for a reason.
 func (e *Endpoint) discardedFor(reason error) metrics.Counter {
 	switch reason {
 	case ErrQueueFull:
@@ -76,6 +77,7 @@ func (s *session) notify() {
 	}
 }
 
+// callHook calls QueueFull or QueueDrained.
 func (e *Endpoint) callHook(f func(state any), state any) {
 	defer e.recoverHook("queue callback")
 	f(state)

@@ -105,6 +105,7 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 	ch.conclude(err, nil)
 }
 
+// callJoin makes the handler and asks it. Both are calls of the application.
 func (ch *Channel) callJoin(p Payload) (reply any, err error) {
 	defer crash.Catch(&err)
 	ch.handler = ch.route.new(ch.sess.state, ch.topic)

@@ -33,6 +33,7 @@ func (l *line) free() {
 	}
 }
 
+// len returns how many items wait.
 func (l *line) len() int {
 	if l == nil {
 		return 0
@@ -40,6 +41,8 @@ func (l *line) len() int {
 	return len(l.items) - l.head
 }
 
+// push appends an item. It moves the items to the front of the array instead of
+// growing it, if more than half of it is free.
 func (l *line) push(it *item) {
 	if len(l.items) == cap(l.items) && l.head > len(l.items)/2 {
 		n := copy(l.items, l.items[l.head:])

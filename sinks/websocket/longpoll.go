@@ -54,6 +54,9 @@ type pollAnswer struct {
 	Token    string   `json:"token,omitempty"`
 }
 
+// serveLongPoll serves all requests of long polling: preflights, GETs and POSTs. As
+// from Phoenix, any origin may read the responses, but only allowed ones get a
+// session.
 func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -90,6 +93,8 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 	}
 }
 
+// answerPoll writes a response. Its error means that the messages in it may be
+// lost.
 func answerPoll(w http.ResponseWriter, a pollAnswer) error {
 	if a.Messages == nil {
 		a.Messages = []string{}

@@ -46,6 +46,7 @@ func (b *inbox) len() int {
 	return len(b.mails)
 }
 
+// free returns the inbox to the pool, unless it has grown large.
 func (b *inbox) free() {
 	if b != nil && cap(b.mails) <= 64 {
 		clear(b.mails)
@@ -114,6 +115,8 @@ func (ch *Channel) add(m mail) {
 	ch.ensureRunning()
 }
 
+// ensureRunning starts the channel's goroutine if it does not run. The mutex is
+// held.
 func (ch *Channel) ensureRunning() {
 	if !ch.running {
 		ch.running = true
@@ -140,6 +143,7 @@ func (ch *Channel) next() (batch *inbox, reason error, ok bool) {
 	return batch, nil, true
 }
 
+// makeRoom wakes the reader that waits for room in the inbox. The mutex is held.
 func (ch *Channel) makeRoom() {
 	if ch.rare != nil && ch.rare.room != nil {
 		close(ch.rare.room)

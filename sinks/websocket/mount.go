@@ -57,6 +57,7 @@ func (e *Endpoint) Mount(path string, s Mountable, cfg MountConfig) error {
 	return nil
 }
 
+// pathAllowed reports whether a path begins with "/" and does not end with it.
 func pathAllowed(path string) bool {
 	return path == "/" || strings.HasPrefix(path, "/") && !strings.HasSuffix(path, "/")
 }
@@ -85,6 +86,7 @@ func (e *Endpoint) newMount(path string, kind socketKind, cfg MountConfig) *moun
 	return m
 }
 
+// counter returns a counter with a status and one more tag.
 func (m *mount) counter(name, status, key, value string) metrics.Counter {
 	return m.endpoint.cfg.Metrics.Counter(name, metrics.Tag{Key: "status", Value: status}, metrics.Tag{Key: key, Value: value})
 }

@@ -79,6 +79,7 @@ const (
 
 const overflowNames = "DefaultOverflow, CloseSlow, DropNewest, DropOldest"
 
+// withDefaults returns cfg with the defaults of unset fields.
 func (cfg MountConfig) withDefaults() MountConfig {
 	option.Default(&cfg.Suffix, "/websocket")
 	if cfg.TopicAllowed == nil {
@@ -98,6 +99,7 @@ func (cfg MountConfig) withDefaults() MountConfig {
 	return cfg
 }
 
+// validate returns an *OptionError for the first field that is not allowed.
 func (cfg MountConfig) validate() error {
 	notToken := func(p string) bool { return p == "" || strings.ContainsAny(p, " ,\t\r\n\"") }
 	return option.First(

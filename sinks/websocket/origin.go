@@ -72,6 +72,7 @@ func Origins(entries ...string) OriginCheck {
 
 type originEntry struct{ scheme, host, port string }
 
+// parseOrigin parses an entry of Origins.
 func parseOrigin(entry string) originEntry {
 	scheme, rest, ok := strings.Cut(entry, "//")
 	if !ok {
@@ -86,6 +87,7 @@ func parseOrigin(entry string) originEntry {
 	return e
 }
 
+// matches reports whether an origin is what the entry describes.
 func (e originEntry) matches(origin *url.URL) bool {
 	scheme := strings.ToLower(origin.Scheme)
 	if e.scheme != "" && e.scheme != scheme {
@@ -105,10 +107,12 @@ func (e originEntry) matches(origin *url.URL) bool {
 	return e.host != "" && host == e.host
 }
 
+// secure reports whether a scheme is one of TLS.
 func secure(scheme string) bool {
 	return strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "wss")
 }
 
+// defaultPort returns the port of a scheme, or "".
 func defaultPort(scheme string) string {
 	switch scheme {
 	case "http", "ws":

@@ -78,6 +78,7 @@ func (o *outbox) refuse(it *item, do *effects) {
 	}
 }
 
+// push appends an item, and wakes the writer if it is idle.
 func (o *outbox) push(it *item, do *effects) {
 	if o.line == nil {
 		o.line = lines.Get().(*line)

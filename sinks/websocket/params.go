@@ -47,6 +47,8 @@ func parseParams(query string) Params {
 	return p
 }
 
+// put sets the value of a name such as a[b][c]. A name that is nested too deep is
+// ignored, one with unbalanced brackets is taken literally.
 func (p Params) put(name, value string) {
 	head, rest, nested := strings.Cut(name, "[")
 	if !nested || head == "" || !strings.HasSuffix(rest, "]") {
@@ -87,6 +89,7 @@ func (p logged) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
+// redact returns what may be logged of a value.
 func redact(name string, v any) any {
 	low := strings.ToLower(name)
 	for _, secret := range []string{"token", "password", "secret", "jwt", "auth"} {

@@ -31,6 +31,7 @@ type polls struct {
 	list map[string]*poll
 }
 
+// find returns the session with a token, if it belongs to the mount.
 func (ps *polls) find(token string, m *mount) *poll {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -124,6 +125,7 @@ func (p *poll) takeAll() []*batch {
 	}
 }
 
+// wake lets the present GET, or the next one, take what is queued.
 func (p *poll) wake(bool) {
 	select {
 	case p.ready <- struct{}{}:
@@ -140,6 +142,7 @@ func (p *poll) hangUp() {
 	}
 }
 
+// abort removes the session. The present GET, if any, responds that it is over.
 func (p *poll) abort() {
 	e := p.endpoint()
 	e.polls.mu.Lock()

@@ -37,6 +37,7 @@ func (ch *Channel) PushWritten(event string, payload any, written func(at time.T
 	return err
 }
 
+// push encodes and queues an event.
 func (ch *Channel) push(event string, payload any, it *item) error {
 	p, err := encodeObject(payload)
 	if err != nil {
@@ -102,6 +103,7 @@ func (r Ref) Reply(reply Reply) error {
 	return r.ch.reply(r.ref, reply)
 }
 
+// reply encodes and queues a reply.
 func (ch *Channel) reply(ref codec.Ref, r Reply) error {
 	w, err := replyWire(ch.sess.version, ch.joinRef, ref, ch.topic, r)
 	if err != nil {

@@ -74,6 +74,7 @@ const maxUnsent = 16 << 10
 // unsentOption is TCP_NOTSENT_LOWAT, which syscall does not have everywhere.
 var unsentOption = map[string]int{"linux": 0x19, "darwin": 0x201}[runtime.GOOS]
 
+// boundUnsent sets the bound on a socket. An error leaves the system's own.
 func boundUnsent(fd uintptr) {
 	if unsentOption != 0 {
 		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, unsentOption, maxUnsent)

@@ -111,6 +111,7 @@ func (t *textCheck) ok(b []byte, whole bool) bool {
 	return valid
 }
 
+// readHeader reads the header of a frame and checks it against the protocol.
 func (c *conn) readHeader(state ws.State) (ws.Header, error) {
 	h, err := ws.ReadHeaderBuffer(c, c.header[:])
 	switch {

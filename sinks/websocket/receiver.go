@@ -59,6 +59,7 @@ func (ch *Channel) offer(it *item) error {
 	return err
 }
 
+// offerLocked is offer without the wake, which needs the lock to be released.
 func (ch *Channel) offerLocked(it *item) (wake bool, err error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()

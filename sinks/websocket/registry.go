@@ -63,6 +63,7 @@ func (r *registry) add(s *session, addr netip.Addr) bool {
 	return true
 }
 
+// remove takes a session out of the list and the counts.
 func (r *registry) remove(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,6 +119,7 @@ func (r *registry) all() []*session {
 	return list
 }
 
+// close refuses further connections.
 func (r *registry) close() {
 	r.mu.Lock()
 	r.shut = true

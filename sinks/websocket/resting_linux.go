@@ -87,6 +87,7 @@ func (r *resting) begin() bool {
 	return true
 }
 
+// lookAt sets when to look for silent clients. The mutex is held.
 func (r *resting) lookAt(at time.Time) {
 	r.look = at
 	_ = r.epoll.SetReadDeadline(at) // the next read returns the error, if any

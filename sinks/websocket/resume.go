@@ -125,6 +125,7 @@ func numberedPayload(r *pubsub.Record) codec.Payload {
 	return codec.Payload{Data: withField(r.Data, fieldOffset, decimal(r.Offset))}
 }
 
+// decimal returns n as JSON.
 func decimal(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
 
 // withField returns a JSON object with one more field. It comes last, since

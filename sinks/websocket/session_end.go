@@ -78,6 +78,7 @@ func (s *session) finish(reason error) {
 	s.endChannels(reason)
 }
 
+// endChannels makes all channels end. The caller holds no lock.
 func (s *session) endChannels(reason error) {
 	s.mu.Lock()
 	channels := append([]*Channel(nil), s.channels...)

@@ -42,6 +42,7 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	return fmt.Errorf("websocket: shutdown: %w", err)
 }
 
+// pause waits for d, or until ctx is done.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

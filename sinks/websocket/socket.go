@@ -155,6 +155,8 @@ func (k *socketKind) until(state any) (time.Time, error) {
 	return end, nil
 }
 
+// kind returns the socket without its type parameter, with the channels defined so
+// far.
 func (s *Socket[U]) kind() socketKind {
 	k := socketKind{name: s.cfg.Name, routes: append([]routeDef(nil), s.routes...)}
 	idOf := func(state U) string {

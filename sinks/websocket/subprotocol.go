@@ -70,6 +70,8 @@ func (m *mount) chooseSubprotocol(asked []string) (string, bool) {
 // maxToken bounds the token in bytes. A longer one is ignored.
 const maxToken = 8 << 10
 
+// decodeToken decodes a token in base64 of either alphabet, with or without
+// padding. An invalid one is "", which Connect sees as no token.
 func decodeToken(enc string) string {
 	if len(enc) > maxToken {
 		return ""

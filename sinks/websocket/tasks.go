@@ -32,6 +32,7 @@ func (ch *Channel) Go(task func(ctx context.Context)) error {
 	return nil
 }
 
+// runTask runs a task in its goroutine.
 func (ch *Channel) runTask(task func(ctx context.Context)) {
 	defer func() {
 		if v := recover(); v != nil {

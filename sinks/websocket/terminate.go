@@ -106,6 +106,8 @@ func (ch *Channel) control(event string, p codec.Payload) {
 	}
 }
 
+// controlWire returns the frame of phx_close or phx_error, whose ref is the join
+// ref.
 func (ch *Channel) controlWire(event string, p codec.Payload) wire {
 	ref := ch.joinRef
 	if ch.nullJoin {

@@ -58,6 +58,7 @@ func (ch *Channel) timer(d, period time.Duration, msg any) (stop func() bool) {
 	}
 }
 
+// fire sends the message. It runs in the timer's goroutine.
 func (a *alarm) fire() {
 	to := a.to.Load()
 	if to == nil {

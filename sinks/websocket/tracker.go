@@ -12,14 +12,17 @@ type tracker struct {
 	zero chan struct{} // one token when n has fallen to zero
 }
 
+// add counts one more.
 func (t *tracker) add() { t.n.Add(1) }
 
+// done counts one less, and wakes wait after the last.
 func (t *tracker) done() {
 	if t.n.Add(-1) == 0 {
 		t.signal()
 	}
 }
 
+// signal wakes one caller of wait.
 func (t *tracker) signal() {
 	select {
 	case t.zero <- struct{}{}:

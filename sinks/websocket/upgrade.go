@@ -44,6 +44,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 	c.start(a.until)
 }
 
+// writeUpgrade writes the response to the upgrade, within timeout.
 func writeUpgrade(nc net.Conn, key, subprotocol string, timeout time.Duration) error {
 	b := make([]byte, 0, 256)
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)

@@ -70,6 +70,7 @@ func (p *Push) Reply() (status string, response json.RawMessage) {
 	return status, response
 }
 
+// reply waits for the reply, of which either response or binary is set.
 func (p *Push) reply() (status string, response json.RawMessage, binary []byte) {
 	p.c.t.Helper()
 	m, ok := p.c.await(Timeout, func(m *message) bool { return m.event == "phx_reply" && m.ref == p.ref && m.topic == p.topic })
@@ -119,6 +120,8 @@ func (ch *Channel) AssertBroadcast(event string, payload any) {
 	})
 }
 
+// assert waits for an event with this payload for which match returns true. match
+// may change the message.
 func (ch *Channel) assert(event string, payload any, match func(m *message) bool) {
 	ch.c.t.Helper()
 	_, ok := ch.c.await(Timeout, func(m *message) bool {

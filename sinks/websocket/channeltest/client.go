@@ -117,6 +117,7 @@ func dial(t testing.TB, endpoint *websocket.Endpoint, target string, header []st
 	return c, 0, ""
 }
 
+// hangUp closes the pipe and waits for the goroutine that reads.
 func (c *Client) hangUp() {
 	_ = c.nc.Close() // the end of the test
 	c.in.resume()
@@ -216,6 +217,7 @@ func (c *Client) seen() string {
 	return text
 }
 
+// ref returns a new ref.
 func (c *Client) ref() string {
 	c.refs++
 	return strconv.Itoa(c.refs)

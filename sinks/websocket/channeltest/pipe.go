@@ -18,6 +18,7 @@ type taker struct {
 	body           bytes.Buffer
 }
 
+// newTaker returns a taker with a fresh pipe.
 func newTaker() *taker {
 	t := &taker{taken: make(chan struct{}), header: make(http.Header), status: http.StatusOK}
 	t.client, t.server = net.Pipe()
@@ -28,6 +29,7 @@ func (t *taker) Header() http.Header         { return t.header }
 func (t *taker) WriteHeader(status int)      { t.status = status }
 func (t *taker) Write(p []byte) (int, error) { return t.body.Write(p) }
 
+// Hijack gives the server its end of the pipe, with small buffers.
 func (t *taker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	close(t.taken)
 	rw := bufio.NewReadWriter(bufio.NewReaderSize(t.server, 16), bufio.NewWriterSize(t.server, 16))

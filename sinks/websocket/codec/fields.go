@@ -97,6 +97,7 @@ type copier struct {
 	shares bool
 }
 
+// text returns a part of the input as a string.
 func (c *copier) text(sp span) string {
 	switch {
 	case sp.escaped:
@@ -107,6 +108,7 @@ func (c *copier) text(sp span) string {
 	return string(c.s.data[sp.from:sp.to])
 }
 
+// ref returns a ref. Its escapes are normalised, so that equal refs compare equal.
 func (c *copier) ref(r refSpan) Ref {
 	switch {
 	case !r.set:
