@@ -147,7 +147,8 @@ const (
 // Rate is a limit on events a second. The zero value is no limit.
 type Rate struct {
 	// PerSecond is the number of events a second allowed in the long run, above 0
-	// and at most 1e9.
+	// and at most 1e9. A key that waits for its limit makes up for up to 10 ms by
+	// which its events were released late.
 	PerSecond float64
 	// Burst is the number of events that may be handed out at once after a pause.
 	// Default: 1.

@@ -94,6 +94,7 @@ func (f *Dispatcher[T, K]) place(i uint32, s *slot) {
 	switch {
 	case s.flags&flagParked != 0:
 	case s.count == 0:
+		s.flags &^= flagPaced
 		if s.inflight == 0 {
 			f.rest(i, s)
 		}
@@ -101,6 +102,7 @@ func (f *Dispatcher[T, K]) place(i uint32, s *slot) {
 	default:
 		if f.rated {
 			if at := f.allowedAt(s); at > f.now {
+				s.flags |= flagPaced
 				f.delay(i, s, at)
 				return
 			}

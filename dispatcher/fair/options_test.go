@@ -130,6 +130,36 @@ func TestMerge(t *testing.T) {
 	r.drained()
 }
 
+// A rate is kept although each event is released somewhat late, by the wheel's
+// tick and by a machine that wakes the dispatcher late.
+func TestRateIsReachedThoughEventsAreLate(t *testing.T) {
+	for _, tc := range []struct {
+		rate float64
+		late time.Duration
+	}{{10_000, 0}, {10_000, 300 * time.Microsecond}, {500, 400 * time.Microsecond}, {100, 5 * time.Millisecond}, {10, time.Millisecond}} {
+		r := newRig(t, Config[ev]{Rate: Rate{PerSecond: tc.rate}}).workers(1)
+		n := 0
+		for end := 10 * int64(time.Second); ; {
+			for r.f.Held() < 100 {
+				r.offer("a")
+			}
+			for len(r.flying) > 0 {
+				r.finish(0, receipt.Done)
+				n++
+			}
+			at, ok := r.f.Wake()
+			if !ok || at > end {
+				break
+			}
+			r.now = max(r.now+1, at+int64(tc.late))
+			r.dispatch()
+		}
+		if share := float64(n) / (10 * tc.rate); share < 0.99 || share > 1.01 {
+			t.Errorf("%v a second, each %v late: %.1f %% of it", tc.rate, tc.late, 100*share)
+		}
+	}
+}
+
 func TestRateLimit(t *testing.T) {
 	r := newRig(t, Config[ev]{Rate: Rate{PerSecond: 100, Burst: 3}}).workers(1)
 	const second = int64(time.Second)

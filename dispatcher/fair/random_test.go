@@ -31,7 +31,8 @@ type refKey struct {
 	queue  []refEvent
 	flying []uint64 // seqs
 	parked bool
-	tat    int64
+	tat    int64 // no lateness is made up for
+	least  int64 // all of it is
 }
 
 type refEvent struct {
@@ -85,10 +86,11 @@ func (m *refDispatcher) GiveHeld(sub int, e ev, seq, ticket uint64) {
 	}
 	if r := m.cfg.Rate; r.PerSecond > 0 {
 		t := int64(float64(time.Second) / r.PerSecond)
-		if k.tat-t*int64(max(r.Burst, 1)-1) > m.now {
+		if k.least-t*int64(max(r.Burst, 1)-1) > m.now {
 			m.t.Fatalf("key %s is over its rate", e.key)
 		}
 		k.tat = max(k.tat, m.now) + t
+		k.least = max(k.least, m.now-maxLateness) + t // with all the lateness that can be made up for
 	}
 	m.flying[seq] = given{sub, e, seq, ticket}
 	k.flying = append(k.flying, seq)

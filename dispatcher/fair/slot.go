@@ -53,6 +53,7 @@ const (
 	flagParked slotFlags = 1 << iota // by Park
 	flagTenant                       // the slot is a tenant
 	flagDebtor                       // idle, in the wheel until its rate limit is paid
+	flagPaced                        // has waited for its rate limit since its queue was last empty
 )
 
 // An item holds all that is known of one event except the event itself. It exists
