@@ -9,9 +9,9 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// report sends the stages' figures to the metrics at an interval, and once more
-// when the returned function is called. The stages themselves measure
-// nothing: a snapshot costs them nothing per event.
+// report records the stages' figures at an interval, and once more when the
+// returned function is called, which sets the gauges to 0. The stages themselves
+// measure nothing: a snapshot costs them nothing per event.
 func (p *Pipeline) report(ctx context.Context) (finish func()) {
 	if p.cfg.Metrics == nil {
 		return func() {}
@@ -52,13 +52,16 @@ func (p *Pipeline) report(ctx context.Context) (finish func()) {
 	return func() {
 		close(quit)
 		<-done
+		for _, m := range meters {
+			m.end()
+		}
 	}
 }
 
 // meter turns one stage's snapshots into measurements.
 type meter struct {
 	recorder         metrics.Recorder
-	stage            metrics.Tag
+	stageTag         metrics.Tag
 	demand, buffered metrics.Gauge
 	batch            metrics.Gauge
 	events, deaths   metrics.Counter
@@ -71,7 +74,7 @@ type meter struct {
 func newMeter(r metrics.Recorder, name string) *meter {
 	tag := metrics.Tag{Key: "stage", Value: name}
 	return &meter{
-		recorder: r, stage: tag,
+		recorder: r, stageTag: tag,
 		demand: r.Gauge("stage.demand", tag), buffered: r.Gauge("stage.buffered", tag),
 		batch: r.Gauge("stage.batch_size", tag), events: r.Counter("stage.events", tag),
 		deaths:    r.Counter("stage.abandoned", tag),
@@ -81,7 +84,7 @@ func newMeter(r metrics.Recorder, name string) *meter {
 }
 
 func (m *meter) record(s Snapshot) {
-	if s.Kind != KindConsumer {
+	if s.Kind != KindConsumer && s.Phase != PhaseStopped {
 		m.demand.Set(float64(s.Demand))
 		m.buffered.Set(float64(s.Buffered))
 	}
@@ -104,10 +107,20 @@ func (m *meter) record(s Snapshot) {
 	for reason, n := range s.Discarded {
 		c := m.discards[reason]
 		if c == nil {
-			c = m.recorder.Counter("pipeline.discarded", m.stage, metrics.Tag{Key: "reason", Value: string(reason)})
+			c = m.recorder.Counter("pipeline.discarded", m.stageTag, metrics.Tag{Key: "reason", Value: string(reason)})
 			m.discards[reason] = c
 		}
 		c.Add(max(0, n-m.discarded[reason]))
 		m.discarded[reason] = n
 	}
+	if s.Phase == PhaseStopped {
+		m.end()
+	}
+}
+
+// end sets the gauges of a stage that is gone to 0.
+func (m *meter) end() {
+	m.demand.Set(0)
+	m.buffered.Set(0)
+	m.batch.Set(0)
 }

@@ -55,6 +55,11 @@ func TestPipelineReportsItsStages(t *testing.T) {
 		}
 		equal(t, "abandoned", rec.Count("stage.abandoned", metrics.Tag{Key: "stage", Value: "P"}), 1)
 		equal(t, "emitted", rec.Count("stage.events", metrics.Tag{Key: "stage", Value: "P"}), 8)
+		for _, of := range []string{"P", "C"} { // gauges end with their stage
+			check("stage.demand", of, 0)
+			check("stage.buffered", of, 0)
+			check("stage.batch_size", of, 0)
+		}
 	})
 }
 

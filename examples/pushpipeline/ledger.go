@@ -25,7 +25,6 @@ type ledger struct {
 
 	mu        sync.Mutex
 	discarded map[string]int64
-	counters  map[string]metrics.Counter
 }
 
 // pushDelivered is the time from enqueue until the push was written to a
@@ -39,7 +38,6 @@ func newLedger(r metrics.Recorder, heavy string) *ledger {
 		heavyTimer: r.Timer(pushDelivered, metrics.Tag{Key: "class", Value: "heavy"}),
 		recorder:   r,
 		discarded:  make(map[string]int64),
-		counters:   make(map[string]metrics.Counter),
 	}
 }
 
@@ -53,17 +51,12 @@ func (l *ledger) deliver(p push, at time.Time) {
 	timer.Observe(at.Sub(p.At))
 }
 
-// discard books a push that is given up.
+// discard books a push that is dropped. The stage, the delivery and the Kafka source
+// record it themselves.
 func (l *ledger) discard(reason receipt.Reason) {
 	l.mu.Lock()
 	l.discarded[string(reason)]++
-	c := l.counters[string(reason)]
-	if c == nil {
-		c = l.recorder.Counter("pipeline.discarded", metrics.Tag{Key: "reason", Value: string(reason)})
-		l.counters[string(reason)] = c
-	}
 	l.mu.Unlock()
-	c.Add(1)
 }
 
 // discards answers how many pushes were given up for each reason.

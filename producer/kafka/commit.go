@@ -14,6 +14,7 @@ import (
 func (p *Producer[T]) commitRegularly() {
 	tick := time.NewTicker(p.cfg.CommitInterval)
 	defer tick.Stop()
+	defer p.meters.end()
 	for {
 		select {
 		case <-p.commitStop:

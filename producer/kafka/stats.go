@@ -94,7 +94,14 @@ func newMeters(r metrics.Recorder) meters {
 	}
 }
 
-// measure sets the gauges.
+// end sets the gauges to 0: the member has no partitions any more.
+func (m *meters) end() {
+	m.partitions.Set(0)
+	m.unfinished.Set(0)
+	m.lag.Set(0)
+}
+
+// measure sets the gauges. Only the committer calls it.
 func (p *Producer[T]) measure() {
 	p.mu.Lock()
 	partitions, unfinished, lag := len(p.core.parts), 0, int64(0)

@@ -117,7 +117,7 @@ func (c *Consumer[T]) HandleTerminate(context.Context, error) error {
 	for _, l := range c.book.lines {
 		l.unwatch()
 	}
-	c.meters.show(0, c.book.counts, 0)
+	c.meters.show(0, [causes]int{}, 0)
 	return nil
 }
 
