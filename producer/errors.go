@@ -10,7 +10,8 @@ import (
 var (
 	// ErrFull is the result of a push for which there was no room.
 	ErrFull = errors.New("queue is full")
-	// ErrClosed is the result of a push after the queue was closed, drained or stopped.
+	// ErrClosed is the result of a push after the queue was closed, drained or
+	// stopped.
 	ErrClosed = errors.New("queue is closed")
 )
 

@@ -69,8 +69,8 @@ func (q *Queue[T]) HandleDrain(context.Context) error {
 	return nil
 }
 
-// HandleTerminate implements stage.TerminateHandler: it closes the queue and discards
-// the events left in it.
+// HandleTerminate implements stage.TerminateHandler: it closes the queue and
+// discards the events left in it.
 func (q *Queue[T]) HandleTerminate(context.Context, error) error {
 	q.mu.Lock()
 	q.close()

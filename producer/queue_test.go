@@ -277,9 +277,9 @@ func TestQueueOptions(t *testing.T) {
 	}
 }
 
-// Many goroutines push and some cancel while the stage takes, drains or is stopped: at
-// the end everything that was accepted is accounted for, in each pusher's
-// order.
+// Many goroutines push and some cancel while the stage takes, drains or is
+// stopped: at the end everything that was accepted is accounted for, in each
+// pusher's order.
 func TestQueueConservation(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

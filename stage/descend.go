@@ -28,9 +28,9 @@ func (e *engine[In, Out]) follow() {
 	}
 }
 
-// descend enters the origins that a handler has named, and the events it has emitted
-// from place start on, into the lineage. in is the handler's chunk; it is empty for
-// handlers other than HandleEvents.
+// descend enters the origins that a handler has named, and the events it has
+// emitted from place start on, into the lineage. in is the handler's chunk; it
+// is empty for handlers other than HandleEvents.
 func (e *engine[In, Out]) descend(in inputs[In], start int) {
 	em, l := &e.out.emit, e.lineage
 	end := len(em.buf)
@@ -74,8 +74,8 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 	}
 }
 
-// byInput reports whether the marks name the input of every event emitted from start
-// to end, input by input, in ascending order.
+// byInput reports whether the marks name the input of every event emitted from
+// start to end, input by input, in ascending order.
 func (o *origins) byInput(start, end, n int, taken []bool) bool {
 	if len(o.marks) == 0 || o.marks[0].at != start {
 		return false

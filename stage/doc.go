@@ -166,10 +166,11 @@
 //
 //	emitted = delivered + buffered + discarded
 //
-// and a dispatcher that loses an event stops its stage. This includes events that
-// Discarded and HandleTerminate emit, and holds when a dispatcher or Discarded
-// panics. Deliveries that were lost with their consumer are counted as Abandoned, by
-// the consumer as Unhandled if its producer had stopped before.
+// and a dispatcher that loses an event stops its stage. This includes events
+// that Discarded and HandleTerminate emit, and holds when a dispatcher or
+// Discarded panics. Deliveries that were lost with their consumer are counted
+// as Abandoned, by the consumer as Unhandled if its producer had stopped
+// before.
 //
 // # Failure
 //

@@ -78,7 +78,8 @@ func edges(stages []Snapshot) []Edge {
 		down, handles := consumers[id]
 		switch {
 		case delivers && handles:
-			// What the consumer awaits is either still to be delivered or in flight.
+			// What the consumer awaits is either still to be delivered or in
+			// flight.
 			e.Demand, e.InFlight = up.Outstanding, max(up.InFlight, down.InFlight, down.Outstanding-up.Outstanding)
 		case delivers:
 			e.Demand, e.InFlight = up.Outstanding, up.InFlight

@@ -74,10 +74,10 @@ func (e *Emitter[T]) drop(n int) {
 func (e *Emitter[T]) Len() int { return len(e.buf) }
 
 // From makes the events that HandleEvents emits from now on belong to events[i]
-// alone, until the next call of From or For or until the handler returns. Inputs
-// are named in ascending order; otherwise, and if something was emitted before the
-// first call, all that HandleEvents emits belongs to all its events. An input for which nothing is emitted is finished when the handler
-// returns.
+// alone, until the next call of From or For or until the handler returns.
+// Inputs are named in ascending order; otherwise, and if something was emitted
+// before the first call, all that HandleEvents emits belongs to all its events.
+// An input for which nothing is emitted is finished when the handler returns.
 func (e *Emitter[T]) From(i int) {
 	if e.tracked {
 		e.marks = append(e.marks, mark{at: len(e.buf), input: i})
@@ -102,9 +102,9 @@ func (e *Emitter[T]) Hold(i int) Held {
 	return e.hold(i)
 }
 
-// For makes the events that are emitted from now on, until the next call of From or
-// For or until the handler returns, belong to held inputs, which are held no longer.
-// A value that was passed before is ignored.
+// For makes the events that are emitted from now on, until the next call of
+// From or For or until the handler returns, belong to held inputs, which are
+// held no longer. A value that was passed before is ignored.
 func (e *Emitter[T]) For(held ...Held) { e.release(len(e.buf), held) }
 
 // Finish gives held inputs their receipt without an event: Done for a nil error,

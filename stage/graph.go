@@ -14,8 +14,8 @@ var (
 	// ErrCycle refuses to run stages of which one is subscribed to itself, directly
 	// or through others: no event could reach an end, and no drain could.
 	ErrCycle = errors.New("stages are subscribed in a cycle")
-	// ErrShared refuses to start a stage whose handler another stage is running: the
-	// handler's calls would overlap.
+	// ErrShared refuses to start a stage whose handler another stage is
+	// running: the handler's calls would overlap.
 	ErrShared = errors.New("handler is used by another stage")
 )
 

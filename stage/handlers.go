@@ -188,8 +188,8 @@ type Delivery[T any] struct {
 	First  uint64
 }
 
-// EmitterHandler is a producer or producer-consumer that emits from handlers that are
-// not given an [Emitter], such as HandleInfo or HandleCancel.
+// EmitterHandler is a producer or producer-consumer that emits from handlers
+// that are not given an [Emitter], such as HandleInfo or HandleCancel.
 type EmitterHandler[T any] interface {
 	// HandleEmitter is called once, before HandleStart, with the emitter that all
 	// handlers of the stage may use. Inside Do it may be used as well.

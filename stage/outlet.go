@@ -178,8 +178,8 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 	n := o.disp.Dispatch(o.offer, o)
 	o.emission.marks.active = false
 	if s := o.whole; s != nil && len(o.emit.buf) == len(events) {
-		// The subscriber gets the slice that the handler filled, and the slice of an
-		// emptied batch is filled next.
+		// The subscriber gets the slice that the handler filled, and the slice
+		// of an emptied batch is filled next.
 		o.whole = nil
 		b := o.batchFor(s)
 		b.events, o.emit.buf = o.emit.buf, b.events[:0]

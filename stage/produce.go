@@ -53,9 +53,9 @@ func (e *engine[In, Out]) produce() {
 		if first == 0 {
 			first = ask
 		} else if ask < first/2 {
-			// The demand gets less with each pass, as with a dispatcher that lacks
-			// events for one subscriber only. The others may want to ask, and can do
-			// so before the rest is asked for in small portions.
+			// The demand gets less with each pass, as with a dispatcher that
+			// lacks events for one subscriber only. The others may want to ask,
+			// and can do so before the rest is asked for in small portions.
 			e.again = true
 			runtime.Gosched()
 			return

@@ -98,8 +98,8 @@ func (m *meter) record(s Snapshot) {
 	if batches > 0 {
 		m.batch.Set(float64(fresh) / float64(batches))
 	}
-	// Events that a stage leaves unhandled are abandoned as well, when their producer
-	// does not exist any more to count them.
+	// Events that a stage leaves unhandled are abandoned as well, when their
+	// producer does not exist any more to count them.
 	if n := s.Abandoned + s.Unhandled - m.abandoned; n > 0 {
 		m.deaths.Add(n)
 		m.abandoned += n

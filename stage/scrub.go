@@ -2,9 +2,9 @@ package stage
 
 import "reflect"
 
-// hasPointers reports whether a value of type T refers to other memory. The slices
-// that stages use again are cleared for such types, so that a stage at rest keeps no
-// handled event alive; for others clearing would only cost time.
+// hasPointers reports whether a value of type T refers to other memory. The
+// slices that stages use again are cleared for such types, so that a stage at
+// rest keeps no handled event alive; for others clearing would only cost time.
 func hasPointers[T any]() bool { return refers(reflect.TypeFor[T]()) }
 
 func refers(t reflect.Type) bool {

@@ -182,15 +182,16 @@ func (s *Subscription[T]) Settle(n int, finished ...Finished) {
 }
 
 // Cancel ends the subscription. The producer sends nothing more once it has
-// received the request; events that it has sent are still handled. A nil reason means
-// ErrCancelled. Cancelling again, or after the end, does nothing.
+// received the request; events that it has sent are still handled. A nil reason
+// means ErrCancelled. Cancelling again, or after the end, does nothing.
 func (s *Subscription[T]) Cancel(reason error) {
 	if reason == nil {
 		reason = ErrCancelled
 	}
 	if !s.up.postCancel(s, reason) || !s.up.begun() {
-		// The producer has stopped and does not reply, or has not been started: what
-		// is in its mailbox then gives it the subscription and its end together.
+		// The producer has stopped and does not reply, or has not been started:
+		// what is in its mailbox then gives it the subscription and its end
+		// together.
 		s.down.postEnded(s, reason)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// JWTConfig selects the JSON Web Tokens that are accepted. Either Secret or Key must
-// be set.
+// JWTConfig selects the JSON Web Tokens that are accepted. Either Secret or Key
+// must be set.
 type JWTConfig struct {
 	// Algorithms are the accepted signing algorithms. A token's own header
 	// never adds to them. Algorithms with a shared secret (HS256, HS384, HS512)

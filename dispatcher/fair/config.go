@@ -76,8 +76,9 @@ type Config[T any] struct {
 	TenantClass func(event T) int
 
 	// MeasuredCost shares the consumers' time instead of the number of events:
-	// a key is charged the cost of its events, which the receipts report. Choosing then
-	// takes O(log keys), and an event costs at least a microsecond.
+	// a key is charged the cost of its events, which the receipts report.
+	// Choosing then takes O(log keys), and an event costs at least a
+	// microsecond.
 	MeasuredCost bool
 	// CostUnit is the worker time that a credit is worth with MeasuredCost.
 	// Default: a millisecond.

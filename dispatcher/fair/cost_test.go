@@ -30,7 +30,8 @@ func TestFigureMeasuredCost(t *testing.T) {
 			}
 			return 1e6
 		}
-		// A pool in virtual time: the worker that ends first gives its receipt first.
+		// A pool in virtual time: the worker that ends first gives its receipt
+		// first.
 		end := make(map[uint64]int64)
 		spent := map[string]int64{}
 		r.backlogged(keys)

@@ -21,7 +21,8 @@ import (
 //
 // After every step: every event is in one place exactly; no event of a key is
 // handed out before all earlier ones have ended; the cap holds; no worker waits
-// while an event might be handed out; and all of the dispatcher's own counts are right.
+// while an event might be handed out; and all of the dispatcher's own counts
+// are right.
 
 const (
 	exKeys    = 3

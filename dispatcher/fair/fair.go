@@ -94,18 +94,20 @@ func (f *Dispatcher[T, K]) Ask(sub, n int) { f.subs.ask(sub, n) }
 // Cancel implements [dispatcher.Dispatcher].
 func (f *Dispatcher[T, K]) Cancel(sub int) { f.subs.cancel(sub) }
 
-// Held implements [dispatcher.Holder]: the events in the queues, without those in flight.
+// Held implements [dispatcher.Holder]: the events in the queues, without those
+// in flight.
 func (f *Dispatcher[T, K]) Held() int { return f.held }
 
-// Wake implements [dispatcher.Timed]: the time at which the rate limit releases the next key.
+// Wake implements [dispatcher.Timed]: the time at which the rate limit releases
+// the next key.
 func (f *Dispatcher[T, K]) Wake() (at int64, ok bool) {
 	_, _, tick, ok := f.wheel.next()
 	return tick << tickBits, ok
 }
 
-// Demand implements [dispatcher.Dispatcher]: the room up to the global bound in events, 0
-// if the bound in bytes is reached. Under [DropLongest] it is never below
-// [Config.Intake]. It is 0 while an event that was offered has not been
+// Demand implements [dispatcher.Dispatcher]: the room up to the global bound in
+// events, 0 if the bound in bytes is reached. Under [DropLongest] it is never
+// below [Config.Intake]. It is 0 while an event that was offered has not been
 // taken.
 func (f *Dispatcher[T, K]) Demand() int {
 	if f.paused {
@@ -121,9 +123,9 @@ func (f *Dispatcher[T, K]) Demand() int {
 	return max(room, 0)
 }
 
-// Dispatch implements [dispatcher.Dispatcher]. It takes the whole offer unless it pauses
-// its source, and then hands out events as long as there is a subscription that
-// has asked and a key that may be served.
+// Dispatch implements [dispatcher.Dispatcher]. It takes the whole offer unless
+// it pauses its source, and then hands out events as long as there is a
+// subscription that has asked and a key that may be served.
 func (f *Dispatcher[T, K]) Dispatch(offer dispatcher.Offer[T], out dispatcher.Out[T]) (taken int) {
 	f.advance(offer.Now)
 	for {

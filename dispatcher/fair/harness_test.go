@@ -167,7 +167,8 @@ func (r *rig) drained() {
 	r.f.check(r.t)
 }
 
-// check counts everything anew and compares it with what the dispatcher keeps account of.
+// check counts everything anew and compares it with what the dispatcher keeps
+// account of.
 func (f *Dispatcher[T, K]) check(t testing.TB) {
 	t.Helper()
 	var held, inflight, backlog, live, ready int

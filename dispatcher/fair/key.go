@@ -128,7 +128,8 @@ func (f *Dispatcher[T, K]) rest(i uint32, s *slot) {
 	}
 }
 
-// forgivePerIdle is the number of idle keys forgotten at once when workers are idle.
+// forgivePerIdle is the number of idle keys forgotten at once when workers are
+// idle.
 const forgivePerIdle = 64
 
 // forgive forgets the n slots that have been idle for longest.

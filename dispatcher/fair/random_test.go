@@ -13,8 +13,9 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// refDispatcher is a plain model of what the package promises: queues as slices, everything
-// looked for by looking at everything. It does not choose, it judges.
+// refDispatcher is a plain model of what the package promises: queues as
+// slices, everything looked for by looking at everything. It does not choose,
+// it judges.
 type refDispatcher struct {
 	t      testing.TB
 	cfg    Config[ev]

@@ -5,10 +5,10 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// Receipts implements [dispatcher.ReceiptTaker]: each receipt frees its key for the next
-// event. A Returned event goes back to the head of its key, and so does a Failed
-// one that may be tried again; several of one key keep their order. Receipts
-// for tickets that are not in flight are ignored.
+// Receipts implements [dispatcher.ReceiptTaker]: each receipt frees its key for
+// the next event. A Returned event goes back to the head of its key, and so
+// does a Failed one that may be tried again; several of one key keep their
+// order. Receipts for tickets that are not in flight are ignored.
 func (f *Dispatcher[T, K]) Receipts(now int64, receipts []dispatcher.Receipt[T]) {
 	f.advance(now)
 	for i := range receipts {

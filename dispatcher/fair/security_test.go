@@ -140,8 +140,8 @@ func sybilUsers(t *testing.T) {
 		if float64(beside) > 1.1*float64(alone) {
 			t.Errorf("%s: known users' p99 is %d ticks beside the fresh ones and %d without", name, beside, alone)
 		}
-		// When the dispatcher is full, the key with the most waiting events loses one: that
-		// is a known user who has two.
+		// When the dispatcher is full, the key with the most waiting events
+		// loses one: that is a known user who has two.
 		t.Logf("%s: of %d events of known users %d were dropped", name, w.lost[true]+len(w.waits), w.lost[true])
 		if w.lost[true] > len(w.waits)/20 {
 			t.Errorf("%s: %d events of known users were dropped and %d delivered", name, w.lost[true], len(w.waits))

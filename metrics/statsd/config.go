@@ -12,8 +12,8 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// Config configures the server and the protocol of a [Recorder]. The zero value sends
-// DogStatsD's dialect to 127.0.0.1:8125.
+// Config configures the server and the protocol of a [Recorder]. The zero value
+// sends DogStatsD's dialect to 127.0.0.1:8125.
 type Config struct {
 	// Address is the server's host:port for UDP. A name is resolved in the
 	// background, again every minute and after a flush of which nothing could
@@ -36,11 +36,11 @@ type Config struct {
 	// with fractions. Default: [TimerMilliseconds].
 	Timers TimerType
 
-	// FlushInterval is the time for which values are collected between two sends,
-	// 1 ms to 1 minute. Default: 100 ms, short enough that a timer with up to 81,920
-	// observations a second is sent completely and the datagrams of one flush fit
-	// into a receiver's default socket buffer, at ten lines a second for each
-	// series that changes.
+	// FlushInterval is the time for which values are collected between two
+	// sends, 1 ms to 1 minute. Default: 100 ms, short enough that a timer with
+	// up to 81,920 observations a second is sent completely and the datagrams
+	// of one flush fit into a receiver's default socket buffer, at ten lines a
+	// second for each series that changes.
 	FlushInterval time.Duration
 
 	// TimerSamples bounds the observations of a timer that are sent for each

@@ -71,9 +71,9 @@ func New(cfg Config) (*Recorder, error) {
 	return s, nil
 }
 
-// Dropped returns the number of lines that could not be sent so far: those of datagrams that
-// the socket or the server's host refused, those too long for a datagram, and
-// each use of an instrument that was refused because of
+// Dropped returns the number of lines that could not be sent so far: those of
+// datagrams that the socket or the server's host refused, those too long for a
+// datagram, and each use of an instrument that was refused because of
 // [Config.MaxSeries]. It does not block.
 func (s *Recorder) Dropped() int64 { return s.dropped.Load() }
 
