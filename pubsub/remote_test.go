@@ -199,6 +199,30 @@ func TestADeliveryWithoutRunIsNotAnswered(t *testing.T) {
 	})
 }
 
+func TestAHubRunsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := pubsubtest.NewNetwork()
+		a, stop := net.Hub(t, "a", pubsub.Config{})
+		b, _ := net.Hub(t, "b", pubsub.Config{})
+		got := &recorder{}
+		subscribe(t, a, "t", got)
+		synctest.Wait()
+		for n := range 2 {
+			send(t, b, "t", "e", num{n})
+			synctest.Wait()
+			stop()
+			send(t, b, "t", "missed", nil)
+			stop = pubsubtest.Run(t, a.Run)
+			synctest.Wait()
+		}
+		send(t, b, "t", "e", num{2})
+		synctest.Wait()
+		if got.String() != "[e0 e1 e2]" || a.Snapshot().Lost != 3 {
+			t.Errorf("%s, %+v", got, a.Snapshot())
+		}
+	})
+}
+
 // TestAnswersTravelTogether: many deliveries are answered in few messages.
 func TestAnswersTravelTogether(t *testing.T) {
 	bubble(t, pubsub.Config{}, func(t *testing.T, net *pubsubtest.Network, hubs []*pubsub.Hub) {

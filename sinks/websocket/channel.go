@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/penstock-go/penstock/pubsub"
@@ -86,7 +87,8 @@ func (ch *Channel) Broadcast(ctx context.Context, event string, payload any) (in
 // the same user do get the event.
 func (ch *Channel) BroadcastFrom(ctx context.Context, event string, payload any) (int, error) {
 	n, err := ch.sess.endpoint().hub.BroadcastFrom(ctx, ch.subscription(), ch.topic, event, payload)
-	if ch.route.cfg.Resume && err == nil {
+	var remote *pubsub.RemoteError // this node has numbered the broadcast all the same
+	if ch.route.cfg.Resume && (err == nil || errors.As(err, &remote)) {
 		ch.passOver()
 	}
 	return n, err

@@ -41,7 +41,12 @@ var (
 // from the history. If Report.Kept is set, a client that resumes finds the event
 // in the history, and delivering it again would repeat it.
 //
-// done runs as the hook of [Channel.PushWritten] does and must be as cheap. If
+// With a hub of several nodes the clients of all nodes get the event, and the first
+// of them ends the delivery. The report is [pubsub.ErrNoAnswer] if it is not known
+// whether a client of another node has it.
+//
+// done runs as the hook of [Channel.PushWritten] does and must be as cheap; the
+// report of another node comes in the goroutine in which the hub receives. If
 // Deliver returns an error, no client was sent the event and done is never
 // called.
 func (e *Endpoint) Deliver(ctx context.Context, topic, event string, payload any, done func(Report)) error {

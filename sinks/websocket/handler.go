@@ -41,7 +41,8 @@ type Handler interface {
 // nil lets it go on, [ErrStopped], alone or wrapped, ends it in good order, and
 // any other error and a panic crash it: the client gets phx_error and will join
 // again. [ErrQueueFull], [ErrTooManyTasks], [ErrClosed] and [ErrNotJoined] let
-// it go on too, since they are about the client and not about the handler.
+// it go on too, since they are about the client and not about the handler, and so
+// does a [*pubsub.RemoteError]: the clients of this node have the broadcast.
 type InHandler interface {
 	HandleIn(ctx context.Context, ch *Channel, event string, payload Payload) (Reply, error)
 }

@@ -90,6 +90,7 @@ func TestReasonToEnd(t *testing.T) {
 		{nil, true, false},
 		{fmt.Errorf("push: %w", ErrQueueFull), true, false},
 		{ErrTooManyTasks, true, false},
+		{fmt.Errorf("broadcast: %w", &pubsub.RemoteError{Err: other}), true, false},
 		{fmt.Errorf("done: %w", ErrStopped), false, false},
 		{other, false, true},
 		{panicking(other), false, true},

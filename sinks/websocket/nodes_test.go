@@ -114,6 +114,39 @@ func TestChannelsOfTwoNodes(t *testing.T) {
 	})
 }
 
+// TestAChannelGoesOnWithoutTheOtherNodes: a broadcast that only this node's clients
+// get is no fault of the handler that made it.
+func TestAChannelGoesOnWithoutTheOtherNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := pubsubtest.NewNetwork()
+		h, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"kept:*"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hub, stop := net.Hub(t, "a", pubsub.Config{History: h})
+		synctest.Wait()
+		stop() // Publish fails from here on
+		says := &app{in: func(ctx context.Context, ch *websocket.Channel, event string, p websocket.Payload) (websocket.Reply, error) {
+			_, err := ch.BroadcastFrom(ctx, event, p)
+			return websocket.Reply{}, err
+		}}
+		f := start(t, setup{pipes: true, endpoint: websocket.EndpointConfig{PubSub: hub}}, func(f *fixture) {
+			f.socket.ChannelWith("kept:*", websocket.ChannelConfig{Resume: true}, func(user, string) websocket.Handler { return says })
+		})
+		a, b := f.connect("1"), f.connect("2")
+		a.resume(1, "kept:a", "{}")
+		b.resume(1, "kept:a", "{}")
+		for n := 1; n <= 2; n++ {
+			a.send(`["1","2","kept:a","e",{"n":%d}]`, n)
+			b.expect(fmt.Sprintf(`["1",null,"kept:a","e",{"n":%d,"resume_offset":%d}]`, n, n))
+			a.expect(fmt.Sprintf(`["1",null,"kept:a","resume_offset",{"resume_offset":%d}]`, n))
+		}
+		if s := hub.Snapshot(); s.NotPublished != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestResumeWithTwoNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, n := twoNodes(t, setup{}, &app{})

@@ -1,6 +1,10 @@
 package websocket
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/penstock-go/penstock/pubsub"
+)
 
 // run works on the inbox until it is empty or the channel is over. At most one
 // runs for a channel at a time, so that the handler's methods never overlap.
@@ -101,5 +105,6 @@ func goesOn(err error) bool {
 			return true
 		}
 	}
-	return false
+	var remote *pubsub.RemoteError // the clients of this node have the broadcast
+	return errors.As(err, &remote)
 }

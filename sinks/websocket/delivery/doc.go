@@ -21,10 +21,12 @@
 // An event whose topic no client has joined waits for Grace, so that a client
 // that reconnects misses nothing. An event whose clients all have a full queue
 // waits until one of them has room. Neither polls, costs a goroutine, or needs
-// code in a channel's handler. Since the receipt is not given while an event
-// waits, a fair dispatcher does not serve that key meanwhile: a user with a slow
-// client delays only their own events. One client with room is enough: a tab that
-// is stuck does not hold up another tab of the same user.
+// code in a channel's handler; on a node of several the event is also sent again
+// from time to time, since the clients of other nodes are not watched. Since the
+// receipt is not given while an event waits, a fair dispatcher does not serve that
+// key meanwhile: a user with a slow client delays only their own events. One client
+// with room is enough: a tab that is stuck does not hold up another tab of the same
+// user.
 //
 // # Demand
 //
@@ -47,6 +49,13 @@
 // the connections that took it close before they have it written it is discarded
 // as [Kept]: a client that resumes gets it from the history. An event that finds
 // no client is not kept while it waits, nor if it is discarded.
+//
+// # Other nodes
+//
+// With a hub of several nodes the clients may be connected to any of them. A user
+// without a client anywhere is known at once. If another node does not answer, the
+// event waits as it does for a client and is sent again, so that a client of that
+// node may get it twice; at the end of the grace it is discarded as [NoAnswer].
 //
 // # Concurrency
 //
