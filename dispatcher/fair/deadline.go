@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/gcra"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -42,15 +43,14 @@ func (f *Dispatcher[T, K]) expire(i uint32, s *slot, out dispatcher.Out[T]) (any
 	return any
 }
 
-// allowedAt is the time at which the rate limit of a key releases its first event,
-// by the generic cell rate algorithm in its virtual-scheduling form (ITU-T I.371).
+// allowedAt is the time at which the rate limit of a key releases its first event:
+// when what the event takes is in the bucket.
 func (f *Dispatcher[T, K]) allowedAt(s *slot) int64 {
 	rate := f.rate(*f.events.at(s.head))
 	if rate.PerSecond <= 0 {
 		return math.MinInt64
 	}
-	interval := float64(time.Second) / rate.PerSecond
-	return f.timesOf(s).tat - int64(min(interval*float64(max(rate.Burst, 1)-1), math.MaxInt64/2))
+	return f.timesOf(s).rate.Ready(gcra.Cost(max(rate.Burst, 1)-1, rate.PerSecond))
 }
 
 // maxLateness bounds the lateness that a key with a rate limit makes up for, in
@@ -64,13 +64,11 @@ const maxLateness = int64(10 * time.Millisecond)
 // when the event was due, not when it was handed out.
 func (f *Dispatcher[T, K]) charge(s *slot, event T) {
 	if rate := f.rate(event); rate.PerSecond > 0 {
-		interval := min(float64(time.Second)/rate.PerSecond, math.MaxInt64/4)
-		times := f.timesOf(s)
 		begin := f.now
 		if s.flags&flagPaced != 0 {
 			begin -= maxLateness
 		}
-		times.tat = max(times.tat, begin) + int64(interval)
+		f.timesOf(s).rate.Take(begin, gcra.Cost(1, rate.PerSecond))
 	}
 }
 

@@ -114,10 +114,10 @@ func (f *Dispatcher[T, K]) place(i uint32, s *slot) {
 // rest remembers an idle key while there is something to remember.
 func (f *Dispatcher[T, K]) rest(i uint32, s *slot) {
 	switch {
-	case f.rated && f.timesOf(s).tat > f.now && f.debtors < f.maxGhosts:
+	case f.rated && f.timesOf(s).rate.Ready(0) > f.now && f.debtors < f.maxGhosts:
 		s.flags |= flagDebtor
 		f.debtors++
-		f.delay(i, s, f.timesOf(s).tat)
+		f.delay(i, s, f.timesOf(s).rate.Ready(0))
 	case f.unspent(s):
 		f.release(i, s)
 	default:

@@ -1,5 +1,7 @@
 package fair
 
+import "github.com/penstock-go/penstock/internal/gcra"
+
 // A slot holds all that is known of one key, or of one tenant. It holds no
 // pointers, so the garbage collector does not look into a million of them. A slot
 // exists while its key has waiting events or events in flight, is parked, owes its
@@ -25,10 +27,10 @@ type slot struct {
 // slotTimes are the parts of a slot that rate limits and measured costs need. They
 // are kept apart, and only with such options, so that a slot fills one cache line.
 type slotTimes struct {
-	tat    int64  // theoretical arrival time of the rate limit
-	tag    int64  // virtual start time under MeasuredCost
-	due    int64  // tick of the timer wheel
-	bucket uint16 // of the timer wheel
+	rate   gcra.Bucket // of the rate limit
+	tag    int64       // virtual start time under MeasuredCost
+	due    int64       // tick of the timer wheel
+	bucket uint16      // of the timer wheel
 }
 
 // timesOf returns the slotTimes of a slot, of a timed dispatcher.

@@ -5,7 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"time"
+
+	"github.com/penstock-go/penstock/internal/gcra"
 )
 
 // peerAddress returns the address of the peer.
@@ -73,36 +74,34 @@ func network(addr netip.Addr) netip.Addr {
 type arrivals struct {
 	mu    sync.Mutex
 	rate  int
-	due   map[netip.Addr]time.Time
-	sweep int // the number of addresses at which full buckets are dropped
+	used  map[netip.Addr]gcra.Bucket // without the full ones
+	sweep int                        // the number of addresses at which full buckets are dropped
 }
 
-// allow reports whether an address may try to connect now.
-func (a *arrivals) allow(addr netip.Addr, now time.Time) bool {
+// allow reports whether an address may try to connect at the time now.
+func (a *arrivals) allow(addr netip.Addr, now int64) bool {
 	if a.rate == Unlimited {
 		return true
 	}
 	addr = network(addr)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	due := a.due[addr]
-	if earliest := now.Add(-time.Second); due.Before(earliest) {
-		due = earliest
-	}
-	if due = due.Add(time.Second / time.Duration(a.rate)); due.After(now) {
+	bucket := a.used[addr]
+	bucket.Take(now, gcra.Cost(1, float64(a.rate)))
+	if bucket.Ready(rateHold) > now {
 		return false
 	}
-	if len(a.due) >= a.sweep {
-		for other, at := range a.due {
-			if now.Sub(at) >= time.Second {
-				delete(a.due, other)
+	if len(a.used) >= a.sweep {
+		for other, b := range a.used {
+			if b.Ready(0) <= now { // full
+				delete(a.used, other)
 			}
 		}
-		a.sweep = max(1024, 2*len(a.due))
+		a.sweep = max(1024, 2*len(a.used))
 	}
-	if a.due == nil {
-		a.due = make(map[netip.Addr]time.Time)
+	if a.used == nil {
+		a.used = make(map[netip.Addr]gcra.Bucket)
 	}
-	a.due[addr] = due
+	a.used[addr] = bucket
 	return true
 }

@@ -26,6 +26,7 @@ type Endpoint struct {
 
 	registry registry
 	arrivals arrivals
+	epoch    time.Time // where uptime begins
 	writers  writers
 	resting  resting
 	polls    polls
@@ -64,7 +65,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		}
 	}
 	e := &Endpoint{
-		cfg: cfg, hub: hub, log: cfg.Logger,
+		cfg: cfg, hub: hub, log: cfg.Logger, epoch: time.Now(),
 		queueFull: cfg.Metrics.Counter("websocket.queue_full"),
 		discarded: make(map[string]metrics.Counter),
 	}

@@ -98,7 +98,7 @@ func (e *Endpoint) arrive(r *http.Request, a *admission) error {
 		return &StatusError{Status: http.StatusServiceUnavailable}
 	}
 	a.addr = e.cfg.ClientAddress(r)
-	if !e.arrivals.allow(a.addr, time.Now()) {
+	if !e.arrivals.allow(a.addr, e.uptime()) {
 		return &StatusError{Status: http.StatusTooManyRequests}
 	}
 	if e.registry.full(a.addr) {

@@ -1,6 +1,10 @@
 package websocket
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/internal/gcra"
+)
 
 // closeThrottled is the close code for a client that keeps sending too much. Like
 // all codes but 1000 it makes phoenix.js connect again.
@@ -8,23 +12,25 @@ const closeThrottled = 4429
 
 var errThrottled = &protocolError{closeThrottled, "sent more than allowed for too long"}
 
-// pace delays reading from a client that sends more than it may. It is a leaky
-// bucket that holds a second's worth (the generic cell rate algorithm of ITU-T
-// I.371): a frame takes its share of FrameRate from it, a byte its share of
-// ByteRate and a join its share of JoinRate. pace is called before each frame. It
-// returns an error if the client has been held back for Timeouts.Throttle without
-// having half a second's worth in the bucket meanwhile.
+// rateHold is what the buckets of clients and addresses hold: the work of a
+// second.
+const rateHold = int64(time.Second)
+
+// uptime is the clock of the buckets, in nanoseconds.
+func (e *Endpoint) uptime() int64 { return int64(time.Since(e.epoch)) }
+
+// pace delays reading from a client that sends more than it may. A frame takes its
+// share of FrameRate from the client's bucket, a byte its share of ByteRate and a
+// join its share of JoinRate. pace is called before each frame. It returns an
+// error if the client has been held back for Timeouts.Throttle without having half
+// a second's worth in the bucket meanwhile.
 func (s *session) pace() error {
 	now := time.Now()
-	if earliest := now.Add(-time.Second); s.due.Before(earliest) {
-		s.due = earliest
-	}
-	s.spend(s.mount.cfg.Limits.FrameRate, 1)
-	if latest := now.Add(time.Second); s.due.After(latest) {
-		s.due = latest // a single message larger than ByteRate
-	}
+	up := s.endpoint().uptime()
+	s.bucket.Take(up, gcra.Cost(1, float64(s.mount.cfg.Limits.FrameRate)))
+	s.bucket = min(s.bucket, gcra.Bucket(up+2*rateHold)) // for a single message larger than ByteRate
 	r := s.rare
-	switch wait := s.due.Sub(now); {
+	switch wait := time.Duration(s.bucket.Ready(rateHold) - up); {
 	case wait > 0:
 		if r == nil || r.throttled.IsZero() {
 			s.more().throttled = now
@@ -38,7 +44,6 @@ func (s *session) pace() error {
 	return nil
 }
 
-// spend takes n out of the bucket, of which rate are allowed in a second.
-func (s *session) spend(rate, n int) {
-	s.due = s.due.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
-}
+// spend takes n out of the bucket, of which rate are allowed in a second. pace has
+// brought the bucket up to date.
+func (s *session) spend(rate, n int) { s.bucket.Take(0, gcra.Cost(n, float64(rate))) }

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/gcra"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
@@ -40,8 +41,8 @@ type session struct {
 
 	prev, next *session // guarded by registry.mu
 
-	due  time.Time    // of the next frame; owned by the goroutine that reads
-	rare *rareSession // made by the goroutine that reads, under the mutex
+	bucket gcra.Bucket  // limits what the client sends; owned by the goroutine that reads
+	rare   *rareSession // made by the goroutine that reads, under the mutex
 
 	mu       sync.Mutex
 	out      outbox
