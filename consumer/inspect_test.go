@@ -13,16 +13,17 @@ import (
 // What a pool and a batch hold is in the snapshot of their stages.
 func TestInspect(t *testing.T) {
 	for name, tc := range map[string]struct {
-		end  func(release <-chan struct{}) stage.Consumer[int]
-		want any
+		end    func(release <-chan struct{}) stage.Consumer[int]
+		want   any
+		demand int
 	}{
 		"supervisor": {func(release <-chan struct{}) stage.Consumer[int] {
 			work := func(context.Context, int) error { <-release; return nil }
 			return stage.Must(consumer.NewSupervisor(work, consumer.SupervisorConfig[int]{MaxDemand: 3}))
-		}, consumer.Stats{Busy: 3, Goroutines: 3}},
+		}, consumer.Stats{Busy: 3, Goroutines: 3}, 0},
 		"batch": {func(<-chan struct{}) stage.Consumer[int] {
 			return stage.Must(consumer.NewBatch(func(context.Context, []int) error { return nil }, batchConfig{Size: 5, Timeout: time.Hour}))
-		}, consumer.BatchSnapshot{Events: 3, Size: 5, Subscriptions: 1, Batches: 1, Timeout: time.Hour}},
+		}, consumer.BatchSnapshot{Events: 3, Size: 5, Subscriptions: 1, Batches: 1, Timeout: time.Hour}, 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -38,6 +39,9 @@ func TestInspect(t *testing.T) {
 				synctest.Wait()
 				if got := line.Snapshot(t.Context()).Stages[1].Handler; got != tc.want {
 					t.Errorf("got %+v, want %+v", got, tc.want)
+				}
+				if got := line.Snapshot(t.Context()).Edges; len(got) != 1 || got[0].Demand != tc.demand || got[0].InFlight != 3 {
+					t.Errorf("edges %+v, want a demand of %d and 3 in flight", got, tc.demand)
 				}
 				close(release)
 				line.Drain()

@@ -156,7 +156,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 		s.Unhandled = in.unhandled
 		for _, sub := range in.subs {
 			s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
-				ID: sub.id, Peer: sub.info.Producer, Upstream: true, Outstanding: sub.owed, InFlight: int(sub.open.Load()) + sub.inputs,
+				ID: sub.id, Peer: sub.info.Producer, Upstream: true, Outstanding: sub.outstanding(), InFlight: int(sub.open.Load()) + sub.inputs,
 				MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand,
 			})
 		}
@@ -173,4 +173,13 @@ func (e *engine[In, Out]) phase() Phase {
 		return PhaseDraining
 	}
 	return PhaseRunning
+}
+
+// outstanding is what the consumer has asked for and not handled, as far as it
+// knows: where it gives demand and receipts itself, what it has not handled.
+func (s *Subscription[T]) outstanding() int {
+	if s.deferred || s.cfg.Manual {
+		return int(s.open.Load())
+	}
+	return s.owed
 }

@@ -98,7 +98,7 @@ func (r *pipelineRun) hasStarted(err error) {
 			<-s.Stopped()
 			r.ended <- i
 		}()
-	case r.stopping && errors.Is(err, ErrStopped):
+	case r.stopping && !failedItself(err):
 		r.heard[i] = true // it was stopped before its turn came
 	default:
 		r.heard[i] = true
@@ -109,6 +109,12 @@ func (r *pipelineRun) hasStarted(err error) {
 	if r.draining && !r.stopping {
 		r.drainStarted()
 	}
+}
+
+// failedItself reports whether the error of a start is that of a handler.
+func failedItself(err error) bool {
+	_, ok := errors.AsType[*Error](err)
+	return ok
 }
 
 // hasEnded takes note of the end of stage i.
