@@ -42,10 +42,14 @@ type line[T any] struct {
 	topic   string
 	cause   cause
 	waiting []*flight[T]
+	sending int           // events that were sent again and are not written yet
+	out     *flight[T]    // one of them that the others wait for
 	since   time.Duration // without a client: when none was found; gone: the last event
 	gone    bool          // the grace is over: events are discarded until a client comes
+	probe   bool          // gone: the next event is sent, since a client may have come elsewhere
+	late    bool          // the grace is over, and events that were sent again are not written
+	served  bool          // an event was written: the next wait for a client has its own grace
 	tried   bool          // its events were sent again since the watch exists
-	out     bool          // its first event was sent again, and a node has still to answer
 	due     bool          // it is in book.due
 	place   *list.Element // in book.absent or book.gone; nil in neither
 
@@ -94,12 +98,18 @@ func (b *book[T]) arrive(f *flight[T], now time.Duration) (verdict, receipt.Reas
 	b.open.push(f)
 	l := b.lines[f.topic]
 	switch {
-	case l == nil:
+	case l == nil || (len(l.waiting) == 0 && l.out == nil && !l.gone && !l.due):
 		return send, ""
 	case l.gone && !l.due:
 		l.since = now
 		b.gone.MoveToBack(l.place)
-		return discard, NoSubscriber
+		if !l.probe {
+			return discard, l.cause.reason()
+		}
+		l.probe = false
+		f.from = l
+		l.sending++
+		return send, ""
 	}
 	b.hold(l, f)
 	return wait, ""
@@ -111,17 +121,19 @@ func (b *book[T]) missed(f *flight[T], why cause, now time.Duration) (verdict, r
 		return discard, why.reason()
 	}
 	l := b.lines[f.topic]
-	if b.back(f) && l.gone {
-		return discard, why.reason() // the grace ended while it was out
-	}
-	if l == nil {
+	b.back(f)
+	switch {
+	case l == nil:
 		l = &line[T]{topic: f.topic}
 		if b.lines == nil {
 			b.lines = make(map[string]*line[T])
 		}
 		b.lines[f.topic] = l
 		b.setCause(l, why, now)
-	} else if l.cause != why || l.gone {
+	case (l.late || l.gone) && !l.served && why != forRoom:
+		b.settle(l, now)
+		return discard, why.reason()
+	case l.cause != why || l.gone || l.late || l.served:
 		b.setCause(l, why, now)
 	}
 	b.hold(l, f)
@@ -152,51 +164,79 @@ func (b *book[T]) takeDue() *line[T] {
 	return nil
 }
 
+// revive decides about a line that is due after its grace: if a client is here
+// the topic is no longer remembered as being without one. Otherwise its next
+// event finds out.
+func (b *book[T]) revive(l *line[T], here bool) {
+	switch {
+	case !l.gone:
+	case here:
+		b.unlist(l)
+		l.gone, l.served = false, true
+	default:
+		l.probe = true
+	}
+}
+
 // next takes the first event out of a line, to be sent; nil if there is none, or
 // if another one is out.
 func (b *book[T]) next(l *line[T]) *flight[T] {
-	if len(l.waiting) == 0 || l.out {
+	if len(l.waiting) == 0 || l.out != nil {
 		return nil
 	}
 	f := l.waiting[0]
 	b.release(f)
+	f.from = l
+	l.sending++
 	return f
 }
 
-// await notes that an event of l was sent again and that its report takes longer,
-// since it is that of another node. The events after it wait, so that none passes
-// it if it comes back.
-func (b *book[T]) await(l *line[T], f *flight[T]) {
-	l.out, f.from = true, l
-}
+// await has the events of a line wait until f, which was sent again, is reported,
+// so that none passes it if it comes back.
+func (b *book[T]) await(f *flight[T]) { f.from.out = f }
 
-// back ends await. It reports whether f was out and its line is still there.
-func (b *book[T]) back(f *flight[T]) bool {
+// back notes the report of an event that was sent again. It returns its line, and
+// nil for another event.
+func (b *book[T]) back(f *flight[T]) *line[T] {
 	l := f.from
 	if l == nil {
-		return false
+		return nil
 	}
-	f.from, l.out = nil, false
-	return b.lines[f.topic] == l
+	l.sending--
+	f.from = nil
+	if l.out == f {
+		l.out = nil
+	}
+	return l
 }
 
-// settle removes a line in which nothing waits any more.
-func (b *book[T]) settle(l *line[T]) {
-	if len(l.waiting) == 0 && !l.due && !l.out {
+// settle removes a line that has no events any more, unless its topic is to be
+// remembered as being without a client.
+func (b *book[T]) settle(l *line[T], now time.Duration) {
+	switch {
+	case len(l.waiting) > 0 || l.sending > 0 || l.due || l.gone && !l.served || b.lines[l.topic] != l:
+	case l.late && !l.served:
+		b.setGone(l, now)
+	default:
 		b.remove(l)
 	}
 }
 
-// end takes an event out that gets its receipt.
-func (b *book[T]) end(f *flight[T]) {
+// end takes an event out that gets its receipt, since it was written or for
+// another reason.
+func (b *book[T]) end(f *flight[T], written bool, now time.Duration) {
+	if l := b.back(f); l != nil {
+		l.served = l.served || written
+		if len(l.waiting) > 0 {
+			b.changed(l) // the next one
+		}
+		b.settle(l, now)
+	}
 	if l := f.line; l != nil {
 		b.release(f)
 		if l.cause == forRoom {
-			b.settle(l)
+			b.settle(l, now)
 		}
-	}
-	if l := f.from; b.back(f) {
-		b.changed(l) // the next one
 	}
 	b.open.remove(f)
 }
@@ -206,7 +246,12 @@ func (b *book[T]) end(f *flight[T]) {
 func (b *book[T]) expire(now time.Duration, drop func(f *flight[T], reason receipt.Reason)) {
 	for e := b.absent.Front(); e != nil && e.Value.(*line[T]).since+b.grace <= now; e = b.absent.Front() {
 		l := e.Value.(*line[T])
-		b.setGone(l, now)
+		if l.sending > 0 {
+			b.unlist(l)
+			l.late = true
+		} else {
+			b.setGone(l, now)
+		}
 		b.dropAll(l, l.cause.reason(), drop)
 	}
 	for e := b.gone.Front(); e != nil && (e.Value.(*line[T]).since+b.grace <= now || b.gone.Len() > b.maxGone); e = b.gone.Front() {
@@ -288,13 +333,13 @@ func (b *book[T]) dropAll(l *line[T], reason receipt.Reason, drop func(f *flight
 func (b *book[T]) setCause(l *line[T], why cause, now time.Duration) {
 	b.counts[l.cause] -= len(l.waiting)
 	b.counts[why] += len(l.waiting)
-	goesOn := l.place != nil && !l.gone && why != forRoom
+	goesOn := l.place != nil && !l.gone && !l.served && why != forRoom
 	l.cause = why
 	if goesOn {
 		return
 	}
 	b.unlist(l)
-	l.since, l.gone = now, false
+	l.since, l.gone, l.late, l.served = now, false, false, false
 	if why != forRoom {
 		l.place = b.absent.PushBack(l)
 	}
@@ -302,7 +347,7 @@ func (b *book[T]) setCause(l *line[T], why cause, now time.Duration) {
 
 func (b *book[T]) setGone(l *line[T], now time.Duration) {
 	b.unlist(l)
-	l.since, l.gone = now, true
+	l.since, l.gone, l.late, l.probe = now, true, false, false
 	l.place = b.gone.PushBack(l)
 }
 

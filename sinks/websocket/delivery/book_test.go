@@ -11,21 +11,28 @@ import (
 
 // TestTheBook steps the book by hand. A step is one word: aX an event of topic X
 // arrives; wX, nX, rX the oldest event of X that is with sockets is written, found
-// no client, found no room; NX the newest one found no client, mX no answer; cX the topic changes; d the due lines are sent again,
+// no client, found no room; NX the newest one found no client, mX no answer; cX the topic changes, CX it gets a client; d the due lines are sent again,
 // dn and dr with no client and no room for the first event; +N N seconds pass;
 // drain. After the colon is what came of it.
 func TestTheBook(t *testing.T) {
 	for name, script := range map[string]string{
 		"at once":                       "a1:send a2:send w1: w2: d:",
 		"behind one that waits":         "a1:send n1:wait a1:wait a2:send d:send0,send1",
-		"a failure after the retry":     "a1:send n1:wait d:send0 n1:wait dn:send0,wait d: c1: d:send0",
+		"a failure after the retry":     "a1:send n1:wait d:send0 n1:wait d: c1: d:send0 w1:",
 		"the grace":                     "a1:send n1:wait dn:send0,wait +4: a1:wait +1:no_subscriber0,no_subscriber1 a1:no_subscriber",
 		"the grace of a second absence": "a1:send n1:wait d:send0 w1: +4: a1:send n1:wait dn:send1,wait +4: +1:no_subscriber1",
 		"forgotten":                     "a1:send n1:wait dn:send0,wait +5:no_subscriber0 +4: a1:no_subscriber +4: a1:no_subscriber +5: a1:send",
-		"back after the grace":          "a1:send n1:wait dn:send0,wait +5:no_subscriber0 c1: a1:wait d:send1 a1:send",
+		"back after the grace":          "a1:send n1:wait dn:send0,wait +5:no_subscriber0 C1: a1:wait d:send1 a1:send",
 		"room has no grace":             "a1:send r1:wait dr:send0,wait +9: a1:wait c1: d:send0,send1",
 		"from room to client":           "a1:send r1:wait dr:send0,wait a1:wait +9: c1: dn:send0,wait +5:no_subscriber0,no_subscriber1",
 		"from client to room":           "a1:send n1:wait dn:send0,wait +4: c1: dr:send0,wait +9: c1: d:send0",
+		"the grace goes on meanwhile":   "a1:send n1:wait d:send0 +3: a1:send n1:wait n1:wait +2:no_subscriber0,no_subscriber1 a1:no_subscriber",
+		"the grace ends meanwhile":      "a1:send n1:wait d:send0 +5: a1:send n1:no_subscriber a1:no_subscriber n1:no_subscriber",
+		"perhaps back elsewhere":        "a1:send n1:wait dn:send0,wait +5:no_subscriber0 c1: d: a1:send a1:no_subscriber n1:no_subscriber a1:no_subscriber",
+		"back elsewhere":                "a1:send n1:wait dn:send0,wait +5:no_subscriber0 c1: d: a1:send w1: a1:send n1:wait",
+		"written after the grace":       "a1:send n1:wait d:send0 +5: w1: a1:send n1:wait +4: +1:no_subscriber1",
+		"a grace after one was written": "a1:send a1:send n1:wait n1:wait d:send0,send1 +3: w1: n1:wait +4: +1:no_subscriber1",
+		"no room after the grace":       "a1:send n1:wait d:send0 +5: r1:wait +9: c1: d:send0 w1: a1:send",
 		"one grace with no answer":      "a1:send m1:wait dn:send0,wait +4: c1: dm:send0,wait +1:no_answer0",
 		"the order of arrival":          "a1:send a1:send a1:send n1:wait n1:wait d:send0,send1 a1:send",
 		"the first failure comes last":  "a1:send a2:send a1:send w2: N1:wait n1:wait a1:wait d:send0,send2,send3",
@@ -56,12 +63,13 @@ func playBook(t *testing.T, b *book[int], script string) {
 	a := &account[int]{}
 	var now time.Duration
 	var sent []*flight[int] // events that are with sockets
+	here := false           // a client has come
 	for i, step := range strings.Fields(script) {
 		word, want, _ := strings.Cut(step, ":")
 		var did []string
 		drop := func(f *flight[int], reason receipt.Reason) {
 			did = append(did, fmt.Sprint(reason, f.event))
-			b.end(f)
+			b.end(f, false, now)
 			sent = without(sent, f)
 		}
 		decide := func(f *flight[int], v verdict, reason receipt.Reason) {
@@ -72,7 +80,7 @@ func playBook(t *testing.T, b *book[int], script string) {
 				did = append(did, "wait")
 			default:
 				did = append(did, string(reason))
-				b.end(f)
+				b.end(f, false, now)
 			}
 		}
 		switch topic := word[1:]; {
@@ -81,6 +89,7 @@ func playBook(t *testing.T, b *book[int], script string) {
 		case word[0] == 'd':
 			for l := b.takeDue(); l != nil; l = b.takeDue() {
 				l.tried = true
+				b.revive(l, here)
 				for f := b.next(l); f != nil; f = b.next(l) {
 					did, sent = append(did, fmt.Sprint("send", f.event)), append(sent, f)
 					if why, fails := words[topic]; fails {
@@ -90,12 +99,12 @@ func playBook(t *testing.T, b *book[int], script string) {
 						break
 					}
 				}
-				b.settle(l)
+				b.settle(l, now)
 			}
 		case word[0] == 'w':
 			f := first(sent, topic)
 			sent = without(sent, f)
-			b.end(f)
+			b.end(f, true, now)
 		case word[0] == 'a':
 			f := &flight[int]{event: int(b.seq), topic: topic, account: a}
 			v, reason := b.arrive(f, now)
@@ -110,7 +119,8 @@ func playBook(t *testing.T, b *book[int], script string) {
 			sent = without(sent, f)
 			v, reason := b.missed(f, words[strings.ToLower(word[:1])], now)
 			decide(f, v, reason)
-		case word[0] == 'c':
+		case word[0] == 'c' || word[0] == 'C':
+			here = word[0] == 'C'
 			if l := b.lines[topic]; l != nil {
 				b.changed(l)
 			}

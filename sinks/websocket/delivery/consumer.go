@@ -228,17 +228,20 @@ func (c *Consumer[T]) retry(l *line[T]) {
 		l.watch = c.endpoint.PubSub().Watch(l.topic, func() { c.inbox.change(l) })
 	}
 	l.tried = true
+	if l.gone {
+		c.book.revive(l, c.endpoint.PubSub().Subscribers(l.topic) > 0)
+	}
 	for f := c.book.next(l); f != nil; f = c.book.next(l) {
 		c.send(f)
 		if len(l.waiting) > 0 && l.waiting[0] == f {
 			return
 		}
-		if c.cluster && f.sent {
-			c.book.await(l, f)
+		if c.cluster && f.sent { // another node has still to answer
+			c.book.await(f)
 			return
 		}
 	}
-	c.book.settle(l)
+	c.book.settle(l, c.now())
 }
 
 // lag counts events as waiting that sockets are slow to write, where nothing
@@ -276,7 +279,11 @@ func (c *Consumer[T]) arm(now, lag time.Duration) {
 // end gives the receipt for an event: at is when it was written, err why it was
 // not.
 func (c *Consumer[T]) end(f *flight[T], err error, at time.Time) {
-	c.book.end(f)
+	var now time.Duration
+	if f.from != nil { // otherwise the time makes no difference
+		now = c.now()
+	}
+	c.book.end(f, err == nil, now)
 	f.account.finish(f, err)
 	c.note(f.event, err, at)
 	f.over = true

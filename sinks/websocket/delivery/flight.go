@@ -18,7 +18,7 @@ type flight[T any] struct {
 	seq    uint64        // order of arrival
 	since  time.Duration // when it arrived
 	line   *line[T]      // where it waits; nil while it is with sockets
-	from   *line[T]      // where it waited, if another node has still to answer
+	from   *line[T]      // where it waited before it was sent again
 	lags   bool          // it counts towards MaxWaiting
 	sent   bool          // a report is to come
 	over   bool          // it has its receipt

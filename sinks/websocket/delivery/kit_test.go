@@ -59,41 +59,17 @@ type options struct {
 	consumers int
 	plain     bool // without a fair dispatcher
 	resume    bool
-	hub       *pubsub.Hub // of a node of several; otherwise the rig makes one
+	hub       *pubsub.Hub // nil: one of its own
 }
 
 func start(t *testing.T, o options) *rig {
 	t.Helper()
 	r := &rig{t: t, ends: make(map[int][]string), ended: make(chan error, 1)}
-	var pub pubsub.Config
-	if o.resume {
-		memory, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"user:*"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		pub.History = memory
-	}
-	hub, err := o.hub, error(nil)
+	hub := o.hub
 	if hub == nil {
-		hub, err = pubsub.New(pub)
+		hub = newHub(t, o)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub})
-	if err != nil {
-		t.Fatal(err)
-	}
-	users := websocket.NewSocket(websocket.SocketConfig[struct{}]{
-		Connect: func(context.Context, *websocket.ConnectRequest) (struct{}, error) { return struct{}{}, nil },
-	})
-	users.ChannelWith("user:*", websocket.ChannelConfig{Resume: o.resume}, func(struct{}, string) websocket.Handler {
-		return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) { return nil, nil })
-	})
-	if err := r.endpoint.Mount("/socket", users, websocket.MountConfig{Queue: o.queue, Timeouts: websocket.Timeouts{Idle: 24 * time.Hour, Write: o.write}}); err != nil {
-		t.Fatal(err)
-	}
-
+	r.endpoint = newEndpoint(t, hub, o)
 	r.queue = stage.Must(producer.NewQueue(producer.QueueConfig[push]{Capacity: 100_000}))
 	var d dispatcher.Dispatcher[push] = stage.Must(fair.New(func(p push) string { return p.User }, fair.Config[push]{}))
 	if o.plain {
@@ -136,6 +112,44 @@ func start(t *testing.T, o options) *rig {
 		}
 	})
 	return r
+}
+
+func newHub(t *testing.T, o options) *pubsub.Hub {
+	t.Helper()
+	var cfg pubsub.Config
+	if o.resume {
+		memory, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"user:*"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.History = memory
+	}
+	hub, err := pubsub.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hub
+}
+
+// newEndpoint makes an endpoint with the topics user:ID.
+func newEndpoint(t *testing.T, hub *pubsub.Hub, o options) *websocket.Endpoint {
+	t.Helper()
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub})
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := websocket.NewSocket(websocket.SocketConfig[struct{}]{
+		Connect: func(context.Context, *websocket.ConnectRequest) (struct{}, error) { return struct{}{}, nil },
+	})
+	users.ChannelWith("user:*", websocket.ChannelConfig{Resume: o.resume}, func(struct{}, string) websocket.Handler {
+		return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) { return nil, nil })
+	})
+	if err := endpoint.Mount("/socket", users, websocket.MountConfig{
+		Queue: o.queue, Timeouts: websocket.Timeouts{Idle: 24 * time.Hour, Write: o.write},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return endpoint
 }
 
 // acknowledged is a source that notes the receipts.

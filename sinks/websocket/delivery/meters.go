@@ -97,7 +97,7 @@ func (m *meters) show(open int, waiting [causes]int, absent int) {
 // note counts the end of an event and calls the functions of the config.
 func (c *Consumer[T]) note(event T, err error, at time.Time) {
 	m := &c.meters
-	var dropped *stage.DiscardError
+	dropped, isDrop := errors.AsType[*stage.DiscardError](err)
 	switch {
 	case err == nil:
 		m.delivered.Add(1)
@@ -112,7 +112,7 @@ func (c *Consumer[T]) note(event T, err error, at time.Time) {
 		if c.cfg.Delivered != nil {
 			c.cfg.Delivered(event, at)
 		}
-	case errors.As(err, &dropped):
+	case isDrop:
 		m.discarded.Add(1)
 		m.outcomes[1].Add(1)
 		if c.cfg.Discarded != nil {

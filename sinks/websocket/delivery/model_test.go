@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -8,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/sinks/websocket/channeltest"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
@@ -24,8 +27,8 @@ type tab struct {
 
 // TestRandomClients opens, stalls and closes clients at random. Whatever they
 // do, each push has one receipt, one that is done was written to a client of its
-// user, each client gets pushes in order and none twice, and a user whose client
-// reads has each push soon.
+// user, each client gets pushes in order and on one node none twice, and a user
+// whose client reads has each push soon.
 func TestRandomClients(t *testing.T) {
 	seeds := 50
 	if testing.Short() {
@@ -41,19 +44,39 @@ func TestRandomClients(t *testing.T) {
 }
 
 func randomClients(t *testing.T, random *rand.Rand) {
-	r := start(t, options{
+	o := options{
 		resume: random.IntN(3) == 0, consumers: 1 + random.IntN(2),
 		queue: websocket.QueueConfig{Events: 2 + random.IntN(4)}, write: time.Duration(1+random.IntN(8)) * time.Second,
 		config: delivery.Config[push]{
 			MaxDemand: 1 + random.IntN(8), MaxWaiting: 5 + random.IntN(20),
 			Grace: time.Duration(1+random.IntN(4)) * time.Second, DiscardOnDrain: random.IntN(2) == 0,
 		},
-	})
+	}
+	var there *websocket.Endpoint // of a second node
+	if !o.resume && random.IntN(2) == 0 {
+		network := pubsubtest.NewNetwork()
+		o.hub, _ = network.Hub(t, "here", pubsub.Config{})
+		other, _ := network.Hub(t, "there", pubsub.Config{})
+		there = newEndpoint(t, other, o)
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if err := there.Shutdown(ctx); err != nil {
+				t.Errorf("shutdown: %v", err)
+			}
+		})
+	}
+	r := start(t, o)
 	users := []string{"a", "b", "c", "d"}
 	var tabs, open []*tab
 	connect := func(user string) *tab {
 		tb := &tab{user: user}
-		tb.client, tb.channel = r.join(user)
+		if there != nil && user != "healthy" && random.IntN(2) == 0 {
+			tb.client = channeltest.Connect(t, there, "/socket/websocket")
+			tb.channel = tb.client.Join("user:"+user, nil)
+		} else {
+			tb.client, tb.channel = r.join(user)
+		}
 		tabs, open = append(tabs, tb), append(open, tb)
 		return tb
 	}
@@ -110,7 +133,9 @@ func randomClients(t *testing.T, random *rand.Rand) {
 			if userOf[p.N] != tb.user {
 				t.Errorf("push %d of user %s came to %s", p.N, userOf[p.N], tb.user)
 			}
-			if p.N <= last {
+			// A client of the other node that takes longer than RemoteTimeout is
+			// sent a push again.
+			if p.N < last || p.N == last && there == nil {
 				t.Errorf("push %d came after %d", p.N, last)
 			}
 			last = p.N
