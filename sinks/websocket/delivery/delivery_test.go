@@ -223,6 +223,7 @@ func TestTimeout(t *testing.T) {
 		next := r.push("held")
 		heldChannel.AssertBroadcast("push", payload{next})
 		r.expect(next, done)
+		r.stats(delivery.Stats{Delivered: 1, Discarded: 3})
 	})
 }
 
