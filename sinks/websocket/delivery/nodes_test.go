@@ -158,6 +158,20 @@ func TestTheOtherNodeStandsStill(t *testing.T) {
 	})
 }
 
+// TestASilentNode: the grace ends for a push that another node does not answer,
+// although each attempt takes longer than the grace leaves.
+func TestASilentNode(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := twoNodes(t, options{config: delivery.Config[push]{Grace: 5 * time.Second}})
+		p.b.join("1")
+		p.net.Freeze("b")
+		first := p.a.push("1", "1")
+		pass(20 * time.Second)
+		p.a.expect(first, string(delivery.NoAnswer), string(delivery.NoAnswer))
+		p.net.Thaw("b")
+	})
+}
+
 // TestUsersMoveBetweenNodes: each push is written, in the order of its user,
 // while users move at random; a push may come twice after a move.
 func TestUsersMoveBetweenNodes(t *testing.T) {
