@@ -9,7 +9,7 @@ type account[T any] struct {
 	sub      *stage.Subscription[T]
 	slots    int  // how many workers the subscription may have at once
 	lot      int  // freed slots are asked for in groups of at least this many
-	tracked  bool // its producer wants a receipt for each event
+	tracked  bool // its producer wants a receipt for each event; may become true later
 	measured bool // attempts are timed
 
 	freed    int                 // slots that were not asked for again yet
@@ -19,6 +19,13 @@ type account[T any] struct {
 	finished []stage.Finished    // those receipts, if tracked
 	deferred map[uint64]struct{} // positions whose receipt the caller of Defer gives
 	finish   func(position uint64, err error)
+}
+
+// track begins to note receipts one by one. Those of events that have ended before
+// stay a number: their producer has no account of those events.
+func (a *account[T]) track() {
+	a.tracked, a.measured = true, true
+	a.finished = blank(a.finished, a.ended)
 }
 
 // receipt notes the end of an event.

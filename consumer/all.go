@@ -22,7 +22,7 @@ import (
 // An error comes last and alone. It is the cause of ctx, an *stage.OptionError,
 // or a *stage.SubscriptionError if the subscription ended in a way that its
 // cancel mode does not let a consumer survive: Permanent anything but the end of
-// the events, Transient a failure, Temporary nothing. Manual has no meaning here.
+// the events, Transient a failure, Temporary nothing. Manual is refused.
 //
 // source must be started by somebody, before or during the loop, and is not
 // stopped by it.
@@ -40,7 +40,7 @@ func All[T any](ctx context.Context, source stage.Output[T], cfg stage.Subscribe
 			return
 		}
 		inner := cfg
-		inner.Cancel, inner.Manual = stage.Temporary, false
+		inner.Cancel = stage.Temporary
 		if cfg.Cancel > stage.Temporary {
 			inner.Cancel = cfg.Cancel // which is refused
 		}
@@ -79,6 +79,11 @@ type reader[T any] struct {
 	next     uint64 // position of the first event without a receipt
 	handled  int    // events read since then
 	finished []stage.Finished
+}
+
+// HandleSubscribeConfig implements stage.SubscribeConfigHandler: Manual is refused.
+func (r *reader[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
+	return refuseManual("consumer.All", cfg)
 }
 
 // HandleEvents implements stage.Consumer; a reader is given deliveries instead.

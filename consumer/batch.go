@@ -16,14 +16,14 @@ const (
 	DefaultBatchTimeout = time.Second
 )
 
-// OnFailure says what a batch that failed means to its stage.
+// OnFailure decides what a batch that has failed as a whole means to its stage.
 type OnFailure uint8
 
 const (
-	// StopStage: the stage stops with a *BatchError, and the batch has no
-	// receipt. It is the default.
+	// StopStage stops the stage with a *BatchError. The events of the batch get
+	// no receipt. It is the default.
 	StopStage OnFailure = iota
-	// FailBatch: all events of the batch have failed; the stage goes on.
+	// FailBatch fails all events of the batch. The stage goes on.
 	FailBatch
 )
 
@@ -34,10 +34,12 @@ type BatchConfig[T any] struct {
 	// Timeout bounds how long the first event of a batch waits for others.
 	// Default: 1 s; stage.None waits for as long as it takes.
 	Timeout time.Duration
-	// OnFailure says what follows when the function fails. Default: StopStage.
+	// OnFailure decides what follows when a batch fails as a whole: the function
+	// returns an error other than EventErrors. Default: StopStage.
 	OnFailure OnFailure
-	// Failed, if set, is called for every batch that failed, on the stage's
-	// goroutine. events is as for the function itself.
+	// Failed, if set, is called for every batch that has failed, and for each
+	// event that EventErrors name, alone. It runs on the stage's goroutine. The
+	// slice belongs to it only until it returns. err is a *BatchError.
 	Failed func(events []T, err error)
 }
 
@@ -45,9 +47,10 @@ type BatchConfig[T any] struct {
 // the order in which they arrived, one call after the other.
 //
 // A batch is passed on when it is full, when its first event has waited for
-// Timeout, when nothing more can arrive since the batch holds all that a
+// Timeout, when nothing more can arrive because the batch holds all that a
 // subscription may have outstanding, and at once when a subscription with events
-// in it has ended. Return from the function is the receipt for all of them.
+// in it has ended. Each event gets its own receipt when the function returns: it
+// was handled, or it has failed or was discarded as [EventErrors] say.
 type Batch[T any] struct {
 	call func(ctx context.Context, events []T) error
 	cfg  BatchConfig[T]
@@ -55,27 +58,29 @@ type Batch[T any] struct {
 
 	// The rest belongs to the stage's goroutine.
 	events   []T
-	parts    []part[T]
-	number   uint64 // of the batch that is being gathered
+	parts    []part[T] // in the order of the events
+	number   uint64    // of the batch that is being gathered
+	failed   int64     // events, since the start
 	timer    *time.Timer
 	finished []stage.Finished
 }
 
-// part is what a batch has from one subscription: count events that came one
-// after the other.
+// part is a run of events in a batch that came on one subscription.
 type part[T any] struct {
-	sub   *stage.Subscription[T]
-	first uint64
+	sub   *stage.Subscription[T] // nil once its receipts were given
+	first uint64                 // position of the first event on sub
+	at    int                    // its index in the batch
 	count int
 }
 
 // overdue is sent to the stage when a batch's time is up.
 type overdue uint64
 
-// NewBatch makes a consumer that passes batches to call. The slice belongs to
-// call only until it returns. An error of call that is a *stage.DiscardError
-// means that the batch was dropped on purpose; it does not stop the stage. The
-// error of NewBatch is an [*OptionError].
+// NewBatch returns a consumer that passes batches to call. The slice belongs to
+// call only until it returns. If call returns EventErrors the events named there
+// have failed and all others were handled. A *stage.DiscardError means that the
+// batch was dropped on purpose, and any other error that it has failed as a whole.
+// The error of NewBatch is an [*OptionError].
 func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg BatchConfig[T]) (*Batch[T], error) {
 	option.Default(&cfg.Size, DefaultBatchSize)
 	option.Default(&cfg.Timeout, DefaultBatchTimeout)
@@ -91,10 +96,15 @@ func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg Batch
 	return &Batch[T]{call: call, cfg: cfg}, nil
 }
 
-// HandleDefaultDemand implements stage.DefaultDemandHandler: while one batch is with the
-// function another one gathers.
+// HandleDefaultDemand implements stage.DefaultDemandHandler: another batch gathers
+// while one is with the function.
 func (b *Batch[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
 	return 2 * b.cfg.Size, b.cfg.Size
+}
+
+// HandleSubscribeConfig implements stage.SubscribeConfigHandler: Manual is refused.
+func (b *Batch[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
+	return refuseManual("consumer.Batch", cfg)
 }
 
 // HandleStart implements stage.StartHandler.
@@ -136,16 +146,20 @@ func (b *Batch[T]) begin() {
 	}
 }
 
-// add notes n events more of sub and answers how many of sub's the batch holds.
+// add notes n more events of sub and returns how many of sub's the batch holds.
 func (b *Batch[T]) add(sub *stage.Subscription[T], first uint64, n int) (held int) {
+	at := len(b.events) - n
+	if last := len(b.parts) - 1; last >= 0 && b.parts[last].sub == sub {
+		b.parts[last].count += n
+	} else {
+		b.parts = append(b.parts, part[T]{sub: sub, first: first, at: at, count: n})
+	}
 	for i := range b.parts {
-		if p := &b.parts[i]; p.sub == sub {
-			p.count += n
-			return p.count
+		if b.parts[i].sub == sub {
+			held += b.parts[i].count
 		}
 	}
-	b.parts = append(b.parts, part[T]{sub: sub, first: first, count: n})
-	return n
+	return held
 }
 
 // HandleInfo implements stage.InfoHandler: it is how a batch's time is up.
@@ -178,41 +192,89 @@ func (b *Batch[T]) stopTimer() {
 	}
 }
 
-// pass calls the function with what was gathered, and gives the receipts.
+// pass calls the function with the events that were gathered, and gives their
+// receipts.
 func (b *Batch[T]) pass(ctx context.Context) error {
 	b.stopTimer()
 	begun := time.Now()
-	err := b.guarded(ctx)
+	v := verdictOf(b.guarded(ctx), len(b.events))
 	cost := time.Since(begun) / time.Duration(len(b.events))
-	if err != nil && !discarded(err) {
-		err = &BatchError{Stage: b.self.Name(), Size: len(b.events), Err: err}
+	all := v.dropped // the error of every event that has none of its own
+	if v.failed != nil {
+		err := &BatchError{Stage: b.self.Name(), Size: len(b.events), Err: v.failed}
 		if ctx.Err() != nil {
 			return err // the stage is being stopped: no receipt
 		}
+		b.failed += int64(len(b.events))
 		if b.cfg.Failed != nil {
 			b.cfg.Failed(b.events, err)
 		}
 		if b.cfg.OnFailure == StopStage {
 			return err
 		}
+		all = err
 	}
-	for _, p := range b.parts {
-		b.finished = receipts(p.sub, p.first, p.count, b.finished)
-		if p.sub.Tracked() {
-			for i := range b.finished {
-				b.finished[i].Err, b.finished[i].Cost = err, cost
-			}
+	cancelled := len(v.some) > 0 && ctx.Err() != nil
+	if !cancelled {
+		b.failEach(v.some)
+	}
+	for i := range b.parts {
+		if sub := b.parts[i].sub; sub != nil {
+			b.settle(sub, b.parts[i:], v.some, stage.Finished{Err: all, Cost: cost}, cancelled)
 		}
-		p.sub.Settle(p.count, b.finished...)
 	}
 	clear(b.events)
 	clear(b.parts)
 	b.events, b.parts = b.events[:0], b.parts[:0]
+	if cancelled {
+		return ctx.Err()
+	}
 	return nil
 }
 
-// guarded calls the function; a panic is a failure like another where the stage
-// is to go on.
+// failEach counts the events that have failed alone and calls Failed for each.
+func (b *Batch[T]) failEach(some EventErrors) {
+	for _, i := range some.indexes() {
+		if discarded(some[i]) {
+			continue
+		}
+		b.failed++
+		if b.cfg.Failed != nil {
+			b.cfg.Failed(b.events[i:i+1:i+1], &BatchError{Stage: b.self.Name(), Size: 1, Err: some[i]})
+		}
+	}
+}
+
+// settle gives the receipts for the events of sub in parts, and asks for as many.
+// f is the receipt of an event that some does not name. If the stage is being
+// stopped an event may have failed because of that, and gets no receipt.
+func (b *Batch[T]) settle(sub *stage.Subscription[T], parts []part[T], some EventErrors, f stage.Finished, cancelled bool) {
+	b.finished = b.finished[:0]
+	count := 0
+	for i := range parts {
+		p := &parts[i]
+		if p.sub != sub {
+			continue
+		}
+		p.sub = nil
+		count += p.count
+		for k := range p.count {
+			own := f
+			own.Position = p.first + uint64(k)
+			if e := some[p.at+k]; e != nil {
+				if cancelled && !discarded(e) {
+					continue
+				}
+				own.Err = e
+			}
+			b.finished = append(b.finished, own)
+		}
+	}
+	sub.Settle(count, b.finished...)
+}
+
+// guarded calls the function. A panic is a failure of the batch if the stage is to
+// go on.
 func (b *Batch[T]) guarded(ctx context.Context) (err error) {
 	if b.cfg.OnFailure == FailBatch {
 		defer crash.Catch(&err)

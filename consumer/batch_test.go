@@ -295,3 +295,26 @@ func TestConsumerOptions(t *testing.T) {
 
 // refusal is the error of a constructor.
 func refusal[T any](_ T, err error) error { return err }
+
+// A subscription with Manual is refused by the consumers that ask themselves.
+func TestManualIsRefused(t *testing.T) {
+	work := func(context.Context, int) error { return nil }
+	all := func(context.Context, []int) error { return nil }
+	for name, c := range map[string]stage.Consumer[int]{
+		"supervisor": stage.Must(consumer.NewSupervisor(work, config{})),
+		"batch":      stage.Must(consumer.NewBatch(all, batchConfig{})),
+	} {
+		sink := stage.Must(stage.NewConsumer(c, stage.ConsumerConfig{}))
+		sub, err := sink.Subscribe(stage.Must(stage.NewProducer(&counter{}, stage.ProducerConfig[int]{})), stage.SubscribeConfig{Manual: true})
+		if wrong, ok := errors.AsType[*stage.OptionError](err); !ok || wrong.Option != "Manual" || sub != nil {
+			t.Error(name, err)
+		}
+		if err := sink.Start(t.Context()); err == nil {
+			t.Error(name, "started with a wrong option")
+		}
+	}
+	_, err := take(1, consumer.All(t.Context(), startSource(t, &counter{}), stage.SubscribeConfig{Manual: true}))
+	if wrong, ok := errors.AsType[*stage.OptionError](err); !ok || wrong.Option != "Manual" {
+		t.Error(err)
+	}
+}

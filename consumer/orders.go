@@ -73,7 +73,8 @@ type handover[T any] struct {
 	list    []stage.Finished // the receipts, if the subscription is tracked
 }
 
-// give passes h to its subscription.
+// give passes h to its subscription. If receipts are wanted only since h was
+// ordered, those without content name no event that the producer remembers.
 func (h *handover[T]) give() {
 	if !h.tracked {
 		h.list = blank(h.list, h.ended) // only their number counts

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -30,6 +31,11 @@ func receipts[T any](sub *stage.Subscription[T], first uint64, n int, finished [
 func discarded(err error) bool {
 	_, ok := errors.AsType[*stage.DiscardError](err)
 	return ok
+}
+
+// refuseManual refuses a subscription on which the consumer is not to ask itself.
+func refuseManual(owner option.Owner, cfg stage.SubscribeConfig) error {
+	return owner.Check(!cfg.Manual, "Manual", cfg.Manual, "false: the consumer asks for what it has room for")
 }
 
 // errDeliveries is returned by HandleEvents of the consumers that are given

@@ -59,6 +59,11 @@ func (s *Supervisor[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
 	return s.cfg.MaxDemand, s.cfg.MinDemand
 }
 
+// HandleSubscribeConfig implements stage.SubscribeConfigHandler: Manual is refused.
+func (s *Supervisor[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
+	return refuseManual("consumer.Supervisor", cfg)
+}
+
 // HandleStart implements stage.StartHandler.
 func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	s.ctx, s.self, s.epoch = ctx, self, time.Now()
@@ -85,7 +90,11 @@ func (s *Supervisor[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) e
 	o := &s.orders
 	o.reset()
 	s.mu.Lock()
-	s.pool.deliver(s.account(d.Subscription), d.First, d.Events, o)
+	a := s.account(d.Subscription)
+	if !a.tracked && d.Subscription.Tracked() {
+		a.track()
+	}
+	s.pool.deliver(a, d.First, d.Events, o)
 	woken := s.popIdle(o.wake)
 	s.mu.Unlock()
 	s.carryOut(o, woken)
@@ -104,7 +113,7 @@ func (s *Supervisor[T]) account(sub *stage.Subscription[T]) *account[T] {
 	info := sub.Info()
 	a := &account[T]{
 		sub: sub, slots: info.MaxDemand, lot: max(1, info.MinDemand),
-		tracked: sub.Tracked(), measured: s.cfg.measured || sub.Tracked(),
+		measured: s.cfg.measured,
 		deferred: make(map[uint64]struct{}),
 	}
 	a.finish = func(position uint64, err error) { s.finishDeferred(a, position, err) }

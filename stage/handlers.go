@@ -172,6 +172,15 @@ type DeliveryHandler[T any] interface {
 	HandleDelivery(ctx context.Context, d Delivery[T]) error
 }
 
+// SubscribeConfigHandler is a consumer that does not take every config of a
+// subscription.
+type SubscribeConfigHandler interface {
+	// HandleSubscribeConfig returns nil, or an *OptionError for an option that the
+	// consumer cannot use. Subscribe calls it before anything else, in the
+	// goroutine of its caller, and returns the error.
+	HandleSubscribeConfig(cfg SubscribeConfig) error
+}
+
 // DefaultDemandHandler is a consumer that provides the defaults for its
 // subscriptions' MaxDemand and MinDemand.
 type DefaultDemandHandler interface {

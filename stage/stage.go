@@ -110,7 +110,7 @@ func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg Producer
 	h := ResolveProducerConsumer(pc)
 	e.do = table[In, Out]{
 		Handlers: h.Handlers, transform: h.Events, wake: h.Wake, receipts: h.Receipts, flush: h.Flush, emitter: h.Emitter,
-		defaultDemand: h.DefaultDemand,
+		defaultDemand: h.DefaultDemand, subscribeConfig: h.SubscribeConfig,
 	}
 	if err := e.resolved("Events", h.Events != nil, h.handler); err != nil {
 		return nil, err
@@ -131,6 +131,7 @@ func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) (*ConsumerStag
 	h := ResolveConsumer(consumer)
 	e.do = table[T, none]{
 		Handlers: h.Handlers, consume: h.Events, delivery: h.Delivery, drain: h.Drain, flush: h.Flush, defaultDemand: h.DefaultDemand,
+		subscribeConfig: h.SubscribeConfig,
 	}
 	if err := e.resolved("Events", h.Events != nil || h.Delivery != nil, h.handler); err != nil {
 		return nil, err

@@ -74,6 +74,11 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 	if up == nil {
 		return nil, ownerOf(e.name).Refuse("Subscribe", nil, "a producer")
 	}
+	if check := e.do.subscribeConfig; check != nil {
+		if err := check(cfg); err != nil {
+			return nil, err
+		}
+	}
 	maxDemand, minDemand, err := cfg.demands(e.name, e.do.defaultDemand)
 	if err != nil {
 		return nil, err

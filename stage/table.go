@@ -41,6 +41,8 @@ type ConsumerHandlers[T any] struct {
 	Drain         func(ctx context.Context) error
 	Flush         func(ctx context.Context) error
 	DefaultDemand func() (maxDemand, minDemand int)
+
+	SubscribeConfig func(cfg SubscribeConfig) error
 }
 
 // ProducerConsumerHandlers are the functions of a [ProducerConsumer]. They
@@ -53,6 +55,8 @@ type ProducerConsumerHandlers[In, Out any] struct {
 	Flush         func(ctx context.Context) error
 	Emitter       func(emit *Emitter[Out])
 	DefaultDemand func() (maxDemand, minDemand int)
+
+	SubscribeConfig func(cfg SubscribeConfig) error
 }
 
 // HandleDemand calls Demand.
@@ -109,7 +113,7 @@ func ResolveConsumer[T any](c Consumer[T]) *ConsumerHandlers[T] {
 	if x, ok := c.(DrainHandler); ok {
 		h.Drain = x.HandleDrain
 	}
-	h.Flush, h.DefaultDemand = resolveTaker(c)
+	h.Flush, h.DefaultDemand, h.SubscribeConfig = resolveTaker(c)
 	return h
 }
 
@@ -131,7 +135,7 @@ func ResolveProducerConsumer[In, Out any](pc ProducerConsumer[In, Out]) *Produce
 	if x, ok := pc.(EmitterHandler[Out]); ok {
 		h.Emitter = x.HandleEmitter
 	}
-	h.Flush, h.DefaultDemand = resolveTaker(pc)
+	h.Flush, h.DefaultDemand, h.SubscribeConfig = resolveTaker(pc)
 	return h
 }
 
@@ -170,14 +174,19 @@ func resolve(handler any) Handlers {
 }
 
 // resolveTaker returns the functions that handlers with producers may have.
-func resolveTaker(handler any) (flush func(context.Context) error, demand func() (maxDemand, minDemand int)) {
+func resolveTaker(handler any) (
+	flush func(context.Context) error, demand func() (maxDemand, minDemand int), config func(SubscribeConfig) error,
+) {
 	if x, ok := handler.(FlushHandler); ok {
 		flush = x.HandleFlush
 	}
 	if x, ok := handler.(DefaultDemandHandler); ok {
 		demand = x.HandleDefaultDemand
 	}
-	return flush, demand
+	if x, ok := handler.(SubscribeConfigHandler); ok {
+		config = x.HandleSubscribeConfig
+	}
+	return flush, demand, config
 }
 
 // table is what an engine calls: the functions of its handler, whatever its kind.
@@ -193,4 +202,6 @@ type table[In, Out any] struct {
 	flush         func(ctx context.Context) error
 	emitter       func(emit *Emitter[Out])
 	defaultDemand func() (maxDemand, minDemand int)
+
+	subscribeConfig func(cfg SubscribeConfig) error
 }
