@@ -87,6 +87,11 @@ func (s *Sink[T]) HandleEvents(context.Context, []T) error {
 	return fmt.Errorf("HandleEvents of a consumer that takes deliveries: %w", errors.ErrUnsupported)
 }
 
+// HandleSubscribeConfig implements stage.SubscribeConfigHandler: Manual is refused.
+func (s *Sink[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
+	return option.Owner("gostreams.Sink").Check(!cfg.Manual, "Manual", cfg.Manual, "false: the consumer asks for what it has room for")
+}
+
 // HandleDelivery implements stage.DeliveryHandler.
 func (s *Sink[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
 	s.mu.Lock()

@@ -75,6 +75,11 @@ var errDeliveries = errors.New("delivery: the stage does not pass deliveries to 
 // HandleEvents implements stage.Consumer. A Consumer is given deliveries instead.
 func (c *Consumer[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
 
+// HandleSubscribeConfig implements stage.SubscribeConfigHandler: Manual is refused.
+func (c *Consumer[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
+	return owner.Check(!cfg.Manual, "Manual", cfg.Manual, "false: the consumer asks for what it has room for")
+}
+
 // HandleDelivery implements stage.DeliveryHandler.
 func (c *Consumer[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
 	c.inbox.stayAwake()
