@@ -74,7 +74,8 @@ func (o *outbox) start(do *effects) {
 // take moves the next items into b. It returns false if there are none: the
 // writer is idle then.
 func (o *outbox) take(b *batch) bool {
-	if !o.stillBusy() {
+	if !o.toWrite() {
+		o.idle()
 		return false
 	}
 	o.line.take(b)
@@ -86,19 +87,21 @@ func (o *outbox) wrote(frames, bytes int, do *effects) {
 	o.frames -= frames
 	o.bytes -= bytes
 	do.bytes = -bytes
-	o.checkLow(do)
-	do.more = o.stillBusy()
+	if o.full && o.low() {
+		o.setFull(false, do)
+	}
+	if do.more = o.toWrite(); !do.more {
+		o.idle()
+	}
 }
 
-// stillBusy reports whether there is more to write. If not, the writer becomes
-// idle.
-func (o *outbox) stillBusy() bool {
-	if o.phase != closed && o.line.len() > 0 {
-		return true
-	}
+// toWrite reports whether there is something to write.
+func (o *outbox) toWrite() bool { return o.phase != closed && o.line.len() > 0 }
+
+// idle notes that the writer has nothing to write.
+func (o *outbox) idle() {
 	o.freeLine()
 	o.writer = writerIdle
-	return false
 }
 
 // close begins the end: the close frame goes out after what waits, or in its

@@ -11,18 +11,14 @@ const (
 	outdated                // a notifier runs, and the state has changed since
 )
 
-// checkHigh makes the queue full when it has passed three quarters of a bound.
-func (o *outbox) checkHigh(do *effects) {
-	if o.frames > o.bounds.frames*3/4 || o.bytes > o.bounds.bytes/4*3 {
-		o.setFull(true, do)
-	}
+// high reports whether the queue has passed three quarters of a bound.
+func (o *outbox) high() bool {
+	return o.frames > o.bounds.frames*3/4 || o.bytes > o.bounds.bytes/4*3
 }
 
-// checkLow ends that when the queue has fallen below half of both bounds.
-func (o *outbox) checkLow(do *effects) {
-	if o.frames < o.bounds.frames/2+o.bounds.frames%2 && o.bytes < o.bounds.bytes/2 {
-		o.setFull(false, do)
-	}
+// low reports whether the queue has fallen below half of both bounds.
+func (o *outbox) low() bool {
+	return o.frames < o.bounds.frames/2+o.bounds.frames%2 && o.bytes < o.bounds.bytes/2
 }
 
 // setFull notes whether the queue is full, and that the application must hear

@@ -30,7 +30,9 @@ func (o *outbox) put(it *item, do *effects) {
 	} else {
 		o.push(it, do)
 	}
-	o.checkHigh(do)
+	if !o.full && o.high() {
+		o.setFull(true, do)
+	}
 }
 
 // fits reports whether there is room for an item, in the place of old if that
