@@ -14,22 +14,22 @@
 //
 // The receipt for an event is the end of its worker, the return of the function
 // that got its batch, or the return of the loop's body. A
-// worker can take the receipt into its own hands with [Defer] when what it
-// started ends later than the worker does. An event whose consumer is stopped
-// before that has no receipt: its producer gives it to another consumer if the
-// subscription says Redeliver, and reports it as abandoned if not.
+// worker can defer the receipt with [Defer] if what it started ends later than the
+// worker does. An event whose consumer is stopped before that has no receipt: its
+// producer gives it to another consumer if the subscription has Redeliver, and
+// reports it as abandoned if not.
 //
 // # Order
 //
 // ForEach, Batch and All keep the order of a subscription. A Supervisor
-// starts workers in that order and they end as they do: the order of a key is
-// kept where the dispatcher has no two events of it under way at once.
+// starts workers in that order and they end in any order: the order of a key is
+// kept if the dispatcher never has two events of it under way at once.
 //
 // # Failure
 //
 // A worker's failure is only its own: an error, a panic, runtime.Goexit or a
-// timeout ends that worker, which is started again with the same event or given
-// up as the config says; a supervisor with too many restarts in a short time
+// timeout ends that worker, whose event is tried again or has failed, by the
+// config; a supervisor with too many restarts in a short time
 // stops with [ErrTooManyRestarts]. A batch that fails stops its stage with a
 // *[BatchError], or fails alone.
 //

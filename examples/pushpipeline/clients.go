@@ -25,14 +25,14 @@ type clients struct {
 	wrongUser  atomic.Int64
 	failed     atomic.Int64 // connections that ended before the program wanted
 
-	// arrived, if set before the clients are dialled, hears of every push of the
-	// load generator's: when it was due and when it came.
+	// arrived, if set before the clients are dialled, is called for every push of
+	// the load generator, with the times at which it was due and came.
 	arrived func(user string, due, at time.Time)
 
 	wg sync.WaitGroup
 }
 
-// dialAll opens n clients at addr, for users 1 to n, and answers when all of
+// dialAll opens n clients at addr, for users 1 to n, and returns when all of
 // them have joined their channel.
 func (c *clients) dialAll(ctx context.Context, addr string, n int, tokenFor func(user string) (string, error)) error {
 	group, ctx := errgroup.WithContext(ctx)
@@ -185,7 +185,7 @@ func heartbeat(ctx context.Context, conn *websocket.Conn) {
 	}
 }
 
-// wait answers when every client has ended, or ctx is done.
+// wait returns when every client has ended, or ctx is done.
 func (c *clients) wait(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {

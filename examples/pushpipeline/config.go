@@ -179,7 +179,7 @@ Exit codes: 0 after an orderly end, 1 after a failure, 2 for a wrong command lin
 `)
 }
 
-// validate says which option is wrong.
+// validate returns an error for the first wrong option.
 func (c config) validate() error {
 	within := func(name string, value, low, high int) error {
 		if value < low || value > high {
@@ -275,7 +275,7 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// versionLine says which build this is.
+// versionLine names the build.
 func versionLine() string {
 	version, commit := "devel", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -10,7 +10,7 @@
 // record be committed in Kafka.
 //
 // Run it without arguments and open the page that it names. With -fairness it
-// measures instead what one user's flood does to everybody else, under the fair
+// measures instead what one user's flood does to all others, under the fair
 // dispatcher and under three others, and prints a table. Run it with -h for the
 // options.
 package main

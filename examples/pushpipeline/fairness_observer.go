@@ -17,7 +17,7 @@ type observer struct {
 	to     time.Time
 	users  map[string]*observed
 	onTime int // made in time, taken in or refused
-	served int // pushes of anybody's that arrived within the window, whenever due
+	served int // pushes of any user that arrived within the window, whenever due
 }
 
 // observed is what became of a user's pushes.
@@ -38,10 +38,10 @@ func (o *observer) open(from time.Time, window time.Duration) (to time.Time) {
 	return o.to
 }
 
-// within says whether t is in the window. The caller holds the lock.
+// within reports whether t is in the window. The caller holds the lock.
 func (o *observer) within(t time.Time) bool { return !t.Before(o.from) && t.Before(o.to) }
 
-// made hears that a push was made that was due then.
+// made notes that a push with this due time was made.
 func (o *observer) made(user string, due time.Time) {
 	late := time.Since(due)
 	o.mu.Lock()
@@ -62,7 +62,7 @@ func (o *observer) made(user string, due time.Time) {
 	u.lag = max(u.lag, len(u.open))
 }
 
-// arrived hears that a client has a push.
+// arrived notes that a client has a push.
 func (o *observer) arrived(user string, due, at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -93,8 +93,8 @@ type verdict struct {
 	Offered  float64         // share of the schedule that was kept
 }
 
-// end answers what has become of everything by now; scheduled is how many pushes
-// were to be made in the window.
+// end returns the result so far; scheduled is the number of pushes planned for the
+// window.
 func (o *observer) end(scheduled float64) verdict {
 	now := time.Now()
 	o.mu.Lock()

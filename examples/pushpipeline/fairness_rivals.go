@@ -8,7 +8,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// line is a dispatcher and the pools of workers behind it.
+// line is a dispatcher and its pools of workers.
 type line struct {
 	dispatcher dispatcher.Dispatcher[push]
 	pools      []pool

@@ -5,10 +5,10 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// roundRobin is a dispatcher as anybody could write it: a queue for each user,
-// served in turn. It knows nothing of what is in flight, and a user who comes
-// new waits until all others had their turn. A user's queue that is full gives
-// up its oldest push, as Fair's does.
+// roundRobin is a simple dispatcher of the program's own: a queue for each user,
+// served in turn. It knows nothing of pushes in flight, and a new user waits until
+// all others have had their turn. A full queue of a user loses its oldest push, as
+// in the fair dispatcher.
 type roundRobin struct {
 	asked  []int // by subscription
 	queues map[string][]waiting

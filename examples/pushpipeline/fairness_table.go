@@ -17,8 +17,7 @@ func milliseconds(d time.Duration) float64 {
 }
 
 // printFindings writes the table. What a flood does to its victims comes first;
-// Jain's index, which hardly notices one user in a hundred who gets nothing,
-// comes last.
+// Jain's index is last: it is insensitive to one user in a hundred who gets nothing.
 func printFindings(w io.Writer, cfg config, all []finding) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%d users with %g pushes a second together, from %s to WebSocket clients in this process; user 1 floods with a multiple of that.\n"+

@@ -17,7 +17,7 @@ type intake struct {
 	open   atomic.Bool
 }
 
-// enter takes in all of pushes, or none of them and answers why.
+// enter accepts all of pushes, or none of them and returns the reason.
 func (in *intake) enter(pushes []push, done func(error)) error {
 	if !in.open.Load() {
 		return errClosing
@@ -29,8 +29,8 @@ func (in *intake) enter(pushes []push, done func(error)) error {
 	return err
 }
 
-// ServeHTTP answers POST /push: 202 when everything that was posted is where a
-// crash cannot lose it, otherwise an error of which nothing was enqueued, or
+// ServeHTTP serves POST /push: 202 when every posted push is where a crash cannot
+// lose it, otherwise an error of which nothing was enqueued, or
 // 502 when a broker did not confirm in the end.
 func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
@@ -80,7 +80,7 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				failed++
 			}
 		case <-r.Context().Done():
-			return // the caller is gone and hears no answer
+			return // the caller has left
 		}
 	}
 	if failed > 0 {

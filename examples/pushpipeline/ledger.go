@@ -18,7 +18,7 @@ type ledger struct {
 	enqueued  atomic.Int64
 	delivered atomic.Int64
 	refused   atomic.Int64 // never taken in
-	left      atomic.Int64 // given up by a pipeline that was stopped, and safe in Kafka
+	left      atomic.Int64 // left by a pipeline that was stopped, and safe in Kafka
 
 	light, heavyTimer metrics.Timer
 	recorder          metrics.Recorder
@@ -28,7 +28,7 @@ type ledger struct {
 }
 
 // pushDelivered is the time from enqueue until the push was written to a
-// socket; class tells the heavy user from the others.
+// socket; class distinguishes the heavy user from the others.
 const pushDelivered = "pipeline.push_delivered"
 
 func newLedger(r metrics.Recorder, heavy string) *ledger {
@@ -59,7 +59,7 @@ func (l *ledger) discard(reason receipt.Reason) {
 	l.mu.Unlock()
 }
 
-// discards answers how many pushes were given up for each reason.
+// discards returns the number of discarded pushes for each reason.
 func (l *ledger) discards() map[string]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// heavyUser is the user who gets the heavy share of the load.
+// heavyUser is the user with the heavy share of the load.
 const heavyUser = "1"
 
 // load makes pushes at a steady rate, whatever becomes of them: when each of
@@ -54,7 +54,7 @@ func (l *load) run(ctx context.Context, begin time.Time) {
 	}
 }
 
-// pick answers the next push's user: the heavy one, or any of the others.
+// pick returns the next push's user: the heavy one, or any of the others.
 func (l *load) pick(random *rand.Rand) string {
 	if l.users == 1 || random.Float64() < l.heavyShare {
 		return heavyUser

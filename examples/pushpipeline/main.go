@@ -18,7 +18,7 @@ func main() {
 	os.Exit(command(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// command is the program; it answers the exit code.
+// command is the program; it returns the exit code.
 func command(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	cfg, err := parseConfig(args, getenv, stdout, stderr)
 	switch {

@@ -57,8 +57,8 @@ func (a *app) routes() http.Handler {
 	return mux
 }
 
-// giveToken answers a socket token for any user who is asked for. A program
-// that is more than a demonstration gives a token to a user whom it knows.
+// giveToken returns a socket token for any user. A program that is more than a
+// demonstration gives a token only to a user it has authenticated.
 func (a *app) giveToken(w http.ResponseWriter, r *http.Request) {
 	user := r.URL.Query().Get("user")
 	if err := checkUserID(user); err != nil {
@@ -73,7 +73,7 @@ func (a *app) giveToken(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"token": tok})
 }
 
-// nap answers after a while: a page's worker waits for it in order to be slow.
+// nap replies after a while: a page's worker waits for it in order to be slow.
 func nap(w http.ResponseWriter, r *http.Request) {
 	ms, err := strconv.Atoi(r.URL.Query().Get("ms"))
 	if err != nil || ms < 0 || ms > 1000 {

@@ -10,20 +10,20 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// source is where pushes wait until the pipeline asks for them.
+// source holds pushes until the pipeline asks for them.
 type source interface {
 	// handler is the producer of the pipeline's first stage.
 	handler() stage.Producer[push]
-	// enter takes in all of pushes or none of them, without waiting: an error
-	// says that none was. done is called once for each push that was taken in,
-	// with nil when a crash cannot lose it any more, otherwise with what went
+	// enter accepts all of pushes or none of them, without waiting: after an
+	// error none was accepted. done is called once for each accepted push, with
+	// nil when a crash cannot lose it any more, otherwise with what went
 	// wrong. It is called from any goroutine and must not block.
 	enter(pushes []push, done func(error)) error
-	// waiting is how many pushes were taken in and have not reached the
+	// waiting returns the number of accepted pushes that have not reached the
 	// pipeline.
 	waiting() int
-	// refuse takes in nothing more, and answers when everything that was taken
-	// in has reached the pipeline, or ctx is done.
+	// refuse accepts nothing more, and returns when every accepted push has
+	// reached the pipeline, or ctx is done.
 	refuse(ctx context.Context) error
 	// close frees what the source holds, after the pipeline has ended.
 	close()

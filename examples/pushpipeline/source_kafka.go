@@ -34,7 +34,7 @@ const maxUnconfirmed = 20_000
 
 // kafkaSource keeps pushes in Kafka: what was confirmed survives this process.
 type kafkaSource struct {
-	broker   *embeddedkafka.Broker // nil if it is somebody else's
+	broker   *embeddedkafka.Broker // nil if the broker is another process
 	producer *kafka.Producer[push]
 	writer   *kafka.Writer
 	seq      *sequencer
@@ -157,7 +157,7 @@ func (k *kafkaSource) decode(r *kgo.Record) (push, error) {
 	if p.Origin == k.seq.origin {
 		k.ingested.Add(1)
 	} else {
-		k.ledger.enqueued.Add(1) // somebody else's, or an earlier run's
+		k.ledger.enqueued.Add(1) // from another program, or an earlier run
 	}
 	return p, nil
 }

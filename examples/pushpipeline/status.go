@@ -89,7 +89,7 @@ func (a *app) account(ctx context.Context) account {
 	acc.waiting = a.source.waiting()
 	acc.enqueued, acc.delivered, acc.discarded = a.ledger.enqueued.Load(), a.ledger.delivered.Load(), a.ledger.discards()
 	if err != nil {
-		return acc // the stage is too busy to answer
+		return acc // the stage is too busy to reply
 	}
 	acc.held = s.Buffered
 	acc.left = int(s.Abandoned + a.ledger.left.Load())
@@ -99,7 +99,7 @@ func (a *app) account(ctx context.Context) account {
 	return acc
 }
 
-// status answers what the program is doing now.
+// status returns the state of the program.
 func (a *app) status(ctx context.Context) status {
 	stages := a.stages(ctx)
 	acc := a.account(ctx)
@@ -150,7 +150,7 @@ type stageStatus struct {
 	Rate float64 `json:"rate"` // events per second
 }
 
-// stages answers what every stage is doing.
+// stages returns the state of every stage.
 func (a *app) stages(ctx context.Context) []stageStatus {
 	var all []stageStatus
 	for _, s := range a.pipeline.Snapshot(ctx).Stages {

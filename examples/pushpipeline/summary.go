@@ -47,7 +47,7 @@ func (a *app) summarise(ctx context.Context) summary {
 	if a.statsd.Wait(limit, func(s statsdserver.Snapshot) bool { return counted(s) >= delivered }) != nil {
 		a.log.Warn("not every measurement has reached the StatsD listener", "delivered", delivered, "measured", counted(a.statsd.Snapshot()))
 	}
-	acc := a.account(context.Background()) // the stages have stopped: they do not keep anybody waiting
+	acc := a.account(context.Background()) // the stages have stopped, so this does not wait
 	measured := a.statsd.Snapshot()
 	life := func(tags string) latency {
 		s, _ := measured.Find(pushDelivered, tags)
@@ -64,7 +64,7 @@ func (a *app) summarise(ctx context.Context) summary {
 	}
 }
 
-// balanced says whether every push is accounted for.
+// balanced reports whether every push is accounted for.
 func (s summary) balanced() bool { return s.Enqueued == s.Delivered+s.Queued+sum(s.Discarded) }
 
 // printJSON writes the summary as one JSON object.
