@@ -64,7 +64,7 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 		}
 		l.held[h.slot].finish(outcome, reason)
 	}
-	if e.end {
+	if e.isOver() {
 		return
 	}
 	if em.byInput(start, end, in.n, taken) {

@@ -18,11 +18,13 @@ func (e *engine[In, Out]) drain(members map[*node]bool) {
 	if e.out != nil {
 		e.out.paused, e.out.changed = false, true
 	}
-	if e.dry {
+	if e.isDry() {
 		return
 	}
 	if e.do.drain == nil {
-		e.dry = e.do.demand != nil
+		if e.do.demand != nil {
+			e.reach(dry)
+		}
 		return
 	}
 	e.running = "HandleDrain"
@@ -31,50 +33,80 @@ func (e *engine[In, Out]) drain(members map[*node]bool) {
 
 // complete ends a stage that has nothing left to do.
 func (e *engine[In, Out]) complete() {
-	if e.end {
+	if e.isOver() {
 		return
 	}
-	if e.in != nil && (e.draining || e.in.done) && e.in.live == e.in.waiting && e.in.queue.Len() == 0 {
-		if e.out == nil {
-			e.stop(nil)
-			return
-		}
-		if !e.dry {
-			e.releaseHeld()
-			e.dry = true
-		}
+	if e.in != nil {
+		e.completeIntake()
 	}
-	if e.out == nil {
-		return
+	if e.out != nil && !e.isOver() {
+		e.completeOutput()
 	}
-	if (e.draining || e.ending) && e.out.live == 0 {
+}
+
+// completeIntake ends a consumer to which nothing more can come. A
+// producer-consumer is dry then, and waits for the end of what it has emitted.
+func (e *engine[In, Out]) completeIntake() {
+	mayEnd := e.draining || e.in.done
+	open := e.in.live - e.in.waiting
+	switch {
+	case !mayEnd || open > 0 || e.in.queue.Len() > 0:
+	case e.out == nil:
+		e.stop(nil)
+	case !e.isDry():
+		e.releaseHeld()
+		e.reach(dry)
+	}
+}
+
+// completeOutput ends the subscriptions to a stage that emits nothing more, and
+// then the stage.
+func (e *engine[In, Out]) completeOutput() {
+	o := e.out
+	if (e.draining || e.progress >= closing) && o.live == 0 {
 		e.stop(nil) // no subscriber is left, and none is accepted any more
 		return
 	}
-	if e.draining && e.out.held() > 0 {
-		e.out.abandonOrphans()
-		if e.out.changed && e.out.buf.len() > 0 {
-			e.again = true // events after them can be served
-		}
-		if (e.dry || e.out.disp.Demand() == 0) && e.out.abandonParked() {
-			e.out.changed, e.again = true, true // events that had no room after them have room now
-		}
+	if e.draining {
+		e.abandonUndeliverable()
 	}
-	if !e.dry || e.out.held() > 0 || e.out.mayReturn() || e.out.pins.Len() > 0 {
+	if !e.isDry() || o.held() > 0 || o.mayReturn() || o.pins.Len() > 0 {
 		return
 	}
-	if !e.ending {
-		e.ending = true
-		for _, s := range e.out.subs {
-			if s != nil && s.active {
-				s.active = false
-				e.out.disp.Cancel(s.slot)
-				s.down.postEnded(s, ErrDone)
-			}
-		}
+	if e.progress < closing {
+		e.reach(closing)
+		e.sendEnd()
 	}
-	if e.out.live == 0 {
+	if o.live == 0 {
 		e.stop(nil)
+	}
+}
+
+// abandonUndeliverable gives up, in a drain, the events that no subscriber will
+// take: those of subscribers that are gone, and those of parked keys when all else
+// was served.
+func (e *engine[In, Out]) abandonUndeliverable() {
+	o := e.out
+	if o.held() == 0 {
+		return
+	}
+	o.abandonOrphans()
+	if o.changed && o.buf.len() > 0 {
+		e.again = true // events after them can be served
+	}
+	if (e.isDry() || o.disp.Demand() == 0) && o.abandonParked() {
+		o.changed, e.again = true, true // events that had no room after them have room now
+	}
+}
+
+// sendEnd sends every subscriber the end of the stream.
+func (e *engine[In, Out]) sendEnd() {
+	for _, s := range e.out.subs {
+		if s != nil && s.supply == supplyActive {
+			s.supply = supplyLeaving
+			e.out.disp.Cancel(s.slot)
+			s.down.postEnded(s, ErrDone)
+		}
 	}
 }
 
@@ -88,10 +120,10 @@ func (e *engine[In, Out]) endAll(reason error) {
 		if s == nil {
 			continue
 		}
-		if s.active {
+		if s.supply == supplyActive {
 			s.down.postEnded(s, reason)
 		}
-		s.slot, s.gone, s.active = -1, true, false
+		s.supply = supplyGone
 	}
 	o.close()
 }

@@ -26,7 +26,7 @@ type engine[In, Out any] struct {
 	killed   error      // stopped while it was being started
 	started  atomic.Bool
 	ready    chan struct{} // closed when the start has succeeded or failed
-	up       bool          // it has succeeded; written before ready is closed
+	start    readiness     // read by others once ready is closed
 	stopped  chan struct{}
 	cancel   context.CancelCauseFunc
 	err      error    // why it stopped; written before stopped is closed
@@ -45,14 +45,10 @@ type engine[In, Out any] struct {
 	mails     []mail[In, Out] // of this round
 	at        int             // the first of them that was not taken
 	again     bool            // another round is due even without mail
-	flowing   bool            // the last round moved as much as it could: more is likely to come at once
+	brisk     bool            // the last round moved as much as it could: more is likely to come at once
 	running   string          // the handler that is being called
-	occupies  bool            // no other stage can use the handler until this one has stopped
-	greeted   bool            // HandleStart was called, if there is one
-	draining  bool
-	dry       bool // the source will emit nothing more
-	ending    bool // subscribers have been sent the end
-	end       bool // leave the loop
+	progress  progress
+	draining  bool // the orderly end has begun
 	failed    bool // a handler has failed, which ends the stage
 	gathering bool // events have arrived since HandleFlush
 	reason    error
@@ -93,7 +89,7 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) error
 func (e *engine[In, Out]) run() {
 	clean := false
 	defer func() { e.finish(recover(), clean) }()
-	if e.begin(); !e.end {
+	if e.begin(); !e.isOver() {
 		e.loop()
 	}
 	clean = true
@@ -103,7 +99,7 @@ func (e *engine[In, Out]) run() {
 // that earlier subscriptions have been sent when Start returns: a drain after that
 // includes the subscribers.
 func (e *engine[In, Out]) begin() {
-	e.greeted = true
+	e.start = greeted
 	if e.out != nil {
 		e.out.emit.wake = e.box.Poke
 	}
@@ -115,23 +111,23 @@ func (e *engine[In, Out]) begin() {
 		e.running = "HandleStart"
 		e.check(f(e.ctx, &e.handle))
 	}
-	if e.end {
+	if e.isOver() {
 		return
 	}
 	var poked bool
 	e.mails, poked = e.box.Take(nil)
-	if e.takeAll(); e.end {
+	if e.takeAll(); e.isOver() {
 		return
 	}
-	e.up = true
+	e.start = ready
 	close(e.ready)
 	e.settle(poked)
 }
 
 func (e *engine[In, Out]) loop() {
-	for !e.end {
+	for !e.isOver() {
 		var poked bool
-		if e.mails, poked = e.box.Take(e.mails); e.idle(poked) && e.flowing {
+		if e.mails, poked = e.box.Take(e.mails); e.idle(poked) && e.brisk {
 			runtime.Gosched() // costs less than to park and be woken
 			e.mails, poked = e.box.Take(e.mails)
 		}
@@ -141,8 +137,8 @@ func (e *engine[In, Out]) loop() {
 				e.out.changed = true // a deadline of the dispatcher has come
 			}
 		}
-		e.again, e.flowing = false, false
-		if e.takeAll(); !e.end {
+		e.again, e.brisk = false, false
+		if e.takeAll(); !e.isOver() {
 			e.settle(poked)
 		}
 	}
@@ -172,7 +168,7 @@ func (e *engine[In, Out]) idle(poked bool) bool {
 // takeAll takes the mails of a round. If the stage ends in the middle, those from
 // e.at on are left.
 func (e *engine[In, Out]) takeAll() {
-	for i := 0; i < len(e.mails) && !e.end; i++ {
+	for i := 0; i < len(e.mails) && !e.isOver(); i++ {
 		m := &e.mails[i]
 		e.at = i + 1
 		if m.kind == mailSubscribe || m.kind == mailJoin {
@@ -181,7 +177,7 @@ func (e *engine[In, Out]) takeAll() {
 		e.take(m)
 		e.at = i + 1
 	}
-	if !e.end {
+	if !e.isOver() {
 		clear(e.mails)
 		e.mails, e.at = e.mails[:0], 0
 	}
@@ -241,19 +237,19 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 // settle ends a round: everything that the mails made possible is done.
 func (e *engine[In, Out]) settle(poked bool) {
 	if e.out != nil {
-		if poked && e.do.wake != nil && !e.dry {
+		if poked && e.do.wake != nil && !e.isDry() {
 			e.running = "HandleWake"
 			e.check(e.do.wake(e.ctx, &e.out.emit))
 		}
 		e.produce()
 	}
-	if e.in != nil && !e.end {
+	if e.in != nil && !e.isOver() {
 		e.consumeQueued()
 		if poked || e.in.waiting > 0 {
 			e.farewell()
 		}
 	}
-	if !e.end && e.out != nil && e.out.emit.Len() > 0 {
+	if !e.isOver() && e.out != nil && e.out.emit.Len() > 0 {
 		e.again = true // a handler has emitted since events were last handed out
 		return
 	}
@@ -273,7 +269,7 @@ func (e *engine[In, Out]) check(err error) {
 	case err != ErrDone:
 		e.fail(err)
 	case e.out != nil:
-		e.dry = true // the emitted events are delivered first
+		e.reach(dry) // the emitted events are delivered first
 	default:
 		e.stop(nil)
 	}
@@ -281,7 +277,7 @@ func (e *engine[In, Out]) check(err error) {
 
 // fail stops the stage with a handler's error.
 func (e *engine[In, Out]) fail(err error) {
-	if !e.end {
+	if !e.isOver() {
 		e.failed = true
 		e.stop(&Error{Stage: e.name, Handler: e.running, Err: err})
 	}
@@ -289,7 +285,8 @@ func (e *engine[In, Out]) fail(err error) {
 
 // stop leaves the loop with reason.
 func (e *engine[In, Out]) stop(reason error) {
-	if !e.end {
-		e.end, e.reason = true, reason
+	if !e.isOver() {
+		e.reach(over)
+		e.reason = reason
 	}
 }

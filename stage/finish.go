@@ -2,95 +2,152 @@ package stage
 
 import "runtime/debug"
 
-// finish runs at the end of the stage's goroutine, for any reason. Its steps are
-// deferred, so that a handler that panics or exits in one of them does not prevent
-// the others.
+// finish runs at the end of the stage's goroutine, for any reason.
 func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	if panicked != nil || !clean {
-		e.end, e.reason = true, e.crash(panicked)
+		e.reach(over)
+		e.reason = e.crash(panicked)
 	}
-	failure := e.reason
-	if Normal(failure) {
-		failure = nil
+	l := &lastSteps[In, Out]{engine: e}
+	if !Normal(e.reason) {
+		l.failure = e.reason
 	}
 	if e.reason != nil {
 		e.cancel(e.reason)
 	}
+	// From here on posts are refused, and a refused sender may read e.reason.
+	l.rest = e.box.Close()
+	l.inTurn(
+		l.takeRest,
+		l.reportLast,
+		l.terminateTaker, // workers end in HandleTerminate, and their receipts go before the farewell
+		l.leave,
+		l.endOutput,
+		l.endOutput, // a callback that ends the goroutine interrupts the first
+		l.terminateSource,
+		l.settle,
+		l.look,
+		l.conclude,
+	)
+}
+
+// lastSteps are the steps in which a stage ends.
+type lastSteps[In, Out any] struct {
+	*engine[In, Out]
+	rest    []mail[In, Out] // what was posted and not taken
+	failure error
+}
+
+// inTurn runs steps one after the other, each even if a handler has panicked or
+// ended the goroutine in the one before.
+func (l *lastSteps[In, Out]) inTurn(steps ...func()) {
+	if len(steps) == 0 {
+		return
+	}
+	defer l.inTurn(steps[1:]...)
+	l.guard(steps[0])
+}
+
+// guard runs a step in which a handler may panic or end the goroutine, which is
+// the stage's failure if it has none.
+func (l *lastSteps[In, Out]) guard(step func()) {
+	clean := false
 	defer func() {
-		e.cancel(ErrStopped)
-		e.err = failure
-		e.last.Name, e.last.Kind, e.last.Phase = e.name, e.kindOf(), PhaseStopped
-		if failure != nil {
-			e.last.Error = failure.Error()
-		}
-		if e.occupies {
-			vacate(e.handler)
-		}
-		close(e.stopped)
-		if !e.up {
-			close(e.ready)
+		if p := recover(); (p != nil || !clean) && l.failure == nil {
+			l.failure = l.crash(p)
 		}
 	}()
-	guard := func(step func()) {
-		clean := false
-		defer func() {
-			if p := recover(); (p != nil || !clean) && failure == nil {
-				failure = e.crash(p)
-			}
-		}()
-		step()
-		clean = true
-	}
-	defer guard(func() {
-		if e.in != nil && e.in.unhandled > 0 {
-			e.log.Warn("events were not handled", "stage", e.name, "events", e.in.unhandled)
-		}
-		e.last = e.snapshot()
-	})
-	terminate := func() {
-		if f := e.do.Terminate; f != nil && e.greeted {
-			e.running = "HandleTerminate"
-			if err := f(e.ctx, failure); err != nil && failure == nil {
-				failure = &Error{Stage: e.name, Handler: e.running, Err: err}
-			}
-		}
-	}
-	// From here on posts are refused, and a refused sender may read e.reason.
-	rest := e.box.Close()
-	if e.out != nil {
-		defer guard(func() { e.out.settleAccount() })
-		if e.in == nil {
-			defer guard(terminate)
-		}
-		end := func() {
-			e.endAll(e.why())
-			if err := e.out.emission.err; err != nil && failure == nil {
-				failure = err
-			}
-		}
-		// A callback that ends the goroutine interrupts the first.
-		defer guard(end)
-		defer guard(end)
-	}
-	if e.in != nil {
-		// Workers end in HandleTerminate, and their receipts go before the
-		// farewell.
-		defer guard(func() { e.leaveAll(e.why()) })
-		defer guard(terminate)
-	}
-	if e.out != nil {
-		defer guard(func() { e.reportReceipts() })
-	}
-	// Look once more at what was posted until now, so that no sender waits for a
-	// reply and no receipt that came in time is lost.
-	late := [2][]mail[In, Out]{e.mails[e.at:], rest}
+	step()
+	clean = true
+}
+
+// takeRest looks once more at what was posted until now, so that no sender waits
+// for a reply and no receipt that came in time is lost.
+func (l *lastSteps[In, Out]) takeRest() {
+	late := [2][]mail[In, Out]{l.mails[l.at:], l.rest}
 	for _, mails := range late {
-		e.refuse(mails)
+		l.refuse(mails)
 	}
 	for _, mails := range late {
 		for i := range mails {
-			guard(func() { e.takeLate(&mails[i]) })
+			l.guard(func() { l.takeLate(&mails[i]) })
 		}
+	}
+}
+
+func (l *lastSteps[In, Out]) reportLast() {
+	if l.out != nil {
+		l.reportReceipts()
+	}
+}
+
+func (l *lastSteps[In, Out]) terminateTaker() {
+	if l.in != nil {
+		l.terminate()
+	}
+}
+
+func (l *lastSteps[In, Out]) terminateSource() {
+	if l.in == nil {
+		l.terminate()
+	}
+}
+
+func (l *lastSteps[In, Out]) terminate() {
+	f := l.do.Terminate
+	if f == nil || l.start < greeted {
+		return
+	}
+	l.running = "HandleTerminate"
+	if err := f(l.ctx, l.failure); err != nil && l.failure == nil {
+		l.failure = &Error{Stage: l.name, Handler: l.running, Err: err}
+	}
+}
+
+func (l *lastSteps[In, Out]) leave() {
+	if l.in != nil {
+		l.leaveAll(l.why())
+	}
+}
+
+func (l *lastSteps[In, Out]) endOutput() {
+	if l.out == nil {
+		return
+	}
+	l.endAll(l.why())
+	if err := l.out.emission.err; err != nil && l.failure == nil {
+		l.failure = err
+	}
+}
+
+func (l *lastSteps[In, Out]) settle() {
+	if l.out != nil {
+		l.out.settleAccount()
+	}
+}
+
+// look takes the last snapshot.
+func (l *lastSteps[In, Out]) look() {
+	if l.in != nil && l.in.unhandled > 0 {
+		l.log.Warn("events were not handled", "stage", l.name, "events", l.in.unhandled)
+	}
+	l.last = l.snapshot()
+}
+
+// conclude tells all who wait for the end.
+func (l *lastSteps[In, Out]) conclude() {
+	l.cancel(ErrStopped)
+	l.err = l.failure
+	l.last.Name, l.last.Kind, l.last.Phase = l.name, l.kindOf(), PhaseStopped
+	if l.failure != nil {
+		l.last.Error = l.failure.Error()
+	}
+	if l.start >= occupying {
+		vacate(l.handler)
+	}
+	close(l.stopped)
+	if l.start < ready {
+		close(l.ready)
 	}
 }
 
@@ -109,8 +166,8 @@ func (e *engine[In, Out]) crash(panicked any) error {
 func (e *engine[In, Out]) refuse(mails []mail[In, Out]) {
 	for i := range mails {
 		switch m := &mails[i]; {
-		case m.kind == mailSubscribe && m.down.slot < 0 && !m.down.gone:
-			m.down.gone = true
+		case m.kind == mailSubscribe && m.down.supply == supplyProposed:
+			m.down.supply = supplyGone
 			m.down.down.postEnded(m.down, e.why())
 		case m.kind == mailJoin && !e.in.has(m.up):
 			m.up.finish(e.why())
@@ -124,11 +181,11 @@ func (e *engine[In, Out]) takeLate(m *mail[In, Out]) {
 	case mailEvents:
 		m.up.arrived += len(m.batch.events)
 	case mailAsk:
-		if m.down.slot >= 0 {
+		if m.down.supply.placed() {
 			e.receive(m.down, int(m.done), m.x)
 		}
 	case mailBye:
-		if m.down.slot >= 0 {
+		if m.down.supply.placed() {
 			e.receive(m.down, int(m.done), nil)
 			e.out.giveUp(m.down, m.x.(farewell))
 		}

@@ -110,7 +110,7 @@ func (o *outlet[T]) copyWhole() {
 // recipient returns the subscription in slot sub after charging n events to its
 // demand.
 func (o *outlet[T]) recipient(sub, n int) *Subscription[T] {
-	if sub < 0 || sub >= len(o.subs) || o.subs[sub] == nil || !o.subs[sub].active || o.subs[sub].asked < n {
+	if sub < 0 || sub >= len(o.subs) || o.subs[sub] == nil || o.subs[sub].supply != supplyActive || o.subs[sub].asked < n {
 		o.fail(ErrExcess)
 		return nil
 	}

@@ -40,7 +40,7 @@ func (e *engine[In, Out]) pin(msg any) {
 // unpin passes on the messages whose turn has come.
 func (e *engine[In, Out]) unpin() {
 	o := e.out
-	for o.pins.Len() > 0 && !e.end {
+	for o.pins.Len() > 0 && !e.isOver() {
 		head := o.pins.At(0)
 		if o.awaiting && head.waits > 0 || !o.awaiting && o.buf.left < head.at {
 			return

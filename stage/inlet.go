@@ -39,7 +39,7 @@ func (in *inlet[T]) has(s *Subscription[T]) bool { return slices.Contains(in.sub
 
 // join sends a subscription to its producer.
 func (e *engine[In, Out]) join(s *Subscription[In]) {
-	if e.dry || e.draining {
+	if e.isDry() || e.draining {
 		s.finish(ErrDone)
 		return
 	}
@@ -65,7 +65,7 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 // arrived handles a batch, or queues it if there is no demand for the events made
 // of it.
 func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
-	if s.over {
+	if s.intake == intakeOver {
 		return // cancelled before its producer was started
 	}
 	s.arrived += len(b.events)
@@ -86,8 +86,8 @@ func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
 // consumeQueued handles queued batches while there is demand.
 func (e *engine[In, Out]) consumeQueued() {
 	q := &e.in.queue
-	for q.Len() > 0 && !e.end {
-		if head := q.At(0); head.batch != nil && !e.dry && !e.out.room() {
+	for q.Len() > 0 && !e.isOver() {
+		if head := q.At(0); head.batch != nil && !e.isDry() && !e.out.room() {
 			return
 		}
 		switch a := q.Pop(); {
@@ -95,7 +95,7 @@ func (e *engine[In, Out]) consumeQueued() {
 			e.pin(a.info)
 		case a.ended != nil:
 			e.over(a.sub, a.ended)
-		case !e.dry: // otherwise the handler needs no more
+		case !e.isDry(): // otherwise the handler needs no more
 			e.consume(a.sub, a.batch)
 		}
 		e.produce()
@@ -124,7 +124,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	}
 	position := s.received
 	s.received += uint64(len(events))
-	e.flowing = len(events) >= size
+	e.brisk = len(events) >= size
 	for len(events) > 0 {
 		chunk := events[:min(size, len(events))]
 		events = events[len(chunk):]
@@ -216,10 +216,10 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 // upstreamEnded takes the end of a subscription from its producer; nothing arrives
 // on it any more.
 func (e *engine[In, Out]) upstreamEnded(s *Subscription[In], reason error) {
-	if s.over || s.ended {
+	if s.intake != intakeOpen {
 		return
 	}
-	s.ended = true
+	s.intake = intakeEnded
 	if e.out != nil && e.in.queue.Len() > 0 {
 		e.in.queue.Push(arrival[In]{sub: s, ended: reason})
 		return
@@ -235,12 +235,12 @@ func (e *engine[In, Out]) over(s *Subscription[In], reason error) {
 		if s.open.Load() > 0 {
 			e.flush()
 		}
-		if e.end || s.open.Load() > 0 {
+		if e.isOver() || s.open.Load() > 0 {
 			return // Settle pokes the stage when the last one is finished
 		}
 	}
 	if s.inputs > 0 && !e.endsWith(s, reason) && !s.up.refuses() {
-		s.reason, s.waiting = reason, true
+		s.reason, s.intake = reason, intakeWaiting
 		e.in.waiting++
 		e.in.done = e.in.done || reason == ErrDone && s.cfg.Cancel == Permanent
 		return
@@ -262,11 +262,11 @@ func (e *engine[In, Out]) endsWith(s *Subscription[In], reason error) bool {
 func (e *engine[In, Out]) farewell() {
 	for i := 0; i < len(e.in.subs); i++ {
 		s := e.in.subs[i]
-		if s.deferred && s.ending.Load() && s.open.Load() == 0 || s.waiting && s.inputs == 0 {
+		if s.deferred && s.ending.Load() && s.open.Load() == 0 || s.intake == intakeWaiting && s.inputs == 0 {
 			e.goodbye(s, s.reason)
 			i--
 		}
-		if e.end {
+		if e.isOver() {
 			return
 		}
 	}
@@ -290,9 +290,8 @@ func (e *engine[In, Out]) goodbye(s *Subscription[In], reason error) {
 	}
 	e.in.subs = slices.DeleteFunc(e.in.subs, func(other *Subscription[In]) bool { return other == s })
 	e.in.live--
-	if s.waiting {
+	if s.intake == intakeWaiting {
 		e.in.waiting--
-		s.waiting = false
 	}
 	e.bye(s, reason)
 	switch {

@@ -23,7 +23,7 @@ func (e *InspectError) Error() string { return "inspect: " + e.Message }
 
 // inspect adds what the handler and the dispatcher report.
 func (e *engine[In, Out]) inspect(s *Snapshot) {
-	if f := e.do.Inspect; f != nil && e.greeted {
+	if f := e.do.Inspect; f != nil && e.start >= greeted {
 		s.Handler = e.inspected(f)
 	}
 	if e.out == nil {

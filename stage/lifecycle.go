@@ -53,7 +53,7 @@ func (e *engine[In, Out]) launch(ctx context.Context) error {
 		vacate(e.handler)
 		return fmt.Errorf("stage %q: start: %w", e.name, ErrStopped) // before its turn came
 	}
-	e.occupies = true
+	e.start = occupying
 	release := context.AfterFunc(ctx, func() {
 		e.Stop(&stopError{context.Cause(ctx)})
 	})
@@ -70,7 +70,7 @@ func (e *engine[In, Out]) launch(ctx context.Context) error {
 		e.Stop(e.killed)
 	}
 	go e.run()
-	if <-e.ready; e.up {
+	if <-e.ready; e.start == ready {
 		return nil
 	}
 	return e.err
@@ -115,7 +115,8 @@ func (e *engine[In, Out]) neverRun(reason error) bool {
 	e.mu.Lock()
 	e.ctx, e.cancel = ctx, cancel
 	e.mu.Unlock()
-	e.end, e.reason = true, reason
+	e.reach(over)
+	e.reason = reason
 	e.finish(nil, true)
 	return true
 }

@@ -18,7 +18,7 @@ func (e *engine[In, Out]) produce() {
 	o := e.out
 	first := 0      // the demand of the first pass
 	silent := false // the handler emits nothing at once, and is asked for all of it
-	for pass := 0; !e.end; pass++ {
+	for pass := 0; !e.isOver(); pass++ {
 		e.running = "Dispatch"
 		o.serve()
 		e.reportReceipts()
@@ -35,7 +35,7 @@ func (e *engine[In, Out]) produce() {
 				continue
 			}
 		}
-		if e.do.demand == nil || e.dry || e.end {
+		if e.do.demand == nil || e.isDry() || e.isOver() {
 			return
 		}
 		if pass == passes {
@@ -70,7 +70,7 @@ func (e *engine[In, Out]) produce() {
 			silent = true
 			continue
 		}
-		e.flowing = o.emit.Len() >= ask
+		e.brisk = o.emit.Len() >= ask
 	}
 }
 

@@ -167,7 +167,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 
 func (e *engine[In, Out]) phase() Phase {
 	switch {
-	case e.end:
+	case e.isOver():
 		return PhaseStopping
 	case e.draining:
 		return PhaseDraining

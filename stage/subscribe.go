@@ -90,6 +90,6 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 			MaxDemand: maxDemand, MinDemand: minDemand, Partition: cfg.Partition,
 		},
 		cfg: cfg, deferred: e.do.delivery != nil,
-		up: up, down: e, done: make(chan struct{}), slot: -1,
+		up: up, down: e, done: make(chan struct{}),
 	}, nil
 }

@@ -9,14 +9,14 @@ import (
 func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 	o := e.out
 	refuse := func(reason error) {
-		s.gone = true
+		s.supply = supplyGone
 		s.down.postEnded(s, reason)
 	}
 	if s.early != nil {
 		refuse(s.early)
 		return
 	}
-	if e.ending || e.draining {
+	if e.progress >= closing || e.draining {
 		refuse(ErrDone)
 		return
 	}
@@ -41,7 +41,7 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 		o.free = o.free[:len(o.free)-1]
 		o.subs[slot] = s
 	}
-	s.slot, s.active = slot, true
+	s.slot, s.supply = slot, supplyActive
 	o.live++
 	if o.wantsReceipts() || s.cfg.Redeliver {
 		o.track(s)
@@ -63,15 +63,15 @@ func (o *outlet[T]) accept(slot int, s *Subscription[T]) (err error) {
 }
 
 func (e *engine[In, Out]) asked(s *Subscription[Out], n, done int, spent *batch[Out], x any) {
-	if s.slot < 0 {
-		if !s.gone {
+	if !s.supply.placed() {
+		if s.supply == supplyProposed {
 			s.addAsked(n) // the subscription's mail has not arrived yet
 		}
 		return
 	}
 	s.recycle(spent)
 	e.receive(s, done, x)
-	if n > 0 && s.active {
+	if n > 0 && s.supply == supplyActive {
 		s.addAsked(n)
 		e.out.disp.Ask(s.slot, n)
 		e.out.changed = true
@@ -94,8 +94,8 @@ func (e *engine[In, Out]) receive(s *Subscription[Out], done int, x any) {
 
 // cancelled stops delivering to s and posts the end to its consumer.
 func (e *engine[In, Out]) cancelled(s *Subscription[Out], reason error) {
-	if !s.active {
-		if s.slot < 0 && !s.gone && s.early == nil {
+	if s.supply != supplyActive {
+		if s.supply == supplyProposed && s.early == nil {
 			s.early = reason
 		}
 		return
@@ -105,7 +105,7 @@ func (e *engine[In, Out]) cancelled(s *Subscription[Out], reason error) {
 }
 
 func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
-	s.active = false
+	s.supply = supplyLeaving
 	s.asked = 0
 	e.out.disp.Cancel(s.slot)
 	e.out.changed = true
@@ -117,12 +117,12 @@ func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
 
 // left forgets s: its consumer handles no more events.
 func (e *engine[In, Out]) left(s *Subscription[Out], done int, f farewell) {
-	if s.slot < 0 {
+	if !s.supply.placed() {
 		return
 	}
 	e.receive(s, done, nil)
 	e.out.giveUp(s, f)
-	if s.active {
+	if s.supply == supplyActive {
 		e.deactivate(s, f.reason)
 	}
 	e.release(s)
@@ -132,7 +132,7 @@ func (e *engine[In, Out]) release(s *Subscription[Out]) {
 	o := e.out
 	o.subs[s.slot] = nil
 	o.free = append(o.free, s.slot)
-	s.slot, s.gone = -1, true
+	s.supply = supplyGone
 	s.spare, s.spareCount = nil, 0
 	o.live--
 	if s.tracked {

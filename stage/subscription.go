@@ -39,17 +39,14 @@ type Subscription[T any] struct {
 	spentCount int
 	wanted     bool     // as wants
 	inputs     int      // of a producer-consumer: handled or held, and not finished
-	waiting    bool     // the end waits for inputs to reach 0
 	pending    *settled // receipts of a producer-consumer that were not sent
-	ended      bool     // the producer has said that it is over
-	over       bool     // everything that came on it was handled
+	intake     intakePhase
 
 	_ [64]byte // the two halves are written by different goroutines
 
 	// Owned by the producer's goroutine.
-	slot       int // -1 before it was accepted and after it was given up
-	gone       bool
-	active     bool
+	supply     supplyPhase
+	slot       int   // its number at the dispatcher, while it has one
 	early      error // cancelled before it was accepted
 	tracked    bool  // deliveries are remembered until their receipt has come
 	acked      int   // receipts that came in order, since the start
@@ -119,7 +116,7 @@ func (s *Subscription[T]) Tracked() bool { return s.wants.Load() }
 // runs on the consumer's goroutine, which sends what was noted.
 func (s *Subscription[T]) finishInputs(position uint64, n int, outcome receipt.Outcome, reason receipt.Reason) {
 	s.inputs -= n
-	if s.over {
+	if s.intake == intakeOver {
 		return
 	}
 	if s.pending == nil {
@@ -212,10 +209,10 @@ func (s *Subscription[T]) Err() error {
 
 // finish records the end on the consumer's side, once.
 func (s *Subscription[T]) finish(reason error) {
-	if s.over {
+	if s.intake == intakeOver {
 		return
 	}
-	s.over = true
+	s.intake = intakeOver
 	s.reason = reason
 	s.down.vertex().unlink(s.up.vertex())
 	close(s.done)
