@@ -9,23 +9,23 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// All answers the events of source as an iterator for the calling goroutine:
+// All returns the events of source as an iterator for the calling goroutine:
 //
 //	for event, err := range consumer.All(ctx, source, stage.SubscribeConfig{}) {
 //
 // Each range over it is a subscription of its own. It asks for MaxDemand at the
-// beginning and for more only as the loop gets on; the body's return is the
+// beginning and for more only as the loop proceeds; the body's return is the
 // receipt for an event, also if it leaves the loop. Leaving the loop cancels the
-// subscription: what was delivered and not read is given back or abandoned as
-// Redeliver says, and no goroutine is left.
+// subscription: events that were delivered and not read are given back with
+// Redeliver and abandoned without, and no goroutine is left.
 //
-// An error comes last and alone. It is the cause of ctx, an *stage.OptionError,
+// An error comes last, without an event. It is the cause of ctx, an *stage.OptionError,
 // or a *stage.SubscriptionError if the subscription ended in a way that its
 // cancel mode does not let a consumer survive: Permanent anything but the end of
 // the events, Transient a failure, Temporary nothing. Manual is refused.
 //
-// source must be started by somebody, before or during the loop, and is not
-// stopped by it.
+// The program must start source, before or during the loop; the loop does not stop
+// it.
 func All[T any](ctx context.Context, source stage.Output[T], cfg stage.SubscribeConfig) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -101,7 +101,7 @@ func (r *reader[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error
 	return nil
 }
 
-// take answers what has arrived; spent is used again.
+// take returns the events that have arrived; spent is used again.
 func (r *reader[T]) take(spent []T) []T {
 	clear(spent)
 	r.mu.Lock()
@@ -111,8 +111,8 @@ func (r *reader[T]) take(spent []T) []T {
 	return events
 }
 
-// readAll runs the loop and ends the stage behind it. left says that the body
-// has left the loop.
+// readAll runs the loop and ends its stage. left reports whether the body has left
+// the loop.
 func (r *reader[T]) readAll(ctx context.Context, sink *stage.ConsumerStage[T], yield func(T, error) bool) (err error, left bool) {
 	defer func() { // also when the body panics
 		r.settle(0)

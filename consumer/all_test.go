@@ -24,7 +24,7 @@ func startSource(t *testing.T, p stage.Producer[int]) *stage.ProducerStage[int] 
 	return src
 }
 
-// take reads up to n events and answers them with the error that came.
+// take reads up to n events and returns them with the error that came.
 func take(n int, all iter.Seq2[int, error]) (got []int, err error) {
 	for v, e := range all {
 		if e != nil {

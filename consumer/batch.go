@@ -29,7 +29,7 @@ const (
 
 // BatchConfig configures [NewBatch]. The zero value is useful.
 type BatchConfig[T any] struct {
-	// Size is how many events make a batch, 1 or more. Default: 100.
+	// Size is the number of events in a full batch, 1 or more. Default: 100.
 	Size int
 	// Timeout bounds how long the first event of a batch waits for others.
 	// Default: 1 s; stage.None waits for as long as it takes.

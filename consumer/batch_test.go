@@ -204,7 +204,7 @@ func TestBatchDiscards(t *testing.T) {
 }
 
 // A stop gives no receipts for what has only been gathered, also when the
-// function gives up since its context was cancelled.
+// function returns because its context was cancelled.
 func TestBatchStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &tracked{}

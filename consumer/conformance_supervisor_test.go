@@ -75,7 +75,7 @@ func (c *children) child(v int) chan func() error {
 	return c.ends[v]
 }
 
-// push gives an event and answers how many workers run when it has had its
+// push pushes an event and returns how many workers run when it has had its
 // effect.
 func (c *children) push(v int) int {
 	if err := c.queue.TryPush(v); err != nil {
@@ -84,7 +84,7 @@ func (c *children) push(v int) int {
 	return c.count()
 }
 
-// end has the worker of v end and answers how many run then.
+// end makes the worker of v end and returns how many run then.
 func (c *children) end(v int, how func() error) int {
 	c.child(v) <- how
 	return c.count()

@@ -11,8 +11,8 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// TestConformance answers the cases of GenStage's own test suites that concern
-// the ends of pipelines, one subtest a case, named by its number.
+// TestConformance checks the cases of GenStage's own test suites about the ends of
+// pipelines, one subtest for each case, named by its number.
 func TestConformance(t *testing.T) {
 	conformStream(t)
 	conformSupervisor(t)

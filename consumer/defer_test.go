@@ -118,7 +118,7 @@ func TestDeferIsBounded(t *testing.T) {
 	}
 }
 
-// Whatever a worker answers that has deferred, the receipt is what counts.
+// Whatever a worker returns after it has deferred, only the receipt counts.
 func TestDeferThenFail(t *testing.T) {
 	for name, fail := range fails {
 		t.Run(name, func(t *testing.T) {

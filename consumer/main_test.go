@@ -78,7 +78,7 @@ func (c *counter) asked() []int {
 	return slices.Clone(c.demands)
 }
 
-// outcomes answers what became of the events, by number; an event without a
+// outcomes returns the outcomes of the events, by number; an event without a
 // receipt is missing.
 func (c *counter) outcomes(t *testing.T) map[int]receipt.Outcome {
 	t.Helper()

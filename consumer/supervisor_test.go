@@ -223,7 +223,7 @@ func TestSupervisorDrainWaits(t *testing.T) {
 }
 
 // A stop cancels the workers, waits for them, and gives no receipt for what was
-// not finished: it is abandoned, or somebody else gets it, in order and once.
+// not finished: it is abandoned, or another consumer gets it, in order and once.
 func TestSupervisorStopGivesNoReceipt(t *testing.T) {
 	for _, redeliver := range []bool{false, true} {
 		t.Run(fmt.Sprint("redeliver=", redeliver), func(t *testing.T) {
@@ -295,7 +295,7 @@ func TestSupervisorStopIsBounded(t *testing.T) {
 		if err := r.sink.Err(); !errors.Is(err, stage.ErrHung) || !strings.Contains(err.Error(), "3 workers") {
 			t.Errorf("the stage ended with %v, want it to name 3 workers that hang", err)
 		}
-		close(hold) // what they answer now goes nowhere
+		close(hold) // what they return now is ignored
 		r.stop()
 	})
 }

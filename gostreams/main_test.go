@@ -60,7 +60,7 @@ func (c *tracked) HandleReceipts(_ context.Context, receipts []stage.Receipt) er
 	return nil
 }
 
-// outcomes answers what became of the events, by number; an event without a
+// outcomes returns the outcomes of the events, by number; an event without a
 // receipt is missing.
 func (c *counter) outcomes(t *testing.T) map[int]receipt.Outcome {
 	t.Helper()

@@ -31,7 +31,7 @@ func serving(define func(s *websocket.Socket[Visitor])) *websocket.Endpoint {
 	return endpoint
 }
 
-// open is a handler that lets everybody in; others embed it.
+// open is a handler that accepts every client; others embed it.
 type open struct{}
 
 func (open) HandleJoin(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
@@ -46,7 +46,7 @@ func ExampleEndpoint_Mount() {
 		fmt.Println(err)
 		return
 	}
-	shoppers := websocket.NewSocket(websocket.SocketConfig[Visitor]{Name: "Shoppers"}) // anybody
+	shoppers := websocket.NewSocket(websocket.SocketConfig[Visitor]{Name: "Shoppers"}) // accepts every client
 	admins := websocket.NewSocket(websocket.SocketConfig[Visitor]{
 		Name: "Admins",
 		Connect: func(_ context.Context, r *websocket.ConnectRequest) (Visitor, error) {
@@ -310,7 +310,7 @@ func (h leaver) HandleTerminate(_ context.Context, _ *websocket.Channel, reason 
 	h.reasons <- reason
 }
 
-// A handler hears why its channel has ended.
+// A handler receives the reason why its channel has ended.
 func ExampleTerminateHandler() {
 	reasons := make(chan error)
 	endpoint := serving(func(s *websocket.Socket[Visitor]) {
@@ -440,7 +440,7 @@ func ExampleChannel_SendEvery() {
 	// Output: false
 }
 
-// All connections of a user are closed, on all nodes, by the id of the socket.
+// The id of the socket closes all connections of a user, on all nodes.
 func ExampleEndpoint_Disconnect() {
 	endpoint := serving(func(*websocket.Socket[Visitor]) {})
 	t := &exampleTB{}

@@ -23,7 +23,7 @@ type Visitor struct{ Name string }
 // Lobby is the handler of one visitor in the lobby.
 type Lobby struct{ visitor Visitor }
 
-// Join lets everybody in but those without a name.
+// HandleJoin accepts every visitor who has a name.
 func (l *Lobby) HandleJoin(_ context.Context, _ *websocket.Channel, _ websocket.Payload) (any, error) {
 	if l.visitor.Name == "" {
 		return nil, websocket.Refuse("unauthorized")
