@@ -274,3 +274,64 @@ func TestReasonsAreWrapped(t *testing.T) {
 		t.Error("a reason of a push does not wrap that of a delivery")
 	}
 }
+
+// hooked is a history that calls a function before each look.
+type hooked struct {
+	*pubsub.Memory
+	look func()
+}
+
+func (h *hooked) Since(ctx context.Context, topic string, after pubsub.Position) ([]pubsub.Record, pubsub.Position, error) {
+	h.look()
+	return h.Memory.Since(ctx, topic, after)
+}
+
+// TestADeliveryBetweenTheSubscriptionAndTheHistory reaches the client that joins,
+// although the history ends after it when the join looks.
+func TestADeliveryBetweenTheSubscriptionAndTheHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"kept:*"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		history := &hooked{Memory: memory}
+		hub, err := pubsub.New(pubsub.Config{History: history})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := start(t, setup{pipes: true, endpoint: websocket.EndpointConfig{PubSub: hub}}, func(f *fixture) {
+			f.socket.ChannelWith("kept:*", websocket.ChannelConfig{Resume: true}, func(user, string) websocket.Handler { return &app{} })
+		})
+		r := &reports{f: f}
+		history.look = func() {
+			if hub.Subscribers("kept:a") == 1 {
+				history.look = func() {}
+				r.deliver("kept:a", 0)
+			}
+		}
+		p := f.connect("1")
+		if at := p.resume(1, "kept:a", `{}`); at.Offset != 0 || at.Recovered || at.Reason != "new" {
+			t.Errorf("%+v", at)
+		}
+		p.expectKept(1, "kept:a", 1, 1)
+		r.expect("0: written (kept)")
+	})
+}
+
+// TestDeliveriesThatWaitWhenTheClientLeaves: the connection stays open.
+func TestDeliveriesThatWaitWhenTheClientLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := resumable(t, pubsub.MemoryConfig{}, setup{pipes: true, mount: websocket.MountConfig{Queue: websocket.QueueConfig{Events: 2}}}, &app{})
+		r := &reports{f: f}
+		p := f.connect("1")
+		p.resume(1, "kept:a", `{}`)
+		synctest.Wait()
+		for n := range 4 {
+			r.deliver("kept:a", n)
+		}
+		p.send(`["1","2","kept:a","phx_leave",{}]`)
+		r.expect("2: "+gone+" (kept)", "3: "+gone+" (kept)")
+		p.expectKept(1, "kept:a", 1, 2)
+		r.expect("0: written (kept)", "1: written (kept)")
+	})
+}
