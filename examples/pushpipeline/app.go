@@ -21,13 +21,15 @@ import (
 	"github.com/penstock-go/penstock/token"
 )
 
-// app is the whole program, made of its parts and ready to run.
+// app is the whole program: its parts, made by newApp and run by run. The fields
+// do not change after newApp, except for the atomic ones and closers, which
+// belongs to the goroutine of run.
 type app struct {
 	cfg   config
 	log   *slog.Logger
 	begun time.Time
 
-	statsd   *statsdserver.Server
+	statsd   *statsdserver.Server // what is recorded, for the page and the summary
 	recorder metrics.Recorder
 	closers  []func(context.Context) // of the recorders, in order
 
@@ -41,15 +43,15 @@ type app struct {
 	endpoint *websocket.Endpoint
 	clients  clients
 
-	listener, debugListener net.Listener
-	ready                   atomic.Bool
-	draining                atomic.Bool
+	listener, debugListener net.Listener  // the second is nil if -debug-addr is off
+	ready                   atomic.Bool   // GET /readyz reports it
+	draining                atomic.Bool   // the end has begun
 	started                 chan struct{} // closed when pushes are taken in
 	rates                   rates
 }
 
-// newApp makes the parts and opens the listeners. Nothing that it starts is
-// left when it fails.
+// newApp makes the parts and opens the listeners. If it fails it has closed
+// everything that it opened.
 func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err error) {
 	a := &app{cfg: cfg, log: log, begun: time.Now(), started: make(chan struct{})}
 	defer func() {
@@ -139,7 +141,7 @@ func (a *app) build() (err error) {
 		Name: a.cfg.Source, Dispatcher: line.dispatcher, Logger: a.log, BufferSize: stage.Unlimited,
 		Discarded: func(_ push, reason receipt.Reason) {
 			if (reason == receipt.Stopped || reason == receipt.Parked) && a.cfg.Source == "kafka" {
-				a.ledger.left.Add(1) // not committed, so that the next run finds it
+				a.ledger.left.Add(1) // not committed, so that the next run reads it
 				return
 			}
 			a.ledger.discard(reason)
@@ -175,8 +177,8 @@ func (a *app) build() (err error) {
 	return err
 }
 
-// run serves until ctx is done, the duration is over or something fails, then
-// ends in order. hard ends it at once.
+// run serves until ctx is done, the duration is over or a part fails, and then
+// ends in order: no goroutine of the program is left. hard ends it at once.
 func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, error) {
 	defer a.close()
 	if a.cfg.Duration > 0 {
@@ -191,7 +193,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	server.ErrorLog = slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)
 	debug := &http.Server{Handler: a.debugRoutes(), ReadHeaderTimeout: 5 * time.Second}
 	var serving, working sync.WaitGroup
-	failed := make(chan error, 3)
+	failed := make(chan error, 3) // one for each sender, so that none blocks
 	serve := func(s *http.Server, l net.Listener) {
 		if l == nil {
 			return
@@ -205,7 +207,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	serve(server, limitSendBuffer(a.listener))
 	serve(debug, a.debugListener)
 
-	// Clients first: what is left in Kafka from an earlier run finds them.
+	// Clients first: pushes that an earlier run has left in Kafka then reach them.
 	err = a.clients.dialAll(ctx, a.listener.Addr().String(), a.cfg.Clients, a.tokenFor)
 	if err != nil && ctx.Err() == nil {
 		failed <- err
@@ -237,7 +239,8 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 		}
 	}
 
-	// The orderly end.
+	// The orderly end: no more pushes, then the pipeline, then the connections,
+	// then the recorders, which the others use.
 	begun := time.Now()
 	a.ready.Store(false)
 	a.draining.Store(true)
@@ -273,7 +276,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	return sum, failure
 }
 
-// close frees what newApp has opened and run has not closed.
+// close frees what newApp has opened and run has not closed. It is idempotent.
 func (a *app) close() {
 	for _, l := range []net.Listener{a.listener, a.debugListener} {
 		if l != nil {
@@ -289,10 +292,11 @@ func (a *app) close() {
 		closeRecorder(ctx)
 	}
 	if a.statsd != nil {
-		_ = a.statsd.Close() // it only read
+		_ = a.statsd.Close() // a listener has nothing to lose
 	}
 }
 
+// tokenFor makes the token with which a client connects as user.
 func (a *app) tokenFor(user string) (string, error) {
 	return a.tokens.Sign(tokenSalt, user, token.MakeOptions{MaxAge: tokenAge})
 }

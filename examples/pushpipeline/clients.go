@@ -16,24 +16,26 @@ import (
 )
 
 // clients are the WebSocket clients that the program opens against itself. They
-// check what they get: each push once, in order, and none of another user's.
+// check what they get: each push once, in order, and none of another user's. Two
+// goroutines belong to each client: one reads, the other sends heartbeats.
 type clients struct {
-	open       atomic.Int64
+	open       atomic.Int64 // connections; the others count pushes
 	received   atomic.Int64
 	duplicates atomic.Int64
-	disorder   atomic.Int64
+	disorder   atomic.Int64 // came after a later one of the same origin
 	wrongUser  atomic.Int64
 	failed     atomic.Int64 // connections that ended before the program wanted
 
 	// arrived, if set before the clients are dialled, is called for every push of
-	// the load generator, with the times at which it was due and came.
+	// the load generator, by the goroutine that reads: due is when the push was to
+	// be made, at when it came.
 	arrived func(user string, due, at time.Time)
 
-	wg sync.WaitGroup
+	wg sync.WaitGroup // all goroutines of all clients
 }
 
-// dialAll opens n clients at addr, for users 1 to n, and returns when all of
-// them have joined their channel.
+// dialAll opens n clients at addr, for users 1 to n, and returns when all
+// of them have joined their channel.
 func (c *clients) dialAll(ctx context.Context, addr string, n int, tokenFor func(user string) (string, error)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(64)
@@ -53,6 +55,7 @@ func (c *clients) dialAll(ctx context.Context, addr string, n int, tokenFor func
 	return group.Wait()
 }
 
+// dial opens a client, joins the channel of user and starts to read.
 func (c *clients) dial(ctx context.Context, addr, user, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -123,7 +126,7 @@ func (c *clients) read(conn *websocket.Conn, topic string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	c.wg.Go(func() { heartbeat(ctx, conn) })
-	last := make(map[string]uint64) // by origin
+	last := make(map[string]uint64) // sequence number of the last push, by origin
 	for {
 		_, data, err := conn.Read(ctx)
 		now := time.Now()
@@ -170,6 +173,7 @@ func (c *clients) read(conn *websocket.Conn, topic string) {
 	}
 }
 
+// heartbeat keeps the server from closing an idle connection after 60 s.
 func heartbeat(ctx context.Context, conn *websocket.Conn) {
 	ticker := time.NewTicker(30 * time.Second)
 	defer ticker.Stop()
@@ -185,7 +189,7 @@ func heartbeat(ctx context.Context, conn *websocket.Conn) {
 	}
 }
 
-// wait returns when every client has ended, or ctx is done.
+// wait blocks until every client has ended, or ctx is done.
 func (c *clients) wait(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {

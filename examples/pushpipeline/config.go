@@ -15,46 +15,51 @@ import (
 	"time"
 )
 
-// config is everything that can be chosen when the program is started.
+// config is everything that can be chosen when the program is started; the help
+// of the flags says more.
 type config struct {
-	Source  string
-	Brokers string
+	// Where pushes wait.
+	Source  string // kafka or memory
+	Brokers string // empty: a broker inside this process
 	Topic   string
 	Group   string
-	Parts   int
+	Parts   int // partitions of a topic that has to be created
 	Member  string
 	Session time.Duration
-	Commit  time.Duration
+	Commit  time.Duration // interval
 
+	// What it listens on and reports to.
 	Addr      string
-	DebugAddr string
+	DebugAddr string // or off
 	Plaintext bool
-	StatsD    string
-	Secret    string
+	StatsD    string // address of a server; empty for none
+	Secret    string // of the tokens
 
-	Workers int
-	Work    time.Duration
-	Grace   time.Duration
-	Buffer  int
+	// The end of the pipeline.
+	Workers int           // pushes that are on their way to sockets at once
+	Work    time.Duration // for each push
+	Grace   time.Duration // for users without a client
+	Buffer  int           // pushes, of the memory source
 
+	// The load.
 	Users      int
-	Rate       float64
-	HeavyShare float64
+	Rate       float64 // pushes a second of all users
+	HeavyShare float64 // of user 1, 0 to 1
 	Clients    int
 
 	Fairness bool
-	SVG      string
+	SVG      string // a file
 
-	Duration time.Duration
-	Drain    time.Duration
+	Duration time.Duration // 0: until a signal
+	Drain    time.Duration // how long the end may take
 	JSON     bool
 	LogLevel string
 
 	rival rival // nil is the fair dispatcher
 }
 
-// errUsage ends the program with the exit code for a wrong command line; what
-// is wrong has been said already.
+// errUsage ends the program with the exit code for a wrong command line. The
+// message has been written by then.
 var errUsage = errors.New("usage")
 
 // envPrefix and a flag's name in capitals make the name of the environment
@@ -80,15 +85,15 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.BoolVar(&c.Plaintext, "plaintext", false, "serve clients on an address that is not loopback, as this program does without TLS: for a proxy in front that ends it")
 	fs.StringVar(&c.StatsD, "statsd", "", "StatsD `host:port` (UDP) that gets every measurement too; the page and the summary read a small listener inside this process in any case")
 	fs.StringVar(&c.Secret, "secret", "", "secret of at least 20 bytes that signs socket tokens; empty makes one up at every start")
-	fs.IntVar(&c.Workers, "workers", 64, "pushes that are worked on at once, 1 to 100000")
-	fs.DurationVar(&c.Work, "work", 0, "what a worker takes for each push besides sending it, as a lookup would, 0 to 1m")
-	fs.DurationVar(&c.Grace, "grace", 0, "how long a push waits for a user who has no channel open before it is discarded as no_subscriber")
+	fs.IntVar(&c.Workers, "workers", 64, "pushes that are worked on or on their way to sockets at once, 1 to 100000")
+	fs.DurationVar(&c.Work, "work", 0, "how long each push takes before it is sent, as a lookup would, 0 to 1m")
+	fs.DurationVar(&c.Grace, "grace", 0, "how long a push waits for a user without a client before it is discarded as no_subscriber")
 	fs.IntVar(&c.Buffer, "buffer", 10_000, "pushes that the memory source holds before it refuses, 1 or more")
 	fs.IntVar(&c.Users, "users", 200, "users that the load generator pushes to, 1 to 1000000")
 	fs.Float64Var(&c.Rate, "rate", 2000, "pushes per second that the load generator makes; 0 for none")
 	fs.Float64Var(&c.HeavyShare, "heavy-share", 0.5, "share of the load that goes to user 1, from 0 to 1")
 	fs.IntVar(&c.Clients, "clients", -1, "WebSocket clients that the program opens against itself, one for each of the first users; -1 for one per user")
-	fs.BoolVar(&c.Fairness, "fairness", false, "instead of serving, measure what a flood does to everybody else under the fair dispatcher and under others, and print a table; each of twelve runs takes -duration and two seconds; the defaults are then "+strings.Join(fairnessDefaults, " "))
+	fs.BoolVar(&c.Fairness, "fairness", false, "instead of serving, measure what a flood does to the other users under the fair dispatcher and under others, and print a table; each of twelve runs takes -duration and two seconds; the defaults are then "+strings.Join(fairnessDefaults, " "))
 	fs.StringVar(&c.SVG, "svg", "", "with -fairness, write a picture of the table to this `file`")
 	fs.DurationVar(&c.Duration, "duration", 0, "end by itself after this long; 0 runs until SIGINT or SIGTERM")
 	fs.DurationVar(&c.Drain, "drain", 30*time.Second, "how long the orderly end may take")
@@ -179,7 +184,7 @@ Exit codes: 0 after an orderly end, 1 after a failure, 2 for a wrong command lin
 `)
 }
 
-// validate returns an error for the first wrong option.
+// validate returns an error that names the wrong options.
 func (c config) validate() error {
 	within := func(name string, value, low, high int) error {
 		if value < low || value > high {
@@ -275,7 +280,7 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// versionLine names the build.
+// versionLine names this build.
 func versionLine() string {
 	version, commit := "devel", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

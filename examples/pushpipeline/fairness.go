@@ -21,8 +21,8 @@ import (
 // 200 a second, and the flood ten and a hundred times that.
 var fairnessDefaults = []string{"-users=101", "-rate=200", "-workers=8", "-work=5ms", "-duration=5s", "-addr=127.0.0.1:0"}
 
-// floods are the rates of user 1, in multiples of the rate of all others together.
-// The others are compared with the first.
+// floods are the rates of user 1 as multiples of the rate of all other users. The
+// others are compared with the first.
 var floods = []float64{0, 10, 100}
 
 const (
@@ -47,7 +47,7 @@ func fairnessConfig(fs *flag.FlagSet) error {
 	return nil
 }
 
-// validateFairness returns an error for an option that -fairness excludes.
+// validateFairness refuses options that do not go with -fairness.
 func (c config) validateFairness() error {
 	switch {
 	case c.Users < 2:
@@ -78,7 +78,7 @@ func (f finding) ratio(q float64) float64 {
 	return float64(f.quantile(q)) / float64(f.calm.quantile(q))
 }
 
-// void reports whether the load was below its schedule.
+// void reports whether too little of the load was made for the run to count.
 func (f finding) void() bool { return f.Offered < fairnessKept }
 
 // compare is the program under -fairness.
@@ -174,7 +174,7 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 		return f, ctx.Err()
 	}
 	if e.err != nil && !errors.Is(e.err, stage.ErrDrainTimeout) && !errors.Is(e.err, context.DeadlineExceeded) {
-		return f, e.err // an abandoned backlog is no finding
+		return f, e.err // a backlog that is not drained is no failure here
 	}
 	return f, nil
 }

@@ -10,22 +10,22 @@ import (
 const lateness = 50 * time.Millisecond
 
 // observer follows the pushes that are due within a window from when they are
-// due until a client has them.
+// due until a client has them. Any goroutine may call it; mu guards all fields.
 type observer struct {
 	mu     sync.Mutex
 	from   time.Time // the window
 	to     time.Time
 	users  map[string]*observed
 	onTime int // made in time, taken in or refused
-	served int // pushes of any user that arrived within the window, whenever due
+	served int // pushes of all users that arrived within the window, whenever due
 }
 
 // observed is what became of a user's pushes.
 type observed struct {
-	due, arrived int
-	lag          int             // the most that were due and had not arrived at once
-	waits        []time.Duration // of those that arrived
-	open         map[int64]struct{}
+	due, arrived int                // pushes
+	lag          int                // the most that were due and had not arrived at once
+	waits        []time.Duration    // of those that arrived
+	open         map[int64]struct{} // due and not arrived, by unix microseconds
 }
 
 func newObserver() *observer { return &observer{users: make(map[string]*observed)} }
@@ -41,7 +41,7 @@ func (o *observer) open(from time.Time, window time.Duration) (to time.Time) {
 // within reports whether t is in the window. The caller holds the lock.
 func (o *observer) within(t time.Time) bool { return !t.Before(o.from) && t.Before(o.to) }
 
-// made notes that a push with this due time was made.
+// made notes a push that was made now and was due then.
 func (o *observer) made(user string, due time.Time) {
 	late := time.Since(due)
 	o.mu.Lock()
@@ -62,7 +62,7 @@ func (o *observer) made(user string, due time.Time) {
 	u.lag = max(u.lag, len(u.open))
 }
 
-// arrived notes that a client has a push.
+// arrived notes a push that a client has.
 func (o *observer) arrived(user string, due, at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -93,8 +93,8 @@ type verdict struct {
 	Offered  float64         // share of the schedule that was kept
 }
 
-// end returns the result so far; scheduled is the number of pushes planned for the
-// window.
+// end returns what has become of all pushes by now; scheduled is how many were to
+// be made in the window.
 func (o *observer) end(scheduled float64) verdict {
 	now := time.Now()
 	o.mu.Lock()

@@ -8,19 +8,20 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// line is a dispatcher and its pools of workers.
+// line is a dispatcher and its subscribers.
 type line struct {
 	dispatcher dispatcher.Dispatcher[push]
 	pools      []pool
 }
 
-// pool is a consumer with so many workers, for one partition if that is not nil.
+// pool is a consumer with a number of workers, for one partition if that is not
+// nil.
 type pool struct {
 	workers   int
 	partition any
 }
 
-// rival makes a line with so many workers.
+// rival makes a line with a number of workers in all.
 type rival func(workers int) line
 
 func fairDispatcher(workers int) line {

@@ -5,10 +5,9 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// roundRobin is a simple dispatcher of the program's own: a queue for each user,
-// served in turn. It knows nothing of pushes in flight, and a new user waits until
-// all others have had their turn. A full queue of a user loses its oldest push, as
-// in the fair dispatcher.
+// roundRobin is the obvious dispatcher: a queue for each user, served in turn. It
+// does not know what is in flight, and a new user waits until all others had their
+// turn. A full queue of a user drops its oldest push, as that of package fair does.
 type roundRobin struct {
 	asked  []int // by subscription
 	queues map[string][]waiting

@@ -16,8 +16,9 @@ func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
 }
 
-// printFindings writes the table. What a flood does to its victims comes first;
-// Jain's index is last: it is insensitive to one user in a hundred who gets nothing.
+// printFindings writes the table. What a flood does to its victims comes first.
+// Jain's index comes last, since one user in a hundred who gets nothing hardly
+// changes it.
 func printFindings(w io.Writer, cfg config, all []finding) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%d users with %g pushes a second together, from %s to WebSocket clients in this process; user 1 floods with a multiple of that.\n"+
@@ -96,7 +97,7 @@ func picture(cfg config, all []finding) chart.Bars {
 		Unit:  "times", Log: true, Marks: []chart.Mark{{Name: fmt.Sprintf("aim %g", fairnessAim), At: fairnessAim}},
 	}
 	for _, flood := range floods[1:] {
-		p.Names = append(p.Names, fmt.Sprintf("one user at %g times everybody else's rate", flood))
+		p.Names = append(p.Names, fmt.Sprintf("one user at %g times the rate of all others", flood))
 	}
 	for _, r := range rivals {
 		g := chart.Group{Name: r.name, Note: "void"}

@@ -15,7 +15,7 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// One user makes twenty times the load of everybody else and more than twice
+// One user makes twenty times the load of all others and more than twice
 // what the workers get through: under Fair the others hardly notice, under FIFO
 // they wait behind it.
 func TestFloodHurtsNobodyElse(t *testing.T) {

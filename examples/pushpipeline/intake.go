@@ -9,15 +9,16 @@ import (
 	"sync/atomic"
 )
 
-// intake is the door by which pushes enter, over HTTP or from the load
-// generator.
+// intake takes in pushes, over HTTP and from the load generator. Any goroutine may
+// call it.
 type intake struct {
 	source source
 	ledger *ledger
-	open   atomic.Bool
+	open   atomic.Bool // false before the pipeline runs and once it ends
 }
 
-// enter accepts all of pushes, or none of them and returns the reason.
+// enter takes in all of pushes, or none of them and returns the reason. done is as
+// in source.
 func (in *intake) enter(pushes []push, done func(error)) error {
 	if !in.open.Load() {
 		return errClosing
@@ -29,9 +30,9 @@ func (in *intake) enter(pushes []push, done func(error)) error {
 	return err
 }
 
-// ServeHTTP serves POST /push: 202 when every posted push is where a crash cannot
-// lose it, otherwise an error of which nothing was enqueued, or
-// 502 when a broker did not confirm in the end.
+// ServeHTTP serves POST /push. The status is 202 when everything that was posted is
+// where a crash cannot lose it, and 502 when a broker has not confirmed some of it.
+// After any other status nothing was enqueued.
 func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -80,7 +81,7 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				failed++
 			}
 		case <-r.Context().Done():
-			return // the caller has left
+			return // the caller is gone
 		}
 	}
 	if failed > 0 {
@@ -90,10 +91,12 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusAccepted, map[string]int{"accepted": len(pushes)})
 }
 
+// answerError writes a status with a message that the caller can act on.
 func answerError(w http.ResponseWriter, status int, fault string) {
 	answer(w, status, map[string]string{"error": fault})
 }
 
+// answer writes a status with v as JSON.
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -11,24 +11,25 @@ import (
 )
 
 // ledger keeps account of every push: what was taken in must come out as
-// delivered, discarded or still queued.
+// delivered, discarded or still queued. Any goroutine may use it. All counts are
+// pushes.
 type ledger struct {
 	heavy string // the user whose latency is shown apart
 
 	enqueued  atomic.Int64
 	delivered atomic.Int64
 	refused   atomic.Int64 // never taken in
-	left      atomic.Int64 // left by a pipeline that was stopped, and safe in Kafka
+	left      atomic.Int64 // not delivered by a pipeline that was stopped, and safe in Kafka
 
 	light, heavyTimer metrics.Timer
 	recorder          metrics.Recorder
 
-	mu        sync.Mutex
-	discarded map[string]int64
+	mu        sync.Mutex       // guards discarded
+	discarded map[string]int64 // by reason
 }
 
 // pushDelivered is the time from enqueue until the push was written to a
-// socket; class distinguishes the heavy user from the others.
+// socket. The tag class is heavy for the heavy user and light for the others.
 const pushDelivered = "pipeline.push_delivered"
 
 func newLedger(r metrics.Recorder, heavy string) *ledger {

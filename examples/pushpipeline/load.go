@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// heavyUser is the user with the heavy share of the load.
+// heavyUser is the id of the user for whom the heavy share of the load is made.
 const heavyUser = "1"
 
 // load makes pushes at a steady rate, whatever becomes of them: when each of
@@ -16,8 +16,8 @@ const heavyUser = "1"
 // a pipeline that keeps the generator waiting is not measured as fast.
 type load struct {
 	users      int
-	rate       float64
-	heavyShare float64
+	rate       float64 // pushes a second
+	heavyShare float64 // of heavyUser, 0 to 1
 	enter      func(pushes []push, done func(error)) error
 }
 
@@ -42,7 +42,7 @@ func (l *load) run(ctx context.Context, begin time.Time) {
 				timer.Reset(time.Until(due))
 				break
 			}
-			// What is refused is counted at the door.
+			// The intake counts what it refuses.
 			user := l.pick(random)
 			data := json.RawMessage(`{"to":"` + user + `","text":"a push of a couple of dozen bytes"}`)
 			_ = l.enter([]push{{User: user, Data: data, At: due}}, func(error) {})
@@ -54,7 +54,7 @@ func (l *load) run(ctx context.Context, begin time.Time) {
 	}
 }
 
-// pick returns the next push's user: the heavy one, or any of the others.
+// pick returns the user of the next push: the heavy one, or any of the others.
 func (l *load) pick(random *rand.Rand) string {
 	if l.users == 1 || random.Float64() < l.heavyShare {
 		return heavyUser

@@ -18,7 +18,8 @@ func main() {
 	os.Exit(command(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// command is the program; it returns the exit code.
+// command is the program. It returns the exit code: 0 after an orderly end, 1 after
+// a failure, 2 for a wrong command line.
 func command(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	cfg, err := parseConfig(args, getenv, stdout, stderr)
 	switch {

@@ -23,7 +23,7 @@ type push struct {
 	// At is when the push was enqueued, in the caller.
 	At time.Time
 	// Origin names the process that took the push in, and Seq numbers the
-	// pushes of a user at that process from 1, so that a client can notice a
+	// pushes of a user at that process from 1, so that a client can detect a
 	// gap, a repetition or a wrong order.
 	Origin string
 	Seq    uint64
@@ -35,7 +35,7 @@ type wirePush struct {
 	Data   json.RawMessage `json:"data"`
 }
 
-// inputError reports what is wrong with a posted body.
+// inputError is what is wrong with what was posted. Its message is for the caller.
 type inputError struct {
 	Index int // in an array; -1 outside of one
 	Fault string
@@ -50,8 +50,8 @@ func (e *inputError) Error() string {
 	return e.Fault
 }
 
-// parsePushes reads a push, or an array of them. It returns nothing unless all of
-// it is right.
+// parsePushes reads a push, or an array of them. It returns pushes only if all of
+// them are valid. The error is an *inputError.
 func parsePushes(body []byte) ([]push, error) {
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	if len(trimmed) == 0 {
@@ -131,7 +131,8 @@ func unmarshal(body []byte, v any) error {
 	return nil
 }
 
-// checkUserID returns what is wrong with a user's id: it becomes part of a topic.
+// checkUserID returns what is wrong with the id of a user, which becomes part of a
+// topic.
 func checkUserID(id string) error {
 	if id == "" {
 		return errors.New("is empty")

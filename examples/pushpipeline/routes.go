@@ -58,7 +58,7 @@ func (a *app) routes() http.Handler {
 }
 
 // giveToken returns a socket token for any user. A program that is more than a
-// demonstration gives a token only to a user it has authenticated.
+// demonstration gives a token only to a user who has signed in.
 func (a *app) giveToken(w http.ResponseWriter, r *http.Request) {
 	user := r.URL.Query().Get("user")
 	if err := checkUserID(user); err != nil {
@@ -73,7 +73,8 @@ func (a *app) giveToken(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"token": tok})
 }
 
-// nap replies after a while: a page's worker waits for it in order to be slow.
+// nap responds after a while. The worker of the page waits for it in order to be
+// slow.
 func nap(w http.ResponseWriter, r *http.Request) {
 	ms, err := strconv.Atoi(r.URL.Query().Get("ms"))
 	if err != nil || ms < 0 || ms > 1000 {

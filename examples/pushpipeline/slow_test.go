@@ -154,6 +154,36 @@ func joinWithoutReading(t *testing.T, r running, user string) *websocket.Conn {
 	return conn
 }
 
+// TestAStuckTabDoesNotDelayAnotherTab floods a user of whose two clients one does
+// not read: the other one gets every push, in order, with no pause that is as long
+// as the server's patience with the first.
+func TestAStuckTabDoesNotDelayAnotherTab(t *testing.T) {
+	r := start(t)
+	stuck := joinWithoutReading(t, r, "1")
+	defer stuck.CloseNow()
+	healthy := r.join("1")
+	ctx := within(t, 20*time.Second)
+	data := json.RawMessage(fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 30_000)))
+	var longest time.Duration
+	for n := range 300 { // 9 MB, far more than is buffered for the stuck one
+		if err := r.intake.enter([]push{{User: "1", Data: data}}, func(error) {}); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		got, err := healthy.next(ctx)
+		if err != nil || got.Seq != uint64(n+1) {
+			t.Fatalf("got %d %v, want push %d", got.Seq, err, n+1)
+		}
+		longest = max(longest, time.Since(begin))
+	}
+	if longest > 2*time.Second {
+		t.Errorf("a push took %v", longest)
+	}
+	if sum := r.stop(); sum.Delivered != 300 {
+		t.Errorf("%+v", sum)
+	}
+}
+
 // TestDrainThatTakesTooLongIsReported ends the program while a client that
 // reads nothing has a queue that the drain's time is not enough for.
 func TestDrainThatTakesTooLongIsReported(t *testing.T) {

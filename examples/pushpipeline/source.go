@@ -14,16 +14,16 @@ import (
 type source interface {
 	// handler is the producer of the pipeline's first stage.
 	handler() stage.Producer[push]
-	// enter accepts all of pushes or none of them, without waiting: after an
-	// error none was accepted. done is called once for each accepted push, with
-	// nil when a crash cannot lose it any more, otherwise with what went
-	// wrong. It is called from any goroutine and must not block.
+	// enter takes in all of pushes, or none of them and returns an error. It does
+	// not wait. done is called once for each push that was taken in, with nil
+	// when a crash cannot lose it any more, otherwise with what went wrong. It is
+	// called from any goroutine and must not block.
 	enter(pushes []push, done func(error)) error
 	// waiting returns the number of accepted pushes that have not reached the
 	// pipeline.
 	waiting() int
-	// refuse accepts nothing more, and returns when every accepted push has
-	// reached the pipeline, or ctx is done.
+	// refuse takes in nothing more. It returns when everything that was taken in
+	// has reached the pipeline, or ctx is done.
 	refuse(ctx context.Context) error
 	// close frees what the source holds, after the pipeline has ended.
 	close()
@@ -38,8 +38,8 @@ var (
 // pushes are where they wait.
 type sequencer struct {
 	origin string
-	mu     sync.Mutex
-	last   map[string]uint64
+	mu     sync.Mutex        // guards last; held until the pushes have entered
+	last   map[string]uint64 // sequence number, by user
 }
 
 func newSequencer(origin string) *sequencer {
@@ -80,8 +80,8 @@ func (m *memorySource) enter(pushes []push, done func(error)) error {
 	now := time.Now()
 	m.seq.mu.Lock()
 	defer m.seq.mu.Unlock()
-	// Nobody else pushes into the queue, so that room which is there now is
-	// there still when the last push enters.
+	// No other code pushes into the queue, and the lock is held: the room that is
+	// there now is still there when the last push enters.
 	if m.capacity-m.queue.Stats().Waiting < len(pushes) {
 		return errFull
 	}

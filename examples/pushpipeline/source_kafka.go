@@ -34,7 +34,7 @@ const maxUnconfirmed = 20_000
 
 // kafkaSource keeps pushes in Kafka: what was confirmed survives this process.
 type kafkaSource struct {
-	broker   *embeddedkafka.Broker // nil if the broker is another process
+	broker   *embeddedkafka.Broker // nil with -brokers
 	producer *kafka.Producer[push]
 	writer   *kafka.Writer
 	seq      *sequencer
@@ -89,8 +89,8 @@ func newKafkaSource(ctx context.Context, cfg config, origin string, l *ledger, l
 	return k, nil
 }
 
-// createTopic makes the topic if it is not there, trying for a while if no
-// broker answers.
+// createTopic makes the topic if it is not there. It tries for 15 s if no broker
+// responds.
 func createTopic(ctx context.Context, brokers []string, topic string, partitions int32) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
 	if err != nil {
@@ -112,8 +112,8 @@ func (k *kafkaSource) enter(pushes []push, done func(error)) error {
 	now := time.Now()
 	k.seq.mu.Lock()
 	defer k.seq.mu.Unlock()
-	// Nobody else writes, so that room which is there now is there still when
-	// the last push is written.
+	// No other code writes, and the lock is held: the room that is there now is
+	// still there when the last push is written.
 	if k.writer.Buffered()+len(pushes) > maxUnconfirmed {
 		return errFull
 	}
@@ -138,7 +138,7 @@ func (k *kafkaSource) encode(p push) *kgo.Record {
 		Data   json.RawMessage `json:"data"`
 	}{p.User, p.Data})
 	if err != nil {
-		panic(err) // both were checked at the door
+		panic(err) // both were checked when the push was parsed
 	}
 	return &kgo.Record{Key: []byte(p.User), Value: value, Headers: []kgo.RecordHeader{
 		{Key: headerOrigin, Value: []byte(p.Origin)},
@@ -157,7 +157,7 @@ func (k *kafkaSource) decode(r *kgo.Record) (push, error) {
 	if p.Origin == k.seq.origin {
 		k.ingested.Add(1)
 	} else {
-		k.ledger.enqueued.Add(1) // from another program, or an earlier run
+		k.ledger.enqueued.Add(1) // of another process, or of an earlier run
 	}
 	return p, nil
 }
@@ -192,13 +192,14 @@ func (k *kafkaSource) stamp(p *push, r *kgo.Record) {
 	}
 }
 
+// waiting counts what was written and not read, and what was read and not passed on.
 func (k *kafkaSource) waiting() int {
 	return int(max(0, k.confirmed.Load()-k.ingested.Load())) + k.producer.Stats().Ready
 }
 
-// refuse waits until all that was confirmed has reached the pipeline. What
-// another member of the group reads never does: when nothing moves any more it
-// is left in Kafka.
+// refuse waits until all that was confirmed has reached the pipeline. What another
+// member of the group reads never does: after two seconds without progress it is
+// left in Kafka.
 func (k *kafkaSource) refuse(ctx context.Context) error {
 	const still = 2 * time.Second
 	ticker := time.NewTicker(5 * time.Millisecond)

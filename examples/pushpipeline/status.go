@@ -79,7 +79,7 @@ type account struct {
 	discarded           map[string]int64
 	waiting             int // in the source
 	held                int // in the dispatcher
-	inFlight            int // with a worker, or on the way to a socket
+	inFlight            int // at work, on the way to a socket, or waiting for a client
 	left                int // by a pipeline that was stopped before it had drained
 }
 
@@ -89,7 +89,7 @@ func (a *app) account(ctx context.Context) account {
 	acc.waiting = a.source.waiting()
 	acc.enqueued, acc.delivered, acc.discarded = a.ledger.enqueued.Load(), a.ledger.delivered.Load(), a.ledger.discards()
 	if err != nil {
-		return acc // the stage is too busy to reply
+		return acc // the stage was busy until ctx was done
 	}
 	acc.held = s.Buffered
 	acc.left = int(s.Abandoned + a.ledger.left.Load())
@@ -99,7 +99,8 @@ func (a *app) account(ctx context.Context) account {
 	return acc
 }
 
-// status returns the state of the program.
+// status returns what the program is doing now. It waits for busy stages until ctx
+// is done.
 func (a *app) status(ctx context.Context) status {
 	stages := a.stages(ctx)
 	acc := a.account(ctx)
@@ -150,7 +151,7 @@ type stageStatus struct {
 	Rate float64 `json:"rate"` // events per second
 }
 
-// stages returns the state of every stage.
+// stages returns what every stage is doing.
 func (a *app) stages(ctx context.Context) []stageStatus {
 	var all []stageStatus
 	for _, s := range a.pipeline.Snapshot(ctx).Stages {

@@ -47,7 +47,7 @@ func (a *app) summarise(ctx context.Context) summary {
 	if a.statsd.Wait(limit, func(s statsdserver.Snapshot) bool { return counted(s) >= delivered }) != nil {
 		a.log.Warn("not every measurement has reached the StatsD listener", "delivered", delivered, "measured", counted(a.statsd.Snapshot()))
 	}
-	acc := a.account(context.Background()) // the stages have stopped, so this does not wait
+	acc := a.account(context.Background()) // does not wait: the stages have stopped
 	measured := a.statsd.Snapshot()
 	life := func(tags string) latency {
 		s, _ := measured.Find(pushDelivered, tags)
@@ -79,7 +79,7 @@ func (s summary) print(w io.Writer) error {
 	for _, row := range []struct {
 		name string
 		l    latency
-	}{{"heavy user", s.Heavy}, {"everybody else", s.Light}} {
+	}{{"heavy user", s.Heavy}, {"other users", s.Light}} {
 		fmt.Fprintf(t, "%s\t%d\t%.2f ms\t%.2f ms\t%.2f ms\t\n", row.name, row.l.Count, row.l.P50, row.l.P99, row.l.Max)
 	}
 	_ = t.Flush() // into a strings.Builder
@@ -91,7 +91,7 @@ func (s summary) print(w io.Writer) error {
 	for _, reason := range slices.Sorted(maps.Keys(s.Discarded)) {
 		fmt.Fprintf(&b, "  discarded %s: %d\n", reason, s.Discarded[reason])
 	}
-	fmt.Fprintf(&b, "duplicates %d, out of order %d, to a wrong user %d, refused at the door %d\n", s.Duplicates, s.OutOfOrder, s.WrongUser, s.Refused)
+	fmt.Fprintf(&b, "duplicates %d, out of order %d, to a wrong user %d, refused %d\n", s.Duplicates, s.OutOfOrder, s.WrongUser, s.Refused)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

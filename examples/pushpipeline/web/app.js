@@ -454,7 +454,7 @@ function describeChart() {
   described = performance.now();
   const { stats } = latest();
   const part = (who, of) => (of && of.count ? who + " p50 " + millis(of.p50_ms) + ", p99 " + millis(of.p99_ms) : who + " nothing delivered");
-  const parts = [part(stats.heavy_user ? "everybody else" : "everybody", stats.light)];
+  const parts = [part(stats.heavy_user ? "other users" : "all users", stats.light)];
   if (stats.heavy_user) parts.unshift(part("user " + stats.heavy_user, stats.heavy));
   $("chart").setAttribute("aria-label", "Latency over the last two minutes. Now: " + parts.join("; ") + ".");
 }
