@@ -16,7 +16,7 @@ import (
 )
 
 // config is everything that can be chosen when the program is started; the help
-// of the flags says more.
+// of the flags explains each.
 type config struct {
 	// Where pushes wait.
 	Source  string // kafka or memory
