@@ -101,7 +101,7 @@ func echo(t *testing.T, m *mount, w http.ResponseWriter, r *http.Request) {
 	c.out.writer = writerIdle
 	c.lastRead = time.Now()
 	m.endpoint.work.add()
-	m.endpoint.registry.add(&c.session, 0, peerAddress(r))
+	m.endpoint.registry.add(&c.session, peerAddress(r))
 	go func() {
 		defer c.leave()
 		if err := writeUpgrade(nc, r.Header.Get("Sec-Websocket-Key"), "", time.Second); err != nil {
@@ -117,7 +117,7 @@ func echo(t *testing.T, m *mount, w http.ResponseWriter, r *http.Request) {
 				continue
 			}
 			if !c.isClosing() {
-				_ = c.enqueue(item{wire: seal(append(newWire(len(*buf)), *buf...), op), control: true}) // refused if it closes
+				_ = c.enqueue(&item{wire: seal(append(newWire(len(*buf)), *buf...), op), control: true}) // refused if it closes
 			}
 			recycle(buf)
 		}
