@@ -180,6 +180,9 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 // events it has emitted for which input.
 func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[In]) error {
 	em := &e.out.emit
+	if em.told() {
+		e.out.serve() // of an earlier handler; it must not be taken for this one's
+	}
 	start := em.Len()
 	if s.wanted {
 		in.sub = s
