@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/heap"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
@@ -26,12 +27,13 @@ var ErrSubscribed = errors.New("already subscribed")
 // The rule is that of GenStage's BroadcastDispatcher. An Ask costs O(log n) in
 // the number of subscriptions, a Dispatch O(n) for its n batches.
 type Broadcast[T any] struct {
-	subs      []broadcastSub[T] // by subscription
-	heap      []int32           // live subscriptions, the least limit on top
+	subs      []broadcastSub[T]        // by subscription
+	heap      heap.Heap[int]           // live subscriptions, by their limits
+	moved     func(sub uint32, at int) // notes the places in the heap
 	consumers map[uint64]bool
 	sent      int // events dispatched so far
 	selecting int // live subscriptions with a selector
-	order     []int32
+	order     heap.Heap[int]
 	picked    []int32
 	wanted    []bool
 }
@@ -40,7 +42,7 @@ type broadcastSub[T any] struct {
 	// limit is the count of dispatched events up to which it has asked. It
 	// moves with an Ask and not with a Dispatch, which is the same for all.
 	limit    int
-	at       int32 // place in the heap
+	at       int // place in the heap
 	consumer uint64
 	selector func(T) bool
 	live     bool
@@ -48,7 +50,9 @@ type broadcastSub[T any] struct {
 
 // NewBroadcast returns a dispatcher without subscriptions.
 func NewBroadcast[T any]() *Broadcast[T] {
-	return &Broadcast[T]{consumers: make(map[uint64]bool)}
+	b := &Broadcast[T]{consumers: make(map[uint64]bool)}
+	b.moved = func(sub uint32, at int) { b.subs[sub].at = at }
+	return b
 }
 
 // PanicError is a panic of user code that was recovered. The type is the same in
@@ -72,7 +76,7 @@ func (b *Broadcast[T]) Subscribe(sub int, opts SubscribeOptions) error {
 	if err := owner.Unused("Partition", opts.Partition, "dispatcher.Partition"); err != nil {
 		return err
 	}
-	s := broadcastSub[T]{limit: b.sent, at: int32(len(b.heap)), consumer: opts.Consumer, live: true}
+	s := broadcastSub[T]{limit: b.sent, consumer: opts.Consumer, live: true}
 	if opts.Selector != nil {
 		f, ok := opts.Selector.(func(T) bool)
 		if !ok || f == nil {
@@ -91,16 +95,20 @@ func (b *Broadcast[T]) Subscribe(sub int, opts SubscribeOptions) error {
 		b.selecting++
 	}
 	b.subs[sub] = s
-	b.heap = append(b.heap, int32(sub))
-	b.up(int(s.at))
+	b.heap.Push(heap.Entry[int]{Key: s.limit, ID: uint32(sub)}, b.moved)
 	return nil
 }
 
 // Ask implements Dispatcher.
 func (b *Broadcast[T]) Ask(sub, n int) {
+	b.raise(sub, n)
+}
+
+// raise adds n to the limit of a subscription.
+func (b *Broadcast[T]) raise(sub, n int) {
 	s := &b.subs[sub]
 	s.limit = addSaturating(s.limit, n)
-	b.down(int(s.at))
+	b.heap.Set(s.at, heap.Entry[int]{Key: s.limit, ID: uint32(sub)}, b.moved)
 }
 
 // Cancel implements Dispatcher.
@@ -113,13 +121,7 @@ func (b *Broadcast[T]) Cancel(sub int) {
 	if s.selector != nil {
 		b.selecting--
 	}
-	at, last := int(s.at), len(b.heap)-1
-	b.swap(at, last)
-	b.heap = b.heap[:last]
-	if at < last {
-		b.down(at)
-		b.up(at)
-	}
+	b.heap.Remove(s.at, b.moved)
 	*s = broadcastSub[T]{}
 }
 
@@ -129,7 +131,7 @@ func (b *Broadcast[T]) Demand() int {
 	if len(b.heap) == 0 {
 		return 0
 	}
-	return b.subs[b.heap[0]].limit - b.sent
+	return b.heap[0].Key - b.sent
 }
 
 // Dispatch implements Dispatcher.
@@ -139,8 +141,8 @@ func (b *Broadcast[T]) Dispatch(offer Offer[T], out Out[T]) int {
 		return 0
 	}
 	if b.selecting == 0 {
-		for _, sub := range b.heap {
-			out.Give(int(sub), 0, n)
+		for i := range b.heap {
+			out.Give(int(b.heap[i].ID), 0, n)
 		}
 	} else {
 		b.dispatchSelected(offer, n, out)
@@ -153,10 +155,11 @@ func (b *Broadcast[T]) dispatchSelected(offer Offer[T], n int, out Out[T]) {
 	b.wanted = append(b.wanted[:0], make([]bool, n)...)
 	all := b.selecting < len(b.heap)
 	b.order = append(b.order[:0], b.heap...) // limits move below
-	for _, sub := range b.order {
+	for i := range b.order {
+		sub := int(b.order[i].ID)
 		s := &b.subs[sub]
 		if s.selector == nil {
-			out.Give(int(sub), 0, n)
+			out.Give(sub, 0, n)
 			continue
 		}
 		if err := b.pick(s.selector, offer.Events[:n]); err != nil {
@@ -164,11 +167,10 @@ func (b *Broadcast[T]) dispatchSelected(offer Offer[T], n int, out Out[T]) {
 			if !ok {
 				panic(err)
 			}
-			r.Reject(int(sub), err)
+			r.Reject(sub, err)
 		}
-		giveEach(out, int(sub), b.picked)
-		s.limit = addSaturating(s.limit, n-len(b.picked))
-		b.down(int(s.at))
+		giveEach(out, sub, b.picked)
+		b.raise(sub, n-len(b.picked))
 	}
 	for i := range n {
 		if !all && !b.wanted[i] {
@@ -196,38 +198,4 @@ func (b *Broadcast[T]) pick(selector func(T) bool, events []T) (err error) {
 		b.wanted[i] = true
 	}
 	return nil
-}
-
-func (b *Broadcast[T]) before(i, j int) bool {
-	return b.subs[b.heap[i]].limit < b.subs[b.heap[j]].limit
-}
-
-func (b *Broadcast[T]) swap(i, j int) {
-	b.heap[i], b.heap[j] = b.heap[j], b.heap[i]
-	b.subs[b.heap[i]].at = int32(i)
-	b.subs[b.heap[j]].at = int32(j)
-}
-
-func (b *Broadcast[T]) up(i int) {
-	for i > 0 && b.before(i, (i-1)/2) {
-		b.swap(i, (i-1)/2)
-		i = (i - 1) / 2
-	}
-}
-
-func (b *Broadcast[T]) down(i int) {
-	for {
-		child := 2*i + 1
-		if child >= len(b.heap) {
-			return
-		}
-		if right := child + 1; right < len(b.heap) && b.before(right, child) {
-			child = right
-		}
-		if !b.before(child, i) {
-			return
-		}
-		b.swap(i, child)
-		i = child
-	}
 }

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"math"
 
+	"github.com/penstock-go/penstock/internal/heap"
 	"github.com/penstock-go/penstock/internal/option"
 )
 
@@ -16,22 +17,27 @@ import (
 // DemandDispatcher; the cost of a step is O(log n) in the number of
 // subscriptions rather than O(n).
 type Demand[T any] struct {
-	subs  []demandSub // by subscription
-	heap  []int32     // subscriptions with demand, the first in turn on top
+	subs  []demandSub    // by subscription
+	heap  heap.Heap[int] // subscriptions with demand, by its negation, then by turn
 	total int
 	turn  uint64
+
+	moved func(sub uint32, at int) // notes the places in the heap
 
 	saturated bool // total may be less than the sum, and is counted again later
 }
 
 type demandSub struct {
 	outstanding int
-	turn        uint64 // when its demand last changed
-	at          int32  // place in the heap, -1 if not there
+	at          int // place in the heap, -1 if not there
 }
 
 // NewDemand returns a dispatcher without subscriptions.
-func NewDemand[T any]() *Demand[T] { return new(Demand[T]) }
+func NewDemand[T any]() *Demand[T] {
+	d := new(Demand[T])
+	d.moved = func(sub uint32, at int) { d.subs[sub].at = at }
+	return d
+}
 
 // Subscribe implements Dispatcher. It refuses the options of other dispatchers
 // with an *OptionError.
@@ -75,7 +81,7 @@ func (d *Demand[T]) Demand() int { return d.total }
 func (d *Demand[T]) Dispatch(offer Offer[T], out Out[T]) int {
 	taken := 0
 	for taken < len(offer.Events) && len(d.heap) > 0 {
-		sub := int(d.heap[0])
+		sub := int(d.heap[0].ID)
 		s := &d.subs[sub]
 		n := min(len(offer.Events)-taken, s.outstanding)
 		s.outstanding -= n
@@ -104,66 +110,15 @@ func (d *Demand[T]) recount() {
 func (d *Demand[T]) requeue(sub int) {
 	s := &d.subs[sub]
 	d.turn++
-	s.turn = d.turn
+	e := heap.Entry[int]{Key: -s.outstanding, Tie: d.turn, ID: uint32(sub)}
 	switch {
-	case s.at < 0 && s.outstanding > 0:
-		s.at = int32(len(d.heap))
-		d.heap = append(d.heap, int32(sub))
-		d.up(int(s.at))
-	case s.at >= 0 && s.outstanding == 0:
-		at, last := int(s.at), len(d.heap)-1
-		d.swap(at, last)
-		d.heap = d.heap[:last]
-		s.at = -1
-		if at < last {
-			d.down(at)
-			d.up(at)
-		}
+	case s.at >= 0 && s.outstanding > 0:
+		d.heap.Set(s.at, e, d.moved)
 	case s.at >= 0:
-		d.down(int(s.at))
-		d.up(int(s.at))
-	}
-}
-
-func (d *Demand[T]) before(i, j int) bool {
-	a, b := &d.subs[d.heap[i]], &d.subs[d.heap[j]]
-	if a.outstanding != b.outstanding {
-		return a.outstanding > b.outstanding
-	}
-	return a.turn < b.turn
-}
-
-func (d *Demand[T]) swap(i, j int) {
-	d.heap[i], d.heap[j] = d.heap[j], d.heap[i]
-	d.subs[d.heap[i]].at = int32(i)
-	d.subs[d.heap[j]].at = int32(j)
-}
-
-func (d *Demand[T]) up(i int) {
-	for i > 0 {
-		parent := (i - 1) / 2
-		if !d.before(i, parent) {
-			return
-		}
-		d.swap(i, parent)
-		i = parent
-	}
-}
-
-func (d *Demand[T]) down(i int) {
-	for {
-		child := 2*i + 1
-		if child >= len(d.heap) {
-			return
-		}
-		if right := child + 1; right < len(d.heap) && d.before(right, child) {
-			child = right
-		}
-		if !d.before(child, i) {
-			return
-		}
-		d.swap(i, child)
-		i = child
+		d.heap.Remove(s.at, d.moved)
+		s.at = -1
+	case s.outstanding > 0:
+		d.heap.Push(e, d.moved)
 	}
 }
 

@@ -2,17 +2,20 @@ package dispatcher
 
 import (
 	"math"
+	"slices"
 	"testing"
 
+	"github.com/penstock-go/penstock/internal/heap"
 	"github.com/penstock-go/penstock/internal/option"
 )
 
 // outstanding lists what d's subscriptions have asked for in the order in which
 // they are served.
 func outstanding(d *Demand[int]) (order []int) {
-	clone := &Demand[int]{subs: append([]demandSub(nil), d.subs...), heap: append([]int32(nil), d.heap...)}
+	clone := NewDemand[int]()
+	clone.subs, clone.heap = slices.Clone(d.subs), slices.Clone(d.heap)
 	for len(clone.heap) > 0 {
-		sub := int(clone.heap[0])
+		sub := int(clone.heap[0].ID)
 		order = append(order, clone.subs[sub].outstanding)
 		clone.subs[sub].outstanding = 0
 		clone.requeue(sub)
@@ -159,13 +162,13 @@ var costCases = []kase{
 			}
 			d.Ask(i, 1+i%7)
 		}
-		before := make([]int32, subs)
+		before := make(heap.Heap[int], subs)
 		for i := range 10_000 {
 			copy(before, d.heap)
 			d.Ask(i*31%subs, 1+i%5)
 			moved := 0
 			for j := range before {
-				if before[j] != d.heap[j] {
+				if before[j].ID != d.heap[j].ID {
 					moved++
 				}
 			}

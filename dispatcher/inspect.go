@@ -17,8 +17,8 @@ type DemandSnapshot struct {
 // HandleInspect returns a [DemandSnapshot].
 func (d *Demand[T]) HandleInspect() any {
 	s := DemandSnapshot{Subscriptions: len(d.heap), Demand: d.total}
-	for i, sub := range d.heap {
-		n := d.subs[sub].outstanding
+	for i := range d.heap {
+		n := -d.heap[i].Key
 		s.Most = max(s.Most, n)
 		if i == 0 || n < s.Least {
 			s.Least = n
@@ -47,8 +47,8 @@ type BroadcastSnapshot struct {
 // HandleInspect returns a [BroadcastSnapshot].
 func (b *Broadcast[T]) HandleInspect() any {
 	s := BroadcastSnapshot{Subscriptions: len(b.heap), Selecting: b.selecting, Demand: b.Demand(), Sent: b.sent}
-	for _, sub := range b.heap {
-		n := b.subs[sub].limit - b.sent
+	for i := range b.heap {
+		n := b.heap[i].Key - b.sent
 		s.Most = max(s.Most, n)
 		if n <= 0 {
 			s.Waiting++

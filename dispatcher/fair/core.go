@@ -1,6 +1,10 @@
 package fair
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/penstock-go/penstock/internal/heap"
+)
 
 // core is the part of [Dispatcher] that knows neither the events' type nor the
 // keys': slots, lists and numbers.
@@ -37,8 +41,9 @@ type core struct {
 	credits  int32
 	capacity uint32 // in flight per key
 	measured bool
-	unit     int64 // cost of a credit
-	mean     int64 // cost of an event, a moving average
+	moved    func(i uint32, at int) // notes a slot's place in the heap of its group
+	unit     int64                  // cost of a credit
+	mean     int64                  // cost of an event, a moving average
 
 	held      int
 	heldBytes int64
@@ -61,7 +66,7 @@ type group struct {
 	weight   uint64 // sum over the waiting members
 	virtual  uint64 // time at which all classes would have their exact share
 
-	heap   costHeap // under MeasuredCost, in place of levels and classes
+	heap   heap.Heap[int64] // under MeasuredCost, in place of levels and classes
 	vtime  int64
 	maxTag int64
 }
@@ -223,7 +228,7 @@ func (c *core) front(group uint32) uint32 {
 		return 0
 	}
 	if c.measured {
-		return g.heap[0].slot
+		return g.heap[0].ID
 	}
 	if g.fresh != 0 && (g.freshRun < freshRun || g.waiting == 0) {
 		return c.level(group, 2*int32(bits.Len64(g.fresh))).head
@@ -355,7 +360,7 @@ func (c *core) crowded(group uint32) uint32 {
 		return 0
 	}
 	if c.measured {
-		return g.heap[len(g.heap)-1].slot
+		return g.heap[len(g.heap)-1].ID
 	}
 	if g.fresh != 0 {
 		return c.level(c.crowd, 2*int32(bits.Len64(g.fresh))).tail

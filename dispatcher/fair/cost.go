@@ -1,5 +1,7 @@
 package fair
 
+import "github.com/penstock-go/penstock/internal/heap"
+
 // Under MeasuredCost the members of a group are ordered by virtual start time
 // (start-time fair queueing, Goyal, Vin & Cheng, SIGCOMM '96): a member's tag
 // grows by the worker time it was given, divided by its weight, and the least
@@ -11,13 +13,6 @@ package fair
 // costScale is the tag that a nanosecond adds at weight 1.
 const costScale = maxWeight
 
-type costHeap []heapEntry
-
-type heapEntry struct {
-	tag  int64
-	slot uint32
-}
-
 // burst bounds how far a tag may be before the virtual time.
 func (c *core) burst() int64 { return int64(c.credits) * c.unit * costScale }
 
@@ -25,61 +20,12 @@ func (c *core) heapPush(g *group, i uint32, s *slot) {
 	times := c.timesOf(s)
 	times.tag = max(times.tag, g.vtime-c.burst())
 	s.where = whereHeaped
-	g.heap = append(g.heap, heapEntry{times.tag, i})
-	c.heapUp(g.heap, len(g.heap)-1)
+	g.heap.Push(heap.Entry[int64]{Key: times.tag, ID: i}, c.moved)
 }
 
 func (c *core) heapRemove(g *group, s *slot) {
-	h, at := g.heap, int(s.prev)
-	last := len(h) - 1
-	h[at] = h[last]
-	g.heap = h[:last]
-	if at < last {
-		c.heapFix(g.heap, at)
-	}
+	g.heap.Remove(int(s.prev), c.moved)
 	s.where = whereUnlisted
-}
-
-func (c *core) heapFix(h costHeap, at int) {
-	c.heapUp(h, at)
-	c.heapDown(h, int(c.slots.at(h[at].slot).prev))
-}
-
-func (c *core) heapUp(h costHeap, at int) {
-	e := h[at]
-	for at > 0 {
-		up := (at - 1) / 2
-		if h[up].tag <= e.tag {
-			break
-		}
-		c.heapSet(h, at, h[up])
-		at = up
-	}
-	c.heapSet(h, at, e)
-}
-
-func (c *core) heapDown(h costHeap, at int) {
-	e := h[at]
-	for {
-		down := 2*at + 1
-		if down >= len(h) {
-			break
-		}
-		if down+1 < len(h) && h[down+1].tag < h[down].tag {
-			down++
-		}
-		if e.tag <= h[down].tag {
-			break
-		}
-		c.heapSet(h, at, h[down])
-		at = down
-	}
-	c.heapSet(h, at, e)
-}
-
-func (c *core) heapSet(h costHeap, at int, e heapEntry) {
-	h[at] = e
-	c.slots.at(e.slot).prev = uint32(at)
 }
 
 // estimate is the cost of the member's last event.
@@ -115,8 +61,7 @@ func (c *core) repay(s *slot, estimate int32, cost int64) {
 	g.maxTag = max(g.maxTag, times.tag)
 	if s.where == whereHeaped {
 		at := int(s.prev)
-		g.heap[at].tag = times.tag
-		c.heapFix(g.heap, at)
+		g.heap.Set(at, heap.Entry[int64]{Key: times.tag, ID: g.heap[at].ID}, c.moved)
 	}
 }
 

@@ -133,7 +133,7 @@ func exCopy(dst, src *Dispatcher[exEvent, uint8]) {
 	dst.groups, dst.classes, dst.levels = keep.groups, keep.classes, keep.levels
 	dst.index, dst.tenants = keep.index, keep.tenants
 	dst.root, dst.rootClass = keep.root, keep.rootClass
-	dst.fire, dst.subs.all = keep.fire, keep.subs.all[:0]
+	dst.fire, dst.moved, dst.subs.all = keep.fire, keep.moved, keep.subs.all[:0]
 	dst.subs.all = append(dst.subs.all, src.subs.all...)
 	const top = 8 // more than there can be
 	for i := range uint32(top) {
@@ -266,7 +266,7 @@ func (x *exRun) digestGroup(b []byte, f *Dispatcher[exEvent, uint8], group uint3
 	}
 	b = x.digestList(b, f, f.class(group, 0).old, name)
 	for _, e := range g.heap {
-		b = append(b, name[e.slot])
+		b = append(b, name[e.ID])
 	}
 	if f.measured {
 		b = binary.LittleEndian.AppendUint64(b, uint64(g.maxTag-g.vtime))

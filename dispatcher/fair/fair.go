@@ -48,6 +48,7 @@ func New[T any, K comparable](key func(T) K, cfg Config[T]) (*Dispatcher[T, K], 
 	cfg = cfg.withDefaults()
 	f := &Dispatcher[T, K]{cfg: cfg, key: key, discarded: make(map[receipt.Reason]uint64), absent: make(map[K]struct{})}
 	f.fire = f.due
+	f.moved = func(i uint32, at int) { f.slots.at(i).prev = uint32(at) }
 	f.sizeof = uint32(min(reflect.TypeFor[T]().Size(), 1<<31))
 	f.mortal = cfg.TTL > 0 || cfg.TTLOf != nil
 	f.rated = cfg.Rate.PerSecond > 0 || cfg.RateOf != nil
