@@ -8,7 +8,7 @@ import (
 type account[T any] struct {
 	sub      *stage.Subscription[T]
 	slots    int  // how many workers the subscription may have at once
-	lot      int  // freed slots are asked for in groups of at least this many
+	group    int  // freed slots are asked for in groups of at least this many
 	tracked  bool // its producer wants a receipt for each event; may become true later
 	measured bool // attempts are timed
 
@@ -46,7 +46,7 @@ func (a *account[T]) ask(maxDeferred int) int {
 
 // least returns how many slots are asked for at least. The slots of workers that
 // take long do not count: the others must not wait for them.
-func (a *account[T]) least() int { return max(1, a.lot-a.long) }
+func (a *account[T]) least() int { return max(1, a.group-a.long) }
 
 // room returns how many of the free slots may be asked for. The slots that are in
 // use and the events that wait for a deferred receipt together stay within
@@ -58,7 +58,7 @@ func (a *account[T]) room(maxDeferred int) int {
 }
 
 // settle orders the hand-over of what is due to a's subscription. While jobs wait
-// a few receipts are kept back until there are more. hurry says that no step may
+// a few receipts are kept back until there are more. hurry is set if no step may
 // follow soon: then everything is handed over that a producer waits for.
 func (p *pool[T]) settle(a *account[T], hurry bool, o *orders[T]) {
 	ask := a.ask(p.rules.maxDeferred)
@@ -77,7 +77,7 @@ func (p *pool[T]) settle(a *account[T], hurry bool, o *orders[T]) {
 }
 
 // tick asks for slots that have been free since the last tick, however few they
-// are, and for those that make up a lot without the slots of long workers.
+// are, and for those that make up a group without the slots of long workers.
 func (p *pool[T]) tick(o *orders[T]) {
 	p.ticking = false
 	if p.phase != working {

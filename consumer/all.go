@@ -14,18 +14,17 @@ import (
 //	for event, err := range consumer.All(ctx, source, stage.SubscribeConfig{}) {
 //
 // Each range over it is a subscription of its own. It asks for MaxDemand at the
-// beginning and for more only as the loop proceeds; the body's return is the
+// beginning and for more only as the loop reads on. The return of the body is the
 // receipt for an event, also if it leaves the loop. Leaving the loop cancels the
 // subscription: events that were delivered and not read are given back with
-// Redeliver and abandoned without, and no goroutine is left.
+// Redeliver, and abandoned without. No goroutine is left.
 //
-// An error comes last, without an event. It is the cause of ctx, an *stage.OptionError,
-// or a *stage.SubscriptionError if the subscription ended in a way that its
-// cancel mode does not let a consumer survive: Permanent anything but the end of
-// the events, Transient a failure, Temporary nothing. Manual is refused.
+// An error comes last and alone. It is the cause of ctx, a *stage.OptionError, or
+// a *stage.SubscriptionError if the subscription has ended and its cancel mode does
+// not let a consumer survive that: with Permanent any end but that of the events,
+// with Transient a failure, with Temporary none. Manual is refused.
 //
-// The program must start source, before or during the loop; the loop does not stop
-// it.
+// The program starts source, before or during the loop. All does not stop it.
 func All[T any](ctx context.Context, source stage.Output[T], cfg stage.SubscribeConfig) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -42,7 +41,7 @@ func All[T any](ctx context.Context, source stage.Output[T], cfg stage.Subscribe
 		inner := cfg
 		inner.Cancel = stage.Temporary
 		if cfg.Cancel > stage.Temporary {
-			inner.Cancel = cfg.Cancel // which is refused
+			inner.Cancel = cfg.Cancel // Subscribe refuses it
 		}
 		sub, err := sink.Subscribe(source, inner)
 		if err == nil {
@@ -101,7 +100,7 @@ func (r *reader[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error
 	return nil
 }
 
-// take returns the events that have arrived; spent is used again.
+// take returns the events that have arrived. spent is used again.
 func (r *reader[T]) take(spent []T) []T {
 	clear(spent)
 	r.mu.Lock()
@@ -111,8 +110,8 @@ func (r *reader[T]) take(spent []T) []T {
 	return events
 }
 
-// readAll runs the loop and ends its stage. left reports whether the body has left
-// the loop.
+// readAll runs the loop, then ends the stage. left reports whether the body has
+// left the loop.
 func (r *reader[T]) readAll(ctx context.Context, sink *stage.ConsumerStage[T], yield func(T, error) bool) (err error, left bool) {
 	defer func() { // also when the body panics
 		r.settle(0)
@@ -158,7 +157,8 @@ func (r *reader[T]) settle(n int) {
 	r.handled = 0
 }
 
-// failureOf returns what the end of sub means to a loop with that cancel mode.
+// failureOf returns the error that the end of sub is for a loop with that cancel
+// mode, or nil.
 func failureOf[T any](sub *stage.Subscription[T], mode stage.CancelMode) error {
 	reason := sub.Err()
 	switch {

@@ -49,7 +49,7 @@ func TestAllAsksAsItIsRead(t *testing.T) {
 				t.Fatal(v, err)
 			}
 			synctest.Wait()
-			// 10 at first, and 6 more behind each six.
+			// 10 at first, and 6 more after each six.
 			if got, want := p.next, 10+read/6*6; got != want {
 				t.Errorf("reading %d: %d emitted, want %d", read, got, want)
 			}
@@ -69,7 +69,7 @@ func TestAllAsksAsItIsRead(t *testing.T) {
 	})
 }
 
-// What was not read goes to the next loop if the subscription says so.
+// What was not read goes to the next loop if the subscription has Redeliver set.
 func TestAllRedelivers(t *testing.T) {
 	src := startSource(t, &tracked{counter{limit: 50}})
 	all := consumer.All(t.Context(), src, stage.SubscribeConfig{Redeliver: true, MaxDemand: 20})
@@ -105,7 +105,7 @@ type silent struct{}
 
 func (*silent) HandleDemand(context.Context, int, *stage.Emitter[int]) error { return nil }
 
-// A body that panics has handled what came before, and leaves nothing behind.
+// A body that panics has handled what came before, and leaves no goroutine.
 func TestAllPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &tracked{}

@@ -18,7 +18,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// children are workers that each do what their event says: end in some way at
+// children are workers that each do what their event asks for: end in some way at
 // once, or run until they are told how to end.
 type children struct {
 	t       *testing.T
@@ -30,7 +30,7 @@ type children struct {
 	started log
 }
 
-// What an event tells its worker to do at once.
+// Events whose worker ends at once.
 const (
 	returns = -1 - iota
 	failsAtOnce
@@ -242,8 +242,8 @@ func conformSupervisor(t *testing.T) {
 		})
 	}
 	for name, err := range map[string]error{
-		"G192_what_a_worker_answers_to_a_stop":         errOops,
-		"G194_what_a_worker_answers_to_a_stop, timely": context.Canceled,
+		"G192_what_a_worker_returns_after_a_stop":         errOops,
+		"G194_what_a_worker_returns_after_a_stop, timely": context.Canceled,
 	} {
 		bubble(t, name, func(t *testing.T) {
 			// It is not the stage's error, and no failure of the event.

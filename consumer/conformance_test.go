@@ -37,7 +37,7 @@ func conformStream(t *testing.T) {
 			t.Error(got, err)
 		}
 		if snap, err := src.Snapshot(ctx); err != nil || len(snap.Subscriptions) != 0 {
-			t.Errorf("left behind: %+v %v", snap, err)
+			t.Errorf("subscriptions are left: %+v %v", snap, err)
 		}
 	})
 	t.Run("G103_take_more_than_max_demand", func(t *testing.T) {

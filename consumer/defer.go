@@ -58,7 +58,7 @@ func (s *Supervisor[T]) finishDeferred(a *account[T], position uint64, err error
 }
 
 // tick is called by the timer some time after slots were left that do not make up
-// a lot.
+// a group.
 func (s *Supervisor[T]) tick() {
 	o := s.freeOrders()
 	s.mu.Lock()

@@ -50,7 +50,7 @@ func (d *deferrer) count() int {
 	return len(d.held)
 }
 
-// A worker that defers frees its slot; the receipt comes when it is given.
+// A worker that defers frees its slot. The receipt comes when Finish is called.
 func TestDefer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(deferrer)

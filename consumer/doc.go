@@ -5,51 +5,59 @@
 //
 // # Demand
 //
-// A [Supervisor] asks for as many events as it has free slots, and a freed slot
-// is asked for again in lots of MinDemand; so never more workers run than
-// MaxDemand. A [Batch] asks for the batch that it gathers and the next one, a
-// loop over [All] for the events that it has read.
+// A [Supervisor] asks for as many events as it has free slots, so it never runs
+// more workers than MaxDemand. Freed slots are asked for in groups of MinDemand.
+// A [Batch] asks for the batch that it gathers and the next one, and a loop over
+// [All] for as many events as it has read. All of them refuse subscriptions with
+// Manual.
 //
 // # Receipts
 //
 // The receipt for an event is the end of its worker, the return of the function
-// that got its batch, or the return of the loop's body. A
-// worker can defer the receipt with [Defer] if what it started ends later than the
-// worker does. An event whose consumer is stopped before that has no receipt: its
-// producer gives it to another consumer if the subscription has Redeliver, and
-// reports it as abandoned if not.
+// that was given it, alone or in a batch, or the return of the loop's body. A
+// batch function can fail some events and not the others ([EventErrors]). A worker
+// whose work ends later than the worker does leaves the receipt to that work with
+// [Defer].
+//
+// An event whose consumer is stopped before that has no receipt: its producer
+// gives it to another consumer if the subscription has Redeliver set, and reports
+// it as abandoned otherwise. What was handled before has its receipt, whatever
+// ends the consumer.
 //
 // # Order
 //
-// ForEach, Batch and All keep the order of a subscription. A Supervisor
-// starts workers in that order and they end in any order: the order of a key is
-// kept if the dispatcher never has two events of it under way at once.
+// ForEach, Batch and All keep the order of a subscription. A Supervisor starts
+// workers in that order, and they end in any order: the order of a key is kept if
+// the dispatcher never has two events of the key under way at once.
 //
 // # Failure
 //
-// A worker's failure is only its own: an error, a panic, runtime.Goexit or a
-// timeout ends that worker, whose event is tried again or has failed, by the
-// config; a supervisor with too many restarts in a short time
-// stops with [ErrTooManyRestarts]. A batch that fails stops its stage with a
-// *[BatchError], or fails alone.
+// A worker's failure concerns only its own event. An error, a panic,
+// runtime.Goexit or a timeout ends the attempt. The worker is started again with
+// the same event, after a pause, up to MaxAttempts times; then the event has
+// failed, and the supervisor goes on. With MaxRestarts set, a supervisor with more
+// restarts in RestartWindow stops with [ErrTooManyRestarts].
+//
+// A function of ForEach that fails stops its stage. A batch that fails as a whole
+// stops its stage with a *[BatchError], or fails alone.
 //
 // # Shutdown
 //
 // A drain waits for workers and for deferred receipts, and passes a batch on at
-// once that nothing can be added to. A stop cancels the contexts, and waits for
-// workers up to ShutdownTimeout and for a sink up to CompletionTimeout; what has
-// not returned then is the only thing that outlives the stage. No timer and no
-// other goroutine does.
+// once if nothing more can be added to it. A stop cancels the contexts, and waits
+// for workers up to ShutdownTimeout. A worker that has not returned by then is the
+// only goroutine that outlives the stage, which ends with stage.ErrHung. No timer
+// outlives it.
 //
 // # Concurrency
 //
-// Functions given to ForEach and NewBatch are called on the stage's goroutine,
-// one call at a time; workers and Failed run in goroutines of the supervisor's,
-// many at once. [Deferred.Finish] and [Supervisor.Stats] may be called from
-// anywhere and never block.
+// Functions given to ForEach and NewBatch are called on the stage's goroutine, one
+// call at a time. Workers and Failed run in goroutines of the supervisor, many at
+// once. [Deferred.Finish] and [Supervisor.Stats] may be called from any goroutine
+// and never block.
 //
 // # Cost
 //
-// A Supervisor uses goroutines again, and an event costs it no allocation unless
+// A Supervisor uses goroutines again. An event costs it no allocation, unless
 // Timeout is set or a worker fails.
 package consumer

@@ -8,10 +8,10 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// The errors of a supervisor; test for them with errors.Is.
+// The errors of a supervisor. Test for them with errors.Is.
 var (
-	// ErrTooManyRestarts stops a supervisor whose workers failed more often
-	// than MaxRestarts allows.
+	// ErrTooManyRestarts stops a supervisor whose workers were restarted more
+	// often than MaxRestarts allows.
 	ErrTooManyRestarts = errors.New("too many restarts")
 	// ErrTimeout ends a worker that took longer than Timeout.
 	ErrTimeout = errors.New("worker took too long")
@@ -30,7 +30,7 @@ type WorkerError struct {
 	// Stage names the supervisor's stage, Attempt counts from 1.
 	Stage   string
 	Attempt int
-	// Err is what the worker returned, a *PanicError, stage.ErrGoexit or
+	// Err is the error that the worker returned, a *PanicError, stage.ErrGoexit or
 	// ErrTimeout.
 	Err error
 }
@@ -43,9 +43,9 @@ func (e *WorkerError) Error() string {
 // Unwrap returns Err.
 func (e *WorkerError) Unwrap() error { return e.Err }
 
-// BatchError is the failure of one batch.
+// BatchError is the failure of a batch, or of one event of a batch.
 type BatchError struct {
-	// Stage names the stage, Size is how many events were in the batch.
+	// Stage names the stage, Size is how many events have failed.
 	Stage string
 	Size  int
 	// Err is what the function returned.

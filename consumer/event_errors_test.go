@@ -40,8 +40,8 @@ func wantedOutcome(v int) receipt.Outcome {
 	return receipt.Done
 }
 
-// Each event of a batch gets its own receipt, and the stage goes on whatever
-// OnFailure says.
+// Each event of a batch gets its own receipt, and the stage goes on with either
+// OnFailure.
 func TestBatchFailsEventsAlone(t *testing.T) {
 	for _, on := range []consumer.OnFailure{consumer.StopStage, consumer.FailBatch} {
 		for name, wrap := range map[string]func(error) error{

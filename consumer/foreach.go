@@ -7,19 +7,36 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// ForEach makes a consumer that calls f for each event, in order, one at a time.
-// If f returns an error, the stage stops, and the events after the one that
-// failed get no receipt. f must not be nil: the error is an [*OptionError].
+// ForEach returns a consumer that calls f for each event, in order, one at a time.
+// If f returns an error or panics, the stage stops: the events before have their
+// receipts, and that event and the later ones have none. stage.ErrDone ends the
+// stage after that event. f must not be nil: the error is an [*OptionError].
 func ForEach[T any](f func(ctx context.Context, event T) error) (stage.Consumer[T], error) {
 	if f == nil {
 		return nil, option.Owner("consumer.ForEach").Refuse("f", nil, "a function")
 	}
-	return stage.ConsumerFunc[T](func(ctx context.Context, events []T) error {
-		for _, event := range events {
-			if err := f(ctx, event); err != nil {
-				return err
-			}
-		}
-		return nil
-	}), nil
+	return &forEach[T]{f: f}, nil
 }
+
+// forEach belongs to its stage's goroutine.
+type forEach[T any] struct {
+	f       func(ctx context.Context, event T) error
+	handled int // events of the last call
+}
+
+// HandleEvents implements stage.Consumer.
+func (c *forEach[T]) HandleEvents(ctx context.Context, events []T) error {
+	for i, event := range events {
+		c.handled = i // if f does not return
+		if err := c.f(ctx, event); err != nil {
+			if err == stage.ErrDone {
+				c.handled++
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// HandleProgress implements stage.ProgressHandler.
+func (c *forEach[T]) HandleProgress() int { return c.handled }

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 var errOops = errors.New("oops")
 
 // counter emits the numbers from 0 to limit-1 on demand, notes what it was asked
-// and what became of each event, and ends behind the last.
+// and what became of each event, and ends after the last.
 type counter struct {
 	limit int // without end if 0
 

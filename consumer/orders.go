@@ -23,7 +23,7 @@ type event struct {
 	// cost is how long the attempt took, if timed is set.
 	cost  time.Duration
 	timed bool
-	// now is the time since the supervisor's start, and cancelled says that the
+	// now is the time since the supervisor's start. cancelled is set while the
 	// supervisor is being stopped. They count only if err is set, or after a
 	// report.
 	now       time.Duration

@@ -67,7 +67,7 @@ const (
 	// company is how many receipts, or slots to ask for, are handed over at
 	// once while jobs wait. Fewer are kept back until then.
 	company = 64
-	// patience is how long slots that do not make up a lot wait for others.
+	// patience is how long slots that do not make up a group wait for others.
 	patience = 100 * time.Millisecond
 	// longTicks is how many ticks a worker has run for that takes long.
 	longTicks = 2

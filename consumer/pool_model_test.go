@@ -80,7 +80,7 @@ func newModel(t *testing.T, rnd *rand.Rand) *model {
 	for range 1 + rnd.IntN(3) {
 		slots := 1 + rnd.IntN(12)
 		a := &account[int]{
-			sub: new(stage.Subscription[int]), slots: slots, lot: max(1, rnd.IntN(slots)), tracked: rnd.IntN(4) > 0,
+			sub: new(stage.Subscription[int]), slots: slots, group: max(1, rnd.IntN(slots)), tracked: rnd.IntN(4) > 0,
 			measured: rnd.IntN(2) == 0, deferred: make(map[uint64]struct{}),
 		}
 		m.p.accounts = append(m.p.accounts, a)

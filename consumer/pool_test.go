@@ -12,10 +12,10 @@ import (
 var errPool = errors.New("oops")
 
 // newPool returns a pool with one account.
-func newPool(r rules, slots, lot int, tracked bool) (*pool[int], *account[int]) {
+func newPool(r rules, slots, group int, tracked bool) (*pool[int], *account[int]) {
 	p := &pool[int]{rules: r}
 	p.rules.processors = max(1, r.processors)
-	a := &account[int]{slots: slots, lot: lot, tracked: tracked, deferred: make(map[uint64]struct{})}
+	a := &account[int]{slots: slots, group: group, tracked: tracked, deferred: make(map[uint64]struct{})}
 	p.accounts = append(p.accounts, a)
 	return p, a
 }
@@ -118,29 +118,29 @@ func TestPoolWakes(t *testing.T) {
 // Which slots are asked for, and when receipts are handed over.
 func TestPoolSettles(t *testing.T) {
 	for name, tc := range map[string]struct {
-		lot, bound       int
+		group, bound     int
 		freed, ended     int
 		deferred, queued int
 		hurry, tracked   bool
 		ask, receipts    int
 	}{
-		"nothing":                 {lot: 1},
-		"a slot":                  {lot: 1, freed: 1, ended: 1, ask: 1, receipts: 1},
-		"less than a lot":         {lot: 5, freed: 4, ended: 4, receipts: 4},
-		"a lot":                   {lot: 5, freed: 5, ended: 1, ask: 5, receipts: 1},
-		"more than a lot":         {lot: 5, freed: 8, ask: 8},
-		"few, and jobs wait":      {lot: 1, freed: 9, ended: 9, queued: 1},
-		"many, and jobs wait":     {lot: 1, freed: 64, ended: 64, queued: 1, ask: 64, receipts: 64},
-		"hurry":                   {lot: 1, freed: 9, ended: 9, queued: 1, hurry: true, ask: 9, receipts: 9},
-		"hurry, only a number":    {lot: 99, freed: 9, ended: 9, queued: 1, hurry: true},
-		"hurry, receipts":         {lot: 99, freed: 9, ended: 9, queued: 1, hurry: true, tracked: true, receipts: 9},
-		"deferred below a bound":  {lot: 1, bound: 200, freed: 10, deferred: 50, ask: 10},
-		"deferred near the bound": {lot: 1, bound: 200, freed: 10, deferred: 105, ask: 5},
-		"deferred at the bound":   {lot: 1, bound: 200, freed: 10, deferred: 110},
-		"a bound below the slots": {lot: 1, bound: 1, freed: 10, deferred: 4, ask: 6},
+		"nothing":                 {group: 1},
+		"a slot":                  {group: 1, freed: 1, ended: 1, ask: 1, receipts: 1},
+		"less than a group":       {group: 5, freed: 4, ended: 4, receipts: 4},
+		"a group":                 {group: 5, freed: 5, ended: 1, ask: 5, receipts: 1},
+		"more than a group":       {group: 5, freed: 8, ask: 8},
+		"few, and jobs wait":      {group: 1, freed: 9, ended: 9, queued: 1},
+		"many, and jobs wait":     {group: 1, freed: 64, ended: 64, queued: 1, ask: 64, receipts: 64},
+		"hurry":                   {group: 1, freed: 9, ended: 9, queued: 1, hurry: true, ask: 9, receipts: 9},
+		"hurry, only a number":    {group: 99, freed: 9, ended: 9, queued: 1, hurry: true},
+		"hurry, receipts":         {group: 99, freed: 9, ended: 9, queued: 1, hurry: true, tracked: true, receipts: 9},
+		"deferred below a bound":  {group: 1, bound: 200, freed: 10, deferred: 50, ask: 10},
+		"deferred near the bound": {group: 1, bound: 200, freed: 10, deferred: 105, ask: 5},
+		"deferred at the bound":   {group: 1, bound: 200, freed: 10, deferred: 110},
+		"a bound below the slots": {group: 1, bound: 1, freed: 10, deferred: 4, ask: 6},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, a := newPool(rules{maxDeferred: tc.bound}, 100, tc.lot, tc.tracked)
+			p, a := newPool(rules{maxDeferred: tc.bound}, 100, tc.group, tc.tracked)
 			a.freed = tc.freed
 			for range tc.ended {
 				a.receipt(stage.Finished{})

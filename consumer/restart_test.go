@@ -94,7 +94,7 @@ func TestSupervisorStopEndsAPause(t *testing.T) {
 }
 
 // Workers that take long do not keep the other slots empty, although those never
-// make up a lot.
+// make up a group.
 func TestSupervisorLongWorkersLeaveTheOtherSlots(t *testing.T) {
 	for _, tracks := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -112,7 +112,7 @@ func (s *Supervisor[T]) account(sub *stage.Subscription[T]) *account[T] {
 	p.accounts = slices.DeleteFunc(p.accounts, func(a *account[T]) bool { return a.sub.Err() != nil })
 	info := sub.Info()
 	a := &account[T]{
-		sub: sub, slots: info.MaxDemand, lot: max(1, info.MinDemand),
+		sub: sub, slots: info.MaxDemand, group: max(1, info.MinDemand),
 		measured: s.cfg.measured,
 		deferred: make(map[uint64]struct{}),
 	}

@@ -36,9 +36,9 @@ const (
 
 // SupervisorConfig configures [NewSupervisor]. The zero value is useful.
 type SupervisorConfig[T any] struct {
-	// MaxDemand is how many workers run at once for each subscription, 1 or
-	// more. Default: 64. A subscription that has a MaxDemand of its own takes
-	// both numbers from its own config.
+	// MaxDemand bounds how many workers run at once for each subscription, 1 or
+	// more. Default: 64. A subscription whose config sets MaxDemand takes both
+	// numbers from there.
 	MaxDemand int
 	// MinDemand batches demand: freed slots are requested upstream in groups of
 	// this size, from 0 to MaxDemand-1. 0 requests each slot as it is freed. A
@@ -73,15 +73,15 @@ type SupervisorConfig[T any] struct {
 	// bound costs an attempt about a microsecond and its allocations.
 	Timeout time.Duration
 	// MaxDeferred bounds how many events of a subscription may wait for a
-	// deferred receipt: slots that could bring more are not asked for again. It
-	// counts as MaxDemand if it is less. Default: 100,000.
+	// deferred receipt: slots that could bring more are not asked for. A value
+	// below MaxDemand counts as MaxDemand. Default: 100,000.
 	MaxDeferred int
 	// ShutdownTimeout bounds how long a supervisor that is stopped waits for
 	// its workers. Default: 5 s.
 	ShutdownTimeout time.Duration
-	// Failed, if set, is called for every event that has failed for good, in
-	// the worker's goroutine, before its slot is free. err is a *WorkerError. A
-	// Failed that panics stops the stage.
+	// Failed, if set, is called for every event that has failed for good, in the
+	// worker's goroutine, before its slot is free. err is a *WorkerError. If Failed
+	// panics the stage stops.
 	Failed func(event T, err error)
 	// Metrics gets the timer pipeline.worker.process_time. nil records nothing.
 	Metrics metrics.Recorder

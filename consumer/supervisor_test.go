@@ -157,7 +157,7 @@ func (s *told) HandleReceipts(_ context.Context, receipts []stage.Receipt) error
 	return nil
 }
 
-// Freed slots are asked for again in lots of MinDemand.
+// Freed slots are asked for in groups of MinDemand.
 func TestSupervisorAsksInLots(t *testing.T) {
 	for _, tc := range []struct {
 		least int

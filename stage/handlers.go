@@ -172,6 +172,15 @@ type DeliveryHandler[T any] interface {
 	HandleDelivery(ctx context.Context, d Delivery[T]) error
 }
 
+// ProgressHandler is a consumer that handles the events of a call one by one, and
+// knows how far it has come when it fails.
+type ProgressHandler interface {
+	// HandleProgress returns how many events of the last HandleEvents were handled,
+	// from the front. It is called if HandleEvents has failed or returned ErrDone:
+	// these events get their receipts, and the others none.
+	HandleProgress() int
+}
+
 // SubscribeConfigHandler is a consumer that does not take every config of a
 // subscription.
 type SubscribeConfigHandler interface {

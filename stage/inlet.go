@@ -145,6 +145,10 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		if poison.Load() {
 			clear(chunk)
 		}
+		if err != nil && e.do.progress != nil {
+			e.check(err) // what it has handled of these is seen in bye
+			return
+		}
 		e.in.handled += int64(len(chunk))
 		s.total += len(chunk)
 		s.inHand = 0
@@ -310,6 +314,9 @@ func (e *engine[In, Out]) bye(s *Subscription[In], reason error) {
 	if s.pending != nil {
 		s.up.postAsk(s, 0, 0, nil, s.takePending())
 	}
+	if s.inHand > 0 && e.do.progress != nil {
+		e.advance(s, e.do.progress())
+	}
 	f := s.farewell(reason, e.failed)
 	if !s.up.postBye(s, s.handled, f) {
 		// The producer has stopped, and its account is closed.
@@ -317,6 +324,16 @@ func (e *engine[In, Out]) bye(s *Subscription[In], reason error) {
 	}
 	s.handled = 0
 	s.finish(reason)
+}
+
+// advance notes that n of the events in the handler's hands were handled. If it has
+// failed, it has done so over the next one.
+func (e *engine[In, Out]) advance(s *Subscription[In], n int) {
+	n = max(0, min(n, s.inHand))
+	e.in.handled += int64(n)
+	s.total += n
+	s.handled += n
+	s.inHand = min(s.inHand-n, 1)
 }
 
 // leaveAll ends every subscription of a consumer that stops.

@@ -131,7 +131,7 @@ func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) (*ConsumerStag
 	h := ResolveConsumer(consumer)
 	e.do = table[T, none]{
 		Handlers: h.Handlers, consume: h.Events, delivery: h.Delivery, drain: h.Drain, flush: h.Flush, defaultDemand: h.DefaultDemand,
-		subscribeConfig: h.SubscribeConfig,
+		progress: h.Progress, subscribeConfig: h.SubscribeConfig,
 	}
 	if err := e.resolved("Events", h.Events != nil || h.Delivery != nil, h.handler); err != nil {
 		return nil, err

@@ -41,6 +41,7 @@ type ConsumerHandlers[T any] struct {
 	Drain         func(ctx context.Context) error
 	Flush         func(ctx context.Context) error
 	DefaultDemand func() (maxDemand, minDemand int)
+	Progress      func() int
 
 	SubscribeConfig func(cfg SubscribeConfig) error
 }
@@ -109,6 +110,9 @@ func ResolveConsumer[T any](c Consumer[T]) *ConsumerHandlers[T] {
 	h := &ConsumerHandlers[T]{Handlers: resolve(c), Events: c.HandleEvents}
 	if x, ok := c.(DeliveryHandler[T]); ok {
 		h.Delivery = x.HandleDelivery
+	}
+	if x, ok := c.(ProgressHandler); ok {
+		h.Progress = x.HandleProgress
 	}
 	if x, ok := c.(DrainHandler); ok {
 		h.Drain = x.HandleDrain
@@ -202,6 +206,8 @@ type table[In, Out any] struct {
 	flush         func(ctx context.Context) error
 	emitter       func(emit *Emitter[Out])
 	defaultDemand func() (maxDemand, minDemand int)
+
+	progress func() int
 
 	subscribeConfig func(cfg SubscribeConfig) error
 }

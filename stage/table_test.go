@@ -37,7 +37,11 @@ func (a *able) HandleDefaultDemand() (maxDemand, minDemand int) {
 	_ = a.note("DefaultDemand")
 	return 7, 3
 }
-func (a *able) HandleSubscribeConfig(stage.SubscribeConfig) error            { return a.note("SubscribeConfig") }
+func (a *able) HandleSubscribeConfig(stage.SubscribeConfig) error { return a.note("SubscribeConfig") }
+func (a *able) HandleProgress() int {
+	_ = a.note("Progress")
+	return 0
+}
 func (a *able) HandleDemand(context.Context, int, *stage.Emitter[int]) error { return a.note("Demand") }
 
 type ableConsumer struct{ able }
