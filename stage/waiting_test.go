@@ -118,7 +118,9 @@ func TestDrainBeforeTheStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "events", dst.events(), []int{1, 2, 3})
-		equal(t, "HandleDrain", src.drained, 1)
+		if src.drained > 1 { // none if the source has ended by then
+			t.Fatalf("HandleDrain was called %d times", src.drained)
+		}
 		pipeline.Drain()
 		pipeline.Stop(nil)
 		pipeline.Stop(errOops)
