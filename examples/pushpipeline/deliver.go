@@ -35,7 +35,7 @@ func (a *app) newSockets(maxDemand int) (*delivery.Consumer[push], error) {
 		},
 		// Demand is asked for one by one, so that the dispatcher decides as late
 		// as it can which user is next.
-		MaxDemand: maxDemand, MinDemand: 1,
+		MaxDemand: maxDemand, MinDemand: min(1, maxDemand-1),
 		Grace: a.cfg.Grace, DiscardAbsent: a.cfg.Grace == 0,
 		Delivered: a.ledger.deliver,
 		Failed:    func(push, error) { a.ledger.discard("failed") },

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -168,5 +169,25 @@ func TestRoundRobinServesUsersInTurn(t *testing.T) {
 	offer(strings.Repeat("a", roundRobinQueue+1))
 	if r.Held() != roundRobinQueue || len(out.lost) != 2 {
 		t.Errorf("%d held, %d lost", r.Held(), len(out.lost))
+	}
+}
+
+// TestEveryRivalCanBeBuilt, with any number of workers for a subscription.
+func TestEveryRivalCanBeBuilt(t *testing.T) {
+	for _, r := range rivals {
+		for _, workers := range []string{"1", "2", "8"} {
+			args := []string{"-addr", "127.0.0.1:0", "-debug-addr", "off", "-source", "memory", "-workers", workers}
+			cfg, err := parseConfig(args, func(string) string { return "" }, io.Discard, io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.rival = r.make
+			a, err := newApp(t.Context(), cfg, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Errorf("%s, %s workers: %v", r.name, workers, err)
+				continue
+			}
+			a.close()
+		}
 	}
 }
