@@ -2,6 +2,7 @@ package websocket_test
 
 import (
 	"context"
+	"errors"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -100,6 +101,28 @@ func ExampleEndpoint_Broadcast() {
 		fmt.Println("no client has joined", err)
 	}
 	// Output: no client has joined <nil>
+}
+
+func ExampleEndpoint_Deliver() {
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = endpoint.Deliver(context.Background(), "user:42", "offer", map[string]int{"price": 10}, func(r websocket.Report) {
+		switch {
+		case r.Err == nil:
+			fmt.Println("written at", r.At)
+		case errors.Is(r.Err, websocket.ErrNoSubscriber):
+			fmt.Println("no client has joined")
+		default:
+			fmt.Println("not written:", r.Err)
+		}
+	})
+	fmt.Println(err)
+	// Output:
+	// no client has joined
+	// <nil>
 }
 
 func ExampleNewEndpoint() {
