@@ -113,7 +113,7 @@ func NewNamedPartition[T any, K comparable](names []K, hash func(event T) (name 
 		}
 		i, known := index[name]
 		if !known {
-			panic(fmt.Sprintf("partition: the hash function answered %v, which is not %s", name, p.allowed))
+			panic(fmt.Sprintf("partition: the hash function returned %v, which is not %s", name, p.allowed))
 		}
 		return i, true
 	}

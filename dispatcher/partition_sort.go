@@ -66,7 +66,7 @@ func (p *Partition[T]) locate(events []T) []int32 {
 		if !ok {
 			at = -1
 		} else if uint(at) >= uint(len(p.parts)) {
-			panic(fmt.Sprintf("partition: the hash function answered %d, which is not %s", at, p.allowed))
+			panic(fmt.Sprintf("partition: the hash function returned %d, which is not %s", at, p.allowed))
 		}
 		homes[i] = int32(at)
 	}

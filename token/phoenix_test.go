@@ -156,8 +156,8 @@ func conformMaxAge(t *testing.T, k kind) {
 		{"the check shortens", time.Hour, time.Minute, 30 * time.Second, ErrExpired},
 		{"the check lengthens", time.Second, time.Minute, time.Hour, nil},
 		{"the check takes any age", time.Second, 1000 * time.Hour, Forever, nil},
-		{"for ever in the token", Forever, 100_000 * time.Hour, 0, nil},
-		{"for ever, shortened", Forever, time.Minute, time.Second, ErrExpired},
+		{"forever in the token", Forever, 100_000 * time.Hour, 0, nil},
+		{"forever, shortened", Forever, time.Minute, time.Second, ErrExpired},
 		{"negative in the token", -1, 0, 0, ErrExpired},
 		{"negative in the check", time.Hour, 0, -1, ErrExpired},
 	} {

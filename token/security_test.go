@@ -114,7 +114,7 @@ func timing(t *testing.T) {
 		score := (mean[0] - mean[1]) / math.Sqrt(spread[0]+spread[1])
 		t.Logf("%s: %.0f ns right but for the end, %.0f ns wrong, t = %.2f", name, mean[0], mean[1], score)
 		if math.Abs(score) > 10 && math.Abs(mean[0]-mean[1]) > 0.02*mean[1] {
-			t.Errorf("%s: the time to refuse tells how much of the signature is right", name)
+			t.Errorf("%s: the time to refuse depends on how much of the signature is right", name)
 		}
 	}
 }

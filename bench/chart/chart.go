@@ -40,7 +40,7 @@ type Mark struct {
 const (
 	width    = 860
 	left     = 230 // names of groups
-	right    = 90  // the figure behind the longest bar
+	right    = 90  // the figure after the longest bar
 	bar      = 16
 	gap      = 14 // between groups
 	headline = 64 // title and legend

@@ -83,7 +83,7 @@ func TestFigureMeasuredCost(t *testing.T) {
 	}
 }
 
-// A light key that comes new is served before those who have spent much.
+// A light key that comes new is served before keys that have spent much.
 func TestMeasuredNewcomer(t *testing.T) {
 	r := newRig(t, Config[ev]{MeasuredCost: true})
 	keys := []string{"a", "b", "c"}

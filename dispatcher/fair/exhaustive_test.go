@@ -186,7 +186,7 @@ func (x *exRun) newDispatcher() *Dispatcher[exEvent, uint8] {
 	return f
 }
 
-// digest is what the state means, without what tells apart states that behave
+// digest is the meaning of the state, without the differences of states that behave
 // the same.
 func (x *exRun) digest(f *Dispatcher[exEvent, uint8]) uint64 {
 	b := x.buf[:0]

@@ -212,7 +212,7 @@ func (f *Dispatcher[T, K]) pop(i uint32, s *slot, it *item) T {
 	return event
 }
 
-// dropHead gives up the first event of a queue.
+// dropHead discards the first event of a queue.
 func (f *Dispatcher[T, K]) dropHead(i uint32, s *slot, reason receipt.Reason, out dispatcher.Out[T]) {
 	n := s.head
 	it := f.items.at(n)

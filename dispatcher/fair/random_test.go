@@ -362,7 +362,7 @@ func TestRandom(t *testing.T) {
 	for run := range steps / each {
 		randomRun(t, first+uint64(run), each)
 	}
-	t.Logf("F12: %d steps from seed %d: no event lost, no wake-up lost, nobody idle beside an event for him", steps/each*each, first)
+	t.Logf("F12: %d steps from seed %d: no event lost, no wake-up lost, no worker idle beside an event for it", steps/each*each, first)
 }
 
 func randomRun(t *testing.T, seed uint64, steps int) {

@@ -111,7 +111,7 @@ func (w *town) run(ticks int, fresh func(n uint64) uint64) (p99 int64, heap int6
 	return w.waits[len(w.waits)*99/100], int64(after.HeapAlloc) - int64(before.HeapAlloc) - int64(8*cap(w.waits))
 }
 
-// sybilUsers lets 10^6 users come who were never seen before, 10^7 with
+// sybilUsers lets 10^6 users come that were never seen before, 10^7 with
 // PENSTOCK_LONG, at twice the rate that could be served.
 func sybilUsers(t *testing.T) {
 	const workers, bound = 64, 100_000 // MaxEvents' default
@@ -141,7 +141,7 @@ func sybilUsers(t *testing.T) {
 			t.Errorf("%s: known users' p99 is %d ticks beside the fresh ones and %d without", name, beside, alone)
 		}
 		// When the dispatcher is full, the key with the most waiting events
-		// loses one: that is a known user who has two.
+		// loses one: that is a known user with two.
 		t.Logf("%s: of %d events of known users %d were dropped", name, w.lost[true]+len(w.waits), w.lost[true])
 		if w.lost[true] > len(w.waits)/20 {
 			t.Errorf("%s: %d events of known users were dropped and %d delivered", name, w.lost[true], len(w.waits))

@@ -1,5 +1,5 @@
 // Package fairsim simulates a pool of workers behind a queue in virtual time,
-// to measure what a flood does to the users who do not take part in it. A run is
+// to measure what a flood does to the users that do not take part in it. A run is
 // a pure function of its configuration: no clock, no goroutine, the same seed
 // gives the same figures on every machine.
 //

@@ -74,7 +74,7 @@ func TestFigureVictims(t *testing.T) {
 }
 
 // Workers of constant service that all begin at once stay in step for as long
-// as they are busy: the worst case for who comes between two steps.
+// as they are busy: the worst case for an event that comes between two steps.
 func TestFigureVictimsInPhase(t *testing.T) {
 	c := scenario(16, true)
 	c.Staggered = false

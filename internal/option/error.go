@@ -29,7 +29,7 @@ type hidden uint8
 // String implements fmt.Stringer.
 func (hidden) String() string { return "(not shown)" }
 
-// Error implements error. The wording is the same for every room.
+// Error implements error. The wording is the same for every package.
 func (e *Error) Error() string {
 	return fmt.Sprintf("%s: option %s refused: %s; allowed: %s", e.Owner, e.Option, show(e.Value), e.Allowed)
 }

@@ -120,6 +120,6 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := a.Wait(ctx, func(Snapshot) bool { return false }); err != context.Canceled {
-		t.Errorf("Wait answers %v, want context.Canceled", err)
+		t.Errorf("Wait returned %v, want context.Canceled", err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"sync"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // receiveBuffer is asked of the system for the socket; the system may give
@@ -33,8 +35,12 @@ type Server struct {
 	done  chan struct{}
 }
 
-// Listen opens the socket and starts the goroutine that reads it.
+// Listen opens the socket and starts the goroutine that reads it. A refused
+// option is an [*statsd.OptionError].
 func Listen(cfg Config) (*Server, error) {
+	if err := option.AtLeast("statsdserver.Server", "MaxSeries", cfg.MaxSeries, 0); err != nil {
+		return nil, err
+	}
 	addr, err := net.ResolveUDPAddr("udp", cmp.Or(cfg.Address, "127.0.0.1:0"))
 	if err != nil {
 		return nil, fmt.Errorf("statsd: listen: %w", err)

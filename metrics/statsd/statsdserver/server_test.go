@@ -55,7 +55,7 @@ func TestListenRefusesABadAddress(t *testing.T) {
 	for _, addr := range []string{"nonsense", "127.0.0.1:99999999"} {
 		if s, err := Listen(Config{Address: addr}); err == nil {
 			s.Close()
-			t.Errorf("Listen(%q) answers no error", addr)
+			t.Errorf("Listen(%q) returns no error", addr)
 		}
 	}
 }

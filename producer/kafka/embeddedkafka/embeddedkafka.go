@@ -13,6 +13,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/internal/option"
 )
 
 // Config configures [Start]. The zero value is a broker without topics.
@@ -41,8 +43,18 @@ type Broker struct {
 	network *kfake.VirtualNetwork
 }
 
-// Start runs a cluster until it is closed.
+// Start runs a cluster until it is closed. A refused option is an
+// *kafka.OptionError.
 func Start(cfg Config) (*Broker, error) {
+	owner := option.Owner("embeddedkafka")
+	if err := option.AtLeast(owner, "Brokers", cfg.Brokers, 0); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Topics)) {
+		if err := option.AtLeast(owner, "Topics["+name+"]", cfg.Topics[name], 1); err != nil {
+			return nil, err
+		}
+	}
 	b := &Broker{}
 	opts := []kfake.Opt{kfake.NumBrokers(cmp.Or(cfg.Brokers, 1))}
 	if cfg.Virtual {

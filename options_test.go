@@ -1,0 +1,81 @@
+package penstock_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
+	"github.com/penstock-go/penstock/gostreams"
+	"github.com/penstock-go/penstock/metrics/statsd"
+	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
+	"github.com/penstock-go/penstock/presence"
+	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/producer/kafka"
+	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/sinks/websocket/delivery"
+	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/token"
+)
+
+// refusal is the error of a constructor.
+func refusal[T any](_ T, err error) error { return err }
+
+// TestOneErrorForRefusedOptions: a constructor of any package refuses an option
+// with the same type, and its text says what is allowed. A program that has only
+// package stage at hand finds them all.
+func TestOneErrorForRefusedOptions(t *testing.T) {
+	endpoint := stage.Must(websocket.NewEndpoint(websocket.EndpointConfig{}))
+	nothing := func(context.Context, []int) error { return nil }
+	for _, tc := range []struct {
+		owner, option string
+		err           error
+	}{
+		{`stage "x"`, "BufferSize", refusal(stage.NewProducer(stage.ProducerFunc[int](func(context.Context, int, *stage.Emitter[int]) error { return nil }), stage.ProducerConfig[int]{Name: "x", BufferSize: -2}))},
+		{"stage.Pipeline", "stages[0]", stage.Run(t.Context(), nil)},
+		{"dispatcher.Partition", "hash", refusal(dispatcher.NewPartition[int](1, nil, dispatcher.PartitionConfig{}))},
+		{"fair.Dispatcher", "Credits", refusal(fair.New(func(v int) int { return v }, fair.Config[int]{Credits: 65}))},
+		{"producer.Queue", "Capacity", refusal(producer.NewQueue(producer.QueueConfig[int]{Capacity: -1}))},
+		{"producer.Seq", "seq", refusal(producer.NewSeq[int](nil, producer.SeqConfig[int]{}))},
+		{"producer.Chan", "ch", refusal(producer.NewChan[int](nil, producer.ChanConfig[int]{}))},
+		{"kafka.Producer", "Brokers", refusal(kafka.NewProducer(kafka.Config[int]{}))},
+		{"kafka.Writer", "Brokers", refusal(kafka.NewWriter(kafka.WriterConfig{}))},
+		{"embeddedkafka", "Brokers", refusal(embeddedkafka.Start(embeddedkafka.Config{Brokers: -1}))},
+		{"consumer.ForEach", "f", refusal(consumer.ForEach[int](nil))},
+		{"consumer.Batch", "Size", refusal(consumer.NewBatch(nothing, consumer.BatchConfig[int]{Size: math.MaxInt}))},
+		{"consumer.Supervisor", "work", refusal(consumer.NewSupervisor[int](nil, consumer.SupervisorConfig[int]{}))},
+		{"gostreams.Source", "outlet", refusal(gostreams.NewSource[int](nil, gostreams.SourceConfig[int]{}))},
+		{"gostreams.Sink", "sink", refusal(gostreams.NewSink[int](nil, gostreams.SinkConfig{}))},
+		{"pubsub.Hub", "Shards", refusal(pubsub.New(pubsub.Config{Shards: -1}))},
+		{"pubsub.Memory", "Topics", refusal(pubsub.NewMemory(pubsub.MemoryConfig{}))},
+		{"presence.Tracker", "Hub", refusal(presence.New(presence.Config{}))},
+		{"websocket.Endpoint", "Limits.Connections", refusal(websocket.NewEndpoint(websocket.EndpointConfig{Limits: websocket.EndpointLimits{Connections: -2}}))},
+		{"websocket.Endpoint.Mount", "socket", endpoint.Mount("/socket", nil, websocket.MountConfig{})},
+		{"websocket.NewServer", "MaxHeaders", refusal(websocket.NewServer(http.NotFoundHandler(), websocket.ServerConfig{MaxHeaders: -1}))},
+		{"delivery.Consumer", "endpoint", refusal(delivery.New[int](nil, delivery.Config[int]{}))},
+		{"statsd.Recorder", "MaxSeries", refusal(statsd.New(statsd.Config{MaxSeries: -1}))},
+		{"statsdserver.Server", "MaxSeries", refusal(statsdserver.Listen(statsdserver.Config{MaxSeries: -1}))},
+		{"token.Phoenix", "SecretKeyBase", refusal(token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: "short"}))},
+		{"token.JWT", "Secret", refusal(token.NewJWT(token.JWTConfig{Secret: []byte("short")}))},
+	} {
+		var refused *stage.OptionError
+		if !errors.As(tc.err, &refused) {
+			t.Errorf("%s %s: %v", tc.owner, tc.option, tc.err)
+			continue
+		}
+		if refused.Owner != tc.owner || refused.Option != tc.option || refused.Allowed == "" {
+			t.Errorf("%s %s: %+v", tc.owner, tc.option, *refused)
+		}
+		text := tc.err.Error()
+		if want := tc.owner + ": option " + tc.option + " refused: "; !strings.HasPrefix(text, want) || strings.Contains(text, "short") {
+			t.Errorf("%q does not begin with %q, or has a secret", text, want)
+		}
+	}
+}
