@@ -108,12 +108,12 @@ func (p *Pipeline) Stop(reason error) {
 	p.stopped.Do(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		close(p.stop) // before a stage can refuse to start for it
 		for _, s := range p.stages {
 			if p.owned || s.vertex().claim() {
 				s.Stop(reason)
 			}
 		}
-		close(p.stop)
 	})
 }
 

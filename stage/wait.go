@@ -98,7 +98,7 @@ func (r *pipelineRun) hasStarted(err error) {
 			<-s.Stopped()
 			r.ended <- i
 		}()
-	case r.stopping && !failedItself(err):
+	case hasStopped(r.p.stop) && !failedItself(err):
 		r.heard[i] = true // it was stopped before its turn came
 	default:
 		r.heard[i] = true
