@@ -66,6 +66,9 @@ func joinPresence(t testing.TB, users int, period time.Duration, apart bool) (fr
 	for i, c := range clients {
 		c.send(t, `["1","1","presence:p","phx_join",{}]`)
 		for apart && count.states.Load() <= int64(i) {
+			if time.Since(begin) > time.Minute {
+				t.Fatalf("%d of %d have joined after a minute", i, users)
+			}
 			runtime.Gosched()
 		}
 	}
