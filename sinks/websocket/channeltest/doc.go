@@ -17,6 +17,12 @@
 // testing/synctest this is the time of the bubble, so that waiting takes no real
 // time.
 //
+// # Slow clients
+//
+// [Client.Pause] stops reading, so that what the server sends stays in its queue,
+// and [Client.Resume] goes on. [Channel.Received] takes everything of an event
+// that has come, in order.
+//
 // # Comparison
 //
 // Payloads are compared as JSON: a struct, a map and a json.RawMessage with the

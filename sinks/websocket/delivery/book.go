@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/ring"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/receipt"
 )
@@ -86,7 +87,7 @@ type book[T any] struct {
 	lines   map[string]*line[T]
 	absent  list.List // lines that wait for a client, by the end of their grace
 	gone    list.List // lines whose grace is over, by their last event
-	due     []*line[T]
+	due     ring.Ring[*line[T]]
 	removed []*line[T]  // lines that are no more, for their watches to be stopped
 	counts  [causes]int // events that wait
 }
@@ -147,15 +148,14 @@ func (b *book[T]) missed(f *flight[T], why cause, now time.Duration) (verdict, r
 func (b *book[T]) changed(l *line[T]) {
 	if !l.due && b.lines[l.topic] == l {
 		l.due = true
-		b.due = append(b.due, l)
+		b.due.Push(l)
 	}
 }
 
 // takeDue returns a line whose events are to be sent again, or nil.
 func (b *book[T]) takeDue() *line[T] {
-	for len(b.due) > 0 {
-		l := b.due[0]
-		b.due = slices.Delete(b.due, 0, 1)
+	for b.due.Len() > 0 {
+		l := b.due.Pop()
 		l.due = false
 		if b.lines[l.topic] == l {
 			return l

@@ -56,7 +56,7 @@ type Config[T any] struct {
 	// Grace is how long the events of a topic wait for its first client, from
 	// when the first of them found none. After it, further events of the topic
 	// are discarded at once until a client joins, or until none has come for as
-	// long again. Default: 5 s.
+	// long again. At most MaxWaiting such topics are remembered. Default: 5 s.
 	Grace time.Duration
 	// DiscardAbsent discards an event at once if no client has joined its topic.
 	// Grace must not be set then.

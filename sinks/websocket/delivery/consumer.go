@@ -207,7 +207,7 @@ func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 // work does all that is due: reports, lines that can go on, deadlines, receipts
 // and demand.
 func (c *Consumer[T]) work() {
-	for c.look(len(c.book.due) == 0) || len(c.book.due) > 0 {
+	for c.look(c.book.due.Len() == 0) || c.book.due.Len() > 0 {
 		for l := c.book.takeDue(); l != nil; l = c.book.takeDue() {
 			c.retry(l)
 		}
