@@ -59,7 +59,7 @@ var producerCases = []kase{
 	}},
 }
 
-// refusals checks what becomes of a stage whose HandleStart answers an error.
+// refusals checks the end of a stage whose HandleStart returns an error.
 func refusals(t *testing.T, make func(error) stage.Stage) {
 	t.Helper()
 	ignored := make(stage.ErrDone)

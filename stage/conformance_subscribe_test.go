@@ -21,7 +21,7 @@ func pair(t *testing.T, mode stage.CancelMode) (src *source, c *sink, p *stage.P
 	return src, c, p, cs, sub
 }
 
-// dead answers a producer that has stopped with reason.
+// dead returns a producer that has stopped with reason.
 func dead(t *testing.T, reason error) *stage.ProducerStage[int] {
 	t.Helper()
 	p := producer(&source{}, stage.ProducerConfig[int]{})

@@ -15,7 +15,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// Blocking: a consumer that does not return holds up nobody else.
+// Blocking: a consumer that does not return delays no other stage.
 func TestBlockedConsumerHoldsUpNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &source{}

@@ -11,7 +11,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// quietCounter counts up for ever.
+// quietCounter counts up without end.
 type quietCounter struct{ next int }
 
 func (c *quietCounter) HandleDemand(_ context.Context, n int, emit *stage.Emitter[int]) error {

@@ -57,8 +57,8 @@ func TestDemandAndChunksExactly(t *testing.T) {
 	}
 }
 
-// A handler is asked for a great demand in portions, until one of them is
-// answered with nothing: then it is told all of it.
+// A handler is asked for a great demand in portions, until it emits nothing for one
+// of them: then it is asked for all of it.
 func TestGreatDemandInPortions(t *testing.T) {
 	for _, c := range []struct {
 		name    string

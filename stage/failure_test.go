@@ -144,8 +144,8 @@ func TestConsumerFailures(t *testing.T) {
 	}
 }
 
-// A producer-consumer that fails ends both its sides, and in the middle nobody
-// is left waiting.
+// A producer-consumer that fails ends both its sides, and no other stage is left
+// waiting.
 func TestProducerConsumerFailures(t *testing.T) {
 	for way, fail := range ways {
 		t.Run(way, func(t *testing.T) {
@@ -237,7 +237,7 @@ func TestFailuresOfOptionalHandlers(t *testing.T) {
 }
 
 // HandleSubscribe refuses with an error, and fails its stage only by a panic or
-// an exit; the other side is answered all the same.
+// an exit; the other side receives the end all the same.
 func TestHandleSubscribeRefusesOrFails(t *testing.T) {
 	for way, fail := range ways {
 		t.Run("producer/"+way, func(t *testing.T) {
@@ -324,7 +324,7 @@ func TestBrokenDispatchers(t *testing.T) {
 	}
 }
 
-// A bad subscriber is refused, or ended, and takes nobody with it.
+// A bad subscriber is refused, or ended, and ends no other stage.
 func TestBadSubscribers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src, good := &source{}, newSink()
@@ -364,8 +364,8 @@ func TestPanicWithDoneIsAFailure(t *testing.T) {
 	})
 }
 
-// context.Cause tells a handler why its context was cancelled; a handler that
-// gives up for that has not failed.
+// context.Cause returns the reason why a handler's context was cancelled; a handler
+// that returns because of that has not failed.
 func TestCauseOfTheContext(t *testing.T) {
 	for _, c := range []struct {
 		stop func(p stage.Stage, cancel context.CancelCauseFunc)

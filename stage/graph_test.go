@@ -110,7 +110,7 @@ func TestCycleIsRefused(t *testing.T) {
 	})
 }
 
-// subscribePCTo answers a stage that is subscribed to itself.
+// subscribePCTo returns a stage that is subscribed to itself.
 func subscribePCTo(t *testing.T, name string) *stage.ProducerConsumerStage[int, int] {
 	t.Helper()
 	a := between(newPipe(1), stage.ProducerConfig[int]{Name: name})

@@ -159,7 +159,7 @@ func TestEdgeCountsWhatIsInFlight(t *testing.T) {
 		subscribe(t, c, m, stage.SubscribeConfig{Manual: true})
 		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, m, c))
 		done := run(t.Context(), line)
-		push(t, p, src, 1, 2, 3) // nobody has asked the producer-consumer
+		push(t, p, src, 1, 2, 3) // the producer-consumer has no demand
 		equal(t, "edges", edges(line.Snapshot(t.Context())), []string{"P to PC: 1+3", "PC to C: 0+0"})
 		line.Stop(nil)
 		if err := <-done; err != nil {

@@ -19,7 +19,7 @@ import (
 // source is a producer under a test's control. Its fields are read after
 // synctest.Wait.
 type source struct {
-	counting  bool // answers demand with the next integers
+	counting  bool // emits the next integers on demand
 	limit     int  // with counting: ErrDone after this many, if not 0
 	next      int
 	emit      *stage.Emitter[int]
@@ -320,7 +320,7 @@ func between(h stage.ProducerConsumer[int, int], cfg stage.ProducerConfig[int]) 
 	return stage.Must(stage.NewProducerConsumer(h, cfg))
 }
 
-// snap answers a stage's snapshot and checks that no event is unaccounted for.
+// snap returns a stage's snapshot and checks that no event is unaccounted for.
 func snap(t *testing.T, s stage.Stage) stage.Snapshot {
 	t.Helper()
 	got, err := s.Snapshot(context.Background())
@@ -375,7 +375,7 @@ func died(t *testing.T, s stage.Stage, want error) {
 	}
 }
 
-// upTo answers lo to hi-1.
+// upTo returns lo to hi-1.
 func upTo(lo, hi int) []int {
 	var all []int
 	for i := lo; i < hi; i++ {

@@ -108,8 +108,8 @@ func TestLifeCycleRaces(t *testing.T) {
 	}
 }
 
-// A stage that stops in the middle of a round still answers everybody whose
-// mail was behind.
+// A stage that stops in the middle of a round still replies to the rest of the
+// mail.
 func TestNobodyWaitsForAStageThatStops(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &source{}

@@ -85,7 +85,7 @@ func (m *model) heldCount() int {
 	return n
 }
 
-// demand is what the takers have asked for and nothing that is held answers.
+// demand is the takers' demand beyond the held events.
 func (m *model) demand() int {
 	live := m.liveTakers()
 	switch {
@@ -178,8 +178,8 @@ func (m *model) lose(event int) {
 	m.ended[event]++
 }
 
-// push appends events and answers what of the queue went first; then the
-// buffer's policy drops what is too much.
+// push appends events and returns the events of the queue that went first; then the
+// buffer's policy drops the excess.
 func (m *model) push(n int) (first []int) {
 	var before int
 	for range n {

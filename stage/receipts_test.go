@@ -83,7 +83,7 @@ func TestReceiptsInAnyOrder(t *testing.T) {
 		equal(t, "first", w.deliveries[0].First, 0)
 		w.settle(sub, 0, nil, 2)
 		w.settle(sub, 0, errOops, 0)
-		w.settle(sub, 0, nil, 2) // once more: nobody hears of it
+		w.settle(sub, 0, nil, 2) // once more: it has no effect
 		w.settle(sub, 0, fmt.Errorf("wrapped: %w", stage.Discard(receipt.Expired)), 3, 1)
 		equal(t, "receipts", ended(src.receipts), []string{"2 done", "0 failed", "3 discarded expired", "1 discarded expired"})
 		got := snap(t, p)

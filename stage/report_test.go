@@ -63,7 +63,7 @@ func TestPipelineReportsItsStages(t *testing.T) {
 	})
 }
 
-// A stage that is busy in a handler holds up nobody's figures, nor the end.
+// A stage that is busy in a handler delays neither the figures of others nor the end.
 func TestReportDoesNotWaitForABusyStage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		rec := metricstest.New()

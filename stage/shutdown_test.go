@@ -14,7 +14,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// run runs a pipeline in the background and answers where its error comes.
+// run runs a pipeline in the background and returns a channel with its error.
 func run(ctx context.Context, p *stage.Pipeline) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
