@@ -38,6 +38,8 @@ func open(b []byte, opts CheckOptions) (any, error) {
 	if !ok {
 		return nil, ErrInvalid
 	}
+	// Phoenix writes {data, signed, max_age} today, {data, signed} or
+	// %{data: data, signed: signed} before.
 	var data, signed, maxAge any = nil, nil, int64(DefaultMaxAge / time.Second)
 	switch t := term.(type) {
 	case Tuple:
@@ -60,6 +62,7 @@ func open(b []byte, opts CheckOptions) (any, error) {
 	if signedAt > now {
 		return nil, ErrInvalid // nothing is signed in the future
 	}
+	// The caller's max age counts before the token's own.
 	switch age := opts.MaxAge; {
 	case age == Forever:
 		return data, nil

@@ -6,9 +6,12 @@ package token
 // Atom is an Erlang atom other than true, false and nil.
 type Atom string
 
-// Tuple is an Erlang tuple.
+// Tuple is an Erlang tuple, written with at most 255 terms.
 type Tuple []any
 
+// The byte that begins every encoded term, and the tags of the terms that tokens
+// are made of. Old and new Erlang releases write atoms under different tags; all
+// are read, and the UTF-8 one is written.
 const (
 	etfVersion = 131
 
@@ -29,5 +32,6 @@ const (
 	tagSmallAtomUTF8 = 119
 )
 
-// maxDepth bounds how deep terms may be nested, on both sides.
+// maxDepth bounds how deep terms may be nested, in reading and in writing: the
+// functions for both are recursive, and an attacker must not choose how deep.
 const maxDepth = 32

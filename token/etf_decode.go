@@ -30,6 +30,7 @@ type decoder struct {
 	bad    bool
 }
 
+// fail makes the decoder bad. It returns nil for the caller to return.
 func (d *decoder) fail() any {
 	d.bad, d.rest = true, nil
 	return nil
@@ -46,6 +47,7 @@ func (d *decoder) take(n int) []byte {
 	return b
 }
 
+// byte reads one byte, 0 if there is none.
 func (d *decoder) byte() int {
 	if b := d.take(1); b != nil {
 		return int(b[0])
@@ -53,6 +55,7 @@ func (d *decoder) byte() int {
 	return 0
 }
 
+// uint16 reads two bytes, 0 if there are fewer.
 func (d *decoder) uint16() int {
 	if b := d.take(2); b != nil {
 		return int(binary.BigEndian.Uint16(b))
@@ -75,6 +78,7 @@ func (d *decoder) count(size int) int {
 	return n
 }
 
+// term reads the next term, which is nested in depth other terms.
 func (d *decoder) term(depth int) any {
 	if depth > maxDepth {
 		return d.fail()
@@ -142,6 +146,7 @@ func (d *decoder) reserve(n int) bool {
 	return true
 }
 
+// terms reads the n terms of a list or tuple.
 func (d *decoder) terms(n, depth int) []any {
 	if !d.reserve(n) {
 		return nil
@@ -156,8 +161,10 @@ func (d *decoder) terms(n, depth int) []any {
 	return all
 }
 
+// mapping reads a map. A key that cannot be one of a Go map, and a key that comes
+// twice, fail.
 func (d *decoder) mapping(depth int) any {
-	n := d.count(2)
+	n := d.count(2) // a key and a value take a byte each at least
 	if !d.reserve(2 * n) {
 		return nil
 	}
@@ -180,6 +187,8 @@ func (d *decoder) mapping(depth int) any {
 	return m
 }
 
+// atom reads an atom of n bytes in UTF-8 or Latin-1. Three of them are values of
+// Go.
 func (d *decoder) atom(n int, isUTF8 bool) any {
 	b := d.take(n)
 	if d.bad {
@@ -225,7 +234,7 @@ func (d *decoder) big() any {
 	case v <= math.MaxInt64:
 		return -int64(v)
 	case v == 1<<63:
-		return int64(math.MinInt64)
+		return int64(math.MinInt64) // its magnitude exceeds an int64
 	}
 	return d.fail()
 }

@@ -12,6 +12,7 @@ import (
 // string and []byte binaries; maps are written in Erlang's order of keys.
 func encodeTerm(v any) ([]byte, error) { return appendTerm([]byte{etfVersion}, v, 0) }
 
+// appendTerm appends v, which is nested in depth other terms.
 func appendTerm(b []byte, v any, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("token: data is nested deeper than %d", maxDepth)
@@ -65,6 +66,7 @@ func appendTerm(b []byte, v any, depth int) ([]byte, error) {
 	return nil, fmt.Errorf("token: data cannot hold a %T", v)
 }
 
+// appendAll appends the terms of a list or tuple.
 func appendAll[T any](b []byte, terms []T, depth int) (_ []byte, err error) {
 	for _, t := range terms {
 		if b, err = appendTerm(b, t, depth+1); err != nil {
@@ -74,6 +76,7 @@ func appendAll[T any](b []byte, terms []T, depth int) (_ []byte, err error) {
 	return b, nil
 }
 
+// appendAtom appends an atom, whose name may have 255 bytes.
 func appendAtom(b []byte, name string) ([]byte, error) {
 	if len(name) > 255 {
 		return nil, fmt.Errorf("token: data holds an atom of %d bytes, want 255 at most", len(name))
@@ -81,6 +84,8 @@ func appendAtom(b []byte, name string) ([]byte, error) {
 	return append(append(b, tagSmallAtomUTF8, byte(len(name))), name...), nil
 }
 
+// appendBinary appends a binary. One that exceeds MaxBytes cannot fit into any
+// token, so it is refused before it is copied.
 func appendBinary[S string | []byte](b []byte, s S) ([]byte, error) {
 	if len(s) > MaxBytes {
 		return nil, fmt.Errorf("token: data holds %d bytes in one, want %d at most", len(s), MaxBytes)
@@ -88,8 +93,11 @@ func appendBinary[S string | []byte](b []byte, s S) ([]byte, error) {
 	return append(appendCount(append(b, tagBinary), len(s)), s...), nil
 }
 
+// appendCount appends the four bytes of a length.
 func appendCount(b []byte, n int) []byte { return binary.BigEndian.AppendUint32(b, uint32(n)) }
 
+// appendInteger appends n in the shortest form, as Erlang does: the bytes that are
+// signed must be those that Phoenix would sign.
 func appendInteger(b []byte, n int64) []byte {
 	switch {
 	case n >= 0 && n <= math.MaxUint8:
@@ -97,13 +105,15 @@ func appendInteger(b []byte, n int64) []byte {
 	case n >= math.MinInt32 && n <= math.MaxInt32:
 		return binary.BigEndian.AppendUint32(append(b, tagInteger), uint32(int32(n)))
 	case n < 0:
-		return appendBig(b, uint64(-(n+1))+1, 1)
+		return appendBig(b, uint64(-(n+1))+1, 1) // -n, which may exceed an int64
 	}
 	return appendBig(b, uint64(n), 0)
 }
 
+// appendBig appends an integer as its magnitude, the least byte first, and a sign
+// of 0 or 1.
 func appendBig(b []byte, magnitude uint64, sign byte) []byte {
-	at := len(b) + 1
+	at := len(b) + 1 // the place of the number of bytes
 	b = append(b, tagSmallBig, 0, sign)
 	for ; magnitude > 0; magnitude >>= 8 {
 		b = append(b, byte(magnitude))
@@ -112,6 +122,7 @@ func appendBig(b []byte, magnitude uint64, sign byte) []byte {
 	return b
 }
 
+// appendList appends a proper list, which ends with an empty one.
 func appendList[T any](b []byte, terms []T, depth int) ([]byte, error) {
 	if len(terms) == 0 {
 		return append(b, tagNil), nil
@@ -120,6 +131,8 @@ func appendList[T any](b []byte, terms []T, depth int) ([]byte, error) {
 	return append(b, tagNil), err
 }
 
+// appendMap appends a map. Go's maps have no order, so the keys are sorted as
+// Erlang sorts the keys of a small map.
 func appendMap[K comparable](b []byte, m map[K]any, depth int) ([]byte, error) {
 	b = appendCount(append(b, tagMap), len(m))
 	type pair struct {
@@ -150,6 +163,7 @@ func appendMap[K comparable](b []byte, m map[K]any, depth int) ([]byte, error) {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.n, b.n), cmp.Compare(a.s, b.s))
 	})
 	for i, p := range pairs {
+		// int and int64 keys may be equal as Erlang integers.
 		if i > 0 && p.key == pairs[i-1].key {
 			return nil, fmt.Errorf("token: data holds a map with the key %v twice", p.key)
 		}

@@ -51,6 +51,8 @@ type JWT struct {
 	parser *jwt.Parser
 }
 
+// The accepted names of signing algorithms, with a shared secret and with a public
+// key.
 var (
 	secretAlgorithms = []string{"HS256", "HS384", "HS512"}
 	publicAlgorithms = []string{
@@ -64,9 +66,11 @@ func NewJWT(cfg JWTConfig) (*JWT, error) {
 	if len(cfg.Algorithms) == 0 {
 		cfg.Algorithms = []string{"HS256"}
 	}
+	// Copies: a caller that changes its slices later must not change what is
+	// accepted.
 	cfg.Algorithms = slices.Clone(cfg.Algorithms)
 	cfg.Secret = slices.Clone(cfg.Secret)
-	shared := 0
+	shared := 0 // algorithms with a shared secret
 	for _, a := range cfg.Algorithms {
 		switch {
 		case slices.Contains(secretAlgorithms, a):
@@ -146,6 +150,7 @@ func (j *JWT) Sign(claims jwt.Claims) (string, error) {
 	return fits(token)
 }
 
+// errKeyID refuses a token whose header has no usable key. Callers see ErrInvalid.
 var errKeyID = errors.New("token: key id")
 
 // key returns the key for a token whose algorithm is an accepted one.

@@ -18,6 +18,7 @@ const (
 	SHA512
 )
 
+// hash returns the function that the digest names.
 func (d Digest) hash() func() hash.Hash {
 	switch d {
 	case SHA384:
@@ -37,6 +38,8 @@ type keys struct {
 	bySalt map[string][]byte
 }
 
+// key returns the key for a salt. Two goroutines that need the same new key derive
+// it twice, which is rare and harmless.
 func (k *keys) key(salt string) ([]byte, error) {
 	k.mu.RLock()
 	key := k.bySalt[salt]

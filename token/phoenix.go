@@ -84,6 +84,8 @@ type CheckOptions struct {
 	MaxAge time.Duration
 }
 
+// b64 is the encoding of all parts of a token. Strict refuses a last character
+// with bits that do not count, which would make several texts the same token.
 var b64 = base64.RawURLEncoding.Strict()
 
 // The protected headers, which are base64url of HS256, HS384 and HS512. Tokens
@@ -120,6 +122,8 @@ func (p *Phoenix) Verify(salt, token string, opts CheckOptions) (any, error) {
 	if !plausible(token) {
 		return nil, ErrInvalid
 	}
+	// A token is header.payload.signature, of which the signature covers the text
+	// of the first two. Nothing of them is decoded before it is checked.
 	dot := strings.LastIndexByte(token, '.')
 	if dot < 0 {
 		return nil, ErrInvalid
@@ -142,6 +146,8 @@ func (p *Phoenix) Verify(salt, token string, opts CheckOptions) (any, error) {
 	return open(term, opts)
 }
 
+// digestOf returns the hash function that a protected header names, or nil. The
+// header is not decoded: the three texts are the only ones that are accepted.
 func digestOf(header string) func() hash.Hash {
 	switch header {
 	case headerHS256:
@@ -154,6 +160,7 @@ func digestOf(header string) func() hash.Hash {
 	return nil
 }
 
+// mac returns the HMAC of text.
 func mac(digest func() hash.Hash, key []byte, text string) []byte {
 	h := hmac.New(digest, key)
 	h.Write([]byte(text))
@@ -163,7 +170,8 @@ func mac(digest func() hash.Hash, key []byte, text string) []byte {
 const (
 	// encryptedPrefix precedes base64url of nonce, tag and cipher text.
 	encryptedPrefix = "XCP."
-	// encryptedAAD is what Phoenix authenticates beside the text.
+	// encryptedAAD is the text that Phoenix authenticates beside the cipher text.
+	// The name of another cipher is part of the format.
 	encryptedAAD = "A128GCM"
 
 	nonceSize = chacha20poly1305.NonceSizeX
@@ -223,6 +231,7 @@ func (p *Phoenix) Decrypt(salt, token string, opts CheckOptions) (any, error) {
 	return open(term, opts)
 }
 
+// fits refuses a token that would be too long to be verified.
 func fits(token string) (string, error) {
 	if len(token) > MaxBytes {
 		return "", fmt.Errorf("token: data makes a token of %d bytes, want %d at most", len(token), MaxBytes)
