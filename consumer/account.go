@@ -70,7 +70,7 @@ func (p *pool[T]) settle(a *account[T], hurry bool, o *orders[T]) {
 	default:
 		a.hand(ask, o)
 	}
-	if a.freed > 0 && a.freed < a.least() && !p.ticking && p.phase == working {
+	if !p.ticking && a.freed > 0 && a.freed < a.least() && p.phase == working {
 		p.ticking = true
 		o.some, o.remind = true, true
 	}

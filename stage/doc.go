@@ -95,7 +95,8 @@
 // is served before the handler is asked for more. The open demand of a
 // subscriber that has left is not asked for again until the handler has emitted
 // as many events. Sums of demand saturate at the greatest int. With Manual set
-// only [Subscription.Ask] asks; asking for less than one event returns an error.
+// only [Subscription.Ask] asks; asking for less than one event returns an error. A
+// consumer that asks itself refuses Manual ([SubscribeConfigHandler]).
 // [Accumulate] keeps demand and events back until [Forward] lets them pass, so
 // that every subscriber can be there before the first event.
 //
@@ -141,7 +142,9 @@
 // one receipt, after the last of them, with the worst outcome: Abandoned before
 // Failed before Discarded before Done. It receives none for events that were
 // left when its own stage was stopped. A [DeliveryHandler], such as a pool of
-// workers, gives receipts one by one and in any order.
+// workers, gives receipts one by one and in any order. A consumer that fails gives
+// none for the events of that call, unless it is a [ProgressHandler], which knows
+// how many of them it has handled.
 //
 // Receipts pass through producer-consumers. An input is finished when all events
 // emitted for it are finished, with the worst of their outcomes, or, if there
