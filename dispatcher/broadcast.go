@@ -134,6 +134,9 @@ func (b *Broadcast[T]) Demand() int {
 	return b.heap[0].Key - b.sent
 }
 
+// Copies implements Copier.
+func (b *Broadcast[T]) Copies() bool { return true }
+
 // Dispatch implements Dispatcher.
 func (b *Broadcast[T]) Dispatch(offer Offer[T], out Out[T]) int {
 	n := min(len(offer.Events), b.Demand())

@@ -98,6 +98,15 @@ type Timed interface {
 	Wake() (at int64, ok bool)
 }
 
+// Copier is a dispatcher that may give an event to several subscriptions. When a
+// subscriber of such a dispatcher fails and its pipeline ends with it, the events
+// that only the others get from then on count as abandoned.
+type Copier interface {
+	// Copies reports whether each subscription gets every event, or every one
+	// that it selects.
+	Copies() bool
+}
+
 // ReceiptTaker is a dispatcher that receives the receipts of its deliveries.
 type ReceiptTaker[T any] interface {
 	// Receipts reports finished deliveries, in the order in which they were

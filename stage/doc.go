@@ -159,6 +159,9 @@
 // the front of the buffer instead, in order, for the other subscribers. An event
 // over which a consumer has died is redelivered once. A copy of an event that
 // other subscribers have as well is abandoned.
+// If a subscriber of a dispatcher.Copier, such as dispatcher.Broadcast, fails and
+// its pipeline ends with it, the events that only the others get are abandoned. With
+// KeepRunning the others finish them.
 //
 // # Loss
 //
@@ -192,6 +195,9 @@
 // returns because of that has not failed.
 //
 // # Shutdown
+//
+// A pipeline starts consumers before their producers, in whichever order they are
+// listed, and stops them in the reverse order.
 //
 // A pipeline ends in two phases. Drain: sources accept nothing more (those with
 // HandleDrain emit until they are dry), emitted events are delivered, and stages

@@ -26,6 +26,7 @@ type node struct {
 	id      uint64
 	name    string
 	claimed atomic.Bool // by Start or by a pipeline
+	fragile atomic.Bool // its pipeline ends when a stage fails
 
 	mu    sync.Mutex
 	up    map[*node]int // producers, with the number of subscriptions
@@ -137,6 +138,38 @@ func (p *Pipeline) checkGraph() error {
 		}
 	}
 	return nil
+}
+
+// consumersFirst returns the stages of the pipeline by their places, each after all
+// of its consumers and otherwise as the caller has ordered them. Started in that
+// order, a producer knows all subscriptions before it emits, so that none of them
+// misses an event. Stopped in the reverse order, no producer delivers to the others
+// what a consumer that has stopped does not get any more.
+func (p *Pipeline) consumersFirst() []int {
+	places := make(map[*node]int, len(p.stages))
+	for i, s := range p.stages {
+		places[s.vertex()] = i
+	}
+	order := make([]int, 0, len(p.stages))
+	seen := make(map[*node]bool)
+	var visit func(n *node)
+	visit = func(n *node) {
+		if seen[n] {
+			return
+		}
+		seen[n] = true
+		downs, _ := n.peers(&n.down)
+		for _, down := range downs {
+			visit(down)
+		}
+		if i, member := places[n]; member {
+			order = append(order, i)
+		}
+	}
+	for _, s := range p.stages {
+		visit(s.vertex())
+	}
+	return order
 }
 
 // running holds the handlers of the stages that run, by pointer.

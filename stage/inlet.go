@@ -318,6 +318,7 @@ func (e *engine[In, Out]) bye(s *Subscription[In], reason error) {
 		e.advance(s, e.do.progress())
 	}
 	f := s.farewell(reason, e.failed)
+	f.lost = e.isOver() && (!Normal(e.reason) || e.out != nil && e.out.bereft)
 	if !s.up.postBye(s, s.handled, f) {
 		// The producer has stopped, and its account is closed.
 		e.in.unhandled += int64(s.arrived - f.handled)

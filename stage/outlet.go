@@ -41,6 +41,7 @@ type outlet[T any] struct {
 	paused   bool                // demand and events accumulate
 	awaiting bool                // a pin waits for events that the dispatcher holds
 	gone     map[uint64]struct{} // those that have left since
+	bereft   bool                // a subscriber was lost, and the pipeline ends with it
 	pins     ring.Ring[pin]
 	rejects  []rejection[T]
 	fault    error

@@ -144,6 +144,17 @@ func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool) {
 	o.receipt(s, f, receipt.Returned, "", 0)
 }
 
+// bereave takes note that a subscriber was lost with which the pipeline ends. If the
+// dispatcher would have given it a copy of each event, those that the others still
+// get are abandoned: they were not handled everywhere, and their source has them
+// again after the end. Without that the copies of the others would finish them.
+func (o *outlet[T]) bereave() {
+	o.bereft = true
+	if c, ok := o.disp.(dispatcher.Copier); ok {
+		o.shared.missed = c.Copies()
+	}
+}
+
 // receipt notes the end of a delivery; report passes it on.
 func (o *outlet[T]) receipt(s *Subscription[T], f *flight[T], outcome receipt.Outcome, reason receipt.Reason, cost int64) {
 	r := dispatcher.Receipt[T]{Sub: s.slot, Seq: f.seq, Ticket: f.ticket, Outcome: outcome, Reason: reason, Cost: cost}

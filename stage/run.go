@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -109,15 +110,16 @@ func (p *Pipeline) Stop(reason error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		close(p.stop) // before a stage can refuse to start for it
-		for _, s := range p.stages {
-			if p.owned || s.vertex().claim() {
+		for _, i := range slices.Backward(p.consumersFirst()) {
+			if s := p.stages[i]; p.owned || s.vertex().claim() {
 				s.Stop(reason)
 			}
 		}
 	})
 }
 
-// Run starts the stages and blocks until all of them have stopped. When ctx is
+// Run starts the stages, consumers before their producers, so that no subscriber
+// misses an event, and blocks until all of them have stopped. When ctx is
 // done, Drain is called, a stage fails, or the last producer or the last
 // consumer has stopped, it drains: sources accept nothing more, accepted events are
 // delivered, workers finish. A stage that is being started then may take a
@@ -168,6 +170,7 @@ func (p *Pipeline) acquire() error {
 			}
 			return fmt.Errorf("stage %q: %w", s.Name(), ErrStarted)
 		}
+		s.vertex().fragile.Store(!p.cfg.KeepRunning)
 	}
 	p.owned = true
 	return nil

@@ -11,6 +11,7 @@ type sharing struct {
 	overlap bool   // it may have given an event twice
 	copies  []copies
 	events  map[uint64]share // by sequence number
+	missed  bool             // another copy of each event would have gone to a subscription that was lost
 }
 
 // span is a run of an offer's events that was given to one subscription.
@@ -50,7 +51,7 @@ func (s *sharing) give(lo, hi int, tracked bool) {
 // dispatched ends the account of a Dispatch of n events from sequence number
 // first.
 func (s *sharing) dispatched(first uint64, n int) {
-	if s.overlap {
+	if s.overlap || s.missed {
 		s.overlap = false
 		s.note(first, n)
 	}
@@ -71,12 +72,17 @@ func (s *sharing) note(first uint64, n int) {
 			}
 		}
 	}
+	missing := share{}
+	if s.missed {
+		missing.outcome = receipt.Abandoned
+	}
 	for i, c := range count {
-		if c.all > 1 && c.tracked > 0 {
+		if (c.all > 1 || s.missed) && c.tracked > 0 {
 			if s.events == nil {
 				s.events = make(map[uint64]share)
 			}
-			s.events[first+uint64(i)] = share{left: c.tracked}
+			missing.left = c.tracked
+			s.events[first+uint64(i)] = missing
 		}
 	}
 }

@@ -122,6 +122,9 @@ func (e *engine[In, Out]) left(s *Subscription[Out], done int, f farewell) {
 	}
 	e.receive(s, done, nil)
 	e.out.giveUp(s, f)
+	if f.lost && e.node.fragile.Load() {
+		e.out.bereave()
+	}
 	if s.supply == supplyActive {
 		e.deactivate(s, f.reason)
 	}

@@ -18,7 +18,8 @@ var errDrained = errors.New("drained while it was being started")
 // pipelineRun is one run of a pipeline. It belongs to the goroutine of Run.
 type pipelineRun struct {
 	p        *Pipeline
-	starts   chan error // the results of the starts, in the order of the stages
+	order    []int      // in which the stages are started, by their places
+	starts   chan error // the results of the starts, in that order
 	started  int        // how many of them have come
 	ended    chan int
 	heard    []bool // the end of the stage was taken note of
@@ -32,16 +33,17 @@ type pipelineRun struct {
 	stopping         bool
 }
 
-// begin starts the stages one after the other, in a goroutine of its own: a
+// begin starts the stages one after the other, consumers first, in a goroutine of its own: a
 // HandleStart that waits must not keep the pipeline from being ended.
 func (p *Pipeline) begin(ctx, inner context.Context) *pipelineRun {
 	r := &pipelineRun{
 		p: p, starts: make(chan error, len(p.stages)), ended: make(chan int, len(p.stages)), heard: make([]bool, len(p.stages)),
 		drain: p.drain, stop: p.stop, ctx: ctx.Done(),
 	}
+	r.order = p.consumersFirst()
 	go func() {
-		for _, s := range p.stages {
-			r.starts <- s.launch(inner)
+		for _, i := range r.order {
+			r.starts <- p.stages[i].launch(inner)
 		}
 	}()
 	return r
@@ -62,7 +64,7 @@ func (r *pipelineRun) wait() error {
 		case <-r.drain:
 			r.beginDrain()
 		case <-r.cut:
-			s := r.p.stages[r.started]
+			s := r.p.stages[r.order[r.started]]
 			log.Warn("drained before HandleStart has returned", "stage", s.Name())
 			s.Stop(&stopError{errDrained})
 		case <-r.stop:
@@ -89,7 +91,8 @@ func (r *pipelineRun) starting() bool { return r.started < len(r.p.stages) }
 
 // hasStarted takes the result of the next start.
 func (r *pipelineRun) hasStarted(err error) {
-	i, s := r.started, r.p.stages[r.started]
+	i := r.order[r.started]
+	s := r.p.stages[i]
 	r.started++
 	switch {
 	case err == nil:
@@ -139,8 +142,8 @@ func (r *pipelineRun) hasEnded(i int) {
 // way to this goroutine: their errors must not be lost to a deadline that is
 // reached at the same moment.
 func (r *pipelineRun) gather() {
-	for i, s := range r.p.stages[:r.started] {
-		if hasStopped(s.Stopped()) {
+	for _, i := range r.order[:r.started] {
+		if hasStopped(r.p.stages[i].Stopped()) {
 			r.hasEnded(i)
 		}
 	}

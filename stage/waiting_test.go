@@ -104,11 +104,19 @@ func TestWholeEmissionIsHandedOver(t *testing.T) {
 	}
 }
 
+// lastWord is a source that has nothing more when it is drained.
+type lastWord struct{ source }
+
+func (s *lastWord) HandleDrain(context.Context) error {
+	s.drained++
+	return stage.ErrDone
+}
+
 // Shutdown: Drain and Stop may come before the start, and any number of times.
 func TestDrainBeforeTheStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src, dst := &draining{}, newSink()
-		src.onDemand = func(int) error { src.emit.EmitAll([]int{1, 2, 3}); return stage.ErrDone }
+		src, dst := &lastWord{}, newSink()
+		src.onDemand = func(int) error { src.emit.EmitAll([]int{1, 2, 3}); return nil }
 		p, c := producer(src, stage.ProducerConfig[int]{}), consumer(dst, "C")
 		subscribe(t, c, p, stage.SubscribeConfig{})
 		pipeline := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c))

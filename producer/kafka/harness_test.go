@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ type world struct {
 	commits  map[string]int64
 	wrong    []string // what must never be
 	members  []*member
+
+	committing func() // called for each commit, before the broker takes it
 }
 
 func newWorld(t testing.TB, cfg embeddedkafka.Config) *world {
@@ -54,6 +57,9 @@ func newWorld(t testing.TB, cfg embeddedkafka.Config) *world {
 	broker.Cluster.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		broker.Cluster.KeepControl()
 		w.inspect(req.(*kmsg.OffsetCommitRequest))
+		if w.committing != nil {
+			w.committing()
+		}
 		return nil, nil, false
 	})
 	return w
@@ -153,6 +159,7 @@ func (w *world) wait(what string, condition func() bool) {
 				w.t.Logf("member %d (%s): %+v", i, m.fate, m.producer.Stats())
 			}
 			w.t.Logf("group: %+v", w.broker.Cluster.GroupInfo("g"))
+			w.t.Logf("wrong: %q", w.wrong)
 			w.t.Fatalf("%s does not come: handled %d of %d, commits %v", what, len(w.handled), len(w.produced), w.commits)
 		}
 	}
@@ -214,6 +221,8 @@ type member struct {
 	cable    *cable
 	fate     string
 	ended    func() error // waits for the pipeline's end
+	over     atomic.Bool  // it has ended
+	dead     atomic.Bool  // the process is gone
 }
 
 func (w *world) config() Config[string] {
@@ -223,26 +232,48 @@ func (w *world) config() Config[string] {
 // join starts a member whose consumer is sink.
 func (w *world) join(cfg Config[string], sink stage.Consumer[string], sub stage.SubscribeConfig) *member {
 	w.t.Helper()
+	return w.joinWith(cfg, func(m *member) []stage.Stage {
+		source := stage.Must(stage.NewProducer(m.producer, stage.ProducerConfig[string]{Name: "source", BufferSize: stage.Unlimited}))
+		end := stage.Must(stage.NewConsumer(sink, stage.ConsumerConfig{Name: "sink"}))
+		subscribe(w.t, end, source, sub)
+		return []stage.Stage{source, end}
+	})
+}
+
+// joinWith starts a member with the stages that build makes around its producer.
+func (w *world) joinWith(cfg Config[string], build func(m *member) []stage.Stage) *member {
+	w.t.Helper()
 	m := &member{w: w, cable: &cable{}}
 	cfg.Options = append(cfg.Options, kgo.Dialer(m.cable.over(w.broker.Options())))
 	m.producer = stage.Must(NewProducer(cfg))
-	source := stage.Must(stage.NewProducer(m.producer, stage.ProducerConfig[string]{Name: "source", BufferSize: stage.Unlimited}))
-	end := stage.Must(stage.NewConsumer(sink, stage.ConsumerConfig{Name: "sink"}))
-	if _, err := end.Subscribe(source, sub); err != nil {
-		w.t.Fatal(err)
-	}
-	m.pipeline = stage.Must(stage.NewPipeline(stage.PipelineConfig{}, source, end))
+	m.pipeline = stage.Must(stage.NewPipeline(stage.PipelineConfig{}, build(m)...))
 	w.mu.Lock()
 	w.members = append(w.members, m)
 	w.mu.Unlock()
 	ended := make(chan error, 1)
-	go func() { ended <- m.pipeline.Run(context.Background()) }()
+	go func() {
+		err := m.pipeline.Run(context.Background())
+		m.over.Store(true)
+		ended <- err
+	}()
 	m.ended = sync.OnceValue(func() error { return <-ended })
 	w.t.Cleanup(func() { // for a test that has failed
 		m.pipeline.Stop(nil)
 		_ = m.ended()
 	})
 	return m
+}
+
+// subscriber is a stage that takes events of type T.
+type subscriber[T any] interface {
+	Subscribe(stage.Output[T], stage.SubscribeConfig) (*stage.Subscription[T], error)
+}
+
+func subscribe[T any](t testing.TB, down subscriber[T], up stage.Output[T], cfg stage.SubscribeConfig) {
+	t.Helper()
+	if _, err := down.Subscribe(up, cfg); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // handler returns a consumer that notes what it has handled.
@@ -277,6 +308,16 @@ func (m *member) kill() {
 	m.pipeline.Stop(nil)
 	_ = m.ended()
 }
+
+// crash ends the member as the end of its process does: from now on nothing that it
+// does reaches the broker. It does not wait.
+func (m *member) crash() {
+	m.dead.Store(true)
+	m.cable.cut()
+	m.pipeline.Stop(nil)
+}
+
+func (m *member) crashed() bool { return m.dead.Load() }
 
 // cable is a member's connections, which can be cut.
 type cable struct {
