@@ -20,7 +20,6 @@ func (e *engine[In, Out]) follow() {
 	}
 	e.lineage = new(lineage[In])
 	e.out.lineage = e.lineage
-	e.out.descend = func() { e.descend(inputs[In]{}, 0) }
 	for _, s := range e.out.subs {
 		if s != nil {
 			e.out.track(s)
@@ -30,7 +29,8 @@ func (e *engine[In, Out]) follow() {
 
 // descend enters the origins that a handler has named, and the events it has
 // emitted from place start on, into the lineage. in is the handler's chunk; it
-// is empty for handlers other than HandleEvents.
+// is empty for handlers other than HandleEvents. Without a lineage only failures are
+// taken.
 func (e *engine[In, Out]) descend(in inputs[In], start int) {
 	em, l := &e.out.emit, e.lineage
 	end := len(em.buf)
@@ -42,10 +42,21 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 		return
 	}
 	defer em.forget()
+	if em.foreign != "" {
+		e.misused(em.foreign, "an input of another stage", "what Hold of the same stage has returned")
+		return
+	}
 	taken := e.takenInputs(in.n)
+	for _, f := range em.failures {
+		e.failedAlone(in, f, taken)
+	}
 	for _, f := range em.fresh {
 		if f.input < 0 || f.input >= in.n {
 			e.misnamed("Hold", f.input, in.n)
+			return
+		}
+		if taken[f.input] {
+			e.misused("Hold", f.input, "an event that is not held already and has not failed")
 			return
 		}
 		for len(l.held) <= int(f.slot) {
@@ -54,9 +65,6 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 		l.held[f.slot] = in.part(f.input, 1)
 		taken[f.input] = true
 	}
-	for _, f := range em.failures {
-		e.failedAlone(in, f, taken)
-	}
 	for _, h := range em.ends {
 		outcome, reason := outcomeOf(h.err)
 		if h.err != nil {
@@ -64,7 +72,7 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 		}
 		l.held[h.slot].finish(outcome, reason)
 	}
-	if e.isOver() {
+	if e.isOver() || l == nil {
 		return
 	}
 	if em.byInput(start, end, in.n, taken) {
@@ -206,18 +214,21 @@ func (e *engine[In, Out]) countFailure(err error) {
 	}
 }
 
-// misnamed stops the stage of a handler that has named an unknown input.
-func (e *engine[In, Out]) misnamed(method string, i, n int) {
-	e.fail(ownerOf(e.name).Refuse("Emitter."+method, i, fmt.Sprintf("the index of one of the %d events of the call", n)))
+// descendOutside enters what handlers other than HandleEvents have named.
+func (e *engine[In, Out]) descendOutside() {
+	e.running = "Emit"
+	e.descend(inputs[In]{}, 0)
 }
 
-// failAlone takes the inputs that failed alone where nothing wants receipts.
-func (e *engine[In, Out]) failAlone(in inputs[In]) {
-	taken := e.takenInputs(in.n)
-	for _, f := range e.out.emit.failures {
-		e.failedAlone(in, f, taken)
-	}
-	e.out.emit.forget()
+// misnamed stops the stage of a handler that has named an unknown input.
+func (e *engine[In, Out]) misnamed(method string, i, n int) {
+	e.misused(method, i, fmt.Sprintf("the index of one of the %d events of the call", n))
+}
+
+// misused stops the stage of a handler that has passed a wrong value to a method
+// of its emitter.
+func (e *engine[In, Out]) misused(method string, value any, allowed string) {
+	e.fail(ownerOf(e.name).Refuse("Emitter."+method, value, allowed))
 }
 
 // releaseHeld makes the handler pass on held inputs when nothing more can arrive,
@@ -236,7 +247,7 @@ func (e *engine[In, Out]) releaseHeld() {
 	e.again = true // a subscription may have waited for these
 	for i := range em.slots {
 		if s := &em.slots[i]; s.used {
-			em.free(Held{slot: uint32(i) + 1, gen: s.gen})
+			em.free("Finish", Held{by: &em.origins, slot: uint32(i) + 1, gen: s.gen})
 			e.lineage.held[i].finish(receipt.Abandoned, "")
 		}
 	}

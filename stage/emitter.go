@@ -86,6 +86,7 @@ func (e *Emitter[T]) From(i int) {
 
 // Fail makes events[i] of HandleEvents fail alone: its outcome is Failed, or
 // Discarded if err is a *DiscardError. The stage counts and logs it, and lives on.
+// Other handlers have no events[i]: a call from there stops the stage.
 func (e *Emitter[T]) Fail(i int, err error) {
 	e.failures = append(e.failures, failure{i, err})
 }
@@ -94,7 +95,8 @@ func (e *Emitter[T]) Fail(i int, err error) {
 // window, a join or a debounce. The input has no receipt until the returned value
 // is passed to For or Finish, in this call or in any later handler. When nothing
 // more can arrive, HandleFlush can finish the inputs that are still held; after
-// that they are given back, and their source has them again.
+// that they are given back, and their source has them again. An input cannot be held
+// twice, nor fail with Fail while it is held.
 func (e *Emitter[T]) Hold(i int) Held {
 	if !e.tracked {
 		return Held{}
@@ -104,14 +106,15 @@ func (e *Emitter[T]) Hold(i int) Held {
 
 // For makes the events that are emitted from now on, until the next call of
 // From or For or until the handler returns, belong to held inputs, which are
-// held no longer. A value that was passed before is ignored.
+// held no longer. A value that was passed before is ignored; one of another stage
+// stops this one.
 func (e *Emitter[T]) For(held ...Held) { e.release(len(e.buf), held) }
 
 // Finish gives held inputs their receipt without an event: Done for a nil error,
 // otherwise as Fail does.
 func (e *Emitter[T]) Finish(err error, held ...Held) {
 	for _, h := range held {
-		if e.free(h) {
+		if e.free("Finish", h) {
 			e.ends = append(e.ends, heldEnd{h.slot - 1, err})
 		}
 	}

@@ -249,8 +249,8 @@ func (e *engine[In, Out]) settle(poked bool) {
 			e.farewell()
 		}
 	}
-	if !e.isOver() && e.out != nil && e.out.emit.Len() > 0 {
-		e.again = true // a handler has emitted since events were last handed out
+	if !e.isOver() && e.out != nil && (e.out.emit.Len() > 0 || e.out.emit.told()) {
+		e.again = true // a handler has used the emitter since it was last read
 		return
 	}
 	if e.complete(); e.lineage != nil {

@@ -197,10 +197,8 @@ func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[I
 	switch {
 	case err != nil && err != ErrDone:
 		// Nothing of the chunk is finished.
-	case e.lineage != nil && (s.wanted || em.told()):
+	case s.wanted || em.told():
 		e.descend(in, start)
-	case em.told():
-		e.failAlone(in)
 	}
 	return err
 }

@@ -13,6 +13,7 @@ type origins struct {
 	unused   []uint32 // slots
 	freed    []uint32 // slots that can be used again when this has been read
 	holding  int      // slots in use
+	foreign  string   // the method that got an input which another stage holds
 }
 
 // mark notes that the events emitted from place at on belong to one input of the
@@ -51,6 +52,7 @@ type heldSlot struct {
 // Held is an input that a producer-consumer keeps for later; see [Emitter.Hold].
 // The zero value stands for an input that needs no receipt.
 type Held struct {
+	by   *origins
 	slot uint32 // from 1 on
 	gen  uint32
 }
@@ -66,12 +68,16 @@ func (o *origins) hold(input int) Held {
 	o.slots[slot].used = true
 	o.holding++
 	o.fresh = append(o.fresh, freshHold{slot, input})
-	return Held{slot: slot + 1, gen: o.slots[slot].gen}
+	return Held{by: o, slot: slot + 1, gen: o.slots[slot].gen}
 }
 
-// free frees the slot of h and reports whether h was in use.
-func (o *origins) free(h Held) bool {
-	if h.slot == 0 || int(h.slot) > len(o.slots) {
+// free frees the slot of h, which was passed to method, and reports whether h was
+// in use.
+func (o *origins) free(method string, h Held) bool {
+	if h.by != o {
+		if h.by != nil {
+			o.foreign = method
+		}
 		return false
 	}
 	s := &o.slots[h.slot-1]
@@ -89,7 +95,7 @@ func (o *origins) free(h Held) bool {
 func (o *origins) release(at int, held []Held) {
 	lo := len(o.released)
 	for _, h := range held {
-		if o.free(h) {
+		if o.free("For", h) {
 			o.released = append(o.released, h.slot-1)
 		}
 	}
@@ -99,11 +105,13 @@ func (o *origins) release(at int, held []Held) {
 }
 
 // told reports whether there is anything for the stage to read.
-func (o *origins) told() bool { return len(o.marks)+len(o.failures)+len(o.ends)+len(o.fresh) > 0 }
+func (o *origins) told() bool {
+	return len(o.marks)+len(o.failures)+len(o.ends)+len(o.fresh) > 0 || o.foreign != ""
+}
 
 // forget empties what was read.
 func (o *origins) forget() {
-	o.tracked = false
+	o.tracked, o.foreign = false, ""
 	o.marks, o.released = o.marks[:0], o.released[:0]
 	clear(o.failures)
 	clear(o.ends)

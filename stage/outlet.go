@@ -23,7 +23,7 @@ type outlet[T any] struct {
 	parking   dispatcher.Parking[T]
 	sourced   bool     // the handler wants receipts
 	lineage   ancestry // of a producer-consumer whose inputs want receipts
-	descend   func()   // enters the emitter's origins into the lineage
+	descend   func()   // takes what a handler has said of its inputs
 	silent    bool     // it must get no more of them
 	discarded func(T, receipt.Reason)
 	epoch     time.Time
@@ -144,7 +144,7 @@ func (o *outlet[T]) abandonParked() bool {
 
 // serve hands out the buffered events, then the emitted ones, and sends them.
 func (o *outlet[T]) serve() {
-	if o.descend != nil && o.emit.told() {
+	if o.emit.told() {
 		o.descend()
 	}
 	o.serveBuffer()

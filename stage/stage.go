@@ -170,6 +170,7 @@ func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out], size int)
 		size = 0
 	}
 	e.out = newOutlet(e.name, cfg, e.do.receipts != nil, size)
+	e.out.descend = e.descendOutside
 	e.out.log = e.log
 	return nil
 }
