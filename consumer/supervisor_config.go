@@ -115,7 +115,8 @@ func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 
 // validate is called with the defaults filled in.
 func (c SupervisorConfig[T]) validate() error {
-	refuse := option.Owner("consumer.Supervisor").Refuse
+	owner := option.Owner("consumer.Supervisor")
+	refuse := owner.Refuse
 	switch {
 	case c.MaxDemand < 1:
 		return refuse("MaxDemand", c.MaxDemand, "1 or more, or 0 for the default")
@@ -140,5 +141,5 @@ func (c SupervisorConfig[T]) validate() error {
 	case c.ShutdownTimeout < 0:
 		return refuse("ShutdownTimeout", c.ShutdownTimeout, "0 for the default or above")
 	}
-	return nil
+	return owner.Recorder(c.Metrics)
 }

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"fmt"
 	"math"
+	"reflect"
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
@@ -92,6 +93,9 @@ func NewNamedPartition[T any, K comparable](names []K, hash func(event T) (name 
 	}
 	index := make(map[K]int, len(names))
 	for i, name := range names {
+		if !reflect.ValueOf(&name).Elem().Comparable() || name != name {
+			return nil, partitionOwner.Refuse("names", names, "names that are equal to themselves")
+		}
 		index[name] = i
 	}
 	if len(index) < len(names) {

@@ -80,15 +80,18 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// maxPeriod bounds what a period can be set to: sums of several are computed.
+const maxPeriod = 365 * 24 * time.Hour
+
 func (c Config) validate() error {
 	owner := option.Owner("presence.Tracker")
 	if err := option.First(
 		owner.Needs("Hub", c.Hub, "a hub"),
-		option.AtLeast(owner, "DiffPeriod", c.DiffPeriod, 0),
-		option.AtLeast(owner, "BroadcastPeriod", c.BroadcastPeriod, 0),
-		option.AtLeast(owner, "HeartbeatPeriod", c.HeartbeatPeriod, 0),
-		option.AtLeast(owner, "DownPeriod", c.DownPeriod, 0),
-		option.AtLeast(owner, "PermDownPeriod", c.PermDownPeriod, 0),
+		option.Within(owner, "DiffPeriod", c.DiffPeriod, 0, maxPeriod),
+		option.Within(owner, "BroadcastPeriod", c.BroadcastPeriod, 0, maxPeriod),
+		option.Within(owner, "HeartbeatPeriod", c.HeartbeatPeriod, 0, maxPeriod),
+		option.Within(owner, "DownPeriod", c.DownPeriod, 0, maxPeriod),
+		option.Within(owner, "PermDownPeriod", c.PermDownPeriod, 0, maxPeriod),
 	); err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ func (c Config) validate() error {
 		option.Within(owner, "Shards", c.Shards, 0, 4096),
 		option.AtLeast(owner, "RemoteTimeout", c.RemoteTimeout, 0),
 		option.AtLeast(owner, "Linger", c.Linger, 0),
+		option.Owner(owner).Optional("History", c.History, "a history"),
 		option.Owner(owner).Check(c.Remote == nil || (!option.IsNil(c.Remote) && c.Remote.Node() != ""), "Remote", c.Remote, "a remote with a name for this node"),
 	)
 }

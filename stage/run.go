@@ -72,6 +72,7 @@ func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
 		option.AtLeast(owner, "DrainTimeout", cfg.DrainTimeout, 0),
 		option.AtLeast(owner, "StopTimeout", cfg.StopTimeout, 0),
 		option.AtLeast(owner, "MetricsInterval", cfg.MetricsInterval, 0),
+		owner.Recorder(cfg.Metrics),
 	); err != nil {
 		return nil, err
 	}

@@ -143,7 +143,7 @@ func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) (*ConsumerStag
 // its main function.
 func (e *engine[In, Out]) resolved(main string, there bool, handler any) error {
 	e.handler = handler
-	return ownerOf(e.name).Check(there, main, "nil", "a function")
+	return ownerOf(e.name).Check(there, main, nil, "a function")
 }
 
 // Must returns v, or panics with err if that is not nil. It is for constructors
@@ -159,7 +159,7 @@ func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out], size int)
 		owner.Check(cfg.BufferSize >= None, "BufferSize", cfg.BufferSize, "0 for the default, None, or 1 or more"),
 		owner.Check(cfg.Keep <= KeepFirst, "Keep", cfg.Keep, "KeepLast or KeepFirst"),
 		owner.Check(cfg.Demand <= Accumulate, "Demand", cfg.Demand, "Forward or Accumulate"),
-		owner.Check(cfg.Dispatcher == nil || !option.IsNil(cfg.Dispatcher), "Dispatcher", cfg.Dispatcher, "a dispatcher, or no value at all for Demand"),
+		owner.Optional("Dispatcher", cfg.Dispatcher, "a dispatcher"),
 	); err != nil {
 		return err
 	}

@@ -27,6 +27,15 @@ func (o Owner) Needs(option string, value any, allowed string) error {
 	return o.Check(!IsNil(value), option, value, allowed)
 }
 
+// Optional refuses a value that is set to an interface around nil, which would be
+// called; allowed says what it must be.
+func (o Owner) Optional(option string, value any, allowed string) error {
+	return o.Check(value == nil || !IsNil(value), option, value, allowed+", or no value at all")
+}
+
+// Recorder refuses a recorder that is an interface around nil.
+func (o Owner) Recorder(value any) error { return o.Optional("Metrics", value, "a recorder") }
+
 // Unused refuses an option that is set and that the owner would ignore; user
 // names what uses it.
 func (o Owner) Unused(option string, value any, user string) error {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -128,7 +129,8 @@ type OptionError = option.Error
 
 // validate is called with the defaults filled in.
 func (c *Config[T]) validate() error {
-	refuse := option.Owner("kafka.Producer").Refuse
+	owner := option.Owner("kafka.Producer")
+	refuse := owner.Refuse
 	within := func(d, low, high time.Duration) bool { return d >= low && d <= high }
 	switch {
 	case len(c.Brokers) == 0:
@@ -157,8 +159,20 @@ func (c *Config[T]) validate() error {
 		return refuse("CloseTimeout", c.CloseTimeout, "10ms to 1m, or 0 for the default")
 	case c.StartTimeout < 0:
 		return refuse("StartTimeout", c.StartTimeout, "0 or more")
-	case c.FetchMaxPartitionBytes < 1 || c.FetchMaxBytes < c.FetchMaxPartitionBytes:
+	case c.FetchMaxPartitionBytes < 1:
+		return refuse("FetchMaxPartitionBytes", c.FetchMaxPartitionBytes, "1 or more, or 0 for the default")
+	case c.FetchMaxBytes < c.FetchMaxPartitionBytes:
 		return refuse("FetchMaxBytes", c.FetchMaxBytes, "FetchMaxPartitionBytes or more")
+	}
+	return option.First(owner.Recorder(c.Metrics), checkOptions(owner, c.Options))
+}
+
+// checkOptions refuses options that the client cannot be given.
+func checkOptions(owner option.Owner, opts []kgo.Opt) error {
+	for i, opt := range opts {
+		if err := owner.Needs(fmt.Sprintf("Options[%d]", i), opt, "an option"); err != nil {
+			return err
+		}
 	}
 	return nil
 }

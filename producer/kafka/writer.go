@@ -85,7 +85,8 @@ func (w *Writer) Close(ctx context.Context) error {
 
 // validate is called with the defaults filled in.
 func (c *WriterConfig) validate() error {
-	refuse := option.Owner("kafka.Writer").Refuse
+	owner := option.Owner("kafka.Writer")
+	refuse := owner.Refuse
 	switch {
 	case len(c.Brokers) == 0:
 		return refuse("Brokers", c.Brokers, "one or more of host:port")
@@ -98,5 +99,5 @@ func (c *WriterConfig) validate() error {
 	case c.Linger < 0 || c.Linger > time.Second:
 		return refuse("Linger", c.Linger, "up to 1s, 0 for the default, or stage.None")
 	}
-	return nil
+	return checkOptions(owner, c.Options)
 }

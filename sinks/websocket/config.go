@@ -74,6 +74,7 @@ func (cfg EndpointConfig) withDefaults() EndpointConfig {
 func (cfg EndpointConfig) validate() error {
 	return option.First(
 		cfg.Limits.validate(),
+		endpointOwner.Recorder(cfg.Metrics),
 		endpointOwner.Check(cfg.Shutdown.Code == 0 || closeCodeAllowed(cfg.Shutdown.Code),
 			"Shutdown.Code", cfg.Shutdown.Code, "1000 to 1014 but not 1004 to 1006, or 3000 to 4999"),
 		option.AtLeast(endpointOwner, "Shutdown.Batch", cfg.Shutdown.Batch, 0),

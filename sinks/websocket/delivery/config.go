@@ -104,6 +104,7 @@ func (c Config[T]) validate(endpoint *websocket.Endpoint) error {
 		option.AtLeast(owner, "Grace", c.Grace, 0),
 		owner.Check(!c.DiscardAbsent || c.Grace == 0, "Grace", c.Grace, "0 if DiscardAbsent is set"),
 		option.AtLeast(owner, "Timeout", c.Timeout, 0),
+		owner.Recorder(c.Metrics),
 	)
 }
 
