@@ -140,7 +140,7 @@ func TestConformance(t *testing.T) {
 			change(&cfg)
 			_, err := NewProducer(cfg)
 			if got, ok := errors.AsType[*OptionError](err); !ok || got.Option != option {
-				t.Errorf("a bad %s answers %v", option, err)
+				t.Errorf("a bad %s gives %v", option, err)
 			}
 		}
 		for _, change := range []func(*Config[string]){
@@ -168,7 +168,7 @@ func TestConformance(t *testing.T) {
 			Options: []kgo.Opt{kgo.SessionTimeout(-1)}}
 		err := stage.Run(context.Background(), stage.Must(stage.NewProducer(stage.Must(NewProducer(cfg)), stage.ProducerConfig[string]{})))
 		if err == nil || !strings.Contains(err.Error(), "kafka: start") {
-			t.Errorf("Run answers %v", err)
+			t.Errorf("Run returns %v", err)
 		}
 	})
 	t.Run("K7_records_reach_decode_whole", func(t *testing.T) { conformMetadata(t) })

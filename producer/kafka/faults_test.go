@@ -111,7 +111,7 @@ func hostileRecords(t *testing.T) {
 			if at, bad := ProducedAt(r, now); bad {
 				skewed.Add(1)
 				if !at.Equal(now) {
-					t.Errorf("%v is answered as %v", r.Timestamp, at)
+					t.Errorf("%v gives %v", r.Timestamp, at)
 				}
 			}
 			return decodeName(r)
@@ -279,7 +279,7 @@ func TestAbsentBrokerFailsTheStartIfAsked(t *testing.T) {
 		start := time.Now()
 		err := stage.Run(context.Background(), source)
 		if err == nil || !strings.Contains(err.Error(), "no broker of [127.0.0.1:9092] answered within 30s") {
-			t.Errorf("Run answers %v", err)
+			t.Errorf("Run returns %v", err)
 		}
 		if d := time.Since(start); d > 35*time.Second {
 			t.Errorf("it took %v", d)

@@ -14,7 +14,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// shape is a pipeline behind a Kafka source: dispatchers after the source and after
+// shape is a pipeline after a Kafka source: dispatchers after the source and after
 // the first transform, the two transforms, and the end.
 type shape struct {
 	name         string
@@ -32,8 +32,8 @@ var shapes = []shape{
 	{name: "fair source and transform, pool", first: "fair", after: "fair", parser: "named", gather: "none", end: "pool"},
 	{name: "fair source, partitioned transform, window, batch", first: "fair", after: "partition", parser: "flat", gather: "window", end: "batch"},
 	{name: "partitioned source, fair transform, window, pool", first: "partition", after: "fair", parser: "named", gather: "window", end: "pool"},
-	{name: "fan-out behind a transform", first: "demand", after: "broadcast", parser: "flat", gather: "none", end: "pool"},
-	{name: "fan-out behind a transform, redelivery", first: "demand", after: "broadcast", parser: "named", gather: "none", end: "plain", redeliver: true},
+	{name: "fan-out after a transform", first: "demand", after: "broadcast", parser: "flat", gather: "none", end: "pool"},
+	{name: "fan-out after a transform, redelivery", first: "demand", after: "broadcast", parser: "named", gather: "none", end: "plain", redeliver: true},
 	{name: "fan-out into windows", first: "demand", after: "broadcast", parser: "named", gather: "window", end: "plain"},
 	{name: "redelivery everywhere", first: "demand", after: "demand", parser: "named", gather: "window", end: "batch", redeliver: true},
 }

@@ -145,7 +145,7 @@ func comeAndGo(t *testing.T, seed uint64) {
 
 // expireSessions throws out members that are gone, as a broker does after a
 // session timeout: the one of the tests forgets to for a member whose connection
-// broke while it was joining. Whoever is just joining may be hit as well, and
+// broke while it was joining. It may hit a member that is just joining as well, which
 // has to join again.
 func (w *world) expireSessions(stop <-chan struct{}) {
 	client, err := kgo.NewClient(append(w.broker.Options(), kgo.SeedBrokers(w.broker.Addrs()...))...)

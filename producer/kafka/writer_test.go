@@ -56,7 +56,7 @@ func TestWriterGivesUp(t *testing.T) {
 		}
 		start := time.Now()
 		if err := w.Write(t.Context(), &kgo.Record{Value: []byte("x")}); err == nil {
-			t.Error("a write to nobody answers no error")
+			t.Error("a write to no broker returns no error")
 		}
 		if d := time.Since(start); d > 20*time.Second {
 			t.Errorf("the write took %v", d)
@@ -65,7 +65,7 @@ func TestWriterGivesUp(t *testing.T) {
 		defer cancel()
 		start = time.Now()
 		if err := w.Write(ctx, &kgo.Record{Value: []byte("x")}); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Write answers %v", err)
+			t.Errorf("Write returns %v", err)
 		}
 		if d := time.Since(start); d != time.Second {
 			t.Errorf("the write took %v", d)
@@ -89,7 +89,7 @@ func TestWriterConfigIsChecked(t *testing.T) {
 		change(&cfg)
 		_, err := NewWriter(cfg)
 		if got, ok := errors.AsType[*stage.OptionError](err); !ok || got.Option != option {
-			t.Errorf("a bad %s answers %v", option, err)
+			t.Errorf("a bad %s gives %v", option, err)
 		}
 	}
 	good.Linger = stage.None
@@ -118,7 +118,7 @@ func TestTryWriteNeverWaits(t *testing.T) {
 	w.TryWrite(&kgo.Record{Value: []byte("x")}, func(err error) { first <- err }) // lingers
 	w.TryWrite(&kgo.Record{Value: []byte("y")}, func(err error) { second <- err })
 	if err := <-second; !errors.Is(err, kgo.ErrMaxBuffered) {
-		t.Errorf("without room TryWrite answers %v", err)
+		t.Errorf("without room TryWrite returns %v", err)
 	}
 	if n := w.Buffered(); n != 1 {
 		t.Errorf("%d are buffered, want 1", n)

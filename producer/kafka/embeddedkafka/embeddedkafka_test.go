@@ -46,7 +46,7 @@ func TestStartReportsABusyPort(t *testing.T) {
 	b, err := embeddedkafka.Start(embeddedkafka.Config{Options: []kfake.Opt{kfake.Ports(busy.Addr().(*net.TCPAddr).Port)}})
 	if err == nil {
 		b.Close()
-		t.Error("Start answers no error")
+		t.Error("Start returns no error")
 	}
 }
 
