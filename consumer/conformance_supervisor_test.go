@@ -92,7 +92,7 @@ func (c *children) end(v int, how func() error) int {
 
 func (c *children) count() int {
 	synctest.Wait()
-	return c.pool.Stats().Busy
+	return c.pool.Snapshot().Busy
 }
 
 func (c *children) expect(what string, got, want int) {
@@ -235,8 +235,8 @@ func conformSupervisor(t *testing.T) {
 			synctest.Wait()
 			r.sink.Stop(errOops)
 			<-r.sink.Stopped()
-			if told.Load() != 3 || time.Since(begun) != 0 || pool.Stats() != (consumer.Stats{}) {
-				t.Error(told.Load(), time.Since(begun), pool.Stats())
+			if told.Load() != 3 || time.Since(begun) != 0 || pool.Snapshot() != (consumer.Stats{}) {
+				t.Error(told.Load(), time.Since(begun), pool.Snapshot())
 			}
 			r.stop()
 		})
@@ -282,7 +282,7 @@ func conformSupervisor(t *testing.T) {
 		begun := time.Now()
 		r.sink.Stop(nil)
 		<-r.sink.Stopped()
-		if s := pool.Stats(); time.Since(begun) != time.Millisecond || s.Busy != 1 || s.Goroutines != 1 {
+		if s := pool.Snapshot(); time.Since(begun) != time.Millisecond || s.Busy != 1 || s.Goroutines != 1 {
 			t.Errorf("%v %+v", time.Since(begun), s)
 		}
 		close(hold)

@@ -61,7 +61,7 @@ func TestDefer(t *testing.T) {
 		if d.count() != 10 || len(src.outcomes(t)) != 0 {
 			t.Fatal(d.count(), src.outcomes(t))
 		}
-		if s := pool.Stats(); s.Deferred != 10 || s.Busy != 0 {
+		if s := pool.Snapshot(); s.Deferred != 10 || s.Busy != 0 {
 			t.Errorf("%+v", s)
 		}
 		d.finish(7, nil)
@@ -108,7 +108,7 @@ func TestDeferIsBounded(t *testing.T) {
 				start(t, src, pool, stage.SubscribeConfig{})
 				for v := range 50 {
 					synctest.Wait()
-					if s := pool.Stats(); s.Deferred > tc.want || s.Deferred <= tc.want-max(1, tc.least) {
+					if s := pool.Snapshot(); s.Deferred > tc.want || s.Deferred <= tc.want-max(1, tc.least) {
 						t.Fatalf("after %d: %+v", v, s)
 					}
 					d.finish(v, nil)

@@ -53,7 +53,7 @@
 //
 // Functions given to ForEach and NewBatch are called on the stage's goroutine, one
 // call at a time. Workers and Failed run in goroutines of the supervisor, many at
-// once. [Deferred.Finish] and [Supervisor.Stats] may be called from any goroutine
+// once. [Deferred.Finish] and [Supervisor.Snapshot] may be called from any goroutine
 // and never block.
 //
 // # Cost

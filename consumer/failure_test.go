@@ -188,7 +188,7 @@ func TestSupervisorTimeout(t *testing.T) {
 				if err := run(t, src, pool, stage.SubscribeConfig{}); !errors.Is(err, end) {
 					t.Error(err)
 				}
-				if s := pool.Stats(); s != stuck {
+				if s := pool.Snapshot(); s != stuck {
 					t.Errorf("%+v, want %+v", s, stuck)
 				}
 				if second != tc.takes || !errors.Is(failure, consumer.ErrTimeout) {
@@ -199,7 +199,7 @@ func TestSupervisorTimeout(t *testing.T) {
 				if got := src.outcomes(t); got[0] != receipt.Failed || got[1] != receipt.Done {
 					t.Error(got)
 				}
-				if s := pool.Stats(); s != (consumer.Stats{Failed: 1}) {
+				if s := pool.Snapshot(); s != (consumer.Stats{Failed: 1}) {
 					t.Errorf("%+v", s)
 				}
 			})
@@ -251,12 +251,12 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 				t.Error(v, got)
 			}
 		}
-		if s := pool.Stats(); s != (consumer.Stats{Stuck: n / 10, Failed: n / 10}) {
+		if s := pool.Snapshot(); s != (consumer.Stats{Stuck: n / 10, Failed: n / 10}) {
 			t.Errorf("%+v", s)
 		}
 		close(hold)
 		synctest.Wait()
-		if s := pool.Stats(); s != (consumer.Stats{Failed: n / 10}) {
+		if s := pool.Snapshot(); s != (consumer.Stats{Failed: n / 10}) {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -3,7 +3,7 @@ package consumer
 import "time"
 
 // HandleInspect implements stage.InspectHandler: it returns the figures of Stats.
-func (s *Supervisor[T]) HandleInspect() any { return s.Stats() }
+func (s *Supervisor[T]) HandleInspect() any { return s.Snapshot() }
 
 // BatchSnapshot is the state of a [Batch] at one moment.
 type BatchSnapshot struct {

@@ -82,7 +82,7 @@ func TestSupervisorStopEndsAPause(t *testing.T) {
 			config{Backoff: time.Hour, Failed: func(int, error) { t.Error("failed") }}))
 		r := start(t, src, pool, stage.SubscribeConfig{})
 		synctest.Wait()
-		if s := pool.Stats(); s.Busy != 1 || s.Restarts != 1 {
+		if s := pool.Snapshot(); s.Busy != 1 || s.Restarts != 1 {
 			t.Errorf("%+v", s)
 		}
 		begun := time.Now()
@@ -117,7 +117,7 @@ func TestSupervisorLongWorkersLeaveTheOtherSlots(t *testing.T) {
 			r := start(t, p, pool, stage.SubscribeConfig{})
 			<-time.After(500 * time.Millisecond)
 			if n := done.Load(); n != 100 {
-				t.Errorf("%d of 100 short jobs were done, %+v", n, pool.Stats())
+				t.Errorf("%d of 100 short jobs were done, %+v", n, pool.Snapshot())
 			}
 			r.stop()
 		})
@@ -140,7 +140,7 @@ func TestSupervisorLogsFailures(t *testing.T) {
 		if got := lines.String(); !strings.Contains(got, "again=true failures=1 ") || !strings.Contains(got, "again=false failures=50 ") {
 			t.Error(got)
 		}
-		if s := pool.Stats(); s.Failed != 500 || s.Restarts != 500 {
+		if s := pool.Snapshot(); s.Failed != 500 || s.Restarts != 500 {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -180,8 +180,8 @@ type Stats struct {
 	Failed   int64 `json:"failed"`
 }
 
-// Stats returns the supervisor's figures, from any goroutine.
-func (s *Supervisor[T]) Stats() Stats {
+// Snapshot returns the supervisor's figures, from any goroutine.
+func (s *Supervisor[T]) Snapshot() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.pool.stats()

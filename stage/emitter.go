@@ -17,7 +17,8 @@ import (
 // wants receipts.
 type Emitter[T any] struct {
 	buf   []T
-	scrub bool // dispatched events are cleared
+	scrub bool // dispatched events are cleared when the stage rests
+	dirty int  // places of buf's array that may hold events
 
 	resting atomic.Bool // the stage waits for mail: no handler is running
 	wake    func()
@@ -60,11 +61,8 @@ func (e *Emitter[T]) Slots(n int) []T {
 
 // drop removes the first n events.
 func (e *Emitter[T]) drop(n int) {
-	rest := copy(e.buf, e.buf[n:])
-	if e.scrub {
-		clear(e.buf[rest:])
-	}
-	e.buf = e.buf[:rest]
+	e.dirty = max(e.dirty, len(e.buf))
+	e.buf = e.buf[:copy(e.buf, e.buf[n:])]
 	for i := range e.marks {
 		e.marks[i].at -= n
 	}

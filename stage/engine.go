@@ -146,6 +146,7 @@ func (e *engine[In, Out]) loop() {
 
 // awaitMail waits for mail. Nothing may be emitted meanwhile.
 func (e *engine[In, Out]) awaitMail() {
+	e.scrub()
 	if e.out == nil {
 		e.box.Wait(-1)
 		return

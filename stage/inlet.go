@@ -206,7 +206,7 @@ func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[I
 // giveBackBatch returns an emptied batch, with the demand and the receipts that are
 // due. If none is due the batch waits for others.
 func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask int) {
-	if s.scrub || s.deferred && poison.Load() {
+	if s.deferred && poison.Load() {
 		clear(b.events)
 	}
 	b.next = s.spent

@@ -33,6 +33,7 @@ type outlet[T any] struct {
 	live     int
 	touched  []*Subscription[T] // with a batch that was not sent yet
 	emit     Emitter[T]
+	soiled   []*Subscription[T] // with spare batches that may hold handled events
 	emission emission[T]
 	buf      buffer[T]
 	nextSeq  uint64
@@ -184,6 +185,7 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 		o.whole = nil
 		b := o.batchFor(s)
 		b.events, o.emit.buf = o.emit.buf, b.events[:0]
+		b.dirty, o.emit.dirty = o.emit.dirty, b.dirty
 		o.emission.swapped = true
 	}
 	o.copyWhole()

@@ -2,9 +2,49 @@ package stage
 
 import "reflect"
 
-// hasPointers reports whether a value of type T refers to other memory. The
-// slices that stages use again are cleared for such types, so that a stage at
-// rest keeps no handled event alive; for others clearing would only cost time.
+// The slices in which events travel are used again, and hold the events of before
+// until then. A stage that is about to rest clears them, so that it keeps no
+// handled event alive; while it works they are overwritten soon anyway.
+
+// scrub clears what the stage would keep alive while it rests.
+func (e *engine[In, Out]) scrub() {
+	if e.out != nil && e.out.emit.scrub {
+		e.out.scrub()
+	}
+	if e.in == nil {
+		return
+	}
+	for _, s := range e.in.subs {
+		if !s.scrub {
+			return // the type is the same for all
+		}
+		for b := s.spent; b != nil; b = b.next {
+			b.scrub(len(b.events))
+		}
+	}
+}
+
+// scrub clears the array of an emptied batch that had n events.
+func (b *batch[T]) scrub(n int) {
+	clear(b.events[:max(n, b.dirty)])
+	b.dirty = 0
+}
+
+func (o *outlet[T]) scrub() {
+	clear(o.emit.buf[:o.emit.dirty])
+	o.emit.dirty = 0
+	for i, s := range o.soiled {
+		for b := s.spare; b != nil; b = b.next {
+			b.scrub(0)
+		}
+		s.soiled = false
+		o.soiled[i] = nil
+	}
+	o.soiled = o.soiled[:0]
+}
+
+// hasPointers reports whether a value of type T refers to other memory. For other
+// types clearing would only cost time.
 func hasPointers[T any]() bool { return refers(reflect.TypeFor[T]()) }
 
 func refers(t reflect.Type) bool {

@@ -70,6 +70,10 @@ func (e *engine[In, Out]) asked(s *Subscription[Out], n, done int, spent *batch[
 		return
 	}
 	s.recycle(spent)
+	if s.scrub && !s.soiled && spent != nil {
+		s.soiled = true
+		e.out.soiled = append(e.out.soiled, s)
+	}
 	e.receive(s, done, x)
 	if n > 0 && s.supply == supplyActive {
 		s.addAsked(n)

@@ -55,12 +55,14 @@ type Subscription[T any] struct {
 	out        *batch[T]
 	spare      *batch[T]
 	spareCount int
+	soiled     bool // spare batches may hold handled events
 	flights    flights[T]
 }
 
 // batch is a slice of events on its way from a producer to a consumer and back.
 type batch[T any] struct {
 	events  []T
+	dirty   int  // places of the array that may hold events
 	tracked bool // receipts are wanted
 	next    *batch[T]
 }
@@ -250,6 +252,7 @@ func (s *Subscription[T]) recycle(chain *batch[T]) {
 	for b := chain; b != nil; {
 		next := b.next
 		if s.spareCount < keep {
+			b.dirty = max(b.dirty, len(b.events))
 			b.events = b.events[:0]
 			b.next = s.spare
 			s.spare = b
