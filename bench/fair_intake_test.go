@@ -21,7 +21,7 @@ func BenchmarkFairIntake(b *testing.B) {
 	key := func(e userEvent) int { return e.user }
 	b.Run("dispatcher", func(b *testing.B) {
 		f := stage.Must(fair.New(key, fair.Config[userEvent]{}))
-		if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
+		if err := f.Subscribe(0, dispatcher.SubscribeConfig{}); err != nil {
 			b.Fatal(err)
 		}
 		out := &dropOut{}

@@ -31,7 +31,7 @@ func BenchmarkFairPause(b *testing.B) {
 
 func benchFairPause(b *testing.B, keys int) {
 	f := stage.Must(fair.New(func(k uint64) uint64 { return k }, fair.Config[uint64]{MaxEvents: 4_000_000, MaxBytes: 1 << 40}))
-	if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
+	if err := f.Subscribe(0, dispatcher.SubscribeConfig{}); err != nil {
 		b.Fatal(err)
 	}
 	out := &fairOut{receipts: make([]dispatcher.Receipt[uint64], 0, fairBatch)}

@@ -50,7 +50,7 @@ func benchFair[K comparable](b *testing.B, keys int, key func(uint64) K, cfg fai
 	cfg.MaxEvents = 4 * keys
 	cfg.MaxBytes = 1 << 40
 	f := stage.Must(fair.New(key, cfg))
-	if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
+	if err := f.Subscribe(0, dispatcher.SubscribeConfig{}); err != nil {
 		b.Fatal(err)
 	}
 	order := make([]uint64, keys)

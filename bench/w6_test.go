@@ -42,7 +42,7 @@ func benchPush(b *testing.B, pushers int) {
 		})
 	}
 	wg.Wait()
-	queue.Close()
+	queue.Drain()
 	stop()
 	b.StopTimer()
 	if sum.count != b.N {
@@ -102,7 +102,7 @@ func benchPushLatency(b *testing.B) {
 			b.Fatal(err)
 		}
 	})
-	queue.Close()
+	queue.Drain()
 	stop()
 	b.ReportMetric(offered, "events/s")
 	b.ReportMetric(float64(ours.ValueAtQuantile(50))/1e3, "p50-µs")

@@ -152,7 +152,7 @@ func runW7(b *testing.B, d dispatcher.Dispatcher[userEvent], ordered bool, light
 	for i := range w7Users * w7Each {
 		push(userEvent{user: 1 + i%w7Users, seq: i / w7Users})
 	}
-	queue.Close()
+	queue.Drain()
 	if err := <-ended; err != nil {
 		b.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func BenchmarkW8Ask(b *testing.B) {
 			b.ReportAllocs()
 			d := dispatcher.NewDemand[int]()
 			for sub := range consumers {
-				if err := d.Subscribe(sub, dispatcher.SubscribeOptions{}); err != nil {
+				if err := d.Subscribe(sub, dispatcher.SubscribeConfig{}); err != nil {
 					b.Fatal(err)
 				}
 				d.Ask(sub, demands[0].max)

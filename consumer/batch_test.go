@@ -110,7 +110,7 @@ func TestBatchWithoutTimeout(t *testing.T) {
 		if got.String() != "[]" {
 			t.Error(got.String())
 		}
-		q.Close()
+		q.Drain()
 		<-r.sink.Stopped()
 		if got.String() != "[[1]]" {
 			t.Error(got.String())
@@ -139,7 +139,7 @@ func TestBatchOfTwoSources(t *testing.T) {
 		if got.String() != "[[100 0 1 2 3 4]]" || len(one.outcomes(t)) != 5 {
 			t.Error(got.String(), one.outcomes(t))
 		}
-		two.Close()
+		two.Drain()
 		<-sink.Stopped()
 		<-b.Stopped()
 	})

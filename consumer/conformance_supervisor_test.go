@@ -235,7 +235,7 @@ func conformSupervisor(t *testing.T) {
 			synctest.Wait()
 			r.sink.Stop(errOops)
 			<-r.sink.Stopped()
-			if told.Load() != 3 || time.Since(begun) != 0 || pool.Snapshot() != (consumer.Stats{}) {
+			if told.Load() != 3 || time.Since(begun) != 0 || pool.Snapshot() != (consumer.SupervisorSnapshot{}) {
 				t.Error(told.Load(), time.Since(begun), pool.Snapshot())
 			}
 			r.stop()

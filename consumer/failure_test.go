@@ -181,7 +181,7 @@ func TestSupervisorTimeout(t *testing.T) {
 					return ctx.Err()
 				}, cfg))
 				var end error // of the pipeline: it names a goroutine that is left
-				stuck := consumer.Stats{Failed: 1}
+				stuck := consumer.SupervisorSnapshot{Failed: 1}
 				if !tc.listens {
 					end, stuck.Stuck = stage.ErrHung, 1
 				}
@@ -199,7 +199,7 @@ func TestSupervisorTimeout(t *testing.T) {
 				if got := src.outcomes(t); got[0] != receipt.Failed || got[1] != receipt.Done {
 					t.Error(got)
 				}
-				if s := pool.Snapshot(); s != (consumer.Stats{Failed: 1}) {
+				if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{Failed: 1}) {
 					t.Errorf("%+v", s)
 				}
 			})
@@ -251,12 +251,12 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 				t.Error(v, got)
 			}
 		}
-		if s := pool.Snapshot(); s != (consumer.Stats{Stuck: n / 10, Failed: n / 10}) {
+		if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{Stuck: n / 10, Failed: n / 10}) {
 			t.Errorf("%+v", s)
 		}
 		close(hold)
 		synctest.Wait()
-		if s := pool.Snapshot(); s != (consumer.Stats{Failed: n / 10}) {
+		if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{Failed: n / 10}) {
 			t.Errorf("%+v", s)
 		}
 	})

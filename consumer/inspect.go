@@ -2,7 +2,7 @@ package consumer
 
 import "time"
 
-// HandleInspect implements stage.InspectHandler: it returns the figures of Stats.
+// HandleInspect implements stage.InspectHandler: it returns the figures of Snapshot.
 func (s *Supervisor[T]) HandleInspect() any { return s.Snapshot() }
 
 // BatchSnapshot is the state of a [Batch] at one moment.

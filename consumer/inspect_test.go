@@ -20,7 +20,7 @@ func TestInspect(t *testing.T) {
 		"supervisor": {func(release <-chan struct{}) stage.Consumer[int] {
 			work := func(context.Context, int) error { <-release; return nil }
 			return stage.Must(consumer.NewSupervisor(work, consumer.SupervisorConfig[int]{MaxDemand: 3}))
-		}, consumer.Stats{Busy: 3, Goroutines: 3}, 0},
+		}, consumer.SupervisorSnapshot{Busy: 3, Goroutines: 3}, 0},
 		"batch": {func(<-chan struct{}) stage.Consumer[int] {
 			return stage.Must(consumer.NewBatch(func(context.Context, []int) error { return nil }, batchConfig{Size: 5, Timeout: time.Hour}))
 		}, consumer.BatchSnapshot{Events: 3, Size: 5, Subscriptions: 1, Batches: 1, Timeout: time.Hour}, 7},

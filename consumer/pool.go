@@ -229,8 +229,8 @@ func (p *pool[T]) stray(o *orders[T]) {
 }
 
 // stats are the pool's figures.
-func (p *pool[T]) stats() Stats {
-	s := Stats{
+func (p *pool[T]) stats() SupervisorSnapshot {
+	s := SupervisorSnapshot{
 		Busy: p.busy, Waiting: p.waiting.Len(), Goroutines: p.running, Stuck: p.stuck,
 		Restarts: p.restarted, Failed: p.failed,
 	}

@@ -162,8 +162,8 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 	return nil
 }
 
-// Stats are a supervisor's figures at one moment.
-type Stats struct {
+// SupervisorSnapshot are a supervisor's figures at one moment.
+type SupervisorSnapshot struct {
 	// Busy is how many workers run, Waiting how many events wait for a
 	// goroutine, Deferred how many receipts were deferred and not given yet.
 	Busy     int `json:"busy"`
@@ -181,7 +181,7 @@ type Stats struct {
 }
 
 // Snapshot returns the supervisor's figures, from any goroutine.
-func (s *Supervisor[T]) Snapshot() Stats {
+func (s *Supervisor[T]) Snapshot() SupervisorSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.pool.stats()

@@ -68,7 +68,7 @@ type SupervisorConfig[T any] struct {
 	RestartWindow time.Duration
 	// Timeout bounds one attempt: its context is cancelled then, and a worker
 	// that has not returned a tenth of Timeout later loses its event and its
-	// slot. Its goroutine is counted in Stats.Stuck until it returns, and the
+	// slot. Its goroutine is counted in SupervisorSnapshot.Stuck until it returns, and the
 	// stage ends with stage.ErrHung if it has not by then. 0 sets no bound. A
 	// bound costs an attempt about a microsecond and its allocations.
 	Timeout time.Duration

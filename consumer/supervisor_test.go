@@ -105,7 +105,7 @@ func TestSupervisorConservation(t *testing.T) {
 		if cfg.Restart == consumer.Transient {
 			restarts = failures * (cfg.MaxAttempts - 1)
 		}
-		if s := pool.Snapshot(); s != (consumer.Stats{Failed: int64(failures), Restarts: int64(restarts)}) {
+		if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{Failed: int64(failures), Restarts: int64(restarts)}) {
 			t.Errorf("round %d: %+v", round, s)
 		}
 	}
@@ -248,7 +248,7 @@ func TestSupervisorStopGivesNoReceipt(t *testing.T) {
 					t.Error("workers told the cause:", causes.Load())
 				}
 				synctest.Wait()
-				if s := pool.Snapshot(); s != (consumer.Stats{}) {
+				if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{}) {
 					t.Errorf("%+v", s)
 				}
 				var again log
@@ -370,7 +370,7 @@ type heldEvent struct {
 	seq   uint64
 }
 
-func (d *capped) Subscribe(sub int, _ dispatcher.SubscribeOptions) error {
+func (d *capped) Subscribe(sub int, _ dispatcher.SubscribeConfig) error {
 	if d.asked == nil {
 		d.asked = make(map[int]int)
 	}

@@ -19,7 +19,7 @@ var ErrSubscribed = errors.New("already subscribed")
 // than it asked for and none misses an event: a subscription that asks for nothing
 // delays all others. A subscription gets the events dispatched after it came.
 //
-// SubscribeOptions.Selector, a func(T) bool, selects the events for a subscriber.
+// SubscribeConfig.Selector, a func(T) bool, selects the events for a subscriber.
 // Other events cost it no demand, and it gets no batch of which it selects
 // nothing. An event that no selector selects is discarded as Unselected. A selector
 // that panics ends its own subscription only.
@@ -71,7 +71,7 @@ func (e *SelectorError) Unwrap() error { return e.Panic }
 // Subscribe implements Dispatcher. It refuses a consumer that has a subscription
 // already with ErrSubscribed, and with an *OptionError a Selector that is not a
 // func(T) bool, and a Partition.
-func (b *Broadcast[T]) Subscribe(sub int, opts SubscribeOptions) error {
+func (b *Broadcast[T]) Subscribe(sub int, opts SubscribeConfig) error {
 	owner := option.Owner("dispatcher.Broadcast")
 	if err := owner.Unused("Partition", opts.Partition, "dispatcher.Partition"); err != nil {
 		return err

@@ -19,14 +19,14 @@ func newBroadcastDesk(t *testing.T) (*Broadcast[int], *desk) {
 var broadcastCases = []kase{
 	{"G134_no_demand", func(t *testing.T) {
 		b, k := newBroadcastDesk(t)
-		k.want("upstream", k.subscribe(0, SubscribeOptions{}), 0)
+		k.want("upstream", k.subscribe(0, SubscribeConfig{}), 0)
 		k.want("upstream", k.cancel(0), 0)
 		k.want("waiting", b.Demand(), 0)
 		k.want("requested", k.told, 0)
 	}},
 	{"G135_cancel_keeps_what_was_requested", func(t *testing.T) {
 		b, k := newBroadcastDesk(t)
-		k.subscribe(0, SubscribeOptions{})
+		k.subscribe(0, SubscribeConfig{})
 		k.want("upstream", k.ask(0, 10), 10)
 		k.want("waiting", b.Demand(), 10)
 		k.want("requested", k.told, 10)
@@ -37,9 +37,9 @@ var broadcastCases = []kase{
 	}},
 	{"G136_newcomer_takes_over", func(t *testing.T) {
 		b, k := newBroadcastDesk(t)
-		k.subscribe(0, SubscribeOptions{})
+		k.subscribe(0, SubscribeConfig{})
 		k.ask(0, 10)
-		k.subscribe(1, SubscribeOptions{})
+		k.subscribe(1, SubscribeConfig{})
 		k.want("extra", []int{b.extra(0), b.extra(1)}, "[10 0]")
 		k.want("waiting", b.Demand(), 0)
 		k.want("upstream", k.cancel(0), 0)
@@ -49,8 +49,8 @@ var broadcastCases = []kase{
 	}},
 	{"G137_the_slowest_leaves", func(t *testing.T) {
 		b, k := newBroadcastDesk(t)
-		k.subscribe(0, SubscribeOptions{})
-		k.subscribe(1, SubscribeOptions{})
+		k.subscribe(0, SubscribeConfig{})
+		k.subscribe(1, SubscribeConfig{})
 		k.want("upstream", k.ask(0, 10), 0)
 		k.want("upstream", k.cancel(1), 10)
 		k.want("waiting", b.Demand(), 10)
@@ -60,12 +60,12 @@ var broadcastCases = []kase{
 	}},
 	{"G139_newcomer_between_batches", func(t *testing.T) {
 		b, k := newBroadcastDesk(t)
-		k.subscribe(0, SubscribeOptions{})
+		k.subscribe(0, SubscribeConfig{})
 		k.ask(0, 10)
 		k.dispatch(1, 2, 3)
 		k.want("waiting", b.Demand(), 7)
 		k.want("requested", k.told, 7)
-		k.subscribe(1, SubscribeOptions{})
+		k.subscribe(1, SubscribeConfig{})
 		k.want("extra", []int{b.extra(0), b.extra(1)}, "[7 0]")
 		k.want("waiting", b.Demand(), 0)
 		k.want("upstream", k.ask(1, 20), 0)
@@ -78,10 +78,10 @@ var broadcastCases = []kase{
 	}},
 	{"G140_newcomer_after_the_last_has_left", func(t *testing.T) {
 		b, k := newBroadcastDesk(t)
-		k.subscribe(0, SubscribeOptions{})
+		k.subscribe(0, SubscribeConfig{})
 		k.ask(0, 10)
 		k.cancel(0)
-		k.subscribe(1, SubscribeOptions{})
+		k.subscribe(1, SubscribeConfig{})
 		k.want("upstream", k.ask(1, 5), 0)
 		k.want("waiting", b.Demand(), 5)
 		k.want("requested", k.told, 10)
@@ -92,9 +92,9 @@ var broadcastCases = []kase{
 	}},
 	{"G141_who_blocks_leaves", func(t *testing.T) {
 		b, k := newBroadcastDesk(t)
-		k.subscribe(0, SubscribeOptions{})
+		k.subscribe(0, SubscribeConfig{})
 		k.ask(0, 10)
-		k.subscribe(1, SubscribeOptions{})
+		k.subscribe(1, SubscribeConfig{})
 		k.want("upstream", k.ask(0, 5), 0)
 		k.want("extra", b.extra(0), 15)
 		k.want("upstream", k.cancel(1), 5)
@@ -103,21 +103,21 @@ var broadcastCases = []kase{
 	}},
 	{"G144_the_same_consumer_twice", func(t *testing.T) {
 		b, k := newBroadcastDesk(t)
-		k.subscribe(0, SubscribeOptions{Consumer: 7})
-		if err := b.Subscribe(1, SubscribeOptions{Consumer: 7}); !errors.Is(err, ErrSubscribed) {
+		k.subscribe(0, SubscribeConfig{Consumer: 7})
+		if err := b.Subscribe(1, SubscribeConfig{Consumer: 7}); !errors.Is(err, ErrSubscribed) {
 			t.Fatal(err)
 		}
 		k.ask(0, 3)
 		k.want("waiting", b.Demand(), 3)
 		k.cancel(0)
-		k.subscribe(1, SubscribeOptions{Consumer: 7})
+		k.subscribe(1, SubscribeConfig{Consumer: 7})
 	}},
 }
 
 func TestBroadcastSelector(t *testing.T) {
 	b, k := newBroadcastDesk(t)
-	k.subscribe(0, SubscribeOptions{Selector: func(v int) bool { return v%2 == 0 }})
-	k.subscribe(1, SubscribeOptions{Selector: func(v int) bool { return v%3 == 0 }})
+	k.subscribe(0, SubscribeConfig{Selector: func(v int) bool { return v%2 == 0 }})
+	k.subscribe(1, SubscribeConfig{Selector: func(v int) bool { return v%3 == 0 }})
 	k.ask(0, 4)
 	k.ask(1, 4)
 	k.want("left over", k.dispatch(1, 2, 3, 4, 5), "[5]")
@@ -129,7 +129,7 @@ func TestBroadcastSelector(t *testing.T) {
 	k.dispatch(9)
 	k.want("got", k.taken(0), "[]")
 	k.want("got", k.taken(1), "[9]")
-	k.subscribe(2, SubscribeOptions{})
+	k.subscribe(2, SubscribeConfig{})
 	k.ask(2, 10)
 	k.dispatch(1)
 	k.want("got", k.taken(2), "[1]")
@@ -140,7 +140,7 @@ func TestBroadcastRefusesABadSelector(t *testing.T) {
 	b := NewBroadcast[int]()
 	for _, bad := range []any{1, func(string) bool { return true }, (func(int) bool)(nil)} {
 		var refused *OptionError
-		if err := b.Subscribe(0, SubscribeOptions{Selector: bad}); !errors.As(err, &refused) {
+		if err := b.Subscribe(0, SubscribeConfig{Selector: bad}); !errors.As(err, &refused) {
 			t.Fatalf("%T: %v", bad, err)
 		}
 	}
@@ -150,8 +150,8 @@ func (k eachDesk) Reject(sub int, reason error) { k.rejected[sub] = reason }
 
 func TestBroadcastSelectorThatPanicsIsRejected(t *testing.T) {
 	b, k := newBroadcastDesk(t)
-	k.subscribe(0, SubscribeOptions{Selector: func(int) bool { panic("bad") }})
-	k.subscribe(1, SubscribeOptions{})
+	k.subscribe(0, SubscribeConfig{Selector: func(int) bool { panic("bad") }})
+	k.subscribe(1, SubscribeConfig{})
 	k.ask(0, 5)
 	k.ask(1, 5)
 	k.given = make([]int, 2)
@@ -174,7 +174,7 @@ func TestBroadcastModel(t *testing.T) {
 			_, live := k.asked[sub]
 			switch op := rng.IntN(10); {
 			case !live:
-				var opts SubscribeOptions
+				var opts SubscribeConfig
 				if m := rng.IntN(4); m > 0 {
 					opts.Selector = func(v int) bool { return v%m == 0 }
 				}

@@ -41,7 +41,7 @@ func NewDemand[T any]() *Demand[T] {
 
 // Subscribe implements Dispatcher. It refuses the options of other dispatchers
 // with an *OptionError.
-func (d *Demand[T]) Subscribe(sub int, opts SubscribeOptions) error {
+func (d *Demand[T]) Subscribe(sub int, opts SubscribeConfig) error {
 	owner := option.Owner("dispatcher.Demand")
 	if err := option.First(
 		owner.Unused("Partition", opts.Partition, "dispatcher.Partition"),

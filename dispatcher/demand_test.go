@@ -27,18 +27,18 @@ var demandCases = []kase{
 	{"G125_no_demand", func(t *testing.T) {
 		d := NewDemand[int]()
 		k := newDesk(t, d)
-		k.want("upstream", k.subscribe(0, SubscribeOptions{}), 0)
+		k.want("upstream", k.subscribe(0, SubscribeConfig{}), 0)
 		k.want("upstream", k.cancel(0), 0)
 		k.want("outstanding", outstanding(d), "[]")
 	}},
 	{"G126_cancel_keeps_demand_pending", func(t *testing.T) {
 		d := NewDemand[int]()
 		k := newDesk(t, d)
-		k.subscribe(0, SubscribeOptions{})
+		k.subscribe(0, SubscribeConfig{})
 		k.want("upstream", k.ask(0, 10), 10)
 		k.want("upstream", k.cancel(0), 0)
 		k.want("pending", k.told, 10)
-		k.subscribe(0, SubscribeOptions{})
+		k.subscribe(0, SubscribeConfig{})
 		k.want("upstream", k.ask(0, 5), 0)
 		k.want("outstanding", outstanding(d), "[5]")
 		k.cancel(0)
@@ -51,7 +51,7 @@ var demandCases = []kase{
 	{"G128_left_over_what_nobody_asked_for", func(t *testing.T) {
 		d := NewDemand[int]()
 		k := newDesk(t, d)
-		k.subscribe(0, SubscribeOptions{})
+		k.subscribe(0, SubscribeConfig{})
 		k.ask(0, 3)
 		k.dispatch(1)
 		k.want("outstanding", outstanding(d), "[2]")
@@ -67,7 +67,7 @@ var demandCases = []kase{
 		d := NewDemand[int]()
 		k := newDesk(t, d)
 		for i := range 3 {
-			k.subscribe(i, SubscribeOptions{})
+			k.subscribe(i, SubscribeConfig{})
 		}
 		k.want("upstream", k.ask(0, 4), 4)
 		k.want("upstream", k.ask(1, 2), 2)
@@ -83,7 +83,7 @@ var demandCases = []kase{
 func TestDemandDoesNotSpreadABatch(t *testing.T) {
 	k := newDesk(t, NewDemand[int]())
 	for i := range 3 {
-		k.subscribe(i, SubscribeOptions{})
+		k.subscribe(i, SubscribeConfig{})
 		k.ask(i, 10)
 	}
 	k.dispatch(ints(0, 12)...)
@@ -93,7 +93,7 @@ func TestDemandDoesNotSpreadABatch(t *testing.T) {
 func TestDemandSingleEventsGoRound(t *testing.T) {
 	k := newDesk(t, NewDemand[int]())
 	for i := range 3 {
-		k.subscribe(i, SubscribeOptions{})
+		k.subscribe(i, SubscribeConfig{})
 		k.ask(i, 10)
 	}
 	for i := range 12 {
@@ -107,7 +107,7 @@ func TestDemandSingleEventsGoRound(t *testing.T) {
 func TestDemandBatchesGoRound(t *testing.T) {
 	k := newDesk(t, NewDemand[int]())
 	for i := range 3 {
-		k.subscribe(i, SubscribeOptions{})
+		k.subscribe(i, SubscribeConfig{})
 		k.ask(i, 10)
 	}
 	for i := range 4 {
@@ -124,7 +124,7 @@ func TestDemandSaturates(t *testing.T) {
 			k := newDesk(t, d)
 			k.multi = true
 			for sub := range 2 {
-				var opts SubscribeOptions
+				var opts SubscribeConfig
 				if name == "partition" {
 					opts.Partition = sub
 				}
@@ -157,7 +157,7 @@ var costCases = []kase{
 		d := NewDemand[int]()
 		const subs = 3000
 		for i := range subs {
-			if err := d.Subscribe(i, SubscribeOptions{}); err != nil {
+			if err := d.Subscribe(i, SubscribeConfig{}); err != nil {
 				t.Fatal(err)
 			}
 			d.Ask(i, 1+i%7)

@@ -30,7 +30,7 @@ func newDesk(t *testing.T, d Dispatcher[int]) *desk {
 	return &desk{t: t, d: d, asked: map[int]int{}, got: map[int][]int{}, rejected: map[int]error{}}
 }
 
-func (k *desk) subscribe(sub int, opts SubscribeOptions) int {
+func (k *desk) subscribe(sub int, opts SubscribeConfig) int {
 	k.t.Helper()
 	if err := k.d.Subscribe(sub, opts); err != nil {
 		k.t.Fatal(err)

@@ -12,7 +12,7 @@ type Dispatcher[T any] interface {
 	// Subscribe announces a subscription, which has asked for nothing yet. An
 	// error refuses it: the subscriber receives the error, the stage lives on
 	// and sub is free again.
-	Subscribe(sub int, opts SubscribeOptions) error
+	Subscribe(sub int, opts SubscribeConfig) error
 
 	// Ask adds n > 0 to the number of events that sub may be handed. Sums
 	// saturate; they never wrap.
@@ -33,8 +33,8 @@ type Dispatcher[T any] interface {
 	Dispatch(offer Offer[T], out Out[T]) (taken int)
 }
 
-// SubscribeOptions are a subscriber's options for the dispatcher.
-type SubscribeOptions struct {
+// SubscribeConfig are a subscriber's options for the dispatcher.
+type SubscribeConfig struct {
 	// Consumer identifies the subscribing stage: equal values are the same
 	// stage. It is 0 if the stage has not named it.
 	Consumer uint64

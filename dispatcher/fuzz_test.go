@@ -16,7 +16,7 @@ func drive(k *desk, data []byte) {
 		_, live := k.asked[sub]
 		switch {
 		case !live:
-			opts := SubscribeOptions{Consumer: uint64(sub + 1)}
+			opts := SubscribeConfig{Consumer: uint64(sub + 1)}
 			if _, parted := k.d.(*Partition[int]); parted {
 				opts.Partition = sub
 			}

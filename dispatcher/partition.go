@@ -24,7 +24,7 @@ type PartitionConfig struct {
 
 // Partition hands each event to the one subscription that has taken the event's
 // partition, in the order of emission for each partition. A subscriber names its
-// partition with SubscribeOptions.Partition; a subscriber that names none, an
+// partition with SubscribeConfig.Partition; a subscriber that names none, an
 // unknown one or one that is taken is refused.
 //
 // An event whose partition has no demand is held, while others have some, until
@@ -145,7 +145,7 @@ func (p *Partition[T]) init(n int, cfg PartitionConfig) {
 }
 
 // Subscribe implements Dispatcher. It refuses with an *OptionError.
-func (p *Partition[T]) Subscribe(sub int, opts SubscribeOptions) error {
+func (p *Partition[T]) Subscribe(sub int, opts SubscribeConfig) error {
 	if err := partitionOwner.Unused("Selector", opts.Selector, "dispatcher.Broadcast"); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-func on(name any) SubscribeOptions { return SubscribeOptions{Partition: name} }
+func on(name any) SubscribeConfig { return SubscribeConfig{Partition: name} }
 
 func newHalves(t *testing.T, cfg PartitionConfig) (*Partition[int], *desk) {
 	p := option.Must(NewPartition(2, half, cfg))

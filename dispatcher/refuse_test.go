@@ -15,13 +15,13 @@ func TestIgnoredOptionsAreRefused(t *testing.T) {
 		name   string
 		d      Dispatcher[int]
 		option string
-		opts   SubscribeOptions
-		good   SubscribeOptions
+		opts   SubscribeConfig
+		good   SubscribeConfig
 	}{
-		{"Demand", NewDemand[int](), "Partition", SubscribeOptions{Partition: 0}, SubscribeOptions{}},
-		{"Demand", NewDemand[int](), "Selector", SubscribeOptions{Selector: all}, SubscribeOptions{}},
-		{"Broadcast", NewBroadcast[int](), "Partition", SubscribeOptions{Partition: 0, Selector: all}, SubscribeOptions{Selector: all}},
-		{"Partition", option.Must(NewPartition(1, one, PartitionConfig{})), "Selector", SubscribeOptions{Partition: 0, Selector: all}, on(0)},
+		{"Demand", NewDemand[int](), "Partition", SubscribeConfig{Partition: 0}, SubscribeConfig{}},
+		{"Demand", NewDemand[int](), "Selector", SubscribeConfig{Selector: all}, SubscribeConfig{}},
+		{"Broadcast", NewBroadcast[int](), "Partition", SubscribeConfig{Partition: 0, Selector: all}, SubscribeConfig{Selector: all}},
+		{"Partition", option.Must(NewPartition(1, one, PartitionConfig{})), "Selector", SubscribeConfig{Partition: 0, Selector: all}, on(0)},
 	} {
 		var refused *OptionError
 		if err := tc.d.Subscribe(0, tc.opts); !errors.As(err, &refused) || refused.Option != tc.option {

@@ -40,7 +40,7 @@ func ExampleNewQueue() {
 	fmt.Println(queue.TryPush(push{Text: "one"}))
 	fmt.Println(queue.TryPush(push{Text: "two"}))
 	fmt.Println(queue.TryPush(push{Text: "three"}))
-	queue.Close()
+	queue.Drain()
 	source := stage.Must(stage.NewProducer(queue, stage.ProducerConfig[push]{}))
 	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[push](func(_ context.Context, events []push) error {
 		for _, p := range events {

@@ -23,7 +23,7 @@ func TestInspect(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		want := producer.QueueStats{Waiting: 3, Pushed: 5, Taken: 2}
+		want := producer.QueueSnapshot{Waiting: 3, Pushed: 5, Taken: 2}
 		if got := inspected(t, x); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}

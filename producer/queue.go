@@ -175,9 +175,9 @@ func (q *Queue[T]) TryPush(event T) error {
 	return ErrFull
 }
 
-// Close makes the queue accept nothing more; waiting pushes return ErrClosed. The
+// Drain makes the queue accept nothing more; waiting pushes return ErrClosed. The
 // stage ends once it has emitted the waiting events. Closing again does nothing.
-func (q *Queue[T]) Close() {
+func (q *Queue[T]) Drain() {
 	q.mu.Lock()
 	q.close()
 	self := q.self
@@ -187,9 +187,9 @@ func (q *Queue[T]) Close() {
 	}
 }
 
-// QueueStats are a queue's counts at one moment, since the start:
+// QueueSnapshot are a queue's counts at one moment, since the start:
 // Pushed = Waiting + Taken + Discarded.
-type QueueStats struct {
+type QueueSnapshot struct {
 	// Waiting is the number of events in the queue now.
 	Waiting int `json:"waiting"`
 	// Pushed is the number of accepted events, including those that the overflow
@@ -203,11 +203,11 @@ type QueueStats struct {
 	Blocked int `json:"blocked"`
 }
 
-// Stats returns the queue's counts.
-func (q *Queue[T]) Stats() QueueStats {
+// Snapshot returns the queue's counts.
+func (q *Queue[T]) Snapshot() QueueSnapshot {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return QueueStats{
+	return QueueSnapshot{
 		Waiting: q.events.Len(), Pushed: q.pushed, Taken: q.taken, Discarded: q.discarded, Blocked: q.line.len,
 	}
 }

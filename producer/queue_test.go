@@ -65,11 +65,11 @@ func TestQueueIsBounded(t *testing.T) {
 						t.Fatal(i, err)
 					}
 				}
-				want := producer.QueueStats{Waiting: 3, Pushed: int64(3 + len(tc.lost)), Discarded: int64(len(tc.lost))}
-				if s := q.Stats(); s != want {
+				want := producer.QueueSnapshot{Waiting: 3, Pushed: int64(3 + len(tc.lost)), Discarded: int64(len(tc.lost))}
+				if s := q.Snapshot(); s != want {
 					t.Fatalf("%+v", s)
 				}
-				q.Close()
+				q.Drain()
 				x := startPipe(t, q, stage.SubscribeConfig{})
 				if err := x.end(); !errors.Is(err, stage.ErrDone) {
 					t.Fatal(err)
@@ -110,7 +110,7 @@ func TestQueuePushWaitsForRoom(t *testing.T) {
 		pushed := make(chan error, 1)
 		go func() { pushed <- q.Push(t.Context(), 1) }()
 		synctest.Wait()
-		if s := q.Stats(); s.Blocked != 1 || len(pushed) != 0 {
+		if s := q.Snapshot(); s.Blocked != 1 || len(pushed) != 0 {
 			t.Fatalf("%+v", s)
 		}
 		x := startPipe(t, q, stage.SubscribeConfig{})
@@ -135,7 +135,7 @@ func TestQueuePushGivesUp(t *testing.T) {
 		if !errors.Is(err, producer.ErrFull) || !errors.Is(err, because) {
 			t.Fatal(err)
 		}
-		if s := q.Stats(); s.Blocked != 0 || s.Waiting != 1 || s.Pushed != 1 {
+		if s := q.Snapshot(); s.Blocked != 0 || s.Waiting != 1 || s.Pushed != 1 {
 			t.Fatalf("%+v", s)
 		}
 	})
@@ -166,7 +166,7 @@ func TestQueueLineIsFair(t *testing.T) {
 					cancels[i]()
 				}
 				synctest.Wait()
-				if s := q.Stats(); s.Blocked != 10-len(leavers) {
+				if s := q.Snapshot(); s.Blocked != 10-len(leavers) {
 					t.Fatalf("%+v", s)
 				}
 				x := startPipe(t, q, stage.SubscribeConfig{MaxDemand: 3, MinDemand: stage.None})
@@ -189,7 +189,7 @@ func TestQueueLineIsFair(t *testing.T) {
 
 func TestQueueCloseAnswersThoseWhoWait(t *testing.T) {
 	for name, end := range map[string]func(q *producer.Queue[int], s stage.Stage){
-		"close": func(q *producer.Queue[int], s stage.Stage) { q.Close(); q.Close() },
+		"close": func(q *producer.Queue[int], s stage.Stage) { q.Drain(); q.Drain() },
 		"drain": func(q *producer.Queue[int], s stage.Stage) { s.Drain() },
 		"stop":  func(q *producer.Queue[int], s stage.Stage) { s.Stop(nil) },
 	} {
@@ -223,7 +223,7 @@ func TestQueueCloseAnswersThoseWhoWait(t *testing.T) {
 					t.Error("it takes more")
 				}
 				synctest.Wait()
-				if s := q.Stats(); int64(s.Waiting)+s.Discarded != 2 || s.Pushed != 2 {
+				if s := q.Snapshot(); int64(s.Waiting)+s.Discarded != 2 || s.Pushed != 2 {
 					t.Errorf("%+v", s)
 				}
 				src.Stop(nil)
@@ -258,7 +258,7 @@ func TestQueueDrainLosesNothing(t *testing.T) {
 
 func TestQueueClosedBeforeStart(t *testing.T) {
 	q := stage.Must(producer.NewQueue[int](producer.QueueConfig[int]{}))
-	q.Close()
+	q.Drain()
 	src := stage.Must(stage.NewProducer(q, stage.ProducerConfig[int]{})) // without a subscriber
 	if err := stage.Run(t.Context(), src); err != nil {
 		t.Fatal(err)
@@ -344,7 +344,7 @@ func TestQueueConservation(t *testing.T) {
 		for _, n := range accepted {
 			total += n
 		}
-		s := q.Stats()
+		s := q.Snapshot()
 		if s.Pushed != int64(total) || s.Pushed != s.Taken+s.Discarded || s.Waiting != 0 || s.Blocked != 0 {
 			t.Errorf("round %d: accepted %d, %+v", round, total, s)
 		}

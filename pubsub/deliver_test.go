@@ -115,7 +115,7 @@ func TestADeliveryThatIsRefusedIsNotReported(t *testing.T) {
 	if err := h.Deliver(t.Context(), "t", "e", func() {}, never); err == nil {
 		t.Error("a payload without JSON was delivered")
 	}
-	h.Close()
+	h.Stop()
 	if err := h.Deliver(t.Context(), "t", "e", nil, never); !errors.Is(err, pubsub.ErrClosed) {
 		t.Errorf("closed: %v", err)
 	}

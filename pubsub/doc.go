@@ -86,7 +86,7 @@
 //
 // # Errors
 //
-// [ErrClosed] after [Hub.Close]; the error of the history; an error that a
+// [ErrClosed] after [Hub.Stop]; the error of the history; an error that a
 // subscriber has set with [Message.Fail], in which case other nodes do not get the
 // message either; a [*RemoteError], when the local deliveries have been made and
 // are counted all the same.

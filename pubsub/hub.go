@@ -192,6 +192,6 @@ func (h *Hub) Topics() int {
 	return n
 }
 
-// Close refuses all further subscriptions and broadcasts, and drops what comes
+// Stop refuses all further subscriptions and broadcasts, and drops what comes
 // from other nodes. It is idempotent. It ends no subscription, and not Run.
-func (h *Hub) Close() { h.closed.Store(true) }
+func (h *Hub) Stop() { h.closed.Store(true) }

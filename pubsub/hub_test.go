@@ -129,8 +129,8 @@ func TestWhoGetsWhat(t *testing.T) { // P122, P123
 func TestClose(t *testing.T) {
 	h := newHub(t, pubsub.Config{})
 	sub := subscribe(t, h, "t", &recorder{})
-	h.Close()
-	h.Close()
+	h.Stop()
+	h.Stop()
 	_, err := h.Subscribe("t", &recorder{})
 	_, err2 := h.Broadcast(t.Context(), "t", "e", num{1})
 	_, err3 := h.LocalBroadcast(nil, "t", "e", num{1})

@@ -335,7 +335,7 @@ func TestHostileMessagesAreCountedAndDropped(t *testing.T) {
 		if s := h.Snapshot(); s.Malformed != 2 || s.Own != 1 || s.Received != 0 || got.String() != "[]" {
 			t.Errorf("%+v, got %s", s, got)
 		}
-		h.Close()
+		h.Stop()
 		in.Receive(nil)
 		if s := h.Snapshot(); s.Malformed != 2 {
 			t.Errorf("received after Close: %+v", s)

@@ -114,7 +114,7 @@ type SubscribeConfig struct {
 	// subscribers. An event over which a consumer died is redelivered once.
 	Redeliver bool
 	// Partition and Selector are for the producer's dispatcher; see
-	// dispatcher.SubscribeOptions.
+	// dispatcher.SubscribeConfig.
 	Partition any
 	Selector  any
 }

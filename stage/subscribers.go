@@ -56,7 +56,7 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 // refuses that subscriber only.
 func (o *outlet[T]) accept(slot int, s *Subscription[T]) (err error) {
 	defer crash.Catch(&err)
-	return o.disp.Subscribe(slot, dispatcher.SubscribeOptions{
+	return o.disp.Subscribe(slot, dispatcher.SubscribeConfig{
 		Consumer: s.down.stageID(), MaxDemand: s.info.MaxDemand,
 		Partition: s.cfg.Partition, Selector: s.cfg.Selector,
 	})

@@ -18,13 +18,13 @@ func BenchmarkDeriveKey(b *testing.B) {
 
 func BenchmarkPhoenixVerify(b *testing.B) {
 	p := newPhoenix(b, PhoenixConfig{})
-	token, err := p.Sign("user socket", "1", MakeOptions{})
+	token, err := p.Sign("user socket", "1", SignConfig{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := p.Verify("user socket", token, CheckOptions{}); err != nil {
+		if _, err := p.Verify("user socket", token, VerifyConfig{}); err != nil {
 			b.Fatal(err)
 		}
 	}

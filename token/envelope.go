@@ -10,13 +10,13 @@ const infinity = Atom("infinity")
 
 // envelope returns the term {data, signed at in milliseconds, max age in
 // seconds}.
-func envelope(data any, opts MakeOptions) ([]byte, error) {
-	signedAt := opts.SignedAt
+func envelope(data any, cfg SignConfig) ([]byte, error) {
+	signedAt := cfg.SignedAt
 	if signedAt.IsZero() {
 		signedAt = time.Now()
 	}
 	var maxAge any
-	switch age := opts.MaxAge; {
+	switch age := cfg.MaxAge; {
 	case age == 0:
 		maxAge = int64(DefaultMaxAge / time.Second)
 	case age == Forever:
@@ -33,7 +33,7 @@ func envelope(data any, opts MakeOptions) ([]byte, error) {
 
 // open returns the data of a genuine envelope that is not too old. It accepts two
 // older forms without a max age as well.
-func open(b []byte, opts CheckOptions) (any, error) {
+func open(b []byte, cfg VerifyConfig) (any, error) {
 	term, ok := decodeTerm(b)
 	if !ok {
 		return nil, ErrInvalid
@@ -63,7 +63,7 @@ func open(b []byte, opts CheckOptions) (any, error) {
 		return nil, ErrInvalid // nothing is signed in the future
 	}
 	// The caller's max age counts before the token's own.
-	switch age := opts.MaxAge; {
+	switch age := cfg.MaxAge; {
 	case age == Forever:
 		return data, nil
 	case age != 0:

@@ -17,13 +17,13 @@ func ExampleNewPhoenix() {
 		fmt.Println(err)
 		return
 	}
-	signed, err := tokens.Sign("user socket", "1", token.MakeOptions{SignedAt: time.Unix(1_700_000_000, 0)})
+	signed, err := tokens.Sign("user socket", "1", token.SignConfig{SignedAt: time.Unix(1_700_000_000, 0)})
 	fmt.Println(signed, err)
 
-	_, err = tokens.Verify("user socket", signed, token.CheckOptions{})
+	_, err = tokens.Verify("user socket", signed, token.VerifyConfig{})
 	fmt.Println(errors.Is(err, token.ErrExpired))
 
-	userID, err := tokens.Verify("user socket", signed, token.CheckOptions{MaxAge: token.Forever})
+	userID, err := tokens.Verify("user socket", signed, token.VerifyConfig{MaxAge: token.Forever})
 	fmt.Println(userID, err)
 	// Output:
 	// SFMyNTY.g2gDbQAAAAExbgYAAGjlz4sBYgABUYA.e2izbra1wCYezaqvnFJnFJGLXqDrZvHqKdpoMvM06mc <nil>

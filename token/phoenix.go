@@ -20,7 +20,7 @@ import (
 // Forever is the max age of a token that never expires.
 const Forever time.Duration = math.MaxInt64
 
-// DefaultMaxAge is the default of MakeOptions.MaxAge.
+// DefaultMaxAge is the default of SignConfig.MaxAge.
 const DefaultMaxAge = 24 * time.Hour
 
 // PhoenixConfig configures the derivation of keys. Tokens are interchangeable with
@@ -65,9 +65,9 @@ func NewPhoenix(cfg PhoenixConfig) (*Phoenix, error) {
 	return &Phoenix{keys: keys{cfg: cfg, bySalt: make(map[string][]byte)}}, nil
 }
 
-// MakeOptions are written into a token beside its data, by [Phoenix.Sign] and
+// SignConfig are written into a token beside its data, by [Phoenix.Sign] and
 // [Phoenix.Encrypt].
-type MakeOptions struct {
+type SignConfig struct {
 	// SignedAt is the time at which the token's life begins. Default: now.
 	SignedAt time.Time
 	// MaxAge is written into the token, in whole seconds. 0 is
@@ -76,8 +76,8 @@ type MakeOptions struct {
 	MaxAge time.Duration
 }
 
-// CheckOptions are the conditions of [Phoenix.Verify] and [Phoenix.Decrypt].
-type CheckOptions struct {
+// VerifyConfig are the conditions of [Phoenix.Verify] and [Phoenix.Decrypt].
+type VerifyConfig struct {
 	// MaxAge bounds the age of the token. With 0 the token's own max age
 	// counts, [Forever] accepts any age, and with a negative one every token is
 	// expired.
@@ -100,8 +100,8 @@ const (
 // be nil, bool, an integer, float64, string, []byte, [Atom], [Tuple], []any,
 // []string, map[string]any and map[any]any of those. salt names the purpose of the
 // token, which is valid under the same salt only.
-func (p *Phoenix) Sign(salt string, data any, opts MakeOptions) (string, error) {
-	term, err := envelope(data, opts)
+func (p *Phoenix) Sign(salt string, data any, cfg SignConfig) (string, error) {
+	term, err := envelope(data, cfg)
 	if err != nil {
 		return "", err
 	}
@@ -115,7 +115,7 @@ func (p *Phoenix) Sign(salt string, data any, opts MakeOptions) (string, error) 
 
 // Verify returns the data of a token that Sign has made. A binary comes back
 // as string, a list as []any, a map as map[any]any and integers as int64.
-func (p *Phoenix) Verify(salt, token string, opts CheckOptions) (any, error) {
+func (p *Phoenix) Verify(salt, token string, cfg VerifyConfig) (any, error) {
 	if token == "" {
 		return nil, ErrMissing
 	}
@@ -143,7 +143,7 @@ func (p *Phoenix) Verify(salt, token string, opts CheckOptions) (any, error) {
 	if err != nil {
 		return nil, ErrInvalid
 	}
-	return open(term, opts)
+	return open(term, cfg)
 }
 
 // digestOf returns the hash function that a protected header names, or nil. The
@@ -180,8 +180,8 @@ const (
 
 // Encrypt is Sign for secret data: XChaCha20-Poly1305 under the salt's key, which
 // must have 32 bytes.
-func (p *Phoenix) Encrypt(salt string, data any, opts MakeOptions) (string, error) {
-	term, err := envelope(data, opts)
+func (p *Phoenix) Encrypt(salt string, data any, cfg SignConfig) (string, error) {
+	term, err := envelope(data, cfg)
 	if err != nil {
 		return "", err
 	}
@@ -203,7 +203,7 @@ func (p *Phoenix) Encrypt(salt string, data any, opts MakeOptions) (string, erro
 }
 
 // Decrypt returns the data of a token that Encrypt has made, as Verify does.
-func (p *Phoenix) Decrypt(salt, token string, opts CheckOptions) (any, error) {
+func (p *Phoenix) Decrypt(salt, token string, cfg VerifyConfig) (any, error) {
 	if token == "" {
 		return nil, ErrMissing
 	}
@@ -228,7 +228,7 @@ func (p *Phoenix) Decrypt(salt, token string, opts CheckOptions) (any, error) {
 	if err != nil {
 		return nil, ErrInvalid
 	}
-	return open(term, opts)
+	return open(term, cfg)
 }
 
 // fits refuses a token that would be too long to be verified.

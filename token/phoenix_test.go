@@ -55,13 +55,13 @@ func TestGolden(t *testing.T) {
 		{map[string]any{"id": 7, "r": []string{"a", "b"}}, time.Minute, map[any]any{"id": int64(7), "r": []any{"a", "b"}},
 			"SFMyNTY.g2gDdAAAAAJtAAAAAmlkYQdtAAAAAXJsAAAAAm0AAAABYW0AAAABYmpuBgAAaOXPiwFhPA.352wfTpdk1Rs_Qs4QmCRM8K7YLagDy8iHodGfWONlyQ"},
 	} {
-		got, err := p.Sign(goldenSalt, c.data, MakeOptions{SignedAt: goldenTime, MaxAge: c.maxAge})
+		got, err := p.Sign(goldenSalt, c.data, SignConfig{SignedAt: goldenTime, MaxAge: c.maxAge})
 		if err != nil || got != c.token {
 			t.Errorf("Sign(%v) returned\n%s, %v, want\n%s", c.data, got, err, c.token)
 		}
-		data, err := p.Verify(goldenSalt, c.token, CheckOptions{MaxAge: Forever})
+		data, err := p.Verify(goldenSalt, c.token, VerifyConfig{MaxAge: Forever})
 		check(t, "Verify", data, err, c.want, nil)
-		_, err = p.Verify(goldenSalt, c.token, CheckOptions{})
+		_, err = p.Verify(goldenSalt, c.token, VerifyConfig{})
 		check(t, "Verify of an old token", nil, err, nil, ErrExpired)
 	}
 }
@@ -69,8 +69,8 @@ func TestGolden(t *testing.T) {
 // kind is signing or encrypting, which promise the same.
 type kind struct {
 	name  string
-	make  func(*Phoenix, string, any, MakeOptions) (string, error)
-	check func(*Phoenix, string, string, CheckOptions) (any, error)
+	make  func(*Phoenix, string, any, SignConfig) (string, error)
+	check func(*Phoenix, string, string, VerifyConfig) (any, error)
 }
 
 var kinds = []kind{
@@ -86,7 +86,7 @@ func TestConformance(t *testing.T) {
 		}
 		t.Run(prefix+"P90_round_trip", func(t *testing.T) { conformRoundTrip(t, k) })
 		t.Run(prefix+"P91_no_token_is_missing", func(t *testing.T) {
-			got, err := k.check(newPhoenix(t, PhoenixConfig{}), "id", "", CheckOptions{})
+			got, err := k.check(newPhoenix(t, PhoenixConfig{}), "id", "", VerifyConfig{})
 			check(t, "an empty token", got, err, nil, ErrMissing)
 		})
 		t.Run(prefix+"P92_garbage_and_other_salt_are_invalid", func(t *testing.T) { conformInvalid(t, k) })
@@ -99,43 +99,43 @@ func TestConformance(t *testing.T) {
 func conformRoundTrip(t *testing.T, k kind) {
 	p := newPhoenix(t, PhoenixConfig{})
 	for _, data := range []any{"1", int64(1), nil, true, Atom("id"), Tuple{"a"}, []any{"x"}, map[any]any{"a": int64(1)}} {
-		token, err := k.make(p, "id", data, MakeOptions{})
+		token, err := k.make(p, "id", data, SignConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := k.check(p, "id", token, CheckOptions{})
+		got, err := k.check(p, "id", token, VerifyConfig{})
 		check(t, "the check", got, err, data, nil)
 	}
 }
 
 func conformInvalid(t *testing.T, k kind) {
 	p := newPhoenix(t, PhoenixConfig{})
-	token, err := k.make(p, "id", "1", MakeOptions{})
+	token, err := k.make(p, "id", "1", SignConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := k.check(p, "other", token, CheckOptions{})
+	got, err := k.check(p, "other", token, VerifyConfig{})
 	check(t, "another salt", got, err, nil, ErrInvalid)
-	got, err = k.check(newPhoenix(t, PhoenixConfig{SecretKeyBase: strings.Repeat("x", 64)}), "id", token, CheckOptions{})
+	got, err = k.check(newPhoenix(t, PhoenixConfig{SecretKeyBase: strings.Repeat("x", 64)}), "id", token, VerifyConfig{})
 	check(t, "another secret", got, err, nil, ErrInvalid)
 	for _, bad := range []string{
 		"garbage", ".", "..", "...", "SFMyNTY", "SFMyNTY..", "XCP", "XCP.", "XCP.AAAA", "none." + token, token + ".", "." + token,
 		token + "=", token + "\n", "\n" + token, token[:len(token)/2] + "\r\n" + token[len(token)/2:], " " + token,
 		strings.Repeat("A", 64<<10), strings.Repeat(".", 8000), "\x00", "é",
 	} {
-		got, err := k.check(p, "id", bad, CheckOptions{})
+		got, err := k.check(p, "id", bad, VerifyConfig{})
 		check(t, bad[:min(len(bad), 30)], got, err, nil, ErrInvalid)
 	}
 	// Every truncation and every change of one bit.
 	for i := range len(token) {
 		if i > 0 {
-			got, err := k.check(p, "id", token[:i], CheckOptions{})
+			got, err := k.check(p, "id", token[:i], VerifyConfig{})
 			check(t, "a truncated token", got, err, nil, ErrInvalid)
 		}
 		for bit := range 8 {
 			b := []byte(token)
 			b[i] ^= 1 << bit
-			got, err := k.check(p, "id", string(b), CheckOptions{})
+			got, err := k.check(p, "id", string(b), VerifyConfig{})
 			check(t, "a token with another bit", got, err, nil, ErrInvalid)
 		}
 	}
@@ -163,7 +163,7 @@ func conformMaxAge(t *testing.T, k kind) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPhoenix(t, PhoenixConfig{})
-			token, err := k.make(p, "id", "1", MakeOptions{MaxAge: c.in})
+			token, err := k.make(p, "id", "1", SignConfig{MaxAge: c.in})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,11 +172,11 @@ func conformMaxAge(t *testing.T, k kind) {
 			if c.expected != nil {
 				want = nil
 			}
-			got, err := k.check(p, "id", token, CheckOptions{MaxAge: c.asked})
+			got, err := k.check(p, "id", token, VerifyConfig{MaxAge: c.asked})
 			check(t, c.name, got, err, want, c.expected)
 		})
 	}
-	if _, err := k.make(newPhoenix(t, PhoenixConfig{}), "id", 1, MakeOptions{MaxAge: time.Second + 1}); err == nil {
+	if _, err := k.make(newPhoenix(t, PhoenixConfig{}), "id", 1, SignConfig{MaxAge: time.Second + 1}); err == nil {
 		t.Error("a max age that is no whole number of seconds is accepted")
 	}
 }
@@ -188,11 +188,11 @@ func conformSignedAt(t *testing.T, k kind) {
 			ago      time.Duration
 			expected error
 		}{{0, nil}, {time.Hour, nil}, {25 * time.Hour, ErrExpired}, {-time.Second, ErrInvalid}, {-100_000 * time.Hour, ErrInvalid}} {
-			token, err := k.make(p, "id", "1", MakeOptions{SignedAt: time.Now().Add(-c.ago)})
+			token, err := k.make(p, "id", "1", SignConfig{SignedAt: time.Now().Add(-c.ago)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = k.check(p, "id", token, CheckOptions{})
+			_, err = k.check(p, "id", token, VerifyConfig{})
 			check(t, c.ago.String(), nil, err, nil, c.expected)
 		}
 	})
@@ -200,7 +200,7 @@ func conformSignedAt(t *testing.T, k kind) {
 
 func conformDerivation(t *testing.T, k kind) {
 	made := func(cfg PhoenixConfig) string {
-		token, err := k.make(newPhoenix(t, cfg), "id", "1", MakeOptions{})
+		token, err := k.make(newPhoenix(t, cfg), "id", "1", SignConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,18 +212,18 @@ func conformDerivation(t *testing.T, k kind) {
 	}
 	if k.name == "sign" {
 		configs["length"] = PhoenixConfig{KeyLength: 64}
-	} else if _, err := newPhoenix(t, PhoenixConfig{KeyLength: 64}).Encrypt("id", "1", MakeOptions{}); err == nil {
+	} else if _, err := newPhoenix(t, PhoenixConfig{KeyLength: 64}).Encrypt("id", "1", SignConfig{}); err == nil {
 		t.Error("a key of 64 bytes encrypts")
 	}
 	for name, cfg := range configs {
 		token := made(cfg)
-		_, err := k.check(plain, "id", token, CheckOptions{})
+		_, err := k.check(plain, "id", token, VerifyConfig{})
 		check(t, name+" differs from the default, which", nil, err, nil, ErrInvalid)
-		got, err := k.check(newPhoenix(t, cfg), "id", token, CheckOptions{})
+		got, err := k.check(newPhoenix(t, cfg), "id", token, VerifyConfig{})
 		check(t, "the same "+name, got, err, "1", nil)
 	}
 	explicit := PhoenixConfig{KeyIterations: 1000, KeyLength: 32, KeyDigest: SHA256}
-	got, err := k.check(plain, "id", made(explicit), CheckOptions{})
+	got, err := k.check(plain, "id", made(explicit), VerifyConfig{})
 	check(t, "the defaults", got, err, "1", nil)
 }
 
@@ -275,29 +275,29 @@ func TestOtherForms(t *testing.T) {
 		if c.err != nil {
 			want = nil
 		}
-		got, err := p.Verify("id", sign(c.header, c.term), CheckOptions{})
+		got, err := p.Verify("id", sign(c.header, c.term), VerifyConfig{})
 		check(t, c.name, got, err, want, c.err)
 	}
 }
 
 func TestEncryptedTokensDiffer(t *testing.T) {
 	p := newPhoenix(t, PhoenixConfig{})
-	a, _ := p.Encrypt("id", "secret", MakeOptions{})
-	b, _ := p.Encrypt("id", "secret", MakeOptions{})
+	a, _ := p.Encrypt("id", "secret", SignConfig{})
+	b, _ := p.Encrypt("id", "secret", SignConfig{})
 	if a == b || !strings.HasPrefix(a, "XCP.") {
 		t.Errorf("tokens are %q and %q", a, b)
 	}
-	_, err := p.Verify("id", a, CheckOptions{})
+	_, err := p.Verify("id", a, VerifyConfig{})
 	check(t, "Verify of an encrypted token", nil, err, nil, ErrInvalid)
 }
 
 func TestTooMuchDataIsRefused(t *testing.T) {
 	p := newPhoenix(t, PhoenixConfig{})
 	for _, k := range kinds {
-		if _, err := k.make(p, "id", strings.Repeat("x", 7000), MakeOptions{}); err == nil {
+		if _, err := k.make(p, "id", strings.Repeat("x", 7000), SignConfig{}); err == nil {
 			t.Errorf("%s makes a token that it would refuse", k.name)
 		}
-		if _, err := k.make(p, "id", struct{}{}, MakeOptions{}); err == nil {
+		if _, err := k.make(p, "id", struct{}{}, SignConfig{}); err == nil {
 			t.Errorf("%s takes a struct", k.name)
 		}
 	}
@@ -310,11 +310,11 @@ func TestKeysAreBounded(t *testing.T) {
 		wg.Go(func() {
 			for j := range 50 {
 				salt := string(rune('a' + (i+j)%20))
-				token, err := p.Sign(salt, j, MakeOptions{})
+				token, err := p.Sign(salt, j, SignConfig{})
 				if err != nil {
 					t.Error(err)
 				}
-				if got, err := p.Verify(salt, token, CheckOptions{}); err != nil || got != int64(j) {
+				if got, err := p.Verify(salt, token, VerifyConfig{}); err != nil || got != int64(j) {
 					t.Errorf("Verify returned %v, %v", got, err)
 				}
 			}

@@ -25,11 +25,11 @@ func TestSecurity(t *testing.T) {
 			t.Run(k.name, func(t *testing.T) {
 				conformInvalid(t, k)
 				p := newPhoenix(t, PhoenixConfig{})
-				old, err := k.make(p, "id", "1", MakeOptions{SignedAt: time.Now().Add(-time.Minute - time.Second), MaxAge: time.Minute})
+				old, err := k.make(p, "id", "1", SignConfig{SignedAt: time.Now().Add(-time.Minute - time.Second), MaxAge: time.Minute})
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := k.check(p, "id", old, CheckOptions{})
+				got, err := k.check(p, "id", old, VerifyConfig{})
 				check(t, "expired 1 s ago", got, err, nil, ErrExpired)
 			})
 		}
@@ -53,8 +53,8 @@ func timing(t *testing.T) {
 		verify func(string) error
 	}{
 		"phoenix": {
-			func(n int) (string, error) { return p.Sign("id", int64(n), MakeOptions{}) },
-			func(s string) error { _, err := p.Verify("id", s, CheckOptions{}); return err },
+			func(n int) (string, error) { return p.Sign("id", int64(n), SignConfig{}) },
+			func(s string) error { _, err := p.Verify("id", s, VerifyConfig{}); return err },
 		},
 		"jwt": {
 			func(n int) (string, error) {

@@ -96,7 +96,7 @@ func startWith(t testing.TB, o options) *testServer {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := s.endpoint.Shutdown(ctx); err != nil {
+		if err := s.endpoint.Close(ctx); err != nil {
 			t.Error(err)
 		}
 		h.Close()
@@ -106,7 +106,7 @@ func startWith(t testing.TB, o options) *testServer {
 
 func (s *testServer) token(t testing.TB, id string, age time.Duration) string {
 	t.Helper()
-	tok, err := s.tokens.Sign(salt, id, token.MakeOptions{SignedAt: time.Now().Add(-age)})
+	tok, err := s.tokens.Sign(salt, id, token.SignConfig{SignedAt: time.Now().Add(-age)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (s *server) routes() {
 }
 
 func (s *server) sign(id string) (string, error) {
-	return s.tokens.Sign(salt, id, token.MakeOptions{})
+	return s.tokens.Sign(salt, id, token.SignConfig{})
 }
 
 func (s *server) getToken(w http.ResponseWriter, r *http.Request) {

@@ -78,5 +78,5 @@ func run(listen string, o options) error {
 	stop() // a second signal aborts
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(s.endpoint.Shutdown(grace), server.Shutdown(grace))
+	return errors.Join(s.endpoint.Close(grace), server.Shutdown(grace))
 }

@@ -91,7 +91,7 @@ func newServer(o options) (*server, error) {
 }
 
 func (s *server) connect(_ context.Context, r *websocket.ConnectRequest) (user, error) {
-	data, err := s.tokens.Verify(salt, cmp.Or(r.AuthToken, r.Params.Get("token")), token.CheckOptions{MaxAge: maxAge})
+	data, err := s.tokens.Verify(salt, cmp.Or(r.AuthToken, r.Params.Get("token")), token.VerifyConfig{MaxAge: maxAge})
 	if errors.Is(err, token.ErrExpired) {
 		return user{}, &websocket.StatusError{Status: http.StatusUnauthorized, Body: "expired"}
 	}

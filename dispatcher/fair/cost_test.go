@@ -36,7 +36,7 @@ func TestFigureMeasuredCost(t *testing.T) {
 		spent := map[string]int64{}
 		r.backlogged(keys)
 		for sub := range tc.workers {
-			_ = r.f.Subscribe(sub, dispatcher.SubscribeOptions{})
+			_ = r.f.Subscribe(sub, dispatcher.SubscribeConfig{})
 			r.f.Ask(sub, 1)
 		}
 		r.dispatch()

@@ -35,7 +35,7 @@ func ExampleNew() {
 	fair := option.Must(fair.New(func(p push) string { return p.UserID }, fair.Config[push]{}))
 
 	out := &printer{}
-	_ = fair.Subscribe(0, dispatcher.SubscribeOptions{})
+	_ = fair.Subscribe(0, dispatcher.SubscribeConfig{})
 	fair.Dispatch(dispatcher.Offer[push]{Events: []push{
 		{"ann", "1"}, {"ann", "2"}, {"ann", "3"}, {"ann", "4"}, {"bob", "1"},
 	}}, out)
@@ -58,7 +58,7 @@ func ExampleDispatcher_Park() {
 	fair := option.Must(fair.New(func(p push) string { return p.UserID }, fair.Config[push]{}))
 
 	out := &printer{}
-	_ = fair.Subscribe(0, dispatcher.SubscribeOptions{})
+	_ = fair.Subscribe(0, dispatcher.SubscribeConfig{})
 	fair.Ask(0, 10)
 	fair.Park("ann")
 	fair.Dispatch(dispatcher.Offer[push]{Events: []push{{"ann", "1"}, {"bob", "1"}}}, out)

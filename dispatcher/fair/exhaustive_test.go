@@ -438,7 +438,7 @@ func (x *exRun) act(action uint8) bool {
 		x.receipt(f, w, []receipt.Outcome{receipt.Done, receipt.Failed, receipt.Returned}[(int(action)-exDone)/exWorkers])
 		if action >= exDie {
 			f.Cancel(w)
-			_ = f.Subscribe(w, dispatcher.SubscribeOptions{})
+			_ = f.Subscribe(w, dispatcher.SubscribeConfig{})
 		}
 	case action < exPark:
 		if s.flying[w] >= 0 || s.asked[w] != (action >= exLeave) {
@@ -449,7 +449,7 @@ func (x *exRun) act(action uint8) bool {
 			break
 		}
 		f.Cancel(w)
-		_ = f.Subscribe(w, dispatcher.SubscribeOptions{})
+		_ = f.Subscribe(w, dispatcher.SubscribeConfig{})
 	default:
 		k := action - exPark
 		if !slices.Contains(x.stream[:], k) {
@@ -515,7 +515,7 @@ func TestExhaustive(t *testing.T) {
 				x := &exRun{t: t, cfg: tc.cfg, stream: stream, seen: map[uint64]struct{}{}, seed: maphash.MakeSeed()}
 				x.start, x.here, x.there = x.newDispatcher(), x.newDispatcher(), x.newDispatcher()
 				for w := range exWorkers {
-					_ = x.start.Subscribe(w, dispatcher.SubscribeOptions{})
+					_ = x.start.Subscribe(w, dispatcher.SubscribeConfig{})
 				}
 				x.walk()
 				states += len(x.seen)

@@ -78,7 +78,7 @@ func New[T any, K comparable](key func(T) K, cfg Config[T]) (*Dispatcher[T, K], 
 
 // Subscribe implements [dispatcher.Dispatcher]. It refuses the options of other
 // dispatchers with an [*OptionError].
-func (f *Dispatcher[T, K]) Subscribe(sub int, opts dispatcher.SubscribeOptions) error {
+func (f *Dispatcher[T, K]) Subscribe(sub int, opts dispatcher.SubscribeConfig) error {
 	if err := option.First(
 		fairOwner.Unused("Partition", opts.Partition, "dispatcher.Partition"),
 		fairOwner.Unused("Selector", opts.Selector, "dispatcher.Broadcast"),

@@ -319,7 +319,7 @@ func TestDiscardHeld(t *testing.T) {
 func TestSubscriptionsTakeTurns(t *testing.T) {
 	r := newRig(t, Config[ev]{})
 	for sub := range 3 {
-		_ = r.f.Subscribe(sub, dispatcher.SubscribeOptions{})
+		_ = r.f.Subscribe(sub, dispatcher.SubscribeConfig{})
 		r.f.Ask(sub, 3)
 	}
 	r.f.Cancel(1)
@@ -338,7 +338,7 @@ func TestSubscriptionsTakeTurns(t *testing.T) {
 // Demand that was asked for saturates.
 func TestAskSaturates(t *testing.T) {
 	r := newRig(t, Config[ev]{})
-	_ = r.f.Subscribe(0, dispatcher.SubscribeOptions{})
+	_ = r.f.Subscribe(0, dispatcher.SubscribeConfig{})
 	r.f.Ask(0, int(^uint(0)>>1))
 	r.f.Ask(0, 5)
 	r.offer("a")
@@ -365,7 +365,7 @@ func TestSnapshotNamesTheLongest(t *testing.T) {
 
 func TestOptionsOfOtherDispatchersAreRefused(t *testing.T) {
 	f := newRig(t, Config[ev]{}).f
-	for name, opts := range map[string]dispatcher.SubscribeOptions{
+	for name, opts := range map[string]dispatcher.SubscribeConfig{
 		"Partition": {Partition: 1},
 		"Selector":  {Selector: func(ev) bool { return true }},
 	} {
@@ -374,7 +374,7 @@ func TestOptionsOfOtherDispatchersAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := f.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
+	if err := f.Subscribe(0, dispatcher.SubscribeConfig{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -98,7 +98,7 @@ func TestFigureServiceLagAcrossIdle(t *testing.T) {
 // F2: a newcomer is served next, however many are backlogged.
 func TestFigureNewcomer(t *testing.T) {
 	f := option.Must(New(func(k int) int { return k }, Config[int]{MaxEvents: 4_000_000, MaxBytes: 1 << 40, Credits: 1}))
-	_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
+	_ = f.Subscribe(0, dispatcher.SubscribeConfig{})
 	out := &countOut{}
 	n := sized(1_000_000)
 	batch := make([]int, 1000)
@@ -215,7 +215,7 @@ func TestFigureMemory(t *testing.T) {
 	before := heap()
 	f := option.Must(New(func(k int) int { return k }, Config[int]{MaxEvents: 8 * n, MaxBytes: 1 << 40}))
 	out := &countOut{}
-	_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
+	_ = f.Subscribe(0, dispatcher.SubscribeConfig{})
 	batch := make([]int, 1000)
 	seq := uint64(1)
 	fill := func() {
@@ -264,7 +264,7 @@ func TestFigureManyKeys(t *testing.T) {
 	}
 	f := option.Must(New(func(k int) int { return k }, Config[int]{MaxEvents: 1000}))
 	out := &countOut{}
-	_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
+	_ = f.Subscribe(0, dispatcher.SubscribeConfig{})
 	seq := uint64(1)
 	most := 0
 	for k := range n {
@@ -324,7 +324,7 @@ func TestAllocatesNothing(t *testing.T) {
 		"rate":     {Rate: Rate{PerSecond: 1e6, Burst: 10}},
 	} {
 		f := option.Must(New(evKey, cfg))
-		_ = f.Subscribe(0, dispatcher.SubscribeOptions{})
+		_ = f.Subscribe(0, dispatcher.SubscribeConfig{})
 		out := &stillOut{receipts: make([]dispatcher.Receipt[ev], 0, 64)}
 		var events []ev
 		for i := range 32 {

@@ -70,7 +70,7 @@ func (r *rig) Discard(e ev, _ uint64, reason receipt.Reason) {
 func (r *rig) workers(n int) *rig {
 	r.t.Helper()
 	for sub := range n {
-		if err := r.f.Subscribe(sub, dispatcher.SubscribeOptions{}); err != nil {
+		if err := r.f.Subscribe(sub, dispatcher.SubscribeConfig{}); err != nil {
 			r.t.Fatal(err)
 		}
 		r.f.Ask(sub, 1)

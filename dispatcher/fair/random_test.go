@@ -190,7 +190,7 @@ func newRandomDispatcher(t testing.TB, next func(int) int) *randomDispatcher {
 	r := &randomDispatcher{t: t, next: next, f: option.Must(New(evKey, cfg)), seq: 1, keys: []int{3, 30, 500}[next(3)]}
 	r.m = &refDispatcher{t: t, cfg: r.f.cfg, keys: map[string]*refKey{}, subs: map[int]int{}, flying: map[uint64]given{}, flight: map[uint64]refEvent{}}
 	for sub := range 4 {
-		_ = r.f.Subscribe(sub, dispatcher.SubscribeOptions{})
+		_ = r.f.Subscribe(sub, dispatcher.SubscribeConfig{})
 		r.m.subs[sub] = 0
 	}
 	return r
@@ -307,7 +307,7 @@ func (r *randomDispatcher) act() {
 		sub := r.next(4)
 		m.subs[sub] = 0
 		r.f.Cancel(sub)
-		_ = r.f.Subscribe(sub, dispatcher.SubscribeOptions{})
+		_ = r.f.Subscribe(sub, dispatcher.SubscribeConfig{})
 	}
 	r.f.Dispatch(dispatcher.Offer[ev]{Now: m.now}, m)
 	r.judge()

@@ -46,7 +46,7 @@ func newTown(t *testing.T, workers int, cfg Config[visit]) *town {
 	t.Helper()
 	w := &town{f: option.Must(New(func(v visit) uint64 { return v.user }, cfg)), workers: int64(workers), busy: make([][]errand, workers+1), next: 1, lost: map[bool]int{}}
 	for sub := range workers {
-		if err := w.f.Subscribe(sub, dispatcher.SubscribeOptions{}); err != nil {
+		if err := w.f.Subscribe(sub, dispatcher.SubscribeConfig{}); err != nil {
 			t.Fatal(err)
 		}
 		w.f.Ask(sub, 1)

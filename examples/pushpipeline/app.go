@@ -262,7 +262,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	}
 	closing, cancelClosing := context.WithTimeout(hard, max(time.Second, a.cfg.Drain-time.Since(begun)))
 	defer cancelClosing()
-	failure = errors.Join(failure, a.endpoint.Shutdown(closing))
+	failure = errors.Join(failure, a.endpoint.Close(closing))
 	failure = errors.Join(failure, a.clients.wait(closing))
 	failure = errors.Join(failure, server.Shutdown(closing), debug.Shutdown(closing))
 	serving.Wait()
@@ -298,7 +298,7 @@ func (a *app) close() {
 
 // tokenFor makes the token with which a client connects as user.
 func (a *app) tokenFor(user string) (string, error) {
-	return a.tokens.Sign(tokenSalt, user, token.MakeOptions{MaxAge: tokenAge})
+	return a.tokens.Sign(tokenSalt, user, token.SignConfig{MaxAge: tokenAge})
 }
 
 // sendBuffer is how many bytes of a connection's output the kernel may hold.

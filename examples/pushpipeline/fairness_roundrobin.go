@@ -30,7 +30,7 @@ var _ dispatcher.Holder[push] = (*roundRobin)(nil)
 
 func newRoundRobin() *roundRobin { return &roundRobin{queues: make(map[string][]waiting)} }
 
-func (r *roundRobin) Subscribe(sub int, _ dispatcher.SubscribeOptions) error {
+func (r *roundRobin) Subscribe(sub int, _ dispatcher.SubscribeConfig) error {
 	for len(r.asked) <= sub {
 		r.asked = append(r.asked, 0)
 	}

@@ -143,7 +143,7 @@ func (o *outbox) names(of []push) (names string) {
 
 func TestRoundRobinServesUsersInTurn(t *testing.T) {
 	r, out := newRoundRobin(), &outbox{}
-	if err := r.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
+	if err := r.Subscribe(0, dispatcher.SubscribeConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	offer := func(users string) {

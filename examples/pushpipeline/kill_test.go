@@ -203,7 +203,7 @@ func TestKilledPipelineLosesNothing(t *testing.T) {
 	progress := make(chan int, users*pushes)
 	for i := range followers {
 		user := strconv.Itoa(i + 1)
-		tok, err := tokens.Sign(tokenSalt, user, token.MakeOptions{})
+		tok, err := tokens.Sign(tokenSalt, user, token.SignConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}

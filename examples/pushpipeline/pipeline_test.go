@@ -130,7 +130,7 @@ func TestSocketNeedsAToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	sign := func(salt string, data any, signedAt time.Time) string {
-		tok, err := tokens.Sign(salt, data, token.MakeOptions{SignedAt: signedAt})
+		tok, err := tokens.Sign(salt, data, token.SignConfig{SignedAt: signedAt})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ type user struct{ id string }
 // connect accepts a connection that has a valid token, which names its user.
 func connect(tokens *token.Phoenix) func(context.Context, *websocket.ConnectRequest) (user, error) {
 	return func(_ context.Context, r *websocket.ConnectRequest) (user, error) {
-		data, err := tokens.Verify(tokenSalt, cmp.Or(r.AuthToken, r.Params.Get("token")), token.CheckOptions{MaxAge: tokenAge})
+		data, err := tokens.Verify(tokenSalt, cmp.Or(r.AuthToken, r.Params.Get("token")), token.VerifyConfig{MaxAge: tokenAge})
 		if err != nil {
 			return user{}, err
 		}

@@ -82,7 +82,7 @@ func (m *memorySource) enter(pushes []push, done func(error)) error {
 	defer m.seq.mu.Unlock()
 	// No other code pushes into the queue, and the lock is held: the room that is
 	// there now is still there when the last push enters.
-	if m.capacity-m.queue.Stats().Waiting < len(pushes) {
+	if m.capacity-m.queue.Snapshot().Waiting < len(pushes) {
 		return errFull
 	}
 	m.seq.stamp(pushes, now)
@@ -100,7 +100,7 @@ func (m *memorySource) enter(pushes []push, done func(error)) error {
 	return nil
 }
 
-func (m *memorySource) waiting() int { return m.queue.Stats().Waiting }
+func (m *memorySource) waiting() int { return m.queue.Snapshot().Waiting }
 
 // refuse leaves the queue to the pipeline's own drain.
 func (m *memorySource) refuse(context.Context) error { return nil }

@@ -112,7 +112,7 @@ func (a *app) status(ctx context.Context) status {
 	}
 	var atWork, sending, away, full int
 	for _, w := range a.workers {
-		s := w.Stats()
+		s := w.Snapshot()
 		atWork += int(w.atWork.Load())
 		sending += s.InFlight
 		away += s.WaitingForClient

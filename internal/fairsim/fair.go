@@ -28,7 +28,7 @@ func NewFair(cfg fair.Config[Event]) *Fair {
 		next:   1,
 		flying: map[int]held{},
 	}
-	if err := f.Fair.Subscribe(0, dispatcher.SubscribeOptions{}); err != nil {
+	if err := f.Fair.Subscribe(0, dispatcher.SubscribeConfig{}); err != nil {
 		panic(err)
 	}
 	return f
@@ -62,7 +62,7 @@ func (f *Fair) Next(now int64, _ int) (Event, bool) {
 	if len(f.got) == 0 {
 		// The worker goes on waiting outside: what it has asked for is taken back.
 		f.Fair.Cancel(0)
-		_ = f.Fair.Subscribe(0, dispatcher.SubscribeOptions{})
+		_ = f.Fair.Subscribe(0, dispatcher.SubscribeConfig{})
 		return Event{}, false
 	}
 	f.flying[f.got[0].event.Seq] = f.got[0]

@@ -31,11 +31,11 @@ type EndpointConfig struct {
 	ClientAddress func(r *http.Request) netip.Addr
 	// Limits bounds what all clients can use together.
 	Limits EndpointLimits
-	// Shutdown configures [Endpoint.Shutdown].
+	// Shutdown configures [Endpoint.Close].
 	Shutdown ShutdownConfig
 }
 
-// ShutdownConfig configures how [Endpoint.Shutdown] closes connections. The zero
+// ShutdownConfig configures how [Endpoint.Close] closes connections. The zero
 // value is useful.
 type ShutdownConfig struct {
 	// Code is the close code: 1000 to 1014 except 1004 to 1006, or 3000 to 4999.

@@ -98,7 +98,7 @@
 //
 // # Shutdown
 //
-// [Endpoint.Shutdown] refuses new connections, closes all others with 1001 after
+// [Endpoint.Close] refuses new connections, closes all others with 1001 after
 // what is queued, lets the handlers terminate and waits for all of that, bounded
 // by its context. After it no goroutine of the endpoint is left.
 //

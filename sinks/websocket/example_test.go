@@ -82,7 +82,7 @@ func Example() {
 		fmt.Println(string(message), err)
 	}
 	go func() { _, _, _ = c.Read(ctx) }() // responds to the close
-	fmt.Println(endpoint.Shutdown(ctx))
+	fmt.Println(endpoint.Close(ctx))
 	// Output:
 	// ["1","1","lobby:main","phx_reply",{"response":{"welcome":"Ann"},"status":"ok"}] <nil>
 	// [null,null,"lobby:main","said",{"text":"hello"}] <nil>

@@ -150,7 +150,7 @@ func (f *fixture) listen(onPipes bool, server *websocket.ServerConfig) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		if err := f.endpoint.Shutdown(ctx); err != nil {
+		if err := f.endpoint.Close(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
 		_ = f.server.Close()

@@ -317,7 +317,7 @@ func TestReasonsOfTermination(t *testing.T) {
 		{websocket.ErrClosed, func(p *peer) { _ = p.ws.Close(client.StatusNormalClosure, "") }},
 		{websocket.ErrClosed, func(p *peer) { _ = p.ws.CloseNow() }},
 		{websocket.ErrDisconnected, func(p *peer) { _, _ = f.endpoint.Disconnect(t.Context(), "users:1") }},
-		{websocket.ErrShutdown, func(p *peer) { go func() { _ = f.endpoint.Shutdown(context.Background()) }() }},
+		{websocket.ErrShutdown, func(p *peer) { go func() { _ = f.endpoint.Close(context.Background()) }() }},
 	}
 	for _, test := range tests {
 		p := f.connect("1")

@@ -226,7 +226,7 @@ func TestLongPollEnds(t *testing.T) {
 		}
 		// Shutdown does not wait for clients that do not come back.
 		begin = time.Now()
-		if err := f.endpoint.Shutdown(context.Background()); err != nil || time.Since(begin) > 3*time.Second {
+		if err := f.endpoint.Close(context.Background()); err != nil || time.Since(begin) > 3*time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	})

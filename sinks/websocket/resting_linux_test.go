@@ -39,7 +39,7 @@ func newRestless(t *testing.T, config MountConfig) *restless {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := e.Shutdown(ctx); err != nil {
+		if err := e.Close(ctx); err != nil {
 			t.Error(err)
 		}
 		if e.resting.epoll != nil || e.resting.n != 0 {

@@ -93,7 +93,7 @@ func securityOrigin(t *testing.T) {
 	if a, _ := poll.request("GET", "", "", header("Cookie", "session=1", "Sec-Fetch-Site", "same-origin")); a.Status != 410 || a.Token == "" {
 		t.Errorf("long poll of an own page: %+v", a)
 	}
-	if err := e.Shutdown(t.Context()); err != nil {
+	if err := e.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -151,7 +151,7 @@ func securityTokenInURL(t *testing.T) {
 			_ = c.CloseNow()
 		}
 	}
-	if err := f.endpoint.Shutdown(t.Context()); err != nil {
+	if err := f.endpoint.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, secret := range []string{"secret", "evil", "c2VjcmV0", "ZXZpbA", url.QueryEscape("secret")} {

@@ -8,15 +8,15 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// Shutdown ends all connections. New ones are refused with status 503. Existing
+// Close ends all connections. New ones are refused with status 503. Existing
 // ones are closed with ShutdownConfig.Code, in batches, after what is queued for
-// them has been written, and their channels end with [ErrShutdown]. Shutdown
+// them has been written, and their channels end with [ErrShutdown]. Close
 // waits until all of that has ended, handlers included. If ctx is done before, it
 // cuts off the connections that are left and returns ctx's error. It may be
 // called again.
 //
 // http.Server.Shutdown does not know of upgraded connections: call both.
-func (e *Endpoint) Shutdown(ctx context.Context) error {
+func (e *Endpoint) Close(ctx context.Context) error {
 	e.closing.Store(true)
 	e.registry.close()
 	all := e.registry.all()

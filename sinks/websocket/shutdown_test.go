@@ -21,7 +21,7 @@ func TestShutdown(t *testing.T) {
 	}
 	f.broadcast("room:a", 0, 3)
 	ended := make(chan error, 1)
-	go func() { ended <- f.endpoint.Shutdown(context.Background()) }()
+	go func() { ended <- f.endpoint.Close(context.Background()) }()
 	for _, p := range peers {
 		// What was queued before comes before the close.
 		p.expect(`[null,null,"room:a","e",{"n":0}]`)
@@ -44,7 +44,7 @@ func TestShutdown(t *testing.T) {
 	if err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("after shutdown: %v %v, want 503", resp, err)
 	}
-	if err := f.endpoint.Shutdown(context.Background()); err != nil {
+	if err := f.endpoint.Close(context.Background()); err != nil {
 		t.Errorf("again: %v", err)
 	}
 }
@@ -59,7 +59,7 @@ func TestShutdownIsBounded(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		begin := time.Now()
-		if err := f.endpoint.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := f.endpoint.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		if d := time.Since(begin); d != 3*time.Second {
@@ -82,7 +82,7 @@ func TestShutdownInBatches(t *testing.T) {
 			p := f.connect("1")
 			go func() { ends <- end{p.closed(), time.Since(begin)} }()
 		}
-		if err := f.endpoint.Shutdown(context.Background()); err != nil {
+		if err := f.endpoint.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 		byTime := map[time.Duration]int{}

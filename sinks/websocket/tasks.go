@@ -15,7 +15,7 @@ const defaultTasks = 16
 // [ErrTooManyTasks], which the handler should report to its client. After the end
 // of the channel it is [ErrNotJoined].
 //
-// ctx ends with the channel; Shutdown waits for the task. A task that panics
+// ctx ends with the channel; Close waits for the task. A task that panics
 // crashes the channel.
 func (ch *Channel) Go(task func(ctx context.Context)) error {
 	ch.mu.Lock()

@@ -48,7 +48,7 @@ func TestOverTLS(t *testing.T) {
 	if code := p.closed(); code != 1002 { // the idle timeout
 		t.Errorf("closed with %d, want 1002", code)
 	}
-	if err := e.Shutdown(ctx); err != nil {
+	if err := e.Close(ctx); err != nil {
 		t.Error(err)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// tracker counts what must have ended before Shutdown may return. It is not a
-// sync.WaitGroup because it can grow while Shutdown waits.
+// tracker counts what must have ended before Close may return. It is not a
+// sync.WaitGroup because it can grow while Close waits.
 type tracker struct {
 	n    atomic.Int64
 	zero chan struct{} // one token when n has fallen to zero
@@ -43,7 +43,7 @@ func (t *tracker) wait(ctx context.Context) error {
 	return nil
 }
 
-// spawn runs f in a goroutine that Shutdown waits for.
+// spawn runs f in a goroutine that Close waits for.
 func (e *Endpoint) spawn(f func()) {
 	e.work.add()
 	go func() {

@@ -23,11 +23,11 @@ func TestAReceiptIsGivenWhenThePushWasWritten(t *testing.T) {
 		c.Pause()
 		first := r.push("1")
 		r.expect(first, "")
-		r.stats(delivery.Stats{InFlight: 1})
+		r.stats(delivery.Snapshot{InFlight: 1})
 		c.Resume()
 		ch.AssertBroadcast("push", payload{first})
 		r.expect(first, done)
-		r.stats(delivery.Stats{Delivered: 1})
+		r.stats(delivery.Snapshot{Delivered: 1})
 	})
 }
 
@@ -44,7 +44,7 @@ func TestAStuckTabDoesNotSilenceAHealthyOne(t *testing.T) {
 			healthy.AssertBroadcast("push", payload{first + n})
 			r.expect(first+n, done)
 		}
-		r.stats(delivery.Stats{Delivered: 8})
+		r.stats(delivery.Snapshot{Delivered: 8})
 		stuck.Resume()
 		for n := range 4 {
 			stuckChannel.AssertBroadcast("push", payload{first + n})
@@ -71,7 +71,7 @@ func TestAFullClientParksItsOwnUser(t *testing.T) {
 		}
 		first := r.push("slow", "slow", "quick")
 		r.expect(first, "", "", done)
-		r.stats(delivery.Stats{WaitingForRoom: 1, Delivered: 1})
+		r.stats(delivery.Snapshot{WaitingForRoom: 1, Delivered: 1})
 		quick.AssertBroadcast("push", payload{first + 2})
 		pass(time.Hour / 2)
 		r.expect(first, "", "")
@@ -79,7 +79,7 @@ func TestAFullClientParksItsOwnUser(t *testing.T) {
 		slowChannel.AssertBroadcast("push", payload{first})
 		slowChannel.AssertBroadcast("push", payload{first + 1})
 		r.expect(first, done, done)
-		r.stats(delivery.Stats{Delivered: 3})
+		r.stats(delivery.Snapshot{Delivered: 3})
 	})
 }
 
@@ -103,7 +103,7 @@ func TestASlowSocketDoesNotUseUpTheDemand(t *testing.T) {
 		first = r.push("c", "d", "quick")
 		pass(time.Second)
 		r.expect(first, "", "", "")
-		r.stats(delivery.Stats{InFlight: 4, Delivered: 1})
+		r.stats(delivery.Snapshot{InFlight: 4, Delivered: 1})
 	})
 }
 
@@ -114,13 +114,13 @@ func TestGrace(t *testing.T) {
 		first := r.push("1", "1", "other")
 		r.expect(first, "", "", done)
 		other.AssertBroadcast("push", payload{first + 2})
-		r.stats(delivery.Stats{WaitingForClient: 1, Delivered: 1})
+		r.stats(delivery.Snapshot{WaitingForClient: 1, Delivered: 1})
 		pass(4*time.Second - 1)
 		r.expect(first, "")
 		pass(1)
 		// The second one had its grace while it waited for the first.
 		r.expect(first, noSubscriber, noSubscriber)
-		r.stats(delivery.Stats{Delivered: 1, Discarded: 2, AbsentTopics: 1})
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: 2, AbsentTopics: 1})
 		// So has what comes soon after.
 		pass(3 * time.Second)
 		r.expect(r.push("1"), noSubscriber)
@@ -128,7 +128,7 @@ func TestGrace(t *testing.T) {
 		r.expect(r.push("1"), noSubscriber)
 		// Later the user may be on the way back.
 		pass(5 * time.Second)
-		r.stats(delivery.Stats{Delivered: 1, Discarded: 4})
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: 4})
 		first = r.push("1")
 		r.expect(first, "")
 		_, ch := r.join("1")
@@ -147,7 +147,7 @@ func TestAUserWhoWasGivenUpIsServedOnTheirReturn(t *testing.T) {
 		first = r.push("1")
 		ch.AssertBroadcast("push", payload{first})
 		r.expect(first, done)
-		r.stats(delivery.Stats{Delivered: 1, Discarded: 1})
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: 1})
 	})
 }
 
@@ -167,7 +167,7 @@ func TestReconnectAtTheLastMoment(t *testing.T) {
 				ch.AssertBroadcast("push", payload{first + n})
 			}
 			r.expect(first, done, done, done)
-			r.stats(delivery.Stats{Delivered: 4})
+			r.stats(delivery.Snapshot{Delivered: 4})
 		})
 	}
 }
@@ -181,7 +181,7 @@ func TestAConnectionThatClosesWithAPushInItsQueue(t *testing.T) {
 		first := r.push("1", "1")
 		r.expect(first, "", "")
 		pass(2 * time.Second) // the server gives the connection up
-		r.stats(delivery.Stats{WaitingForClient: 1})
+		r.stats(delivery.Snapshot{WaitingForClient: 1})
 		_, ch := r.join("1")
 		ch.AssertBroadcast("push", payload{first})
 		ch.AssertBroadcast("push", payload{first + 1})
@@ -193,7 +193,7 @@ func TestDiscardAbsent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := start(t, options{config: delivery.Config[push]{DiscardAbsent: true}})
 		r.expect(r.push("1"), noSubscriber)
-		r.stats(delivery.Stats{Discarded: 1})
+		r.stats(delivery.Snapshot{Discarded: 1})
 	})
 }
 
@@ -223,7 +223,7 @@ func TestTimeout(t *testing.T) {
 		next := r.push("held")
 		heldChannel.AssertBroadcast("push", payload{next})
 		r.expect(next, done)
-		r.stats(delivery.Stats{Delivered: 1, Discarded: 3})
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: 3})
 	})
 }
 
@@ -252,7 +252,7 @@ func TestAnEventThatCannotBeSentFailsAlone(t *testing.T) {
 		first := r.push("panic", "error", "array", "function", "discard", "1")
 		ch.AssertBroadcast("push", payload{first + 5})
 		r.expect(first, "failed", "failed", "failed", "failed", "unwanted", done)
-		r.stats(delivery.Stats{Delivered: 1, Failed: 4, Discarded: 1})
+		r.stats(delivery.Snapshot{Delivered: 1, Failed: 4, Discarded: 1})
 		for i, want := range []string{"panic: panic: boom", "error: broken", "array: pubsub: payload is neither", "function: json: unsupported type"} {
 			if i >= len(failed) || !strings.HasPrefix(failed[i], want) {
 				t.Errorf("failed %q, want %q at %d", failed, want, i)
@@ -272,7 +272,7 @@ func TestOrderWithoutAFairDispatcher(t *testing.T) {
 			users[i] = "1"
 		}
 		first := r.push(users...)
-		r.stats(delivery.Stats{InFlight: 4, WaitingForRoom: 16})
+		r.stats(delivery.Snapshot{InFlight: 4, WaitingForRoom: 16})
 		c.Resume()
 		for n := range users {
 			ch.AssertBroadcast("push", payload{first + n})
@@ -304,7 +304,7 @@ func TestResumableTopics(t *testing.T) {
 		first = r.push("1")
 		c.Close()
 		r.expect(first, string(delivery.Kept))
-		r.stats(delivery.Stats{Delivered: 1, Discarded: 1})
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: 1})
 	})
 }
 
@@ -384,7 +384,7 @@ func TestAStopGivesNoReceipts(t *testing.T) {
 				t.Errorf("push %d: %s", n, got)
 			}
 		}
-		r.stats(delivery.Stats{})
+		r.stats(delivery.Snapshot{})
 		if first != 0 {
 			t.Fatal("other pushes came first")
 		}
@@ -412,7 +412,7 @@ func TestTwoConsumersOfOneEndpoint(t *testing.T) {
 			ch.AssertBroadcast("push", payload{away + i})
 			r.expect(away+i, done)
 		}
-		a, b := r.sockets[0].Stats(), r.sockets[1].Stats()
+		a, b := r.sockets[0].Snapshot(), r.sockets[1].Snapshot()
 		if a.Delivered+b.Delivered != 12 || a.Delivered == 0 || b.Delivered == 0 {
 			t.Errorf("delivered %d and %d", a.Delivered, b.Delivered)
 		}

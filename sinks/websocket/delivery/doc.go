@@ -60,6 +60,6 @@
 // # Concurrency
 //
 // A Consumer belongs to one stage, whose goroutine makes all of its decisions and
-// calls all functions of its Config. [Consumer.Stats] may be called from any
+// calls all functions of its Config. [Consumer.Snapshot] may be called from any
 // goroutine.
 package delivery

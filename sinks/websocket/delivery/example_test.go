@@ -83,9 +83,9 @@ func ExampleNew() {
 	}
 
 	stop() // drains: the push has its receipt when Run returns
-	fmt.Println(<-ended, sockets.Stats().Delivered)
+	fmt.Println(<-ended, sockets.Snapshot().Delivered)
 	go func() { _ = conn.Close(client.StatusNormalClosure, "") }()
-	if err := endpoint.Shutdown(context.Background()); err != nil {
+	if err := endpoint.Close(context.Background()); err != nil {
 		log.Fatal(err)
 	}
 	// Output:

@@ -104,7 +104,7 @@ func start(t *testing.T, o options) *rig {
 		<-r.ended
 		shut, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := r.endpoint.Shutdown(shut); err != nil {
+		if err := r.endpoint.Close(shut); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
 		if n := r.endpoint.PubSub().Watches(); n != 0 {
@@ -204,10 +204,10 @@ func (r *rig) expect(first int, want ...string) {
 	}
 }
 
-func (r *rig) stats(want delivery.Stats) {
+func (r *rig) stats(want delivery.Snapshot) {
 	r.t.Helper()
 	synctest.Wait()
-	if got := r.sockets[0].Stats(); got != want {
+	if got := r.sockets[0].Snapshot(); got != want {
 		r.t.Errorf("stats %+v, want %+v", got, want)
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 var errNoTopic = errors.New("delivery: event has no topic")
 
-// Stats are the figures of a [Consumer] at one moment.
-type Stats struct {
+// Snapshot are the figures of a [Consumer] at one moment.
+type Snapshot struct {
 	// InFlight is how many events are on their way to sockets.
 	InFlight int `json:"in_flight"`
 	// WaitingForClient is how many wait for a client to join their topic, here or
@@ -32,12 +32,12 @@ type Stats struct {
 
 // HandleInspect implements stage.InspectHandler: the figures are part of the
 // stage's Snapshot.
-func (c *Consumer[T]) HandleInspect() any { return c.Stats() }
+func (c *Consumer[T]) HandleInspect() any { return c.Snapshot() }
 
-// Stats returns the figures. It may be called from any goroutine.
-func (c *Consumer[T]) Stats() Stats {
+// Snapshot returns the figures. It may be called from any goroutine.
+func (c *Consumer[T]) Snapshot() Snapshot {
 	m := &c.meters
-	return Stats{
+	return Snapshot{
 		InFlight: int(m.inFlight.Load()), AbsentTopics: int(m.absent.Load()),
 		WaitingForClient: int(m.waiting[forClient].Load() + m.waiting[forAnswer].Load()), WaitingForRoom: int(m.waiting[forRoom].Load()),
 		Delivered: m.delivered.Load(), Discarded: m.discarded.Load(), Failed: m.failed.Load(),

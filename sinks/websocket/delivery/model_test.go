@@ -61,7 +61,7 @@ func randomClients(t *testing.T, random *rand.Rand) {
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			if err := there.Shutdown(ctx); err != nil {
+			if err := there.Close(ctx); err != nil {
 				t.Errorf("shutdown: %v", err)
 			}
 		})

@@ -66,7 +66,7 @@ func TestTenOfTenPushesArriveOverTwoNodes(t *testing.T) {
 					}
 					p.a.expect(first+n, done)
 				}
-				p.a.stats(delivery.Stats{Delivered: 10})
+				p.a.stats(delivery.Snapshot{Delivered: 10})
 				if d := time.Since(begin); d != 0 {
 					t.Errorf("took %v", d)
 				}
