@@ -176,7 +176,7 @@ func (q *Queue[T]) TryPush(event T) error {
 }
 
 // Drain makes the queue accept nothing more; waiting pushes return ErrClosed. The
-// stage ends once it has emitted the waiting events. Closing again does nothing.
+// stage ends once it has emitted the waiting events. Draining again does nothing.
 func (q *Queue[T]) Drain() {
 	q.mu.Lock()
 	q.close()
@@ -187,7 +187,7 @@ func (q *Queue[T]) Drain() {
 	}
 }
 
-// QueueSnapshot are a queue's counts at one moment, since the start:
+// QueueSnapshot holds a queue's counts at one moment, since the start:
 // Pushed = Waiting + Taken + Discarded.
 type QueueSnapshot struct {
 	// Waiting is the number of events in the queue now.
