@@ -217,18 +217,11 @@ func (p *parser) parse(ctx context.Context, record string) (parts, error) {
 	return partsOf(record), nil
 }
 
-// flat is the parser by a function for each event. An event over which it panics has
-// failed.
+// flat is the parser by a function for each event, which emits each part as an event
+// of its own.
 func (p *parser) flat() stage.FlatMapFunc[string, parts] {
 	return func(ctx context.Context, record string, emit func(parts)) error {
-		clean := false
-		defer func() {
-			if !clean {
-				p.l.finish(p.k.m, record)
-			}
-		}()
-		list, err := p.parse(ctx, record)
-		clean = true
+		list, err := p.guarded(ctx, record)
 		if err != nil {
 			return err
 		}
@@ -237,6 +230,31 @@ func (p *parser) flat() stage.FlatMapFunc[string, parts] {
 		}
 		return nil
 	}
+}
+
+// mapped is the parser by a function for each event, which emits all parts as one
+// event and discards a record that has none.
+func (p *parser) mapped() stage.MapFunc[string, parts] {
+	return func(ctx context.Context, record string) (parts, error) {
+		list, err := p.guarded(ctx, record)
+		if err == nil && len(list) == 0 {
+			err = stage.Discard(receipt.Expired)
+		}
+		return list, err
+	}
+}
+
+// guarded parses for a function over which an event fails alone, also by a panic.
+func (p *parser) guarded(ctx context.Context, record string) (parts, error) {
+	clean := false
+	defer func() {
+		if !clean {
+			p.l.finish(p.k.m, record)
+		}
+	}()
+	list, err := p.parse(ctx, record)
+	clean = true
+	return list, err
 }
 
 // HandleEvents is the parser as a handler that names its inputs. A panic ends its

@@ -19,7 +19,7 @@ import (
 type shape struct {
 	name         string
 	first, after string // dispatchers: demand, fair, partition, broadcast
-	parser       string // flat, named
+	parser       string // flat, map, named
 	gather       string // window, joined, none
 	end          string // pool, batch, plain
 	redeliver    bool
@@ -32,6 +32,8 @@ var shapes = []shape{
 	{name: "fair source and transform, pool", first: "fair", after: "fair", parser: "named", gather: "none", end: "pool"},
 	{name: "fair source, partitioned transform, window, batch", first: "fair", after: "partition", parser: "flat", gather: "window", end: "batch"},
 	{name: "partitioned source, fair transform, window, pool", first: "partition", after: "fair", parser: "named", gather: "window", end: "pool"},
+	{name: "map that fails and discards, fair, redelivery, window, pool", first: "fair", after: "fair", parser: "map", gather: "window", end: "pool", redeliver: true},
+	{name: "map that fails and discards, partitions, redelivery, batch", first: "partition", after: "partition", parser: "map", gather: "none", end: "batch", redeliver: true},
 	{name: "fan-out after a transform", first: "demand", after: "broadcast", parser: "flat", gather: "none", end: "pool"},
 	{name: "fan-out after a transform, redelivery", first: "demand", after: "broadcast", parser: "named", gather: "none", end: "plain", redeliver: true},
 	{name: "fan-out into windows", first: "demand", after: "broadcast", parser: "named", gather: "window", end: "plain"},
@@ -115,8 +117,11 @@ func (s shape) join(w *world, l *ledger, k *killer) *member {
 		}))
 		p := &parser{l, k}
 		var handler stage.ProducerConsumer[string, parts] = p
-		if s.parser == "flat" {
+		switch s.parser {
+		case "flat":
 			handler = p.flat()
+		case "map":
+			handler = p.mapped()
 		}
 		byPart := func(p parts) int { return int(offsetOf(recordOf(p[0]))) }
 		middle := stage.Must(stage.NewProducerConsumer(handler, stage.ProducerConsumerConfig[parts]{Name: "parser", Dispatcher: dispatch(s.after, byPart)}))
