@@ -2,21 +2,9 @@ package kafka
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/penstock-go/penstock/internal/crash"
 )
-
-// poison is a record that could not be used.
-type poison struct {
-	record *kgo.Record
-	part   *partition
-	err    error
-}
 
 // poll is the poller's goroutine.
 func (p *Producer[T]) poll() {
@@ -146,74 +134,3 @@ func (p *Producer[T]) steer() {
 		p.client.ResumeFetchPartitions(byTopic(turns.resume))
 	}
 }
-
-// dispose passes a poison record to OnPoison and finishes it.
-func (p *Producer[T]) dispose(b poison) {
-	p.meters.poison.Add(1)
-	p.offer(b)
-	p.mu.Lock()
-	p.stats.Poison++
-	p.release(p.core.dispose(b.part, b.record.Offset))
-}
-
-func (p *Producer[T]) offer(b poison) {
-	defer func() {
-		if v := recover(); v != nil {
-			err := crash.Of(v)
-			p.cfg.Logger.Error("kafka: OnPoison panicked", "topic", b.record.Topic, "partition", b.record.Partition,
-				"offset", b.record.Offset, "error", err)
-		}
-	}()
-	if p.cfg.OnPoison != nil {
-		p.cfg.OnPoison(b.record, b.err)
-	}
-}
-
-// failed examines the errors of a poll and reports whether to pause.
-func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
-	var first error
-	fetches.EachError(func(topic string, partition int32, err error) {
-		if first != nil || errors.Is(err, context.Canceled) {
-			return
-		}
-		first = err
-		if topic != "" {
-			first = fmt.Errorf("topic %q, partition %d: %w", topic, partition, err)
-		}
-	})
-	switch {
-	case first == nil:
-		return false
-	case errors.Is(first, kgo.ErrClientClosed):
-		p.mu.Lock()
-		if p.core.phase < closing {
-			p.core.advance(failed)
-			p.events = nil
-		}
-		p.mu.Unlock()
-		p.wake()
-		return false
-	}
-	p.meters.errors.Add(1)
-	p.report("polling", first, func(s *counts) { s.Errors++ })
-	return true
-}
-
-// report counts an error, keeps it for Stats, and logs it at most every ten seconds.
-func (p *Producer[T]) report(doing string, err error, count func(*counts)) {
-	now := time.Now()
-	p.mu.Lock()
-	count(&p.stats)
-	p.stats.LastError = fmt.Sprintf("%s: %v", doing, err)
-	due := p.stats.logged.IsZero() || now.Sub(p.stats.logged) >= logEvery
-	if due {
-		p.stats.logged = now
-	}
-	p.mu.Unlock()
-	if due {
-		p.cfg.Logger.Warn("kafka: "+doing+" failed; it is retried", "group", p.cfg.Group, "error", err)
-	}
-}
-
-// logEvery is how often an error is logged.
-const logEvery = 10 * time.Second

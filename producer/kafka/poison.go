@@ -1,0 +1,37 @@
+package kafka
+
+import (
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/internal/crash"
+)
+
+// poison is a record that could not be used.
+type poison struct {
+	record *kgo.Record
+	part   *partition
+	err    error
+}
+
+// dispose passes a poison record to OnPoison and finishes it.
+func (p *Producer[T]) dispose(b poison) {
+	p.meters.poison.Add(1)
+	p.offer(b)
+	p.mu.Lock()
+	p.stats.Poison++
+	p.release(p.core.dispose(b.part, b.record.Offset))
+}
+
+// offer calls OnPoison, a panic of which is logged.
+func (p *Producer[T]) offer(b poison) {
+	defer func() {
+		if v := recover(); v != nil {
+			err := crash.Of(v)
+			p.cfg.Logger.Error("kafka: OnPoison panicked", "topic", b.record.Topic, "partition", b.record.Partition,
+				"offset", b.record.Offset, "error", err)
+		}
+	}()
+	if p.cfg.OnPoison != nil {
+		p.cfg.OnPoison(b.record, b.err)
+	}
+}
