@@ -162,7 +162,7 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 	return nil
 }
 
-// SupervisorSnapshot are a supervisor's figures at one moment.
+// SupervisorSnapshot holds a supervisor's figures at one moment.
 type SupervisorSnapshot struct {
 	// Busy is how many workers run, Waiting how many events wait for a
 	// goroutine, Deferred how many receipts were deferred and not given yet.

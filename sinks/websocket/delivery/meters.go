@@ -12,7 +12,7 @@ import (
 
 var errNoTopic = errors.New("delivery: event has no topic")
 
-// Snapshot are the figures of a [Consumer] at one moment.
+// Snapshot holds the figures of a [Consumer] at one moment.
 type Snapshot struct {
 	// InFlight is how many events are on their way to sockets.
 	InFlight int `json:"in_flight"`
