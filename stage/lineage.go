@@ -28,7 +28,8 @@ type lineage[In any] struct {
 type group[In any] struct {
 	first   uint64
 	n, open int
-	each    bool // the i-th child is that of the i-th input alone
+	each    bool   // the i-th child is that of the i-th input alone
+	ended   uint64 // then, by bit, the children that have ended
 	worst   receipt.Outcome
 	reason  receipt.Reason
 	inputs  inputs[In]
@@ -66,7 +67,7 @@ func (l *lineage[In]) add(first uint64, n int, in inputs[In], more []inputs[In])
 }
 
 // maxEach bounds the children of a group of inputs with one child each.
-const maxEach = 1024
+const maxEach = 64
 
 // addEach adds one input with one child. It joins those of the group before it,
 // if they follow each other on both sides.
@@ -94,9 +95,7 @@ func (l *lineage[In]) ended(seq uint64, n int, outcome receipt.Outcome, reason r
 		k := 1
 		if g, ok := l.late[seq]; ok {
 			if g.end(seq, 1, outcome, reason) {
-				for i := range g.n {
-					delete(l.late, g.first+uint64(i))
-				}
+				l.dropLate(g)
 			}
 		} else if g, before := l.find(seq); g == nil {
 			k = n // of no input
@@ -146,7 +145,9 @@ func (l *lineage[In]) find(seq uint64) (g *group[In], before int) {
 func (g *group[In]) end(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason) bool {
 	g.open -= n
 	if g.each {
-		g.inputs.part(int(seq-g.first), n).finish(outcome, reason)
+		at := int(seq - g.first)
+		g.ended |= (1<<n - 1) << at
+		g.inputs.part(at, n).finish(outcome, reason)
 		return g.open == 0
 	}
 	if outcome.Worse(g.worst) {
@@ -175,15 +176,36 @@ func (l *lineage[In]) trim() {
 			if l.groups.Len() <= spare+2*l.open {
 				return
 			}
-			if l.late == nil {
-				l.late = make(map[uint64]*group[In])
-			}
-			moved := *g
-			for i := range moved.n { // those that have ended go with the last one
-				l.late[moved.first+uint64(i)] = &moved
-			}
+			l.moveLate(*g)
 			l.open--
 		}
 		l.groups.Drop(1)
+	}
+}
+
+// moveLate moves an open group to the map. Inputs with one child each part there, so
+// that only the open ones take room.
+func (l *lineage[In]) moveLate(g group[In]) {
+	if l.late == nil {
+		l.late = make(map[uint64]*group[In])
+	}
+	if !g.each {
+		for i := range g.n { // those that have ended go with the last one
+			l.late[g.first+uint64(i)] = &g
+		}
+		return
+	}
+	for i := range g.n {
+		if g.ended&(1<<i) == 0 {
+			seq := g.first + uint64(i)
+			l.late[seq] = &group[In]{first: seq, n: 1, open: 1, each: true, inputs: g.inputs.part(i, 1)}
+		}
+	}
+}
+
+// dropLate removes a finished group from the map.
+func (l *lineage[In]) dropLate(g *group[In]) {
+	for i := range g.n {
+		delete(l.late, g.first+uint64(i))
 	}
 }
