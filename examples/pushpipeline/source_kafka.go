@@ -194,7 +194,7 @@ func (k *kafkaSource) stamp(p *push, r *kgo.Record) {
 
 // waiting counts what was written and not read, and what was read and not passed on.
 func (k *kafkaSource) waiting() int {
-	return int(max(0, k.confirmed.Load()-k.ingested.Load())) + k.producer.Stats().Ready
+	return int(max(0, k.confirmed.Load()-k.ingested.Load())) + k.producer.Snapshot().Ready
 }
 
 // refuse waits until all that was confirmed has reached the pipeline. What another

@@ -89,7 +89,7 @@ func TestConformance(t *testing.T) {
 				t.Errorf("partition %s is committed up to %d", p, o)
 			}
 		}
-		if s := m.producer.Stats(); s.Records != 3*3334 || s.Poison != 0 || s.CommitErrors != 0 {
+		if s := m.producer.Snapshot(); s.Records != 3*3334 || s.Poison != 0 || s.CommitErrors != 0 {
 			t.Errorf("stats are %+v", s)
 		}
 	})
@@ -106,7 +106,7 @@ func TestConformance(t *testing.T) {
 			pause := func() { <-time.After(time.Minute); synctest.Wait() } // longer than the group's session timeout
 			for i, want := range []int{10, 10, 5} {
 				pause() // however long the consumer waits, no more is polled
-				if s := m.producer.Stats(); s.Records != int64(min(10*(i+1), 25)) {
+				if s := m.producer.Snapshot(); s.Records != int64(min(10*(i+1), 25)) {
 					t.Errorf("before handler call %d, %d records were polled", i, s.Records)
 				}
 				if got := <-sizes; got != want {
@@ -210,7 +210,7 @@ func TestConformance(t *testing.T) {
 			w.waitAll()
 			m.leave()
 			w.check()
-			if s := m.producer.Stats(); s.Commits < 5 {
+			if s := m.producer.Snapshot(); s.Commits < 5 {
 				t.Errorf("stats are %+v", s)
 			}
 		})
@@ -223,15 +223,15 @@ func TestConformance(t *testing.T) {
 			second := w.join(w.config(), w.handler("second"), stage.SubscribeConfig{})
 			w.waitAll()
 			w.wait("two members", func() bool {
-				return len(first.producer.Stats().Partitions) == 1 && len(second.producer.Stats().Partitions) == 1
+				return len(first.producer.Snapshot().Partitions) == 1 && len(second.producer.Snapshot().Partitions) == 1
 			})
 			second.leave()
-			polled := second.producer.Stats().Records
-			w.wait("both partitions", func() bool { return len(first.producer.Stats().Partitions) == 2 })
+			polled := second.producer.Snapshot().Records
+			w.wait("both partitions", func() bool { return len(first.producer.Snapshot().Partitions) == 2 })
 			w.produce(50, 0, 1)
 			w.waitAll()
 			first.leave()
-			if again := second.producer.Stats().Records; again != polled {
+			if again := second.producer.Snapshot().Records; again != polled {
 				t.Errorf("after the drain %d records were polled", again-polled)
 			}
 			w.check()

@@ -81,7 +81,7 @@
 // # Failure
 //
 // Brokers that are absent, refuse requests or lose data are retried with back-off
-// and jitter without end, logged, counted and shown by [Producer.Stats]; nothing
+// and jitter without end, logged, counted and shown by [Producer.Snapshot]; nothing
 // busy-loops. [Config.StartTimeout] turns an absent broker at the start into
 // an error.
 //
@@ -94,6 +94,6 @@
 //
 // # Concurrency
 //
-// A [Producer] belongs to one stage. [Producer.Stats] and all methods of
+// A [Producer] belongs to one stage. [Producer.Snapshot] and all methods of
 // [Writer] may be called from any goroutine.
 package kafka

@@ -62,7 +62,7 @@ func ExampleNewProducer() {
 	if err := stage.Run(ctx, source, sink); err != nil {
 		fmt.Println(err)
 	}
-	stats := pushes.Stats()
+	stats := pushes.Snapshot()
 	fmt.Println("records:", stats.Records, "poison:", stats.Poison)
 	fmt.Println("committed:", broker.Cluster.GroupInfo("push-pipeline").Commits["pushes"][0].Offset)
 	// Output:

@@ -39,7 +39,7 @@ func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 	return true
 }
 
-// report counts an error, keeps it for Stats, and logs it at most every ten seconds.
+// report counts an error, keeps it for Snapshot, and logs it at most every ten seconds.
 func (p *Producer[T]) report(doing string, err error, count func(*counts)) {
 	now := time.Now()
 	p.mu.Lock()

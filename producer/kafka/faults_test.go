@@ -58,7 +58,7 @@ func TestPoisonIsSetAsideAndThePartitionGoesOn(t *testing.T) {
 				if len(got) != 101 || got[0] != "50 panic: cannot stand 50" || got[1] != "100 offset 100 is not wanted" {
 					t.Errorf("%d poison records, first %q", len(got), got[:2])
 				}
-				if s := m.producer.Stats(); s.Poison != 101 || seen.Count("kafka.poison") != 101 || seen.Count("kafka.records") != 300 {
+				if s := m.producer.Snapshot(); s.Poison != 101 || seen.Count("kafka.poison") != 101 || seen.Count("kafka.records") != 300 {
 					t.Errorf("stats are %+v, metrics\n%v", s, seen)
 				}
 				if c := w.committed()["0"]; c != 300 {
@@ -159,7 +159,7 @@ func TestWindowStopsOnlyItsPartition(t *testing.T) {
 		})
 		<-time.After(5 * time.Second)
 		synctest.Wait()
-		s := m.producer.Stats()
+		s := m.producer.Snapshot()
 		if p := s.Partitions[0]; p.Head != 7 || p.Committed != 7 || p.Window < 100 || p.Window > 100+16 || !p.Paused {
 			t.Errorf("the stuck partition is %+v", p)
 		}
@@ -209,7 +209,7 @@ func TestAbandonedRecordsAreReadAgain(t *testing.T) {
 		w.order = nil // two consumers
 		w.mu.Unlock()
 		w.check()
-		if s := p.Stats(); s.Abandoned == 0 {
+		if s := p.Snapshot(); s.Abandoned == 0 {
 			t.Errorf("stats are %+v", s)
 		}
 		for part, c := range w.committed() {
@@ -232,11 +232,11 @@ func TestFailingCommitsAreMadeUpFor(t *testing.T) {
 		m := w.join(cfg, w.handler("a"), stage.SubscribeConfig{})
 		w.waitAll()
 		<-time.After(3500 * time.Millisecond)
-		if s := m.producer.Stats(); s.CommitErrors != 3 || s.Commits != 0 || !strings.Contains(s.LastError, "committing") {
+		if s := m.producer.Snapshot(); s.CommitErrors != 3 || s.Commits != 0 || !strings.Contains(s.LastError, "committing") {
 			t.Errorf("stats are %+v", s)
 		}
 		<-time.After(5 * time.Second)
-		if s := m.producer.Stats(); s.CommitErrors != 5 || s.Commits != 1 || w.committed()["0"] != 50 {
+		if s := m.producer.Snapshot(); s.CommitErrors != 5 || s.Commits != 1 || w.committed()["0"] != 50 {
 			t.Errorf("stats are %+v, committed %v", s, w.committed())
 		}
 		if n := strings.Count(log.String(), "committing failed"); n != 1 {

@@ -156,7 +156,7 @@ func (w *world) wait(what string, condition func() bool) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			for i, m := range w.members {
-				w.t.Logf("member %d (%s): %+v", i, m.fate, m.producer.Stats())
+				w.t.Logf("member %d (%s): %+v", i, m.fate, m.producer.Snapshot())
 			}
 			w.t.Logf("group: %+v", w.broker.Cluster.GroupInfo("g"))
 			w.t.Logf("wrong: %q", w.wrong)

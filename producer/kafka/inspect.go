@@ -1,4 +1,4 @@
 package kafka
 
-// HandleInspect implements stage.InspectHandler: it returns the [Stats].
-func (p *Producer[T]) HandleInspect() any { return p.Stats() }
+// HandleInspect implements stage.InspectHandler: it returns the [Snapshot].
+func (p *Producer[T]) HandleInspect() any { return p.Snapshot() }

@@ -37,7 +37,7 @@ func TestDrainCommitsAndLeavesTheRest(t *testing.T) {
 		if committed != int64(handled) {
 			t.Errorf("%d handled and %d committed", handled, committed)
 		}
-		if polled := m.producer.Stats().Records; polled > int64(handled)+20 {
+		if polled := m.producer.Snapshot().Records; polled > int64(handled)+20 {
 			t.Errorf("%d polled for %d handled", polled, handled)
 		}
 		next := w.join(cfg, w.handler("b"), stage.SubscribeConfig{})

@@ -41,7 +41,7 @@ func TestRebalanceWithTwoMembers(t *testing.T) {
 		w.wait("some", func() bool { return len(w.handled) >= 100 })
 		second := w.join(cfg, w.slowly("second", 200*time.Millisecond), stage.SubscribeConfig{MaxDemand: 20})
 		w.wait("the second member", func() bool { return len(w.order["second"]) > 0 })
-		if a, b := len(first.producer.Stats().Partitions), len(second.producer.Stats().Partitions); a+b != 4 || a == 0 || b == 0 {
+		if a, b := len(first.producer.Snapshot().Partitions), len(second.producer.Snapshot().Partitions); a+b != 4 || a == 0 || b == 0 {
 			t.Errorf("the members have %d and %d partitions", a, b)
 		}
 		w.waitAll()
@@ -50,7 +50,7 @@ func TestRebalanceWithTwoMembers(t *testing.T) {
 		if repeated := w.check(); repeated != 0 {
 			t.Errorf("%d were delivered twice", repeated)
 		}
-		if left := first.producer.Stats().LeftInFlight; left != 0 {
+		if left := first.producer.Snapshot().LeftInFlight; left != 0 {
 			t.Errorf("%d were left in flight", left)
 		}
 	})
@@ -71,7 +71,7 @@ func TestRevokeDoesNotWaitForEver(t *testing.T) {
 			}
 			return ctx.Err()
 		}), stage.SubscribeConfig{MaxDemand: 10})
-		w.wait("the first member", func() bool { return first.producer.Stats().Records > 0 })
+		w.wait("the first member", func() bool { return first.producer.Snapshot().Records > 0 })
 		second := w.join(cfg, w.handler("second"), stage.SubscribeConfig{})
 		w.wait("the second member's partition", func() bool { return len(w.handled) >= 50 })
 		// Nothing was ever finished by the first, so the second one gets all of

@@ -9,8 +9,8 @@ import (
 	"github.com/penstock-go/penstock/metrics"
 )
 
-// Stats are a producer's counts and what it holds.
-type Stats struct {
+// Snapshot is a producer's counts and what it holds.
+type Snapshot struct {
 	// Records is the number of polled records, Poison that of unusable ones,
 	// Abandoned that of receipts with that outcome.
 	Records   int64 `json:"records"`
@@ -30,11 +30,11 @@ type Stats struct {
 	Demand int `json:"demand"`
 	Ready  int `json:"ready"`
 	// Partitions are those assigned to this member, in order.
-	Partitions []PartitionStats `json:"partitions"`
+	Partitions []PartitionSnapshot `json:"partitions"`
 }
 
-// PartitionStats describe an assigned partition.
-type PartitionStats struct {
+// PartitionSnapshot describes an assigned partition.
+type PartitionSnapshot struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	// Head is the offset up to which all records are finished, Committed the one
@@ -54,28 +54,28 @@ type PartitionStats struct {
 	Epoch uint64 `json:"epoch"`
 }
 
-// counts is the part of Stats that is kept, guarded by Producer.mu.
+// counts is the part of Snapshot that is kept, guarded by Producer.mu.
 type counts struct {
-	Stats
+	Snapshot
 	logged time.Time // when an error was last logged
 }
 
-// Stats returns the counts. It blocks only while they are copied.
-func (p *Producer[T]) Stats() Stats {
+// Snapshot returns the counts. It blocks only while they are copied.
+func (p *Producer[T]) Snapshot() Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c, s := &p.core, p.stats.Stats
+	c, s := &p.core, p.stats.Snapshot
 	s.Records, s.Abandoned, s.LeftInFlight = c.records, c.abandoned, c.leftInFlight
 	s.Demand, s.Ready = c.owed, c.waiting
 	for _, part := range c.parts {
-		s.Partitions = append(s.Partitions, PartitionStats{
+		s.Partitions = append(s.Partitions, PartitionSnapshot{
 			Topic: part.topic, Partition: part.partition, Epoch: part.epoch,
 			Head: part.tracker.head, Committed: max(0, part.committed),
 			Unfinished: part.tracker.open, InFlight: part.inFlight, Window: part.tracker.window(),
 			Lag: part.lag(), Paused: c.isPaused(part),
 		})
 	}
-	slices.SortFunc(s.Partitions, func(a, b PartitionStats) int {
+	slices.SortFunc(s.Partitions, func(a, b PartitionSnapshot) int {
 		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return s
