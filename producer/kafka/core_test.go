@@ -219,3 +219,33 @@ func TestCore(t *testing.T) {
 		})
 	}
 }
+
+// In steady state a record costs the core no allocation.
+func TestCoreAllocatesNothing(t *testing.T) {
+	c := newCore(10_000)
+	c.assign([]topicPartition{at(0), at(1)})
+	offset, number := int64(0), uint64(0)
+	round := func() {
+		for p := range int32(2) {
+			part := c.open(at(p), 0)
+			for i := range int64(500) {
+				c.take(part, offset+i, 0, false)
+			}
+		}
+		c.demand(1000)
+		c.emit(func(int, bool) {})
+		c.receive(number+500, 500, receipt.Done)
+		c.receive(number, 500, receipt.Failed)
+		offset += 500
+		number += 1000
+	}
+	for range 10 {
+		round()
+	}
+	if n := testing.AllocsPerRun(100, round); n != 0 {
+		t.Errorf("%v allocations for 1,000 records", n)
+	}
+	if part := c.parts[at(0)]; part.tracker.head != offset || c.flights.open != 0 {
+		t.Errorf("head %d of %d, %d in flight", part.tracker.head, offset, c.flights.open)
+	}
+}
