@@ -50,7 +50,8 @@ type ProducerConfig[T any] struct {
 	// Name names the stage in errors, metrics and snapshots. Default: made
 	// from the handler's type.
 	Name string
-	// Dispatcher hands the events out. It must not be shared between stages.
+	// Dispatcher hands the events out. Start refuses one that another stage uses, with
+	// ErrShared.
 	// Default: dispatcher.NewDemand.
 	Dispatcher dispatcher.Dispatcher[T]
 	// BufferSize bounds the events that were emitted without demand. Default:

@@ -143,7 +143,7 @@ func (l *lastSteps[In, Out]) conclude() {
 		l.last.Error = l.failure.Error()
 	}
 	if l.start >= occupying {
-		vacate(l.handler)
+		l.vacate()
 	}
 	close(l.stopped)
 	if l.start < ready {

@@ -4,21 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-var (
-	// ErrCycle refuses to run stages of which one is subscribed to itself, directly
-	// or through others: no event could reach an end, and no drain could.
-	ErrCycle = errors.New("stages are subscribed in a cycle")
-	// ErrShared refuses to start a stage whose handler another stage is
-	// running: the handler's calls would overlap.
-	ErrShared = errors.New("handler is used by another stage")
-)
+// ErrCycle refuses to run stages of which one is subscribed to itself, directly
+// or through others: no event could reach an end, and no drain could.
+var ErrCycle = errors.New("stages are subscribed in a cycle")
 
 // node is a stage in the graph of subscriptions, which exists before the stages
 // are started. It may be used from any goroutine.
@@ -170,33 +164,4 @@ func (p *Pipeline) consumersFirst() []int {
 		visit(s.vertex())
 	}
 	return order
-}
-
-// running holds the handlers of the stages that run, by pointer.
-var running sync.Map
-
-// occupy reports whether no other stage runs the handler, and keeps it for this
-// one. Only pointers to something are compared: other handlers are values.
-func occupy(handler any) bool {
-	key, ok := identity(handler)
-	if !ok {
-		return true
-	}
-	_, taken := running.LoadOrStore(key, struct{}{})
-	return !taken
-}
-
-// vacate releases what occupy has kept.
-func vacate(handler any) {
-	if key, ok := identity(handler); ok {
-		running.Delete(key)
-	}
-}
-
-func identity(handler any) (key any, ok bool) {
-	t := reflect.TypeOf(handler)
-	if t == nil || t.Kind() != reflect.Pointer || t.Elem().Size() == 0 {
-		return nil, false
-	}
-	return handler, true
 }

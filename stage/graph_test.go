@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -132,6 +133,24 @@ func TestHandlerInTwoStages(t *testing.T) {
 		subscribe(t, a, p, four)
 		if err := stage.Run(t.Context(), a, p); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+func TestDispatcherInTwoStages(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := dispatcher.NewBroadcast[int]()
+		for range 2 { // it is free again when its stage has stopped
+			p := producer(&source{counting: true, limit: 3}, stage.ProducerConfig[int]{Dispatcher: d, Name: "P"})
+			q := producer(&source{counting: true, limit: 3}, stage.ProducerConfig[int]{Dispatcher: d, Name: "Q"})
+			if err := p.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := q.Start(t.Context()); !errors.Is(err, stage.ErrShared) || !strings.Contains(err.Error(), `"Q"`) {
+				t.Fatal(err)
+			}
+			p.Stop(nil)
+			synctest.Wait()
 		}
 	})
 }

@@ -44,13 +44,12 @@ func (e *engine[In, Out]) launch(ctx context.Context) error {
 	if err := e.refused(); err != nil {
 		return err
 	}
-	if !occupy(e.handler) {
-		err := fmt.Errorf("stage %q: start: %w", e.name, ErrShared)
+	if err := e.occupy(); err != nil {
 		e.neverRun(err)
 		return err
 	}
 	if !e.started.CompareAndSwap(false, true) {
-		vacate(e.handler)
+		e.vacate()
 		return fmt.Errorf("stage %q: start: %w", e.name, ErrStopped) // before its turn came
 	}
 	e.start = occupying

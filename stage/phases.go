@@ -5,7 +5,7 @@ type readiness uint8
 
 const (
 	unstarted readiness = iota
-	occupying           // no other stage can use the handler until this one has stopped
+	occupying           // no other stage can use the handler and the dispatcher until this one has stopped
 	greeted             // HandleStart was called, if there is one
 	ready               // the start has succeeded
 )

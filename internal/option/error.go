@@ -4,6 +4,7 @@ package option
 
 import (
 	"fmt"
+	"reflect"
 	"strconv"
 )
 
@@ -46,6 +47,9 @@ func show(v any) string {
 	}
 	if IsNil(v) {
 		return fmt.Sprintf("nil %T", v)
+	}
+	if k := reflect.TypeOf(v).Kind(); k == reflect.Func || k == reflect.Chan {
+		return fmt.Sprintf("a %T", v)
 	}
 	return fmt.Sprint(v)
 }

@@ -19,6 +19,7 @@ func TestErrorHasOneWording(t *testing.T) {
 		{Owner("kafka").Refuse("Topics", []string{"a b"}, "names"), `kafka: option Topics refused: ["a b"]; allowed: names`},
 		{Owner("a").Needs("f", nil, "a function"), "a: option f refused: nil; allowed: a function"},
 		{Owner("a").Needs("f", handler, "a function"), "a: option f refused: nil func(); allowed: a function"},
+		{Owner("a").Unused("f", func() {}, "b"), "a: option f refused: a func(); allowed: nil, since only b uses it"},
 		{Owner("token").Refuse("Secret", Hidden, "32 bytes or more"), "token: option Secret refused: (not shown); allowed: 32 bytes or more"},
 		{AtLeast("a", "N", -1, 0), "a: option N refused: -1; allowed: 0 or more"},
 		{Within("a", "D", time.Hour, 0, time.Minute), "a: option D refused: 1h0m0s; allowed: 0s to 1m0s"},
