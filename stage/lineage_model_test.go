@@ -121,9 +121,7 @@ func (r *lineageRun) handles(event parts) {
 type lineageEnd struct {
 	stage *stage.ConsumerStage[parts]
 	sub   *stage.Subscription[parts]
-	next  uint64
 	open  map[uint64]parts
-	dead  bool
 }
 
 func (e *lineageEnd) HandleEvents(context.Context, []parts) error { return nil }

@@ -80,7 +80,7 @@ func TestAutobahn(t *testing.T) {
 	if len(report.Penstock) < 300 {
 		t.Errorf("%d cases", len(report.Penstock))
 	}
-	if err := e.Shutdown(t.Context()); err != nil {
+	if err := e.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
