@@ -100,11 +100,12 @@ func (f *flights[T]) drop(n int) {
 	}
 }
 
-// land removes the first n deliveries, which were open and have their receipt.
+// land removes the first n deliveries, which were open and have their receipt. The
+// caller calls trim when it has removed all that it means to: trim may move the
+// deliveries that follow out of the queue.
 func (f *flights[T]) land(n int) {
 	f.open -= n
 	f.drop(n)
-	f.trim()
 }
 
 // finish removes and returns the delivery at a position; ok is false if it was
@@ -123,6 +124,7 @@ func (f *flights[T]) finish(position uint64) (d flight[T], ok bool) {
 	d = f.at(position)
 	if position == f.base {
 		f.land(1)
+		f.trim()
 		return d, true
 	}
 	if f.keeps {

@@ -69,3 +69,31 @@ func TestFlightsBehindASlowOne(t *testing.T) {
 		t.Fatalf("%+v %v", d, ok)
 	}
 }
+
+// TestRunOfReceiptsBeforeFinishedOnes gives one receipt for the older half of the
+// deliveries, which are not consecutive events, after the newer half was finished.
+func TestRunOfReceiptsBeforeFinishedOnes(t *testing.T) {
+	const half = 500
+	o := newOutlet("S", ProducerConfig[int]{}, true, Unlimited)
+	s := &Subscription[int]{}
+	o.track(s)
+	for i := range uint64(4) {
+		s.flights.push(1000*i, 0, half/2, nil)
+	}
+	o.settleRuns(s, []finishedRun{{position: half, n: half}})
+	o.settleRuns(s, []finishedRun{{position: 0, n: half}})
+	times := map[uint64]int{}
+	for _, r := range o.receipts {
+		for seq := range r.Seqs() {
+			times[seq]++
+		}
+	}
+	for seq, n := range times {
+		if n != 1 {
+			t.Fatalf("event %d has %d receipts", seq, n)
+		}
+	}
+	if len(times) != 2*half || s.flights.open != 0 {
+		t.Fatalf("%d of %d events have a receipt, %d are open", len(times), 2*half, s.flights.open)
+	}
+}

@@ -98,9 +98,14 @@ func (l *lineage[In]) ended(seq uint64, n int, outcome receipt.Outcome, reason r
 				l.dropLate(g)
 			}
 		} else if g, before := l.find(seq); g == nil {
-			k = n // of no input
-			if before > 0 {
+			// Of no input. Among the events up to the next group may be overtaken
+			// ones, which only a look at each finds.
+			switch {
+			case len(l.late) > 0:
+			case before > 0:
 				k = min(n, before)
+			default:
+				k = n
 			}
 		} else {
 			k = min(n, int(g.first+uint64(g.n)-seq))

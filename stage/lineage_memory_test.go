@@ -31,3 +31,22 @@ func TestLineageKeepsWhatIsOpen(t *testing.T) {
 		t.Fatalf("%d groups and %d late children are kept of %d open groups", l.groups.Len(), len(l.late), l.open)
 	}
 }
+
+// Receipts for a run of events reach the open groups that later ones have overtaken,
+// also if the run begins with events that were emitted for no input.
+func TestLineageEndsOvertakenGroupsAfterEventsWithoutInput(t *testing.T) {
+	const n = maxEach * 2 * spare
+	s := &Subscription[int]{inputs: n}
+	l := new(lineage[int])
+	for i := range uint64(n) {
+		l.addEach(10+i, inputs[int]{sub: s, position: i, n: 1}) // 0 to 9 have no input
+	}
+	l.ended(12, n-2, receipt.Done, "")
+	if len(l.late) != 2 {
+		t.Fatalf("%d groups were overtaken, want 2", len(l.late))
+	}
+	l.ended(0, 12, receipt.Done, "")
+	if s.inputs != 0 || len(l.late) != 0 {
+		t.Fatalf("%d inputs are not finished", s.inputs)
+	}
+}

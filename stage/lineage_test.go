@@ -171,6 +171,23 @@ func TestFlatMapKeepsInputsApart(t *testing.T) {
 	})
 }
 
+func TestFlatMapEndsBeforeAnEvent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		until := func(_ context.Context, v int, emit func(int)) error {
+			emit(v)
+			if v == 2 {
+				return stage.ErrDone // the event is given back, and what it has emitted taken back
+			}
+			return nil
+		}
+		k := newChain(t, stage.SubscribeConfig{Cancel: stage.Temporary}, stage.FlatMapFunc[int, int](until))
+		k.push(1, 2, 3)
+		equal(t, "events", k.w.events(), []int{1})
+		k.w.settle(k.sub, 0, nil, 0)
+		k.want("0 done", "1 abandoned", "2 abandoned")
+	})
+}
+
 // pairs holds every event until the next one comes and emits the sum of both.
 type pairs struct {
 	pipe

@@ -69,6 +69,7 @@ func (o *outlet[T]) land(s *Subscription[T], n int, outcome receipt.Outcome, rea
 		s.flights.land(k)
 		n -= k
 	}
+	s.flights.trim() // not before: it would move what is still to land out of the queue
 }
 
 // plain reports whether receipts concern the source alone, so that those of a

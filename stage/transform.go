@@ -40,7 +40,7 @@ func (f FilterFunc[T]) HandleEvents(ctx context.Context, events []T, emit *Emitt
 // FlatMapFunc is a producer-consumer that emits, for each event, what the
 // function passes to emit, which must not be used after the function has
 // returned. Errors are as for [MapFunc]; what was emitted for an event that
-// fails is taken back.
+// fails, or for which the function returns ErrDone, is taken back.
 type FlatMapFunc[In, Out any] func(ctx context.Context, event In, emit func(Out)) error
 
 // HandleEvents implements ProducerConsumer.
@@ -80,6 +80,7 @@ func eachUntilPanic[In, Out any](ctx context.Context, events []In, at int, emit 
 		switch err := f(ctx, events[i], emit); {
 		case err == nil:
 		case err == ErrDone:
+			emit.buf = emit.buf[:before]
 			for ; i < len(events); i++ {
 				emit.Hold(i) // it was not handled, and is given back
 			}
