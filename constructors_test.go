@@ -390,7 +390,10 @@ func TestConstructorsRefuseNil(t *testing.T) {
 			_, err := gostreams.NewSource[int]((*flow)(nil), gostreams.SourceConfig[int]{})
 			return err
 		},
-		"hub": func() error { _, err := presence.New(presence.Config{}); return err },
+		"subscriber":      func() error { _, err := real.PubSub().Subscribe("a", nil); return err },
+		"subscriber func": func() error { _, err := real.PubSub().Subscribe("a", pubsub.SubscriberFunc(nil)); return err },
+		"deliver":         func() error { return real.Deliver(context.Background(), "a", "e", struct{}{}, nil) },
+		"hub":             func() error { _, err := presence.New(presence.Config{}); return err },
 		"pool's Ask": func() error {
 			return stage.Must(taker.Subscribe(stage.Must(stage.NewProducer(stage.Must(producer.NewQueue(producer.QueueConfig[int]{})), stage.ProducerConfig[int]{})), stage.SubscribeConfig{Manual: true})).Ask(-1)
 		},

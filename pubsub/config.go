@@ -35,14 +35,15 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+const hubOwner option.Owner = "pubsub.Hub"
+
 func (c Config) validate() error {
-	const owner = "pubsub.Hub"
 	return option.First(
-		option.Within(owner, "Shards", c.Shards, 0, 4096),
-		option.AtLeast(owner, "RemoteTimeout", c.RemoteTimeout, 0),
-		option.AtLeast(owner, "Linger", c.Linger, 0),
-		option.Owner(owner).Optional("History", c.History, "a history"),
-		option.Owner(owner).Check(c.Remote == nil || (!option.IsNil(c.Remote) && c.Remote.Node() != ""), "Remote", c.Remote, "a remote with a name for this node"),
+		option.Within(hubOwner, "Shards", c.Shards, 0, 4096),
+		option.AtLeast(hubOwner, "RemoteTimeout", c.RemoteTimeout, 0),
+		option.AtLeast(hubOwner, "Linger", c.Linger, 0),
+		hubOwner.Optional("History", c.History, "a history"),
+		hubOwner.Check(c.Remote == nil || (!option.IsNil(c.Remote) && c.Remote.Node() != ""), "Remote", c.Remote, "a remote with a name for this node"),
 	)
 }
 

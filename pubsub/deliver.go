@@ -75,8 +75,11 @@ type Report struct {
 // answers once, when its first subscriber has the message or none there will. The
 // delivery ends with the first node that has it, or when all nodes have answered
 // that they do not; without those answers it ends after Config.RemoteTimeout with
-// ErrNoAnswer.
+// ErrNoAnswer. A nil done is refused with an [*OptionError].
 func (h *Hub) Deliver(ctx context.Context, topic, event string, payload any, done func(Report)) error {
+	if done == nil {
+		return hubOwner.Refuse("done", nil, "a function")
+	}
 	if h.closed.Load() {
 		return ErrClosed
 	}

@@ -87,8 +87,11 @@ func (h *Hub) shard(topic string) *shard {
 // Subscribe adds a subscription of s to topic. It does not look for an earlier
 // one: a subscriber with two subscriptions gets each message twice. It does not
 // block. Messages of other nodes may begin to arrive a little later: see
-// [Hub.Settle].
+// [Hub.Settle]. A nil subscriber is refused with an [*OptionError].
 func (h *Hub) Subscribe(topic string, s Subscriber) (*Subscription, error) {
+	if err := hubOwner.Needs("subscriber", s, "a subscriber, not nil"); err != nil {
+		return nil, err
+	}
 	if h.closed.Load() {
 		return nil, ErrClosed
 	}
