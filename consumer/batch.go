@@ -10,6 +10,10 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
+// NoTimeout is the Timeout of a batch that waits for other events as long as it
+// takes.
+const NoTimeout time.Duration = math.MaxInt64
+
 // The defaults of a batch.
 const (
 	DefaultBatchSize    = 100
@@ -32,7 +36,7 @@ type BatchConfig[T any] struct {
 	// Size is the number of events in a full batch, 1 or more. Default: 100.
 	Size int
 	// Timeout bounds how long the first event of a batch waits for others.
-	// Default: 1 s; stage.None waits for as long as it takes.
+	// Default: 1 s; NoTimeout waits for as long as it takes.
 	Timeout time.Duration
 	// OnFailure decides what follows when a batch fails as a whole: the function
 	// returns an error other than EventErrors. Default: StopStage.
@@ -88,7 +92,7 @@ func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg Batch
 	if err := option.First(
 		owner.Needs("call", call, "a function"),
 		option.Within(owner, "Size", cfg.Size, 1, math.MaxInt/2), // twice that is asked for
-		owner.Check(cfg.Timeout >= stage.None, "Timeout", cfg.Timeout, "0 for the default, None, or above 0"),
+		option.AtLeast(owner, "Timeout", cfg.Timeout, 0),
 		owner.Check(cfg.OnFailure <= FailBatch, "OnFailure", cfg.OnFailure, "StopStage or FailBatch"),
 	); err != nil {
 		return nil, err
@@ -140,7 +144,7 @@ func (b *Batch[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) erro
 // begin starts the clock of a new batch.
 func (b *Batch[T]) begin() {
 	b.number++
-	if b.cfg.Timeout > 0 {
+	if b.cfg.Timeout != NoTimeout {
 		number := b.number
 		b.timer = time.AfterFunc(b.cfg.Timeout, func() { b.self.Send(overdue(number)) })
 	}

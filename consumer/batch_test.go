@@ -103,7 +103,7 @@ func TestBatchWithoutTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{}))
 		var got batches
-		r := start(t, q, stage.Must(consumer.NewBatch(got.take, batchConfig{Size: 3, Timeout: stage.None})), stage.SubscribeConfig{})
+		r := start(t, q, stage.Must(consumer.NewBatch(got.take, batchConfig{Size: 3, Timeout: consumer.NoTimeout})), stage.SubscribeConfig{})
 		q.TryPush(1)
 		<-time.After(1000 * time.Hour)
 		synctest.Wait()
@@ -124,7 +124,7 @@ func TestBatchWithoutTimeout(t *testing.T) {
 func TestBatchOfTwoSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got batches
-		sink := stage.Must(stage.NewConsumer(stage.Must(consumer.NewBatch(got.take, batchConfig{Size: 8, Timeout: stage.None})), stage.ConsumerConfig{}))
+		sink := stage.Must(stage.NewConsumer(stage.Must(consumer.NewBatch(got.take, batchConfig{Size: 8, Timeout: consumer.NoTimeout})), stage.ConsumerConfig{}))
 		one, two := &tracked{counter{limit: 5}}, stage.Must(producer.NewQueue(producer.QueueConfig[int]{}))
 		a, b := stage.Must(stage.NewProducer(one, stage.ProducerConfig[int]{})), stage.Must(stage.NewProducer(two, stage.ProducerConfig[int]{}))
 		sink.Subscribe(a, stage.SubscribeConfig{})
@@ -245,7 +245,7 @@ func TestBatchConservation(t *testing.T) {
 			}
 			got = append(got, events...)
 			return nil
-		}, batchConfig{Size: size, Timeout: stage.None})), stage.SubscribeConfig{MaxDemand: demand})
+		}, batchConfig{Size: size, Timeout: consumer.NoTimeout})), stage.SubscribeConfig{MaxDemand: demand})
 		if err != nil || !slices.Equal(got, ints(0, n)) || len(src.outcomes(t)) != n {
 			t.Fatal(n, size, demand, err, len(got), len(src.outcomes(t)))
 		}

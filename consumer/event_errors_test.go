@@ -89,7 +89,7 @@ func TestBatchFailsEventsOfTwoSources(t *testing.T) {
 		size := 1 + rnd.IntN(30)
 		sources := []*tracked{{counter{limit: 1 + rnd.IntN(500)}}, {counter{limit: 1 + rnd.IntN(500)}}}
 		batch := stage.Must(consumer.NewBatch(func(_ context.Context, events []int) error { return eventErrors(events) },
-			batchConfig{Size: size, Timeout: stage.None}))
+			batchConfig{Size: size, Timeout: consumer.NoTimeout}))
 		sink := stage.Must(stage.NewConsumer(batch, stage.ConsumerConfig{}))
 		stages := []stage.Stage{sink}
 		for _, src := range sources {

@@ -204,10 +204,10 @@ func TestDrainTimeout(t *testing.T) {
 func TestDrainGivesUpParked(t *testing.T) {
 	for name, cfg := range map[string]fair.Config[int]{
 		"room":      {}, // for all
-		"full key":  {MaxEvents: 16, KeyOverflow: fair.PauseOnFullKey},
-		"full":      {MaxEvents: 3, KeyMaxEvents: 3, KeyOverflow: fair.PauseOnFullKey, Overflow: fair.PauseSource},
+		"full key":  {MaxEvents: 16, KeyOverflow: fair.Pause},
+		"full":      {MaxEvents: 3, KeyMaxEvents: 3, KeyOverflow: fair.Pause, Overflow: fair.Pause},
 		"rate":      {Rate: fair.Rate{PerSecond: 1}},
-		"buffering": {MaxEvents: 8, KeyOverflow: fair.PauseOnFullKey},
+		"buffering": {MaxEvents: 8, KeyOverflow: fair.Pause},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -283,7 +283,7 @@ func TestDrainGivesUpParkedThatHoldUpTheSource(t *testing.T) {
 			return nil
 		}
 		fair := stage.Must(fair.New(func(v int) int { return v / 10 },
-			fair.Config[int]{MaxEvents: 8, KeyOverflow: fair.PauseOnFullKey})) // one for each key
+			fair.Config[int]{MaxEvents: 8, KeyOverflow: fair.Pause})) // one for each key
 		p := producer(src, stage.ProducerConfig[int]{
 			Dispatcher: fair,
 			Discarded:  func(event int, _ receipt.Reason) { discarded = append(discarded, event) },

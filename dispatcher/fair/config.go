@@ -32,16 +32,16 @@ type Config[T any] struct {
 	// count events: set Size if payloads are large.
 	Size func(event T) int
 
-	// Overflow selects what happens when the global bound is reached. Default:
-	// [DropLongest].
+	// Overflow selects what happens when the global bound is reached: DropLongest
+	// or Pause. Default: DropLongest.
 	Overflow Overflow
 	// Intake is the least demand under [DropLongest], so that the source is read
 	// on although the dispatcher is full. Default: 256. It has no effect under
-	// [PauseSource].
+	// [Pause].
 	Intake int
-	// KeyOverflow selects what happens when a key's queue is full. Default:
-	// [DropOldest].
-	KeyOverflow KeyOverflow
+	// KeyOverflow selects what happens when a key's queue is full: DropOldest,
+	// DropNewest, Conflate or Pause. Default: DropOldest.
+	KeyOverflow Overflow
 	// SubKey names, within the event's key, the thing whose latest value the
 	// event is. [Conflate] requires it; otherwise it has no effect.
 	SubKey func(event T) string
@@ -112,37 +112,30 @@ type Config[T any] struct {
 	MaxParked int
 }
 
-// Overflow selects what a full [Dispatcher] does.
+// Overflow selects what happens to events for which there is no room.
 type Overflow uint8
 
 const (
+	// DefaultOverflow stands for the default of an option.
+	DefaultOverflow Overflow = iota
+	// Pause takes nothing more from the source until there is room. Nothing is
+	// lost, but everything after the event in the source waits with it: behind a
+	// flood that fills the whole, or behind one key that is full.
+	Pause
+	// DropOldest discards the oldest event of the key.
+	DropOldest
+	// DropNewest discards the newest event.
+	DropNewest
 	// DropLongest discards the oldest event of the key that takes up most of the
 	// room, and keeps asking the source for more: a flood loses its own events,
 	// and light users after the flood in the source still get through. If no key
 	// has more than one event, a key of the tenant with the most keys loses its
 	// event, or the newest event is discarded.
-	DropLongest Overflow = iota
-	// PauseSource asks the source for no more than there is room for. Nothing
-	// is lost by the global bound, but a flood that fills it delays every event
-	// after it in the source.
-	PauseSource
-)
-
-// KeyOverflow selects what happens to an event whose key's queue is full.
-type KeyOverflow uint8
-
-const (
-	// DropOldest discards the oldest event of the key.
-	DropOldest KeyOverflow = iota
-	// DropNewest discards the newest event.
-	DropNewest
+	DropLongest
 	// Conflate keeps only the latest event of each key and SubKey: a newer one
 	// takes the older one's place in the queue. If there are more sub-keys than
 	// room, the oldest event of the key is discarded.
 	Conflate
-	// PauseOnFullKey takes nothing more from the source until the key has room.
-	// Nothing is lost, but one full key then delays all others.
-	PauseOnFullKey
 )
 
 // Rate is a limit on events a second. The zero value is no limit.
@@ -180,9 +173,7 @@ func (c Config[T]) Validate() error {
 		{"MaxBytes", c.MaxBytes, math.MaxInt64 >> 8},
 		{"KeyMaxEvents", int64(c.KeyMaxEvents), maxEvents},
 		{"KeyMaxBytes", c.KeyMaxBytes, math.MaxInt64 >> 8},
-		{"Overflow", int64(c.Overflow), int64(PauseSource)},
 		{"Intake", int64(c.Intake), maxEvents},
-		{"KeyOverflow", int64(c.KeyOverflow), int64(PauseOnFullKey)},
 		{"Credits", int64(c.Credits), maxCredits},
 		{"UnorderedInFlight", int64(c.UnorderedInFlight), maxEvents},
 		{"CostUnit", int64(c.CostUnit), int64(time.Hour)},
@@ -209,6 +200,10 @@ func (c Config[T]) Validate() error {
 		return fairOwner.Refuse("Rate.Burst", c.Rate.Burst, fmt.Sprintf("0 to %d", maxEvents))
 	}
 	switch {
+	case c.Overflow != DefaultOverflow && c.Overflow != DropLongest && c.Overflow != Pause:
+		return fairOwner.Refuse("Overflow", c.Overflow, "DropLongest or Pause")
+	case c.KeyOverflow > Conflate || c.KeyOverflow == DropLongest:
+		return fairOwner.Refuse("KeyOverflow", c.KeyOverflow, "DropOldest, DropNewest, Conflate or Pause")
 	case c.KeyOverflow == Conflate && c.SubKey == nil:
 		return fairOwner.Refuse("SubKey", nil, "a function when KeyOverflow is Conflate")
 	case c.Class != nil && len(c.Weights) == 0:
@@ -228,6 +223,8 @@ func (c Config[T]) withDefaults() Config[T] {
 	option.Default(&c.KeyMaxBytes, 1<<20)
 	c.KeyMaxEvents = max(1, min(c.KeyMaxEvents, c.MaxEvents/minShare))
 	c.KeyMaxBytes = max(1, min(c.KeyMaxBytes, c.MaxBytes/minShare))
+	option.Default(&c.Overflow, DropLongest)
+	option.Default(&c.KeyOverflow, DropOldest)
 	option.Default(&c.Intake, 256)
 	option.Default(&c.Credits, 8)
 	option.Default(&c.UnorderedInFlight, 1)

@@ -31,7 +31,7 @@
 // The defaults suit live events and drop what does not fit: the oldest event of
 // a key that is full, or the oldest event of the longest queue when the
 // dispatcher is full. Every dropped event is passed to Out.Discard with its
-// reason. With [PauseSource] and [PauseOnFullKey] nothing is dropped.
+// reason. With [Pause] and [Pause] nothing is dropped.
 //
 // # Concurrency
 //

@@ -124,12 +124,12 @@ func TestOverflow(t *testing.T) {
 	}{
 		{"drop oldest of the key", Config[ev]{MaxEvents: 16}, abab, 5, []string{"a1 key_full", "a2 key_full"}, 256},
 		{"drop newest of the key", Config[ev]{MaxEvents: 16, KeyOverflow: DropNewest}, abab, 5, []string{"a3 key_full", "a4 key_full"}, 256},
-		{"pause on a full key", Config[ev]{MaxEvents: 16, KeyOverflow: PauseOnFullKey}, abab, 2, nil, 0},
+		{"pause on a full key", Config[ev]{MaxEvents: 16, KeyOverflow: Pause}, abab, 2, nil, 0},
 		{"drop from the longest", Config[ev]{MaxEvents: 24, Intake: 5},
 			[]string{"a", "a", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x"}, 26,
 			[]string{"a1 queue_full", "a2 queue_full"}, 5},
-		{"pause the source", Config[ev]{MaxEvents: 3, Overflow: PauseSource}, []string{"a", "b", "c", "d", "e"}, 3, nil, 0},
-		{"room is demand", Config[ev]{MaxEvents: 10, Overflow: PauseSource}, []string{"a", "b", "c"}, 3, nil, 7},
+		{"pause the source", Config[ev]{MaxEvents: 3, Overflow: Pause}, []string{"a", "b", "c", "d", "e"}, 3, nil, 0},
+		{"room is demand", Config[ev]{MaxEvents: 10, Overflow: Pause}, []string{"a", "b", "c"}, 3, nil, 7},
 		{"all have one", Config[ev]{MaxEvents: 3, Intake: 1}, []string{"a", "b", "c", "d"}, 4, []string{"d1 queue_full"}, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -182,7 +182,7 @@ func TestByteBounds(t *testing.T) {
 		r.f.check(t)
 	})
 	t.Run("pause", func(t *testing.T) {
-		r := newRig(t, Config[ev]{MaxBytes: 100, Size: size, Overflow: PauseSource, KeyOverflow: PauseOnFullKey})
+		r := newRig(t, Config[ev]{MaxBytes: 100, Size: size, Overflow: Pause, KeyOverflow: Pause})
 		if taken := r.offerEvents(ev{"a", 1, "", 90}, ev{"b", 1, "", 20}); taken != 1 || r.f.Demand() != 0 {
 			t.Errorf("took %d with demand %d", taken, r.f.Demand())
 		}

@@ -235,7 +235,7 @@ func TestRateOf(t *testing.T) {
 func TestWeights(t *testing.T) {
 	weights := []int{1, 2, 4, 8, 16, 32, 64}
 	for _, perClass := range []int{1, 3, 20} {
-		r := newRig(t, Config[ev]{Weights: weights, Credits: 1, KeyOverflow: PauseOnFullKey,
+		r := newRig(t, Config[ev]{Weights: weights, Credits: 1, KeyOverflow: Pause,
 			Class: func(e ev) int { return e.size }})
 		sum := 0
 		var keys []string

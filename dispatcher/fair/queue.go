@@ -50,15 +50,15 @@ func (f *Dispatcher[T, K]) admit(key K, hash, size uint32, out dispatcher.Out[T]
 		i, s = f.find(key, hash)
 		keyFull := i != 0 && f.keyFull(s, size)
 		switch {
-		case f.cfg.Overflow == PauseSource && f.held > 0 && f.full(size):
+		case f.cfg.Overflow == Pause && f.held > 0 && f.full(size):
 			return i, s, paused
-		case keyFull && f.cfg.KeyOverflow == PauseOnFullKey && s.count > 0:
+		case keyFull && f.cfg.KeyOverflow == Pause && s.count > 0:
 			return i, s, paused
 		case keyFull && f.cfg.KeyOverflow == DropNewest:
 			return i, s, refused
 		}
 	}
-	if int64(size) > f.cfg.KeyMaxBytes && f.cfg.KeyOverflow != PauseOnFullKey {
+	if int64(size) > f.cfg.KeyMaxBytes && f.cfg.KeyOverflow != Pause {
 		return i, s, refused // it alone is more than a key may have
 	}
 	return i, s, admitted

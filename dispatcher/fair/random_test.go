@@ -167,8 +167,8 @@ func newRandomDispatcher(t testing.TB, next func(int) int) *randomDispatcher {
 		MaxEvents:         []int{2, 20, 300}[next(3)],
 		MaxBytes:          []int64{100, 1000, 1 << 20}[next(3)],
 		Size:              func(e ev) int { return e.size },
-		Overflow:          Overflow(next(2)),
-		KeyOverflow:       KeyOverflow(next(4)),
+		Overflow:          []Overflow{DropLongest, Pause}[next(2)],
+		KeyOverflow:       []Overflow{DropOldest, DropNewest, Conflate, Pause}[next(4)],
 		SubKey:            func(e ev) string { return e.sub },
 		Credits:           []int{1, 2, 8, 64}[next(4)],
 		UnorderedInFlight: []int{0, 0, 3}[next(3)],
@@ -218,7 +218,7 @@ func (r *randomDispatcher) offer(n int) {
 		}
 		k.queue = append(k.queue, q)
 		if r.f.Dispatch(dispatcher.Offer[ev]{Events: r.left[taken : taken+1], First: r.seq, Now: m.now}, m) == 0 {
-			if m.cfg.Overflow == DropLongest && m.cfg.KeyOverflow != PauseOnFullKey {
+			if m.cfg.Overflow == DropLongest && m.cfg.KeyOverflow != Pause {
 				r.t.Fatalf("%v not taken", e)
 			}
 			if r.f.Demand() != 0 {

@@ -8,8 +8,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock-go/penstock/internal/option"
-	"github.com/penstock-go/penstock/stage"
 )
+
+// NoLinger is the Linger of a writer that sends each record at once.
+const NoLinger time.Duration = 1
 
 // WriterConfig configures [NewWriter]. Brokers and Topic are required.
 type WriterConfig struct {
@@ -24,7 +26,7 @@ type WriterConfig struct {
 	// Timeout bounds how long a record is retried, 1 s or more. Default: 10 s.
 	Timeout time.Duration
 	// Linger is how long a record waits for others, which then share its
-	// request, up to 1 s. Default: 1 ms. stage.None sends at once.
+	// request, up to 1 s. Default: 1 ms. NoLinger sends at once.
 	Linger time.Duration
 	// Options are added to the client's: TLS, SASL, a dialer, compression.
 	Options []kgo.Opt
@@ -42,7 +44,7 @@ func NewWriter(cfg WriterConfig) (*Writer, error) {
 	option.Default(&cfg.MaxBuffered, 10_000)
 	option.Default(&cfg.Timeout, 10*time.Second)
 	option.Default(&cfg.Linger, time.Millisecond)
-	if cfg.Linger == stage.None {
+	if cfg.Linger == NoLinger {
 		cfg.Linger = 0
 	}
 	if err := cfg.validate(); err != nil {
@@ -97,7 +99,7 @@ func (c *WriterConfig) validate() error {
 	case c.Timeout < time.Second:
 		return refuse("Timeout", c.Timeout, "1s or more, or 0 for the default")
 	case c.Linger < 0 || c.Linger > time.Second:
-		return refuse("Linger", c.Linger, "up to 1s, 0 for the default, or stage.None")
+		return refuse("Linger", c.Linger, "up to 1s, 0 for the default, or NoLinger")
 	}
 	return checkOptions(owner, c.Options)
 }

@@ -92,7 +92,7 @@ func TestWriterConfigIsChecked(t *testing.T) {
 			t.Errorf("a bad %s gives %v", option, err)
 		}
 	}
-	good.Linger = stage.None
+	good.Linger = NoLinger
 	w, err := NewWriter(good)
 	if err != nil {
 		t.Fatal(err)
