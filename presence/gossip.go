@@ -2,8 +2,8 @@ package presence
 
 import "encoding/json"
 
-// gossip is the payload of a message between trackers. Its sender is the origin
-// of the message.
+// gossip is the payload of a message between trackers. Its sender is the origin of
+// the message. It is JSON, so a node of a later release may add fields.
 type gossip struct {
 	// Incarnation is the sender's process: a later process of that node has a
 	// greater one, unless its clock was set back.
@@ -16,6 +16,7 @@ type gossip struct {
 	Leaves []string      `json:"leaves,omitempty"` // refs
 }
 
+// gossipEntry is one presence on the wire: entry with names for JSON.
 type gossipEntry struct {
 	Ref   string          `json:"ref"`
 	Topic string          `json:"topic"`
@@ -33,15 +34,21 @@ const (
 	gossipBye       = "bye"       // this process sends nothing more
 )
 
-// letter is a message to be sent, without its content: that is made when it is
-// sent, so that letters can wait, and a second one like it changes nothing.
+// letter is a message to be sent, without its content. The content is made when
+// the letter is sent, so a letter can wait without going stale, and a second one
+// like it adds nothing. It is comparable: post keeps a set of them.
 type letter struct {
 	to    string // a node; empty for all
 	event string
 }
 
-// write makes the content of a letter. A delta takes what has gathered.
+// write makes the content of a letter, and of a delta also takes what has
+// gathered: it must be sent, or announced as missed by a heartbeat. The tracker's
+// mutex is held.
 func (m *machine) write(l letter) gossip {
+	// Other than a state or a delta, a message carries the version that was
+	// announced last. Heartbeats with a version that no delta has brought yet
+	// would make every node ask for a state.
 	g := gossip{Incarnation: m.self.incarnation, Version: m.since}
 	switch l.event {
 	case gossipState:
@@ -58,7 +65,8 @@ func (m *machine) write(l letter) gossip {
 }
 
 // valid reports whether the entries are what a tracker sends: what is not is never
-// shown to clients.
+// shown to clients. It checks only what encodeMeta relies on; JSON itself was
+// checked by the decoder.
 func (g *gossip) valid() bool {
 	for _, e := range g.Joins {
 		if e.Ref == "" || len(e.Meta) == 0 || e.Meta[0] != '{' {

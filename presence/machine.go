@@ -8,44 +8,55 @@ import (
 
 // machine decides what a tracker believes about other nodes and what it sends to
 // them. It is pure: no lock, no clock, no network and no goroutine. Each step
-// takes the time and returns effects, which the tracker carries out.
+// takes the time and returns effects, which the tracker carries out. The tracker's
+// mutex is held during each step, so steps must be quick.
 type machine struct {
-	cfg    Config // for the periods
-	alone  bool   // there are no other nodes: nothing is gathered for them
-	self   *replica
+	cfg   Config // for the periods
+	alone bool   // there are no other nodes: nothing is gathered for them
+	self  *replica
+	// others has a replica of each node heard of since PermDownPeriod, whatever
+	// its phase.
 	others map[string]*replica // by name
 
 	// Changes of this node that it has not announced, in their order, and the
-	// version before them.
+	// version before them. write empties them. Without other nodes they stay empty
+	// and since follows the version.
 	joins  []gossipEntry
 	leaves []string
 	since  uint64
 	said   time.Time // when this node last sent something to all
 }
 
-// effects are what follows from a step.
+// effects are what follows from a step. The tracker carries out change and letters
+// before it lets go of the mutex, so they are in the order of the steps; it logs
+// notes afterwards.
 type effects struct {
 	change  change   // of what is visible
 	letters []letter // to be sent
 	notes   []note   // to be logged
 }
 
-// note is something that happened to another node.
+// note is something that happened to another node, for the log.
 type note struct {
 	text, node string
 }
 
+// newMachine returns the machine of a node. incarnation orders the processes of
+// one node: nanoseconds since 1970, at the start of the process.
 func newMachine(cfg Config, node string, incarnation int64, alone bool) *machine {
 	return &machine{cfg: cfg, alone: alone, self: newReplica(node, incarnation), others: make(map[string]*replica)}
 }
 
-// begin is the step when the tracker begins to take part.
+// begin is the step with which the tracker begins to take part: it asks all nodes
+// for their state, and makes itself known.
 func (m *machine) begin(now time.Time) effects {
 	m.said = now
 	return effects{letters: []letter{{"", gossipRequest}, {"", gossipHeartbeat}}}
 }
 
-// change is the step of a change that this node makes.
+// change is the step of a change that this node makes. It is visible here at once,
+// and announced to others with the next tick. Leaves are applied before joins, so
+// an update may replace an entry.
 func (m *machine) change(c change) effects {
 	for _, e := range c.leaves {
 		delete(m.self.entries, e.ref)
@@ -94,7 +105,8 @@ func (m *machine) tick(now time.Time) (eff effects) {
 	return eff
 }
 
-// step is the step of a message that node from has sent.
+// step is the step of a message that node from has sent. The message is valid and
+// not from this node.
 func (m *machine) step(now time.Time, from, event string, g *gossip) (eff effects) {
 	// A request says nothing about its sender but its name, so that a node that
 	// has just begun can ask before anything else.
@@ -143,11 +155,11 @@ func (m *machine) step(now time.Time, from, event string, g *gossip) (eff effect
 	return eff
 }
 
-// sender returns the replica of the process that sent g, and nil if that process
-// is known to be over. Another process of a node takes the place of the earlier
-// one, whose entries leave. Of a node that is up only a greater incarnation is
-// believed; if it is down or has left any other one is, since its clock may have
-// been set back.
+// sender returns the replica of the process that sent g, or nil if that process is
+// known to be over. A new process of a node replaces the earlier one, whose
+// entries leave. While the node is up, only a greater incarnation is believed; if
+// it is down or has left, any other one is, since its clock may have been set
+// back.
 func (m *machine) sender(eff *effects, from string, g *gossip) *replica {
 	r := m.others[from]
 	switch {

@@ -8,20 +8,24 @@ import (
 )
 
 // post holds the letters that wait to be sent. A letter that waits is not added
-// again, so that there are at most two for each node besides those to all. The
-// tracker's mutex guards it, except for the counters.
+// again, so there are few for each node besides those to all. The tracker's mutex
+// guards it, except for the counters.
 type post struct {
 	waiting []letter // in the order of the first request
-	known   map[letter]bool
-	wake    chan struct{} // of the goroutine that sends
+	// known has the letters in waiting. wake has capacity 1: it is full when the
+	// goroutine of Run has something to look for.
+	known map[letter]bool
+	wake  chan struct{} // of the goroutine that sends
 
 	sent, failed, dropped atomic.Int64
 }
 
-// maxLetters bounds them, since names of nodes come from outside.
+// maxLetters bounds the letters that wait, since names of nodes come from outside.
+// What is dropped, a state for a node that asked, is asked for again.
 const maxLetters = 4096
 
-// add adds letters that do not wait already, and wakes the sender.
+// add adds letters that do not wait already, and wakes the sender. The mutex is
+// held.
 func (p *post) add(list []letter) {
 	for _, l := range list {
 		switch {
@@ -38,7 +42,8 @@ func (p *post) add(list []letter) {
 	}
 }
 
-// next takes the first letter.
+// next takes the first letter. From then on one like it may be added again. The
+// mutex is held.
 func (p *post) next() (letter, bool) {
 	if len(p.waiting) == 0 {
 		return letter{}, false
@@ -49,9 +54,9 @@ func (p *post) next() (letter, bool) {
 	return l, true
 }
 
-// sendAll sends what waits. It returns false if something could not be sent and
-// waits again: a lost delta as a heartbeat, by whose version others find that they
-// missed it.
+// sendAll sends what waits, on the goroutine of Run and without the mutex. It
+// returns false if something could not be sent and waits again. A lost delta waits
+// again as a heartbeat, by whose version other nodes find that they missed it.
 func (t *Tracker) sendAll(ctx context.Context) bool {
 	for {
 		t.mu.Lock()
@@ -82,7 +87,8 @@ func (t *Tracker) sendAll(ctx context.Context) bool {
 	}
 }
 
-// send sends one letter, for the send timeout at the longest.
+// send sends one letter. It takes at most a BroadcastPeriod, or a second if that
+// is longer, so a network that hangs delays heartbeats by no more.
 func (t *Tracker) send(ctx context.Context, l letter, g gossip) error {
 	data, err := json.Marshal(g)
 	if err != nil {
@@ -98,7 +104,8 @@ func (t *Tracker) send(ctx context.Context, l letter, g gossip) error {
 	return err
 }
 
-// poke wakes a goroutine that waits on a channel of capacity 1.
+// poke wakes a goroutine that waits on a channel of capacity 1. It never blocks: a
+// channel that is full has woken it already.
 func poke(wake chan struct{}) {
 	select {
 	case wake <- struct{}{}:

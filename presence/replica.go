@@ -3,9 +3,12 @@ package presence
 import "time"
 
 // replica is a copy of what one node tracks. Its methods merge what that node
-// sends; the node alone writes it, so that a version is all that orders changes.
+// sends, with neither lock nor clock. Only that node writes it, so a version
+// orders all its changes and nothing can conflict.
 type replica struct {
-	name        string
+	name string
+	// The process of the node that the replica is of, and the last of its changes
+	// that is in entries.
 	incarnation int64
 	version     uint64
 	entries     map[string]*entry // by ref
@@ -23,6 +26,7 @@ const (
 	left              // it said goodbye: late messages of that process mean nothing
 )
 
+// newReplica returns the empty replica of a process, at version 0.
 func newReplica(name string, incarnation int64) *replica {
 	return &replica{name: name, incarnation: incarnation, entries: make(map[string]*entry)}
 }
@@ -36,7 +40,8 @@ func (r *replica) all() []*entry {
 	return list
 }
 
-// add makes an entry of what another node has sent.
+// add makes an entry of what another node has sent. Entries are immutable from
+// here on: view, replica and diffs share them.
 func (r *replica) add(g gossipEntry) *entry {
 	e := &entry{ref: g.Ref, topic: g.Topic, key: g.Key, meta: g.Meta}
 	r.entries[g.Ref] = e
@@ -48,8 +53,9 @@ func (r *replica) add(g gossipEntry) *entry {
 // between two deltas: a ref never comes twice, so what is known already is skipped.
 func (r *replica) applies(g *gossip) bool { return g.Since <= r.version && r.version < g.Version }
 
-// apply makes the step of a delta. An entry that came and went within the delta is
-// in neither list of the change.
+// apply brings the replica to the version of a delta for which applies is true,
+// and returns what has changed. An entry that came and went within the delta is in
+// neither list of the change.
 func (r *replica) apply(g *gossip) (c change) {
 	fresh := make(map[*entry]bool, len(g.Joins))
 	for _, j := range g.Joins {
@@ -79,7 +85,9 @@ func (r *replica) apply(g *gossip) (c change) {
 	return c
 }
 
-// replace makes the replica what a state says, unless that is older.
+// replace makes the replica equal to a state, unless the replica is newer. Entries
+// that both have stay the same pointers, so they are in neither list of the
+// change.
 func (r *replica) replace(g *gossip) (c change) {
 	if g.Version < r.version {
 		return change{}

@@ -27,6 +27,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	// Subscribed before anything is asked, so that no answer is missed.
 	sub, err := t.cfg.Hub.Subscribe(t.channel(), pubsub.SubscriberFunc(t.receive))
 	if err != nil {
 		return err
@@ -92,7 +93,8 @@ func (t *Tracker) take(step func(m *machine, now time.Time) effects) {
 	}
 }
 
-// carryOut notes what follows from a step. The mutex is held.
+// carryOut makes what follows from a step visible and due to be sent. The mutex is
+// held; nothing is sent or told here.
 func (t *Tracker) carryOut(eff *effects) {
 	if !eff.change.empty() {
 		t.view.show(eff.change)

@@ -24,7 +24,8 @@ type Snapshot struct {
 	Malformed int64 `json:"malformed"`
 }
 
-// Snapshot returns the state of the tracker. It may be called at any time.
+// Snapshot returns the state of the tracker. It may be called at any time. It
+// waits for the tracker's mutex, under which nothing slow is done.
 func (t *Tracker) Snapshot() Snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -42,20 +42,26 @@ type Diff struct {
 	Leaves State `json:"leaves"`
 }
 
-// entry is one meta, written by the node that tracks it.
+// entry is one meta, written by the node that tracks it. It is immutable: an
+// update makes a new one. Entries are compared by pointer within a process and by
+// ref between nodes.
 type entry struct {
 	ref, topic, key string
 	meta            json.RawMessage // with its refs
 }
 
-// newRef returns a ref of 16 characters that no other meta has.
+// newRef returns a ref of 16 characters that no other meta on any node has: 96
+// random bits.
 func newRef() string {
 	var b [12]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// encodeMeta encodes a meta and puts the refs in front.
+// encodeMeta encodes a meta with its refs in front. before is the ref that it
+// replaces, "" for none. The meta's own refs, as in one that was taken from Get or
+// List, are left out: of a name that comes twice, most clients use the last value.
+// The error is ErrMeta for what is no JSON object; nil is an empty one.
 func encodeMeta(meta any, ref, before string) (json.RawMessage, error) {
 	data, err := json.Marshal(meta)
 	if err != nil {
@@ -67,6 +73,11 @@ func encodeMeta(meta any, ref, before string) (json.RawMessage, error) {
 	}
 	if data[0] != '{' {
 		return nil, ErrMeta
+	}
+	if bytes.Contains(data, []byte(`"phx_ref`)) {
+		if data, err = withoutRefs(data); err != nil {
+			return nil, err
+		}
 	}
 	out := append(make([]byte, 0, len(data)+64), `{"phx_ref":"`...)
 	out = append(append(out, ref...), '"')
@@ -80,7 +91,8 @@ func encodeMeta(meta any, ref, before string) (json.RawMessage, error) {
 	return append(out, data[1:]...), nil
 }
 
-// withoutRefs returns a meta as it was tracked, for UpdateFunc.
+// withoutRefs returns a meta without its refs, as UpdateFunc passes it on. The
+// fields are sorted by name.
 func withoutRefs(meta json.RawMessage) (json.RawMessage, error) {
 	fields := map[string]json.RawMessage{}
 	if err := json.Unmarshal(meta, &fields); err != nil {
@@ -91,14 +103,17 @@ func withoutRefs(meta json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(fields)
 }
 
-// change is what becomes visible in the topics, and what no longer is.
+// change is what becomes visible in the topics, and what no longer is. Leaves
+// apply before joins.
 type change struct{ joins, leaves []*entry }
 
 // empty reports whether nothing has changed.
 func (c change) empty() bool { return len(c.joins) == 0 && len(c.leaves) == 0 }
 
-// merge makes one change of several: an entry that came and went again, or went
-// and came back, is in neither list.
+// merge makes one change of several, which must be in order. An entry that came
+// and went again is in neither list, so a client that reloads a page within a
+// DiffPeriod causes a leave of the old entry and a join of the new one only. The
+// order of first appearance is kept.
 func merge(list []change) change {
 	if len(list) == 1 {
 		return list[0]
@@ -129,7 +144,8 @@ func merge(list []change) change {
 	return all
 }
 
-// byTopic groups a change into one diff for each topic.
+// byTopic groups a change into one diff for each topic. The states in it are new,
+// so fetch may change them.
 func (c change) byTopic() map[string]*Diff {
 	diffs := make(map[string]*Diff)
 	add := func(e *entry, side func(d *Diff) State) {

@@ -7,8 +7,9 @@ import (
 	"github.com/penstock-go/penstock/internal/crash"
 )
 
-// tell broadcasts the diffs of all changes that wait, in order, now or when the
-// diff period is over. One goroutine at a time does it, for all others.
+// tell broadcasts the diffs of all changes that wait, in order, at once or when
+// DiffPeriod is over. If another goroutine is telling it returns: that one takes
+// these changes too. Call it without the mutex.
 func (t *Tracker) tell() {
 	t.mu.Lock()
 	if t.telling || len(t.changes) == 0 {
@@ -24,9 +25,10 @@ func (t *Tracker) tell() {
 	}
 }
 
-// tellWaiting tells what waits. What comes meanwhile is told by another goroutine,
-// at once or after another period, so that no caller of Track tells for longer
-// than one diff.
+// tellWaiting tells what waits. telling is true, so no other goroutine tells at
+// the same time and clients see changes in order. What comes meanwhile is told by
+// a timer's goroutine, at once or after another period, so that no caller of Track
+// tells for longer than one diff.
 func (t *Tracker) tellWaiting() {
 	t.mu.Lock()
 	list := t.changes
@@ -68,7 +70,8 @@ func (t *Tracker) tellTopic(topic string, diff *Diff) {
 	}
 }
 
-// fetch adds the fields of Fetch to states, with one call for the keys of all.
+// fetch adds the fields of Fetch to states, with one call for the keys of all,
+// which is one query for a diff. Fetch is the user's: the mutex must not be held.
 func (t *Tracker) fetch(topic string, states ...State) {
 	if t.cfg.Fetch == nil {
 		return

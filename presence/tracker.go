@@ -11,8 +11,8 @@ import (
 	"github.com/penstock-go/penstock/pubsub"
 )
 
-// Tracker knows the presences of all nodes.
-//
+// Tracker knows the presences of all nodes. All methods may be called from any
+// goroutine.
 // Its mutex guards what decides, all of it pure: machine, view and post, and the
 // owners of this node. Nothing is sent and no function of a caller runs under it.
 type Tracker struct {
@@ -23,22 +23,27 @@ type Tracker struct {
 	machine *machine
 	view    view
 	post    post
+	// The presences of this node: tracked by place, and the places of each owner.
+	// An owner is in owners exactly while it has a place.
 	tracked map[place]*entry
 	owners  map[context.Context]*owner
 	changes []change // to be told to clients
 	telling bool     // a goroutine does, or will
 
+	// Capacity 1: it wakes the goroutine that tells clients about other nodes.
 	tellWake  chan struct{}
 	malformed atomic.Int64
 }
 
-// place is where a context is tracked.
+// place is where a context is tracked. It is a map's key, which is why contexts
+// must be comparable.
 type place struct {
 	owner      context.Context
 	topic, key string
 }
 
-// owner is a context with presences.
+// owner is a context with presences, and what ends the wait for its end. stop is
+// nil until Track has set it, which it does after the mutex is free.
 type owner struct {
 	places map[place]bool
 	stop   func() bool
@@ -82,6 +87,7 @@ func (t *Tracker) Track(ctx context.Context, topic, key string, meta any) (ref s
 		t.mu.Unlock()
 		return "", ErrAlreadyTracked
 	}
+	// Checked under the mutex: if ctx ends later, AfterFunc runs and untracks.
 	if ctx.Err() != nil {
 		t.mu.Unlock()
 		return ref, nil
@@ -218,7 +224,8 @@ func (t *Tracker) Count(topic string) int {
 	return len(t.view.topics[topic])
 }
 
-// metasOf returns the metas of entries.
+// metasOf returns the metas of entries in their order. The bytes are shared with
+// them.
 func metasOf(entries []*entry) []json.RawMessage {
 	list := make([]json.RawMessage, len(entries))
 	for i, e := range entries {
@@ -227,7 +234,8 @@ func metasOf(entries []*entry) []json.RawMessage {
 	return list
 }
 
-// write makes a change of this node. The mutex is held.
+// write makes a change of this node. The mutex is held; the caller calls tell when
+// it no longer is.
 func (t *Tracker) write(c change) {
 	eff := t.machine.change(c)
 	t.carryOut(&eff)

@@ -1,12 +1,14 @@
 package presence
 
-// view is what is present in the topics, of all nodes that are up. It is pure:
-// the tracker's mutex guards it.
+// view is what is present in the topics, of all nodes that are up. It is pure: the
+// tracker's mutex guards it. Topics and keys without entries are not in it, so
+// Count is a length.
 type view struct {
 	topics map[string]map[string][]*entry // by topic and key, the oldest first
 }
 
-// show makes a change visible.
+// show makes a change visible. A leave copies the list that it shortens: List may
+// have returned metas in its order, but never the list.
 func (v *view) show(c change) {
 	for _, e := range c.leaves {
 		keys := v.topics[e.topic]
@@ -34,7 +36,8 @@ func (v *view) show(c change) {
 	}
 }
 
-// list returns the presences of a topic.
+// list returns the presences of a topic in a state of its own, which the caller
+// may change.
 func (v *view) list(topic string) State {
 	s := State{}
 	for key, entries := range v.topics[topic] {

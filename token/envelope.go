@@ -8,8 +8,8 @@ import (
 // infinity is the max age of a token that never expires, on the wire.
 const infinity = Atom("infinity")
 
-// envelope returns the term {data, signed at in milliseconds, max age in
-// seconds}.
+// envelope returns the encoded term {data, signed at in milliseconds, max age in
+// seconds}, which is what is signed or encrypted.
 func envelope(data any, cfg SignConfig) ([]byte, error) {
 	signedAt := cfg.SignedAt
 	if signedAt.IsZero() {
@@ -31,8 +31,9 @@ func envelope(data any, cfg SignConfig) ([]byte, error) {
 	return encodeTerm(Tuple{data, signedAt.UnixMilli(), maxAge})
 }
 
-// open returns the data of a genuine envelope that is not too old. It accepts two
-// older forms without a max age as well.
+// open returns the data of an envelope that is not too old. The envelope must be
+// genuine: its signature or tag was checked. It accepts two older forms without a
+// max age as well, as Phoenix does.
 func open(b []byte, cfg VerifyConfig) (any, error) {
 	term, ok := decodeTerm(b)
 	if !ok {
@@ -69,6 +70,7 @@ func open(b []byte, cfg VerifyConfig) (any, error) {
 	case age != 0:
 		return judge(data, now, signedAt, int64(age/time.Millisecond), age > 0)
 	}
+	// maxAge may be any term: a comparison with another type is false.
 	if maxAge == infinity {
 		return data, nil
 	}
@@ -79,7 +81,8 @@ func open(b []byte, cfg VerifyConfig) (any, error) {
 	return judge(data, now, signedAt, milliseconds(seconds), seconds > 0)
 }
 
-// milliseconds converts seconds and saturates.
+// milliseconds converts seconds and saturates at the top; below 0 the token does
+// not live and the value is not used.
 func milliseconds(seconds int64) int64 {
 	if seconds > math.MaxInt64/1000 {
 		return math.MaxInt64
@@ -87,8 +90,9 @@ func milliseconds(seconds int64) int64 {
 	return seconds * 1000
 }
 
-// judge returns the data of a token unless it has expired. It compares a
-// difference, which cannot overflow where a sum would.
+// judge returns the data of a token unless it has expired: lives is false, or it
+// is older than maxAge milliseconds. signedAt is at most now. It compares a
+// difference, which cannot overflow as an unsigned number, where a sum could.
 func judge(data any, now, signedAt, maxAge int64, lives bool) (any, error) {
 	if !lives || uint64(now)-uint64(signedAt) > uint64(maxAge) {
 		return nil, ErrExpired

@@ -13,6 +13,7 @@ type Tuple []any
 // are made of. Old and new Erlang releases write atoms under different tags; all
 // are read, and the UTF-8 one is written.
 const (
+	// etfVersion begins every encoded term; the tags begin each term within.
 	etfVersion = 131
 
 	tagNewFloat      = 70

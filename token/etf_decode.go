@@ -20,7 +20,9 @@ func decodeTerm(b []byte) (term any, ok bool) {
 	return term, !d.bad && len(d.rest) == 0
 }
 
-// decoder reads terms from rest. Once bad it stays bad and returns nothing.
+// decoder reads terms from rest. Once bad it stays bad and returns nothing. The
+// zero values that its methods return when it is bad are never used for a term,
+// since decodeTerm looks at bad last.
 type decoder struct {
 	rest []byte
 	// budget is the number of terms that may still come. Each takes a byte, so
@@ -30,13 +32,15 @@ type decoder struct {
 	bad    bool
 }
 
-// fail makes the decoder bad. It returns nil for the caller to return.
+// fail makes the decoder bad and ends the input. It returns nil for the caller to
+// return.
 func (d *decoder) fail() any {
 	d.bad, d.rest = true, nil
 	return nil
 }
 
-// take returns the next n bytes, or nil if there are fewer.
+// take returns the next n bytes, which share memory with the input, or nil if
+// there are fewer.
 func (d *decoder) take(n int) []byte {
 	if d.bad || n < 0 || n > len(d.rest) {
 		d.fail()
@@ -78,7 +82,9 @@ func (d *decoder) count(size int) int {
 	return n
 }
 
-// term reads the next term, which is nested in depth other terms.
+// term reads the next term, which is nested in depth other terms. A tag that is
+// not listed fails: no atom is created, no code loaded, nothing decompressed for
+// an attacker, as with binary_to_term and its option safe.
 func (d *decoder) term(depth int) any {
 	if depth > maxDepth {
 		return d.fail()
@@ -114,6 +120,8 @@ func (d *decoder) term(depth int) any {
 		return Tuple(d.terms(d.count(1), depth))
 	case tagNil:
 		return []any{}
+	// A list of integers below 256 is written as a string of at most 65,535 bytes.
+	// It takes a byte for each element, but a Go interface for each in memory.
 	case tagString: // how Erlang writes a list of bytes
 		b := d.take(d.uint16())
 		if !d.reserve(len(b)) {
@@ -146,7 +154,8 @@ func (d *decoder) reserve(n int) bool {
 	return true
 }
 
-// terms reads the n terms of a list or tuple.
+// terms reads the n terms of a list or tuple. The room is reserved before it is
+// allocated.
 func (d *decoder) terms(n, depth int) []any {
 	if !d.reserve(n) {
 		return nil
@@ -187,8 +196,8 @@ func (d *decoder) mapping(depth int) any {
 	return m
 }
 
-// atom reads an atom of n bytes in UTF-8 or Latin-1. Three of them are values of
-// Go.
+// atom reads an atom of n bytes in UTF-8 or Latin-1. The atoms true, false and nil
+// become Go's values.
 func (d *decoder) atom(n int, isUTF8 bool) any {
 	b := d.take(n)
 	if d.bad {
@@ -215,7 +224,7 @@ func (d *decoder) atom(n int, isUTF8 bool) any {
 	return Atom(name)
 }
 
-// big reads an integer of up to 64 bits; nothing in a token is larger.
+// big reads an integer of up to 64 bits, its least byte first; larger ones fail.
 func (d *decoder) big() any {
 	n, sign := d.byte(), d.byte()
 	b := d.take(n)

@@ -9,10 +9,12 @@ import (
 )
 
 // encodeTerm returns v in the external term format. nil and bool become atoms,
-// string and []byte binaries; maps are written in Erlang's order of keys.
+// string and []byte binaries; maps are written in Erlang's order of keys. A type
+// that is not listed is an error, never left out.
 func encodeTerm(v any) ([]byte, error) { return appendTerm([]byte{etfVersion}, v, 0) }
 
-// appendTerm appends v, which is nested in depth other terms.
+// appendTerm appends v, which is nested in depth other terms. After an error the
+// result is nil: b may have been written to.
 func appendTerm(b []byte, v any, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("token: data is nested deeper than %d", maxDepth)
@@ -76,7 +78,8 @@ func appendAll[T any](b []byte, terms []T, depth int) (_ []byte, err error) {
 	return b, nil
 }
 
-// appendAtom appends an atom, whose name may have 255 bytes.
+// appendAtom appends an atom in UTF-8. Its name has at most 255 bytes, the limit
+// of the small tag and, in characters, of Erlang.
 func appendAtom(b []byte, name string) ([]byte, error) {
 	if len(name) > 255 {
 		return nil, fmt.Errorf("token: data holds an atom of %d bytes, want 255 at most", len(name))
@@ -93,7 +96,7 @@ func appendBinary[S string | []byte](b []byte, s S) ([]byte, error) {
 	return append(appendCount(append(b, tagBinary), len(s)), s...), nil
 }
 
-// appendCount appends the four bytes of a length.
+// appendCount appends a length or a number of elements in four bytes, big endian.
 func appendCount(b []byte, n int) []byte { return binary.BigEndian.AppendUint32(b, uint32(n)) }
 
 // appendInteger appends n in the shortest form, as Erlang does: the bytes that are
@@ -132,7 +135,8 @@ func appendList[T any](b []byte, terms []T, depth int) ([]byte, error) {
 }
 
 // appendMap appends a map. Go's maps have no order, so the keys are sorted as
-// Erlang sorts the keys of a small map.
+// Erlang sorts the keys of a small map. Erlang keeps maps of up to 32 keys in that
+// order. A larger map is valid too, but other bytes than Phoenix would sign.
 func appendMap[K comparable](b []byte, m map[K]any, depth int) ([]byte, error) {
 	b = appendCount(append(b, tagMap), len(m))
 	type pair struct {
@@ -142,6 +146,8 @@ func appendMap[K comparable](b []byte, m map[K]any, depth int) ([]byte, error) {
 		key  any
 		v    any
 	}
+	// rank, n and s are the order; key is normalised, so that int and int64 are
+	// one type.
 	pairs := make([]pair, 0, len(m))
 	for key, v := range m {
 		p := pair{key: any(key), v: v}

@@ -45,7 +45,8 @@ type JWTConfig struct {
 	Leeway time.Duration
 }
 
-// JWT makes and checks JSON Web Tokens (RFC 7519).
+// JWT makes and checks JSON Web Tokens (RFC 7519). It is safe for concurrent use
+// and never changes.
 type JWT struct {
 	cfg    JWTConfig
 	parser *jwt.Parser
@@ -111,8 +112,9 @@ func NewJWT(cfg JWTConfig) (*JWT, error) {
 
 // Verify reads the token's claims into claims, a pointer such as
 // *jwt.RegisteredClaims or a type of your own, and checks signature, algorithm,
-// key id, expiry, not-before, issued-at, issuer and audience. claims must not
-// be used if there is an error.
+// key id, expiry, not-before, issued-at, issuer and audience. claims must not be
+// used if there is an error. It returns one of the errors of this package only,
+// never why a token is invalid.
 func (j *JWT) Verify(token string, claims jwt.Claims) error {
 	if token == "" {
 		return ErrMissing
@@ -150,10 +152,13 @@ func (j *JWT) Sign(claims jwt.Claims) (string, error) {
 	return fits(token)
 }
 
-// errKeyID refuses a token whose header has no usable key. Callers see ErrInvalid.
+// errKeyID refuses a token whose header names no usable key. Callers see
+// ErrInvalid.
 var errKeyID = errors.New("token: key id")
 
-// key returns the key for a token whose algorithm is an accepted one.
+// key returns the key that verifies a token. The parser calls it before it checks
+// the signature, so everything in the header may be an attacker's; the algorithm
+// is an accepted one already.
 func (j *JWT) key(t *jwt.Token) (any, error) {
 	if _, critical := t.Header["crit"]; critical {
 		return nil, errKeyID // RFC 7515, 4.1.11: no extension is understood
@@ -173,7 +178,7 @@ func (j *JWT) key(t *jwt.Token) (any, error) {
 	return key, cmp.Or(err, nilKey(key))
 }
 
-// nilKey refuses a key that is nil or empty, with which any attacker could sign.
+// nilKey refuses a key that is nil or empty, with which anyone could sign.
 func nilKey(key any) error {
 	if b, isSecret := key.([]byte); key == nil || isSecret && len(b) == 0 {
 		return errKeyID

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Digest is the hash function of a key derivation.
+// Digest is the hash function with which keys are derived, not the one that signs.
 type Digest uint8
 
 // The digests.
@@ -29,8 +29,9 @@ func (d Digest) hash() func() hash.Hash {
 	return sha256.New
 }
 
-// keys derives a key for each salt and remembers a bounded number of them. It is
-// safe for concurrent use; mu guards bySalt and is not held during a derivation.
+// keys derives a key for each salt and remembers a bounded number of them, since a
+// derivation takes a thousand rounds. It is safe for concurrent use; mu guards
+// bySalt and is not held during a derivation.
 type keys struct {
 	cfg PhoenixConfig
 
@@ -38,8 +39,8 @@ type keys struct {
 	bySalt map[string][]byte
 }
 
-// key returns the key for a salt. Two goroutines that need the same new key derive
-// it twice, which is rare and harmless.
+// key returns the key for a salt, which the caller must not change. Two goroutines
+// that need the same new key both derive it, which is rare and harmless.
 func (k *keys) key(salt string) ([]byte, error) {
 	k.mu.RLock()
 	key := k.bySalt[salt]

@@ -41,7 +41,8 @@ type PhoenixConfig struct {
 	MaxKeys int
 }
 
-// Phoenix makes and checks tokens in the format of Phoenix.Token.
+// Phoenix makes and checks tokens in the format of Phoenix.Token. It is safe for
+// concurrent use.
 type Phoenix struct{ keys keys }
 
 // NewPhoenix returns a Phoenix for cfg. The only errors are those of the
@@ -160,7 +161,7 @@ func digestOf(header string) func() hash.Hash {
 	return nil
 }
 
-// mac returns the HMAC of text.
+// mac returns the HMAC of text. Compare it with hmac.Equal, in constant time.
 func mac(digest func() hash.Hash, key []byte, text string) []byte {
 	h := hmac.New(digest, key)
 	h.Write([]byte(text))
@@ -174,6 +175,8 @@ const (
 	// The name of another cipher is part of the format.
 	encryptedAAD = "A128GCM"
 
+	// The sizes in bytes: 24 for the nonce, which is large enough to be random,
+	// and 16 for the tag.
 	nonceSize = chacha20poly1305.NonceSizeX
 	tagSize   = chacha20poly1305.Overhead
 )
@@ -231,7 +234,8 @@ func (p *Phoenix) Decrypt(salt, token string, cfg VerifyConfig) (any, error) {
 	return open(term, cfg)
 }
 
-// fits refuses a token that would be too long to be verified.
+// fits refuses a token that would be too long to be verified, when it is made and
+// not when a user shows it.
 func fits(token string) (string, error) {
 	if len(token) > MaxBytes {
 		return "", fmt.Errorf("token: data makes a token of %d bytes, want %d at most", len(token), MaxBytes)

@@ -8,6 +8,7 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
+// fairOwner names this package's type in an [OptionError].
 const fairOwner = option.Owner("fair.Dispatcher")
 
 // Config are the options of [Dispatcher]. The zero value is ready for use: it

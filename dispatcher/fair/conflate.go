@@ -5,7 +5,10 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// subKey names the thing whose latest value an event is.
+// subKey names the thing whose latest value an event is: a key's slot and the
+// SubKey within it. The slot's number rather than the key keeps the map free of K;
+// an entry goes when its event leaves the queue, so before the slot can belong to
+// another key.
 type subKey struct {
 	key uint32
 	sub string
@@ -13,7 +16,8 @@ type subKey struct {
 
 // conflate replaces the queued event with the same sub-key, if there is one, by a
 // newer one. The place in the queue is the older event's, the time to live the
-// newer one's.
+// newer one's. It reports whether there was one. An event in flight, or one that
+// came back from there, is never replaced: a consumer has seen it.
 func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size uint32, out dispatcher.Out[T]) bool {
 	n, ok := f.latest[subKey{i, f.cfg.SubKey(event)}]
 	if !ok {
@@ -26,6 +30,8 @@ func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size
 		event = f.cfg.Merge(old, event)
 		size = f.size(event)
 	}
+	// The difference may be negative. The bounds are not checked here: enqueue
+	// trims afterwards, since Merge may return a larger event.
 	more := int64(size) - int64(it.size)
 	*at, it.seq, it.size = event, seq, size
 	if f.mortal {
@@ -38,7 +44,8 @@ func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size
 	return true
 }
 
-// forget removes the note that an item is the latest of its sub-key.
+// forget removes the entry that makes an item the latest of its sub-key. A later
+// item of the same sub-key has its own entry, which stays.
 func (f *Dispatcher[T, K]) forget(sub subKey, item uint32) {
 	if f.latest[sub] == item {
 		delete(f.latest, sub)

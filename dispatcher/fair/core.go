@@ -1,24 +1,29 @@
 package fair
 
 import (
-	"math/bits"
-
 	"github.com/penstock-go/penstock/internal/heap"
 )
 
-// core is the part of [Dispatcher] that knows neither the events' type nor the
-// keys': slots, lists and numbers.
+// core is the part of [Dispatcher] that depends neither on the events' type nor on
+// the keys': slots, lists and numbers.
+// It has no lock: like the whole dispatcher it belongs to the goroutine of the
+// stage. Slots, items and groups are named by their index in a slab; 0 is none.
 type core struct {
-	slots    slab[slot]
-	items    slab[item]
-	times    slab[slotTimes] // by slot, if timed
-	timed    bool            // there are rate limits or measured costs
+	slots slab[slot]
+	items slab[item]
+	times slab[slotTimes] // by slot, if timed
+	timed bool            // there are rate limits or measured costs
+	// Slots and items not in use are linked by next, the last one freed first. The
+	// tops are the highest indices ever used: what is above has never been, or not
+	// since trim.
 	freeSlot uint32
 	freeItem uint32
 	topSlot  uint32
 	topItem  uint32
 	live     int // slots in use
 
+	// The slabs of classes and levels are two-dimensional: group times nclass, and
+	// group times levelsOf. root and rootClass are the elements of group 1.
 	groups    slab[group]
 	classes   slab[weightClass] // nclass for each group
 	root      *group
@@ -28,6 +33,9 @@ type core struct {
 	nclass  uint32
 	weights [maxClasses]uint64
 
+	// Idle slots that have not earned their credits back, in the order in which
+	// they became idle. maxGhosts bounds them, so a million keys that each send
+	// once cost bounded memory.
 	ghosts    slotList
 	nghosts   int
 	maxGhosts int
@@ -36,8 +44,10 @@ type core struct {
 	depths depths
 	wheel  wheel
 	subs   subscribers
-	now    int64
+	// The latest Offer.Now, in nanoseconds from 0 up. It never goes back.
+	now int64
 
+	// The options of Config that scheduling needs, without the events' type.
 	credits  int32
 	capacity uint32 // in flight per key
 	measured bool
@@ -45,6 +55,8 @@ type core struct {
 	unit     int64                  // cost of a credit
 	mean     int64                  // cost of an event, a moving average
 
+	// Counters that Demand, Snapshot and the bounds read. held counts queued
+	// events, inflight those with a ticket.
 	held      int
 	heldBytes int64
 	inflight  int
@@ -56,6 +68,8 @@ type core struct {
 // group is a set of keys, or of tenants, that share what the group gets.
 // Group 1 is the whole; every tenant has one more.
 type group struct {
+	// Members are in levels (with credits) or in the rings of their classes
+	// (without). freshRun, weight and virtual belong to the choice between them.
 	fresh    uint64 // set of the levels that are not empty
 	ready    int    // members that are listed
 	waiting  int    // of these, members without credits
@@ -66,13 +80,19 @@ type group struct {
 	weight   uint64 // sum over the waiting members
 	virtual  uint64 // time at which all classes would have their exact share
 
+	// vtime is the group's virtual time, maxTag the greatest tag that a member has
+	// had; both in nanoseconds times costScale.
 	heap   heap.Heap[int64] // under MeasuredCost, in place of levels and classes
 	vtime  int64
 	maxTag int64
 }
 
-// weightClass is the ring of the keys of one weight that have no credits.
+// weightClass is the ring of the keys of one weight that have no credits. They are
+// served round-robin: one served goes to the tail. pass and step are in units of
+// stride, wrap, and are compared by the sign of their difference.
 type weightClass struct {
+	// round counts how often every key of the ring has had its turn. It is what
+	// idle keys earn their credits by: work of others, not time.
 	old   slotList
 	n     uint32
 	round uint32
@@ -81,6 +101,7 @@ type weightClass struct {
 }
 
 const (
+	// rootGroup is the group of all tenants, or of all keys without Tenant.
 	rootGroup = 1
 
 	// freshRun is the number of keys with credits that may be served in a row
@@ -93,7 +114,8 @@ const (
 	stride = 1 << 40
 )
 
-// group avoids the way through the slab for group 1, which is used most.
+// group returns a group by its index. Group 1 is used most, so it does not go
+// through the slab.
 func (c *core) group(i uint32) *group {
 	if i == rootGroup {
 		return c.root
@@ -101,6 +123,8 @@ func (c *core) group(i uint32) *group {
 	return c.groups.at(i)
 }
 
+// class returns the weight class of a group; like group it has a shortcut for the
+// case without Tenant and Weights.
 func (c *core) class(group uint32, class uint8) *weightClass {
 	if group == rootGroup && class == 0 {
 		return c.rootClass
@@ -108,282 +132,13 @@ func (c *core) class(group uint32, class uint8) *weightClass {
 	return c.classes.at(group*c.nclass + uint32(class))
 }
 
-// level is the list of the ready members of a group with that many credits, two
-// to a list. Those with more go first: a flood that has just begun soon
-// leaves the level of the light users, who have more, and within a level it is
-// first come, first served.
+// level is the list of the ready members of a group with that many credits (at
+// least 1), two numbers of credits to a list. Members with more go first: a flood
+// that has just begun soon leaves the level of the light users. Within a level it
+// is first come, first served.
 func (c *core) level(group uint32, credits int32) *slotList {
 	return c.levels.at(group*levelsOf(c.credits) + uint32(credits-1)/2)
 }
 
 // levelsOf is the number of levels for that many credits.
 func levelsOf(credits int32) uint32 { return uint32(credits+1) / 2 }
-
-// settle adds the credits that an idle slot has earned: one for each round of its
-// class. Keys with waiting events earn none, since they are served once a round;
-// otherwise those that were busy when a round ended would go before newcomers in
-// the next.
-func (c *core) settle(s *slot) {
-	round := c.class(s.group, s.class).round
-	if s.credits < c.credits {
-		s.credits = int32(min(uint32(c.credits), uint32(s.credits)+min(round-s.round, maxCredits)))
-	}
-	s.round = round
-}
-
-// list makes an unlisted slot ready to be served.
-func (c *core) list(i uint32, s *slot) {
-	g := c.group(s.group)
-	switch {
-	case c.measured:
-		c.heapPush(g, i, s)
-	case s.credits > 0:
-		c.push(c.level(s.group, s.credits), i, s, whereFresh)
-		g.fresh |= 1 << ((s.credits - 1) / 2)
-	default:
-		k := c.class(s.group, s.class)
-		if k.n == 0 && int64(k.pass-g.virtual) < 0 {
-			k.pass = g.virtual // nothing is saved up while away
-		}
-		k.n++
-		g.waiting++
-		if c.nclass > 1 {
-			c.share(g, k, s.class, 1)
-		}
-		c.push(&k.old, i, s, whereOld)
-	}
-	g.ready++
-	if g.ready == 1 && g.owner != 0 {
-		c.wake(g.owner, c.slots.at(g.owner))
-	}
-}
-
-// wake lists a tenant that has a ready key again.
-func (c *core) wake(i uint32, s *slot) {
-	switch s.where {
-	case whereGhost, whereUnlisted:
-		c.delist(s)
-		c.list(i, s)
-	}
-}
-
-// delist takes a slot out of the list that it is in.
-func (c *core) delist(s *slot) {
-	switch s.where {
-	case whereGhost:
-		if c.unghost(s); !c.measured {
-			c.settle(s)
-		}
-		return
-	case whereDelayed:
-		c.undelay(s)
-		c.clearDebt(s)
-		return
-	case whereFresh, whereOld, whereHeaped:
-	default:
-		return
-	}
-	g := c.group(s.group)
-	c.remove(g, s)
-	if g.ready == 0 && g.owner != 0 {
-		c.delist(c.slots.at(g.owner))
-	}
-}
-
-func (c *core) clearDebt(s *slot) {
-	if s.flags&flagDebtor != 0 {
-		s.flags &^= flagDebtor
-		c.debtors--
-	}
-}
-
-// remove takes a ready slot out of its group.
-func (c *core) remove(g *group, s *slot) {
-	switch s.where {
-	case whereFresh:
-		l := c.level(s.group, s.credits)
-		c.unlink(l, s)
-		if l.head == 0 {
-			g.fresh &^= 1 << ((s.credits - 1) / 2)
-		}
-	case whereOld:
-		k := c.class(s.group, s.class)
-		c.unlink(&k.old, s)
-		k.n--
-		g.waiting--
-		if c.nclass > 1 {
-			c.share(g, k, s.class, ^uint64(0))
-		}
-	case whereHeaped:
-		c.heapRemove(g, s)
-	}
-	g.ready--
-}
-
-// front is the member of a group whose turn it is, or 0. It stays where it is:
-// take follows if it is served.
-func (c *core) front(group uint32) uint32 {
-	g := c.group(group)
-	if g.ready == 0 {
-		return 0
-	}
-	if c.measured {
-		return g.heap[0].ID
-	}
-	if g.fresh != 0 && (g.freshRun < freshRun || g.waiting == 0) {
-		return c.level(group, 2*int32(bits.Len64(g.fresh))).head
-	}
-	return c.oldest(group).old.head
-}
-
-// oldest is the class whose turn it is among those with members, or nil. It is
-// chosen by worst-case-fair weighted fair queueing (Bennett & Zhang, INFOCOM
-// '96): of the classes that have not had more than their share, the one whose
-// share is complete first.
-func (c *core) oldest(group uint32) *weightClass {
-	if c.nclass == 1 {
-		return c.class(group, 0)
-	}
-	g := c.group(group)
-	var first, ahead *weightClass
-	for i := range uint8(c.nclass) {
-		k := c.class(group, i)
-		switch {
-		case k.n == 0:
-		case int64(k.pass-g.virtual) > 0:
-			if ahead == nil || int64(k.pass-ahead.pass) < 0 {
-				ahead = k
-			}
-		case first == nil || int64(k.pass+k.step-first.pass-first.step) < 0:
-			first = k
-		}
-	}
-	if first == nil {
-		return ahead
-	}
-	return first
-}
-
-// share sets what one event means to a class and to all of them.
-func (c *core) share(g *group, k *weightClass, class uint8, more uint64) {
-	g.weight += more * c.weights[class]
-	if k.n > 0 {
-		k.step = stride / (c.weights[class] * uint64(k.n))
-	}
-}
-
-// take takes the front out of its group and charges it for one event.
-func (c *core) take(s *slot) {
-	g := c.group(s.group)
-	if c.measured {
-		c.remove(g, s)
-		return
-	}
-	k := c.class(s.group, s.class)
-	if s.where == whereOld {
-		g.freshRun = 0
-		if c.nclass > 1 {
-			if int64(k.pass-g.virtual) > 0 {
-				g.virtual = k.pass
-			}
-			g.virtual += stride / g.weight
-			k.pass += k.step
-		}
-		if s.round == k.round {
-			k.round++ // it has had its turn in this round, and so have all others
-		}
-	} else if g.freshRun++; g.waiting == 0 {
-		g.freshRun = 0
-		if s.round == k.round && g.fresh&(1<<((s.credits-1)/2)-1) == 0 {
-			k.round++ // the same among those who are still spending credits
-		}
-	}
-	c.remove(g, s)
-	s.round = k.round
-	s.credits = max(0, s.credits-1)
-}
-
-// unspent reports whether there is nothing to remember of a slot.
-func (c *core) unspent(s *slot) bool {
-	if c.measured {
-		return c.timesOf(s).tag <= c.group(s.group).vtime-c.burst()
-	}
-	return s.credits >= c.credits
-}
-
-// earned reports whether a ghost may be forgotten.
-func (c *core) earned(s *slot) bool {
-	if !c.measured {
-		c.settle(s)
-	}
-	return c.unspent(s)
-}
-
-// ghost remembers an idle slot until it may be forgotten.
-func (c *core) ghost(i uint32, s *slot) {
-	if !c.measured {
-		s.round = c.class(s.group, s.class).round
-	}
-	c.push(&c.ghosts, i, s, whereGhost)
-	c.nghosts++
-}
-
-func (c *core) unghost(s *slot) {
-	c.unlink(&c.ghosts, s)
-	c.nghosts--
-}
-
-// busier and quieter count the keys of a group with waiting events. When there is
-// none, no key has delayed another and all get their credits back.
-func (c *core) busier(group uint32) {
-	c.backlog++
-	g := c.group(group)
-	if g.backlog++; g.owner == 0 {
-		return
-	}
-	if g.backlog == 1 && !c.measured {
-		c.settle(c.slots.at(g.owner))
-	}
-	if c.crowd == 0 || g.backlog > c.group(c.crowd).backlog {
-		c.crowd = group
-	}
-}
-
-// crowded is a key of the largest tenant, if possible the one that came last, or
-// 0 if the given group is as large or there is none.
-func (c *core) crowded(group uint32) uint32 {
-	if c.crowd == 0 || c.crowd == group {
-		return 0
-	}
-	g := c.group(c.crowd)
-	if g.ready == 0 || g.backlog <= c.group(group).backlog {
-		return 0
-	}
-	if c.measured {
-		return g.heap[len(g.heap)-1].ID
-	}
-	if g.fresh != 0 {
-		return c.level(c.crowd, 2*int32(bits.Len64(g.fresh))).tail
-	}
-	for class := range uint8(c.nclass) {
-		if last := c.class(c.crowd, class).old.tail; last != 0 {
-			return last
-		}
-	}
-	return 0
-}
-
-func (c *core) quieter(group uint32) {
-	c.backlog--
-	g := c.group(group)
-	if g.backlog--; g.backlog > 0 {
-		return
-	}
-	if c.measured {
-		g.vtime = max(g.vtime, g.maxTag+c.burst())
-		return
-	}
-	for i := range uint8(c.nclass) {
-		c.class(group, i).round += uint32(c.credits)
-	}
-}

@@ -13,9 +13,12 @@ import "github.com/penstock-go/penstock/internal/heap"
 // costScale is the tag that a nanosecond adds at weight 1.
 const costScale = maxWeight
 
-// burst bounds how far a tag may be before the virtual time.
+// burst bounds how far a tag may be before the virtual time. It is in nanoseconds
+// times costScale, like tags.
 func (c *core) burst() int64 { return int64(c.credits) * c.unit * costScale }
 
+// heapPush makes a member ready under MeasuredCost. Its tag is raised to at most
+// burst before the group's virtual time, so idle time is not saved up.
 func (c *core) heapPush(g *group, i uint32, s *slot) {
 	times := c.timesOf(s)
 	times.tag = max(times.tag, g.vtime-c.burst())
@@ -23,12 +26,15 @@ func (c *core) heapPush(g *group, i uint32, s *slot) {
 	g.heap.Push(heap.Entry[int64]{Key: times.tag, ID: i}, c.moved)
 }
 
+// heapRemove leaves the slot unlisted. s.prev is its position in the heap, kept by
+// c.moved.
 func (c *core) heapRemove(g *group, s *slot) {
 	g.heap.Remove(int(s.prev), c.moved)
 	s.where = whereUnlisted
 }
 
-// estimate is the cost of the member's last event.
+// estimate returns the cost of the member's last event, in 1.024 µs, or the mean
+// of all if it has had none. Under MeasuredCost the field credits holds that cost.
 func (c *core) estimate(s *slot) int32 {
 	if s.credits == 0 {
 		return micros(c.mean)
@@ -52,7 +58,8 @@ func (c *core) prepay(s *slot, estimate int32) {
 	g.maxTag = max(g.maxTag, times.tag)
 }
 
-// repay corrects the charge of prepay.
+// repay replaces the estimate that prepay has charged by the real cost, in
+// nanoseconds. It moves the member in the heap if it is ready.
 func (c *core) repay(s *slot, estimate int32, cost int64) {
 	real := micros(cost)
 	s.credits = real
@@ -65,11 +72,13 @@ func (c *core) repay(s *slot, estimate int32, cost int64) {
 	}
 }
 
-// micros is a cost in units of 1.024 µs, at least one and at most 36 minutes.
+// micros converts a cost in nanoseconds to units of 1.024 µs (a shift instead of a
+// division), at least one and at most 36 minutes.
 func micros(cost int64) int32 {
 	return int32(min(max(cost>>10, 1), 1<<31-1))
 }
 
+// weight returns the weight of the member's class, 1 to maxWeight.
 func (c *core) weight(s *slot) int64 {
 	return int64(c.weights[s.class])
 }

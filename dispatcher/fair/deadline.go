@@ -18,10 +18,12 @@ func (f *Dispatcher[T, K]) deadline(event T) int64 {
 	switch at := f.now + int64(ttl); {
 	case ttl == 0:
 		return 0
-	case ttl > 0 && at < f.now:
-		return math.MaxInt64
+	case ttl < 0:
+		return -1 // before the clock began; the exact time might be 0
+	case at < f.now:
+		return math.MaxInt64 // the sum has wrapped
 	default:
-		return max(at, math.MinInt64+1)
+		return at
 	}
 }
 
@@ -43,8 +45,9 @@ func (f *Dispatcher[T, K]) expire(i uint32, s *slot, out dispatcher.Out[T]) (any
 	return any
 }
 
-// allowedAt is the time at which the rate limit of a key releases its first event:
-// when what the event takes is in the bucket.
+// allowedAt returns the time at which the rate limit of a key releases its first
+// event: when what the event takes is in the bucket. The queue must not be empty.
+// A rate of 0 or less is no limit.
 func (f *Dispatcher[T, K]) allowedAt(s *slot) int64 {
 	rate := f.rate(*f.events.at(s.head))
 	if rate.PerSecond <= 0 {
@@ -72,6 +75,8 @@ func (f *Dispatcher[T, K]) charge(s *slot, event T) {
 	}
 }
 
+// rate returns the limit that the event's key has now. RateOf may return another
+// one for each event, so it is never stored.
 func (f *Dispatcher[T, K]) rate(event T) Rate {
 	if f.cfg.RateOf != nil {
 		return f.cfg.RateOf(event)

@@ -12,20 +12,28 @@ import "math/bits"
 // the larger of the two: bytes are divided by the size at which both global bounds
 // would be reached at once.
 type depths struct {
+	// heads are the first slots of the lists, linked by dprev and dnext; used is
+	// the set of the lists that are not empty, one bit each.
 	heads [depthLists]uint32
 	used  [3]uint64
 	shift uint8 // bytes to events
 }
 
 const (
+	// Lists 1 to 127 are exact; from 128 on a list is for the depths from 2^k to
+	// 2^(k+1)-1.
 	exactDepths = 128
 	depthLists  = exactDepths + 32
 )
 
+// init sets the rate at which bytes count as events: the global bounds' quotient,
+// rounded down to a power of two.
 func (d *depths) init(maxEvents int, maxBytes int64) {
 	d.shift = uint8(bits.Len64(max(uint64(maxBytes)/uint64(maxEvents), 1) - 1))
 }
 
+// list returns the number of the list for a queue of count events and so many
+// bytes, 0 if it needs none.
 func (d *depths) list(count uint32, bytes int64) uint8 {
 	m := max(uint64(count), uint64(bytes)>>d.shift)
 	switch {
@@ -38,7 +46,8 @@ func (d *depths) list(count uint32, bytes int64) uint8 {
 	}
 }
 
-// refile moves a queue to the list of its depth.
+// refile moves a queue to the list of its depth. Call it after each change of
+// s.count or s.bytes.
 func (c *core) refile(i uint32, s *slot) {
 	d := &c.depths
 	to := d.list(s.count, s.bytes)
@@ -75,7 +84,8 @@ func (d *depths) longest() uint32 {
 	return d.below(depthLists)
 }
 
-// below is the first queue of the deepest list that is under the given one.
+// below returns the first queue of the deepest list whose number is less than
+// list, or 0. Snapshot walks down the lists with it.
 func (d *depths) below(list int) uint32 {
 	for w := len(d.used) - 1; w >= 0; w-- {
 		word := d.used[w]

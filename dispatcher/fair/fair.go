@@ -10,23 +10,30 @@ import (
 )
 
 // Dispatcher is the [dispatcher.Dispatcher] that shares output between keys of
-// type K. Make one with [New].
+// type K. Make one with [New]. It belongs to one stage, whose goroutine makes
+// every call: nothing here is safe for concurrent use.
 type Dispatcher[T any, K comparable] struct {
 	core
-	cfg    Config[T]
-	key    func(T) K
-	fire   func(uint32, *slot)
+	cfg  Config[T]
+	key  func(T) K
+	fire func(uint32, *slot)
+	// fire is the method due as a value, made once so that advance allocates
+	// nothing.
 	sizeof uint32
 	rated  bool
 	mortal bool // events may expire
 	paused bool // the last offer was not taken completely
 
+	// index and tenants find slots by key and by tenant; both number their slots
+	// in core.slots. events is parallel to core.items.
 	index   keyIndex[K]
 	events  slab[T]
 	tenants keyIndex[string]
-	free    uint32 // groups not in use, linked by owner
-	top     uint32 // group
+	// Groups not in use, linked by owner, and the highest group ever used.
+	free uint32 // groups not in use, linked by owner
+	top  uint32 // group
 
+	// The maps below are empty, or nil, unless their option is in use.
 	latest    map[subKey]uint32 // item, under Conflate
 	absent    map[K]struct{}    // parked keys without a slot
 	discarded map[receipt.Reason]uint64
@@ -72,6 +79,7 @@ func New[T any, K comparable](key func(T) K, cfg Config[T]) (*Dispatcher[T, K], 
 	for i, w := range cfg.Weights {
 		f.weights[i] = uint64(w)
 	}
+	// The first group is rootGroup; it has no owner.
 	f.newGroup(0)
 	return f, nil
 }
@@ -124,9 +132,10 @@ func (f *Dispatcher[T, K]) Demand() int {
 	return max(room, 0)
 }
 
-// Dispatch implements [dispatcher.Dispatcher]. It takes the whole offer unless
-// it pauses its source, and then hands out events as long as there is a
-// subscription that has asked and a key that may be served.
+// Dispatch implements [dispatcher.Dispatcher]. It takes the whole offer unless it
+// pauses its source, and then hands out events as long as there is a subscription
+// that has asked and a key that may be served. Handing out may make room for an
+// event that paused the source, so the two alternate until neither makes progress.
 func (f *Dispatcher[T, K]) Dispatch(offer dispatcher.Offer[T], out dispatcher.Out[T]) (taken int) {
 	f.advance(offer.Now)
 	for {
@@ -144,6 +153,8 @@ func (f *Dispatcher[T, K]) Dispatch(offer dispatcher.Offer[T], out dispatcher.Ou
 }
 
 // handOut gives events until no subscription has demand or no key may be served.
+// It reports whether it gave any. It also sweeps two ghosts for each event, so
+// idle keys are forgotten at the rate at which work is done.
 func (f *Dispatcher[T, K]) handOut(out dispatcher.Out[T]) (any bool) {
 	for f.subs.head >= 0 {
 		i := f.choose(out)
@@ -181,7 +192,9 @@ func (f *Dispatcher[T, K]) choose(out dispatcher.Out[T]) uint32 {
 	}
 }
 
-// hand gives the first event of a ready key to the subscription in turn.
+// hand gives the first event of a ready key to the subscription in turn. Both the
+// key and its tenant are charged; the key is placed again after the others, and
+// then the tenant, which must be listed with the key's new state.
 func (f *Dispatcher[T, K]) hand(i uint32, out dispatcher.Out[T]) {
 	s := f.slots.at(i)
 	f.take(s)
@@ -215,8 +228,8 @@ func (f *Dispatcher[T, K]) hand(i uint32, out dispatcher.Out[T]) {
 	out.GiveHeld(f.subs.next(), event, it.seq, uint64(it.gen)<<32|uint64(n))
 }
 
-// advance moves the clock and brings delayed keys back. The clock never goes
-// back.
+// advance sets the clock to now, never back, and places the keys that have come
+// due in the wheel.
 func (f *Dispatcher[T, K]) advance(now int64) {
 	if now > f.now {
 		f.now = now
@@ -226,13 +239,15 @@ func (f *Dispatcher[T, K]) advance(now int64) {
 	}
 }
 
-// due is called for a slot whose time in the wheel is over.
+// due places an unlisted slot whose time in the wheel is over: a key that its rate
+// limit has delayed, or a debtor.
 func (f *Dispatcher[T, K]) due(i uint32, s *slot) {
 	f.clearDebt(s)
 	f.place(i, s)
 }
 
-// DiscardHeld implements [dispatcher.Holder]. Parked keys stay parked.
+// DiscardHeld implements [dispatcher.Holder]: it empties every queue. Events in
+// flight and parked keys stay as they are.
 func (f *Dispatcher[T, K]) DiscardHeld(out dispatcher.Out[T], reason receipt.Reason) {
 	for i := uint32(1); i <= f.topSlot && f.held > 0; i++ {
 		if s := f.slots.at(i); s.where != whereFree && s.flags&flagTenant == 0 {

@@ -15,16 +15,22 @@ type keyIndex[K comparable] struct {
 	keys  slab[K]
 }
 
+// indexPart is one of the 256 tables, chosen by the top byte of the hash. The low
+// bits choose the cell, so the two are independent.
 type indexPart struct {
 	cells []uint64 // hash<<32 | slot; 0 is empty
 	n     int
 }
 
+// init makes an empty index. The seed is random for each dispatcher, so keys that
+// collide cannot be chosen from outside.
 func (x *keyIndex[K]) init(seed maphash.Seed) {
 	x.seed = seed
 	x.parts = new([256]indexPart)
 }
 
+// hash returns the key's hash, which callers pass on so that it is computed once
+// for each event.
 func (x *keyIndex[K]) hash(key K) uint32 {
 	return uint32(maphash.Comparable(x.seed, key))
 }
@@ -47,7 +53,7 @@ func (x *keyIndex[K]) find(key K, hash uint32) uint32 {
 	}
 }
 
-// insert adds a key that find does not know.
+// insert adds a key that find does not know. A part grows at three quarters full.
 func (x *keyIndex[K]) insert(key K, hash, slot uint32) {
 	x.keys.reach(slot)
 	*x.keys.at(slot) = key
@@ -59,6 +65,7 @@ func (x *keyIndex[K]) insert(key K, hash, slot uint32) {
 	p.n++
 }
 
+// grow doubles a part. 8 cells are the least.
 func (p *indexPart) grow() {
 	old := p.cells
 	p.cells = make([]uint64, max(8, 2*len(old)))
@@ -69,6 +76,7 @@ func (p *indexPart) grow() {
 	}
 }
 
+// put stores a cell in the first free place from its home on. There must be one.
 func (p *indexPart) put(cell uint64) {
 	mask := uint32(len(p.cells) - 1)
 	i := uint32(cell>>32) & mask
@@ -105,7 +113,8 @@ func (x *keyIndex[K]) remove(hash, slot uint32) {
 	p.n--
 }
 
-// trim releases the memory of an empty index.
+// trim releases the memory of an empty index beyond keep chunks of keys and as
+// many cells.
 func (x *keyIndex[K]) trim(keep int) {
 	x.keys.trim(keep)
 	for i := range x.parts {

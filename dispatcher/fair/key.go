@@ -1,6 +1,8 @@
 package fair
 
-// newKey makes the slot of an unknown key.
+// newKey makes the slot of an unknown key, in the group of the event's tenant,
+// with all its credits. The slot is unlisted and has no event. A key that was
+// parked without a slot is parked.
 func (f *Dispatcher[T, K]) newKey(key K, hash uint32, event T) (uint32, *slot) {
 	group := uint32(rootGroup)
 	if f.cfg.Tenant != nil {
@@ -27,7 +29,7 @@ func (f *Dispatcher[T, K]) newKey(key K, hash uint32, event T) (uint32, *slot) {
 	return i, s
 }
 
-// greet gives a slot all its credits.
+// greet gives a slot all its credits, or the tag of a member that has been idle.
 func (f *Dispatcher[T, K]) greet(s *slot) {
 	if f.measured {
 		f.timesOf(s).tag = f.group(s.group).vtime - f.burst()
@@ -37,6 +39,8 @@ func (f *Dispatcher[T, K]) greet(s *slot) {
 	s.round = f.class(s.group, s.class).round - 1 // it has not had its turn
 }
 
+// classOf returns what a class function returns for the event, and 0 for nil or an
+// index out of range.
 func (f *Dispatcher[T, K]) classOf(class func(T) int, event T) uint8 {
 	if class == nil {
 		return 0
@@ -47,7 +51,8 @@ func (f *Dispatcher[T, K]) classOf(class func(T) int, event T) uint8 {
 	return 0
 }
 
-// tenant returns the group of the event's tenant.
+// tenant returns the group of the event's tenant, and makes its slot and group if
+// the tenant is unknown.
 func (f *Dispatcher[T, K]) tenant(event T) uint32 {
 	name := f.cfg.Tenant(event)
 	hash := f.tenants.hash(name)
@@ -66,6 +71,8 @@ func (f *Dispatcher[T, K]) tenant(event T) uint32 {
 	return f.slots.at(i).head
 }
 
+// newGroup returns an empty group of the tenant with slot owner, 0 for rootGroup.
+// A freed group's heap keeps its memory.
 func (f *Dispatcher[T, K]) newGroup(owner uint32) uint32 {
 	n := f.free
 	if n == 0 {
@@ -89,7 +96,8 @@ func (f *Dispatcher[T, K]) newGroup(owner uint32) uint32 {
 }
 
 // place puts an unlisted slot into the list where it belongs. No other function
-// decides that: to change a slot, take it off its list, change it, place it.
+// decides that: to change a slot, take it off its list, change it, place it. place
+// may release an idle slot: do not use it afterwards without looking at its count.
 func (f *Dispatcher[T, K]) place(i uint32, s *slot) {
 	switch {
 	case s.flags&flagParked != 0:
@@ -111,7 +119,9 @@ func (f *Dispatcher[T, K]) place(i uint32, s *slot) {
 	}
 }
 
-// rest remembers an idle key while there is something to remember.
+// rest remembers an idle slot, of a key or a tenant, while there is something to
+// remember: a debt to its rate limit (in the wheel) or credits to earn (as a
+// ghost). Otherwise it releases the slot.
 func (f *Dispatcher[T, K]) rest(i uint32, s *slot) {
 	switch {
 	case f.rated && f.timesOf(s).rate.Ready(0) > f.now && f.debtors < f.maxGhosts:
@@ -132,7 +142,8 @@ func (f *Dispatcher[T, K]) rest(i uint32, s *slot) {
 // idle.
 const forgivePerIdle = 64
 
-// forgive forgets the n slots that have been idle for longest.
+// forgive forgets the n slots that have been idle for longest, with or without
+// their credits: if they come back they begin with all of them.
 func (f *Dispatcher[T, K]) forgive(n int) {
 	for ; n > 0 && f.ghosts.head != 0; n-- {
 		i := f.ghosts.head
@@ -143,7 +154,9 @@ func (f *Dispatcher[T, K]) forgive(n int) {
 }
 
 // sweep looks at the n slots that have been idle for longest and forgets those
-// that have their credits back.
+// that have their credits back. It stops at the first that has not, if rounds are
+// counted in one place only: those after it have been idle for fewer rounds. With
+// several groups or classes that slot goes to the end, and the next is looked at.
 func (f *Dispatcher[T, K]) sweep(n int) {
 	for ; n > 0 && f.ghosts.head != 0; n-- {
 		i := f.ghosts.head
@@ -160,7 +173,8 @@ func (f *Dispatcher[T, K]) sweep(n int) {
 	}
 }
 
-// release forgets an idle slot.
+// release forgets an idle, unlisted slot. Its index may belong to another key with
+// the next event. The last key of a tenant lets the tenant rest too.
 func (f *Dispatcher[T, K]) release(i uint32, s *slot) {
 	g := f.group(s.group)
 	if s.flags&flagTenant != 0 {
@@ -181,7 +195,9 @@ func (f *Dispatcher[T, K]) release(i uint32, s *slot) {
 	}
 }
 
-// trim releases memory when no key is known.
+// trim releases memory when no key is known: a peak of a million keys is not paid
+// for until the process ends. Nothing is in flight then, since a key in flight has
+// a slot.
 func (f *Dispatcher[T, K]) trim() {
 	const most = keepChunks * chunk
 	if f.topSlot < most && f.topItem < most {

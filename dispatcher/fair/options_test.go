@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -395,5 +396,44 @@ func TestTenantOfAParkedKeyIsNotForgotten(t *testing.T) {
 			}
 			r.f.check(t)
 		}
+	}
+}
+
+// A merged event may be larger than a key's whole share. It is dropped then, with
+// its key's slot, and nothing else is: neither an event put back beyond the bound
+// nor one that does not exist.
+func TestMergedEventThatIsTooLarge(t *testing.T) {
+	r := newRig(t, Config[ev]{
+		MaxEvents: 8, KeyMaxEvents: 1, KeyMaxBytes: 100, Credits: 1,
+		KeyOverflow: Conflate, SubKey: func(e ev) string { return e.sub }, Size: func(e ev) int { return e.size },
+		Merge: func(older, newer ev) ev { return ev{newer.key, newer.n, newer.sub, older.size + newer.size} },
+	})
+	r.workers(2)
+	r.offerEvents(ev{key: "y", size: 1}, ev{key: "z", size: 1}) // in flight
+	for i := range 8 {
+		r.offerEvents(ev{key: string(rune('a' + i)), size: 60})
+	}
+	for _, g := range r.flying { // back beyond the bound, without new demand
+		r.f.Receipts(r.now, []dispatcher.Receipt[ev]{{Seq: g.seq, Ticket: g.ticket, Outcome: receipt.Returned, Event: g.event}})
+	}
+	if held := r.f.Held(); held != 10 {
+		t.Fatalf("%d events are held, want 10", held)
+	}
+	r.offerEvents(ev{key: "a", n: 1, size: 60})
+	r.wantDiscarded("a0 conflated", "a1 key_full")
+	if s := r.f.Snapshot(); s.Held != 9 || s.HeldBytes != 7*60+2 {
+		t.Errorf("%d events and %d bytes are held, want 9 and %d", s.Held, s.HeldBytes, 7*60+2)
+	}
+	r.f.check(t)
+}
+
+// An event may have expired before the clock began, or just at that time.
+func TestExpiredWhenTheClockBegan(t *testing.T) {
+	r := newRig(t, Config[ev]{TTLOf: func(e ev) time.Duration { return -time.Second }})
+	r.now = int64(time.Second)
+	r.offerEvents(ev{key: "a"})
+	r.workers(1)
+	if len(r.log) != 0 || r.lost[receipt.Expired] != 1 {
+		t.Errorf("given %v, lost %v; want one expired", r.log, r.lost)
 	}
 }

@@ -16,8 +16,9 @@ const (
 	refused          // it is discarded
 )
 
-// enqueue takes one event into the queue of its key. It returns false if the
-// source is to be paused before that event.
+// enqueue takes one event into the queue of its key, and then drops what is over
+// the bounds, the event itself if need be. It returns false, and has changed
+// nothing, if the source is to be paused before that event.
 func (f *Dispatcher[T, K]) enqueue(event T, seq uint64, out dispatcher.Out[T]) bool {
 	size := f.size(event)
 	key := f.key(event)
@@ -37,12 +38,16 @@ func (f *Dispatcher[T, K]) enqueue(event T, seq uint64, out dispatcher.Out[T]) b
 		f.append(i, s, event, seq, size)
 	}
 	f.trimKey(i, s, out)
-	f.trimLongest(i, s, out)
+	if s.count > 0 {
+		// Otherwise the event was dropped again, merged with one it made too large.
+		// The slot may be free then, and what is over a global bound was put back.
+		f.trimLongest(i, s, out)
+	}
 	return true
 }
 
-// admit decides about an event of a key, and returns the key's slot, which is 0
-// if the key has none.
+// admit decides about an event of a key, and returns the key's slot, which is 0 if
+// the key has none. It may hand out events, so a slot found before is found again.
 func (f *Dispatcher[T, K]) admit(key K, hash, size uint32, out dispatcher.Out[T]) (i uint32, s *slot, v verdict) {
 	i, s = f.find(key, hash)
 	if f.full(size) || i != 0 && f.keyFull(s, size) {
@@ -64,7 +69,7 @@ func (f *Dispatcher[T, K]) admit(key K, hash, size uint32, out dispatcher.Out[T]
 	return i, s, admitted
 }
 
-// full reports whether an event of this size does not fit into the whole.
+// full reports whether an event of this size would exceed a global bound.
 func (f *Dispatcher[T, K]) full(size uint32) bool {
 	return f.held >= f.cfg.MaxEvents || f.heldBytes+int64(size) > f.cfg.MaxBytes
 }
@@ -102,6 +107,7 @@ func (f *Dispatcher[T, K]) trimLongest(i uint32, s *slot, out dispatcher.Out[T])
 	}
 }
 
+// find returns the slot of a key, or 0 and nil.
 func (f *Dispatcher[T, K]) find(key K, hash uint32) (uint32, *slot) {
 	if i := f.index.find(key, hash); i != 0 {
 		return i, f.slots.at(i)
@@ -109,10 +115,13 @@ func (f *Dispatcher[T, K]) find(key K, hash uint32) (uint32, *slot) {
 	return 0, nil
 }
 
+// keyFull reports whether an event of this size would exceed a bound of the key.
 func (f *Dispatcher[T, K]) keyFull(s *slot, size uint32) bool {
 	return s.count >= uint32(f.cfg.KeyMaxEvents) || s.bytes+int64(size) > f.cfg.KeyMaxBytes
 }
 
+// size returns what an event counts for, in bytes: 0 for a negative Size, and at
+// most 4 GiB.
 func (f *Dispatcher[T, K]) size(event T) uint32 {
 	if f.cfg.Size == nil {
 		return f.sizeof
@@ -120,7 +129,7 @@ func (f *Dispatcher[T, K]) size(event T) uint32 {
 	return uint32(min(max(f.cfg.Size(event), 0), math.MaxUint32))
 }
 
-// append puts a new event at the end of a queue.
+// append puts a new event at the end of a queue, in an item of its own.
 func (f *Dispatcher[T, K]) append(i uint32, s *slot, event T, seq uint64, size uint32) {
 	n, it := f.newItem()
 	it.seq, it.key, it.size, it.state = seq, i, size, itemQueued
@@ -141,11 +150,15 @@ func (f *Dispatcher[T, K]) append(i uint32, s *slot, event T, seq uint64, size u
 	f.grown(i, s, it)
 }
 
-// requeue puts an event that was in flight back before all that were not.
-// Events of one key that come back together keep their order.
+// requeue puts an event that was in flight back before all that were not, and
+// before those with a greater number that came back too: events of one key that
+// come back together keep their order. The bounds do not hold for it, since it was
+// accepted before.
 func (f *Dispatcher[T, K]) requeue(i uint32, s *slot, n uint32, it *item, event T) {
 	*f.events.at(n) = event
 	it.state = itemRequeued
+	// The walk is as long as the events that came back already, which are never
+	// more than UnorderedInFlight.
 	link := &s.head
 	var before uint32
 	for left := s.count; left > 0; left-- {
@@ -190,7 +203,9 @@ func (f *Dispatcher[T, K]) grown(i uint32, s *slot, it *item) {
 	}
 }
 
-// pop takes the first event out of a queue. Its item is the caller's.
+// pop takes the first event out of a queue and clears its cell, so that it can be
+// collected. Its item is the caller's to drop or to send into flight. The slot
+// stays in its list.
 func (f *Dispatcher[T, K]) pop(i uint32, s *slot, it *item) T {
 	var zero T
 	n := s.head
@@ -212,7 +227,8 @@ func (f *Dispatcher[T, K]) pop(i uint32, s *slot, it *item) T {
 	return event
 }
 
-// dropHead discards the first event of a queue.
+// dropHead discards the first event of a queue. If it was the last, the slot is
+// placed anew and may be released.
 func (f *Dispatcher[T, K]) dropHead(i uint32, s *slot, reason receipt.Reason, out dispatcher.Out[T]) {
 	n := s.head
 	it := f.items.at(n)
@@ -225,6 +241,7 @@ func (f *Dispatcher[T, K]) dropHead(i uint32, s *slot, reason receipt.Reason, ou
 	f.discard(event, seq, reason, out)
 }
 
+// discard counts a discarded event by reason and tells the stage.
 func (f *Dispatcher[T, K]) discard(event T, seq uint64, reason receipt.Reason, out dispatcher.Out[T]) {
 	f.discarded[reason]++
 	out.Discard(event, seq, reason)

@@ -16,7 +16,11 @@ func (f *Dispatcher[T, K]) Receipts(now int64, receipts []dispatcher.Receipt[T])
 	}
 }
 
+// receipt takes one receipt. It changes r.Outcome to Requeued if the event is
+// queued again, which tells the stage to report nothing upstream yet.
 func (f *Dispatcher[T, K]) receipt(r *dispatcher.Receipt[T]) {
+	// A ticket is the item's generation and its index, as hand makes it. The
+	// generation refuses a second receipt for an item that is in use again.
 	n := uint32(r.Ticket)
 	if n == 0 || n > f.topItem {
 		return
@@ -29,6 +33,8 @@ func (f *Dispatcher[T, K]) receipt(r *dispatcher.Receipt[T]) {
 	s := f.slots.at(i)
 	s.inflight--
 	f.inflight--
+	// Without a cost the estimate stands. mean is a moving average over some 16
+	// events.
 	if f.measured && r.Cost > 0 {
 		f.mean += (r.Cost - f.mean) / 16
 		f.repay(s, it.estimate, r.Cost)
@@ -46,6 +52,8 @@ func (f *Dispatcher[T, K]) receipt(r *dispatcher.Receipt[T]) {
 		r.Outcome = receipt.Requeued
 		f.requeue(i, s, n, it, r.Event)
 		return
+	// DeadLetter runs last, when the key is free, so a panic of it leaves the
+	// queues consistent.
 	case r.Outcome == receipt.Failed && f.cfg.DeadLetter != nil:
 		defer f.cfg.DeadLetter(r.Event, int(it.tries)+1)
 	}

@@ -8,7 +8,8 @@ const (
 
 // slab is a growing array that never moves its elements: pointers into it stay
 // valid, growth copies nothing, and allocates one chunk for every 512 elements.
-// Index 0 is never used, so that 0 can mean none.
+// Index 0 is never used, so that 0 can mean none. Growth has no peak either: an
+// appended slice of a million slots would be copied in the middle of a dispatch.
 type slab[E any] struct {
 	chunks []*[chunk]E
 }
@@ -18,7 +19,7 @@ func (s *slab[E]) at(i uint32) *E {
 	return &s.chunks[i>>chunkBits][i&chunkMask]
 }
 
-// reach makes index i usable.
+// reach makes index i usable. It allocates at most the chunks up to i.
 func (s *slab[E]) reach(i uint32) {
 	for int(i>>chunkBits) >= len(s.chunks) {
 		s.chunks = append(s.chunks, new([chunk]E))

@@ -49,6 +49,7 @@ const (
 	whereDelayed                  // in the timer wheel
 )
 
+// slotFlags are states of a slot that are independent of its list.
 type slotFlags uint8
 
 const (
@@ -72,6 +73,7 @@ type item struct {
 	state    itemState
 }
 
+// itemState is where an event is on its way from offer to receipt.
 type itemState uint8
 
 const (
@@ -81,11 +83,13 @@ const (
 	itemInFlight
 )
 
-// slotList is a doubly linked list of slots.
+// slotList is a doubly linked list of slots, through their fields prev and next.
+// The zero value is empty.
 type slotList struct {
 	head, tail uint32
 }
 
+// push puts an unlisted slot at the tail of a list; where is the kind of the list.
 func (c *core) push(l *slotList, i uint32, s *slot, where listKind) {
 	s.where = where
 	s.prev, s.next = l.tail, 0
@@ -97,6 +101,8 @@ func (c *core) push(l *slotList, i uint32, s *slot, where listKind) {
 	l.tail = i
 }
 
+// unlink takes a slot out of the list that it is in and leaves it unlisted. The
+// caller names the list, since a slot knows only its kind.
 func (c *core) unlink(l *slotList, s *slot) {
 	if s.prev == 0 {
 		l.head = s.next
@@ -111,7 +117,8 @@ func (c *core) unlink(l *slotList, s *slot) {
 	s.where = whereUnlisted
 }
 
-// newSlot is an empty slot that is in no list.
+// newSlot returns an empty slot that is in no list. It allocates only when every
+// slot ever made is in use.
 func (c *core) newSlot() (uint32, *slot) {
 	i := c.freeSlot
 	if i == 0 {
@@ -131,12 +138,15 @@ func (c *core) newSlot() (uint32, *slot) {
 	return i, s
 }
 
+// dropSlot frees a slot that is in no list. It is zeroed, so its count is 0 until
+// another key has it.
 func (c *core) dropSlot(i uint32, s *slot) {
 	*s = slot{next: c.freeSlot}
 	c.freeSlot = i
 	c.live--
 }
 
+// newItem returns a free item. Its generation goes on from its last use.
 func (c *core) newItem() (uint32, *item) {
 	i := c.freeItem
 	if i == 0 {
@@ -150,6 +160,8 @@ func (c *core) newItem() (uint32, *item) {
 	return i, c.items.at(i)
 }
 
+// dropItem frees an item and keeps its generation, so that old tickets stay
+// invalid.
 func (c *core) dropItem(i uint32, it *item) {
 	*it = item{next: c.freeItem, gen: it.gen}
 	c.freeItem = i

@@ -45,6 +45,7 @@ type KeyBacklog[K comparable] struct {
 // longest queues in it.
 func (f *Dispatcher[T, K]) HandleInspect() any { return f.Snapshot() }
 
+// topKeys bounds Snapshot.Top.
 const topKeys = 32
 
 // Snapshot looks at the longest queues only, for any number of keys. Call it on

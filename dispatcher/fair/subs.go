@@ -3,20 +3,24 @@ package fair
 import "math"
 
 // subscribers holds the subscriptions; those with demand are in a ring and get one
-// event each in turn.
+// event each in turn. Links are indices into all, since that slice may move.
 type subscribers struct {
 	all  []subscriber
 	head int32 // in all, -1 is none
 	tail int32
 }
 
+// subscriber is one subscription: it is in the ring while demand is above 0.
 type subscriber struct {
 	demand     int
 	prev, next int32
 }
 
+// init empties the ring: the zero value would name subscription 0.
 func (r *subscribers) init() { r.head, r.tail = -1, -1 }
 
+// add makes a subscription without demand. The stage numbers them from 0 and may
+// use a number again after it was cancelled.
 func (r *subscribers) add(sub int) {
 	for len(r.all) <= sub {
 		r.all = append(r.all, subscriber{})
@@ -24,6 +28,7 @@ func (r *subscribers) add(sub int) {
 	r.all[sub] = subscriber{}
 }
 
+// ask adds n, at least 1, to a subscription's demand.
 func (r *subscribers) ask(sub, n int) {
 	s := &r.all[sub]
 	if s.demand == 0 {
@@ -32,6 +37,8 @@ func (r *subscribers) ask(sub, n int) {
 	s.demand = saturatingAdd(s.demand, n)
 }
 
+// cancel forgets a subscription's demand. What it was given comes back by
+// receipts.
 func (r *subscribers) cancel(sub int) {
 	if s := &r.all[sub]; s.demand > 0 {
 		s.demand = 0
@@ -53,6 +60,7 @@ func (r *subscribers) next() int {
 	return int(sub)
 }
 
+// push puts a subscription at the end of the ring.
 func (r *subscribers) push(sub int32) {
 	s := &r.all[sub]
 	s.prev, s.next = r.tail, -1
@@ -64,6 +72,7 @@ func (r *subscribers) push(sub int32) {
 	r.tail = sub
 }
 
+// unlink takes a subscription out of the ring.
 func (r *subscribers) unlink(sub int32) {
 	s := &r.all[sub]
 	if s.prev < 0 {

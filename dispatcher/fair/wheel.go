@@ -2,12 +2,13 @@ package fair
 
 import "math/bits"
 
-// wheel is a hierarchical timer wheel (Varghese & Lauck, SOSP '87, scheme
-// 7): 6 levels of 64 buckets with a tick of 65.5 µs, so a key may be delayed for
-// up to 52 days, and is looked at once a day at least if for longer.
-// Adding, removing and finding the next bucket take constant time.
+// wheel is a hierarchical timer wheel (Varghese & Lauck, SOSP '87, scheme 7): 6
+// levels of 64 buckets with a tick of 65.5 µs. A key may be delayed for 26 days;
+// one that waits for longer is looked at after 26 days and delayed again. Adding,
+// removing and finding the next bucket take constant time.
 type wheel struct {
-	now  int64 // in ticks; everything due until then has fired
+	now int64 // in ticks; everything due until then has fired
+	// n counts the slots, used has a bit for each bucket that is not empty.
 	n    int
 	used [wheelLevels]uint64
 	list [wheelLevels][64]slotList
@@ -19,7 +20,8 @@ const (
 	wheelHorizon = 1 << (6 * wheelLevels)
 )
 
-// delay puts an unlisted slot into the wheel until the time at.
+// delay puts an unlisted slot into the wheel until the time at, in nanoseconds. It
+// is rounded up to the next tick, so that no slot fires early.
 func (c *core) delay(i uint32, s *slot, at int64) {
 	w := &c.wheel
 	if w.n == 0 {
@@ -31,6 +33,9 @@ func (c *core) delay(i uint32, s *slot, at int64) {
 	c.file(i, s)
 }
 
+// file puts a slot into the bucket of its due tick: the level is that of the
+// highest digit (base 64) in which due and now differ, so each slot is filed at
+// most once for each level.
 func (c *core) file(i uint32, s *slot) {
 	w := &c.wheel
 	times := c.timesOf(s)
@@ -42,7 +47,7 @@ func (c *core) file(i uint32, s *slot) {
 	c.push(&w.list[level][b], i, s, whereDelayed)
 }
 
-// undelay takes a slot out of the wheel before its time.
+// undelay takes a slot out of the wheel before its time and leaves it unlisted.
 func (c *core) undelay(s *slot) {
 	w := &c.wheel
 	bucket := c.timesOf(s).bucket
@@ -55,7 +60,9 @@ func (c *core) undelay(s *slot) {
 	w.n--
 }
 
-// next returns the first bucket that comes due, and its time.
+// next returns the first bucket that comes due, and the tick at which it does. On
+// the levels above the lowest that is the time at which its slots are filed anew,
+// which is never after they are due.
 func (w *wheel) next() (level, bucket int, tick int64, ok bool) {
 	for level = range wheelLevels {
 		if w.used[level] == 0 {

@@ -25,7 +25,8 @@ type Config[T any] struct {
 	// Default: DefaultPatience.
 	Patience time.Duration
 	// Discarded, if set, is called with receipt.Stopped for each event that was
-	// read and not emitted.
+	// read and not emitted. It runs on the stage's goroutine, and on the reader's
+	// for events that come after the end.
 	Discarded func(T, receipt.Reason)
 }
 
@@ -36,7 +37,9 @@ type Stage[T any] struct{ feed[T] }
 // Reader is a feed as the goroutine that reads sees it.
 type Reader[T any] struct{ f *feed[T] }
 
-// feed is the state that the two share.
+// feed is the state that the two share. read, patience and discarded never change;
+// self, ctx and cancel are set by HandleStart, before the reader's goroutine
+// exists.
 type feed[T any] struct {
 	read      func(*Reader[T]) error // returns nil for the normal end
 	patience  time.Duration
@@ -61,8 +64,8 @@ type feed[T any] struct {
 	late  *time.Timer  // ends the drain's wait for the reader
 }
 
-// New makes a feed. read runs in the reader's goroutine; its error stops the
-// stage after the events before it.
+// New makes a feed. read runs in the reader's goroutine, once; its error stops the
+// stage after the events before it, and nil ends the source normally.
 func New[T any](cfg Config[T], read func(*Reader[T]) error) *Stage[T] {
 	if cfg.Patience == 0 {
 		cfg.Patience = DefaultPatience
@@ -75,7 +78,8 @@ func New[T any](cfg Config[T], read func(*Reader[T]) error) *Stage[T] {
 	return s
 }
 
-// run is the reader's goroutine.
+// run is the reader's goroutine. A panic and runtime.Goexit of foreign code are
+// errors like others: without them the stage would wait forever.
 func (f *feed[T]) run() {
 	var err error
 	returned := false
@@ -95,7 +99,7 @@ func (f *feed[T]) run() {
 	returned = true
 }
 
-// end records why the reader has ended.
+// end records why the reader has ended, unless the stage has ended before.
 func (f *feed[T]) end(err error) {
 	f.mu.Lock()
 	if !f.over {
@@ -104,7 +108,8 @@ func (f *feed[T]) end(err error) {
 	f.wakeAndUnlock()
 }
 
-// wakeAndUnlock has HandleWake called. The caller holds the lock.
+// wakeAndUnlock has HandleWake called once for all that has come since the last
+// one. The caller holds the lock; Wake is called without it.
 func (f *feed[T]) wakeAndUnlock() {
 	wake := !f.woken
 	f.woken = true
@@ -114,14 +119,17 @@ func (f *feed[T]) wakeAndUnlock() {
 	}
 }
 
+// discard reports an event that was read and will not be emitted. The caller does
+// not hold the lock, since Discarded is foreign code.
 func (f *feed[T]) discard(event T) {
 	if f.discarded != nil {
 		f.discarded(event, receipt.Stopped)
 	}
 }
 
-// take moves events that are owed and ready to the stage. The caller holds the
-// lock.
+// take moves events that are owed and ready to the stage, and returns why the
+// stage is to end once all are emitted. It runs on the stage's goroutine; the
+// caller holds the lock.
 func (f *feed[T]) take(emit *stage.Emitter[T]) error {
 	emitted := false
 	for f.owed > 0 && f.ready.Len() > 0 {
@@ -144,7 +152,8 @@ func (f *feed[T]) take(emit *stage.Emitter[T]) error {
 	return f.err
 }
 
-// stopReading makes the reader end. The caller holds the lock.
+// stopReading makes the reader end: it wakes Permit, closes quitting, and cancels
+// the context of foreign code. It does not wait. The caller holds the lock.
 func (f *feed[T]) stopReading() {
 	if f.quit {
 		return
@@ -157,7 +166,9 @@ func (f *feed[T]) stopReading() {
 	}
 }
 
-// abandon ends the drain's wait for a reader that does not return.
+// abandon ends the drain's wait for a reader that does not return. It runs on a
+// timer's goroutine. The stage ends normally then, and HandleTerminate reports the
+// reader as hung.
 func (f *feed[T]) abandon() {
 	f.mu.Lock()
 	if !f.over {

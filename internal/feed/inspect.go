@@ -13,7 +13,8 @@ type Snapshot struct {
 	Ended bool `json:"ended"`
 }
 
-// HandleInspect implements stage.InspectHandler: it returns a [Snapshot].
+// HandleInspect implements stage.InspectHandler: it returns a [Snapshot]. Like all
+// handlers it runs on the stage's goroutine.
 func (f *Stage[T]) HandleInspect() any {
 	f.mu.Lock()
 	defer f.mu.Unlock()

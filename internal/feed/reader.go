@@ -7,7 +7,7 @@ import "context"
 func (r *Reader[T]) Context() context.Context { return r.f.ctx }
 
 // Permit waits until something may be read and returns how much, or 0 if the
-// reader must end.
+// reader must end. What was handed over and not emitted counts as read.
 func (r *Reader[T]) Permit() int {
 	f := r.f
 	f.mu.Lock()
@@ -22,7 +22,8 @@ func (r *Reader[T]) Permit() int {
 }
 
 // Put hands over one event. It waits until there is demand for another one and
-// then reports that it may be read; false means that the reader must end.
+// then returns true; false means that the reader must end. Do not call Permit
+// besides.
 func (r *Reader[T]) Put(event T) bool {
 	f := r.f
 	f.mu.Lock()
@@ -37,7 +38,8 @@ func (r *Reader[T]) Put(event T) bool {
 	return more || r.Permit() > 0
 }
 
-// PutAll hands over copies of events.
+// PutAll hands over copies of events, at most as many as Permit has allowed. It
+// does not wait.
 func (r *Reader[T]) PutAll(events []T) {
 	f := r.f
 	f.mu.Lock()
@@ -56,8 +58,10 @@ func (r *Reader[T]) PutAll(events []T) {
 // handed over.
 const batch = 256
 
-// Receive is the reader of a channel: add appends what an element holds to the
-// events that are handed over next.
+// Receive is the reader of a channel: add appends the events of an element to
+// those that are handed over next. An element may hold several, which may then
+// exceed the permit. It returns nil when the channel is closed, and an error of
+// add after the events before it.
 func Receive[E, T any](r *Reader[T], ch <-chan E, add func([]T, E) ([]T, error)) error {
 	var events []T
 	for {
@@ -75,6 +79,9 @@ func Receive[E, T any](r *Reader[T], ch <-chan E, add func([]T, E) ([]T, error))
 		case <-r.f.quitting:
 			return nil
 		}
+		// What waits in the channel already is taken along, so that the lock is
+		// taken once for a batch. Nothing is waited for: the events so far must
+		// not be late.
 		open, waits := true, false
 		for err == nil && open && !waits && len(events) < n {
 			var e E

@@ -9,14 +9,16 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// HandleStart implements stage.StartHandler.
+// HandleStart implements stage.StartHandler. The reader's context is derived from
+// the stage's. No goroutine is started before there is demand.
 func (f *Stage[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	f.self = self
 	f.ctx, f.cancel = context.WithCancelCause(ctx)
 	return nil
 }
 
-// HandleDemand implements stage.Producer.
+// HandleDemand implements stage.Producer. It emits what is ready, and starts the
+// reader with the first demand.
 func (f *Stage[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T]) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -30,7 +32,8 @@ func (f *Stage[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T]
 	return f.take(emit)
 }
 
-// HandleWake implements stage.WakeHandler.
+// HandleWake implements stage.WakeHandler. woken is cleared first, so events that
+// come during take wake it again.
 func (f *Stage[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -39,7 +42,8 @@ func (f *Stage[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 }
 
 // HandleDrain implements stage.DrainHandler: what was read already is emitted, and
-// nothing more is read.
+// nothing more is read. A reader in foreign code is waited for, for Patience,
+// since it may hold an event that it has just read.
 func (f *Stage[T]) HandleDrain(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

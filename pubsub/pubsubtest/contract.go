@@ -15,6 +15,7 @@ import (
 // patience is how long a test waits for a message that must come, and moment how
 // long for one that must not.
 const (
+	// A test that passes rarely waits for patience, but always for its moments.
 	patience = 10 * time.Second
 	moment   = 50 * time.Millisecond
 )
@@ -26,7 +27,9 @@ const (
 func TestRemote(t *testing.T, newCluster func(t *testing.T, names ...string) []pubsub.Remote) {
 	for _, c := range []struct {
 		name string
-		run  func(t *testing.T, nodes []*node)
+		// Each case has three connected nodes of a cluster of its own, all of
+		// which want topic.
+		run func(t *testing.T, nodes []*node)
 	}{
 		{"to_all_others_once", testBroadcast},
 		{"every_payload_arrives_as_it_was", testPayloads},
@@ -53,6 +56,8 @@ func TestRemote(t *testing.T, newCluster func(t *testing.T, names ...string) []p
 	}
 }
 
+// testBroadcast checks that a message to all reaches each other node exactly once,
+// and not its sender.
 func testBroadcast(t *testing.T, nodes []*node) {
 	nodes[0].publish("", topic, "one", nil, 2)
 	nodes[1].publish("", topic, "two", nil, 2)
@@ -63,6 +68,9 @@ func testBroadcast(t *testing.T, nodes []*node) {
 	nodes[2].until("both", func() bool { return len(nodes[2].got) >= 2 }) // in any order
 }
 
+// testPayloads checks that payloads, topics and events arrive byte for byte:
+// empty, binary, large, and with characters that backplanes use as separators or
+// wildcards.
 func testPayloads(t *testing.T, nodes []*node) {
 	long := strings.Repeat("x", 100_000)
 	odd := "ünicode \x00*>. \xff" + strings.Repeat("t", 100)
@@ -83,6 +91,8 @@ func testPayloads(t *testing.T, nodes []*node) {
 	nodes[2].expect(want...)
 }
 
+// testDirect checks that a message to a node reaches that node only, also without
+// interest in its topic, and that one to an unknown node is lost without an error.
 func testDirect(t *testing.T, nodes []*node) {
 	nodes[0].publish("b", topic, "yours", nil, 1)
 	nodes[0].publish("b", "unwanted", "yours too", nil, 1) // an address is enough
@@ -91,6 +101,8 @@ func testDirect(t *testing.T, nodes []*node) {
 	nodes[2].quiet()
 }
 
+// testOrder checks that messages of one goroutine arrive in order and without
+// gaps.
 func testOrder(t *testing.T, nodes []*node) {
 	const count = 1000
 	var want []string
@@ -103,6 +115,8 @@ func testOrder(t *testing.T, nodes []*node) {
 	nodes[2].expect(want...)
 }
 
+// testInterest checks that Join and Leave decide what a node receives, in effect
+// after Sync. It passes for a remote without interest.
 func testInterest(t *testing.T, nodes []*node) {
 	b, ok := nodes[1].Remote.(pubsub.InterestedRemote)
 	if !ok {
@@ -125,6 +139,8 @@ func testInterest(t *testing.T, nodes []*node) {
 	nodes[1].quiet()
 }
 
+// testOwnership checks that the bytes given to one receiver are shared with no
+// other: the node's are overwritten.
 func testOwnership(t *testing.T, nodes []*node) {
 	nodes[0].publish("", topic, "mine", nil, 2)
 	nodes[1].until("a message", func() bool { return len(nodes[1].got) == 1 })
@@ -134,6 +150,8 @@ func testOwnership(t *testing.T, nodes []*node) {
 	nodes[2].expect(topic + " mine false {}")
 }
 
+// testConcurrency checks that Publish may be called from many goroutines of all
+// nodes at once. The race detector does the rest.
 func testConcurrency(t *testing.T, nodes []*node) {
 	const senders, each = 4, 100
 	var group sync.WaitGroup
@@ -155,6 +173,9 @@ func testConcurrency(t *testing.T, nodes []*node) {
 	}
 }
 
+// testEnd checks that Publish respects a context that is done, and that a node
+// whose Run has ended receives nothing and disturbs no other. A node's own Receive
+// reports what comes after its end.
 func testEnd(t *testing.T, nodes []*node) {
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -165,6 +186,8 @@ func testEnd(t *testing.T, nodes []*node) {
 	nodes[0].mu.Lock()
 	nodes[0].got = nil
 	nodes[0].mu.Unlock()
+	// The first node's position does not matter: the second one must not be
+	// counted.
 	nodes[0].publish("", topic, "after", nil, 1)
 	nodes[2].until("the message after the end of another node", func() bool {
 		return len(nodes[2].got) > 0 && strings.Contains(nodes[2].got[len(nodes[2].got)-1], "after")

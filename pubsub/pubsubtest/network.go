@@ -24,9 +24,12 @@ type Network struct {
 	// its subscribers.
 	Uncounted bool
 
+	// mu guards what follows and what the nodes' remotes say it does. Delay and
+	// Drop are called with it held, so they must not call the network.
 	mu    sync.Mutex
 	nodes map[string]*Remote
-	cut   map[[2]string]bool
+	// cut has the pairs {from, to} whose messages are lost.
+	cut map[[2]string]bool
 }
 
 // NewNetwork makes a network without nodes. Its fields are set before the first
@@ -61,7 +64,8 @@ func (n *Network) Hub(t testing.TB, name string, cfg pubsub.Config) (h *pubsub.H
 }
 
 // Run calls run in a goroutine until the end of the test or until stop is called,
-// which waits for it.
+// which waits for it. An error of run fails the test. The context outlives that of
+// t, which ends before t.Cleanup runs.
 func Run(t testing.TB, run func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var group sync.WaitGroup
@@ -113,6 +117,7 @@ func (n *Network) Freeze(name string) { n.setFrozen(name, true) }
 // Thaw ends Freeze. What was sent meanwhile arrives.
 func (n *Network) Thaw(name string) { n.setFrozen(name, false) }
 
+// setFrozen freezes or thaws a node; an unknown name is ignored.
 func (n *Network) setFrozen(name string, frozen bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -122,7 +127,9 @@ func (n *Network) setFrozen(name string, frozen bool) {
 	}
 }
 
-// publish puts a message into the inbox of each node that it is for.
+// publish puts a message into the inbox of each node that it is for, and returns
+// their number. A node counts although its message is cut or dropped: the sender
+// cannot know.
 func (n *Network) publish(from *Remote, to string, m *pubsub.Message) int {
 	data := m.Append(nil)
 	n.mu.Lock()
@@ -142,6 +149,7 @@ func (n *Network) publish(from *Remote, to string, m *pubsub.Message) int {
 			if n.Delay != nil {
 				at = at.Add(n.Delay(from.name, name))
 			}
+			// Messages of one sender keep their order, whatever Delay says.
 			if last := r.lastAt[from.name]; at.Before(last) {
 				at = last
 			}

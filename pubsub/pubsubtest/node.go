@@ -11,12 +11,13 @@ import (
 	"github.com/penstock-go/penstock/pubsub"
 )
 
-// node is a remote with a receiver.
+// node is a remote under test with a receiver that writes down what arrives.
 type node struct {
 	pubsub.Remote
 	t    *testing.T
 	stop func()
 
+	// mu guards what follows. change, of capacity 1, wakes the test.
 	mu     sync.Mutex
 	got    []string // of the test: "origin topic event payload"
 	raw    [][]byte
@@ -25,6 +26,8 @@ type node struct {
 	change chan struct{}
 }
 
+// newNode runs a remote until the end of the test or until stop. The node wants
+// topic before it runs.
 func newNode(t *testing.T, r pubsub.Remote) *node {
 	n := &node{Remote: r, t: t, hello: make(map[string]bool), change: make(chan struct{}, 1)}
 	n.join(topic)
@@ -41,12 +44,14 @@ func newNode(t *testing.T, r pubsub.Remote) *node {
 // topic is the topic that all nodes of a test want.
 const topic = "topic"
 
+// join makes the node want a topic, if its remote has interest.
 func (n *node) join(topic string) {
 	if r, ok := n.Remote.(pubsub.InterestedRemote); ok {
 		r.Join(topic)
 	}
 }
 
+// sync waits until all joins and leaves so far are in effect on every node.
 func (n *node) sync() {
 	n.t.Helper()
 	if r, ok := n.Remote.(pubsub.InterestedRemote); ok {
@@ -58,7 +63,9 @@ func (n *node) sync() {
 	}
 }
 
-// Receive implements pubsub.Receiver.
+// Receive implements pubsub.Receiver. It runs on the remote's goroutine. The
+// messages of connect are kept apart, since how many of them arrive is not
+// determined.
 func (n *node) Receive(data []byte) {
 	m, err := pubsub.Decode(data)
 	n.mu.Lock()
@@ -84,7 +91,8 @@ func (n *node) Receive(data []byte) {
 // nothing that they wait for.
 func (n *node) Lost(string) {}
 
-// until waits until done reports true for what the node has.
+// until waits until done reports true for what the node has, and fails the test
+// after patience. done is called with the node's mutex held.
 func (n *node) until(what string, done func() bool) {
 	n.t.Helper()
 	timeout := time.NewTimer(patience)
@@ -106,7 +114,7 @@ func (n *node) until(what string, done func() bool) {
 	}
 }
 
-// expect waits for exactly these messages, in their order.
+// expect waits for exactly these messages, in their order, and forgets them.
 func (n *node) expect(want ...string) {
 	n.t.Helper()
 	n.until(fmt.Sprintf("%.2000q", want), func() bool { return len(n.got) >= len(want) })
@@ -118,7 +126,8 @@ func (n *node) expect(want ...string) {
 	n.got, n.raw = nil, nil
 }
 
-// quiet reports messages that must not come.
+// quiet reports messages that must not come. It can only wait for a moment: a
+// message that takes longer is found by the next expect.
 func (n *node) quiet() {
 	n.t.Helper()
 	<-time.After(moment)
@@ -129,7 +138,9 @@ func (n *node) quiet() {
 	}
 }
 
-// connect waits until each node reaches each other one.
+// connect waits until each node reaches each other one. A backplane may take a
+// while to make a new subscription known, so the greeting is sent again until it
+// arrives.
 func connect(t *testing.T, nodes []*node) {
 	t.Helper()
 	for _, from := range nodes {
@@ -155,7 +166,8 @@ func connect(t *testing.T, nodes []*node) {
 	}
 }
 
-// publish publishes and checks the number of nodes.
+// publish publishes from the test's goroutine and checks the number of nodes,
+// unless the remote does not count them.
 func (n *node) publish(to, topic, event string, payload any, nodes int) {
 	n.t.Helper()
 	got, err := n.Publish(n.t.Context(), to, message(n.t, n.Node(), topic, event, payload))
@@ -167,7 +179,8 @@ func (n *node) publish(to, topic, event string, payload any, nodes int) {
 	}
 }
 
-// catcher is a remote that keeps the bytes of the message that its hub publishes.
+// catcher is a remote that keeps the message that its hub publishes, so that
+// message can get one without access to pubsub's internals.
 type catcher struct {
 	name string
 	m    *pubsub.Message

@@ -8,7 +8,9 @@ import (
 	"github.com/penstock-go/penstock/pubsub"
 )
 
-// Remote is the [pubsub.Remote] of a node of a [Network]. It asks for interest.
+// Remote is the [pubsub.Remote] of a node of a [Network]. It has interest: a node
+// gets only messages to it and to topics that it has joined. Make one with
+// [Network.Remote].
 type Remote struct {
 	net  *Network
 	name string
@@ -18,6 +20,8 @@ type Remote struct {
 	in     pubsub.Receiver // nil unless Run runs
 	topics map[string]bool
 	inbox  []parcel // in the order of at, for equal times of arrival
+	// lastAt has, by sender, when the last of its messages arrives. missed is set
+	// while a cut has lost a message and Heal has not told.
 	lastAt map[string]time.Time
 	frozen bool
 	missed bool
@@ -25,13 +29,16 @@ type Remote struct {
 
 var _ pubsub.InterestedRemote = (*Remote)(nil)
 
-// parcel is a message on its way, or the news that some were lost.
+// parcel is a message on its way, or the news that some were lost. at is when it
+// arrives.
 type parcel struct {
 	data []byte
 	lost bool
 	at   time.Time
 }
 
+// errNotRunning refuses to publish for a node whose Run has not begun or has
+// ended.
 var errNotRunning = errors.New("pubsubtest: node does not run")
 
 // Node implements pubsub.Remote.
@@ -75,7 +82,8 @@ func (r *Remote) Topics() int {
 	return len(r.topics)
 }
 
-// Run implements pubsub.Remote.
+// Run implements pubsub.Remote. What was sent before it began is gone. in is
+// called on this goroutine, without the network's mutex.
 func (r *Remote) Run(ctx context.Context, in pubsub.Receiver) error {
 	r.net.mu.Lock()
 	r.in, r.inbox = in, nil
@@ -111,8 +119,8 @@ func (r *Remote) Run(ctx context.Context, in pubsub.Receiver) error {
 	}
 }
 
-// next returns the parcel that has arrived, or how long the first takes; zero if
-// there is none.
+// next takes the first parcel if it has arrived. Otherwise wait is how long that
+// takes, 0 if there is none or the node is frozen: then push or Thaw wakes Run.
 func (r *Remote) next() (p parcel, wait time.Duration, ok bool) {
 	r.net.mu.Lock()
 	defer r.net.mu.Unlock()
@@ -127,7 +135,8 @@ func (r *Remote) next() (p parcel, wait time.Duration, ok bool) {
 	return p, 0, true
 }
 
-// push puts a parcel in its place. The network's mutex is held.
+// push puts a parcel in the place of its time, after others of the same time, and
+// wakes Run. The network's mutex is held.
 func (r *Remote) push(p parcel) {
 	i := len(r.inbox)
 	for i > 0 && r.inbox[i-1].at.After(p.at) {
@@ -154,6 +163,7 @@ func (r *Remote) pushLost() {
 	r.push(parcel{lost: true, at: at})
 }
 
+// poke wakes Run. It never blocks.
 func (r *Remote) poke() {
 	select {
 	case r.wake <- struct{}{}:
