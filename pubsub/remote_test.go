@@ -243,7 +243,7 @@ func TestAnswersTravelTogether(t *testing.T) {
 		for _, got := range all {
 			reported(t, got, nil)
 		}
-		if a, b := hubs[0].Snapshot(), hubs[1].Snapshot(); a.Received > 10 || b.AnswersSent != count || a.AnswersLate != 0 {
+		if a, b := hubs[0].Snapshot(), hubs[1].Snapshot(); a.Received > count/20 || b.AnswersSent != count || a.AnswersLate != 0 {
 			t.Errorf("%d messages with %d answers", a.Received, b.AnswersSent)
 		}
 	})
