@@ -2,7 +2,14 @@ package codec
 
 import "unicode/utf8"
 
-// The kinds of binary messages.
+// The kinds of binary messages, which are the first byte. The length of each
+// field follows as one byte, in the order of the fields, and then the fields and
+// the payload without any separator. A client sends pushes only.
+//
+//	push of a client: join_ref, ref, topic, event
+//	push of a server: join_ref, topic, event
+//	reply:            join_ref, ref, topic, status
+//	broadcast:        topic, event
 const (
 	kindPush      = 0
 	kindReply     = 1
@@ -29,6 +36,9 @@ func decodeBinary(data []byte) (Message, error) {
 	if end > len(data) {
 		return Message{}, &DecodeError{Reason: "binary fields longer than the message", Offset: len(data)}
 	}
+	// Names end up in JSON messages and in logs. The fields are checked
+	// together: a character across two fields is the client's own mistake, and
+	// only garbles its names.
 	if !utf8.Valid(data[header:end]) {
 		return Message{}, &DecodeError{Reason: "invalid UTF-8 in binary field", Offset: header}
 	}
@@ -39,6 +49,7 @@ func decodeBinary(data []byte) (Message, error) {
 		Ref:     RefOf(field(1)),
 		Topic:   field(2),
 		Event:   field(3),
+		// A copy: the caller reuses data for the next message.
 		Payload: append([]byte(nil), data[end:]...),
 		Binary:  true,
 	}, nil
@@ -46,6 +57,7 @@ func decodeBinary(data []byte) (Message, error) {
 
 // appendBinary appends a binary message of the given kind and fields.
 func appendBinary(dst []byte, kind byte, data []byte, parts ...string) ([]byte, error) {
+	// On an error dst is returned as it was, without half a message.
 	start := len(dst)
 	dst = append(dst, kind)
 	for _, p := range parts {

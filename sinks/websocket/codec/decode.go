@@ -13,6 +13,7 @@ func Decode(v Version, binary bool, data []byte) (Message, error) {
 	case binary:
 		return decodeBinary(data)
 	}
+	// The scanner validates the whole text before anything is copied out of it.
 	s := &scanner{data: data}
 	var f fields
 	var ok bool
@@ -52,6 +53,8 @@ func (f *fields) scanV1(s *scanner) bool {
 	if !s.next('{') {
 		return s.failed("not an object")
 	}
+	// An absent ref is an error, as in Phoenix, and null is a ref. The join_ref
+	// may be absent: clients of version 1 do not send it.
 	var seen [len(keysV1) + 1]bool // the last is for other keys
 	var keys keySet
 	for first := true; !s.next('}'); first = false {
@@ -62,6 +65,7 @@ func (f *fields) scanV1(s *scanner) bool {
 		if !ok {
 			return false
 		}
+		// A key may be written with escapes, and means the same then.
 		which := keyV1(s.plain(&s.scratch[0], key))
 		if !f.scanValueV1(s, which) {
 			return false

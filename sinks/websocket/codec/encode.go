@@ -12,7 +12,8 @@ type Binary = pubsub.Binary
 // Payload is an encoded payload, ready for any number of messages.
 type Payload = pubsub.Payload
 
-// Encode encodes v as [pubsub.Encode] does.
+// Encode encodes v as [pubsub.Encode] does: Binary stays as it is, everything else
+// becomes JSON. nil becomes an empty object.
 func Encode(v any) (Payload, error) { return pubsub.Encode(v) }
 
 // AppendMessage appends a push or a control message: [joinRef, ref, topic, event,
@@ -33,7 +34,9 @@ func AppendMessage(dst []byte, v Version, joinRef, ref Ref, topic, event string,
 	return append(dst, ']'), nil
 }
 
-// AppendBroadcast appends a message without refs.
+// AppendBroadcast appends a message without refs, which is the same for all clients
+// of a version. In a text both refs are null. A binary one has a kind of its own.
+// It does not check that p is JSON: Encode has made it.
 func AppendBroadcast(dst []byte, v Version, topic, event string, p Payload) ([]byte, error) {
 	if p.Binary && v == V2 {
 		return appendBinary(dst, kindBroadcast, p.Data, topic, event)
@@ -71,7 +74,8 @@ func appendHead(dst []byte, joinRef, ref Ref, topic string) []byte {
 	return append(dst, ',')
 }
 
-// appendResponse appends the payload of a reply.
+// appendResponse appends the payload of a reply, {"response":…, "status":…}. Only
+// in a binary reply is the status a field of the message instead.
 func appendResponse(dst []byte, status string, response []byte) []byte {
 	dst = append(dst, `{"response":`...)
 	dst = append(dst, response...)
@@ -90,7 +94,8 @@ func appendV1(dst []byte, ref Ref, topic, event string, payload []byte) []byte {
 	return appendV1Tail(dst, ref, topic)
 }
 
-// appendV1Tail appends what follows the payload.
+// appendV1Tail appends what follows the payload: the ref and the topic. Version 1
+// sends no join_ref.
 func appendV1Tail(dst []byte, ref Ref, topic string) []byte {
 	dst = append(dst, `,"ref":`...)
 	dst = appendRef(dst, ref)
@@ -99,7 +104,7 @@ func appendV1Tail(dst []byte, ref Ref, topic string) []byte {
 	return append(dst, '}')
 }
 
-// appendRef appends a ref, which is JSON, or null.
+// appendRef appends a ref, which is JSON already, or null.
 func appendRef(dst []byte, r Ref) []byte {
 	if r == "" {
 		return append(dst, "null"...)
@@ -108,6 +113,7 @@ func appendRef(dst []byte, r Ref) []byte {
 }
 
 // plainByte reports whether a byte of a string needs no escape in JSON.
+// A byte beyond ASCII is plain by this rule; appendString checks its UTF-8.
 func plainByte(c byte) bool {
 	return c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
 }
@@ -118,6 +124,8 @@ const hexDigits = "0123456789abcdef"
 // could be markup in HTML, and replaces invalid UTF-8.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
+	// s[from:i] needs no escape and is not appended yet, so that plain text is
+	// copied in one piece.
 	from := 0
 	for i := 0; i < len(s); {
 		c := s[i]

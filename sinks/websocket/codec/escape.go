@@ -6,7 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// escape scans an escape in a string, whose backslash is next.
+// escape scans an escape in a string, whose backslash is next. The result is not
+// decoded: see unescape.
 func (s *scanner) escape() bool {
 	s.pos++
 	if s.pos >= len(s.data) {
@@ -25,6 +26,8 @@ func (s *scanner) escape() bool {
 
 // unicodeEscape scans the digits of \uXXXX, and a second such escape if they are
 // the first half of a surrogate pair.
+// A lone surrogate has no encoding in UTF-8. It is refused rather than
+// replaced, because two different keys or names could become one.
 func (s *scanner) unicodeEscape() bool {
 	r, ok := s.hex4()
 	switch {
@@ -51,6 +54,7 @@ func (s *scanner) hex4() (rune, bool) {
 }
 
 // hex4 parses the four hexadecimal digits at the beginning of in.
+// It returns false if there are fewer than four.
 func hex4(in []byte) (rune, bool) {
 	if len(in) < 4 {
 		return 0, false
@@ -73,13 +77,15 @@ func hex4(in []byte) (rune, bool) {
 
 // plain returns the inside of a string that has been scanned, without escapes. The
 // result is a part of the input, or of scratch.
+// It cannot fail, because the scan has checked every escape. A later call with
+// the same scratch overwrites the result.
 func (s *scanner) plain(scratch *[]byte, sp span) []byte {
 	if !sp.escaped {
 		return s.data[sp.from:sp.to]
 	}
 	out := (*scratch)[:0]
 	for in := s.data[sp.from:sp.to]; len(in) > 0; {
-		if n := bytes.IndexByte(in, '\\'); n != 0 {
+		if n := bytes.IndexByte(in, '\\'); n != 0 { // -1: no further escape
 			if n < 0 {
 				n = len(in)
 			}

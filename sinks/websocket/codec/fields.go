@@ -1,6 +1,8 @@
 package codec
 
-// span is a part of the input. That of a text is its inside, without quotes.
+import "bytes"
+
+// span is a part of the input. The span of a string excludes its quotes.
 type span struct {
 	from, to int
 	escaped  bool // it has escapes
@@ -13,6 +15,8 @@ type refSpan struct {
 }
 
 // fields holds where the parts of a message are in the input.
+// It is filled by a scanner and refers to no memory of its own, so that a
+// message that is refused costs no allocation.
 type fields struct {
 	joinRef, ref refSpan
 	topic, event span
@@ -23,7 +27,8 @@ type fields struct {
 // bytes. Refs are kept for as long as a channel lives.
 const maxRef = 257
 
-// scan scans null, a string or a number.
+// scan scans null, a string or a number. The clients of
+// Phoenix send strings; others send numbers.
 func (r *refSpan) scan(s *scanner) bool {
 	c := s.peek()
 	from := s.pos
@@ -57,7 +62,7 @@ func (s *scanner) textValue(sp *span) bool {
 	return ok
 }
 
-// rawValue scans any value.
+// rawValue scans any value. Its depth is 1, since the message around it counts.
 func (s *scanner) rawValue(sp *span) bool {
 	s.space()
 	sp.from = s.pos
@@ -90,11 +95,13 @@ func (f *fields) message(data []byte) Message {
 }
 
 // copier makes strings of parts of the input.
+// It belongs to one call of message. A span outside the shared string, as the
+// payload's position in version 1 allows, is copied on its own.
 type copier struct {
 	s      scanner
 	start  int
 	shared string // the input from start on
-	shares bool
+	shares bool   // shared is in use
 }
 
 // text returns a part of the input as a string.
@@ -108,13 +115,14 @@ func (c *copier) text(sp span) string {
 	return string(c.s.data[sp.from:sp.to])
 }
 
-// ref returns a ref. Its escapes are normalised, so that equal refs compare equal.
+// ref returns a ref. Its escapes are those of RefOf, so that equal refs compare
+// equal, also if one of them came in a binary message.
 func (c *copier) ref(r refSpan) Ref {
-	switch {
-	case !r.set:
+	if !r.set {
 		return ""
-	case r.escaped:
-		return RefOf(c.text(span{from: r.from + 1, to: r.to - 1, escaped: true}))
+	}
+	if raw := c.s.data[r.from:r.to]; r.escaped || bytes.ContainsAny(raw, "<>&") {
+		return RefOf(c.text(span{from: r.from + 1, to: r.to - 1, escaped: r.escaped}))
 	}
 	return Ref(c.text(r.span))
 }

@@ -10,12 +10,14 @@ import (
 // made.
 const fewKeys = 8
 
-// seed keeps it secret which keys collide in a table.
+// seed keeps secret which keys collide in a table, so that a client cannot choose
+// keys that make each look-up scan the table.
 var seed = maphash.MakeSeed()
 
 // keySet holds the keys of one object. It refuses duplicates: JSON parsers differ
 // in which of two values they take, so that the code which checks a message and
 // the code which acts on it could see different values.
+// The zero value is an empty set. Up to fewKeys it allocates nothing.
 type keySet struct {
 	n     int
 	few   [fewKeys]span
@@ -40,7 +42,8 @@ func (k *keySet) add(s *scanner, key span) bool {
 	return k.put(s, key)
 }
 
-// grow makes a larger table.
+// grow doubles the table, or makes the first one from the few keys. Its entries hold
+// only a part of the hash, so each key is hashed again.
 func (k *keySet) grow(s *scanner) {
 	old := k.table
 	k.table = make([]uint32, max(4*fewKeys, 2*len(old)))

@@ -33,6 +33,7 @@ func ParseVersion(vsn string) (Version, error) {
 	var n [3]uint64
 	for i, p := range parts {
 		v, err := strconv.ParseUint(p, 10, 32)
+		// A leading zero is refused, as the version parser of Elixir does.
 		if err != nil || p[0] == '+' || (len(p) > 1 && p[0] == '0') {
 			return V2, ErrVersion
 		}
@@ -76,6 +77,8 @@ func RefOf(s string) Ref {
 func (r Ref) IsNull() bool { return r == "" }
 
 // Text returns the ref without the quotes of JSON, or "" for null.
+// Binary messages carry refs in this form, and so do not distinguish the number
+// 1 from the string "1".
 func (r Ref) Text() string {
 	if len(r) < 2 || r[0] != '"' {
 		return string(r)
@@ -92,10 +95,13 @@ func (r Ref) Text() string {
 }
 
 // Message is one message from a client.
+// All fields are copies. They stay valid when the buffer of the message is
+// reused.
 type Message struct {
 	JoinRef, Ref Ref
 	Topic, Event string
-	// Payload is JSON of any kind, or the raw data if Binary is set.
+	// Payload is valid JSON of any kind, without limits other than MaxDepth and
+	// unique keys, or the raw data if Binary is set.
 	Payload []byte
 	Binary  bool
 }
@@ -105,7 +111,7 @@ type Message struct {
 type DecodeError struct {
 	// Reason is a short fixed text.
 	Reason string
-	// Offset is the byte at which parsing stopped.
+	// Offset is the byte at which parsing stopped, counted from 0.
 	Offset int
 }
 

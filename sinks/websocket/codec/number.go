@@ -54,6 +54,8 @@ const largest = "17976931348623157"
 // largest float64.
 func inRange(whole, fraction []byte, exponent int) bool {
 	if whole[0] == '0' {
+		// From here on the first digit is not 0, and exponent is its power of
+		// ten: the number is d.ddd times ten to the exponent.
 		kept := bytes.TrimLeft(fraction, "0")
 		exponent -= len(fraction) - len(kept) + 1
 		whole, fraction = nil, kept
@@ -64,6 +66,8 @@ func inRange(whole, fraction []byte, exponent int) bool {
 		return exponent < 308 || len(whole)+len(fraction) == 0 // 0 is 0
 	}
 	for i := range len(whole) + len(fraction) {
+		// Digits after the last one of largest are compared with 0: a number
+		// that only adds digits other than 0 is larger.
 		digit, limit := byte(0), byte('0')
 		if i < len(whole) {
 			digit = whole[i]
@@ -80,7 +84,8 @@ func inRange(whole, fraction []byte, exponent int) bool {
 	return true
 }
 
-// at reports whether c is the next byte.
+// at reports whether c is the next byte. Unlike peek it skips no white space, which
+// a number must not contain.
 func (s *scanner) at(c byte) bool { return s.pos < len(s.data) && s.data[s.pos] == c }
 
 // digits scans the digits that follow and returns them.

@@ -28,6 +28,8 @@ func (s *scanner) err() error {
 }
 
 // failed notes the reason of the first failure. It returns false.
+// Scanning functions end with it, so that the innermost reason is the one
+// reported.
 func (s *scanner) failed(reason string) bool {
 	if s.fail == "" {
 		s.fail = reason
@@ -57,6 +59,8 @@ func (s *scanner) peek() byte {
 }
 
 // next takes c if it is the next byte that is not white space.
+// The check of pos distinguishes a NUL byte from the end, for which peek
+// returns 0 as well.
 func (s *scanner) next(c byte) bool {
 	if s.peek() == c && s.pos < len(s.data) {
 		s.pos++
@@ -65,7 +69,7 @@ func (s *scanner) next(c byte) bool {
 	return false
 }
 
-// comma takes a comma.
+// comma takes a comma, or fails.
 func (s *scanner) comma() bool {
 	return s.next(',') || s.failed("comma expected")
 }
@@ -100,7 +104,8 @@ func (s *scanner) value(depth int) bool {
 	return s.failed("not a JSON value")
 }
 
-// composite scans an array or object after its opening.
+// composite scans an array or object whose opening has been taken.
+// The recursion is bounded by MaxDepth, and so is the stack.
 func (s *scanner) composite(open byte, depth int) bool {
 	end := open + 2 // in ASCII, ']' and '}' both follow their opening by two
 	if s.next(end) {

@@ -1,0 +1,24 @@
+package codec
+
+import "testing"
+
+// A ref that JSON carries with or without escapes, or that a binary message
+// carries, is the same ref.
+func TestEqualRefsCompareEqual(t *testing.T) {
+	for _, text := range []string{`["<&>","<&>","t","e",{}]`, `["\u003c\u0026\u003e","\u003c&>","t","e",{}]`} {
+		m, err := Decode(V2, false, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := RefOf("<&>"); m.JoinRef != want || m.Ref != want {
+			t.Errorf("%s: refs %s and %s, want %s", text, m.JoinRef, m.Ref, want)
+		}
+	}
+	b, err := Decode(V2, true, []byte("\x00\x03\x03\x01\x01<&><&>te"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := RefOf("<&>"); b.JoinRef != want || b.Ref != want {
+		t.Errorf("binary: refs %s and %s, want %s", b.JoinRef, b.Ref, want)
+	}
+}
