@@ -84,8 +84,12 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	origin := newOrigin()
 	if cfg.Source == "memory" {
 		a.source = newMemorySource(cfg.Buffer, origin, a.ledger)
-	} else if a.source, err = newKafkaSource(ctx, cfg, origin, a.ledger, log); err != nil {
-		return nil, err
+	} else {
+		k, err := newKafkaSource(ctx, cfg, origin, a.ledger, log)
+		if err != nil {
+			return nil, err // a.source must stay nil: an interface around a nil pointer is not
+		}
+		a.source = k
 	}
 	a.intake = &intake{source: a.source, ledger: a.ledger}
 	return a, a.build()

@@ -48,7 +48,9 @@ func (s *session) watch(until time.Time) {
 	if d := s.mount.cfg.Timeouts.Join; d < NoTimeout {
 		r := s.more()
 		s.mu.Lock()
-		r.unjoined = time.AfterFunc(d, func() { s.close(closeNotJoined, ErrNotJoined, true) })
+		if s.out.phase != closed {
+			r.unjoined = time.AfterFunc(d, func() { s.close(closeNotJoined, ErrNotJoined, true) })
+		}
 		s.mu.Unlock()
 	}
 	s.expireAt(until)

@@ -33,7 +33,7 @@ type session struct {
 	mount   *mount
 	state   any // changed by the goroutine that reads, under the mutex
 	id      string
-	idSub   *pubsub.Subscription
+	idSub   *pubsub.Subscription // guarded by mu; nil without an id
 	tr      transport
 	version codec.Version
 	// textOnly: binary messages cannot be sent, as over long polling.

@@ -21,7 +21,15 @@ func (s *session) begin(until time.Time) {
 	if err != nil {
 		return // the hub is closed: no broadcast can reach the id either
 	}
-	s.idSub = sub
+	s.mu.Lock()
+	over := s.out.phase == closed // Close has cut the connection off before it began
+	if !over {
+		s.idSub = sub
+	}
+	s.mu.Unlock()
+	if over {
+		sub.Unsubscribe()
+	}
 }
 
 // disconnectReceiver is a session as a subscriber of the topic of its id.
@@ -68,12 +76,13 @@ func (s *session) finish(reason error) {
 		s.unwatch()
 	}
 	reason = s.out.ended
+	sub := s.idSub
 	s.mu.Unlock()
 	if !do.closed {
 		return
 	}
 	s.tr.abort()
-	s.idSub.Unsubscribe()
+	sub.Unsubscribe()
 	s.act(&do)
 	s.endChannels(reason)
 }

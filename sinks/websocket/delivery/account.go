@@ -6,19 +6,22 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// account is what one subscription has asked for, has open and is due.
+// account is the demand and the receipts of one subscription. It belongs to the
+// stage's goroutine. owed + open never exceeds max + min(lagging, bound).
 type account[T any] struct {
 	sub   *stage.Subscription[T]
 	max   int // events on their way to sockets
 	lot   int // demand is asked for in groups of this size
 	bound int // events that lag behind, on top of max
 
-	owed     int // asked for and not received
-	open     int // received and without a receipt
-	lagging  int // of them those that have waited, or that a socket is slow to write
-	finished []stage.Finished
+	owed     int              // asked for and not received
+	open     int              // received and without a receipt
+	lagging  int              // open events that have waited, or that a socket is slow to write
+	finished []stage.Finished // receipts that settle gives next; the array is used again
 }
 
+// The stage has asked for MaxDemand events when it subscribed, so these are
+// owed from the start.
 func newAccount[T any](sub *stage.Subscription[T], maxWaiting int) *account[T] {
 	info := sub.Info()
 	return &account[T]{
@@ -27,11 +30,14 @@ func newAccount[T any](sub *stage.Subscription[T], maxWaiting int) *account[T] {
 	}
 }
 
+// receive notes the arrival of n events that were asked for.
 func (a *account[T]) receive(n int) {
 	a.owed -= n
 	a.open += n
 }
 
+// finish notes the receipt of an event: a nil err means that it was written.
+// The receipt goes upstream with the next settle.
 func (a *account[T]) finish(f *flight[T], err error) {
 	a.open--
 	if f.lags {
@@ -40,7 +46,9 @@ func (a *account[T]) finish(f *flight[T], err error) {
 	a.finished = append(a.finished, stage.Finished{Position: f.position, Err: err})
 }
 
-// room is how many events may be asked for.
+// room is how many events may be asked for. An event that lags makes room for
+// another one, up to bound, so that a user who
+// is away does not stop the others.
 func (a *account[T]) room() int {
 	return max(0, a.max+min(a.lagging, a.bound)-a.open-a.owed)
 }
@@ -66,10 +74,14 @@ func (a *account[T]) settle() {
 	}
 	a.owed += n
 	a.sub.Settle(n, a.finished...)
+	// Settle has copied them; an error must not be kept alive by the array.
 	clear(a.finished)
 	a.finished = a.finished[:0]
 }
 
+// accountOf returns the account of a subscription, and opens it at the first
+// delivery. Accounts of subscriptions that have ended are dropped then; their
+// open flights still point to them, and their receipts go nowhere.
 func (c *Consumer[T]) accountOf(sub *stage.Subscription[T]) *account[T] {
 	for _, a := range c.accounts {
 		if a.sub == sub {

@@ -2,72 +2,17 @@ package delivery
 
 import (
 	"container/list"
-	"errors"
-	"slices"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/ring"
-	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// cause is why events wait.
-type cause uint8
-
-const (
-	forClient cause = iota // no client has joined the topic
-	forAnswer              // no client of this node has, and another node did not answer
-	forRoom                // the queue of each client is full
-
-	causes cause = 3
-)
-
-// causeOf returns why an event must wait that was reported with err.
-func causeOf(err error) cause {
-	switch {
-	case errors.Is(err, pubsub.ErrFull):
-		return forRoom
-	case errors.Is(err, pubsub.ErrNoAnswer):
-		return forAnswer
-	}
-	return forClient
-}
-
-// reason returns the reason for which an event is discarded that waited.
-func (c cause) reason() receipt.Reason {
-	return [...]receipt.Reason{NoSubscriber, NoAnswer, ClientFull}[c]
-}
-
-// line is the events of one topic that wait, in their order of arrival.
-type line[T any] struct {
-	topic   string
-	cause   cause
-	waiting []*flight[T]
-	sending int           // events that were sent again and are not written yet
-	out     *flight[T]    // one of them that the others wait for
-	since   time.Duration // without a client: when none was found; gone: the last event
-	gone    bool          // the grace is over: events are discarded until a client comes
-	probe   bool          // gone: the next event is sent, since a client may have come elsewhere
-	late    bool          // the grace is over, and events that were sent again are not written
-	served  bool          // an event was written: the next wait for a client has its own grace
-	tried   bool          // its events were sent again since the watch exists
-	due     bool          // it is in book.due
-	place   *list.Element // in book.absent or book.gone; nil in neither
-
-	watch *pubsub.Watch // of the Consumer
-	noted bool          // guarded by inbox.mu: it is in inbox.changed
-}
-
-func (l *line[T]) unwatch() {
-	if l.watch != nil {
-		l.watch.Stop()
-	}
-}
-
-// verdict is what happens to an event next.
+// verdict is what happens to an event next. For discard the reason comes with it.
 type verdict uint8
 
 const (
+	// the endpoint gets it now
 	send verdict = iota
 	wait
 	discard
@@ -82,7 +27,10 @@ type book[T any] struct {
 	maxGone  int           // lines whose grace is over
 	draining bool          // what would wait is discarded
 
-	seq     uint64
+	seq uint64 // of the newest event
+	// Every event is in open, and those that wait are in the waiting of a line
+	// too. A topic has a line from its first miss until settle finds nothing
+	// left to do or to remember.
 	open    flights[T] // events without a receipt
 	lines   map[string]*line[T]
 	absent  list.List // lines that wait for a client, by the end of their grace
@@ -93,6 +41,8 @@ type book[T any] struct {
 }
 
 // arrive decides about an event that is new.
+// It is sent at once unless earlier events of its topic wait: it must not
+// overtake them.
 func (b *book[T]) arrive(f *flight[T], now time.Duration) (verdict, receipt.Reason) {
 	b.seq++
 	f.seq, f.since = b.seq, now
@@ -116,7 +66,8 @@ func (b *book[T]) arrive(f *flight[T], now time.Duration) (verdict, receipt.Reas
 	return wait, ""
 }
 
-// missed decides about an event that was sent and reached no client.
+// missed decides about an event that was sent and reached no client. It joins the
+// line of its topic, at its place in the order of arrival, or is discarded.
 func (b *book[T]) missed(f *flight[T], why cause, now time.Duration) (verdict, receipt.Reason) {
 	if b.draining || (why != forRoom && b.grace == 0) {
 		return discard, why.reason()
@@ -144,7 +95,8 @@ func (b *book[T]) missed(f *flight[T], why cause, now time.Duration) (verdict, r
 	return wait, ""
 }
 
-// changed notes that a delivery on the topic of l may succeed now.
+// changed notes that a delivery on the topic of l may succeed now. The caller must
+// work off the due lines afterwards. It does nothing for a line that was removed.
 func (b *book[T]) changed(l *line[T]) {
 	if !l.due && b.lines[l.topic] == l {
 		l.due = true
@@ -212,6 +164,7 @@ func (b *book[T]) back(f *flight[T]) *line[T] {
 
 // settle removes a line that has no events any more, unless its topic is to be
 // remembered as being without a client.
+// An event that was sent again still belongs to the line: its report decides.
 func (b *book[T]) settle(l *line[T], now time.Duration) {
 	switch {
 	case len(l.waiting) > 0 || l.sending > 0 || l.due || l.gone && !l.served || b.lines[l.topic] != l:
@@ -222,8 +175,9 @@ func (b *book[T]) settle(l *line[T], now time.Duration) {
 	}
 }
 
-// end takes an event out that gets its receipt, since it was written or for
-// another reason.
+// end takes an event out of the book that gets its receipt: it was written, is
+// discarded or has failed. The line of an event that was sent again becomes due,
+// since the next event of the line can be sent.
 func (b *book[T]) end(f *flight[T], written bool, now time.Duration) {
 	if l := b.back(f); l != nil {
 		l.served = l.served || written
@@ -234,136 +188,11 @@ func (b *book[T]) end(f *flight[T], written bool, now time.Duration) {
 	}
 	if l := f.line; l != nil {
 		b.release(f)
+		// Lines that wait for a client end by their grace instead, which must
+		// go on for the events to come.
 		if l.cause == forRoom {
 			b.settle(l, now)
 		}
 	}
 	b.open.remove(f)
-}
-
-// expire calls drop for the events whose time is over. An event that is dropped
-// must be ended.
-func (b *book[T]) expire(now time.Duration, drop func(f *flight[T], reason receipt.Reason)) {
-	for e := b.absent.Front(); e != nil && e.Value.(*line[T]).since+b.grace <= now; e = b.absent.Front() {
-		l := e.Value.(*line[T])
-		if l.sending > 0 {
-			b.unlist(l)
-			l.late = true
-		} else {
-			b.setGone(l, now)
-		}
-		b.dropAll(l, l.cause.reason(), drop)
-	}
-	for e := b.gone.Front(); e != nil && (e.Value.(*line[T]).since+b.grace <= now || b.gone.Len() > b.maxGone); e = b.gone.Front() {
-		b.remove(e.Value.(*line[T]))
-	}
-	for b.timeout > 0 && b.open.first != nil && b.open.first.since+b.timeout <= now {
-		drop(b.open.first, receipt.Expired)
-	}
-}
-
-// deadline is when expire has something to do; ok is false if there is no such
-// time.
-func (b *book[T]) deadline() (at time.Duration, ok bool) {
-	at = 1<<63 - 1
-	for _, l := range []*list.List{&b.absent, &b.gone} {
-		if e := l.Front(); e != nil {
-			at, ok = min(at, e.Value.(*line[T]).since+b.grace), true
-		}
-	}
-	if b.timeout > 0 && b.open.first != nil {
-		at, ok = min(at, b.open.first.since+b.timeout), true
-	}
-	return at, ok
-}
-
-// drain calls drop for all events that wait; from now on none does.
-func (b *book[T]) drain(drop func(f *flight[T], reason receipt.Reason)) {
-	b.draining = true
-	for _, l := range b.lines {
-		b.dropAll(l, l.cause.reason(), drop)
-		b.remove(l)
-	}
-}
-
-// lag counts the events of a that sockets have had since before then as waiting.
-func (b *book[T]) lag(a *account[T], then time.Duration) {
-	for f := b.open.first; f != nil && f.since <= then; f = f.next {
-		if f.account == a {
-			f.lag()
-		}
-	}
-}
-
-func (f *flight[T]) lag() {
-	if !f.lags {
-		f.lags = true
-		f.account.lagging++
-	}
-}
-
-// hold puts an event into a line, before those that arrived later.
-func (b *book[T]) hold(l *line[T], f *flight[T]) {
-	i := len(l.waiting)
-	for i > 0 && l.waiting[i-1].seq > f.seq {
-		i--
-	}
-	l.waiting = slices.Insert(l.waiting, i, f)
-	f.line = l
-	f.lag()
-	b.counts[l.cause]++
-}
-
-// release takes an event out of its line.
-func (b *book[T]) release(f *flight[T]) {
-	l := f.line
-	i := slices.Index(l.waiting, f)
-	l.waiting = slices.Delete(l.waiting, i, i+1)
-	f.line = nil
-	b.counts[l.cause]--
-}
-
-func (b *book[T]) dropAll(l *line[T], reason receipt.Reason, drop func(f *flight[T], reason receipt.Reason)) {
-	for len(l.waiting) > 0 {
-		drop(l.waiting[0], reason)
-	}
-}
-
-// setCause begins a wait, or goes on with one for a client.
-func (b *book[T]) setCause(l *line[T], why cause, now time.Duration) {
-	b.counts[l.cause] -= len(l.waiting)
-	b.counts[why] += len(l.waiting)
-	goesOn := l.place != nil && !l.gone && !l.served && why != forRoom
-	l.cause = why
-	if goesOn {
-		return
-	}
-	b.unlist(l)
-	l.since, l.gone, l.late, l.served = now, false, false, false
-	if why != forRoom {
-		l.place = b.absent.PushBack(l)
-	}
-}
-
-func (b *book[T]) setGone(l *line[T], now time.Duration) {
-	b.unlist(l)
-	l.since, l.gone, l.late, l.probe = now, true, false, false
-	l.place = b.gone.PushBack(l)
-}
-
-func (b *book[T]) unlist(l *line[T]) {
-	if l.place != nil { // Remove does nothing in the list where it is not
-		b.absent.Remove(l.place)
-		b.gone.Remove(l.place)
-		l.place = nil
-	}
-}
-
-func (b *book[T]) remove(l *line[T]) {
-	if b.lines[l.topic] != l {
-		return
-	}
-	b.unlist(l)
-	delete(b.lines, l.topic)
-	b.removed = append(b.removed, l)
 }

@@ -22,8 +22,8 @@ type Consumer[T any] struct {
 	endpoint *websocket.Endpoint
 	cfg      Config[T]
 	self     *stage.Handle
-	epoch    time.Time
-	cluster  bool // there are other nodes
+	epoch    time.Time // the zero of the book's clock
+	cluster  bool      // there are other nodes, whose reports come later
 	meters   meters
 	inbox    inbox[T]
 
@@ -31,15 +31,15 @@ type Consumer[T any] struct {
 	ctx      context.Context
 	book     book[T]
 	accounts []*account[T]
-	free     []*flight[T]
-	reports  []reported[T] // storage
-	changed  []*line[T]
-	drop     func(f *flight[T], reason receipt.Reason)
+	free     []*flight[T]                              // to be used again
+	reports  []reported[T]                             // storage that look exchanges with the inbox
+	changed  []*line[T]                                // the same
+	drop     func(f *flight[T], reason receipt.Reason) // ends a flight; made once
 	timer    *time.Timer
-	armed    time.Duration // when the timer fires; 0 if it does not
+	armed    time.Duration // when the timer fires, since epoch; 0 if it does not
 }
 
-// wake is the message that has the stage look into the inbox.
+// wake is the message that makes the stage look into the inbox.
 type wake struct{}
 
 // New makes a consumer that delivers to the clients of endpoint. It starts no
@@ -65,6 +65,7 @@ func (c *Consumer[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
 func (c *Consumer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	c.ctx, c.self, c.epoch = ctx, self, time.Now()
 	c.inbox.wake = func() { self.Send(wake{}) } // false once the stage has stopped: then nothing is due
+	// The timer is made stopped; arm sets it.
 	c.timer = time.AfterFunc(time.Hour, c.inbox.tick)
 	c.timer.Stop()
 	return nil
@@ -80,7 +81,8 @@ func (c *Consumer[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
 	return owner.Check(!cfg.Manual, "Manual", cfg.Manual, "false: the consumer asks for what it has room for")
 }
 
-// HandleDelivery implements stage.DeliveryHandler.
+// HandleDelivery implements stage.DeliveryHandler. It sends or queues each event,
+// and returns without a receipt for those that no client has yet.
 func (c *Consumer[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
 	c.inbox.stayAwake()
 	a := c.accountOf(d.Subscription)
@@ -129,7 +131,8 @@ func (c *Consumer[T]) HandleTerminate(context.Context, error) error {
 // now is the time since the start.
 func (c *Consumer[T]) now() time.Duration { return time.Since(c.epoch) }
 
-// begin sends an event that has arrived, unless it must wait.
+// begin sends an event that has arrived, unless it must wait. An event whose topic
+// or payload fails is never in the book.
 func (c *Consumer[T]) begin(f *flight[T], now time.Duration) {
 	if err := c.prepare(f); err != nil {
 		c.end(f, err, time.Time{})
@@ -155,7 +158,8 @@ func (c *Consumer[T]) prepare(f *flight[T]) (err error) {
 	return nil
 }
 
-// send gives an event to the endpoint and handles what was reported meanwhile.
+// send gives an event to the endpoint and handles what was reported meanwhile: on
+// one node, the report of a miss comes before Deliver returns.
 func (c *Consumer[T]) send(f *flight[T]) {
 	f.sent = true
 	if err := c.endpoint.Deliver(c.ctx, f.topic, c.cfg.Event, f.payload, f.done); err != nil {
@@ -181,7 +185,8 @@ func (c *Consumer[T]) look(sleep bool) bool {
 	return some
 }
 
-// reported handles the report of a flight.
+// reported handles the report of a flight. Each flight that was sent has exactly
+// one.
 func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 	f.sent = false
 	switch {
@@ -207,13 +212,18 @@ func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 // work does all that is due: reports, lines that can go on, deadlines, receipts
 // and demand.
 func (c *Consumer[T]) work() {
-	for c.look(c.book.due.Len() == 0) || c.book.due.Len() > 0 {
-		for l := c.book.takeDue(); l != nil; l = c.book.takeDue() {
-			c.retry(l)
+	var now time.Duration
+	for again := true; again; again = c.book.due.Len() > 0 {
+		// The stage may sleep only after a look that found nothing, with no line
+		// due: what comes later wakes it.
+		for c.look(c.book.due.Len() == 0) || c.book.due.Len() > 0 {
+			for l := c.book.takeDue(); l != nil; l = c.book.takeDue() {
+				c.retry(l)
+			}
 		}
+		now = c.now()
+		c.book.expire(now, c.drop) // can free a line in which others wait
 	}
-	now := c.now()
-	c.book.expire(now, c.drop)
 	lag := c.lag(now)
 	for _, a := range c.accounts {
 		a.settle()
@@ -238,10 +248,11 @@ func (c *Consumer[T]) retry(l *line[T]) {
 	}
 	for f := c.book.next(l); f != nil; f = c.book.next(l) {
 		c.send(f)
+		// It came back at once, so that the others would too.
 		if len(l.waiting) > 0 && l.waiting[0] == f {
 			return
 		}
-		if c.cluster && f.sent { // another node has still to answer
+		if c.cluster && f.sent { // the report of another node is still to come
 			c.book.await(f)
 			return
 		}
@@ -249,8 +260,9 @@ func (c *Consumer[T]) retry(l *line[T]) {
 	c.book.settle(l, c.now())
 }
 
-// lag counts events as waiting that sockets are slow to write, where nothing
-// else can arrive otherwise. It returns when to look again; 0 for never.
+// lag counts events with slow sockets as lagging, for the subscriptions that could
+// otherwise ask for nothing. It returns when to look again, since epoch; 0 means
+// never.
 func (c *Consumer[T]) lag(now time.Duration) (again time.Duration) {
 	for _, a := range c.accounts {
 		if !a.starved() {
@@ -264,7 +276,8 @@ func (c *Consumer[T]) lag(now time.Duration) (again time.Duration) {
 	return again
 }
 
-// arm sets the timer to the next deadline.
+// arm sets the timer to the next deadline, or to lag if that is not 0 and earlier.
+// A timer that fires too early does no harm: work finds nothing due.
 func (c *Consumer[T]) arm(now, lag time.Duration) {
 	at, ok := c.book.deadline()
 	if lag > 0 {
@@ -281,8 +294,9 @@ func (c *Consumer[T]) arm(now, lag time.Duration) {
 	}
 }
 
-// end gives the receipt for an event: at is when it was written, err why it was
-// not.
+// end finishes an event and queues its receipt: at is when it was written, err why
+// it was not. The flight itself is reused only after its report: one that has
+// timed out is still with a socket.
 func (c *Consumer[T]) end(f *flight[T], err error, at time.Time) {
 	var now time.Duration
 	if f.from != nil { // otherwise the time makes no difference

@@ -13,13 +13,13 @@ type flight[T any] struct {
 	topic    string
 	payload  any
 	account  *account[T]
-	position uint64
+	position uint64 // in its subscription, for the receipt
 
 	seq    uint64        // order of arrival
-	since  time.Duration // when it arrived
+	since  time.Duration // when it arrived, since the consumer's epoch
 	line   *line[T]      // where it waits; nil while it is with sockets
 	from   *line[T]      // where it waited before it was sent again
-	lags   bool          // it counts towards MaxWaiting
+	lags   bool          // it counts towards MaxWaiting until its receipt
 	sent   bool          // a report is to come
 	over   bool          // it has its receipt
 	listed bool          // in the list of open flights
@@ -29,7 +29,8 @@ type flight[T any] struct {
 	done func(websocket.Report) // made once, since flights are used again
 }
 
-// flights is a list of flights in their order of arrival.
+// flights is a doubly linked list of flights in their order of arrival. The links
+// are in the flights, so that it allocates nothing.
 type flights[T any] struct {
 	first, last *flight[T]
 	n           int
@@ -46,6 +47,8 @@ func (l *flights[T]) push(f *flight[T]) {
 	l.n++
 }
 
+// remove takes a flight out. It does nothing for one that is not listed: an
+// event whose payload failed never was.
 func (l *flights[T]) remove(f *flight[T]) {
 	if !f.listed {
 		return
@@ -72,6 +75,7 @@ func (c *Consumer[T]) take() *flight[T] {
 		return f
 	}
 	f := new(flight[T])
+	// It may be called from any goroutine, also while Deliver runs.
 	f.done = func(r websocket.Report) { c.inbox.report(f, r) }
 	return f
 }
@@ -79,6 +83,7 @@ func (c *Consumer[T]) take() *flight[T] {
 // put returns a flight that is over and of which no report is to come.
 func (c *Consumer[T]) put(f *flight[T]) {
 	*f = flight[T]{done: f.done}
+	// More than that is left to the garbage collector after a peak.
 	if len(c.free) < 4096 {
 		c.free = append(c.free, f)
 	}

@@ -10,7 +10,7 @@ import (
 // and those in which clients join and leave. The stage is woken once for any
 // number of entries.
 type inbox[T any] struct {
-	wake func() // reaches the stage's goroutine
+	wake func() // sends the stage a message; never called with mu held
 
 	mu      sync.Mutex
 	reports []reported[T]
@@ -19,6 +19,7 @@ type inbox[T any] struct {
 	closed  bool // the stage has ended
 }
 
+// reported is a flight with its report.
 type reported[T any] struct {
 	flight *flight[T]
 	report websocket.Report
@@ -44,13 +45,14 @@ func (in *inbox[T]) change(l *line[T]) {
 	in.rouse()
 }
 
-// tick has the stage look at the time.
+// tick makes the stage look at the time. It runs in the timer's goroutine.
 func (in *inbox[T]) tick() {
 	in.mu.Lock()
 	in.rouse()
 }
 
-// rouse wakes the stage unless it is awake. It unlocks the mutex.
+// rouse wakes the stage unless it is awake. The caller holds the mutex, which rouse
+// unlocks.
 func (in *inbox[T]) rouse() {
 	wake := !in.awake && !in.closed
 	in.awake = in.awake || wake
@@ -60,15 +62,17 @@ func (in *inbox[T]) rouse() {
 	}
 }
 
-// stayAwake keeps others from waking the stage, which is about to look.
+// stayAwake suppresses further wakes while the stage is at work: it looks into the
+// inbox before it returns.
 func (in *inbox[T]) stayAwake() {
 	in.mu.Lock()
 	in.awake = true
 	in.mu.Unlock()
 }
 
-// take exchanges what came for empty slices. If nothing did and sleep is set,
-// the stage must be woken for what comes next.
+// take returns the entries and keeps the given empty slices for the next ones. If
+// there are none and sleep is set, the next entry wakes the stage. The stage's
+// goroutine calls it.
 func (in *inbox[T]) take(reports []reported[T], changed []*line[T], sleep bool) ([]reported[T], []*line[T]) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -84,6 +88,8 @@ func (in *inbox[T]) take(reports []reported[T], changed []*line[T], sleep bool) 
 	return reports, changed
 }
 
+// close drops what is in the inbox and what comes later: the stage has ended,
+// and gives no more receipts.
 func (in *inbox[T]) close() {
 	in.mu.Lock()
 	in.closed = true

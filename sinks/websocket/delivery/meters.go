@@ -17,8 +17,8 @@ type Snapshot struct {
 	// InFlight is how many events are on their way to sockets.
 	InFlight int `json:"in_flight"`
 	// WaitingForClient is how many wait for a client to join their topic, here or
-	// on a node that did not answer, or behind one that does. WaitingForRoom is
-	// the same for room in a client's queue.
+	// on a node that did not answer, or after an event of the topic that does.
+	// WaitingForRoom is the same for room in a client's queue.
 	WaitingForClient int `json:"waiting_for_client"`
 	WaitingForRoom   int `json:"waiting_for_room"`
 	// AbsentTopics is how many topics are remembered as being without a client
@@ -44,7 +44,8 @@ func (c *Consumer[T]) Snapshot() Snapshot {
 	}
 }
 
-// meters are what is counted. The stage's goroutine writes, any reads.
+// meters holds what is counted. Only the stage's goroutine writes; any goroutine
+// reads the atomic fields.
 type meters struct {
 	inFlight, absent             atomic.Int64
 	waiting                      [causes]atomic.Int64
@@ -62,6 +63,7 @@ type meters struct {
 	silent int       // failures since then
 }
 
+// init makes the metrics. It is called before the stage runs.
 func (m *meters) init(r metrics.Recorder, log *slog.Logger) {
 	tag := func(key, value string) metrics.Tag { return metrics.Tag{Key: key, Value: value} }
 	outcome := func(value string) metrics.Counter { return r.Counter("delivery.events", tag("outcome", value)) }
@@ -77,7 +79,8 @@ func (m *meters) init(r metrics.Recorder, log *slog.Logger) {
 	}
 }
 
-// show publishes how many events are open, of which some wait.
+// show publishes how many events are open, of which some wait. A gauge is set only
+// if its value has changed, since show runs after each delivery.
 func (m *meters) show(open int, waiting [causes]int, absent int) {
 	inFlight := open
 	for _, n := range waiting {
@@ -94,7 +97,8 @@ func (m *meters) show(open int, waiting [causes]int, absent int) {
 	m.absent.Store(int64(absent))
 }
 
-// note counts the end of an event and calls the functions of the config.
+// note counts the end of an event and calls the functions of the config. err is nil
+// for one that was written, a *stage.DiscardError for one that was discarded.
 func (c *Consumer[T]) note(event T, err error, at time.Time) {
 	m := &c.meters
 	dropped, isDrop := errors.AsType[*stage.DiscardError](err)

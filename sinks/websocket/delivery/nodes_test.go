@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/pubsubtest"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/sinks/websocket/channeltest"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
@@ -235,5 +236,24 @@ func TestUsersMoveBetweenNodes(t *testing.T) {
 				t.Errorf("push %d is done, but no connection got it", n)
 			}
 		}
+	})
+}
+
+// TestATimeoutFreesTheLine: an event that waits for another one, of which no
+// report has come, is sent as soon as the timeout has discarded that one.
+func TestATimeoutFreesTheLine(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := twoNodes(t, options{plain: true, config: delivery.Config[push]{Grace: 20 * time.Second, Timeout: 3100 * time.Millisecond}})
+		p.b.join("1")
+		p.net.Freeze("b")
+		first := p.a.push("1")
+		pass(2500 * time.Millisecond) // no answer after 2 s: it was sent again
+		p.a.push("1")
+		_, ch := p.a.join("1")
+		p.a.expect(first, "", "")
+		pass(650 * time.Millisecond)
+		p.a.expect(first, string(receipt.Expired), done)
+		ch.AssertBroadcast("push", payload{first + 1})
+		p.net.Thaw("b")
 	})
 }

@@ -1,0 +1,74 @@
+package delivery
+
+import (
+	"container/list"
+	"time"
+
+	"github.com/penstock-go/penstock/receipt"
+)
+
+// expire calls drop for the events whose time is over. drop must call end: the
+// loops rely on it. Both lists are in the order of their deadlines, so that only
+// their heads are looked at.
+func (b *book[T]) expire(now time.Duration, drop func(f *flight[T], reason receipt.Reason)) {
+	for e := b.absent.Front(); e != nil && e.Value.(*line[T]).since+b.grace <= now; e = b.absent.Front() {
+		l := e.Value.(*line[T])
+		// The report that is to come decides whether the topic has a client.
+		if l.sending > 0 {
+			b.unlist(l)
+			l.late = true
+		} else {
+			b.setGone(l, now)
+		}
+		b.dropAll(l, l.cause.reason(), drop)
+	}
+	for e := b.gone.Front(); e != nil && (e.Value.(*line[T]).since+b.grace <= now || b.gone.Len() > b.maxGone); e = b.gone.Front() {
+		b.remove(e.Value.(*line[T]))
+	}
+	for b.timeout > 0 && b.open.first != nil && b.open.first.since+b.timeout <= now {
+		drop(b.open.first, receipt.Expired)
+	}
+}
+
+// deadline is when expire has something to do; ok is false if there is no such
+// time.
+func (b *book[T]) deadline() (at time.Duration, ok bool) {
+	at = 1<<63 - 1
+	for _, l := range []*list.List{&b.absent, &b.gone} {
+		if e := l.Front(); e != nil {
+			at, ok = min(at, e.Value.(*line[T]).since+b.grace), true
+		}
+	}
+	if b.timeout > 0 && b.open.first != nil {
+		at, ok = min(at, b.open.first.since+b.timeout), true
+	}
+	return at, ok
+}
+
+// drain calls drop for all events that wait. From now on no event waits: one that
+// is missed is discarded.
+func (b *book[T]) drain(drop func(f *flight[T], reason receipt.Reason)) {
+	b.draining = true
+	for _, l := range b.lines {
+		b.dropAll(l, l.cause.reason(), drop)
+		b.remove(l)
+	}
+}
+
+// lag counts the events of a that have been with sockets since before then as
+// lagging, which lets a ask for others.
+func (b *book[T]) lag(a *account[T], then time.Duration) {
+	for f := b.open.first; f != nil && f.since <= then; f = f.next {
+		if f.account == a {
+			f.lag()
+		}
+	}
+}
+
+// lag counts an event towards MaxWaiting until its receipt, at most once.
+func (f *flight[T]) lag() {
+	if !f.lags {
+		f.lags = true
+		f.account.lagging++
+	}
+}

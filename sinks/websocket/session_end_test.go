@@ -1,0 +1,22 @@
+package websocket
+
+import (
+	"testing"
+	"time"
+)
+
+// TestASessionThatEndsBeforeItBegins leaves no subscription of its id.
+func TestASessionThatEndsBeforeItBegins(t *testing.T) {
+	e, err := NewEndpoint(EndpointConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := e.newMount("/socket", NewSocket(SocketConfig[int]{}).kind(), MountConfig{}.withDefaults())
+	s := newSession(m, admission{id: "users:1"})
+	s.tr = &sink{s: &s}
+	s.finish(ErrShutdown)
+	s.begin(time.Time{})
+	if n := e.hub.Subscribers("users:1"); n != 0 {
+		t.Errorf("%d subscriptions", n)
+	}
+}
