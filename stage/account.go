@@ -5,9 +5,9 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// emission is how far the account of what was emitted has come. Whatever ends the
-// stage, a panic in a dispatcher or a callback included, each event is counted
-// once: as delivered, as discarded or as buffered.
+// emission is how far the account of what was emitted has come. Whatever ends the stage, a
+// panic in a dispatcher or a callback included, each event is counted once: as delivered,
+// as discarded or as buffered. accounted ≤ counted ≤ the length of the emitter.
 type emission[T any] struct {
 	counted   int  // events at the front of the emitter that are counted as emitted
 	accounted int  // of them, those at the front that are delivered, discarded or buffered
@@ -19,7 +19,8 @@ type emission[T any] struct {
 	err    error      // a callback has panicked since then
 }
 
-// marks are what the running Dispatch has done with its offer.
+// marks are what the running Dispatch has done with its offer, by index. They are needed
+// only if it does not return: collect then knows the fate of each event.
 type marks struct {
 	active   bool
 	emission bool // the offer is what was emitted, not the front of the buffer
@@ -29,6 +30,7 @@ type marks struct {
 	held     int64 // events that were held and have been given
 }
 
+// run2 is the part lo to hi-1 of an offer.
 type run2 struct{ lo, hi int }
 
 // stray is an event that is neither delivered nor buffered nor discarded.
@@ -37,13 +39,15 @@ type stray[T any] struct {
 	seq   uint64
 }
 
+// begin empties the marks for a new Dispatch.
 func (m *marks) begin(emission bool) {
 	m.active, m.emission = true, emission
 	m.spans, m.given, m.lost, m.held = m.spans[:0], m.given[:0], m.lost[:0], 0
 }
 
-// serveEmission hands out what was emitted, and buffers the rest. What a callback
-// emits meanwhile stays for the next time.
+// serveEmission hands out what was emitted, and buffers the rest. The events get their
+// sequence numbers here. They are offered only if none is buffered before them, so that
+// they stay in order. What a callback emits meanwhile stays for the next time.
 func (o *outlet[T]) serveEmission() {
 	events, first := o.emit.buf, o.nextSeq
 	o.nextSeq += uint64(len(events))
@@ -137,6 +141,8 @@ func (o *outlet[T]) close() {
 	}
 }
 
+// discardStrays discards the strays one by one. Each leaves the list before its callback
+// runs, so that a callback that ends the goroutine does not get it twice.
 func (o *outlet[T]) discardStrays() {
 	em := &o.emission
 	for len(em.stray) > 0 {

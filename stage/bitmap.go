@@ -1,12 +1,15 @@
 package stage
 
-// bitmap is a set of positions within a window that moves forward. It holds no
-// memory until the first position is set.
+// bitmap is a set of positions within a window that moves forward. It holds no memory
+// until the first position is set. The owner keeps the base of the window, and clears each
+// position before base moves past it, so that its place can be used again.
 type bitmap struct {
 	words []uint64 // a ring of positions; the length is a power of two
 	count int
 }
 
+// slot returns the place of a position: two positions of one window never share a place,
+// since the ring is at least as long as the window.
 func (b *bitmap) slot(position uint64) (word int, bit uint64) {
 	at := position & (uint64(len(b.words))*64 - 1)
 	return int(at / 64), 1 << (at % 64)
@@ -42,6 +45,7 @@ func (b *bitmap) clear(base uint64) bool {
 	return true
 }
 
+// grow makes the ring large enough for the window from base to end.
 func (b *bitmap) grow(base, end uint64) {
 	old := *b
 	size := max(2, 2*len(old.words))

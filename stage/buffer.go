@@ -6,8 +6,10 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// buffer keeps events that no subscription has asked for, in the order of their
-// sequence numbers, which are mostly consecutive and so kept as runs.
+// buffer keeps events that no subscription has asked for, in the order of their sequence
+// numbers. The numbers are mostly consecutive and so kept as runs, whose counts add up to
+// the length of events. It belongs to the stage's goroutine. Its limit is enforced by
+// outlet.store: events that come back may exceed it.
 type buffer[T any] struct {
 	limit  int
 	keep   Keep
@@ -16,13 +18,17 @@ type buffer[T any] struct {
 	runs   ring.Ring[run]
 }
 
+// run is a stretch of buffered events with consecutive sequence numbers.
 type run struct {
 	first uint64
 	count int
 }
 
+// len is the number of buffered events.
 func (b *buffer[T]) len() int { return b.events.Len() }
 
+// push appends events with the sequence numbers from first on, which must be higher than
+// those in the buffer.
 func (b *buffer[T]) push(events []T, first uint64) {
 	if len(events) == 0 {
 		return
@@ -65,6 +71,7 @@ func (b *buffer[T]) putBack(receipts []dispatcher.Receipt[T]) {
 	}
 }
 
+// pushFront puts one event in front of all others, whatever its number.
 func (b *buffer[T]) pushFront(event T, seq uint64) {
 	b.events.PushFront(event)
 	b.left--

@@ -7,13 +7,15 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// ancestry receives the end of an outlet's events: the lineage of its stage.
+// ancestry receives the end of an outlet's events. The lineage of its stage implements it,
+// for inputs of a type that the outlet does not know.
 type ancestry interface {
 	ended(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason)
 }
 
-// follow begins to keep the lineage of inputs: the first one has arrived that wants
-// a receipt. Events delivered from now on want receipts as well.
+// follow begins to keep the lineage of inputs, when the first one has arrived that wants a
+// receipt. Events delivered from now on want receipts as well, which is how tracking
+// spreads downstream. Events delivered before belong to inputs that want none.
 func (e *engine[In, Out]) follow() {
 	if e.lineage != nil {
 		return
@@ -46,6 +48,8 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 		e.misused(em.foreign, "an input of another stage", "what Hold of the same stage has returned")
 		return
 	}
+	// taken marks the inputs that have an end of their own; the emitted events belong to
+	// the others.
 	taken := e.takenInputs(in.n)
 	for _, f := range em.failures {
 		e.failedAlone(in, f, taken)
@@ -65,6 +69,7 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 		l.held[f.slot] = in.part(f.input, 1)
 		taken[f.input] = true
 	}
+	// Ends come after fresh holds: an input may be held and finished in one call.
 	for _, h := range em.ends {
 		outcome, reason := outcomeOf(h.err)
 		if h.err != nil {
@@ -82,8 +87,9 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 	}
 }
 
-// byInput reports whether the marks name the input of every event emitted from
-// start to end, input by input, in ascending order.
+// byInput reports whether the marks name the input of every event emitted from start to
+// end, input by input, in ascending order. Events for a taken input, which has failed or
+// is held, make it false.
 func (o *origins) byInput(start, end, n int, taken []bool) bool {
 	if len(o.marks) == 0 || o.marks[0].at != start {
 		return false
@@ -105,7 +111,9 @@ func (o *origins) byInput(start, end, n int, taken []bool) bool {
 	return true
 }
 
-// descendEach enters the origins named with From and For.
+// descendEach enters the origins named with From and For: each event belongs to the inputs
+// of the last mark before it. Inputs that are not taken and have no event are finished as
+// done.
 func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
 	em, l, first := &e.out.emit, e.lineage, e.out.nextSeq
 	for i := 0; i < len(em.marks); i++ {
@@ -140,8 +148,8 @@ func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
 	}
 }
 
-// descendAll enters all emitted events as belonging to all inputs, held ones
-// included.
+// descendAll enters all emitted events as belonging to all inputs that are not taken, and
+// to the held ones that were released. Without any event these inputs are finished.
 func (e *engine[In, Out]) descendAll(in inputs[In], start int, taken []bool) {
 	all := e.rest(in, taken)
 	for _, m := range e.out.emit.marks {
@@ -155,6 +163,7 @@ func (e *engine[In, Out]) descendAll(in inputs[In], start int, taken []bool) {
 	e.lineage.add(e.out.nextSeq+uint64(start), len(e.out.emit.buf)-start, inputs[In]{}, all)
 }
 
+// heldInputs returns the inputs in the slots that a mark names.
 func (e *engine[In, Out]) heldInputs(m mark) []inputs[In] {
 	list := make([]inputs[In], 0, m.hi-m.lo)
 	for _, slot := range e.out.emit.released[m.lo:m.hi] {
@@ -178,8 +187,8 @@ func (e *engine[In, Out]) rest(in inputs[In], taken []bool) (runs []inputs[In]) 
 	return runs
 }
 
-// takenInputs returns room to note the inputs of a chunk that have an end of their
-// own.
+// takenInputs returns a cleared mark for each input of a chunk. The slice is valid until
+// the next call.
 func (e *engine[In, Out]) takenInputs(n int) []bool {
 	if cap(e.taken) < n {
 		e.taken = make([]bool, n)
@@ -214,7 +223,8 @@ func (e *engine[In, Out]) countFailure(err error) {
 	}
 }
 
-// descendOutside enters what handlers other than HandleEvents have named.
+// descendOutside enters what handlers other than HandleEvents have named: they have no
+// chunk, and can only name held inputs.
 func (e *engine[In, Out]) descendOutside() {
 	e.running = "Emit"
 	e.descend(inputs[In]{}, 0)
@@ -231,8 +241,8 @@ func (e *engine[In, Out]) misused(method string, value any, allowed string) {
 	e.fail(ownerOf(e.name).Refuse("Emitter."+method, value, allowed))
 }
 
-// releaseHeld makes the handler pass on held inputs when nothing more can arrive,
-// and gives back the rest.
+// releaseHeld makes the handler pass on held inputs when nothing more can arrive, and
+// gives back the rest: their source has them again. It runs once, before the stage is dry.
 func (e *engine[In, Out]) releaseHeld() {
 	em := &e.out.emit
 	e.flush()

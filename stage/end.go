@@ -1,8 +1,12 @@
 package stage
 
-// drain begins the orderly end. members are the stages that drain together, nil
-// if that is not known: a subscription to a producer outside of them is cancelled,
-// since nothing else would end it.
+// drain begins the orderly end. members are the stages that drain together, nil if that is
+// not known: a subscription to a producer outside of them is cancelled, since nothing else
+// would end it. A second drain may know the members where the first did not, and so
+// cancels even then.
+//
+// A source without HandleDrain is dry at once. With it, the source itself decides when, by
+// returning ErrDone from any handler.
 func (e *engine[In, Out]) drain(members map[*node]bool) {
 	if e.in != nil && members != nil {
 		for _, s := range e.in.subs {
@@ -31,7 +35,8 @@ func (e *engine[In, Out]) drain(members map[*node]bool) {
 	e.check(e.do.drain(e.ctx))
 }
 
-// complete ends a stage that has nothing left to do.
+// complete ends a stage that has nothing left to do. It runs at the end of each round and
+// only looks at the state: what is not yet true is seen again after the next mail.
 func (e *engine[In, Out]) complete() {
 	if e.isOver() {
 		return
@@ -44,8 +49,11 @@ func (e *engine[In, Out]) complete() {
 	}
 }
 
-// completeIntake ends a consumer to which nothing more can come. A
-// producer-consumer is dry then, and waits for the end of what it has emitted.
+// completeIntake ends a consumer to which nothing more can come: it drains, or a permanent
+// subscription has ended in good order, and no subscription is open. Subscriptions that
+// wait for the receipts of their inputs do not count as open, since a producer-consumer
+// can give these only when it may emit its last events. It is dry then, and waits for the
+// end of what it has emitted.
 func (e *engine[In, Out]) completeIntake() {
 	mayEnd := e.draining || e.in.done
 	open := e.in.live - e.in.waiting
@@ -59,8 +67,9 @@ func (e *engine[In, Out]) completeIntake() {
 	}
 }
 
-// completeOutput ends the subscriptions to a stage that emits nothing more, and
-// then the stage.
+// completeOutput ends the subscriptions to a stage that emits nothing more, once nothing
+// is held or can come back and no message waits for events, and then the stage, when the
+// last subscriber has left.
 func (e *engine[In, Out]) completeOutput() {
 	o := e.out
 	if (e.draining || e.progress >= closing) && o.live == 0 {
@@ -82,9 +91,8 @@ func (e *engine[In, Out]) completeOutput() {
 	}
 }
 
-// abandonUndeliverable gives up, in a drain, the events that no subscriber will
-// take: those of subscribers that are gone, and those of parked keys when all else
-// was served.
+// abandonUndeliverable discards, in a drain, the events that no subscriber will take:
+// those of subscribers that are gone, and those of parked keys when all else was served.
 func (e *engine[In, Out]) abandonUndeliverable() {
 	o := e.out
 	if o.held() == 0 {
@@ -99,7 +107,8 @@ func (e *engine[In, Out]) abandonUndeliverable() {
 	}
 }
 
-// sendEnd sends every subscriber the end of the stream.
+// sendEnd sends every subscriber the end of the stream. They leave when they have handled
+// what was delivered, and left is called for each.
 func (e *engine[In, Out]) sendEnd() {
 	for _, s := range e.out.subs {
 		if s != nil && s.supply == supplyActive {

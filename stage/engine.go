@@ -11,8 +11,14 @@ import (
 	"github.com/penstock-go/penstock/internal/mailbox"
 )
 
-// engine is one stage: a goroutine that owns everything below and receives mail
-// through its mailbox. A producer has only out, a consumer only in.
+// engine is one stage of any kind, with its goroutine. The goroutine owns all that stands
+// under "The rest" below and receives mail through its mailbox, in the order in which the
+// mail was posted. A producer has only out, a consumer only in, and a producer-consumer
+// both.
+//
+// A stage works in rounds: it takes all mail, acts on each in turn (takeAll), then serves,
+// produces and ends what the mail made possible (settle), and waits for more. Other
+// goroutines reach it by mail alone, except for the fields in the first two groups.
 type engine[In, Out any] struct {
 	name    string
 	id      uint64
@@ -42,6 +48,8 @@ type engine[In, Out any] struct {
 	lineage *lineage[In] // of a producer-consumer whose inputs want receipts
 	taken   []bool       // scratch of descend
 
+	// These are the state of the loop. If the goroutine ends in the middle of a round,
+	// finish looks at mails from at on.
 	mails     []mail[In, Out] // of this round
 	at        int             // the first of them that was not taken
 	again     bool            // another round is due even without mail
@@ -57,6 +65,8 @@ type engine[In, Out any] struct {
 // lastID and lastSubscription number the stages and subscriptions of the process.
 var lastID, lastSubscription atomic.Uint64
 
+// init fills in what every kind of stage has. The name is set before the handler is
+// checked, since the error names the stage.
 func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) error {
 	e.id = lastID.Add(1)
 	e.handler = handler
@@ -99,6 +109,7 @@ func (e *engine[In, Out]) run() {
 // that earlier subscriptions have been sent when Start returns: a drain after that
 // includes the subscribers.
 func (e *engine[In, Out]) begin() {
+	// From here on HandleTerminate is called at the end, even if HandleStart fails.
 	e.start = greeted
 	if e.out != nil {
 		e.out.emit.wake = e.box.Poke
@@ -120,10 +131,13 @@ func (e *engine[In, Out]) begin() {
 		return
 	}
 	e.start = ready
+	// e.start is read by launch once ready is closed, and so is set first.
 	close(e.ready)
 	e.settle(poked)
 }
 
+// loop runs rounds until the stage is over. It rests only if there is no mail, no Wake and
+// nothing left of the last round, and if HandleFlush has nothing to pass on.
 func (e *engine[In, Out]) loop() {
 	for !e.isOver() {
 		var poked bool
@@ -197,6 +211,8 @@ func (e *engine[In, Out]) patience() time.Duration {
 	return max(0, time.Duration(at-e.out.now()))
 }
 
+// take acts on one mail. Nothing is delivered here: settle does that once for all mail of
+// the round, so that the demand of several subscribers is served together.
 func (e *engine[In, Out]) take(m *mail[In, Out]) {
 	switch m.kind {
 	case mailEvents:
@@ -215,6 +231,7 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 		e.join(m.up)
 	case mailDo:
 		e.running = "Do"
+		// The function may have changed the dispatcher, which is asked again.
 		m.x.(func())()
 		if e.out != nil {
 			e.out.changed = true
@@ -250,6 +267,8 @@ func (e *engine[In, Out]) settle(poked bool) {
 			e.farewell()
 		}
 	}
+	// What is emitted is dispatched, and its lineage entered, before the end is
+	// considered: completing now would leave it behind.
 	if !e.isOver() && e.out != nil && (e.out.emit.Len() > 0 || e.out.emit.told()) {
 		e.again = true // a handler has used the emitter since it was last read
 		return
@@ -267,8 +286,11 @@ func (e *engine[In, Out]) check(err error) {
 	case err == nil:
 	case e.cancelledBy(err):
 		e.stop(context.Cause(e.ctx))
+	// Only ErrDone itself ends a stage in good order. A wrapped one is a failure:
+	// something may have gone wrong around it.
 	case err != ErrDone:
 		e.fail(err)
+	// With ErrDone a source is dry. Its events are delivered before it ends.
 	case e.out != nil:
 		e.reach(dry) // the emitted events are delivered first
 	default:
@@ -285,6 +307,8 @@ func (e *engine[In, Out]) fail(err error) {
 }
 
 // stop leaves the loop with reason.
+// stop makes the loop end with reason, nil for a normal end. The first reason counts. The
+// call returns to the handler's caller: finish does the rest.
 func (e *engine[In, Out]) stop(reason error) {
 	if !e.isOver() {
 		e.reach(over)

@@ -2,7 +2,9 @@ package stage
 
 import "runtime/debug"
 
-// finish runs at the end of the stage's goroutine, for any reason.
+// finish runs at the end of the stage's goroutine, for any reason: panicked is what a
+// handler has panicked with, and clean is false if a handler has ended the goroutine. For
+// a stage that never ran it is called by neverRun, on the caller's goroutine.
 func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	if panicked != nil || !clean {
 		e.reach(over)
@@ -31,15 +33,17 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	)
 }
 
-// lastSteps are the steps in which a stage ends.
+// lastSteps are the steps in which a stage ends, and what they share. failure is what Err
+// will return: nil for a normal end.
 type lastSteps[In, Out any] struct {
 	*engine[In, Out]
 	rest    []mail[In, Out] // what was posted and not taken
 	failure error
 }
 
-// inTurn runs steps one after the other, each even if a handler has panicked or
-// ended the goroutine in the one before.
+// inTurn runs steps one after the other, each even if a handler has panicked or ended the
+// goroutine in the one before. Goexit runs deferred calls only, so the later steps are
+// deferred.
 func (l *lastSteps[In, Out]) inTurn(steps ...func()) {
 	if len(steps) == 0 {
 		return
@@ -75,24 +79,30 @@ func (l *lastSteps[In, Out]) takeRest() {
 	}
 }
 
+// reportLast gives the source the receipts of the last round.
 func (l *lastSteps[In, Out]) reportLast() {
 	if l.out != nil {
 		l.reportReceipts()
 	}
 }
 
+// terminateTaker calls HandleTerminate of a stage that consumes, while its receipts can
+// still be sent.
 func (l *lastSteps[In, Out]) terminateTaker() {
 	if l.in != nil {
 		l.terminate()
 	}
 }
 
+// terminateSource calls HandleTerminate of a producer, after its subscribers have been
+// sent the end.
 func (l *lastSteps[In, Out]) terminateSource() {
 	if l.in == nil {
 		l.terminate()
 	}
 }
 
+// terminate calls HandleTerminate, unless HandleStart was never reached.
 func (l *lastSteps[In, Out]) terminate() {
 	f := l.do.Terminate
 	if f == nil || l.start < greeted {
@@ -104,12 +114,15 @@ func (l *lastSteps[In, Out]) terminate() {
 	}
 }
 
+// leave says goodbye to the producers. Receipts that come later find no subscription.
 func (l *lastSteps[In, Out]) leave() {
 	if l.in != nil {
 		l.leaveAll(l.why())
 	}
 }
 
+// endOutput sends the subscribers the end and discards what is left. It can be called
+// again after it was interrupted.
 func (l *lastSteps[In, Out]) endOutput() {
 	if l.out == nil {
 		return
@@ -120,6 +133,7 @@ func (l *lastSteps[In, Out]) endOutput() {
 	}
 }
 
+// settle closes the account of the emitted events.
 func (l *lastSteps[In, Out]) settle() {
 	if l.out != nil {
 		l.out.settleAccount()
@@ -134,7 +148,9 @@ func (l *lastSteps[In, Out]) look() {
 	l.last = l.snapshot()
 }
 
-// conclude tells all who wait for the end.
+// conclude publishes the end. The error and the last snapshot are written before stopped
+// is closed, since others read them without a lock after that. The handler is released
+// first: whoever sees the end may start another stage with it.
 func (l *lastSteps[In, Out]) conclude() {
 	l.cancel(ErrStopped)
 	l.err = l.failure

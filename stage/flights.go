@@ -27,8 +27,9 @@ type flights[T any] struct {
 	open     int
 }
 
-// flightRun is a run of deliveries with consecutive sequence numbers, up to the
-// beginning of the next run. One with a ticket is one delivery.
+// flightRun is a run of deliveries from position at, up to the beginning of the next run,
+// with sequence numbers from seq on. One with a ticket is one delivery: tickets do not
+// follow each other.
 type flightRun struct{ at, seq, ticket uint64 }
 
 // flight is an event that was delivered and has no receipt yet.
@@ -62,11 +63,14 @@ func (f *flights[T]) pushOne(seq, ticket uint64, event T) {
 	}
 }
 
+// extends reports whether a delivery at position at, which follows the run, continues its
+// sequence numbers.
 func (r *flightRun) extends(at, seq, ticket uint64) bool {
 	return r.ticket == 0 && ticket == 0 && r.seq+(at-r.at) == seq
 }
 
-// begin makes the account begin at a position: nothing before it is known.
+// begin makes the account begin at a position: nothing before it is known. There must be
+// no deliveries yet.
 func (f *flights[T]) begin(position uint64) { f.base, f.next = position, position }
 
 // front returns the longest run of open deliveries at the front, of at most n.
@@ -86,7 +90,8 @@ func (f *flights[T]) front(n int) (seq, ticket uint64, k int, events []T) {
 	return r.seq + (f.base - r.at), r.ticket, k, events
 }
 
-// drop removes the first n deliveries of the queue, open or not.
+// drop removes the first n deliveries of the queue, open or not. The count of open ones is
+// the caller's.
 func (f *flights[T]) drop(n int) {
 	f.base += uint64(n)
 	if f.keeps {
@@ -155,8 +160,9 @@ func (f *flights[T]) at(position uint64) flight[T] {
 	return d
 }
 
-// trim drops finished deliveries at the front, and moves open ones there to the map
-// while too many finished ones follow them.
+// trim drops finished deliveries at the front, and moves open ones there to the map while
+// too many finished ones follow them: the queue is never longer than spare plus twice the
+// open ones.
 func (f *flights[T]) trim() {
 	for f.base < f.next {
 		finished := f.finished.clear(f.base)

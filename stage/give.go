@@ -4,7 +4,9 @@ import (
 	"slices"
 )
 
-// Give implements dispatcher.Out.
+// Give implements dispatcher.Out: the events lo to hi-1 of the offer go to slot sub. If
+// that is the whole offer, and the first thing that happens, the copy is put off: dispatch
+// hands over the slice itself unless another event follows.
 func (o *outlet[T]) Give(sub, lo, hi int) {
 	s := o.recipient(sub, hi-lo)
 	if s == nil || hi <= lo {
@@ -30,7 +32,8 @@ func (o *outlet[T]) Give(sub, lo, hi int) {
 	b.events = append(b.events, o.offer.Events[lo:hi]...)
 }
 
-// GiveEach implements dispatcher.EachGiver.
+// GiveEach implements dispatcher.EachGiver: it gives single events of the offer, by their
+// indexes.
 func (o *outlet[T]) GiveEach(sub int, at []int32) {
 	s := o.recipient(sub, len(at))
 	if s == nil || len(at) == 0 {
@@ -59,7 +62,8 @@ func (o *outlet[T]) GiveEach(sub int, at []int32) {
 	}
 }
 
-// GiveHeld implements dispatcher.Out.
+// GiveHeld implements dispatcher.Out: it gives an event of an earlier offer. The ticket
+// comes back with the receipt.
 func (o *outlet[T]) GiveHeld(sub int, event T, seq, ticket uint64) {
 	s := o.recipient(sub, 1)
 	if s == nil {
@@ -77,7 +81,8 @@ func (o *outlet[T]) GiveHeld(sub int, event T, seq, ticket uint64) {
 	b.events = append(b.events, event)
 }
 
-// GiveHeldAll implements dispatcher.HeldGiver.
+// GiveHeldAll implements dispatcher.HeldGiver: it gives several held events, without
+// tickets.
 func (o *outlet[T]) GiveHeldAll(sub int, events []T, seqs []uint64) {
 	s := o.recipient(sub, len(events))
 	if s == nil || len(events) == 0 {
@@ -107,8 +112,9 @@ func (o *outlet[T]) copyWhole() {
 	}
 }
 
-// recipient returns the subscription in slot sub after charging n events to its
-// demand.
+// recipient returns the subscription in slot sub after charging n events to its demand. It
+// returns nil, and the stage fails with ErrExcess, if the slot is empty or the dispatcher
+// gives more than was asked for.
 func (o *outlet[T]) recipient(sub, n int) *Subscription[T] {
 	if sub < 0 || sub >= len(o.subs) || o.subs[sub] == nil || o.subs[sub].supply != supplyActive || o.subs[sub].asked < n {
 		o.fail(ErrExcess)
@@ -127,19 +133,24 @@ type rejection[T any] struct {
 	reason error
 }
 
-// Reject implements dispatcher.Rejecter.
+// Reject implements dispatcher.Rejecter. The subscription is cancelled after the Dispatch,
+// by produce, since HandleCancel may emit.
 func (o *outlet[T]) Reject(sub int, reason error) {
 	if sub >= 0 && sub < len(o.subs) && o.subs[sub] != nil {
 		o.rejects = append(o.rejects, rejection[T]{o.subs[sub], reason})
 	}
 }
 
+// fail notes the first error of the dispatcher. produce stops the stage for it once the
+// Dispatch has returned.
 func (o *outlet[T]) fail(err error) {
 	if o.fault == nil {
 		o.fault = &Error{Stage: o.stage, Handler: "Dispatch", Err: err}
 	}
 }
 
+// batchFor returns the batch that gathers what s is given, a used one if there is any. The
+// first call for s since the last flush makes it touched.
 func (o *outlet[T]) batchFor(s *Subscription[T]) *batch[T] {
 	if s.out == nil {
 		b := s.spare
@@ -155,7 +166,8 @@ func (o *outlet[T]) batchFor(s *Subscription[T]) *batch[T] {
 	return s.out
 }
 
-// flush sends what was handed out, one batch to a subscription.
+// flush sends what was handed out, one batch to a subscription. From then on the batch
+// belongs to the consumer's goroutine, until it comes back with an ask.
 func (o *outlet[T]) flush() {
 	for i, s := range o.touched {
 		b := s.out

@@ -12,9 +12,11 @@ import (
 // returns them although it has nothing to ask for.
 const spentLimit = 8
 
-// inlet is the consuming side of a stage. It belongs to the stage's goroutine.
+// inlet is the consuming side of a stage. It belongs to the stage's goroutine, as does the
+// consumer's half of each subscription in subs.
 type inlet[T any] struct {
-	subs      []*Subscription[T]
+	subs []*Subscription[T]
+	// live counts the subscriptions that have joined and not said goodbye.
 	live      int
 	waiting   int   // those of them that only wait for the end of their inputs
 	failed    int64 // inputs that failed alone
@@ -35,9 +37,12 @@ type arrival[T any] struct {
 	info  any
 }
 
+// has reports whether s has joined and not ended.
 func (in *inlet[T]) has(s *Subscription[T]) bool { return slices.Contains(in.subs, s) }
 
-// join sends a subscription to its producer.
+// join sends a subscription to its producer, together with its first demand.
+// HandleSubscribe may refuse it before that. A stage that drains joins nothing: the
+// subscription ends with ErrDone at once.
 func (e *engine[In, Out]) join(s *Subscription[In]) {
 	if e.isDry() || e.draining {
 		s.finish(ErrDone)
@@ -52,6 +57,7 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 	}
 	e.in.subs = append(e.in.subs, s)
 	e.in.live++
+	// The subscription is among subs by now, so that its end takes the usual way.
 	if !s.up.postSubscribe(s) {
 		e.upstreamEnded(s, s.up.why())
 		return
@@ -68,6 +74,7 @@ func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
 	if s.intake == intakeOver {
 		return // cancelled before its producer was started
 	}
+	// The first tracked batch makes the subscription a tracked one, for good.
 	s.arrived += len(b.events)
 	if b.tracked && !s.wanted {
 		s.wanted = true
@@ -83,7 +90,9 @@ func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
 	e.consume(s, b)
 }
 
-// consumeQueued handles queued batches while there is demand.
+// consumeQueued handles queued batches while there is demand. Messages and ends in the
+// queue need none, and are taken in their turn. Each batch is followed by produce, so that
+// room reports the demand that its events have left.
 func (e *engine[In, Out]) consumeQueued() {
 	q := &e.in.queue
 	for q.Len() > 0 && !e.isOver() {
@@ -102,8 +111,12 @@ func (e *engine[In, Out]) consumeQueued() {
 	}
 }
 
-// consume passes a batch to the handler in chunks, and asks for more after each
-// chunk that brought the open demand to its minimum.
+// consume passes a batch to the handler in chunks of at most MaxDemand-MinDemand events,
+// and asks for more after each chunk that brought the open demand to its minimum. A
+// DeliveryHandler gets the batch at once and asks itself.
+//
+// If the handler fails, the rest of the batch is dropped: it counts as unhandled in the
+// farewell.
 func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	e.in.batches++
 	e.gathering = true
@@ -115,6 +128,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		s.open.Add(int64(len(events)))
 		e.in.handled += int64(len(events))
 		e.check(e.do.delivery(e.ctx, Delivery[In]{Subscription: s, Events: events, First: first}))
+		// The events were copied by the handler, if it keeps them.
 		e.giveBackBatch(s, b, 0)
 		return
 	}
@@ -131,6 +145,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		in := inputs[In]{position: position, n: len(chunk)}
 		position += uint64(len(chunk))
 		e.running = "HandleEvents"
+		// If the handler panics now, farewell names these events as the possible cause.
 		s.inHand = len(chunk)
 		var err error
 		if e.out != nil {
@@ -180,8 +195,9 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	}
 }
 
-// transform passes a chunk to the handler of a producer-consumer and notes which
-// events it has emitted for which input.
+// transform passes a chunk to the handler of a producer-consumer and notes which events it
+// has emitted for which input. On error the inputs stay open: the farewell gives them
+// back.
 func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[In]) error {
 	em := &e.out.emit
 	if em.told() {
@@ -191,6 +207,7 @@ func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[I
 	if s.wanted {
 		in.sub = s
 		s.inputs += in.n
+		// The emitter takes From, Hold and For only while receipts are wanted.
 		em.tracked = true
 	}
 	err := e.do.transform(e.ctx, chunk, em)
@@ -203,8 +220,9 @@ func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[I
 	return err
 }
 
-// giveBackBatch returns an emptied batch, with the demand and the receipts that are
-// due. If none is due the batch waits for others.
+// giveBackBatch returns an emptied batch, with the demand and the receipts that are due.
+// If none is due the batch waits for others, up to spentLimit of them: one mail then
+// returns a chain. A consumer whose producer wants receipts does not wait.
 func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask int) {
 	if s.deferred && poison.Load() {
 		clear(b.events)
@@ -218,8 +236,9 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 	}
 }
 
-// upstreamEnded takes the end of a subscription from its producer; nothing arrives
-// on it any more.
+// upstreamEnded takes the end of a subscription from its producer; nothing arrives on it
+// any more. If batches are queued before it, the end waits for its turn. It leaves
+// intakeEnded. A second end, as after Cancel, does nothing.
 func (e *engine[In, Out]) upstreamEnded(s *Subscription[In], reason error) {
 	if s.intake != intakeOpen {
 		return
@@ -232,10 +251,14 @@ func (e *engine[In, Out]) upstreamEnded(s *Subscription[In], reason error) {
 	e.over(s, reason)
 }
 
-// over ends a subscription once every event that came on it was finished.
+// over ends a subscription once every event that came on it was finished: at once, or when
+// farewell finds that the last receipt has been given. It does not wait if the stage fails
+// with the subscription, or if its producer, which would take the receipts, has stopped.
 func (e *engine[In, Out]) over(s *Subscription[In], reason error) {
 	if s.deferred {
 		s.reason = reason
+		// ending is set before open is read: a Settle that brings open to 0 after that
+		// sees ending and pokes the stage.
 		s.ending.Store(true)
 		if s.open.Load() > 0 {
 			e.flush()
@@ -253,8 +276,9 @@ func (e *engine[In, Out]) over(s *Subscription[In], reason error) {
 	e.goodbye(s, reason)
 }
 
-// endsWith reports whether the cancel mode of a subscription that ends with
-// reason makes the stage fail.
+// endsWith reports whether the cancel mode of a subscription that ends with reason makes
+// the stage fail. A replaced subscription, one refused as a duplicate and one that ended
+// in good order never do.
 func (e *engine[In, Out]) endsWith(s *Subscription[In], reason error) bool {
 	switch {
 	case s.replaced.Load(), reason == dispatcher.ErrSubscribed, reason == ErrDone:
@@ -263,7 +287,8 @@ func (e *engine[In, Out]) endsWith(s *Subscription[In], reason error) bool {
 	return s.cfg.Cancel == Permanent || s.cfg.Cancel == Transient && !Normal(reason)
 }
 
-// farewell ends the subscriptions that were only waiting for receipts.
+// farewell ends the subscriptions that were only waiting for receipts. goodbye removes
+// each from subs, hence i--.
 func (e *engine[In, Out]) farewell() {
 	for i := 0; i < len(e.in.subs); i++ {
 		s := e.in.subs[i]
@@ -286,8 +311,9 @@ func (e *engine[In, Out]) sendPending() {
 	}
 }
 
-// goodbye ends a subscription. Until HandleCancel has returned it is among those
-// that a stage which panics takes leave of.
+// goodbye ends a subscription, with HandleCancel, and applies its cancel mode. Until
+// HandleCancel has returned it is among those that a stage which panics takes leave of, so
+// that its producer hears of the end in any case.
 func (e *engine[In, Out]) goodbye(s *Subscription[In], reason error) {
 	if f := e.do.Cancel; f != nil {
 		e.running = "HandleCancel"
@@ -307,7 +333,8 @@ func (e *engine[In, Out]) goodbye(s *Subscription[In], reason error) {
 	}
 }
 
-// bye sends the last receipts of a subscription and ends it on both sides.
+// bye sends the last receipts of a subscription and ends it on both sides, leaving
+// intakeOver. The receipts go first: the farewell closes the account of the rest.
 func (e *engine[In, Out]) bye(s *Subscription[In], reason error) {
 	if s.pending != nil {
 		s.up.postAsk(s, 0, 0, nil, s.takePending())
@@ -326,7 +353,7 @@ func (e *engine[In, Out]) bye(s *Subscription[In], reason error) {
 }
 
 // advance notes that n of the events in the handler's hands were handled. If it has
-// failed, it has done so over the next one.
+// failed, it has done so over the next one, which alone stays in hand.
 func (e *engine[In, Out]) advance(s *Subscription[In], n int) {
 	n = max(0, min(n, s.inHand))
 	e.in.handled += int64(n)

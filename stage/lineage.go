@@ -37,6 +37,7 @@ type group[In any] struct {
 }
 
 // inputs are n events of a subscription, from a position on.
+// A nil sub means inputs that want no receipt.
 type inputs[In any] struct {
 	sub      *Subscription[In]
 	position uint64
@@ -84,12 +85,15 @@ func (l *lineage[In]) addEach(seq uint64, in inputs[In]) {
 	l.push(group[In]{first: seq, n: 1, open: 1, each: true, inputs: in})
 }
 
+// push adds a group, whose children must follow those of all others.
 func (l *lineage[In]) push(g group[In]) {
 	l.groups.Push(g)
 	l.open++
 }
 
-// ended implements ancestry: n events from seq on have ended alike.
+// ended implements ancestry: n events from seq on have ended alike. The run may cover
+// several groups, parts of them, and events of no group. trim comes last, since it moves
+// groups.
 func (l *lineage[In]) ended(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason) {
 	for n > 0 {
 		k := 1
@@ -146,7 +150,9 @@ func (l *lineage[In]) find(seq uint64) (g *group[In], before int) {
 	return nil, before
 }
 
-// end takes the end of n children and reports whether they were the last.
+// end takes the end of n children and reports whether they were the last. In an each
+// group, the inputs get their receipts at once; otherwise all of them when the last child
+// has ended, with the worst outcome.
 func (g *group[In]) end(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason) bool {
 	g.open -= n
 	if g.each {
@@ -165,6 +171,7 @@ func (g *group[In]) end(seq uint64, n int, outcome receipt.Outcome, reason recei
 	return true
 }
 
+// finishAll gives all inputs of a group the same receipt.
 func finishAll[In any](in inputs[In], more []inputs[In], outcome receipt.Outcome, reason receipt.Reason) {
 	in.finish(outcome, reason)
 	for _, other := range more {
@@ -208,7 +215,7 @@ func (l *lineage[In]) moveLate(g group[In]) {
 	}
 }
 
-// dropLate removes a finished group from the map.
+// dropLate removes a finished group from the map, where it has an entry for each child.
 func (l *lineage[In]) dropLate(g *group[In]) {
 	for i := range g.n {
 		delete(l.late, g.first+uint64(i))

@@ -1,6 +1,6 @@
 package stage
 
-// kind is the kind of a mail.
+// kind is the kind of a mail. The comments name the fields that a mail of each kind uses.
 type kind uint8
 
 const (
@@ -19,19 +19,25 @@ const (
 	mailStop                   // x error
 )
 
-// mail is a message to a stage. up is a subscription in which the stage consumes,
-// down one in which it produces.
+// mail is a message to a stage, from any goroutine. up is a subscription in which the
+// stage consumes, down one in which it produces. One struct for all kinds keeps posting
+// free of allocations, except for what x holds.
 type mail[In, Out any] struct {
-	kind  kind
+	kind kind
+	// done counts receipts that come in order. n is demand, or a DemandMode.
 	done  int32
 	n     int
 	up    *Subscription[In]
 	batch *batch[In]
 	down  *Subscription[Out]
+	// spent is a chain of emptied batches that return to the producer.
 	spent *batch[Out]
 	x     any
 }
 
+// The functions below implement demandPort and eventPort. They may be called from any
+// goroutine, never block, and return false if the stage has stopped. Then nothing else
+// becomes of the mail: the sender accounts for what it held.
 func (e *engine[In, Out]) postEvents(s *Subscription[In], b *batch[In]) bool {
 	return e.box.Post(mail[In, Out]{kind: mailEvents, up: s, batch: b})
 }
@@ -45,6 +51,7 @@ func (e *engine[In, Out]) postSubscribe(s *Subscription[Out]) bool {
 }
 
 func (e *engine[In, Out]) postAsk(s *Subscription[Out], n, done int, spent *batch[Out], list *settled) bool {
+	// A nil *settled must not become an x that is not nil.
 	m := mail[In, Out]{kind: mailAsk, down: s, n: n, done: int32(done), spent: spent}
 	if list != nil {
 		m.x = list
@@ -60,7 +67,9 @@ func (e *engine[In, Out]) postBye(s *Subscription[Out], done int, f farewell) bo
 	return e.box.Post(mail[In, Out]{kind: mailBye, down: s, done: int32(done), x: f})
 }
 
-// farewell is the last message of a consumer on a subscription.
+// farewell is the last message of a consumer on a subscription. It tells the producer what
+// becomes of the events that have no receipt: those in [from, to) may have been the cause
+// of the consumer's failure, and the others only waited.
 type farewell struct {
 	handled  int    // events since the start
 	from, to uint64 // positions of those that the handler had when it failed

@@ -1,7 +1,10 @@
 package stage
 
-// origins records the inputs of an emitter's events, as the handler has named them.
-// The stage reads it when the handler has returned.
+// origins records the inputs of an emitter's events, as the handler has named them. The
+// stage reads it when the handler has returned. It belongs to the stage's goroutine.
+//
+// A held input has a slot here and, at the same index, in lineage.held. A slot that is
+// freed is used again only when the stage has read what named it.
 type origins struct {
 	tracked  bool // the events being handled want receipts
 	marks    []mark
@@ -57,6 +60,7 @@ type Held struct {
 	gen  uint32
 }
 
+// hold takes a slot for an input of the chunk. The stage moves the input there later.
 func (o *origins) hold(input int) Held {
 	var slot uint32
 	if n := len(o.unused); n > 0 {
@@ -71,8 +75,9 @@ func (o *origins) hold(input int) Held {
 	return Held{by: o, slot: slot + 1, gen: o.slots[slot].gen}
 }
 
-// free frees the slot of h, which was passed to method, and reports whether h was
-// in use.
+// free frees the slot of h, which was passed to method, and reports whether h was in use.
+// A zero or used h is ignored; one of another stage is noted in foreign, for which the
+// stage fails.
 func (o *origins) free(method string, h Held) bool {
 	if h.by != o {
 		if h.by != nil {

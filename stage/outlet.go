@@ -11,10 +11,17 @@ import (
 )
 
 // outlet is the producing side of a stage: its dispatcher, its buffer and its
-// subscriptions. All of it belongs to the stage's goroutine.
+// subscriptions. All of it belongs to the stage's goroutine, including the calls of the
+// dispatcher.
+//
+// An emitted event has a sequence number and is in exactly one place: in the emitter, in
+// the buffer, held by the dispatcher, or in flight to subscribers, until it is finished or
+// discarded.
 type outlet[T any] struct {
-	stage     string
-	disp      dispatcher.Dispatcher[T]
+	stage string
+	disp  dispatcher.Dispatcher[T]
+	// These are disp again, as the optional interfaces that it implements; nil if it does
+	// not.
 	holder    dispatcher.Holder[T]
 	timed     dispatcher.Timed
 	taker     dispatcher.ReceiptTaker[T]
@@ -28,6 +35,7 @@ type outlet[T any] struct {
 	discarded func(T, receipt.Reason)
 	epoch     time.Time
 
+	// live counts the subscriptions that are in a slot, leaving ones included.
 	subs     []*Subscription[T] // by slot; nil is free
 	free     []int
 	live     int
@@ -47,6 +55,7 @@ type outlet[T any] struct {
 	rejects  []rejection[T]
 	fault    error
 
+	// These describe the Dispatch that is running.
 	offer     dispatcher.Offer[T]
 	swappable bool             // the current offer is the emitter's own slice
 	whole     *Subscription[T] // given all of it and nothing else happened
@@ -57,6 +66,7 @@ type outlet[T any] struct {
 	shared   sharing                 // events that were given more than once
 	again    map[uint64]struct{}     // events that were returned once
 
+	// The counts are since the start. At the end: emitted = delivered + lost.
 	emitted    int64
 	delivered  int64 // events that were given to at least one subscriber
 	deliveries int64 // copies of them that were given
@@ -67,6 +77,8 @@ type outlet[T any] struct {
 	warned     time.Time
 }
 
+// newOutlet makes the producing side. sourced says that the handler wants receipts; size
+// bounds the buffer, in events.
 func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int) *outlet[T] {
 	o := &outlet[T]{
 		stage: name, disp: cfg.Dispatcher, sourced: sourced, discarded: cfg.Discarded,
@@ -87,7 +99,8 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	return o
 }
 
-// now is the dispatcher's clock; it is not read for one that has no deadlines.
+// now is the dispatcher's clock, in nanoseconds since the stage was made. It is not read
+// for a dispatcher that has no deadlines.
 func (o *outlet[T]) now() int64 {
 	if o.timed == nil {
 		return 0
@@ -95,7 +108,8 @@ func (o *outlet[T]) now() int64 {
 	return int64(time.Since(o.epoch))
 }
 
-// want is the demand that the handler must still be asked for.
+// want is the demand that the handler must still be asked for: what subscribers have asked
+// for, less what the handler already owes and what is buffered.
 func (o *outlet[T]) want() int {
 	if o.paused {
 		return 0
@@ -143,7 +157,9 @@ func (o *outlet[T]) abandonParked() bool {
 	return o.discards > before
 }
 
-// serve hands out the buffered events, then the emitted ones, and sends them.
+// serve hands out the buffered events, then the emitted ones, and sends them. The origins
+// that a handler has named are entered first, while their places in the emitter hold.
+// Nothing may be delivered before that: its receipt would find no input.
 func (o *outlet[T]) serve() {
 	if o.emit.told() {
 		o.descend()
@@ -157,6 +173,8 @@ func (o *outlet[T]) serve() {
 	o.flush()
 }
 
+// serveBuffer offers the buffered events, run by run, until the dispatcher takes fewer
+// than it was offered. It then waits for demand.
 func (o *outlet[T]) serveBuffer() {
 	for o.buf.len() > 0 && !o.paused {
 		run, first := o.buf.front()
@@ -168,6 +186,10 @@ func (o *outlet[T]) serveBuffer() {
 	}
 }
 
+// dispatch offers events, the first of which has the number first, and returns how many
+// the dispatcher took from the front. swappable is set if events is the emitter's own
+// slice, which a single subscriber may get without a copy. Afterwards it checks that every
+// event taken was given, is held or was discarded.
 func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 	o.changed = false
 	o.offer = dispatcher.Offer[T]{Events: events, First: first, Now: o.now()}
@@ -177,6 +199,7 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 		left += int64(o.holder.Held())
 	}
 	o.emission.marks.begin(swappable)
+	// The dispatcher may panic here. The marks then say what it has done so far.
 	n := o.disp.Dispatch(o.offer, o)
 	o.emission.marks.active = false
 	if s := o.whole; s != nil && len(o.emit.buf) == len(events) {

@@ -1,6 +1,8 @@
 package stage
 
-// readiness is how far the start of a stage has come.
+// readiness is how far the start of a stage has come. launch sets occupying before the
+// goroutine exists, and the goroutine sets the phases after it; others read it once
+// engine.ready is closed.
 type readiness uint8
 
 const (
@@ -10,7 +12,9 @@ const (
 	ready               // the start has succeeded
 )
 
-// progress is how near a stage is to its end. It only goes up.
+// progress is how near a stage is to its end. It only goes up, and only the stage's
+// goroutine changes it, or neverRun in its place. A consumer goes from flowing to over
+// directly.
 type progress uint8
 
 const (
@@ -26,7 +30,9 @@ func (e *engine[In, Out]) reach(p progress) { e.progress = max(e.progress, p) }
 func (e *engine[In, Out]) isDry() bool  { return e.progress >= dry }
 func (e *engine[In, Out]) isOver() bool { return e.progress == over }
 
-// intakePhase is the state of a subscription at its consumer.
+// intakePhase is the state of a subscription at its consumer. It belongs to the consumer's
+// goroutine and only goes up; a subscription without inputs to wait for skips
+// intakeWaiting.
 type intakePhase uint8
 
 const (
@@ -36,7 +42,8 @@ const (
 	intakeOver                // everything is finished, and the producer knows
 )
 
-// supplyPhase is the state of a subscription at its producer.
+// supplyPhase is the state of a subscription at its producer. It belongs to the producer's
+// goroutine and only goes up.
 type supplyPhase uint8
 
 const (

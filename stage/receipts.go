@@ -8,8 +8,8 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// finishedRun is the end of n events of a subscription, from a position on, as
-// a producer-consumer reports it.
+// finishedRun is the end of n inputs of a subscription, from a position on, as a
+// producer-consumer reports it. All of them have ended alike.
 type finishedRun struct {
 	position uint64
 	n        int
@@ -17,8 +17,9 @@ type finishedRun struct {
 	reason   receipt.Reason
 }
 
-// wantsReceipts reports whether every delivery is remembered until its receipt
-// has come.
+// wantsReceipts reports whether every delivery is remembered until its receipt has come:
+// the source or the dispatcher wants receipts, or inputs wait for them. Redeliver makes
+// single subscriptions tracked besides.
 func (o *outlet[T]) wantsReceipts() bool { return o.sourced || o.taker != nil || o.lineage != nil }
 
 // track begins to remember the deliveries of s. Earlier ones are not accounted for,
@@ -33,7 +34,8 @@ func (o *outlet[T]) track(s *Subscription[T]) {
 	o.tracking++
 }
 
-// handled takes the receipts for the next n events of s, in order.
+// handled takes the receipts for the next n events of s, in order. Those for events
+// delivered before track are only counted.
 func (o *outlet[T]) handled(s *Subscription[T], n int) {
 	if !s.tracked {
 		s.acked += n
@@ -50,12 +52,15 @@ func (o *outlet[T]) handled(s *Subscription[T], n int) {
 	o.report()
 }
 
-// land takes receipts of one kind for the n oldest deliveries of s.
+// land takes receipts of one kind for the n oldest deliveries of s, all of which must be
+// open. In the usual case a run costs as much as one event.
 func (o *outlet[T]) land(s *Subscription[T], n int, outcome receipt.Outcome, reason receipt.Reason) {
 	for n > 0 {
 		seq, ticket, k, events := s.flights.front(n)
 		if o.plain(outcome) {
 			o.report() // earlier notes come first
+			// The dispatcher and the copies are not concerned: the run goes to the source
+			// as it is.
 			o.ended(seq, k, outcome, reason)
 		} else {
 			for i := range k {
@@ -91,7 +96,8 @@ func (o *outlet[T]) settle(s *Subscription[T], list []Finished) {
 	o.report()
 }
 
-// settleRuns takes the receipts of a producer-consumer.
+// settleRuns takes the receipts of a producer-consumer. A run that begins at the oldest
+// delivery lands as a whole; any other is finished one by one.
 func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
 	for _, r := range runs {
 		if r.position == s.flights.base && r.outcome != receipt.Abandoned {
@@ -112,7 +118,8 @@ func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
 	o.report()
 }
 
-// giveUp ends every delivery of s in flight when its consumer has died.
+// giveUp ends every delivery of s in flight when its consumer has ended. Those that the
+// consumer may have failed over are marked as such for abandon.
 func (o *outlet[T]) giveUp(s *Subscription[T], f farewell) {
 	if !s.tracked {
 		o.abandoned += int64(max(0, s.given-f.handled))
@@ -156,7 +163,8 @@ func (o *outlet[T]) bereave() {
 	}
 }
 
-// receipt notes the end of a delivery; report passes it on.
+// receipt notes the end of a delivery; report passes it on. The event itself is kept only
+// if a later step may need it.
 func (o *outlet[T]) receipt(s *Subscription[T], f *flight[T], outcome receipt.Outcome, reason receipt.Reason, cost int64) {
 	r := dispatcher.Receipt[T]{Sub: s.slot, Seq: f.seq, Ticket: f.ticket, Outcome: outcome, Reason: reason, Cost: cost}
 	if outcome != receipt.Done || o.shared.any() {
@@ -190,6 +198,8 @@ func (o *outlet[T]) report() {
 			o.endedOne(r)
 		}
 	}
+	// After the loop: takeBack sorts the receipts, which the source must get in their
+	// order.
 	if back {
 		o.takeBack()
 	}

@@ -22,10 +22,13 @@ func (p *Pipeline) report(ctx context.Context) (finish func()) {
 	}
 	// A stage that is busy in a handler must not delay the others' figures.
 	once := func(limit time.Duration) {
+		// A snapshot that comes too late is left out: its counts are part of the next one.
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		var wg sync.WaitGroup
 		for i, s := range p.stages {
+			// Each meter is used by one goroutine at a time: the next round begins after
+			// Wait.
 			wg.Go(func() {
 				if snap, err := s.Snapshot(ctx); err == nil {
 					meters[i].record(snap)
@@ -58,7 +61,9 @@ func (p *Pipeline) report(ctx context.Context) (finish func()) {
 	}
 }
 
-// meter turns one stage's snapshots into measurements.
+// meter turns one stage's snapshots into measurements: it records how much the counts have
+// grown since the snapshot before. It has no lock; report uses it from one goroutine at a
+// time.
 type meter struct {
 	recorder         metrics.Recorder
 	stageTag         metrics.Tag
@@ -71,6 +76,8 @@ type meter struct {
 	discarded        map[receipt.Reason]int64
 }
 
+// newMeter makes the instruments of the stage called name. Counters of discards are made
+// when a reason first occurs.
 func newMeter(r metrics.Recorder, name string) *meter {
 	tag := metrics.Tag{Key: "stage", Value: name}
 	return &meter{
@@ -83,6 +90,7 @@ func newMeter(r metrics.Recorder, name string) *meter {
 	}
 }
 
+// record takes a snapshot. A stopped stage keeps its counts, but its gauges go to 0.
 func (m *meter) record(s Snapshot) {
 	if s.Kind != KindConsumer && s.Phase != PhaseStopped {
 		m.demand.Set(float64(s.Demand))

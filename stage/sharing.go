@@ -2,9 +2,11 @@ package stage
 
 import "github.com/penstock-go/penstock/receipt"
 
-// sharing remembers which events in flight were given to several subscriptions:
-// their source gets one receipt, after the last of them, with the worst outcome.
-// Nothing is remembered of an event that was given once.
+// sharing remembers which events in flight were given to several subscriptions: their
+// source gets one receipt, after the last of them, with the worst outcome. Nothing is
+// remembered of an event that was given once. It belongs to the stage's goroutine.
+//
+// given, high and overlap are about the running Dispatch and empty between two.
 type sharing struct {
 	given   []span // by the running Dispatch
 	high    int    // one past the last place that it has given
@@ -20,7 +22,8 @@ type span struct {
 	tracked bool
 }
 
-// copies counts the subscriptions to which one event of an offer was given.
+// copies counts the subscriptions to which one event of an offer was given, and those of
+// them that give receipts.
 type copies struct{ all, tracked int32 }
 
 // share is an event of which several subscriptions have a copy.
@@ -30,8 +33,10 @@ type share struct {
 	reason  receipt.Reason
 }
 
+// any reports whether an event with several copies is in flight.
 func (s *sharing) any() bool { return len(s.events) > 0 }
 
+// has reports whether the event has other copies.
 func (s *sharing) has(seq uint64) bool {
 	_, ok := s.events[seq]
 	return ok
@@ -58,6 +63,8 @@ func (s *sharing) dispatched(first uint64, n int) {
 	s.given, s.high = s.given[:0], 0
 }
 
+// note remembers the events of a Dispatch that have more than one copy. It runs only if
+// the spans overlap, or if a copy is missing, and looks at each event.
 func (s *sharing) note(first uint64, n int) {
 	if cap(s.copies) < n {
 		s.copies = make([]copies, n)
@@ -87,8 +94,8 @@ func (s *sharing) note(first uint64, n int) {
 	}
 }
 
-// finish takes one receipt and, if it was the last one, returns how the event
-// ended.
+// finish takes one receipt. The last result reports whether it was the last one, and then
+// the others are how the event ended.
 func (s *sharing) finish(seq uint64, outcome receipt.Outcome, reason receipt.Reason) (receipt.Outcome, receipt.Reason, bool) {
 	e, ok := s.events[seq]
 	if !ok {

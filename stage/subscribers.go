@@ -5,7 +5,9 @@ import (
 	"github.com/penstock-go/penstock/internal/crash"
 )
 
-// subscribed accepts a subscription, or refuses it.
+// subscribed accepts a subscription, or refuses it. It expects the phase supplyProposed
+// and leaves supplyActive or supplyGone. Demand and a cancellation that arrived before are
+// taken into account.
 func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 	o := e.out
 	refuse := func(reason error) {
@@ -27,10 +29,14 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 			return
 		}
 	}
+	// Slots are used again, so that a dispatcher can keep its state in a slice. The slot
+	// is taken only once nothing can refuse the subscription any more.
 	slot := len(o.subs)
 	if n := len(o.free); n > 0 {
 		slot = o.free[n-1]
 	}
+	// The handler has accepted already: HandleCancel is not called for a subscription that
+	// the dispatcher refuses.
 	if err := o.accept(slot, s); err != nil {
 		refuse(err)
 		return
@@ -52,8 +58,8 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 	}
 }
 
-// accept asks the dispatcher. One that panics over a subscriber's options
-// refuses that subscriber only.
+// accept asks the dispatcher whether it takes a subscriber in slot. A dispatcher that
+// panics over a subscriber's options refuses that subscriber only.
 func (o *outlet[T]) accept(slot int, s *Subscription[T]) (err error) {
 	defer crash.Catch(&err)
 	return o.disp.Subscribe(slot, dispatcher.SubscribeConfig{
@@ -62,6 +68,8 @@ func (o *outlet[T]) accept(slot int, s *Subscription[T]) (err error) {
 	})
 }
 
+// asked takes demand, receipts and emptied batches from the consumer of s. A subscription
+// that was cancelled still gives receipts, but its demand no longer counts.
 func (e *engine[In, Out]) asked(s *Subscription[Out], n, done int, spent *batch[Out], x any) {
 	if !s.supply.placed() {
 		if s.supply == supplyProposed {
@@ -82,7 +90,8 @@ func (e *engine[In, Out]) asked(s *Subscription[Out], n, done int, spent *batch[
 	}
 }
 
-// receive takes the receipts that a mail brings.
+// receive takes the receipts that a mail brings: done in order, and those of x, if it is a
+// *settled, by position. The lists return to their pool.
 func (e *engine[In, Out]) receive(s *Subscription[Out], done int, x any) {
 	if done > 0 {
 		e.out.handled(s, done)
@@ -96,10 +105,12 @@ func (e *engine[In, Out]) receive(s *Subscription[Out], done int, x any) {
 	}
 }
 
-// cancelled stops delivering to s and posts the end to its consumer.
+// cancelled stops delivering to s and posts the end to its consumer. The slot stays taken
+// until the consumer has said goodbye, since receipts for events in flight still come.
 func (e *engine[In, Out]) cancelled(s *Subscription[Out], reason error) {
 	if s.supply != supplyActive {
 		if s.supply == supplyProposed && s.early == nil {
+			// The subscription's own mail is still on its way; subscribed refuses it then.
 			s.early = reason
 		}
 		return
@@ -108,6 +119,8 @@ func (e *engine[In, Out]) cancelled(s *Subscription[Out], reason error) {
 	e.deactivate(s, reason)
 }
 
+// deactivate moves s from supplyActive to supplyLeaving. The dispatcher gives it nothing
+// more and may pass what it held for s to others.
 func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
 	s.supply = supplyLeaving
 	s.asked = 0
@@ -119,13 +132,16 @@ func (e *engine[In, Out]) deactivate(s *Subscription[Out], reason error) {
 	}
 }
 
-// left forgets s: its consumer handles no more events.
+// left takes the farewell of a consumer, which handles no more events. Deliveries without
+// a receipt are given up, and the slot becomes free.
 func (e *engine[In, Out]) left(s *Subscription[Out], done int, f farewell) {
 	if !s.supply.placed() {
 		return
 	}
 	e.receive(s, done, nil)
 	e.out.giveUp(s, f)
+	// The order matters: what s had is abandoned first, then what the others still get of
+	// the copies.
 	if f.lost && e.node.fragile.Load() {
 		e.out.bereave()
 	}
@@ -135,6 +151,8 @@ func (e *engine[In, Out]) left(s *Subscription[Out], done int, f farewell) {
 	e.release(s)
 }
 
+// release frees the slot of s, which is supplyGone afterwards. Its batches are dropped:
+// another subscription has its own.
 func (e *engine[In, Out]) release(s *Subscription[Out]) {
 	o := e.out
 	o.subs[s.slot] = nil

@@ -13,6 +13,8 @@ import (
 // Subscription is the link between a producer and a consumer. Its methods may
 // be called from any goroutine, also from inside a handler, and never block.
 type Subscription[T any] struct {
+	// The fields up to done are set before any other goroutine sees the subscription, and
+	// do not change.
 	id       uint64
 	info     SubscriptionInfo
 	cfg      SubscribeConfig
@@ -23,12 +25,15 @@ type Subscription[T any] struct {
 	done     chan struct{}
 	reason   error // written before done is closed
 
+	// Read and written by both goroutines, and by those that call Settle or Tracked.
 	open     atomic.Int64 // deferred: delivered and not yet settled
 	ending   atomic.Bool  // deferred: the consumer waits for open to reach 0
 	wants    atomic.Bool  // the producer wants receipts for what has arrived
 	replaced atomic.Bool  // another subscription took its place
 
 	// Owned by the consumer's goroutine.
+	// owed, arrived and received are counts of events; received is also the position of
+	// the next event that the handler gets.
 	owed       int // asked for and not yet received
 	arrived    int // events that came, also those that are queued
 	received   uint64
@@ -59,15 +64,18 @@ type Subscription[T any] struct {
 	flights    flights[T]
 }
 
-// batch is a slice of events on its way from a producer to a consumer and back.
+// batch is a slice of events on its way from a producer to a consumer and back. One
+// goroutine owns it at a time: it passes with the mail that carries it.
 type batch[T any] struct {
-	events  []T
+	events []T
+	// The first dirty places of the array may hold events of before; scrub clears them.
 	dirty   int  // places of the array that may hold events
 	tracked bool // receipts are wanted
 	next    *batch[T]
 }
 
-// demandPort is a producer as its consumers see it, eventPort the reverse.
+// demandPort is a producer as its consumers see it. All methods may be called from any
+// goroutine and do not block. A post returns false if the producer has stopped.
 type demandPort[T any] interface {
 	stageName() string
 	vertex() *node
@@ -80,6 +88,7 @@ type demandPort[T any] interface {
 	why() error    // the reason for which it stopped, once a post was refused
 }
 
+// eventPort is a consumer as its producers see it, with the same rules.
 type eventPort[T any] interface {
 	stageID() uint64
 	vertex() *node
@@ -100,8 +109,8 @@ type Finished struct {
 	Cost time.Duration
 }
 
-// settled are receipts on their way to the producer: those of a consumer one by
-// one, those of a producer-consumer as runs.
+// settled are receipts on their way to the producer: those of a consumer one by one, those
+// of a producer-consumer as runs. The receiver returns it to settledPool.
 type settled struct {
 	list []Finished
 	runs []finishedRun
@@ -114,8 +123,9 @@ var settledPool = sync.Pool{New: func() any { return new(settled) }}
 // an event arrives for which a source further up wants one.
 func (s *Subscription[T]) Tracked() bool { return s.wants.Load() }
 
-// finishInputs notes the end of n events that a producer-consumer was given. It
-// runs on the consumer's goroutine, which sends what was noted.
+// finishInputs notes the end of n inputs of a producer-consumer, from a position on. It
+// runs on the consumer's goroutine, which sends what was noted at the end of the round.
+// Inputs that end alike one after the other become one run.
 func (s *Subscription[T]) finishInputs(position uint64, n int, outcome receipt.Outcome, reason receipt.Reason) {
 	s.inputs -= n
 	if s.intake == intakeOver {
@@ -220,8 +230,11 @@ func (s *Subscription[T]) finish(reason error) {
 	close(s.done)
 }
 
-// farewell describes what became of the events that have arrived.
-// If the consumer has failed, it may have done so over those in its hands.
+// farewell describes what became of the events that have arrived. If the consumer has
+// failed, it may have done so over those in its hands.
+//
+// For a deferred subscription the count of open receipts may include some that are on
+// their way: their mail is older than the farewell and arrives before it.
 func (s *Subscription[T]) farewell(reason error, failed bool) farewell {
 	f := farewell{handled: s.total, reason: reason}
 	if s.deferred {
@@ -237,7 +250,8 @@ func (s *Subscription[T]) farewell(reason error, failed bool) farewell {
 	return f
 }
 
-// addAsked adds to what may be delivered and saturates.
+// addAsked adds to what may be delivered. The sum saturates, so that a consumer which asks
+// for "all" twice does not overflow it.
 func (s *Subscription[T]) addAsked(n int) {
 	if s.asked > math.MaxInt-n {
 		s.asked = math.MaxInt
@@ -246,7 +260,8 @@ func (s *Subscription[T]) addAsked(n int) {
 	s.asked += n
 }
 
-// recycle takes emptied batches back for later deliveries.
+// recycle takes emptied batches back for later deliveries. It runs on the producer's
+// goroutine. More than keep are left to the garbage collector.
 func (s *Subscription[T]) recycle(chain *batch[T]) {
 	const keep = 64 // a consumer returns at most spentLimit at a time
 	for b := chain; b != nil; {
