@@ -4,7 +4,8 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// account is what is due to one subscription. It is part of the pool's state.
+// account is what is due to one subscription: freed slots to ask for, and receipts to
+// give. It is part of the pool's state, and guarded by the supervisor's lock.
 type account[T any] struct {
 	sub      *stage.Subscription[T]
 	slots    int  // how many workers the subscription may have at once
@@ -36,7 +37,7 @@ func (a *account[T]) receipt(f stage.Finished) {
 	}
 }
 
-// ask returns how many slots to ask for now.
+// ask returns how many slots to ask for now: none until they make up a group.
 func (a *account[T]) ask(maxDeferred int) int {
 	if a.freed < a.least() {
 		return 0
@@ -76,8 +77,9 @@ func (p *pool[T]) settle(a *account[T], hurry bool, o *orders[T]) {
 	}
 }
 
-// tick asks for slots that have been free since the last tick, however few they
-// are, and for those that make up a group without the slots of long workers.
+// tick asks for slots that have been free since the last tick, however few they are, and
+// for those that make up a group without the slots of long workers. It is called once
+// after patience when it was ordered, on a timer's goroutine.
 func (p *pool[T]) tick(o *orders[T]) {
 	p.ticking = false
 	if p.phase != working {
@@ -105,7 +107,8 @@ func (p *pool[T]) tick(o *orders[T]) {
 	p.handsOver(o)
 }
 
-// hand orders a hand-over of all receipts and of the demand for ask slots.
+// hand orders a hand-over of all receipts and of the demand for ask slots. The list of
+// receipts changes places with an emptied one, so that neither is allocated.
 func (a *account[T]) hand(ask int, o *orders[T]) {
 	o.some = true
 	n := len(o.settle)
@@ -136,7 +139,8 @@ func (p *pool[T]) postpone(t *task[T]) bool {
 	return true
 }
 
-// settleDeferred takes a receipt that was deferred.
+// settleDeferred takes a receipt that was deferred. A second one for the same event does
+// nothing.
 func (p *pool[T]) settleDeferred(a *account[T], f stage.Finished, o *orders[T]) {
 	if _, open := a.deferred[f.Position]; !open || p.phase == closed {
 		return

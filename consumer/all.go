@@ -65,10 +65,12 @@ func All[T any](ctx context.Context, source stage.Output[T], cfg stage.Subscribe
 	}
 }
 
-// reader hands deliveries from its stage to the loop.
+// reader hands deliveries from its stage to the loop. Two goroutines use it: the stage's
+// appends to events, and the loop takes them.
 type reader[T any] struct {
 	arrived chan struct{} // holds one token at most
 
+	// mu guards events, those that have arrived and that the loop has not taken.
 	mu     sync.Mutex
 	events []T
 
@@ -100,7 +102,8 @@ func (r *reader[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error
 	return nil
 }
 
-// take returns the events that have arrived. spent is used again.
+// take returns the events that have arrived. spent, the last ones, is used again; the two
+// slices change places.
 func (r *reader[T]) take(spent []T) []T {
 	clear(spent)
 	r.mu.Lock()
@@ -146,7 +149,8 @@ func (r *reader[T]) readAll(ctx context.Context, sink *stage.ConsumerStage[T], y
 	}
 }
 
-// settle gives the receipts that are due and asks for n events more.
+// settle gives the receipts that are due and asks for n events more. It belongs to the
+// loop, as do all calls of it.
 func (r *reader[T]) settle(n int) {
 	if n == 0 && r.handled == 0 {
 		return

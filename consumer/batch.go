@@ -69,7 +69,8 @@ type Batch[T any] struct {
 	finished []stage.Finished
 }
 
-// part is a run of events in a batch that came on one subscription.
+// part is a run of events in a batch that came on one subscription. They have consecutive
+// positions there.
 type part[T any] struct {
 	sub   *stage.Subscription[T] // nil once its receipts were given
 	first uint64                 // position of the first event on sub
@@ -77,7 +78,8 @@ type part[T any] struct {
 	count int
 }
 
-// overdue is sent to the stage when a batch's time is up.
+// overdue is sent to the stage when a batch's time is up. It is the batch's number: a
+// timer may fire just as its batch is passed on, and must not pass on the next one.
 type overdue uint64
 
 // NewBatch returns a consumer that passes batches to call. The slice belongs to
@@ -141,7 +143,7 @@ func (b *Batch[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) erro
 	return nil
 }
 
-// begin starts the clock of a new batch.
+// begin gives a new batch its number and starts its clock.
 func (b *Batch[T]) begin() {
 	b.number++
 	if b.cfg.Timeout != NoTimeout {
@@ -150,7 +152,8 @@ func (b *Batch[T]) begin() {
 	}
 }
 
-// add notes n more events of sub and returns how many of sub's the batch holds.
+// add notes n more events of sub, which were appended to events before, and returns how
+// many of sub's the batch holds. If that is MaxDemand nothing more can come from sub.
 func (b *Batch[T]) add(sub *stage.Subscription[T], first uint64, n int) (held int) {
 	at := len(b.events) - n
 	if last := len(b.parts) - 1; last >= 0 && b.parts[last].sub == sub {
@@ -189,6 +192,7 @@ func (b *Batch[T]) HandleTerminate(context.Context, error) error {
 	return nil
 }
 
+// stopTimer stops the clock of the batch, if it has one.
 func (b *Batch[T]) stopTimer() {
 	if b.timer != nil {
 		b.timer.Stop()
@@ -196,8 +200,9 @@ func (b *Batch[T]) stopTimer() {
 	}
 }
 
-// pass calls the function with the events that were gathered, and gives their
-// receipts.
+// pass calls the function with the events that were gathered, of which there must be some,
+// and gives their receipts. If it returns an error, the batch stays as it is and has no
+// receipts: the stage stops for that error.
 func (b *Batch[T]) pass(ctx context.Context) error {
 	b.stopTimer()
 	begun := time.Now()

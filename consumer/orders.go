@@ -6,7 +6,8 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// happening is what a goroutine of the pool has come back from.
+// happening is what a goroutine of the pool has come back from: the input of the pool's
+// step.
 type happening uint8
 
 const (
@@ -30,7 +31,7 @@ type event struct {
 	cancelled bool
 }
 
-// deed is what a goroutine does next.
+// deed is what a goroutine does next: the output of the pool's step.
 type deed uint8
 
 const (
@@ -73,8 +74,9 @@ type handover[T any] struct {
 	list    []stage.Finished // the receipts, if the subscription is tracked
 }
 
-// give passes h to its subscription. If receipts are wanted only since h was
-// ordered, those without content name no event that the producer remembers.
+// give passes h to its subscription, without the lock. If receipts are wanted only since h
+// was ordered, those without content name no event that the producer remembers. The list
+// is emptied for the account's next hand-over.
 func (h *handover[T]) give() {
 	if !h.tracked {
 		h.list = blank(h.list, h.ended) // only their number counts

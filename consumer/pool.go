@@ -13,8 +13,9 @@ import (
 // It has no lock, goroutine, clock or channel. The Supervisor holds its lock
 // during every call and carries out the orders after it has released the lock.
 type pool[T any] struct {
-	rules    rules
-	phase    phase
+	rules rules
+	phase phase
+	// waiting holds the jobs that no goroutine has taken, in the order of their arrival.
 	waiting  ring.Ring[job[T]]
 	accounts []*account[T]
 	restarts ring.Ring[time.Duration] // when, within the window
@@ -81,8 +82,8 @@ type job[T any] struct {
 	event    T
 }
 
-// task is a job in the hands of a goroutine. It passes to another goroutine when
-// an attempt does not return.
+// task is a job in the hands of a goroutine. It passes to another goroutine when an
+// attempt does not return. Between jobs it stays with its goroutine, empty.
 type task[T any] struct {
 	job[T]
 	known    bool          // the task is in pool.tasks
@@ -98,14 +99,15 @@ type task[T any] struct {
 	cost     time.Duration
 }
 
-// begin starts an attempt.
+// begin starts an attempt. tries grows with it, so that the timer of an earlier attempt
+// can see that it is late.
 func (t *task[T]) begin() {
 	t.tries++
 	t.trying = true
 }
 
-// deliver adds the events of one delivery, the first of which has the position
-// first.
+// deliver adds the events of one delivery, the first of which has the position first, and
+// orders goroutines for them.
 func (p *pool[T]) deliver(a *account[T], first uint64, events []T, o *orders[T]) {
 	for i, event := range events {
 		p.waiting.Push(job[T]{account: a, position: first + uint64(i), event: event})
@@ -135,7 +137,8 @@ func (p *pool[T]) step(t *task[T], e *event, o *orders[T]) {
 	p.next(t, o)
 }
 
-// next gives a goroutine without a task its next job, or lets it park or leave.
+// next gives a goroutine without a task its next job, or lets it park or leave. A
+// goroutine that takes a job wakes the next one before it begins.
 func (p *pool[T]) next(t *task[T], o *orders[T]) {
 	switch n := p.waiting.Len(); {
 	case p.phase != working && len(o.settle) > 0:
@@ -164,6 +167,7 @@ func (p *pool[T]) next(t *task[T], o *orders[T]) {
 	p.busy++
 	p.wake(o)
 	o.do = try
+	// Attempts are timed when it matters whether jobs are slow: while others are woken.
 	o.timed = o.wake+o.start > 0 || t.account.measured
 }
 

@@ -7,8 +7,11 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// ended decides what follows from the end of an attempt. It reports whether the
-// goroutine keeps the task, which then has a failure to report.
+// ended decides what follows from the end of an attempt. It reports whether the goroutine
+// keeps the task, which then has a failure to report.
+//
+// The order of the cases matters: a success counts even while the supervisor is being
+// stopped, and a failure then does not, since the stop may have caused it.
 func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 	t.trying = false
 	if e.timed {
@@ -26,6 +29,7 @@ func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 	}
 	failure := &WorkerError{Stage: p.rules.stage, Attempt: t.attempt, Err: e.err}
 	t.again = p.rules.restart == Transient && !t.deferred && t.attempt < p.rules.maxAttempts
+	// The stage fails. The event has no receipt, so that its source has it again.
 	if t.again && !p.mayRestart(e.now) {
 		o.some = true
 		o.halt = fmt.Errorf("%w: %w", ErrTooManyRestarts, failure)
@@ -47,7 +51,9 @@ func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 	return true
 }
 
-// pause returns how long a worker waits after the given attempt.
+// pause returns how long a worker waits after the given attempt, from 1 on: backoff,
+// doubled with each attempt, up to maxBackoff. The halving keeps the doubling from
+// overflowing.
 func (r *rules) pause(attempt int) time.Duration {
 	d := r.backoff
 	if d <= NoPause {
@@ -62,8 +68,9 @@ func (r *rules) pause(attempt int) time.Duration {
 	return min(d, r.maxBackoff)
 }
 
-// reported decides what follows when a failure was reported. It reports whether
-// the goroutine keeps the task, for another attempt.
+// reported decides what follows when a failure was reported. It reports whether the
+// goroutine keeps the task, for another attempt. e.err is set if Failed has panicked or
+// ended its goroutine, which stops the stage.
 func (p *pool[T]) reported(t *task[T], e *event, o *orders[T]) bool {
 	if e.err != nil {
 		o.some = true
@@ -83,8 +90,8 @@ func (p *pool[T]) reported(t *task[T], e *event, o *orders[T]) bool {
 	return true
 }
 
-// conclude frees the slot of a task and gives its receipt, unless that is
-// deferred.
+// conclude frees the slot of a task and gives its receipt, unless that is deferred. Then
+// the slot is free, and the event counts as deferred.
 func (p *pool[T]) conclude(t *task[T], err error, cost time.Duration, o *orders[T]) {
 	a := t.account
 	a.freed++
@@ -95,7 +102,8 @@ func (p *pool[T]) conclude(t *task[T], err error, cost time.Duration, o *orders[
 	p.settle(a, false, o)
 }
 
-// release ends the work on a task.
+// release ends the work on a task, without a receipt. Its slot is not freed by it: after a
+// stop nothing is asked for.
 func (p *pool[T]) release(t *task[T]) {
 	p.busy--
 	if p.ticks-t.begun >= longTicks {
@@ -104,7 +112,8 @@ func (p *pool[T]) release(t *task[T]) {
 	t.begun = none
 }
 
-// mayRestart counts a restart and reports whether the limit allows it.
+// mayRestart counts a restart and reports whether the limit allows it: at most maxRestarts
+// within window. now is the time since the start.
 func (p *pool[T]) mayRestart(now time.Duration) bool {
 	if p.rules.maxRestarts == stage.Unlimited {
 		return true
@@ -123,8 +132,8 @@ type limiter struct {
 	count int           // failures since then
 }
 
-// line returns how many failures the line for a failure stands for, or 0 if the
-// failure gets no line of its own.
+// line returns how many failures the line for a failure stands for, or 0 if the failure
+// gets no line of its own. The first failure always has one.
 func (l *limiter) line(now time.Duration) int {
 	l.count++
 	if l.begun && now-l.at < time.Second {

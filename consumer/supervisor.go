@@ -36,7 +36,7 @@ type Supervisor[T any] struct {
 	idle *worker[T] // a stack, linked by next: the goroutine that parked last is woken first
 }
 
-// halt is how a worker's goroutine stops the stage.
+// halt is how a worker's goroutine stops the stage: HandleInfo returns err.
 type halt struct{ err error }
 
 // NewSupervisor returns a supervisor whose workers run work. The context that
@@ -77,8 +77,8 @@ func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) err
 	return nil
 }
 
-// clock returns the time since the start. It reads one clock where time.Now reads
-// two.
+// clock returns the time since the start, from any goroutine. It reads one clock where
+// time.Now reads two.
 func (s *Supervisor[T]) clock() time.Duration { return time.Since(s.epoch) }
 
 // HandleEvents implements stage.Consumer; a Supervisor is given deliveries
@@ -101,7 +101,8 @@ func (s *Supervisor[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) e
 	return nil
 }
 
-// account returns the account of sub. The caller holds the lock.
+// account returns the account of sub, a new one at its first delivery. Accounts of
+// subscriptions that have ended are dropped then. The caller holds the lock.
 func (s *Supervisor[T]) account(sub *stage.Subscription[T]) *account[T] {
 	p := &s.pool
 	for _, a := range p.accounts {
@@ -187,7 +188,8 @@ func (s *Supervisor[T]) Snapshot() SupervisorSnapshot {
 	return s.pool.stats()
 }
 
-// popIdle takes n idle workers, linked by next. The caller holds the lock.
+// popIdle takes n idle workers, linked by next. There must be as many: the pool's count of
+// idle goroutines is the length of the stack. The caller holds the lock.
 func (s *Supervisor[T]) popIdle(n int) *worker[T] {
 	if n == 0 {
 		return nil
@@ -201,8 +203,9 @@ func (s *Supervisor[T]) popIdle(n int) *worker[T] {
 	return first
 }
 
-// carryOut does what a step of the pool has ordered, without the lock. idle are
-// the workers that the step wakes.
+// carryOut does what a step of the pool has ordered, without the lock, in the order of the
+// fields. idle are the workers that the step wakes. Receipts are handed over first, since
+// the end of the stage must not overtake them.
 func (s *Supervisor[T]) carryOut(o *orders[T], idle *worker[T]) {
 	for i := range o.settle {
 		o.settle[i].give()

@@ -10,11 +10,13 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// worker is a goroutine that runs one job after the other.
+// worker is a goroutine of the pool, which runs one job after the other. The fields above
+// the last group belong to that goroutine.
 type worker[T any] struct {
-	s      *Supervisor[T]
-	wake   chan struct{} // holds one token at most
-	ctx    workerContext[T]
+	s    *Supervisor[T]
+	wake chan struct{} // holds one token at most
+	ctx  workerContext[T]
+	// orders are kept from step to step for their storage.
 	orders orders[T]
 	doing  happening // what a user function that is running will have been
 
@@ -23,8 +25,8 @@ type worker[T any] struct {
 	next *worker[T]
 }
 
-// workerContext is the context of all jobs of a worker. Defer finds the job that
-// runs by it.
+// workerContext is the context of all jobs of a worker: making one for each job would cost
+// an allocation. Defer finds the job that runs by it.
 type workerContext[T any] struct {
 	context.Context
 	worker *worker[T]
@@ -40,14 +42,16 @@ func (c *workerContext[T]) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// newWorker makes a worker with an empty task. Its goroutine is not running yet.
 func newWorker[T any](s *Supervisor[T]) *worker[T] {
 	w := &worker[T]{s: s, wake: make(chan struct{}, 1), task: new(task[T])}
 	w.ctx = workerContext[T]{Context: s.ctx, worker: w}
 	return w
 }
 
-// run is the goroutine: it locks, lets the pool decide, unlocks and does what was
-// decided, until it leaves the pool. e is what has happened to its task.
+// run is the goroutine: it locks, lets the pool decide, unlocks and does what was decided,
+// until it leaves the pool. e is what has happened to its task. A user function that calls
+// Goexit ends it; another goroutine then continues.
 func (w *worker[T]) run(e event) {
 	clean := false
 	defer func() {
@@ -61,6 +65,8 @@ func (w *worker[T]) run(e event) {
 		var idle *worker[T]
 		s.mu.Lock()
 		if w.task == nil {
+			// The attempt has returned after overdue took the task away. Its result is
+			// dropped.
 			s.pool.stray(o)
 		} else {
 			s.pool.step(w.task, &e, o)
@@ -69,6 +75,8 @@ func (w *worker[T]) run(e event) {
 			idle = s.popIdle(o.wake)
 		}
 		if o.do == park {
+			// Under the lock of the decision: an idle worker that the pool counts
+			// is always in the stack.
 			w.next, s.idle = s.idle, w
 		}
 		s.mu.Unlock()
@@ -92,7 +100,8 @@ func (w *worker[T]) run(e event) {
 	}
 }
 
-// attempt runs an attempt of the task.
+// attempt runs an attempt of the task and notes in e how it ended. The clock is read only
+// if timed is set, or the attempt has failed: on short jobs it would be noticed.
 func (w *worker[T]) attempt(e *event, timed bool) {
 	s := w.s
 	w.doing = ended
@@ -110,7 +119,7 @@ func (w *worker[T]) attempt(e *event, timed bool) {
 	}
 }
 
-// once runs the worker's function. A panic is a failure of the attempt.
+// once runs the worker's function one time. A panic is a failure of the attempt.
 func (w *worker[T]) once() (err error) {
 	defer crash.Catch(&err)
 	if w.s.cfg.Timeout > 0 {
@@ -119,8 +128,9 @@ func (w *worker[T]) once() (err error) {
 	return w.s.work(&w.ctx, w.task.event)
 }
 
-// limited is once with a timeout. A worker that does not return in time after its
-// context was cancelled loses its task.
+// limited is once with a timeout. A worker that does not return in time after its context
+// was cancelled, within a tenth of the timeout, loses its task. Then w.task is nil when
+// work returns: the job is read before.
 func (w *worker[T]) limited(timeout time.Duration) error {
 	job, try, limit := w.task.event, w.task.tries, timeout+timeout/10
 	ctx, cancel := context.WithTimeoutCause(&w.ctx, timeout, ErrTimeout)
@@ -134,8 +144,9 @@ func (w *worker[T]) limited(timeout time.Duration) error {
 	return err
 }
 
-// report logs the task's failure, and calls Failed if the event has failed for
-// good. If the receipt is deferred, the caller of Defer decides about the event.
+// report logs the task's failure, and calls Failed if the event has failed for good.
+// Before another attempt it waits, on this goroutine: the slot stays taken. If the receipt
+// is deferred, the caller of Defer decides about the event.
 func (w *worker[T]) report(e *event) {
 	s, t := w.s, w.task
 	w.doing = reported
@@ -173,8 +184,9 @@ func (w *worker[T]) callFailed(failed error) (err error) {
 	return nil
 }
 
-// overdue takes the task away from the worker if the attempt with the number try
-// has not ended.
+// overdue takes the task away from the worker if the attempt with the number try has not
+// ended. It runs on a timer's goroutine, and may come late: the number tells an attempt
+// from the next ones of the same task.
 func (w *worker[T]) overdue(try uint64, limit time.Duration) {
 	s := w.s
 	s.mu.Lock()
@@ -190,8 +202,8 @@ func (w *worker[T]) overdue(try uint64, limit time.Duration) {
 	}
 }
 
-// exited ends a goroutine whose user function has called runtime.Goexit. Another
-// one continues with the task.
+// exited ends a goroutine whose user function has called runtime.Goexit. Another one
+// continues with the task, unless it was taken away before.
 func (w *worker[T]) exited() {
 	s := w.s
 	var o orders[T]

@@ -49,7 +49,7 @@ type Sink[T any] struct {
 	arrived chan struct{} // holds one token at most
 }
 
-// delivery is a copy of a stage.Delivery.
+// delivery is a copy of a stage.Delivery, whose slice the stage uses again.
 type delivery[T any] struct {
 	sub    *stage.Subscription[T]
 	events []T
@@ -77,6 +77,7 @@ func NewSink[T any](sink streams.Sink, cfg SinkConfig) (*Sink[T], error) {
 
 // HandleStart implements stage.StartHandler.
 func (s *Sink[T]) HandleStart(_ context.Context, self *stage.Handle) error {
+	// Until then to is nil, by which HandleTerminate sees that there is no writer.
 	s.self, s.to = self, s.sink.In()
 	go s.run()
 	return nil
@@ -122,6 +123,8 @@ func (s *Sink[T]) HandleInfo(_ context.Context, msg any) error {
 // HandleTerminate implements stage.TerminateHandler. It waits for the sink, up to
 // CompletionTimeout, and then returns stage.ErrHung.
 func (s *Sink[T]) HandleTerminate(context.Context, error) error {
+	// The writer ends first: it is the only goroutine that sends to the sink's channel,
+	// which complete closes.
 	if s.to == nil {
 		return nil // it never started
 	}

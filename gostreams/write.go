@@ -8,7 +8,9 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// complete ends the sink's input and waits until it has written everything.
+// complete ends the sink's input and waits until it has written everything. It runs on a
+// goroutine of its own, which is left behind if the sink never completes. The writer has
+// ended by then, so that nothing is sent to the closed channel.
 func (s *Sink[T]) complete() (err error) {
 	defer crash.Catch(&err)
 	close(s.to)
@@ -16,7 +18,8 @@ func (s *Sink[T]) complete() (err error) {
 	return nil
 }
 
-// run is the writer's goroutine, which may block on the sink.
+// run is the writer's goroutine, which may block on the sink. It ends when quit is closed,
+// or when the sink has panicked, for which the stage stops.
 func (s *Sink[T]) run() {
 	defer close(s.gone)
 	defer func() {
@@ -30,6 +33,7 @@ func (s *Sink[T]) run() {
 		if !ok {
 			return
 		}
+		// The sink may keep the slice of a batch, which is not used again.
 		if s.cfg.Batches {
 			ok = s.write(p.events)
 			if ok {
@@ -45,7 +49,8 @@ func (s *Sink[T]) run() {
 	}
 }
 
-// next waits for a delivery; ok is false when the writer must end.
+// next waits for a delivery; ok is false when the writer must end. Deliveries that are
+// there are written before quit is looked at, as long as the sink takes them at once.
 func (s *Sink[T]) next() (p delivery[T], ok bool) {
 	for {
 		s.mu.Lock()
@@ -63,8 +68,9 @@ func (s *Sink[T]) next() (p delivery[T], ok bool) {
 	}
 }
 
-// writeEach writes the events of p one by one. Events that the sink has taken get
-// their receipts before the writer waits for the sink.
+// writeEach writes the events of p one by one. Events that the sink has taken get their
+// receipts before the writer waits for the sink. It returns the storage finished, and
+// false if the writer must end.
 func (s *Sink[T]) writeEach(p delivery[T], finished []stage.Finished) ([]stage.Finished, bool) {
 	done := 0
 	give := func(n int) {
@@ -99,6 +105,7 @@ func (s *Sink[T]) write(element any) bool {
 	}
 }
 
+// recycle keeps an emptied slice for a later delivery.
 func (s *Sink[T]) recycle(events []T) {
 	clear(events)
 	s.mu.Lock()

@@ -147,6 +147,7 @@ func (q *Queue[T]) leave(p *place[T]) bool {
 	return waits
 }
 
+// forget clears a place and keeps it for another push. No other goroutine knows it.
 func (q *Queue[T]) forget(p *place[T]) {
 	var none T
 	p.event, p.refused = none, false
@@ -247,6 +248,8 @@ func (q *Queue[T]) drop(event T) {
 	}
 }
 
+// close refuses pushes from now on, those in line included. The caller holds the lock.
+// Closing again does nothing.
 func (q *Queue[T]) close() {
 	q.closed = true
 	for q.line.len > 0 {

@@ -17,6 +17,7 @@ type place[T any] struct {
 	followed *place[T]
 }
 
+// join puts a place at the end of the line.
 func (l *line[T]) join(p *place[T]) {
 	p.waits, p.ahead, p.followed = true, l.tail, nil
 	if l.tail == nil {
@@ -28,6 +29,7 @@ func (l *line[T]) join(p *place[T]) {
 	l.len++
 }
 
+// leave takes a place out of the line, wherever it stands.
 func (l *line[T]) leave(p *place[T]) {
 	if p.ahead == nil {
 		l.head = p.followed

@@ -55,7 +55,8 @@ func (p *Pipeline) Snapshot(ctx context.Context) PipelineSnapshot {
 	return s
 }
 
-// edges joins the two sides of each subscription.
+// edges joins the two sides of each subscription, by its ID. A side is missing if its
+// stage is busy or not part of the pipeline; the other one is used alone then.
 func edges(stages []Snapshot) []Edge {
 	producers := make(map[uint64]SubscriptionSnapshot)
 	consumers := make(map[uint64]SubscriptionSnapshot)

@@ -150,7 +150,7 @@ func (l *lastSteps[In, Out]) look() {
 
 // conclude publishes the end. The error and the last snapshot are written before stopped
 // is closed, since others read them without a lock after that. The handler is released
-// first: whoever sees the end may start another stage with it.
+// first: another stage may be started with it as soon as the end is seen.
 func (l *lastSteps[In, Out]) conclude() {
 	l.cancel(ErrStopped)
 	l.err = l.failure

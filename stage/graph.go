@@ -14,14 +14,15 @@ import (
 // or through others: no event could reach an end, and no drain could.
 var ErrCycle = errors.New("stages are subscribed in a cycle")
 
-// node is a stage in the graph of subscriptions, which exists before the stages
-// are started. It may be used from any goroutine.
+// node is a stage in the graph of subscriptions, which exists before the stages are
+// started. It may be used from any goroutine. No two nodes are locked at once.
 type node struct {
 	id      uint64
 	name    string
 	claimed atomic.Bool // by Start or by a pipeline
 	fragile atomic.Bool // its pipeline ends when a stage fails
 
+	// mu guards the fields below.
 	mu    sync.Mutex
 	up    map[*node]int // producers, with the number of subscriptions
 	down  map[*node]int // consumers
@@ -46,6 +47,7 @@ func (n *node) unlink(up *node) {
 	up.count(&up.down, n, -1)
 }
 
+// count adds by to the number of subscriptions with other on one side of n.
 func (n *node) count(side *map[*node]int, other *node, by int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -73,7 +75,8 @@ func (n *node) peers(side *map[*node]int) (peers []*node, linked bool) {
 	return peers, n.links > 0
 }
 
-// cycle returns the names of the stages on a cycle that leads through n, upstream.
+// cycle returns the names of the stages on a cycle that leads through n, upstream, with n
+// at both ends; nil if there is none.
 func (n *node) cycle() []string {
 	seen := make(map[*node]bool)
 	var walk func(at *node, path []string) []string

@@ -1,6 +1,9 @@
 package stage
 
-// pin is a message that waits until what was buffered before it has left.
+// pin is a message that waits until what was buffered before it has left. With a
+// dispatcher that holds no events the order of the buffer is that of delivery, and
+// counting what leaves it is enough (at). Otherwise each older event is looked for when it
+// leaves (seq, waits).
 type pin struct {
 	at    int64  // how many events must have left the buffer
 	seq   uint64 // of the first event that was emitted after the message
@@ -8,6 +11,7 @@ type pin struct {
 	msg   any
 }
 
+// inform calls HandleInfo. A handler without it ignores the message.
 func (e *engine[In, Out]) inform(msg any) {
 	if f := e.do.Info; f != nil {
 		e.running = "HandleInfo"
@@ -29,6 +33,8 @@ func (e *engine[In, Out]) informBehind(msg any) {
 	}
 }
 
+// pin makes msg wait for the events that are there. They are served first, so that those
+// with demand do not count.
 func (e *engine[In, Out]) pin(msg any) {
 	o := e.out
 	o.serve()
@@ -37,7 +43,7 @@ func (e *engine[In, Out]) pin(msg any) {
 	e.unpin()
 }
 
-// unpin passes on the messages whose turn has come.
+// unpin passes on the messages whose turn has come, in the order in which they were sent.
 func (e *engine[In, Out]) unpin() {
 	o := e.out
 	for o.pins.Len() > 0 && !e.isOver() {

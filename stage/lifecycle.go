@@ -8,7 +8,8 @@ import (
 // Name implements Stage.
 func (e *engine[In, Out]) Name() string { return e.name }
 
-// Start implements Stage.
+// Start implements Stage. Of several calls, and of a pipeline's, only the first one can
+// claim the stage.
 func (e *engine[In, Out]) Start(ctx context.Context) error {
 	if err := e.refused(); err != nil {
 		return err
@@ -19,8 +20,8 @@ func (e *engine[In, Out]) Start(ctx context.Context) error {
 	return e.launch(ctx)
 }
 
-// refused returns the error of a Subscribe that was refused before the start, and
-// ends the stage for it.
+// refused returns the error of a Subscribe that was refused before the start, and ends the
+// stage for it. It may be called from any goroutine.
 func (e *engine[In, Out]) refused() error {
 	e.mu.Lock()
 	refused := e.rejected
@@ -31,6 +32,7 @@ func (e *engine[In, Out]) refused() error {
 	return refused
 }
 
+// startedBefore returns the error of a Start that came too late.
 func (e *engine[In, Out]) startedBefore() error {
 	reason := ErrStarted
 	if hasStopped(e.stopped) {
@@ -39,7 +41,9 @@ func (e *engine[In, Out]) startedBefore() error {
 	return fmt.Errorf("stage %q: start: %w", e.name, reason)
 }
 
-// launch starts a stage that the caller has claimed.
+// launch starts a stage that the caller has claimed, and returns when HandleStart has
+// returned or failed. The context of the handlers has the values of ctx but not its end:
+// when ctx is done, Stop cancels it with a cause.
 func (e *engine[In, Out]) launch(ctx context.Context) error {
 	if err := e.refused(); err != nil {
 		return err
@@ -63,6 +67,7 @@ func (e *engine[In, Out]) launch(ctx context.Context) error {
 		release()
 		cancel(cause)
 	}
+	// A Stop that came before cancel was set has left its reason in killed.
 	begun := e.killed == nil
 	e.mu.Unlock()
 	if !begun {
@@ -78,12 +83,14 @@ func (e *engine[In, Out]) launch(ctx context.Context) error {
 // Drain implements Stage.
 func (e *engine[In, Out]) Drain() { e.drainWithin(nil) }
 
-// drainWithin drains the stage together with members.
+// drainWithin drains the stage together with members, which may be nil. It posts mail, and
+// so does nothing once the stage has stopped.
 func (e *engine[In, Out]) drainWithin(members map[*node]bool) {
 	e.box.Post(mail[In, Out]{kind: mailDrain, x: members})
 }
 
-// Stop implements Stage.
+// Stop implements Stage. The mail is posted before the context is cancelled: a handler
+// that returns because of the cancellation then finds the reason waiting.
 func (e *engine[In, Out]) Stop(reason error) {
 	if reason == nil {
 		reason = ErrStopped
@@ -104,8 +111,9 @@ func (e *engine[In, Out]) Stop(reason error) {
 	cancel(reason)
 }
 
-// neverRun ends a stage that was not started, so that its subscribers receive the
-// reason. It returns false if the stage was started.
+// neverRun ends a stage that was not started, so that its subscribers receive the reason.
+// It runs the last steps on the caller's goroutine, which owns the stage from the moment
+// started is set. It returns false if the stage was started.
 func (e *engine[In, Out]) neverRun(reason error) bool {
 	if !e.started.CompareAndSwap(false, true) {
 		return false

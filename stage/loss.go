@@ -9,7 +9,9 @@ import (
 // warnEvery is the period in which a stage that keeps discarding logs it.
 const warnEvery = time.Second
 
-// Discard implements dispatcher.Out.
+// Discard implements dispatcher.Out. The stage itself discards with it as well, from the
+// buffer and from the emitter. The callback comes last, when the event is accounted for:
+// it may panic.
 func (o *outlet[T]) Discard(event T, seq uint64, reason receipt.Reason) {
 	o.lost[reason]++
 	o.discards++
@@ -23,8 +25,9 @@ func (o *outlet[T]) Discard(event T, seq uint64, reason receipt.Reason) {
 	o.reportDiscard(event, reason)
 }
 
-// store buffers emitted events without demand, within the buffer's policy. It
-// reports whether the front of the buffer was discarded.
+// store buffers emitted events without demand, within the buffer's policy. It reports
+// whether the front of the buffer was discarded. emission.accounted advances with each
+// event that has its place, since Discarded may panic in between.
 func (o *outlet[T]) store(events []T, first uint64) bool {
 	em := &o.emission
 	if o.buf.keep == KeepFirst {
@@ -61,7 +64,8 @@ func (o *outlet[T]) discardFront(n int) {
 	o.warnFull(n)
 }
 
-// warnFull logs that n events were discarded, once in warnEvery.
+// warnFull logs that events were discarded, once in warnEvery, with the total since the
+// start. n is how many were discarded now.
 func (o *outlet[T]) warnFull(n int) {
 	if n == 0 {
 		return

@@ -12,8 +12,12 @@ const passes = 16
 // many subscribers does not make one emission of as many events.
 const portion = 1000
 
-// produce serves the events that are there, then asks the handler for the rest,
-// until neither changes anything.
+// produce serves the events that are there, then asks the handler for the rest, until
+// neither changes anything. Each pass begins with what the last one has caused: receipts,
+// rejected subscriptions, messages whose turn has come.
+//
+// Demand that the handler was asked for is added to told before the call, and taken off as
+// it emits, so that it is asked for each event once.
 func (e *engine[In, Out]) produce() {
 	o := e.out
 	first := 0      // the demand of the first pass
@@ -64,6 +68,7 @@ func (e *engine[In, Out]) produce() {
 		e.running = "HandleDemand"
 		e.check(e.do.demand(e.ctx, ask, &o.emit))
 		if o.emit.Len() == 0 {
+			// The handler emits later. It owes all of the demand now.
 			if ask == n {
 				return
 			}
@@ -74,6 +79,8 @@ func (e *engine[In, Out]) produce() {
 	}
 }
 
+// reportReceipts passes the collected receipts to HandleReceipts. The slice is used again:
+// the handler must not keep it.
 func (e *engine[In, Out]) reportReceipts() {
 	o := e.out
 	if len(o.receipts) == 0 {

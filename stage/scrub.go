@@ -6,7 +6,9 @@ import "reflect"
 // until then. A stage that is about to rest clears them, so that it keeps no
 // handled event alive; while it works they are overwritten soon anyway.
 
-// scrub clears what the stage would keep alive while it rests.
+// scrub clears what the stage would keep alive while it rests: the emitter's slice, the
+// spare batches of its subscribers, and the emptied batches that were not returned to its
+// producers. Types without pointers need none of it.
 func (e *engine[In, Out]) scrub() {
 	if e.out != nil && e.out.emit.scrub {
 		e.out.scrub()
@@ -24,12 +26,15 @@ func (e *engine[In, Out]) scrub() {
 	}
 }
 
-// scrub clears the array of an emptied batch that had n events.
+// scrub clears the array of an emptied batch that had n events. The caller owns the batch.
 func (b *batch[T]) scrub(n int) {
 	clear(b.events[:max(n, b.dirty)])
 	b.dirty = 0
 }
 
+// scrub clears the emitter's slice and the spare batches of soiled subscriptions. The
+// soiled ones are a list, so that a stage with many idle subscribers does not look at all
+// of them.
 func (o *outlet[T]) scrub() {
 	clear(o.emit.buf[:o.emit.dirty])
 	o.emit.dirty = 0
@@ -47,6 +52,7 @@ func (o *outlet[T]) scrub() {
 // types clearing would only cost time.
 func hasPointers[T any]() bool { return refers(reflect.TypeFor[T]()) }
 
+// refers reports whether a value of type t refers to other memory.
 func refers(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Array:

@@ -31,6 +31,9 @@ func (p *ProducerConsumerStage[In, Out]) Resubscribe(old *Subscription[In], reas
 	return p.resubscribe(old, reason, to, cfg)
 }
 
+// resubscribe makes the new subscription before it cancels the old one: if it is refused,
+// the old one goes on. replaced is set before the cancellation, whose end must not apply
+// the cancel mode.
 func (e *engine[In, Out]) resubscribe(old *Subscription[In], reason error, to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
 	s, err := e.newSubscription(to, cfg)
 	if err != nil {
@@ -43,6 +46,7 @@ func (e *engine[In, Out]) resubscribe(old *Subscription[In], reason error, to Ou
 	return s, e.postJoin(s)
 }
 
+// subscribe makes a subscription and sends it. The first refusal is kept for Start.
 func (e *engine[In, Out]) subscribe(to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
 	s, err := e.newSubscription(to, cfg)
 	if err != nil {
@@ -57,6 +61,8 @@ func (e *engine[In, Out]) subscribe(to Output[In], cfg SubscribeConfig) (*Subscr
 	return s, nil
 }
 
+// postJoin sends s to its own stage, which sends it on to the producer. The link exists
+// before that, so that a pipeline that is run now sees it.
 func (e *engine[In, Out]) postJoin(s *Subscription[In]) error {
 	e.node.link(s.up.vertex())
 	if !e.box.Post(mail[In, Out]{kind: mailJoin, up: s}) {
@@ -66,6 +72,8 @@ func (e *engine[In, Out]) postJoin(s *Subscription[In]) error {
 	return nil
 }
 
+// newSubscription checks the config and makes the subscription, which no other goroutine
+// knows yet.
 func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*Subscription[In], error) {
 	var up demandPort[In]
 	if to != nil {

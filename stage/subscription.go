@@ -131,6 +131,7 @@ func (s *Subscription[T]) finishInputs(position uint64, n int, outcome receipt.O
 	if s.intake == intakeOver {
 		return
 	}
+	// The list is taken by takePending when the next mail goes to the producer.
 	if s.pending == nil {
 		s.pending = settledPool.Get().(*settled)
 	}

@@ -146,14 +146,15 @@ func ResolveProducerConsumer[In, Out any](pc ProducerConsumer[In, Out]) *Produce
 // origin returns the handler that the functions were taken from, if any.
 func (h *Handlers) origin() any { return h.handler }
 
-// of notes the handler of a table that was made by hand.
+// of notes the handler of a table that was made by hand: the table itself.
 func (h *Handlers) of(table any) {
 	if h.handler == nil {
 		h.handler = table
 	}
 }
 
-// resolve returns the functions that any handler may have.
+// resolve returns the functions that any handler may have. It is the only place that asks
+// a handler for these interfaces.
 func resolve(handler any) Handlers {
 	h := Handlers{handler: handler}
 	if x, ok := handler.(StartHandler); ok {
@@ -193,7 +194,9 @@ func resolveTaker(handler any) (
 	return flush, demand, config
 }
 
-// table is what an engine calls: the functions of its handler, whatever its kind.
+// table is what an engine calls: the functions of its handler, whatever its kind. A
+// function that is nil is not called; those of another kind of stage are always nil. It
+// does not change once the stage was made.
 type table[In, Out any] struct {
 	Handlers
 	demand        func(ctx context.Context, n int, emit *Emitter[Out]) error

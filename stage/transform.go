@@ -51,7 +51,8 @@ func (f FlatMapFunc[In, Out]) HandleEvents(ctx context.Context, events []In, emi
 	})
 }
 
-// eachEvent calls f for each event, so that each has its own receipt.
+// eachEvent calls f for each event, so that each has its own receipt. The events after one
+// that panics are handled all the same.
 func eachEvent[In, Out any](ctx context.Context, events []In, emit *Emitter[Out], f func(context.Context, In, *Emitter[Out]) error) error {
 	for at := 0; at < len(events); {
 		next, err := eachUntilPanic(ctx, events, at, emit, f)
@@ -63,8 +64,10 @@ func eachEvent[In, Out any](ctx context.Context, events []In, emit *Emitter[Out]
 	return nil
 }
 
-// eachUntilPanic calls f for the events from place at on, up to the first for
-// which it panics, and returns the place to go on from.
+// eachUntilPanic calls f for the events from place at on, up to the first for which it
+// panics, and returns the place to go on from. One deferred call covers many events, which
+// is cheaper than one for each. before is the length of the emitter when the event began:
+// what an event that fails has emitted is cut off there.
 func eachUntilPanic[In, Out any](ctx context.Context, events []In, at int, emit *Emitter[Out], f func(context.Context, In, *Emitter[Out]) error) (next int, err error) {
 	i, before := at, 0
 	defer func() {

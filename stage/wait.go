@@ -15,14 +15,17 @@ const startGrace = time.Second
 
 var errDrained = errors.New("drained while it was being started")
 
-// pipelineRun is one run of a pipeline. It belongs to the goroutine of Run.
+// pipelineRun is one run of a pipeline. It belongs to the goroutine of Run: the goroutines
+// that start stages and wait for their end only send to starts and ended, which have room
+// for every stage and never block.
 type pipelineRun struct {
-	p        *Pipeline
-	order    []int      // in which the stages are started, by their places
-	starts   chan error // the results of the starts, in that order
-	started  int        // how many of them have come
-	ended    chan int
-	heard    []bool // the end of the stage was taken note of
+	p       *Pipeline
+	order   []int      // in which the stages are started, by their places
+	starts  chan error // the results of the starts, in that order
+	started int        // how many of them have come
+	ended   chan int
+	heard   []bool // the end of the stage was taken note of
+	// running counts the stages that were started and whose end was not heard.
 	running  int
 	failures []error
 
@@ -33,8 +36,9 @@ type pipelineRun struct {
 	stopping         bool
 }
 
-// begin starts the stages one after the other, consumers first, in a goroutine of its own: a
-// HandleStart that waits must not keep the pipeline from being ended.
+// begin starts the stages one after the other, consumers first, in a goroutine of its own:
+// a HandleStart that waits must not keep the pipeline from being ended. The stages get
+// inner; ctx only begins the drain.
 func (p *Pipeline) begin(ctx, inner context.Context) *pipelineRun {
 	r := &pipelineRun{
 		p: p, starts: make(chan error, len(p.stages)), ended: make(chan int, len(p.stages)), heard: make([]bool, len(p.stages)),
@@ -49,7 +53,9 @@ func (p *Pipeline) begin(ctx, inner context.Context) *pipelineRun {
 	return r
 }
 
-// wait waits for the stages to stop, and makes them.
+// wait waits until every stage has stopped, drains and stops them when it is time to, and
+// returns the failures. It returns early, with ErrHung, if a stage has not stopped within
+// StopTimeout.
 func (r *pipelineRun) wait() error {
 	log := r.p.cfg.Logger
 	for r.running > 0 || r.starting() {
@@ -70,6 +76,7 @@ func (r *pipelineRun) wait() error {
 		case <-r.stop:
 			r.stopped()
 		case <-r.late:
+			// This is DrainTimeout or, when stopping, StopTimeout.
 			r.gather()
 			switch {
 			case r.running == 0 && !r.starting():
@@ -89,7 +96,8 @@ func (r *pipelineRun) wait() error {
 // starting reports whether a stage has not yet been started.
 func (r *pipelineRun) starting() bool { return r.started < len(r.p.stages) }
 
-// hasStarted takes the result of the next start.
+// hasStarted takes the result of the next start. A stage that failed to start stops all
+// others; one that was stopped before its turn is no failure of its own.
 func (r *pipelineRun) hasStarted(err error) {
 	i := r.order[r.started]
 	s := r.p.stages[i]
@@ -120,7 +128,8 @@ func failedItself(err error) bool {
 	return ok
 }
 
-// hasEnded takes note of the end of stage i.
+// hasEnded takes note of the end of stage i, once. A failure begins the drain of the
+// others unless KeepRunning is set, as does the end of the last producer or consumer.
 func (r *pipelineRun) hasEnded(i int) {
 	if r.heard[i] {
 		return
@@ -149,6 +158,8 @@ func (r *pipelineRun) gather() {
 	}
 }
 
+// beginDrain starts the time that the orderly end may take. Only the first call counts,
+// and none after a stop.
 func (r *pipelineRun) beginDrain() {
 	r.ctx, r.drain = nil, nil
 	if r.stopping || r.draining {
@@ -159,8 +170,9 @@ func (r *pipelineRun) beginDrain() {
 	r.drainStarted()
 }
 
-// drainStarted drains the stages when all of them were started, since a producer
-// without its consumers would discard what it holds.
+// drainStarted drains the stages when all of them were started, since a producer without
+// its consumers would discard what it holds. Until then it sets the time after which the
+// start under way is cut short, anew for each start.
 func (r *pipelineRun) drainStarted() {
 	r.cut = nil
 	if r.starting() {
@@ -176,7 +188,8 @@ func (r *pipelineRun) drainStarted() {
 	}
 }
 
-// stopped begins to count the time that handlers have to return.
+// stopped begins to count the time that handlers have to return. All that could begin a
+// drain or a stop is not listened to any more.
 func (r *pipelineRun) stopped() {
 	r.ctx, r.drain, r.stop, r.cut, r.stopping = nil, nil, nil, nil, true
 	r.late = time.NewTimer(r.p.cfg.StopTimeout).C
@@ -205,6 +218,7 @@ func (r *pipelineRun) all(kind Kind) bool {
 	return slices.ContainsFunc(r.p.stages, of) && !slices.ContainsFunc(r.p.stages, running)
 }
 
+// hasStopped reports whether the channel is closed.
 func hasStopped(stopped <-chan struct{}) bool {
 	select {
 	case <-stopped:

@@ -10,7 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// commitRegularly is the committer's goroutine.
+// commitRegularly is the committer's goroutine. It commits and measures every
+// CommitInterval, until HandleTerminate closes commitStop.
 func (p *Producer[T]) commitRegularly() {
 	tick := time.NewTicker(p.cfg.CommitInterval)
 	defer tick.Stop()
@@ -39,8 +40,9 @@ func (p *Producer[T]) commit(ctx context.Context) error {
 	return p.commitNow(ctx)
 }
 
-// takeSlot waits for the right to commit and to move offsets. It returns false if
-// ctx is done first.
+// takeSlot waits for the right to commit and to move offsets. It returns false if ctx is
+// done first. The slot is a channel rather than a mutex, so that waiting for it can end;
+// it is taken before mu, never with mu held.
 func (p *Producer[T]) takeSlot(ctx context.Context) bool {
 	select {
 	case p.commitSlot <- struct{}{}:
@@ -50,9 +52,11 @@ func (p *Producer[T]) takeSlot(ctx context.Context) bool {
 	}
 }
 
+// freeSlot gives the right back.
 func (p *Producer[T]) freeSlot() { <-p.commitSlot }
 
-// commitNow is commit for a caller that has the slot.
+// commitNow is commit for a caller that has the slot. The broker may refuse single
+// partitions: the others count as committed, and the error names one that was refused.
 func (p *Producer[T]) commitNow(ctx context.Context) error {
 	p.mu.Lock()
 	heads := p.core.uncommitted()
@@ -81,8 +85,9 @@ func (p *Producer[T]) commitNow(ctx context.Context) error {
 	return err
 }
 
-// send commits offsets and notes which of them the broker refused. An error
-// without a refusal means that nothing is known to be committed.
+// send commits offsets and notes which of them the broker refused. An error without a
+// refusal means that nothing is known to be committed. It waits for the reply, so that
+// refused and failure need no lock.
 func (p *Producer[T]) send(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset, refused map[topicPartition]bool) error {
 	var failure error
 	p.client.CommitOffsetsSync(ctx, offsets,

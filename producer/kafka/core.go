@@ -12,9 +12,11 @@ type core struct {
 	phase    phase
 	session  session
 	steering bool // steer has something to do
-	parts    map[topicPartition]*partition
-	paused   map[topicPartition]struct{} // what the client does not fetch
-	epochs   uint64                      // assignments until now
+	// parts are the partitions that this member reads. A value that was replaced lives on
+	// in flights until its events have their receipt.
+	parts  map[topicPartition]*partition
+	paused map[topicPartition]struct{} // what the client does not fetch
+	epochs uint64                      // assignments until now
 
 	owed    int    // demand that has not been emitted yet
 	ready   []span // polled and not emitted, the oldest first
@@ -61,7 +63,8 @@ func newCore(window int) core {
 	}
 }
 
-// assign begins a session with the partitions that are new in it.
+// assign begins a session with the partitions that are new in it. Those that it had before
+// go on as they were.
 func (c *core) assign(keys []topicPartition) {
 	c.session = inside
 	for _, key := range keys {
@@ -128,7 +131,7 @@ func (c *core) forget(keys []topicPartition) (resume []topicPartition) {
 	return resume
 }
 
-// endSession ends the time in which commits are accepted.
+// endSession ends the time in which commits are accepted. The partitions stay.
 func (c *core) endSession() { c.session = outside }
 
 // advance moves the producer to a later phase. What was polled and not emitted is
@@ -141,7 +144,8 @@ func (c *core) advance(to phase) {
 	c.ready, c.waiting = nil, 0
 }
 
-// head is a finished prefix that is to be committed.
+// head is a finished prefix that is to be committed: offset is the next one to read, and
+// epoch the leader epoch of the record before it, -1 if unknown.
 type head struct {
 	part   *partition
 	offset int64

@@ -9,7 +9,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// failed examines the errors of a poll and reports whether to pause.
+// failed examines the errors of a poll and reports whether to pause. It looks at the first
+// error: a broker that is away fails all partitions alike. A closed client ends the
+// producer, since the poller would get the same error without end. It runs on the poller's
+// goroutine.
 func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 	var first error
 	fetches.EachError(func(topic string, partition int32, err error) {
@@ -28,6 +31,7 @@ func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 		p.mu.Lock()
 		if p.core.phase < closing {
 			p.core.advance(failed)
+			// core.advance has dropped the spans of these.
 			p.events = nil
 		}
 		p.mu.Unlock()
@@ -39,7 +43,8 @@ func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 	return true
 }
 
-// report counts an error, keeps it for Snapshot, and logs it at most every ten seconds.
+// report counts an error, keeps it for Snapshot, and logs it at most once in logEvery.
+// count adds to the counts; it is called with mu held. doing is what failed, for the log.
 func (p *Producer[T]) report(doing string, err error, count func(*counts)) {
 	now := time.Now()
 	p.mu.Lock()

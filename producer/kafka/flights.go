@@ -25,7 +25,7 @@ type flightRun struct {
 	span
 }
 
-// push adds emitted events.
+// push adds the events of s, which were just emitted, as the next numbers.
 func (f *flights) push(s span) {
 	if last := f.runs.Len() - 1; last >= 0 && f.runs.At(last).extend(s) {
 		f.extend(s.n)
@@ -62,7 +62,7 @@ func (f *flights) land(from, end uint64) (landed span, next uint64) {
 	return landed, at + uint64(n)
 }
 
-// find returns the run of an event.
+// find returns the run of an event that has no receipt yet.
 func (f *flights) find(number uint64) *flightRun {
 	lo, hi := 1, f.runs.Len() // the first run that begins after number
 	for lo < hi {

@@ -5,7 +5,7 @@ import "github.com/penstock-go/penstock/receipt"
 // maxPoll bounds one poll, so that a group does not wait long for the decoding.
 const maxPoll = 2000
 
-// demand adds n events to what is owed.
+// demand adds n events to what is owed, and has the poller look.
 func (c *core) demand(n int) orders {
 	c.owed += n
 	return orders{look: true}
@@ -60,9 +60,10 @@ func (c *core) take(part *partition, offset int64, leaderEpoch int32, poison boo
 	return part
 }
 
-// emit takes the ready events. For each span, in order, it calls f with the number
-// of events and whether they are emitted; the others are read again, here or by
-// another member, and are owed again.
+// emit takes the ready events. For each span, in order, it calls f with the number of
+// events and whether they are emitted; the others are read again, here or by another
+// member, and are owed again. f must not use the core. Emitted events are in flight until
+// receive has their receipt.
 func (c *core) emit(f func(n int, emitted bool)) (do orders) {
 	for _, s := range c.ready {
 		if s.part.phase != reading {
@@ -80,7 +81,10 @@ func (c *core) emit(f func(n int, emitted bool)) (do orders) {
 	return do
 }
 
-// receive takes the receipt of the count events from number first on.
+// receive takes the receipt of the count events from number first on, which may be of
+// several partitions. Abandoned events are not finished: their partition is read again
+// from its finished prefix, once nothing of it is in flight. The receipts of a partition
+// that was lost or replaced change nothing that is committed.
 func (c *core) receive(first uint64, count int, outcome receipt.Outcome) (do orders) {
 	for at, end := first, first+uint64(count); at < end; {
 		var s span
@@ -110,7 +114,8 @@ func (c *core) dispose(part *partition, offset int64) orders {
 	return c.after(part)
 }
 
-// after has the poller look after part if it may go on.
+// after has the poller look after part if it may go on: to be read again, or to be
+// resumed. now ends a poll that waits for records of other partitions.
 func (c *core) after(part *partition) orders {
 	if part.phase == rewinding && part.inFlight == 0 || part.phase == reading && c.mayResume(part) {
 		c.steering = true
@@ -119,6 +124,7 @@ func (c *core) after(part *partition) orders {
 	return orders{}
 }
 
+// and joins the orders of two steps.
 func (do orders) and(more orders) orders {
 	return orders{do.look || more.look, do.now || more.now, do.settled || more.settled}
 }

@@ -12,12 +12,15 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
+// errClientClosed stops a stage whose client was closed by something else.
 var errClientClosed = errors.New("kafka: client was closed")
 
 // HandleStart makes the client, waits for a broker if StartTimeout is set, and
 // starts polling and committing.
 func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	p.wake = self.Wake
+	// The contexts have the values of ctx but not its end: each ends in its own step of
+	// HandleTerminate, in the order polling, hard, committing, alive.
 	p.polling, p.stopPoll = context.WithCancel(context.WithoutCancel(ctx))
 	p.hard, p.abort = context.WithCancel(context.WithoutCancel(ctx))
 	p.alive, p.abandon = context.WithCancel(context.WithoutCancel(ctx))
@@ -36,6 +39,7 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 		return err
 	}
 	p.mu.Lock()
+	// Snapshot reads it from other goroutines.
 	p.client = client
 	p.mu.Unlock()
 	p.running.Go(p.poll)
@@ -43,7 +47,8 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 	return nil
 }
 
-// reach waits for a broker, up to StartTimeout.
+// reach waits for a broker, up to StartTimeout. Without StartTimeout it returns at once,
+// and the client connects when it polls.
 func (p *Producer[T]) reach(ctx context.Context, client *kgo.Client) error {
 	if p.cfg.StartTimeout == 0 {
 		return nil
@@ -69,7 +74,8 @@ func (p *Producer[T]) HandleDrain(context.Context) error {
 	return stage.ErrDone
 }
 
-// stopTaking ends the intake.
+// stopTaking ends the intake: the core moves on, so that a poll under way takes nothing
+// more, and polling is done. Receipts still count.
 func (p *Producer[T]) stopTaking(to phase) {
 	p.mu.Lock()
 	p.core.advance(to)
@@ -82,6 +88,7 @@ func (p *Producer[T]) stopTaking(to phase) {
 // goroutines, within CloseTimeout. If a function of the user does not return in
 // time it returns stage.ErrHung.
 func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
+	// HandleStart has failed or was not called.
 	if p.client == nil {
 		return nil
 	}
@@ -100,6 +107,7 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 
 	half, cancelHalf := context.WithTimeout(bound, p.cfg.CloseTimeout/2)
 	defer cancelHalf()
+	// This commit has half of the time, since leaving the group needs the rest.
 	if err := p.commit(half); err != nil {
 		p.cfg.Logger.Error("kafka: last commit failed", "group", p.cfg.Group, "error", err)
 	}
@@ -117,6 +125,7 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 	p.abandon()
 	ended := make(chan struct{})
 	go func() {
+		// The poller may be in Decode or OnPoison, which cannot be cancelled.
 		p.running.Wait()
 		close(ended)
 	}()
@@ -128,7 +137,8 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 	}
 }
 
-// backOff is a growing pause with jitter between attempts.
+// backOff is a growing pause with jitter between attempts. It belongs to one goroutine.
+// Its zero value begins with firstPause.
 type backOff struct{ d time.Duration }
 
 const (
@@ -136,7 +146,8 @@ const (
 	maxPause   = 5 * time.Second
 )
 
-// wait pauses. It returns false if ctx is done.
+// wait pauses for half of the current pause up to the whole of it, and doubles it for the
+// next time, up to maxPause. It returns false if ctx is done.
 func (b *backOff) wait(ctx context.Context) bool {
 	b.d = min(max(2*b.d, firstPause), maxPause)
 	t := time.NewTimer(b.d/2 + rand.N(b.d/2))
@@ -149,4 +160,5 @@ func (b *backOff) wait(ctx context.Context) bool {
 	}
 }
 
+// reset makes the next pause the first one again.
 func (b *backOff) reset() { b.d = 0 }

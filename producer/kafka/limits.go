@@ -23,6 +23,7 @@ type Limits struct {
 	ValueBytes int
 }
 
+// withDefaults fills in the limits that are zero. There is no way to switch one off.
 func (l Limits) withDefaults() Limits {
 	l.Headers = cmp.Or(l.Headers, 256)
 	l.HeaderBytes = cmp.Or(l.HeaderBytes, 64<<10)
@@ -44,6 +45,7 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("kafka: record exceeds limit %s: %d, at most %d are allowed", e.Limit, e.Got, e.Max)
 }
 
+// check returns a *LimitError for the first limit that a record exceeds, or nil.
 func (l *Limits) check(r *kgo.Record) error {
 	headerBytes := 0
 	for i := range r.Headers {
@@ -62,7 +64,8 @@ func (l *Limits) check(r *kgo.Record) error {
 	return nil
 }
 
-// decode returns the event of a record, or the reason why the record is poison.
+// decode returns the event of a record, or the reason why the record is poison: a limit,
+// Decode's error, or its panic.
 func (c *Config[T]) decode(r *kgo.Record) (event T, err error) {
 	if err := c.Limits.check(r); err != nil {
 		return event, err

@@ -14,7 +14,7 @@ type marks struct {
 	open int      // positions that are not marked
 }
 
-// extend adds n open positions.
+// extend adds n open positions at the end.
 func (m *marks) extend(n int) {
 	m.next += uint64(n)
 	m.open += n
@@ -31,8 +31,8 @@ func (m *marks) words() int {
 	return int((m.next-1)/64 - m.base/64 + 1)
 }
 
-// grow makes the ring large enough. No two words of a ring share a place, so that
-// they can be copied whole.
+// grow makes the ring large enough for the positions from base to next. No two words of a
+// ring share a place, so that they can be copied whole.
 func (m *marks) grow() {
 	old := m.bits
 	size := max(4, len(old))
@@ -78,8 +78,8 @@ func (m *marks) stretch(from, end uint64) (at uint64, n int) {
 	return at, int(to - at)
 }
 
-// mark marks n open positions that follow each other, and moves base over all that
-// is marked.
+// mark marks n open positions that follow each other, from at on, and moves base over all
+// that is marked. Bits are cleared as base passes them: the ring uses their places again.
 func (m *marks) mark(at uint64, n int) {
 	m.open -= n
 	for end := at + uint64(n); at < end; {

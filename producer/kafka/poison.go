@@ -6,19 +6,22 @@ import (
 	"github.com/penstock-go/penstock/internal/crash"
 )
 
-// poison is a record that could not be used.
+// poison is a record that could not be used, with the partition's value under which it is
+// tracked. It is finished when OnPoison has returned.
 type poison struct {
 	record *kgo.Record
 	part   *partition
 	err    error
 }
 
-// dispose passes a poison record to OnPoison and finishes it.
+// dispose passes a poison record to OnPoison and finishes it, so that its partition can go
+// on. It runs on the poller's goroutine, without mu: OnPoison may take its time.
 func (p *Producer[T]) dispose(b poison) {
 	p.meters.poison.Add(1)
 	p.offer(b)
 	p.mu.Lock()
 	p.stats.Poison++
+	// It also unlocks.
 	p.release(p.core.dispose(b.part, b.record.Offset))
 }
 

@@ -6,7 +6,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// poll is the poller's goroutine.
+// poll is the poller's goroutine. Polling blocks rebalances until AllowRebalance, so that
+// decoding must not take long, and OnPoison is called after it. It ends when polling is
+// done or the client was closed.
 func (p *Producer[T]) poll() {
 	var pause backOff
 	for {
@@ -31,9 +33,9 @@ func (p *Producer[T]) poll() {
 	}
 }
 
-// next waits until there is something to poll for. It returns the number of
-// records and the context to poll with, which is done already if partitions need
-// attention first. ok is false at the end.
+// next waits until there is something to poll for. It returns the number of records and
+// the context to poll with, which is done already if partitions need attention first: such
+// a poll returns at once and only makes steer safe. ok is false at the end.
 func (p *Producer[T]) next() (_ context.Context, n int, ok bool) {
 	for {
 		p.mu.Lock()
@@ -45,6 +47,8 @@ func (p *Producer[T]) next() (_ context.Context, n int, ok bool) {
 		ended := p.core.phase == failed || p.polling.Err() != nil
 		if !ended && (n > 0 || steering) {
 			ctx, cancel := context.WithCancel(p.polling)
+			// release calls it when a partition needs attention while the poll waits for
+			// records.
 			p.interrupt = cancel
 			p.mu.Unlock()
 			if steering {
@@ -57,6 +61,7 @@ func (p *Producer[T]) next() (_ context.Context, n int, ok bool) {
 		if ended {
 			return nil, 0, false
 		}
+		// The core has nothing to poll for. Demand, receipts and poison nudge the poller.
 		select {
 		case <-p.kick:
 		case <-p.polling.Done():
@@ -72,7 +77,9 @@ type decoded[T any] struct {
 	err    error
 }
 
-// take decodes and tracks the polled records, and returns the poisonous ones.
+// take decodes and tracks the polled records, and returns the poisonous ones. Decode is
+// called without mu, and a partition is tracked as a whole, so that records and their
+// receipts stay in order.
 func (p *Producer[T]) take(fetches kgo.Fetches) []poison {
 	var bad []poison
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
@@ -91,7 +98,9 @@ func (p *Producer[T]) take(fetches kgo.Fetches) []poison {
 	return bad
 }
 
-// track has the core take the records of one partition.
+// track has the core take the records of one partition. If the partition is not read any
+// more they are dropped: they are read again, here or by another member. Events are
+// appended to p.events in the order of core.ready.
 func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded[T]) (bad []poison) {
 	p.mu.Lock()
 	part := p.core.open(key, highWater)
@@ -114,8 +123,8 @@ func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded
 	return bad
 }
 
-// steer tells the client which partitions to pause, to resume and to read again. It
-// is called between a poll and AllowRebalance.
+// steer tells the client which partitions to pause, to resume and to read again. It is
+// called between a poll and AllowRebalance, where the assignment cannot change.
 func (p *Producer[T]) steer() {
 	p.mu.Lock()
 	turns := p.core.steer()
@@ -123,6 +132,7 @@ func (p *Producer[T]) steer() {
 	if len(turns.rewind) > 0 {
 		back := offsets(turns.rewind)
 		p.takeSlot(context.Background()) // it is never held longer than CommitTimeout
+		// No commit may run now: it could move the group's offset past what is read again.
 		p.client.SetOffsets(back)
 		p.freeSlot()
 		p.cfg.Logger.Warn("kafka: reading abandoned records again", "group", p.cfg.Group, "partitions", back)

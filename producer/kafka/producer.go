@@ -39,7 +39,8 @@ type Producer[T any] struct {
 	running    sync.WaitGroup // poller and committer
 	kick       chan struct{}  // has the poller look at the core again
 	commitSlot chan struct{}  // held while committing or moving offsets; taken before mu
-	batch      []decoded[T]   // the poller's, used again
+	// batch is empty between two partitions of a poll.
+	batch []decoded[T] // the poller's, used again
 
 	mu        sync.Mutex // guards the rest
 	client    *kgo.Client
@@ -68,14 +69,17 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 	}, nil
 }
 
-// HandleDemand implements stage.Producer: the poller polls for n records more.
+// HandleDemand implements stage.Producer: the poller polls for n records more. Nothing is
+// emitted here; HandleWake does that when they have come.
 func (p *Producer[T]) HandleDemand(_ context.Context, n int, _ *stage.Emitter[T]) error {
 	p.mu.Lock()
 	p.release(p.core.demand(n))
 	return nil
 }
 
-// HandleWake implements stage.WakeHandler: it emits what was polled.
+// HandleWake implements stage.WakeHandler: it emits what was polled, except for the
+// records of partitions that were lost meanwhile. The stage numbers the events in the
+// order in which they are emitted here, by which HandleReceipts finds them.
 func (p *Producer[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	p.mu.Lock()
 	at := 0
@@ -95,7 +99,8 @@ func (p *Producer[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) erro
 	return err
 }
 
-// HandleReceipts implements stage.ReceiptsHandler: it finishes records.
+// HandleReceipts implements stage.ReceiptsHandler: it finishes records, and makes
+// abandoned ones be read again. Failed and discarded events are finished.
 func (p *Producer[T]) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {
 	var do orders
 	abandoned := 0
@@ -111,7 +116,8 @@ func (p *Producer[T]) HandleReceipts(_ context.Context, receipts []stage.Receipt
 	return nil
 }
 
-// release releases mu and carries out what the core has ordered.
+// release releases mu, which the caller holds, and carries out what the core has ordered.
+// What it needs is read before: another goroutine may change it as soon as mu is free.
 func (p *Producer[T]) release(do orders) {
 	var settled chan struct{}
 	var interrupt context.CancelFunc
@@ -133,7 +139,8 @@ func (p *Producer[T]) release(do orders) {
 	}
 }
 
-// nudge has the poller look at the core again.
+// nudge has the poller look at the core again. One token is enough for any number of
+// reasons. It may be called from any goroutine.
 func (p *Producer[T]) nudge() {
 	select {
 	case p.kick <- struct{}{}:
@@ -160,7 +167,7 @@ func byTopic(list []topicPartition) map[string][]int32 {
 	return partitions
 }
 
-// offsets returns heads as the client wants them.
+// offsets returns heads as the client wants them: by topic, then by partition.
 func offsets(heads []head) map[string]map[int32]kgo.EpochOffset {
 	all := map[string]map[int32]kgo.EpochOffset{}
 	for _, h := range heads {

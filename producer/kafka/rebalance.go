@@ -44,8 +44,8 @@ func (p *Producer[T]) revoked(_ context.Context, client *kgo.Client, gone map[st
 	p.forget(client, list)
 }
 
-// await waits until settled is closed, RevokeTimeout has passed or no receipts will
-// come any more.
+// await waits until settled is closed, RevokeTimeout has passed or no receipts will come
+// any more. The group waits meanwhile, which is why there is a bound.
 func (p *Producer[T]) await(settled <-chan struct{}) {
 	deadline := time.NewTimer(p.cfg.RevokeTimeout)
 	defer deadline.Stop()
@@ -56,8 +56,9 @@ func (p *Producer[T]) await(settled <-chan struct{}) {
 	}
 }
 
-// endSession stops commits until the next session begins, after a last one
-// unless the group has removed this member.
+// endSession stops commits until the next session begins, after a last one unless the
+// group has removed this member. It holds the slot, so that no commit is under way when
+// the session is over; if it does not get the slot in time the session ends all the same.
 func (p *Producer[T]) endSession(ctx context.Context, commit bool) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.CommitTimeout)
 	defer cancel()
@@ -83,7 +84,7 @@ func (p *Producer[T]) lost(_ context.Context, client *kgo.Client, gone map[strin
 	p.forget(client, keys(gone))
 }
 
-// forget ends partitions.
+// forget ends partitions. Receipts that still come for their events are ignored.
 func (p *Producer[T]) forget(client *kgo.Client, list []topicPartition) {
 	p.mu.Lock()
 	paused := p.core.forget(list)

@@ -17,6 +17,8 @@ func (c *core) steer() (t turns) {
 	c.steering = false
 	for _, part := range c.parts {
 		if part.phase == rewinding && part.inFlight == 0 {
+			// The replaced value is not in the map any more; ranging over it goes on with
+			// the others.
 			part = c.rewind(part)
 			t.rewind = append(t.rewind, head{part: part, offset: part.tracker.head, epoch: -1})
 		}
@@ -41,6 +43,8 @@ func (c *core) rewind(part *partition) *partition {
 	return next
 }
 
+// isPaused reports whether the client does not fetch the partition. That outlives an
+// assignment, and so is kept by key.
 func (c *core) isPaused(part *partition) bool {
 	_, paused := c.paused[part.topicPartition]
 	return paused

@@ -14,6 +14,7 @@ type tracker struct {
 	started bool
 	runs    ring.Ring[run] // cover base to next-1
 
+	// head and headEpoch are what a commit names. They are valid once started is set.
 	head      int64 // the offset to commit: all delivered records below are finished
 	headEpoch int32 // the leader epoch of the record before head
 	end       int64 // the offset after the last record
@@ -83,7 +84,8 @@ func (t *tracker) finishRun(offset int64, n int) (finished int) {
 	return finished
 }
 
-// advance moves head to the first unfinished record, after base has moved.
+// advance moves head to the first unfinished record, after base has moved. Runs that are
+// finished are dropped; the last of them is needed for its epoch first.
 func (t *tracker) advance() {
 	for t.runs.Len() > 1 && t.runs.At(1).at < t.base {
 		t.runs.Drop(1)
@@ -105,7 +107,8 @@ func (t *tracker) advance() {
 // finished or not.
 func (t *tracker) window() int { return int(t.next - t.base) }
 
-// find returns the number of runs that begin at or below an offset.
+// find returns the number of runs that begin at or below an offset: the run of the offset,
+// if any, is the one before that index.
 func (t *tracker) find(offset int64) int {
 	lo, hi := 0, t.runs.Len()
 	for lo < hi {
