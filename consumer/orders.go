@@ -45,11 +45,11 @@ const (
 // orders are what follows from one step of the pool. The goroutine that made the
 // step carries them out without the lock, in the order of the fields.
 type orders[T any] struct {
+	halt   error // stops the stage
 	settle []handover[T]
 	wake   int   // how many idle goroutines to wake
 	start  int   // how many goroutines to start
 	remind bool  // call tick after patience
-	halt   error // stops the stage
 	quiet  bool  // nothing of a pool that stops runs any more
 	yield  bool  // let the stage that was told something run first
 	some   bool  // any of the above is set: most steps order nothing but the next attempt

@@ -207,6 +207,10 @@ func (s *Supervisor[T]) popIdle(n int) *worker[T] {
 // fields. idle are the workers that the step wakes. Receipts are handed over first, since
 // the end of the stage must not overtake them.
 func (s *Supervisor[T]) carryOut(o *orders[T], idle *worker[T]) {
+	if o.halt != nil {
+		// Before the receipts: the last of them may end the stage in good order.
+		s.self.Send(halt{o.halt})
+	}
 	for i := range o.settle {
 		o.settle[i].give()
 	}
@@ -220,9 +224,6 @@ func (s *Supervisor[T]) carryOut(o *orders[T], idle *worker[T]) {
 	}
 	if o.remind {
 		s.ticker.Reset(patience)
-	}
-	if o.halt != nil {
-		s.self.Send(halt{o.halt})
 	}
 	if o.quiet {
 		close(s.quiet)
