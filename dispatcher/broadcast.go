@@ -27,17 +27,22 @@ var ErrSubscribed = errors.New("already subscribed")
 // The rule is that of GenStage's BroadcastDispatcher. An Ask costs O(log n) in
 // the number of subscriptions, a Dispatch O(n) for its n batches.
 type Broadcast[T any] struct {
+	// All belong to the goroutine of the stage.
 	subs      []broadcastSub[T]        // by subscription
 	heap      heap.Heap[int]           // live subscriptions, by their limits
 	moved     func(sub uint32, at int) // notes the places in the heap
 	consumers map[uint64]bool
 	sent      int // events dispatched so far
 	selecting int // live subscriptions with a selector
-	order     heap.Heap[int]
-	picked    []int32
-	wanted    []bool
+	// Scratch of dispatchSelected: the subscriptions, what one selector picked,
+	// and what any has.
+	order  heap.Heap[int]
+	picked []int32
+	wanted []bool
 }
 
+// broadcastSub is the state of one subscription; the zero value is one that is not
+// live.
 type broadcastSub[T any] struct {
 	// limit is the count of dispatched events up to which it has asked. It
 	// moves with an Ask and not with a Dispatch, which is the same for all.
@@ -104,7 +109,7 @@ func (b *Broadcast[T]) Ask(sub, n int) {
 	b.raise(sub, n)
 }
 
-// raise adds n to the limit of a subscription.
+// raise adds n to the limit of a live subscription, and keeps the heap in order.
 func (b *Broadcast[T]) raise(sub, n int) {
 	s := &b.subs[sub]
 	s.limit = addSaturating(s.limit, n)
@@ -154,6 +159,9 @@ func (b *Broadcast[T]) Dispatch(offer Offer[T], out Out[T]) int {
 	return n
 }
 
+// dispatchSelected hands out n events where at least one subscription has a
+// selector. What a selector leaves out is added to the subscription's limit: it
+// costs no demand.
 func (b *Broadcast[T]) dispatchSelected(offer Offer[T], n int, out Out[T]) {
 	b.wanted = append(b.wanted[:0], make([]bool, n)...)
 	all := b.selecting < len(b.heap)

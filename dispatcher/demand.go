@@ -27,6 +27,7 @@ type Demand[T any] struct {
 	saturated bool // total may be less than the sum, and is counted again later
 }
 
+// demandSub is what one subscription has asked for and not got.
 type demandSub struct {
 	outstanding int
 	at          int // place in the heap, -1 if not there
@@ -106,7 +107,8 @@ func (d *Demand[T]) recount() {
 	d.saturated = d.total == math.MaxInt
 }
 
-// requeue moves sub after the subscriptions with equal demand.
+// requeue brings the heap up to date with sub's demand, and moves sub after the
+// subscriptions with equal demand. One without demand is not in the heap.
 func (d *Demand[T]) requeue(sub int) {
 	s := &d.subs[sub]
 	d.turn++
@@ -122,6 +124,7 @@ func (d *Demand[T]) requeue(sub int) {
 	}
 }
 
+// addSaturating adds two counts, neither below 0, and stops at the greatest int.
 func addSaturating(a, b int) int {
 	if b > math.MaxInt-a {
 		return math.MaxInt

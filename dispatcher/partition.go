@@ -57,8 +57,11 @@ type Partition[T any] struct {
 	saturated bool // open may be less than the sum, and is counted again later
 }
 
+// partition is one partition: its subscription, that one's demand, and the events
+// that wait for it.
 type partition[T any] struct {
-	sub         int32 // -1: not taken
+	sub int32 // -1: not taken
+	// What the subscription has asked for and not got; 0 without one.
 	outstanding int
 	queue       heldQueue[T]
 	ready       bool
@@ -134,7 +137,7 @@ func (c PartitionConfig) validate(n int, noHash bool) error {
 	)
 }
 
-// init is called with options that have been validated.
+// init makes n partitions without subscriptions. The options have been validated.
 func (p *Partition[T]) init(n int, cfg PartitionConfig) {
 	p.capacity = cfg.Capacity
 	option.Default(&p.capacity, DefaultPartitionCapacity)
@@ -242,6 +245,8 @@ func (p *Partition[T]) DiscardOrphans(out Out[T], reason receipt.Reason) {
 	}
 }
 
+// discard discards what one partition holds. It leaves p.open to the caller, which
+// may change with it.
 func (p *Partition[T]) discard(i int, out Out[T], reason receipt.Reason) {
 	for q := &p.parts[i].queue; q.Len() > 0; {
 		events, seqs := q.front(q.Len())
@@ -261,7 +266,8 @@ func (p *Partition[T]) prepare(i int32) {
 	}
 }
 
-// open is the demand beyond the held events.
+// open returns the demand beyond the held events: what new events may be given at
+// once.
 func (part *partition[T]) open() int { return max(0, part.outstanding-part.queue.Len()) }
 
 // recount computes the sum again after it had saturated.

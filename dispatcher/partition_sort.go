@@ -7,7 +7,9 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// Dispatch implements Dispatcher.
+// Dispatch implements Dispatcher. Held events go first, so that a partition keeps
+// its order. New ones are only noted by place, and each partition gets its own in
+// one piece at the end.
 func (p *Partition[T]) Dispatch(offer Offer[T], out Out[T]) int {
 	p.serveHeld(out)
 	taken := p.sort(offer, out)
@@ -74,7 +76,8 @@ func (p *Partition[T]) locate(events []T) []int32 {
 }
 
 // count divides the events picked since the last call into those that the
-// subscribers have asked for and those that are held for them.
+// subscribers have asked for and those that are held for them. No event is moved
+// yet, but outstanding, open and held are right after it.
 func (p *Partition[T]) count() {
 	for _, i := range p.used {
 		part := &p.parts[i]

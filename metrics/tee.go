@@ -20,6 +20,8 @@ func Tee(recorders ...Recorder) Recorder {
 	return live
 }
 
+// tee is two recorders or more, none of them nil. Its instruments have one of each
+// recorder, made once, so recording allocates nothing.
 type tee []Recorder
 
 func (t tee) Counter(name string, tags ...Tag) Counter {
@@ -46,6 +48,7 @@ func (t tee) Timer(name string, tags ...Tag) Timer {
 	return all
 }
 
+// The instruments of a tee, in the order of its recorders.
 type (
 	teeCounter []Counter
 	teeGauge   []Gauge

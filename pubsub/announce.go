@@ -9,7 +9,8 @@ import (
 // in effect, after an error.
 const syncPause = time.Second
 
-// announce tells the remote of changes until ctx is done.
+// announce tells the remote of changes, in batches, until ctx is done. One
+// goroutine does it, so joins and leaves of a topic reach the remote in order.
 func (h *Hub) announce(ctx context.Context, remote InterestedRemote) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -42,7 +43,9 @@ func (h *Hub) announce(ctx context.Context, remote InterestedRemote) {
 	}
 }
 
-// sync waits until the open joins are in effect.
+// sync waits until the open joins are in effect, for the remote timeout at the
+// longest. It returns false if they are not known to be: then the next batch
+// includes them.
 func (h *Hub) sync(ctx context.Context, remote InterestedRemote, open map[string]*joining) bool {
 	limit, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()

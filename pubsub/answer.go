@@ -1,6 +1,9 @@
 package pubsub
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // answer is what became of one delivery on another node.
 type answer struct {
@@ -18,21 +21,22 @@ const (
 	answerKept = 0x80 // in the byte of the code
 )
 
-// append appends the wire form: the id and a byte for outcome and kept.
+// append appends the wire form: the id and a byte for outcome and kept. An error
+// without a code, such as ErrNoAnswer of a subscriber, is sent as ErrGone.
 func (a answer) append(dst []byte) []byte {
-	var code byte
-	for i, err := range answerCodes {
-		if err == a.err {
-			code = byte(i)
-		}
+	at := slices.Index(answerCodes, a.err)
+	if at < 0 {
+		at = slices.Index(answerCodes, ErrGone)
 	}
+	code := byte(at)
 	if a.kept {
 		code |= answerKept
 	}
 	return append(binary.BigEndian.AppendUint64(dst, a.id), code)
 }
 
-// answer reads the wire form.
+// answer reads the wire form. What is cut short makes the reader bad, which its
+// caller checks.
 func (r *reader) answer() answer {
 	a := answer{id: r.fixed(), err: ErrGone}
 	code := r.byte()

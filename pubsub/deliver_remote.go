@@ -14,7 +14,8 @@ type remoteDelivery struct {
 }
 
 // deliverEverywhere is Deliver on a node of several. The other nodes are one more
-// party that reports to the tally.
+// party that reports to the tally. This node is the party whose report is the last
+// line: it comes last, so the tally cannot end before the others are counted.
 func (h *Hub) deliverEverywhere(ctx context.Context, m *Message, done func(Report)) error {
 	r := &remoteDelivery{}
 	d := newDelivery(&r.delivery, m.Topic, m.Event, m.Payload, done)

@@ -28,7 +28,8 @@ type Hub struct {
 	closed  atomic.Bool
 	running atomic.Bool
 
-	// Of a hub with other nodes.
+	// Of a hub with other nodes. Each has a mutex of its own; none is held while
+	// another part is called, except by a shard for interest and polls.
 	interest *interest // nil unless the remote asks for it
 	pending  pendings
 	outbox   outbox
@@ -80,6 +81,8 @@ func (h *Hub) Node() string { return h.node }
 // History returns what keeps the broadcasts of some topics, or nil.
 func (h *Hub) History() History { return h.history }
 
+// shard returns the part of the topics to which topic belongs. The number of
+// shards is a power of two.
 func (h *Hub) shard(topic string) *shard {
 	return &h.shards[maphash.String(h.seed, topic)&uint64(len(h.shards)-1)]
 }

@@ -23,7 +23,8 @@ type interest struct {
 	keeps  func(topic string) bool
 	wake   chan struct{}
 
-	mu        sync.Mutex
+	mu sync.Mutex
+	// running: the hub announces. Without it nothing is waited for.
 	running   bool
 	changed   map[string]bool     // wanted now, unlike the remote was told
 	joining   map[string]*joining // wanted, but not yet in effect
@@ -37,6 +38,8 @@ type joining struct {
 	missed  bool          // something went on without waiting
 }
 
+// lingerer is a topic without subscriptions that the remote still counts as
+// wanted.
 type lingerer struct {
 	topic string
 	until time.Time
@@ -52,7 +55,8 @@ func newInterest(linger time.Duration, keeps func(string) bool) *interest {
 }
 
 // flip notes that topic has its first subscription, or has lost its last one. The
-// mutex of the topic's shard is held.
+// mutex of the topic's shard is held. A nil interest does nothing, so that a hub
+// without one has no branch for it.
 func (in *interest) flip(topic string, wanted bool) {
 	if in == nil {
 		return
@@ -110,7 +114,8 @@ type batch struct {
 	next          time.Time           // when the next topic stops lingering; zero if none lingers
 }
 
-// take returns what has changed.
+// take returns what has changed. It runs on the goroutine that announces, before
+// the remote is told, without a lock of the hub.
 func (in *interest) take(now time.Time) batch {
 	in.mu.Lock()
 	defer in.mu.Unlock()

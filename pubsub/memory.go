@@ -14,12 +14,15 @@ import (
 
 // Memory is the [History] of one process: bounded, and gone when it ends. Each
 // topic has an epoch of its own, and each node other epochs, so that a client that
-// comes from another node is told that it cannot resume.
+// comes from another node is told that it cannot resume. All methods are safe for
+// concurrent use.
 type Memory struct {
 	cfg   MemoryConfig
 	name  string // random: part of every epoch
 	start time.Time
 
+	// mu guards what follows; no function of a caller runs under it. bytes is the
+	// sum over all topics.
 	mu     sync.Mutex
 	topics map[string]*past
 	epochs uint64
@@ -31,9 +34,10 @@ type Memory struct {
 
 // past is what is known of one topic. Guarded by Memory.mu.
 type past struct {
-	topic   string
-	epoch   string
-	last    uint64 // offset of the last broadcast
+	topic string
+	epoch string
+	last  uint64 // offset of the last broadcast
+	// The oldest first, without gaps: the last has the offset last.
 	records []kept
 	bytes   int
 	place   *list.Element
@@ -133,7 +137,8 @@ func (h *Memory) Lost(topic string) {
 	}
 }
 
-// restart drops the records and begins another epoch.
+// restart drops the records and begins another epoch: no position of before can be
+// resumed. The mutex is held.
 func (h *Memory) restart(p *past) {
 	h.drop(p, len(p.records))
 	p.epoch, p.last = h.newEpoch(), 0
@@ -153,6 +158,8 @@ func (h *Memory) past(topic string) *past {
 		if len(h.topics) >= h.cfg.MaxTopics {
 			first := h.empty.Front()
 			if first == nil {
+				// Only topics with records are left: the longest unused loses
+				// them.
 				first = h.holding.Front()
 			}
 			h.forget(first.Value.(*past))
@@ -202,7 +209,8 @@ func (h *Memory) trim(p *past, now time.Duration) {
 	h.drop(p, n)
 }
 
-// drop removes the n oldest records.
+// drop removes the n oldest records. They are cleared, since the rest of the array
+// lives on.
 func (h *Memory) drop(p *past, n int) {
 	if n == 0 {
 		return

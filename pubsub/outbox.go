@@ -10,6 +10,7 @@ import (
 // socket that reports, and is bounded: what does not fit is counted, and ends at
 // its origin's deadline.
 type outbox struct {
+	// wake has capacity 1 and is filled by the first answer of an empty outbox.
 	wake chan struct{}
 
 	// The mutex is a leaf.

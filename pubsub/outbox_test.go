@@ -28,3 +28,17 @@ func TestOutboxIsBounded(t *testing.T) {
 		t.Errorf("%d nodes have answers after the end", n)
 	}
 }
+
+// A reason without a code of its own must not arrive as success.
+func TestAnswerWithoutACodeIsNoSuccess(t *testing.T) {
+	for _, err := range ranks {
+		r := reader{rest: answer{id: 7, err: err, kept: true}.append(nil)}
+		got, want := r.answer(), err
+		if err == ErrNoAnswer {
+			want = ErrGone
+		}
+		if got.id != 7 || got.err != want || !got.kept {
+			t.Errorf("%v arrived as %+v", err, got)
+		}
+	}
+}

@@ -33,6 +33,8 @@ type pending struct {
 	prev, next *pending
 }
 
+// unknown is the number of nodes that will answer until Publish has returned, and
+// of a remote that does not count them.
 const unknown = -1
 
 // setRunning notes that Run begins, or that it has ended: then nothing is added.
@@ -85,7 +87,8 @@ func (p *pendings) remove(e *pending) bool {
 	return true
 }
 
-// published notes how many nodes will answer.
+// published notes how many nodes will answer. The last negative answer may have
+// come before: then the delivery ends here.
 func (p *pendings) published(e *pending, nodes int) {
 	p.mu.Lock()
 	e.nodes = nodes

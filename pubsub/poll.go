@@ -14,26 +14,30 @@ import (
 //
 // Lock order: shard.mu → polls.mu, which is a leaf.
 type polls struct {
-	wake chan struct{} // of the clock: a first watch came
+	wake chan struct{} // of the clock: the list of the shortest pause is not empty any more
 
-	mu    sync.Mutex
+	mu sync.Mutex
+	// By index of the pause. A watch moves to the next list each time that it is
+	// called.
 	lists [len(pollPauses)]list.List // of *Watch
-	n     int
 }
 
+// pollPauses are the pauses of a watch. The last one is repeated.
 var pollPauses = [...]time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
 
 // pollBatch bounds the watches that one look calls, so that deadlines are not
 // held up by many watches.
 const pollBatch = 1024
 
+// add adds a watch with the shortest pause. The shard's mutex is held.
 func (p *polls) add(w *Watch, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.n == 0 {
+	// The clock knows the first watch of each list. It may wait for longer than
+	// the shortest pause if that list was empty.
+	if p.lists[0].Len() == 0 {
 		poke(p.wake)
 	}
-	p.n++
 	p.push(w, 0, now)
 }
 
@@ -43,18 +47,20 @@ func (p *polls) push(w *Watch, level int, now time.Time) {
 	w.place = p.lists[level].PushBack(w)
 }
 
+// remove takes a watch out; one that is not there is ignored. The shard's mutex is
+// held.
 func (p *polls) remove(w *Watch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if w.place != nil {
 		p.lists[w.level].Remove(w.place)
 		w.place = nil
-		p.n--
 	}
 }
 
-// due returns watches whose pause is over and when to look again; zero if there
-// are none.
+// due returns watches whose pause is over, at most pollBatch for each list, and
+// when to look again; zero if there are none. The caller calls them without any
+// lock.
 func (p *polls) due(now time.Time) (all []*Watch, next time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -28,6 +28,8 @@ func (r receiver) Receive(data []byte) {
 		h.complain(&h.logs.own, "message of this node's own name dropped: names of nodes must be unique", "node", h.node)
 		return
 	}
+	// The message is genuine as far as can be told. Receive blocks the remote, so
+	// all that follows is quick unless a history waits.
 	h.counters.received.Add(1)
 	switch m.more.wire.kind {
 	case kindAnswers:
@@ -119,7 +121,7 @@ func (h *Hub) lost(topic string) {
 	}
 }
 
-// tellLoss calls the subscribers of a topic without the lock.
+// tellLoss calls the subscribers of a topic that handle losses, without the lock.
 func (s *shard) tellLoss(name string) {
 	s.mu.Lock()
 	var list []LossHandler

@@ -412,3 +412,20 @@ func TestAWatchIsCalledFromTimeToTimeOnANodeOfSeveral(t *testing.T) {
 		}
 	})
 }
+
+// A watch is called after its first pause, also if the pauses of earlier watches
+// have become long.
+func TestAWatchDoesNotWaitForThePausesOfOthers(t *testing.T) {
+	bubble(t, pubsub.Config{}, func(t *testing.T, _ *pubsubtest.Network, hubs []*pubsub.Hub) {
+		defer hubs[0].Watch("old", func() {}).Stop()
+		<-time.After(8 * time.Second) // its next call is after 11.75 s
+		var calls []time.Duration
+		begin := time.Now()
+		defer hubs[0].Watch("new", func() { calls = append(calls, time.Since(begin)) }).Stop()
+		<-time.After(time.Second)
+		synctest.Wait()
+		if want := fmt.Sprint([]time.Duration{250 * time.Millisecond, 750 * time.Millisecond}); fmt.Sprint(calls) != want {
+			t.Errorf("called after %v, want %v", calls, want)
+		}
+	})
+}

@@ -31,6 +31,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	h.setRunning(true)
+	// Before the remote receives anything, so that no client resumes over the gap.
 	h.lost("")
 	var group sync.WaitGroup
 	group.Go(func() { h.sendAnswers(inner) })

@@ -118,7 +118,7 @@ func (sh *shard) remove(s *Subscription) {
 	}
 }
 
-// count returns the number of subscriptions of a topic.
+// count returns the number of subscriptions of a topic, 0 for an unknown one.
 func (s *shard) count(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,8 +128,8 @@ func (s *shard) count(name string) int {
 	return 0
 }
 
-// dispatch offers m to the subscriptions of its topic but from, and returns how many
-// took it.
+// dispatch offers m to the subscriptions of its topic but from, and returns how
+// many took it. Deliver runs on the goroutine of the caller, without the lock.
 func (h *Hub) dispatch(m *Message, from *Subscription) int {
 	s := h.shard(m.Topic)
 	s.mu.Lock()
@@ -138,6 +138,7 @@ func (h *Hub) dispatch(m *Message, from *Subscription) int {
 		s.mu.Unlock()
 		return 0
 	}
+	// No walker is counted here: the entry is read before the lock is free.
 	if len(t.subs) == 1 {
 		// One subscriber, the common case of a topic per user: nothing to walk.
 		sub := t.subs[0]
@@ -147,6 +148,8 @@ func (h *Hub) dispatch(m *Message, from *Subscription) int {
 		}
 		return 1
 	}
+	// If the array is replaced meanwhile, the walkers of the old one no longer
+	// count: the new one has another generation.
 	subs, gen := t.subs, t.gen
 	t.walkers++
 	s.mu.Unlock()

@@ -25,7 +25,9 @@ func (l *logLimit) pass(now time.Time) (leftOut int, ok bool) {
 	return leftOut, true
 }
 
-// complain logs a warning, at most one of its kind in a second.
+// complain logs a warning, at most one of its kind in a second. What is left out
+// is counted in the next one. It is for events that a remote can cause as often as
+// it likes.
 func (h *Hub) complain(limit *logLimit, message string, attrs ...any) {
 	leftOut, ok := limit.pass(time.Now())
 	if !ok {

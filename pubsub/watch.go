@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Watch reports changes of a topic that can make a delivery possible which was
-// not before.
+// Watch reports changes of a topic that can make a delivery possible which was not
+// before. Make one with [Hub.Watch].
 type Watch struct {
 	shard   *shard
 	topic   string

@@ -196,6 +196,7 @@ func (p *Phoenix) Encrypt(salt string, data any, cfg SignConfig) (string, error)
 	if err != nil {
 		return "", phoenixOwner.Refuse("KeyLength", len(key), "32 for encrypting")
 	}
+	// The places of nonce and tag; the cipher text is appended once it is known.
 	out := make([]byte, nonceSize+tagSize, nonceSize+tagSize+len(term)+tagSize)
 	_, _ = rand.Read(out[:nonceSize]) // never fails
 	sealed := aead.Seal(nil, out[:nonceSize], term, []byte(encryptedAAD))
@@ -213,6 +214,7 @@ func (p *Phoenix) Decrypt(salt, token string, cfg VerifyConfig) (any, error) {
 	if !plausible(token) {
 		return nil, ErrInvalid
 	}
+	// The length is checked before anything is cut from raw.
 	text, ok := strings.CutPrefix(token, encryptedPrefix)
 	raw, err := b64.DecodeString(text)
 	if !ok || err != nil || len(raw) < nonceSize+tagSize {

@@ -45,6 +45,8 @@ type Report struct {
 }
 
 var (
+	// goName and nodeName find the numbers that a test's name begins with, number
+	// any mention, and row the first cell of a table's row.
 	goName   = regexp.MustCompile("[\"`]((?:[A-Z]\\d+_)+)")
 	nodeName = regexp.MustCompile("\\btest\\([\"`]((?:[A-Z]\\d+ )+)")
 	number   = regexp.MustCompile(`\b([A-Z])\d+\b`)
@@ -63,6 +65,8 @@ func (a Audit) Run() (*Report, error) {
 		return nil, err
 	}
 	r := &Report{Tests: make(map[string][]string)}
+	// Disagreements are collected rather than returned, so that one run reports
+	// all of them.
 	problem := func(format string, args ...any) { r.Problems = append(r.Problems, fmt.Sprintf(format, args...)) }
 	if len(all) != a.Total {
 		problem("the list has %d cases, not %d", len(all), a.Total)
@@ -74,6 +78,7 @@ func (a Audit) Run() (*Report, error) {
 	if err := r.readTests(a.Root, letters); err != nil {
 		return nil, err
 	}
+	// A case must have exactly one place: Tested, or the title of one table.
 	places := make(map[string][]string)
 	for id := range r.Tests {
 		places[id] = append(places[id], Tested)
@@ -132,7 +137,8 @@ func (a Audit) Run() (*Report, error) {
 	return r, nil
 }
 
-// readTests notes the names of the tests below root.
+// readTests notes the directories of the tests below root by the numbers in their
+// names. Numbers with other letters are names of something else.
 func (r *Report) readTests(root string, letters map[string]bool) error {
 	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

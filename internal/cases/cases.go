@@ -27,6 +27,8 @@ func (r Range) String() string {
 // letter has that of the range before it. Parse refuses numbers that do not
 // ascend, so that no number is listed twice.
 func Parse(text string) (all []Range, err error) {
+	// The letter and the last number so far: the next must be greater, or have a
+	// new letter.
 	letter, last := "", 0
 	for field := range strings.FieldsSeq(text) {
 		digits := strings.TrimLeft(field, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")

@@ -16,6 +16,7 @@ type Fair struct {
 	dropped []Event
 }
 
+// held is an event that was handed out, with what its receipt needs.
 type held struct {
 	event       Event
 	seq, ticket uint64

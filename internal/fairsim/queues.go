@@ -7,6 +7,8 @@ type fifo struct {
 	bound  int
 }
 
+// push appends an event, or returns false if the queue is full. The part that was
+// popped is reused once it is more than half.
 func (q *fifo) push(e Event) bool {
 	if len(q.events)-q.head >= q.bound {
 		return false

@@ -70,6 +70,7 @@ func (r Result) Quantile(q float64) int64 {
 // arrivals draws victims and flooders from sources of their own, so that the
 // victims' schedule is the same with and without a flood.
 func (c Config) arrivals() []Event {
+	// Arrivals are a Poisson process: the gaps between them are exponential.
 	end := float64(c.Length) * float64(c.Service)
 	var all []Event
 	draw := func(stream uint64, first, users int, load float64) {
@@ -103,6 +104,8 @@ type completion struct {
 	event  Event
 }
 
+// completions is a heap of what the workers have in hand, by time and then by the
+// order of their starts, which makes a run repeatable.
 type completions []completion
 
 func (h completions) Len() int { return len(h) }

@@ -14,6 +14,9 @@ import (
 type Mailbox[M any] struct {
 	wake chan struct{} // holds one token at most, put there for a parked receiver
 
+	// mu guards what follows. parked says that the receiver waits and that nobody
+	// has put its token; the sender that clears it puts the token, which therefore
+	// never blocks.
 	mu     sync.Mutex
 	queue  []M
 	poked  bool
@@ -51,6 +54,8 @@ func (b *Mailbox[M]) Poke() {
 	b.unlockAndWake()
 }
 
+// unlockAndWake unlocks, and wakes the receiver if it is parked: one sender of
+// many does.
 func (b *Mailbox[M]) unlockAndWake() {
 	parked := b.parked
 	b.parked = false
@@ -108,7 +113,8 @@ func (b *Mailbox[M]) Closed() bool {
 }
 
 // Close refuses all further posts and returns the mail that was still queued.
-// Closing again returns nothing.
+// Closing again returns nothing. It does not wake a receiver in Wait: the receiver
+// closes its own mailbox.
 func (b *Mailbox[M]) Close() []M {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -4,12 +4,14 @@ package ring
 // Ring is a queue that grows as needed and never shrinks by itself. The zero
 // value is an empty ring. It is not safe for concurrent use.
 type Ring[T any] struct {
+	// The items are count from head on, modulo the length; all other places hold
+	// zero values, so nothing in them is kept from the collector.
 	items []T // length is a power of two, or zero
 	head  int
 	count int
 }
 
-// Len is how many items the ring holds.
+// Len returns the number of items.
 func (r *Ring[T]) Len() int { return r.count }
 
 // Push appends v at the back.
@@ -70,7 +72,8 @@ func (r *Ring[T]) At(i int) *T {
 }
 
 // Front returns the longest run at the front that is in one piece; it is empty
-// only if the ring is. The slice is valid until the ring is changed.
+// only if the ring is. The slice is valid until the ring is changed. A loop of
+// Front and Drop takes at most two turns.
 func (r *Ring[T]) Front() []T {
 	end := r.head + r.count
 	if end > len(r.items) {
@@ -109,6 +112,8 @@ func (r *Ring[T]) Pop() T {
 	return v
 }
 
+// grow makes room for by more items: it doubles the array, so an item is copied a
+// bounded number of times on average. It moves the front to index 0.
 func (r *Ring[T]) grow(by int) {
 	size := max(8, 2*len(r.items))
 	for size < r.count+by {

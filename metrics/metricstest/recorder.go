@@ -21,6 +21,8 @@ import (
 // Recorder is a [metrics.Recorder] that keeps everything. The zero value is
 // ready for use.
 type Recorder struct {
+	// mu guards what follows. The maps are by key and are made with their first
+	// entry, so a gauge that was never set is told apart from one that is 0.
 	mu       sync.Mutex
 	counters map[string]int64
 	gauges   map[string]float64
@@ -31,6 +33,7 @@ type Recorder struct {
 // New returns an empty recorder.
 func New() *Recorder { return &Recorder{} }
 
+// instrument is a counter, gauge or timer: its kind is the method that is called.
 type instrument struct {
 	r   *Recorder
 	key string
@@ -69,6 +72,7 @@ func (i instrument) Observe(d time.Duration) {
 	i.r.change(func() { set(&i.r.timers, i.key, append(i.r.timers[i.key], max(d, 0))) })
 }
 
+// set sets an entry of a map that may be nil. The mutex is held.
 func set[V any](m *map[string]V, key string, v V) {
 	if *m == nil {
 		*m = make(map[string]V)
@@ -76,6 +80,7 @@ func set[V any](m *map[string]V, key string, v V) {
 	(*m)[key] = v
 }
 
+// change runs f with the mutex held and wakes all goroutines in Wait.
 func (r *Recorder) change(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,6 +135,8 @@ func (r *Recorder) Durations(name string, tags ...metrics.Tag) []time.Duration {
 func (r *Recorder) Wait(ctx context.Context, condition func() bool) error {
 	for {
 		r.mu.Lock()
+		// The channel exists before the condition is asked: a change in between
+		// closes it.
 		if r.changed == nil {
 			r.changed = make(chan struct{})
 		}
@@ -163,6 +170,8 @@ func (r *Recorder) String() string {
 	return b.String()
 }
 
+// key names a series: the name and its tags in a fixed order. Total relies on the
+// separator that follows the name.
 func key(name string, tags []metrics.Tag) string {
 	parts := make([]string, len(tags))
 	for i, t := range tags {

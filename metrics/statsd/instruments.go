@@ -16,7 +16,8 @@ import (
 // commonly ten seconds.
 const gaugeRefresh = 5 * time.Second
 
-// line is the part of a series that stays the same.
+// line is the part of a series that stays the same. Both are cleaned, so nothing
+// in them can end a line of the protocol.
 type line struct {
 	name string
 	tags []cactus.Tag
@@ -44,7 +45,8 @@ func (s *Recorder) Timer(name string, tags ...metrics.Tag) metrics.Timer {
 }
 
 // instrument returns the series of that kind, name and tags, made by create if
-// there is none yet, or the result of refuse if there are too many.
+// there is none yet, or the result of refuse if there are too many. refuse is a
+// function, since I cannot be named as an interface that refused implements.
 func instrument[I any, S series](s *Recorder, kind byte, name string, tags []metrics.Tag, create func(line) S, refuse func() I) I {
 	name = cleanPart(name, "unnamed")
 	tags = cleanTags(tags)
@@ -67,13 +69,14 @@ func instrument[I any, S series](s *Recorder, kind byte, name string, tags []met
 	return any(made).(I)
 }
 
-// refused is every instrument of a recorder that has too many series already.
+// refused is every instrument beyond MaxSeries: each use counts as a dropped line.
 type refused struct{ owner *Recorder }
 
 func (r refused) Add(int64)             { r.owner.dropped.Add(1) }
 func (r refused) Set(float64)           { r.owner.dropped.Add(1) }
 func (r refused) Observe(time.Duration) { r.owner.dropped.Add(1) }
 
+// counter adds up what comes between two flushes, without a lock.
 type counter struct {
 	line
 	owner *Recorder
@@ -89,16 +92,21 @@ func (c *counter) Add(n int64) {
 	c.n.Add(n)
 }
 
+// flush sends the sum since the last flush; 0 is not sent.
 func (c *counter) flush(s *Recorder, _ time.Time) {
 	if n := c.n.Swap(0); n != 0 {
 		_ = s.client.Inc(c.name, n, 1, c.tags...) // the sender counts what fails
 	}
 }
 
+// gauge holds the latest value, as the bits of a float64, without a lock.
 type gauge struct {
 	line
 	owner *Recorder
 	bits  atomic.Uint64
+	// fresh is set after bits: a flush that sees it sends that value or a later
+	// one. Set writes it only if it is not set, so that writers on many cores do
+	// not share a dirty cache line.
 	fresh atomic.Bool
 	// sent is the time of the last send; only the flush uses it.
 	sent time.Time
@@ -117,6 +125,7 @@ func (g *gauge) Set(v float64) {
 	}
 }
 
+// flush sends a value that is new, or was last sent gaugeRefresh ago.
 func (g *gauge) flush(s *Recorder, now time.Time) {
 	stale := !g.sent.IsZero() && now.Sub(g.sent) >= gaugeRefresh
 	if !g.fresh.Swap(false) && !stale {
@@ -131,6 +140,7 @@ func (g *gauge) flush(s *Recorder, now time.Time) {
 	_ = s.client.GaugeFloat(g.name, v, 1, g.tags...)
 }
 
+// timer collects durations in nanoseconds; windows has no lock either.
 type timer struct {
 	line
 	windows windows
@@ -139,6 +149,8 @@ type timer struct {
 // Observe adds one measurement.
 func (t *timer) Observe(d time.Duration) { t.windows.observe(max(int64(d), 0)) }
 
+// flush sends the largest observation of the interval and a sample of the others.
+// Both buffers are the sender's and are used by one timer after the other.
 func (t *timer) flush(s *Recorder, _ time.Time) {
 	iv := t.windows.turn(s.out.samples)
 	s.out.samples = iv.sample // keeps what the buffer has grown to
@@ -157,6 +169,8 @@ func (t *timer) flush(s *Recorder, _ time.Time) {
 	}
 }
 
+// send sends one observation, in milliseconds as the protocol has it; rate is 1 or
+// the share of observations that it stands for.
 func (t *timer) send(s *Recorder, nanoseconds int64, rate float32) {
 	if s.cfg.Timers == TimerMilliseconds {
 		_ = s.client.TimingDuration(t.name, time.Duration(nanoseconds), rate, t.tags...)

@@ -20,8 +20,11 @@ type Recorder struct {
 	byKey  map[string]series
 	series []series // append-only, so that a flush needs the lock for the header only
 
+	// dropped is added to by instruments on any goroutine and by the sender.
 	dropped atomic.Int64
 
+	// The goroutine of run is the only one that uses client and out. It ends with
+	// stop after a last flush, or with hard without delay.
 	stop   chan struct{} // closed by the first Close
 	once   sync.Once
 	hard   context.Context // ends sending at once
@@ -31,7 +34,8 @@ type Recorder struct {
 	out    *sender
 }
 
-// series is an instrument as seen by the flush.
+// series is an instrument as seen by the flush, which runs on the recorder's
+// goroutine.
 type series interface {
 	flush(*Recorder, time.Time)
 }
@@ -97,7 +101,8 @@ func (s *Recorder) Close(ctx context.Context) error {
 	return err
 }
 
-// run is the recorder's goroutine.
+// run is the recorder's goroutine: it flushes every FlushInterval, and once more
+// at the end.
 func (s *Recorder) run() {
 	defer close(s.done)
 	defer s.out.close()
@@ -115,6 +120,9 @@ func (s *Recorder) run() {
 	}
 }
 
+// flush sends what all instruments have collected. Until there has been a
+// connection, for at most holdFor, it leaves that to a later flush, unless it is
+// the last one.
 func (s *Recorder) flush(last bool) {
 	now := time.Now()
 	s.out.connect(now)

@@ -15,7 +15,8 @@ const maxPart = 200
 
 // cleanPart makes s safe for any part of a line of the protocol, in any of its
 // dialects. It replaces an empty string by fallback, since an empty name or value
-// makes servers refuse the whole line.
+// makes servers refuse the whole line. The separators of all dialects become
+// underscores, and so do spaces and what cannot be printed.
 func cleanPart(s, fallback string) string {
 	if s == "" {
 		return fallback

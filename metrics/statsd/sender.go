@@ -36,11 +36,14 @@ const (
 	calm = 5 * time.Second
 )
 
+// errTooLong refuses a line that is counted as dropped already; the client ignores
+// it.
 var errTooLong = errors.New("statsd: line does not fit into a datagram")
 
 // sender packs lines into datagrams and writes them. Only the recorder's goroutine
 // uses it; the client's calls to Send come from there.
 type sender struct {
+	// hard ends every wait: dialling, writing and pausing.
 	cfg     Config
 	hard    context.Context
 	dropped *atomic.Int64
@@ -56,6 +59,9 @@ type sender struct {
 	complains bool        // the failure was logged
 	trouble   time.Time   // the last failure
 
+	// The datagram under way, at most MaxDatagram bytes. A failed write counts all
+	// its lines as dropped; nothing is sent twice, since a counter would count
+	// twice.
 	buf      []byte
 	lines    int64 // in buf
 	previous int64 // lines of the datagram before, to which a refusal refers
@@ -68,6 +74,8 @@ type sender struct {
 	value   []byte  // scratch for timers
 }
 
+// newSender returns a sender without a connection. It does not touch the network:
+// the first connect is on the recorder's goroutine.
 func newSender(hard context.Context, cfg Config, dropped *atomic.Int64) *sender {
 	host, _, _ := net.SplitHostPort(cfg.Address)
 	return &sender{
@@ -109,7 +117,8 @@ func (s *sender) mayStillConnect(now time.Time) bool {
 	return !s.everConn && now.Sub(s.born) < holdFor
 }
 
-// begin starts a flush.
+// begin starts a flush. One deadline is for all its writes: a socket that blocks
+// delays the next flush by flushTimeout only.
 func (s *sender) begin(now time.Time) {
 	s.packets, s.failed = 0, 0
 	if d, ok := s.conn.(interface{ SetWriteDeadline(time.Time) error }); ok {
@@ -137,7 +146,7 @@ func (s *sender) Send(line []byte) (int, error) {
 // Close does nothing: the client is never closed, see close.
 func (s *sender) Close() error { return nil }
 
-// end finishes a flush.
+// end sends the last datagram of a flush and judges the connection by the whole.
 func (s *sender) end() {
 	s.write()
 	switch {
@@ -185,8 +194,12 @@ func (s *sender) write() {
 	}
 }
 
+// errNoConnection is the failure of a write without a connection. It is not
+// logged: what failed in connect was.
 var errNoConnection = errors.New("statsd: no connection")
 
+// writeOnce writes the datagram under way. UDP reports a refusal by the other host
+// with the next write on the socket.
 func (s *sender) writeOnce() error {
 	if s.conn == nil {
 		return errNoConnection
@@ -207,6 +220,7 @@ func (s *sender) reportDropped(client *cactus.Client) {
 	}
 }
 
+// complain logs the first failure of a period without success; end logs its end.
 func (s *sender) complain(err error) {
 	s.trouble = time.Now()
 	if s.complains || errors.Is(err, errNoConnection) || s.hard.Err() != nil {
@@ -216,6 +230,8 @@ func (s *sender) complain(err error) {
 	s.cfg.Logger.Warn("metrics cannot be sent", "address", s.cfg.Address, slog.Any("error", err))
 }
 
+// close closes the connection, if there is one. connect opens another one with the
+// next flush that the back-off allows.
 func (s *sender) close() {
 	if s.conn != nil {
 		s.unhook()

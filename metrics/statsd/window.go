@@ -27,6 +27,7 @@ type window struct {
 	slots []atomic.Int64
 }
 
+// init makes room for that many observations in each window.
 func (ws *windows) init(samples int) {
 	ws.current.Store(&window{slots: make([]atomic.Int64, samples)})
 	ws.spare = &window{slots: make([]atomic.Int64, samples)}
@@ -49,6 +50,8 @@ func (ws *windows) observe(v int64) {
 	}
 }
 
+// add adds an observation, from a registered writer. Observations are stored plus
+// one, so that 0 is none.
 func (w *window) add(v int64) {
 	v++
 	for {
@@ -67,6 +70,8 @@ func (w *window) add(v int64) {
 	room := int64(len(w.slots))
 	at := w.rest.Add(1) - 1
 	if at >= room {
+		// Algorithm R: the n-th observation takes the place of a random one with
+		// probability room/n, which keeps the sample uniform.
 		if at = rand.Int64N(at + 1); at >= room {
 			return
 		}

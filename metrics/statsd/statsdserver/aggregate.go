@@ -14,11 +14,12 @@ import (
 // otherwise.
 const DefaultMaxSeries = 1024
 
-// Aggregate keeps what datagrams report.
+// Aggregate keeps what datagrams report. It is safe for concurrent use.
 type Aggregate struct {
 	start     time.Time
 	maxSeries int
 
+	// mu guards what follows. start is what the timers count from.
 	mu        sync.Mutex
 	series    map[id]*values
 	datagrams int64
@@ -28,11 +29,13 @@ type Aggregate struct {
 	changed   chan struct{} // closed when something came; nil without a waiting goroutine
 }
 
+// id is the identity of a series; tags are in order.
 type id struct {
 	kind       Kind
 	name, tags string
 }
 
+// values is what a series has collected: number, or timer for the kind Timer.
 type values struct {
 	number float64 // of a counter or gauge
 	timer  *timer
@@ -70,6 +73,8 @@ func (a *Aggregate) Add(datagram []byte) {
 	}
 }
 
+// add takes one line. The mutex is held. A counter's value stands for 1/rate as
+// much.
 func (a *Aggregate) add(s sample, now time.Duration) {
 	key := id{s.kind, s.name, s.tags}
 	v := a.series[key]
@@ -128,6 +133,7 @@ func (a *Aggregate) Snapshot() Snapshot {
 	return a.snapshot()
 }
 
+// snapshot copies the content. The mutex is held.
 func (a *Aggregate) snapshot() Snapshot {
 	now := time.Since(a.start)
 	snap := Snapshot{
@@ -165,6 +171,8 @@ func (a *Aggregate) Wait(ctx context.Context, condition func(Snapshot) bool) err
 	for {
 		a.mu.Lock()
 		snap := a.snapshot()
+		// The channel exists before the content is looked at, so no datagram is
+		// missed.
 		if a.changed == nil {
 			a.changed = make(chan struct{})
 		}

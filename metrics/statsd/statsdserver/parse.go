@@ -18,7 +18,7 @@ const (
 	Timer   Kind = "timer"
 )
 
-// sample is one line.
+// sample is one line of the protocol, checked.
 type sample struct {
 	kind  Kind
 	name  string
@@ -87,7 +87,8 @@ func parseLine(line []byte) (s sample, ok bool) {
 // minRate bounds the weight that one line can have.
 const minRate = 1e-6
 
-// splitInfix takes a name apart from tags in Graphite's or InfluxDB's manner.
+// splitInfix splits a name from tags in Graphite's manner (name;key=value) or
+// InfluxDB's (name,key=value). The tags come back as key:value.
 func splitInfix(s string) (name string, tags []string) {
 	at := strings.IndexAny(s, ";,")
 	if at < 0 {

@@ -18,7 +18,7 @@ const receiveBuffer = 4 << 20
 // other datagrams as errors of a read, but a socket that only fails is broken.
 const maxFailures = 1000
 
-// ServerConfig says where a [Server] listens.
+// Config configures a [Server].
 type Config struct {
 	// Address is the UDP host:port. Default 127.0.0.1:0, any free port of the
 	// loopback interface.
@@ -67,6 +67,7 @@ func (s *Server) Close() error {
 	return err
 }
 
+// read is the server's goroutine. It ends when the socket is closed or fails only.
 func (s *Server) read() {
 	defer close(s.done)
 	buf := make([]byte, 1<<16)

@@ -20,7 +20,8 @@ const (
 	perMs   = float64(time.Millisecond) // nanoseconds
 )
 
-// timer holds what one timer has observed.
+// timer holds what one timer has observed: since the start, and in the recent
+// window. The aggregate's mutex guards it.
 type timer struct {
 	life    *hdrhistogram.Histogram
 	lifeMax time.Duration
@@ -30,13 +31,16 @@ type timer struct {
 	carry float64
 }
 
-// part is one stretch of the recent window, the turn-th since the start.
+// part is one stretch of the recent window, the turn-th since the start. Its place
+// in parts is used again recentParts turns later.
 type part struct {
 	turn int64
 	max  time.Duration
 	hist *hdrhistogram.Histogram
 }
 
+// newTimer returns an empty timer. Parts get their histogram when they are first
+// used.
 func newTimer() *timer {
 	return &timer{life: hdrhistogram.New(lowest, highest, digits)}
 }
@@ -73,6 +77,8 @@ type Summary struct {
 	Mean               time.Duration
 }
 
+// summaries describes all observations and those of the recent window, whose parts
+// begin up to recentWindow before now.
 func (t *timer) summaries(now time.Duration) (life, recent Summary) {
 	merged := hdrhistogram.New(lowest, highest, digits)
 	turn := int64(now / partLength)
@@ -86,6 +92,7 @@ func (t *timer) summaries(now time.Duration) (life, recent Summary) {
 	return summarise(t.life, t.lifeMax), summarise(merged, longest)
 }
 
+// summarise describes a histogram; longest is its exact maximum.
 func summarise(h *hdrhistogram.Histogram, longest time.Duration) Summary {
 	if h.TotalCount() == 0 {
 		return Summary{}
