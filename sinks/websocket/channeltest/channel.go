@@ -6,10 +6,13 @@ import (
 	"time"
 )
 
-// Channel is a topic that the client has joined.
+// Channel is a topic that a client has joined. Methods whose names begin with
+// Assert or Refute fail the test.
 type Channel struct {
-	c       *Client
-	topic   string
+	c     *Client
+	topic string
+	// The ref of the join. The server repeats it in what belongs to this join,
+	// so that messages of an earlier join of the topic do not match.
 	joinRef string
 	// Reply is the response to the join.
 	Reply json.RawMessage
@@ -17,11 +20,14 @@ type Channel struct {
 
 // Push is a message that the client has sent.
 type Push struct {
-	c            *Client
+	c *Client
+	// The ref that the reply will carry.
 	ref          string
 	topic, event string
 }
 
+// replyPayload is the payload of a phx_reply in a text. A binary reply has the
+// status among its fields and no such object.
 type replyPayload struct {
 	Status   string          `json:"status"`
 	Response json.RawMessage `json:"response"`
@@ -37,7 +43,8 @@ func (c *Client) Join(topic string, payload any) *Channel {
 	return ch
 }
 
-// TryJoin joins a topic and returns the reply.
+// TryJoin joins a topic and returns the reply, whatever its status. A Channel whose
+// join was refused receives nothing; use it only to assert that.
 func (c *Client) TryJoin(topic string, payload any) (ch *Channel, status string, response json.RawMessage) {
 	c.t.Helper()
 	ref := c.ref()
@@ -47,7 +54,8 @@ func (c *Client) TryJoin(topic string, payload any) (ch *Channel, status string,
 	return &Channel{c: c, topic: topic, joinRef: ref, Reply: response}, status, response
 }
 
-// Push sends an event.
+// Push sends an event. It does not wait for the reply, which need not be asserted.
+// A payload that is a websocket.Binary is sent in a binary message.
 func (ch *Channel) Push(event string, payload any) *Push {
 	ch.c.t.Helper()
 	ref := ch.c.ref()
@@ -73,6 +81,8 @@ func (p *Push) Reply() (status string, response json.RawMessage) {
 // reply waits for the reply, of which either response or binary is set.
 func (p *Push) reply() (status string, response json.RawMessage, binary []byte) {
 	p.c.t.Helper()
+	// The ref alone is not enough: a reply to another topic could carry the
+	// same one by mistake.
 	m, ok := p.c.await(Timeout, func(m *message) bool { return m.event == "phx_reply" && m.ref == p.ref && m.topic == p.topic })
 	if !ok {
 		p.c.t.Fatalf("no reply to %s on %s%s", p.event, p.topic, p.c.seen())
@@ -87,7 +97,8 @@ func (p *Push) reply() (status string, response json.RawMessage, binary []byte) 
 	return r.Status, r.Response, nil
 }
 
-// AssertReply asserts that the reply has this status and response.
+// AssertReply asserts that the reply has this status, "ok" or "error", and this
+// response.
 func (p *Push) AssertReply(status string, response any) {
 	p.c.t.Helper()
 	gotStatus, got, binary := p.reply()
@@ -105,7 +116,8 @@ func (p *Push) RefuteReply(d time.Duration) {
 	}
 }
 
-// AssertPush asserts that the server pushes this event to this client.
+// AssertPush asserts that the server pushes this event to this client alone: a push
+// carries the join ref, a broadcast does not.
 func (ch *Channel) AssertPush(event string, payload any) {
 	ch.c.t.Helper()
 	ch.assert(event, payload, func(m *message) bool { return m.joinRef == ch.joinRef })
@@ -116,6 +128,8 @@ func (ch *Channel) AssertPush(event string, payload any) {
 func (ch *Channel) AssertBroadcast(event string, payload any) {
 	ch.c.t.Helper()
 	ch.assert(event, payload, func(m *message) bool {
+		// On a resumable topic each client has a frame of its own, with its
+		// join ref and the offset.
 		return m.joinRef == "" || (m.joinRef == ch.joinRef && withoutOffset(m))
 	})
 }
@@ -128,6 +142,8 @@ func (ch *Channel) assert(event string, payload any, match func(m *message) bool
 		if m.topic != ch.topic || m.event != event {
 			return false
 		}
+		// match changes a copy: a message that does not match stays in the
+		// inbox as it came.
 		whole := *m
 		if m = &whole; !match(m) {
 			return false
@@ -166,13 +182,15 @@ func (ch *Channel) Received(event string) (payloads []json.RawMessage) {
 	return payloads
 }
 
-// AssertClosed asserts that the server closes the channel, with phx_close.
+// AssertClosed asserts that the server closes the channel, with a phx_close whose
+// ref is the join ref, so that phoenix.js does not join again.
 func (ch *Channel) AssertClosed() {
 	ch.c.t.Helper()
 	ch.assert("phx_close", nil, func(m *message) bool { return m.joinRef == ch.joinRef && m.ref == ch.joinRef })
 }
 
-// AssertCrashed asserts that the channel crashes, with phx_error.
+// AssertCrashed asserts that the channel crashes, with a phx_error, after which
+// phoenix.js joins again. The payload tells the client no cause.
 func (ch *Channel) AssertCrashed() {
 	ch.c.t.Helper()
 	ch.assert("phx_error", map[string]string{"reason": "channel_crash"}, func(m *message) bool { return m.joinRef == ch.joinRef && m.ref == ch.joinRef })

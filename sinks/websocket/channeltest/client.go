@@ -28,29 +28,29 @@ type Client struct {
 	t    testing.TB
 	nc   net.Conn
 	in   *gate // reads from nc
-	refs int
+	refs int   // the last ref; owned by the test's goroutine
 
-	mu      sync.Mutex
-	inbox   []message
+	mu      sync.Mutex    // guards the fields up to ended
+	inbox   []message     // what came and no assertion has taken, in order
 	arrived chan struct{} // closed and replaced when a message came or the connection ended
 	code    int           // of the close frame; -1 for none
 	ended   bool
-	reader  sync.WaitGroup
+	reader  sync.WaitGroup // the goroutine that runs read
 
-	discarded atomic.Pointer[atomic.Int64] // counts what comes once Discard was called
+	discarded atomic.Pointer[atomic.Int64] // counts what comes; nil before Discard
 }
 
-// message is one message of the server.
+// message is one message of the server. A ref that is null is "".
 type message struct {
 	joinRef, ref string
 	topic, event string
 	payload      json.RawMessage
-	binary       []byte
-	status       string // of a reply in binary
+	binary       []byte // the payload of a binary message; nil in a text
+	status       string // of a binary reply only
 }
 
 // Connect connects to the socket mounted at the path of target, whose query holds
-// the parameters; the default of vsn is 2.0.0. header holds names and values in
+// the parameters. The client speaks protocol version 2, and sends vsn=2.0.0. header holds names and values in
 // turn. A refusal fails the test.
 func Connect(t testing.TB, endpoint *websocket.Endpoint, target string, header ...string) *Client {
 	t.Helper()
@@ -84,6 +84,8 @@ func dial(t testing.TB, endpoint *websocket.Endpoint, target string, header []st
 		q.Set("vsn", "2.0.0")
 	}
 	r.URL.RawQuery = q.Encode()
+	// Not an IP address, so that all clients count as one address in the
+	// endpoint's limits.
 	r.RemoteAddr = "channeltest:1"
 	for name, value := range map[string]string{
 		"Connection": "Upgrade", "Upgrade": "websocket",
@@ -94,6 +96,8 @@ func dial(t testing.TB, endpoint *websocket.Endpoint, target string, header []st
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
+	// The handler runs in a goroutine, because the pipe has no buffer: the
+	// response to the upgrade is written only while it is read here.
 	w := newTaker()
 	served := make(chan struct{})
 	go func() {
@@ -110,6 +114,8 @@ func dial(t testing.TB, endpoint *websocket.Endpoint, target string, header []st
 	if err := skipHead(w.client); err != nil {
 		t.Fatalf("connect: %v", err)
 	}
+	// ServeHTTP has returned: a test in a bubble of synctest can wait for idle
+	// goroutines from now on.
 	<-served
 	c := &Client{t: t, nc: w.client, in: newGate(w.client), arrived: make(chan struct{}), code: -1}
 	c.reader.Go(c.read)
@@ -117,7 +123,8 @@ func dial(t testing.TB, endpoint *websocket.Endpoint, target string, header []st
 	return c, 0, ""
 }
 
-// hangUp closes the pipe and waits for the goroutine that reads.
+// hangUp closes the pipe and waits for the goroutine that reads, also for one that
+// is paused. It is idempotent.
 func (c *Client) hangUp() {
 	_ = c.nc.Close() // the end of the test
 	c.in.resume()
@@ -139,12 +146,16 @@ func (c *Client) read() {
 		if err != nil {
 			return
 		}
+		// Frames of a server are not masked (RFC 6455, 5.1), and this one never
+		// fragments a message.
 		payload = slices.Grow(payload[:0], int(h.Length))[:h.Length]
 		if _, err := io.ReadFull(c.in, payload); err != nil {
 			return
 		}
 		switch h.OpCode {
 		case ws.OpClose:
+			// The response repeats the code (RFC 6455, 5.5.1). The server then
+			// closes the connection.
 			code, _ := ws.ParseCloseFrameData(payload)
 			c.mu.Lock()
 			c.code = int(code)
@@ -170,14 +181,15 @@ func (c *Client) read() {
 	}
 }
 
-// signal wakes await. The mutex is held.
+// signal wakes all callers of await. The mutex is held.
 func (c *Client) signal() {
 	close(c.arrived)
 	c.arrived = make(chan struct{})
 }
 
-// await takes the first message that matches. It returns false if none comes
-// within d.
+// await takes the first message that matches, and leaves the others in their order.
+// It returns false if none comes within d, or before the connection ends. match is
+// called with the mutex held, and may change its argument.
 func (c *Client) await(d time.Duration, match func(m *message) bool) (message, bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -190,6 +202,8 @@ func (c *Client) await(d time.Duration, match func(m *message) bool) (message, b
 				return m, true
 			}
 		}
+		// Read under the same lock as the inbox, so that no message is missed
+		// between the search and the wait.
 		arrived, ended := c.arrived, c.ended
 		c.mu.Unlock()
 		if ended {
@@ -217,7 +231,8 @@ func (c *Client) seen() string {
 	return text
 }
 
-// ref returns a new ref.
+// ref returns a new ref. Refs count up through all messages of a connection, as in
+// phoenix.js.
 func (c *Client) ref() string {
 	c.refs++
 	return strconv.Itoa(c.refs)
@@ -232,6 +247,13 @@ func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 	}
 	var frame ws.Frame
 	if p.Binary {
+		// A push of a client has five fields of lengths; codec encodes only those
+		// of a server.
+		for _, field := range []string{joinRef, ref, topic, event} {
+			if len(field) > 255 {
+				c.t.Fatalf("message %s: %v", event, codec.ErrFieldTooLong)
+			}
+		}
 		b := []byte{0, byte(len(joinRef)), byte(len(ref)), byte(len(topic)), byte(len(event))}
 		b = append(b, joinRef+ref+topic+event...)
 		frame = ws.NewBinaryFrame(append(b, p.Data...))
@@ -246,6 +268,8 @@ func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 		}
 		frame = ws.NewTextFrame(b)
 	}
+	// The pipe blocks until the server reads: a server that has stopped reading
+	// fails the test instead of hanging it.
 	if err := c.nc.SetWriteDeadline(time.Now().Add(Timeout)); err != nil {
 		c.t.Fatalf("send %s: %v", event, err)
 	}
@@ -254,13 +278,16 @@ func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 	}
 }
 
-// Close closes the connection as a client does that leaves.
+// Close closes the connection as a client does that leaves: with a close frame of
+// code 1000. It does not wait for the server's.
 func (c *Client) Close() {
 	_ = ws.WriteFrame(c.nc, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))))
 	c.hangUp()
 }
 
-// AssertClosed asserts that the server closes the connection with code.
+// AssertClosed asserts that the server closes the connection with code. It waits for
+// the end of the connection, and so takes no message. A connection that ends without
+// a close frame has the code -1.
 func (c *Client) AssertClosed(code int) {
 	c.t.Helper()
 	c.await(Timeout, func(*message) bool { return false })

@@ -10,7 +10,8 @@ import (
 
 var errBinary = errors.New("channeltest: binary message of unknown form")
 
-// parse parses a message of a server, a text or a binary one of version 2.
+// parse parses a message of a server, a text or a binary one of version 2. A text
+// is [join_ref, ref, topic, event, payload]. The message refers to data.
 func parse(data []byte, binary bool) (message, error) {
 	if binary {
 		return parseBinary(data)
@@ -36,6 +37,8 @@ func parse(data []byte, binary bool) (message, error) {
 
 // parseBinary parses a binary message, whose form package codec describes.
 func parseBinary(data []byte) (message, error) {
+	// The kinds are push, reply and broadcast. A reply has a status in the
+	// place of an event.
 	fields := map[byte]int{0: 3, 1: 4, 2: 2} // the number of fields by the kind
 	if len(data) == 0 || fields[data[0]] == 0 || len(data) < 1+fields[data[0]] {
 		return message{}, errBinary
@@ -62,7 +65,9 @@ func parseBinary(data []byte) (message, error) {
 	return m, nil
 }
 
-// alike reports whether the payload of a message is what is wanted.
+// alike reports whether the payload of a message is what is wanted. JSON is compared
+// by value, so that the order of keys and the type of want do not matter. A binary
+// payload equals only a websocket.Binary with the same bytes.
 func alike(want any, payload json.RawMessage, binary []byte) (bool, error) {
 	p, err := codec.Encode(want)
 	if err != nil {
@@ -71,6 +76,8 @@ func alike(want any, payload json.RawMessage, binary []byte) (bool, error) {
 	if p.Binary || binary != nil {
 		return p.Binary && binary != nil && string(p.Data) == string(binary), nil
 	}
+	// Numbers become float64 on both sides: integers beyond 2^53 that differ
+	// can compare as equal.
 	var a, b any
 	if err := json.Unmarshal(p.Data, &a); err != nil {
 		return false, err

@@ -9,10 +9,12 @@ import (
 	"net/http"
 )
 
-// taker is an http.ResponseWriter whose connection is one end of a pipe.
+// taker is an http.ResponseWriter whose connection is one end of a pipe. It keeps the
+// status and body of a refusal; an upgrade takes the connection instead. The
+// goroutine of ServeHTTP owns the fields until it has returned.
 type taker struct {
-	client, server net.Conn
-	taken          chan struct{}
+	client, server net.Conn      // the ends of the pipe
+	taken          chan struct{} // closed by Hijack
 	header         http.Header
 	status         int
 	body           bytes.Buffer
@@ -32,6 +34,8 @@ func (t *taker) Write(p []byte) (int, error) { return t.body.Write(p) }
 // Hijack gives the server its end of the pipe, with small buffers.
 func (t *taker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	close(t.taken)
+	// The endpoint drops both buffers after the upgrade, so that they can be
+	// tiny.
 	rw := bufio.NewReadWriter(bufio.NewReaderSize(t.server, 16), bufio.NewWriterSize(t.server, 16))
 	return t.server, rw, nil
 }

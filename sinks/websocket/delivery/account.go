@@ -47,8 +47,7 @@ func (a *account[T]) finish(f *flight[T], err error) {
 }
 
 // room is how many events may be asked for. An event that lags makes room for
-// another one, up to bound, so that a user who
-// is away does not stop the others.
+// another one, up to bound, so that a user who is away does not stop the others.
 func (a *account[T]) room() int {
 	return max(0, a.max+min(a.lagging, a.bound)-a.open-a.owed)
 }
