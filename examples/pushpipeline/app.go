@@ -29,8 +29,8 @@ type app struct {
 	log   *slog.Logger
 	begun time.Time
 
-	statsd   *statsdserver.Server // what is recorded, for the page and the summary
-	recorder metrics.Recorder
+	statsd   *statsdserver.Server    // what is recorded, for the page and the summary
+	recorder metrics.Recorder        // sends to statsd, and to the server of -statsd
 	closers  []func(context.Context) // of the recorders, in order
 
 	ledger   *ledger
@@ -134,7 +134,8 @@ func (a *app) openEndpoint() (err error) {
 	return a.endpoint.Mount("/socket", users, websocket.MountConfig{AuthToken: true})
 }
 
-// build joins the stages: the source with its dispatcher, and the sockets.
+// build joins the stages: the source with its dispatcher, and the sockets. The
+// dispatcher holds what waits, so that the source's own buffer is not bounded.
 func (a *app) build() (err error) {
 	chosen := a.cfg.rival
 	if chosen == nil {
@@ -160,6 +161,7 @@ func (a *app) build() (err error) {
 		if err != nil {
 			return err
 		}
+		// Under a rival that partitions there is a stage for each partition.
 		w := &worker{Consumer: sockets, pause: a.cfg.Work, took: a.recorder.Timer("pipeline.worker.process_time")}
 		name := "sockets"
 		if len(line.pools) > 1 {
@@ -197,6 +199,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	server.ErrorLog = slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)
 	debug := &http.Server{Handler: a.debugRoutes(), ReadHeaderTimeout: 5 * time.Second}
 	var serving, working sync.WaitGroup
+	// The servers and the clients.
 	failed := make(chan error, 3) // one for each sender, so that none blocks
 	serve := func(s *http.Server, l net.Listener) {
 		if l == nil {
@@ -216,8 +219,11 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	if err != nil && ctx.Err() == nil {
 		failed <- err
 	}
+	// The pipeline ends by Drain or Stop below and not with ctx, which is done
+	// when the orderly end begins.
 	ended := make(chan error, 1)
 	working.Go(func() { ended <- a.pipeline.Run(context.WithoutCancel(ctx)) })
+	// The stages run: what is taken in from here on has somewhere to go.
 	a.intake.open.Store(true)
 	a.ready.Store(true)
 	close(a.started)
@@ -254,6 +260,8 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	limit, cancel := context.WithTimeout(hard, a.cfg.Drain)
 	defer cancel()
 	if !over {
+		// All that was accepted must be in the pipeline before the pipeline
+		// drains.
 		if err := a.source.refuse(limit); err != nil {
 			failure = errors.Join(failure, err)
 		}
@@ -264,6 +272,8 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 		}
 		stop()
 	}
+	// The connections have a second in any case: the pushes that were written
+	// last must still reach their clients.
 	closing, cancelClosing := context.WithTimeout(hard, max(time.Second, a.cfg.Drain-time.Since(begun)))
 	defer cancelClosing()
 	failure = errors.Join(failure, a.endpoint.Close(closing))
@@ -300,7 +310,8 @@ func (a *app) close() {
 	}
 }
 
-// tokenFor makes the token with which a client connects as user.
+// tokenFor makes the token with which a client connects as user. It is valid for
+// tokenAge.
 func (a *app) tokenFor(user string) (string, error) {
 	return a.tokens.Sign(tokenSalt, user, token.SignConfig{MaxAge: tokenAge})
 }
@@ -309,8 +320,11 @@ func (a *app) tokenFor(user string) (string, error) {
 // The less it holds, the sooner a client that does not read is noticed.
 const sendBuffer = 64 << 10
 
+// limitSendBuffer returns l with connections whose send buffer is bounded.
 func limitSendBuffer(l net.Listener) net.Listener { return boundedListener{l} }
 
+// boundedListener is a listener whose connections have a send buffer of
+// sendBuffer.
 type boundedListener struct{ net.Listener }
 
 // Accept implements net.Listener.

@@ -55,7 +55,8 @@ func (c *clients) dialAll(ctx context.Context, addr string, n int, tokenFor func
 	return group.Wait()
 }
 
-// dial opens a client, joins the channel of user and starts to read.
+// dial opens a client, joins the channel of user and starts to read. ctx bounds the
+// join only: the client then lives until the server closes the connection.
 func (c *clients) dial(ctx context.Context, addr, user, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -65,6 +66,7 @@ func (c *clients) dial(ctx context.Context, addr, user, token string) error {
 		return err
 	}
 	topic := "user:" + user
+	// Join ref and ref are both "1": it is the only join of the connection.
 	join, _ := json.Marshal([]any{"1", "1", topic, "phx_join", struct{}{}})
 	if err := conn.Write(ctx, websocket.MessageText, join); err != nil {
 		conn.CloseNow()
@@ -84,7 +86,7 @@ func (c *clients) dial(ctx context.Context, addr, user, token string) error {
 	}
 	if err != nil || status.Status != "ok" {
 		conn.CloseNow()
-		return fmt.Errorf("join was answered %.200s", reply)
+		return fmt.Errorf("join was refused: %.200s", reply)
 	}
 	c.open.Add(1)
 	c.wg.Go(func() {
@@ -95,12 +97,13 @@ func (c *clients) dial(ctx context.Context, addr, user, token string) error {
 	return nil
 }
 
-// frame is a message of the Channels protocol, version 2.
+// frame is a message of the Channels protocol, version 2, without its refs.
 type frame struct {
 	topic, event string
 	payload      json.RawMessage
 }
 
+// decodeFrame parses [join_ref, ref, topic, event, payload].
 func decodeFrame(data []byte) (frame, error) {
 	var parts []json.RawMessage
 	var f frame
@@ -129,8 +132,10 @@ func (c *clients) read(conn *websocket.Conn, topic string) {
 	last := make(map[string]uint64) // sequence number of the last push, by origin
 	for {
 		_, data, err := conn.Read(ctx)
+		// Before decoding, which must not count as part of the latency.
 		now := time.Now()
 		if err != nil {
+			// 1001 is what the endpoint sends at its own end.
 			if websocket.CloseStatus(err) != websocket.StatusGoingAway {
 				c.failed.Add(1)
 			}
@@ -162,6 +167,8 @@ func (c *clients) read(conn *websocket.Conn, topic string) {
 		} else if to != "" && c.arrived != nil {
 			c.arrived(to, time.UnixMicro(int64(math.Round(p.At*1000))), now)
 		}
+		// Numbers of one origin only grow. A gap is no fault: pushes of a full
+		// queue are discarded, and counted there.
 		switch {
 		case p.Seq == last[p.Origin]:
 			c.duplicates.Add(1)

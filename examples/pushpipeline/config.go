@@ -37,7 +37,7 @@ type config struct {
 
 	// The end of the pipeline.
 	Workers int           // pushes that are on their way to sockets at once
-	Work    time.Duration // for each push
+	Work    time.Duration // for each push, before it is sent
 	Grace   time.Duration // for users without a client
 	Buffer  int           // pushes, of the memory source
 
@@ -141,6 +141,9 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	return c, nil
 }
 
+// fromEnvironment sets the flags that were not given from their environment
+// variables. It returns the name of the variable with the first wrong value.
+// -version is not read.
 func fromEnvironment(fs *flag.FlagSet, getenv func(string) string) (name string, err error) {
 	given := map[string]bool{"version": true}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -154,17 +157,19 @@ func fromEnvironment(fs *flag.FlagSet, getenv func(string) string) (name string,
 	return name, err
 }
 
+// envName returns the environment variable of a flag.
 func envName(flagName string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 }
 
+// usage prints the help: each flag with its default and its variable.
 func usage(fs *flag.FlagSet) {
 	out := fs.Output()
 	fmt.Fprint(out, `Pushpipeline delivers pushes to users' WebSocket channels through a fair dispatcher.
 
 Usage: pushpipeline [options]
 
-Each option can be given by the environment variable named behind it as well; the option wins.
+Each option can also be given by the environment variable named after it; the option wins.
 
 `)
 	fs.VisitAll(func(f *flag.Flag) {
@@ -184,7 +189,7 @@ Exit codes: 0 after an orderly end, 1 after a failure, 2 for a wrong command lin
 `)
 }
 
-// validate returns an error that names the wrong options.
+// validate returns an error that names all wrong options, not only the first.
 func (c config) validate() error {
 	within := func(name string, value, low, high int) error {
 		if value < low || value > high {
@@ -243,6 +248,7 @@ func (c config) validate() error {
 	if c.Source == "kafka" && (c.Topic == "" || c.Group == "") {
 		errs = append(errs, errors.New("-topic and -group must not be empty"))
 	}
+	// Written as a negation, so that NaN is refused too.
 	if !(c.Rate >= 0 && c.Rate <= 10_000_000) {
 		errs = append(errs, fmt.Errorf("-rate %v is not allowed: from 0 to 10000000", c.Rate))
 	}
@@ -275,6 +281,8 @@ func (c config) validate() error {
 	return errors.Join(errs...)
 }
 
+// loopback reports whether a host is this machine. An empty host means all
+// interfaces, and is not.
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

@@ -14,6 +14,7 @@ import (
 // event is the channel event of a push.
 const event = "push_timed"
 
+// topicOf returns the topic that only this user may join.
 func topicOf(user string) string { return "user:" + user }
 
 // framed is a push as its user's clients get it.

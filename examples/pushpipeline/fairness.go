@@ -125,7 +125,8 @@ func quiet(log *slog.Logger) *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-// measure runs the pipeline once, under a flood or without.
+// measure runs the pipeline once, with a flood of that multiple or, for 0, without.
+// The loads are made here and not by the app, whose own rate is 0.
 func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, progress func(status)) (finding, error) {
 	victims, heavy := cfg.Rate, cfg.Rate*flood
 	window, warm := cfg.Duration, warmup(cfg)
@@ -156,6 +157,7 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 	}
 	begin := time.Now()
 	over := watch.open(begin.Add(warm), window)
+	// Noted before it enters: a push can arrive before enter returns.
 	enter := func(pushes []push, done func(error)) error {
 		watch.made(pushes[0].User, pushes[0].At)
 		return a.intake.enter(pushes, done)
@@ -166,6 +168,7 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 	loads.Go(func() { (&load{users: cfg.Users, rate: victims, enter: enter}).run(loading, begin) })
 	loads.Go(func() { (&load{users: 1, rate: heavy, enter: enter}).run(loading, begin) })
 	loads.Wait()
+	// The verdict comes before the end, which discards the flood's backlog.
 	f := finding{flood: flood, verdict: watch.end((victims + heavy) * window.Seconds())}
 	end()
 	e := <-ended

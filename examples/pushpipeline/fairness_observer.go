@@ -28,6 +28,7 @@ type observed struct {
 	open         map[int64]struct{} // due and not arrived, by unix microseconds
 }
 
+// newObserver returns an observer whose window is not open yet.
 func newObserver() *observer { return &observer{users: make(map[string]*observed)} }
 
 // open sets the window.
@@ -41,7 +42,8 @@ func (o *observer) open(from time.Time, window time.Duration) (to time.Time) {
 // within reports whether t is in the window. The caller holds the lock.
 func (o *observer) within(t time.Time) bool { return !t.Before(o.from) && t.Before(o.to) }
 
-// made notes a push that was made now and was due then.
+// made notes a push that is made now and was due then. It is called before the push
+// enters. The due times of one user differ by a microsecond or more.
 func (o *observer) made(user string, due time.Time) {
 	late := time.Since(due)
 	o.mu.Lock()
@@ -62,7 +64,7 @@ func (o *observer) made(user string, due time.Time) {
 	u.lag = max(u.lag, len(u.open))
 }
 
-// arrived notes a push that a client has.
+// arrived notes a push that a client has, in the goroutine that reads for it.
 func (o *observer) arrived(user string, due, at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -126,7 +128,7 @@ func (o *observer) end(scheduled float64) verdict {
 	return v
 }
 
-// quantile is the q-quantile of the victims' waits.
+// quantile is the q-quantile of the victims' waits, 0 if there were none.
 func (v verdict) quantile(q float64) time.Duration {
 	if len(v.Waits) == 0 {
 		return 0

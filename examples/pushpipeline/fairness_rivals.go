@@ -24,6 +24,8 @@ type pool struct {
 // rival makes a line with a number of workers in all.
 type rival func(workers int) line
 
+// fairDispatcher is the line of the program itself: one pool behind a
+// dispatcher that shares by bytes.
 func fairDispatcher(workers int) line {
 	return line{
 		stage.Must(fair.New(func(p push) string { return p.User }, fair.Config[push]{

@@ -28,6 +28,8 @@ const (
 
 var _ dispatcher.Holder[push] = (*roundRobin)(nil)
 
+// newRoundRobin returns a dispatcher without users. The stage's goroutine calls
+// all its methods.
 func newRoundRobin() *roundRobin { return &roundRobin{queues: make(map[string][]waiting)} }
 
 func (r *roundRobin) Subscribe(sub int, _ dispatcher.SubscribeConfig) error {
@@ -40,9 +42,15 @@ func (r *roundRobin) Subscribe(sub int, _ dispatcher.SubscribeConfig) error {
 
 func (r *roundRobin) Ask(sub, n int) { r.asked[sub] += n }
 func (r *roundRobin) Cancel(sub int) { r.asked[sub] = 0 }
-func (r *roundRobin) Demand() int    { return roundRobinIntake }
-func (r *roundRobin) Held() int      { return r.held }
 
+// Demand is the intake, whatever is asked for: to choose, it must hold pushes
+// of many users.
+func (r *roundRobin) Demand() int { return roundRobinIntake }
+func (r *roundRobin) Held() int   { return r.held }
+
+// Dispatch queues all events, and then serves the subscriptions that have
+// asked. It always takes every event, since it holds what no subscription has
+// asked for.
 func (r *roundRobin) Dispatch(offer dispatcher.Offer[push], out dispatcher.Out[push]) int {
 	for i, p := range offer.Events {
 		q, seq := r.queues[p.User], offer.First+uint64(i)
@@ -81,6 +89,7 @@ func (r *roundRobin) next() waiting {
 	return first
 }
 
+// DiscardHeld discards all queues, in the order of the turns.
 func (r *roundRobin) DiscardHeld(out dispatcher.Out[push], reason receipt.Reason) {
 	for len(r.turn) > 0 {
 		next := r.next()

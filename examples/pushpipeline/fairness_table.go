@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-go/penstock/bench/chart"
 )
 
+// milliseconds returns d in milliseconds, rounded to hundredths.
 func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
 }
@@ -51,7 +52,8 @@ below %g %% the run is void.
 	return err
 }
 
-// capacity is how many pushes a second the workers get through at best.
+// capacity is how many pushes a second the workers get through at best. Without work
+// it is not bounded.
 func capacity(cfg config) float64 {
 	if cfg.Work == 0 {
 		return math.Inf(1)

@@ -17,7 +17,8 @@ type intake struct {
 	open   atomic.Bool // false before the pipeline runs and once it ends
 }
 
-// enter takes in all of pushes, or none of them and returns the reason. done is as
+// enter takes in all of pushes, or none of them and returns the reason. It counts
+// those that the source refuses. done is as
 // in source.
 func (in *intake) enter(pushes []push, done func(error)) error {
 	if !in.open.Load() {
@@ -59,6 +60,8 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answerError(w, status, err.Error())
 		return
 	}
+	// It has room for every result, so that done never blocks, even after the
+	// caller has gone.
 	results := make(chan error, len(pushes))
 	if err := in.enter(pushes, func(err error) { results <- err }); err != nil {
 		switch {

@@ -16,8 +16,8 @@ import (
 type ledger struct {
 	heavy string // the user whose latency is shown apart
 
-	enqueued  atomic.Int64
-	delivered atomic.Int64
+	enqueued  atomic.Int64 // taken in, by this process or from Kafka
+	delivered atomic.Int64 // written to a socket
 	refused   atomic.Int64 // never taken in
 	left      atomic.Int64 // not delivered by a pipeline that was stopped, and safe in Kafka
 
@@ -32,6 +32,7 @@ type ledger struct {
 // socket. The tag class is heavy for the heavy user and light for the others.
 const pushDelivered = "pipeline.push_delivered"
 
+// newLedger returns an empty ledger. heavy is "" if no user is shown apart.
 func newLedger(r metrics.Recorder, heavy string) *ledger {
 	return &ledger{
 		heavy:      heavy,
@@ -67,6 +68,7 @@ func (l *ledger) discards() map[string]int64 {
 	return maps.Clone(l.discarded)
 }
 
+// sum adds up the counts of all reasons.
 func sum(counts map[string]int64) (total int64) {
 	for _, n := range counts {
 		total += n

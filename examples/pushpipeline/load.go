@@ -47,6 +47,8 @@ func (l *load) run(ctx context.Context, begin time.Time) {
 			data := json.RawMessage(`{"to":"` + user + `","text":"a push of a couple of dozen bytes"}`)
 			_ = l.enter([]push{{User: user, Data: data, At: due}}, func(error) {})
 			n++
+			// A generator that is far behind its schedule would never reach the
+			// select.
 			if n%256 == 0 && ctx.Err() != nil {
 				return
 			}
@@ -54,7 +56,8 @@ func (l *load) run(ctx context.Context, begin time.Time) {
 	}
 }
 
-// pick returns the user of the next push: the heavy one, or any of the others.
+// pick returns the user of the next push: the heavy one with the probability
+// heavyShare, otherwise any of the others.
 func (l *load) pick(random *rand.Rand) string {
 	if l.users == 1 || random.Float64() < l.heavyShare {
 		return heavyUser

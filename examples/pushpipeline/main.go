@@ -41,6 +41,7 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 	finished := make(chan struct{})
 	defer close(finished)
 	go func() {
+		// The goroutine ends after the second signal or with the program.
 		for _, cancel := range []func(){end, func() {
 			log.Error("second signal: ending at once")
 			os.Exit(1)
@@ -81,7 +82,8 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 	return 0
 }
 
-// newLogger logs as text to a terminal and as JSON elsewhere.
+// newLogger logs as text to a terminal and as JSON to a file or a pipe. Another
+// writer, as in tests, gets text.
 func newLogger(cfg config, w io.Writer) *slog.Logger {
 	level, _ := logLevel(cfg.LogLevel) // validated
 	options := &slog.HandlerOptions{Level: level}
@@ -93,6 +95,7 @@ func newLogger(cfg config, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
+// logLevel parses the value of -log-level.
 func logLevel(name string) (level slog.Level, err error) {
 	if err = level.UnmarshalText([]byte(name)); err != nil {
 		err = fmt.Errorf("-log-level %q is not allowed: debug, info, warn or error", name)

@@ -29,7 +29,7 @@ type push struct {
 	Seq    uint64
 }
 
-// wirePush is a push as it is posted.
+// wirePush is a push as it is posted. A nil UserID is a missing one.
 type wirePush struct {
 	UserID *string         `json:"user_id"`
 	Data   json.RawMessage `json:"data"`
@@ -82,6 +82,8 @@ func parsePushes(body []byte) ([]push, error) {
 	return pushes, nil
 }
 
+// parsePush reads one push. index is its place in an array, for the error; -1
+// outside of one.
 func parsePush(body []byte, index int) (push, error) {
 	refuse := func(format string, args ...any) (push, error) {
 		return push{}, &inputError{Index: index, Fault: fmt.Sprintf(format, args...)}
@@ -113,6 +115,7 @@ func parsePush(body []byte, index int) (push, error) {
 	if len(data) > maxData {
 		return push{}, &inputError{Index: index, Large: true, Fault: fmt.Sprintf("data has %d bytes: at most %d are allowed", len(data), maxData)}
 	}
+	// A copy: the body of the request must not live as long as the push.
 	return push{User: *w.UserID, Data: bytes.Clone(data)}, nil
 }
 
@@ -132,7 +135,7 @@ func unmarshal(body []byte, v any) error {
 }
 
 // checkUserID returns what is wrong with the id of a user, which becomes part of a
-// topic.
+// topic: without ':' and '*', so that no id can name another topic or a pattern.
 func checkUserID(id string) error {
 	if id == "" {
 		return errors.New("is empty")

@@ -22,6 +22,8 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 func (a *app) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/socket/", a.endpoint)
+	// A page of another origin cannot post: the browser's Sec-Fetch-Site or
+	// Origin gives it away.
 	mux.Handle("/push", http.NewCrossOriginProtection().Handler(a.intake))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]bool{"ok": true}) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

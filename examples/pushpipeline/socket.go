@@ -26,6 +26,8 @@ func connect(tokens *token.Phoenix) func(context.Context, *websocket.ConnectRequ
 		if err != nil {
 			return user{}, err
 		}
+		// The signature is valid: only a token made by another program with the
+		// same secret fails here.
 		id, ok := data.(string)
 		if !ok || checkUserID(id) != nil {
 			return user{}, fmt.Errorf("%w: not a user's", token.ErrInvalid)
@@ -34,7 +36,8 @@ func connect(tokens *token.Phoenix) func(context.Context, *websocket.ConnectRequ
 	}
 }
 
-// userChannel is the handler of user:ID, which only that user may join.
+// userChannel is the handler of user:ID, which only that user may join. It takes no
+// events: pushes go from the server to the client only.
 func userChannel(u user, topic string) websocket.Handler {
 	return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
 		if topic != topicOf(u.id) {

@@ -59,7 +59,7 @@ func (s *sequencer) stamp(pushes []push, now time.Time) {
 	}
 }
 
-// memorySource keeps pushes in this process.
+// memorySource keeps pushes in this process, and loses them with it.
 type memorySource struct {
 	queue    *producer.Queue[push]
 	capacity int
@@ -88,6 +88,9 @@ func (m *memorySource) enter(pushes []push, done func(error)) error {
 	m.seq.stamp(pushes, now)
 	for _, p := range pushes {
 		m.ledger.enqueued.Add(1)
+		// The pipeline cannot take a push before it is counted: a count that is
+		// too high for a moment is corrected, one that is too low would not add
+		// up.
 		if err := m.queue.TryPush(p); err != nil {
 			m.ledger.enqueued.Add(-1)
 			if errors.Is(err, producer.ErrClosed) {

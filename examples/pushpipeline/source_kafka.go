@@ -42,8 +42,8 @@ type kafkaSource struct {
 	log      *slog.Logger
 	skewed   metrics.Counter
 
-	confirmed atomic.Int64 // written by this process
-	ingested  atomic.Int64 // of these, read by it
+	confirmed atomic.Int64 // pushes of this process that the broker has
+	ingested  atomic.Int64 // pushes of this process that it has read again
 }
 
 // newKafkaSource connects to the brokers, or starts one, and makes sure that
@@ -99,6 +99,7 @@ func createTopic(ctx context.Context, brokers []string, topic string, partitions
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
+	// The replication factor -1 is the broker's default.
 	_, err = kadm.NewClient(client).CreateTopic(ctx, partitions, -1, nil, topic)
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return fmt.Errorf("-brokers %s: topic %s: %w", strings.Join(brokers, ","), topic, err)
@@ -120,6 +121,8 @@ func (k *kafkaSource) enter(pushes []push, done func(error)) error {
 	k.seq.stamp(pushes, now)
 	for _, p := range pushes {
 		k.writer.TryWrite(k.encode(p), func(err error) {
+			// It runs in a goroutine of the Kafka client. A push that was not
+			// confirmed was never taken in: its caller gets the error.
 			if err == nil {
 				k.confirmed.Add(1)
 				k.ledger.enqueued.Add(1)
@@ -147,7 +150,8 @@ func (k *kafkaSource) encode(p push) *kgo.Record {
 	}}
 }
 
-// decode makes a push of a record.
+// decode makes a push of a record, in the goroutine that fetches. An error makes
+// the record poison.
 func (k *kafkaSource) decode(r *kgo.Record) (push, error) {
 	p, err := parsePush(r.Value, -1)
 	if err != nil {
@@ -166,6 +170,8 @@ func (k *kafkaSource) decode(r *kgo.Record) (push, error) {
 // be is counted and taken for now.
 func (k *kafkaSource) stamp(p *push, r *kgo.Record) {
 	now := time.Now()
+	// A record of another program has its partition as origin and its offset as
+	// number, which both keep the order.
 	p.At, p.Origin, p.Seq = r.Timestamp, fmt.Sprintf("%s-%d", r.Topic, r.Partition), uint64(r.Offset)+1
 	var origin string
 	var seq uint64

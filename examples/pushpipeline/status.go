@@ -41,16 +41,19 @@ type status struct {
 	Clients     clientStatus `json:"clients"`
 }
 
+// rate is how many pushes a second come in and go out.
 type rate struct {
 	In  float64 `json:"in"`
 	Out float64 `json:"out"`
 }
 
+// queue is a place where pushes wait, in the order of the pipeline.
 type queue struct {
 	Name    string `json:"name"`
 	Waiting int    `json:"waiting"`
 }
 
+// clientStatus is what the program's own clients have found.
 type clientStatus struct {
 	Open       int64 `json:"open"`
 	Received   int64 `json:"received"`
@@ -59,7 +62,7 @@ type clientStatus struct {
 	WrongUser  int64 `json:"wrong_user"`
 }
 
-// latency is a distribution in milliseconds.
+// latency is a distribution of durations in milliseconds.
 type latency struct {
 	Count int64   `json:"count"`
 	P50   float64 `json:"p50_ms"`
@@ -67,6 +70,7 @@ type latency struct {
 	Max   float64 `json:"max_ms"`
 }
 
+// toLatency converts a summary, rounded to microseconds.
 func toLatency(s statsdserver.Summary) latency {
 	ms := func(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / float64(time.Millisecond) }
 	return latency{Count: s.Count, P50: ms(s.P50), P99: ms(s.P99), Max: ms(s.Max)}
@@ -83,6 +87,8 @@ type account struct {
 	left                int // by a pipeline that was stopped before it had drained
 }
 
+// account takes the stage's snapshot first, which can wait. Then it reads the
+// counters at once.
 func (a *app) account(ctx context.Context) account {
 	var acc account
 	s, err := a.producer.Snapshot(ctx)
@@ -168,13 +174,14 @@ func (s stageStatus) events() int64 {
 	return s.Emitted
 }
 
-// meter turns a count into a rate.
+// meter turns samples of a count that only grows into a rate per second.
 type meter struct {
 	at    time.Time
 	count int64
 	rate  float64
 }
 
+// sample notes the count at a time. The first sample gives no rate.
 func (m *meter) sample(now time.Time, count int64) {
 	if passed := now.Sub(m.at).Seconds(); !m.at.IsZero() && passed > 0 {
 		m.rate = float64(count-m.count) / passed
@@ -189,6 +196,7 @@ type rates struct {
 	stages  map[string]*meter
 }
 
+// sample notes all counts. Only watch calls it, once a second.
 func (r *rates) sample(now time.Time, in, out int64, stages []stageStatus) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -207,12 +215,14 @@ func (r *rates) sample(now time.Time, in, out int64, stages []stageStatus) {
 	}
 }
 
+// now returns the rates of the last interval.
 func (r *rates) now() rate {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return rate{In: r.in.rate, Out: r.out.rate}
 }
 
+// of returns the rate of a stage, 0 before the second sample.
 func (r *rates) of(stage string) float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
