@@ -47,13 +47,13 @@ const (
 type orders[T any] struct {
 	halt   error // stops the stage
 	settle []handover[T]
-	wake   int   // how many idle goroutines to wake
-	start  int   // how many goroutines to start
-	remind bool  // call tick after patience
-	quiet  bool  // nothing of a pool that stops runs any more
-	yield  bool  // let the stage that was told something run first
-	some   bool  // any of the above is set: most steps order nothing but the next attempt
-	timed  bool  // measure the attempt
+	wake   int  // how many idle goroutines to wake
+	start  int  // how many goroutines to start
+	remind bool // call tick after patience
+	quiet  bool // nothing of a pool that stops runs any more
+	yield  bool // let the stage that was told something run first
+	some   bool // any of the above is set: most steps order nothing but the next attempt
+	timed  bool // measure the attempt
 	do     deed
 }
 

@@ -31,9 +31,10 @@ type Supervisor[T any] struct {
 
 	// mu guards the fields below, and the task of each worker. No user function
 	// is called and nothing is sent with it held.
-	mu   sync.Mutex
-	pool pool[T]
-	idle *worker[T] // a stack, linked by next: the goroutine that parked last is woken first
+	mu     sync.Mutex
+	pool   pool[T]
+	halted error      // what stops the stage
+	idle   *worker[T] // a stack, linked by next: the goroutine that parked last is woken first
 }
 
 // halt is how a worker's goroutine stops the stage: HandleInfo returns err.
@@ -154,13 +155,14 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 	o.reset()
 	s.mu.Lock()
 	s.pool.close(o)
-	left := s.pool.stats()
+	left, halted := s.pool.stats(), s.halted
 	s.mu.Unlock()
 	s.carryOut(o, nil)
 	if n := left.Goroutines + left.Stuck; n > 0 {
 		return fmt.Errorf("%d workers did not return within %v: %w", n, s.cfg.ShutdownTimeout, stage.ErrHung)
 	}
-	return nil
+	// The stage may have ended before it came to the message.
+	return halted
 }
 
 // SupervisorSnapshot holds a supervisor's figures at one moment.
@@ -208,7 +210,9 @@ func (s *Supervisor[T]) popIdle(n int) *worker[T] {
 // the end of the stage must not overtake them.
 func (s *Supervisor[T]) carryOut(o *orders[T], idle *worker[T]) {
 	if o.halt != nil {
-		// Before the receipts: the last of them may end the stage in good order.
+		s.mu.Lock()
+		s.halted = o.halt
+		s.mu.Unlock()
 		s.self.Send(halt{o.halt})
 	}
 	for i := range o.settle {
