@@ -82,6 +82,8 @@ func (o *outlet[T]) collect() {
 	if m := &em.marks; m.active {
 		m.active = false
 		n := len(o.offer.Events)
+		// An event may have been given to several subscribers; it counts as delivered
+		// once.
 		seen := make([]bool, n)
 		for _, s := range m.spans {
 			for i := s.lo; i < s.hi; i++ {
@@ -103,12 +105,14 @@ func (o *outlet[T]) collect() {
 				em.stray = append(em.stray, stray[T]{event, o.offer.First + uint64(i)})
 			}
 		}
+		// Whether given, lost or stray: none of the offer is left where it was.
 		if m.emission {
 			em.accounted = n
 		} else {
 			o.buf.drop(n)
 		}
 	}
+	// These were numbered, and neither taken by the dispatcher nor buffered.
 	if em.counted > 0 && !em.swapped {
 		first := o.nextSeq - uint64(em.counted)
 		for i := em.accounted; i < em.counted; i++ {
@@ -116,6 +120,7 @@ func (o *outlet[T]) collect() {
 		}
 	}
 	o.endEmission()
+	// These were emitted after the last Dispatch had begun, and have no number yet.
 	for _, event := range o.emit.buf {
 		em.stray = append(em.stray, stray[T]{event, o.nextSeq})
 		o.emitted++
@@ -160,6 +165,7 @@ func (o *outlet[T]) settleAccount() {
 		o.discardStrays()
 		o.discarded = nil
 	}
+	// rest is 0 unless a dispatcher has broken its contract.
 	rest := o.emitted - o.delivered - int64(o.buf.len())
 	for _, n := range o.lost {
 		rest -= n
@@ -185,6 +191,7 @@ func (o *outlet[T]) reportDiscard(event T, reason receipt.Reason) {
 	if o.discarded == nil {
 		return
 	}
+	// Before the end, a panic stops the stage in the usual way: finish recovers it.
 	if o.emission.closed {
 		defer func() {
 			if p := recover(); p != nil && o.emission.err == nil {

@@ -26,6 +26,7 @@ func (b *bitmap) has(position, base uint64) bool {
 
 // set adds a position to a window from base up to, and without, end.
 func (b *bitmap) set(position, base, end uint64) {
+	// Two positions of the window would share a bit otherwise.
 	if end-base > uint64(len(b.words))*64 {
 		b.grow(base, end)
 	}

@@ -52,6 +52,7 @@ func (b *buffer[T]) putBack(receipts []dispatcher.Receipt[T]) {
 	}
 	for at >= 0 && b.runs.Len() > 0 && b.runs.At(0).first < receipts[at].Seq {
 		events, seq := b.front()
+		// These are few: events that came back earlier and wait at the front.
 		before = append(before, dispatcher.Receipt[T]{Seq: seq, Event: events[0]})
 		b.drop(1)
 	}
@@ -74,6 +75,8 @@ func (b *buffer[T]) putBack(receipts []dispatcher.Receipt[T]) {
 // pushFront puts one event in front of all others, whatever its number.
 func (b *buffer[T]) pushFront(event T, seq uint64) {
 	b.events.PushFront(event)
+	// left stays the number of the event at the front, in the order of the buffer, by
+	// which pins wait.
 	b.left--
 	if b.runs.Len() > 0 {
 		if head := b.runs.At(0); head.first == seq+1 {

@@ -120,7 +120,9 @@ type SubscribeConfig struct {
 	Selector  any
 }
 
-// demands returns max and min demand, or an error for the wrong option.
+// demands returns max and min demand with the defaults filled in, or an error for the
+// wrong option. byDefault is the consumer's own default, or nil; it is used as a pair,
+// unless the config sets MinDemand.
 func (c SubscribeConfig) demands(stage string, byDefault func() (maxDemand, minDemand int)) (maxDemand, minDemand int, err error) {
 	maxDemand, minDemand = c.MaxDemand, c.MinDemand
 	if maxDemand == 0 {

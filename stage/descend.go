@@ -34,6 +34,7 @@ func (e *engine[In, Out]) follow() {
 // is empty for handlers other than HandleEvents. Without a lineage only failures are
 // taken.
 func (e *engine[In, Out]) descend(in inputs[In], start int) {
+	// l is nil until the first input wants a receipt; then only em.failures can be told.
 	em, l := &e.out.emit, e.lineage
 	end := len(em.buf)
 	if !em.told() {
@@ -44,6 +45,7 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 		return
 	}
 	defer em.forget()
+	// Held values of another stage would name slots that mean something else here.
 	if em.foreign != "" {
 		e.misused(em.foreign, "an input of another stage", "what Hold of the same stage has returned")
 		return
@@ -119,6 +121,7 @@ func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
 	for i := 0; i < len(em.marks); i++ {
 		m := em.marks[i]
 		for !m.held && i+1 < len(em.marks) && !em.marks[i+1].held && em.marks[i+1].input == m.input {
+			// A handler may call From before each event of one input.
 			i++ // the same input is named again
 		}
 		to := len(em.buf)
@@ -129,6 +132,8 @@ func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
 		switch {
 		case m.held:
 			l.add(seq, n, inputs[In]{}, e.heldInputs(m))
+		// One event for one input is the usual case, for which addEach keeps no group of
+		// its own.
 		case n == 1:
 			l.addEach(seq, in.part(m.input, 1))
 			taken[m.input] = true
@@ -151,6 +156,7 @@ func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
 // descendAll enters all emitted events as belonging to all inputs that are not taken, and
 // to the held ones that were released. Without any event these inputs are finished.
 func (e *engine[In, Out]) descendAll(in inputs[In], start int, taken []bool) {
+	// The slice is kept by the group, and so is not used again.
 	all := e.rest(in, taken)
 	for _, m := range e.out.emit.marks {
 		if m.held {

@@ -20,6 +20,7 @@ func (e *engine[In, Out]) drain(members map[*node]bool) {
 	}
 	e.draining = true
 	if e.out != nil {
+		// What was accumulated is delivered.
 		e.out.paused, e.out.changed = false, true
 	}
 	if e.isDry() {
@@ -123,6 +124,7 @@ func (e *engine[In, Out]) sendEnd() {
 // still has.
 func (e *engine[In, Out]) endAll(reason error) {
 	o := e.out
+	// What a Dispatch that panicked has given is delivered, since it counts as such.
 	o.copyWhole()
 	o.flush()
 	for _, s := range o.subs {

@@ -6,6 +6,7 @@ import "runtime/debug"
 // handler has panicked with, and clean is false if a handler has ended the goroutine. For
 // a stage that never ran it is called by neverRun, on the caller's goroutine.
 func (e *engine[In, Out]) finish(panicked any, clean bool) {
+	// A handler that ends the goroutine leaves no panic, and does not return either.
 	if panicked != nil || !clean {
 		e.reach(over)
 		e.reason = e.crash(panicked)
@@ -18,6 +19,8 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 		e.cancel(e.reason)
 	}
 	// From here on posts are refused, and a refused sender may read e.reason.
+	// Closing returns what was posted and not taken, so that no mail is lost between the
+	// two.
 	l.rest = e.box.Close()
 	l.inTurn(
 		l.takeRest,
@@ -194,6 +197,7 @@ func (e *engine[In, Out]) refuse(mails []mail[In, Out]) {
 // takeLate takes the parts that still matter of a mail that came too late.
 func (e *engine[In, Out]) takeLate(m *mail[In, Out]) {
 	switch m.kind {
+	// The events are not handled. They count as arrived, so that their number is reported.
 	case mailEvents:
 		m.up.arrived += len(m.batch.events)
 	case mailAsk:
@@ -203,6 +207,7 @@ func (e *engine[In, Out]) takeLate(m *mail[In, Out]) {
 	case mailBye:
 		if m.down.supply.placed() {
 			e.receive(m.down, int(m.done), nil)
+			// The slot is not released: endOutput ends all of them.
 			e.out.giveUp(m.down, m.x.(farewell))
 		}
 	case mailDo:

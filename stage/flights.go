@@ -117,6 +117,7 @@ func (f *flights[T]) land(n int) {
 // removed before.
 func (f *flights[T]) finish(position uint64) (d flight[T], ok bool) {
 	switch {
+	// The delivery was overtaken, or has its receipt already.
 	case position < f.base:
 		if d, ok = f.late[position]; ok {
 			delete(f.late, position)
@@ -191,6 +192,7 @@ func (f *flights[T]) removeAll() []flight[T] {
 		}
 		f.drop(1)
 	}
+	// The positions of late are all below base, so that the result is in order.
 	f.late, f.open = nil, 0
 	return all
 }

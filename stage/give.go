@@ -12,6 +12,7 @@ func (o *outlet[T]) Give(sub, lo, hi int) {
 	if s == nil || hi <= lo {
 		return
 	}
+	// Noted before anything else: if the dispatcher panics after this the event was given.
 	o.emission.marks.spans = append(o.emission.marks.spans, run2{lo, hi})
 	for i := lo; o.awaiting && i < hi; i++ {
 		o.leaves(o.offer.First + uint64(i))
@@ -22,6 +23,7 @@ func (o *outlet[T]) Give(sub, lo, hi int) {
 			s.flights.push(o.offer.First+uint64(lo), 0, hi-lo, o.offer.Events[lo:hi])
 		}
 	}
+	// A batch of s that holds events already cannot be exchanged for the slice.
 	if o.swappable && lo == 0 && hi == len(o.offer.Events) && o.whole == nil && s.out == nil {
 		o.whole = s
 		o.swappable = false
@@ -121,6 +123,8 @@ func (o *outlet[T]) recipient(sub, n int) *Subscription[T] {
 		return nil
 	}
 	s := o.subs[sub]
+	// The subscription may be delivered no more than it has asked for, whatever the
+	// dispatcher does.
 	s.asked -= n
 	s.given += n
 	o.deliveries += int64(n)

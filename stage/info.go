@@ -24,6 +24,7 @@ func (e *engine[In, Out]) inform(msg any) {
 // producer, after those that it has emitted.
 func (e *engine[In, Out]) informBehind(msg any) {
 	switch {
+	// A consumer has handled all that arrived before the message.
 	case e.out == nil:
 		e.inform(msg)
 	case e.in != nil && e.in.queue.Len() > 0:
@@ -86,6 +87,7 @@ func (o *outlet[T]) comesBack(seq uint64) {
 	if !o.awaiting {
 		return
 	}
+	// It leaves once more, when it is delivered again.
 	delete(o.gone, seq)
 	for i := range o.pins.Len() {
 		if p := o.pins.At(i); seq < p.seq {

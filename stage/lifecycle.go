@@ -57,6 +57,7 @@ func (e *engine[In, Out]) launch(ctx context.Context) error {
 		return fmt.Errorf("stage %q: start: %w", e.name, ErrStopped) // before its turn came
 	}
 	e.start = occupying
+	// release is part of cancel: a stage that has ended does not stay referenced by ctx.
 	release := context.AfterFunc(ctx, func() {
 		e.Stop(&stopError{context.Cause(ctx)})
 	})
@@ -74,6 +75,7 @@ func (e *engine[In, Out]) launch(ctx context.Context) error {
 		e.Stop(e.killed)
 	}
 	go e.run()
+	// Closing ready makes what the goroutine wrote to e.start, and to e.err, visible here.
 	if <-e.ready; e.start == ready {
 		return nil
 	}

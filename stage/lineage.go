@@ -185,6 +185,7 @@ func (l *lineage[In]) trim() {
 	for l.groups.Len() > 0 {
 		g := l.groups.At(0)
 		if g.open > 0 {
+			// The finished groups after it are few compared with the open ones.
 			if l.groups.Len() <= spare+2*l.open {
 				return
 			}

@@ -16,6 +16,7 @@ func (o *outlet[T]) Discard(event T, seq uint64, reason receipt.Reason) {
 	o.lost[reason]++
 	o.discards++
 	if m := &o.emission.marks; m.active && seq-o.offer.First < uint64(len(o.offer.Events)) {
+		// Of the running offer; a held event that is discarded belongs to an earlier one.
 		m.lost = append(m.lost, int32(seq-o.offer.First))
 	}
 	if o.awaiting {
@@ -38,6 +39,7 @@ func (o *outlet[T]) store(events []T, first uint64) bool {
 		return false
 	}
 	// Of more new events than fit, the first ones are discarded as well.
+	// excess is more than 0 only if the emission alone is larger than the buffer.
 	excess := max(0, len(events)-o.buf.limit)
 	front := min(o.buf.len(), max(0, o.buf.len()-(o.buf.limit-len(events))))
 	o.discardFront(front)

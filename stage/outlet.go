@@ -133,6 +133,7 @@ func (o *outlet[T]) held() int {
 // abandonOrphans discards events that wait for subscribers that have left and will
 // not be replaced. Their source gets no receipt: they are not done.
 func (o *outlet[T]) abandonOrphans() {
+	// Only a dispatcher that holds events can have orphans.
 	if o.orphans == nil || o.holder == nil || o.holder.Held() == 0 {
 		return
 	}
@@ -201,6 +202,7 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 	o.emission.marks.begin(swappable)
 	// The dispatcher may panic here. The marks then say what it has done so far.
 	n := o.disp.Dispatch(o.offer, o)
+	// The Dispatch has returned: from here on the counts say all.
 	o.emission.marks.active = false
 	if s := o.whole; s != nil && len(o.emit.buf) == len(events) {
 		// The subscriber gets the slice that the handler filled, and the slice
@@ -212,6 +214,7 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 		o.emission.swapped = true
 	}
 	o.copyWhole()
+	// A wrong count would lose events or deliver them twice. The stage stops for it.
 	if n < 0 || n > len(events) {
 		o.fail(errors.New("dispatcher took more than it was offered"))
 		n = len(events)

@@ -41,6 +41,7 @@ func (o *outlet[T]) handled(s *Subscription[T], n int) {
 		s.acked += n
 		return
 	}
+	// Positions count all deliveries since the start, so that acked is one as well.
 	if before := int(s.flights.base) - s.acked; before > 0 {
 		// Receipts for deliveries before the account began.
 		skip := min(n, before)
@@ -187,6 +188,7 @@ func (o *outlet[T]) report() {
 	back := false
 	for i := range o.scratch {
 		switch r := &o.scratch[i]; r.Outcome {
+		// The dispatcher has taken the event back and will give it again itself.
 		case receipt.Requeued:
 			o.delivered--
 			o.comesBack(r.Seq)

@@ -65,15 +65,17 @@ func (p *Pipeline) report(ctx context.Context) (finish func()) {
 // grown since the snapshot before. It has no lock; report uses it from one goroutine at a
 // time.
 type meter struct {
-	recorder         metrics.Recorder
-	stageTag         metrics.Tag
+	recorder metrics.Recorder
+	stageTag metrics.Tag
+	// The instruments are made once, since looking one up costs.
 	demand, buffered metrics.Gauge
 	batch            metrics.Gauge
 	events, deaths   metrics.Counter
-	seen, batches    int64
-	abandoned        int64
-	discards         map[receipt.Reason]metrics.Counter
-	discarded        map[receipt.Reason]int64
+	// These are the counts of the last snapshot.
+	seen, batches int64
+	abandoned     int64
+	discards      map[receipt.Reason]metrics.Counter
+	discarded     map[receipt.Reason]int64
 }
 
 // newMeter makes the instruments of the stage called name. Counters of discards are made
@@ -96,10 +98,13 @@ func (m *meter) record(s Snapshot) {
 		m.demand.Set(float64(s.Demand))
 		m.buffered.Set(float64(s.Buffered))
 	}
+	// A producer handles nothing: its events are those that it has emitted.
 	count := s.Handled
 	if s.Kind == KindProducer {
 		count = s.Emitted
 	}
+	// The mean batch size is that of the interval. Without a batch the gauge keeps its
+	// value.
 	fresh, batches := count-m.seen, s.Batches-m.batches
 	m.seen, m.batches = count, s.Batches
 	m.events.Add(fresh)

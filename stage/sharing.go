@@ -84,6 +84,7 @@ func (s *sharing) note(first uint64, n int) {
 		missing.outcome = receipt.Abandoned
 	}
 	for i, c := range count {
+		// Copies to subscriptions that give no receipt count as finished at once.
 		if (c.all > 1 || s.missed) && c.tracked > 0 {
 			if s.events == nil {
 				s.events = make(map[uint64]share)

@@ -103,10 +103,11 @@ func (e *engine[In, Out]) Snapshot(ctx context.Context) (Snapshot, error) {
 	if !hasStopped(e.ready) && !hasStopped(e.stopped) {
 		return Snapshot{Name: e.name, Kind: e.kindOf(), Phase: PhaseStarting}, nil
 	}
-	answer := make(chan Snapshot, 1)
-	e.Do(func() { answer <- e.snapshot() })
+	// The reply has room, so that the stage never waits for a caller whose ctx is done.
+	reply := make(chan Snapshot, 1)
+	e.Do(func() { reply <- e.snapshot() })
 	select {
-	case s := <-answer:
+	case s := <-reply:
 		return s, nil
 	case <-e.stopped:
 	case <-ctx.Done():
@@ -125,6 +126,7 @@ func (e *engine[In, Out]) busy() Snapshot {
 	return Snapshot{Name: e.name, Kind: e.kindOf(), Phase: PhaseRunning, Busy: true}
 }
 
+// kindOf returns the kind of stage, which the sides that it has decide.
 func (e *engine[In, Out]) kindOf() Kind {
 	switch {
 	case e.in == nil:
@@ -135,6 +137,7 @@ func (e *engine[In, Out]) kindOf() Kind {
 	return KindProducerConsumer
 }
 
+// snapshot runs on the stage's goroutine, between two handlers, or in its last steps.
 func (e *engine[In, Out]) snapshot() Snapshot {
 	s := Snapshot{Name: e.name, Kind: e.kindOf(), Phase: e.phase(), Draining: e.draining}
 	if o := e.out; o != nil {
@@ -165,6 +168,8 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 	return s
 }
 
+// phase returns the phase of a stage that runs. The phases before and after are known from
+// ready and stopped.
 func (e *engine[In, Out]) phase() Phase {
 	switch {
 	case e.isOver():

@@ -40,6 +40,7 @@ func (e *engine[In, Out]) resubscribe(old *Subscription[In], reason error, to Ou
 		return nil, err
 	}
 	if old != nil {
+		// The new one is joined after that. An old one that has ended ignores both.
 		old.replaced.Store(true)
 		old.Cancel(reason)
 	}

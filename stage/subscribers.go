@@ -18,6 +18,8 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 		refuse(s.early)
 		return
 	}
+	// The stage ends: a new subscriber would miss what the others have got, and wait for
+	// nothing.
 	if e.progress >= closing || e.draining {
 		refuse(ErrDone)
 		return
@@ -77,6 +79,7 @@ func (e *engine[In, Out]) asked(s *Subscription[Out], n, done int, spent *batch[
 		}
 		return
 	}
+	// The batches are empty, but their arrays hold handled events until they are scrubbed.
 	s.recycle(spent)
 	if s.scrub && !s.soiled && spent != nil {
 		s.soiled = true
@@ -156,6 +159,7 @@ func (e *engine[In, Out]) left(s *Subscription[Out], done int, f farewell) {
 func (e *engine[In, Out]) release(s *Subscription[Out]) {
 	o := e.out
 	o.subs[s.slot] = nil
+	// The dispatcher was told with Cancel before, so that it expects another in the slot.
 	o.free = append(o.free, s.slot)
 	s.supply = supplyGone
 	s.spare, s.spareCount = nil, 0

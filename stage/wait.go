@@ -29,6 +29,8 @@ type pipelineRun struct {
 	running  int
 	failures []error
 
+	// Each of these fires once; a nil channel blocks for good, and so takes its case out
+	// of the select.
 	ctx, drain, stop <-chan struct{} // nil once they have been heeded
 	late             <-chan time.Time
 	cut              <-chan time.Time // cancels the start that is under way
@@ -101,6 +103,7 @@ func (r *pipelineRun) starting() bool { return r.started < len(r.p.stages) }
 func (r *pipelineRun) hasStarted(err error) {
 	i := r.order[r.started]
 	s := r.p.stages[i]
+	// The results come in the order of the starts.
 	r.started++
 	switch {
 	case err == nil:
@@ -109,6 +112,7 @@ func (r *pipelineRun) hasStarted(err error) {
 			<-s.Stopped()
 			r.ended <- i
 		}()
+	// Pipeline.Stop stops the stages itself; there is nothing more to do here.
 	case hasStopped(r.p.stop) && !failedItself(err):
 		r.heard[i] = true // it was stopped before its turn came
 	default:
@@ -166,6 +170,7 @@ func (r *pipelineRun) beginDrain() {
 		return
 	}
 	r.draining = true
+	// A stop replaces it with the timer of StopTimeout.
 	r.late = time.NewTimer(r.p.cfg.DrainTimeout).C
 	r.drainStarted()
 }
@@ -198,6 +203,7 @@ func (r *pipelineRun) stopped() {
 // fail notes a failure, unless it follows from another: a consumer may be seen
 // to stop before the producer that made it stop.
 func (r *pipelineRun) fail(err error) {
+	// errors.Is in either direction: the cause replaces what followed from it.
 	for i, other := range r.failures {
 		if errors.Is(err, other) {
 			return

@@ -278,7 +278,7 @@ func TestAbsentBrokerFailsTheStartIfAsked(t *testing.T) {
 		source := stage.Must(stage.NewProducer(stage.Must(NewProducer(cfg)), stage.ProducerConfig[string]{Name: "source"}))
 		start := time.Now()
 		err := stage.Run(context.Background(), source)
-		if err == nil || !strings.Contains(err.Error(), "no broker of [127.0.0.1:9092] answered within 30s") {
+		if err == nil || !strings.Contains(err.Error(), "no broker of [127.0.0.1:9092] responded within 30s") {
 			t.Errorf("Run returns %v", err)
 		}
 		if d := time.Since(start); d > 35*time.Second {

@@ -62,7 +62,7 @@ func (p *Producer[T]) reach(ctx context.Context, client *kgo.Client) error {
 			return nil
 		}
 		if !pause.wait(ctx) {
-			return fmt.Errorf("kafka: start: no broker of %v answered within %v: %w", p.cfg.Brokers, p.cfg.StartTimeout, err)
+			return fmt.Errorf("kafka: start: no broker of %v responded within %v: %w", p.cfg.Brokers, p.cfg.StartTimeout, err)
 		}
 	}
 }
