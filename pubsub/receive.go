@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/crash"
 )
 
 // receiver is the hub as its remote sees it.
@@ -15,6 +17,7 @@ func (r receiver) Receive(data []byte) {
 	if h.closed.Load() {
 		return
 	}
+	defer h.survive()
 	// The counters of what is dropped are the only trace of it: a sender is never
 	// answered, since its name may be false.
 	m, err := Decode(data)
@@ -73,6 +76,16 @@ func (h *Hub) receiveDelivery(m *Message) {
 		d.tally.note(err)
 	}
 	d.tally.Report(time.Time{}, ErrNoSubscriber)
+}
+
+// survive recovers from a subscriber that panics over a message of another node: the
+// goroutine is the remote's, and no caller of the program could do so. A panic in a
+// broadcast of this node reaches its caller.
+func (h *Hub) survive() {
+	if v := recover(); v != nil {
+		h.counters.crashed.Add(1)
+		h.complain(&h.logs.crashed, "subscriber panicked over a message of another node", "error", crash.Of(v))
+	}
 }
 
 // refused counts a message that the history, or a subscriber for all of them,

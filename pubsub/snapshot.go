@@ -19,6 +19,8 @@ type Snapshot struct {
 	Malformed int64 `json:"malformed"`
 	Own       int64 `json:"own"`
 	Refused   int64 `json:"refused"`
+	// Crashed are messages of other nodes over which a subscriber panicked.
+	Crashed int64 `json:"crashed"`
 	// Lost counts the occasions on which messages of other nodes may have been
 	// missed, the start of each Run among them.
 	Lost int64 `json:"lost"`
@@ -35,12 +37,12 @@ type Snapshot struct {
 }
 
 type counters struct {
-	published, notPublished, received, malformed, own, refused, lost atomic.Int64
-	unanswered, answersSent, answersDropped, answersLate             atomic.Int64
+	published, notPublished, received, malformed, own, refused, crashed, lost atomic.Int64
+	unanswered, answersSent, answersDropped, answersLate                      atomic.Int64
 }
 
 // logs bounds the warnings, by kind.
-type logs struct{ publish, answers, malformed, own, refused, unanswered, sync logLimit }
+type logs struct{ publish, answers, malformed, own, refused, crashed, unanswered, sync logLimit }
 
 // Snapshot returns the state of the hub. It may be called at any time.
 func (h *Hub) Snapshot() Snapshot {
@@ -48,7 +50,7 @@ func (h *Hub) Snapshot() Snapshot {
 	return Snapshot{
 		Node: h.node, Topics: h.Topics(),
 		Published: c.published.Load(), NotPublished: c.notPublished.Load(),
-		Received: c.received.Load(), Malformed: c.malformed.Load(), Own: c.own.Load(), Refused: c.refused.Load(),
+		Received: c.received.Load(), Malformed: c.malformed.Load(), Own: c.own.Load(), Refused: c.refused.Load(), Crashed: c.crashed.Load(),
 		Lost: c.lost.Load(), Pending: h.pending.count(), Unanswered: c.unanswered.Load(),
 		AnswersSent: c.answersSent.Load(), AnswersDropped: c.answersDropped.Load(), AnswersLate: c.answersLate.Load(),
 	}

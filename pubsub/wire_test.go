@@ -140,3 +140,28 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A subscriber that panics over a message of another node does not end the remote's
+// goroutine; the next message arrives.
+func TestPanicOverAMessageOfAnotherNode(t *testing.T) {
+	h, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	if _, err := h.Subscribe("t", SubscriberFunc(func(*Message) bool {
+		if got++; got == 1 {
+			panic("oops")
+		}
+		return true
+	})); err != nil {
+		t.Fatal(err)
+	}
+	data := wired(Message{Topic: "t", Event: "e", Payload: Payload{Data: []byte("{}")}}, wire{origin: "n"}, Position{}).Append(nil)
+	for range 2 {
+		receiver{h}.Receive(bytes.Clone(data))
+	}
+	if s := h.Snapshot(); got != 2 || s.Crashed != 1 || s.Received != 2 {
+		t.Fatalf("%d arrived, %+v", got, s)
+	}
+}
