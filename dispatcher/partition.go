@@ -9,8 +9,7 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// DefaultPartitionCapacity is how many events a [Partition] holds if it was not
-// told.
+// DefaultPartitionCapacity is the default of PartitionConfig.Capacity.
 const DefaultPartitionCapacity = 10_000
 
 const partitionOwner = option.Owner("dispatcher.Partition")

@@ -91,6 +91,8 @@ func (m *machine) tick(now time.Time) (eff effects) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.others)) {
 		r := m.others[name]
+		// The time is that of this node's clock, so clocks of other nodes do not
+		// matter.
 		silent := now.Sub(r.heard)
 		if r.phase == up && silent >= m.cfg.DownPeriod {
 			r.phase = down

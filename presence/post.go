@@ -94,6 +94,7 @@ func (t *Tracker) send(ctx context.Context, l letter, g gossip) error {
 	if err != nil {
 		return err
 	}
+	// The payload was encoded here, so that the hub cannot fail over it.
 	limit, cancel := context.WithTimeout(ctx, max(t.cfg.BroadcastPeriod, time.Second))
 	defer cancel()
 	if l.to == "" {

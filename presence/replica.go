@@ -31,7 +31,7 @@ func newReplica(name string, incarnation int64) *replica {
 	return &replica{name: name, incarnation: incarnation, entries: make(map[string]*entry)}
 }
 
-// all returns the entries, in no order.
+// all returns the entries, in no order. The list is the caller's.
 func (r *replica) all() []*entry {
 	list := make([]*entry, 0, len(r.entries))
 	for _, e := range r.entries {
@@ -99,6 +99,7 @@ func (r *replica) replace(g *gossip) (c change) {
 			c.joins = append(c.joins, r.add(j))
 		}
 	}
+	// What the state does not have has left, in versions that were missed.
 	for ref, e := range r.entries {
 		if !there[ref] {
 			delete(r.entries, ref)

@@ -8,7 +8,8 @@ import (
 	"github.com/penstock-go/penstock/pubsub"
 )
 
-// channel is the topic on which the trackers of all nodes meet.
+// channel is the topic on which the trackers of all nodes meet. The name is
+// that of Phoenix.Tracker.
 func (t *Tracker) channel() string { return "phx_presence:" + t.cfg.Name }
 
 // goodbyeTimeout bounds the last message of a tracker.
@@ -63,6 +64,8 @@ func (t *Tracker) Run(ctx context.Context) error {
 		case <-tick.C:
 			t.take((*machine).tick)
 			continue
+		// Each letter wakes Run, and so does the timer after a failure. tick sends
+		// nothing itself: its letters wake Run.
 		case <-t.post.wake:
 		case <-again.C:
 		}

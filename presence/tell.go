@@ -12,6 +12,8 @@ import (
 // these changes too. Call it without the mutex.
 func (t *Tracker) tell() {
 	t.mu.Lock()
+	// A change that comes while another goroutine tells is in changes when that
+	// one looks again.
 	if t.telling || len(t.changes) == 0 {
 		t.mu.Unlock()
 		return

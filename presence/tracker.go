@@ -93,6 +93,7 @@ func (t *Tracker) Track(ctx context.Context, topic, key string, meta any) (ref s
 		return ref, nil
 	}
 	o := t.owners[ctx]
+	// Only the first presence of a context waits for its end.
 	first := o == nil
 	if first {
 		o = &owner{places: make(map[place]bool)}
@@ -136,6 +137,7 @@ func (t *Tracker) UpdateFunc(ctx context.Context, topic, key string, f func(meta
 		if before == nil {
 			return "", ErrNotTracked
 		}
+		// f runs without the mutex, so the entry is compared again afterwards.
 		plain, err := withoutRefs(before.meta)
 		if err != nil {
 			return "", err

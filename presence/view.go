@@ -13,6 +13,7 @@ func (v *view) show(c change) {
 	for _, e := range c.leaves {
 		keys := v.topics[e.topic]
 		list := keys[e.key]
+		// By pointer: an entry is in its list once, since a ref never comes twice.
 		for i, other := range list {
 			if other == e {
 				list = append(list[:i:i], list[i+1:]...)

@@ -21,6 +21,7 @@ func envelope(data any, cfg SignConfig) ([]byte, error) {
 		maxAge = int64(DefaultMaxAge / time.Second)
 	case age == Forever:
 		maxAge = infinity
+	// A fraction of a second below 0 would be rounded to 0 without the bound.
 	case age < 0:
 		maxAge = min(int64(age/time.Second), -1)
 	case age%time.Second != 0:

@@ -74,12 +74,13 @@ func (d *decoder) count(size int) int {
 	if b == nil {
 		return 0
 	}
-	n := int(binary.BigEndian.Uint32(b))
-	if n > len(d.rest)/size {
+	// Compared without a sign: where an int has 32 bits a large number would be negative.
+	n := binary.BigEndian.Uint32(b)
+	if uint64(n) > uint64(len(d.rest)/size) {
 		d.fail()
 		return 0
 	}
-	return n
+	return int(n)
 }
 
 // term reads the next term, which is nested in depth other terms. A tag that is
@@ -102,6 +103,7 @@ func (d *decoder) term(depth int) any {
 		}
 	case tagSmallBig:
 		return d.big()
+	// Erlang has neither NaN nor infinities.
 	case tagNewFloat:
 		if b := d.take(8); b != nil {
 			if f := math.Float64frombits(binary.BigEndian.Uint64(b)); !math.IsNaN(f) && !math.IsInf(f, 0) {
@@ -232,6 +234,7 @@ func (d *decoder) big() any {
 		return d.fail()
 	}
 	var v uint64
+	// The most significant byte is the last.
 	for i := n - 1; i >= 0; i-- {
 		v = v<<8 | uint64(b[i])
 	}

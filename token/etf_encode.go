@@ -41,6 +41,7 @@ func appendTerm(b []byte, v any, depth int) ([]byte, error) {
 		return appendInteger(b, v), nil
 	case uint32:
 		return appendInteger(b, int64(v)), nil
+	// An integer above the range of int64 comes back as uint64.
 	case uint64:
 		if v <= math.MaxInt64 {
 			return appendInteger(b, int64(v)), nil

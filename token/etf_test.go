@@ -156,3 +156,12 @@ func FuzzDecodeTerm(f *testing.F) {
 		}
 	})
 }
+
+// A count of more than 2^31 is negative as an int of 32 bits.
+func TestDecodeOfAHugeCount(t *testing.T) {
+	for _, tag := range []byte{tagBinary, tagList, tagLargeTuple, tagMap} {
+		if term, ok := decodeTerm([]byte{etfVersion, tag, 0xff, 0xff, 0xff, 0xff, tagNil, tagNil}); ok {
+			t.Errorf("tag %d: decoded %v", tag, term)
+		}
+	}
+}

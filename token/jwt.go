@@ -92,6 +92,8 @@ func NewJWT(cfg JWTConfig) (*JWT, error) {
 	case cfg.Leeway < 0 || cfg.Leeway > 5*time.Minute:
 		return nil, jwtOwner.Refuse("Leeway", cfg.Leeway, "0 to 5 minutes")
 	}
+	// Strict decoding refuses a second text for the same token. The time of issue
+	// is checked only if the token has one.
 	opts := []jwt.ParserOption{
 		jwt.WithValidMethods(cfg.Algorithms),
 		jwt.WithStrictDecoding(),
@@ -122,6 +124,8 @@ func (j *JWT) Verify(token string, claims jwt.Claims) error {
 	if !plausible(token) {
 		return ErrInvalid
 	}
+	// The parser verifies the signature before it looks at the claims, so
+	// ErrTokenExpired is of a genuine token.
 	_, err := j.parser.ParseWithClaims(token, claims, j.key)
 	switch {
 	case err == nil:

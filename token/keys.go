@@ -42,6 +42,7 @@ type keys struct {
 // key returns the key for a salt, which the caller must not change. Two goroutines
 // that need the same new key both derive it, which is rare and harmless.
 func (k *keys) key(salt string) ([]byte, error) {
+	// The common case: a service has a few salts, all derived already.
 	k.mu.RLock()
 	key := k.bySalt[salt]
 	k.mu.RUnlock()
@@ -54,6 +55,8 @@ func (k *keys) key(salt string) ([]byte, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	// Salts are the program's, not a client's. The bound is for a program that
+	// makes them up.
 	if len(k.bySalt) >= k.cfg.MaxKeys {
 		for old := range k.bySalt { // any of them: it is derived again when it is needed
 			delete(k.bySalt, old)

@@ -150,6 +150,7 @@ func (p *Phoenix) Verify(salt, token string, cfg VerifyConfig) (any, error) {
 // digestOf returns the hash function that a protected header names, or nil. The
 // header is not decoded: the three texts are the only ones that are accepted.
 func digestOf(header string) func() hash.Hash {
+	// All are base64url of the name, without padding.
 	switch header {
 	case headerHS256:
 		return sha256.New

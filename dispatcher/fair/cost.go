@@ -64,6 +64,7 @@ func (c *core) repay(s *slot, estimate int32, cost int64) {
 	real := micros(cost)
 	s.credits = real
 	g, times := c.group(s.group), c.timesOf(s)
+	// After too high an estimate the tag goes back, by less than prepay has added.
 	times.tag += (int64(real) - int64(estimate)) << 10 * costScale / c.weight(s)
 	g.maxTag = max(g.maxTag, times.tag)
 	if s.where == whereHeaped {

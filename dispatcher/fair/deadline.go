@@ -31,6 +31,8 @@ func (f *Dispatcher[T, K]) deadline(event T) int64 {
 // use up the key's share, and reports whether there were any.
 func (f *Dispatcher[T, K]) expire(i uint32, s *slot, out dispatcher.Out[T]) (any bool) {
 	for s.count > 0 {
+		// Only the head is looked at. With TTLOf a later event may expire earlier:
+		// it waits for its turn.
 		it := f.items.at(s.head)
 		if it.deadline == 0 || it.deadline > f.now {
 			break

@@ -222,6 +222,7 @@ func (f *Dispatcher[T, K]) hand(i uint32, out dispatcher.Out[T]) {
 		f.charge(s, event)
 	}
 	f.place(i, s)
+	// place has listed the tenant if the key was its only ready one.
 	if t != nil && t.where == whereUnlisted && f.group(s.group).ready > 0 {
 		f.list(owner, t)
 	}

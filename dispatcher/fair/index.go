@@ -94,6 +94,7 @@ func (x *keyIndex[K]) remove(hash, slot uint32) {
 	p := &x.parts[hash>>24]
 	mask := uint32(len(p.cells) - 1)
 	i := hash & mask
+	// The slot is in the part, so the search ends.
 	for uint32(p.cells[i]) != slot {
 		i = (i + 1) & mask
 	}

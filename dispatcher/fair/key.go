@@ -88,6 +88,7 @@ func (f *Dispatcher[T, K]) newGroup(owner uint32) uint32 {
 	if n == rootGroup {
 		f.root, f.rootClass = g, f.classes.at(rootGroup*f.nclass)
 	}
+	// Everything begins anew: the number may have belonged to another tenant.
 	*g = group{owner: owner, heap: g.heap[:0]}
 	for c := range uint8(f.nclass) {
 		*f.class(n, c) = weightClass{}

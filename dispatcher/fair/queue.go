@@ -189,12 +189,14 @@ func (f *Dispatcher[T, K]) grown(i uint32, s *slot, it *item) {
 	f.heldBytes += int64(it.size)
 	f.refile(i, s)
 	if s.count > 1 {
+		// A key that was busy may run again: its receipt has come.
 		if s.where == whereUnlisted && s.inflight < f.capacity {
 			f.place(i, s)
 		}
 		return
 	}
 	f.busier(s.group)
+	// The key was idle: it leaves the list or the wheel in which it was remembered.
 	if s.where == whereGhost || s.flags&flagDebtor != 0 {
 		f.delist(s)
 	}

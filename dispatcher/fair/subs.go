@@ -53,6 +53,7 @@ func (r *subscribers) next() int {
 	s := &r.all[sub]
 	if s.demand--; s.demand == 0 {
 		r.unlink(sub)
+		// To the end of the ring, unless it is there already.
 	} else if s.next >= 0 {
 		r.unlink(sub)
 		r.push(sub)

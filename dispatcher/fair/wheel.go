@@ -73,6 +73,7 @@ func (w *wheel) next() (level, bucket int, tick int64, ok bool) {
 		bucket = (bits.TrailingZeros64(bits.RotateLeft64(w.used[level], -here)) + here) & 63
 		span := int64(1) << (shift + 6)
 		tick = w.now&^(span-1) + int64(bucket)<<shift
+		// The bucket is one of the next turn of this level.
 		if tick <= w.now {
 			tick += span
 		}
@@ -95,6 +96,7 @@ func (c *core) turn(now int64, fire func(i uint32, s *slot)) {
 		l := w.list[level][b]
 		w.list[level][b] = slotList{}
 		w.used[level] &^= 1 << b
+		// fire may put the slot into another list, so its successor is read first.
 		for i := l.head; i != 0; {
 			s := c.slots.at(i)
 			following := s.next

@@ -92,6 +92,8 @@ func (a Audit) Run() (*Report, error) {
 			problem("%s is no case, but the document mentions it", id)
 		}
 	}
+	// Rows are looked at in the sections named in Tables only, by their title in
+	// lower case.
 	section := ""
 	for line := range strings.Lines(string(text)) {
 		if title, ok := strings.CutPrefix(line, "## "); ok {

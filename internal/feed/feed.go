@@ -84,6 +84,7 @@ func (f *feed[T]) run() {
 	var err error
 	returned := false
 	defer func() {
+		// returned is false after runtime.Goexit, for which recover returns nil.
 		switch p := recover(); {
 		case p != nil:
 			err = crash.Of(p)
@@ -135,6 +136,7 @@ func (f *feed[T]) take(emit *stage.Emitter[T]) error {
 	for f.owed > 0 && f.ready.Len() > 0 {
 		emitted = true
 		run := f.ready.Front()
+		// EmitAll copies: the ring's places are free again after it.
 		run = run[:min(len(run), f.owed)]
 		emit.EmitAll(run)
 		f.owed -= len(run)
@@ -158,6 +160,7 @@ func (f *feed[T]) stopReading() {
 	if f.quit {
 		return
 	}
+	// Each of the three wakes a reader that waits in another way.
 	f.quit = true
 	close(f.quitting)
 	f.more.Signal()

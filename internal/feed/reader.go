@@ -12,6 +12,8 @@ func (r *Reader[T]) Permit() int {
 	f := r.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	// Demand and the end of the feed signal more; there is one reader, so a signal
+	// is enough.
 	for f.owed <= f.ready.Len() && !f.quit {
 		f.more.Wait()
 	}
@@ -95,6 +97,7 @@ func Receive[E, T any](r *Reader[T], ch <-chan E, add func([]T, E) ([]T, error))
 			}
 		}
 		r.PutAll(events)
+		// The buffer is used again and must not keep events alive.
 		clear(events)
 		if err != nil || !open {
 			return err

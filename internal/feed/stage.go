@@ -23,6 +23,7 @@ func (f *Stage[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T]
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.owed += n
+	// A feed that drains starts no reader any more.
 	if f.begun || f.quit {
 		f.more.Signal()
 	} else {
@@ -74,6 +75,7 @@ func (f *Stage[T]) HandleTerminate(context.Context, error) error {
 	if f.late != nil {
 		f.late.Stop()
 	}
+	// Taken under the lock, discarded without it: Discarded is foreign code.
 	rest := f.ready
 	f.ready = ring.Ring[T]{}
 	begun, left := f.begun, f.left
@@ -84,6 +86,8 @@ func (f *Stage[T]) HandleTerminate(context.Context, error) error {
 	if !begun {
 		return nil
 	}
+	// The stage's goroutine waits here, so it never does for longer than Patience
+	// in all.
 	limit := f.patience
 	if left {
 		limit = 0 // the drain has waited already

@@ -32,6 +32,7 @@ func (r *Ring[T]) PushAll(vs []T) {
 		return
 	}
 	at := (r.head + r.count) & (len(r.items) - 1)
+	// In two pieces, if the free places go around the end.
 	n := copy(r.items[at:], vs)
 	copy(r.items, vs[n:])
 	r.count += len(vs)

@@ -105,6 +105,8 @@ func (r *Recorder) Total(name string) int64 {
 	defer r.mu.Unlock()
 	var sum int64
 	for k, n := range r.counters {
+		// A name with the separator in it cannot be told from one with tags; the
+		// library has none.
 		if base, _, _ := strings.Cut(k, "|"); base == name {
 			sum += n
 		}

@@ -41,6 +41,8 @@ func TestRemote(t *testing.T, newCluster func(t *testing.T, names ...string) []p
 		{"the_end", testEnd},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			// Three nodes: a sender, a receiver, and one that must not be confused
+			// with it.
 			names := []string{"a", "b", "c"}
 			remotes := newCluster(t, names...)
 			nodes := make([]*node, len(names))
@@ -73,6 +75,8 @@ func testBroadcast(t *testing.T, nodes []*node) {
 // wildcards.
 func testPayloads(t *testing.T, nodes []*node) {
 	long := strings.Repeat("x", 100_000)
+	// Zero bytes, wildcards of NATS and Redis, invalid UTF-8, and more than 100
+	// bytes.
 	odd := "ünicode \x00*>. \xff" + strings.Repeat("t", 100)
 	for _, n := range nodes {
 		n.join(odd)
@@ -118,6 +122,7 @@ func testOrder(t *testing.T, nodes []*node) {
 // testInterest checks that Join and Leave decide what a node receives, in effect
 // after Sync. It passes for a remote without interest.
 func testInterest(t *testing.T, nodes []*node) {
+	// Optional: without it the hub drops what has no subscriber.
 	b, ok := nodes[1].Remote.(pubsub.InterestedRemote)
 	if !ok {
 		return // such a remote sends everything to all nodes
@@ -157,6 +162,7 @@ func testConcurrency(t *testing.T, nodes []*node) {
 	var group sync.WaitGroup
 	for _, n := range nodes {
 		for range senders {
+			// One message for all calls: Publish must not change it.
 			m := message(t, n.Node(), topic, "e", nil)
 			group.Go(func() {
 				for range each {
@@ -177,6 +183,7 @@ func testConcurrency(t *testing.T, nodes []*node) {
 // whose Run has ended receives nothing and disturbs no other. A node's own Receive
 // reports what comes after its end.
 func testEnd(t *testing.T, nodes []*node) {
+	// A remote that does not block need not look at the context.
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := nodes[0].Publish(done, "", message(t, "a", topic, "e", nil)); err != nil && !errors.Is(err, context.Canceled) {
@@ -186,8 +193,7 @@ func testEnd(t *testing.T, nodes []*node) {
 	nodes[0].mu.Lock()
 	nodes[0].got = nil
 	nodes[0].mu.Unlock()
-	// The first node's position does not matter: the second one must not be
-	// counted.
+	// One node: the second, whose Run has ended, is not counted.
 	nodes[0].publish("", topic, "after", nil, 1)
 	nodes[2].until("the message after the end of another node", func() bool {
 		return len(nodes[2].got) > 0 && strings.Contains(nodes[2].got[len(nodes[2].got)-1], "after")

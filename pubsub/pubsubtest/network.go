@@ -67,6 +67,7 @@ func (n *Network) Hub(t testing.TB, name string, cfg pubsub.Config) (h *pubsub.H
 // which waits for it. An error of run fails the test. The context outlives that of
 // t, which ends before t.Cleanup runs.
 func Run(t testing.TB, run func(context.Context) error) (stop func()) {
+	// Cleanup calls stop again if the test has: it may be called twice.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -131,11 +132,15 @@ func (n *Network) setFrozen(name string, frozen bool) {
 // their number. A node counts although its message is cut or dropped: the sender
 // cannot know.
 func (n *Network) publish(from *Remote, to string, m *pubsub.Message) int {
+	// The wire form, as a backplane carries it: receivers share nothing with the
+	// sender.
 	data := m.Append(nil)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	count := 0
 	for name, r := range n.nodes {
+		// A node that does not run is not there. A direct message needs no
+		// interest.
 		if r == from || r.in == nil || (to != "" && to != name) || (to == "" && !r.topics[m.Topic]) {
 			continue
 		}

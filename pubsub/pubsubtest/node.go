@@ -31,6 +31,8 @@ type node struct {
 func newNode(t *testing.T, r pubsub.Remote) *node {
 	n := &node{Remote: r, t: t, hello: make(map[string]bool), change: make(chan struct{}, 1)}
 	n.join(topic)
+	// ended is set once Run has returned, so a message after it is a fault of the
+	// remote.
 	stop := Run(t, func(ctx context.Context) error { return r.Run(ctx, n) })
 	n.stop = func() {
 		stop()
@@ -95,6 +97,7 @@ func (n *node) Lost(string) {}
 // after patience. done is called with the node's mutex held.
 func (n *node) until(what string, done func() bool) {
 	n.t.Helper()
+	// One timer for the whole wait, however often the node changes.
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	for {
@@ -148,6 +151,7 @@ func connect(t *testing.T, nodes []*node) {
 			if from == to {
 				continue
 			}
+			// Ends with the context of the test, if the nodes never connect.
 			for reached := false; !reached; {
 				if t.Context().Err() != nil {
 					t.Fatal("not connected")

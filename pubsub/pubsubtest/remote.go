@@ -86,6 +86,7 @@ func (r *Remote) Topics() int {
 // called on this goroutine, without the network's mutex.
 func (r *Remote) Run(ctx context.Context, in pubsub.Receiver) error {
 	r.net.mu.Lock()
+	// From here on the node is part of the network.
 	r.in, r.inbox = in, nil
 	r.net.mu.Unlock()
 	defer func() {
@@ -102,6 +103,8 @@ func (r *Remote) Run(ctx context.Context, in pubsub.Receiver) error {
 		case <-r.wake:
 		case <-timer.C:
 		}
+		// All that has arrived, until the inbox is empty or its first parcel is
+		// still on the way.
 		for ctx.Err() == nil {
 			p, wait, ok := r.next()
 			if !ok {
@@ -139,6 +142,7 @@ func (r *Remote) next() (p parcel, wait time.Duration, ok bool) {
 // wakes Run. The network's mutex is held.
 func (r *Remote) push(p parcel) {
 	i := len(r.inbox)
+	// From the end: most parcels belong there.
 	for i > 0 && r.inbox[i-1].at.After(p.at) {
 		i--
 	}

@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// DefaultMaxSeries is how many series an [Aggregate] keeps if it is not told
-// otherwise.
+// DefaultMaxSeries is the number of series that an [Aggregate] keeps by default.
 const DefaultMaxSeries = 1024
 
 // Aggregate keeps what datagrams report. It is safe for concurrent use.

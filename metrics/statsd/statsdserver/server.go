@@ -70,6 +70,7 @@ func (s *Server) Close() error {
 // read is the server's goroutine. It ends when the socket is closed or fails only.
 func (s *Server) read() {
 	defer close(s.done)
+	// The largest datagram fits.
 	buf := make([]byte, 1<<16)
 	for failures := 0; failures < maxFailures; {
 		n, _, err := s.conn.ReadFromUDPAddrPort(buf)
