@@ -9,7 +9,7 @@ import (
 	"github.com/penstock-go/penstock/internal/gcra"
 )
 
-// peerAddress returns the address of the peer.
+// peerAddress returns the address of the TCP peer, which may be a proxy.
 func peerAddress(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -73,12 +73,13 @@ func network(addr netip.Addr) netip.Addr {
 // for each that holds a second's worth. Full buckets are forgotten.
 type arrivals struct {
 	mu    sync.Mutex
-	rate  int
+	rate  int                        // attempts a second of one address, or Unlimited
 	used  map[netip.Addr]gcra.Bucket // without the full ones
 	sweep int                        // the number of addresses at which full buckets are dropped
 }
 
-// allow reports whether an address may try to connect at the time now.
+// allow reports whether an address may try to connect at the time now, in
+// nanoseconds of the endpoint's uptime.
 func (a *arrivals) allow(addr netip.Addr, now int64) bool {
 	if a.rate == Unlimited {
 		return true
@@ -87,6 +88,8 @@ func (a *arrivals) allow(addr netip.Addr, now int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	bucket := a.used[addr]
+	// bucket is a copy: a refused attempt changes nothing, so that a client
+	// which goes on trying gets in as soon as the rate allows.
 	bucket.Take(now, gcra.Cost(1, float64(a.rate)))
 	if bucket.Ready(rateHold) > now {
 		return false

@@ -9,7 +9,8 @@ const (
 	maxBatchBytes  = 16 << 10
 )
 
-// batch is what one write takes.
+// batch is what one write takes. One goroutine at a time owns it: the one that has
+// it from the pool batches. A single frame may exceed maxBatchBytes.
 type batch struct {
 	n     int
 	bytes int
@@ -19,7 +20,8 @@ type batch struct {
 
 var batches = sync.Pool{New: func() any { return &batch{} }}
 
-// joined returns the content of the batch in one slice.
+// joined returns the content of the batch in one slice, which is valid until the
+// batch is used again. A single frame is not copied.
 func (b *batch) joined() []byte {
 	if b.n == 1 {
 		return b.items[0].wire

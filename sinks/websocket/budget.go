@@ -12,6 +12,7 @@ func (e *Endpoint) queued(bytes int) (over bool) {
 // until the bytes in all queues are within the bound. A caller that queues faster
 // than this yields to it.
 func (e *Endpoint) shed() {
+	// More than twice the bound: let the goroutine that sheds run.
 	if e.queuedBytes.Load()/2 > e.cfg.Limits.QueuedBytes {
 		defer runtime.Gosched()
 	}
@@ -25,6 +26,7 @@ func (e *Endpoint) shed() {
 			if longest == nil {
 				return
 			}
+			// Closing drops its queue, so that the sum falls at once.
 			longest.close(tryAgainLater, ErrQueueFull, false)
 		}
 	})

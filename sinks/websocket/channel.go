@@ -9,13 +9,13 @@ import (
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
-// channelState is how far a channel has come.
+// channelState is how far a channel has come. It only grows.
 type channelState uint8
 
 const (
 	joining channelState = iota
-	joined
-	ending // no method of the handler is called any more except HandleTerminate
+	joined               // also while it is told to end and the handler has not noticed: see Channel.reason
+	ending               // no method of the handler is called any more except HandleTerminate
 	over
 )
 
@@ -124,6 +124,7 @@ func (ch *Channel) Subscribe(topic string) error {
 	if m.subs[topic] != nil {
 		return nil
 	}
+	// Under the mutex, so that the end cannot overlook the subscription.
 	sub, err := ch.sess.endpoint().hub.Subscribe(topic, pubsub.SubscriberFunc(func(msg *pubsub.Message) bool {
 		return ch.posted(mail{kind: mailInfo, value: msg})
 	}))

@@ -35,7 +35,7 @@ type conn struct {
 	deadline time.Time // of the message that is being read; zero between messages
 
 	// Guarded by the session's mutex.
-	closeSent, peerClosed bool
+	closeSent, peerClosed bool // the frame has gone out, or has come in: RFC 6455, 7.1.4
 }
 
 // newConn makes a connection whose upgrade has not been sent yet. The caller sets
@@ -57,6 +57,8 @@ func (c *conn) start(until time.Time) {
 	_ = c.nc.SetReadDeadline(c.nextLook(c.lastRead))
 	var do effects
 	c.mu.Lock()
+	// Broadcasts can have been queued since the registry has it, and wait for
+	// the response to the upgrade.
 	c.out.start(&do)
 	c.mu.Unlock()
 	if do.wake {
@@ -73,7 +75,8 @@ func (c *conn) leave() {
 	e.work.done()
 }
 
-// hangUp does nothing: the writers find the close frame in the outbox.
+// hangUp implements transport. It does nothing: the writers find the close frame in
+// the outbox.
 func (c *conn) hangUp() {}
 
 // abort closes the connection, which ends its reader. A resting one has none and
@@ -176,6 +179,8 @@ func (c *conn) linger() {
 	}
 	b := buffer(0)
 	defer recycle(b)
+	// What comes now is not parsed. A client that goes on sending is cut off
+	// after 1 MiB.
 	for total := 0; total < 1<<20; {
 		n, err := c.nc.Read((*b)[:cap(*b)])
 		total += n

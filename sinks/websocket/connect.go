@@ -18,6 +18,8 @@ func (m *mount) connect(r *http.Request, a *admission, params Params, token, tra
 			m.endpoint.logCrash("connect", err, "socket", m.kind.name)
 		}
 	}()
+	// The application's Connect may ask a database: the request must not hang
+	// with it.
 	ctx, cancel := context.WithTimeout(r.Context(), m.cfg.Timeouts.Connect)
 	defer cancel()
 	start := time.Now()

@@ -26,6 +26,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
+	// A large read goes directly into the message's buffer.
 	if len(p) >= len(c.small) {
 		return c.receive(p)
 	}
@@ -76,7 +77,7 @@ func (c *conn) goOn(err error) error {
 	return c.readUntil(until)
 }
 
-// readUntil sets the read deadline.
+// readUntil sets the read deadline, unless that of the close must stay.
 func (c *conn) readUntil(t time.Time) error {
 	if err := c.nc.SetReadDeadline(t); err != nil {
 		return err

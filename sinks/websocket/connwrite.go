@@ -40,7 +40,8 @@ func (c *conn) writeRest(b *batch, p []byte) {
 	}
 }
 
-// done notes that the batch was written and reports whether there is more.
+// done notes that the batch was written and reports whether there is more. If it
+// held the close frame, the connection waits for that of the client.
 func (c *conn) done(b *batch) (more bool) {
 	last, more := c.wrote(b, nil)
 	if last {
@@ -71,6 +72,8 @@ func (c *conn) sentClose() {
 		c.abort()
 		return
 	}
+	// FIN tells the client that nothing follows, and its own close frame can
+	// still be read.
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // the peer may have left already
 	}

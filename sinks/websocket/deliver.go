@@ -58,6 +58,7 @@ type hook interface {
 	Report(at time.Time, err error)
 }
 
+// hookFunc is a function as a hook.
 type hookFunc func(at time.Time, err error)
 
 func (f hookFunc) Report(at time.Time, err error) { f(at, err) }

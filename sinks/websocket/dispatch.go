@@ -14,6 +14,7 @@ const (
 	eventError     = "phx_error"
 )
 
+// The replies and payloads that all sessions share.
 var (
 	replyUnmatched   = Fail(reasonOf{"unmatched topic"})
 	replyTooMany     = Fail(reasonOf{"too many channels joined"})
@@ -40,12 +41,16 @@ func (s *session) handle(m codec.Message) {
 	switch {
 	case m.Event == eventJoin:
 		s.join(m, ch)
+	// Phoenix confirms a leave of a topic that is not joined, and replies
+	// "unmatched topic" to anything else.
 	case ch == nil || ch.leaving:
 		if m.Event == eventLeave {
 			s.reply(m.JoinRef, m.Ref, m.Topic, OK(nil))
 		} else {
 			s.reply("", m.Ref, m.Topic, replyUnmatched)
 		}
+	// A message without a join ref, as version 1 sends it, is for whatever join
+	// there is.
 	case !m.JoinRef.IsNull() && (ch.nullJoin || m.JoinRef != ch.joinRef):
 		// It is for an earlier join of the topic.
 	case m.Event == eventLeave:
@@ -94,6 +99,8 @@ func (s *session) join(m codec.Message, old *Channel) {
 		s.reply("", m.Ref, m.Topic, replyUnmatched)
 		return
 	}
+	// As in Phoenix the old channel ends first, so that the two handlers do
+	// not run at the same time. await bounds the wait.
 	if old != nil && !old.leaving {
 		old.end(ErrDuplicateJoin)
 	}

@@ -21,7 +21,7 @@ type Endpoint struct {
 	hub *pubsub.Hub
 	log *slog.Logger
 
-	mountsMu sync.RWMutex
+	mountsMu sync.RWMutex // guards mounts, of which no element is changed
 	mounts   []*mount
 
 	registry registry
@@ -30,15 +30,15 @@ type Endpoint struct {
 	writers  writers
 	resting  resting
 	polls    polls
-	work     tracker // connections, channels and goroutines that run now
-	channels atomic.Int64
+	work     tracker      // connections, channels and goroutines that run now
+	channels atomic.Int64 // joined, or being joined or left
 
-	queuedBytes atomic.Int64
-	shedding    atomic.Bool
-	closing     atomic.Bool
-	delivers    atomic.Bool // a delivery has been offered to a channel
+	queuedBytes atomic.Int64 // in all outboxes together
+	shedding    atomic.Bool  // a goroutine runs that closes the longest queues
+	closing     atomic.Bool  // Close was called
+	delivers    atomic.Bool  // a delivery has been offered to a channel
 
-	queueFull metrics.Counter
+	queueFull metrics.Counter // how often a queue has become full
 	discarded map[string]metrics.Counter
 }
 
@@ -107,6 +107,8 @@ func (e *Endpoint) Disconnect(ctx context.Context, id string) (int, error) {
 	return e.hub.Broadcast(ctx, id, eventDisconnect, nil)
 }
 
+// eventDisconnect on the topic of a socket id closes its connections, as in
+// Phoenix.
 const eventDisconnect = "disconnect"
 
 // ServeHTTP passes a request to the socket that is mounted at its path. The

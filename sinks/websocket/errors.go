@@ -99,6 +99,8 @@ func Refuse(reason string) error { return &RefusedError{Response: reasonOf{reaso
 // gets response.
 func RefuseWith(response any) error { return &RefusedError{Response: response} }
 
+// reasonOf is the response {"reason": …} of a refusal, as phoenix.js expects
+// it.
 type reasonOf struct {
 	Reason string `json:"reason"`
 }

@@ -56,7 +56,8 @@ func (s *session) watch(until time.Time) {
 	s.expireAt(until)
 }
 
-// settled notes that a topic was joined.
+// settled notes that a topic was joined: the first one stops the timer of
+// Timeouts.Join.
 func (s *session) settled() {
 	if s.mount.cfg.Timeouts.Join == NoTimeout {
 		return
@@ -69,7 +70,8 @@ func (s *session) settled() {
 	}
 }
 
-// expireAt bounds the life of the session by that of its credentials.
+// expireAt bounds the life of the session by that of its credentials. A zero end
+// means that they do not expire.
 func (s *session) expireAt(end time.Time) {
 	if end.IsZero() && (s.rare == nil || s.rare.expiry == nil) {
 		return
@@ -122,6 +124,8 @@ func (s *session) renew(m codec.Message) {
 	}
 	s.mu.Lock()
 	s.state = state
+	// A copy: Channel.mu comes before session.mu in the lock order, and take
+	// can block.
 	channels := append([]*Channel(nil), s.channels...)
 	s.mu.Unlock()
 	s.expireAt(until)

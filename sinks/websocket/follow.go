@@ -21,6 +21,7 @@ func (ch *Channel) follow(m *pubsub.Message, r *pubsub.Record) bool {
 			e.numbered = numberedPayload(r)
 		}
 		return ch.queueRecord(r, e.numbered)
+	// There is a gap before it, which the history fills.
 	default:
 		ch.pull()
 	}

@@ -38,11 +38,13 @@ func seal(b []byte, op ws.OpCode) wire {
 		b[1] = 127
 		binary.BigEndian.PutUint64(b[2:], uint64(n))
 	}
+	// FIN is set: a server's message is always one frame (RFC 6455, 5.2).
 	b[0] = 0x80 | byte(op)
 	return b
 }
 
-// body returns the message inside a wire.
+// body returns the message inside a wire, by the length of its header: seven bits,
+// or 16 or 64 bits after the marks 126 and 127 (RFC 6455, 5.2).
 func body(w wire) (message []byte, binaryFrame bool) {
 	n := 2
 	switch w[1] {

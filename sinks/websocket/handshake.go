@@ -80,12 +80,15 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 		m.endpoint.log.Warn("socket refused: protocol version", "socket", m.kind.name, "vsn", clip(params.Get("vsn")))
 		return a, err
 	}
+	// A browser sends cookies with requests of foreign pages too. Without a
+	// token, the request must name the page that made it.
 	if token == "" && m.cookies && !fromSamePage(r) {
 		return a, errNoOrigin
 	}
 	if err = m.connect(r, &a, params, token, transport); err != nil {
 		return a, err
 	}
+	// Only a first look: add checks again under the same lock as it counts.
 	if m.endpoint.registry.crowded(a.id) {
 		return a, &StatusError{Status: http.StatusTooManyRequests}
 	}
@@ -145,7 +148,8 @@ func validKey(key string) bool {
 	return err == nil && len(raw) == 16
 }
 
-// refuse responds without an upgrade and with nothing but body.
+// refuse responds without an upgrade and with nothing but body. A wrong WebSocket
+// version gets the supported one in a header (RFC 6455, 4.2.2).
 func refuse(w http.ResponseWriter, status int, body string) {
 	h := w.Header()
 	h.Set("Cache-Control", "max-age=0, private, must-revalidate")

@@ -19,6 +19,7 @@ func (e *Endpoint) giveUp(gone []*item, reason error) {
 			hooks++
 		}
 	}
+	// The usual case: a broadcast has no hook, and needs no goroutine.
 	if hooks == 0 {
 		return
 	}

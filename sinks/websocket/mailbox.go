@@ -21,7 +21,7 @@ type mail struct {
 	ref     codec.Ref
 	event   string
 	payload Payload
-	value   any
+	value   any // mailInfo: the message; mailRenew: the new state
 }
 
 // discard counts the intercepted broadcasts among mails that will not be handled.
@@ -33,12 +33,13 @@ func (e *Endpoint) discard(mails []mail) {
 	}
 }
 
-// inbox holds what waits for a handler. A channel has one only while something
-// waits.
+// inbox holds what waits for a handler, in order. A channel has one only while
+// something waits, guarded by Channel.mu; the goroutine that runs takes it whole.
 type inbox struct{ mails []mail }
 
 var inboxes = sync.Pool{New: func() any { return &inbox{mails: make([]mail, 0, 4)} }}
 
+// len returns how many mails wait. A nil inbox is empty.
 func (b *inbox) len() int {
 	if b == nil {
 		return 0
@@ -66,6 +67,8 @@ func (ch *Channel) take(m mail) {
 			ch.mu.Unlock()
 			return
 		}
+		// A leave is never held up: there is at most one, and what comes after
+		// it is refused.
 		if ch.inbox.len() < limit || m.kind == mailLeave {
 			ch.add(m)
 			ch.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/penstock-go/penstock/metrics"
 )
 
-// mount is a socket at a path.
+// mount is a socket at a path. It does not change after Mount has returned.
 type mount struct {
 	endpoint *Endpoint
 	cfg      MountConfig
@@ -24,6 +24,7 @@ type mount struct {
 	connectOK, connectError, unmatched metrics.Counter
 }
 
+// route is a channel definition with its counters of joins.
 type route struct {
 	routeDef
 	ok, fail metrics.Counter

@@ -70,6 +70,7 @@ func Origins(entries ...string) OriginCheck {
 	}
 }
 
+// originEntry is a parsed entry of Origins. An empty scheme or port means any.
 type originEntry struct{ scheme, host, port string }
 
 // parseOrigin parses an entry of Origins.

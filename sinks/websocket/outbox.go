@@ -34,9 +34,9 @@ type bounds struct {
 type outbox struct {
 	bounds *bounds
 	line   *line // the items that wait; nil while none does
-	frames int   // waiting or being written
+	frames int   // waiting or being written, against bounds.frames
 	bytes  int
-	ended  error // why, once the phase is not open
+	ended  error // why, once the phase is not open; nil before
 	phase  phase
 	writer writer
 	full   bool // since the high mark was passed, until the queue falls below the low one
@@ -82,7 +82,8 @@ func (o *outbox) take(b *batch) bool {
 	return true
 }
 
-// wrote accounts for a batch that was written, or that could not be.
+// wrote accounts for a batch that was written, or that could not be. Until then its
+// frames count as queued, so that a socket that blocks counts as full.
 func (o *outbox) wrote(frames, bytes int, do *effects) {
 	o.frames -= frames
 	o.bytes -= bytes
@@ -123,6 +124,7 @@ func (o *outbox) finish(reason error, do *effects) {
 	if o.phase == closed {
 		return
 	}
+	// A close that has begun keeps its reason.
 	if o.phase == open {
 		o.ended = reason
 	}

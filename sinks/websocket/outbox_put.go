@@ -1,6 +1,7 @@
 package websocket
 
-// put queues an item, or applies its policy if it finds no room.
+// put queues an item, or applies its policy if it finds no room. An item with the
+// key of one that waits takes that one's place in the line.
 func (o *outbox) put(it *item, do *effects) {
 	if o.phase != open {
 		do.err = ErrClosed

@@ -123,6 +123,7 @@ func (c *conn) readHeader(state ws.State) (ws.Header, error) {
 	if err := ws.CheckHeader(h, state); err != nil {
 		return h, &protocolError{ws.StatusProtocolError, err.Error()}
 	}
+	// A server must close the connection then (RFC 6455, 5.1).
 	if !h.Masked {
 		return h, &protocolError{ws.StatusProtocolError, "frame of the client is not masked"}
 	}
@@ -160,7 +161,10 @@ func (c *conn) readPayload(buf *[]byte, h ws.Header, text *textCheck) error {
 }
 
 // control handles a ping, pong or close.
+// A control frame can come between the fragments of a message (RFC 6455, 5.4).
+// A pong needs no response: its bytes alone show that the client is alive.
 func (c *conn) control(h ws.Header) error {
+	// At most 125 bytes, which CheckHeader has checked (RFC 6455, 5.5).
 	var data [ws.MaxControlFramePayloadSize]byte
 	p := data[:h.Length]
 	if _, err := io.ReadFull(c, p); err != nil {
@@ -181,6 +185,7 @@ func (c *conn) control(h ws.Header) error {
 // closeReply returns the code of the response to a close frame: 1000 if that is
 // well formed, as Phoenix responds, otherwise 1002 or 1007.
 func closeReply(p []byte) ws.StatusCode {
+	// A close frame without a code is well formed (RFC 6455, 7.1.5).
 	if len(p) == 0 {
 		return ws.StatusNormalClosure
 	}

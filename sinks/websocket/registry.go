@@ -37,7 +37,8 @@ func (r *registry) begin(limits EndpointLimits, gauge metrics.Gauge) {
 	}
 }
 
-// add returns false if the registry has been shut or a limit has been reached.
+// add adds a session from an address. It returns false, and adds nothing, if the
+// registry has been shut or a limit has been reached.
 func (r *registry) add(s *session, addr netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,7 +64,7 @@ func (r *registry) add(s *session, addr netip.Addr) bool {
 	return true
 }
 
-// remove takes a session out of the list and the counts.
+// remove takes a session out of the list and the counts. The session must be there.
 func (r *registry) remove(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

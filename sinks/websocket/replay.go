@@ -81,6 +81,7 @@ func (ch *Channel) fetch() {
 		at.look = false
 		from := pubsub.Position{Epoch: at.epoch, Offset: at.last}
 		ch.mu.Unlock()
+		// Without the mutex: a history may be in a database.
 		records, _, err := ch.sess.endpoint().hub.History().Since((*channelContext)(ch), ch.topic, from)
 		if err != nil {
 			reason := ErrQueueFull

@@ -24,7 +24,7 @@ type resting struct {
 	ctl   int      // its descriptor
 	slots []*conn  // by the number in the events; nil is free
 	free  []int32
-	n     int
+	n     int       // connections that rest
 	nth   int32     // counts the rests, to tell apart the connections of a slot
 	look  time.Time // when to look for clients that have been silent for too long
 }

@@ -73,13 +73,14 @@ func NewServer(handler http.Handler, cfg ServerConfig) (*http.Server, error) {
 	return s, nil
 }
 
-// gate checks requests before the handler gets them.
+// gate checks requests before the handler gets them, and bounds the connections
+// that have sent none.
 type gate struct {
 	cfg  ServerConfig
 	next http.Handler
 
 	mu      sync.Mutex
-	waiting map[net.Conn]struct{}
+	waiting map[net.Conn]struct{} // guarded by mu: new or idle connections
 }
 
 // state maintains the set of connections that wait for a request.
@@ -98,6 +99,8 @@ func (g *gate) state(nc net.Conn, state http.ConnState) {
 	}
 }
 
+// ServeHTTP refuses requests with too many headers, or without TLS where it is
+// required.
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fields := 0
 	for _, values := range r.Header {

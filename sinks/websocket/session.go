@@ -44,9 +44,9 @@ type session struct {
 	bucket gcra.Bucket  // limits what the client sends; owned by the goroutine that reads
 	rare   *rareSession // made by the goroutine that reads, under the mutex
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards state, out, channels and rare's timers
 	out      outbox
-	channels []*Channel
+	channels []*Channel // few, so that a search is faster than a map
 }
 
 // newSession makes the session of an admitted client. The caller sets tr.
@@ -57,6 +57,7 @@ func newSession(m *mount, a admission) session {
 	}
 }
 
+// endpoint returns the endpoint that serves the session.
 func (s *session) endpoint() *Endpoint { return s.mount.endpoint }
 
 // send queues an item, as put does, and ensures that it is written. The caller
@@ -101,6 +102,7 @@ func (s *session) put(it *item) (wake bool, err error) {
 	s.act(&do)
 	if do.closing {
 		wake := do.wake
+		// The caller may hold a Channel.mu, which endChannels takes.
 		e.spawn(func() { s.hangUp(wake, ErrQueueFull) })
 		return false, do.err
 	}

@@ -81,6 +81,7 @@ func (s *session) finish(reason error) {
 	if !do.closed {
 		return
 	}
+	// Once, by the call that closed the outbox.
 	s.tr.abort()
 	sub.Unsubscribe()
 	s.act(&do)
@@ -97,14 +98,14 @@ func (s *session) endChannels(reason error) {
 	}
 }
 
-// isClosing reports whether the end has begun.
+// isClosing reports whether the end has begun: nothing more is queued.
 func (s *session) isClosing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.out.phase != open
 }
 
-// isOver reports whether nothing is written any more.
+// isOver reports whether the end is complete: nothing is written any more.
 func (s *session) isOver() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -72,6 +72,7 @@ type Socket[U any] struct {
 	routes []routeDef
 }
 
+// routeDef is a channel as the application has defined it.
 type routeDef struct {
 	pattern string
 	cfg     ChannelConfig

@@ -16,6 +16,7 @@ func (ch *Channel) terminate(reason error, rest []mail, leave codec.Ref) {
 	switch {
 	case errors.As(reason, &crashed):
 		ch.logCrash("channel", crashed.Err)
+		// Phoenix tells the client after terminate, when the process is gone.
 		ch.callTerminate(crashed)
 		ch.control(eventError, payloadCrash)
 	case errors.Is(reason, ErrLeft):

@@ -28,6 +28,7 @@ type alarm struct {
 	timer *time.Timer               // guarded by Channel.mu
 }
 
+// recipient is what an alarm keeps alive while it runs.
 type recipient struct {
 	ch     *Channel
 	msg    any

@@ -25,6 +25,8 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 	c.nc, c.raw = nc, rawConn(nc)
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ := rw.Reader.Peek(n) // cannot fail: they are there
+		// A client may send its first frames with the request. net/http reuses
+		// the buffer.
 		c.early = append([]byte(nil), early...)
 	}
 	e.work.add()

@@ -22,8 +22,8 @@ import (
 type writers struct {
 	mu          sync.Mutex
 	first, last *conn // linked by conn.nextReady
-	active      int
-	limit       int
+	active      int   // writers at work
+	limit       int   // on active
 	work        *tracker
 
 	// How often there was something to write, in this window and the one before.
@@ -115,7 +115,8 @@ func (w *writers) next() *conn {
 	return c
 }
 
-// run is one writer.
+// run is one writer. It ends when no connection is ready, so that an idle endpoint has
+// none.
 func (w *writers) run() {
 	defer w.work.done()
 	r := rawWriters.Get().(*rawWriter)

@@ -183,7 +183,7 @@ func (ch *Channel) Received(event string) (payloads []json.RawMessage) {
 }
 
 // AssertClosed asserts that the server closes the channel, with a phx_close whose
-// ref is the join ref, so that phoenix.js does not join again.
+// ref is the join ref. phoenix.js does not join again then.
 func (ch *Channel) AssertClosed() {
 	ch.c.t.Helper()
 	ch.assert("phx_close", nil, func(m *message) bool { return m.joinRef == ch.joinRef && m.ref == ch.joinRef })

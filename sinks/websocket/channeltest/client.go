@@ -50,7 +50,8 @@ type message struct {
 }
 
 // Connect connects to the socket mounted at the path of target, whose query holds
-// the parameters. The client speaks protocol version 2, and sends vsn=2.0.0. header holds names and values in
+// the parameters. The client speaks protocol version 2, and
+// sends vsn=2.0.0 unless target names another one. header holds names and values in
 // turn. A refusal fails the test.
 func Connect(t testing.TB, endpoint *websocket.Endpoint, target string, header ...string) *Client {
 	t.Helper()
@@ -247,7 +248,7 @@ func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 	}
 	var frame ws.Frame
 	if p.Binary {
-		// A push of a client has five fields of lengths; codec encodes only those
+		// A client's push has four fields; package codec encodes only the messages
 		// of a server.
 		for _, field := range []string{joinRef, ref, topic, event} {
 			if len(field) > 255 {
