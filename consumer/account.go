@@ -123,6 +123,7 @@ func (a *account[T]) hand(ask int, o *orders[T]) {
 	}
 	if ask > 0 {
 		a.freed -= ask
+		// What is freed from now on waits for a tick of its own.
 		a.aged = false
 	}
 	a.ended = 0
@@ -145,6 +146,7 @@ func (p *pool[T]) settleDeferred(a *account[T], f stage.Finished, o *orders[T]) 
 	if _, open := a.deferred[f.Position]; !open || p.phase == closed {
 		return
 	}
+	// Its room may allow slots to be asked for that maxDeferred has held back.
 	delete(a.deferred, f.Position)
 	a.receipt(f)
 	p.settle(a, false, o)

@@ -45,6 +45,7 @@ func All[T any](ctx context.Context, source stage.Output[T], cfg stage.Subscribe
 		}
 		sub, err := sink.Subscribe(source, inner)
 		if err == nil {
+			// The loop looks at ctx itself, so that its error is the cause of ctx.
 			err = sink.Start(context.WithoutCancel(ctx))
 		}
 		if err != nil {
@@ -105,6 +106,7 @@ func (r *reader[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error
 // take returns the events that have arrived. spent, the last ones, is used again; the two
 // slices change places.
 func (r *reader[T]) take(spent []T) []T {
+	// The loop has read these; the array must not keep them alive.
 	clear(spent)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,6 +137,7 @@ func (r *reader[T]) readAll(ctx context.Context, sink *stage.ConsumerStage[T], y
 		}
 		events = r.take(events)
 		for _, event := range events {
+			// A body that panics leaves the event without a receipt.
 			more := yield(event, nil)
 			r.handled++
 			if !more {

@@ -61,6 +61,7 @@ type Batch[T any] struct {
 	self *stage.Handle
 
 	// The rest belongs to the stage's goroutine.
+	// events, parts and finished are used again for the next batch.
 	events   []T
 	parts    []part[T] // in the order of the events
 	number   uint64    // of the batch that is being gathered
@@ -133,6 +134,8 @@ func (b *Batch[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) erro
 		b.events = append(b.events, events[:n]...)
 		held := b.add(d.Subscription, first, n)
 		events, first = events[n:], first+uint64(n)
+		// Nothing more can come from this subscription while the batch holds all its
+		// events.
 		if len(b.events) < b.cfg.Size && held < d.Subscription.Info().MaxDemand {
 			continue
 		}
@@ -211,6 +214,7 @@ func (b *Batch[T]) pass(ctx context.Context) error {
 	all := v.dropped // the error of every event that has none of its own
 	if v.failed != nil {
 		err := &BatchError{Stage: b.self.Name(), Size: len(b.events), Err: v.failed}
+		// The failure may be due to the cancellation.
 		if ctx.Err() != nil {
 			return err // the stage is being stopped: no receipt
 		}
@@ -265,6 +269,7 @@ func (b *Batch[T]) settle(sub *stage.Subscription[T], parts []part[T], some Even
 		if p.sub != sub {
 			continue
 		}
+		// pass sees that this subscription is done with.
 		p.sub = nil
 		count += p.count
 		for k := range p.count {

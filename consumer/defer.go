@@ -83,6 +83,8 @@ func (s *Supervisor[T]) handOver(o *orders[T]) {
 	s.free.Put(o)
 }
 
+// freeOrders returns empty orders for a goroutine that is not the pool's. handOver returns
+// them to free.
 func (s *Supervisor[T]) freeOrders() *orders[T] {
 	if o, ok := s.free.Get().(*orders[T]); ok {
 		return o

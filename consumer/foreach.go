@@ -25,6 +25,7 @@ type forEach[T any] struct {
 }
 
 // HandleEvents implements stage.Consumer.
+// The stage reads handled through HandleProgress after a call that failed.
 func (c *forEach[T]) HandleEvents(ctx context.Context, events []T) error {
 	for i, event := range events {
 		c.handled = i // if f does not return

@@ -150,6 +150,7 @@ func (p *pool[T]) next(t *task[T], o *orders[T]) {
 		p.hush(o)
 		return
 	case n == 0:
+		// The goroutine is in the stack of idle ones before the lock is released.
 		p.idle++
 		*t = task[T]{known: true, begun: none, tries: t.tries} // a parked goroutine keeps no event alive
 		o.do = park
@@ -187,6 +188,8 @@ func (p *pool[T]) wake(o *orders[T]) {
 	o.some = true
 	o.wake = min(n, p.idle)
 	o.start = n - o.wake
+	// They count as running from now on, so that the pool does not end before they have
+	// come.
 	p.waking += n
 	p.idle -= o.wake
 	p.running += o.start
@@ -196,6 +199,8 @@ func (p *pool[T]) wake(o *orders[T]) {
 // goroutines are woken in order to leave.
 func (p *pool[T]) stop(o *orders[T]) {
 	p.phase = stopping
+	// The farewell of the stage counts these as unhandled, and their producer has them
+	// again.
 	p.waiting.Drop(p.waiting.Len())
 	o.some = true
 	o.wake, p.idle = p.idle, 0

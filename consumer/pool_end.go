@@ -14,6 +14,8 @@ import (
 // stopped, and a failure then does not, since the stop may have caused it.
 func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 	t.trying = false
+	// One long job is enough to give the next ones away in numbers, one short job to stop
+	// that.
 	if e.timed {
 		p.slow = e.cost > slowJob
 	}
@@ -80,6 +82,7 @@ func (p *pool[T]) reported(t *task[T], e *event, o *orders[T]) bool {
 	case !t.again:
 		p.conclude(t, t.failure, t.cost, o)
 		return false
+	// The stage is being stopped. The order to stop may have come during the pause.
 	case p.phase != working, e.cancelled:
 		p.release(t) // no receipt: it might have succeeded yet
 		return false
@@ -121,6 +124,7 @@ func (p *pool[T]) mayRestart(now time.Duration) bool {
 	for p.restarts.Len() > 0 && now-*p.restarts.At(0) > p.rules.window {
 		p.restarts.Drop(1)
 	}
+	// The one that exceeds the limit is counted too; the stage stops for it.
 	p.restarts.Push(now)
 	return p.restarts.Len() <= p.rules.maxRestarts
 }

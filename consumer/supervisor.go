@@ -74,6 +74,7 @@ func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) err
 		maxDeferred: s.cfg.MaxDeferred, processors: runtime.GOMAXPROCS(0),
 	}
 	s.ticker = time.AfterFunc(patience, s.tick)
+	// A tick that has fired already does no harm: it looks at the pool like any other.
 	s.ticker.Stop() // until it is ordered
 	return nil
 }
@@ -92,6 +93,7 @@ func (s *Supervisor[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) e
 	o.reset()
 	s.mu.Lock()
 	a := s.account(d.Subscription)
+	// The producer may want receipts only since this delivery.
 	if !a.tracked && d.Subscription.Tracked() {
 		a.track()
 	}

@@ -93,6 +93,8 @@ type SupervisorConfig[T any] struct {
 	measured bool // Metrics was set
 }
 
+// withDefaults returns the config with its zero fields filled in. The pool knows None and
+// nil no more.
 func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 	option.Default(&c.MaxDemand, DefaultWorkers)
 	option.Default(&c.MaxAttempts, DefaultMaxAttempts)

@@ -43,6 +43,7 @@ func (c *workerContext[T]) Value(key any) any {
 }
 
 // newWorker makes a worker with an empty task. Its goroutine is not running yet.
+// The token of wake lets carryOut send without waiting for the worker to park.
 func newWorker[T any](s *Supervisor[T]) *worker[T] {
 	w := &worker[T]{s: s, wake: make(chan struct{}, 1), task: new(task[T])}
 	w.ctx = workerContext[T]{Context: s.ctx, worker: w}
@@ -61,6 +62,7 @@ func (w *worker[T]) run(e event) {
 	}()
 	s, o := w.s, &w.orders
 	for {
+		// The orders of the last step were carried out.
 		o.reset()
 		var idle *worker[T]
 		s.mu.Lock()
@@ -94,6 +96,8 @@ func (w *worker[T]) run(e event) {
 		case back:
 			e.what = returned
 		case leave:
+			// Any other way out of this function is a user function that has called
+			// Goexit.
 			clean = true
 			return
 		}
@@ -132,6 +136,7 @@ func (w *worker[T]) once() (err error) {
 // was cancelled, within a tenth of the timeout, loses its task. Then w.task is nil when
 // work returns: the job is read before.
 func (w *worker[T]) limited(timeout time.Duration) error {
+	// overdue may take the task away while work runs.
 	job, try, limit := w.task.event, w.task.tries, timeout+timeout/10
 	ctx, cancel := context.WithTimeoutCause(&w.ctx, timeout, ErrTimeout)
 	defer cancel()
@@ -154,6 +159,7 @@ func (w *worker[T]) report(e *event) {
 	if t.lines > 0 {
 		s.cfg.Logger.Warn("worker failed", "stage", failed.Stage, "attempt", failed.Attempt, "again", t.again, "failures", t.lines, "error", failed.Err)
 	}
+	// The failure is in the task by now.
 	*e = event{what: reported}
 	switch {
 	case t.again:
@@ -194,6 +200,7 @@ func (w *worker[T]) overdue(try uint64, limit time.Duration) {
 	var next *worker[T]
 	if late {
 		next = w.succeed()
+		// The goroutine still runs; it counts as stuck until stray.
 		s.pool.lost()
 	}
 	s.mu.Unlock()

@@ -98,6 +98,7 @@ func (s *Sink[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
 	s.mu.Lock()
 	var own []T
 	if n := len(s.spare); n > 0 {
+		// The stage uses the slice of the delivery again, so that it is copied.
 		own, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
 	s.waiting.Push(delivery[T]{sub: d.Subscription, events: append(own, d.Events...), first: d.First})
@@ -131,6 +132,7 @@ func (s *Sink[T]) HandleTerminate(context.Context, error) error {
 	close(s.quit)
 	<-s.gone
 	complete := make(chan error, 1)
+	// The channel has room: the goroutine ends even if its result comes too late.
 	go func() { complete <- s.complete() }()
 	timer := time.NewTimer(s.cfg.CompletionTimeout)
 	defer timer.Stop()

@@ -64,16 +64,19 @@ func (p *Producer[T]) commitNow(ctx context.Context) error {
 	if len(heads) == 0 {
 		return nil
 	}
+	// Reports of the broker, by partition.
 	refused := map[topicPartition]bool{}
 	err := p.send(ctx, offsets(heads), refused)
 	if err != nil {
 		p.meters.commitErrors.Add(1)
 		p.report("committing", err, func(s *counts) { s.CommitErrors++ })
+		// All or nothing: no partition was committed for sure.
 		if len(refused) == 0 {
 			return err
 		}
 	}
 	p.mu.Lock()
+	// What was finished meanwhile has moved on; heads says what the broker has.
 	p.core.commit(heads, refused)
 	if err == nil {
 		p.stats.Commits++

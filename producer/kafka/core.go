@@ -141,6 +141,7 @@ func (c *core) advance(to phase) {
 		return
 	}
 	c.phase = to
+	// The producer drops its events with them.
 	c.ready, c.waiting = nil, 0
 }
 

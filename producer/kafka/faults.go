@@ -27,6 +27,7 @@ func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 	switch {
 	case first == nil:
 		return false
+	// At the end this is expected: the phase is closing by then.
 	case errors.Is(first, kgo.ErrClientClosed):
 		p.mu.Lock()
 		if p.core.phase < closing {
@@ -50,6 +51,7 @@ func (p *Producer[T]) report(doing string, err error, count func(*counts)) {
 	p.mu.Lock()
 	count(&p.stats)
 	p.stats.LastError = fmt.Sprintf("%s: %v", doing, err)
+	// The limit is one for all kinds of errors; the counts tell them apart.
 	due := p.stats.logged.IsZero() || now.Sub(p.stats.logged) >= logEvery
 	if due {
 		p.stats.logged = now

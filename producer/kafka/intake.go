@@ -34,6 +34,7 @@ func (c *core) open(key topicPartition, highWater int64) *partition {
 // take takes the next record of a partition, and returns the value that it is
 // tracked under. A poison record is tracked but not emitted.
 func (c *core) take(part *partition, offset int64, leaderEpoch int32, poison bool) *partition {
+	// The group begins here: everything below counts as committed.
 	if part.committed == unknown {
 		part.committed = offset
 	}
@@ -67,6 +68,7 @@ func (c *core) take(part *partition, offset int64, leaderEpoch int32, poison boo
 func (c *core) emit(f func(n int, emitted bool)) (do orders) {
 	for _, s := range c.ready {
 		if s.part.phase != reading {
+			// Its partition was lost, revoked or is to be rewound.
 			f(s.n, false)
 			do.look = true
 			continue
@@ -99,6 +101,7 @@ func (c *core) receive(first uint64, count int, outcome receipt.Outcome) (do ord
 		} else {
 			s.part.tracker.finishRun(s.offset, s.n)
 		}
+		// A revoked partition waits in await for this.
 		if s.part.inFlight -= s.n; s.part.inFlight == 0 && s.part.phase == leaving {
 			c.ending--
 			do.settled = c.ending == 0

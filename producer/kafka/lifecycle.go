@@ -42,6 +42,7 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 	// Snapshot reads it from other goroutines.
 	p.client = client
 	p.mu.Unlock()
+	// Both goroutines are waited for in HandleTerminate.
 	p.running.Go(p.poll)
 	p.running.Go(p.commitRegularly)
 	return nil
@@ -103,6 +104,8 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 	p.mu.Unlock()
 	p.stopTaking(closing)
 	p.abort()
+	// The committer begins no other commit. One that is under way has the slot, for which
+	// the last one waits.
 	close(p.commitStop)
 
 	half, cancelHalf := context.WithTimeout(bound, p.cfg.CloseTimeout/2)

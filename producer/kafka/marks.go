@@ -24,6 +24,7 @@ func (m *marks) extend(n int) {
 }
 
 // words is the number of words that hold the positions from base on.
+// The first and the last word may be used in part.
 func (m *marks) words() int {
 	if m.base == m.next {
 		return 0
@@ -88,6 +89,7 @@ func (m *marks) mark(at uint64, n int) {
 		*m.word(at) |= ^uint64(0) >> (64 - k) << shift
 		at += k
 	}
+	// A whole word is passed at a time.
 	for m.base < m.next {
 		word, shift := m.word(m.base), m.base%64
 		k := min(uint64(bits.TrailingZeros64(^(*word >> shift))), 64-shift, m.next-m.base)

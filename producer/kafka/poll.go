@@ -25,6 +25,7 @@ func (p *Producer[T]) poll() {
 		for _, b := range bad {
 			p.dispose(b)
 		}
+		// Only errors pause the poller; an empty poll has waited already.
 		if p.failed(fetches) {
 			pause.wait(p.polling)
 		} else if !fetches.Empty() {
@@ -53,6 +54,7 @@ func (p *Producer[T]) next() (_ context.Context, n int, ok bool) {
 			p.mu.Unlock()
 			if steering {
 				cancel()
+				// The poll returns at once with what is there already, one record at most.
 				n = 1
 			}
 			return ctx, n, true
@@ -110,6 +112,7 @@ func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded
 	}
 	for i := range batch {
 		d := &batch[i]
+		// take may replace the partition, if the broker has lost records.
 		part = p.core.take(part, d.record.Offset, d.record.LeaderEpoch, d.err != nil)
 		if d.err != nil {
 			bad = append(bad, poison{d.record, part, d.err})

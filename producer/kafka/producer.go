@@ -84,6 +84,7 @@ func (p *Producer[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) erro
 	p.mu.Lock()
 	at := 0
 	do := p.core.emit(func(n int, emitted bool) {
+		// at is the place in p.events, which holds the events of all spans in order.
 		if emitted {
 			emit.EmitAll(p.events[at : at+n])
 		}
@@ -122,6 +123,7 @@ func (p *Producer[T]) release(do orders) {
 	var settled chan struct{}
 	var interrupt context.CancelFunc
 	if do.settled {
+		// It is closed once: await reads it from its own variable.
 		settled, p.settled = p.settled, nil
 	}
 	if do.now {

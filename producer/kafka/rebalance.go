@@ -15,6 +15,7 @@ import (
 func (p *Producer[T]) assigned(_ context.Context, _ *kgo.Client, gained map[string][]int32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	// Commits are accepted again, and the poller finds the partitions when it polls.
 	p.core.assign(keys(gained))
 }
 
@@ -30,6 +31,8 @@ func (p *Producer[T]) revoked(_ context.Context, client *kgo.Client, gone map[st
 		ctx = p.closing
 	}
 	var settled chan struct{}
+	// From here on the core takes no records of these partitions; receipts still finish
+	// them.
 	if p.core.revoke(list) {
 		settled = make(chan struct{})
 		p.settled = settled

@@ -58,11 +58,14 @@ func (t *tracker) finishRun(offset int64, n int) (finished int) {
 			if t.runs.Len() == 0 {
 				break
 			}
+			// The range may begin below the first run, if receipts come twice.
 			offset = t.runs.At(0).offset // what lies below is finished
 			continue
 		}
 		r, end, next := t.runs.At(i-1), t.next, last
 		if i < t.runs.Len() {
+			// Between two runs are offsets that were never delivered: compacted, or
+			// control records.
 			end, next = t.runs.At(i).at, t.runs.At(i).offset
 		}
 		from := r.at + uint64(offset-r.offset)
