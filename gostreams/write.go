@@ -55,6 +55,7 @@ func (s *Sink[T]) next() (p delivery[T], ok bool) {
 	for {
 		s.mu.Lock()
 		if s.waiting.Len() > 0 {
+			// The slices of single events return to spare when they are written.
 			p = s.waiting.Pop()
 			s.mu.Unlock()
 			return p, true
@@ -79,6 +80,7 @@ func (s *Sink[T]) writeEach(p delivery[T], finished []stage.Finished) ([]stage.F
 	}
 	for i, event := range p.events {
 		select {
+		// Most sinks have a buffered channel, which takes events without waiting.
 		case s.to <- event:
 			continue
 		default:

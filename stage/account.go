@@ -163,6 +163,7 @@ func (o *outlet[T]) settleAccount() {
 	for o.emit.Len() > 0 {
 		o.collect()
 		o.discardStrays()
+		// What the callback emits when it is told of a discard would never end otherwise.
 		o.discarded = nil
 	}
 	// rest is 0 unless a dispatcher has broken its contract.

@@ -65,6 +65,7 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 			e.misused("Hold", f.input, "an event that is not held already and has not failed")
 			return
 		}
+		// The slots are few: as many as were ever held at once.
 		for len(l.held) <= int(f.slot) {
 			l.held = append(l.held, inputs[In]{})
 		}
@@ -223,6 +224,7 @@ func (e *engine[In, Out]) failedAlone(in inputs[In], f failure, taken []bool) {
 // second.
 func (e *engine[In, Out]) countFailure(err error) {
 	e.in.failed++
+	// The line has the total, so that nothing is hidden by the limit.
 	if now := time.Now(); now.Sub(e.in.warned) >= warnEvery {
 		e.in.warned = now
 		e.log.Warn("event failed", "stage", e.name, "failed", e.in.failed, "error", err)
@@ -259,6 +261,7 @@ func (e *engine[In, Out]) releaseHeld() {
 	if e.lineage == nil || em.holding == 0 {
 		return
 	}
+	// The stage gives them back rather than finish what was never emitted.
 	e.log.Warn("events still held at the end, given back", "stage", e.name, "events", em.holding)
 	e.again = true // a subscription may have waited for these
 	for i := range em.slots {

@@ -20,6 +20,7 @@ import (
 // produces and ends what the mail made possible (settle), and waits for more. Other
 // goroutines reach it by mail alone, except for the fields in the first two groups.
 type engine[In, Out any] struct {
+	// These do not change after init, and other goroutines may read them.
 	name    string
 	id      uint64
 	node    node
@@ -39,6 +40,7 @@ type engine[In, Out any] struct {
 	last     Snapshot // as err
 
 	// The rest belongs to the stage's goroutine.
+	// ctx is that of the handlers. It is cancelled by Stop, or at the end.
 	ctx    context.Context
 	handle Handle
 	in     *inlet[In]
@@ -142,6 +144,7 @@ func (e *engine[In, Out]) loop() {
 	for !e.isOver() {
 		var poked bool
 		if e.mails, poked = e.box.Take(e.mails); e.idle(poked) && e.brisk {
+			// Only after a brisk round: an idle stage parks at once.
 			runtime.Gosched() // costs less than to park and be woken
 			e.mails, poked = e.box.Take(e.mails)
 		}
@@ -162,10 +165,12 @@ func (e *engine[In, Out]) loop() {
 func (e *engine[In, Out]) awaitMail() {
 	e.scrub()
 	if e.out == nil {
+		// Without an output there is no dispatcher, and so no deadline.
 		e.box.Wait(-1)
 		return
 	}
 	em := &e.out.emit
+	// While it is set, Emit wakes the stage, which then fails with ErrOutside.
 	em.resting.Store(true)
 	e.box.Wait(e.patience())
 	em.resting.Store(false)
@@ -193,6 +198,7 @@ func (e *engine[In, Out]) takeAll() {
 		e.at = i + 1
 	}
 	if !e.isOver() {
+		// The slice is used again, and must not keep events and functions alive.
 		clear(e.mails)
 		e.mails, e.at = e.mails[:0], 0
 	}
@@ -204,6 +210,7 @@ func (e *engine[In, Out]) patience() time.Duration {
 	if e.out == nil || e.out.timed == nil {
 		return -1
 	}
+	// The deadline is in nanoseconds of the outlet's clock.
 	at, ok := e.out.timed.Wake()
 	if !ok {
 		return -1
@@ -301,6 +308,7 @@ func (e *engine[In, Out]) check(err error) {
 // fail stops the stage with a handler's error.
 func (e *engine[In, Out]) fail(err error) {
 	if !e.isOver() {
+		// The farewells then name the events in hand as the possible cause.
 		e.failed = true
 		e.stop(&Error{Stage: e.name, Handler: e.running, Err: err})
 	}

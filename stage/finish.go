@@ -13,6 +13,7 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 	}
 	l := &lastSteps[In, Out]{engine: e}
 	if !Normal(e.reason) {
+		// Err returns it. A normal reason, such as ErrDone, is no failure.
 		l.failure = e.reason
 	}
 	if e.reason != nil {
@@ -161,6 +162,7 @@ func (l *lastSteps[In, Out]) conclude() {
 	if l.failure != nil {
 		l.last.Error = l.failure.Error()
 	}
+	// launch has occupied the handler; a stage that never ran has not.
 	if l.start >= occupying {
 		l.vacate()
 	}

@@ -58,6 +58,8 @@ func (n *node) count(side *map[*node]int, other *node, by int) {
 	if (*side)[other] == 0 {
 		delete(*side, other)
 	}
+	// links never goes down: it tells a stage that was never subscribed from one that has
+	// lost its subscriptions.
 	if by > 0 {
 		n.links++
 	}
@@ -159,6 +161,8 @@ func (p *Pipeline) consumersFirst() []int {
 		for _, down := range downs {
 			visit(down)
 		}
+		// Stages outside of the pipeline are walked through, since a path may lead back
+		// into it.
 		if i, member := places[n]; member {
 			order = append(order, i)
 		}

@@ -70,6 +70,7 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 // arrived handles a batch, or queues it if there is no demand for the events made
 // of it.
 func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
+	// Nothing is given back: the producer has been told the end.
 	if s.intake == intakeOver {
 		return // cancelled before its producer was started
 	}
@@ -133,10 +134,12 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	}
 	size := s.info.MaxDemand - s.info.MinDemand
 	if s.cfg.Manual {
+		// With Manual, all events that arrived together are one chunk.
 		size = len(events)
 	}
 	position := s.received
 	s.received += uint64(len(events))
+	// A full chunk suggests that more is on its way.
 	e.brisk = len(events) >= size
 	for len(events) > 0 {
 		chunk := events[:min(size, len(events))]

@@ -75,6 +75,7 @@ const maxEach = 64
 func (l *lineage[In]) addEach(seq uint64, in inputs[In]) {
 	if last := l.groups.Len() - 1; last >= 0 {
 		g := l.groups.At(last)
+		// maxEach is the number of bits in ended.
 		if g.each && g.open > 0 && g.n < maxEach && g.inputs.sub == in.sub && g.first+uint64(g.n) == seq && g.inputs.position+uint64(g.n) == in.position {
 			g.n++
 			g.open++

@@ -32,6 +32,7 @@ func (o *outlet[T]) Discard(event T, seq uint64, reason receipt.Reason) {
 func (o *outlet[T]) store(events []T, first uint64) bool {
 	em := &o.emission
 	if o.buf.keep == KeepFirst {
+		// The first events fit; the later ones are discarded.
 		n := min(len(events), max(0, o.buf.limit-o.buf.len()))
 		o.buf.push(events[:n], first)
 		em.accounted += n

@@ -104,6 +104,7 @@ func (o *origins) release(at int, held []Held) {
 			o.released = append(o.released, h.slot-1)
 		}
 	}
+	// An empty mark still ends the one before it.
 	if hi := len(o.released); hi > lo || o.tracked {
 		o.marks = append(o.marks, mark{at: at, held: true, lo: lo, hi: hi})
 	}

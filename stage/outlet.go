@@ -204,6 +204,7 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 	n := o.disp.Dispatch(o.offer, o)
 	// The Dispatch has returned: from here on the counts say all.
 	o.emission.marks.active = false
+	// Only if a callback has emitted nothing meanwhile: that would be in the slice too.
 	if s := o.whole; s != nil && len(o.emit.buf) == len(events) {
 		// The subscriber gets the slice that the handler filled, and the slice
 		// of an emptied batch is filled next.
@@ -226,6 +227,7 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 	}
 	o.delivered += left
 	if left < 0 || left > o.deliveries-deliveries {
+		// An event was neither given, held nor discarded, or one was counted twice.
 		o.fail(errors.New("dispatcher lost events"))
 	}
 	if len(o.shared.given) > 0 {

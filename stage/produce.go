@@ -42,6 +42,7 @@ func (e *engine[In, Out]) produce() {
 		if e.do.demand == nil || e.isDry() || e.isOver() {
 			return
 		}
+		// The mail may hold a stop or a cancellation, which would lower the demand.
 		if pass == passes {
 			e.again = true
 			return

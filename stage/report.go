@@ -46,6 +46,7 @@ func (p *Pipeline) report(ctx context.Context) (finish func()) {
 			select {
 			case <-ticker.C:
 				once(p.cfg.MetricsInterval)
+			// The last figures of each stage; they are at hand, since all have stopped.
 			case <-quit:
 				once(100 * time.Millisecond)
 				return

@@ -64,6 +64,7 @@ func refers(t reflect.Type) bool {
 			}
 		}
 		return false
+	// A string refers to its bytes.
 	case reflect.Chan, reflect.Func, reflect.Interface, reflect.Map, reflect.Pointer, reflect.Slice, reflect.String, reflect.UnsafePointer:
 		return true
 	}

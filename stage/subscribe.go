@@ -84,6 +84,7 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 		return nil, ownerOf(e.name).Refuse("Subscribe", nil, "a producer")
 	}
 	if check := e.do.subscribeConfig; check != nil {
+		// The handler refuses options that it would ignore.
 		if err := check(cfg); err != nil {
 			return nil, err
 		}

@@ -164,6 +164,7 @@ func (s *Subscription[T]) Ask(n int) error {
 	if !s.cfg.Manual {
 		return ownerOf(s.info.Consumer).Refuse("Ask", n, "left alone unless Manual is set")
 	}
+	// An Ask for nothing would hide a mistake in the caller's arithmetic.
 	if n < 1 {
 		return ownerOf(s.info.Consumer).Refuse("Ask", n, "1 or more")
 	}
@@ -195,6 +196,7 @@ func (s *Subscription[T]) Settle(n int, finished ...Finished) {
 // received the request; events that it has sent are still handled. A nil reason
 // means ErrCancelled. Cancelling again, or after the end, does nothing.
 func (s *Subscription[T]) Cancel(reason error) {
+	// ErrCancelled is a normal end, so that a transient consumer survives it.
 	if reason == nil {
 		reason = ErrCancelled
 	}
@@ -268,6 +270,7 @@ func (s *Subscription[T]) recycle(chain *batch[T]) {
 	for b := chain; b != nil; {
 		next := b.next
 		if s.spareCount < keep {
+			// The consumer may have kept the events in the array; scrub clears them later.
 			b.dirty = max(b.dirty, len(b.events))
 			b.events = b.events[:0]
 			b.next = s.spare

@@ -72,6 +72,7 @@ func (r *pipelineRun) wait() error {
 		case <-r.drain:
 			r.beginDrain()
 		case <-r.cut:
+			// The stage whose start is under way.
 			s := r.p.stages[r.order[r.started]]
 			log.Warn("drained before HandleStart has returned", "stage", s.Name())
 			s.Stop(&stopError{errDrained})
@@ -114,6 +115,7 @@ func (r *pipelineRun) hasStarted(err error) {
 		}()
 	// Pipeline.Stop stops the stages itself; there is nothing more to do here.
 	case hasStopped(r.p.stop) && !failedItself(err):
+		// No end is awaited of a stage that never ran.
 		r.heard[i] = true // it was stopped before its turn came
 	default:
 		r.heard[i] = true
