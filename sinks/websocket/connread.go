@@ -64,6 +64,7 @@ func (c *conn) goOn(err error) error {
 	switch {
 	case !now.Before(until):
 		return errIdle
+	// Between messages only the idle timeout counts.
 	case c.deadline.IsZero():
 		until = c.nextLook(now)
 	case !now.Before(c.deadline):

@@ -25,6 +25,8 @@ type line struct {
 var lines = sync.Pool{New: func() any { return &line{items: make([]*item, 0, 32)} }}
 
 // free returns the line to the pool, unless it has grown large.
+// The caller must not use the line any more. Items that are left in it are
+// forgotten, not reported.
 func (l *line) free() {
 	if cap(l.items) <= 64 {
 		clear(l.items)

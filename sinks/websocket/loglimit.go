@@ -14,18 +14,23 @@ type logLimit struct {
 	state *logState
 }
 
+// logState is what all handlers derived from one logger share, so that
+// attributes do not multiply the rate.
 type logState struct {
 	rate  int
 	mu    sync.Mutex
 	kinds map[string]*logKind
 }
 
+// logKind counts the lines with one message.
 type logKind struct {
 	second  time.Time // when the present second began
 	n       int       // lines in it
-	leftOut int       // lines since the last one that was passed on
+	leftOut int       // lines suppressed since the last one that was passed on
 }
 
+// newLogLimit returns a handler that passes on rate lines of each kind in a
+// second.
 func newLogLimit(next slog.Handler, rate int) logLimit {
 	return logLimit{next, &logState{rate: rate, kinds: make(map[string]*logKind)}}
 }
@@ -58,6 +63,7 @@ func (l logLimit) Handle(ctx context.Context, r slog.Record) error {
 	if !pass {
 		return nil
 	}
+	// The next line that passes says how many were suppressed before it.
 	if leftOut > 0 {
 		r.AddAttrs(slog.Int("left_out", leftOut))
 	}

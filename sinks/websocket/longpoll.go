@@ -47,7 +47,8 @@ const maxLines = 100
 // maxPost bounds the body of a POST in bytes, whatever the limit of a message.
 const maxPost = 8 << 20
 
-// pollAnswer is the body of a response.
+// pollAnswer is the body of a response. Messages is never null, which phoenix.js
+// could not iterate over.
 type pollAnswer struct {
 	Messages []string `json:"messages"`
 	Status   int      `json:"status"`
@@ -108,6 +109,8 @@ func answerPoll(w http.ResponseWriter, a pollAnswer) error {
 	if _, err := w.Write(body); err != nil {
 		return err
 	}
+	// A flush shows whether the client has gone. Without it its messages would
+	// count as written.
 	err = http.NewResponseController(w).Flush()
 	if errors.Is(err, http.ErrNotSupported) {
 		return nil
@@ -156,6 +159,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-p.ready:
 			continue
+		// A client has one GET at a time: this one gets nothing more.
 		case <-g.replaced:
 		case <-timer.C:
 		case <-r.Context().Done():
@@ -180,6 +184,8 @@ func (p *poll) answer(w http.ResponseWriter, taken []*batch) {
 			a.Messages = append(a.Messages, string(message))
 		}
 	}
+	// Messages before the close frame are sent first: the next GET learns of
+	// the end.
 	if last && len(a.Messages) == 0 {
 		a = pollAnswer{Status: pollGone}
 	}

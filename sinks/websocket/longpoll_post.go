@@ -28,6 +28,9 @@ func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	// The messages are handled in another goroutine, since a join can take
+	// longer than the client waits for the response. Room for one lets it end
+	// after a timeout.
 	done := make(chan bool, 1)
 	p.endpoint().spawn(func() { done <- p.handleAll(r, messages) })
 	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
@@ -95,6 +98,8 @@ func (p *poll) handleAll(r *http.Request, messages []posted) bool {
 			return false
 		}
 		p.spend(p.mount.cfg.Limits.ByteRate, len(m.data))
+		// As over WebSocket, where the close code says so. Here the session
+		// just ends.
 		if len(m.data) > p.mount.cfg.Limits.MessageBytes {
 			p.finish(ErrClosed)
 			return false

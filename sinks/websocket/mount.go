@@ -49,6 +49,8 @@ func (e *Endpoint) Mount(path string, s Mountable, cfg MountConfig) error {
 	}
 	e.mountsMu.Lock()
 	defer e.mountsMu.Unlock()
+	// Paths with variables are compared as text: of two that match one request,
+	// the one mounted first gets it.
 	for _, other := range e.mounts {
 		if m.collides(other) {
 			return mountOwner.Refuse("path", path, "a path where no socket is mounted yet")

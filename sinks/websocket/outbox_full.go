@@ -11,7 +11,8 @@ const (
 	outdated                // a notifier runs, and the state has changed since
 )
 
-// high reports whether the queue has passed three quarters of a bound.
+// high reports whether the queue has passed three quarters of a bound. The distance
+// from low keeps a queue that hovers at a mark from being reported again and again.
 func (o *outbox) high() bool {
 	return o.frames > o.bounds.frames*3/4 || o.bytes > o.bounds.bytes/4*3
 }

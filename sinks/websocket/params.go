@@ -62,6 +62,7 @@ func (p Params) put(name, value string) {
 	at, key := p, head
 	for _, next := range keys {
 		if next == "" {
+			// A value of another type under the name is replaced.
 			list, _ := at[key].([]any)
 			at[key] = append(list, value)
 			return

@@ -11,11 +11,11 @@ import (
 type poll struct {
 	session
 	token    string
-	ready    chan struct{} // one token: there is something to take
+	ready    chan struct{} // holds a token when there is something to take
 	handling sync.Mutex    // held while messages of the client are handled
 
-	visits sync.Mutex
-	visit  *visit      // the present GET
+	visits sync.Mutex  // guards visit and absent
+	visit  *visit      // the present GET; nil between two
 	absent *time.Timer // runs while there is no GET
 }
 
@@ -75,6 +75,7 @@ func (p *poll) startAbsence(d time.Duration) {
 	} else {
 		p.absent.Reset(d)
 	}
+	// finish may have run before the timer existed.
 	if p.isOver() {
 		p.absent.Stop()
 	}

@@ -19,6 +19,7 @@ var (
 )
 
 // readMessage reads one message, answering pings on the way, and handles it.
+// An error ends the connection; a *protocolError names its close code.
 func (c *conn) readMessage() error {
 	buf, op, err := c.nextMessage()
 	if buf == nil {
@@ -32,6 +33,8 @@ func (c *conn) readMessage() error {
 	if err != nil {
 		var detail *codec.DecodeError
 		errors.As(err, &detail)
+		// 1011: Phoenix's serializer raises, which closes the connection with
+		// this code.
 		return &protocolError{ws.StatusInternalServerError, detail.Error()}
 	}
 	c.handle(m)
@@ -74,6 +77,7 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 		if err := c.readPayload(buf, h, &text); err != nil {
 			return buf, op, err
 		}
+		// Paid after the frame: the next one waits for it, in pace.
 		c.spend(c.mount.cfg.Limits.ByteRate, int(h.Length))
 		if h.Fin {
 			c.deadline = time.Time{}

@@ -46,6 +46,7 @@ func (r *resting) add(c *conn) bool {
 	}
 	r.nth = max(r.nth+1, 1) // never 0
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: slot, Pad: r.nth}
+	// A socket stays in the epoll between its rests, disarmed by EPOLLONESHOT.
 	op := syscall.EPOLL_CTL_ADD
 	if c.polled == r.epoll {
 		op = syscall.EPOLL_CTL_MOD
@@ -158,6 +159,7 @@ func (r *resting) wait(epoll *os.File) {
 func (r *resting) spoke(epoll *os.File, e syscall.EpollEvent) *conn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	// The event may be from an epoll that was closed while it was read.
 	if r.epoll != epoll || int(e.Fd) >= len(r.slots) {
 		return nil
 	}
@@ -180,6 +182,7 @@ func (r *resting) rouseSilent(epoll *os.File) {
 	now := time.Now()
 	next := now.Add(time.Hour)
 	var silent []*conn
+	// All of them, but not more often than lookInterval allows.
 	for _, c := range r.slots {
 		if c == nil {
 			continue

@@ -33,6 +33,8 @@ func (ch *Channel) run() {
 		}
 		mails := batch.mails
 		for i := range mails {
+			// Looked at before each mail, so that no event reaches a handler
+			// after its end has been decided.
 			if reason := ch.stopping(); reason != nil {
 				ch.terminate(reason, mails[i:], "")
 				over = true
@@ -60,6 +62,7 @@ func (ch *Channel) handle(m *mail, rest []mail) bool {
 		ch.current = m.ref
 		reply, err = ch.callIn(m)
 		ch.current = ""
+		// A message without a ref expects no reply.
 		if reply.status != "" && !m.ref.IsNull() {
 			if rerr := ch.reply(m.ref, reply); rerr != nil && err == nil {
 				err = rerr

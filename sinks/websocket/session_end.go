@@ -12,6 +12,8 @@ import (
 const tryAgainLater ws.StatusCode = 1013
 
 // begin makes the session reachable by its id, and bounds its time.
+// It is called once, after the registry has the session and before it reads. A
+// zero until means that the credentials do not expire.
 func (s *session) begin(until time.Time) {
 	s.watch(until)
 	if s.id == "" {

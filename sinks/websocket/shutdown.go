@@ -21,6 +21,8 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	e.registry.close()
 	all := e.registry.all()
 	var err error
+	// No connection is added any more: the list is complete, apart from those
+	// that have ended by themselves.
 	for len(all) > 0 && err == nil {
 		n := min(len(all), e.cfg.Shutdown.Batch)
 		for _, s := range all[:n] {

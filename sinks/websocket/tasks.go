@@ -36,6 +36,8 @@ func (ch *Channel) Go(task func(ctx context.Context)) error {
 func (ch *Channel) runTask(task func(ctx context.Context)) {
 	defer func() {
 		if v := recover(); v != nil {
+			// Not terminate, which belongs to the goroutine that runs the
+			// handler.
 			ch.end(&CrashError{Err: crash.Of(v)})
 		}
 		ch.mu.Lock()

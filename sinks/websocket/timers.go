@@ -66,6 +66,7 @@ func (a *alarm) fire() {
 		return
 	}
 	ch := to.ch
+	// Without the mutex, which Send takes.
 	if err := ch.Send(to.msg); err == ErrQueueFull {
 		ch.sess.endpoint().discarded[discardedInboxFull].Add(1)
 	}

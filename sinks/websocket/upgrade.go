@@ -30,6 +30,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		c.early = append([]byte(nil), early...)
 	}
 	e.work.add()
+	// The response is written by hand: net/http has given the connection away.
 	if !e.registry.add(&c.session, a.addr) {
 		e.work.done()
 		m.connectError.Add(1)
@@ -39,6 +40,8 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		return
 	}
 	m.connectOK.Add(1) // before the client can know of it
+	// The writer is held until start: a broadcast cannot come before the
+	// response.
 	if err := writeUpgrade(nc, key, a.subprotocol, m.cfg.Timeouts.Write); err != nil {
 		c.leave()
 		return

@@ -21,7 +21,7 @@ import (
 // goroutine of its own until its queue is empty, and delays no other connection.
 type writers struct {
 	mu          sync.Mutex
-	first, last *conn // linked by conn.nextReady
+	first, last *conn // ready, linked by conn.nextReady; each at most once
 	active      int   // writers at work
 	limit       int   // on active
 	work        *tracker
@@ -150,6 +150,7 @@ func (w *writers) serve(c *conn, r *rawWriter, b *batch) (*batch, bool) {
 	case err != nil:
 		c.wrote(b, err)
 		c.finish(ErrClosed)
+	// The socket's buffer is full: only a goroutine may wait for this client.
 	case sent < len(p):
 		w.work.add()
 		go c.writeRest(b, p[sent:])

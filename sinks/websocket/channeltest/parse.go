@@ -25,6 +25,7 @@ func parse(data []byte, binary bool) (message, error) {
 	}
 	m := message{payload: parts[4]}
 	for i, to := range []*string{&m.joinRef, &m.ref, &m.topic, &m.event} {
+		// A null ref or join ref stays "".
 		if string(parts[i]) == "null" {
 			continue
 		}
@@ -90,6 +91,8 @@ func alike(want any, payload json.RawMessage, binary []byte) (bool, error) {
 
 // withoutOffset removes the offset of a resumable topic from a payload, and reports
 // whether there was one.
+// It changes the payload of m, and drops the order of its fields, which alike
+// ignores.
 func withoutOffset(m *message) bool {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(m.payload, &fields) != nil || fields["resume_offset"] == nil {

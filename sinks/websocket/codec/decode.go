@@ -29,6 +29,8 @@ func Decode(v Version, binary bool, data []byte) (Message, error) {
 }
 
 // scanV2 scans [join_ref, ref, topic, event, payload].
+// It must have at least five elements, the first four of the types that Phoenix
+// sends.
 func (f *fields) scanV2(s *scanner) bool {
 	if !s.next('[') {
 		return s.failed("not an array")
@@ -84,6 +86,7 @@ func (f *fields) scanV1(s *scanner) bool {
 }
 
 // keyV1 returns the index of a key in keysV1, or its length for another key.
+// The comparison is exact: JSON keys differ in case.
 func keyV1(name []byte) int {
 	for i, key := range keysV1 {
 		if string(name) == key {
@@ -93,7 +96,8 @@ func keyV1(name []byte) int {
 	return len(keysV1)
 }
 
-// scanValueV1 scans the value of a key of keysV1, or of another one.
+// scanValueV1 scans the value of the key with an index in keysV1. The value of
+// another key must be JSON, and is ignored.
 func (f *fields) scanValueV1(s *scanner, which int) bool {
 	switch which {
 	case 0:

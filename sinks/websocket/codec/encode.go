@@ -20,6 +20,7 @@ func Encode(v any) (Payload, error) { return pubsub.Encode(v) }
 // payload]. A binary message has no place for the ref.
 func AppendMessage(dst []byte, v Version, joinRef, ref Ref, topic, event string, p Payload) ([]byte, error) {
 	switch {
+	// Version 1 knows text messages only.
 	case p.Binary && v == V1:
 		return dst, ErrNoBinary
 	case p.Binary:
@@ -38,6 +39,7 @@ func AppendMessage(dst []byte, v Version, joinRef, ref Ref, topic, event string,
 // of a version. In a text both refs are null. A binary one has a kind of its own.
 // It does not check that p is JSON: Encode has made it.
 func AppendBroadcast(dst []byte, v Version, topic, event string, p Payload) ([]byte, error) {
+	// With version 1, AppendMessage below returns ErrNoBinary.
 	if p.Binary && v == V2 {
 		return appendBinary(dst, kindBroadcast, p.Data, topic, event)
 	}
@@ -144,6 +146,8 @@ func appendString(dst []byte, s string) []byte {
 			from = i
 			continue
 		}
+		// The two results of an invalid byte: U+FFFD as such is three bytes
+		// long.
 		r, n := utf8.DecodeRuneInString(s[i:])
 		if r == utf8.RuneError && n == 1 {
 			dst = append(dst, s[from:i]...)

@@ -46,6 +46,7 @@ func (r *refSpan) scan(s *scanner) bool {
 		return s.failed("ref is neither null, string nor number")
 	}
 	r.from, r.to, r.set = from, s.pos, true
+	// Checked on the raw text, which escapes can only make longer.
 	if ok && r.to-r.from > maxRef {
 		return s.failed("ref too long")
 	}
@@ -74,6 +75,8 @@ func (s *scanner) rawValue(sp *span) bool {
 // message copies the parts. The input before the payload is copied once and
 // shared by all strings, so that a message costs two allocations.
 func (f *fields) message(data []byte) Message {
+	// All spans were found in this data, so that no index below can be out of
+	// range.
 	c := copier{s: scanner{data: data}}
 	c.start = min(f.topic.from, f.event.from)
 	end := max(f.topic.to, f.event.to)

@@ -47,6 +47,7 @@ func (k *keySet) add(s *scanner, key span) bool {
 func (k *keySet) grow(s *scanner) {
 	old := k.table
 	k.table = make([]uint32, max(4*fewKeys, 2*len(old)))
+	// The first table: the keys so far are in few, and nowhere else.
 	if old == nil {
 		for _, key := range k.few {
 			k.put(s, key)
@@ -66,6 +67,8 @@ func (k *keySet) put(s *scanner, key span) bool {
 	places := s.places()
 	hash := maphash.Bytes(seed, s.plain(&s.scratch[0], key))
 	entry := uint32(hash>>32)&^uint32(places) | uint32(key.from)
+	// Linear probing: a free place is always found, since a quarter of the
+	// table is empty.
 	mask := len(k.table) - 1
 	for at := int(hash) & mask; ; at = (at + 1) & mask {
 		switch other := k.table[at]; {
@@ -83,6 +86,7 @@ func (s *scanner) places() int { return 1<<bits.Len(uint(len(s.data))) - 1 }
 
 // keyAt returns the key that begins at from and has been scanned before.
 func (s *scanner) keyAt(from int) span {
+	// from is the first byte of the key's inside, and text expects the quote.
 	at := scanner{data: s.data, pos: from - 1}
 	sp, _ := at.text()
 	return sp

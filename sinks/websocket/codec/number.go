@@ -8,6 +8,8 @@ func (s *scanner) number() bool {
 	if s.data[s.pos] == '-' {
 		s.pos++
 	}
+	// RFC 8259, 6: no leading zero, no plus sign, and digits on both sides of
+	// the point.
 	whole := s.digits()
 	if len(whole) == 0 || (len(whole) > 1 && whole[0] == '0') {
 		return s.failed("bad number")

@@ -81,6 +81,8 @@ func (s *scanner) end() bool {
 }
 
 // value scans one value. depth counts the arrays and objects around it.
+// It stops at the first byte after the value, so that 12x is a number and then
+// an error of the caller.
 func (s *scanner) value(depth int) bool {
 	switch c := s.peek(); {
 	case c == '{' || c == '[':
@@ -131,6 +133,7 @@ func (s *scanner) composite(open byte, depth int) bool {
 }
 
 // key scans a key of an object with its colon. One that is in keys already fails.
+// The same key with and without escapes is a duplicate.
 func (s *scanner) key(keys *keySet) (key span, ok bool) {
 	if s.peek() != '"' {
 		return key, s.failed("key is not a string")
@@ -148,6 +151,7 @@ func (s *scanner) key(keys *keySet) (key span, ok bool) {
 }
 
 // word scans true, false or null.
+// What follows the word is checked by the caller.
 func (s *scanner) word(w string) bool {
 	if len(s.data)-s.pos < len(w) || string(s.data[s.pos:s.pos+len(w)]) != w {
 		return s.failed("unknown word")
