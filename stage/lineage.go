@@ -162,7 +162,7 @@ func (g *group[In]) end(seq uint64, n int, outcome receipt.Outcome, reason recei
 		g.inputs.part(at, n).finish(outcome, reason)
 		return g.open == 0
 	}
-	if outcome.Worse(g.worst) {
+	if worse(outcome, reason, g.worst, g.reason) {
 		g.worst, g.reason = outcome, reason
 	}
 	if g.open > 0 {

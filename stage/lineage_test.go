@@ -431,3 +431,30 @@ func TestFailWithoutReceipts(t *testing.T) {
 		}
 	})
 }
+
+// One consumer after the other fails over the same event, two stages below the
+// subscription that redelivers. The events that only waited with it survive.
+func TestEventsThatOnlyWaitedAreRedeliveredThroughATransform(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		src := &acking{}
+		p := producer(src, stage.ProducerConfig[int]{})
+		m := between(stage.MapFunc[int, int](func(_ context.Context, v int) (int, error) { return v, nil }), stage.ProducerConfig[int]{})
+		subscribePC(t, m, p, stage.SubscribeConfig{Redeliver: true, Cancel: stage.Temporary})
+		start(t, p, m)
+		push(t, p, &src.source, 1, 2, 3)
+		var handled []int
+		for range 3 {
+			c := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+				if slices.Contains(events, 1) {
+					return errOops
+				}
+				handled = append(handled, events...)
+				return nil
+			}), stage.ConsumerConfig{}))
+			subscribe(t, c, m, stage.SubscribeConfig{MaxDemand: 10, MinDemand: 9}) // one event at a time
+			start(t, c)
+		}
+		equal(t, "handled", handled, []int{2, 3})
+		equal(t, "receipts", ended(src.receipts), []string{"0 abandoned", "1 done", "2 done"})
+	})
+}

@@ -110,7 +110,7 @@ func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
 			switch {
 			case !ok:
 			case r.outcome == receipt.Abandoned:
-				o.abandon(s, &f, true)
+				o.abandon(s, &f, r.reason != waited)
 			default:
 				o.receipt(s, &f, r.outcome, r.reason, 0)
 			}
@@ -132,6 +132,15 @@ func (o *outlet[T]) giveUp(s *Subscription[T], f farewell) {
 	o.report()
 }
 
+// waited is the reason of an abandoned event over which no consumer has failed. It
+// goes up to the producer that delivers the event again, and no further.
+const waited receipt.Reason = "waited"
+
+// worse reports whether one end of a part of an event decides rather than another.
+func worse(outcome receipt.Outcome, reason receipt.Reason, than receipt.Outcome, thanReason receipt.Reason) bool {
+	return outcome.Worse(than) || outcome == receipt.Abandoned && than == outcome && reason == "" && thanReason == waited
+}
+
 // abandon ends a delivery whose consumer, or another one further down, has died.
 // With Redeliver the event is delivered again: any number of times if it only
 // waited for the consumer, and once if the consumer died over it, so that a
@@ -140,8 +149,12 @@ func (o *outlet[T]) giveUp(s *Subscription[T], f farewell) {
 func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool) {
 	_, again := o.again[f.seq]
 	if !s.cfg.Redeliver || over && again || o.shared.has(f.seq) {
+		reason := waited
+		if over {
+			reason = ""
+		}
 		o.abandoned++
-		o.receipt(s, f, receipt.Abandoned, "", 0)
+		o.receipt(s, f, receipt.Abandoned, reason, 0)
 		return
 	}
 	if over {
@@ -235,6 +248,9 @@ func (o *outlet[T]) ended(seq uint64, n int, outcome receipt.Outcome, reason rec
 	}
 	if !o.sourced || o.silent {
 		return
+	}
+	if outcome == receipt.Abandoned {
+		reason = "" // the source need not know more
 	}
 	if last := len(o.receipts) - 1; last >= 0 && o.receipts[last].extends(seq, outcome, reason) {
 		o.receipts[last].Count += n

@@ -102,7 +102,7 @@ func (s *sharing) finish(seq uint64, outcome receipt.Outcome, reason receipt.Rea
 	if !ok {
 		return outcome, reason, true
 	}
-	if outcome.Worse(e.outcome) {
+	if worse(outcome, reason, e.outcome, e.reason) {
 		e.outcome, e.reason = outcome, reason
 	}
 	if e.left--; e.left > 0 {
