@@ -196,7 +196,7 @@ func (s *Subscription[T]) Settle(n int, finished ...Finished) {
 // received the request; events that it has sent are still handled. A nil reason
 // means ErrCancelled. Cancelling again, or after the end, does nothing.
 func (s *Subscription[T]) Cancel(reason error) {
-	// ErrCancelled is a normal end, so that a transient consumer survives it.
+	// ErrCancelled is a failure to a transient consumer, as Normal reports.
 	if reason == nil {
 		reason = ErrCancelled
 	}

@@ -78,6 +78,7 @@ func (h *ProducerConsumerHandlers[In, Out]) HandleEvents(ctx context.Context, ev
 // ResolveProducer returns the functions of a producer, in a table of the caller's
 // own. The producer must not be nil.
 func ResolveProducer[T any](p Producer[T]) *ProducerHandlers[T] {
+	// A table is copied: the caller may replace functions in its own.
 	if table, ok := p.(*ProducerHandlers[T]); ok {
 		own := *table
 		own.of(p)
