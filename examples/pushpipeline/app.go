@@ -46,7 +46,7 @@ type app struct {
 	listener, debugListener net.Listener  // the second is nil if -debug-addr is off
 	ready                   atomic.Bool   // GET /readyz reports it
 	draining                atomic.Bool   // the end has begun
-	started                 chan struct{} // closed when pushes are taken in
+	started                 chan struct{} // closed when the intake opens
 	rates                   rates
 }
 
@@ -70,6 +70,8 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	if err = a.openMetrics(); err != nil {
 		return nil, err
 	}
+	// Without a load there is no heavy user, and all latencies are of the class
+	// light.
 	heavy := ""
 	if cfg.HeavyShare > 0 && cfg.Rate > 0 {
 		heavy = heavyUser
@@ -101,6 +103,8 @@ func (a *app) openMetrics() (err error) {
 	if a.statsd, err = statsdserver.Listen(statsdserver.Config{}); err != nil {
 		return err
 	}
+	// The recorders are closed in the order in which they were made, and each
+	// sends what it still holds.
 	send := func(address string) (metrics.Recorder, error) {
 		r, err := statsd.New(statsd.Config{Address: address})
 		if err != nil {

@@ -38,6 +38,7 @@ type clients struct {
 // of them have joined their channel.
 func (c *clients) dialAll(ctx context.Context, addr string, n int, tokenFor func(user string) (string, error)) error {
 	group, ctx := errgroup.WithContext(ctx)
+	// More handshakes at once than this only wait for each other.
 	group.SetLimit(64)
 	for i := range n {
 		group.Go(func() error {

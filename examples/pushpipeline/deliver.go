@@ -70,6 +70,8 @@ func (w *worker) HandleDelivery(ctx context.Context, d stage.Delivery[push]) err
 		return w.Consumer.HandleDelivery(ctx, d)
 	}
 	begin := time.Now()
+	// Each event gets a timer of its own: the stage's goroutine never sleeps,
+	// and all of them are at work at once.
 	for i, p := range d.Events {
 		w.atWork.Add(1)
 		done := worked{stage.Delivery[push]{Subscription: d.Subscription, Events: []push{p}, First: d.First + uint64(i)}}

@@ -166,6 +166,8 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 	defer stop()
 	var loads sync.WaitGroup
 	loads.Go(func() { (&load{users: cfg.Users, rate: victims, enter: enter}).run(loading, begin) })
+	// The flood has a generator of its own, so that it cannot delay the
+	// victims' schedule.
 	loads.Go(func() { (&load{users: 1, rate: heavy, enter: enter}).run(loading, begin) })
 	loads.Wait()
 	// The verdict comes before the end, which discards the flood's backlog.

@@ -113,6 +113,8 @@ func (o *observer) end(scheduled float64) verdict {
 		v.Pushes += u.due
 		v.Lost += len(u.open)
 		v.Waits = append(v.Waits, u.waits...)
+		// A lost push counts with the time it has waited: leaving it out would
+		// reward a dispatcher that drops.
 		for due := range u.open {
 			v.Waits = append(v.Waits, now.Sub(time.UnixMicro(due)))
 		}

@@ -186,6 +186,7 @@ func (k *kafkaSource) stamp(p *push, r *kgo.Record) {
 			at, _ = strconv.ParseInt(string(h.Value), 10, 64)
 		}
 	}
+	// Both or none: a number without its origin orders nothing.
 	if origin != "" && len(origin) <= maxUserID && seq > 0 {
 		p.Origin, p.Seq = origin, seq
 	}
@@ -233,6 +234,8 @@ func (k *kafkaSource) refuse(ctx context.Context) error {
 
 func (k *kafkaSource) close() {
 	if k.writer != nil {
+		// The pushes that are not confirmed by then fail, and their callers are
+		// told.
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if err := k.writer.Close(ctx); err != nil {

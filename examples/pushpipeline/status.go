@@ -99,6 +99,8 @@ func (a *app) account(ctx context.Context) account {
 	}
 	acc.held = s.Buffered
 	acc.left = int(s.Abandoned + a.ledger.left.Load())
+	// In flight is everything without a receipt, so that no push is counted
+	// twice or missed between the consumer's own queues.
 	for _, sub := range s.Subscriptions {
 		acc.inFlight += sub.InFlight
 	}
@@ -237,6 +239,7 @@ func (a *app) watch(ctx context.Context, progress func(status)) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
+		// A busy stage must not delay the next status.
 		limit, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		a.rates.sample(time.Now(), a.ledger.enqueued.Load(), a.ledger.delivered.Load(), a.stages(limit))
 		s := a.status(limit)

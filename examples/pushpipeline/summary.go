@@ -47,6 +47,7 @@ func (a *app) summarise(ctx context.Context) summary {
 	if a.statsd.Wait(limit, func(s statsdserver.Snapshot) bool { return counted(s) >= delivered }) != nil {
 		a.log.Warn("not every measurement has reached the StatsD listener", "delivered", delivered, "measured", counted(a.statsd.Snapshot()))
 	}
+	// After the wait, so that it agrees with the latencies.
 	acc := a.account(context.Background()) // does not wait: the stages have stopped
 	measured := a.statsd.Snapshot()
 	life := func(tags string) latency {
