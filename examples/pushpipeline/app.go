@@ -59,6 +59,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 			a.close()
 		}
 	}()
+	// Connections wait in the listener until run serves them.
 	if a.listener, err = net.Listen("tcp", cfg.Addr); err != nil {
 		return nil, fmt.Errorf("-addr: %w", err)
 	}
@@ -120,6 +121,7 @@ func (a *app) openMetrics() (err error) {
 	if err != nil {
 		return fmt.Errorf("-statsd: %w", err)
 	}
+	// Both get every measurement.
 	a.recorder = metrics.Tee(a.recorder, other)
 	return nil
 }
@@ -141,6 +143,7 @@ func (a *app) openEndpoint() (err error) {
 // build joins the stages: the source with its dispatcher, and the sockets. The
 // dispatcher holds what waits, so that the source's own buffer is not bounded.
 func (a *app) build() (err error) {
+	// Only -fairness sets a rival.
 	chosen := a.cfg.rival
 	if chosen == nil {
 		chosen = fairDispatcher
@@ -190,6 +193,7 @@ func (a *app) build() (err error) {
 // run serves until ctx is done, the duration is over or a part fails, and then
 // ends in order: no goroutine of the program is left. hard ends it at once.
 func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, error) {
+	// Whatever happens below, listeners and sources are freed.
 	defer a.close()
 	if a.cfg.Duration > 0 {
 		var cancel context.CancelFunc
@@ -200,6 +204,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	if err != nil {
 		return summary{}, err
 	}
+	// The errors of net/http are about single connections: warnings, not failures.
 	server.ErrorLog = slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)
 	debug := &http.Server{Handler: a.debugRoutes(), ReadHeaderTimeout: 5 * time.Second}
 	var serving, working sync.WaitGroup
@@ -246,6 +251,8 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	select {
 	case <-ctx.Done():
 	case failure = <-failed:
+	// The pipeline has a result before the end was asked for: it is a failure, even
+	// without an error.
 	case failure = <-ended:
 		over = true
 		if failure == nil {
@@ -261,6 +268,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	a.intake.open.Store(false)
 	stopLoad()
 	a.log.Info("ending: taking in nothing more", "timeout", a.cfg.Drain)
+	// From hard and not from ctx, which is done already.
 	limit, cancel := context.WithTimeout(hard, a.cfg.Drain)
 	defer cancel()
 	if !over {
@@ -270,6 +278,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 			failure = errors.Join(failure, err)
 		}
 		a.pipeline.Drain()
+		// When the time is up the pipeline is stopped, and what it holds stays undelivered.
 		stop := context.AfterFunc(limit, func() { a.pipeline.Stop(stage.ErrDrainTimeout) })
 		if err := <-ended; err != nil {
 			failure = errors.Join(failure, err)
@@ -283,13 +292,16 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	failure = errors.Join(failure, a.endpoint.Close(closing))
 	failure = errors.Join(failure, a.clients.wait(closing))
 	failure = errors.Join(failure, server.Shutdown(closing), debug.Shutdown(closing))
+	// After the servers have been shut down: Serve has returned by then.
 	serving.Wait()
+	// The progress goes on until here, so that a long end can be watched.
 	stopReports()
 	working.Wait()
 	for _, closeRecorder := range a.closers {
 		closeRecorder(closing)
 	}
 	a.closers = nil
+	// After the recorders, which have sent what they still held.
 	sum := a.summarise(closing)
 	return sum, failure
 }

@@ -73,6 +73,7 @@ func (c *clients) dial(ctx context.Context, addr, user, token string) error {
 		conn.CloseNow()
 		return err
 	}
+	// The first frame is the reply: no push comes before the join has succeeded.
 	_, reply, err := conn.Read(ctx)
 	if err != nil {
 		conn.CloseNow()
@@ -111,6 +112,7 @@ func decodeFrame(data []byte) (frame, error) {
 	if err := json.Unmarshal(data, &parts); err != nil {
 		return f, err
 	}
+	// Version 2 of the protocol has five parts, of which the refs may be null.
 	if len(parts) != 5 {
 		return f, fmt.Errorf("a frame of %d parts", len(parts))
 	}
@@ -143,6 +145,7 @@ func (c *clients) read(conn *websocket.Conn, topic string) {
 			return
 		}
 		f, err := decodeFrame(data)
+		// Replies to heartbeats come here too and are ignored.
 		if err != nil || f.event != event {
 			continue
 		}
@@ -162,6 +165,7 @@ func (c *clients) read(conn *websocket.Conn, topic string) {
 		if json.Unmarshal(f.payload, &p) != nil {
 			continue
 		}
+		// A push from POST /push has no To, and only its topic is checked.
 		if to := p.Data.To; to != "" && "user:"+to != topic {
 			c.wrongUser.Add(1)
 			continue
@@ -199,6 +203,7 @@ func heartbeat(ctx context.Context, conn *websocket.Conn) {
 
 // wait blocks until every client has ended, or ctx is done.
 func (c *clients) wait(ctx context.Context) error {
+	// It remains, with its goroutine, if ctx is done first.
 	done := make(chan struct{})
 	go func() {
 		c.wg.Wait()

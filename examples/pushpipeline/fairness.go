@@ -34,6 +34,7 @@ const (
 
 // fairnessConfig sets the defaults of -fairness.
 func fairnessConfig(fs *flag.FlagSet) error {
+	// Visit passes only the flags that were set, also those from the environment.
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for _, option := range fairnessDefaults {
@@ -92,6 +93,7 @@ func compare(ctx context.Context, cfg config, log *slog.Logger, stdout, stderr i
 	var all []finding
 	for _, r := range rivals {
 		var calm verdict
+		// The run without a flood is the first of each dispatcher.
 		for i, flood := range floods {
 			title := fmt.Sprintf("[%2d/%d] %s, flood %gx", len(all)+1, len(rivals)*len(floods), r.name, flood)
 			cfg.rival = r.make
@@ -137,6 +139,7 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 		return finding{}, err
 	}
 	watch := newObserver()
+	// Before run, which dials the clients.
 	a.clients.arrived = watch.arrived
 
 	serving, end := context.WithCancel(ctx)
@@ -152,16 +155,20 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 	}()
 	select {
 	case <-a.started:
+	// It has ended before it began.
 	case e := <-ended:
 		return finding{}, errors.Join(e.err, ctx.Err())
 	}
 	begin := time.Now()
+	// The window opens after the warm-up, so that the flood has its backlog by then.
 	over := watch.open(begin.Add(warm), window)
 	// Noted before it enters: a push can arrive before enter returns.
 	enter := func(pushes []push, done func(error)) error {
 		watch.made(pushes[0].User, pushes[0].At)
 		return a.intake.enter(pushes, done)
 	}
+	// The load goes on while the last pushes of the window arrive, so that they
+	// arrive under the same conditions.
 	loading, stop := context.WithDeadline(ctx, over.Add(fairnessSettle))
 	defer stop()
 	var loads sync.WaitGroup

@@ -61,6 +61,7 @@ func (o *observer) made(user string, due time.Time) {
 	}
 	u.due++
 	u.open[due.UnixMicro()] = struct{}{}
+	// Only here can the number grow.
 	u.lag = max(u.lag, len(u.open))
 }
 
@@ -107,6 +108,7 @@ func (o *observer) end(scheduled float64) verdict {
 	}
 	var n, sum, squares float64
 	for user, u := range o.users {
+		// The flood's own user is no victim.
 		if user == heavyUser {
 			continue
 		}
@@ -123,6 +125,7 @@ func (o *observer) end(scheduled float64) verdict {
 		v.MinShare = min(v.MinShare, share)
 		n, sum, squares = n+1, sum+share, squares+share*share
 	}
+	// 1 is an equal share for all, 1/n everything for one.
 	if squares > 0 {
 		v.Jain = sum * sum / (n * squares)
 	}

@@ -64,6 +64,7 @@ func (r *roundRobin) Dispatch(offer dispatcher.Offer[push], out dispatcher.Out[p
 		r.queues[p.User] = append(q, waiting{p, seq})
 		r.held++
 	}
+	// Each subscription gets all it has asked for before the next one gets any.
 	for sub := range r.asked {
 		for ; r.asked[sub] > 0 && len(r.turn) > 0; r.asked[sub]-- {
 			next := r.next()

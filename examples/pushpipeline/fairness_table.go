@@ -29,6 +29,7 @@ func printFindings(w io.Writer, cfg config, all []finding) error {
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\tflood\tp99 ratio\tmin share\tlag\tp50\tp99\tlost\tout of order\tserved/s\toffered\tJain\t")
 	for _, f := range all {
+		// The run without a flood is compared with itself.
 		ratio := "1"
 		if f.flood > 0 {
 			ratio = fmt.Sprintf("%.2f", f.ratio(0.99))
@@ -98,6 +99,7 @@ func picture(cfg config, all []finding) chart.Bars {
 		Title: fmt.Sprintf("Victims' p99 under a flood over theirs without, from %s to WebSocket clients", cfg.Source),
 		Unit:  "times", Log: true, Marks: []chart.Mark{{Name: fmt.Sprintf("aim %g", fairnessAim), At: fairnessAim}},
 	}
+	// The first is the run that the others are compared with.
 	for _, flood := range floods[1:] {
 		p.Names = append(p.Names, fmt.Sprintf("one user at %g times the rate of all others", flood))
 	}
@@ -109,6 +111,7 @@ func picture(cfg config, all []finding) chart.Bars {
 			}
 			v := f.ratio(0.99)
 			if f.void() || f.calm.quantile(0.99) == 0 {
+				// The picture shows no bar for it, only the note.
 				v = math.NaN()
 			}
 			g.Values = append(g.Values, v)

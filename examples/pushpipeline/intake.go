@@ -76,6 +76,7 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	// done is called once for each push, so that this ends.
 	failed := 0
 	for range pushes {
 		select {
@@ -83,6 +84,7 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if err != nil {
 				failed++
 			}
+		// The pushes have been taken in all the same.
 		case <-r.Context().Done():
 			return // the caller is gone
 		}

@@ -37,6 +37,7 @@ func (l *load) run(ctx context.Context, begin time.Time) {
 		}
 		now := time.Now()
 		for {
+			// Computed from the start and not from the last push, so that no error adds up.
 			due := begin.Add(time.Duration(float64(n) / l.rate * float64(time.Second)))
 			if due.After(now) {
 				timer.Reset(time.Until(due))

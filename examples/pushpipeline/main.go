@@ -55,6 +55,7 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 		}
 	}()
 
+	// Each run makes its own app.
 	if cfg.Fairness {
 		if err := compare(ctx, cfg, log, stdout, stderr); err != nil {
 			log.Error("ended with a failure", "error", err)
@@ -68,6 +69,7 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 		return 1
 	}
 	sum, err := a.run(ctx, hard, func(s status) { fmt.Fprintln(stderr, s.line()) })
+	// The summary is printed after a failure too.
 	print := sum.print
 	if cfg.JSON {
 		print = sum.printJSON

@@ -57,6 +57,7 @@ func parsePushes(body []byte) ([]push, error) {
 	if len(trimmed) == 0 {
 		return nil, &inputError{Index: -1, Fault: "the body is empty: want an object with user_id and data, or an array of them"}
 	}
+	// A single push, whatever it begins with: parsePush reports what is wrong.
 	if trimmed[0] != '[' {
 		p, err := parsePush(body, -1)
 		if err != nil {
@@ -64,6 +65,7 @@ func parsePushes(body []byte) ([]push, error) {
 		}
 		return []push{p}, nil
 	}
+	// In two steps, so that an error names the place in the array.
 	var items []json.RawMessage
 	if err := unmarshal(body, &items); err != nil {
 		return nil, &inputError{Index: -1, Fault: "not JSON: " + err.Error()}
@@ -121,6 +123,7 @@ func parsePush(body []byte, index int) (push, error) {
 
 // unmarshal is json.Unmarshal, but nothing may follow the value.
 func unmarshal(body []byte, v any) error {
+	// A decoder reports a body that is cut off by an error of its own.
 	d := json.NewDecoder(bytes.NewReader(body))
 	if err := d.Decode(v); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
@@ -128,6 +131,7 @@ func unmarshal(body []byte, v any) error {
 		}
 		return err
 	}
+	// Only white space may follow.
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the value")
 	}

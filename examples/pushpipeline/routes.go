@@ -25,6 +25,7 @@ func (a *app) routes() http.Handler {
 	// A page of another origin cannot post: the browser's Sec-Fetch-Site or
 	// Origin gives it away.
 	mux.Handle("/push", http.NewCrossOriginProtection().Handler(a.intake))
+	// Alive, also while it drains; readyz is what a load balancer asks.
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]bool{"ok": true}) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		status := http.StatusOK

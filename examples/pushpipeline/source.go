@@ -98,6 +98,7 @@ func (m *memorySource) enter(pushes []push, done func(error)) error {
 			}
 			return err
 		}
+		// In memory there is nothing to wait for.
 		done(nil)
 	}
 	return nil

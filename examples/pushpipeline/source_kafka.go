@@ -70,12 +70,14 @@ func newKafkaSource(ctx context.Context, cfg config, origin string, l *ledger, l
 		return nil, err
 	}
 	var options []kgo.Opt
+	// A static member: its partitions are kept for it while it starts again.
 	if cfg.Member != "" {
 		options = append(options, kgo.InstanceID(cfg.Member))
 	}
 	k.producer, err = kafka.NewProducer(kafka.Config[push]{
 		Brokers: brokers, Topics: []string{cfg.Topic}, Group: cfg.Group, Decode: k.decode,
 		OnPoison: func(r *kgo.Record, err error) {
+			// Counted as taken in too, so that the account adds up.
 			l.enqueued.Add(1)
 			l.discard("poison")
 			log.Warn("a record is no push", "partition", r.Partition, "offset", r.Offset, "error", err)
@@ -158,6 +160,7 @@ func (k *kafkaSource) decode(r *kgo.Record) (push, error) {
 		return p, err
 	}
 	k.stamp(&p, r)
+	// Its own pushes were counted when the broker confirmed them.
 	if p.Origin == k.seq.origin {
 		k.ingested.Add(1)
 	} else {
@@ -211,6 +214,7 @@ func (k *kafkaSource) refuse(ctx context.Context) error {
 	const still = 2 * time.Second
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
+	// -1 differs from every count, so that the first look counts as progress.
 	last, moved := -1, time.Now()
 	for {
 		n := k.writer.Buffered() + k.waiting()

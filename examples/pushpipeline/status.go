@@ -170,6 +170,7 @@ func (a *app) stages(ctx context.Context) []stageStatus {
 
 // events is how many events a stage has got through.
 func (s stageStatus) events() int64 {
+	// A consumer emits nothing: what it has handled counts.
 	if s.Kind == stage.KindConsumer {
 		return s.Handled
 	}
@@ -210,6 +211,7 @@ func (r *rates) sample(now time.Time, in, out int64, stages []stageStatus) {
 			if r.stages == nil {
 				r.stages = make(map[string]*meter)
 			}
+			// A stage is first seen by the first sample, and has a rate from the second on.
 			m = new(meter)
 			r.stages[s.Name] = m
 		}
@@ -244,6 +246,7 @@ func (a *app) watch(ctx context.Context, progress func(status)) {
 		a.rates.sample(time.Now(), a.ledger.enqueued.Load(), a.ledger.delivered.Load(), a.stages(limit))
 		s := a.status(limit)
 		cancel()
+		// In the first second the rates have only one sample.
 		if ctx.Err() == nil && s.Uptime >= 1 {
 			progress(s)
 		}

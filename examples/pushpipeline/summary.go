@@ -42,6 +42,7 @@ func (a *app) summarise(ctx context.Context) summary {
 		heavy, _ := s.Find(pushDelivered, "class:heavy")
 		return light.Life.Count + heavy.Life.Count
 	}
+	// UDP may lose some: the wait must not last.
 	limit, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if a.statsd.Wait(limit, func(s statsdserver.Snapshot) bool { return counted(s) >= delivered }) != nil {

@@ -33,6 +33,7 @@ func ForwardedFor(trusted ...netip.Prefix) func(r *http.Request) netip.Addr {
 		return false
 	}
 	return func(r *http.Request) netip.Addr {
+		// A client that is no trusted proxy cannot choose its address by a header.
 		addr := peerAddress(r)
 		list := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
 		for isProxy(addr) && list != "" {
@@ -94,6 +95,8 @@ func (a *arrivals) allow(addr netip.Addr, now int64) bool {
 	if bucket.Ready(rateHold) > now {
 		return false
 	}
+	// The sweep costs a constant time for each attempt on average, since the limit
+	// doubles with what is left.
 	if len(a.used) >= a.sweep {
 		for other, b := range a.used {
 			if b.Ready(0) <= now { // full

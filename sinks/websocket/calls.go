@@ -57,6 +57,7 @@ func (ch *Channel) callTerminate(reason error) {
 	if !ok {
 		return
 	}
+	// The channel's own context has ended by now.
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	var err error

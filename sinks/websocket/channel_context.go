@@ -21,6 +21,7 @@ func (c *channelContext) Done() <-chan struct{} {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	m := ch.more()
+	// Made for the first caller; cancel closes it.
 	if m.done == nil {
 		m.done = make(chan struct{})
 		if ch.state >= ending || ch.reason != nil {
@@ -41,6 +42,7 @@ func (c *channelContext) AfterFunc(f func()) (stop func() bool) {
 		return func() bool { return false }
 	}
 	m := ch.more()
+	// The pointer tells two registrations of one function apart.
 	m.after = append(m.after, &f)
 	return func() bool {
 		ch.mu.Lock()

@@ -95,12 +95,14 @@ func (c *conn) abort() {
 func (c *conn) readLoop() {
 	var err error
 	for c.from == c.to && len(c.early) == 0 && err == nil {
+		// The buffer is free: all of it has been read when from equals to.
 		var n int
 		if n, err = c.nc.Read(c.small[:]); n > 0 {
 			c.from, c.to = 0, n
 			c.lastRead = time.Now()
 			break
 		}
+		// After rests returns true another goroutine may own c: nothing here may touch it.
 		if err = c.goOn(err); err == nil && c.rests() {
 			return
 		}
@@ -110,6 +112,7 @@ func (c *conn) readLoop() {
 
 // handleRead handles the messages that have come, or ends the connection.
 func (c *conn) handleRead(err error) {
+	// Stays true after an error and after a panic; both end the connection.
 	over := true
 	defer func() {
 		if !over {
@@ -123,6 +126,7 @@ func (c *conn) handleRead(err error) {
 		}
 		c.leave()
 	}()
+	// All that has come is handled before a new goroutine waits for more.
 	for err == nil && (c.from < c.to || len(c.early) > 0) {
 		err = c.readMessage()
 	}
@@ -151,6 +155,7 @@ func (c *conn) endRead(err error) {
 	switch {
 	case errors.As(err, &breach):
 		c.endpoint().log.Debug("connection closed", "socket", c.mount.kind.name, "code", int(breach.code), "reason", breach.text)
+		// Replies to the messages before the breach are still sent.
 		c.close(breach.code, ErrClosed, true)
 	case errors.Is(err, errIdle):
 		c.close(ws.StatusProtocolError, ErrClosed, true) // as Bandit does
@@ -158,6 +163,7 @@ func (c *conn) endRead(err error) {
 		c.close(ws.StatusPolicyViolation, ErrClosed, true)
 	case errors.Is(err, errPeerClosed):
 		c.mu.Lock()
+		// Under one lock with closeSent: of reader and writer, the later one sees both.
 		c.peerClosed = true
 		done := c.closeSent
 		c.mu.Unlock()

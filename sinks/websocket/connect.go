@@ -34,11 +34,14 @@ func (m *mount) connect(r *http.Request, a *admission, params Params, token, tra
 
 // connectRequest makes what the application's Connect may see of a request.
 func (m *mount) connectRequest(r *http.Request, params Params, token string) *ConnectRequest {
+	// A copy, since the URL of a server's request has neither scheme nor host.
 	u := *r.URL
 	u.Host, u.Scheme = r.Host, "http"
 	if r.TLS != nil {
 		u.Scheme = "https"
 	}
+	// A list of what is let through, so that cookies and credentials for other parts of
+	// the program are not seen by accident. MountConfig.Headers adds to it.
 	header := make(http.Header)
 	for name, values := range r.Header {
 		if strings.HasPrefix(name, "X-") || strings.HasPrefix(name, "Sec-Websocket-") ||

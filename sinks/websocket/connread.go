@@ -30,6 +30,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if len(p) >= len(c.small) {
 		return c.receive(p)
 	}
+	// A small read, such as that of a header, fetches what else there is with it.
 	n, err := c.receive(c.small[:])
 	if n == 0 {
 		return 0, err
@@ -59,6 +60,7 @@ func (c *conn) goOn(err error) error {
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
+	// The deadline was left where it was while bytes came: find the present one.
 	now := time.Now()
 	until := c.silentUntil()
 	switch {

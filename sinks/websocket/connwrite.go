@@ -12,6 +12,7 @@ func (c *conn) wake(free bool) {
 	}
 	c.endpoint().work.add()
 	go func() {
+		// The outbox has one writer at a time, so that this goroutine is the only one.
 		b := batches.Get().(*batch)
 		if c.take(b) {
 			c.writeRest(b, b.joined())
@@ -28,6 +29,7 @@ func (c *conn) writeRest(b *batch, p []byte) {
 	defer c.endpoint().work.done()
 	defer batches.Put(b)
 	for {
+		// The hooks of the batch come before those of what still waits in the queue.
 		if err := c.write(p); err != nil {
 			c.wrote(b, err)
 			c.finish(ErrClosed)
@@ -58,6 +60,7 @@ func (c *conn) write(p []byte) error {
 	if _, err := c.nc.Write(p); err != nil {
 		return err
 	}
+	// Removed, so that it cannot fail a raw write later.
 	return c.nc.SetWriteDeadline(time.Time{})
 }
 

@@ -29,6 +29,7 @@ const maxName = 255
 
 // handle handles one message of the client, in the goroutine that reads.
 func (s *session) handle(m codec.Message) {
+	// A heartbeat belongs to no join, hence the empty join ref.
 	if m.Topic == topicPhoenix && m.Event == eventHeartbeat {
 		s.reply("", m.Ref, m.Topic, OK(nil))
 		return
@@ -89,6 +90,7 @@ func (s *session) channel(topic string) *Channel {
 // nothing else is read from the client.
 func (s *session) join(m codec.Message, old *Channel) {
 	mnt := s.mount
+	// Joins that are refused cost as much.
 	s.spend(mnt.cfg.Limits.JoinRate, 1)
 	var rt *route
 	if len(m.Topic) <= maxName && mnt.cfg.TopicAllowed(m.Topic) {
@@ -108,10 +110,12 @@ func (s *session) join(m codec.Message, old *Channel) {
 		old.await()
 	}
 	ch := &Channel{sess: s, route: rt, topic: m.Topic, joinRef: m.JoinRef, nullJoin: m.JoinRef.IsNull()}
+	// Version 1 has no join ref: the ref of the join takes its place.
 	if ch.nullJoin {
 		ch.joinRef = m.Ref
 	}
 	s.mu.Lock()
+	// The session has begun to end meanwhile, and endChannels would miss this one.
 	if s.out.phase != open {
 		s.mu.Unlock()
 		return
@@ -126,6 +130,7 @@ func (s *session) join(m codec.Message, old *Channel) {
 	}
 	s.channels = append(s.channels, ch)
 	s.mu.Unlock()
+	// Close waits for the channel until its end.
 	s.endpoint().work.add()
 	s.endpoint().channels.Add(1)
 	ch.join(m, old)
@@ -149,6 +154,7 @@ func (s *session) remove(ch *Channel) {
 	for i, c := range s.channels {
 		if c == ch {
 			last := len(s.channels) - 1
+			// The order of the channels has no meaning.
 			s.channels[i] = s.channels[last]
 			s.channels[last] = nil
 			s.channels = s.channels[:last]

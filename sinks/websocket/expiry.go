@@ -71,7 +71,8 @@ func (s *session) settled() {
 }
 
 // expireAt bounds the life of the session by that of its credentials. A zero end
-// means that they do not expire.
+// means that they do not expire. The goroutine that reads calls it, and begin
+// before there is one.
 func (s *session) expireAt(end time.Time) {
 	if end.IsZero() && (s.rare == nil || s.rare.expiry == nil) {
 		return
@@ -79,6 +80,7 @@ func (s *session) expireAt(end time.Time) {
 	r := s.more()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// A timer that has fired already finds the new time in expires.
 	if r.expiry != nil {
 		r.expiry.Stop()
 		r.expiry = nil
@@ -151,9 +153,11 @@ func (s *session) callRenew(p Payload) (state any, until time.Time, err error) {
 			s.endpoint().logCrash("renew", err, "socket", s.mount.kind.name)
 		}
 	}()
+	// No context of a request is at hand: that of the upgrade has ended.
 	ctx, cancel := context.WithTimeout(context.Background(), s.mount.cfg.Timeouts.Connect)
 	defer cancel()
 	state, id, err := s.mount.kind.renew(ctx, s.state, p)
+	// Limits.PerID and the topic for disconnecting go by the id: it cannot change.
 	if err == nil && id != s.id {
 		err = errOtherUser
 	}

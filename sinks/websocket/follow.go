@@ -15,6 +15,7 @@ func (ch *Channel) follow(m *pubsub.Message, r *pubsub.Record) bool {
 	switch {
 	case at.lost || ch.state == joining || at.pulling || at.stalled:
 		// It will be fetched.
+	// The usual case: the client has everything before it, so no history is read.
 	case r.Offset == at.last+1:
 		e := encodingsOf(m)
 		if e.numbered.Data == nil {
@@ -64,6 +65,8 @@ func (ch *Channel) giveUp() {
 	at := ch.rare.place
 	first := !at.lost
 	at.lost = true
+	// In a goroutine of its own, since close takes Channel.mu. While joining,
+	// beginToFollow closes the connection.
 	if first && ch.state == joined {
 		ch.sess.endpoint().spawn(func() { ch.sess.close(tryAgainLater, ErrHistory, false) })
 	}

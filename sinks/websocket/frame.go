@@ -31,6 +31,7 @@ func seal(b []byte, op ws.OpCode) wire {
 		b[1] = byte(n)
 	case n < 1<<16:
 		b = b[headroom-4:]
+		// RFC 6455, 5.2: 126 is followed by a length of 16 bits, 127 by one of 64 bits.
 		b[1] = 126
 		binary.BigEndian.PutUint16(b[2:], uint16(n))
 	default:
@@ -130,6 +131,7 @@ func encodingsOf(m *pubsub.Message) *encodings {
 // the receiver that needs it first.
 func broadcastItem(m *pubsub.Message, v codec.Version, policy Overflow) (*item, error) {
 	e := encodingsOf(m)
+	// An error is kept too, so that a payload is not encoded again for each receiver.
 	if e.items[v] == nil && e.errs[v] == nil {
 		size := len(m.Payload.Data) + len(m.Topic) + len(m.Event) + envelope
 		b, err := codec.AppendBroadcast(newWire(size), v, m.Topic, m.Event, m.Payload)

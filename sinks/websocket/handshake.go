@@ -43,6 +43,7 @@ func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[
 		}
 		return
 	}
+	// After Connect, as in Phoenix, so that only admitted clients see these texts.
 	if bad := badHeader(r); bad != "" {
 		m.connectError.Add(1)
 		refuse(w, http.StatusBadRequest, bad)
@@ -67,6 +68,7 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 	}
 	params := parseParams(r.URL.RawQuery)
 	for k, v := range vars {
+		// The path wins over the query: a client cannot override its variables.
 		params[k] = v
 	}
 	if !originAllowed(r, m.cfg.Origin) {
@@ -100,7 +102,9 @@ func (e *Endpoint) arrive(r *http.Request, a *admission) error {
 	if e.closing.Load() {
 		return &StatusError{Status: http.StatusServiceUnavailable}
 	}
+	// Called once; the registry later counts the same address.
 	a.addr = e.cfg.ClientAddress(r)
+	// The rate counts attempts, also those that are refused later.
 	if !e.arrivals.allow(a.addr, e.uptime()) {
 		return &StatusError{Status: http.StatusTooManyRequests}
 	}
@@ -145,6 +149,7 @@ func hasToken(lines []string, token string) bool {
 // validKey reports whether a Sec-WebSocket-Key is 16 bytes in base64.
 func validKey(key string) bool {
 	raw, err := base64.StdEncoding.DecodeString(key)
+	// RFC 6455, 4.1: a nonce of 16 bytes.
 	return err == nil && len(raw) == 16
 }
 

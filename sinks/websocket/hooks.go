@@ -12,6 +12,7 @@ import (
 func (e *Endpoint) giveUp(gone []*item, reason error) {
 	hooks := 0
 	for i := range gone {
+		// Control messages do not count: websocket.discarded is about events.
 		if !gone[i].control {
 			e.discardedFor(reason).Add(1)
 		}
@@ -63,6 +64,7 @@ func (s *session) notify() {
 	for {
 		s.mu.Lock()
 		full, ok := s.out.notified()
+		// Read under the mutex, since a renewal may replace it.
 		state := s.state
 		s.mu.Unlock()
 		if !ok {

@@ -46,6 +46,8 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 // admit asks the handler, subscribes to the topic and returns the reply. On a
 // resumable topic it also returns the records that the client has missed.
 func (ch *Channel) admit(m codec.Message) (w wire, missed []pubsub.Record, err error) {
+	// The handler runs before the subscription, so that a client that it refuses
+	// never gets a broadcast.
 	response, err := ch.callJoin(Payload{Data: m.Payload, Binary: m.Binary})
 	if err == nil && ch.route.cfg.Resume {
 		response, missed, err = ch.resume(m, response)
@@ -53,6 +55,8 @@ func (ch *Channel) admit(m codec.Message) (w wire, missed []pubsub.Record, err e
 	if err == nil {
 		w, err = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, OK(response))
 	}
+	// Last, since only it leaves something that must be undone. A resumable channel
+	// has been subscribed by resume.
 	if err == nil && !ch.route.cfg.Resume {
 		err = ch.subscribe()
 	}
@@ -87,6 +91,8 @@ func (ch *Channel) subscribe() error {
 func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 	ch.route.fail.Add(1)
 	reply := replyJoinCrashed
+	// Only the application's own refusal reaches the client with its text. Any other
+	// error, and a panic in any form, shows nothing but "join crashed".
 	var refused *RefusedError
 	var panicked *PanicError
 	if errors.As(err, &refused) && !errors.As(err, &panicked) {
@@ -108,6 +114,7 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 // callJoin makes the handler and asks it. Both are calls of the application.
 func (ch *Channel) callJoin(p Payload) (reply any, err error) {
 	defer crash.Catch(&err)
+	// A nil handler is a mistake of the program: the client sees a crashed join.
 	ch.handler = ch.route.new(ch.sess.state, ch.topic)
 	if ch.handler == nil {
 		return nil, errors.New("no handler for the topic")

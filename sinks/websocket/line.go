@@ -59,6 +59,7 @@ func (l *line) find(key string) *item {
 	if l == nil {
 		return nil
 	}
+	// A linear search: a line is short, and few channels conflate.
 	for _, it := range l.items[l.head:] {
 		if it.key == key {
 			return it
@@ -112,6 +113,7 @@ func (l *line) take(b *batch) {
 	b.n, b.bytes = 0, 0
 	for l.head < len(l.items) && b.n < maxBatchFrames {
 		it := l.items[l.head]
+		// The first item is taken whatever its size.
 		if b.n > 0 && b.bytes+len(it.wire) > maxBatchBytes {
 			break
 		}

@@ -60,6 +60,8 @@ type pollAnswer struct {
 // session.
 func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	h := w.Header()
+	// With "*" no browser lets a page of another origin read the response to a
+	// request with credentials.
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cache-Control", "no-store")
 	if r.Method == http.MethodOptions {
@@ -73,20 +75,24 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 		refuse(w, http.StatusBadRequest, "")
 		return
 	}
+	// Checked at each request, also when the token names a session.
 	if !originAllowed(r, m.cfg.Origin) {
 		answerPoll(w, pollAnswer{Status: pollForbidden})
 		return
 	}
+	// The header takes precedence over the query.
 	token := r.Header.Get("X-Phoenix-Longpoll-Token")
 	if token == "" {
 		token = r.URL.Query().Get("token")
 	}
 	p := m.endpoint.polls.find(token, m)
 	switch {
+	// An unknown token begins a new session, as no token does.
 	case r.Method == http.MethodGet && p == nil:
 		m.beginPoll(w, r, vars)
 	case r.Method == http.MethodGet:
 		p.serveGet(w, r)
+	// A POST cannot begin a session: the client must come with a GET.
 	case p == nil:
 		answerPoll(w, pollAnswer{Status: pollGone})
 	default:
@@ -148,6 +154,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
 	defer timer.Stop()
 	for {
+		// What has come between two GETs is sent at once.
 		if taken := p.takeAll(); len(taken) > 0 {
 			p.answer(w, taken)
 			return
@@ -157,6 +164,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		select {
+		// It may be left from items that an earlier GET took: look again.
 		case <-p.ready:
 			continue
 		// A client has one GET at a time: this one gets nothing more.

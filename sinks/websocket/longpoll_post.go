@@ -15,6 +15,7 @@ import (
 // servePost handles messages of the client, in the order in which they were
 // sent.
 func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
+	// min before the product, so that Unlimited does not overflow.
 	limit := min(int64(p.mount.cfg.Limits.MessageBytes), maxPost) * maxLines
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, min(limit, maxPost)))
 	if err != nil {

@@ -80,6 +80,7 @@ func (ch *Channel) take(m mail) {
 		}
 		room := r.room
 		ch.mu.Unlock()
+		// Without the mutex, which the handler's goroutine needs to make room.
 		<-room // closed by the handler's progress and by its end
 	}
 }
@@ -141,6 +142,8 @@ func (ch *Channel) next() (batch *inbox, reason error, ok bool) {
 		ch.running = false
 		return nil, nil, false
 	}
+	// The whole inbox is taken at once, so that its room is free before any of it
+	// has been handled.
 	batch, ch.inbox = ch.inbox, nil
 	ch.makeRoom()
 	return batch, nil, true
@@ -163,10 +166,12 @@ func (ch *Channel) end(reason error) {
 		return
 	}
 	ch.reason = reason
+	// The new join of the topic sends the phx_close of this channel, in closeOld.
 	ch.muted = reason == ErrDuplicateJoin
 	ch.disown()
 	ch.cancel()
 	ch.makeRoom()
+	// Before that the goroutine of the join sees the reason when it is done.
 	if ch.state == joined {
 		ch.ensureRunning()
 	}

@@ -47,6 +47,7 @@ func (e *Endpoint) Mount(path string, s Mountable, cfg MountConfig) error {
 			return err
 		}
 	}
+	// Checked and added under one lock, so that two calls cannot take one path.
 	e.mountsMu.Lock()
 	defer e.mountsMu.Unlock()
 	// Paths with variables are compared as text: of two that match one request,
@@ -70,6 +71,7 @@ func (e *Endpoint) newMount(path string, kind socketKind, cfg MountConfig) *moun
 	if cfg.Origin == nil {
 		cfg.Origin = e.cfg.Origin
 	}
+	// Only "/" ends with a slash here: pathAllowed has refused the others.
 	path = strings.TrimSuffix(path, "/")
 	m := &mount{endpoint: e, cfg: cfg, kind: kind, segments: segmentsOf(path + cfg.Suffix)}
 	if cfg.LongPoll != nil {
@@ -107,6 +109,7 @@ func (m *mount) addRoute(def routeDef) error {
 		return err
 	}
 	option.Default(&def.cfg.MaxTasks, defaultTasks)
+	// A channel without a policy of its own has that of the mount.
 	option.Default(&def.cfg.Overflow, m.cfg.Queue.Overflow)
 	m.resumes = m.resumes || def.cfg.Resume
 	m.routes = append(m.routes, &route{
@@ -154,6 +157,7 @@ func match(segments []string, path string) (vars map[string]string, ok bool) {
 			have, path = have[:cut], have[cut:]
 		}
 		switch name, variable := strings.CutPrefix(want, ":"); {
+		// A variable matches one segment, which must not be empty.
 		case variable && have != "":
 			if vars == nil {
 				vars = make(map[string]string)

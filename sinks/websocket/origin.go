@@ -94,6 +94,7 @@ func (e originEntry) matches(origin *url.URL) bool {
 	if e.scheme != "" && e.scheme != scheme {
 		return false
 	}
+	// An origin names no port where it is the default of its scheme (RFC 6454, 6.2).
 	port := origin.Port()
 	if port == "" {
 		port = defaultPort(scheme)
@@ -101,10 +102,12 @@ func (e originEntry) matches(origin *url.URL) bool {
 	if e.port != "" && e.port != port {
 		return false
 	}
+	// Host names are compared without case; parseOrigin has lowered the entry.
 	host := strings.ToLower(origin.Hostname())
 	if base, wild := strings.CutPrefix(e.host, "*."); wild {
 		return host == base || strings.HasSuffix(host, "."+base)
 	}
+	// An entry without a host matches nothing.
 	return e.host != "" && host == e.host
 }
 
@@ -126,6 +129,7 @@ func defaultPort(scheme string) string {
 
 // hostPort adds the default port of the scheme to a host without port.
 func hostPort(scheme, host string) string {
+	// Only used for its methods, which know the brackets of an IPv6 address.
 	u := url.URL{Host: host}
 	port := u.Port()
 	if port == "" {
@@ -152,6 +156,8 @@ func originAllowed(r *http.Request, check OriginCheck) bool {
 	case 1:
 		u, err := url.Parse(values[0])
 		if err != nil {
+			// The check sees an origin without a host, which all checks of this package but
+			// AnyOrigin refuse.
 			u = &url.URL{Opaque: values[0]}
 		}
 		return check(r, u)

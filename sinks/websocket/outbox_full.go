@@ -31,6 +31,7 @@ func (o *outbox) setFull(full bool, do *effects) {
 	o.full = full
 	do.filled = full
 	do.drained = !full && o.phase == open
+	// Without a hook of the application no notifier ever runs.
 	if !o.bounds.notify {
 		return
 	}

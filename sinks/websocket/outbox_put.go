@@ -7,16 +7,19 @@ func (o *outbox) put(it *item, do *effects) {
 		do.err = ErrClosed
 		return
 	}
+	// The item whose place this one takes; nil if none with the key waits.
 	var old *item
 	if it.key != "" {
 		old = o.line.find(it.key)
 	}
+	// Each turn removes one item, so that this ends.
 	for !o.fits(it, old) {
 		gone := o.giveWay(it)
 		if gone == nil {
 			o.refuse(it, do)
 			return
 		}
+		// Its place is gone: the new item goes to the end of the line.
 		if gone == old {
 			old = nil
 		}
@@ -24,6 +27,7 @@ func (o *outbox) put(it *item, do *effects) {
 		do.bytes -= len(gone.wire)
 	}
 	if old != nil {
+		// The number of frames stays as it is.
 		o.line.replace(old, it)
 		o.bytes += len(it.wire) - len(old.wire)
 		do.bytes += len(it.wire) - len(old.wire)
@@ -47,6 +51,7 @@ func (o *outbox) fits(it, old *item) bool {
 		return len(it.wire) <= len(old.wire) || o.bytes+len(it.wire)-len(old.wire) <= bytes
 	case it.policy == retried && o.frames == 0:
 		return true
+	// Replies and closes of channels need room when broadcasts have filled the queue.
 	case it.control:
 		frames, bytes = 2*frames, 2*bytes
 	}
@@ -59,6 +64,7 @@ func (o *outbox) giveWay(it *item) *item {
 	if it.policy != DropOldest || it.control || len(it.wire) > o.bounds.bytes {
 		return nil
 	}
+	// nil if only control messages and retried items wait.
 	gone := o.line.removeOldest()
 	if gone != nil {
 		o.frames--
@@ -74,6 +80,7 @@ func (o *outbox) refuse(it *item, do *effects) {
 	case it.policy == retried:
 		o.setFull(true, do) // its sender waits for the queue to drain
 	case it.control || it.policy == CloseSlow:
+		// The close frame itself is pushed whatever the room, by close.
 		do.lost = !it.control
 		o.close(tryAgainLater, ErrQueueFull, false, do)
 	default:

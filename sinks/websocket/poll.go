@@ -48,8 +48,10 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	e := m.endpoint
 	p := &poll{token: rand.Text(), ready: make(chan struct{}, 1)}
 	p.session = newSession(m, a)
+	// A response is JSON, in which a binary frame has no place.
 	p.textOnly = true
 	p.tr = p
+	// Before the registry has it, so that Close cannot miss it; abort calls done.
 	e.work.add()
 	if !e.registry.add(&p.session, a.addr) {
 		e.work.done()
@@ -61,6 +63,7 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	}
 	ps.list[p.token] = p
 	ps.mu.Unlock()
+	// From here on a broadcast to its id can end it; startAbsence checks this.
 	p.session.begin(a.until)
 	p.visits.Lock()
 	p.startAbsence(p.mount.cfg.LongPoll.Window * 3 / 2)
@@ -91,15 +94,18 @@ func (p *poll) enter() (*visit, bool) {
 	p.absent.Stop()
 	p.visits.Unlock()
 	if before != nil {
+		// The previous GET must be over, so that messages keep their order.
 		close(before.replaced)
 		<-before.left
 	}
+	// If the session is over, exit undoes the visit and its false is the result.
 	return v, !p.isOver() || p.exit(v)
 }
 
 // exit ends a GET. It returns false.
 func (p *poll) exit(v *visit) bool {
 	p.visits.Lock()
+	// Not if a later GET has replaced it: the client is present then.
 	if p.visit == v {
 		p.visit = nil
 		if p.isClosing() {
@@ -129,6 +135,7 @@ func (p *poll) takeAll() []*batch {
 // wake lets the present GET, or the next one, take what is queued.
 func (p *poll) wake(bool) {
 	select {
+	// One token is enough, since a GET takes all that is queued.
 	case p.ready <- struct{}{}:
 	default:
 	}
@@ -154,6 +161,7 @@ func (p *poll) abort() {
 		p.absent.Stop()
 	}
 	p.visits.Unlock()
+	// So that the present GET looks again and finds the session over.
 	p.wake(true)
 	e.registry.remove(&p.session)
 	e.work.done()

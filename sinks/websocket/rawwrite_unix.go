@@ -18,6 +18,7 @@ type rawWriter struct {
 
 func newRawWriter() *rawWriter {
 	w := &rawWriter{}
+	// A method value allocates: it is made once for each writer.
 	w.f = w.once
 	return w
 }
@@ -26,6 +27,7 @@ func newRawWriter() *rawWriter {
 func (w *rawWriter) write(raw syscall.RawConn, p []byte) (int, error) {
 	w.p, w.n, w.err = p, 0, nil
 	err := raw.Write(w.f)
+	// The pool must not keep the frames alive.
 	w.p = nil
 	if err == nil {
 		err = w.err
@@ -42,6 +44,7 @@ func (w *rawWriter) once(fd uintptr) bool {
 			w.n = n
 		case syscall.EINTR:
 			continue
+		// The socket's buffer is full: n stays 0, and the caller waits elsewhere.
 		case syscall.EAGAIN:
 		default:
 			w.err = err

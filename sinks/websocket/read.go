@@ -46,6 +46,8 @@ func (c *conn) readMessage() error {
 func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 	c.deadline = time.Time{}
 	var text textCheck
+	// CheckHeader refuses what the state does not allow, such as a continuation
+	// without a beginning (RFC 6455, 5.4).
 	state := ws.StateServerSide
 	for count := 0; ; {
 		if err := c.pace(); err != nil {
@@ -71,6 +73,7 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 			text.on = op == ws.OpText
 			buf = buffer(int(min(h.Length, 16<<10))) // whatever length is promised
 		}
+		// Before the payload is read: the length in the header is enough to refuse it.
 		if h.Length > int64(c.mount.cfg.Limits.MessageBytes-len(*buf)) {
 			return buf, op, errTooBig
 		}
@@ -138,6 +141,7 @@ func (c *conn) readHeader(state ws.State) (ws.Header, error) {
 // that come and not with the length in the header.
 func (c *conn) readPayload(buf *[]byte, h ws.Header, text *textCheck) error {
 	b := *buf
+	// The conversion cannot truncate: nextMessage has compared with MessageBytes.
 	for done, size := 0, int(h.Length); done < size; {
 		if c.from == c.to {
 			c.within(c.mount.cfg.Timeouts.Message)
@@ -153,6 +157,7 @@ func (c *conn) readPayload(buf *[]byte, h ws.Header, text *textCheck) error {
 		if err != nil {
 			return err
 		}
+		// done is the offset in the frame, at which the mask of four bytes goes on.
 		ws.Cipher(b[at:], h.Mask, done)
 		if done += n; done < size && !text.ok(b, false) {
 			return errText
@@ -193,6 +198,7 @@ func closeReply(p []byte) ws.StatusCode {
 	if len(p) == 0 {
 		return ws.StatusNormalClosure
 	}
+	// A code has two bytes in network order (RFC 6455, 5.5.1).
 	if len(p) == 1 || !closeCodeAllowed(int(binary.BigEndian.Uint16(p))) {
 		return ws.StatusProtocolError
 	}

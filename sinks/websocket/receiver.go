@@ -9,6 +9,7 @@ type receiver Channel
 // handler that intercepts it, will get it.
 func (r *receiver) Deliver(m *pubsub.Message) bool {
 	ch := (*Channel)(r)
+	// A broadcast that the history does not keep goes on like any other.
 	if ch.route.cfg.Resume {
 		if record, kept := m.Record(); kept {
 			return ch.follow(m, &record)
@@ -43,6 +44,7 @@ func (ch *Channel) broadcast(m *pubsub.Message) (*item, error) {
 	if err != nil || (ch.route.cfg.Conflate == nil && it.policy == policy) {
 		return it, err
 	}
+	// The bytes are shared all the same.
 	own := &item{wire: it.wire, written: it.written}
 	ch.class(own, m.Event, m.Payload)
 	own.policy = policy
@@ -68,6 +70,7 @@ func (ch *Channel) offerLocked(it *item) (wake bool, err error) {
 		return false, ErrNotJoined // it ends: the hooks of what was early were called
 	case ch.state == joining:
 		early := &ch.more().early
+		// The same bound as the queue has: a slow join must not hold more.
 		if len(*early) >= ch.sess.mount.cfg.Queue.Events {
 			return false, ErrQueueFull
 		}

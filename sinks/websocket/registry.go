@@ -42,6 +42,7 @@ func (r *registry) begin(limits EndpointLimits, gauge metrics.Gauge) {
 func (r *registry) add(s *session, addr netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	// Of IPv6 the /64, which is what one client usually has.
 	addr = network(addr)
 	if r.shut || r.n >= r.limits.Connections ||
 		r.addresses[addr] >= r.limits.PerAddress || r.ids[s.id] >= r.limits.PerID {
@@ -54,6 +55,7 @@ func (r *registry) add(s *session, addr netip.Addr) bool {
 	if r.ids != nil && s.id != "" {
 		r.ids[s.id]++
 	}
+	// The newest comes first; the order has no meaning.
 	s.next = r.first
 	if r.first != nil {
 		r.first.prev = s

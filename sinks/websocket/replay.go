@@ -41,7 +41,9 @@ func (ch *Channel) replay(records []pubsub.Record) bool {
 		r := &records[i]
 		at.known = max(at.known, r.Offset)
 		switch {
+		// Queued already, or to be fetched when there is room.
 		case r.Offset != at.last+1 || at.stalled:
+		// The channel's own broadcast to the others: its client gets only the position.
 		case r.From(ch.sub):
 			at.last, at.untold = r.Offset, true
 		case !ch.queueRecord(r, numberedPayload(r)):
@@ -78,6 +80,7 @@ func (ch *Channel) fetch() {
 			ch.mu.Unlock()
 			return
 		}
+		// Before the history is read: what is noted from now on is looked at again.
 		at.look = false
 		from := pubsub.Position{Epoch: at.epoch, Offset: at.last}
 		ch.mu.Unlock()
@@ -85,6 +88,7 @@ func (ch *Channel) fetch() {
 		records, _, err := ch.sess.endpoint().hub.History().Since((*channelContext)(ch), ch.topic, from)
 		if err != nil {
 			reason := ErrQueueFull
+			// Otherwise, usually with ErrTrimmed, the queue was full for too long.
 			if errors.Is(err, pubsub.ErrEpoch) {
 				reason = ErrHistory
 			}
@@ -110,6 +114,7 @@ func (ch *Channel) passOver() {
 	}
 	at := ch.rare.place
 	at.look = true
+	// A fetch that runs sees look and goes on by itself.
 	mine := at.behind() && !at.pulling
 	at.pulling = at.pulling || mine
 	ch.mu.Unlock()

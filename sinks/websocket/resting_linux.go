@@ -40,10 +40,12 @@ func (r *resting) add(c *conn) bool {
 	if r.epoll == nil && !r.begin() {
 		return false
 	}
+	// The last free slot, or a new one. It is only taken once epoll_ctl has succeeded.
 	slot := int32(len(r.slots))
 	if last := len(r.free) - 1; last >= 0 {
 		slot = r.free[last]
 	}
+	// It wraps around after 2^31 rests.
 	r.nth = max(r.nth+1, 1) // never 0
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: slot, Pad: r.nth}
 	// A socket stays in the epoll between its rests, disarmed by EPOLLONESHOT.
@@ -84,6 +86,7 @@ func (r *resting) begin() bool {
 	r.epoll, r.ctl = os.NewFile(uintptr(fd), "epoll"), fd
 	r.lookAt(time.Now().Add(time.Hour))
 	r.work.add()
+	// The file is passed, since the field can name another epoll by then.
 	go r.wait(r.epoll)
 	return true
 }
@@ -109,6 +112,7 @@ func (r *resting) take(c *conn) bool {
 	if c.rest == 0 {
 		return false
 	}
+	// An event of this rest that comes late matches nothing then.
 	c.rest = 0
 	r.slots[c.slot] = nil
 	r.free = append(r.free, c.slot)
@@ -134,10 +138,12 @@ func (r *resting) wait(epoll *os.File) {
 	if err != nil {
 		return // closed already
 	}
+	// Kept for the life of the goroutine: 12 or 16 bytes for each event.
 	events := make([]syscall.EpollEvent, 128)
 	for {
 		n := 0
 		err := raw.Read(func(fd uintptr) bool {
+			// Without waiting: false makes the runtime's poller wait for the epoll.
 			n, _ = syscall.EpollWait(int(fd), events, 0) // EINTR counts as none: tried again
 			return n > 0
 		})
@@ -164,6 +170,7 @@ func (r *resting) spoke(epoll *os.File, e syscall.EpollEvent) *conn {
 		return nil
 	}
 	c := r.slots[e.Fd]
+	// Another connection may have the slot by now, with another number.
 	if c == nil || c.rest != e.Pad {
 		return nil // roused meanwhile
 	}

@@ -105,6 +105,7 @@ func positionIn(m codec.Message) (was pubsub.Position, asked bool) {
 func resumeReplyTo(asked bool, was, now pubsub.Position, err error) (resumeReply, error) {
 	reply := resumeReply{Epoch: now.Epoch, Offset: now.Offset}
 	switch {
+	// A new client also reads from was, and counts as not recovered.
 	case err == nil:
 		reply.Offset, reply.Recovered = was.Offset, asked
 	case errors.Is(err, pubsub.ErrEpoch):
@@ -135,6 +136,7 @@ func withField(object []byte, name string, value []byte) []byte {
 	head := object[:len(object)-1]
 	out := make([]byte, 0, len(object)+len(name)+len(value)+4)
 	out = append(out, head...)
+	// Only "{" is left of an empty object, which takes no comma.
 	if len(bytes.TrimSpace(head)) > 1 {
 		out = append(out, ',')
 	}

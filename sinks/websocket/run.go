@@ -59,6 +59,7 @@ func (ch *Channel) handle(m *mail, rest []mail) bool {
 		ch.terminate(ErrLeft, rest, m.ref)
 		return true
 	case mailIn:
+		// Channel.Ref returns it while the handler runs, for a later reply.
 		ch.current = m.ref
 		reply, err = ch.callIn(m)
 		ch.current = ""

@@ -123,6 +123,7 @@ func (s *session) take(b *batch) bool {
 func (s *session) wrote(b *batch, err error) (last, more bool) {
 	var do effects
 	s.mu.Lock()
+	// The outbox is stepped first: a hook that queues the next item finds the room.
 	s.out.wrote(b.n, b.bytes, &do)
 	s.mu.Unlock()
 	s.act(&do)
@@ -130,12 +131,14 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 	for i := range b.n {
 		it := b.items[i]
 		if it.written != nil {
+			// One time for the whole batch, and none for a batch without hooks.
 			if at.IsZero() {
 				at = time.Now()
 			}
 			s.endpoint().tell(it, at, err)
 		}
 		last = last || it.last
+		// The batch goes back to a pool and must not keep the item alive.
 		b.items[i] = nil
 	}
 	return last, do.more
@@ -145,6 +148,7 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 // nothing, and may be called with a Channel.mu held.
 func (s *session) act(do *effects) {
 	e := s.endpoint()
+	// Negative bytes are those that were written or dropped.
 	over := e.queued(do.bytes)
 	if do.filled {
 		e.queueFull.Add(1)
@@ -158,6 +162,7 @@ func (s *session) act(do *effects) {
 	if len(do.dropped) > 0 {
 		e.giveUp(do.dropped, do.reason)
 	}
+	// Last: shed closes the connection with the longest queue, which can be this one.
 	if over {
 		e.shed()
 	}

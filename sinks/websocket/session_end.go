@@ -15,6 +15,7 @@ const tryAgainLater ws.StatusCode = 1013
 // It is called once, after the registry has the session and before it reads. A
 // zero until means that the credentials do not expire.
 func (s *session) begin(until time.Time) {
+	// The timers come first, since a session without an id needs them too.
 	s.watch(until)
 	if s.id == "" {
 		return
@@ -42,6 +43,7 @@ func (r *disconnectReceiver) Deliver(m *pubsub.Message) bool {
 	if m.Event != eventDisconnect {
 		return false
 	}
+	// What was queued before is still sent.
 	(*session)(r).close(ws.StatusGoingAway, ErrDisconnected, true)
 	return true
 }
@@ -54,6 +56,7 @@ func (s *session) close(code ws.StatusCode, reason error, flush bool) {
 	s.mu.Lock()
 	s.out.close(code, reason, flush, &do)
 	s.mu.Unlock()
+	// False if the end has begun already: the first code and reason stay.
 	if do.closing {
 		s.act(&do)
 		s.hangUp(do.wake, reason)
@@ -77,6 +80,7 @@ func (s *session) finish(reason error) {
 	if do.closed {
 		s.unwatch()
 	}
+	// The reason of an earlier close takes precedence over that of this call.
 	reason = s.out.ended
 	sub := s.idSub
 	s.mu.Unlock()
@@ -93,6 +97,7 @@ func (s *session) finish(reason error) {
 // endChannels makes all channels end. The caller holds no lock.
 func (s *session) endChannels(reason error) {
 	s.mu.Lock()
+	// A copy, since end takes Channel.mu, which comes first in the lock order.
 	channels := append([]*Channel(nil), s.channels...)
 	s.mu.Unlock()
 	for _, ch := range channels {

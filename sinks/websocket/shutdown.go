@@ -24,6 +24,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	// No connection is added any more: the list is complete, apart from those
 	// that have ended by themselves.
 	for len(all) > 0 && err == nil {
+		// In batches, so that not all clients connect to the other nodes at once.
 		n := min(len(all), e.cfg.Shutdown.Batch)
 		for _, s := range all[:n] {
 			s.close(ws.StatusCode(e.cfg.Shutdown.Code), ErrShutdown, true)

@@ -14,6 +14,8 @@ const bearer = "base64url.bearer.phx."
 // takeToken returns the client's token, and chooses the subprotocol for the
 // response if the transport has one.
 func (m *mount) takeToken(r *http.Request, a *admission, transport string) (string, error) {
+	// A request of long polling has no subprotocol; phoenix.js sends the token in a
+	// header of its own, unencoded.
 	if transport == "longpoll" {
 		if !m.cfg.AuthToken {
 			return "", nil
@@ -34,6 +36,7 @@ func (m *mount) takeToken(r *http.Request, a *admission, transport string) (stri
 // the one that carries a token. It returns false if there are several tokens.
 func (m *mount) askedSubprotocols(r *http.Request) (token string, asked []string, ok bool) {
 	bearers := 0
+	// The header may be repeated, with the same meaning as one list (RFC 6455, 11.3.4).
 	for _, line := range r.Header.Values("Sec-Websocket-Protocol") {
 		for p := range strings.SplitSeq(line, ",") {
 			p = strings.TrimSpace(p)
@@ -56,9 +59,11 @@ func (m *mount) chooseSubprotocol(asked []string) (string, bool) {
 	if m.cfg.AuthToken {
 		offered = append([]string{"phoenix"}, offered...)
 	}
+	// The response then names no subprotocol (RFC 6455, 4.2.2).
 	if len(offered) == 0 || len(asked) == 0 {
 		return "", true
 	}
+	// The server's order decides, not the client's.
 	for _, p := range offered {
 		if slices.Contains(asked, p) {
 			return p, true
@@ -76,6 +81,8 @@ func decodeToken(enc string) string {
 	if len(enc) > maxToken {
 		return ""
 	}
+	// Both alphabets are tried, since clients other than phoenix.js take the name of
+	// the subprotocol at its word.
 	enc = strings.TrimRight(enc, "=")
 	raw, err := base64.RawStdEncoding.DecodeString(enc)
 	if err != nil {

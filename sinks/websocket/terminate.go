@@ -11,6 +11,7 @@ import (
 // told as the reason demands, in the order in which Phoenix does, and the
 // handler terminates. It runs in the goroutine that runs the handler.
 func (ch *Channel) terminate(reason error, rest []mail, leave codec.Ref) {
+	// First of all, so that no broadcast follows the phx_close or phx_error.
 	ch.detach(reason)
 	var crashed *CrashError
 	switch {
@@ -37,6 +38,7 @@ func (ch *Channel) terminate(reason error, rest []mail, leave codec.Ref) {
 // detach takes the channel out of everything that could reach it.
 func (ch *Channel) detach(reason error) {
 	ch.mu.Lock()
+	// Under the mutex with the rest, so that Subscribe and timers cannot add more.
 	ch.state = ending
 	if ch.reason == nil {
 		ch.reason = reason

@@ -41,6 +41,7 @@ type recipient struct {
 func (ch *Channel) timer(d, period time.Duration, msg any) (stop func() bool) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
+	// detach has stopped the timers, and would not stop a new one.
 	if ch.state >= ending {
 		return func() bool { return false }
 	}

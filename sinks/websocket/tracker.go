@@ -32,6 +32,7 @@ func (t *tracker) signal() {
 
 // wait returns when nothing is left, or when ctx is done.
 func (t *tracker) wait(ctx context.Context) error {
+	// The token may be an old one, so that the count decides.
 	for t.n.Load() != 0 {
 		select {
 		case <-t.zero:

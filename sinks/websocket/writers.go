@@ -50,6 +50,7 @@ const yieldAfter = 16
 // little to write, otherwise by a writer.
 func (w *writers) wake(c *conn, free bool) {
 	if free && w.calm(time.Since(w.since)) {
+		// The caller serves this connection once and does not loop: it has work of its own.
 		r, b := rawWriters.Get().(*rawWriter), batches.Get().(*batch)
 		b, more := w.serve(c, r, b)
 		batches.Put(b)
@@ -66,6 +67,7 @@ func (w *writers) wake(c *conn, free bool) {
 func (w *writers) calm(now time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	// Windows without a waking are skipped: then the one before has a count of zero.
 	if n := now / window; n != w.window {
 		w.before = 0
 		if n == w.window+1 {
@@ -87,6 +89,7 @@ func (w *writers) ready(c *conn) {
 		w.last.nextReady = c
 	}
 	w.last = c
+	// Counted here, under the mutex, so that no more than limit are at work.
 	start := w.active < w.limit
 	if start {
 		w.active++
@@ -105,6 +108,8 @@ func (w *writers) next() *conn {
 	defer w.mu.Unlock()
 	c := w.first
 	if c == nil {
+		// Under the same lock as the check: a connection that becomes ready now starts
+		// a new writer.
 		w.active--
 		return nil
 	}
@@ -144,6 +149,7 @@ func (w *writers) serve(c *conn, r *rawWriter, b *batch) (*batch, bool) {
 	if !c.take(b) {
 		return b, false
 	}
+	// All frames of the batch in one buffer, hence one system call.
 	p := b.joined()
 	sent, err := r.write(c.raw, p)
 	switch {
@@ -153,6 +159,7 @@ func (w *writers) serve(c *conn, r *rawWriter, b *batch) (*batch, bool) {
 	// The socket's buffer is full: only a goroutine may wait for this client.
 	case sent < len(p):
 		w.work.add()
+		// The batch belongs to that goroutine now; the writer goes on with another.
 		go c.writeRest(b, p[sent:])
 		return batches.Get().(*batch), false
 	default:
