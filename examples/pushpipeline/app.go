@@ -33,6 +33,7 @@ type app struct {
 	recorder metrics.Recorder        // sends to statsd, and to the server of -statsd
 	closers  []func(context.Context) // of the recorders, in order
 
+	// The path of a push: intake, source, producer, workers, endpoint, clients.
 	ledger   *ledger
 	tokens   *token.Phoenix
 	source   source
@@ -81,6 +82,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	if a.tokens, err = token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: cfg.Secret}); err != nil {
 		return nil, fmt.Errorf("-secret: %w", err)
 	}
+	// The endpoint needs the recorder and the tokens from above.
 	if err = a.openEndpoint(); err != nil {
 		return nil, err
 	}
@@ -171,6 +173,7 @@ func (a *app) build() (err error) {
 		// Under a rival that partitions there is a stage for each partition.
 		w := &worker{Consumer: sockets, pause: a.cfg.Work, took: a.recorder.Timer("pipeline.worker.process_time")}
 		name := "sockets"
+		// Names of stages must be unique in a pipeline.
 		if len(line.pools) > 1 {
 			name += strconv.Itoa(i)
 		}
@@ -236,17 +239,20 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	a.intake.open.Store(true)
 	a.ready.Store(true)
 	close(a.started)
+	// The load ends with ctx or earlier, when a part has failed.
 	loading, stopLoad := context.WithCancel(ctx)
 	defer stopLoad()
 	working.Go(func() {
 		(&load{users: a.cfg.Users, rate: a.cfg.Rate, heavyShare: a.cfg.HeavyShare, enter: a.intake.enter}).run(loading, time.Now())
 	})
+	// Not from ctx: the status is reported during the orderly end too.
 	reporting, stopReports := context.WithCancel(context.Background())
 	defer stopReports()
 	working.Go(func() { a.watch(reporting, progress) })
 	a.log.Info("serving", "page", "http://"+a.listener.Addr().String()+"/", "source", a.cfg.Source)
 
 	var failure error
+	// Whether the pipeline has ended, so that it is not waited for again.
 	over := false
 	select {
 	case <-ctx.Done():
@@ -263,6 +269,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	// The orderly end: no more pushes, then the pipeline, then the connections,
 	// then the recorders, which the others use.
 	begun := time.Now()
+	// A load balancer sends nothing more once it has seen this.
 	a.ready.Store(false)
 	a.draining.Store(true)
 	a.intake.open.Store(false)
@@ -277,6 +284,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 		if err := a.source.refuse(limit); err != nil {
 			failure = errors.Join(failure, err)
 		}
+		// Drain returns at once; ended has the result.
 		a.pipeline.Drain()
 		// When the time is up the pipeline is stopped, and what it holds stays undelivered.
 		stop := context.AfterFunc(limit, func() { a.pipeline.Stop(stage.ErrDrainTimeout) })
@@ -289,6 +297,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 	// last must still reach their clients.
 	closing, cancelClosing := context.WithTimeout(hard, max(time.Second, a.cfg.Drain-time.Since(begun)))
 	defer cancelClosing()
+	// It closes the connections of the clients, which end then.
 	failure = errors.Join(failure, a.endpoint.Close(closing))
 	failure = errors.Join(failure, a.clients.wait(closing))
 	failure = errors.Join(failure, server.Shutdown(closing), debug.Shutdown(closing))
@@ -313,6 +322,7 @@ func (a *app) close() {
 			_ = l.Close() // closed already after run
 		}
 	}
+	// Nil if newApp has failed before it made one.
 	if a.source != nil {
 		a.source.close()
 	}

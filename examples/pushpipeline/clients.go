@@ -19,6 +19,7 @@ import (
 // check what they get: each push once, in order, and none of another user's. Two
 // goroutines belong to each client: one reads, the other sends heartbeats.
 type clients struct {
+	// Written by the goroutines that read, read by status.
 	open       atomic.Int64 // connections; the others count pushes
 	received   atomic.Int64
 	duplicates atomic.Int64
@@ -42,11 +43,13 @@ func (c *clients) dialAll(ctx context.Context, addr string, n int, tokenFor func
 	group.SetLimit(64)
 	for i := range n {
 		group.Go(func() error {
+			// The first client is that of user 1, the heavy one.
 			user := strconv.Itoa(i + 1)
 			tok, err := tokenFor(user)
 			if err != nil {
 				return err
 			}
+			// The first failure ends ctx, and with it the other handshakes.
 			if err := c.dial(ctx, addr, user, tok); err != nil {
 				return fmt.Errorf("client of user %s: %w", user, err)
 			}
@@ -79,6 +82,7 @@ func (c *clients) dial(ctx context.Context, addr, user, token string) error {
 		conn.CloseNow()
 		return err
 	}
+	// Of the reply's payload, only what says whether the join was allowed.
 	var status struct {
 		Status string `json:"status"`
 	}
@@ -129,6 +133,7 @@ func decodeFrame(data []byte) (frame, error) {
 // read takes what the server sends until it closes the connection, and sends
 // heartbeats meanwhile.
 func (c *clients) read(conn *websocket.Conn, topic string) {
+	// Ends the heartbeat when the connection has ended.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	c.wg.Go(func() { heartbeat(ctx, conn) })

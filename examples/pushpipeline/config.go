@@ -22,9 +22,11 @@ type config struct {
 	Source  string // kafka or memory
 	Brokers string // empty: a broker inside this process
 	Topic   string
-	Group   string
-	Parts   int // partitions of a topic that has to be created
-	Member  string
+	// Processes of one group share the partitions of the topic.
+	Group  string
+	Parts  int // partitions of a topic that has to be created
+	Member string
+	// How long the group waits for a member that has died.
 	Session time.Duration
 	Commit  time.Duration // interval
 
@@ -42,16 +44,19 @@ type config struct {
 	Buffer  int           // pushes, of the memory source
 
 	// The load.
+	// The ids are 1 to Users; user 1 is the heavy one.
 	Users      int
 	Rate       float64 // pushes a second of all users
 	HeavyShare float64 // of user 1, 0 to 1
 	Clients    int
 
+	// Compare dispatchers instead of serving, and write a picture to SVG.
 	Fairness bool
 	SVG      string // a file
 
 	Duration time.Duration // 0: until a signal
 	Drain    time.Duration // how long the end may take
+	// The summary as one JSON object.
 	JSON     bool
 	LogLevel string
 
@@ -145,6 +150,7 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 // variables. It returns the name of the variable with the first wrong value.
 // -version is not read.
 func fromEnvironment(fs *flag.FlagSet, getenv func(string) string) (name string, err error) {
+	// A flag on the command line takes precedence over the environment.
 	given := map[string]bool{"version": true}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	fs.VisitAll(func(f *flag.Flag) {
@@ -213,6 +219,7 @@ func (c config) validate() error {
 		}
 		return nil
 	}
+	// All faults are reported at once.
 	errs := []error{
 		within("workers", c.Workers, 1, 100_000),
 		within("partitions", c.Parts, 1, 1000),
@@ -284,6 +291,7 @@ func (c config) validate() error {
 // loopback reports whether a host is this machine. An empty host means all
 // interfaces, and is not.
 func loopback(host string) bool {
+	// A name is not looked up: it could change between this check and the listening.
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

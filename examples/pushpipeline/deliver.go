@@ -49,8 +49,9 @@ func (a *app) newSockets(maxDemand int) (*delivery.Consumer[push], error) {
 // for a push, such as a query. The stage's goroutine owns it.
 type worker struct {
 	*delivery.Consumer[push]
-	pause  time.Duration // the work
-	took   metrics.Timer
+	pause time.Duration // the work
+	took  metrics.Timer
+	// Set once by HandleStart, before any delivery.
 	self   *stage.Handle
 	atWork atomic.Int64 // pushes; read by any goroutine
 }
@@ -66,6 +67,7 @@ func (w *worker) HandleStart(ctx context.Context, self *stage.Handle) error {
 
 // HandleDelivery implements stage.DeliveryHandler.
 func (w *worker) HandleDelivery(ctx context.Context, d stage.Delivery[push]) error {
+	// Without work nothing is copied and no timer is made.
 	if w.pause == 0 {
 		return w.Consumer.HandleDelivery(ctx, d)
 	}
@@ -87,6 +89,7 @@ func (w *worker) HandleDelivery(ctx context.Context, d stage.Delivery[push]) err
 // HandleInfo implements stage.InfoHandler.
 func (w *worker) HandleInfo(ctx context.Context, msg any) error {
 	if done, ok := msg.(worked); ok {
+		// On the stage's goroutine again, which the consumer needs.
 		return w.Consumer.HandleDelivery(ctx, done.delivery)
 	}
 	return w.Consumer.HandleInfo(ctx, msg)

@@ -67,10 +67,13 @@ func (c config) validateFairness() error {
 
 // finding is one run and what it is compared with.
 type finding struct {
+	// The name of the dispatcher, as in the table.
 	rival string
+	// The rate of user 1 as a multiple of that of all others; 0 is without a flood.
 	flood float64
 	calm  verdict // the same dispatcher's without a flood
 	verdict
+	// Pushes that came after a later one, of all users.
 	disorder int64
 }
 
@@ -130,6 +133,7 @@ func quiet(log *slog.Logger) *slog.Logger {
 // measure runs the pipeline once, with a flood of that multiple or, for 0, without.
 // The loads are made here and not by the app, whose own rate is 0.
 func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, progress func(status)) (finding, error) {
+	// In pushes a second.
 	victims, heavy := cfg.Rate, cfg.Rate*flood
 	window, warm := cfg.Duration, warmup(cfg)
 	cfg.Rate, cfg.Duration, cfg.DebugAddr, cfg.Drain = 0, 0, "off", fairnessSettle
@@ -144,6 +148,7 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 
 	serving, end := context.WithCancel(ctx)
 	defer end()
+	// What run has returned.
 	type ending struct {
 		sum summary
 		err error
@@ -176,10 +181,12 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 	// The flood has a generator of its own, so that it cannot delay the
 	// victims' schedule.
 	loads.Go(func() { (&load{users: 1, rate: heavy, enter: enter}).run(loading, begin) })
+	// Both end with loading, which has the deadline.
 	loads.Wait()
 	// The verdict comes before the end, which discards the flood's backlog.
 	f := finding{flood: flood, verdict: watch.end((victims + heavy) * window.Seconds())}
 	end()
+	// Every goroutine of this run has ended here, before the next run begins.
 	e := <-ended
 	f.disorder = e.sum.OutOfOrder
 	if ctx.Err() != nil {

@@ -45,6 +45,7 @@ func (o *observer) within(t time.Time) bool { return !t.Before(o.from) && t.Befo
 // made notes a push that is made now and was due then. It is called before the push
 // enters. The due times of one user differ by a microsecond or more.
 func (o *observer) made(user string, due time.Time) {
+	// Before the lock, whose wait must not count as lateness.
 	late := time.Since(due)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -79,6 +80,7 @@ func (o *observer) arrived(user string, due, at time.Time) {
 	if _, ok := u.open[due.UnixMicro()]; !ok {
 		return // due outside the window, or here a second time
 	}
+	// A second one finds nothing here, so that no push counts twice.
 	delete(u.open, due.UnixMicro())
 	u.arrived++
 	u.waits = append(u.waits, at.Sub(due))
@@ -99,6 +101,7 @@ type verdict struct {
 // end returns what has become of all pushes by now; scheduled is how many were to
 // be made in the window.
 func (o *observer) end(scheduled float64) verdict {
+	// One time for all lost pushes, again from before the lock.
 	now := time.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -107,6 +110,7 @@ func (o *observer) end(scheduled float64) verdict {
 		Offered: min(1, float64(o.onTime)/scheduled),
 	}
 	var n, sum, squares float64
+	// Only users with a push due in the window are here, so that due is not 0.
 	for user, u := range o.users {
 		// The flood's own user is no victim.
 		if user == heavyUser {
@@ -129,6 +133,7 @@ func (o *observer) end(scheduled float64) verdict {
 	if squares > 0 {
 		v.Jain = sum * sum / (n * squares)
 	}
+	// For quantile, which only indexes.
 	slices.Sort(v.Waits)
 	return v
 }

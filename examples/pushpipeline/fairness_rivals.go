@@ -10,6 +10,7 @@ import (
 
 // line is a dispatcher and its subscribers.
 type line struct {
+	// Made for one run: a dispatcher cannot be used by two stages.
 	dispatcher dispatcher.Dispatcher[push]
 	pools      []pool
 }
@@ -17,6 +18,7 @@ type line struct {
 // pool is a consumer with a number of workers, for one partition if that is not
 // nil.
 type pool struct {
+	// How many pushes it has in flight at most.
 	workers   int
 	partition any
 }
@@ -46,16 +48,19 @@ var rivals = []struct {
 	}},
 	{"partition by hash", func(workers int) line {
 		l := line{dispatcher: stage.Must(dispatcher.NewPartition(workers, func(p push) (int, bool) {
+			// The same user always has the same partition, and one worker of its own there.
 			h := fnv.New32a()
 			h.Write([]byte(p.User))
 			return int(h.Sum32() % uint32(workers)), true
 		}, dispatcher.PartitionConfig{}))}
+		// One pool for each partition, each with one worker, so that the sum is the same.
 		for i := range workers {
 			l.pools = append(l.pools, pool{workers: 1, partition: i})
 		}
 		return l
 	}},
 	{"FIFO", func(workers int) line {
+		// In the order of arrival, whatever the user.
 		return line{dispatcher.NewDemand[push](), []pool{{workers: workers}}}
 	}},
 }

@@ -9,10 +9,12 @@ import (
 // does not know what is in flight, and a new user waits until all others had their
 // turn. A full queue of a user drops its oldest push, as that of package fair does.
 type roundRobin struct {
+	// Demand that is not served yet, in pushes.
 	asked  []int // by subscription
 	queues map[string][]waiting
 	turn   []string // users with something waiting, the next one first
-	held   int
+	// The length of all queues together.
+	held int
 }
 
 // waiting is a push in its user's queue.
@@ -32,6 +34,8 @@ var _ dispatcher.Holder[push] = (*roundRobin)(nil)
 // all its methods.
 func newRoundRobin() *roundRobin { return &roundRobin{queues: make(map[string][]waiting)} }
 
+// Subscribe implements dispatcher.Dispatcher. Numbers of subscriptions are used
+// again, so that an old demand is cleared.
 func (r *roundRobin) Subscribe(sub int, _ dispatcher.SubscribeConfig) error {
 	for len(r.asked) <= sub {
 		r.asked = append(r.asked, 0)
@@ -40,13 +44,16 @@ func (r *roundRobin) Subscribe(sub int, _ dispatcher.SubscribeConfig) error {
 	return nil
 }
 
+// Ask adds to the demand of a subscription; Cancel forgets it.
 func (r *roundRobin) Ask(sub, n int) { r.asked[sub] += n }
 func (r *roundRobin) Cancel(sub int) { r.asked[sub] = 0 }
 
 // Demand is the intake, whatever is asked for: to choose, it must hold pushes
 // of many users.
 func (r *roundRobin) Demand() int { return roundRobinIntake }
-func (r *roundRobin) Held() int   { return r.held }
+
+// Held implements dispatcher.Holder.
+func (r *roundRobin) Held() int { return r.held }
 
 // Dispatch queues all events, and then serves the subscriptions that have
 // asked. It always takes every event, since it holds what no subscription has
@@ -76,6 +83,7 @@ func (r *roundRobin) Dispatch(offer dispatcher.Offer[push], out dispatcher.Out[p
 
 // next takes the first push of the user whose turn it is.
 func (r *roundRobin) next() waiting {
+	// The caller has checked that there is one.
 	user := r.turn[0]
 	r.turn = r.turn[1:]
 	q := r.queues[user]

@@ -40,6 +40,7 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusMethodNotAllowed, "use POST")
 		return
 	}
+	// One byte over the bound fails the read, whatever Content-Length says.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		var large *http.MaxBytesError
@@ -50,6 +51,7 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusBadRequest, "the body could not be read")
 		return
 	}
+	// All are checked before any is taken in.
 	pushes, err := parsePushes(body)
 	if err != nil {
 		status := http.StatusBadRequest
@@ -104,6 +106,7 @@ func answerError(w http.ResponseWriter, status int, fault string) {
 // answer writes a status with v as JSON.
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	// The message may quote what the caller has sent.
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

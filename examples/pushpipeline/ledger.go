@@ -21,6 +21,7 @@ type ledger struct {
 	refused   atomic.Int64 // never taken in
 	left      atomic.Int64 // not delivered by a pipeline that was stopped, and safe in Kafka
 
+	// From enqueue to the write, for each of the two classes.
 	light, heavyTimer metrics.Timer
 	recorder          metrics.Recorder
 
@@ -65,6 +66,7 @@ func (l *ledger) discard(reason receipt.Reason) {
 func (l *ledger) discards() map[string]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// A copy, which the caller may read without the lock.
 	return maps.Clone(l.discarded)
 }
 

@@ -15,10 +15,12 @@ const heavyUser = "1"
 // them is due is known in advance, and its latency counts from then on, so that
 // a pipeline that keeps the generator waiting is not measured as fast.
 type load struct {
+	// The ids are 1 to users.
 	users      int
 	rate       float64 // pushes a second
 	heavyShare float64 // of heavyUser, 0 to 1
-	enter      func(pushes []push, done func(error)) error
+	// Called by the goroutine of run only.
+	enter func(pushes []push, done func(error)) error
 }
 
 // run makes pushes from begin on until ctx is done.

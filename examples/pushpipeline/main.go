@@ -35,6 +35,7 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 	defer abort()
 	ctx, end := context.WithCancel(hard)
 	defer end()
+	// Room for two, since signal.Notify drops what it cannot send.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)

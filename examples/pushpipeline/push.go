@@ -18,6 +18,7 @@ const (
 
 // push is what travels through the pipeline: data for one user.
 type push struct {
+	// Never empty, and checked by checkUserID.
 	User string
 	Data json.RawMessage // a JSON object
 	// At is when the push was enqueued, in the caller.

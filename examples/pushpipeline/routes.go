@@ -39,6 +39,7 @@ func (a *app) routes() http.Handler {
 		defer cancel()
 		answer(w, http.StatusOK, a.status(ctx))
 	})
+	// For the page, and only good for a demonstration: see giveToken.
 	mux.HandleFunc("GET /api/token", a.giveToken)
 	mux.HandleFunc("GET /api/nap", nap)
 	files, err := fs.Sub(web, "web")
@@ -46,6 +47,7 @@ func (a *app) routes() http.Handler {
 		panic(err) // the name is a constant
 	}
 	page := http.FileServerFS(files)
+	// Everything else is a file of the page, or 404.
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", contentPolicy)
@@ -96,6 +98,8 @@ func nap(w http.ResponseWriter, r *http.Request) {
 // debugRoutes are what only this machine reaches.
 func (a *app) debugRoutes() http.Handler {
 	mux := http.NewServeMux()
+	// Registered by hand: the import also puts them on http.DefaultServeMux, which
+	// this program does not serve.
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

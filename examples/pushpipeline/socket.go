@@ -22,6 +22,7 @@ type user struct{ id string }
 // connect accepts a connection that has a valid token, which names its user.
 func connect(tokens *token.Phoenix) func(context.Context, *websocket.ConnectRequest) (user, error) {
 	return func(_ context.Context, r *websocket.ConnectRequest) (user, error) {
+		// The token comes in a subprotocol, or in the query from clients without that.
 		data, err := tokens.Verify(tokenSalt, cmp.Or(r.AuthToken, r.Params.Get("token")), token.VerifyConfig{MaxAge: tokenAge})
 		if err != nil {
 			return user{}, err
@@ -40,6 +41,7 @@ func connect(tokens *token.Phoenix) func(context.Context, *websocket.ConnectRequ
 // events: pushes go from the server to the client only.
 func userChannel(u user, topic string) websocket.Handler {
 	return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
+		// The token decides who the user is, and the topic must name the same one.
 		if topic != topicOf(u.id) {
 			return nil, websocket.Refuse("unauthorized")
 		}

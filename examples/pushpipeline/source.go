@@ -30,6 +30,7 @@ type source interface {
 }
 
 var (
+	// Whether to try again later: errFull soon, errClosing at another process.
 	errFull    = errors.New("the queue is full")
 	errClosing = errors.New("the pipeline is shutting down")
 )
@@ -42,6 +43,7 @@ type sequencer struct {
 	last   map[string]uint64 // sequence number, by user
 }
 
+// newSequencer returns a sequencer whose numbers begin at 1 for every user.
 func newSequencer(origin string) *sequencer {
 	return &sequencer{origin: origin, last: make(map[string]uint64)}
 }
@@ -61,12 +63,14 @@ func (s *sequencer) stamp(pushes []push, now time.Time) {
 
 // memorySource keeps pushes in this process, and loses them with it.
 type memorySource struct {
+	// The producer of the first stage, from which the pipeline takes by demand.
 	queue    *producer.Queue[push]
 	capacity int
 	seq      *sequencer
 	ledger   *ledger
 }
 
+// newMemorySource returns a source that holds at most capacity pushes.
 func newMemorySource(capacity int, origin string, l *ledger) *memorySource {
 	return &memorySource{
 		queue:    stage.Must(producer.NewQueue(producer.QueueConfig[push]{Capacity: capacity})),
@@ -74,8 +78,11 @@ func newMemorySource(capacity int, origin string, l *ledger) *memorySource {
 	}
 }
 
+// handler implements source.
 func (m *memorySource) handler() stage.Producer[push] { return m.queue }
 
+// enter implements source. The queue confirms at once, so done runs before it
+// returns.
 func (m *memorySource) enter(pushes []push, done func(error)) error {
 	now := time.Now()
 	m.seq.mu.Lock()
@@ -104,9 +111,11 @@ func (m *memorySource) enter(pushes []push, done func(error)) error {
 	return nil
 }
 
+// waiting implements source.
 func (m *memorySource) waiting() int { return m.queue.Snapshot().Waiting }
 
 // refuse leaves the queue to the pipeline's own drain.
 func (m *memorySource) refuse(context.Context) error { return nil }
 
+// close implements source. The memory is freed with the program.
 func (m *memorySource) close() {}

@@ -34,13 +34,15 @@ const maxUnconfirmed = 20_000
 
 // kafkaSource keeps pushes in Kafka: what was confirmed survives this process.
 type kafkaSource struct {
-	broker   *embeddedkafka.Broker // nil with -brokers
+	broker *embeddedkafka.Broker // nil with -brokers
+	// The reading side is a stage of the pipeline; the writing side is used by enter.
 	producer *kafka.Producer[push]
 	writer   *kafka.Writer
 	seq      *sequencer
 	ledger   *ledger
 	log      *slog.Logger
-	skewed   metrics.Counter
+	// Records whose time cannot be true.
+	skewed metrics.Counter
 
 	confirmed atomic.Int64 // pushes of this process that the broker has
 	ingested  atomic.Int64 // pushes of this process that it has read again
@@ -109,8 +111,11 @@ func createTopic(ctx context.Context, brokers []string, topic string, partitions
 	return nil
 }
 
+// handler implements source.
 func (k *kafkaSource) handler() stage.Producer[push] { return k.producer }
 
+// enter implements source. It stamps and writes under the sequencer's lock, so
+// that the order of the numbers is the order in Kafka.
 func (k *kafkaSource) enter(pushes []push, done func(error)) error {
 	now := time.Now()
 	k.seq.mu.Lock()
@@ -118,6 +123,7 @@ func (k *kafkaSource) enter(pushes []push, done func(error)) error {
 	// No other code writes, and the lock is held: the room that is there now is
 	// still there when the last push is written.
 	if k.writer.Buffered()+len(pushes) > maxUnconfirmed {
+		// Nothing has been stamped, so that no number is missing.
 		return errFull
 	}
 	k.seq.stamp(pushes, now)
@@ -155,6 +161,7 @@ func (k *kafkaSource) encode(p push) *kgo.Record {
 // decode makes a push of a record, in the goroutine that fetches. An error makes
 // the record poison.
 func (k *kafkaSource) decode(r *kgo.Record) (push, error) {
+	// The same checks as over HTTP, since any program can write to the topic.
 	p, err := parsePush(r.Value, -1)
 	if err != nil {
 		return p, err
@@ -217,6 +224,7 @@ func (k *kafkaSource) refuse(ctx context.Context) error {
 	// -1 differs from every count, so that the first look counts as progress.
 	last, moved := -1, time.Now()
 	for {
+		// On the way to the broker, and from there to the pipeline.
 		n := k.writer.Buffered() + k.waiting()
 		if n == 0 {
 			return nil
@@ -236,6 +244,7 @@ func (k *kafkaSource) refuse(ctx context.Context) error {
 	}
 }
 
+// close implements source. The reading side belongs to the pipeline, which ends it.
 func (k *kafkaSource) close() {
 	if k.writer != nil {
 		// The pushes that are not confirmed by then fail, and their callers are

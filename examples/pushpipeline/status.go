@@ -16,25 +16,36 @@ type status struct {
 	Uptime   float64 `json:"uptime_s"`
 	Ready    bool    `json:"ready"`
 	Draining bool    `json:"draining"`
-	Source   string  `json:"source"`
-	Embedded bool    `json:"embedded_broker"`
-	Heavy    string  `json:"heavy_user"`
-	Users    int     `json:"users"`
+	// kafka or memory, as in the configuration.
+	Source string `json:"source"`
+	// Whether the broker runs inside this process, and loses all at its end.
+	Embedded bool `json:"embedded_broker"`
+	// "" without a load: all latencies are of the class light then.
+	Heavy string `json:"heavy_user"`
+	Users int    `json:"users"`
 
-	Enqueued  int64            `json:"enqueued"`
-	Delivered int64            `json:"delivered"`
-	Queued    int64            `json:"queued"`
-	InFlight  int64            `json:"in_flight"`
+	// Pushes. Enqueued is Delivered, Queued, InFlight and all of Discarded together,
+	// apart from what moves while the counters are read.
+	Enqueued  int64 `json:"enqueued"`
+	Delivered int64 `json:"delivered"`
+	// In the source and in the dispatcher.
+	Queued   int64 `json:"queued"`
+	InFlight int64 `json:"in_flight"`
+	// Never taken in, and so not part of Enqueued.
 	Refused   int64            `json:"refused"`
 	Discarded map[string]int64 `json:"discarded"`
 
-	Rate       rate          `json:"rate"`
+	// Over the last interval of watch, about a second.
+	Rate rate `json:"rate"`
+	// Of the recent pushes, from enqueue to the write to a socket.
 	LightTimes latency       `json:"light"`
 	HeavyTimes latency       `json:"heavy"`
 	Worker     *latency      `json:"worker,omitempty"` // of -work
 	Stages     []stageStatus `json:"stages"`
-	Queues     []queue       `json:"queues"`
+	// In the order in which a push comes through them.
+	Queues []queue `json:"queues"`
 
+	// Of the endpoint: all clients, browsers included.
 	Connections int          `json:"connections"`
 	Channels    int          `json:"channels"`
 	Slow        int          `json:"slow"`
@@ -91,6 +102,7 @@ type account struct {
 // counters at once.
 func (a *app) account(ctx context.Context) account {
 	var acc account
+	// The stage makes it on its own goroutine, which may be busy.
 	s, err := a.producer.Snapshot(ctx)
 	acc.waiting = a.source.waiting()
 	acc.enqueued, acc.delivered, acc.discarded = a.ledger.enqueued.Load(), a.ledger.delivered.Load(), a.ledger.discards()
@@ -112,6 +124,7 @@ func (a *app) account(ctx context.Context) account {
 func (a *app) status(ctx context.Context) status {
 	stages := a.stages(ctx)
 	acc := a.account(ctx)
+	// The endpoint and the listener do not wait for any stage.
 	endpoint := a.endpoint.Snapshot()
 	measured := a.statsd.Snapshot()
 	recent := func(name, tags string) latency {
@@ -119,6 +132,7 @@ func (a *app) status(ctx context.Context) status {
 		return toLatency(s.Recent)
 	}
 	var atWork, sending, away, full int
+	// One worker, or one for each partition of a rival: the sum is shown.
 	for _, w := range a.workers {
 		s := w.Snapshot()
 		atWork += int(w.atWork.Load())
@@ -145,6 +159,7 @@ func (a *app) status(ctx context.Context) status {
 			OutOfOrder: a.clients.disorder.Load(), WrongUser: a.clients.wrongUser.Load(),
 		},
 	}
+	// Without work its times would all be 0.
 	if a.cfg.Work > 0 {
 		worker := recent("pipeline.worker.process_time", "")
 		s.Worker = &worker
@@ -186,6 +201,7 @@ type meter struct {
 
 // sample notes the count at a time. The first sample gives no rate.
 func (m *meter) sample(now time.Time, count int64) {
+	// A zero time is that of no sample: there is nothing to compare with.
 	if passed := now.Sub(m.at).Seconds(); !m.at.IsZero() && passed > 0 {
 		m.rate = float64(count-m.count) / passed
 	}
@@ -194,6 +210,7 @@ func (m *meter) sample(now time.Time, count int64) {
 
 // rates are the events per second of the whole program and of each stage.
 type rates struct {
+	// Guards all fields: watch writes them, HTTP handlers read them.
 	mu      sync.Mutex
 	in, out meter
 	stages  map[string]*meter

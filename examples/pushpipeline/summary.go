@@ -17,19 +17,21 @@ import (
 // summary is the account of a whole run. Enqueued must be Delivered + Queued +
 // the sum of Discarded.
 type summary struct {
-	Enqueued   int64            `json:"enqueued"`
-	Delivered  int64            `json:"delivered"`
+	Enqueued  int64 `json:"enqueued"`
+	Delivered int64 `json:"delivered"`
+	// Not delivered at the end: in Kafka, or lost with this process.
 	Queued     int64            `json:"queued"`
 	Discarded  map[string]int64 `json:"discarded"`
 	Duplicates int64            `json:"duplicates"`
 	OutOfOrder int64            `json:"out_of_order"`
 	WrongUser  int64            `json:"wrong_user"`
-	Light      latency          `json:"light"`
-	Heavy      latency          `json:"heavy"`
-	Clients    int              `json:"clients"`
-	Elapsed    float64          `json:"elapsed_s"`
-	Refused    int64            `json:"refused"`
-	Source     string           `json:"source"`
+	// Over the whole run, unlike those of status.
+	Light   latency `json:"light"`
+	Heavy   latency `json:"heavy"`
+	Clients int     `json:"clients"`
+	Elapsed float64 `json:"elapsed_s"`
+	Refused int64   `json:"refused"`
+	Source  string  `json:"source"`
 }
 
 // summarise reads the accounts after everything has ended. The latencies are
