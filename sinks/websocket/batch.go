@@ -12,7 +12,9 @@ const (
 // batch is what one write takes. One goroutine at a time owns it: the one that has
 // it from the pool batches. A single frame may exceed maxBatchBytes.
 type batch struct {
-	n     int
+	// How many of items are used.
+	n int
+	// Of all wires together.
 	bytes int
 	items [maxBatchFrames]*item
 	buf   []byte // for more than one frame
@@ -26,6 +28,7 @@ func (b *batch) joined() []byte {
 	if b.n == 1 {
 		return b.items[0].wire
 	}
+	// A batch that only ever holds one frame needs no buffer.
 	if b.buf == nil {
 		b.buf = make([]byte, 0, maxBatchBytes)
 	}

@@ -23,6 +23,7 @@ func (e *Endpoint) shed() {
 		defer e.shedding.Store(false)
 		for e.queuedBytes.Load() > e.cfg.Limits.QueuedBytes {
 			longest := e.longestQueue()
+			// All that is queued belongs to sessions that are closing.
 			if longest == nil {
 				return
 			}
@@ -38,6 +39,7 @@ func (e *Endpoint) longestQueue() *session {
 	var longest *session
 	most := 0
 	for _, s := range e.registry.all() {
+		// One at a time: with all locked no client could be written to.
 		s.mu.Lock()
 		if s.out.phase == open && s.out.bytes > most {
 			longest, most = s, s.out.bytes

@@ -25,12 +25,14 @@ const (
 //
 // A channel has a goroutine only while its handler has something to do.
 type Channel struct {
-	sess    *session
-	route   *route
+	sess  *session
+	route *route
+	// Made by callJoin; its methods never overlap.
 	handler Handler
 	topic   string
 	joinRef codec.Ref // the join's ref if it had no join ref
-	sub     *pubsub.Subscription
+	// Guarded by mu; nil until the join has subscribed.
+	sub *pubsub.Subscription
 
 	nullJoin bool // the join had no join ref
 	leaving  bool // the client has sent phx_leave; owned by the goroutine that reads

@@ -98,6 +98,7 @@ func (ch *Channel) deliver(m *pubsub.Message, t *pubsub.Tally) bool {
 
 // expectDeliveries has connections report when they have room again.
 func (e *Endpoint) expectDeliveries() {
+	// A load first, since a store at each delivery would make the processors compete.
 	if !e.delivers.Load() {
 		e.delivers.Store(true)
 	}
@@ -106,6 +107,7 @@ func (e *Endpoint) expectDeliveries() {
 // flushEarly queues the broadcasts that came during the join. The mutex is held.
 func (ch *Channel) flushEarly() {
 	e := ch.sess.endpoint()
+	// Deliveries may have been refused for want of room during the join.
 	refused := len(ch.rare.early) >= ch.sess.mount.cfg.Queue.Events
 	for _, early := range ch.rare.early {
 		if err := ch.sess.enqueue(early); err != nil && early.written != nil {

@@ -55,6 +55,7 @@ func (s *session) handle(m codec.Message) {
 	case !m.JoinRef.IsNull() && (ch.nullJoin || m.JoinRef != ch.joinRef):
 		// It is for an earlier join of the topic.
 	case m.Event == eventLeave:
+		// From here on messages of this join are refused; a new join is allowed.
 		ch.leaving = true
 		ch.take(mail{kind: mailLeave, ref: m.Ref})
 	default:
@@ -103,6 +104,7 @@ func (s *session) join(m codec.Message, old *Channel) {
 	}
 	// As in Phoenix the old channel ends first, so that the two handlers do
 	// not run at the same time. await bounds the wait.
+	// A channel that is leaving ends by itself.
 	if old != nil && !old.leaving {
 		old.end(ErrDuplicateJoin)
 	}

@@ -116,6 +116,7 @@ const eventDisconnect = "disconnect"
 // upgraded.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.mountsMu.RLock()
+	// Mount appends only, so that the slice can be read without the lock.
 	mounts := e.mounts
 	e.mountsMu.RUnlock()
 	for _, m := range mounts {

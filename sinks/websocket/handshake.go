@@ -63,6 +63,7 @@ var (
 // is made for it. The cheap checks come first, the application's Connect last.
 func (m *mount) admit(r *http.Request, vars map[string]string, transport string) (admission, error) {
 	var a admission
+	// Before the query is parsed: a flood of requests costs little.
 	if err := m.endpoint.arrive(r, &a); err != nil {
 		return a, err
 	}

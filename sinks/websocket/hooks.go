@@ -35,6 +35,7 @@ func (e *Endpoint) giveUp(gone []*item, reason error) {
 // tell calls the hook of an item. Callers must ensure that this happens once.
 func (e *Endpoint) tell(it *item, at time.Time, err error) {
 	if it.written != nil {
+		// A panic must not end the goroutine that writes.
 		defer e.recoverHook("written hook")
 		it.written.Report(at, err)
 	}
@@ -70,6 +71,7 @@ func (s *session) notify() {
 		if !ok {
 			return
 		}
+		// Either may be nil, but not both: see bounds.notify.
 		f := s.mount.kind.drained
 		if full {
 			f = s.mount.kind.full

@@ -18,6 +18,7 @@ type item struct {
 // line is a list of items, of which those before head have been taken. A nil
 // line is an empty one that can only be read.
 type line struct {
+	// In the order in which they go out.
 	items []*item
 	head  int
 }
@@ -85,6 +86,7 @@ func (l *line) removeOldest() *item {
 	}
 	for i := l.head; i < len(l.items); i++ {
 		if it := l.items[i]; !it.control && it.policy != retried {
+			// The last place is cleared, so that it keeps no item alive.
 			copy(l.items[i:], l.items[i+1:])
 			l.items[len(l.items)-1] = nil
 			l.items = l.items[:len(l.items)-1]
@@ -120,9 +122,11 @@ func (l *line) take(b *batch) {
 		b.items[b.n] = it
 		b.n++
 		b.bytes += len(it.wire)
+		// The batch owns it now.
 		l.items[l.head] = nil
 		l.head++
 	}
+	// Empty: the whole array is free again.
 	if l.head == len(l.items) {
 		l.items, l.head = l.items[:0], 0
 	}

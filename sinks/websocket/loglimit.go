@@ -48,6 +48,7 @@ func (l logLimit) Handle(ctx context.Context, r slog.Record) error {
 		k = &logKind{}
 		l.state.kinds[r.Message] = k
 	}
+	// A time before the second, as after a step of the clock, begins a new one.
 	if d := r.Time.Sub(k.second); d < 0 || d >= time.Second {
 		k.second, k.n = r.Time, 0
 	}
@@ -59,6 +60,7 @@ func (l logLimit) Handle(ctx context.Context, r slog.Record) error {
 	} else {
 		k.leftOut++
 	}
+	// The lock is not held while the next handler writes.
 	l.state.mu.Unlock()
 	if !pass {
 		return nil

@@ -7,6 +7,7 @@ import (
 )
 
 // The kinds of mail.
+// Which fields of a mail are set depends on its kind.
 const (
 	mailIn    = iota // an event of the client
 	mailLeave        // phx_leave
@@ -17,8 +18,10 @@ const (
 
 // mail is one thing for the handler to do.
 type mail struct {
-	kind    uint8
-	ref     codec.Ref
+	kind uint8
+	// mailIn and mailLeave only: the message to reply to.
+	ref codec.Ref
+	// mailIn and mailOut only, as is payload.
 	event   string
 	payload Payload
 	value   any // mailInfo: the message; mailRenew: the new state
@@ -92,6 +95,7 @@ func (ch *Channel) post(m mail) error {
 	switch {
 	case ch.state >= ending || ch.reason != nil:
 		return ErrNotJoined
+	// Unlike take it never blocks: its caller may be the handler itself.
 	case ch.inbox.len() >= ch.sess.mount.cfg.Limits.Inbox:
 		return ErrQueueFull
 	}
@@ -184,12 +188,14 @@ func (ch *Channel) cancel() {
 		return
 	}
 	if r.done != nil {
+		// end and detach may both cancel: the second finds it closed.
 		select {
 		case <-r.done:
 		default:
 			close(r.done)
 		}
 	}
+	// Each in a goroutine of its own, since the mutex is held.
 	for _, f := range r.after {
 		ch.sess.endpoint().spawn(*f)
 	}

@@ -82,6 +82,7 @@ func (e *Endpoint) newMount(path string, kind socketKind, cfg MountConfig) *moun
 		bytes:  min(cfg.Queue.Bytes, math.MaxInt/4),
 		notify: kind.full != nil || kind.drained != nil,
 	}
+	// A browser adds cookies by itself, also for a page of another origin.
 	for _, name := range cfg.Headers {
 		m.cookies = m.cookies || strings.EqualFold(name, "Cookie")
 	}
@@ -122,6 +123,7 @@ func (m *mount) addRoute(def routeDef) error {
 
 // route returns the first route whose pattern matches a topic, or nil.
 func (m *mount) route(topic string) *route {
+	// In the order in which the channels were defined.
 	for _, r := range m.routes {
 		if pattern.Matches(r.pattern, topic) {
 			return r

@@ -113,6 +113,7 @@ func (o *outbox) close(code ws.StatusCode, reason error, flush bool, do *effects
 	}
 	o.phase, o.ended = closing, reason
 	do.closing, do.reason = true, reason
+	// Before the close frame is pushed, which must not be dropped.
 	if !flush {
 		o.drop(do)
 	}
@@ -137,6 +138,7 @@ func (o *outbox) finish(reason error, do *effects) {
 
 // drop removes everything that waits.
 func (o *outbox) drop(do *effects) {
+	// What the writer has taken is not in the line: wrote accounts for it.
 	gone, bytes := o.line.removeAll()
 	o.frames -= len(gone)
 	o.bytes -= bytes

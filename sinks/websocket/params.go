@@ -30,6 +30,7 @@ const (
 // parseParams parses a query in its order. Invalid escapes are skipped.
 func parseParams(query string) Params {
 	p := Params{}
+	// Beyond maxParams the rest of the query is ignored.
 	for n := 0; query != "" && n < maxParams; n++ {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
@@ -67,6 +68,7 @@ func (p Params) put(name, value string) {
 			at[key] = append(list, value)
 			return
 		}
+		// A string or a list under the name gives way: the later parameter counts.
 		inner, ok := at[key].(Params)
 		if !ok {
 			inner = Params{}
@@ -92,6 +94,7 @@ func (p logged) LogValue() slog.Value {
 
 // redact returns what may be logged of a value.
 func redact(name string, v any) any {
+	// Part of a name is enough: access_token is a secret too.
 	low := strings.ToLower(name)
 	for _, secret := range []string{"token", "password", "secret", "jwt", "auth"} {
 		if strings.Contains(low, secret) {
@@ -116,6 +119,7 @@ func clip(s string) string {
 	if len(s) > 128 {
 		s, cut = strings.ToValidUTF8(s[:128], ""), "…"
 	}
+	// A RuneError is a byte that is not UTF-8, or the replacement character itself.
 	for _, r := range s {
 		if !strconv.IsPrint(r) || r == utf8.RuneError {
 			quoted := strconv.QuoteToASCII(s)

@@ -29,6 +29,7 @@ func (at *place) behind() bool { return (at.last < at.known || at.look || at.unt
 // or will be once it has joined.
 func (at *place) continues(m *pubsub.Message) bool {
 	now, _ := m.Position()
+	// Still joining: the epoch is only known when the history has been read.
 	if at.epoch == "" {
 		at.lost = at.lost || (at.heard != "" && at.heard != now.Epoch)
 		at.heard = now.Epoch

@@ -10,6 +10,7 @@ import (
 // next GET.
 type poll struct {
 	session
+	// A secret, by which the requests of the client name the session.
 	token    string
 	ready    chan struct{} // holds a token when there is something to take
 	handling sync.Mutex    // held while messages of the client are handled

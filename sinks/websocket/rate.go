@@ -32,11 +32,13 @@ func (s *session) pace() error {
 	r := s.rare
 	switch wait := time.Duration(s.bucket.Ready(rateHold) - up); {
 	case wait > 0:
+		// The beginning is noted once, and stays until the client has been slow enough.
 		if r == nil || r.throttled.IsZero() {
 			s.more().throttled = now
 		} else if now.Sub(r.throttled) > s.mount.cfg.Timeouts.Throttle {
 			return errThrottled
 		}
+		// Only the goroutine that reads sleeps: TCP then slows the client down.
 		time.Sleep(wait)
 	case r != nil && wait < -time.Second/2:
 		r.throttled = time.Time{}

@@ -22,9 +22,11 @@ var (
 // An error ends the connection; a *protocolError names its close code.
 func (c *conn) readMessage() error {
 	buf, op, err := c.nextMessage()
+	// A control frame between messages: there is nothing to decode.
 	if buf == nil {
 		return err
 	}
+	// Decode's result does not refer to it, so that a handler may keep its payload.
 	defer recycle(buf)
 	if err != nil || c.isClosing() {
 		return err // nil: only the client's close frame is waited for
@@ -57,6 +59,7 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 		if err != nil {
 			return buf, op, err
 		}
+		// It does not count as a fragment, nor against MessageBytes.
 		if h.OpCode.IsControl() {
 			if err := c.control(h); err != nil || buf == nil {
 				// Between messages: start again, so that no deadline stays.
@@ -120,6 +123,7 @@ func (t *textCheck) ok(b []byte, whole bool) bool {
 
 // readHeader reads the header of a frame and checks it against the protocol.
 func (c *conn) readHeader(state ws.State) (ws.Header, error) {
+	// Into a buffer of the struct, so that nothing is allocated.
 	h, err := ws.ReadHeaderBuffer(c, c.header[:])
 	switch {
 	case errors.Is(err, ws.ErrHeaderLengthMSB), errors.Is(err, ws.ErrHeaderLengthUnexpected):
@@ -143,6 +147,7 @@ func (c *conn) readPayload(buf *[]byte, h ws.Header, text *textCheck) error {
 	b := *buf
 	// The conversion cannot truncate: nextMessage has compared with MessageBytes.
 	for done, size := 0, int(h.Length); done < size; {
+		// The rest has not come yet: from now on the client has Timeouts.Message.
 		if c.from == c.to {
 			c.within(c.mount.cfg.Timeouts.Message)
 		}
@@ -181,6 +186,7 @@ func (c *conn) control(h ws.Header) error {
 	}
 	ws.Cipher(p, h.Mask, 0)
 	switch h.OpCode {
+	// The pong has the same data (RFC 6455, 5.5.3).
 	case ws.OpPing:
 		// Refused if the client does not read: the next pong will do.
 		_ = c.send(&item{wire: pongWire(p), control: true})

@@ -76,6 +76,7 @@ func (ch *Channel) offerLocked(it *item) (wake bool, err error) {
 		}
 		*early = append(*early, it)
 		return false, nil
+	// With Channel.mu held, so that no broadcast comes after the phx_close.
 	case ch.state == joined:
 		return ch.sess.put(it)
 	}

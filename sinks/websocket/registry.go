@@ -13,6 +13,7 @@ type registry struct {
 	mu    sync.Mutex
 	first *session
 	n     int
+	// websocket.connections.
 	gauge metrics.Gauge
 	shut  bool // no connection is added any more
 

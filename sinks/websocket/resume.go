@@ -55,9 +55,11 @@ func (ch *Channel) resume(m codec.Message, response any) (any, []pubsub.Record, 
 	if err != nil {
 		return nil, nil, err
 	}
+	// The position is a field of the reply, which must be an object.
 	if p.Binary {
 		return nil, nil, ErrPayload
 	}
+	// Before the subscription, since follow uses it from the first broadcast on.
 	at := &place{}
 	ch.mu.Lock()
 	ch.more().place = at

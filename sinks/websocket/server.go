@@ -65,6 +65,7 @@ func NewServer(handler http.Handler, cfg ServerConfig) (*http.Server, error) {
 		MaxHeaderBytes:    cfg.MaxHeaderBytes - headerSlop,
 		Protocols:         new(http.Protocols),
 	}
+	// Nothing else is set: no HTTP/2, over TLS or not.
 	s.Protocols.SetHTTP1(true)
 	if cfg.TLS != nil {
 		s.TLSConfig = cfg.TLS.Clone()
@@ -85,6 +86,7 @@ type gate struct {
 
 // state maintains the set of connections that wait for a request.
 func (g *gate) state(nc net.Conn, state http.ConnState) {
+	// A hijacked connection is active no more and does not wait.
 	waits := state == http.StateNew || state == http.StateIdle
 	g.mu.Lock()
 	if waits {
@@ -103,6 +105,7 @@ func (g *gate) state(nc net.Conn, state http.ConnState) {
 // required.
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fields := 0
+	// A name that is repeated counts as often as it is sent.
 	for _, values := range r.Header {
 		fields += len(values)
 	}
@@ -122,6 +125,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // local reports whether a request came to a loopback address.
 func local(r *http.Request) bool {
+	// The address at which the server was reached, not that of the client.
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
 		return false

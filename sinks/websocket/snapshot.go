@@ -37,6 +37,7 @@ func (e *Endpoint) Snapshot() Snapshot {
 		Channels:    int(e.channels.Load()),
 		QueuedBytes: e.queuedBytes.Load(),
 	}
+	// One session at a time is locked, so that the counts are of about one moment.
 	all := e.registry.all()
 	snap.Connections = len(all)
 	for _, s := range all {

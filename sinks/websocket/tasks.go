@@ -27,6 +27,7 @@ func (ch *Channel) Go(task func(ctx context.Context)) error {
 	if r.tasks >= ch.route.cfg.MaxTasks {
 		return ErrTooManyTasks
 	}
+	// Under the mutex with the check of state, so that no task starts after the end.
 	r.tasks++
 	ch.sess.endpoint().spawn(func() { ch.runTask(task) })
 	return nil

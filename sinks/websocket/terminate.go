@@ -55,6 +55,7 @@ func (ch *Channel) detach(reason error) {
 		ch.rare.stopTimers()
 	}
 	ch.mu.Unlock()
+	// A nil one, of a join that was refused before it subscribed, is allowed.
 	sub.Unsubscribe()
 	ch.sess.remove(ch)
 }
@@ -113,6 +114,7 @@ func (ch *Channel) control(event string, p codec.Payload) {
 // ref.
 func (ch *Channel) controlWire(event string, p codec.Payload) wire {
 	ref := ch.joinRef
+	// Version 1 has no join refs: a null is sent.
 	if ch.nullJoin {
 		ref = ""
 	}

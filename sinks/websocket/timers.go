@@ -89,6 +89,7 @@ func (a *alarm) stop() bool {
 		return false
 	}
 	delete(to.ch.rare.timers, a)
+	// Stop returns false if the message has been sent or is being sent.
 	return a.timer.Stop() || to.period > 0
 }
 

@@ -8,6 +8,7 @@ import (
 // tracker counts what must have ended before Close may return. It is not a
 // sync.WaitGroup because it can grow while Close waits.
 type tracker struct {
+	// Never negative: each add has one done.
 	n    atomic.Int64
 	zero chan struct{} // one token when n has fallen to zero
 }

@@ -13,6 +13,7 @@ import (
 // which the request was handled.
 func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 	e := m.endpoint
+	// badHeader has checked that there is exactly one.
 	key := r.Header.Get("Sec-Websocket-Key")
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -22,6 +23,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		return
 	}
 	c := newConn(m, a)
+	// raw is nil over TLS: then it neither rests nor is written to directly.
 	c.nc, c.raw = nc, rawConn(nc)
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ := rw.Reader.Peek(n) // cannot fail: they are there
@@ -29,6 +31,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		// the buffer.
 		c.early = append([]byte(nil), early...)
 	}
+	// Before the registry has it, so that Close waits for it; leave calls done.
 	e.work.add()
 	// The response is written by hand: net/http has given the connection away.
 	if !e.registry.add(&c.session, a.addr) {
@@ -70,6 +73,7 @@ func writeUpgrade(nc net.Conn, key, subprotocol string, timeout time.Duration) e
 
 // acceptKey returns the response to a Sec-WebSocket-Key (RFC 6455, 4.2.2).
 func acceptKey(key string) string {
+	// SHA-1 is what the protocol demands; nothing secret depends on it.
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }

@@ -116,6 +116,7 @@ func (w *writers) next() *conn {
 	if w.first = c.nextReady; w.first == nil {
 		w.last = nil
 	}
+	// So that a connection which has ended is not kept alive by this one.
 	c.nextReady = nil
 	return c
 }
