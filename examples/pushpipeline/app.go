@@ -331,6 +331,7 @@ func (a *app) close() {
 	for _, closeRecorder := range a.closers {
 		closeRecorder(ctx)
 	}
+	// Last, since the recorders send to it when they close.
 	if a.statsd != nil {
 		_ = a.statsd.Close() // a listener has nothing to lose
 	}

@@ -120,6 +120,7 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	if fs.NArg() > 0 {
 		return complain("unexpected argument %q", fs.Arg(0))
 	}
+	// As -h does, it ends the program with the exit code 0.
 	if version {
 		fmt.Fprintln(stdout, versionLine())
 		return c, flag.ErrHelp
@@ -132,6 +133,7 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 			return complain("%v", err)
 		}
 	}
+	// After the defaults of -fairness, which set the users.
 	if c.Clients < 0 {
 		c.Clients = c.Users
 	}

@@ -25,6 +25,7 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
+	// parseConfig has written the message.
 	case err != nil:
 		return 2
 	}
@@ -108,6 +109,7 @@ func logLevel(name string) (level slog.Level, err error) {
 
 // newOrigin makes a name for this process that no other has had.
 func newOrigin() string {
+	// 48 random bits, which is enough to tell runs apart.
 	var b [6]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])

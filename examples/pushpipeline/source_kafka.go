@@ -100,6 +100,7 @@ func createTopic(ctx context.Context, brokers []string, topic string, partitions
 	if err != nil {
 		return fmt.Errorf("-brokers: %w", err)
 	}
+	// Only for this: the producer and the writer have clients of their own.
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
@@ -201,6 +202,7 @@ func (k *kafkaSource) stamp(p *push, r *kgo.Record) {
 		p.Origin, p.Seq = origin, seq
 	}
 	if at > 0 {
+		// Checked below, as is the time of the record.
 		p.At = time.Unix(0, at)
 	}
 	var skewed bool
@@ -232,6 +234,7 @@ func (k *kafkaSource) refuse(ctx context.Context) error {
 		if n != last {
 			last, moved = n, time.Now()
 		}
+		// Not an error: the pushes are safe in Kafka for another member or a later run.
 		if time.Since(moved) > still {
 			k.log.Warn("pushes are left in Kafka", "count", n)
 			return nil

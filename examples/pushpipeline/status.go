@@ -123,6 +123,7 @@ func (a *app) account(ctx context.Context) account {
 // is done.
 func (a *app) status(ctx context.Context) status {
 	stages := a.stages(ctx)
+	// After the stages, so that the counters are as fresh as can be.
 	acc := a.account(ctx)
 	// The endpoint and the listener do not wait for any stage.
 	endpoint := a.endpoint.Snapshot()

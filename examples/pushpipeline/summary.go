@@ -38,6 +38,7 @@ type summary struct {
 // those that reached the StatsD listener; it waits until all of them have, or
 // ctx is done.
 func (a *app) summarise(ctx context.Context) summary {
+	// Final by now: everything that could deliver has ended.
 	delivered := a.ledger.delivered.Load()
 	counted := func(s statsdserver.Snapshot) int64 {
 		light, _ := s.Find(pushDelivered, "class:light")

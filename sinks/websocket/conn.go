@@ -70,6 +70,7 @@ func (c *conn) start(until time.Time) {
 // leave ends a connection. Its reader calls it last.
 func (c *conn) leave() {
 	e := c.endpoint()
+	// Does nothing if an earlier finish has ended the session.
 	c.finish(ErrClosed)
 	e.registry.remove(&c.session)
 	e.work.done()

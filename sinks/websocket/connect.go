@@ -22,9 +22,11 @@ func (m *mount) connect(r *http.Request, a *admission, params Params, token, tra
 	// with it.
 	ctx, cancel := context.WithTimeout(r.Context(), m.cfg.Timeouts.Connect)
 	defer cancel()
+	// Only for the log.
 	start := time.Now()
 	a.state, a.id, err = m.kind.connect(ctx, m.connectRequest(r, params, token))
 	if err == nil {
+		// Credentials that have expired already refuse the client here.
 		a.until, err = m.kind.until(a.state)
 	}
 	m.endpoint.log.Debug("connect", "socket", m.kind.name, "transport", transport, "version", a.version,

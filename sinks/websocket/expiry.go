@@ -45,6 +45,7 @@ func (s *session) more() *rareSession {
 
 // watch starts the timers of a session that begins.
 func (s *session) watch(until time.Time) {
+	// Without the timeout, the default, most sessions have no rareSession.
 	if d := s.mount.cfg.Timeouts.Join; d < NoTimeout {
 		r := s.more()
 		s.mu.Lock()
@@ -89,6 +90,7 @@ func (s *session) expireAt(end time.Time) {
 		r.expires = time.Time{}
 		return
 	}
+	// The grace is included, so that expire compares with one time.
 	r.expires = end.Add(s.mount.cfg.Timeouts.ExpiryGrace)
 	r.expiry = time.AfterFunc(time.Until(r.expires), s.expire)
 }
@@ -125,6 +127,7 @@ func (s *session) renew(m codec.Message) {
 		return
 	}
 	s.mu.Lock()
+	// Only after all checks: a refused renewal changes nothing.
 	s.state = state
 	// A copy: Channel.mu comes before session.mu in the lock order, and take
 	// can block.
@@ -136,6 +139,7 @@ func (s *session) renew(m codec.Message) {
 			ch.take(mail{kind: mailRenew, value: state})
 		}
 	}
+	// After the handlers have the mail, though they may handle it later.
 	s.reply("", m.Ref, m.Topic, OK(nil))
 }
 

@@ -17,6 +17,7 @@ func (ch *Channel) follow(m *pubsub.Message, r *pubsub.Record) bool {
 		// It will be fetched.
 	// The usual case: the client has everything before it, so no history is read.
 	case r.Offset == at.last+1:
+		// The number is the same for all receivers, and is added once.
 		e := encodingsOf(m)
 		if e.numbered.Data == nil {
 			e.numbered = numberedPayload(r)

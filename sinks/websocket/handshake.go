@@ -100,6 +100,7 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 
 // arrive checks what depends on the load and on the client's address only.
 func (e *Endpoint) arrive(r *http.Request, a *admission) error {
+	// Close was called: a load balancer may still send clients here.
 	if e.closing.Load() {
 		return &StatusError{Status: http.StatusServiceUnavailable}
 	}
@@ -137,6 +138,7 @@ func badHeader(r *http.Request) string {
 
 // hasToken reports whether a token is in a comma-separated header, in any case.
 func hasToken(lines []string, token string) bool {
+	// A header may be sent in several lines (RFC 9110, 5.3).
 	for _, line := range lines {
 		for _, v := range strings.Split(line, ",") {
 			if strings.EqualFold(strings.TrimSpace(v), token) {

@@ -19,6 +19,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 		ch.refuse(m, old, err)
 		return
 	}
+	// Counted when the handler has accepted, whatever the connection does next.
 	ch.route.ok.Add(1)
 	ch.sess.settled()
 	ch.sess.endpoint().log.Debug("joined", "socket", ch.sess.mount.kind.name, "channel", ch.route.pattern, "topic", clip(ch.topic))
@@ -33,6 +34,7 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 		// any that finds the channel joined.
 		ch.flushEarly()
 	}
+	// From here on broadcasts are queued as they come, under the same mutex.
 	ch.state = joined
 	if ch.route.cfg.Resume {
 		ch.beginToFollow(missed)
@@ -76,6 +78,7 @@ func (ch *Channel) beginToFollow(missed []pubsub.Record) {
 
 // subscribe subscribes the channel to its topic.
 func (ch *Channel) subscribe() error {
+	// Deliver can run before ch.sub is set: it does not use it while joining.
 	sub, err := ch.sess.endpoint().hub.Subscribe(ch.topic, (*receiver)(ch))
 	if err != nil {
 		return err
@@ -100,6 +103,7 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 	} else {
 		ch.logCrash("join", err)
 	}
+	// Before the reply, so that no broadcast follows it.
 	ch.detach(err)
 	w, encodeErr := replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, reply)
 	if encodeErr != nil {

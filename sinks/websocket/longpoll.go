@@ -64,6 +64,7 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 	// request with credentials.
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cache-Control", "no-store")
+	// A preflight of the browser needs no origin check: it gives nothing away.
 	if r.Method == http.MethodOptions {
 		h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
 		h.Set("Access-Control-Allow-Methods", "get, post, options")
@@ -103,6 +104,7 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 // answerPoll writes a response. Its error means that the messages in it may be
 // lost.
 func answerPoll(w http.ResponseWriter, a pollAnswer) error {
+	// Only a nil slice is encoded as null.
 	if a.Messages == nil {
 		a.Messages = []string{}
 	}
@@ -118,6 +120,7 @@ func answerPoll(w http.ResponseWriter, a pollAnswer) error {
 	// A flush shows whether the client has gone. Without it its messages would
 	// count as written.
 	err = http.NewResponseController(w).Flush()
+	// A ResponseWriter that cannot flush: the write counts.
 	if errors.Is(err, http.ErrNotSupported) {
 		return nil
 	}
@@ -151,6 +154,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.exit(g)
+	// Window bounds the GET, whether or not a message comes.
 	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
 	defer timer.Stop()
 	for {
@@ -181,6 +185,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 // answer responds with the messages and calls their hooks.
 func (p *poll) answer(w http.ResponseWriter, taken []*batch) {
 	a := pollAnswer{Status: pollOK, Token: p.token}
+	// Whether the close frame is among them; it is not sent as a message.
 	last := false
 	for _, b := range taken {
 		for i := range b.n {

@@ -22,6 +22,7 @@ func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "")
 		return
 	}
+	// A body of any other content type is one text message.
 	messages := []posted{{data: data}}
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/x-ndjson" {
 		if messages, err = splitLines(data); err != nil {
@@ -90,6 +91,7 @@ func (p *poll) handleAll(r *http.Request, messages []posted) bool {
 			p.finish(&CrashError{Err: err})
 		}
 	}()
+	// In order, in this goroutine: that of the session that reads.
 	for _, m := range messages {
 		if r.Context().Err() != nil || p.isClosing() {
 			return !p.isClosing()

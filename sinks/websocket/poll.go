@@ -90,6 +90,7 @@ func (p *poll) startAbsence(d time.Duration) {
 func (p *poll) enter() (*visit, bool) {
 	v := &visit{replaced: make(chan struct{}), left: make(chan struct{})}
 	p.visits.Lock()
+	// The latest GET wins: an earlier one may be of a connection that is lost.
 	before := p.visit
 	p.visit = v
 	p.absent.Stop()
@@ -123,6 +124,7 @@ func (p *poll) exit(v *visit) bool {
 // takeAll takes what is queued.
 func (p *poll) takeAll() []*batch {
 	var list []*batch
+	// Several batches: a response may hold more than one write does.
 	for {
 		b := batches.Get().(*batch)
 		if !p.take(b) {
@@ -146,6 +148,8 @@ func (p *poll) wake(bool) {
 func (p *poll) hangUp() {
 	p.visits.Lock()
 	defer p.visits.Unlock()
+	// A present GET takes the close frame itself. absent is nil before begin has
+	// started it.
 	if p.visit == nil && p.absent != nil {
 		p.startAbsence(p.mount.cfg.Timeouts.Close)
 	}

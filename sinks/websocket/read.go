@@ -89,6 +89,7 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 			c.deadline = time.Time{}
 			return buf, op, nil
 		}
+		// Now only continuations and control frames may come (RFC 6455, 5.4).
 		state = state.Set(ws.StateFragmented)
 		c.within(c.mount.cfg.Timeouts.Message)
 	}
@@ -107,6 +108,7 @@ func (t *textCheck) ok(b []byte, whole bool) bool {
 	if !t.on {
 		return true
 	}
+	// Up to where b can be checked now.
 	end := len(b)
 	for i := end - 1; !whole && i >= max(t.upTo, len(b)-utf8.UTFMax+1); i-- {
 		if utf8.RuneStart(b[i]) {

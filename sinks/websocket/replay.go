@@ -18,6 +18,7 @@ func (ch *Channel) queueRecord(r *pubsub.Record, p codec.Payload) bool {
 	if !ch.queueWaiting(r.Event, p, at.debt(r.Offset)) {
 		return at.stalled
 	}
+	// The hook is that of the queued item now.
 	at.paid(r.Offset)
 	at.last, at.untold = r.Offset, false
 	return true
@@ -29,6 +30,7 @@ func (ch *Channel) queueWaiting(event string, p codec.Payload, written hook) boo
 	if err == nil {
 		err = ch.sess.enqueue(&item{wire: w, policy: retried, written: written})
 	}
+	// Only this error is temporary.
 	ch.rare.place.stalled = errors.Is(err, ErrQueueFull)
 	return err == nil
 }
@@ -130,6 +132,7 @@ func (s *session) catchUp() {
 	channels := append([]*Channel(nil), s.channels...)
 	s.mu.Unlock()
 	for _, ch := range channels {
+		// Before the first delivery no sender waits for room.
 		if s.endpoint().delivers.Load() {
 			s.endpoint().hub.HasRoom(ch.topic)
 		}

@@ -37,6 +37,7 @@ const lookInterval = 100 * time.Millisecond
 func (r *resting) add(c *conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	// The first connection that rests starts the goroutine.
 	if r.epoll == nil && !r.begin() {
 		return false
 	}
@@ -49,6 +50,7 @@ func (r *resting) add(c *conn) bool {
 	r.nth = max(r.nth+1, 1) // never 0
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: slot, Pad: r.nth}
 	// A socket stays in the epoll between its rests, disarmed by EPOLLONESHOT.
+	// polled is the epoll that has the socket; it may be an earlier one, now closed.
 	op := syscall.EPOLL_CTL_ADD
 	if c.polled == r.epoll {
 		op = syscall.EPOLL_CTL_MOD
@@ -67,6 +69,7 @@ func (r *resting) add(c *conn) bool {
 	}
 	c.polled, c.slot, c.rest = r.epoll, slot, r.nth
 	r.n++
+	// Earlier than what the goroutine waits for now.
 	if due := c.silentUntil(); due.Before(r.look) {
 		r.lookAt(due)
 	}
@@ -84,6 +87,7 @@ func (r *resting) begin() bool {
 		return false
 	}
 	r.epoll, r.ctl = os.NewFile(uintptr(fd), "epoll"), fd
+	// add brings it forward for each connection.
 	r.lookAt(time.Now().Add(time.Hour))
 	r.work.add()
 	// The file is passed, since the field can name another epoll by then.
@@ -182,6 +186,7 @@ func (r *resting) spoke(epoll *os.File, e syscall.EpollEvent) *conn {
 // which then end themselves.
 func (r *resting) rouseSilent(epoll *os.File) {
 	r.mu.Lock()
+	// All have been roused, and the epoll was closed.
 	if r.epoll != epoll {
 		r.mu.Unlock()
 		return

@@ -17,6 +17,7 @@ const tryAgainLater ws.StatusCode = 1013
 func (s *session) begin(until time.Time) {
 	// The timers come first, since a session without an id needs them too.
 	s.watch(until)
+	// A session without an id cannot be disconnected by a broadcast.
 	if s.id == "" {
 		return
 	}
@@ -88,6 +89,7 @@ func (s *session) finish(reason error) {
 		return
 	}
 	// Once, by the call that closed the outbox.
+	// Without the mutex, as the transport may wait for a lock of its own.
 	s.tr.abort()
 	sub.Unsubscribe()
 	s.act(&do)

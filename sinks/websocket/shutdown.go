@@ -17,6 +17,7 @@ import (
 //
 // http.Server.Shutdown does not know of upgraded connections: call both.
 func (e *Endpoint) Close(ctx context.Context) error {
+	// First, so that new requests are refused before they cost anything.
 	e.closing.Store(true)
 	e.registry.close()
 	all := e.registry.all()
@@ -39,6 +40,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
+	// What is left after ctx has ended, flushed or not.
 	for _, s := range e.registry.all() {
 		s.finish(ErrShutdown)
 	}

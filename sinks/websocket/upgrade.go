@@ -68,6 +68,7 @@ func writeUpgrade(nc net.Conn, key, subprotocol string, timeout time.Duration) e
 	if _, err := nc.Write(b); err != nil {
 		return err
 	}
+	// Later writes have deadlines of their own, or never block.
 	return nc.SetWriteDeadline(time.Time{})
 }
 

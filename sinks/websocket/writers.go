@@ -125,6 +125,7 @@ func (w *writers) next() *conn {
 // none.
 func (w *writers) run() {
 	defer w.work.done()
+	// One for the whole life of the writer, not for each connection.
 	r := rawWriters.Get().(*rawWriter)
 	defer rawWriters.Put(r)
 	b := batches.Get().(*batch)
