@@ -80,6 +80,7 @@ func (w *worker) HandleDelivery(ctx context.Context, d stage.Delivery[push]) err
 		time.AfterFunc(w.pause, func() {
 			w.atWork.Add(-1)
 			w.took.Observe(time.Since(begin))
+			// Back to the stage's goroutine, in HandleInfo.
 			w.self.Send(done) // false if the stage has stopped: then the push has no receipt
 		})
 	}

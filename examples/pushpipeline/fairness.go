@@ -93,6 +93,7 @@ func compare(ctx context.Context, cfg config, log *slog.Logger, stdout, stderr i
 	if _, err := measure(ctx, first, 0, log, func(status) {}); err != nil {
 		return err
 	}
+	// In the order of the table: by rival, then by flood.
 	var all []finding
 	for _, r := range rivals {
 		var calm verdict
@@ -138,6 +139,7 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 	window, warm := cfg.Duration, warmup(cfg)
 	cfg.Rate, cfg.Duration, cfg.DebugAddr, cfg.Drain = 0, 0, "off", fairnessSettle
 	runtime.GC() // what the run before has left
+	// A program of its own for each run, so that runs share nothing.
 	a, err := newApp(ctx, cfg, log)
 	if err != nil {
 		return finding{}, err
@@ -188,6 +190,7 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 	end()
 	// Every goroutine of this run has ended here, before the next run begins.
 	e := <-ended
+	// Counted by the clients over the whole run, warm-up included.
 	f.disorder = e.sum.OutOfOrder
 	if ctx.Err() != nil {
 		return f, ctx.Err()

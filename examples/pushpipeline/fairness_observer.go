@@ -12,10 +12,12 @@ const lateness = 50 * time.Millisecond
 // observer follows the pushes that are due within a window from when they are
 // due until a client has them. Any goroutine may call it; mu guards all fields.
 type observer struct {
-	mu     sync.Mutex
-	from   time.Time // the window
-	to     time.Time
-	users  map[string]*observed
+	mu   sync.Mutex
+	from time.Time // the window
+	to   time.Time
+	// By user, made at the first push that is due in the window.
+	users map[string]*observed
+	// Of the window, all users.
 	onTime int // made in time, taken in or refused
 	served int // pushes of all users that arrived within the window, whenever due
 }

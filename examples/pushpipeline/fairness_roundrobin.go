@@ -10,7 +10,8 @@ import (
 // turn. A full queue of a user drops its oldest push, as that of package fair does.
 type roundRobin struct {
 	// Demand that is not served yet, in pushes.
-	asked  []int // by subscription
+	asked []int // by subscription
+	// By user; a user with an empty queue is not in it.
 	queues map[string][]waiting
 	turn   []string // users with something waiting, the next one first
 	// The length of all queues together.
@@ -63,6 +64,7 @@ func (r *roundRobin) Dispatch(offer dispatcher.Offer[push], out dispatcher.Out[p
 		q, seq := r.queues[p.User], offer.First+uint64(i)
 		if len(q) >= roundRobinQueue {
 			out.Discard(q[0].push, q[0].seq, receipt.KeyFull)
+			// Its user keeps its place in turn.
 			q = q[1:]
 			r.held--
 		} else if len(q) == 0 {
@@ -89,6 +91,7 @@ func (r *roundRobin) next() waiting {
 	q := r.queues[user]
 	first := q[0]
 	if q = q[1:]; len(q) == 0 {
+		// The user comes back at the end of turn with the next push.
 		delete(r.queues, user)
 	} else {
 		r.queues[user] = q

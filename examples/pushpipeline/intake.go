@@ -67,9 +67,11 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	results := make(chan error, len(pushes))
 	if err := in.enter(pushes, func(err error) { results <- err }); err != nil {
 		switch {
+		// Retry-After is in seconds: a full queue drains quickly.
 		case errors.Is(err, errFull):
 			w.Header().Set("Retry-After", "1")
 			answerError(w, http.StatusTooManyRequests, err.Error())
+		// A process that ends takes longer to be replaced.
 		case errors.Is(err, errClosing):
 			w.Header().Set("Retry-After", "5")
 			answerError(w, http.StatusServiceUnavailable, err.Error())

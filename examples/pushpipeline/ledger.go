@@ -48,6 +48,7 @@ func newLedger(r metrics.Recorder, heavy string) *ledger {
 func (l *ledger) deliver(p push, at time.Time) {
 	l.delivered.Add(1)
 	timer := l.light
+	// No user has the id "", so that without a heavy one all are light.
 	if p.User == l.heavy {
 		timer = l.heavyTimer
 	}

@@ -41,6 +41,7 @@ func (l *load) run(ctx context.Context, begin time.Time) {
 		for {
 			// Computed from the start and not from the last push, so that no error adds up.
 			due := begin.Add(time.Duration(float64(n) / l.rate * float64(time.Second)))
+			// Everything that is due by now has been made: sleep until the next.
 			if due.After(now) {
 				timer.Reset(time.Until(due))
 				break

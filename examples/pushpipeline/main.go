@@ -14,6 +14,7 @@ import (
 	"syscall"
 )
 
+// main ends with the exit code of command, which tests call too.
 func main() {
 	os.Exit(command(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
@@ -40,6 +41,7 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	// Closed when command returns, which ends the goroutine below.
 	finished := make(chan struct{})
 	defer close(finished)
 	go func() {

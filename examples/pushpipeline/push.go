@@ -108,6 +108,7 @@ func parsePush(body []byte, index int) (push, error) {
 	if err := checkUserID(*w.UserID); err != nil {
 		return refuse("user_id %v", err)
 	}
+	// It is valid JSON already; only its first byte tells an object from the rest.
 	data := bytes.TrimSpace(w.Data)
 	if len(data) == 0 {
 		return refuse("data is missing")

@@ -46,10 +46,11 @@ type status struct {
 	Queues []queue `json:"queues"`
 
 	// Of the endpoint: all clients, browsers included.
-	Connections int          `json:"connections"`
-	Channels    int          `json:"channels"`
-	Slow        int          `json:"slow"`
-	Clients     clientStatus `json:"clients"`
+	Connections int `json:"connections"`
+	Channels    int `json:"channels"`
+	// Connections whose queue is full.
+	Slow    int          `json:"slow"`
+	Clients clientStatus `json:"clients"`
 }
 
 // rate is how many pushes a second come in and go out.
@@ -110,6 +111,7 @@ func (a *app) account(ctx context.Context) account {
 		return acc // the stage was busy until ctx was done
 	}
 	acc.held = s.Buffered
+	// What the stage abandoned, and what it discarded and Kafka still has.
 	acc.left = int(s.Abandoned + a.ledger.left.Load())
 	// In flight is everything without a receipt, so that no push is counted
 	// twice or missed between the consumer's own queues.
@@ -212,7 +214,8 @@ func (m *meter) sample(now time.Time, count int64) {
 // rates are the events per second of the whole program and of each stage.
 type rates struct {
 	// Guards all fields: watch writes them, HTTP handlers read them.
-	mu      sync.Mutex
+	mu sync.Mutex
+	// Of the ledger's enqueued and delivered.
 	in, out meter
 	stages  map[string]*meter
 }

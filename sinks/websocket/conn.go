@@ -145,6 +145,7 @@ type protocolError struct {
 	text string
 }
 
+// Error implements error. The text is for the log: the client gets the code only.
 func (e *protocolError) Error() string { return "websocket: " + e.text }
 
 // errPeerClosed: the client has sent a close frame, and the response is queued.

@@ -61,6 +61,7 @@ type hook interface {
 // hookFunc is a function as a hook.
 type hookFunc func(at time.Time, err error)
 
+// Report implements hook.
 func (f hookFunc) Report(at time.Time, err error) { f(at, err) }
 
 // missError is why a frame is not written. It wraps the reason that the sender
@@ -70,7 +71,10 @@ type missError struct {
 	reason error
 }
 
+// Error implements error.
 func (e *missError) Error() string { return e.text }
+
+// Unwrap returns the reason, so that errors.Is finds it.
 func (e *missError) Unwrap() error { return e.reason }
 
 // deliver queues a delivery for this client and reports to its tally. The caller

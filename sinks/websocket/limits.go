@@ -39,6 +39,7 @@ type Limits struct {
 	JoinRate int
 }
 
+// setDefaults fills in the fields that are zero.
 func (l *Limits) setDefaults() {
 	option.Default(&l.MessageBytes, 64<<10)
 	option.Default(&l.Fragments, 64)
@@ -49,6 +50,8 @@ func (l *Limits) setDefaults() {
 	option.Default(&l.JoinRate, 200)
 }
 
+// validate returns an error for a negative field. Zero is allowed: it selects the
+// default.
 func (l *Limits) validate() error {
 	return option.First(
 		option.AtLeast(mountOwner, "Limits.MessageBytes", l.MessageBytes, 0),
@@ -92,6 +95,7 @@ type Timeouts struct {
 // maxExpiryGrace bounds Timeouts.ExpiryGrace.
 const maxExpiryGrace = 25 * time.Second
 
+// setDefaults fills in the fields that are zero.
 func (t *Timeouts) setDefaults() {
 	option.Default(&t.Connect, 5*time.Second)
 	option.Default(&t.Message, 10*time.Second)
@@ -103,6 +107,7 @@ func (t *Timeouts) setDefaults() {
 	option.Default(&t.ExpiryGrace, 10*time.Second)
 }
 
+// validate returns an error for a negative field, or for a grace that is too long.
 func (t *Timeouts) validate() error {
 	return option.First(
 		option.AtLeast(mountOwner, "Timeouts.Connect", t.Connect, 0),
@@ -144,6 +149,7 @@ type EndpointLimits struct {
 	LogRate int
 }
 
+// setDefaults fills in the fields that are zero.
 func (l *EndpointLimits) setDefaults() {
 	option.Default(&l.Connections, Unlimited)
 	option.Default(&l.PerAddress, Unlimited)
@@ -154,6 +160,7 @@ func (l *EndpointLimits) setDefaults() {
 	option.Default(&l.LogRate, 100)
 }
 
+// validate returns an error for a negative field.
 func (l *EndpointLimits) validate() error {
 	return option.First(
 		option.AtLeast(endpointOwner, "Limits.Connections", l.Connections, 0),

@@ -17,8 +17,9 @@ type logLimit struct {
 // logState is what all handlers derived from one logger share, so that
 // attributes do not multiply the rate.
 type logState struct {
-	rate  int
-	mu    sync.Mutex
+	rate int
+	mu   sync.Mutex
+	// Guarded by mu, as are the kinds in it. It never shrinks: there are few messages.
 	kinds map[string]*logKind
 }
 

@@ -21,6 +21,8 @@ type LongPollConfig struct {
 	Window time.Duration
 }
 
+// validate returns an error for a field that is refused. A nil configuration, which
+// turns long polling off, is valid.
 func (cfg *LongPollConfig) validate() error {
 	if cfg == nil {
 		return nil

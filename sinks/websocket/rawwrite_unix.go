@@ -10,12 +10,14 @@ import (
 
 // rawWriter writes to sockets without blocking and without allocating.
 type rawWriter struct {
+	// What to write; nil between two writes.
 	p   []byte
 	n   int
 	err error
 	f   func(fd uintptr) bool
 }
 
+// newRawWriter returns a writer for any socket. One goroutine at a time uses it.
 func newRawWriter() *rawWriter {
 	w := &rawWriter{}
 	// A method value allocates: it is made once for each writer.

@@ -10,7 +10,11 @@ type resting struct {
 	after time.Duration
 }
 
+// add returns false: the connection keeps its goroutine.
 func (*resting) add(*conn) bool { return false }
-func (*resting) rouse(*conn)    {}
 
+// rouse does nothing, since no connection rests.
+func (*resting) rouse(*conn) {}
+
+// restful is empty, since no connection rests.
 type restful struct{}
