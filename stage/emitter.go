@@ -78,6 +78,7 @@ func (e *Emitter[T]) Len() int { return len(e.buf) }
 // An input for which nothing is emitted is finished when the handler returns.
 func (e *Emitter[T]) From(i int) {
 	if e.tracked {
+		e.said = true
 		e.marks = append(e.marks, mark{at: len(e.buf), input: i})
 	}
 }
@@ -86,6 +87,7 @@ func (e *Emitter[T]) From(i int) {
 // Discarded if err is a *DiscardError. The stage counts and logs it, and lives on.
 // Other handlers have no events[i]: a call from there stops the stage.
 func (e *Emitter[T]) Fail(i int, err error) {
+	e.said = true
 	e.failures = append(e.failures, failure{i, err})
 }
 
@@ -113,6 +115,7 @@ func (e *Emitter[T]) For(held ...Held) { e.release(len(e.buf), held) }
 func (e *Emitter[T]) Finish(err error, held ...Held) {
 	for _, h := range held {
 		if e.free("Finish", h) {
+			e.said = true
 			e.ends = append(e.ends, heldEnd{h.slot - 1, err})
 		}
 	}

@@ -6,6 +6,7 @@ package stage
 // A held input has a slot here and, at the same index, in lineage.held. A slot that is
 // freed is used again only when the stage has read what named it.
 type origins struct {
+	said     bool // any of what follows is not empty
 	tracked  bool // the events being handled want receipts
 	marks    []mark
 	released []uint32 // slots that marks name
@@ -71,6 +72,7 @@ func (o *origins) hold(input int) Held {
 	}
 	o.slots[slot].used = true
 	o.holding++
+	o.said = true
 	o.fresh = append(o.fresh, freshHold{slot, input})
 	return Held{by: o, slot: slot + 1, gen: o.slots[slot].gen}
 }
@@ -81,7 +83,7 @@ func (o *origins) hold(input int) Held {
 func (o *origins) free(method string, h Held) bool {
 	if h.by != o {
 		if h.by != nil {
-			o.foreign = method
+			o.said, o.foreign = true, method
 		}
 		return false
 	}
@@ -106,18 +108,17 @@ func (o *origins) release(at int, held []Held) {
 	}
 	// An empty mark still ends the one before it.
 	if hi := len(o.released); hi > lo || o.tracked {
+		o.said = true
 		o.marks = append(o.marks, mark{at: at, held: true, lo: lo, hi: hi})
 	}
 }
 
 // told reports whether there is anything for the stage to read.
-func (o *origins) told() bool {
-	return len(o.marks)+len(o.failures)+len(o.ends)+len(o.fresh) > 0 || o.foreign != ""
-}
+func (o *origins) told() bool { return o.said }
 
 // forget empties what was read.
 func (o *origins) forget() {
-	o.tracked, o.foreign = false, ""
+	o.said, o.tracked, o.foreign = false, false, ""
 	o.marks, o.released = o.marks[:0], o.released[:0]
 	clear(o.failures)
 	clear(o.ends)
