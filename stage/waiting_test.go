@@ -2,6 +2,7 @@ package stage_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -62,8 +63,8 @@ func TestOnlyTheNamedCallsWait(t *testing.T) {
 				t.Error("not sent")
 			}
 		}
-		ran := 0
-		if !p.Do(func() { ran++ }) || !cs.Do(func() { ran++ }) || !p.SetDemand(stage.Accumulate) || !p.SetDemand(stage.Forward) {
+		var ran atomic.Int32 // two stages run the functions
+		if !p.Do(func() { ran.Add(1) }) || !cs.Do(func() { ran.Add(1) }) || !p.SetDemand(stage.Accumulate) || !p.SetDemand(stage.Forward) {
 			t.Error("not accepted")
 		}
 		p.Drain()
@@ -71,12 +72,12 @@ func TestOnlyTheNamedCallsWait(t *testing.T) {
 		p.Stop(nil)
 		cs.Stop(nil)
 		lives(t, p, cs)
-		equal(t, "functions run", ran, 0)
+		equal(t, "functions run", ran.Load(), 0)
 		close(release)
 		synctest.Wait()
 		died(t, p, nil)
 		died(t, cs, nil)
-		equal(t, "functions run", ran, 2)
+		equal(t, "functions run", ran.Load(), 2)
 	})
 }
 
