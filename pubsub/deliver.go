@@ -72,7 +72,7 @@ type Report struct {
 // Report.Kept.
 //
 // With a [Remote] the message goes to the other nodes as well. Each of them
-// answers once, when its first subscriber has the message or none there will. The
+// replies once, when its first subscriber has the message or none there will. The
 // delivery ends with the first node that has it, or when all nodes have answered
 // that they do not; without those answers it ends after Config.RemoteTimeout with
 // ErrNoAnswer. A nil done is refused with an [*OptionError].

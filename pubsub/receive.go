@@ -19,7 +19,7 @@ func (r receiver) Receive(data []byte) {
 	}
 	defer h.survive()
 	// The counters of what is dropped are the only trace of it: a sender is never
-	// answered, since its name may be false.
+	// sent a reply, since its name may be false.
 	m, err := Decode(data)
 	switch {
 	case err != nil:
@@ -54,7 +54,7 @@ func (r receiver) Receive(data []byte) {
 }
 
 // receiveDelivery offers a delivery of another node to the subscribers here and
-// answers it once.
+// replies to it once.
 func (h *Hub) receiveDelivery(m *Message) {
 	id, origin := m.more.wire.id, m.more.wire.origin
 	d := newDelivery(&delivery{}, m.Topic, m.Event, m.Payload, func(r Report) {

@@ -86,8 +86,16 @@ func (f finding) ratio(q float64) float64 {
 func (f finding) void() bool { return f.Offered < fairnessKept }
 
 // compare is the program under -fairness.
-func compare(ctx context.Context, cfg config, log *slog.Logger, stdout, stderr io.Writer) error {
+func compare(ctx context.Context, cfg config, log *slog.Logger, stdout, stderr io.Writer) (err error) {
 	log = quiet(log)
+	var svg *os.File
+	if cfg.SVG != "" {
+		// Opened before minutes of measuring, and emptied only after them.
+		if svg, err = os.OpenFile(cfg.SVG, os.O_WRONLY|os.O_CREATE, 0o644); err != nil {
+			return fmt.Errorf("-svg: %w", err)
+		}
+		defer func() { err = errors.Join(err, svg.Close()) }()
+	}
 	first := cfg // not counted: the first run pays for what all others find ready
 	first.Duration = min(cfg.Duration, time.Second)
 	if _, err := measure(ctx, first, 0, log, func(status) {}); err != nil {
@@ -112,8 +120,8 @@ func compare(ctx context.Context, cfg config, log *slog.Logger, stdout, stderr i
 			all = append(all, f)
 		}
 	}
-	if cfg.SVG != "" {
-		if err := writePicture(cfg, all); err != nil {
+	if svg != nil {
+		if err := writePicture(svg, cfg, all); err != nil {
 			return err
 		}
 	}
@@ -205,12 +213,10 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 func warmup(cfg config) time.Duration { return min(fairnessWarmup, cfg.Duration) }
 
 // writePicture writes the ratios as bars.
-func writePicture(cfg config, all []finding) (err error) {
-	file, err := os.Create(cfg.SVG)
-	if err != nil {
+func writePicture(file *os.File, cfg config, all []finding) error {
+	if err := file.Truncate(0); err != nil {
 		return fmt.Errorf("-svg: %w", err)
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	_, err = picture(cfg, all).WriteTo(file)
+	_, err := picture(cfg, all).WriteTo(file)
 	return err
 }

@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -189,5 +192,18 @@ func TestEveryRivalCanBeBuilt(t *testing.T) {
 			}
 			a.close()
 		}
+	}
+}
+
+// A picture that cannot be written is refused before anything is measured.
+func TestPictureThatCannotBeWritten(t *testing.T) {
+	cfg, out, err := parse(t, nil, "-fairness", "-source", "memory", "-svg", filepath.Join(t.TempDir(), "none", "a.svg"))
+	if err != nil {
+		t.Fatal(err, out)
+	}
+	var progress bytes.Buffer
+	err = compare(t.Context(), cfg, slog.New(slog.DiscardHandler), io.Discard, &progress)
+	if !errors.Is(err, fs.ErrNotExist) || progress.Len() > 0 {
+		t.Fatal(err, progress.String())
 	}
 }
