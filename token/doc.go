@@ -14,6 +14,12 @@
 //
 // Signatures are compared in constant time.
 //
+// # Clocks
+//
+// The clock of the machine that signs may be ahead of this one by a leeway, 5 s by
+// default ([DefaultLeeway]): a token is then valid although it begins in the future.
+// The end of a token is exact: no leeway prolongs its life.
+//
 // # Bounds
 //
 // A token of more than [MaxBytes] bytes is invalid before anything is decoded.

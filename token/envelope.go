@@ -60,10 +60,18 @@ func open(b []byte, cfg VerifyConfig) (any, error) {
 	if !ok {
 		return nil, ErrInvalid
 	}
-	now := time.Now().UnixMilli()
-	if signedAt > now {
-		return nil, ErrInvalid // nothing is signed in the future
+	leeway, err := leewayOf(phoenixOwner, cfg.Leeway)
+	if err != nil {
+		return nil, err
 	}
+	now := time.Now().UnixMilli()
+	// Nothing is signed in the future by a clock that is right. The leeway is added
+	// to now, since a difference with signedAt, which is any number, could overflow.
+	if signedAt > now+leeway.Milliseconds() {
+		return nil, ErrInvalid
+	}
+	// A token of a clock that is ahead is new: its age is 0, and never negative.
+	signedAt = min(signedAt, now)
 	// The caller's max age counts before the token's own.
 	switch age := cfg.MaxAge; {
 	case age == Forever:

@@ -41,7 +41,9 @@ type JWTConfig struct {
 	// expire.
 	AllowNoExpiry bool
 
-	// Leeway bounds the difference between clocks, 0 to 5 minutes. Default: 0.
+	// Leeway bounds by how much the issuer's clock may be ahead of this one: it
+	// applies to the times of issue (iat) and of the begin (nbf). It does not prolong
+	// the life of a token (exp). 0 to 5 minutes. Default: [DefaultLeeway].
 	Leeway time.Duration
 }
 
@@ -89,8 +91,10 @@ func NewJWT(cfg JWTConfig) (*JWT, error) {
 		return nil, jwtOwner.Refuse("Secret", option.Hidden, "an algorithm with a shared secret")
 	case cfg.Secret != nil && len(cfg.Secret) < 32:
 		return nil, jwtOwner.Refuse("Secret", option.Hidden, "32 bytes or more")
-	case cfg.Leeway < 0 || cfg.Leeway > 5*time.Minute:
-		return nil, jwtOwner.Refuse("Leeway", cfg.Leeway, "0 to 5 minutes")
+	}
+	var err error
+	if cfg.Leeway, err = leewayOf(jwtOwner, cfg.Leeway); err != nil {
+		return nil, err
 	}
 	// Strict decoding refuses a second text for the same token. The time of issue
 	// is checked only if the token has one.
@@ -129,11 +133,24 @@ func (j *JWT) Verify(token string, claims jwt.Claims) error {
 	_, err := j.parser.ParseWithClaims(token, claims, j.key)
 	switch {
 	case err == nil:
-		return nil
+		return expired(claims)
 	case errors.Is(err, jwt.ErrTokenExpired) && !slices.ContainsFunc(otherFaults, func(f error) bool { return errors.Is(err, f) }):
 		return ErrExpired
 	}
 	return ErrInvalid
+}
+
+// expired returns ErrExpired if the claims have expired. The parser has checked this
+// already, but with the leeway, which must not prolong a token's life.
+func expired(claims jwt.Claims) error {
+	end, err := claims.GetExpirationTime()
+	switch {
+	case err != nil:
+		return ErrInvalid
+	case end != nil && !time.Now().Before(end.Time):
+		return ErrExpired
+	}
+	return nil
 }
 
 // otherFaults are the faults that make a token invalid at any time, also when it

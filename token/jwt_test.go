@@ -65,9 +65,11 @@ func jwtClaims(t *testing.T) {
 			{"expired a second ago", jwt.MapClaims{"exp": now - 1}, ErrExpired},
 			{"no expiry", jwt.MapClaims{"exp": nil}, ErrInvalid},
 			{"expiry as text", jwt.MapClaims{"exp": "tomorrow"}, ErrInvalid},
-			{"not yet", jwt.MapClaims{"nbf": now + 1}, ErrInvalid},
+			{"not yet", jwt.MapClaims{"nbf": now + 6}, ErrInvalid},
+			{"not yet by a clock that is ahead", jwt.MapClaims{"nbf": now + 5}, nil},
 			{"from now", jwt.MapClaims{"nbf": now}, nil},
-			{"issued in the future", jwt.MapClaims{"iat": now + 1}, ErrInvalid},
+			{"issued in the future", jwt.MapClaims{"iat": now + 6}, ErrInvalid},
+			{"issued by a clock that is ahead", jwt.MapClaims{"iat": now + 1}, nil},
 			{"audience of another service", jwt.MapClaims{"aud": "billing"}, ErrInvalid},
 			{"no audience", jwt.MapClaims{"aud": nil}, ErrInvalid},
 			{"another issuer", jwt.MapClaims{"iss": "them"}, ErrInvalid},
@@ -85,9 +87,25 @@ func jwtClaims(t *testing.T) {
 			}
 		}
 		lenient := newJWT(t, JWTConfig{Secret: jwtSecret, AllowNoExpiry: true, Leeway: time.Minute})
-		for _, c := range []jwt.MapClaims{{}, {"exp": now - 30}, {"nbf": now + 30}, {"iat": now + 30}} {
-			if err := lenient.Verify(forge(t, jwt.SigningMethodHS256, jwtSecret, nil, c), jwt.MapClaims{}); err != nil {
-				t.Errorf("%v: %v", c, err)
+		strict := newJWT(t, JWTConfig{Secret: jwtSecret, AllowNoExpiry: true, Leeway: NoLeeway})
+		for _, c := range []struct {
+			claims        jwt.MapClaims
+			lenient, none error
+		}{
+			{jwt.MapClaims{}, nil, nil},
+			{jwt.MapClaims{"nbf": now + 30}, nil, ErrInvalid},
+			{jwt.MapClaims{"iat": now + 30}, nil, ErrInvalid},
+			{jwt.MapClaims{"iat": now + 1}, nil, ErrInvalid},
+			{jwt.MapClaims{"exp": now - 1}, ErrExpired, ErrExpired}, // no leeway prolongs a life
+			{jwt.MapClaims{"exp": now}, ErrExpired, ErrExpired},
+			{jwt.MapClaims{"exp": now + 1}, nil, nil},
+		} {
+			token := forge(t, jwt.SigningMethodHS256, jwtSecret, nil, c.claims)
+			if err := lenient.Verify(token, jwt.MapClaims{}); err != c.lenient {
+				t.Errorf("%v with a leeway of a minute: %v, want %v", c.claims, err, c.lenient)
+			}
+			if err := strict.Verify(token, jwt.MapClaims{}); err != c.none {
+				t.Errorf("%v without leeway: %v, want %v", c.claims, err, c.none)
 			}
 		}
 	})

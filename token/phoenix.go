@@ -23,6 +23,22 @@ const Forever time.Duration = math.MaxInt64
 // DefaultMaxAge is the default of SignConfig.MaxAge.
 const DefaultMaxAge = 24 * time.Hour
 
+// DefaultLeeway is the default of VerifyConfig.Leeway and JWTConfig.Leeway. Clocks
+// that are kept by NTP differ by less, and a token is often used at once.
+const DefaultLeeway = 5 * time.Second
+
+// NoLeeway refuses every token that begins in the future.
+const NoLeeway time.Duration = 1
+
+// maxLeeway bounds a leeway, so that a mistaken unit is noticed.
+const maxLeeway = 5 * time.Minute
+
+// leewayOf fills in the default of a leeway and checks it.
+func leewayOf(o option.Owner, leeway time.Duration) (time.Duration, error) {
+	option.Default(&leeway, DefaultLeeway)
+	return leeway, option.Within(o, "Leeway", leeway, 0, maxLeeway)
+}
+
 // PhoenixConfig configures the derivation of keys. Tokens are interchangeable with
 // those of a Phoenix application that uses the same values.
 type PhoenixConfig struct {
@@ -83,6 +99,10 @@ type VerifyConfig struct {
 	// counts, [Forever] accepts any age, and with a negative one every token is
 	// expired.
 	MaxAge time.Duration
+	// Leeway bounds by how much the signer's clock may be ahead of this one: a token
+	// that was signed later than that from now is invalid. It does not prolong the
+	// life of a token. 0 to 5 minutes. Default: [DefaultLeeway].
+	Leeway time.Duration
 }
 
 // b64 is the encoding of all parts of a token. Strict refuses a last character

@@ -3,6 +3,7 @@ package token
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -186,14 +187,36 @@ func conformSignedAt(t *testing.T, k kind) {
 		p := newPhoenix(t, PhoenixConfig{})
 		for _, c := range []struct {
 			ago      time.Duration
+			cfg      VerifyConfig
 			expected error
-		}{{0, nil}, {time.Hour, nil}, {25 * time.Hour, ErrExpired}, {-time.Second, ErrInvalid}, {-100_000 * time.Hour, ErrInvalid}} {
+		}{
+			{0, VerifyConfig{}, nil}, {time.Hour, VerifyConfig{}, nil}, {25 * time.Hour, VerifyConfig{}, ErrExpired},
+			{-100_000 * time.Hour, VerifyConfig{}, ErrInvalid},
+			// The signer's clock is ahead.
+			{-time.Second, VerifyConfig{}, nil}, {-5 * time.Second, VerifyConfig{}, nil},
+			{-5001 * time.Millisecond, VerifyConfig{}, ErrInvalid},
+			{-2 * time.Second, VerifyConfig{MaxAge: Forever}, nil}, {-6 * time.Second, VerifyConfig{MaxAge: Forever}, ErrInvalid},
+			{-2 * time.Second, VerifyConfig{MaxAge: time.Second}, nil}, {-time.Second, VerifyConfig{MaxAge: -1}, ErrExpired},
+			{-time.Second, VerifyConfig{Leeway: NoLeeway}, ErrInvalid}, {-time.Minute, VerifyConfig{Leeway: time.Minute}, nil},
+			// No leeway prolongs the life of a token.
+			{61 * time.Second, VerifyConfig{MaxAge: time.Minute, Leeway: time.Minute}, ErrExpired},
+		} {
 			token, err := k.make(p, "id", "1", SignConfig{SignedAt: time.Now().Add(-c.ago)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = k.check(p, "id", token, VerifyConfig{})
-			check(t, c.ago.String(), nil, err, nil, c.expected)
+			_, err = k.check(p, "id", token, c.cfg)
+			check(t, fmt.Sprint(c.ago, c.cfg), nil, err, nil, c.expected)
+		}
+		token, err := k.make(p, "id", "1", SignConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, leeway := range []time.Duration{-1, time.Hour} {
+			_, err := k.check(p, "id", token, VerifyConfig{Leeway: leeway})
+			if got, ok := errors.AsType[*OptionError](err); !ok || got.Option != "Leeway" {
+				t.Errorf("leeway of %v: %v", leeway, err)
+			}
 		}
 	})
 }
