@@ -35,7 +35,8 @@ type conn struct {
 	deadline time.Time // of the message that is being read; zero between messages
 
 	// Guarded by the session's mutex.
-	closeSent, peerClosed bool // the frame has gone out, or has come in: RFC 6455, 7.1.4
+	closeSent, peerClosed bool      // the frame has gone out, or has come in: RFC 6455, 7.1.4
+	closeBy               time.Time // when the wait for the client's close frame ends; set with closeSent
 }
 
 // newConn makes a connection whose upgrade has not been sent yet. The caller sets
@@ -178,24 +179,41 @@ func (c *conn) endRead(err error) {
 	c.linger()
 }
 
-// linger waits until the close frame has been written and the client has closed
-// too, so that no reset overtakes what was sent.
+// maxLinger bounds the bytes that are read after the close frame was written.
+const maxLinger = 1 << 20
+
+// maxLingerPause bounds the pause after a read, whatever Limits.ByteRate is.
+const maxLingerPause = 50 * time.Millisecond
+
+// linger waits until what is queued and the close frame have been written and the
+// client has closed too, so that no reset overtakes what was sent: closing a
+// socket with unread input sends one. What comes meanwhile is not parsed, and is
+// read at the pace of Limits.ByteRate.
 func (c *conn) linger() {
-	until := time.Now().Add(c.mount.cfg.Timeouts.Close)
-	if err := c.nc.SetReadDeadline(until); err != nil {
+	until, _ := c.closeDue(time.Now())
+	if err := c.readUntil(until); err != nil {
 		return
 	}
 	b := buffer(0)
 	defer recycle(b)
-	// What comes now is not parsed. A client that goes on sending is cut off
-	// after 1 MiB.
-	for total := 0; total < 1<<20; {
+	for total := 0; total < maxLinger; {
 		n, err := c.nc.Read((*b)[:cap(*b)])
-		total += n
-		if err != nil {
+		if c.sent() {
+			total += n
+		}
+		if c.goOn(err) != nil {
 			return
 		}
+		pace := time.Duration(n) * time.Second / time.Duration(c.mount.cfg.Limits.ByteRate)
+		time.Sleep(min(pace, maxLingerPause))
 	}
+}
+
+// sent reports whether the close frame has been written.
+func (c *conn) sent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closeSent
 }
 
 var _ io.Reader = (*conn)(nil)

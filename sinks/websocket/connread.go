@@ -60,8 +60,16 @@ func (c *conn) goOn(err error) error {
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
-	// The deadline was left where it was while bytes came: find the present one.
 	now := time.Now()
+	// While a connection closes, the client may be silent and need not finish a
+	// message: what counts is whether it takes what is queued, which write bounds.
+	if end, closes := c.closeDue(now); closes {
+		if !now.Before(end) {
+			return ErrClosed
+		}
+		return c.readUntil(end)
+	}
+	// The deadline was left where it was while bytes came: find the present one.
 	until := c.silentUntil()
 	switch {
 	case !now.Before(until):
@@ -74,10 +82,24 @@ func (c *conn) goOn(err error) error {
 	case c.deadline.Before(until):
 		until = c.deadline
 	}
-	if c.isClosing() {
-		return ErrClosed
-	}
 	return c.readUntil(until)
+}
+
+// closeDue reports whether the connection closes, and until when it is read from
+// if nothing more comes. Before the close frame is written, that is when to look
+// again; the zero time means that the connection has ended.
+func (c *conn) closeDue(now time.Time) (until time.Time, closes bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.out.phase == open:
+		return time.Time{}, false
+	case c.out.phase == closed:
+		return time.Time{}, true
+	case !c.closeSent:
+		return now.Add(c.mount.cfg.Timeouts.Close), true
+	}
+	return c.closeBy, true
 }
 
 // readUntil sets the read deadline, unless that of the close must stay.
@@ -85,9 +107,9 @@ func (c *conn) readUntil(t time.Time) error {
 	if err := c.nc.SetReadDeadline(t); err != nil {
 		return err
 	}
-	if c.isClosing() {
-		// sentClose may have set its deadline just before.
-		_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.cfg.Timeouts.Close))
+	// sentClose may have set its deadline just before.
+	if until, closes := c.closeDue(time.Now()); closes && until.Before(t) && !until.IsZero() {
+		_ = c.nc.SetReadDeadline(until)
 	}
 	return nil
 }

@@ -67,8 +67,9 @@ func (c *conn) write(p []byte) error {
 // sentClose hangs up if the client has closed too, and otherwise bounds the wait
 // for its close frame.
 func (c *conn) sentClose() {
+	by := time.Now().Add(c.mount.cfg.Timeouts.Close)
 	c.mu.Lock()
-	c.closeSent = true
+	c.closeSent, c.closeBy = true, by
 	done := c.peerClosed
 	c.mu.Unlock()
 	if done {
@@ -81,5 +82,5 @@ func (c *conn) sentClose() {
 		_ = half.CloseWrite() // the peer may have left already
 	}
 	c.endpoint().resting.rouse(c) // a goroutine must wait for the client's close frame
-	_ = c.nc.SetReadDeadline(time.Now().Add(c.mount.cfg.Timeouts.Close))
+	_ = c.nc.SetReadDeadline(by)
 }
