@@ -15,7 +15,7 @@ var (
 	ErrAlreadyTracked = errors.New("presence: already tracked")
 	// ErrNotTracked: this context is not tracked under topic and key.
 	ErrNotTracked = errors.New("presence: not tracked")
-	// ErrMeta: the meta is not encoded as a JSON object.
+	// ErrMeta: the meta is not encoded as a JSON object, or not as valid UTF-8.
 	ErrMeta = errors.New("presence: meta is not an object")
 )
 

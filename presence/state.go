@@ -5,6 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"unicode/utf8"
+
+	"github.com/penstock-go/penstock/internal/object"
+	"github.com/penstock-go/penstock/pubsub"
 )
 
 // Presence is one key of a topic.
@@ -60,47 +64,45 @@ func newRef() string {
 
 // encodeMeta encodes a meta with its refs in front. before is the ref that it
 // replaces, "" for none. The meta's own refs, as in one that was taken from Get or
-// List, are left out: of a name that comes twice, most clients use the last value.
-// The error is ErrMeta for what is no JSON object; nil is an empty one.
+// List or that a client has sent, are left out, however they are written: clients
+// tell metas apart by their refs, so each must have exactly one. The error is
+// ErrMeta for what is no JSON object, or that of [pubsub.Encode]; nil is an empty
+// object.
 func encodeMeta(meta any, ref, before string) (json.RawMessage, error) {
-	data, err := json.Marshal(meta)
-	if err != nil {
+	p, err := pubsub.Encode(meta)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	data = bytes.TrimSpace(data)
-	if string(data) == "null" {
-		data = []byte("{}")
-	}
-	if data[0] != '{' {
+	case p.Binary:
 		return nil, ErrMeta
 	}
-	if bytes.Contains(data, []byte(`"phx_ref`)) {
-		if data, err = withoutRefs(data); err != nil {
-			return nil, err
-		}
+	var data bytes.Buffer
+	if err := json.Compact(&data, p.Data); err != nil { // a Payload is not checked by Encode
+		return nil, err
 	}
-	out := append(make([]byte, 0, len(data)+64), `{"phx_ref":"`...)
+	plain := data.Bytes()
+	if string(plain) == "null" {
+		plain = []byte("{}")
+	}
+	if plain[0] != '{' || !utf8.Valid(plain) {
+		return nil, ErrMeta
+	}
+	plain = withoutRefs(plain)
+	out := append(make([]byte, 0, len(plain)+64), `{"phx_ref":"`...)
 	out = append(append(out, ref...), '"')
 	if before != "" {
 		out = append(out, `,"phx_ref_prev":"`...)
 		out = append(append(out, before...), '"')
 	}
-	if data[1] != '}' {
+	if len(plain) > len("{}") {
 		out = append(out, ',')
 	}
-	return append(out, data[1:]...), nil
+	return append(out, plain[1:]...), nil
 }
 
-// withoutRefs returns a meta without its refs, as UpdateFunc passes it on. The
-// fields are sorted by name.
-func withoutRefs(meta json.RawMessage) (json.RawMessage, error) {
-	fields := map[string]json.RawMessage{}
-	if err := json.Unmarshal(meta, &fields); err != nil {
-		return nil, err
-	}
-	delete(fields, "phx_ref")
-	delete(fields, "phx_ref_prev")
-	return json.Marshal(fields)
+// withoutRefs returns a meta without its refs, as UpdateFunc passes it on.
+func withoutRefs(meta json.RawMessage) json.RawMessage {
+	return object.Without(meta, "phx_ref", "phx_ref_prev")
 }
 
 // change is what becomes visible in the topics, and what no longer is. Leaves

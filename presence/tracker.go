@@ -138,12 +138,8 @@ func (t *Tracker) UpdateFunc(ctx context.Context, topic, key string, f func(meta
 			return "", ErrNotTracked
 		}
 		// f runs without the mutex, so the entry is compared again afterwards.
-		plain, err := withoutRefs(before.meta)
-		if err != nil {
-			return "", err
-		}
 		ref := newRef()
-		encoded, err := encodeMeta(f(plain), ref, before.ref)
+		encoded, err := encodeMeta(f(withoutRefs(before.meta)), ref, before.ref)
 		if err != nil {
 			return "", err
 		}

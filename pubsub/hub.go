@@ -92,13 +92,31 @@ func (h *Hub) shard(topic string) *shard {
 // block. Messages of other nodes may begin to arrive a little later: see
 // [Hub.Settle]. A nil subscriber is refused with an [*OptionError].
 func (h *Hub) Subscribe(topic string, s Subscriber) (*Subscription, error) {
-	if err := hubOwner.Needs("subscriber", s, "a subscriber, not nil"); err != nil {
+	if err := h.takes(s); err != nil {
 		return nil, err
 	}
-	if h.closed.Load() {
-		return nil, ErrClosed
-	}
 	return h.shard(topic).subscribe(topic, s), nil
+}
+
+// Prepare is Subscribe without the beginning: the subscription gets nothing until
+// [Subscription.Begin]. It can be the sender of a BroadcastFrom before that, so
+// that a history knows which subscription a message is from.
+func (h *Hub) Prepare(topic string, s Subscriber) (*Subscription, error) {
+	if err := h.takes(s); err != nil {
+		return nil, err
+	}
+	return h.shard(topic).prepare(topic, s), nil
+}
+
+// takes returns why the hub refuses a subscriber, or nil.
+func (h *Hub) takes(s Subscriber) error {
+	if err := hubOwner.Needs("subscriber", s, "a subscriber, not nil"); err != nil {
+		return err
+	}
+	if h.closed.Load() {
+		return ErrClosed
+	}
+	return nil
 }
 
 // message encodes the payload of a message, in the goroutine of the caller and

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/penstock-go/penstock/internal/crash"
 )
@@ -27,7 +28,7 @@ type Binary []byte
 var (
 	// ErrPayload: a broadcast payload is neither a JSON object nor binary.
 	ErrPayload = errors.New("pubsub: payload is neither a JSON object nor binary")
-	// ErrJSON: a payload given as JSON text is not valid JSON.
+	// ErrJSON: a payload given as JSON text is not valid JSON, or not valid UTF-8.
 	ErrJSON = errors.New("pubsub: payload is not valid JSON")
 
 	errBinaryJSON = errors.New("pubsub: a binary payload has no JSON form")
@@ -37,7 +38,7 @@ var emptyObject = []byte("{}")
 
 // Encode makes a payload of v. nil becomes {}. A [Payload] is returned
 // unchanged. [Binary] becomes a binary payload, []byte and json.RawMessage are
-// checked to be JSON; all three are not copied. Any other value goes through
+// checked to be JSON in UTF-8, which clients insist on; all three are not copied. Any other value goes through
 // json.Marshal; a panic of the value's own MarshalJSON is returned as an error.
 func Encode(v any) (Payload, error) {
 	switch v := v.(type) {
@@ -56,7 +57,7 @@ func Encode(v any) (Payload, error) {
 }
 
 func encodedAlready(data []byte) (Payload, error) {
-	if !json.Valid(data) {
+	if !json.Valid(data) || !utf8.Valid(data) {
 		return Payload{}, ErrJSON
 	}
 	return Payload{Data: data}, nil
@@ -69,6 +70,10 @@ func marshal(v any) (p Payload, err error) {
 		}
 	}()
 	p.Data, err = json.Marshal(v)
+	// A json.RawMessage inside of v is copied as it is.
+	if err == nil && !utf8.Valid(p.Data) {
+		return Payload{}, ErrJSON
+	}
 	return p, err
 }
 

@@ -29,7 +29,7 @@ func TestEncode(t *testing.T) {
 			t.Errorf("%v: %q %v %v", c.in, p.Data, p.IsObject(), err)
 		}
 	}
-	for _, bad := range []any{make(chan int), panics{}, []byte("{"), json.RawMessage(nil), struct{ P pubsub.Payload }{pubsub.Payload{Binary: true}}} {
+	for _, bad := range []any{make(chan int), panics{}, []byte("{"), json.RawMessage(nil), json.RawMessage("{\"a\":\"\xff\"}"), []any{json.RawMessage("\"\xc3\"")}, struct{ P pubsub.Payload }{pubsub.Payload{Binary: true}}} {
 		if p, err := pubsub.Encode(bad); err == nil {
 			t.Errorf("%v became %v", bad, p)
 		}

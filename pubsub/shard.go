@@ -29,22 +29,48 @@ type topic struct {
 type Subscription struct {
 	shard *shard
 	topic *topic // nil once unsubscribed; guarded by shard.mu
-	index int    // place in topic.subs; guarded by shard.mu
+	index int    // place in topic.subs, or prepared; guarded by shard.mu
 	to    Subscriber
 }
 
 // subscribe adds a subscription and calls the watches of the topic without the lock.
 func (s *shard) subscribe(name string, to Subscriber) *Subscription {
+	sub := &Subscription{shard: s, to: to}
 	s.mu.Lock()
-	sub := s.add(name, to)
+	s.add(name, sub)
 	watches := s.watches[name]
 	s.mu.Unlock()
 	notify(watches)
 	return sub
 }
 
+// prepared is the index of a subscription that has not begun. Its topic is one of
+// its own that only holds the name.
+const prepared = -1
+
+// prepare makes a subscription that has not begun.
+func (s *shard) prepare(name string, to Subscriber) *Subscription {
+	return &Subscription{shard: s, topic: &topic{name: name}, index: prepared, to: to}
+}
+
+// Begin begins a subscription of [Hub.Prepare]. It does nothing for one that has
+// begun or ended. It does not block.
+func (s *Subscription) Begin() {
+	sh := s.shard
+	sh.mu.Lock()
+	if s.topic == nil || s.index != prepared {
+		sh.mu.Unlock()
+		return
+	}
+	name := s.topic.name
+	sh.add(name, s)
+	watches := sh.watches[name]
+	sh.mu.Unlock()
+	notify(watches)
+}
+
 // add appends a subscription. The mutex is held.
-func (s *shard) add(name string, to Subscriber) *Subscription {
+func (s *shard) add(name string, sub *Subscription) {
 	t := s.topics[name]
 	if t == nil {
 		if s.topics == nil {
@@ -54,7 +80,7 @@ func (s *shard) add(name string, to Subscriber) *Subscription {
 		s.topics[name] = t
 		s.interest.flip(name, true)
 	}
-	sub := &Subscription{shard: s, topic: t, index: len(t.subs), to: to}
+	sub.topic, sub.index = t, len(t.subs)
 	if cap(t.subs) == 0 {
 		// Most topics belong to one user: one slot, not append's first four.
 		t.subs = make([]*Subscription, 0, 1)
@@ -64,14 +90,13 @@ func (s *shard) add(name string, to Subscriber) *Subscription {
 		t.walkers, t.gen = 0, t.gen+1
 	}
 	t.subs = append(t.subs, sub)
-	return sub
 }
 
-// Topic returns the name of the topic, or "" once unsubscribed.
+// Topic returns the name of the topic, or "" once unsubscribed and before Begin.
 func (s *Subscription) Topic() string {
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	if s.topic == nil {
+	if s.topic == nil || s.index == prepared {
 		return ""
 	}
 	return s.topic.name
@@ -86,7 +111,11 @@ func (s *Subscription) Unsubscribe() {
 	sh := s.shard
 	sh.mu.Lock()
 	var watches []*Watch
-	if s.topic != nil {
+	switch {
+	case s.topic == nil:
+	case s.index == prepared:
+		s.topic = nil // Begin does nothing from now on
+	default:
 		watches = sh.watches[s.topic.name]
 		sh.remove(s)
 	}

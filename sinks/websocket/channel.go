@@ -31,7 +31,8 @@ type Channel struct {
 	handler Handler
 	topic   string
 	joinRef codec.Ref // the join's ref if it had no join ref
-	// Guarded by mu; nil until the join has subscribed.
+	// Guarded by mu. A resumable channel prepares it before its handler joins, and
+	// begins it afterwards; in other channels it is nil until then.
 	sub *pubsub.Subscription
 
 	nullJoin bool // the join had no join ref
@@ -101,8 +102,8 @@ func (ch *Channel) LocalBroadcast(event string, payload any) (int, error) {
 	return ch.sess.endpoint().hub.LocalBroadcast(nil, ch.topic, event, payload)
 }
 
-// subscription returns the subscription of the topic, nil while the channel is
-// being joined.
+// subscription returns the subscription of the topic. While the channel is being
+// joined it is nil, or one that has not begun if the channel is resumable.
 func (ch *Channel) subscription() *pubsub.Subscription {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()

@@ -48,8 +48,15 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 // admit asks the handler, subscribes to the topic and returns the reply. On a
 // resumable topic it also returns the records that the client has missed.
 func (ch *Channel) admit(m codec.Message) (w wire, missed []pubsub.Record, err error) {
-	// The handler runs before the subscription, so that a client that it refuses
-	// never gets a broadcast.
+	// A resumable channel has its subscription before the handler runs, so that the
+	// history knows what the handler broadcasts to the others as its own.
+	if ch.route.cfg.Resume {
+		if err := ch.prepare(); err != nil {
+			return nil, nil, err
+		}
+	}
+	// The handler runs before the subscription begins, so that a client that it
+	// refuses never gets a broadcast.
 	response, err := ch.callJoin(Payload{Data: m.Payload, Binary: m.Binary})
 	if err == nil && ch.route.cfg.Resume {
 		response, missed, err = ch.resume(m, response)
@@ -74,6 +81,19 @@ func (ch *Channel) beginToFollow(missed []pubsub.Record) {
 	} else if ch.replay(missed) {
 		ch.pull()
 	}
+}
+
+// prepare makes the subscription of a resumable channel, which gets nothing until
+// resume begins it.
+func (ch *Channel) prepare() error {
+	sub, err := ch.sess.endpoint().hub.Prepare(ch.topic, (*receiver)(ch))
+	if err != nil {
+		return err
+	}
+	ch.mu.Lock()
+	ch.sub = sub
+	ch.mu.Unlock()
+	return nil
 }
 
 // subscribe subscribes the channel to its topic.

@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 
+	"github.com/penstock-go/penstock/internal/object"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
@@ -53,7 +54,7 @@ func (ch *Channel) replay(records []pubsub.Record) bool {
 		}
 	}
 	if at.untold && !at.stalled {
-		at.untold = !ch.queueWaiting(fieldOffset, codec.Payload{Data: withField(payloadEmpty.Data, fieldOffset, decimal(at.last))}, nil)
+		at.untold = !ch.queueWaiting(fieldOffset, codec.Payload{Data: object.With(payloadEmpty.Data, fieldOffset, decimal(at.last))}, nil)
 		return !at.untold || at.stalled
 	}
 	return true

@@ -1,11 +1,11 @@
 package websocket
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"strconv"
 
+	"github.com/penstock-go/penstock/internal/object"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
@@ -44,7 +44,7 @@ type resumeReply struct {
 	Reason    string `json:"reason,omitempty"` // unless recovered
 }
 
-// resume subscribes the channel and finds out where its client begins: right
+// resume begins the subscription of the channel and finds out where its client begins: right
 // after the position that it has sent, if all since then is kept. It returns the
 // response to the join with that position, and the records that were missed.
 //
@@ -74,9 +74,7 @@ func (ch *Channel) resume(m codec.Message, response any) (any, []pubsub.Record, 
 			return nil, nil, err
 		}
 	}
-	if err := ch.subscribe(); err != nil {
-		return nil, nil, err
-	}
+	ch.subscription().Begin()
 	hub.Settle(ctx, ch.topic)
 	missed, now, err := hub.History().Since(ctx, ch.topic, was)
 	reply, err := resumeReplyTo(asked, was, now, err)
@@ -90,7 +88,7 @@ func (ch *Channel) resume(m codec.Message, response any) (any, []pubsub.Record, 
 	if err != nil {
 		return nil, nil, err
 	}
-	return codec.Payload{Data: withField(p.Data, fieldResume, field)}, missed, nil
+	return codec.Payload{Data: object.With(p.Data, fieldResume, field)}, missed, nil
 }
 
 // positionIn returns the position that a join asks to resume at, if it does.
@@ -123,25 +121,12 @@ func resumeReplyTo(asked bool, was, now pubsub.Position, err error) (resumeReply
 	return reply, nil
 }
 
-// numberedPayload returns the payload of a record with its offset.
+// numberedPayload returns the payload of a record with its offset. A field of that
+// name in the payload itself is left out, since clients differ in which of two
+// they take.
 func numberedPayload(r *pubsub.Record) codec.Payload {
-	return codec.Payload{Data: withField(r.Data, fieldOffset, decimal(r.Offset))}
+	return codec.Payload{Data: object.With(r.Data, fieldOffset, decimal(r.Offset))}
 }
 
 // decimal returns n as JSON.
 func decimal(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
-
-// withField returns a JSON object with one more field. It comes last, since
-// clients take the last of two fields with the same name.
-func withField(object []byte, name string, value []byte) []byte {
-	object = bytes.TrimSpace(object)
-	head := object[:len(object)-1]
-	out := make([]byte, 0, len(object)+len(name)+len(value)+4)
-	out = append(out, head...)
-	// Only "{" is left of an empty object, which takes no comma.
-	if len(bytes.TrimSpace(head)) > 1 {
-		out = append(out, ',')
-	}
-	out = append(append(append(out, '"'), name...), `":`...)
-	return append(append(out, value...), '}')
-}

@@ -296,6 +296,56 @@ func TestOwnBroadcastsToOthers(t *testing.T) {
 	})
 }
 
+// TestOwnBroadcastsDuringTheJoin pins that what a handler broadcasts to the others
+// while its client joins does not reach that client, on a new join or when it
+// resumes. The others get it.
+func TestOwnBroadcastsDuringTheJoin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		f := resumable(t, pubsub.MemoryConfig{}, setup{pipes: true}, &app{join: func(ctx context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
+			n++
+			_, err := ch.BroadcastFrom(ctx, "e", map[string]int{"n": n - 1})
+			return nil, err
+		}})
+		a := f.connect("a")
+		first := a.resume(1, "kept:a", `{}`)
+		if first.Offset != 1 {
+			t.Errorf("began at %+v, want after the own broadcast", first)
+		}
+		b := f.connect("b")
+		b.resume(1, "kept:a", `{}`)
+		a.expectKept(1, "kept:a", 2, 2)
+		_ = a.ws.CloseNow()
+		synctest.Wait()
+		a = f.connect("a")
+		if again := a.resume(1, "kept:a", position{Epoch: first.Epoch, Offset: 1}.params()); !again.Recovered {
+			t.Errorf("second join: %+v", again)
+		}
+		a.expectKept(1, "kept:a", 2, 2) // of b
+		a.expect(`["1",null,"kept:a","resume_offset",{"resume_offset":3}]`)
+		b.expectKept(1, "kept:a", 3, 3)
+	})
+}
+
+// TestReservedFieldsOfPayloads pins that a payload's own fields with the names that
+// resuming uses are replaced, so that each name comes once.
+func TestReservedFieldsOfPayloads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := resumable(t, pubsub.MemoryConfig{}, setup{pipes: true}, &app{join: func(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
+			return json.RawMessage(`{"resume":{"offset":9},"x":1,"\u0072esume":2}`), nil
+		}})
+		p := f.connect("1")
+		p.send(`["1","1","kept:a","phx_join",{}]`)
+		if got := string(p.frame().payload); strings.Count(got, "esume") != 1 || !strings.Contains(got, `"x":1`) || !strings.Contains(got, `"reason":"new"`) {
+			t.Errorf("reply %s", got)
+		}
+		if _, err := f.endpoint.Broadcast(t.Context(), "kept:a", "e", json.RawMessage(`{"resume_offset":77,"n":0,"resume\u005foffset":78}`)); err != nil {
+			t.Fatal(err)
+		}
+		p.expectKept(1, "kept:a", 1, 1)
+	})
+}
+
 // TestFramesOfAnEarlierJoinCanBeToldApart: they carry its join ref.
 func TestFramesOfAnEarlierJoinCanBeToldApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
