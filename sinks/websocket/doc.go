@@ -96,6 +96,20 @@
 // phx_error and joins again, and other channels go on. A message that cannot be
 // parsed closes the connection with 1011.
 //
+// # Long polling
+//
+// A session reads one body at a time, within Timeouts.Message, after the token of
+// the request was checked, and has handled it before it reads the next. A POST
+// of more than 100 messages or 8 MiB is refused with 413 and nothing of it is
+// handled. A response of which the client takes no 16 KiB within Timeouts.Write,
+// and one that cannot be written, end the session: messages in it are lost, and
+// the client learns that when it comes back. A ReadTimeout or WriteTimeout of the
+// server does not apply to a GET that waits.
+//
+// In a query, the last of several values for one name counts. Phoenix.js up to 1.8
+// appends the session's token under the name token, which an application may use
+// too: Connect sees the application's.
+//
 // # Shutdown
 //
 // [Endpoint.Close] refuses new connections, closes all others with 1001 after

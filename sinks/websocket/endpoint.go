@@ -33,6 +33,9 @@ type Endpoint struct {
 	work     tracker      // connections, channels and goroutines that run now
 	channels atomic.Int64 // joined, or being joined or left
 
+	noDeadline sync.Once    // logs that requests have no deadlines
+	bodyBytes  atomic.Int64 // of long-poll bodies that are read or handled
+
 	queuedBytes atomic.Int64 // in all outboxes together
 	shedding    atomic.Bool  // a goroutine runs that closes the longest queues
 	closing     atomic.Bool  // Close was called

@@ -67,7 +67,11 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 	if err := m.endpoint.arrive(r, &a); err != nil {
 		return a, err
 	}
-	params := parseParams(r.URL.RawQuery)
+	query := r.URL.RawQuery
+	if transport == "longpoll" {
+		query = connectQuery(query)
+	}
+	params := parseParams(query)
 	for k, v := range vars {
 		// The path wins over the query: a client cannot override its variables.
 		params[k] = v

@@ -81,6 +81,7 @@ type setup struct {
 	channels map[string]*app
 	server   *websocket.ServerConfig // nil: a plain http.Server
 	pipes    bool
+	tune     func(s *http.Server) // changes the server before it serves
 }
 
 // start mounts a socket at /socket. All channels of a pattern share one app; tests
@@ -113,7 +114,7 @@ func start(t *testing.T, s setup, before ...func(f *fixture)) *fixture {
 	if err := f.endpoint.Mount("/socket", f.socket, s.mount); err != nil {
 		t.Fatal(err)
 	}
-	f.listen(s.pipes, s.server)
+	f.listen(s.pipes, s.server, s.tune)
 	return f
 }
 
@@ -121,11 +122,11 @@ func start(t *testing.T, s setup, before ...func(f *fixture)) *fixture {
 func serve(t *testing.T, e *websocket.Endpoint) *fixture {
 	t.Helper()
 	f := &fixture{t: t, endpoint: e, metrics: &counts{values: map[string]float64{}}}
-	f.listen(true, nil)
+	f.listen(true, nil, nil)
 	return f
 }
 
-func (f *fixture) listen(onPipes bool, server *websocket.ServerConfig) {
+func (f *fixture) listen(onPipes bool, server *websocket.ServerConfig, tune func(s *http.Server)) {
 	t := f.t
 	t.Helper()
 	var l net.Listener
@@ -144,6 +145,9 @@ func (f *fixture) listen(onPipes bool, server *websocket.ServerConfig) {
 		if f.server, err = websocket.NewServer(f.endpoint, *server); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if tune != nil {
+		tune(f.server)
 	}
 	var group sync.WaitGroup
 	group.Go(func() { _ = f.server.Serve(l) })

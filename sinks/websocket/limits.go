@@ -69,14 +69,15 @@ func (l *Limits) validate() error {
 type Timeouts struct {
 	// Connect bounds SocketConfig.Connect and SocketConfig.Renew. Default: 5 s.
 	Connect time.Duration
-	// Message bounds the time from the first byte of a message to its last.
-	// Default: 10 s.
+	// Message bounds the time from the first byte of a message to its last, and
+	// that for the body of a long-poll request. Default: 10 s.
 	Message time.Duration
 	// Idle closes a connection with 1002 when no byte has come from the client
 	// for that long. Default: 60 s.
 	Idle time.Duration
 	// Write bounds one write: a client that takes nothing for that long is
-	// disconnected. Default: 5 s.
+	// disconnected. Over long polling it holds for every 16 KiB of a response.
+	// Default: 5 s.
 	Write time.Duration
 	// Close bounds the wait for the client's response to a close. Default: 2 s.
 	Close time.Duration
@@ -143,6 +144,10 @@ type EndpointLimits struct {
 	// is exceeded, the connection with the longest queue is closed with 1013. A
 	// broadcast counts once for each connection. Default: 256 MiB.
 	QueuedBytes int64
+	// BodyBytes bounds the bytes of long-poll bodies that are being read or
+	// handled, for all sessions together; a body beyond it is refused with status
+	// 503. A session has one body at a time, of 8 MiB at most. Default: 64 MiB.
+	BodyBytes int64
 	// LogRate bounds the lines of each kind that are logged in a second, since
 	// clients can cause many. The next line of the kind has the number of those
 	// left out. Default: 100.
@@ -157,6 +162,7 @@ func (l *EndpointLimits) setDefaults() {
 	option.Default(&l.ConnectRate, Unlimited)
 	option.Default(&l.Channels, Unlimited)
 	option.Default(&l.QueuedBytes, 256<<20)
+	option.Default(&l.BodyBytes, 64<<20)
 	option.Default(&l.LogRate, 100)
 }
 
@@ -169,6 +175,7 @@ func (l *EndpointLimits) validate() error {
 		option.AtLeast(endpointOwner, "Limits.ConnectRate", l.ConnectRate, 0),
 		option.AtLeast(endpointOwner, "Limits.Channels", l.Channels, 0),
 		option.AtLeast(endpointOwner, "Limits.QueuedBytes", l.QueuedBytes, 0),
+		option.AtLeast(endpointOwner, "Limits.BodyBytes", l.BodyBytes, 0),
 		option.AtLeast(endpointOwner, "Limits.LogRate", l.LogRate, 0),
 	)
 }

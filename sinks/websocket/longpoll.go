@@ -1,8 +1,6 @@
 package websocket
 
 import (
-	"encoding/json"
-	"errors"
 	"net/http"
 	"time"
 
@@ -80,15 +78,11 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 	}
 	// Checked at each request, also when the token names a session.
 	if !originAllowed(r, m.cfg.Origin) {
-		answerPoll(w, pollAnswer{Status: pollForbidden})
+		h.Set("Connection", "close") // a body is not read
+		_ = m.answerPoll(w, pollAnswer{Status: pollForbidden})
 		return
 	}
-	// The header takes precedence over the query.
-	token := r.Header.Get("X-Phoenix-Longpoll-Token")
-	if token == "" {
-		token = r.URL.Query().Get("token")
-	}
-	p := m.endpoint.polls.find(token, m)
+	p := m.endpoint.polls.find(pollToken(r), m)
 	switch {
 	// An unknown token begins a new session, as no token does.
 	case r.Method == http.MethodGet && p == nil:
@@ -96,37 +90,13 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 	case r.Method == http.MethodGet:
 		p.serveGet(w, r)
 	// A POST cannot begin a session: the client must come with a GET.
+	// Nothing of its body is read, and nothing more of its connection.
 	case p == nil:
-		answerPoll(w, pollAnswer{Status: pollGone})
+		h.Set("Connection", "close")
+		_ = m.answerPoll(w, pollAnswer{Status: pollGone})
 	default:
 		p.servePost(w, r)
 	}
-}
-
-// answerPoll writes a response. Its error means that the messages in it may be
-// lost.
-func answerPoll(w http.ResponseWriter, a pollAnswer) error {
-	// Only a nil slice is encoded as null.
-	if a.Messages == nil {
-		a.Messages = []string{}
-	}
-	body, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if _, err := w.Write(body); err != nil {
-		return err
-	}
-	// A flush shows whether the client has gone. Without it its messages would
-	// count as written.
-	err = http.NewResponseController(w).Flush()
-	// A ResponseWriter that cannot flush: the write counts.
-	if errors.Is(err, http.ErrNotSupported) {
-		return nil
-	}
-	return err
 }
 
 // beginPoll admits a client as for a WebSocket connection and sends it a token.
@@ -140,11 +110,11 @@ func (m *mount) beginPoll(w http.ResponseWriter, r *http.Request, vars map[strin
 	if err != nil {
 		m.connectError.Add(1)
 		e.log.Debug("socket refused", "socket", m.kind.name, "remote", r.RemoteAddr, "error", err)
-		_ = answerPoll(w, pollAnswer{Status: pollForbidden}) // the client may be gone
+		_ = m.answerPoll(w, pollAnswer{Status: pollForbidden}) // the client may be gone
 		return
 	}
 	m.connectOK.Add(1)
-	_ = answerPoll(w, pollAnswer{Status: pollGone, Token: p.token}) // then the session ends by itself
+	_ = m.answerPoll(w, pollAnswer{Status: pollGone, Token: p.token}) // then the session ends by itself
 }
 
 // serveGet responds with what waits for the client, or waits until something
@@ -152,10 +122,12 @@ func (m *mount) beginPoll(w http.ResponseWriter, r *http.Request, vars map[strin
 func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 	g, ok := p.enter()
 	if !ok {
-		_ = answerPoll(w, pollAnswer{Status: pollGone})
+		_ = p.mount.answerPoll(w, pollAnswer{Status: pollGone})
 		return
 	}
 	defer p.exit(g)
+	// A ReadTimeout of the server would end r's context before Window.
+	p.mount.readUntil(w, time.Time{})
 	// Window bounds the GET, whether or not a message comes.
 	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
 	defer timer.Stop()
@@ -166,7 +138,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if p.isOver() {
-			_ = answerPoll(w, pollAnswer{Status: pollGone})
+			_ = p.mount.answerPoll(w, pollAnswer{Status: pollGone})
 			return
 		}
 		select {
@@ -179,7 +151,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		}
-		_ = answerPoll(w, pollAnswer{Status: pollNothing, Token: p.token}) // nothing is lost
+		_ = p.mount.answerPoll(w, pollAnswer{Status: pollNothing, Token: p.token}) // nothing is lost
 		return
 	}
 }
@@ -204,12 +176,13 @@ func (p *poll) answer(w http.ResponseWriter, taken []*batch) {
 	if last && len(a.Messages) == 0 {
 		a = pollAnswer{Status: pollGone}
 	}
-	err := answerPoll(w, a)
+	err := p.mount.answerPoll(w, a)
 	for _, b := range taken {
 		p.wrote(b, err)
 		batches.Put(b)
 	}
-	if last {
+	// After an error the client lacks messages: it learns that by a new session.
+	if last || err != nil {
 		p.finish(ErrClosed)
 	}
 }

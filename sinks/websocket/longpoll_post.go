@@ -3,7 +3,6 @@ package websocket
 import (
 	"bytes"
 	"encoding/base64"
-	"io"
 	"mime"
 	"net/http"
 	"time"
@@ -13,30 +12,36 @@ import (
 )
 
 // servePost handles messages of the client, in the order in which they were
-// sent.
+// sent. A session reads one body at a time and has handled it before the next, so
+// that it holds one body at most; other POSTs wait with theirs unread.
 func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
-	// min before the product, so that Unlimited does not overflow.
-	limit := min(int64(p.mount.cfg.Limits.MessageBytes), maxPost) * maxLines
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, min(limit, maxPost)))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, "")
+	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
+	defer timer.Stop()
+	if status := p.waitTurn(r, timer.C); status != pollOK {
+		w.Header().Set("Connection", "close") // the body is not read
+		_ = p.mount.answerPoll(w, pollAnswer{Status: status})
 		return
 	}
-	// A body of any other content type is one text message.
-	messages := []posted{{data: data}}
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/x-ndjson" {
-		if messages, err = splitLines(data); err != nil {
-			refuse(w, http.StatusBadRequest, "")
-			return
-		}
+	b, err := p.readBody(w, r)
+	var messages []posted
+	if err == nil {
+		messages, err = splitBody(r, b.data)
+	}
+	if err != nil {
+		b.release()
+		<-p.turn
+		refuse(w, postStatus(err), "")
+		return
 	}
 	// The messages are handled in another goroutine, since a join can take
 	// longer than the client waits for the response. Room for one lets it end
 	// after a timeout.
 	done := make(chan bool, 1)
-	p.endpoint().spawn(func() { done <- p.handleAll(r, messages) })
-	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
-	defer timer.Stop()
+	p.endpoint().spawn(func() {
+		defer func() { <-p.turn }()
+		defer b.release()
+		done <- p.handleAll(r, messages)
+	})
 	a := pollAnswer{Status: pollOK}
 	select {
 	case ok := <-done:
@@ -46,7 +51,25 @@ func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
 	case <-timer.C:
 		a.Status = pollTimeout
 	}
-	_ = answerPoll(w, a) // the client may be gone
+	_ = p.mount.answerPoll(w, a) // the client may be gone
+}
+
+// waitTurn waits until no other POST of the session is read or handled. It returns
+// pollOK if the caller has the turn, which it must give back, and the status of
+// the response otherwise.
+func (p *poll) waitTurn(r *http.Request, timeout <-chan time.Time) int {
+	select {
+	case p.turn <- struct{}{}:
+	case <-timeout:
+		return pollTimeout
+	case <-r.Context().Done():
+		return pollTimeout
+	}
+	if p.isClosing() {
+		<-p.turn
+		return pollGone
+	}
+	return pollOK
 }
 
 // posted is one message of a POST.
@@ -55,7 +78,16 @@ type posted struct {
 	binary bool
 }
 
-// splitLines splits a body into its lines. Lines that begin with "[" are text,
+// splitBody returns the messages of a body. A body of another content type than
+// application/x-ndjson is one text message.
+func splitBody(r *http.Request, data []byte) ([]posted, error) {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/x-ndjson" {
+		return splitLines(data)
+	}
+	return []posted{{data: data}}, nil
+}
+
+// splitLines splits a body into its lines, maxLines at most. Lines that begin with "[" are text,
 // the others binary data in base64.
 func splitLines(data []byte) ([]posted, error) {
 	list := make([]posted, 0, min(bytes.Count(data, []byte("\n"))+1, maxLines))
@@ -64,7 +96,7 @@ func splitLines(data []byte) ([]posted, error) {
 			continue
 		}
 		if len(list) == maxLines {
-			break // as Phoenix does
+			return nil, errLines // Phoenix ignores the rest in silence
 		}
 		if line[0] == '[' {
 			list = append(list, posted{data: line})
@@ -82,8 +114,6 @@ func splitLines(data []byte) ([]posted, error) {
 // handleAll handles messages until the request ends. It returns false if the
 // session is over, or if a message has ended it.
 func (p *poll) handleAll(r *http.Request, messages []posted) bool {
-	p.handling.Lock()
-	defer p.handling.Unlock()
 	defer func() {
 		if v := recover(); v != nil {
 			err := crash.Of(v)

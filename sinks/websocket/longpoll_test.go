@@ -202,16 +202,8 @@ func TestLongPollEnds(t *testing.T) {
 		if _, resp := p.request("POST", "application/x-ndjson", "!!"); resp.StatusCode != 400 {
 			t.Errorf("bad base64: %d", resp.StatusCode)
 		}
-		if _, resp := p.request("POST", "application/x-ndjson", strings.Repeat("[", 9<<20)); resp.StatusCode != 400 {
+		if _, resp := p.request("POST", "application/x-ndjson", strings.Repeat("[", 9<<20)); resp.StatusCode != 413 {
 			t.Errorf("big body: %d", resp.StatusCode)
-		}
-		many := make([]string, 150)
-		for i := range many {
-			many[i] = fmt.Sprintf(`[null,"%d","phoenix","heartbeat",{}]`, i)
-		}
-		p.post(many...) // the rest after a hundred is ignored
-		if got := p.get(); len(got.Messages) != 100 || !strings.Contains(got.Messages[99], `"99"`) {
-			t.Errorf("%d messages", len(got.Messages))
 		}
 		// A second GET sends the first one home.
 		first := make(chan polled)

@@ -11,7 +11,7 @@ import (
 // Params holds the parameters of a connection: those of the query, where a[b]=c
 // makes a map in a map and a[]=c a list, and the variables of the mount path.
 // Values are string, Params or []any. Of two values for one name the later one
-// counts.
+// counts, as everywhere in this package.
 type Params map[string]any
 
 // Get returns the string called name, or "" if there is none or it is not a

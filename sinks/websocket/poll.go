@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"crypto/rand"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -11,13 +12,14 @@ import (
 type poll struct {
 	session
 	// A secret, by which the requests of the client name the session.
-	token    string
-	ready    chan struct{} // holds a token when there is something to take
-	handling sync.Mutex    // held while messages of the client are handled
+	token string
+	ready chan struct{} // holds a token when there is something to take
+	turn  chan struct{} // holds a token while a POST is read or handled
 
-	visits sync.Mutex  // guards visit and absent
-	visit  *visit      // the present GET; nil between two
-	absent *time.Timer // runs while there is no GET
+	visits  sync.Mutex          // guards visit, absent and reading
+	visit   *visit              // the present GET; nil between two
+	absent  *time.Timer         // runs while there is no GET
+	reading http.ResponseWriter // of the POST whose body is read; nil if none is
 }
 
 // visit is one GET.
@@ -47,7 +49,7 @@ func (ps *polls) find(token string, m *mount) *poll {
 // begin makes a session for an admitted client.
 func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	e := m.endpoint
-	p := &poll{token: rand.Text(), ready: make(chan struct{}, 1)}
+	p := &poll{token: pollTokenPrefix + rand.Text(), ready: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	p.session = newSession(m, a)
 	// A response is JSON, in which a binary frame has no place.
 	p.textOnly = true
@@ -164,6 +166,9 @@ func (p *poll) abort() {
 	p.visits.Lock()
 	if p.absent != nil {
 		p.absent.Stop()
+	}
+	if p.reading != nil {
+		p.mount.readUntil(p.reading, time.Unix(1, 0)) // in the past: its body ends here
 	}
 	p.visits.Unlock()
 	// So that the present GET looks again and finds the session over.
