@@ -43,6 +43,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"dispatcher.Partition", "hash", refusal(dispatcher.NewPartition[int](1, nil, dispatcher.PartitionConfig{}))},
 		{"fair.Dispatcher", "Credits", refusal(fair.New(func(v int) int { return v }, fair.Config[int]{Credits: 65}))},
 		{"producer.Queue", "Capacity", refusal(producer.NewQueue(producer.QueueConfig[int]{Capacity: -1}))},
+		{"producer.Queue", "KeyMaxEvents", refusal(producer.NewQueue(producer.QueueConfig[int]{KeyMaxEvents: 1}))},
 		{"producer.Seq", "seq", refusal(producer.NewSeq[int](nil, producer.SeqConfig[int]{}))},
 		{"producer.Chan", "ch", refusal(producer.NewChan[int](nil, producer.ChanConfig[int]{}))},
 		{"kafka.Producer", "Brokers", refusal(kafka.NewProducer(kafka.Config[int]{}))},

@@ -14,19 +14,22 @@
 // # Order
 //
 // Events leave in the order in which they were yielded, received or pushed. A
-// push that waits for room keeps its place in the line.
+// push that waits for room keeps its place in the line; with Key in the line of its
+// key, and the keys take turns.
 //
 // # Blocking
 //
 // [Queue.Push] waits for room until its context is done;
-// [Queue.TryPush] never waits. The sources never block their stage: an iterator
+// [Queue.TryPush] never waits. With Key, a key with KeyMaxEvents events that are not
+// finished waits or is refused alone: back-pressure reaches the user who floods. The sources never block their stage: an iterator
 // or channel is read in a goroutine of its own. Events that are ready are emitted
 // without waiting for more.
 //
 // # Loss
 //
 // A Queue without room refuses an event, unless its Overflow says to drop one: then
-// it counts the dropped event and reports it. After a drain has begun a push
+// it counts the dropped event, records, logs and reports it. Refused pushes are
+// counted, recorded and logged by reason. After a drain has begun a push
 // returns ErrClosed, and the accepted events are emitted. Events that a source has
 // accepted and not emitted when its stage is stopped are passed to Discarded.
 //
@@ -44,5 +47,6 @@
 //
 // # Cost
 //
-// An event costs no allocation.
+// An event costs no allocation. With Key or MaxBytes a queue keeps an entry for each
+// event that has no receipt, and with Key one for each key that has such events.
 package producer

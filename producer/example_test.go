@@ -3,6 +3,7 @@ package producer_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -55,10 +56,35 @@ func ExampleNewQueue() {
 	// Output:
 	// <nil>
 	// <nil>
-	// queue is full
+	// queue is full: Capacity is 2
 	// one false
 	// two false
 	// <nil>
+}
+
+// A user who floods is refused at the door; the others are not.
+func ExampleNewQueue_key() {
+	type push struct{ User, Text string }
+	queue := stage.Must(producer.NewQueue(producer.QueueConfig[push]{
+		Key:          func(p push) string { return p.User },
+		KeyMaxEvents: 2,
+	}))
+	for _, p := range []push{{"ann", "1"}, {"ann", "2"}, {"ann", "3"}, {"bob", "1"}} {
+		err := queue.TryPush(p)
+		switch {
+		case errors.Is(err, producer.ErrKeyFull):
+			fmt.Println(p.User, "429 Too Many Requests:", err)
+		case errors.Is(err, producer.ErrFull):
+			fmt.Println(p.User, "503 Service Unavailable:", err)
+		default:
+			fmt.Println(p.User, "202 Accepted")
+		}
+	}
+	// Output:
+	// ann 202 Accepted
+	// ann 202 Accepted
+	// ann 429 Too Many Requests: key is full: KeyMaxEvents is 2
+	// bob 202 Accepted
 }
 
 func ExampleNewSeq() {

@@ -1,6 +1,6 @@
 package producer
 
-// line holds the pushes that wait for room, first come first served. The queue's
+// line holds the pushes of one key that wait for room, first come first served. The queue's
 // lock guards it.
 type line[T any] struct {
 	head, tail *place[T]
@@ -10,6 +10,7 @@ type line[T any] struct {
 // place is the place of one push in the line.
 type place[T any] struct {
 	event    T
+	ticket   ticket[T]
 	ready    chan struct{} // gets one token when the place is called
 	waits    bool          // in the line
 	refused  bool          // called because the queue was closed

@@ -15,15 +15,17 @@ func (q *Queue[T]) take(emit *stage.Emitter[T]) error {
 		run := q.events.Front()
 		run = run[:min(len(run), q.owed)]
 		emit.EmitAll(run)
+		if q.gate.tracked {
+			// The stage numbers events in the order in which they are emitted.
+			for i := range run {
+				q.emitted[uint64(q.taken)+uint64(i)] = q.tickets.Pop()
+			}
+		}
 		q.owed -= len(run)
 		q.taken += int64(len(run))
 		q.events.Drop(len(run))
-		for q.line.len > 0 && q.hasRoom() {
-			p := q.line.next()
-			q.events.Push(p.event)
-			q.pushed++
-			p.ready <- struct{}{}
-		}
+		q.gate.taken(len(run))
+		q.admit()
 	}
 	if q.closed && q.events.Len() == 0 {
 		return stage.ErrDone
@@ -58,12 +60,37 @@ func (q *Queue[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 	return q.take(emit)
 }
 
+// HandleReceiptsWanted implements stage.ReceiptsWantedHandler: a queue wants receipts
+// only if it has a bound of unfinished events.
+func (q *Queue[T]) HandleReceiptsWanted() bool { return q.gate.tracked }
+
+// HandleReceipts implements stage.ReceiptsHandler: the events are finished, whatever
+// their outcome, and pushes that wait for that are let in.
+func (q *Queue[T]) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {
+	q.mu.Lock()
+	for _, r := range receipts {
+		for seq := range r.Seqs() {
+			if t, ok := q.emitted[seq]; ok {
+				delete(q.emitted, seq)
+				q.gate.finish(t)
+			}
+		}
+	}
+	q.admit()
+	wanted := q.wanted()
+	q.mu.Unlock()
+	wake(wanted)
+	return nil
+}
+
 // HandleDrain implements stage.DrainHandler: it closes the queue.
 func (q *Queue[T]) HandleDrain(context.Context) error {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.close()
-	if q.events.Len() == 0 {
+	n := q.close()
+	empty := q.events.Len() == 0
+	q.mu.Unlock()
+	q.refused.record(closed, n)
+	if empty {
 		return stage.ErrDone
 	}
 	return nil
@@ -73,11 +100,22 @@ func (q *Queue[T]) HandleDrain(context.Context) error {
 // discards the events left in it.
 func (q *Queue[T]) HandleTerminate(context.Context, error) error {
 	q.mu.Lock()
-	q.close()
-	q.discarded += int64(q.events.Len())
+	refused := q.close()
 	left := q.events
-	q.events = ring.Ring[T]{}
+	q.discarded += int64(left.Len())
+	// No receipt comes any more: nothing is unfinished.
+	for q.tickets.Len() > 0 {
+		q.gate.finish(q.tickets.Pop())
+	}
+	for _, t := range q.emitted {
+		q.gate.finish(t)
+	}
+	q.gate.taken(left.Len())
+	q.emitted = nil
+	q.events, q.tickets = ring.Ring[T]{}, ring.Ring[ticket[T]]{}
 	q.mu.Unlock()
+	q.refused.record(closed, refused)
+	q.refused.dropped(receipt.Stopped, left.Len())
 	for q.cfg.Discarded != nil && left.Len() > 0 {
 		q.cfg.Discarded(left.Pop(), receipt.Stopped)
 	}

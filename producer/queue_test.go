@@ -66,6 +66,9 @@ func TestQueueIsBounded(t *testing.T) {
 					}
 				}
 				want := producer.QueueSnapshot{Waiting: 3, Pushed: int64(3 + len(tc.lost)), Discarded: int64(len(tc.lost))}
+				if tc.overflow == producer.Refuse {
+					want.Refused.Full = 2
+				}
 				if s := q.Snapshot(); s != want {
 					t.Fatalf("%+v", s)
 				}

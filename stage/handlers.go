@@ -95,6 +95,14 @@ type ReceiptsHandler interface {
 	HandleReceipts(ctx context.Context, receipts []Receipt) error
 }
 
+// ReceiptsWantedHandler is a [ReceiptsHandler] that needs receipts only with some of
+// its options. Keeping them costs memory and time for each event.
+type ReceiptsWantedHandler interface {
+	// HandleReceiptsWanted reports whether HandleReceipts is to be called. It is
+	// called once, when the stage is made, in the goroutine that makes it.
+	HandleReceiptsWanted() bool
+}
+
 // Receipt is the end of a run of events that ended alike, for their source.
 type Receipt struct {
 	// First is the number of the first event of the run among all that the stage

@@ -88,7 +88,7 @@ func ResolveProducer[T any](p Producer[T]) *ProducerHandlers[T] {
 	if x, ok := p.(WakeHandler[T]); ok {
 		h.Wake = x.HandleWake
 	}
-	if x, ok := p.(ReceiptsHandler); ok {
+	if x, ok := p.(ReceiptsHandler); ok && wantsReceipts(p) {
 		h.Receipts = x.HandleReceipts
 	}
 	if x, ok := p.(DrainHandler); ok {
@@ -134,7 +134,7 @@ func ResolveProducerConsumer[In, Out any](pc ProducerConsumer[In, Out]) *Produce
 	if x, ok := pc.(WakeHandler[Out]); ok {
 		h.Wake = x.HandleWake
 	}
-	if x, ok := pc.(ReceiptsHandler); ok {
+	if x, ok := pc.(ReceiptsHandler); ok && wantsReceipts(pc) {
 		h.Receipts = x.HandleReceipts
 	}
 	if x, ok := pc.(EmitterHandler[Out]); ok {
@@ -177,6 +177,12 @@ func resolve(handler any) Handlers {
 		h.Inspect = x.HandleInspect
 	}
 	return h
+}
+
+// wantsReceipts reports whether a ReceiptsHandler is to be called.
+func wantsReceipts(handler any) bool {
+	x, ok := handler.(ReceiptsWantedHandler)
+	return !ok || x.HandleReceiptsWanted()
 }
 
 // resolveTaker returns the functions that handlers with producers may have.

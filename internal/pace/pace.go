@@ -1,0 +1,27 @@
+// Package pace bounds how often a repeated event is logged.
+package pace
+
+import "time"
+
+// Every is the time between two lines about the same kind of event.
+const Every = time.Second
+
+// Limiter lets one line a second through and counts what the line stands for. The
+// zero value is ready. It is not safe for concurrent use.
+type Limiter struct {
+	begun bool
+	at    time.Time // of the last line
+	count int       // occurrences since then
+}
+
+// Line counts n occurrences and returns how many the line for them stands for, or 0
+// if they get no line of their own. The first occurrence always has one.
+func (l *Limiter) Line(now time.Time, n int) int {
+	l.count += n
+	if l.begun && now.Sub(l.at) < Every {
+		return 0
+	}
+	count := l.count
+	*l = Limiter{begun: true, at: now}
+	return count
+}

@@ -1,0 +1,86 @@
+package producer
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/internal/pace"
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/receipt"
+)
+
+// refusals counts, records and logs what a queue has refused and dropped.
+type refusals struct {
+	count   [bounds]int64 // guarded by the queue's lock
+	errs    [bounds]error // made once: a refusal costs no allocation
+	metrics metrics.Recorder
+	refused [bounds]metrics.Counter
+	lost    map[receipt.Reason]metrics.Counter
+	log     *slog.Logger // nil: nothing is logged
+
+	mu    sync.Mutex // guards lines
+	lines map[string]*pace.Limiter
+}
+
+func (r *refusals) init(recorder metrics.Recorder, log *slog.Logger, capacity, keyMax int, maxBytes int64) {
+	r.errs = [bounds]error{
+		full:     &BoundError{Bound: "Capacity", Limit: int64(capacity), Err: ErrFull},
+		keyFull:  &BoundError{Bound: "KeyMaxEvents", Limit: int64(keyMax), Err: ErrKeyFull},
+		heavy:    &BoundError{Bound: "MaxBytes", Limit: maxBytes, Err: ErrFull},
+		tooLarge: &BoundError{Bound: "MaxBytes", Limit: maxBytes, Err: ErrTooLarge},
+		closed:   ErrClosed,
+	}
+	option.Default(&recorder, metrics.Nop())
+	for b := full; b < bounds; b++ {
+		r.refused[b] = recorder.Counter("queue.refused", metrics.Tag{Key: "reason", Value: b.String()})
+	}
+	r.lost = make(map[receipt.Reason]metrics.Counter)
+	for _, reason := range []receipt.Reason{receipt.QueueFull, receipt.Stopped} {
+		r.lost[reason] = recorder.Counter("queue.discarded", metrics.Tag{Key: "reason", Value: string(reason)})
+	}
+	r.log, r.lines = log, make(map[string]*pace.Limiter)
+}
+
+// refuse counts a refused push, unlocks and returns its error.
+func (q *Queue[T]) refuse(why bound) error {
+	q.refused.count[why]++
+	q.mu.Unlock()
+	q.refused.record(why, 1)
+	return q.refused.errs[why]
+}
+
+// record takes n refused pushes, without the queue's lock.
+func (r *refusals) record(why bound, n int) {
+	if n > 0 {
+		r.refused[why].Add(int64(n))
+		r.warn("pushes refused", why.String(), n)
+	}
+}
+
+// dropped takes n dropped events, without the queue's lock.
+func (r *refusals) dropped(reason receipt.Reason, n int) {
+	if n > 0 {
+		r.lost[reason].Add(int64(n))
+		r.warn("events dropped from the queue", string(reason), n)
+	}
+}
+
+// warn logs, once a second for each message and reason.
+func (r *refusals) warn(msg, reason string, n int) {
+	if r.log == nil {
+		return
+	}
+	r.mu.Lock()
+	l := r.lines[msg+reason]
+	if l == nil {
+		l = new(pace.Limiter)
+		r.lines[msg+reason] = l
+	}
+	lines := l.Line(time.Now(), n)
+	r.mu.Unlock()
+	if lines > 0 {
+		r.log.Warn(msg, "reason", reason, "count", lines)
+	}
+}
