@@ -15,6 +15,7 @@
 //	            the join, room:term pushes you_left when it ends
 //	presence:*  tracks the user with online_at and the join params, then pushes
 //	            presence_state; update replaces the meta
+//	realtime:*  broadcast and presence as clients of Supabase send them
 //	kept:*      with -resume: a room without intercepted, that can be resumed
 //
 // Over HTTP: GET /token, GET /tokens, POST /broadcast, POST /push,

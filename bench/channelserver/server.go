@@ -66,6 +66,7 @@ func newServer(o options) (*server, error) {
 		return nil, err
 	}
 	users.Channel("presence:*", func(u user, _ string) websocket.Handler { return &presenceChannel{user: u, tracker: tracker} })
+	users.Channel("realtime:*", func(u user, _ string) websocket.Handler { return &realtimeChannel{user: u, tracker: tracker} })
 	s.tracker = tracker
 	// Bursts as large as the load tests make them wait in the queues, as they
 	// wait in the mailboxes of Phoenix.
@@ -91,7 +92,7 @@ func newServer(o options) (*server, error) {
 }
 
 func (s *server) connect(_ context.Context, r *websocket.ConnectRequest) (user, error) {
-	data, err := s.tokens.Verify(salt, cmp.Or(r.AuthToken, r.Params.Get("token")), token.VerifyConfig{MaxAge: maxAge})
+	data, err := s.tokens.Verify(salt, cmp.Or(r.AuthToken, r.Params.Get("token"), r.Params.Get("apikey")), token.VerifyConfig{MaxAge: maxAge})
 	if errors.Is(err, token.ErrExpired) {
 		return user{}, &websocket.StatusError{Status: http.StatusUnauthorized, Body: "expired"}
 	}

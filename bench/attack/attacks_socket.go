@@ -1,0 +1,169 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// muteSockets join and read nothing, and are pushed to.
+func muteSockets(ctx context.Context, a *attacker) {
+	go a.pushTo(ctx, "mute")
+	tok := a.token(ctx, "mute")
+	a.crowd(ctx, 500, func(ctx context.Context, i int) {
+		c, _, ok := a.socket(ctx, i, tok)
+		if !ok {
+			return
+		}
+		defer c.Close()
+		_ = c.(*net.TCPConn).SetReadBuffer(4096)
+		_, _ = c.Write(text(`["1","1","user:mute","phx_join",{}]`))
+		for n := 0; rest(ctx, time.Second); n++ {
+			if _, err := c.Write(text(fmt.Sprintf(`[null,"h%d","phoenix","heartbeat",{}]`, n))); err != nil {
+				a.tally.add("cut off")
+				return
+			}
+		}
+	})
+}
+
+// pushTo posts pushes of 1 KiB to a user, a hundred a second.
+func (a *attacker) pushTo(ctx context.Context, user string) {
+	body := `{"user_id":"` + user + `","data":{"pad":"` + strings.Repeat("x", 1024) + `"}}`
+	for rest(ctx, 10*time.Millisecond) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+a.target+"/push", strings.NewReader(body))
+		if err != nil {
+			return
+		}
+		if r, err := http.DefaultClient.Do(req); err == nil {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_ = r.Body.Close()
+		}
+	}
+}
+
+// stuckPolls open sessions, join, and leave the responses of their polls unread.
+func stuckPolls(ctx context.Context, a *attacker) {
+	go a.pushTo(ctx, "poller")
+	tok := a.token(ctx, "poller")
+	a.crowd(ctx, 50, func(ctx context.Context, i int) {
+		session := a.poll(ctx, "GET", tok, "")
+		if session == "" {
+			a.tally.add("no session")
+			return
+		}
+		a.poll(ctx, "POST", session, `["1","1","user:poller","phx_join",{}]`)
+		c, err := a.dial(ctx, i)
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_ = c.(*net.TCPConn).SetReadBuffer(4096)
+		for rest(ctx, 500*time.Millisecond) {
+			if _, err := fmt.Fprintf(c, "GET /socket/longpoll?vsn=2.0.0&token=%s HTTP/1.1\r\nHost: %s\r\n\r\n", session, a.target); err != nil {
+				a.tally.add("cut off")
+				return
+			}
+		}
+	})
+}
+
+// poll makes one request of long polling and returns the session's token.
+func (a *attacker) poll(ctx context.Context, method, tok, body string) string {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+a.target+"/socket/longpoll?vsn=2.0.0&token="+tok, strings.NewReader(body))
+	if err != nil {
+		return ""
+	}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer r.Body.Close()
+	var answer struct{ Token string }
+	if json.NewDecoder(r.Body).Decode(&answer) != nil {
+		return ""
+	}
+	return answer.Token
+}
+
+func silentSockets(ctx context.Context, a *attacker) {
+	a.crowd(ctx, 1000, func(ctx context.Context, i int) {
+		if c, r, ok := a.socket(ctx, i, "wrong"); ok {
+			_, _ = r.ReadByte()
+			_ = c.Close()
+		}
+	})
+}
+
+// frames send the same bytes after a join until they are cut off.
+func frames(n int, bytes []byte) func(context.Context, *attacker) {
+	return func(ctx context.Context, a *attacker) {
+		tok := a.token(ctx, "att")
+		a.crowd(ctx, n, func(ctx context.Context, i int) {
+			c, _, ok := a.socket(ctx, i, tok)
+			if !ok {
+				return
+			}
+			defer c.Close()
+			_, _ = c.Write(text(`["1","1","user:att","phx_join",{}]`))
+			for ctx.Err() == nil {
+				if _, err := c.Write(bytes); err != nil {
+					a.tally.add("cut off")
+					return
+				}
+			}
+		})
+	}
+}
+
+func fragments(ctx context.Context, a *attacker) {
+	tok := a.token(ctx, "att")
+	a.crowd(ctx, 20, func(ctx context.Context, i int) {
+		c, _, ok := a.socket(ctx, i, tok)
+		if !ok {
+			return
+		}
+		defer c.Close()
+		_, _ = c.Write(frame(0x01, []byte("[")))
+		for ctx.Err() == nil {
+			if _, err := c.Write(frame(0x00, []byte(" "))); err != nil {
+				a.tally.add("cut off")
+				return
+			}
+		}
+	})
+}
+
+func joins(ctx context.Context, a *attacker) {
+	tok := a.token(ctx, "att")
+	a.crowd(ctx, 10, func(ctx context.Context, i int) {
+		c, r, ok := a.socket(ctx, i, tok)
+		if !ok {
+			return
+		}
+		defer c.Close()
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			_, _ = io.Copy(io.Discard, r)
+		}()
+		defer func() { _ = c.Close(); <-gone }()
+		for n := 0; ctx.Err() == nil; n++ {
+			if _, err := c.Write(text(fmt.Sprintf(`["%d","%d","user:att","phx_join",{}]`, n, n))); err != nil {
+				a.tally.add("cut off")
+				return
+			}
+			if _, err := c.Write(text(fmt.Sprintf(`["%d","x","user:att","phx_leave",{}]`, n))); err != nil {
+				a.tally.add("cut off")
+				return
+			}
+		}
+	})
+}
