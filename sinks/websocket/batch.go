@@ -14,10 +14,10 @@ const (
 type batch struct {
 	// How many of items are used.
 	n int
-	// Of all wires together.
-	bytes int
-	items [maxBatchFrames]*item
-	buf   []byte // for more than one frame
+	// What of them are events and control messages.
+	events, asked load
+	items         [maxBatchFrames]*item
+	buf           []byte // for more than one frame
 }
 
 var batches = sync.Pool{New: func() any { return &batch{} }}

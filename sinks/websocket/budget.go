@@ -41,8 +41,8 @@ func (e *Endpoint) longestQueue() *session {
 	for _, s := range e.registry.all() {
 		// One at a time: with all locked no client could be written to.
 		s.mu.Lock()
-		if s.out.phase == open && s.out.bytes > most {
-			longest, most = s, s.out.bytes
+		if bytes := s.out.total().bytes; s.out.phase == open && bytes > most {
+			longest, most = s, bytes
 		}
 		s.mu.Unlock()
 	}

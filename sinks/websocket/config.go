@@ -16,7 +16,8 @@ type EndpointConfig struct {
 	// PubSub carries the broadcasts. Default: a hub of the endpoint's own.
 	PubSub *pubsub.Hub
 	// Metrics receives socket_connect, channel_join, websocket.connections,
-	// websocket.queue_full and websocket.discarded. Default: metrics.Nop.
+	// websocket.queue_full, websocket.client_held and websocket.discarded. Default:
+	// metrics.Nop.
 	Metrics metrics.Recorder
 	// Logger receives failures (Warn, Error), connects and joins (Debug).
 	// Payloads and tokens are never logged; names chosen by a client are escaped

@@ -19,6 +19,7 @@ var (
 	replyUnmatched   = Fail(reasonOf{"unmatched topic"})
 	replyTooMany     = Fail(reasonOf{"too many channels joined"})
 	replyJoinCrashed = Fail(reasonOf{"join crashed"})
+	replyTooLarge    = Fail(reasonOf{"reply too large"})
 	payloadCrash     = codec.Payload{Data: []byte(`{"reason":"channel_crash"}`)}
 	payloadEmpty     = codec.Payload{Data: []byte("{}")}
 )
@@ -30,8 +31,8 @@ const maxName = 255
 // handle handles one message of the client, in the goroutine that reads.
 func (s *session) handle(m codec.Message) {
 	// A heartbeat belongs to no join, hence the empty join ref.
-	if m.Topic == topicPhoenix && m.Event == eventHeartbeat {
-		s.reply("", m.Ref, m.Topic, OK(nil))
+	if isHeartbeat(&m) {
+		s.heartbeat(m.Ref)
 		return
 	}
 	if m.Topic == topicPhoenix && m.Event == eventRenew && s.mount.kind.renew != nil {
@@ -60,6 +61,18 @@ func (s *session) handle(m codec.Message) {
 		ch.take(mail{kind: mailLeave, ref: m.Ref})
 	default:
 		ch.take(mail{kind: mailIn, ref: m.Ref, event: m.Event, payload: Payload{Data: m.Payload, Binary: m.Binary}})
+	}
+}
+
+// isHeartbeat reports whether a message is a heartbeat.
+func isHeartbeat(m *codec.Message) bool { return m.Topic == topicPhoenix && m.Event == eventHeartbeat }
+
+// heartbeat queues the reply to a heartbeat, before all that waits: a client with
+// a long queue must not take the connection for dead.
+func (s *session) heartbeat(ref codec.Ref) {
+	w, err := replyWire(s.version, "", ref, topicPhoenix, OK(nil))
+	if err == nil {
+		_ = s.send(&item{wire: w, control: true, urgent: true}) // refused only if the connection closes
 	}
 }
 

@@ -46,10 +46,25 @@
 // policy of the mount or the channel applies: close the connection (the default),
 // or discard the newest or the oldest event. Each discarded event is counted in
 // websocket.discarded. A channel may conflate: a newer event with the same key
-// replaces one that waits. Replies and control messages are never discarded: they
-// may use twice the room, and beyond that the connection is closed. Intercepted
-// broadcasts beyond Limits.Inbox are refused and counted; Broadcast does not count
-// their channel. A client that takes nothing for Timeouts.Write is disconnected.
+// replaces one that waits. Intercepted broadcasts beyond Limits.Inbox are refused
+// and counted; Broadcast does not count their channel. A client that takes nothing
+// for Timeouts.Write is disconnected.
+//
+// What can never fit is refused with a [*TooLargeError] and counted, and closes
+// nothing: a push or broadcast larger than Queue.Bytes, a reply larger than twice
+// that. In place of the reply the client gets an error reply with the reason "reply
+// too large"; a join with such a reply is refused.
+//
+// # Back-pressure
+//
+// Replies are never discarded, and a client is not closed for them: they have the
+// bounds of the queue for themselves. While those are reached, the client's next
+// messages wait, those that were read and those that were not: TCP holds up a client
+// that asks for more than it reads. They go on when the replies have fallen below
+// half of the bounds. Each reply that is under way then can exceed the bounds, one
+// for each handler. Replies to heartbeats, and pongs, go out before everything
+// else, and a heartbeat is answered until replies have twice the room. Each wait
+// counts in websocket.client_held.
 //
 // # Resume
 //
@@ -73,8 +88,9 @@
 // There is no silent gap: a client whose queue is full gets the rest from the
 // history when the queue has drained, and one that has fallen behind the history
 // is closed with 1013, joins again and is told. A broadcast that is longer than
-// the whole queue is sent when nothing else waits. A joined channel does not
-// receive its own BroadcastFrom. It receives an event named resume_offset instead,
+// the whole queue is sent when no other event waits; in place of one that is longer
+// than EndpointLimits.QueuedBytes clients get an event named resume_skipped with
+// {"resume_offset": N}. A joined channel does not receive its own BroadcastFrom. It receives an event named resume_offset instead,
 // with {"resume_offset": N}, which moves the client's position past that
 // broadcast.
 //

@@ -42,6 +42,7 @@ type Endpoint struct {
 	delivers    atomic.Bool  // a delivery has been offered to a channel
 
 	queueFull metrics.Counter // how often a queue has become full
+	held      metrics.Counter // how often replies have filled a queue, so that messages of its client wait
 	discarded map[string]metrics.Counter
 }
 
@@ -51,6 +52,7 @@ const (
 	discardedInboxFull = "inbox_full"
 	discardedConflated = "conflated"
 	discardedClosed    = "closed"
+	discardedTooLarge  = "too_large"
 )
 
 // NewEndpoint returns an endpoint without sockets. It starts no goroutine. The
@@ -70,6 +72,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e := &Endpoint{
 		cfg: cfg, hub: hub, log: cfg.Logger, epoch: time.Now(),
 		queueFull: cfg.Metrics.Counter("websocket.queue_full"),
+		held:      cfg.Metrics.Counter("websocket.client_held"),
 		discarded: make(map[string]metrics.Counter),
 	}
 	e.registry.begin(cfg.Limits, cfg.Metrics.Gauge("websocket.connections"))
@@ -79,7 +82,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e.resting = resting{work: &e.work, after: restAfter}
 	e.writers.limit = runtime.GOMAXPROCS(0)
 	e.writers.since = time.Now()
-	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed} {
+	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed, discardedTooLarge} {
 		e.discarded[reason] = cfg.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}
 	return e, nil

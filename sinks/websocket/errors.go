@@ -105,6 +105,23 @@ type reasonOf struct {
 	Reason string `json:"reason"`
 }
 
+// TooLargeError reports a message that is larger than the outbound queue of a
+// connection: a push or broadcast larger than Queue.Bytes, or a reply larger than
+// twice that. The connection is not closed for it; in place of a reply the client
+// gets an error reply with the reason "reply too large".
+type TooLargeError struct {
+	// Bytes is the size of the frame, Limit that of the largest one that is queued.
+	Bytes, Limit int
+}
+
+// Error implements error.
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("websocket: message of %d bytes is larger than the queue takes, which is %d", e.Bytes, e.Limit)
+}
+
+// Unwrap returns [pubsub.ErrUnfit], which ends a delivery.
+func (e *TooLargeError) Unwrap() error { return pubsub.ErrUnfit }
+
 // PanicError is a panic of the application's code. The type is the same in every
 // package of this module.
 type PanicError = crash.PanicError

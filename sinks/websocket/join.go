@@ -62,7 +62,7 @@ func (ch *Channel) admit(m codec.Message) (w wire, missed []pubsub.Record, err e
 		response, missed, err = ch.resume(m, response)
 	}
 	if err == nil {
-		w, err = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, OK(response))
+		w, err = ch.sess.replyWire(m.JoinRef, m.Ref, ch.topic, OK(response))
 	}
 	// Last, since only it leaves something that must be undone. A resumable channel
 	// has been subscribed by resume.
@@ -118,15 +118,21 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 	// error, and a panic in any form, shows nothing but "join crashed".
 	var refused *RefusedError
 	var panicked *PanicError
-	if errors.As(err, &refused) && !errors.As(err, &panicked) {
+	var large *TooLargeError
+	switch {
+	case errors.As(err, &panicked):
+		ch.logCrash("join", err)
+	case errors.As(err, &refused):
 		reply = Fail(refused.Response)
-	} else {
+	case errors.As(err, &large):
+		reply = replyTooLarge // counted and logged
+	default:
 		ch.logCrash("join", err)
 	}
 	// Before the reply, so that no broadcast follows it.
 	ch.detach(err)
-	w, encodeErr := replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, reply)
-	if encodeErr != nil {
+	w, encodeErr := ch.sess.replyWire(m.JoinRef, m.Ref, ch.topic, reply)
+	if w == nil {
 		ch.logCrash("join", encodeErr)
 		w, _ = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, replyJoinCrashed) // can be encoded
 	}

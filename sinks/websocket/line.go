@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"slices"
 	"sync"
 )
 
@@ -12,8 +13,12 @@ type item struct {
 	key     string   // of conflation; "" for none
 	policy  Overflow // what happens without room; unused for a control message
 	control bool     // never discarded by a policy
+	urgent  bool     // goes out before all that is not; a control message
 	last    bool     // the close frame
 }
+
+// load returns what the item adds to a queue.
+func (it *item) load() load { return load{1, len(it.wire)} }
 
 // line is a list of items, of which those before head have been taken. A nil
 // line is an empty one that can only be read.
@@ -21,6 +26,8 @@ type line struct {
 	// In the order in which they go out.
 	items []*item
 	head  int
+	// How many items from head on are urgent.
+	urgent int
 }
 
 var lines = sync.Pool{New: func() any { return &line{items: make([]*item, 0, 32)} }}
@@ -31,7 +38,7 @@ var lines = sync.Pool{New: func() any { return &line{items: make([]*item, 0, 32)
 func (l *line) free() {
 	if cap(l.items) <= 64 {
 		clear(l.items)
-		l.items, l.head = l.items[:0], 0
+		l.items, l.head, l.urgent = l.items[:0], 0, 0
 		lines.Put(l)
 	}
 }
@@ -53,6 +60,19 @@ func (l *line) push(it *item) {
 		l.items, l.head = l.items[:n], 0
 	}
 	l.items = append(l.items, it)
+}
+
+// pushUrgent puts an item before all that are not urgent.
+func (l *line) pushUrgent(it *item) {
+	at := l.head + l.urgent
+	if l.head > 0 { // the urgent ones move by one place, into the free one
+		copy(l.items[l.head-1:], l.items[l.head:at])
+		l.items[at-1] = it
+		l.head--
+	} else {
+		l.items = slices.Insert(l.items, at, it)
+	}
+	l.urgent++
 }
 
 // find returns the item with a key, or nil.
@@ -96,32 +116,38 @@ func (l *line) removeOldest() *item {
 	return nil
 }
 
-// removeAll empties the line and returns the items with their size.
-func (l *line) removeAll() (gone []*item, bytes int) {
+// removeAll empties the line and returns its items.
+func (l *line) removeAll() (gone []*item) {
 	if l.len() == 0 {
-		return nil, 0
+		return nil
 	}
 	gone = append(gone, l.items[l.head:]...)
-	for _, it := range gone {
-		bytes += len(it.wire)
-	}
 	clear(l.items)
-	l.items, l.head = l.items[:0], 0
-	return gone, bytes
+	l.items, l.head, l.urgent = l.items[:0], 0, 0
+	return gone
 }
 
 // take moves items from the head into b, as many as one write may hold.
 func (l *line) take(b *batch) {
-	b.n, b.bytes = 0, 0
+	b.n, b.events, b.asked = 0, load{}, load{}
+	bytes := 0
 	for l.head < len(l.items) && b.n < maxBatchFrames {
 		it := l.items[l.head]
 		// The first item is taken whatever its size.
-		if b.n > 0 && b.bytes+len(it.wire) > maxBatchBytes {
+		if b.n > 0 && bytes+len(it.wire) > maxBatchBytes {
 			break
 		}
 		b.items[b.n] = it
 		b.n++
-		b.bytes += len(it.wire)
+		bytes += len(it.wire)
+		if it.control {
+			b.asked.add(it.load(), 1)
+		} else {
+			b.events.add(it.load(), 1)
+		}
+		if it.urgent {
+			l.urgent--
+		}
 		// The batch owns it now.
 		l.items[l.head] = nil
 		l.head++

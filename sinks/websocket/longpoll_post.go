@@ -143,7 +143,9 @@ func (p *poll) handleAll(r *http.Request, messages []posted) bool {
 			p.finish(ErrClosed)
 			return false
 		}
-		p.handle(message)
+		if p.awaitRoom(roomFor(&message)) {
+			p.handle(message)
+		}
 	}
 	return true
 }

@@ -80,6 +80,7 @@ func (e *Endpoint) newMount(path string, kind socketKind, cfg MountConfig) *moun
 	m.bounds = bounds{
 		frames: min(cfg.Queue.Events, math.MaxInt/4), // leaves room for arithmetic
 		bytes:  min(cfg.Queue.Bytes, math.MaxInt/4),
+		budget: int(min(e.cfg.Limits.QueuedBytes, math.MaxInt/4)),
 		notify: kind.full != nil || kind.drained != nil,
 	}
 	// A browser adds cookies by itself, also for a page of another origin.

@@ -55,8 +55,8 @@ type QueueConfig struct {
 }
 
 // Overflow is what happens to a push or broadcast for which the outbound queue
-// of a connection has no room. Replies and control messages may use twice the
-// room; beyond that the connection is closed whatever the policy.
+// of a connection has no room. Replies and control messages have as much room again
+// and no policy: see the package documentation under Back-pressure.
 type Overflow uint8
 
 const (

@@ -22,8 +22,21 @@ const (
 
 // bounds limits the outbound queue of each connection of a mount.
 type bounds struct {
-	frames, bytes int
+	frames, bytes int  // of events; control messages have as much again
+	budget        int  // of all connections together, which bounds a single frame too
 	notify        bool // the application has a QueueFull or QueueDrained
+}
+
+// largest returns the size of the largest frame that is ever queued of the kind of
+// an item. A record of the history may exceed the queue, and goes out alone then.
+func (b *bounds) largest(control bool, policy Overflow) int {
+	switch {
+	case control:
+		return min(2*b.bytes, b.budget)
+	case policy == retried:
+		return b.budget
+	}
+	return min(b.bytes, b.budget)
 }
 
 // outbox decides what happens to the frames for one client: which are queued,
@@ -34,13 +47,27 @@ type bounds struct {
 type outbox struct {
 	bounds *bounds
 	line   *line // the items that wait; nil while none does
-	frames int   // waiting or being written, against bounds.frames
-	bytes  int
+	events load  // waiting or being written
+	asked  load  // the same of control messages, most of which the client has asked for
 	ended  error // why, once the phase is not open; nil before
 	phase  phase
 	writer writer
 	full   bool // since the high mark was passed, until the queue falls below the low one
+	held   bool // messages of the client wait until asked is low
 	notice notice
+}
+
+// total returns what waits or is being written.
+func (o *outbox) total() load {
+	return load{o.events.frames + o.asked.frames, o.events.bytes + o.asked.bytes}
+}
+
+// of returns the load that an item is part of.
+func (o *outbox) of(it *item) *load {
+	if it.control {
+		return &o.asked
+	}
+	return &o.events
 }
 
 // effects is what a session must do after a step of its outbox. The step fills
@@ -53,6 +80,7 @@ type effects struct {
 	bytes     int     // change of the queued bytes
 
 	lost    bool // put: the policy discards the item
+	unfit   bool // put: the item is larger than the queue can ever take
 	wake    bool // the transport must take items
 	closing bool // the session has begun to close
 	closed  bool // the session has ended
@@ -60,6 +88,7 @@ type effects struct {
 	drained bool // the queue has become empty enough, and the session is open
 	notify  bool // a notifier must start
 	more    bool // wrote: the writer must take again
+	goOn    bool // messages of the client that were held go on
 }
 
 // start ends the hold on the writer of a connection that is ready.
@@ -84,13 +113,14 @@ func (o *outbox) take(b *batch) bool {
 
 // wrote accounts for a batch that was written, or that could not be. Until then its
 // frames count as queued, so that a socket that blocks counts as full.
-func (o *outbox) wrote(frames, bytes int, do *effects) {
-	o.frames -= frames
-	o.bytes -= bytes
-	do.bytes = -bytes
+func (o *outbox) wrote(b *batch, do *effects) {
+	o.events.add(b.events, -1)
+	o.asked.add(b.asked, -1)
+	do.bytes = -b.events.bytes - b.asked.bytes
 	if o.full && o.low() {
 		o.setFull(false, do)
 	}
+	o.release(do)
 	if do.more = o.toWrite(); !do.more {
 		o.idle()
 	}
@@ -117,6 +147,7 @@ func (o *outbox) close(code ws.StatusCode, reason error, flush bool, do *effects
 	if !flush {
 		o.drop(do)
 	}
+	o.release(do)
 	o.push(&item{wire: closeWire(code), control: true, last: true}, do)
 }
 
@@ -134,15 +165,17 @@ func (o *outbox) finish(reason error, do *effects) {
 	o.drop(do)
 	o.freeLine()
 	o.setFull(false, do)
+	o.release(do)
 }
 
 // drop removes everything that waits.
 func (o *outbox) drop(do *effects) {
 	// What the writer has taken is not in the line: wrote accounts for it.
-	gone, bytes := o.line.removeAll()
-	o.frames -= len(gone)
-	o.bytes -= bytes
-	do.bytes -= bytes
+	gone := o.line.removeAll()
+	for _, it := range gone {
+		o.of(it).add(it.load(), -1)
+		do.bytes -= len(it.wire)
+	}
 	do.dropped = append(do.dropped, gone...)
 }
 

@@ -11,16 +11,11 @@ const (
 	outdated                // a notifier runs, and the state has changed since
 )
 
-// high reports whether the queue has passed three quarters of a bound. The distance
-// from low keeps a queue that hovers at a mark from being reported again and again.
-func (o *outbox) high() bool {
-	return o.frames > o.bounds.frames*3/4 || o.bytes > o.bounds.bytes/4*3
-}
+// high reports whether the queue must count as full.
+func (o *outbox) high() bool { return o.events.high(o.bounds) || o.asked.high(o.bounds) }
 
-// low reports whether the queue has fallen below half of both bounds.
-func (o *outbox) low() bool {
-	return o.frames < o.bounds.frames/2+o.bounds.frames%2 && o.bytes < o.bounds.bytes/2
-}
+// low reports whether a full queue has drained.
+func (o *outbox) low() bool { return o.events.low(o.bounds) && o.asked.low(o.bounds) }
 
 // setFull notes whether the queue is full, and that the application must hear
 // of a change.

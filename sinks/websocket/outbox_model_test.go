@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -15,6 +16,40 @@ type naive struct {
 	writing []*item
 	phase   phase
 	full    bool
+	held    bool // a message of the client waits
+}
+
+// size returns what is queued of events or of control messages.
+func (n *naive) size(control bool, lists ...[]*item) (frames, bytes int) {
+	for _, list := range lists {
+		for _, it := range list {
+			if it.control == control {
+				frames++
+				bytes += len(it.wire)
+			}
+		}
+	}
+	return frames, bytes
+}
+
+// append puts an item at its place in the line.
+func (n *naive) append(it *item) {
+	at := len(n.waiting)
+	if it.urgent {
+		at = 0
+		for at < len(n.waiting) && n.waiting[at].urgent {
+			at++
+		}
+	}
+	n.waiting = slices.Insert(n.waiting, at, it)
+}
+
+// goOn ends the hold if there is room.
+func (n *naive) goOn() {
+	frames, bytes := n.size(true, n.waiting, n.writing)
+	if n.phase != open || frames == 0 || 2*frames < n.bounds.frames && bytes < n.bounds.bytes/2 {
+		n.held = false
+	}
 }
 
 func sizeOf(lists ...[]*item) (frames, bytes int) {
@@ -29,12 +64,9 @@ func sizeOf(lists ...[]*item) (frames, bytes int) {
 
 // room reports whether it fits if the other lists are what is queued.
 func (n *naive) room(it *item, queued ...[]*item) bool {
-	frames, bytes := sizeOf(queued...)
-	times := 1
-	if it.control {
-		times = 2
-	}
-	return frames < times*n.bounds.frames && bytes+len(it.wire) <= times*n.bounds.bytes
+	frames, bytes := n.size(false, queued...)
+	return it.control || frames < n.bounds.frames && bytes+len(it.wire) <= n.bounds.bytes ||
+		it.policy == retried && frames == 0
 }
 
 // put returns the items whose hooks must be called, with their reasons. The
@@ -45,6 +77,10 @@ func (n *naive) put(it *item) map[*item]error {
 		fate[it] = ErrClosed
 		return fate
 	}
+	if !it.control && (len(it.wire) > n.bounds.budget || it.policy != retried && len(it.wire) > n.bounds.bytes) {
+		fate[it] = errLarge
+		return fate
+	}
 	at := -1
 	if it.key != "" {
 		at = slices.IndexFunc(n.waiting, func(w *item) bool { return w.key == it.key })
@@ -52,18 +88,18 @@ func (n *naive) put(it *item) map[*item]error {
 	for {
 		if at >= 0 {
 			rest := slices.Delete(slices.Clone(n.waiting), at, at+1)
-			_, bytes := sizeOf(rest, n.writing)
+			_, bytes := n.size(false, rest, n.writing)
 			if len(it.wire) <= len(n.waiting[at].wire) || bytes+len(it.wire) <= n.bounds.bytes {
 				fate[n.waiting[at]] = ErrConflated
 				n.waiting[at] = it
 				break
 			}
-		} else if n.room(it, n.waiting, n.writing) || it.policy == retried && len(n.waiting)+len(n.writing) == 0 {
-			n.waiting = append(n.waiting, it)
+		} else if n.room(it, n.waiting, n.writing) {
+			n.append(it)
 			break
 		}
 		i := -1
-		if it.policy == DropOldest && !it.control && len(it.wire) <= n.bounds.bytes {
+		if it.policy == DropOldest {
 			i = slices.IndexFunc(n.waiting, func(w *item) bool { return !w.control && w.policy != retried })
 		}
 		if i < 0 {
@@ -79,8 +115,10 @@ func (n *naive) put(it *item) map[*item]error {
 			at--
 		}
 	}
-	frames, bytes := sizeOf(n.waiting, n.writing)
-	n.full = n.full || frames > n.bounds.frames*3/4 || bytes > n.bounds.bytes/4*3
+	for _, control := range []bool{false, true} {
+		frames, bytes := n.size(control, n.waiting, n.writing)
+		n.full = n.full || frames > n.bounds.frames*3/4 || bytes > n.bounds.bytes/4*3
+	}
 	return fate
 }
 
@@ -89,7 +127,7 @@ func (n *naive) refuse(it *item, fate map[*item]error) {
 	switch {
 	case it.policy == retried:
 		n.full = true
-	case it.control || it.policy == CloseSlow:
+	case it.policy == CloseSlow:
 		n.close(ErrQueueFull, false, fate)
 	}
 }
@@ -102,11 +140,12 @@ func (n *naive) close(reason error, flush bool, fate map[*item]error) {
 	if !flush {
 		n.drop(reason, fate)
 	}
-	n.waiting = append(n.waiting, &item{wire: closeWire(1000), control: true, last: true})
+	n.append(&item{wire: closeWire(1000), control: true, last: true})
+	n.goOn()
 }
 
 func (n *naive) finish(fate map[*item]error) {
-	n.phase, n.full = closed, false
+	n.phase, n.full, n.held = closed, false, false
 	n.drop(ErrClosed, fate)
 }
 
@@ -121,10 +160,25 @@ func (n *naive) drop(reason error, fate map[*item]error) {
 
 func (n *naive) wrote() {
 	n.writing = nil
-	frames, bytes := sizeOf(n.waiting)
-	if 2*frames < n.bounds.frames && bytes < n.bounds.bytes/2 {
-		n.full = false
+	n.goOn()
+	for _, control := range []bool{false, true} {
+		frames, bytes := n.size(control, n.waiting)
+		if frames > 0 && (2*frames >= n.bounds.frames || bytes >= n.bounds.bytes/2) {
+			return
+		}
 	}
+	n.full = false
+}
+
+// errLarge stands for every *TooLargeError.
+var errLarge = errors.New("too large")
+
+// hold is the client that has sent a message.
+func (n *naive) hold(times int) bool {
+	frames, bytes := n.size(true, n.waiting, n.writing)
+	must := n.phase == open && (frames >= times*n.bounds.frames || bytes >= times*n.bounds.bytes)
+	n.held = n.held || must
+	return must
 }
 
 // modelRun steps an outbox and the model side by side.
@@ -137,8 +191,9 @@ type modelRun struct {
 
 	hooks           map[*item]error // by the items that were put
 	calls           int
-	bytes           int // the sum of the changes
-	fulls, drains   int // effects
+	bytes           int  // the sum of the changes
+	fulls, drains   int  // effects
+	held            bool // by its effects
 	wasFull         bool
 	told            []bool // by the notifier
 	notifiers, woke int    // that run; that the writer was woken
@@ -151,6 +206,10 @@ func (r *modelRun) hook(it *item, err error) {
 	}
 	if _, again := r.hooks[it]; again {
 		r.t.Fatalf("second call of a hook: %v", err)
+	}
+	var large *TooLargeError
+	if errors.As(err, &large) {
+		err = errLarge
 	}
 	r.hooks[it] = err
 	r.calls++
@@ -177,6 +236,21 @@ func (r *modelRun) act(do *effects) {
 	if do.notify {
 		r.notifiers++
 	}
+	if do.goOn {
+		if !r.held {
+			r.t.Fatal("goes on twice")
+		}
+		r.held = false
+	}
+}
+
+// hold is a message of the client that must be held or not.
+func (r *modelRun) hold(times int) {
+	got, want := r.o.hold(times), r.n.hold(times)
+	if got != want {
+		r.t.Fatalf("held %v at %d times the bounds, want %v", got, times, want)
+	}
+	r.held = r.held || got
 }
 
 func (r *modelRun) put(it *item) {
@@ -205,7 +279,7 @@ func (r *modelRun) expect(fate map[*item]error) {
 func (r *modelRun) write() {
 	if r.taken {
 		var do effects
-		r.o.wrote(r.b.n, r.b.bytes, &do)
+		r.o.wrote(&r.b, &do)
 		for i := range r.b.n {
 			r.hook(r.b.items[i], nil)
 		}
@@ -253,8 +327,12 @@ func (r *modelRun) check() {
 	frames, bytes := sizeOf(r.n.waiting, r.n.writing)
 	o := &r.o
 	switch {
-	case o.frames != frames || o.bytes != bytes || r.bytes != bytes || o.line.len() != len(r.n.waiting):
-		r.t.Fatalf("%d frames, %d bytes (%d by its changes), want %d, %d", o.frames, o.bytes, r.bytes, frames, bytes)
+	case o.total() != load{frames, bytes} || r.bytes != bytes || o.line.len() != len(r.n.waiting):
+		r.t.Fatalf("%+v (%d bytes by its changes), want %d, %d", o.total(), r.bytes, frames, bytes)
+	case o.held != r.n.held || r.held != r.n.held:
+		r.t.Fatalf("held %v, by its effects %v, want %v", o.held, r.held, r.n.held)
+	case r.held && r.woke == 0:
+		r.t.Fatal("held, and nothing is being written")
 	case o.phase != r.n.phase || o.full != r.n.full:
 		r.t.Fatalf("phase %d, full %v, want %d, %v", o.phase, o.full, r.n.phase, r.n.full)
 	case r.woke < 0 || r.woke > 1 || (r.woke == 1) != (o.writer == writerBusy):
@@ -290,6 +368,7 @@ func TestOutboxModel(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for life := range 400 {
 		own := bounds{frames: 1 + rnd.IntN(40), bytes: 100 + rnd.IntN(40_000), notify: true}
+		own.budget = own.bytes + rnd.IntN(own.bytes)
 		r := &modelRun{t: t, o: outbox{bounds: &own}, n: naive{bounds: own}, hooks: make(map[*item]error)}
 		put := 0
 		for range 300 {
@@ -304,6 +383,8 @@ func TestOutboxModel(t *testing.T) {
 				r.expect(fate)
 			case 1, 2, 3, 4, 5, 6, 7, 8, 9, 10:
 				r.notifier()
+			case 11, 12, 13, 14, 15:
+				r.hold(1 + rnd.IntN(2))
 			default:
 				if rnd.IntN(5) < 2 {
 					r.write()
@@ -336,8 +417,9 @@ func randomItem(rnd *rand.Rand, bytes int) *item {
 	switch rnd.IntN(20) {
 	case 0:
 		it.wire = make(wire, bytes+rnd.IntN(bytes))
-	case 1, 2:
+	case 1, 2, 7, 8:
 		it.control = true
+		it.urgent = rnd.IntN(3) == 0
 	case 3, 4, 5, 6:
 		it.key = fmt.Sprint(rnd.IntN(4))
 	}

@@ -7,6 +7,12 @@ func (o *outbox) put(it *item, do *effects) {
 		do.err = ErrClosed
 		return
 	}
+	// No policy applies: the client is not slow, and would not get it later either.
+	if len(it.wire) > o.bounds.largest(it.control, it.policy) && !it.control {
+		do.err = &TooLargeError{Bytes: len(it.wire), Limit: o.bounds.largest(false, it.policy)}
+		do.unfit = true
+		return
+	}
 	// The item whose place this one takes; nil if none with the key waits.
 	var old *item
 	if it.key != "" {
@@ -29,7 +35,7 @@ func (o *outbox) put(it *item, do *effects) {
 	if old != nil {
 		// The number of frames stays as it is.
 		o.line.replace(old, it)
-		o.bytes += len(it.wire) - len(old.wire)
+		o.events.bytes += len(it.wire) - len(old.wire)
 		do.bytes += len(it.wire) - len(old.wire)
 		do.conflated = old
 	} else {
@@ -41,47 +47,43 @@ func (o *outbox) put(it *item, do *effects) {
 }
 
 // fits reports whether there is room for an item, in the place of old if that
-// is not nil. A replacement that is not longer always fits. Control messages
-// may use twice the room. An item that is sent again when it is refused may be
-// longer than the whole queue if nothing else is queued.
+// is not nil. A replacement that is not longer always fits, and so does a control
+// message: too many of them hold up the client's own messages instead. An item that
+// is sent again when it is refused may be longer than the whole queue if no other
+// event is queued.
 func (o *outbox) fits(it, old *item) bool {
-	frames, bytes := o.bounds.frames, o.bounds.bytes
 	switch {
-	case old != nil:
-		return len(it.wire) <= len(old.wire) || o.bytes+len(it.wire)-len(old.wire) <= bytes
-	case it.policy == retried && o.frames == 0:
+	case it.control, it.policy == retried && o.events.frames == 0:
 		return true
-	// Replies and closes of channels need room when broadcasts have filled the queue.
-	case it.control:
-		frames, bytes = 2*frames, 2*bytes
+	case old != nil:
+		return len(it.wire) <= len(old.wire) || o.events.bytes+len(it.wire)-len(old.wire) <= o.bounds.bytes
 	}
-	return o.frames < frames && o.bytes+len(it.wire) <= bytes
+	return o.events.frames < o.bounds.frames && o.events.bytes+len(it.wire) <= o.bounds.bytes
 }
 
-// giveWay removes the oldest item that may be discarded for it, or returns nil.
-// For an item that is longer than the whole queue nothing gives way.
+// giveWay removes the oldest item that may be discarded for an event, or returns
+// nil.
 func (o *outbox) giveWay(it *item) *item {
-	if it.policy != DropOldest || it.control || len(it.wire) > o.bounds.bytes {
+	if it.policy != DropOldest {
 		return nil
 	}
 	// nil if only control messages and retried items wait.
 	gone := o.line.removeOldest()
 	if gone != nil {
-		o.frames--
-		o.bytes -= len(gone.wire)
+		o.events.add(gone.load(), -1)
 	}
 	return gone
 }
 
-// refuse applies the policy of an item for which there is no room.
+// refuse applies the policy of an event for which there is no room.
 func (o *outbox) refuse(it *item, do *effects) {
 	do.err = ErrQueueFull
 	switch {
 	case it.policy == retried:
 		o.setFull(true, do) // its sender waits for the queue to drain
-	case it.control || it.policy == CloseSlow:
-		// The close frame itself is pushed whatever the room, by close.
-		do.lost = !it.control
+	case it.policy == CloseSlow:
+		do.lost = true
+		// The close frame itself is pushed whatever the room.
 		o.close(tryAgainLater, ErrQueueFull, false, do)
 	default:
 		do.lost = true
@@ -93,9 +95,12 @@ func (o *outbox) push(it *item, do *effects) {
 	if o.line == nil {
 		o.line = lines.Get().(*line)
 	}
-	o.line.push(it)
-	o.frames++
-	o.bytes += len(it.wire)
+	if it.urgent {
+		o.line.pushUrgent(it)
+	} else {
+		o.line.push(it)
+	}
+	o.of(it).add(it.load(), 1)
 	do.bytes += len(it.wire)
 	if o.writer == writerIdle {
 		o.writer = writerBusy

@@ -61,16 +61,24 @@ func TestPut(t *testing.T) {
 		{"oldest gives way", four(newest), boxed("e", oldest), nil, "b c d e", "a", effects{}},
 		{"several oldest give way", four(newest), boxed("eeeeeeeeeeeeeeeeee", oldest), nil, "c d eeeeeeeeeeeeeeeeee", "a b", effects{}},
 		{"nothing gives way for what never fits", four(newest), boxed(strings.Repeat("e", 21), oldest),
-			ErrQueueFull, "a b c d", "", effects{lost: true}},
-		{"control messages do not give way", []*item{control, control, control, control}, boxed("e", oldest),
-			ErrQueueFull, "ctl ctl ctl ctl", "", effects{lost: true}},
+			tooLarge(21, 20), "a b c d", "", effects{unfit: true}},
+		{"what never fits closes nothing", []*item{boxed("a", slow)}, boxed(strings.Repeat("e", 21), slow),
+			tooLarge(21, 20), "a", "", effects{unfit: true}},
+		{"history larger than all queues may be", nil, history(strings.Repeat("e", 31)),
+			tooLarge(31, 30), "", "", effects{unfit: true}},
+		{"control messages do not give way", append(four(oldest)[1:], control, history("x")), boxed(strings.Repeat("e", 20), oldest),
+			ErrQueueFull, "ctl x", "b c d", effects{lost: true}},
+		{"control messages take no room of events", []*item{control, control, control, control}, boxed("e", slow),
+			nil, "ctl ctl ctl ctl e", "", effects{}},
 		{"history does not give way", []*item{history("a"), history("b"), history("c"), history("d")}, boxed("e", oldest),
 			ErrQueueFull, "a b c d", "", effects{lost: true}},
 		{"closes the slow", four(newest), boxed("e", slow), ErrQueueFull, "close", "a b c d",
 			effects{lost: true, closing: true}},
 		{"control beyond the bound", four(newest), control, nil, "a b c d ctl", "", effects{}},
-		{"control beyond twice the bound", append(four(newest), control, control, control, control), control,
-			ErrQueueFull, "close", "a b c d ctl ctl ctl ctl", effects{closing: true}},
+		{"control beyond its own bound", append(four(newest), control, control, control, control), control,
+			nil, "a b c d ctl ctl ctl ctl ctl", "", effects{}},
+		{"urgent", append(four(newest), control), urgent("u"), nil, "u a b c d ctl", "", effects{}},
+		{"urgent in its turn", append(four(newest), urgent("u")), urgent("v"), nil, "u v a b c d", "", effects{}},
 		{"history waits for room", four(newest), history("e"), ErrQueueFull, "a b c d", "", effects{}},
 		{"history alone may be longer than the queue", nil, history(strings.Repeat("e", 21)), nil,
 			strings.Repeat("e", 21), "", effects{wake: true, filled: true, notify: true}},
@@ -86,27 +94,84 @@ func TestPut(t *testing.T) {
 			nil, strings.Repeat("e", 20), "a b", effects{filled: true, notify: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := outbox{bounds: &bounds{frames: 4, bytes: 20, notify: true}}
+			o := outbox{bounds: &bounds{frames: 4, bytes: 20, budget: 30, notify: true}}
 			var do effects
 			for _, it := range c.queued {
 				if o.put(it, &do); do.err != nil {
 					t.Fatal(do.err)
 				}
 			}
-			before := o.bytes
+			before := o.total().bytes
 			do = effects{}
 			o.put(c.it, &do)
-			if do.err != c.err || waitingIn(&o) != c.waiting || named(do.dropped) != c.dropped {
+			if !sameError(do.err, c.err) || waitingIn(&o) != c.waiting || named(do.dropped) != c.dropped {
 				t.Errorf("error %v, waiting %q, dropped %q, want %v, %q, %q", do.err, waitingIn(&o), named(do.dropped), c.err, c.waiting, c.dropped)
 			}
-			got := effects{lost: do.lost, wake: do.wake, closing: do.closing, filled: do.filled, notify: do.notify}
+			got := effects{lost: do.lost, unfit: do.unfit, wake: do.wake, closing: do.closing, filled: do.filled, notify: do.notify}
 			if !sameFlags(got, c.do) {
 				t.Errorf("effects %+v, want %+v", got, c.do)
 			}
-			if do.bytes != o.bytes-before {
-				t.Errorf("the bytes changed by %d, it says %d", o.bytes-before, do.bytes)
+			if do.bytes != o.total().bytes-before {
+				t.Errorf("the bytes changed by %d, it says %d", o.total().bytes-before, do.bytes)
 			}
 		})
+	}
+}
+
+func tooLarge(bytes, limit int) error { return &TooLargeError{Bytes: bytes, Limit: limit} }
+
+func urgent(name string) *item { return &item{wire: wire(name), control: true, urgent: true} }
+
+// sameError compares errors of put, of which one has values.
+func sameError(a, b error) bool {
+	var large, want *TooLargeError
+	if errors.As(a, &large) && errors.As(b, &want) {
+		return *large == *want
+	}
+	return a == b
+}
+
+// TestHold goes through the holds of the client's messages, with a queue of four
+// frames.
+func TestHold(t *testing.T) {
+	var do effects
+	step := func() *effects { do = effects{}; return &do }
+	fill := func(n int, it func() *item) *outbox {
+		o := &outbox{bounds: &bounds{frames: 4, bytes: 20, budget: 1000}}
+		for range n {
+			o.put(it(), step())
+		}
+		return o
+	}
+	control := func() *item { return &item{wire: wire("r"), control: true} }
+	if o := fill(4, func() *item { return boxed("e", DropNewest) }); o.hold(1) {
+		t.Error("events hold the client's messages")
+	}
+	if o := fill(3, control); o.hold(1) {
+		t.Error("held below the bound")
+	}
+	if o := fill(2, func() *item { return &item{wire: wire("0123456789"), control: true} }); !o.hold(1) {
+		t.Error("not held by bytes")
+	}
+	o := fill(4, control)
+	if !o.hold(1) || o.hold(2) {
+		t.Error("not held at the bound, or a heartbeat is")
+	}
+	for n := 3; n >= 0; n-- {
+		b := batch{asked: load{1, 1}}
+		if o.wrote(&b, step()); do.goOn != (n == 1) {
+			t.Errorf("goes on %v with %d frames left", do.goOn, n)
+		}
+	}
+	o = fill(9, control)
+	o.hold(2)
+	if o.close(1000, nil, true, step()); !do.goOn || o.hold(1) {
+		t.Error("held although the session closes")
+	}
+	o = fill(9, control)
+	o.hold(1)
+	if o.finish(nil, step()); !do.goOn {
+		t.Error("held although the session has ended")
 	}
 }
 
@@ -116,7 +181,7 @@ func four(policy Overflow) []*item {
 }
 
 func sameFlags(a, b effects) bool {
-	return a.lost == b.lost && a.wake == b.wake && a.closing == b.closing && a.closed == b.closed &&
+	return a.lost == b.lost && a.unfit == b.unfit && a.goOn == b.goOn && a.wake == b.wake && a.closing == b.closing && a.closed == b.closed &&
 		a.filled == b.filled && a.drained == b.drained && a.notify == b.notify && a.more == b.more
 }
 
@@ -125,7 +190,7 @@ func TestOutboxLife(t *testing.T) {
 	var do effects
 	step := func() *effects { do = effects{}; return &do }
 	gone := errors.New("gone")
-	fresh := func() *outbox { return &outbox{bounds: &bounds{frames: 4, bytes: 100}} }
+	fresh := func() *outbox { return &outbox{bounds: &bounds{frames: 4, bytes: 100, budget: 1000}} }
 	var b batch
 
 	o := fresh()
@@ -142,11 +207,11 @@ func TestOutboxLife(t *testing.T) {
 	if o.put(boxed("b", CloseSlow), step()); do.wake {
 		t.Error("a busy writer was woken")
 	}
-	if o.wrote(b.n, b.bytes, step()); !do.more {
+	if o.wrote(&b, step()); !do.more {
 		t.Error("the writer was not told that there is more")
 	}
 	o.take(&b)
-	if o.wrote(b.n, b.bytes, step()); do.more || o.writer != writerIdle || o.line != nil {
+	if o.wrote(&b, step()); do.more || o.writer != writerIdle || o.line != nil {
 		t.Errorf("more %v, writer %v, line %v", do.more, o.writer, o.line)
 	}
 	if o.put(boxed("c", CloseSlow), step()); !do.wake {
@@ -168,8 +233,8 @@ func TestOutboxLife(t *testing.T) {
 	if o.finish(ErrShutdown, step()); do.closed {
 		t.Error("finished twice")
 	}
-	if o.wrote(b.n, b.bytes, step()); o.frames != 0 || o.bytes != 0 || do.more {
-		t.Errorf("left: %d frames, %d bytes", o.frames, o.bytes)
+	if o.wrote(&b, step()); o.total() != (load{}) || do.more {
+		t.Errorf("left: %+v", o.total())
 	}
 
 	o = fresh()
@@ -179,8 +244,8 @@ func TestOutboxLife(t *testing.T) {
 	if o.close(1000, gone, false, step()); named(do.dropped) != "a b c d" || do.reason != gone || waitingIn(o) != "close" {
 		t.Errorf("dropped %q because of %v, waiting %q", named(do.dropped), do.reason, waitingIn(o))
 	}
-	if o.finish(ErrShutdown, step()); len(do.dropped) != 1 || !do.dropped[0].last || o.frames != 0 || do.drained {
-		t.Errorf("dropped %d, left %d", len(do.dropped), o.frames)
+	if o.finish(ErrShutdown, step()); len(do.dropped) != 1 || !do.dropped[0].last || o.total().frames != 0 || do.drained {
+		t.Errorf("dropped %d, left %d", len(do.dropped), o.total().frames)
 	}
 }
 
@@ -213,7 +278,7 @@ func TestNotices(t *testing.T) {
 	tells(true, true)
 	tells(false, false)
 
-	o = outbox{bounds: &bounds{frames: 4, bytes: 100}}
+	o = outbox{bounds: &bounds{frames: 4, bytes: 100, budget: 1000}}
 	change(true, false) // the application has no callback
 	change(false, false)
 }

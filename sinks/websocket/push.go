@@ -105,9 +105,26 @@ func (r Ref) Reply(reply Reply) error {
 
 // reply encodes and queues a reply.
 func (ch *Channel) reply(ref codec.Ref, r Reply) error {
-	w, err := replyWire(ch.sess.version, ch.joinRef, ref, ch.topic, r)
-	if err != nil {
+	w, err := ch.sess.replyWire(ch.joinRef, ref, ch.topic, r)
+	if w == nil {
 		return err
 	}
-	return ch.queue(&item{wire: w, control: true})
+	if failed := ch.queue(&item{wire: w, control: true}); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// replyWire returns the frame of a reply, or an error. Of a reply that is too large
+// it returns a [*TooLargeError] and the error reply that the client gets instead.
+func (s *session) replyWire(joinRef, ref codec.Ref, topic string, r Reply) (wire, error) {
+	w, err := replyWire(s.version, joinRef, ref, topic, r)
+	limit := s.mount.bounds.largest(true, 0)
+	if err != nil || len(w) <= limit {
+		return w, err
+	}
+	err = &TooLargeError{Bytes: len(w), Limit: limit}
+	s.tooLarge("reply", err)
+	w, _ = replyWire(s.version, joinRef, ref, topic, replyTooLarge) // can be encoded, since r could
+	return w, err
 }

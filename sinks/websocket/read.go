@@ -39,7 +39,11 @@ func (c *conn) readMessage() error {
 		// this code.
 		return &protocolError{ws.StatusInternalServerError, detail.Error()}
 	}
-	c.handle(m)
+	if c.awaitRoom(roomFor(&m)) {
+		c.handle(m)
+	}
+	// The client cannot have been silent while nothing was read from it.
+	c.lastRead = time.Now()
 	return nil
 }
 
@@ -190,8 +194,10 @@ func (c *conn) control(h ws.Header) error {
 	switch h.OpCode {
 	// The pong has the same data (RFC 6455, 5.5.3).
 	case ws.OpPing:
-		// Refused if the client does not read: the next pong will do.
-		_ = c.send(&item{wire: pongWire(p), control: true})
+		if c.awaitRoom(roomForHeartbeats) {
+			_ = c.send(&item{wire: pongWire(p), control: true, urgent: true}) // refused only if the connection closes
+		}
+		c.lastRead = time.Now()
 	case ws.OpClose:
 		c.close(closeReply(p), ErrClosed, true)
 		return errPeerClosed

@@ -1,6 +1,10 @@
 package websocket
 
-import "github.com/penstock-go/penstock/pubsub"
+import (
+	"errors"
+
+	"github.com/penstock-go/penstock/pubsub"
+)
 
 // receiver is a channel as a subscriber of its topic.
 type receiver Channel
@@ -30,7 +34,14 @@ func (r *receiver) Deliver(m *pubsub.Message) bool {
 		}
 		return false
 	}
-	return ch.offer(it) == nil
+	if err = ch.offer(it); err != nil {
+		var large *TooLargeError
+		if errors.As(err, &large) {
+			m.Fail(err)
+		}
+		return false
+	}
+	return true
 }
 
 // broadcast returns the item of m for this client: the one that the receivers

@@ -2,21 +2,33 @@ package websocket
 
 import (
 	"errors"
+	"time"
 
-	"github.com/penstock-go/penstock/internal/object"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
 // queueRecord queues the record that is next, or notes that there is no room.
-// It returns false if the client will never get it. The mutex is held.
+// It returns false if the client will never get it. In place of a record that is
+// larger than all queues together the client gets the event resume_skipped. The
+// mutex is held.
 //
 // The frame carries the join ref, and so cannot be shared: a client that leaves
 // and joins again on one connection must not take a frame for the old join for
 // one of the new join.
 func (ch *Channel) queueRecord(r *pubsub.Record, p codec.Payload) bool {
 	at := ch.rare.place
-	if !ch.queueWaiting(r.Event, p, at.debt(r.Offset)) {
+	err := ch.queueWaiting(r.Event, p, at.debt(r.Offset))
+	var large *TooLargeError
+	if errors.As(err, &large) {
+		if ch.queueWaiting(eventSkipped, offsetPayload(r.Offset), nil) != nil {
+			return at.stalled
+		}
+		if owed := at.debt(r.Offset); owed != nil {
+			// Not under the mutex.
+			ch.sess.endpoint().spawn(func() { ch.sess.endpoint().tell(&item{written: owed}, time.Time{}, err) })
+		}
+	} else if err != nil {
 		return at.stalled
 	}
 	// The hook is that of the queued item now.
@@ -26,14 +38,14 @@ func (ch *Channel) queueRecord(r *pubsub.Record, p codec.Payload) bool {
 }
 
 // queueWaiting queues a frame, or notes that there is no room. The mutex is held.
-func (ch *Channel) queueWaiting(event string, p codec.Payload, written hook) bool {
+func (ch *Channel) queueWaiting(event string, p codec.Payload, written hook) error {
 	w, err := messageWire(ch.sess.version, ch.joinRef, "", ch.topic, event, p)
 	if err == nil {
 		err = ch.sess.enqueue(&item{wire: w, policy: retried, written: written})
 	}
 	// Only this error is temporary.
 	ch.rare.place.stalled = errors.Is(err, ErrQueueFull)
-	return err == nil
+	return err
 }
 
 // replay queues records as far as there is room. It returns false if the
@@ -54,7 +66,7 @@ func (ch *Channel) replay(records []pubsub.Record) bool {
 		}
 	}
 	if at.untold && !at.stalled {
-		at.untold = !ch.queueWaiting(fieldOffset, codec.Payload{Data: object.With(payloadEmpty.Data, fieldOffset, decimal(at.last))}, nil)
+		at.untold = ch.queueWaiting(fieldOffset, offsetPayload(at.last), nil) != nil
 		return !at.untold || at.stalled
 	}
 	return true

@@ -19,6 +19,9 @@ const (
 	// that name holds it alone: it moves the position of a client past what it
 	// has broadcast to the others.
 	fieldOffset = "resume_offset"
+	// eventSkipped is an event in place of a broadcast that can never be sent. Its
+	// payload holds fieldOffset.
+	eventSkipped = "resume_skipped"
 )
 
 // Why a client cannot resume, in the reply to its join.
@@ -126,6 +129,12 @@ func resumeReplyTo(asked bool, was, now pubsub.Position, err error) (resumeReply
 // they take.
 func numberedPayload(r *pubsub.Record) codec.Payload {
 	return codec.Payload{Data: object.With(r.Data, fieldOffset, decimal(r.Offset))}
+}
+
+// offsetPayload returns the payload of an event that only moves the client's
+// position.
+func offsetPayload(n uint64) codec.Payload {
+	return codec.Payload{Data: object.With(payloadEmpty.Data, fieldOffset, decimal(n))}
 }
 
 // decimal returns n as JSON.

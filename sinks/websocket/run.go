@@ -59,6 +59,10 @@ func (ch *Channel) handle(m *mail, rest []mail) bool {
 		ch.terminate(ErrLeft, rest, m.ref)
 		return true
 	case mailIn:
+		if !ch.awaitRoom() {
+			ch.terminate(ch.stopping(), rest, "")
+			return true
+		}
 		// Channel.Ref returns it while the handler runs, for a later reply.
 		ch.current = m.ref
 		reply, err = ch.callIn(m)
@@ -110,5 +114,6 @@ func goesOn(err error) bool {
 		}
 	}
 	var remote *pubsub.RemoteError // the clients of this node have the broadcast
-	return errors.As(err, &remote)
+	var large *TooLargeError
+	return errors.As(err, &remote) || errors.As(err, &large)
 }

@@ -44,9 +44,10 @@ type session struct {
 	bucket gcra.Bucket  // limits what the client sends; owned by the goroutine that reads
 	rare   *rareSession // made by the goroutine that reads, under the mutex
 
-	mu       sync.Mutex // guards state, out, channels and rare's timers
+	mu       sync.Mutex // guards state, out, room, channels and rare's timers
 	out      outbox
-	channels []*Channel // few, so that a search is faster than a map
+	room     chan struct{} // closed when held messages go on; nil while none is held
+	channels []*Channel    // few, so that a search is faster than a map
 }
 
 // newSession makes the session of an admitted client. The caller sets tr.
@@ -96,6 +97,9 @@ func (s *session) put(it *item) (wake bool, err error) {
 	if do.lost {
 		e.discarded[discardedQueueFull].Add(1)
 	}
+	if do.unfit {
+		s.tooLarge("message", do.err)
+	}
 	if do.conflated != nil {
 		e.giveUp([]*item{do.conflated}, ErrConflated)
 	}
@@ -124,7 +128,7 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 	var do effects
 	s.mu.Lock()
 	// The outbox is stepped first: a hook that queues the next item finds the room.
-	s.out.wrote(b.n, b.bytes, &do)
+	s.out.wrote(b, &do)
 	s.mu.Unlock()
 	s.act(&do)
 	var at time.Time
@@ -158,6 +162,9 @@ func (s *session) act(do *effects) {
 	}
 	if do.notify {
 		e.spawn(s.notify)
+	}
+	if do.goOn {
+		s.makeRoom()
 	}
 	if len(do.dropped) > 0 {
 		e.giveUp(do.dropped, do.reason)

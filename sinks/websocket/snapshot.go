@@ -42,10 +42,11 @@ func (e *Endpoint) Snapshot() Snapshot {
 	snap.Connections = len(all)
 	for _, s := range all {
 		s.mu.Lock()
-		snap.QueuedFrames += int64(s.out.frames)
+		queued := s.out.total()
+		snap.QueuedFrames += int64(queued.frames)
 		if s.out.full {
 			snap.Slow = append(snap.Slow, SlowConnection{
-				Socket: s.mount.kind.name, ID: s.id, Frames: s.out.frames, Bytes: s.out.bytes,
+				Socket: s.mount.kind.name, ID: s.id, Frames: queued.frames, Bytes: queued.bytes,
 			})
 		}
 		s.mu.Unlock()
