@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -31,16 +32,21 @@ type Config struct {
 	Name string
 	// Fetch adds to what clients are told about keys, such as a user's name from
 	// a database: for each key of the topic it may return further fields beside
-	// metas. It is called for lists and for each diff, outside of all locks.
-	// Default: nothing is added.
-	Fetch func(topic string, keys []string) map[string]map[string]any
-	// OnDiff is called for each diff, after it was broadcast.
+	// metas. It is called for lists and for each diff, in goroutines of its own,
+	// several at once. If it fails, takes longer than FetchTimeout, panics or ends
+	// its goroutine, clients are told without its fields. Default: nothing is added.
+	Fetch func(ctx context.Context, topic string, keys []string) (map[string]map[string]any, error)
+	// FetchTimeout bounds a call of Fetch, whose context ends then; it is waited for
+	// no longer. While 16 calls go on after that no other one is made. Default: 5 s.
+	FetchTimeout time.Duration
+	// OnDiff is called for each diff, after it was broadcast, one call at a time.
+	// It must not block: later diffs wait.
 	OnDiff func(topic string, diff Diff)
 	// Silent keeps diffs from being broadcast: then only OnDiff gets them.
 	Silent bool
 	// DiffPeriod is how long changes are gathered before a diff of all of them is
 	// broadcast to clients; docs/presence.md has what a period saves. Default: not
-	// at all, only changes made while another diff is being broadcast are merged.
+	// at all, only changes made until the next diff is made are merged.
 	DiffPeriod time.Duration
 	// BroadcastPeriod is how often changes are sent to other nodes. Default: 1.5 s.
 	BroadcastPeriod time.Duration
@@ -62,6 +68,7 @@ func (c Config) withDefaults() Config {
 	if c.Name == "" {
 		c.Name = "presence"
 	}
+	option.Default(&c.FetchTimeout, 5*time.Second)
 	if c.BroadcastPeriod == 0 {
 		c.BroadcastPeriod = 1500 * time.Millisecond
 	}
@@ -87,6 +94,7 @@ func (c Config) validate() error {
 	owner := option.Owner("presence.Tracker")
 	if err := option.First(
 		owner.Needs("Hub", c.Hub, "a hub"),
+		option.Within(owner, "FetchTimeout", c.FetchTimeout, 0, maxPeriod),
 		option.Within(owner, "DiffPeriod", c.DiffPeriod, 0, maxPeriod),
 		option.Within(owner, "BroadcastPeriod", c.BroadcastPeriod, 0, maxPeriod),
 		option.Within(owner, "HeartbeatPeriod", c.HeartbeatPeriod, 0, maxPeriod),

@@ -48,12 +48,21 @@ func watched(t *testing.T, c presence.Config) (*presence.Tracker, *diffs) {
 	if _, err := c.Hub.Subscribe("room", d); err != nil {
 		t.Fatal(err)
 	}
-	return newTracker(t, c), d
+	d.of = newTracker(t, c)
+	return d.of, d
+}
+
+// settle waits until the diffs of earlier changes have been broadcast.
+func settle(t *testing.T, tr *presence.Tracker) {
+	t.Helper()
+	if err := tr.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func conformList(t *testing.T) {
-	tr, _ := watched(t, presence.Config{Fetch: func(string, []string) map[string]map[string]any {
-		return map[string]map[string]any{"7": {"name": "Ann"}}
+	tr, _ := watched(t, presence.Config{Fetch: func(context.Context, string, []string) (map[string]map[string]any, error) {
+		return map[string]map[string]any{"7": {"name": "Ann"}}, nil
 	}})
 	is(t, short(tr.List("room")), `{}`)
 	track(t, tr, t.Context(), "room", fmt.Sprint(7), meta{"dev": "tv"}) // keys are strings
@@ -96,8 +105,8 @@ func conformDeath(t *testing.T) {
 }
 
 func conformFetch(t *testing.T) {
-	tr, d := watched(t, presence.Config{Fetch: func(topic string, keys []string) map[string]map[string]any {
-		return map[string]map[string]any{keys[0]: {"from": topic}}
+	tr, d := watched(t, presence.Config{Fetch: func(_ context.Context, topic string, keys []string) (map[string]map[string]any, error) {
+		return map[string]map[string]any{keys[0]: {"from": topic}}, nil
 	}})
 	track(t, tr, t.Context(), "room", "1", nil)
 	is(t, d.take(), `presence_diff{joins:{1:{from:room,[{}]}},leaves:{}}`)
@@ -111,6 +120,7 @@ func conformSilent(t *testing.T) {
 	}})
 	track(t, tr, t.Context(), "room", "1", nil)
 	is(t, d.take(), ``)
+	settle(t, tr)
 	is(t, fmt.Sprint(told), `[room{joins:{1:{[{}]}},leaves:{}}]`)
 }
 
@@ -166,27 +176,31 @@ func conformClient(t *testing.T) {
 	track(t, tr, b, "room", "1", nil)
 	track(t, tr, b, "room", "2", nil)
 	track(t, tr, b, "other", "1", nil)
+	settle(t, tr)
 	is(t, fmt.Sprint(mine), `map[other:map[1:1] room:map[1:2 2:1]]`)
 	tr.UntrackAll(b)
+	settle(t, tr)
 	is(t, fmt.Sprint(mine), `map[room:map[1:1]]`)
 	tr.UntrackAll(a)
+	settle(t, tr)
 	is(t, fmt.Sprint(mine), `map[]`)
 }
 
 // held is a tracker whose first diff is being told until goOn is closed.
 func held(t *testing.T) (tr *presence.Tracker, d *diffs, goOn chan struct{}) {
 	t.Helper()
-	fetching, first := make(chan struct{}), true
+	fetching, first := make(chan struct{}), true // calls for diffs follow each other
 	goOn = make(chan struct{})
-	tr, d = watched(t, presence.Config{Fetch: func(string, []string) map[string]map[string]any {
+	tr, d = watched(t, presence.Config{Fetch: func(context.Context, string, []string) (map[string]map[string]any, error) {
 		if first {
 			first = false
 			close(fetching)
 			<-goOn
 		}
-		return nil
+		return nil, nil
 	}})
-	go func() { _, _ = tr.Track(t.Context(), "room", "1", nil) }() // seen in the diff
+	d.of = nil // take does not wait
+	track(t, tr, t.Context(), "room", "1", nil)
 	<-fetching
 	return tr, d, goOn
 }

@@ -18,15 +18,16 @@
 // Each node broadcasts diffs to its own clients only, about presences on all
 // nodes. A diff holds the metas that changed, not all metas of their key. An
 // update is one diff with the new meta among the joins and the old one among the
-// leaves. Changes of the same moment are merged into one diff: those made while
-// another one is being broadcast, or within Config.DiffPeriod. A meta that came
+// leaves. Changes of the same moment are merged into one diff: those made until the
+// diff before has been broadcast, or within Config.DiffPeriod. A meta that came
 // and went in between is not mentioned.
 //
 // # Order
 //
-// Diffs of one node are broadcast one after another, in the order of the
-// changes. If no other change is made at the same time, the diff has been
-// broadcast when Track returns, unless there is a DiffPeriod.
+// Diffs of one node are broadcast one after another, in the order of the changes,
+// by a goroutine that runs while there are any. Track, Update and Untrack do not
+// wait for it: what List and Get return has changed when they return, and
+// [Tracker.Settle] waits until the diffs have been broadcast as well.
 //
 // # Other nodes
 //
@@ -47,15 +48,18 @@
 //
 // # Blocking
 //
-// No method waits for other nodes or for clients. Fetch and OnDiff run in the
-// goroutine that made a change, or in another one that is broadcasting: they
-// should be quick. A caller of Track broadcasts one diff at most. What comes from
-// other nodes is taken at once; the goroutines of Run send and broadcast for it.
+// No method waits for other nodes, clients, OnDiff or other callers. List waits for
+// Fetch, for Config.FetchTimeout at the longest, as does each diff. A Fetch that
+// fails, panics, hangs or ends its goroutine costs clients its fields and nothing
+// else. Fetch is called for up to eight topics at a time. A subscriber or an OnDiff
+// that blocks holds up later diffs, of all topics, which is logged after ten
+// seconds. What comes from other nodes is taken at once; the goroutine of Run sends
+// for it.
 //
 // # Concurrency
 //
-// All methods of [Tracker] may be called from any goroutine, also from Fetch,
-// OnDiff and subscribers of the hub.
+// All methods of [Tracker] but Settle may be called from any goroutine, also from
+// Fetch, OnDiff and subscribers of the hub.
 //
 // # Errors
 //
@@ -66,7 +70,8 @@
 // # Cost
 //
 // A tracked presence costs memory on each node, no goroutine and no timer. A
-// tracker without other nodes needs no goroutine at all; Run holds two.
+// tracker without other nodes needs a goroutine only while diffs are broadcast; Run
+// holds one. Each call of Fetch has a goroutine.
 //
 // [the context of a channel]: https://pkg.go.dev/github.com/penstock-go/penstock/sinks/websocket#Channel.Context
 package presence

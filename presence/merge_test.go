@@ -32,6 +32,7 @@ func TestChangesMadeWhileADiffIsToldAreMerged(t *testing.T) {
 func TestDiffPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr, d := watched(t, presence.Config{DiffPeriod: 50 * time.Millisecond})
+		d.of = nil // take does not wait for the period
 		for n := range 3 {
 			track(t, tr, t.Context(), "room", fmt.Sprint(n), meta{"v": 0})
 			pass(10 * time.Millisecond)

@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"sync/atomic"
 	"time"
 )
@@ -73,7 +74,7 @@ func (t *Tracker) sendAll(ctx context.Context) bool {
 		if err := t.send(ctx, l, g); err != nil {
 			if ctx.Err() == nil {
 				t.post.failed.Add(1)
-				t.logger.Warn("presence not sent", "tracker", t.cfg.Name, "event", l.event, "to", l.to, "error", err)
+				t.logs.notSent.Log(t.logger, slog.LevelWarn, "presence not sent", "tracker", t.cfg.Name, "event", l.event, "to", l.to, "error", err)
 			}
 			if l.event == gossipDelta {
 				l.event = gossipHeartbeat

@@ -38,8 +38,15 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
+	// Track does not wait for the diff; here its output is to come first.
+	if err := tracker.Settle(context.Background()); err != nil {
+		fmt.Println(err)
+	}
 	fmt.Println(tracker.Count("room:a"), len(tracker.Get("room:a", "ann")))
 	tracker.UntrackAll(tab)
+	if err := tracker.Settle(context.Background()); err != nil {
+		fmt.Println(err)
+	}
 	// Output:
 	// room:a 1 joined, 0 left
 	// 1 1
@@ -48,6 +55,7 @@ func ExampleNew() {
 
 // diffs gathers what is broadcast, in short form.
 type diffs struct {
+	of   *presence.Tracker // take settles it, unless it is nil
 	mu   sync.Mutex
 	list []string
 }
@@ -60,6 +68,9 @@ func (d *diffs) Deliver(m *pubsub.Message) bool {
 }
 
 func (d *diffs) take() string {
+	if d.of != nil {
+		_ = d.of.Settle(context.Background()) // it has no end
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	text := strings.Join(d.list, " ")
@@ -136,6 +147,7 @@ func TestTrackUpdateUntrack(t *testing.T) { // P97, P98, P99, P102, P104
 			t.Fatal(err)
 		}
 		tr := newTracker(t, presence.Config{Hub: hub})
+		d.of = tr
 		is(t, short(tr.List("room")), `{}`)
 		phone, hangUp := owner(t)
 		laptop, shut := owner(t)
@@ -208,9 +220,9 @@ func TestFetchAndOnDiff(t *testing.T) { // P100, P101, P105, P106
 		defer cancel()
 		tr = newTracker(t, presence.Config{
 			Silent: true,
-			Fetch: func(topic string, keys []string) map[string]map[string]any {
+			Fetch: func(_ context.Context, topic string, keys []string) (map[string]map[string]any, error) {
 				_ = tr.Count(topic) // no lock is held
-				return map[string]map[string]any{"1": {"name": "Ann"}}
+				return map[string]map[string]any{"1": {"name": "Ann"}}, nil
 			},
 			OnDiff: func(topic string, d presence.Diff) {
 				got = append(got, topic+short(d))
@@ -230,6 +242,7 @@ func TestFetchAndOnDiff(t *testing.T) { // P100, P101, P105, P106
 		is(t, strings.Join(got, " "), `room{joins:{1:{[{}],name:Ann}},leaves:{}} room{joins:{2:{[{}]}},leaves:{}}`)
 		is(t, short(tr.List("room")), `{1:{[{}],name:Ann},2:{[{}]}}`)
 		tr.UntrackAll(ctx)
+		synctest.Wait()
 		if len(got) != 3 {
 			t.Error("a panic ended the telling")
 		}

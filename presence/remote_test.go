@@ -90,9 +90,9 @@ func TestReceivingNeverWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		fetching := make(chan struct{})
-		tr := newTracker(t, presence.Config{Hub: hub, Fetch: func(string, []string) map[string]map[string]any {
+		tr := newTracker(t, presence.Config{Hub: hub, Fetch: func(context.Context, string, []string) (map[string]map[string]any, error) {
 			<-fetching
-			return nil
+			return nil, nil
 		}})
 		stopHub := pubsubtest.Run(t, hub.Run)
 		stop := pubsubtest.Run(t, tr.Run)

@@ -2,7 +2,7 @@ package presence
 
 import (
 	"context"
-	"sync"
+	"log/slog"
 	"time"
 
 	"github.com/penstock-go/penstock/pubsub"
@@ -20,9 +20,8 @@ const goodbyeTimeout = time.Second
 // the end only after DownPeriod. Without other nodes Run only waits. It is called
 // once.
 //
-// The goroutine of Run sends all that this node has to say, and another one tells
-// its clients about other nodes: the goroutine in which the hub receives only
-// decides.
+// The goroutine of Run sends all that this node has to say. The goroutine in which
+// the hub receives only decides.
 func (t *Tracker) Run(ctx context.Context) error {
 	if t.machine.alone {
 		<-ctx.Done()
@@ -34,11 +33,6 @@ func (t *Tracker) Run(ctx context.Context) error {
 		return err
 	}
 	defer sub.Unsubscribe()
-	var group sync.WaitGroup
-	defer group.Wait()
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	group.Go(func() { t.tellOthers(inner) })
 	// Heartbeats of other nodes arrive from here on, so that none is missed after
 	// the first state.
 	t.cfg.Hub.Settle(ctx, t.channel())
@@ -91,17 +85,14 @@ func (t *Tracker) take(step func(m *machine, now time.Time) effects) {
 	for _, n := range eff.notes {
 		t.logger.Info("presence node "+n.text, "tracker", t.cfg.Name, "node", n.node)
 	}
-	if !eff.change.empty() {
-		poke(t.tellWake)
-	}
 }
 
 // carryOut makes what follows from a step visible and due to be sent. The mutex is
-// held; nothing is sent or told here.
+// held; nothing is sent here.
 func (t *Tracker) carryOut(eff *effects) {
 	if !eff.change.empty() {
 		t.view.show(eff.change)
-		t.changes = append(t.changes, eff.change)
+		t.tell(eff.change)
 	}
 	t.post.add(eff.letters)
 }
@@ -115,21 +106,10 @@ func (t *Tracker) receive(m *pubsub.Message) bool {
 	}
 	var g gossip
 	if err := m.Payload.Decode(&g); err != nil || !g.valid() {
-		t.malformed.Add(1)
+		t.counters.malformed.Add(1)
+		t.logs.malformed.Log(t.logger, slog.LevelWarn, "presence message of another node dropped", "tracker", t.cfg.Name, "node", from, "event", m.Event, "error", err)
 		return false
 	}
 	t.take(func(machine *machine, now time.Time) effects { return machine.step(now, from, m.Event, &g) })
 	return true
-}
-
-// tellOthers tells the clients of this node about other nodes until ctx is done.
-func (t *Tracker) tellOthers(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.tellWake:
-			t.tell()
-		}
-	}
 }

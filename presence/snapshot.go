@@ -3,6 +3,9 @@ package presence
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
+
+	"github.com/penstock-go/penstock/internal/complain"
 )
 
 // Snapshot is the state of a tracker at one moment. Counters begin with it.
@@ -22,7 +25,20 @@ type Snapshot struct {
 	Dropped int64 `json:"dropped"`
 	// Malformed messages of other nodes were ignored.
 	Malformed int64 `json:"malformed"`
+	// Diffs were broadcast, DiffsFailed could not be. Unfetched counts the calls of
+	// Fetch that failed, took too long or were left out: what clients got then
+	// lacks its fields. Crashed counts panics of OnDiff and subscribers.
+	Diffs       int64 `json:"diffs"`
+	DiffsFailed int64 `json:"diffs_failed"`
+	Unfetched   int64 `json:"unfetched"`
+	Crashed     int64 `json:"crashed"`
 }
+
+// counters of a tracker, besides those of its post.
+type counters struct{ malformed, diffs, diffsFailed, unfetched, crashed atomic.Int64 }
+
+// logs bounds the lines, by kind.
+type logs struct{ malformed, notSent, diff, fetch, crashed, slow complain.Limit }
 
 // Snapshot returns the state of the tracker. It may be called at any time. It
 // waits for the tracker's mutex, under which nothing slow is done.
@@ -31,7 +47,8 @@ func (t *Tracker) Snapshot() Snapshot {
 	defer t.mu.Unlock()
 	s := Snapshot{
 		Node: t.machine.self.name, Presences: len(t.tracked), Waiting: len(t.post.waiting),
-		Sent: t.post.sent.Load(), Failed: t.post.failed.Load(), Dropped: t.post.dropped.Load(), Malformed: t.malformed.Load(),
+		Sent: t.post.sent.Load(), Failed: t.post.failed.Load(), Dropped: t.post.dropped.Load(), Malformed: t.counters.malformed.Load(),
+		Diffs: t.counters.diffs.Load(), DiffsFailed: t.counters.diffsFailed.Load(), Unfetched: t.counters.unfetched.Load(), Crashed: t.counters.crashed.Load(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.machine.others)) {
 		switch t.machine.others[name].phase {

@@ -146,15 +146,16 @@ func merge(list []change) change {
 	return all
 }
 
-// byTopic groups a change into one diff for each topic. The states in it are new,
-// so fetch may change them.
-func (c change) byTopic() map[string]*Diff {
+// byTopic groups a change into one diff for each topic, in the order in which the
+// topics come. The states in them are new, so the fields of Fetch may be added.
+func (c change) byTopic() (list []*telling) {
 	diffs := make(map[string]*Diff)
 	add := func(e *entry, side func(d *Diff) State) {
 		d := diffs[e.topic]
 		if d == nil {
 			d = &Diff{Joins: State{}, Leaves: State{}}
 			diffs[e.topic] = d
+			list = append(list, &telling{topic: e.topic, diff: d})
 		}
 		p := side(d)[e.key]
 		p.Metas = append(p.Metas, e.meta)
@@ -166,5 +167,5 @@ func (c change) byTopic() map[string]*Diff {
 	for _, e := range c.leaves {
 		add(e, func(d *Diff) State { return d.Leaves })
 	}
-	return diffs
+	return list
 }

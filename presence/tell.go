@@ -1,102 +1,207 @@
 package presence
 
 import (
-	"sort"
+	"context"
+	"encoding/json"
+	"log/slog"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
 )
 
-// tell broadcasts the diffs of all changes that wait, in order, at once or when
-// DiffPeriod is over. If another goroutine is telling it returns: that one takes
-// these changes too. Call it without the mutex.
-func (t *Tracker) tell() {
-	t.mu.Lock()
-	// A change that comes while another goroutine tells is in changes when that
-	// one looks again.
-	if t.telling || len(t.changes) == 0 {
-		t.mu.Unlock()
-		return
+// teller is what waits to be told to clients. The tracker's mutex guards it.
+//
+// Changes are told in rounds: a round takes all that waits, merges it, and
+// broadcasts a diff for each topic. One goroutine goes through a round; there is
+// none while nothing waits. So the diffs are in the order of the changes, and
+// nothing that a round calls holds up those who make changes.
+type teller struct {
+	waiting []change // for the next round
+	telling bool     // a round goes on, or will begin
+	// Closed when the next round, or the present one, is over. They are nil unless
+	// Settle waits for them.
+	next, now chan struct{}
+}
+
+// round is the diffs of one round that are still to be told. The goroutine that
+// goes through it owns it.
+type round struct {
+	todo []*telling
+	busy string // the topic that is being told, or ""
+}
+
+// telling is a diff on its way to clients.
+type telling struct {
+	topic   string
+	diff    *Diff
+	fetched *fetched // nil before Fetch is called
+}
+
+// tell notes a change, and begins a round unless one goes on. The mutex is held.
+func (t *Tracker) tell(c change) {
+	t.teller.waiting = append(t.teller.waiting, c)
+	if !t.teller.telling {
+		t.teller.telling = true
+		t.beginRound()
 	}
-	t.telling = true // until nothing waits any more
-	t.mu.Unlock()
+}
+
+// beginRound begins a round, at once or when DiffPeriod is over.
+func (t *Tracker) beginRound() {
 	if d := t.cfg.DiffPeriod; d > 0 {
 		time.AfterFunc(d, t.tellWaiting)
 	} else {
-		t.tellWaiting()
+		go t.tellWaiting()
 	}
 }
 
-// tellWaiting tells what waits. telling is true, so no other goroutine tells at
-// the same time and clients see changes in order. What comes meanwhile is told by
-// a timer's goroutine, at once or after another period, so that no caller of Track
-// tells for longer than one diff.
+// tellWaiting is the goroutine of a round.
 func (t *Tracker) tellWaiting() {
 	t.mu.Lock()
-	list := t.changes
-	t.changes = nil
+	list := t.teller.waiting
+	t.teller.waiting = nil
+	t.teller.now, t.teller.next = t.teller.next, nil
 	t.mu.Unlock()
-	t.tellOne(merge(list))
-	t.mu.Lock()
-	t.telling = len(t.changes) > 0
-	again := t.telling
-	t.mu.Unlock()
-	if again {
-		time.AfterFunc(t.cfg.DiffPeriod, t.tellWaiting)
-	}
+	t.goThrough(&round{todo: merge(list).byTopic()})
 }
 
-// tellOne broadcasts one change, with a diff for each topic.
-func (t *Tracker) tellOne(c change) {
-	for topic, diff := range c.byTopic() {
-		t.tellTopic(topic, diff)
-	}
-}
-
-// tellTopic broadcasts one diff. A panic of Fetch or OnDiff is logged.
-func (t *Tracker) tellTopic(topic string, diff *Diff) {
-	defer func() {
-		if v := recover(); v != nil {
-			err := crash.Of(v)
-			t.logger.Error("presence callback crashed", "tracker", t.cfg.Name, "error", err, "stack", string(err.Stack))
-		}
-	}()
-	t.fetch(topic, diff.Joins, diff.Leaves)
-	if !t.cfg.Silent {
-		if _, err := t.cfg.Hub.LocalBroadcast(nil, topic, "presence_diff", *diff); err != nil {
-			t.logger.Warn("presence diff not broadcast", "tracker", t.cfg.Name, "error", err)
-		}
-	}
-	if t.cfg.OnDiff != nil {
-		t.cfg.OnDiff(topic, *diff)
-	}
-}
-
-// fetch adds the fields of Fetch to states, with one call for the keys of all,
-// which is one query for a diff. Fetch is the user's: the mutex must not be held.
-func (t *Tracker) fetch(topic string, states ...State) {
-	if t.cfg.Fetch == nil {
-		return
-	}
-	seen := map[string]bool{}
-	var keys []string
-	for _, s := range states {
-		for key := range s {
-			if !seen[key] {
-				seen[key] = true
-				keys = append(keys, key)
+// goThrough tells what is left of a round. Fetch is called ahead for a few topics,
+// so that one that takes long delays a round with many topics by little.
+func (t *Tracker) goThrough(r *round) {
+	defer t.endRound(r)
+	for len(r.todo) > 0 {
+		for _, ahead := range r.todo[:min(fetchAhead, len(r.todo))] {
+			if ahead.fetched == nil {
+				ahead.fetched = t.beginFetch(ahead.topic, ahead.diff.Joins, ahead.diff.Leaves)
 			}
 		}
+		first := r.todo[0]
+		r.todo, r.busy = r.todo[1:], first.topic
+		t.tellTopic(first)
+		r.busy = ""
 	}
-	if len(keys) == 0 {
+}
+
+// endRound begins the next round if there is something to tell. It also runs if a
+// subscriber or OnDiff has ended the goroutine: then another one takes its place.
+func (t *Tracker) endRound(r *round) {
+	if r.busy != "" {
+		t.crashed(r.busy, crash.ErrGoexit)
+		r.busy = ""
+	}
+	if len(r.todo) > 0 {
+		go t.goThrough(r)
 		return
 	}
-	sort.Strings(keys)
-	extra := t.cfg.Fetch(topic, keys)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.teller.now != nil {
+		close(t.teller.now)
+		t.teller.now = nil
+	}
+	if t.teller.telling = len(t.teller.waiting) > 0; t.teller.telling {
+		t.beginRound()
+	}
+}
+
+// slowDiff is how long a diff may take before the log says so: later ones wait.
+const slowDiff = 10 * time.Second
+
+// tellTopic broadcasts one diff. Fetch, subscribers and OnDiff are the user's: the
+// mutex must not be held.
+func (t *Tracker) tellTopic(one *telling) {
+	slow := time.AfterFunc(slowDiff, func() {
+		t.logs.slow.Log(t.logger, slog.LevelWarn, "presence diff is held up by a subscriber, Fetch or OnDiff", "tracker", t.cfg.Name, "topic", one.topic)
+	})
+	defer slow.Stop()
+	t.endFetch(one.fetched, one.topic, one.diff.Joins, one.diff.Leaves)
+	if !t.cfg.Silent {
+		t.guard(one.topic, func() { t.broadcast(one.topic, one.diff) })
+	}
+	if t.cfg.OnDiff != nil {
+		t.guard(one.topic, func() { t.cfg.OnDiff(one.topic, *one.diff) })
+	}
+}
+
+// broadcast broadcasts a diff. Fields of Fetch that cannot be encoded are left out:
+// clients would miss the change otherwise.
+func (t *Tracker) broadcast(topic string, diff *Diff) {
+	_, err := t.cfg.Hub.LocalBroadcast(nil, topic, "presence_diff", *diff)
+	if err != nil && withoutUnfit(diff.Joins, diff.Leaves) {
+		t.unfetched(topic, err)
+		_, err = t.cfg.Hub.LocalBroadcast(nil, topic, "presence_diff", *diff)
+	}
+	if err != nil {
+		t.counters.diffsFailed.Add(1)
+		t.logs.diff.Log(t.logger, slog.LevelWarn, "presence diff not broadcast", "tracker", t.cfg.Name, "topic", topic, "error", err)
+		return
+	}
+	t.counters.diffs.Add(1)
+}
+
+// withoutUnfit removes the fields of Fetch that cannot be encoded, and reports
+// whether there were any.
+func withoutUnfit(states ...State) (removed bool) {
 	for _, s := range states {
 		for key, p := range s {
-			p.Extra = extra[key]
+			if len(p.Extra) == 0 {
+				continue
+			}
+			fit := make(map[string]any, len(p.Extra))
+			for name, v := range p.Extra {
+				if _, err := json.Marshal(v); err != nil {
+					removed = true
+					continue
+				}
+				fit[name] = v
+			}
+			p.Extra = fit
 			s[key] = p
 		}
+	}
+	return removed
+}
+
+// guard calls user code. A panic is logged.
+func (t *Tracker) guard(topic string, f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			t.crashed(topic, crash.Of(v))
+		}
+	}()
+	f()
+}
+
+// crashed counts and logs a panic of user code, or an end of its goroutine.
+func (t *Tracker) crashed(topic string, err error) {
+	t.counters.crashed.Add(1)
+	t.logs.crashed.Log(t.logger, slog.LevelError, "presence callback crashed", "tracker", t.cfg.Name, "topic", topic, "error", err, "stack", crash.StackOf(err))
+}
+
+// Settle waits until the diffs of all changes made before the call have been
+// broadcast and OnDiff has returned, for DiffPeriod also, or until ctx is done,
+// which is the error. It must not be called in Fetch, OnDiff or a subscriber.
+func (t *Tracker) Settle(ctx context.Context) error {
+	t.mu.Lock()
+	var over *chan struct{}
+	switch {
+	case len(t.teller.waiting) > 0:
+		over = &t.teller.next
+	case t.teller.telling:
+		over = &t.teller.now
+	default:
+		t.mu.Unlock()
+		return nil
+	}
+	if *over == nil {
+		*over = make(chan struct{})
+	}
+	wait := *over
+	t.mu.Unlock()
+	select {
+	case <-wait:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

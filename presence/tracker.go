@@ -27,12 +27,11 @@ type Tracker struct {
 	// An owner is in owners exactly while it has a place.
 	tracked map[place]*entry
 	owners  map[context.Context]*owner
-	changes []change // to be told to clients
-	telling bool     // a goroutine does, or will
+	teller  teller
 
-	// Capacity 1: it wakes the goroutine that tells clients about other nodes.
-	tellWake  chan struct{}
-	malformed atomic.Int64
+	counters counters
+	logs     logs
+	overdue  atomic.Int64 // calls of Fetch that go on after their timeout
 }
 
 // place is where a context is tracked. It is a map's key, which is why contexts
@@ -58,14 +57,13 @@ func New(cfg Config) (*Tracker, error) {
 	cfg = cfg.withDefaults()
 	node := cfg.Hub.Node()
 	return &Tracker{
-		cfg:      cfg,
-		logger:   cfg.Logger,
-		machine:  newMachine(cfg, node, time.Now().UnixNano(), node == pubsub.LocalNode),
-		view:     view{topics: make(map[string]map[string][]*entry)},
-		post:     post{known: make(map[letter]bool), wake: make(chan struct{}, 1)},
-		tracked:  make(map[place]*entry),
-		owners:   make(map[context.Context]*owner),
-		tellWake: make(chan struct{}, 1),
+		cfg:     cfg,
+		logger:  cfg.Logger,
+		machine: newMachine(cfg, node, time.Now().UnixNano(), node == pubsub.LocalNode),
+		view:    view{topics: make(map[string]map[string][]*entry)},
+		post:    post{known: make(map[letter]bool), wake: make(chan struct{}, 1)},
+		tracked: make(map[place]*entry),
+		owners:  make(map[context.Context]*owner),
 	}, nil
 }
 
@@ -74,7 +72,8 @@ func New(cfg Config) (*Tracker, error) {
 // context, which must be comparable, as all contexts of the standard library are.
 // The error is [ErrAlreadyTracked] if ctx is present in topic under key already;
 // the same key in other topics, and other keys, are fine. A context that is done is
-// not tracked, which is no error.
+// not tracked, which is no error. Track waits for nothing: the diff is broadcast in
+// another goroutine, which [Tracker.Settle] waits for.
 func (t *Tracker) Track(ctx context.Context, topic, key string, meta any) (ref string, err error) {
 	ref = newRef()
 	encoded, err := encodeMeta(meta, ref, "")
@@ -117,7 +116,6 @@ func (t *Tracker) Track(ctx context.Context, topic, key string, meta any) (ref s
 			stop() // untracked meanwhile
 		}
 	}
-	t.tell()
 	return ref, nil
 }
 
@@ -152,7 +150,6 @@ func (t *Tracker) UpdateFunc(ctx context.Context, topic, key string, f func(meta
 		}
 		t.mu.Unlock()
 		if same {
-			t.tell()
 			return ref, nil
 		}
 	}
@@ -196,15 +193,15 @@ func (t *Tracker) untrack(ctx context.Context, which func(p place) bool) {
 	if stop != nil {
 		stop()
 	}
-	t.tell()
 }
 
-// List returns the presences of a topic on all nodes that are up.
+// List returns the presences of a topic on all nodes that are up. It waits for
+// Fetch, for Config.FetchTimeout at the longest.
 func (t *Tracker) List(topic string) State {
 	t.mu.Lock()
 	s := t.view.list(topic)
 	t.mu.Unlock()
-	t.fetch(topic, s)
+	t.endFetch(t.beginFetch(topic, s), topic, s)
 	return s
 }
 
@@ -232,8 +229,7 @@ func metasOf(entries []*entry) []json.RawMessage {
 	return list
 }
 
-// write makes a change of this node. The mutex is held; the caller calls tell when
-// it no longer is.
+// write makes a change of this node. The mutex is held.
 func (t *Tracker) write(c change) {
 	eff := t.machine.change(c)
 	t.carryOut(&eff)

@@ -1,6 +1,10 @@
 package pubsub
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/penstock-go/penstock/internal/complain"
+)
 
 // Snapshot is the state of a hub at one moment. Counters begin with the hub.
 type Snapshot struct {
@@ -42,7 +46,7 @@ type counters struct {
 }
 
 // logs bounds the warnings, by kind.
-type logs struct{ publish, answers, malformed, own, refused, crashed, unanswered, sync logLimit }
+type logs struct{ publish, answers, malformed, own, refused, crashed, unanswered, sync complain.Limit }
 
 // Snapshot returns the state of the hub. It may be called at any time.
 func (h *Hub) Snapshot() Snapshot {
