@@ -7,10 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
-	"runtime"
-	"runtime/debug"
-	"strconv"
+	"os"
 	"strings"
 	"time"
 )
@@ -35,13 +32,27 @@ type config struct {
 	DebugAddr string // or off
 	Plaintext bool
 	StatsD    string // address of a server; empty for none
-	Secret    string // of the tokens
+	// Of the tokens. Secret is what the file holds.
+	SecretFile string
+	Secret     string
+
+	// POST /push.
+	PushAddr    string // a listener of its own; empty for that of Addr; or off
+	PushKeyFile string
+	PushJWTFile string
+	PushRate    float64 // pushes a second of a producer; 0 for no bound
 
 	// The end of the pipeline.
 	Workers int           // pushes that are on their way to sockets at once
 	Work    time.Duration // for each push, before it is sent
 	Grace   time.Duration // for users without a client
-	Buffer  int           // pushes, of the memory source
+
+	// What is held at once.
+	Overflow     string // pause or drop
+	Buffer       int    // pushes, of the memory source
+	BufferMiB    int
+	UserBuffer   int // pushes of one user, of the memory source
+	RetentionMiB int // of the broker inside this process
 
 	// The load.
 	// The ids are 1 to Users; user 1 is the heavy one.
@@ -87,13 +98,21 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.DurationVar(&c.Commit, "commit-interval", time.Second, "how often finished pushes are committed in Kafka, 10ms to 1m; those since the last time are delivered again after a crash")
 	fs.StringVar(&c.Addr, "addr", "127.0.0.1:4000", "`host:port` for clients: page, /push, /socket, /healthz, /readyz")
 	fs.StringVar(&c.DebugAddr, "debug-addr", "127.0.0.1:4001", "loopback `host:port` for pprof, expvar and /debug/stages; off for none")
+	fs.StringVar(&c.PushAddr, "push-addr", "", "`host:port` for /push alone, which -addr then does not serve; off for no /push at all")
+	fs.StringVar(&c.PushKeyFile, "push-key-file", "", "`file` with a shared key of 20 bytes or more a line, one of which POST /push then requires: Authorization: Bearer KEY")
+	fs.StringVar(&c.PushJWTFile, "push-jwt-file", "", "`file` with a secret of 32 bytes or more (HS256) or a public key (PEM: RS256, ES256, EdDSA) for the JSON Web Tokens that POST /push then requires: with exp, sub and the audience push")
+	fs.Float64Var(&c.PushRate, "push-rate", 10_000, "pushes a second that one producer (a token's sub, the holders of keys, or all without either) may make; 0 for no bound")
 	fs.BoolVar(&c.Plaintext, "plaintext", false, "serve clients on an address that is not loopback, as this program does without TLS: for a proxy in front that ends it")
 	fs.StringVar(&c.StatsD, "statsd", "", "StatsD `host:port` (UDP) that gets every measurement too; the page and the summary read a small listener inside this process in any case")
-	fs.StringVar(&c.Secret, "secret", "", "secret of at least 20 bytes that signs socket tokens; empty makes one up at every start")
+	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with the secret of at least 20 bytes that signs socket tokens; empty makes one up at every start. The variable PUSHPIPELINE_SECRET may hold the secret itself, an option may not: every program of a machine can read the command lines")
 	fs.IntVar(&c.Workers, "workers", 64, "pushes that are worked on or on their way to sockets at once, 1 to 100000")
 	fs.DurationVar(&c.Work, "work", 0, "how long each push takes before it is sent, as a lookup would, 0 to 1m")
 	fs.DurationVar(&c.Grace, "grace", 0, "how long a push waits for a user without a client before it is discarded as no_subscriber")
+	fs.StringVar(&c.Overflow, "overflow", "pause", "what a flood that fills its user's queue does: pause loses nothing, as POST /push refuses that user with 429 and Kafka is read later; drop discards the user's oldest pushes")
 	fs.IntVar(&c.Buffer, "buffer", 10_000, "pushes that the memory source holds before it refuses, 1 or more")
+	fs.IntVar(&c.UserBuffer, "user-buffer", 1000, "pushes of one user that the memory source holds before it refuses, 1 or more")
+	fs.IntVar(&c.BufferMiB, "buffer-mib", 64, "`MiB` of pushes that this process holds at once, an eighth of it of one user, 1 to 1000000")
+	fs.IntVar(&c.RetentionMiB, "retention-mib", 64, "`MiB` that the broker inside this process keeps, 8 to 1000000")
 	fs.IntVar(&c.Users, "users", 200, "users that the load generator pushes to, 1 to 1000000")
 	fs.Float64Var(&c.Rate, "rate", 2000, "pushes per second that the load generator makes; 0 for none")
 	fs.Float64Var(&c.HeavyShare, "heavy-share", 0.5, "share of the load that goes to user 1, from 0 to 1")
@@ -101,13 +120,14 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.BoolVar(&c.Fairness, "fairness", false, "instead of serving, measure what a flood does to the other users under the fair dispatcher and under others, and print a table; each of twelve runs takes -duration and two seconds; the defaults are then "+strings.Join(fairnessDefaults, " "))
 	fs.StringVar(&c.SVG, "svg", "", "with -fairness, write a picture of the table to this `file`")
 	fs.DurationVar(&c.Duration, "duration", 0, "end by itself after this long; 0 runs until SIGINT or SIGTERM")
-	fs.DurationVar(&c.Drain, "drain", 30*time.Second, "how long the orderly end may take")
+	fs.DurationVar(&c.Drain, "drain", 25*time.Second, "how long the orderly end may take; an orchestrator must wait five seconds longer before it kills")
 	fs.BoolVar(&c.JSON, "json", false, "print the summary as one JSON object on standard output, and nothing else there")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error; logs go to standard error")
 	fs.BoolVar(&version, "version", false, "print the version and end")
-	fs.Usage = func() { usage(fs) }
+	fs.Usage = func() { printUsage(fs) }
 
-	if err := fs.Parse(args); err != nil {
+	err := fs.Parse(args)
+	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return c, err
 		}
@@ -137,179 +157,36 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	if c.Clients < 0 {
 		c.Clients = c.Users
 	}
-	if err := c.validate(); err != nil {
+	if err = c.validate(); err != nil {
 		return complain("%v", err)
 	}
-	if c.Secret == "" {
-		var b [32]byte
-		_, _ = rand.Read(b[:]) // never fails
-		c.Secret = hex.EncodeToString(b[:])
+	if c.Secret, err = readSecret(c.SecretFile, getenv(envPrefix+"SECRET")); err != nil {
+		return complain("%v", err)
 	}
 	return c, nil
 }
 
-// fromEnvironment sets the flags that were not given from their environment
-// variables. It returns the name of the variable with the first wrong value.
-// -version is not read.
-func fromEnvironment(fs *flag.FlagSet, getenv func(string) string) (name string, err error) {
-	// A flag on the command line takes precedence over the environment.
-	given := map[string]bool{"version": true}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	fs.VisitAll(func(f *flag.Flag) {
-		if value := getenv(envName(f.Name)); value != "" && !given[f.Name] && err == nil {
-			if err = fs.Set(f.Name, value); err != nil {
-				name = envName(f.Name)
-			}
-		}
-	})
-	return name, err
-}
-
-// envName returns the environment variable of a flag.
-func envName(flagName string) string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
-}
-
-// usage prints the help: each flag with its default and its variable.
-func usage(fs *flag.FlagSet) {
-	out := fs.Output()
-	fmt.Fprint(out, `Pushpipeline delivers pushes to users' WebSocket channels through a fair dispatcher.
-
-Usage: pushpipeline [options]
-
-Each option can also be given by the environment variable named after it; the option wins.
-
-`)
-	fs.VisitAll(func(f *flag.Flag) {
-		value, text := flag.UnquoteUsage(f)
-		fmt.Fprintf(out, "  -%s %s\n    \t%s", f.Name, value, text)
-		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "0s" {
-			fmt.Fprintf(out, " (default %s)", f.DefValue)
-		}
-		if f.Name != "version" {
-			fmt.Fprintf(out, " [%s]", envName(f.Name))
-		}
-		fmt.Fprintln(out)
-	})
-	fmt.Fprint(out, `
-SIGINT or SIGTERM ends it in order: it takes nothing more, delivers what it has taken, closes the sockets and prints a summary. A second one ends it at once.
-Exit codes: 0 after an orderly end, 1 after a failure, 2 for a wrong command line.
-`)
-}
-
-// validate returns an error that names all wrong options, not only the first.
-func (c config) validate() error {
-	within := func(name string, value, low, high int) error {
-		if value < low || value > high {
-			return fmt.Errorf("-%s %d is not allowed: from %d to %d", name, value, low, high)
-		}
-		return nil
-	}
-	positive := func(name string, d time.Duration) error {
-		if d < 0 {
-			return fmt.Errorf("-%s %s is not allowed: 0 or more", name, d)
-		}
-		return nil
-	}
-	address := func(name, value string) error {
-		_, port, err := net.SplitHostPort(value)
-		if err == nil {
-			_, err = strconv.ParseUint(port, 10, 16)
-		}
+// readSecret returns the secret of a file, or else of the environment, or else a new
+// one.
+func readSecret(file, environment string) (string, error) {
+	secret := environment
+	if file != "" {
+		text, err := os.ReadFile(file)
 		if err != nil {
-			return fmt.Errorf("-%s %q is not a host:port", name, value)
+			return "", fmt.Errorf("-secret-file: %w", err)
 		}
-		return nil
+		secret = strings.TrimSpace(string(text))
 	}
-	// All faults are reported at once.
-	errs := []error{
-		within("workers", c.Workers, 1, 100_000),
-		within("partitions", c.Parts, 1, 1000),
-		within("users", c.Users, 1, 1_000_000),
-		within("clients", c.Clients, 0, c.Users),
-		within("buffer", c.Buffer, 1, 100_000_000),
-		positive("work", c.Work), positive("grace", c.Grace), positive("duration", c.Duration), positive("drain", c.Drain),
-		address("addr", c.Addr),
+	if secret == "" && file == "" {
+		var b [32]byte
+		_, _ = rand.Read(b[:]) // never fails
+		return hex.EncodeToString(b[:]), nil
 	}
-	switch c.Source {
-	case "kafka", "memory":
-	default:
-		errs = append(errs, fmt.Errorf("-source %q is not allowed: kafka or memory", c.Source))
+	if len(secret) < minSecret {
+		return "", fmt.Errorf("the secret has %d bytes: %d or more are required", len(secret), minSecret)
 	}
-	if c.Session < time.Second || c.Session > 5*time.Minute {
-		errs = append(errs, fmt.Errorf("-session-timeout %s is not allowed: from 1s to 5m", c.Session))
-	}
-	if c.Commit < 10*time.Millisecond || c.Commit > time.Minute {
-		errs = append(errs, fmt.Errorf("-commit-interval %s is not allowed: from 10ms to 1m", c.Commit))
-	}
-	if c.Work > time.Minute {
-		errs = append(errs, fmt.Errorf("-work %s is not allowed: from 0 to 1m", c.Work))
-	}
-	if c.SVG != "" && !c.Fairness {
-		errs = append(errs, errors.New("-svg needs -fairness"))
-	}
-	if c.Fairness {
-		errs = append(errs, c.validateFairness())
-	}
-	if c.Source == "memory" && c.Brokers != "" {
-		errs = append(errs, errors.New("-brokers needs -source kafka"))
-	}
-	if c.Source == "kafka" && (c.Topic == "" || c.Group == "") {
-		errs = append(errs, errors.New("-topic and -group must not be empty"))
-	}
-	// Written as a negation, so that NaN is refused too.
-	if !(c.Rate >= 0 && c.Rate <= 10_000_000) {
-		errs = append(errs, fmt.Errorf("-rate %v is not allowed: from 0 to 10000000", c.Rate))
-	}
-	if !(c.HeavyShare >= 0 && c.HeavyShare <= 1) {
-		errs = append(errs, fmt.Errorf("-heavy-share %v is not allowed: from 0 to 1", c.HeavyShare))
-	}
-	if n := len(c.Secret); n > 0 && n < 20 {
-		errs = append(errs, fmt.Errorf("-secret of %d bytes is not allowed: 20 or more", n))
-	}
-	if c.StatsD != "" {
-		errs = append(errs, address("statsd", c.StatsD))
-	}
-	for broker := range strings.SplitSeq(c.Brokers, ",") {
-		if c.Brokers != "" {
-			errs = append(errs, address("brokers", broker))
-		}
-	}
-	if host, _, err := net.SplitHostPort(c.Addr); err == nil && !c.Plaintext && !loopback(host) {
-		errs = append(errs, fmt.Errorf("-addr %q is not on a loopback interface: tokens would pass in the clear; -plaintext says that a proxy in front ends TLS", c.Addr))
-	}
-	if c.DebugAddr != "off" {
-		errs = append(errs, address("debug-addr", c.DebugAddr))
-		if host, _, err := net.SplitHostPort(c.DebugAddr); err == nil && !loopback(host) {
-			errs = append(errs, fmt.Errorf("-debug-addr %q is not on a loopback interface", c.DebugAddr))
-		}
-	}
-	if _, err := logLevel(c.LogLevel); err != nil {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	return secret, nil
 }
 
-// loopback reports whether a host is this machine. An empty host means all
-// interfaces, and is not.
-func loopback(host string) bool {
-	// A name is not looked up: it could change between this check and the listening.
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// versionLine names this build.
-func versionLine() string {
-	version, commit := "devel", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" && info.Main.Version != "(devel)" {
-			version = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				commit = " " + s.Value
-			}
-		}
-	}
-	return fmt.Sprintf("pushpipeline %s%s %s %s/%s", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
+// minSecret is how many bytes the secret of socket tokens must have at least.
+const minSecret = 20

@@ -38,9 +38,8 @@ func (a *app) newSockets(maxDemand int) (*delivery.Consumer[push], error) {
 		// as it can which user is next.
 		MaxDemand: maxDemand, MinDemand: min(1, maxDemand-1),
 		Grace: a.cfg.Grace, DiscardAbsent: a.cfg.Grace == 0,
-		Delivered: a.ledger.deliver,
-		Failed:    func(push, error) { a.ledger.discard("failed") },
-		Metrics:   a.recorder, Logger: a.log,
+		Delivered: a.delivered, Failed: a.failed,
+		Metrics: a.recorder, Logger: a.log,
 	})
 }
 

@@ -19,7 +19,7 @@ import (
 // fairnessDefaults are the options that -fairness sets unless they are given:
 // eight workers with 5 ms for a push get through 1,600 a second, 100 users make
 // 200 a second, and the flood ten and a hundred times that.
-var fairnessDefaults = []string{"-users=101", "-rate=200", "-workers=8", "-work=5ms", "-duration=5s", "-addr=127.0.0.1:0"}
+var fairnessDefaults = []string{"-users=101", "-rate=200", "-workers=8", "-work=5ms", "-duration=5s", "-addr=127.0.0.1:0", "-overflow=drop"}
 
 // floods are the rates of user 1 as multiples of the rate of all other users. The
 // others are compared with the first.
@@ -148,7 +148,7 @@ func measure(ctx context.Context, cfg config, flood float64, log *slog.Logger, p
 	cfg.Rate, cfg.Duration, cfg.DebugAddr, cfg.Drain = 0, 0, "off", fairnessSettle
 	runtime.GC() // what the run before has left
 	// A program of its own for each run, so that runs share nothing.
-	a, err := newApp(ctx, cfg, log)
+	a, err := newApp(cfg, log)
 	if err != nil {
 		return finding{}, err
 	}

@@ -23,19 +23,38 @@ type pool struct {
 	partition any
 }
 
-// rival makes a line with a number of workers in all.
-type rival func(workers int) line
+// rival makes a line with the number of workers of the configuration.
+type rival func(cfg config) line
 
-// fairDispatcher is the line of the program itself: one pool behind a
-// dispatcher that shares by bytes.
-func fairDispatcher(workers int) line {
-	return line{
-		stage.Must(fair.New(func(p push) string { return p.User }, fair.Config[push]{
-			Size: func(p push) int { return len(p.Data) + len(p.User) },
-		})),
-		[]pool{{workers: workers}},
+// fairDispatcher is the line of the program itself: one pool behind a dispatcher that
+// shares by bytes.
+func fairDispatcher(cfg config) line {
+	return line{stage.Must(fair.New(func(p push) string { return p.User }, fairConfig(cfg))), []pool{{workers: cfg.Workers}}}
+}
+
+// fairConfig holds as much as the source can have taken in. With -overflow pause
+// nothing is dropped: what does not fit stays in the source, where from memory there is
+// no more than fits.
+func fairConfig(cfg config) fair.Config[push] {
+	if cfg.Overflow == "drop" {
+		return fair.Config[push]{Size: push.size, Overflow: fair.DropLongest, KeyOverflow: fair.DropOldest}
+	}
+	// The dispatcher gives a key no more than an eighth of the whole.
+	bytes, user := cfg.bufferBytes(), pausedUserEvents
+	if cfg.Source == "memory" {
+		bytes, user = max(bytes, 8*cfg.userBytes()), cfg.UserBuffer
+	}
+	return fair.Config[push]{
+		Size: push.size, Overflow: fair.Pause, KeyOverflow: fair.Pause,
+		MaxEvents: max(cfg.Buffer, 8*user), KeyMaxEvents: user,
+		MaxBytes: bytes, KeyMaxBytes: cfg.userBytes(),
 	}
 }
+
+// pausedUserEvents is how many pushes of one user the dispatcher holds before Kafka is
+// read no further. It is more than Kafka's window on a partition, so that a flood
+// first holds up its own partition only.
+const pausedUserEvents = 12_500
 
 // rivals are the dispatchers that are compared, in the order of the table.
 var rivals = []struct {
@@ -43,10 +62,11 @@ var rivals = []struct {
 	make rival
 }{
 	{"Fair", fairDispatcher},
-	{"round robin", func(workers int) line {
-		return line{newRoundRobin(), []pool{{workers: workers}}}
+	{"round robin", func(cfg config) line {
+		return line{newRoundRobin(), []pool{{workers: cfg.Workers}}}
 	}},
-	{"partition by hash", func(workers int) line {
+	{"partition by hash", func(cfg config) line {
+		workers := cfg.Workers
 		l := line{dispatcher: stage.Must(dispatcher.NewPartition(workers, func(p push) (int, bool) {
 			// The same user always has the same partition, and one worker of its own there.
 			h := fnv.New32a()
@@ -59,8 +79,8 @@ var rivals = []struct {
 		}
 		return l
 	}},
-	{"FIFO", func(workers int) line {
+	{"FIFO", func(cfg config) line {
 		// In the order of arrival, whatever the user.
-		return line{dispatcher.NewDemand[push](), []pool{{workers: workers}}}
+		return line{dispatcher.NewDemand[push](), []pool{{workers: cfg.Workers}}}
 	}},
 }

@@ -185,7 +185,7 @@ func TestEveryRivalCanBeBuilt(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg.rival = r.make
-			a, err := newApp(t.Context(), cfg, slog.New(slog.DiscardHandler))
+			a, err := newApp(cfg, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Errorf("%s, %s workers: %v", r.name, workers, err)
 				continue

@@ -1,21 +1,44 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
+	"time"
 )
+
+// confirmTimeout bounds how long a request waits for the broker's acknowledgement.
+const confirmTimeout = 5 * time.Second
 
 // intake takes in pushes, over HTTP and from the load generator. Any goroutine may
 // call it.
 type intake struct {
-	source source
-	ledger *ledger
-	open   atomic.Bool // false before the pipeline runs and once it ends
+	source    source
+	ledger    *ledger
+	open      atomic.Bool // false before the pipeline runs and once it ends
+	producers producers
+	pacer     *pacer
+	answers   *answers
+	confirm   time.Duration  // confirmTimeout; tests have less
+	body      time.Duration  // bodyTimeout; tests have less
+	pending   sync.WaitGroup // goroutines of requests with an idempotency key
 }
+
+// newIntake returns a closed intake in front of source.
+func newIntake(source source, l *ledger, p producers, rate float64) *intake {
+	return &intake{
+		source: source, ledger: l, producers: p, pacer: newPacer(rate), answers: newAnswers(),
+		confirm: confirmTimeout, body: bodyTimeout,
+	}
+}
+
+// bodyTimeout bounds how long the body of a request may take.
+const bodyTimeout = 10 * time.Second
 
 // enter takes in all of pushes, or none of them and returns the reason. It counts
 // those that the source refuses. done is as
@@ -32,85 +55,150 @@ func (in *intake) enter(pushes []push, done func(error)) error {
 }
 
 // ServeHTTP serves POST /push. The status is 202 when everything that was posted is
-// where a crash cannot lose it, and 502 when a broker has not confirmed some of it.
-// After any other status nothing was enqueued.
+// where a crash cannot lose it. After 503 with the word unconfirmed some of it may be
+// delivered all the same; after any other status nothing was enqueued. With the header
+// Idempotency-Key a request that is sent again gets the answer of the first one, and
+// pushes nothing a second time.
 func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		answerError(w, http.StatusMethodNotAllowed, "use POST")
 		return
 	}
-	// One byte over the bound fails the read, whatever Content-Length says.
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	// Before the body is read, which costs memory.
+	producer, err := in.producers.name(r)
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			answerError(w, http.StatusRequestEntityTooLarge, "the body has more than "+strconv.Itoa(maxBody)+" bytes")
-			return
-		}
-		answerError(w, http.StatusBadRequest, "the body could not be read")
+		w.Header().Set("WWW-Authenticate", `Bearer realm="push"`)
+		answerError(w, http.StatusUnauthorized, err.Error())
 		return
 	}
-	// All are checked before any is taken in.
-	pushes, err := parsePushes(body)
+	key, err := idempotencyKey(r)
 	if err != nil {
+		answerError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	// The error is that the connection has no deadlines, as in tests with a recorder.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(in.body))
+	// One byte over the bound fails the read, whatever Content-Length says.
+	hash := sha256.New()
+	body := io.TeeReader(http.MaxBytesReader(w, r.Body, maxBody), hash)
+	pushes, err := parsePushes(body, in.source.capacity())
+	if err != nil {
+		in.refuseBody(w, err)
+		return
+	}
+	// The wait for the broker is no part of the body's time.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	if key == "" {
+		in.take(r.Context(), producer, pushes, in.confirm).write(w)
+		return
+	}
+	in.once(r.Context(), answerID{producer, key}, [sha256.Size]byte(hash.Sum(nil)), pushes).write(w)
+}
+
+// refuseBody answers a body that could not be read or is wrong.
+func (in *intake) refuseBody(w http.ResponseWriter, err error) {
+	var large *http.MaxBytesError
+	var input *inputError
+	switch {
+	case errors.As(err, &large):
+		answerError(w, http.StatusRequestEntityTooLarge, "the body has more than "+strconv.Itoa(maxBody)+" bytes")
+	case errors.As(err, &input):
 		status := http.StatusBadRequest
-		var input *inputError
-		if errors.As(err, &input) && input.Large {
+		if input.Large {
 			status = http.StatusRequestEntityTooLarge
 		}
+		// The rest of the body is not worth reading.
+		w.Header().Set("Connection", "close")
 		answerError(w, status, err.Error())
-		return
+	default:
+		w.Header().Set("Connection", "close")
+		answerError(w, http.StatusBadRequest, "the body could not be read")
+	}
+}
+
+// idempotencyKey returns the request's key, "" if it has none.
+func idempotencyKey(r *http.Request) (string, error) {
+	values := r.Header.Values("Idempotency-Key")
+	if len(values) == 0 {
+		return "", nil
+	}
+	if len(values) > 1 || values[0] == "" || len(values[0]) > maxIdempotencyKey {
+		return "", errors.New("Idempotency-Key must be one value of 1 to " + strconv.Itoa(maxIdempotencyKey) + " bytes")
+	}
+	return values[0], nil
+}
+
+// once is take for a request with an idempotency key.
+func (in *intake) once(ctx context.Context, id answerID, body [sha256.Size]byte, pushes []push) result {
+	e, mine := in.answers.begin(id, body, time.Now())
+	switch {
+	case e == nil:
+		return result{status: http.StatusTooManyRequests, fault: "too many requests with an Idempotency-Key are under way", retryAfter: 1}
+	case e.body != body:
+		return result{status: http.StatusUnprocessableEntity, fault: "this Idempotency-Key was used for another body"}
+	case mine:
+		// Until the result is known, not only as long as this request waits: only then is
+		// it known whether a repetition must push.
+		in.pending.Go(func() {
+			in.answers.finish(e, in.take(context.Background(), id.producer, pushes, longest), time.Now())
+		})
+	}
+	timer := time.NewTimer(in.confirm)
+	defer timer.Stop()
+	select {
+	case <-e.done:
+		return e.result
+	case <-timer.C:
+		return unconfirmed()
+	case <-ctx.Done():
+		return unconfirmed() // the caller is gone
+	}
+}
+
+// longest is a time in which the source has confirmed or failed every push.
+const longest = 5 * time.Minute
+
+// take takes in pushes of a producer and waits up to limit for what becomes of them, or
+// until ctx is done.
+func (in *intake) take(ctx context.Context, producer string, pushes []push, limit time.Duration) result {
+	if wait, ok := in.pacer.spend(producer, len(pushes), time.Now()); !ok {
+		in.ledger.refused.Add(int64(len(pushes)))
+		return result{status: http.StatusTooManyRequests, fault: "this producer pushes faster than it may", retryAfter: seconds(wait)}
 	}
 	// It has room for every result, so that done never blocks, even after the
 	// caller has gone.
 	results := make(chan error, len(pushes))
 	if err := in.enter(pushes, func(err error) { results <- err }); err != nil {
-		switch {
-		// Retry-After is in seconds: a full queue drains quickly.
-		case errors.Is(err, errFull):
-			w.Header().Set("Retry-After", "1")
-			answerError(w, http.StatusTooManyRequests, err.Error())
-		// A process that ends takes longer to be replaced.
-		case errors.Is(err, errClosing):
-			w.Header().Set("Retry-After", "5")
-			answerError(w, http.StatusServiceUnavailable, err.Error())
-		default:
-			answerError(w, http.StatusInternalServerError, err.Error())
-		}
-		return
+		in.pacer.refund(producer, len(pushes))
+		return refused(err)
 	}
-	// done is called once for each push, so that this ends.
+	return await(ctx, results, len(pushes), limit)
+}
+
+// await waits for n results, up to limit.
+func await(ctx context.Context, results <-chan error, n int, limit time.Duration) result {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
 	failed := 0
-	for range pushes {
+	for range n {
 		select {
-		case err = <-results:
+		case err := <-results:
 			if err != nil {
 				failed++
 			}
 		// The pushes have been taken in all the same.
-		case <-r.Context().Done():
-			return // the caller is gone
+		case <-timer.C:
+			return unconfirmed()
+		case <-ctx.Done():
+			return unconfirmed() // the caller is gone
 		}
 	}
 	if failed > 0 {
-		answerError(w, http.StatusBadGateway, strconv.Itoa(failed)+" of "+strconv.Itoa(len(pushes))+" pushes were not confirmed by the broker")
-		return
+		return result{
+			status: http.StatusBadGateway, retryAfter: 5,
+			fault: strconv.Itoa(failed) + " of " + strconv.Itoa(n) + " pushes were not confirmed by the broker",
+		}
 	}
-	answer(w, http.StatusAccepted, map[string]int{"accepted": len(pushes)})
-}
-
-// answerError writes a status with a message that the caller can act on.
-func answerError(w http.ResponseWriter, status int, fault string) {
-	answer(w, status, map[string]string{"error": fault})
-}
-
-// answer writes a status with v as JSON.
-func answer(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	// The message may quote what the caller has sent.
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client may be gone
+	return result{status: http.StatusAccepted, accepted: n}
 }

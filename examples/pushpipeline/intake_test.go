@@ -5,10 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -30,9 +33,14 @@ func (s *stubSource) enter(pushes []push, done func(error)) error {
 	}
 	return nil
 }
-func (s *stubSource) waiting() int                 { return len(s.pushes) }
-func (s *stubSource) refuse(context.Context) error { return nil }
-func (s *stubSource) close()                       {}
+func (s *stubSource) prepare(context.Context) error { return nil }
+func (s *stubSource) ready() error                  { return nil }
+func (s *stubSource) capacity() int                 { return 100 }
+func (s *stubSource) ended(push)                    {}
+func (s *stubSource) account(int64) (int64, int)    { return int64(len(s.pushes)), 0 }
+func (s *stubSource) backlog() int                  { return 0 }
+func (s *stubSource) refuse(context.Context) error  { return nil }
+func (s *stubSource) close()                        {}
 
 func TestIntakeAnswers(t *testing.T) {
 	const one = `{"user_id":"1","data":{}}`
@@ -50,14 +58,19 @@ func TestIntakeAnswers(t *testing.T) {
 		{name: "one of many malformed", body: "[" + one + ",{}]", status: 400, want: "push 1: user_id is missing"},
 		{name: "data too large", body: `{"user_id":"1","data":{"x":"` + strings.Repeat("x", maxData) + `"}}`, status: 413, want: "at most 32768"},
 		{name: "body too large", body: strings.Repeat(" ", maxBody+1), status: 413, want: "more than 1048576 bytes"},
+		{name: "more than can ever fit", body: one, source: stubSource{refusal: errNever}, status: 413, want: "can ever"},
+		{name: "more than the source holds", body: "[" + strings.Repeat(one+",", 100) + one + "]", status: 413, want: "more than 100 pushes"},
+		{name: "not UTF-8", body: `{"user_id":"1","data":{"a":"` + "\xff" + `"}}`, status: 400, want: "not UTF-8"},
+		{name: "one user's flood", body: one, source: stubSource{refusal: errKeyFull}, status: 429, want: "this user"},
+		{name: "no broker", body: one, source: stubSource{refusal: errAway}, status: 503, want: "does not respond"},
 		{name: "full", body: one, source: stubSource{refusal: errFull}, status: 429, want: "the queue is full"},
-		{name: "ending", body: one, closed: true, status: 503, want: "shutting down"},
+		{name: "ending", body: one, closed: true, status: 503, want: "shuts down"},
 		{name: "not confirmed", body: one, source: stubSource{outcome: errors.New("broker")}, status: 502, want: "1 of 1", taken: 1},
 		{name: "method", method: http.MethodGet, body: "", status: 405, want: "use POST"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			source := tt.source
-			in := &intake{source: &source, ledger: newLedger(metrics.Nop(), "")}
+			in := newIntake(&source, newLedger(metrics.Nop(), ""), producers{}, 0)
 			in.open.Store(!tt.closed)
 			method := tt.method
 			if method == "" {
@@ -71,7 +84,7 @@ func TestIntakeAnswers(t *testing.T) {
 			if len(source.pushes) != tt.taken {
 				t.Errorf("%d pushes were enqueued, want %d", len(source.pushes), tt.taken)
 			}
-			if retry := w.Header().Get("Retry-After") != ""; retry != (w.Code == 429 || w.Code == 503) {
+			if retry := w.Header().Get("Retry-After") != ""; retry != (w.Code == 429 || w.Code == 502 || w.Code == 503) {
 				t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
 			}
 		})
@@ -80,23 +93,46 @@ func TestIntakeAnswers(t *testing.T) {
 
 func TestMemorySourceTakesAllOrNothing(t *testing.T) {
 	l := newLedger(metrics.Nop(), "")
-	m := newMemorySource(3, "here", l)
+	m := newMemorySource(roomLimits{pushes: 3, bytes: 1 << 20, userPushes: 2, userBytes: 1 << 20}, "here", l, func(push, receipt.Reason) {})
 	confirmed := 0
 	done := func(err error) {
 		if err == nil {
 			confirmed++
 		}
 	}
-	if err := m.enter([]push{{User: "1"}, {User: "2"}}, done); err != nil {
-		t.Fatal(err)
+	for _, step := range []struct {
+		users string
+		want  error
+	}{{"12", nil}, {"12", errFull}, {"1234", errNever}, {"1", nil}, {"1", errFull}} {
+		var pushes []push
+		for _, u := range step.users {
+			pushes = append(pushes, push{User: string(u)})
+		}
+		if err := m.enter(pushes, done); !errors.Is(err, step.want) {
+			t.Fatalf("%s: %v, want %v", step.users, err, step.want)
+		}
 	}
-	if err := m.enter([]push{{User: "1"}, {User: "2"}}, done); !errors.Is(err, errFull) {
-		t.Fatalf("%v, want the queue to refuse", err)
+	if n, waiting := m.account(0); n != 3 || waiting != 3 || confirmed != 3 || l.accepted.Load() != 3 {
+		t.Errorf("enqueued %d waiting %d confirmed %d", n, waiting, confirmed)
 	}
-	if err := m.enter([]push{{User: "1"}}, done); err != nil {
-		t.Fatal(err)
+	m.ended(push{User: "2"})
+	if err := m.enter([]push{{User: "1"}}, done); !errors.Is(err, errKeyFull) {
+		t.Errorf("%v, want errKeyFull", err)
 	}
-	if m.waiting() != 3 || confirmed != 3 || l.enqueued.Load() != 3 {
-		t.Errorf("waiting %d confirmed %d enqueued %d", m.waiting(), confirmed, l.enqueued.Load())
+}
+
+// TestSequencerForgets: numbers begin anew, under another origin, before the memory of
+// users grows without bound.
+func TestSequencerForgets(t *testing.T) {
+	s := newSequencer("here")
+	for n := range 3 * maxNumbered {
+		p := []push{{User: strconv.Itoa(n)}, {User: "1"}}
+		s.stamp(p, time.Now())
+		if p[0].Seq == 0 || !strings.HasPrefix(p[0].Origin, "here") {
+			t.Fatalf("%+v", p[0])
+		}
+	}
+	if len(s.last) > maxNumbered+2 || s.begun != 2 || s.origin != "here-2" {
+		t.Errorf("%d users, origin %s", len(s.last), s.origin)
 	}
 }

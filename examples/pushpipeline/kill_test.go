@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,7 +50,7 @@ func child(t *testing.T, what string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func run(t *testing.T, cmd *exec.Cmd) {
+func spawn(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -58,6 +59,16 @@ func run(t *testing.T, cmd *exec.Cmd) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
+}
+
+// fileWith returns the path of a file with this content.
+func fileWith(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // freePort answers a loopback address that nobody listens on.
@@ -84,7 +95,7 @@ func (p *program) start() {
 	p.t.Helper()
 	p.cmd = child(p.t, "program", p.args...)
 	p.cmd.Stderr = testLog{p.t}
-	run(p.t, p.cmd)
+	spawn(p.t, p.cmd)
 	ctx := within(p.t, 30*time.Second)
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
@@ -174,14 +185,14 @@ func TestKilledPipelineLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, broker)
+	spawn(t, broker)
 	brokerAddr, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &program{t: t, addr: freePort(t)}
 	p.args = []string{
-		"-brokers", strings.TrimSpace(brokerAddr), "-addr", p.addr, "-debug-addr", "off", "-secret", secret,
+		"-brokers", strings.TrimSpace(brokerAddr), "-addr", p.addr, "-debug-addr", "off", "-secret-file", fileWith(t, secret),
 		"-rate", "0", "-clients", "0", "-grace", "60s", "-member", "one",
 		// Commits come often, so that a receipt which was given too early is
 		// committed before the next kill.

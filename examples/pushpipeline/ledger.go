@@ -10,16 +10,16 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// ledger keeps account of every push: what was taken in must come out as
+// ledger counts how pushes end: what the source has taken in must come out as
 // delivered, discarded or still queued. Any goroutine may use it. All counts are
 // pushes.
 type ledger struct {
 	heavy string // the user whose latency is shown apart
 
-	enqueued  atomic.Int64 // taken in, by this process or from Kafka
+	accepted  atomic.Int64 // confirmed to those that pushed here
 	delivered atomic.Int64 // written to a socket
 	refused   atomic.Int64 // never taken in
-	left      atomic.Int64 // not delivered by a pipeline that was stopped, and safe in Kafka
+	left      atomic.Int64 // taken in, not delivered by a pipeline that was stopped, and safe in Kafka
 
 	// From enqueue to the write, for each of the two classes.
 	light, heavyTimer metrics.Timer

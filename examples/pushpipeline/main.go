@@ -67,7 +67,7 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 		}
 		return 0
 	}
-	a, err := newApp(ctx, cfg, log)
+	a, err := newApp(cfg, log)
 	if err != nil {
 		log.Error("could not start", "error", err)
 		return 1

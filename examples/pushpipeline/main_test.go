@@ -55,7 +55,7 @@ type running struct {
 // is called.
 func start(t *testing.T, args ...string) running {
 	t.Helper()
-	args = append([]string{"-addr", "127.0.0.1:0", "-debug-addr", "off", "-rate", "0", "-clients", "0", "-source", "memory"}, args...)
+	args = append([]string{"-addr", "127.0.0.1:0", "-debug-addr", "off", "-rate", "0", "-clients", "0", "-source", "memory", "-grace", "0"}, args...)
 	var complaint bytes.Buffer
 	cfg, err := parseConfig(args, func(string) string { return "" }, &complaint, &complaint)
 	if err != nil {
@@ -63,7 +63,7 @@ func start(t *testing.T, args ...string) running {
 	}
 	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	ctx, end := context.WithCancel(context.Background())
-	a, err := newApp(ctx, cfg, log)
+	a, err := newApp(cfg, log)
 	if err != nil {
 		end()
 		t.Fatal(err)

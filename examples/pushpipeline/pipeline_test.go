@@ -124,7 +124,7 @@ func TestMeasurementsReachAStatsDServer(t *testing.T) {
 
 func TestSocketNeedsAToken(t *testing.T) {
 	const secret = "a secret of more than twenty bytes"
-	r := start(t, "-secret", secret)
+	r := start(t, "-secret-file", fileWith(t, secret+"\n"))
 	tokens, err := token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: secret})
 	if err != nil {
 		t.Fatal(err)

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf8"
 )
 
 // The bounds of what is taken in.
@@ -30,6 +32,13 @@ type push struct {
 	Seq    uint64
 }
 
+// size is what a push counts for wherever bytes are bounded: what belongs to it
+// alone, its data above all.
+func (p push) size() int { return len(p.Data) + len(p.User) + pushOverhead }
+
+// pushOverhead is about what a push takes in memory besides its data, in bytes.
+const pushOverhead = 128
+
 // wirePush is a push as it is posted. A nil UserID is a missing one.
 type wirePush struct {
 	UserID *string         `json:"user_id"`
@@ -51,48 +60,116 @@ func (e *inputError) Error() string {
 	return e.Fault
 }
 
-// parsePushes reads a push, or an array of them. It returns pushes only if all of
-// them are valid. The error is an *inputError.
-func parsePushes(body []byte) ([]push, error) {
-	trimmed := bytes.TrimLeft(body, " \t\r\n")
-	if len(trimmed) == 0 {
-		return nil, &inputError{Index: -1, Fault: "the body is empty: want an object with user_id and data, or an array of them"}
+// parsePushes reads a push, or an array of them, and returns pushes only if all are
+// valid and there are at most limit. It reads one element at a time and stops at the
+// first that is wrong, so that what follows costs nothing. The error is an
+// *inputError, or that of reading from r.
+func parsePushes(r io.Reader, limit int) ([]push, error) {
+	source := &failing{r: r}
+	pushes, err := parseBody(bufio.NewReader(source), limit)
+	switch {
+	case source.err != nil:
+		return nil, source.err // the syntax is not what is wrong
+	case err != nil:
+		return nil, err
 	}
+	return pushes, nil
+}
+
+// failing notes why reading failed, which a decoder would report as wrong syntax.
+type failing struct {
+	r   io.Reader
+	err error // never io.EOF
+}
+
+// Read implements io.Reader.
+func (f *failing) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.err = err
+	}
+	return n, err
+}
+
+// parseBody reads all of r. The error is an *inputError.
+func parseBody(r *bufio.Reader, limit int) ([]push, error) {
+	refuse := func(format string, args ...any) ([]push, error) {
+		return nil, &inputError{Index: -1, Fault: fmt.Sprintf(format, args...)}
+	}
+	first, err := peekValue(r)
+	if err != nil {
+		return refuse("the body is empty: want an object with user_id and data, or an array of them")
+	}
+	d := json.NewDecoder(r)
+	var raw json.RawMessage // its memory is used for one push after the other
 	// A single push, whatever it begins with: parsePush reports what is wrong.
-	if trimmed[0] != '[' {
-		p, err := parsePush(body, -1)
+	if first != '[' {
+		if err := d.Decode(&raw); err != nil {
+			return refuse("not JSON: %v", plain(err))
+		}
+		if err := onlySpace(d); err != nil {
+			return refuse("not JSON: %v", err)
+		}
+		p, err := parsePush(raw, -1)
 		if err != nil {
 			return nil, err
 		}
 		return []push{p}, nil
 	}
-	// In two steps, so that an error names the place in the array.
-	var items []json.RawMessage
-	if err := unmarshal(body, &items); err != nil {
-		return nil, &inputError{Index: -1, Fault: "not JSON: " + err.Error()}
-	}
-	if len(items) == 0 {
-		return nil, &inputError{Index: -1, Fault: "the array is empty"}
-	}
-	pushes := make([]push, 0, len(items))
-	for i, item := range items {
-		p, err := parsePush(item, i)
+	_, _ = d.Token() // the bracket
+	var pushes []push
+	for d.More() {
+		if len(pushes) == limit {
+			return nil, &inputError{Index: -1, Large: true, Fault: fmt.Sprintf("the array has more than %d pushes, which is more than can ever be taken in at once", limit)}
+		}
+		if err := d.Decode(&raw); err != nil {
+			return nil, &inputError{Index: len(pushes), Fault: fmt.Sprintf("not JSON: %v", plain(err))}
+		}
+		p, err := parsePush(raw, len(pushes))
 		if err != nil {
 			return nil, err
 		}
 		pushes = append(pushes, p)
 	}
+	if _, err := d.Token(); err != nil {
+		return refuse("not JSON: %v", plain(err))
+	}
+	if err := onlySpace(d); err != nil {
+		return refuse("not JSON: %v", err)
+	}
+	if len(pushes) == 0 {
+		return refuse("the array is empty")
+	}
 	return pushes, nil
 }
 
-// parsePush reads one push. index is its place in an array, for the error; -1
+// peekValue skips white space and returns the first byte after it, which stays
+// unread.
+func peekValue(r *bufio.Reader) (byte, error) {
+	for {
+		c, err := r.ReadByte()
+		switch {
+		case err != nil:
+			return 0, err
+		case c != ' ' && c != '\t' && c != '\r' && c != '\n':
+			return c, r.UnreadByte()
+		}
+	}
+}
+
+// parsePush reads one push, of which it keeps copies only. index is its place in an array, for the error; -1
 // outside of one.
 func parsePush(body []byte, index int) (push, error) {
 	refuse := func(format string, args ...any) (push, error) {
 		return push{}, &inputError{Index: index, Fault: fmt.Sprintf(format, args...)}
 	}
+	// What is taken in unchanged must be what every client can read: a browser fails
+	// the whole connection for one byte that is not UTF-8.
+	if !utf8.Valid(body) {
+		return refuse("not UTF-8")
+	}
 	var w wirePush
-	if err := unmarshal(body, &w); err != nil {
+	if err := json.Unmarshal(body, &w); err != nil {
 		var wrong *json.UnmarshalTypeError
 		switch {
 		case errors.As(err, &wrong) && wrong.Field == "user_id":
@@ -100,7 +177,7 @@ func parsePush(body []byte, index int) (push, error) {
 		case errors.As(err, &wrong):
 			return refuse("want an object with user_id and data")
 		}
-		return refuse("not JSON: %v", err)
+		return refuse("not JSON: %v", plain(err))
 	}
 	if w.UserID == nil {
 		return refuse("user_id is missing")
@@ -119,21 +196,21 @@ func parsePush(body []byte, index int) (push, error) {
 	if len(data) > maxData {
 		return push{}, &inputError{Index: index, Large: true, Fault: fmt.Sprintf("data has %d bytes: at most %d are allowed", len(data), maxData)}
 	}
-	// A copy: the body of the request must not live as long as the push.
+	// A copy: neither the body of the request nor raw must live as long as the push.
 	return push{User: *w.UserID, Data: bytes.Clone(data)}, nil
 }
 
-// unmarshal is json.Unmarshal, but nothing may follow the value.
-func unmarshal(body []byte, v any) error {
-	// A decoder reports a body that is cut off by an error of its own.
-	d := json.NewDecoder(bytes.NewReader(body))
-	if err := d.Decode(v); err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return errors.New("it ends too early")
-		}
-		return err
+// plain replaces a decoder's error for a value that is cut off by one that says so.
+func plain(err error) error {
+	var syntax *json.SyntaxError
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input" {
+		return errors.New("it ends too early")
 	}
-	// Only white space may follow.
+	return err
+}
+
+// onlySpace returns an error unless white space is all that follows.
+func onlySpace(d *json.Decoder) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the value")
 	}

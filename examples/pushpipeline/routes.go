@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"embed"
+	"errors"
 	"expvar"
 	"io/fs"
 	"net/http"
@@ -22,18 +23,12 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 func (a *app) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/socket/", a.endpoint)
-	// A page of another origin cannot post: the browser's Sec-Fetch-Site or
-	// Origin gives it away.
-	mux.Handle("/push", http.NewCrossOriginProtection().Handler(a.intake))
+	if a.cfg.PushAddr == "" {
+		mux.Handle("/push", a.pushHandler())
+	}
 	// Alive, also while it drains; readyz is what a load balancer asks.
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]bool{"ok": true}) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		status := http.StatusOK
-		if !a.ready.Load() {
-			status = http.StatusServiceUnavailable
-		}
-		answer(w, status, map[string]bool{"ready": a.ready.Load()})
-	})
+	mux.HandleFunc("GET /readyz", a.readiness)
 	mux.HandleFunc("GET /api/stats", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
@@ -49,6 +44,11 @@ func (a *app) routes() http.Handler {
 	page := http.FileServerFS(files)
 	// Everything else is a file of the page, or 404.
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			answerError(w, http.StatusMethodNotAllowed, "use GET")
+			return
+		}
 		h := w.Header()
 		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -60,6 +60,42 @@ func (a *app) routes() http.Handler {
 		page.ServeHTTP(w, r)
 	})
 	return mux
+}
+
+// pushHandler is POST /push. A page of another origin cannot post: the browser's
+// Sec-Fetch-Site or Origin gives it away.
+func (a *app) pushHandler() http.Handler { return http.NewCrossOriginProtection().Handler(a.intake) }
+
+// pushRoutes are what producers reach with -push-addr.
+func (a *app) pushRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/push", a.pushHandler())
+	return mux
+}
+
+// readiness serves GET /readyz: whether pushes can be taken in, and why not.
+func (a *app) readiness(w http.ResponseWriter, _ *http.Request) {
+	if err := a.notReady(); err != nil {
+		answer(w, http.StatusServiceUnavailable, map[string]any{"ready": false, "reason": err.Error()})
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"ready": true})
+}
+
+// notReady returns why nothing can be taken in, or nil. It names no address, as
+// anyone may read it.
+func (a *app) notReady() error {
+	if a.phase.Load() == draining {
+		return errors.New("the program is ending")
+	}
+	// While it starts too: the source says what it waits for.
+	if err := a.source.ready(); err != nil {
+		return errAway
+	}
+	if a.phase.Load() == starting {
+		return errors.New("the program is starting")
+	}
+	return nil
 }
 
 // giveToken returns a socket token for any user. A program that is more than a

@@ -3,15 +3,20 @@ package main
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
-	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/stage"
 )
 
 // source holds pushes until the pipeline asks for them.
 type source interface {
+	// prepare waits until the source can be used, or ctx is done: then it returns an
+	// error. It is called once, before the pipeline runs.
+	prepare(ctx context.Context) error
+	// ready returns why nothing can be taken in at the moment, or nil.
+	ready() error
 	// handler is the producer of the pipeline's first stage.
 	handler() stage.Producer[push]
 	// enter takes in all of pushes, or none of them and returns an error. It does
@@ -19,9 +24,16 @@ type source interface {
 	// when a crash cannot lose it any more, otherwise with what went wrong. It is
 	// called from any goroutine and must not block.
 	enter(pushes []push, done func(error)) error
-	// waiting returns the number of accepted pushes that have not reached the
-	// pipeline.
-	waiting() int
+	// capacity returns how many pushes can be taken in at once at most.
+	capacity() int
+	// ended is called once for each push that the pipeline has finished with.
+	ended(p push)
+	// account returns the number of pushes that were taken in and, of those, the
+	// number that wait in the source. emitted is how many have reached the pipeline.
+	account(emitted int64) (enqueued int64, waiting int)
+	// backlog returns the number of pushes that wait where other processes can take
+	// them. They are not taken in yet.
+	backlog() int
 	// refuse takes in nothing more. It returns when everything that was taken in
 	// has reached the pipeline, or ctx is done.
 	refuse(ctx context.Context) error
@@ -30,27 +42,38 @@ type source interface {
 }
 
 var (
-	// Whether to try again later: errFull soon, errClosing at another process.
-	errFull    = errors.New("the queue is full")
-	errClosing = errors.New("the pipeline is shutting down")
+	// errClosing is for pushes that come at the end, or before the beginning.
+	errClosing = errors.New("the pipeline is not running: it starts or shuts down")
+	// errAway is for pushes while no broker responds.
+	errAway = errors.New("the broker does not respond")
 )
 
 // sequencer numbers the pushes of each user and keeps that order until the
 // pushes are where they wait.
 type sequencer struct {
-	origin string
-	mu     sync.Mutex        // guards last; held until the pushes have entered
-	last   map[string]uint64 // sequence number, by user
+	mu     sync.Mutex // guards all fields; held until the pushes have entered
+	name   string     // of this process
+	begun  int        // how often the numbers have begun anew
+	origin string     // of name and begun
+	last   map[string]uint64
 }
 
+// maxNumbered bounds the users whose last number is remembered.
+const maxNumbered = 100_000
+
 // newSequencer returns a sequencer whose numbers begin at 1 for every user.
-func newSequencer(origin string) *sequencer {
-	return &sequencer{origin: origin, last: make(map[string]uint64)}
+func newSequencer(name string) *sequencer {
+	return &sequencer{name: name, origin: name, last: make(map[string]uint64)}
 }
 
 // stamp numbers pushes. The caller holds the lock until they have entered. A
-// push that brings a time along keeps it.
+// push that brings a time along keeps it. When too many users are remembered, all
+// numbers begin at 1 again, under another origin.
 func (s *sequencer) stamp(pushes []push, now time.Time) {
+	if len(s.last) > maxNumbered {
+		s.begun++
+		s.origin, s.last = s.name+"-"+strconv.Itoa(s.begun), make(map[string]uint64)
+	}
 	for i := range pushes {
 		p := &pushes[i]
 		s.last[p.User]++
@@ -60,62 +83,3 @@ func (s *sequencer) stamp(pushes []push, now time.Time) {
 		}
 	}
 }
-
-// memorySource keeps pushes in this process, and loses them with it.
-type memorySource struct {
-	// The producer of the first stage, from which the pipeline takes by demand.
-	queue    *producer.Queue[push]
-	capacity int
-	seq      *sequencer
-	ledger   *ledger
-}
-
-// newMemorySource returns a source that holds at most capacity pushes.
-func newMemorySource(capacity int, origin string, l *ledger) *memorySource {
-	return &memorySource{
-		queue:    stage.Must(producer.NewQueue(producer.QueueConfig[push]{Capacity: capacity})),
-		capacity: capacity, seq: newSequencer(origin), ledger: l,
-	}
-}
-
-// handler implements source.
-func (m *memorySource) handler() stage.Producer[push] { return m.queue }
-
-// enter implements source. The queue confirms at once, so done runs before it
-// returns.
-func (m *memorySource) enter(pushes []push, done func(error)) error {
-	now := time.Now()
-	m.seq.mu.Lock()
-	defer m.seq.mu.Unlock()
-	// No other code pushes into the queue, and the lock is held: the room that is
-	// there now is still there when the last push enters.
-	if m.capacity-m.queue.Snapshot().Waiting < len(pushes) {
-		return errFull
-	}
-	m.seq.stamp(pushes, now)
-	for _, p := range pushes {
-		m.ledger.enqueued.Add(1)
-		// The pipeline cannot take a push before it is counted: a count that is
-		// too high for a moment is corrected, one that is too low would not add
-		// up.
-		if err := m.queue.TryPush(p); err != nil {
-			m.ledger.enqueued.Add(-1)
-			if errors.Is(err, producer.ErrClosed) {
-				return errClosing
-			}
-			return err
-		}
-		// In memory there is nothing to wait for.
-		done(nil)
-	}
-	return nil
-}
-
-// waiting implements source.
-func (m *memorySource) waiting() int { return m.queue.Snapshot().Waiting }
-
-// refuse leaves the queue to the pipeline's own drain.
-func (m *memorySource) refuse(context.Context) error { return nil }
-
-// close implements source. The memory is freed with the program.
-func (m *memorySource) close() {}

@@ -24,10 +24,14 @@ type status struct {
 	Heavy string `json:"heavy_user"`
 	Users int    `json:"users"`
 
-	// Pushes. Enqueued is Delivered, Queued, InFlight and all of Discarded together,
+	// Confirmed to those that pushed here.
+	Accepted int64 `json:"accepted"`
+	// Pushes. From Kafka, Enqueued counts those that this process has read, and Backlog
+	// those that wait there for it. Enqueued is Delivered, Queued, InFlight and all of Discarded together,
 	// apart from what moves while the counters are read.
 	Enqueued  int64 `json:"enqueued"`
 	Delivered int64 `json:"delivered"`
+	Backlog   int64 `json:"backlog"`
 	// In the source and in the dispatcher.
 	Queued   int64 `json:"queued"`
 	InFlight int64 `json:"in_flight"`
@@ -93,6 +97,7 @@ func toLatency(s statsdserver.Summary) latency {
 type account struct {
 	enqueued, delivered int64
 	discarded           map[string]int64
+	backlog             int // in Kafka, and not taken in
 	waiting             int // in the source
 	held                int // in the dispatcher
 	inFlight            int // at work, on the way to a socket, or waiting for a client
@@ -105,8 +110,9 @@ func (a *app) account(ctx context.Context) account {
 	var acc account
 	// The stage makes it on its own goroutine, which may be busy.
 	s, err := a.producer.Snapshot(ctx)
-	acc.waiting = a.source.waiting()
-	acc.enqueued, acc.delivered, acc.discarded = a.ledger.enqueued.Load(), a.ledger.delivered.Load(), a.ledger.discards()
+	acc.backlog = a.source.backlog()
+	acc.enqueued, acc.waiting = a.source.account(s.Emitted)
+	acc.delivered, acc.discarded = a.ledger.delivered.Load(), a.ledger.discards()
 	if err != nil {
 		return acc // the stage was busy until ctx was done
 	}
@@ -145,15 +151,16 @@ func (a *app) status(ctx context.Context) status {
 	}
 	s := status{
 		Now: time.Now().UnixMilli(), Uptime: time.Since(a.begun).Seconds(),
-		Ready: a.ready.Load(), Draining: a.draining.Load(),
+		Ready: a.notReady() == nil, Draining: a.phase.Load() == draining,
 		Source: a.cfg.Source, Embedded: a.cfg.Source == "kafka" && a.cfg.Brokers == "",
 		Heavy: a.ledger.heavy, Users: a.cfg.Users,
+		Accepted: a.ledger.accepted.Load(), Backlog: int64(acc.backlog),
 		Enqueued: acc.enqueued, Delivered: acc.delivered, Discarded: acc.discarded,
 		Queued: int64(acc.waiting + acc.held), InFlight: int64(acc.inFlight), Refused: a.ledger.refused.Load(),
 		LightTimes: recent(pushDelivered, "class:light"), HeavyTimes: recent(pushDelivered, "class:heavy"),
 		Stages: stages,
 		Queues: []queue{
-			{a.cfg.Source, acc.waiting}, {"dispatcher", acc.held},
+			{a.cfg.Source, acc.backlog + acc.waiting}, {"dispatcher", acc.held},
 			{"work", atWork}, {"sending", sending}, {"user away", away}, {"client full", full}, {"sockets", int(endpoint.QueuedFrames)},
 		},
 		Connections: endpoint.Connections, Channels: endpoint.Channels, Slow: len(endpoint.Slow),
@@ -215,7 +222,7 @@ func (m *meter) sample(now time.Time, count int64) {
 type rates struct {
 	// Guards all fields: watch writes them, HTTP handlers read them.
 	mu sync.Mutex
-	// Of the ledger's enqueued and delivered.
+	// Of the ledger's accepted and delivered.
 	in, out meter
 	stages  map[string]*meter
 }
@@ -264,7 +271,7 @@ func (a *app) watch(ctx context.Context, progress func(status)) {
 	for {
 		// A busy stage must not delay the next status.
 		limit, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
-		a.rates.sample(time.Now(), a.ledger.enqueued.Load(), a.ledger.delivered.Load(), a.stages(limit))
+		a.rates.sample(time.Now(), a.ledger.accepted.Load(), a.ledger.delivered.Load(), a.stages(limit))
 		s := a.status(limit)
 		cancel()
 		// In the first second the rates have only one sample.

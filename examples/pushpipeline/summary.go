@@ -17,9 +17,12 @@ import (
 // summary is the account of a whole run. Enqueued must be Delivered + Queued +
 // the sum of Discarded.
 type summary struct {
+	// Confirmed to those that pushed here. What was read from Kafka may be of others.
+	Accepted int64 `json:"accepted"`
+	// Taken in: from memory the same as Accepted, from Kafka what was read there.
 	Enqueued  int64 `json:"enqueued"`
 	Delivered int64 `json:"delivered"`
-	// Not delivered at the end: in Kafka, or lost with this process.
+	// Taken in and not delivered at the end: again in Kafka, or lost with this process.
 	Queued     int64            `json:"queued"`
 	Discarded  map[string]int64 `json:"discarded"`
 	Duplicates int64            `json:"duplicates"`
@@ -31,7 +34,12 @@ type summary struct {
 	Clients int     `json:"clients"`
 	Elapsed float64 `json:"elapsed_s"`
 	Refused int64   `json:"refused"`
-	Source  string  `json:"source"`
+	// In Kafka at the end, on the partitions of this process, and not read.
+	Backlog int64 `json:"backlog"`
+	// In bytes: in use at the end, after a collection, and resident at the most.
+	Heap    uint64 `json:"heap_bytes"`
+	PeakRSS uint64 `json:"peak_rss_bytes"` // 0 if the system does not say
+	Source  string `json:"source"`
 }
 
 // summarise reads the accounts after everything has ended. The latencies are
@@ -52,20 +60,23 @@ func (a *app) summarise(ctx context.Context) summary {
 		a.log.Warn("not every measurement has reached the StatsD listener", "delivered", delivered, "measured", counted(a.statsd.Snapshot()))
 	}
 	// After the wait, so that it agrees with the latencies.
-	acc := a.account(context.Background()) // does not wait: the stages have stopped
+	// It waits only for a stage that hangs: the others have stopped, or never run.
+	reading, stop := context.WithTimeout(context.Background(), time.Second)
+	defer stop()
+	acc := a.account(reading)
 	measured := a.statsd.Snapshot()
 	life := func(tags string) latency {
 		s, _ := measured.Find(pushDelivered, tags)
 		return toLatency(s.Life)
 	}
 	return summary{
-		Enqueued: a.ledger.enqueued.Load(), Delivered: delivered,
+		Accepted: a.ledger.accepted.Load(), Enqueued: acc.enqueued, Delivered: delivered,
 		Queued:    int64(acc.waiting + acc.held + acc.inFlight + acc.left),
 		Discarded: a.ledger.discards(), Refused: a.ledger.refused.Load(),
 		Duplicates: a.clients.duplicates.Load(), OutOfOrder: a.clients.disorder.Load(), WrongUser: a.clients.wrongUser.Load(),
 		Light: life("class:light"), Heavy: life("class:heavy"),
 		Clients: a.cfg.Clients, Elapsed: float64(time.Since(a.begun).Round(time.Millisecond)) / float64(time.Second),
-		Source: a.cfg.Source,
+		Source: a.cfg.Source, Backlog: int64(acc.backlog), Heap: heapInUse(), PeakRSS: peakRSS(),
 	}
 }
 

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/producer/kafka"
+)
+
+// places are the offsets up to which this process has written and read each
+// partition. Any goroutine may use it.
+type places struct {
+	mu sync.Mutex // guards all fields
+	// The next offset, by partition.
+	written, seen map[int32]int64
+}
+
+// newPlaces returns places of a process that has written and read nothing.
+func newPlaces() *places { return &places{written: make(map[int32]int64), seen: make(map[int32]int64)} }
+
+// wrote notes a record that the broker has confirmed.
+func (p *places) wrote(partition int32, offset int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.written[partition] = max(p.written[partition], offset+1)
+}
+
+// read notes a record that was read, and reports whether it was for the first time.
+func (p *places) read(partition int32, offset int64) (first bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if offset < p.seen[partition] {
+		return false
+	}
+	p.seen[partition] = offset + 1
+	return true
+}
+
+// unread returns the number of records of the given partitions, those of this member
+// of the group, that were written and not read: by this process as of now, by others
+// as of the last poll.
+func (p *places) unread(assigned []kafka.PartitionSnapshot) (n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, part := range assigned {
+		seen := max(p.seen[part.Partition], part.Head)
+		n += max(0, p.written[part.Partition]-seen, part.Head+part.Lag-seen)
+	}
+	return n
+}
+
+// logLimit lets one line a second through. One goroutine owns it.
+type logLimit struct {
+	last    time.Time
+	skipped int
+}
+
+// allow reports whether to log now, and how many lines were left out before.
+func (l *logLimit) allow(now time.Time) (skipped int, ok bool) {
+	if now.Sub(l.last) < time.Second {
+		l.skipped++
+		return 0, false
+	}
+	skipped, l.last, l.skipped = l.skipped, now, 0
+	return skipped, true
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"math"
+	"sync"
+)
+
+// The reasons for which pushes find no room. errNever is for more pushes than there
+// could ever be room for; after the others the caller can try again.
+var (
+	errFull    = errors.New("the queue is full")
+	errKeyFull = errors.New("too many pushes of this user wait already")
+	errNever   = errors.New("more pushes than can ever be taken in at once")
+)
+
+// roomLimits bound the pushes that are held at once.
+type roomLimits struct {
+	pushes int
+	bytes  int64 // as push.size counts
+	// Of one user; noLimit for none.
+	userPushes int
+	userBytes  int64
+}
+
+// noLimit turns a bound of roomLimits off.
+const noLimit = math.MaxInt
+
+// room counts the pushes that were taken in and have not ended. With bounds for one
+// user a flood fills its own part only. Any goroutine may use it; mu guards all
+// fields but limits, which never change.
+type room struct {
+	limits roomLimits
+	mu     sync.Mutex
+	used   usage
+	users  map[string]usage // only users with pushes
+}
+
+// usage is how much room pushes take up.
+type usage struct {
+	pushes int
+	bytes  int64
+}
+
+// plus is the sum of both.
+func (u usage) plus(v usage) usage { return usage{u.pushes + v.pushes, u.bytes + v.bytes} }
+
+// exceeds reports whether there are more pushes or more bytes than in bound.
+func (u usage) exceeds(bound usage) bool { return u.pushes > bound.pushes || u.bytes > bound.bytes }
+
+// newRoom returns an empty room.
+func newRoom(limits roomLimits) *room {
+	return &room{limits: limits, users: make(map[string]usage)}
+}
+
+// take makes room for all of pushes, or for none of them and returns why.
+func (r *room) take(pushes []push) error {
+	var all usage
+	each := make(map[string]usage, 1)
+	for _, p := range pushes {
+		size := int64(p.size())
+		all = all.plus(usage{1, size})
+		each[p.User] = each[p.User].plus(usage{1, size})
+	}
+	total, user := usage{r.limits.pushes, r.limits.bytes}, usage{r.limits.userPushes, r.limits.userBytes}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// First what no waiting can change, so that the caller does not try again in vain.
+	if all.exceeds(total) {
+		return errNever
+	}
+	for _, u := range each {
+		if u.exceeds(user) {
+			return errNever
+		}
+	}
+	if r.used.plus(all).exceeds(total) {
+		return errFull
+	}
+	for id, u := range each {
+		if r.users[id].plus(u).exceeds(user) {
+			return errKeyFull
+		}
+	}
+	r.used = r.used.plus(all)
+	for id, u := range each {
+		r.users[id] = r.users[id].plus(u)
+	}
+	return nil
+}
+
+// free gives back the room of a push that has ended.
+func (r *room) free(p push) {
+	gone := usage{-1, -int64(p.size())}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used = r.used.plus(gone)
+	if r.users[p.User] = r.users[p.User].plus(gone); r.users[p.User].pushes == 0 {
+		delete(r.users, p.User)
+	}
+}
+
+// held returns what is in the room.
+func (r *room) held() usage {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.used
+}
