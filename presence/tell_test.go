@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,9 +86,9 @@ func TestFetchThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				bad := true
+				var good atomic.Bool
 				tr, d := watched(t, presence.Config{FetchTimeout: time.Second, Fetch: func(ctx context.Context, _ string, keys []string) (map[string]map[string]any, error) {
-					if bad {
+					if !good.Load() {
 						if err := fetch(ctx); err != nil {
 							return nil, err
 						}
@@ -104,7 +105,7 @@ func TestFetchThatFails(t *testing.T) {
 				if s := tr.Snapshot(); s.Unfetched != 2 || s.Diffs != 1 {
 					t.Errorf("%+v, want 2 unfetched", s)
 				}
-				bad = false
+				good.Store(true)
 				track(t, tr, t.Context(), "room", "2", nil)
 				is(t, d.take(), `presence_diff{joins:{2:{[{}],name:Ann}},leaves:{}}`)
 			})
@@ -117,20 +118,18 @@ func TestFetchThatFails(t *testing.T) {
 // called again when it has returned.
 func TestFetchThatNeverReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		calls, goOn := 0, make(chan struct{})
+		var calls atomic.Int64
+		goOn := make(chan struct{})
 		tr, d := watched(t, presence.Config{FetchTimeout: time.Second, Fetch: named(func(context.Context, string) {
-			mu.Lock()
-			calls++
-			mu.Unlock()
+			calls.Add(1)
 			<-goOn
 		})})
 		for n := range 40 {
 			track(t, tr, t.Context(), "room", fmt.Sprint(n), nil)
 			settle(t, tr)
 		}
-		if got := strings.Count(d.take(), "presence_diff"); got != 40 || calls != 16 {
-			t.Errorf("%d diffs, %d calls of Fetch, want 40 and 16", got, calls)
+		if got := strings.Count(d.take(), "presence_diff"); got != 40 || calls.Load() != 16 {
+			t.Errorf("%d diffs, %d calls of Fetch, want 40 and 16", got, calls.Load())
 		}
 		close(goOn)
 		synctest.Wait()
