@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
+	"sync/atomic"
 
 	"github.com/penstock-go/penstock/internal/crash"
 )
@@ -27,7 +27,16 @@ type fetched struct {
 	cancel context.CancelFunc
 	until  <-chan struct{} // closed when the time is over
 	result chan fetchResult
+	phase  atomic.Int32
 }
+
+// The phases of a call of Fetch. It is late from the end of its time until it
+// returns.
+const (
+	fetching = iota
+	late
+	done
+)
 
 // fetchResult is how a call of Fetch ended.
 type fetchResult struct {
@@ -45,6 +54,7 @@ func (t *Tracker) beginFetch(topic string, states ...State) *fetched {
 	ctx, cancel := context.WithTimeout(context.Background(), t.cfg.FetchTimeout)
 	f := &fetched{cancel: cancel, until: ctx.Done(), result: make(chan fetchResult, 1)}
 	if t.overdue.Load() >= maxOverdue {
+		f.phase.Store(done)
 		f.result <- fetchResult{err: errOverdue}
 		return f
 	}
@@ -52,17 +62,15 @@ func (t *Tracker) beginFetch(topic string, states ...State) *fetched {
 	return f
 }
 
-// callFetch is the goroutine of one call of Fetch. It counts as overdue from the
-// end of its time until it returns.
+// callFetch is the goroutine of one call of Fetch.
 func (t *Tracker) callFetch(ctx context.Context, f *fetched, topic string, keys []string) {
 	end := fetchResult{err: crash.ErrGoexit} // unless Fetch returns or panics
-	late := time.AfterFunc(t.cfg.FetchTimeout, func() { t.overdue.Add(1) })
 	defer func() {
 		if v := recover(); v != nil {
 			end.err = crash.Of(v)
 		}
-		if !late.Stop() {
-			t.overdue.Add(-1)
+		if !f.phase.CompareAndSwap(fetching, done) {
+			t.overdue.Add(-1) // nothing waits for it any more
 		}
 		f.result <- end
 	}()
@@ -81,10 +89,11 @@ func (t *Tracker) endFetch(f *fetched, topic string, states ...State) {
 	case r = <-f.result:
 	case <-f.until:
 		// A result that came in the same moment counts.
-		select {
-		case r = <-f.result:
-		default:
+		if f.phase.CompareAndSwap(fetching, late) {
+			t.overdue.Add(1)
 			r.err = fmt.Errorf("presence: Fetch has not returned after %v", t.cfg.FetchTimeout)
+		} else {
+			r = <-f.result
 		}
 	}
 	if r.err != nil {
