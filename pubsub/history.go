@@ -33,6 +33,17 @@ type History interface {
 	Lost(topic string)
 }
 
+// SubscribedHistory is a [History] that is told which of its topics have a
+// subscription, so that it does not forget the position of a topic that
+// subscribers follow.
+type SubscribedHistory interface {
+	History
+	// Subscribed notes that a topic that keeps history has its first subscription
+	// on a hub, or has lost its last one there: calls for a topic alternate. It
+	// does not block and does not call the hub, which may hold a lock.
+	Subscribed(topic string, subscribed bool)
+}
+
 // Position is a place in the history of a topic: right after the message with
 // this offset.
 type Position struct {

@@ -52,6 +52,11 @@ func New(cfg Config) (*Hub, error) {
 		node: LocalNode, remote: cfg.Remote, timeout: cfg.RemoteTimeout, history: cfg.History, log: cfg.Logger,
 		seed: maphash.MakeSeed(), shards: make([]shard, n),
 	}
+	if history, ok := h.history.(SubscribedHistory); ok {
+		for i := range h.shards {
+			h.shards[i].history = history
+		}
+	}
 	if h.remote == nil {
 		return h, nil
 	}

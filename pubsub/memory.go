@@ -27,9 +27,14 @@ type Memory struct {
 	topics map[string]*past
 	epochs uint64
 	bytes  int
-	// Every topic is in one of them, the longest unused first: those that hold
-	// records, by their last broadcast, and those that hold none.
-	holding, empty list.List
+	// Topics forgotten since the beginning.
+	forgotten int64
+	// Topics that hold records, the longest ago broadcast on first: they give way to
+	// MaxBytes.
+	holding list.List
+	// Topics without a subscription, the longest unused first: they give way to
+	// MaxTopics, those without records before those with.
+	empty, idle list.List
 }
 
 // past is what is known of one topic. Guarded by Memory.mu.
@@ -40,7 +45,10 @@ type past struct {
 	// The oldest first, without gaps: the last has the offset last.
 	records []kept
 	bytes   int
-	place   *list.Element
+	// Subscribed counts the hubs on which the topic has a subscription.
+	subscribed int
+	held       *list.Element // in holding, or nil
+	unused     *list.Element // in empty or idle, or nil
 }
 
 // kept is a record with its age.
@@ -83,7 +91,8 @@ func (h *Memory) Append(_ context.Context, m *Message) error {
 	p.last++
 	p.records = append(p.records, kept{m.Keep(Position{Epoch: p.epoch, Offset: p.last}), now})
 	h.add(p, len(m.Payload.Data))
-	h.move(p, &h.holding)
+	h.move(&p.held, &h.holding, p)
+	h.file(p)
 	h.trim(p, now)
 	// Other topics are trimmed here, since no timer does it.
 	for first := h.holding.Front(); first != nil; first = h.holding.Front() {
@@ -150,43 +159,79 @@ func (h *Memory) newEpoch() string {
 	return h.name + strconv.FormatUint(h.epochs, 36)
 }
 
+// Subscribed implements [SubscribedHistory]: a topic with a subscription is not
+// forgotten.
+func (h *Memory) Subscribed(topic string, subscribed bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.past(topic)
+	if subscribed {
+		p.subscribed++
+	} else if p.subscribed > 0 {
+		p.subscribed--
+	}
+	h.file(p)
+	h.forgetUnused(h.cfg.MaxTopics)
+}
+
 // past finds or makes what is known of a topic. It may forget another one. The
 // mutex is held, as for all below.
 func (h *Memory) past(topic string) *past {
 	p := h.topics[topic]
 	if p == nil {
-		if len(h.topics) >= h.cfg.MaxTopics {
-			first := h.empty.Front()
-			if first == nil {
-				// Only topics with records are left: the longest unused loses
-				// them.
-				first = h.holding.Front()
-			}
-			h.forget(first.Value.(*past))
-		}
+		h.forgetUnused(h.cfg.MaxTopics - 1)
 		p = &past{topic: topic, epoch: h.newEpoch()}
 		h.topics[topic] = p
 	}
-	if len(p.records) == 0 {
-		h.move(p, &h.empty) // to its end: it is in use
-	}
+	h.file(p)
 	return p
+}
+
+// forgetUnused forgets topics without a subscription beyond a number, those
+// without records first, and the longest unused first.
+func (h *Memory) forgetUnused(most int) {
+	for h.empty.Len()+h.idle.Len() > most {
+		first := h.empty.Front()
+		if first == nil {
+			first = h.idle.Front()
+		}
+		h.forget(first.Value.(*past))
+	}
 }
 
 // forget removes a topic: if it is used again it has another epoch.
 func (h *Memory) forget(p *past) {
 	h.drop(p, len(p.records))
-	h.empty.Remove(p.place)
+	h.move(&p.unused, nil, p)
 	delete(h.topics, p.topic)
+	h.forgotten++
 }
 
-// move puts p at the end of a list.
-func (h *Memory) move(p *past, to *list.List) {
-	if p.place != nil { // Remove does nothing in the list where it is not
-		h.holding.Remove(p.place)
-		h.empty.Remove(p.place)
+// file puts a topic at the end of the list of unused topics that it belongs to, if
+// it does: it is in use now.
+func (h *Memory) file(p *past) {
+	switch {
+	case p.subscribed > 0:
+		h.move(&p.unused, nil, p)
+	case len(p.records) == 0:
+		h.move(&p.unused, &h.empty, p)
+	default:
+		h.move(&p.unused, &h.idle, p)
 	}
-	p.place = to.PushBack(p)
+}
+
+// move takes a topic from the list in which place is, and puts it at the end of
+// another one, if to is not nil.
+func (h *Memory) move(place **list.Element, to *list.List, p *past) {
+	if *place != nil {
+		for _, l := range []*list.List{&h.holding, &h.empty, &h.idle} { // Remove does nothing in the lists where it is not
+			l.Remove(*place)
+		}
+		*place = nil
+	}
+	if to != nil {
+		*place = to.PushBack(p)
+	}
 }
 
 // add counts bytes that a topic has more, or fewer.
@@ -221,6 +266,9 @@ func (h *Memory) drop(p *past, n int) {
 	clear(p.records[:n])
 	if p.records = p.records[n:]; len(p.records) == 0 {
 		p.records = nil
-		h.move(p, &h.empty)
+		h.move(&p.held, nil, p)
+		if p.unused != nil {
+			h.file(p) // without records now
+		}
 	}
 }

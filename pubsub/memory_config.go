@@ -25,9 +25,10 @@ type MemoryConfig struct {
 	// MaxBytes bounds the payloads of all topics together. Beyond it the topics
 	// whose last broadcast is the longest ago lose what they keep. Default: 64 MiB.
 	MaxBytes int
-	// MaxTopics bounds the topics whose position is known, some 200 bytes each.
-	// Beyond it those unused for the longest time begin anew, with another epoch.
-	// Default: 100,000.
+	// MaxTopics bounds the topics without a subscription whose position is known,
+	// some 300 bytes each. Beyond it those unused for the longest time begin anew,
+	// with another epoch, at first those that keep no record. Topics with a
+	// subscription are never forgotten. Default: 100,000.
 	MaxTopics int
 }
 

@@ -47,6 +47,7 @@ func (r receiver) Receive(data []byte) {
 	default:
 		if err := h.keep(context.Background(), m, nil); err != nil {
 			h.refused(m, err)
+			h.gap(m.Topic, err)
 			return
 		}
 		h.dispatch(m, nil)
@@ -70,6 +71,9 @@ func (h *Hub) receiveDelivery(m *Message) {
 	}
 	if err != nil {
 		h.refused(m, err)
+		if d.failure() == nil {
+			h.gap(m.Topic, err)
+		}
 		if errors.Is(err, ErrNotObject) {
 			err = ErrUnfit
 		}
@@ -93,6 +97,15 @@ func (h *Hub) survive() {
 func (h *Hub) refused(m *Message, err error) {
 	h.counters.refused.Add(1)
 	h.complain(&h.logs.refused, "message of another node refused", "node", m.Origin(), "error", err)
+}
+
+// gap notes that the history could not keep a message of another node, which no
+// subscriber here gets. A binary message is none: no history keeps it, so no client
+// waits for it.
+func (h *Hub) gap(topic string, err error) {
+	if !errors.Is(err, ErrNotObject) {
+		h.lost(topic)
+	}
 }
 
 // Lost reports that messages of other nodes may be missing.

@@ -14,7 +14,17 @@ type shard struct {
 	topics  map[string]*topic
 	watches map[string][]*Watch // a list is replaced when one stops, never changed
 
-	interest *interest // nil without a remote that asks for it
+	interest *interest         // nil without a remote that asks for it
+	history  SubscribedHistory // nil unless the history asks for it
+}
+
+// flip notes that a topic has its first subscription, or has lost its last one.
+// The mutex is held.
+func (s *shard) flip(name string, subscribed bool) {
+	s.interest.flip(name, subscribed)
+	if s.history != nil && s.history.Keeps(name) {
+		s.history.Subscribed(name, subscribed)
+	}
 }
 
 // topic is a topic with at least one subscription. Its shard's mutex guards it.
@@ -78,7 +88,7 @@ func (s *shard) add(name string, sub *Subscription) {
 		}
 		t = &topic{name: name}
 		s.topics[name] = t
-		s.interest.flip(name, true)
+		s.flip(name, true)
 	}
 	sub.topic, sub.index = t, len(t.subs)
 	if cap(t.subs) == 0 {
@@ -140,7 +150,7 @@ func (sh *shard) remove(s *Subscription) {
 	switch {
 	case last == 0:
 		delete(sh.topics, t.name)
-		sh.interest.flip(t.name, false)
+		sh.flip(t.name, false)
 	case cap(t.subs) >= 64 && last <= cap(t.subs)/4:
 		t.subs = append(make([]*Subscription, 0, last*2), t.subs...)
 		t.gen++
@@ -189,9 +199,20 @@ func (h *Hub) dispatch(m *Message, from *Subscription) int {
 		}
 		s.mu.Unlock()
 	}()
-	n := 0
-	for _, sub := range subs {
-		if sub != from && sub.to.Deliver(m) {
+	return m.offerTo(subs, from)
+}
+
+// offerTo offers m to subscriptions but from, and returns how many took it. If one
+// panics, or ends the goroutine, the others get m before that goes on.
+func (m *Message) offerTo(subs []*Subscription, from *Subscription) (n int) {
+	i := 0
+	defer func() {
+		if i < len(subs) {
+			m.offerTo(subs[i+1:], from)
+		}
+	}()
+	for ; i < len(subs); i++ {
+		if sub := subs[i]; sub != from && sub.to.Deliver(m) {
 			n++
 		}
 	}

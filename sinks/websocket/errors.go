@@ -36,8 +36,8 @@ var (
 	// event.
 	ErrQueueFull error = &missError{"websocket: queue full", pubsub.ErrFull}
 	// ErrHistory: broadcasts on the topic of a resumable channel may have been lost
-	// between nodes, so that its history does not continue. The connection is
-	// closed, and the client is told when it joins again.
+	// between nodes, so that its history does not continue, or the history has
+	// failed. The connection is closed, and the client is told when it joins again.
 	ErrHistory = errors.New("websocket: history of the topic does not continue")
 	// ErrTooManyTasks: as many tasks run for the channel as are allowed.
 	ErrTooManyTasks = errors.New("websocket: too many tasks run for the channel")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
@@ -29,6 +30,9 @@ func (ch *Channel) queueRecord(r *pubsub.Record, p codec.Payload) bool {
 			ch.sess.endpoint().spawn(func() { ch.sess.endpoint().tell(&item{written: owed}, time.Time{}, err) })
 		}
 	} else if err != nil {
+		if !at.stalled && !errors.Is(err, ErrClosed) {
+			ch.giveUp() // no client can get it, and later ones must not hide that
+		}
 		return at.stalled
 	}
 	// The hook is that of the queued item now.
@@ -84,8 +88,8 @@ func (ch *Channel) pull() {
 // fetch replays from the history until the client has got all there is, or its
 // queue is full. When the connection ends it leaves pulling set, so that no other
 // goroutine begins. At most one runs for a channel at a time. If the history does
-// not reach back far enough the connection is closed: the client joins again and
-// is told.
+// not reach back far enough, or fails, the connection is closed: the client joins
+// again and is told.
 func (ch *Channel) fetch() {
 	for {
 		ch.mu.Lock()
@@ -97,26 +101,56 @@ func (ch *Channel) fetch() {
 		}
 		// Before the history is read: what is noted from now on is looked at again.
 		at.look = false
-		from := pubsub.Position{Epoch: at.epoch, Offset: at.last}
+		from, known := pubsub.Position{Epoch: at.epoch, Offset: at.last}, at.known
 		ch.mu.Unlock()
 		// Without the mutex: a history may be in a database.
-		records, _, err := ch.sess.endpoint().hub.History().Since((*channelContext)(ch), ch.topic, from)
-		if err != nil {
-			reason := ErrQueueFull
-			// Otherwise, usually with ErrTrimmed, the queue was full for too long.
-			if errors.Is(err, pubsub.ErrEpoch) {
-				reason = ErrHistory
+		records, _, err := ch.since(from)
+		goesOn := false
+		ch.mu.Lock()
+		switch {
+		// The end of the channel has ended the context: that is no gap.
+		case ch.state != joined:
+			at.pulling = false
+		case err == nil:
+			goesOn = ch.replay(records)
+			// The history must have what was broadcast: asking again would not end.
+			if goesOn && !at.stalled && at.last < known {
+				err = ErrHistory
 			}
-			ch.sess.close(tryAgainLater, reason, false)
+		}
+		ended := ch.state != joined
+		ch.mu.Unlock()
+		if err != nil && !ended {
+			ch.sess.close(tryAgainLater, gapReason(err), false)
 			return
 		}
-		ch.mu.Lock()
-		goesOn := ch.replay(records)
-		ch.mu.Unlock()
 		if !goesOn {
 			return
 		}
 	}
+}
+
+// since reads the history of the topic after a position. A panic of the history is
+// an error, and so is a record to which no offset can be added.
+func (ch *Channel) since(from pubsub.Position) (records []pubsub.Record, now pubsub.Position, err error) {
+	defer crash.Catch(&err)
+	records, now, err = ch.sess.endpoint().hub.History().Since((*channelContext)(ch), ch.topic, from)
+	for i := range records {
+		if !(pubsub.Payload{Data: records[i].Data}).IsObject() {
+			return nil, now, pubsub.ErrNotObject
+		}
+	}
+	return records, now, err
+}
+
+// gapReason returns why a connection is closed whose client cannot get what it has
+// missed.
+func gapReason(err error) error {
+	// The queue was full for longer than the history reaches back.
+	if errors.Is(err, pubsub.ErrTrimmed) {
+		return ErrQueueFull
+	}
+	return ErrHistory
 }
 
 // passOver moves the position past the channel's own broadcast to the others,

@@ -73,13 +73,13 @@ func (ch *Channel) resume(m codec.Message, response any) (any, []pubsub.Record, 
 	if !asked {
 		// A new client begins where the history ended before the subscription, so
 		// that a delivery which waited for that subscription reaches it.
-		if _, was, err = hub.History().Since(ctx, ch.topic, pubsub.Position{}); err != nil && !errors.Is(err, pubsub.ErrEpoch) {
+		if _, was, err = ch.since(pubsub.Position{}); err != nil && !errors.Is(err, pubsub.ErrEpoch) {
 			return nil, nil, err
 		}
 	}
 	ch.subscription().Begin()
 	hub.Settle(ctx, ch.topic)
-	missed, now, err := hub.History().Since(ctx, ch.topic, was)
+	missed, now, err := ch.since(was)
 	reply, err := resumeReplyTo(asked, was, now, err)
 	if err != nil {
 		return nil, nil, err
