@@ -35,7 +35,7 @@ type options struct {
 }
 
 // origins are the pages that may connect, as in the Phoenix application.
-var origins = websocket.HostOrigin("localhost")
+var origins = []string{"//localhost"}
 
 func newServer(o options) (*server, error) {
 	tokens, err := token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: o.secret})
@@ -75,11 +75,11 @@ func newServer(o options) (*server, error) {
 		path   string
 		config websocket.MountConfig
 	}{
-		{"/socket", websocket.MountConfig{AuthToken: true, Origin: origins, Limits: websocket.Limits{MessageBytes: 10_000_000, FrameRate: 1_000_000, ByteRate: 1 << 30, JoinRate: 1_000_000},
+		{"/socket", websocket.MountConfig{AuthToken: true, Origins: origins, Limits: websocket.Limits{MessageBytes: 10_000_000, FrameRate: 1_000_000, ByteRate: 1 << 30, JoinRate: 1_000_000},
 			Timeouts: websocket.Timeouts{Write: 30 * time.Second}, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
 		// As an application would have it: the queues have the library's defaults.
-		{"/limited", websocket.MountConfig{Origin: origins}},
-		{"/short", websocket.MountConfig{AuthToken: true, Origin: origins, Timeouts: websocket.Timeouts{Idle: 2 * time.Second},
+		{"/limited", websocket.MountConfig{Origins: origins}},
+		{"/short", websocket.MountConfig{AuthToken: true, Origins: origins, Timeouts: websocket.Timeouts{Idle: 2 * time.Second},
 			LongPoll: &websocket.LongPollConfig{Window: time.Second}}},
 	}
 	for _, m := range mounts {

@@ -15,16 +15,27 @@ import (
 type EndpointConfig struct {
 	// PubSub carries the broadcasts. Default: a hub of the endpoint's own.
 	PubSub *pubsub.Hub
-	// Metrics receives socket_connect, channel_join, websocket.connections,
-	// websocket.queue_full, websocket.client_held and websocket.discarded. Default:
-	// metrics.Nop.
+	// Metrics receives socket_connect, channel_join and websocket.*, as
+	// docs/metrics.md lists them. Default: metrics.Nop.
 	Metrics metrics.Recorder
 	// Logger receives failures (Warn, Error), connects and joins (Debug).
 	// Payloads and tokens are never logged; names chosen by a client are escaped
 	// and cut. Default: nothing is logged.
 	Logger *slog.Logger
-	// Origin is for mounts that have none of their own. Default: SameOrigin.
+	// Origins lists the pages that may connect, as for [Origins], for mounts that
+	// have no check of their own. Default: what Origin says.
+	Origins []string
+	// Origin decides instead of a list. Default: pages of PublicURL, or SameOrigin
+	// if there is none.
 	Origin OriginCheck
+	// PublicURL is where clients reach the endpoint if a proxy before it changes
+	// the Host header or ends TLS, such as "https://app.example.com". The default
+	// of Origin and ConnectRequest.URL follow it. Default: the Host of each request.
+	PublicURL string
+	// Hosts lists the hosts by which the endpoint may be reached, as for
+	// [CheckHost]; requests for others get 421. It is against DNS rebinding, where
+	// a browser takes a foreign page for one of the same origin. Default: any.
+	Hosts []string
 	// ClientAddress returns the address of the client that a request comes from.
 	// Behind a proxy it must be taken from a header that this proxy sets, and
 	// never from one that a client can send: see [ForwardedFor]. Default: the
@@ -62,6 +73,12 @@ func (cfg EndpointConfig) withDefaults() EndpointConfig {
 	} else {
 		cfg.Logger = slog.New(newLogLimit(cfg.Logger.Handler(), cfg.Limits.LogRate))
 	}
+	if cfg.Origin == nil && len(cfg.Origins) == 0 && cfg.PublicURL != "" {
+		cfg.Origins = []string{cfg.PublicURL}
+	}
+	if len(cfg.Origins) > 0 {
+		cfg.Origin, _ = newOrigins(endpointOwner, "Origins", cfg.Origins) // validated
+	}
 	if cfg.Origin == nil {
 		cfg.Origin = SameOrigin
 	}
@@ -73,14 +90,30 @@ func (cfg EndpointConfig) withDefaults() EndpointConfig {
 
 // validate returns an *OptionError for the first field that is not allowed.
 func (cfg EndpointConfig) validate() error {
+	_, publicErr := parsePublicURL(endpointOwner, cfg.PublicURL)
+	_, hostsErr := newHostList(endpointOwner, "Hosts", cfg.Hosts)
 	return option.First(
 		cfg.Limits.validate(),
+		originsAllowed(endpointOwner, cfg.Origins, cfg.Origin),
+		publicErr,
+		hostsErr,
 		endpointOwner.Recorder(cfg.Metrics),
 		endpointOwner.Check(cfg.Shutdown.Code == 0 || closeCodeAllowed(cfg.Shutdown.Code),
 			"Shutdown.Code", cfg.Shutdown.Code, "1000 to 1014 but not 1004 to 1006, or 3000 to 4999"),
 		option.AtLeast(endpointOwner, "Shutdown.Batch", cfg.Shutdown.Batch, 0),
 		option.AtLeast(endpointOwner, "Shutdown.Interval", cfg.Shutdown.Interval, 0),
 	)
+}
+
+// originsAllowed checks a list of origins, beside which no check may be set.
+func originsAllowed(owner option.Owner, entries []string, check OriginCheck) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if _, err := newOrigins(owner, "Origins", entries); err != nil {
+		return err
+	}
+	return owner.Check(check == nil, "Origin", check, "nil, since Origins is set")
 }
 
 // closeCodeAllowed reports whether a close code may be sent in a frame (RFC 6455,

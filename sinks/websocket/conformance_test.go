@@ -87,18 +87,18 @@ var handshakeCases = []conformanceCase{
 		}
 	}},
 	{"P3_origin", func(t *testing.T) {
-		statuses(t, websocket.MountConfig{Origin: websocket.Origins("//a.com")}, map[string]int{"http://a.com": passes, "http://b.com": 403, "": passes})
+		statuses(t, websocket.MountConfig{Origins: []string{"//a.com"}}, map[string]int{"http://a.com": passes, "http://b.com": 403, "": passes})
 	}},
 	{"P4_configured_host", func(t *testing.T) {
-		statuses(t, websocket.MountConfig{Origin: websocket.HostOrigin("a.com")}, map[string]int{"https://a.com:99": passes, "http://b.com": 403})
+		statuses(t, websocket.MountConfig{Origins: []string{"//a.com"}}, map[string]int{"https://a.com:99": passes, "http://b.com": 403})
 	}},
 	{"P5_endpoint_default", TestTwoMountsHaveTwoPolicies},
 	{"P6_list_entries", func(t *testing.T) {
-		statuses(t, websocket.MountConfig{Origin: websocket.Origins("//a.com", "http://b.com", "//c.com:81")}, map[string]int{
+		statuses(t, websocket.MountConfig{Origins: []string{"//a.com", "http://b.com", "//c.com:81"}}, map[string]int{
 			"https://a.com:5": passes, "http://b.com": passes, "https://b.com": 403, "http://b.com:81": 403, "http://c.com:81": passes, "http://c.com": 403})
 	}},
 	{"P7_wildcards", func(t *testing.T) {
-		statuses(t, websocket.MountConfig{Origin: websocket.Origins("//*.ex.com", "//*.foo.org", "//x.net")}, map[string]int{
+		statuses(t, websocket.MountConfig{Origins: []string{"//*.ex.com", "//*.foo.org", "//x.net"}}, map[string]int{
 			"http://ex.com": passes, "http://a.ex.com": passes, "http://a.prefix-ex.com": 403, "http://b.foo.org": passes, "http://a.x.net": 403})
 	}},
 	{"P9_own_origin", func(t *testing.T) {

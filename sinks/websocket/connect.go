@@ -42,6 +42,9 @@ func (m *mount) connectRequest(r *http.Request, params Params, token string) *Co
 	if r.TLS != nil {
 		u.Scheme = "https"
 	}
+	if public := m.endpoint.publicURL; public != nil {
+		u.Scheme, u.Host = public.Scheme, public.Host
+	}
 	// A list of what is let through, so that cookies and credentials for other parts of
 	// the program are not seen by accident. MountConfig.Headers adds to it.
 	header := make(http.Header)

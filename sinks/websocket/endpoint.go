@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,12 @@ type Endpoint struct {
 	work     tracker      // connections, channels and goroutines that run now
 	channels atomic.Int64 // joined, or being joined or left
 
+	hosts     hostList // by which requests may reach it; empty for all
+	publicURL *url.URL // nil if it is that of each request
+	refusals  refusals
+
+	peers      bool         // clients have the addresses of their peers
+	noAddress  sync.Once    // logs that clients have no addresses of their own
 	noDeadline sync.Once    // logs that requests have no deadlines
 	bodyBytes  atomic.Int64 // of long-poll bodies that are read or handled
 
@@ -61,6 +68,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	peers := cfg.ClientAddress == nil
 	cfg = cfg.withDefaults()
 	hub := cfg.PubSub
 	if hub == nil {
@@ -70,11 +78,14 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		}
 	}
 	e := &Endpoint{
-		cfg: cfg, hub: hub, log: cfg.Logger, epoch: time.Now(),
+		cfg: cfg, hub: hub, log: cfg.Logger, peers: peers, epoch: time.Now(),
 		queueFull: cfg.Metrics.Counter("websocket.queue_full"),
 		held:      cfg.Metrics.Counter("websocket.client_held"),
 		discarded: make(map[string]metrics.Counter),
 	}
+	e.hosts, _ = newHostList(endpointOwner, "Hosts", cfg.Hosts)   // validated
+	e.publicURL, _ = parsePublicURL(endpointOwner, cfg.PublicURL) // validated
+	e.refusals = refusals{metrics: cfg.Metrics, log: cfg.Logger}
 	e.registry.begin(cfg.Limits, cfg.Metrics.Gauge("websocket.connections"))
 	e.arrivals.rate = cfg.Limits.ConnectRate
 	e.work.zero = make(chan struct{}, 1)
@@ -121,16 +132,22 @@ const eventDisconnect = "disconnect"
 // status is 404 for all other paths. It returns as soon as a connection is
 // upgraded.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !e.hosts.allows(r) {
+		e.refusals.note(r, refusedHost, r.Host, nil)
+		refuseHost(w)
+		return
+	}
+	path := r.URL.EscapedPath()
 	e.mountsMu.RLock()
 	// Mount appends only, so that the slice can be read without the lock.
 	mounts := e.mounts
 	e.mountsMu.RUnlock()
 	for _, m := range mounts {
-		if vars, ok := match(m.segments, r.URL.Path); ok {
+		if vars, ok := match(m.segments, path); ok {
 			m.serveWebSocket(w, r, vars)
 			return
 		}
-		if vars, ok := match(m.longPoll, r.URL.Path); ok {
+		if vars, ok := match(m.longPoll, path); ok {
 			m.serveLongPoll(w, r, vars)
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -146,9 +147,13 @@ func ExampleNewSocket() {
 }
 
 func ExampleOrigins() {
-	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{Origin: websocket.Origins("https://*.example.com", "//localhost")})
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{Origins: []string{"https://*.example.com", "//localhost"}})
 	fmt.Println(endpoint != nil, err)
-	// Output: true <nil>
+	_, err = websocket.Origins("https://bücher.example")
+	fmt.Println(err)
+	// Output:
+	// true <nil>
+	// websocket.Origins: option entries refused: "https://bücher.example"; allowed: the name in its ASCII form (xn--…), as browsers send it
 }
 
 func ExampleChannelConfig_resume() {
@@ -228,15 +233,20 @@ func (t *exampleTB) end() {
 }
 
 func ExampleNewServer() {
+	address, err := websocket.ForwardedFor(websocket.Proxies{Unix: true}) // our proxy ends TLS
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{
 		Limits:        websocket.EndpointLimits{PerAddress: 100, ConnectRate: 20},
-		ClientAddress: websocket.ForwardedFor(netip.MustParsePrefix("10.0.0.0/8")), // our proxies
+		ClientAddress: address,
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	server, err := websocket.NewServer(endpoint, websocket.ServerConfig{Plaintext: true}) // they end TLS
+	server, err := websocket.NewServer(endpoint, websocket.ServerConfig{Plaintext: true})
 	fmt.Println(server.ReadHeaderTimeout, err)
 	_, err = websocket.NewServer(endpoint, websocket.ServerConfig{MaxHeaderBytes: 100})
 	fmt.Println(err)
@@ -245,8 +255,28 @@ func ExampleNewServer() {
 	// websocket.NewServer: option MaxHeaderBytes refused: 100; allowed: 0 (the default), or 8192 or more
 }
 
+func ExampleCheckHost() {
+	metrics, err := websocket.CheckHost(http.NotFoundHandler(), "localhost", "127.0.0.1")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, host := range []string{"localhost:4001", "evil.example"} {
+		w := httptest.NewRecorder()
+		metrics.ServeHTTP(w, httptest.NewRequest("GET", "http://"+host+"/metrics", nil))
+		fmt.Println(host, w.Code)
+	}
+	// Output:
+	// localhost:4001 404
+	// evil.example 421
+}
+
 func ExampleForwardedFor() {
-	address := websocket.ForwardedFor(netip.MustParsePrefix("10.0.0.0/8"))
+	address, err := websocket.ForwardedFor(websocket.Proxies{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	r := httptest.NewRequest("GET", "/socket/websocket", nil)
 	r.RemoteAddr = "10.0.0.1:41000"                                     // our proxy
 	r.Header.Set("X-Forwarded-For", "192.0.2.7, 203.0.113.9, 10.0.0.2") // the first is the client's invention

@@ -27,14 +27,14 @@ type admission struct {
 func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	if r.Method != http.MethodGet || r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
 		// A body would be read as frames, and the bytes after it as a request.
+		m.endpoint.refusals.note(r, refusedMethod, r.Method, nil)
 		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusBadRequest, "")
 		return
 	}
 	a, err := m.admit(r, vars, "websocket")
 	if err != nil {
-		m.connectError.Add(1)
-		m.endpoint.log.Debug("socket refused", "socket", m.kind.name, "remote", r.RemoteAddr, "error", err)
+		m.refused(r, err)
 		var status *StatusError
 		if errors.As(err, &status) && status.Status >= 400 && status.Status <= 599 {
 			refuse(w, status.Status, status.Body)
@@ -45,7 +45,7 @@ func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[
 	}
 	// After Connect, as in Phoenix, so that only admitted clients see these texts.
 	if bad := badHeader(r); bad != "" {
-		m.connectError.Add(1)
+		m.refused(r, &refusal{reason: refusedHandshake, err: errors.New(bad)})
 		refuse(w, http.StatusBadRequest, bad)
 		return
 	}
@@ -71,33 +71,35 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 	if transport == "longpoll" {
 		query = connectQuery(query)
 	}
-	params := parseParams(query)
+	params, ok := parseParams(query)
+	if !ok {
+		return a, statusRefusal(refusedParams, http.StatusBadRequest)
+	}
 	for k, v := range vars {
 		// The path wins over the query: a client cannot override its variables.
 		params[k] = v
 	}
 	if !originAllowed(r, m.cfg.Origin) {
-		return a, errOrigin
+		return a, &refusal{refusedOrigin, strings.Join(r.Header.Values("Origin"), ", "), errOrigin}
 	}
 	token, err := m.takeToken(r, &a, transport)
 	if err != nil {
-		return a, err
+		return a, &refusal{reason: refusedSubprotocol, err: err}
 	}
 	if a.version, err = codec.ParseVersion(params.Get("vsn")); err != nil {
-		m.endpoint.log.Warn("socket refused: protocol version", "socket", m.kind.name, "vsn", clip(params.Get("vsn")))
-		return a, err
+		return a, &refusal{refusedVersion, params.Get("vsn"), err}
 	}
 	// A browser sends cookies with requests of foreign pages too. Without a
 	// token, the request must name the page that made it.
 	if token == "" && m.cookies && !fromSamePage(r) {
-		return a, errNoOrigin
+		return a, &refusal{reason: refusedNoOrigin, err: errNoOrigin}
 	}
 	if err = m.connect(r, &a, params, token, transport); err != nil {
 		return a, err
 	}
 	// Only a first look: add checks again under the same lock as it counts.
 	if m.endpoint.registry.crowded(a.id) {
-		return a, &StatusError{Status: http.StatusTooManyRequests}
+		return a, statusRefusal(refusedID, http.StatusTooManyRequests)
 	}
 	return a, nil
 }
@@ -106,16 +108,17 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 func (e *Endpoint) arrive(r *http.Request, a *admission) error {
 	// Close was called: a load balancer may still send clients here.
 	if e.closing.Load() {
-		return &StatusError{Status: http.StatusServiceUnavailable}
+		return statusRefusal(refusedShutdown, http.StatusServiceUnavailable)
 	}
 	// Called once; the registry later counts the same address.
 	a.addr = e.cfg.ClientAddress(r)
+	e.checkAddress(r, a.addr)
 	// The rate counts attempts, also those that are refused later.
 	if !e.arrivals.allow(a.addr, e.uptime()) {
-		return &StatusError{Status: http.StatusTooManyRequests}
+		return statusRefusal(refusedRate, http.StatusTooManyRequests)
 	}
-	if e.registry.full(a.addr) {
-		return &StatusError{Status: http.StatusServiceUnavailable}
+	if reason := e.registry.full(a.addr); reason != "" {
+		return statusRefusal(reason, http.StatusServiceUnavailable)
 	}
 	return nil
 }

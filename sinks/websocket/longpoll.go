@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/option"
@@ -73,11 +74,14 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		m.endpoint.refusals.note(r, refusedMethod, r.Method, nil)
+		h.Set("Connection", "close") // a body is not read
 		refuse(w, http.StatusBadRequest, "")
 		return
 	}
 	// Checked at each request, also when the token names a session.
 	if !originAllowed(r, m.cfg.Origin) {
+		m.endpoint.refusals.note(r, refusedOrigin, strings.Join(r.Header.Values("Origin"), ", "), nil)
 		h.Set("Connection", "close") // a body is not read
 		_ = m.answerPoll(w, pollAnswer{Status: pollForbidden})
 		return
@@ -108,8 +112,7 @@ func (m *mount) beginPoll(w http.ResponseWriter, r *http.Request, vars map[strin
 		p, err = e.polls.begin(m, a)
 	}
 	if err != nil {
-		m.connectError.Add(1)
-		e.log.Debug("socket refused", "socket", m.kind.name, "remote", r.RemoteAddr, "error", err)
+		m.refused(r, err)
 		_ = m.answerPoll(w, pollAnswer{Status: pollForbidden}) // the client may be gone
 		return
 	}

@@ -3,6 +3,7 @@ package websocket
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"mime"
 	"net/http"
 	"time"
@@ -30,6 +31,11 @@ func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		b.release()
 		<-p.turn
+		reason := refusedBody
+		if errors.Is(err, errBodies) {
+			reason = refusedBodies
+		}
+		p.endpoint().refusals.note(r, reason, "", err)
 		refuse(w, postStatus(err), "")
 		return
 	}

@@ -2,7 +2,9 @@ package websocket
 
 import (
 	"math"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/internal/pattern"
@@ -31,17 +33,27 @@ type route struct {
 }
 
 // Mount makes a socket reachable at path, which begins with "/" and may hold
-// variables such as "/:room" that join the params. It must be called before
-// the first request. Errors are [*OptionError].
+// variables such as "/:room" that join the params, each of one segment of a
+// request's path without its escapes. The path is given without escapes. Of two
+// mounts that match a request, the first one gets it; a path of which an earlier
+// mount gets every request is refused. Mount must be called before the first
+// request. Errors are [*OptionError].
 func (e *Endpoint) Mount(path string, s Mountable, cfg MountConfig) error {
 	if err := option.First(
 		mountOwner.Needs("socket", s, "a Socket"),
-		mountOwner.Check(pathAllowed(path), "path", path, `a path beginning with "/" and not ending with it`),
+		pathAllowed("path", path),
 		cfg.validate(),
 	); err != nil {
 		return err
 	}
 	m := e.newMount(path, s.kind(), cfg.withDefaults())
+	if err := option.First(
+		variablesAllowed(path, m.segments),
+		variablesAllowed(path, m.longPoll),
+		mountOwner.Check(!covers(m.segments, m.longPoll), "LongPoll.Suffix", cfg.LongPoll, "a suffix other than that of WebSocket connections"),
+	); err != nil {
+		return err
+	}
 	for _, def := range m.kind.routes {
 		if err := m.addRoute(def); err != nil {
 			return err
@@ -50,20 +62,42 @@ func (e *Endpoint) Mount(path string, s Mountable, cfg MountConfig) error {
 	// Checked and added under one lock, so that two calls cannot take one path.
 	e.mountsMu.Lock()
 	defer e.mountsMu.Unlock()
-	// Paths with variables are compared as text: of two that match one request,
-	// the one mounted first gets it.
+	// Of two that match one request, the one mounted first gets it.
 	for _, other := range e.mounts {
 		if m.collides(other) {
-			return mountOwner.Refuse("path", path, "a path where no socket is mounted yet")
+			return mountOwner.Refuse("path", path, "a path whose requests no socket gets that was mounted before")
 		}
 	}
 	e.mounts = append(e.mounts, m)
 	return nil
 }
 
-// pathAllowed reports whether a path begins with "/" and does not end with it.
-func pathAllowed(path string) bool {
-	return path == "/" || strings.HasPrefix(path, "/") && !strings.HasSuffix(path, "/")
+// pathAllowed refuses a path, or a suffix, that no request can have.
+func pathAllowed(option, path string) error {
+	refuse := func(allowed string) error { return mountOwner.Refuse(option, path, allowed) }
+	switch {
+	case !strings.HasPrefix(path, "/") || path != "/" && strings.HasSuffix(path, "/"):
+		return refuse(`a path beginning with "/" and not ending with it`)
+	case strings.ContainsAny(path, "%?#"):
+		return refuse("a path as it is without escapes, query and fragment")
+	case strings.Contains(path, "//"):
+		return refuse("a path without empty segments")
+	}
+	return nil
+}
+
+// variablesAllowed refuses variables of a path that have no name, or one name.
+func variablesAllowed(path string, segments []string) error {
+	seen := make(map[string]bool)
+	for _, s := range segments {
+		if name, variable := strings.CutPrefix(s, ":"); variable {
+			if name == "" || seen[name] {
+				return mountOwner.Refuse("path", path, "variables with a name each, no two the same")
+			}
+			seen[name] = true
+		}
+	}
+	return nil
 }
 
 // newMount makes a mount without routes.
@@ -136,11 +170,12 @@ func (m *mount) route(topic string) *route {
 // segmentsOf splits a path that begins with "/".
 func segmentsOf(path string) []string { return strings.Split(path, "/")[1:] }
 
-// collides reports whether two mounts have a path in common.
-func (m *mount) collides(other *mount) bool {
+// collides reports whether a mount can never be reached at one of its paths, since
+// an earlier one gets all requests to it.
+func (m *mount) collides(earlier *mount) bool {
 	for _, a := range [][]string{m.segments, m.longPoll} {
-		for _, b := range [][]string{other.segments, other.longPoll} {
-			if len(a) > 0 && strings.Join(a, "/") == strings.Join(b, "/") {
+		for _, b := range [][]string{earlier.segments, earlier.longPoll} {
+			if covers(b, a) {
 				return true
 			}
 		}
@@ -148,8 +183,24 @@ func (m *mount) collides(other *mount) bool {
 	return false
 }
 
-// match compares a path with that of a mount and returns its variables.
+// covers reports whether a path matches all that another one matches.
+func covers(wide, narrow []string) bool {
+	if len(wide) != len(narrow) || len(wide) == 0 {
+		return false
+	}
+	for i, segment := range wide {
+		if !strings.HasPrefix(segment, ":") && segment != narrow[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// match compares the path of a request, with its escapes, with that of a mount and
+// returns its variables, without escapes. An escaped slash is no separator. A slash
+// at the end of the path means nothing.
 func match(segments []string, path string) (vars map[string]string, ok bool) {
+	path = strings.TrimSuffix(path, "/")
 	for i, want := range segments {
 		var have string
 		if path == "" || path[0] != '/' {
@@ -158,6 +209,12 @@ func match(segments []string, path string) (vars map[string]string, ok bool) {
 		have, path = path[1:], ""
 		if cut := strings.IndexByte(have, '/'); cut >= 0 {
 			have, path = have[:cut], have[cut:]
+		}
+		if strings.IndexByte(have, '%') >= 0 {
+			var err error
+			if have, err = url.PathUnescape(have); err != nil || !utf8.ValidString(have) {
+				return nil, false
+			}
 		}
 		switch name, variable := strings.CutPrefix(want, ":"); {
 		// A variable matches one segment, which must not be empty.

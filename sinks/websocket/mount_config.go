@@ -14,7 +14,10 @@ type MountConfig struct {
 	// Suffix follows the mount path for WebSocket connections. Default:
 	// "/websocket", which phoenix.js appends.
 	Suffix string
-	// Origin decides which pages may connect. Default: that of the endpoint.
+	// Origins lists the pages that may connect, as for [Origins]. Default: what
+	// Origin says.
+	Origins []string
+	// Origin decides instead of a list. Default: as for the endpoint.
 	Origin OriginCheck
 	// AuthToken takes the client's token from the subprotocol
 	// "base64url.bearer.phx.…", as phoenix.js sends its option authToken, and
@@ -82,6 +85,9 @@ const overflowNames = "DefaultOverflow, CloseSlow, DropNewest, DropOldest"
 // withDefaults returns cfg with the defaults of unset fields.
 func (cfg MountConfig) withDefaults() MountConfig {
 	option.Default(&cfg.Suffix, "/websocket")
+	if len(cfg.Origins) > 0 {
+		cfg.Origin, _ = newOrigins(mountOwner, "Origins", cfg.Origins) // validated
+	}
 	if cfg.TopicAllowed == nil {
 		cfg.TopicAllowed = plainTopic
 	}
@@ -104,6 +110,7 @@ func (cfg MountConfig) validate() error {
 	notToken := func(p string) bool { return p == "" || strings.ContainsAny(p, " ,\t\r\n\"") }
 	return option.First(
 		suffixAllowed("Suffix", cfg.Suffix),
+		originsAllowed(mountOwner, cfg.Origins, cfg.Origin),
 		mountOwner.Check(!slices.ContainsFunc(cfg.Subprotocols, notToken), "Subprotocols", cfg.Subprotocols, "tokens of RFC 9110"),
 		cfg.Limits.validate(),
 		cfg.Timeouts.validate(),
@@ -114,8 +121,12 @@ func (cfg MountConfig) validate() error {
 	)
 }
 
+// suffixAllowed refuses a suffix that no request can have; "" is the default.
 func suffixAllowed(name, suffix string) error {
-	return mountOwner.Check(suffix == "" || strings.HasPrefix(suffix, "/"), name, suffix, `"" or a path beginning with "/"`)
+	if suffix == "" {
+		return nil
+	}
+	return pathAllowed(name, suffix)
 }
 
 // plainTopic is the default grammar of topics: what it allows means the same in

@@ -21,17 +21,20 @@ func (p Params) Get(name string) string {
 	return s
 }
 
-// maxNesting bounds a[b][c]…, maxParams the number of parameters taken.
+// maxNesting bounds a[b][c]…, maxParams the number of parameters in a query.
 const (
 	maxNesting = 8
 	maxParams  = 256
 )
 
-// parseParams parses a query in its order. Invalid escapes are skipped.
-func parseParams(query string) Params {
+// parseParams parses a query in its order. Invalid escapes are skipped. It returns
+// false if there are more than maxParams parameters.
+func parseParams(query string) (Params, bool) {
 	p := Params{}
-	// Beyond maxParams the rest of the query is ignored.
-	for n := 0; query != "" && n < maxParams; n++ {
+	for n := 0; query != ""; n++ {
+		if n == maxParams {
+			return p, false
+		}
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
 		name, value, _ := strings.Cut(pair, "=")
@@ -45,7 +48,7 @@ func parseParams(query string) Params {
 		}
 		p.put(name, value)
 	}
-	return p
+	return p, true
 }
 
 // put sets the value of a name such as a[b][c]. A name that is nested too deep is

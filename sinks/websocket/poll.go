@@ -58,7 +58,7 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	e.work.add()
 	if !e.registry.add(&p.session, a.addr) {
 		e.work.done()
-		return nil, &StatusError{Status: 503}
+		return nil, statusRefusal(refusedConnections, 503) // since admit looked
 	}
 	ps.mu.Lock()
 	if ps.list == nil {

@@ -97,12 +97,17 @@ func (r *registry) remove(s *session) {
 	r.gauge.Set(float64(r.n))
 }
 
-// full reports whether there are as many connections as allowed, or as many from
-// one address.
-func (r *registry) full(addr netip.Addr) bool {
+// full returns the reason for which no connection of an address is let in, or "".
+func (r *registry) full(addr netip.Addr) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.n >= r.limits.Connections || r.addresses[network(addr)] >= r.limits.PerAddress
+	switch {
+	case r.n >= r.limits.Connections:
+		return refusedConnections
+	case r.addresses[network(addr)] >= r.limits.PerAddress:
+		return refusedAddress
+	}
+	return ""
 }
 
 // crowded reports whether a socket id has as many connections as allowed.

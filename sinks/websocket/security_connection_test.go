@@ -105,7 +105,10 @@ func securityConnections(t *testing.T) {
 	})
 
 	// What a client says of its own address counts for nothing.
-	proxies := websocket.ForwardedFor(netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"))
+	proxies, err := websocket.ForwardedFor(websocket.Proxies{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []struct {
 		peer string
 		list []string

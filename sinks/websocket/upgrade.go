@@ -36,7 +36,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 	// The response is written by hand: net/http has given the connection away.
 	if !e.registry.add(&c.session, a.addr) {
 		e.work.done()
-		m.connectError.Add(1)
+		m.refused(r, statusRefusal(refusedConnections, http.StatusServiceUnavailable)) // since admit looked
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = nc.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
 		_ = nc.Close() // refused: nothing is owed
