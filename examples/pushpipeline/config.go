@@ -94,7 +94,7 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.StringVar(&c.Group, "group", "pushpipeline", "Kafka consumer group")
 	fs.IntVar(&c.Parts, "partitions", 8, "partitions of a topic that has to be created, 1 to 1000")
 	fs.StringVar(&c.Member, "member", "", "`name` of this process in the group: one that is started again with the same name gets its partitions back at once")
-	fs.DurationVar(&c.Session, "session-timeout", 10*time.Second, "how long the group waits for a process that died, 1s to 5m")
+	fs.DurationVar(&c.Session, "session-timeout", 10*time.Second, "how long the group waits for a process that died, 1s to 5m; brokers refuse less than their group.min.session.timeout.ms, 6s unless changed")
 	fs.DurationVar(&c.Commit, "commit-interval", time.Second, "how often finished pushes are committed in Kafka, 10ms to 1m; those since the last time are delivered again after a crash")
 	fs.StringVar(&c.Addr, "addr", "127.0.0.1:4000", "`host:port` for clients: page, /push, /socket, /healthz, /readyz")
 	fs.StringVar(&c.DebugAddr, "debug-addr", "127.0.0.1:4001", "loopback `host:port` for pprof, expvar and /debug/stages; off for none")

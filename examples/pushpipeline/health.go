@@ -17,11 +17,12 @@ import (
 )
 
 // The brokers are asked every healthEvery, each time for healthTimeout at most. They
-// count as away when none has responded for healthAge.
+// count as away when none has responded healthTries times in a row: a single time may
+// be due to this process, which was stopped for a while.
 const (
 	healthEvery   = 500 * time.Millisecond
-	healthTimeout = 2 * time.Second
-	healthAge     = 3 * time.Second
+	healthTimeout = 1500 * time.Millisecond
+	healthTries   = 2
 )
 
 // The pauses between two attempts to reach a broker at the start: doubled from the
@@ -31,8 +32,11 @@ const (
 	longestPause = 5 * time.Second
 )
 
-// retention has the embedded broker look every ten seconds for what it may drop.
-var retention = []kfake.Opt{kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "10000"})}
+// brokerConfigs has the embedded broker look every ten seconds for what it may drop,
+// and accept every -session-timeout.
+var brokerConfigs = kfake.BrokerConfigs(map[string]string{
+	"log.cleaner.backoff.ms": "10000", "group.min.session.timeout.ms": "1000",
+})
 
 // topic is what the source reads and writes.
 type topic struct {
@@ -47,9 +51,9 @@ type health struct {
 	stop   context.CancelFunc
 	done   sync.WaitGroup // the goroutine that asks
 
-	mu     sync.Mutex
-	seen   time.Time // when a broker last responded
-	reason error     // of the latest failure
+	mu     sync.Mutex // guards the fields below
+	failed int        // times in a row
+	reason error      // of the latest failure
 }
 
 // newHealth returns a health that has seen no broker. It waits for none.
@@ -58,7 +62,7 @@ func newHealth(brokers []string) (*health, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &health{client: client, stop: func() {}, reason: errors.New("no broker has responded yet")}, nil
+	return &health{client: client, stop: func() {}, failed: healthTries, reason: errors.New("no broker has responded yet")}, nil
 }
 
 // prepare makes the topic, if it is not there, and asks the brokers regularly from
@@ -142,21 +146,20 @@ func (h *health) note(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.reason = err; err == nil {
-		h.seen = time.Now()
+		h.failed = 0
+		return
 	}
+	h.failed++
 }
 
-// now returns why the brokers count as away, or nil.
-func (h *health) now(at time.Time) error {
+// away returns why the brokers count as away, or nil.
+func (h *health) away() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if at.Sub(h.seen) <= healthAge {
+	if h.failed < healthTries {
 		return nil
 	}
-	if h.reason != nil {
-		return fmt.Errorf("%w: %w", errAway, h.reason)
-	}
-	return errAway // it is being asked, and has not responded for long
+	return fmt.Errorf("%w: %w", errAway, h.reason)
 }
 
 // close ends the asking.

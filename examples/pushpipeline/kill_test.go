@@ -19,14 +19,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
 	"github.com/penstock-go/penstock/token"
 )
 
 // brokerProcess is a broker in a process of its own: it prints its address and
-// ends when its standard input does.
+// ends when its standard input does. Its argument is a port.
 func brokerProcess() int {
-	broker, err := embeddedkafka.Start(embeddedkafka.Config{})
+	cfg := embeddedkafka.Config{Options: []kfake.Opt{brokerConfigs}}
+	if len(os.Args) > 1 {
+		port, err := strconv.Atoi(os.Args[1])
+		if err != nil {
+			return 2
+		}
+		cfg.Options = append(cfg.Options, kfake.Ports(port))
+	}
+	broker, err := embeddedkafka.Start(cfg)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -69,6 +79,26 @@ func fileWith(t *testing.T, content string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// startBroker starts a broker in a process of its own, at a port if one is given.
+func startBroker(t *testing.T, port ...string) (cmd *exec.Cmd, addr string) {
+	t.Helper()
+	cmd = child(t, "broker", port...)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stdin.Close() })
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spawn(t, cmd)
+	if addr, err = bufio.NewReader(stdout).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, strings.TrimSpace(addr)
 }
 
 // freePort answers a loopback address that nobody listens on.
@@ -175,24 +205,10 @@ func TestKilledPipelineLosesNothing(t *testing.T) {
 		kills  = 3
 		secret = "a secret of more than twenty bytes"
 	)
-	broker := child(t, "broker")
-	stdin, err := broker.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stdin.Close()
-	stdout, err := broker.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	spawn(t, broker)
-	brokerAddr, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, brokerAddr := startBroker(t)
 	p := &program{t: t, addr: freePort(t)}
 	p.args = []string{
-		"-brokers", strings.TrimSpace(brokerAddr), "-addr", p.addr, "-debug-addr", "off", "-secret-file", fileWith(t, secret),
+		"-brokers", brokerAddr, "-addr", p.addr, "-debug-addr", "off", "-secret-file", fileWith(t, secret),
 		"-rate", "0", "-clients", "0", "-grace", "60s", "-member", "one",
 		// Commits come often, so that a receipt which was given too early is
 		// committed before the next kill.

@@ -38,10 +38,15 @@ func (p *places) read(partition int32, offset int64) (first bool) {
 
 // unread returns the number of records of the given partitions, those of this member
 // of the group, that were written and not read: by this process as of now, by others
-// as of the last poll.
+// as of the last poll. A process that has no partition counts all that it has written.
 func (p *places) unread(assigned []kafka.PartitionSnapshot) (n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(assigned) == 0 {
+		for partition, written := range p.written {
+			n += max(0, written-p.seen[partition])
+		}
+	}
 	for _, part := range assigned {
 		seen := max(p.seen[part.Partition], part.Head)
 		n += max(0, p.written[part.Partition]-seen, part.Head+part.Lag-seen)

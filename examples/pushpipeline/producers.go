@@ -156,26 +156,29 @@ func (p *pacer) spend(producer string, n int, now time.Time) (wait time.Duration
 	defer p.mu.Unlock()
 	if len(p.budgets) >= p.sweepAt {
 		for name, b := range p.budgets {
-			if p.at(b, now) >= p.rate {
+			if p.at(b, now) >= p.burst() {
 				delete(p.budgets, name)
 			}
 		}
 		p.sweepAt = max(1024, 2*len(p.budgets))
 	}
-	left := p.rate
+	left := p.burst()
 	if b, known := p.budgets[producer]; known {
 		left = p.at(b, now)
 	}
-	if left <= 0 {
+	if left < 1 {
 		return time.Duration((1 - left) / p.rate * float64(time.Second)), false
 	}
 	p.budgets[producer] = budget{left - float64(n), now}
 	return 0, true
 }
 
+// burst is how many pushes a producer that has paused may make at once.
+func (p *pacer) burst() float64 { return max(1, p.rate) }
+
 // at returns what is left of a budget by now.
 func (p *pacer) at(b budget, now time.Time) float64 {
-	return min(p.rate, b.left+now.Sub(b.at).Seconds()*p.rate)
+	return min(p.burst(), b.left+now.Sub(b.at).Seconds()*p.rate)
 }
 
 // refund gives back what was taken for pushes that were refused.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock-go/penstock/metrics"
@@ -38,6 +39,7 @@ type kafkaSource struct {
 	// Records whose time cannot be true.
 	skewed metrics.Counter
 
+	left     atomic.Int64 // the backlog at the end; -1 before
 	poison   atomic.Int64 // records that are no push
 	poisoned logLimit     // owned by the goroutine that polls
 }
@@ -55,10 +57,11 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 			k.close()
 		}
 	}()
+	k.left.Store(-1)
 	brokers := strings.Split(cfg.Brokers, ",")
 	k.topic = topic{name: cfg.Topic, partitions: int32(cfg.Parts)}
 	if cfg.Brokers == "" {
-		if k.broker, err = embeddedkafka.Start(embeddedkafka.Config{Options: retention}); err != nil {
+		if k.broker, err = embeddedkafka.Start(embeddedkafka.Config{Options: []kfake.Opt{brokerConfigs}}); err != nil {
 			return nil, err
 		}
 		brokers = k.broker.Addrs()
@@ -84,7 +87,7 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 	k.producer, err = kafka.NewProducer(kafka.Config[push]{
 		Brokers: brokers, Topics: []string{cfg.Topic}, Group: cfg.Group, Decode: k.decode,
 		OnPoison: k.refuseRecord, CommitInterval: cfg.Commit,
-		Options: append(options, kgo.SessionTimeout(cfg.Session)), Metrics: l.recorder, Logger: log,
+		Options: append(options, kgo.SessionTimeout(cfg.Session), kgo.HeartbeatInterval(min(3*time.Second, cfg.Session/3))), Metrics: l.recorder, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -98,7 +101,7 @@ func (k *kafkaSource) prepare(ctx context.Context) error {
 }
 
 // ready implements source.
-func (k *kafkaSource) ready() error { return k.health.now(time.Now()) }
+func (k *kafkaSource) ready() error { return k.health.away() }
 
 // handler implements source.
 func (k *kafkaSource) handler() stage.Producer[push] { return k.producer }
@@ -152,8 +155,13 @@ func (k *kafkaSource) account(emitted int64) (enqueued int64, waiting int) {
 	return emitted + int64(waiting) + k.poison.Load(), waiting
 }
 
-// backlog implements source.
-func (k *kafkaSource) backlog() int { return int(k.places.unread(k.producer.Snapshot().Partitions)) }
+// backlog implements source. Once nothing is taken in any more it does not change.
+func (k *kafkaSource) backlog() int {
+	if n := k.left.Load(); n >= 0 {
+		return int(n)
+	}
+	return int(k.places.unread(k.producer.Snapshot().Partitions))
+}
 
 // refuseRecord counts a record that is no push, in the goroutine that polls.
 func (k *kafkaSource) refuseRecord(r *kgo.Record, err error) {
@@ -172,6 +180,8 @@ func (k *kafkaSource) refuse(ctx context.Context) error {
 	const still = 2 * time.Second
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
+	// The partitions go back to the group with the end of the pipeline.
+	defer func() { k.left.Store(int64(k.backlog())) }()
 	// -1 differs from every count, so that the first look counts as progress.
 	last, moved := -1, time.Now()
 	for {
