@@ -43,8 +43,9 @@
 // that finds by the version that it missed something asks the sender for all of
 // its presences. A node that is silent for DownPeriod is down: its presences
 // leave, and come back when it does. They are forgotten after PermDownPeriod, when
-// the node says goodbye, and when it comes back as a new process. Copies converge
-// once messages pass; clocks of different nodes are not compared.
+// the node says goodbye, and when it comes back as a new process. A process knows
+// from the others that it is a later one, whatever its clock shows. Copies converge
+// once messages pass.
 //
 // # Blocking
 //

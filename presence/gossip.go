@@ -5,15 +5,16 @@ import "encoding/json"
 // gossip is the payload of a message between trackers. Its sender is the origin of
 // the message. It is JSON, so a node of a later release may add fields.
 type gossip struct {
-	// Incarnation is the sender's process: a later process of that node has a
-	// greater one, unless its clock was set back.
-	Incarnation int64 `json:"inc"`
+	// Process is the sender's.
+	Process process `json:"process"`
 	// Version is the number of changes that the sender has made and announced.
 	Version uint64 `json:"v"`
 	// Since is the version to which a delta applies.
 	Since  uint64        `json:"since,omitempty"`
 	Joins  []gossipEntry `json:"joins,omitempty"`
 	Leaves []string      `json:"leaves,omitempty"` // refs
+	// Known is the receiver's process as the sender knows it, in gossipOutdated.
+	Known *process `json:"known,omitempty"`
 }
 
 // gossipEntry is one presence on the wire: entry with names for JSON.
@@ -32,6 +33,7 @@ const (
 	gossipState     = "state"     // all presences of mine
 	gossipRequest   = "request"   // send me your state
 	gossipBye       = "bye"       // this process sends nothing more
+	gossipOutdated  = "outdated"  // I know a later process of your node
 )
 
 // letter is a message to be sent, without its content. The content is made when
@@ -49,12 +51,16 @@ func (m *machine) write(l letter) gossip {
 	// Other than a state or a delta, a message carries the version that was
 	// announced last. Heartbeats with a version that no delta has brought yet
 	// would make every node ask for a state.
-	g := gossip{Incarnation: m.self.incarnation, Version: m.since}
+	g := gossip{Process: m.self.process, Version: m.since}
 	switch l.event {
 	case gossipState:
 		g.Version = m.self.version
 		for _, e := range m.self.entries {
 			g.Joins = append(g.Joins, gossipEntry{Ref: e.ref, Topic: e.topic, Key: e.key, Meta: e.meta})
+		}
+	case gossipOutdated:
+		if r := m.others[l.to]; r != nil {
+			g.Known = &r.process
 		}
 	case gossipDelta:
 		g.Since, g.Version = m.since, m.self.version

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -41,10 +42,9 @@ type note struct {
 	text, node string
 }
 
-// newMachine returns the machine of a node. incarnation orders the processes of
-// one node: nanoseconds since 1970, at the start of the process.
-func newMachine(cfg Config, node string, incarnation int64, alone bool) *machine {
-	return &machine{cfg: cfg, alone: alone, self: newReplica(node, incarnation), others: make(map[string]*replica)}
+// newMachine returns the machine of a node whose process is p.
+func newMachine(cfg Config, node string, p process, alone bool) *machine {
+	return &machine{cfg: cfg, alone: alone, self: newReplica(node, p), others: make(map[string]*replica)}
 }
 
 // begin is the step with which the tracker begins to take part: it asks all nodes
@@ -110,12 +110,15 @@ func (m *machine) tick(now time.Time) (eff effects) {
 // step is the step of a message that node from has sent. The message is valid and
 // not from this node.
 func (m *machine) step(now time.Time, from, event string, g *gossip) (eff effects) {
-	// A request says nothing about its sender but its name, so that a node that
-	// has just begun can ask before anything else.
-	if event == gossipRequest {
+	// These two say nothing about their sender but its name, so that a node that has
+	// just begun can ask before anything else.
+	switch event {
+	case gossipRequest:
 		return effects{letters: []letter{{from, gossipState}}}
+	case gossipOutdated:
+		return m.outdated(g)
 	}
-	r := m.sender(&eff, from, g)
+	r := m.sender(&eff, now, from, g)
 	if r == nil {
 		return eff
 	}
@@ -157,26 +160,47 @@ func (m *machine) step(now time.Time, from, event string, g *gossip) (eff effect
 	return eff
 }
 
+// outdated is the step of a message by which another node says that it knows a later
+// process of this node. The process there is over, or another one runs under this
+// node's name: this one takes the next generation, and says so.
+func (m *machine) outdated(g *gossip) (eff effects) {
+	self := &m.self.process
+	// A later one than a generation that this process has left behind, or this one.
+	if g.Known == nil || g.Known.compare(*self) <= 0 || g.Known.Generation == math.MaxInt64 {
+		return eff
+	}
+	self.Generation = g.Known.Generation + 1
+	return effects{
+		letters: []letter{{"", gossipHeartbeat}},
+		notes:   []note{{"is another process now: an earlier one had a later clock, or two have this name", m.self.name}},
+	}
+}
+
 // sender returns the replica of the process that sent g, or nil if that process is
-// known to be over. A new process of a node replaces the earlier one, whose
-// entries leave. While the node is up, only a greater incarnation is believed; if
-// it is down or has left, any other one is, since its clock may have been set
-// back.
-func (m *machine) sender(eff *effects, from string, g *gossip) *replica {
+// known to be over. A later process of a node replaces the earlier one, whose
+// entries leave. An earlier one is refused, and told: it may be the one that runs.
+func (m *machine) sender(eff *effects, now time.Time, from string, g *gossip) *replica {
 	r := m.others[from]
+	order := 1
+	if r != nil {
+		order = g.Process.compare(r.process)
+	}
 	switch {
-	case r == nil:
-	case g.Incarnation == r.incarnation:
-		if r.phase == left {
-			return nil
-		}
-		return r
-	case g.Incarnation < r.incarnation && r.phase == up:
+	case order == 0 && r.phase == left:
 		return nil
-	case r.phase == up:
+	case order == 0:
+		return r
+	case order < 0:
+		// Once a period, since messages of a process that is over may still come.
+		if now.Sub(r.refused) >= m.cfg.BroadcastPeriod {
+			r.refused = now
+			eff.letters = append(eff.letters, letter{from, gossipOutdated})
+		}
+		return nil
+	case r != nil && r.phase == up:
 		eff.change.leaves = append(eff.change.leaves, r.all()...)
 	}
-	r = newReplica(from, g.Incarnation)
+	r = newReplica(from, g.Process)
 	m.others[from] = r
 	eff.notes = append(eff.notes, note{"is up", from})
 	return r

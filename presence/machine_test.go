@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -56,60 +57,73 @@ func TestStep(t *testing.T) {
 		g      gossip
 		want   string
 	}
-	state := said{0, gossipState, gossip{Incarnation: 5, Version: 3, Joins: joins("x", "y")}, "+x, +y, b is up"}
+	state := said{0, gossipState, gossip{Process: process{5, 1}, Version: 3, Joins: joins("x", "y")}, "+x, +y, b is up"}
 	for name, steps := range map[string][]said{
-		"a request is answered": {{0, gossipRequest, gossip{Incarnation: 5}, "b:state"}},
+		"a request is answered": {{0, gossipRequest, gossip{Process: process{5, 1}}, "b:state"}},
 		"an unknown node is asked": {
-			{0, gossipHeartbeat, gossip{Incarnation: 5, Version: 3}, "b:request, b is up"},
-			{0, gossipHeartbeat, gossip{Incarnation: 5, Version: 3}, ""}, // not twice at once
-			{1, gossipHeartbeat, gossip{Incarnation: 5, Version: 3}, "b:request"},
-			{1, gossipState, gossip{Incarnation: 5, Version: 3, Joins: joins("x")}, "+x"},
-			{2, gossipHeartbeat, gossip{Incarnation: 5, Version: 3}, ""},
+			{0, gossipHeartbeat, gossip{Process: process{5, 1}, Version: 3}, "b:request, b is up"},
+			{0, gossipHeartbeat, gossip{Process: process{5, 1}, Version: 3}, ""}, // not twice at once
+			{1, gossipHeartbeat, gossip{Process: process{5, 1}, Version: 3}, "b:request"},
+			{1, gossipState, gossip{Process: process{5, 1}, Version: 3, Joins: joins("x")}, "+x"},
+			{2, gossipHeartbeat, gossip{Process: process{5, 1}, Version: 3}, ""},
 		},
-		"a node without presences needs no asking": {{0, gossipHeartbeat, gossip{Incarnation: 5}, "b is up"}},
+		"a node without presences needs no asking": {{0, gossipHeartbeat, gossip{Process: process{5, 1}}, "b is up"}},
 		"a delta that is next": {state,
-			{1, gossipDelta, gossip{Incarnation: 5, Since: 3, Version: 5, Joins: joins("z"), Leaves: []string{"x"}}, "+z, -x"}},
+			{1, gossipDelta, gossip{Process: process{5, 1}, Since: 3, Version: 5, Joins: joins("z"), Leaves: []string{"x"}}, "+z, -x"}},
 		"a delta twice": {state,
-			{1, gossipDelta, gossip{Incarnation: 5, Since: 3, Version: 4, Joins: joins("z")}, "+z"},
-			{1, gossipDelta, gossip{Incarnation: 5, Since: 3, Version: 4, Joins: joins("z")}, ""}},
+			{1, gossipDelta, gossip{Process: process{5, 1}, Since: 3, Version: 4, Joins: joins("z")}, "+z"},
+			{1, gossipDelta, gossip{Process: process{5, 1}, Since: 3, Version: 4, Joins: joins("z")}, ""}},
 		"a delta that overlaps a state": {state,
-			{1, gossipDelta, gossip{Incarnation: 5, Since: 1, Version: 4, Joins: joins("x", "z", "w"), Leaves: []string{"w", "gone"}}, "+z"}},
+			{1, gossipDelta, gossip{Process: process{5, 1}, Since: 1, Version: 4, Joins: joins("x", "z", "w"), Leaves: []string{"w", "gone"}}, "+z"}},
 		"a gap is asked about": {state,
-			{1, gossipDelta, gossip{Incarnation: 5, Since: 4, Version: 5, Joins: joins("z")}, "b:request"},
-			{1, gossipState, gossip{Incarnation: 5, Version: 5, Joins: joins("y", "z")}, "+z, -x"}},
+			{1, gossipDelta, gossip{Process: process{5, 1}, Since: 4, Version: 5, Joins: joins("z")}, "b:request"},
+			{1, gossipState, gossip{Process: process{5, 1}, Version: 5, Joins: joins("y", "z")}, "+z, -x"}},
 		"a late state": {state,
-			{1, gossipState, gossip{Incarnation: 5, Version: 2, Joins: joins("old")}, ""}},
+			{1, gossipState, gossip{Process: process{5, 1}, Version: 2, Joins: joins("old")}, ""}},
 		"goodbye": {state,
-			{1, gossipBye, gossip{Incarnation: 5, Version: 3}, "-x, -y, b has left"},
-			{1, gossipState, gossip{Incarnation: 5, Version: 3, Joins: joins("x")}, ""}, // late
-			{1, gossipBye, gossip{Incarnation: 5, Version: 3}, ""},
-			{2, gossipState, gossip{Incarnation: 6, Version: 1, Joins: joins("z")}, "+z, b is up"}},
+			{1, gossipBye, gossip{Process: process{5, 1}, Version: 3}, "-x, -y, b has left"},
+			{1, gossipState, gossip{Process: process{5, 1}, Version: 3, Joins: joins("x")}, ""}, // late
+			{1, gossipBye, gossip{Process: process{5, 1}, Version: 3}, ""},
+			{2, gossipState, gossip{Process: process{6, 1}, Version: 1, Joins: joins("z")}, "+z, b is up"}},
 		"another process": {state,
-			{1, gossipHeartbeat, gossip{Incarnation: 6}, "-x, -y, b is up"},
-			{1, gossipDelta, gossip{Incarnation: 5, Since: 3, Version: 4, Joins: joins("z")}, ""}}, // of the old one
+			{1, gossipHeartbeat, gossip{Process: process{6, 1}}, "-x, -y, b is up"},
+			{1, gossipDelta, gossip{Process: process{5, 1}, Since: 3, Version: 4, Joins: joins("z")}, "b:outdated"}}, // of the old one
 		"silence": {state,
 			{5, "tick", gossip{}, ""},
 			{6, "tick", gossip{}, "-x, -y, b is down"},
 			{7, "tick", gossip{}, ""},
-			{8, gossipHeartbeat, gossip{Incarnation: 5, Version: 3}, "+x, +y, b is up again"}},
+			{8, gossipHeartbeat, gossip{Process: process{5, 1}, Version: 3}, "+x, +y, b is up again"}},
 		"silence, then a delta": {state,
 			{6, "tick", gossip{}, "-x, -y, b is down"},
-			{8, gossipDelta, gossip{Incarnation: 5, Since: 3, Version: 4, Joins: joins("z"), Leaves: []string{"x"}}, "+y, +z, b is up again"}},
+			{8, gossipDelta, gossip{Process: process{5, 1}, Since: 3, Version: 4, Joins: joins("z"), Leaves: []string{"x"}}, "+y, +z, b is up again"}},
 		"silence, then goodbye": {state,
 			{6, "tick", gossip{}, "-x, -y, b is down"},
-			{8, gossipBye, gossip{Incarnation: 5, Version: 3}, "b has left"}},
+			{8, gossipBye, gossip{Process: process{5, 1}, Version: 3}, "b has left"}},
 		"forgotten": {state,
 			{6, "tick", gossip{}, "-x, -y, b is down"},
 			{20, "tick", gossip{}, ""},
-			{21, gossipHeartbeat, gossip{Incarnation: 5, Version: 3}, "b:request, b is up"}},
+			{21, gossipHeartbeat, gossip{Process: process{5, 1}, Version: 3}, "b:request, b is up"}},
 		"a clock that was set back": {state,
-			{1, gossipHeartbeat, gossip{Incarnation: 4, Version: 1}, ""},
-			{6, "tick", gossip{}, "-x, -y, b is down"},
-			{7, gossipHeartbeat, gossip{Incarnation: 4, Version: 1}, "b:request, b is up"}},
-		"what a later release may send": {state, {1, "unknown", gossip{Incarnation: 5, Version: 9}, ""}},
+			{1, gossipHeartbeat, gossip{Process: process{4, 1}, Version: 1}, "b:outdated"},
+			{1, gossipHeartbeat, gossip{Process: process{4, 1}, Version: 1}, ""}, // not twice at once
+			{2, gossipHeartbeat, gossip{Process: process{6, 1}, Version: 1}, "-x, -y, b:request, b is up"}},
+		"one generation, another process": {state,
+			{1, gossipHeartbeat, gossip{Process: process{5, 0}, Version: 1}, "b:outdated"},
+			{1, gossipHeartbeat, gossip{Process: process{5, 2}}, "-x, -y, b is up"}},
+		"a late message after the goodbye of a later process": {state,
+			{1, gossipBye, gossip{Process: process{5, 1}, Version: 3}, "-x, -y, b has left"},
+			{1, gossipState, gossip{Process: process{4, 1}, Version: 1, Joins: joins("z")}, "b:outdated"}},
+		"a node that does not know this process": {
+			{0, gossipOutdated, gossip{}, ""},
+			{0, gossipOutdated, gossip{Known: &process{0, 9}}, ""},             // an earlier one
+			{0, gossipOutdated, gossip{Known: &process{1, 1}}, ""},             // this one
+			{0, gossipOutdated, gossip{Known: &process{math.MaxInt64, 1}}, ""}, // there is no next one
+			{0, gossipOutdated, gossip{Known: &process{7, 3}}, ":heartbeat, a is another process now: an earlier one had a later clock, or two have this name"},
+			{0, gossipOutdated, gossip{Known: &process{7, 3}}, ""}},
+		"what a later release may send": {state, {1, "unknown", gossip{Process: process{5, 1}, Version: 9}, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMachine(testConfig, "a", 1, false)
+			m := newMachine(testConfig, "a", process{1, 1}, false)
 			for i, s := range steps {
 				m.said = at(s.second) // no heartbeat of its own
 				var eff effects
@@ -127,7 +141,7 @@ func TestStep(t *testing.T) {
 }
 
 func TestTickAnnouncesChanges(t *testing.T) {
-	m := newMachine(testConfig, "a", 1, false)
+	m := newMachine(testConfig, "a", process{1, 1}, false)
 	if got := short(m.begin(at(0))); got != ":request, :heartbeat" {
 		t.Error(got)
 	}
@@ -140,7 +154,7 @@ func TestTickAnnouncesChanges(t *testing.T) {
 		t.Error(got)
 	}
 	g := m.write(letter{"", gossipDelta})
-	if g.Since != 0 || g.Version != 1 || len(g.Joins) != 1 || g.Incarnation != 1 {
+	if g.Since != 0 || g.Version != 1 || len(g.Joins) != 1 || g.Process != (process{1, 1}) {
 		t.Errorf("%+v", g)
 	}
 	for second, want := range map[int]string{2: "", 3: "", 4: ":heartbeat"} {
@@ -149,7 +163,7 @@ func TestTickAnnouncesChanges(t *testing.T) {
 			t.Errorf("second %d: %q, want %q", second, got, want)
 		}
 	}
-	alone := newMachine(testConfig, "local", 1, true)
+	alone := newMachine(testConfig, "local", process{1, 1}, true)
 	alone.change(change{joins: []*entry{e}})
 	if len(alone.joins) != 0 {
 		t.Error("a node without others gathers changes for them")
@@ -187,7 +201,7 @@ type model struct {
 	players map[string]*player
 	air     []flying
 	refs    int
-	process int64
+	process uint64
 }
 
 var names = []string{"a", "b", "c"}
@@ -259,8 +273,9 @@ func (m *model) random() {
 }
 
 func (m *model) restart(name string) {
+	// Clocks go anywhere.
 	m.process++
-	p := &player{machine: newMachine(testConfig, name, m.process, false), view: view{topics: map[string]map[string][]*entry{}}}
+	p := &player{machine: newMachine(testConfig, name, process{m.r.Int64N(10), m.process}, false), view: view{topics: map[string]map[string][]*entry{}}}
 	m.players[name] = p
 	m.act(name, p.begin(m.now))
 }

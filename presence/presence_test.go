@@ -299,9 +299,16 @@ func (c *cluster) lose(seed *rand.Rand) {
 	c.loss = seed
 }
 
-func (c *cluster) start(name string) *member {
+func (c *cluster) start(name string) *member { return c.startAt(name, time.Now()) }
+
+// startAt starts a node whose clock shows a time.
+func (c *cluster) startAt(name string, clock time.Time) *member {
 	hub, stopHub := c.net.Hub(c.t, name, pubsub.Config{})
-	m := &member{Tracker: newTracker(c.t, presence.Config{Hub: hub}), name: name, diff: &diffs{}}
+	tr, err := presence.NewAt(presence.Config{Hub: hub}, clock)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	m := &member{Tracker: tr, name: name, diff: &diffs{}}
 	if _, err := hub.Subscribe("room", m.diff); err != nil {
 		c.t.Fatal(err)
 	}
@@ -392,6 +399,56 @@ func TestNodesShareTheirPresences(t *testing.T) { // P107 to P114
 		}
 		cancel()
 	})
+}
+
+// TestARestartWithAnyClock restarts nodes with clocks that were set back or ahead,
+// after a crash or a goodbye: the presences of the new process are seen within a
+// few seconds, and those of the old one no longer.
+func TestARestartWithAnyClock(t *testing.T) {
+	base := rand.Uint64()
+	for round := range 10 {
+		seed := base + uint64(round)
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			names := []string{"a", "b", "c"}
+			c, m := newCluster(t)
+			clock := func() time.Time { return time.Now().Add(time.Duration(r.IntN(7200)-3600) * time.Second) }
+			ctx, cancel := owner(t)
+			here := map[string]string{}
+			start := func(name string, n int) {
+				m[name] = c.startAt(name, clock())
+				here[name] = fmt.Sprint(name, n)
+				track(t, m[name].Tracker, ctx, "room", here[name], nil)
+			}
+			for _, name := range names {
+				start(name, 0)
+			}
+			for n := 1; n < 6; n++ {
+				pass(4 * time.Second)
+				want := here["a"] + here["b"] + here["c"]
+				for _, name := range names {
+					if got := keys(m[name]); got != want {
+						t.Fatalf("seed %d, after %d restarts: %s sees %s, want %s", seed, n-1, name, got, want)
+					}
+				}
+				name := names[r.IntN(3)]
+				crash := r.IntN(2) == 0
+				if crash { // no goodbye arrives
+					for _, other := range names {
+						c.net.CutOneWay(name, other)
+					}
+				}
+				m[name].stop()
+				c.net.Heal()
+				synctest.Wait()
+				start(name, n)
+			}
+			cancel()
+			for _, x := range m {
+				x.stop()
+			}
+		})
+	}
 }
 
 func TestForgottenAfterPermDown(t *testing.T) { // P112, P113

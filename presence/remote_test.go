@@ -106,8 +106,8 @@ func TestReceivingNeverWaits(t *testing.T) {
 		for range 1000 {
 			in.Receive(sentBy(t, "b", topic, "request", map[string]any{}))
 		}
-		in.Receive(sentBy(t, "b", topic, "state", json.RawMessage(`{"inc":1,"v":1,"joins":[{"ref":"r","topic":"room","key":"k","meta":{"phx_ref":"r"}}]}`)))
-		in.Receive(sentBy(t, "b", topic, "delta", json.RawMessage(`{"inc":1,"since":7,"v":8}`)))
+		in.Receive(sentBy(t, "b", topic, "state", json.RawMessage(`{"process":{"gen":1,"id":1},"v":1,"joins":[{"ref":"r","topic":"room","key":"k","meta":{"phx_ref":"r"}}]}`)))
+		in.Receive(sentBy(t, "b", topic, "delta", json.RawMessage(`{"process":{"gen":1,"id":1},"since":7,"v":8}`)))
 		if time.Since(begin) != 0 || tr.Count("room") != 1 {
 			t.Errorf("receiving took %v, %d are present", time.Since(begin), tr.Count("room"))
 		}
@@ -125,7 +125,7 @@ func TestReceivingNeverWaits(t *testing.T) {
 			t.Errorf("sent %v", events)
 		}
 		// What no tracker sends is ignored.
-		for _, payload := range []string{`{"inc":"x"}`, `{"inc":1,"v":9,"joins":[{"ref":"","meta":{}}]}`, `{"inc":1,"v":9,"joins":[{"ref":"s","meta":5}]}`} {
+		for _, payload := range []string{`{"process":"x"}`, `{"process":{"gen":1,"id":1},"v":9,"joins":[{"ref":"","meta":{}}]}`, `{"process":{"gen":1,"id":1},"v":9,"joins":[{"ref":"s","meta":5}]}`} {
 			in.Receive(sentBy(t, "b", topic, "state", json.RawMessage(payload)))
 		}
 		if s := tr.Snapshot(); s.Malformed != 3 || tr.Count("room") != 1 {

@@ -9,12 +9,13 @@ type replica struct {
 	name string
 	// The process of the node that the replica is of, and the last of its changes
 	// that is in entries.
-	incarnation int64
-	version     uint64
-	entries     map[string]*entry // by ref
-	phase       phase
-	heard       time.Time // when the last message came
-	asked       time.Time // when its state was asked for
+	process process
+	version uint64
+	entries map[string]*entry // by ref
+	phase   phase
+	heard   time.Time // when the last message came
+	asked   time.Time // when its state was asked for
+	refused time.Time // when a process was told that it counts as an earlier one
 }
 
 // phase is what is known about the life of a node.
@@ -27,8 +28,8 @@ const (
 )
 
 // newReplica returns the empty replica of a process, at version 0.
-func newReplica(name string, incarnation int64) *replica {
-	return &replica{name: name, incarnation: incarnation, entries: make(map[string]*entry)}
+func newReplica(name string, p process) *replica {
+	return &replica{name: name, process: p, entries: make(map[string]*entry)}
 }
 
 // all returns the entries, in no order. The list is the caller's.

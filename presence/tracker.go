@@ -50,7 +50,10 @@ type owner struct {
 
 // New makes a tracker. The error is a [*OptionError]. Without other nodes it is
 // ready; otherwise it takes part once [Tracker.Run] runs.
-func New(cfg Config) (*Tracker, error) {
+func New(cfg Config) (*Tracker, error) { return newTracker(cfg, time.Now()) }
+
+// newTracker is New at a time of this node's clock.
+func newTracker(cfg Config, now time.Time) (*Tracker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func New(cfg Config) (*Tracker, error) {
 	return &Tracker{
 		cfg:     cfg,
 		logger:  cfg.Logger,
-		machine: newMachine(cfg, node, time.Now().UnixNano(), node == pubsub.LocalNode),
+		machine: newMachine(cfg, node, newProcess(now), node == pubsub.LocalNode),
 		view:    view{topics: make(map[string]map[string][]*entry)},
 		post:    post{known: make(map[letter]bool), wake: make(chan struct{}, 1)},
 		tracked: make(map[place]*entry),
