@@ -59,6 +59,15 @@ type Parking[T any] interface {
 	DiscardParked(out Out[T])
 }
 
+// Staller is a dispatcher that may wait for receipts before it hands out more. The
+// stage then tells its subscribers, so that those which gather events do not wait for
+// more.
+type Staller interface {
+	// Stalled reports whether a subscription has open demand, nothing can be handed
+	// out now, and something could be if events in flight had their receipts.
+	Stalled() bool
+}
+
 // OptionError reports a refused option: Owner, Option, Value, and in Allowed what
 // is allowed. The type is the same in every package of this module.
 type OptionError = option.Error

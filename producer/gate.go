@@ -38,8 +38,9 @@ type gate[T any] struct {
 	waiting    int // events in the queue
 	unfinished int // accepted, and finish was not called
 	bytes      int64
-	blocked    int // pushes in lines
-	fullKeys   int // with keyMax unfinished events
+	blocked    int  // pushes in lines
+	fullKeys   int  // with keyMax unfinished events
+	denied     bool // a push was kept out for maxBytes since the last finish
 
 	sole     *account[T]            // of all events, if there are no keys
 	keys     map[string]*account[T] // with an unfinished event or a waiting push
@@ -163,6 +164,7 @@ func (g *gate[T]) taken(n int) { g.waiting -= n }
 // finish is the end of an accepted event that has left the queue.
 func (g *gate[T]) finish(t ticket[T]) {
 	a := t.account
+	g.denied = false
 	g.unfinished--
 	g.bytes -= t.size
 	if a.unfinished == g.keyMax {

@@ -153,7 +153,9 @@ func (q *Queue[T]) Push(ctx context.Context, event T) error {
 	p := q.places.Get().(*place[T])
 	p.event = event
 	q.gate.join(p, key, size)
+	stalled := q.deny(why)
 	q.mu.Unlock()
+	wake(stalled)
 	select {
 	case <-p.ready:
 	case <-ctx.Done():
@@ -175,10 +177,14 @@ func (q *Queue[T]) Push(ctx context.Context, event T) error {
 func (q *Queue[T]) TryPush(event T) error {
 	event, key, size := q.prepare(event)
 	q.mu.Lock()
-	if why := q.try(event, key, size); why != open {
-		return q.refuse(why)
+	why := q.try(event, key, size)
+	if why == open {
+		return nil
 	}
-	return nil
+	stalled := q.deny(why)
+	err := q.refuse(why)
+	wake(stalled)
+	return err
 }
 
 // prepare stamps the event and returns its key and size.
@@ -289,6 +295,20 @@ func (q *Queue[T]) admit() {
 // The caller wakes it when it has released the lock.
 func (q *Queue[T]) wanted() *stage.Handle {
 	if q.owed == 0 || q.woken || q.self == nil || q.events.Len() == 0 {
+		return nil
+	}
+	q.woken = true
+	return q.self
+}
+
+// deny notes that a push was kept out. It returns the stage if that must be woken to learn
+// that it is stalled: a full key it has seen with the event that filled it.
+func (q *Queue[T]) deny(why bound) *stage.Handle {
+	if why != heavy || q.gate.denied {
+		return nil
+	}
+	q.gate.denied = true
+	if q.owed == 0 || q.woken || q.self == nil {
 		return nil
 	}
 	q.woken = true

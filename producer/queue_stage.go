@@ -64,6 +64,14 @@ func (q *Queue[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 // only if it has a bound of unfinished events.
 func (q *Queue[T]) HandleReceiptsWanted() bool { return q.gate.tracked }
 
+// HandleStalled implements stage.StalledHandler: pushes wait or were refused for events
+// that are unfinished.
+func (q *Queue[T]) HandleStalled() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.gate.fullKeys > 0 || q.gate.denied || q.gate.rotation != nil
+}
+
 // HandleReceipts implements stage.ReceiptsHandler: the events are finished, whatever
 // their outcome, and pushes that wait for that are let in.
 func (q *Queue[T]) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {

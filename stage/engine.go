@@ -61,6 +61,7 @@ type engine[In, Out any] struct {
 	draining  bool // the orderly end has begun
 	failed    bool // a handler has failed, which ends the stage
 	gathering bool // events have arrived since HandleFlush
+	pressed   bool // a producer waits for receipts: relieve is due
 	reason    error
 }
 
@@ -148,7 +149,7 @@ func (e *engine[In, Out]) loop() {
 			runtime.Gosched() // costs less than to park and be woken
 			e.mails, poked = e.box.Take(e.mails)
 		}
-		if e.idle(poked) && !e.flushIdle() {
+		if e.idle(poked) && !e.flushIdle() && !e.relieve() {
 			e.awaitMail()
 			if e.mails, poked = e.box.Take(e.mails); len(e.mails) == 0 && !poked && e.out != nil {
 				e.out.changed = true // a deadline of the dispatcher has come
@@ -247,6 +248,8 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 		e.inform(m.x)
 	case mailInfoBehind:
 		e.informBehind(m.x)
+	case mailStalled:
+		e.pressed = true
 	case mailMode:
 		e.out.paused = DemandMode(m.n) == Accumulate && !e.draining
 		e.out.changed = true

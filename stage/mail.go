@@ -14,6 +14,7 @@ const (
 	mailDo                     // x func()
 	mailInfo                   // x any
 	mailInfoBehind             // x any: after the buffered events
+	mailStalled                // up: no more events come before receipts
 	mailMode                   // n DemandMode
 	mailDrain                  // x map[*node]bool or nil: the stages that drain together
 	mailStop                   // x error

@@ -25,6 +25,7 @@ type outlet[T any] struct {
 	holder    dispatcher.Holder[T]
 	timed     dispatcher.Timed
 	taker     dispatcher.ReceiptTaker[T]
+	staller   dispatcher.Staller
 	returner  dispatcher.Returner[T]
 	orphans   dispatcher.Orphanage[T]
 	parking   dispatcher.Parking[T]
@@ -36,24 +37,27 @@ type outlet[T any] struct {
 	epoch     time.Time
 
 	// live counts the subscriptions that are in a slot, leaving ones included.
-	subs     []*Subscription[T] // by slot; nil is free
-	free     []int
-	live     int
-	touched  []*Subscription[T] // with a batch that was not sent yet
-	emit     Emitter[T]
-	soiled   []*Subscription[T] // with spare batches that may hold handled events
-	emission emission[T]
-	buf      buffer[T]
-	nextSeq  uint64
-	told     int                 // demand that the handler was asked for and still owes
-	changed  bool                // the dispatcher was called since its last Dispatch
-	paused   bool                // demand and events accumulate
-	awaiting bool                // a pin waits for events that the dispatcher holds
-	gone     map[uint64]struct{} // those that have left since
-	bereft   bool                // a subscriber was lost, and the pipeline ends with it
-	pins     ring.Ring[pin]
-	rejects  []rejection[T]
-	fault    error
+	subs []*Subscription[T] // by slot; nil is free
+	free []int
+	live int
+	// gatherers counts those of them whose consumers may gather events.
+	gatherers int
+	pressing  bool               // a stall was reported, and not its end
+	touched   []*Subscription[T] // with a batch that was not sent yet
+	emit      Emitter[T]
+	soiled    []*Subscription[T] // with spare batches that may hold handled events
+	emission  emission[T]
+	buf       buffer[T]
+	nextSeq   uint64
+	told      int                 // demand that the handler was asked for and still owes
+	changed   bool                // the dispatcher was called since its last Dispatch
+	paused    bool                // demand and events accumulate
+	awaiting  bool                // a pin waits for events that the dispatcher holds
+	gone      map[uint64]struct{} // those that have left since
+	bereft    bool                // a subscriber was lost, and the pipeline ends with it
+	pins      ring.Ring[pin]
+	rejects   []rejection[T]
+	fault     error
 
 	// These describe the Dispatch that is running.
 	offer     dispatcher.Offer[T]
@@ -95,6 +99,7 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	o.parking, _ = o.disp.(dispatcher.Parking[T])
 	o.timed, _ = o.disp.(dispatcher.Timed)
 	o.taker, _ = o.disp.(dispatcher.ReceiptTaker[T])
+	o.staller = stallerOf(o.disp)
 	o.buf.limit, o.buf.keep = size, cfg.Keep
 	return o
 }

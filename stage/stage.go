@@ -90,6 +90,7 @@ func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) (*ProducerS
 	h := ResolveProducer(producer)
 	e.do = table[none, T]{
 		Handlers: h.Handlers, demand: h.Demand, wake: h.Wake, receipts: h.Receipts, drain: h.Drain, emitter: h.Emitter,
+		stalled: h.Stalled,
 	}
 	if err := e.resolved("Demand", h.Demand != nil, h.handler); err != nil {
 		return nil, err

@@ -51,6 +51,9 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 	}
 	s.slot, s.supply = slot, supplyActive
 	o.live++
+	if s.gathers {
+		o.gatherers++
+	}
 	if o.wantsReceipts() || s.cfg.Redeliver {
 		o.track(s)
 	}
@@ -164,6 +167,9 @@ func (e *engine[In, Out]) release(s *Subscription[Out]) {
 	s.supply = supplyGone
 	s.spare, s.spareCount = nil, 0
 	o.live--
+	if s.gathers {
+		o.gatherers--
+	}
 	if s.tracked {
 		o.tracking--
 	}

@@ -20,6 +20,7 @@ type Subscription[T any] struct {
 	cfg      SubscribeConfig
 	scrub    bool // handled events are cleared, since they refer to other memory
 	deferred bool // the consumer gives demand and receipts itself
+	gathers  bool // the consumer has a HandleFlush, or consumers that may have
 	up       demandPort[T]
 	down     eventPort[T]
 	done     chan struct{}
@@ -57,6 +58,7 @@ type Subscription[T any] struct {
 	acked      int   // receipts that came in order, since the start
 	asked      int   // asked for and not yet delivered
 	given      int   // delivered since the start
+	pressed    int   // of them those after which the consumer was told of a stall
 	out        *batch[T]
 	spare      *batch[T]
 	spareCount int
@@ -94,6 +96,7 @@ type eventPort[T any] interface {
 	vertex() *node
 	postEvents(s *Subscription[T], b *batch[T]) bool
 	postEnded(s *Subscription[T], reason error) bool
+	postStalled(s *Subscription[T])
 	poke()
 }
 

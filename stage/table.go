@@ -30,6 +30,7 @@ type ProducerHandlers[T any] struct {
 	Receipts func(ctx context.Context, receipts []Receipt) error
 	Drain    func(ctx context.Context) error
 	Emitter  func(emit *Emitter[T])
+	Stalled  func() bool
 }
 
 // ConsumerHandlers are the functions of a [Consumer]. They implement it. If
@@ -96,6 +97,9 @@ func ResolveProducer[T any](p Producer[T]) *ProducerHandlers[T] {
 	}
 	if x, ok := p.(EmitterHandler[T]); ok {
 		h.Emitter = x.HandleEmitter
+	}
+	if x, ok := p.(StalledHandler); ok {
+		h.Stalled = x.HandleStalled
 	}
 	return h
 }
@@ -215,6 +219,7 @@ type table[In, Out any] struct {
 	drain         func(ctx context.Context) error
 	flush         func(ctx context.Context) error
 	emitter       func(emit *Emitter[Out])
+	stalled       func() bool
 	defaultDemand func() (maxDemand, minDemand int)
 
 	progress func() int

@@ -61,6 +61,7 @@ type core struct {
 	heldBytes int64
 	inflight  int
 	backlog   int // keys with waiting events
+	blocked   int // of them those with as many events in flight as are allowed
 	parked    int
 	crowd     uint32 // the group of the tenant that has, or had lately, the most waiting keys
 }

@@ -44,6 +44,7 @@ var (
 	_ dispatcher.ReceiptTaker[int] = (*Dispatcher[int, int])(nil)
 	_ dispatcher.Timed             = (*Dispatcher[int, int])(nil)
 	_ dispatcher.Parking[int]      = (*Dispatcher[int, int])(nil)
+	_ dispatcher.Staller           = (*Dispatcher[int, int])(nil)
 )
 
 // New returns a dispatcher that is fair between the values of key. The function
@@ -132,6 +133,10 @@ func (f *Dispatcher[T, K]) Demand() int {
 	return max(room, 0)
 }
 
+// Stalled implements [dispatcher.Staller]: subscriptions have demand, and each key
+// that could be served next waits for a receipt.
+func (f *Dispatcher[T, K]) Stalled() bool { return f.blocked > 0 && f.subs.head >= 0 }
+
 // Dispatch implements [dispatcher.Dispatcher]. It takes the whole offer unless it
 // pauses its source, and then hands out events as long as there is a subscription
 // that has asked and a key that may be served. Handing out may make room for an
@@ -218,6 +223,9 @@ func (f *Dispatcher[T, K]) hand(i uint32, out dispatcher.Out[T]) {
 	it.gen++
 	s.inflight++
 	f.inflight++
+	if s.inflight == f.capacity && s.count > 0 {
+		f.blocked++
+	}
 	if f.rated {
 		f.charge(s, event)
 	}

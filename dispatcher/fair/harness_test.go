@@ -171,7 +171,7 @@ func (r *rig) drained() {
 // account of.
 func (f *Dispatcher[T, K]) check(t testing.TB) {
 	t.Helper()
-	var held, inflight, backlog, live, ready int
+	var held, inflight, backlog, blocked, live, ready int
 	var bytes int64
 	for i := uint32(1); i <= f.topSlot; i++ {
 		s := f.slots.at(i)
@@ -194,6 +194,9 @@ func (f *Dispatcher[T, K]) check(t testing.TB) {
 		inflight += int(s.inflight)
 		if s.count > 0 {
 			backlog++
+			if s.inflight >= f.capacity {
+				blocked++
+			}
 		}
 		var n int
 		var sum int64
@@ -223,6 +226,9 @@ func (f *Dispatcher[T, K]) check(t testing.TB) {
 	if held != f.held || bytes != f.heldBytes || inflight != f.inflight || backlog != f.backlog || live != f.live {
 		t.Fatalf("counted held %d bytes %d in flight %d backlog %d live %d, kept %d %d %d %d %d",
 			held, bytes, inflight, backlog, live, f.held, f.heldBytes, f.inflight, f.backlog, f.live)
+	}
+	if blocked != f.blocked {
+		t.Fatalf("%d keys wait for receipts, counted %d", blocked, f.blocked)
 	}
 	if f.top > 0 && ready != f.groups.at(rootGroup).ready {
 		t.Fatalf("%d ready, counted %d", f.groups.at(rootGroup).ready, ready)

@@ -183,7 +183,9 @@ func (f *Dispatcher[T, K]) requeue(i uint32, s *slot, n uint32, it *item, event 
 
 // grown counts an event that has come into a queue and lets its key run.
 func (f *Dispatcher[T, K]) grown(i uint32, s *slot, it *item) {
-	s.count++
+	if s.count++; s.count == 1 && s.inflight >= f.capacity {
+		f.blocked++
+	}
 	s.bytes += int64(it.size)
 	f.held++
 	f.heldBytes += int64(it.size)
@@ -219,6 +221,9 @@ func (f *Dispatcher[T, K]) pop(i uint32, s *slot, it *item) T {
 	}
 	s.head, it.next = it.next, 0
 	if s.count--; s.count == 0 {
+		if s.inflight >= f.capacity {
+			f.blocked--
+		}
 		s.head, s.tail = 0, 0
 		f.quieter(s.group)
 	}

@@ -31,6 +31,9 @@ func (f *Dispatcher[T, K]) receipt(r *dispatcher.Receipt[T]) {
 	}
 	i := it.key
 	s := f.slots.at(i)
+	if s.inflight == f.capacity && s.count > 0 {
+		f.blocked--
+	}
 	s.inflight--
 	f.inflight--
 	// Without a cost the estimate stands. mean is a moving average over some 16

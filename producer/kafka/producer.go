@@ -100,6 +100,19 @@ func (p *Producer[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) erro
 	return err
 }
 
+// HandleStalled implements stage.StalledHandler: the window of a partition is full, so
+// that nothing more of it is polled before there are receipts.
+func (p *Producer[T]) HandleStalled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, part := range p.core.parts {
+		if part.tracker.window() >= p.core.window {
+			return true
+		}
+	}
+	return false
+}
+
 // HandleReceipts implements stage.ReceiptsHandler: it finishes records, and makes
 // abandoned ones be read again. Failed and discarded events are finished.
 func (p *Producer[T]) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {
