@@ -21,6 +21,7 @@ import (
 type conn struct {
 	session
 	restful
+	pinged
 	nc    net.Conn
 	raw   syscall.RawConn // nil if nc is no plain TCP
 	early []byte          // read by net/http before the upgrade
@@ -31,7 +32,7 @@ type conn struct {
 	header   [ws.MaxHeaderSize - 2]byte
 	small    [96]byte
 	from, to int       // the part of small that has not been read yet
-	lastRead time.Time // when bytes came from the client
+	lastRead time.Time // when bytes came from the client, or reading began again
 	deadline time.Time // of the message that is being read; zero between messages
 
 	// Guarded by the session's mutex.
@@ -65,12 +66,14 @@ func (c *conn) start(until time.Time) {
 	if do.wake {
 		c.wake(true)
 	}
+	c.mount.pings.add(c)
 	go c.readLoop()
 }
 
 // leave ends a connection. Its reader calls it last.
 func (c *conn) leave() {
 	e := c.endpoint()
+	c.mount.pings.remove(c)
 	// Does nothing if an earlier finish has ended the session.
 	c.finish(ErrClosed)
 	e.registry.remove(&c.session)
@@ -101,7 +104,7 @@ func (c *conn) readLoop() {
 		var n int
 		if n, err = c.nc.Read(c.small[:]); n > 0 {
 			c.from, c.to = 0, n
-			c.lastRead = time.Now()
+			c.alive()
 			break
 		}
 		// After rests returns true another goroutine may own c: nothing here may touch it.

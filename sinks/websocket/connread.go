@@ -45,7 +45,7 @@ func (c *conn) receive(p []byte) (int, error) {
 	for {
 		n, err := c.nc.Read(p)
 		if n > 0 {
-			c.lastRead = time.Now()
+			c.alive()
 			return n, nil
 		}
 		if err := c.goOn(err); err != nil {
@@ -70,7 +70,7 @@ func (c *conn) goOn(err error) error {
 		return c.readUntil(end)
 	}
 	// The deadline was left where it was while bytes came: find the present one.
-	until := c.silentUntil()
+	until := c.silentUntil(now)
 	switch {
 	case !now.Before(until):
 		return errIdle
@@ -114,8 +114,28 @@ func (c *conn) readUntil(t time.Time) error {
 	return nil
 }
 
-// silentUntil returns when the client will have been silent for too long.
-func (c *conn) silentUntil() time.Time { return c.lastRead.Add(c.mount.cfg.Timeouts.Idle) }
+// wasNotReading notes that nothing was read from the client until now, which must
+// not count as its silence, and for d not as time that it takes for a message.
+func (c *conn) wasNotReading(d time.Duration) {
+	c.alive()
+	if !c.deadline.IsZero() {
+		c.deadline = c.deadline.Add(d)
+	}
+}
+
+// silentUntil returns when the client will have been silent for too long, or at
+// least when that must be looked at again. It is too long now if that is not after
+// now.
+func (c *conn) silentUntil(now time.Time) time.Time {
+	until := c.lastRead.Add(c.mount.cfg.Timeouts.Idle)
+	if every := c.mount.pings.every; every < NoTimeout {
+		answer := c.answerUntil(now, every)
+		if answer.Before(until) {
+			return answer
+		}
+	}
+	return until
+}
 
 // restAfter is how long a connection keeps its goroutine after the last bytes. A
 // client that sends more within that time gets its reply sooner.
@@ -124,7 +144,7 @@ const restAfter = time.Second
 // nextLook returns the read deadline between messages: when the connection may
 // come to rest, or must end.
 func (c *conn) nextLook(now time.Time) time.Time {
-	next := c.silentUntil()
+	next := c.silentUntil(now)
 	if c.raw == nil {
 		return next
 	}

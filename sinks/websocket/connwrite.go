@@ -52,13 +52,22 @@ func (c *conn) done(b *batch) (more bool) {
 	return more
 }
 
-// write waits until the client has taken p, at most for Timeouts.Write.
+// writeStep is how many bytes a client must take within Timeouts.Write, as long as
+// so many wait. A client that takes a byte now and then does not pass.
+const writeStep = 16 << 10
+
+// write waits until the client has taken p, for as long as it takes writeStep
+// within Timeouts.Write.
 func (c *conn) write(p []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(c.mount.cfg.Timeouts.Write)); err != nil {
-		return err
-	}
-	if _, err := c.nc.Write(p); err != nil {
-		return err
+	for len(p) > 0 {
+		step := p[:min(len(p), writeStep)]
+		if err := c.nc.SetWriteDeadline(time.Now().Add(c.mount.cfg.Timeouts.Write)); err != nil {
+			return err
+		}
+		if _, err := c.nc.Write(step); err != nil {
+			return err
+		}
+		p = p[len(step):]
 	}
 	// Removed, so that it cannot fail a raw write later.
 	return c.nc.SetWriteDeadline(time.Time{})

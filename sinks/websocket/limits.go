@@ -73,10 +73,21 @@ type Timeouts struct {
 	// that for the body of a long-poll request. Default: 10 s.
 	Message time.Duration
 	// Idle closes a connection with 1002 when no byte has come from the client
-	// for that long. Default: 60 s.
+	// for that long. Time in which the server does not read does not count, as
+	// during HandleJoin. Default: 60 s.
 	Idle time.Duration
-	// Write bounds one write: a client that takes nothing for that long is
-	// disconnected. Over long polling it holds for every 16 KiB of a response.
+	// Ping sends a WebSocket ping to each client that often, unless something
+	// is queued for it, and closes a connection with 1002 when nothing has come
+	// from the client for one interval after a ping, or up to two if it sends
+	// other messages between pings. It keeps proxies that cut silent
+	// connections from doing so, and finds clients that are gone. Clients reply by
+	// themselves, browsers also in a background tab, where the timers of
+	// phoenix.js hardly run. At least 1 s. It does nothing for long polling, where
+	// LongPollConfig.Window matters. Default: NoTimeout, since phoenix.js sends
+	// heartbeats.
+	Ping time.Duration
+	// Write disconnects a client that does not take 16 KiB, or what waits if
+	// that is less, in that time. A frame of any size may take longer in all.
 	// Default: 5 s.
 	Write time.Duration
 	// Close bounds the wait for the client's response to a close. Default: 2 s.
@@ -93,6 +104,9 @@ type Timeouts struct {
 	ExpiryGrace time.Duration
 }
 
+// minPing bounds Timeouts.Ping.
+const minPing = time.Second
+
 // maxExpiryGrace bounds Timeouts.ExpiryGrace.
 const maxExpiryGrace = 25 * time.Second
 
@@ -101,6 +115,7 @@ func (t *Timeouts) setDefaults() {
 	option.Default(&t.Connect, 5*time.Second)
 	option.Default(&t.Message, 10*time.Second)
 	option.Default(&t.Idle, 60*time.Second)
+	option.Default(&t.Ping, NoTimeout)
 	option.Default(&t.Write, 5*time.Second)
 	option.Default(&t.Close, 2*time.Second)
 	option.Default(&t.Throttle, 30*time.Second)
@@ -114,6 +129,7 @@ func (t *Timeouts) validate() error {
 		option.AtLeast(mountOwner, "Timeouts.Connect", t.Connect, 0),
 		option.AtLeast(mountOwner, "Timeouts.Message", t.Message, 0),
 		option.AtLeast(mountOwner, "Timeouts.Idle", t.Idle, 0),
+		mountOwner.Check(t.Ping == 0 || t.Ping >= minPing, "Timeouts.Ping", t.Ping, "0 or at least 1s"),
 		option.AtLeast(mountOwner, "Timeouts.Write", t.Write, 0),
 		option.AtLeast(mountOwner, "Timeouts.Close", t.Close, 0),
 		option.AtLeast(mountOwner, "Timeouts.Throttle", t.Throttle, 0),

@@ -132,7 +132,7 @@ func (p *poll) handleAll(r *http.Request, messages []posted) bool {
 		if r.Context().Err() != nil || p.isClosing() {
 			return !p.isClosing()
 		}
-		if err := p.pace(); err != nil {
+		if _, err := p.pace(); err != nil {
 			p.finish(ErrClosed)
 			return false
 		}

@@ -22,6 +22,7 @@ type mount struct {
 	resumes  bool // any of them
 	cookies  bool // whether Connect sees them
 	bounds   bounds
+	pings    pings
 
 	connectOK, connectError, unmatched metrics.Counter
 }
@@ -117,6 +118,7 @@ func (e *Endpoint) newMount(path string, kind socketKind, cfg MountConfig) *moun
 		budget: int(min(e.cfg.Limits.QueuedBytes, math.MaxInt/4)),
 		notify: kind.full != nil || kind.drained != nil,
 	}
+	m.pings.every = cfg.Timeouts.Ping
 	// A browser adds cookies by itself, also for a page of another origin.
 	for _, name := range cfg.Headers {
 		m.cookies = m.cookies || strings.EqualFold(name, "Cookie")

@@ -23,8 +23,8 @@ func (e *Endpoint) uptime() int64 { return int64(time.Since(e.epoch)) }
 // share of FrameRate from the client's bucket, a byte its share of ByteRate and a
 // join its share of JoinRate. pace is called before each frame. It returns an
 // error if the client has been held back for Timeouts.Throttle without having half
-// a second's worth in the bucket meanwhile.
-func (s *session) pace() error {
+// a second's worth in the bucket meanwhile. It returns how long it has waited.
+func (s *session) pace() (waited time.Duration, err error) {
 	now := time.Now()
 	up := s.endpoint().uptime()
 	s.bucket.Take(up, gcra.Cost(1, float64(s.mount.cfg.Limits.FrameRate)))
@@ -36,14 +36,15 @@ func (s *session) pace() error {
 		if r == nil || r.throttled.IsZero() {
 			s.more().throttled = now
 		} else if now.Sub(r.throttled) > s.mount.cfg.Timeouts.Throttle {
-			return errThrottled
+			return 0, errThrottled
 		}
 		// Only the goroutine that reads sleeps: TCP then slows the client down.
 		time.Sleep(wait)
+		return wait, nil
 	case r != nil && wait < -time.Second/2:
 		r.throttled = time.Time{}
 	}
-	return nil
+	return 0, nil
 }
 
 // spend takes n out of the bucket, of which rate are allowed in a second. pace has

@@ -42,8 +42,7 @@ func (c *conn) readMessage() error {
 	if c.awaitRoom(roomFor(&m)) {
 		c.handle(m)
 	}
-	// The client cannot have been silent while nothing was read from it.
-	c.lastRead = time.Now()
+	c.wasNotReading(0)
 	return nil
 }
 
@@ -56,8 +55,12 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 	// without a beginning (RFC 6455, 5.4).
 	state := ws.StateServerSide
 	for count := 0; ; {
-		if err := c.pace(); err != nil {
+		waited, err := c.pace()
+		if err != nil {
 			return buf, op, err
+		}
+		if waited > 0 {
+			c.wasNotReading(0) // the message's own time goes on: the client sends too much
 		}
 		h, err := c.readHeader(state)
 		if err != nil {
@@ -194,10 +197,11 @@ func (c *conn) control(h ws.Header) error {
 	switch h.OpCode {
 	// The pong has the same data (RFC 6455, 5.5.3).
 	case ws.OpPing:
+		begin := time.Now()
 		if c.awaitRoom(roomForHeartbeats) {
 			_ = c.send(&item{wire: pongWire(p), control: true, urgent: true}) // refused only if the connection closes
 		}
-		c.lastRead = time.Now()
+		c.wasNotReading(time.Since(begin))
 	case ws.OpClose:
 		c.close(closeReply(p), ErrClosed, true)
 		return errPeerClosed

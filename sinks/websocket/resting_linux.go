@@ -70,7 +70,7 @@ func (r *resting) add(c *conn) bool {
 	c.polled, c.slot, c.rest = r.epoll, slot, r.nth
 	r.n++
 	// Earlier than what the goroutine waits for now.
-	if due := c.silentUntil(); due.Before(r.look) {
+	if due := c.silentUntil(time.Now()); due.Before(r.look) {
 		r.lookAt(due)
 	}
 	return true
@@ -199,7 +199,7 @@ func (r *resting) rouseSilent(epoll *os.File) {
 		if c == nil {
 			continue
 		}
-		if due := c.silentUntil(); !due.After(now) {
+		if due := c.silentUntil(now); !due.After(now) {
 			silent = append(silent, c)
 		} else if due.Before(next) {
 			next = due
