@@ -17,6 +17,8 @@ const grace = 5 * time.Second
 // handler takes no events.
 func (ch *Channel) callIn(m *mail) (r Reply, err error) {
 	defer crash.Catch(&err)
+	defer ch.idle()
+	ch.busy(doingIn)
 	h, ok := ch.handler.(InHandler)
 	if !ok {
 		return Reply{}, fmt.Errorf("%T has no HandleIn", ch.handler)
@@ -28,12 +30,16 @@ func (ch *Channel) callIn(m *mail) (r Reply, err error) {
 // handler is an OutHandler.
 func (ch *Channel) callOut(m *mail) (err error) {
 	defer crash.Catch(&err)
+	defer ch.idle()
+	ch.busy(doingOut)
 	return ch.handler.(OutHandler).HandleOut((*channelContext)(ch), ch, m.event, m.payload)
 }
 
 // callInfo passes on a message of the program, or logs that the handler takes none.
 func (ch *Channel) callInfo(m *mail) (err error) {
 	defer crash.Catch(&err)
+	defer ch.idle()
+	ch.busy(doingInfo)
 	h, ok := ch.handler.(InfoHandler)
 	if !ok {
 		ch.sess.endpoint().log.Warn("message for a channel without HandleInfo",
@@ -47,27 +53,35 @@ func (ch *Channel) callInfo(m *mail) (err error) {
 // RenewHandler.
 func (ch *Channel) callRenew(m *mail) (err error) {
 	defer crash.Catch(&err)
+	defer ch.idle()
+	ch.busy(doingRenew)
 	return ch.handler.(RenewHandler).HandleRenew((*channelContext)(ch), ch, m.value)
 }
 
-// callTerminate ends the handler. Its context ends after the grace time, and a
-// panic is logged only, since the channel has ended.
+// callTerminate ends the handler. Its context ends after the grace time. A panic
+// is logged only, since the channel has ended, and so is runtime.Goexit, which
+// ends the goroutine: what must come after it is deferred by the caller.
 func (ch *Channel) callTerminate(reason error) {
 	h, ok := ch.handler.(TerminateHandler)
 	if !ok {
 		return
 	}
+	defer ch.idle()
+	ch.busy(doingTerminate)
 	// The channel's own context has ended by now.
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	var err error
+	err := ErrGoexit // unless HandleTerminate returns or panics
+	defer func() {
+		if err != nil {
+			ch.logCrash("terminate", err)
+		}
+	}()
 	func() {
 		defer crash.Catch(&err)
 		h.HandleTerminate(ctx, ch, reason)
+		err = nil
 	}()
-	if err != nil {
-		ch.logCrash("terminate", err)
-	}
 }
 
 // conflate asks the application for the key of an event. Its panic must not

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
@@ -35,13 +36,17 @@ type Channel struct {
 	// begins it afterwards; in other channels it is nil until then.
 	sub *pubsub.Subscription
 
-	nullJoin bool // the join had no join ref
-	leaving  bool // the client has sent phx_leave; owned by the goroutine that reads
+	nullJoin  bool // the join had no join ref
+	leaving   bool // the client has sent phx_leave; owned by the goroutine that reads
+	accepted  bool // HandleJoin has returned nil; owned by the goroutine that runs
+	abandoned bool // its handler hangs; guarded by session.mu
+
+	doing atomic.Int64 // the call of the handler and its beginning: see busy
 
 	mu      sync.Mutex
 	state   channelState
 	running bool   // a goroutine works on the inbox, or the join
-	muted   bool   // a new join has taken the place
+	muted   bool   // the client hears nothing of it any more
 	reason  error  // why the channel ends; set before state is ending
 	inbox   *inbox // nil while nothing waits
 	rare    *rare

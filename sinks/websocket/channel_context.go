@@ -57,12 +57,16 @@ func (c *channelContext) AfterFunc(f func()) (stop func() bool) {
 	}
 }
 
-// Err returns context.Canceled after the end.
+// Err returns context.Canceled after the end, or context.DeadlineExceeded if the
+// join has taken too long.
 func (c *channelContext) Err() error {
 	ch := (*Channel)(c)
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.state >= ending || ch.reason != nil {
+	switch {
+	case ch.reason == ErrJoinTimeout:
+		return context.DeadlineExceeded
+	case ch.state >= ending || ch.reason != nil:
 		return context.Canceled
 	}
 	return nil

@@ -1,6 +1,8 @@
 package websocket
 
 import (
+	"slices"
+
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
@@ -20,6 +22,7 @@ var (
 	replyTooMany     = Fail(reasonOf{"too many channels joined"})
 	replyJoinCrashed = Fail(reasonOf{"join crashed"})
 	replyTooLarge    = Fail(reasonOf{"reply too large"})
+	replyTimeout     = Fail(reasonOf{"join timed out"})
 	payloadCrash     = codec.Payload{Data: []byte(`{"reason":"channel_crash"}`)}
 	payloadEmpty     = codec.Payload{Data: []byte("{}")}
 )
@@ -43,14 +46,8 @@ func (s *session) handle(m codec.Message) {
 	switch {
 	case m.Event == eventJoin:
 		s.join(m, ch)
-	// Phoenix confirms a leave of a topic that is not joined, and replies
-	// "unmatched topic" to anything else.
 	case ch == nil || ch.leaving:
-		if m.Event == eventLeave {
-			s.reply(m.JoinRef, m.Ref, m.Topic, OK(nil))
-		} else {
-			s.reply("", m.Ref, m.Topic, replyUnmatched)
-		}
+		s.replyNotJoined(m)
 	// A message without a join ref, as version 1 sends it, is for whatever join
 	// there is.
 	case !m.JoinRef.IsNull() && (ch.nullJoin || m.JoinRef != ch.joinRef):
@@ -58,9 +55,24 @@ func (s *session) handle(m codec.Message) {
 	case m.Event == eventLeave:
 		// From here on messages of this join are refused; a new join is allowed.
 		ch.leaving = true
-		ch.take(mail{kind: mailLeave, ref: m.Ref})
+		if !ch.take(mail{kind: mailLeave, ref: m.Ref}) {
+			s.replyNotJoined(m)
+		}
 	default:
-		ch.take(mail{kind: mailIn, ref: m.Ref, event: m.Event, payload: Payload{Data: m.Payload, Binary: m.Binary}})
+		if !ch.take(mail{kind: mailIn, ref: m.Ref, event: m.Event, payload: Payload{Data: m.Payload, Binary: m.Binary}}) {
+			s.replyNotJoined(m)
+		}
+	}
+}
+
+// replyNotJoined replies to a message on a topic that is not joined, or whose
+// channel ends. Phoenix confirms a leave, and replies "unmatched topic" to
+// anything else.
+func (s *session) replyNotJoined(m codec.Message) {
+	if m.Event == eventLeave {
+		s.reply(m.JoinRef, m.Ref, m.Topic, OK(nil))
+	} else {
+		s.reply("", m.Ref, m.Topic, replyUnmatched)
 	}
 }
 
@@ -88,12 +100,12 @@ func (s *session) reply(joinRef, ref codec.Ref, topic string, r Reply) {
 }
 
 // channel returns the channel of a topic that has been joined, or is being joined
-// or left, or nil.
+// or left, or whose handler still terminates, or nil.
 func (s *session) channel(topic string) *Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, ch := range s.channels {
-		if ch.topic == topic {
+		if ch.topic == topic && !ch.abandoned {
 			return ch
 		}
 	}
@@ -115,13 +127,12 @@ func (s *session) join(m codec.Message, old *Channel) {
 		s.reply("", m.Ref, m.Topic, replyUnmatched)
 		return
 	}
-	// As in Phoenix the old channel ends first, so that the two handlers do
-	// not run at the same time. await bounds the wait.
-	// A channel that is leaving ends by itself.
-	if old != nil && !old.leaving {
-		old.end(ErrDuplicateJoin)
-	}
+	// The old channel ends first, and its HandleTerminate returns, so that a handler
+	// finds what the one before it has given back. await bounds the wait.
 	if old != nil {
+		if !old.leaving { // otherwise it ends by itself
+			old.end(ErrDuplicateJoin)
+		}
 		old.await()
 	}
 	ch := &Channel{sess: s, route: rt, topic: m.Topic, joinRef: m.JoinRef, nullJoin: m.JoinRef.IsNull()}
@@ -129,18 +140,16 @@ func (s *session) join(m codec.Message, old *Channel) {
 	if ch.nullJoin {
 		ch.joinRef = m.Ref
 	}
+	if !s.makeWay() {
+		rt.fail.Add(1)
+		s.reply(m.JoinRef, m.Ref, m.Topic, replyTooMany)
+		s.closeOld(old)
+		return
+	}
 	s.mu.Lock()
 	// The session has begun to end meanwhile, and endChannels would miss this one.
 	if s.out.phase != open {
 		s.mu.Unlock()
-		return
-	}
-	total := s.endpoint().channels.Load()
-	if len(s.channels) >= mnt.cfg.Limits.Channels || total >= int64(s.endpoint().cfg.Limits.Channels) {
-		s.mu.Unlock()
-		rt.fail.Add(1)
-		s.reply(m.JoinRef, m.Ref, m.Topic, replyTooMany)
-		s.closeOld(old)
 		return
 	}
 	s.channels = append(s.channels, ch)
@@ -151,18 +160,59 @@ func (s *session) join(m codec.Message, old *Channel) {
 	ch.join(m, old)
 }
 
+// makeWay reports whether one more channel is allowed. At a limit it first waits
+// for a channel that ends: a client may leave one topic and join another in one
+// breath.
+func (s *session) makeWay() bool {
+	for !s.hasRoom() {
+		ch := s.anyEnding()
+		if ch == nil {
+			return false
+		}
+		ch.await()
+	}
+	return true
+}
+
+// hasRoom reports whether neither limit of channels has been reached.
+func (s *session) hasRoom() bool {
+	s.mu.Lock()
+	n := 0
+	for _, ch := range s.channels {
+		if !ch.abandoned {
+			n++
+		}
+	}
+	s.mu.Unlock()
+	return n < s.mount.cfg.Limits.Channels && s.endpoint().channels.Load() < int64(s.endpoint().cfg.Limits.Channels)
+}
+
+// anyEnding returns a channel that ends and has not been abandoned, or nil.
+func (s *session) anyEnding() *Channel {
+	s.mu.Lock()
+	// A copy, since Channel.mu comes before session.mu in the lock order.
+	channels := slices.DeleteFunc(slices.Clone(s.channels), func(ch *Channel) bool { return ch.abandoned })
+	s.mu.Unlock()
+	for _, ch := range channels {
+		if ch.leaving || ch.ends() {
+			return ch
+		}
+	}
+	return nil
+}
+
 // closeOld sends the phx_close of a channel that a new join has replaced, after
 // the reply to the new join, as Phoenix does.
 func (s *session) closeOld(old *Channel) {
-	if old == nil || old.leaving {
-		return // a channel that was left has sent its phx_close
+	if old == nil || old.stopping() != ErrDuplicateJoin {
+		return // it has sent its phx_close or phx_error itself
 	}
 	if w := old.controlWire(eventClose, payloadEmpty); w != nil {
 		_ = s.enqueue(&item{wire: w, control: true}) // refused only if the connection closes
 	}
 }
 
-// remove takes a channel out of the session, if it is there.
+// remove takes a channel that is over out of the session.
 func (s *session) remove(ch *Channel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

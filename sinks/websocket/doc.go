@@ -142,7 +142,7 @@
 //	1011  a message that does not belong to the protocol
 //	1013  the client does not keep up with what is queued for it
 //	4001  the credentials have expired
-//	4002  nothing was joined for Timeouts.Join
+//	4002  nothing was joined for Timeouts.Unjoined
 //	4429  more was sent than is allowed, for Timeouts.Throttle
 //
 // Phoenix.js connects again after all of them.

@@ -24,6 +24,9 @@ var (
 	// ErrDuplicateJoin: the client has joined the topic again on the same
 	// connection.
 	ErrDuplicateJoin = errors.New("websocket: topic joined again")
+	// ErrJoinTimeout: HandleJoin has not returned within Timeouts.Join. A handler
+	// that accepts the join later terminates at once.
+	ErrJoinTimeout = errors.New("websocket: join timed out")
 	// ErrShutdown: the endpoint shuts down.
 	ErrShutdown = errors.New("websocket: endpoint shut down")
 	// ErrDisconnected: [Endpoint.Disconnect] was called for the socket's id.

@@ -46,7 +46,7 @@ func (s *session) more() *rareSession {
 // watch starts the timers of a session that begins.
 func (s *session) watch(until time.Time) {
 	// Without the timeout, the default, most sessions have no rareSession.
-	if d := s.mount.cfg.Timeouts.Join; d < NoTimeout {
+	if d := s.mount.cfg.Timeouts.Unjoined; d < NoTimeout {
 		r := s.more()
 		s.mu.Lock()
 		if s.out.phase != closed {
@@ -58,9 +58,9 @@ func (s *session) watch(until time.Time) {
 }
 
 // settled notes that a topic was joined: the first one stops the timer of
-// Timeouts.Join.
+// Timeouts.Unjoined.
 func (s *session) settled() {
-	if s.mount.cfg.Timeouts.Join == NoTimeout {
+	if s.mount.cfg.Timeouts.Unjoined == NoTimeout {
 		return
 	}
 	s.mu.Lock()
@@ -135,6 +135,9 @@ func (s *session) renew(m codec.Message) {
 	s.mu.Unlock()
 	s.expireAt(until)
 	for _, ch := range channels {
+		if ch.ends() { // the handler of a join that timed out may not be set yet
+			continue
+		}
 		if _, ok := ch.handler.(RenewHandler); ok {
 			ch.take(mail{kind: mailRenew, value: state})
 		}

@@ -28,8 +28,9 @@ type Handler interface {
 	// [RefuseWith] make the errors that refuse; any other error, and a panic, is
 	// replied to with "join crashed" and logged.
 	//
-	// No other message of this connection is handled before HandleJoin returns.
-	// ctx ends with the connection. Pushing is not possible yet: Send a message
+	// No other message of this connection is handled before HandleJoin returns, for
+	// Timeouts.Join at the longest: then the client gets an error reply. ctx ends
+	// then, and with the connection. Pushing is not possible yet: Send a message
 	// to the channel itself for that.
 	HandleJoin(ctx context.Context, ch *Channel, payload Payload) (reply any, err error)
 }
@@ -75,7 +76,9 @@ type RenewHandler interface {
 
 // TerminateHandler is a [Handler] that is told when it has ended. The reason is
 // one of the errors of this package or a [*CrashError]; compare with errors.Is
-// and errors.As. It is not called for a join that was refused.
+// and errors.As. It is called once for each HandleJoin that has returned nil, and
+// not for a join that was refused. The topic can be joined again once it has
+// returned.
 //
 // Pushes are still possible when the client left, the channel was stopped or
 // crashed. ctx ends after the grace time of five seconds, after which nothing

@@ -33,6 +33,8 @@ func (k *sink) wake(bool) {
 func (k *sink) hangUp() {}
 func (k *sink) abort()  {}
 
+func (k *sink) watch(func()) func() { return func() {} }
+
 func joinedChannel(tb testing.TB, e *Endpoint, m *mount, h Handler) (*Channel, *sink) {
 	tb.Helper()
 	own := newSession(m, admission{})

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -9,26 +10,63 @@ import (
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
-// join calls the handler's HandleJoin and replies to the client. It runs in the
-// goroutine that reads; the channel counts as running, so that what is put into
-// its inbox meanwhile waits.
+// join lets the handler decide about a join, in a goroutine of its own, and
+// waits for it in the goroutine that reads: for Timeouts.Join, and no longer than
+// the connection lasts. The channel counts as running meanwhile, so that what is
+// put into its inbox waits. old is the channel that this one replaces, or nil.
 func (ch *Channel) join(m codec.Message, old *Channel) {
 	ch.running = true // no other goroutine has the channel yet
+	done := make(chan struct{})
+	go func() {
+		// Last, also if the handler ends this goroutine.
+		defer close(done)
+		ch.decide(m, old)
+	}()
+	// A client that has gone ends the context of the handler, not yet the
+	// connection: what it has sent before is still handled.
+	gone := func() { ch.end(ErrClosed) }
+	if ch.sess.wait(done, ch.sess.mount.cfg.Timeouts.Join, gone) || !ch.timeOut() {
+		return
+	}
+	ch.route.fail.Add(1)
+	ch.sess.endpoint().log.Warn("join timed out", "socket", ch.sess.mount.kind.name,
+		"channel", ch.route.pattern, "topic", clip(ch.topic), "after", ch.sess.mount.cfg.Timeouts.Join)
+	ch.sess.reply(m.JoinRef, m.Ref, m.Topic, replyTimeout)
+	ch.sess.closeOld(old)
+}
+
+// decide calls the handler and replies to the client.
+func (ch *Channel) decide(m codec.Message, old *Channel) {
+	normal := false
+	defer func() {
+		if !normal { // the handler has called runtime.Goexit
+			ch.refuse(m, old, ErrGoexit)
+		}
+	}()
 	w, missed, err := ch.admit(m)
+	normal = true
 	if err != nil {
 		ch.refuse(m, old, err)
 		return
 	}
+	ch.mu.Lock()
+	if ch.reason == ErrJoinTimeout {
+		// The client has its reply. The handler has accepted, and so terminates.
+		ch.state, ch.running = joined, false
+		ch.ensureRunning()
+		ch.mu.Unlock()
+		return
+	}
+	defer ch.mu.Unlock()
 	// Counted when the handler has accepted, whatever the connection does next.
 	ch.route.ok.Add(1)
 	ch.sess.settled()
 	ch.sess.endpoint().log.Debug("joined", "socket", ch.sess.mount.kind.name, "channel", ch.route.pattern, "topic", clip(ch.topic))
-
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	// Refused only if the connection closes: then the channel is told to end.
-	_ = ch.sess.enqueue(&item{wire: w, control: true})
-	ch.sess.closeOld(old)
+	if ch.reason == nil { // otherwise the client has gone: see refuse
+		// Refused only if the connection closes: then the channel is told to end.
+		_ = ch.sess.enqueue(&item{wire: w, control: true})
+		ch.sess.closeOld(old)
+	}
 	if ch.rare != nil {
 		// Broadcasts since the subscription come after the reply, and before
 		// any that finds the channel joined.
@@ -36,13 +74,25 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 	}
 	// From here on broadcasts are queued as they come, under the same mutex.
 	ch.state = joined
-	if ch.route.cfg.Resume {
+	if ch.route.cfg.Resume && ch.reason == nil {
 		ch.beginToFollow(missed)
 	}
 	ch.running = false
 	if ch.inbox.len() > 0 || ch.reason != nil {
 		ch.ensureRunning()
 	}
+}
+
+// timeOut ends a channel whose handler has not decided in time. It returns false
+// if the handler has, or if the channel ends for another reason.
+func (ch *Channel) timeOut() bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.state != joining || ch.reason != nil {
+		return false
+	}
+	ch.endLocked(ErrJoinTimeout)
+	return true
 }
 
 // admit asks the handler, subscribes to the topic and returns the reply. On a
@@ -58,7 +108,11 @@ func (ch *Channel) admit(m codec.Message) (w wire, missed []pubsub.Record, err e
 	// The handler runs before the subscription begins, so that a client that it
 	// refuses never gets a broadcast.
 	response, err := ch.callJoin(Payload{Data: m.Payload, Binary: m.Binary})
-	if err == nil && ch.route.cfg.Resume {
+	ch.accepted = err == nil
+	if err != nil || ch.stopping() != nil {
+		return nil, nil, err // a channel that ends neither replies nor subscribes
+	}
+	if ch.route.cfg.Resume {
 		response, missed, err = ch.resume(m, response)
 	}
 	if err == nil {
@@ -112,7 +166,8 @@ func (ch *Channel) subscribe() error {
 // refuse replies to a join that is refused, or that has crashed, and ends the
 // channel.
 func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
-	ch.route.fail.Add(1)
+	// Set when the join was no longer waited for: then an error is expected.
+	ended := ch.stopping()
 	reply := replyJoinCrashed
 	// Only the application's own refusal reaches the client with its text. Any other
 	// error, and a panic in any form, shows nothing but "join crashed".
@@ -126,24 +181,42 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 		reply = Fail(refused.Response)
 	case errors.As(err, &large):
 		reply = replyTooLarge // counted and logged
-	default:
+	case ended == nil || !isContextError(err):
 		ch.logCrash("join", err)
 	}
 	// Before the reply, so that no broadcast follows it.
 	ch.detach(err)
-	w, encodeErr := ch.sess.replyWire(m.JoinRef, m.Ref, ch.topic, reply)
-	if w == nil {
-		ch.logCrash("join", encodeErr)
-		w, _ = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, replyJoinCrashed) // can be encoded
+	if ended != ErrJoinTimeout { // which has been counted
+		ch.route.fail.Add(1)
 	}
-	_ = ch.sess.enqueue(&item{wire: w, control: true}) // refused only if the connection closes
-	ch.sess.closeOld(old)
-	ch.conclude(err, nil)
+	// Otherwise the client has its reply or has gone. A write that fails would end
+	// the connection before all that the client has sent is handled.
+	if ended == nil {
+		w, encodeErr := ch.sess.replyWire(m.JoinRef, m.Ref, ch.topic, reply)
+		if w == nil {
+			ch.logCrash("join", encodeErr)
+			w, _ = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, replyJoinCrashed) // can be encoded
+		}
+		_ = ch.sess.enqueue(&item{wire: w, control: true}) // refused only if the connection closes
+		ch.sess.closeOld(old)
+	}
+	// Also if HandleTerminate ends the goroutine.
+	defer ch.conclude(err, nil)
+	if ch.accepted { // what failed came after HandleJoin, which may hold something
+		ch.callTerminate(&CrashError{Err: err})
+	}
+}
+
+// isContextError reports whether err is that of a context that has ended.
+func isContextError(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // callJoin makes the handler and asks it. Both are calls of the application.
 func (ch *Channel) callJoin(p Payload) (reply any, err error) {
 	defer crash.Catch(&err)
+	defer ch.idle()
+	ch.busy(doingJoin)
 	// A nil handler is a mistake of the program: the client sees a crashed join.
 	ch.handler = ch.route.new(ch.sess.state, ch.topic)
 	if ch.handler == nil {

@@ -95,10 +95,14 @@ type Timeouts struct {
 	// Throttle closes the connection of a client that has been read from more
 	// slowly for that long, without a break, with 4429. Default: 30 s.
 	Throttle time.Duration
-	// Join closes a connection with 4002 on which no topic has been joined for
+	// Join bounds HandleJoin: after it the context ends and the client gets an
+	// error reply with the reason "join timed out". Default: 10 s, which is how
+	// long phoenix.js waits for the reply.
+	Join time.Duration
+	// Unjoined closes a connection with 4002 on which no topic has been joined for
 	// that long after it was made. Default: NoTimeout, since Connect has let the
 	// client in, and phoenix.js connects before there is anything to join.
-	Join time.Duration
+	Unjoined time.Duration
 	// ExpiryGrace is how long after SocketConfig.Expires a client may still
 	// renew its credentials, 25 s at most. Default: 10 s.
 	ExpiryGrace time.Duration
@@ -119,7 +123,8 @@ func (t *Timeouts) setDefaults() {
 	option.Default(&t.Write, 5*time.Second)
 	option.Default(&t.Close, 2*time.Second)
 	option.Default(&t.Throttle, 30*time.Second)
-	option.Default(&t.Join, NoTimeout)
+	option.Default(&t.Join, 10*time.Second)
+	option.Default(&t.Unjoined, NoTimeout)
 	option.Default(&t.ExpiryGrace, 10*time.Second)
 }
 
@@ -134,6 +139,7 @@ func (t *Timeouts) validate() error {
 		option.AtLeast(mountOwner, "Timeouts.Close", t.Close, 0),
 		option.AtLeast(mountOwner, "Timeouts.Throttle", t.Throttle, 0),
 		option.AtLeast(mountOwner, "Timeouts.Join", t.Join, 0),
+		option.AtLeast(mountOwner, "Timeouts.Unjoined", t.Unjoined, 0),
 		option.Within(mountOwner, "Timeouts.ExpiryGrace", t.ExpiryGrace, 0, maxExpiryGrace),
 	)
 }

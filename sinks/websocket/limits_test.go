@@ -29,7 +29,7 @@ func TestUnlimited(t *testing.T) {
 					},
 					Timeouts: websocket.Timeouts{
 						Connect: websocket.NoTimeout, Message: websocket.NoTimeout, Idle: websocket.NoTimeout, Write: websocket.NoTimeout,
-						Throttle: websocket.NoTimeout, Join: websocket.NoTimeout,
+						Throttle: websocket.NoTimeout, Join: websocket.NoTimeout, Unjoined: websocket.NoTimeout,
 					},
 					Queue: websocket.QueueConfig{Events: most, Bytes: most},
 				},

@@ -59,23 +59,23 @@ func (b *inbox) free() {
 	}
 }
 
-// take puts a message of the client into the inbox. It blocks while the inbox is
-// full, and with it the reading of the connection: a client is slowed down by its
-// own queue.
-func (ch *Channel) take(m mail) {
+// take puts a message of the client into the inbox. It returns false if the channel
+// ends or has ended. It blocks while the inbox is full, and with it the reading of
+// the connection: a client is slowed down by its own queue.
+func (ch *Channel) take(m mail) bool {
 	limit := ch.sess.mount.cfg.Limits.Inbox
 	for {
 		ch.mu.Lock()
 		if ch.state >= ending || ch.reason != nil {
 			ch.mu.Unlock()
-			return
+			return false
 		}
 		// A leave is never held up: there is at most one, and what comes after
 		// it is refused.
 		if ch.inbox.len() < limit || m.kind == mailLeave {
 			ch.add(m)
 			ch.mu.Unlock()
-			return
+			return true
 		}
 		r := ch.more()
 		if r.room == nil {
@@ -83,8 +83,9 @@ func (ch *Channel) take(m mail) {
 		}
 		room := r.room
 		ch.mu.Unlock()
-		// Without the mutex, which the handler's goroutine needs to make room.
-		<-room // closed by the handler's progress and by its end
+		// Without the mutex, which the handler's goroutine needs to make room. The
+		// handler's progress and its end close room.
+		ch.sess.wait(room, NoTimeout, func() { ch.end(ErrClosed) })
 	}
 }
 
@@ -166,12 +167,17 @@ func (ch *Channel) makeRoom() {
 func (ch *Channel) end(reason error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.state >= ending || ch.reason != nil {
-		return
+	if ch.state < ending && ch.reason == nil {
+		ch.endLocked(reason)
 	}
+}
+
+// endLocked is end of a channel that has no reason to end yet. The mutex is held.
+func (ch *Channel) endLocked(reason error) {
 	ch.reason = reason
-	// The new join of the topic sends the phx_close of this channel, in closeOld.
-	ch.muted = reason == ErrDuplicateJoin
+	// The client has been told, or will be: the new join of the topic sends the
+	// phx_close of this channel, in closeOld.
+	ch.muted = reason == ErrDuplicateJoin || reason == ErrJoinTimeout
 	ch.disown()
 	ch.cancel()
 	ch.makeRoom()
@@ -207,4 +213,11 @@ func (ch *Channel) stopping() (reason error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	return ch.reason
+}
+
+// ends reports whether the channel ends or has ended.
+func (ch *Channel) ends() bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.state >= ending || ch.reason != nil
 }

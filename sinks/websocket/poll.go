@@ -176,3 +176,7 @@ func (p *poll) abort() {
 	e.registry.remove(&p.session)
 	e.work.done()
 }
+
+// watch implements transport. The timer that awaits the next GET notices that a
+// client has gone.
+func (p *poll) watch(func()) (stop func()) { return func() {} }

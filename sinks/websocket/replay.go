@@ -94,7 +94,7 @@ func (ch *Channel) fetch() {
 	for {
 		ch.mu.Lock()
 		at := ch.rare.place
-		if ch.state != joined || !at.behind() {
+		if ch.state != joined || ch.reason != nil || !at.behind() {
 			at.pulling = false
 			ch.mu.Unlock()
 			return

@@ -12,7 +12,8 @@ func (ch *Channel) run() {
 	e := ch.sess.endpoint()
 	normal := false
 	defer func() {
-		if !normal {
+		// A HandleTerminate that has done so has ended its channel.
+		if !normal && !ch.isOver() {
 			// The handler has called runtime.Goexit, which ends this goroutine.
 			e.work.add()
 			go func() {
@@ -47,6 +48,13 @@ func (ch *Channel) run() {
 		batch.free()
 	}
 	normal = true
+}
+
+// isOver reports whether the channel has come to its end.
+func (ch *Channel) isOver() bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.state == over
 }
 
 // handle handles one mail and reports whether the channel is over. rest holds the

@@ -15,7 +15,7 @@ import (
 
 // securityBeforeAuthentication: with this protocol a client authenticates in
 // its handshake, so that before it there is only an HTTP request. After it a
-// client has been let in; Timeouts.Join is for applications that let in every client.
+// client has been let in; Timeouts.Unjoined is for applications that let in every client.
 func securityBeforeAuthentication(t *testing.T) {
 	t.Run("handshake", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -82,7 +82,7 @@ func securityBeforeAuthentication(t *testing.T) {
 	})
 	t.Run("join", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := start(t, setup{pipes: true, channels: map[string]*app{"room:*": {}}, mount: websocket.MountConfig{Timeouts: websocket.Timeouts{Join: 5 * time.Second}}})
+			f := start(t, setup{pipes: true, channels: map[string]*app{"room:*": {}}, mount: websocket.MountConfig{Timeouts: websocket.Timeouts{Unjoined: 5 * time.Second}}})
 			stays := f.connect("1")
 			stays.join(1, "room:a")
 			silent, beats, drips := f.raw(), f.raw(), f.raw()

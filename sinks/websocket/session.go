@@ -20,6 +20,9 @@ type transport interface {
 	hangUp()
 	// abort ends the transport at once.
 	abort()
+	// watch has gone called once if the client goes, until stop returns. The
+	// goroutine that reads calls it and then reads nothing until it has called stop.
+	watch(gone func()) (stop func())
 }
 
 // session is one connection, whatever its transport: the socket's state, its

@@ -125,7 +125,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{Limits: websocket.Limits{JoinRate: -1}},
 		{Timeouts: websocket.Timeouts{Connect: -1}}, {Timeouts: websocket.Timeouts{Message: -1}}, {Timeouts: websocket.Timeouts{Idle: -1}},
 		{Timeouts: websocket.Timeouts{Write: -1}}, {Timeouts: websocket.Timeouts{Close: -1}}, {Timeouts: websocket.Timeouts{Throttle: -1}},
-		{Timeouts: websocket.Timeouts{Join: -1}}, {Timeouts: websocket.Timeouts{ExpiryGrace: -1}},
+		{Timeouts: websocket.Timeouts{Join: -1}}, {Timeouts: websocket.Timeouts{Unjoined: -1}}, {Timeouts: websocket.Timeouts{ExpiryGrace: -1}},
 		{Timeouts: websocket.Timeouts{ExpiryGrace: 26 * time.Second}},
 		{LongPoll: &websocket.LongPollConfig{Suffix: "x"}}, {LongPoll: &websocket.LongPollConfig{Window: -1}},
 		{Queue: websocket.QueueConfig{Events: -1}}, {Queue: websocket.QueueConfig{Bytes: -1}},

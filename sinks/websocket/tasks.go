@@ -15,8 +15,8 @@ const defaultTasks = 16
 // [ErrTooManyTasks], which the handler should report to its client. After the end
 // of the channel it is [ErrNotJoined].
 //
-// ctx ends with the channel; Close waits for the task. A task that panics
-// crashes the channel.
+// ctx ends with the channel; Close waits for the task. A task that panics, or
+// calls runtime.Goexit, crashes the channel.
 func (ch *Channel) Go(task func(ctx context.Context)) error {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -35,15 +35,18 @@ func (ch *Channel) Go(task func(ctx context.Context)) error {
 
 // runTask runs a task in its goroutine.
 func (ch *Channel) runTask(task func(ctx context.Context)) {
+	normal := false
 	defer func() {
+		// Not terminate, which belongs to the goroutine that runs the handler.
 		if v := recover(); v != nil {
-			// Not terminate, which belongs to the goroutine that runs the
-			// handler.
 			ch.end(&CrashError{Err: crash.Of(v)})
+		} else if !normal {
+			ch.end(&CrashError{Err: ErrGoexit})
 		}
 		ch.mu.Lock()
 		ch.rare.tasks--
 		ch.mu.Unlock()
 	}()
 	task((*channelContext)(ch))
+	normal = true
 }

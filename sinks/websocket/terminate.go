@@ -2,15 +2,16 @@ package websocket
 
 import (
 	"errors"
-	"time"
 
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
 // terminate ends the channel: no broadcast reaches it any more, the client is
 // told as the reason demands, in the order in which Phoenix does, and the
-// handler terminates. It runs in the goroutine that runs the handler.
+// handler terminates. It runs in the goroutine that runs the handler. A
+// HandleTerminate that ends the goroutine does not keep the channel from its end.
 func (ch *Channel) terminate(reason error, rest []mail, leave codec.Ref) {
+	defer ch.conclude(reason, rest)
 	// First of all, so that no broadcast follows the phx_close or phx_error.
 	ch.detach(reason)
 	var crashed *CrashError
@@ -18,21 +19,17 @@ func (ch *Channel) terminate(reason error, rest []mail, leave codec.Ref) {
 	case errors.As(reason, &crashed):
 		ch.logCrash("channel", crashed.Err)
 		// Phoenix tells the client after terminate, when the process is gone.
-		ch.callTerminate(crashed)
-		ch.control(eventError, payloadCrash)
+		defer ch.control(eventError, payloadCrash)
 	case errors.Is(reason, ErrLeft):
 		if !leave.IsNull() {
 			_ = ch.reply(leave, OK(nil)) // refused only if the connection closes
 		}
 		ch.control(eventClose, payloadEmpty)
-		ch.callTerminate(ErrLeft)
 	case errors.Is(reason, ErrStopped):
 		ch.control(eventClose, payloadEmpty)
-		ch.callTerminate(reason)
-	default: // the connection ends, or a new join has come
-		ch.callTerminate(reason)
 	}
-	ch.conclude(reason, rest)
+	// Otherwise the connection ends, or a new join has come.
+	ch.callTerminate(reason)
 }
 
 // detach takes the channel out of everything that could reach it.
@@ -57,11 +54,13 @@ func (ch *Channel) detach(reason error) {
 	ch.mu.Unlock()
 	// A nil one, of a join that was refused before it subscribed, is allowed.
 	sub.Unsubscribe()
-	ch.sess.remove(ch)
 }
 
-// conclude is the very end of a channel, also of one whose join was refused.
+// conclude is the very end of a channel, also of one whose join was refused. Only
+// now its topic can be joined again without waiting.
 func (ch *Channel) conclude(reason error, rest []mail) {
+	// First: a join that waits for over must not find this channel again.
+	ch.sess.remove(ch)
 	ch.mu.Lock()
 	ch.state, ch.running = over, false
 	inbox := ch.inbox
@@ -80,7 +79,9 @@ func (ch *Channel) conclude(reason error, rest []mail) {
 	e.work.done()
 }
 
-// await waits until the channel is over, for the grace time at the longest.
+// await waits until the channel is over, for the grace time at the longest. After
+// that nothing reaches it any more, and nothing that it still does reaches the
+// client: a new join can take its place.
 func (ch *Channel) await() {
 	ch.mu.Lock()
 	if ch.state == over {
@@ -93,14 +94,25 @@ func (ch *Channel) await() {
 	}
 	done := r.over
 	ch.mu.Unlock()
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-		ch.sess.endpoint().log.Warn("handler does not end", "channel", ch.route.pattern, "waited", grace)
-		ch.sess.remove(ch) // a new join takes the place; what the old one still does is muted
+	if ch.sess.wait(done, grace, nil) {
+		return
 	}
+	ch.sess.endpoint().log.Warn("handler does not end", "channel", ch.route.pattern,
+		"topic", clip(ch.topic), "handler", ch.task().String(), "waited", grace)
+	ch.abandon()
+}
+
+// abandon takes a channel whose handler hangs out of everything.
+func (ch *Channel) abandon() {
+	ch.end(ErrDuplicateJoin) // does nothing if it has been told to end
+	ch.mu.Lock()
+	ch.muted = true
+	sub := ch.sub
+	ch.mu.Unlock()
+	sub.Unsubscribe()
+	ch.sess.mu.Lock()
+	ch.abandoned = true
+	ch.sess.mu.Unlock()
 }
 
 // control sends phx_close or phx_error.

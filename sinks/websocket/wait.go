@@ -1,0 +1,93 @@
+package websocket
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// watchAfter is how long the goroutine that reads waits for a handler before it
+// looks whether the client is still there.
+const watchAfter = 50 * time.Millisecond
+
+// wait waits in the goroutine that reads until done is closed, for most at the
+// longest, and reports whether it was closed. gone is called once if the client
+// goes meanwhile, which a connection that is not read from would not notice; it
+// may be nil.
+func (s *session) wait(done <-chan struct{}, most time.Duration, gone func()) bool {
+	// Most handlers return before anything else needs to be set up.
+	first := time.NewTimer(min(most, watchAfter))
+	defer first.Stop()
+	select {
+	case <-done:
+		return true
+	case <-first.C:
+	}
+	if most <= watchAfter {
+		return false
+	}
+	if gone != nil {
+		defer s.tr.watch(gone)()
+	}
+	var late <-chan time.Time // never, without a bound
+	if most < NoTimeout {
+		timer := time.NewTimer(most - watchAfter)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-done:
+		return true
+	case <-late:
+		return false
+	}
+}
+
+// maxAhead bounds the bytes that are read while a handler is waited for. From then
+// on TCP slows the client down, and its going is not noticed.
+const maxAhead = 64 << 10
+
+// watch reads ahead, in a goroutine of its own, to notice that the client has
+// gone: what comes is kept in early. While it runs, early and lastRead belong to
+// that goroutine.
+func (c *conn) watch(gone func()) (stop func()) {
+	// The handler may take longer than any deadline of reading allows.
+	if c.isClosing() || c.nc.SetReadDeadline(time.Time{}) != nil {
+		return func() {} // its channels end already
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if !c.readAhead() {
+			gone()
+		}
+	}()
+	return func() {
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // ends the read; fails on a closed connection
+		<-done
+		// An error shows at the next read.
+		if c.deadline.IsZero() {
+			_ = c.readUntil(c.nextLook(time.Now()))
+		} else {
+			_ = c.readUntil(c.deadline)
+		}
+	}
+}
+
+// readAhead reads until a deadline, which ends the watch, or until enough has
+// come. It returns false if the client has gone.
+func (c *conn) readAhead() bool {
+	b := buffer(0)
+	defer recycle(b)
+	for len(c.early) < maxAhead {
+		n, err := c.nc.Read((*b)[:cap(*b)])
+		if n > 0 {
+			c.early = append(c.early, (*b)[:n]...)
+			c.lastRead = time.Now()
+		}
+		if err != nil {
+			return errors.Is(err, os.ErrDeadlineExceeded)
+		}
+	}
+	return true
+}
