@@ -1,6 +1,7 @@
 package penstock_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -47,14 +48,18 @@ func build(t *testing.T, programs map[string]string) string {
 	return binaries
 }
 
-// output runs a program that build has compiled and returns what it printed.
+// output runs a program that build has compiled and returns what it printed on its
+// standard output. The log, on the standard error, is not part of a program's text.
 func output(t *testing.T, binaries, name string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, filepath.Join(binaries, name)).CombinedOutput()
+	var log bytes.Buffer
+	cmd := exec.CommandContext(ctx, filepath.Join(binaries, name))
+	cmd.Stderr = &log
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("%v\n%s%s", err, out, &log)
 	}
 	return string(out)
 }

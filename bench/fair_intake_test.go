@@ -19,8 +19,10 @@ import (
 // it.
 func BenchmarkFairIntake(b *testing.B) {
 	key := func(e userEvent) int { return e.user }
+	const held = 1024
+	cfg := fair.Config[userEvent]{Overflow: fair.DropLongest, KeyMaxEvents: held, KeyOverflow: fair.DropOldest}
 	b.Run("dispatcher", func(b *testing.B) {
-		f := stage.Must(fair.New(key, fair.Config[userEvent]{}))
+		f := stage.Must(fair.New(key, cfg))
 		if err := f.Subscribe(0, dispatcher.SubscribeConfig{}); err != nil {
 			b.Fatal(err)
 		}
@@ -30,7 +32,7 @@ func BenchmarkFairIntake(b *testing.B) {
 		offer := func() {
 			seq += uint64(f.Dispatch(dispatcher.Offer[userEvent]{Events: events, First: seq, Now: int64(seq)}, out))
 		}
-		for range 1024/fairBatch + 1 {
+		for range held/fairBatch + 1 {
 			offer()
 		}
 		out.dropped = 0
@@ -47,10 +49,9 @@ func BenchmarkFairIntake(b *testing.B) {
 	b.Run("stage", func(b *testing.B) {
 		dropped := 0
 		all := make(chan struct{})
-		const held = 1024
 		queue := stage.Must(producer.NewQueue(producer.QueueConfig[userEvent]{Stamp: func(e *userEvent, at time.Time) { e.at = at }}))
 		source := stage.Must(stage.NewProducer(queue, stage.ProducerConfig[userEvent]{
-			Dispatcher: stage.Must(fair.New(key, fair.Config[userEvent]{})),
+			Dispatcher: stage.Must(fair.New(key, cfg)),
 			Discarded: func(_ userEvent, reason receipt.Reason) {
 				if reason != receipt.KeyFull {
 					return

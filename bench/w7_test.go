@@ -35,7 +35,7 @@ func BenchmarkW7(b *testing.B) {
 	}{
 		{"fair", func() dispatcher.Dispatcher[userEvent] {
 			return stage.Must(fair.New(func(e userEvent) int { return e.user }, fair.Config[userEvent]{
-				MaxEvents: 1 << 20, KeyMaxEvents: 1 << 17, MaxBytes: 1 << 30, KeyMaxBytes: 1 << 27,
+				MaxEvents: 1 << 20, MaxBytes: 1 << 30,
 			}))
 		}},
 		{"fifo", func() dispatcher.Dispatcher[userEvent] { return dispatcher.NewDemand[userEvent]() }},

@@ -96,7 +96,7 @@ func TestSourcesDeliverAllInOrderAndEnd(t *testing.T) {
 		for name, source := range finite(n) {
 			for _, demand := range []int{1, 10, 1000} {
 				t.Run(fmt.Sprint(name, n, "demand", demand), func(t *testing.T) {
-					src := stage.Must(stage.NewProducer(source(), stage.ProducerConfig[int]{BufferSize: stage.None}))
+					src := stage.Must(stage.NewProducer(source(), stage.ProducerConfig[int]{BufferSize: stage.None, Keep: stage.KeepLast}))
 					c := newCollector[int]()
 					sink := stage.Must(stage.NewConsumer(c, stage.ConsumerConfig{}))
 					sink.Subscribe(src, stage.SubscribeConfig{MaxDemand: demand})

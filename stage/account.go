@@ -52,7 +52,8 @@ func (o *outlet[T]) serveEmission() {
 	events, first := o.emit.buf, o.nextSeq
 	o.nextSeq += uint64(len(events))
 	o.emitted += int64(len(events))
-	o.told = max(0, o.told-len(events))
+	asked := o.told
+	o.told = max(0, asked-len(events))
 	em := &o.emission
 	em.counted, em.accounted, em.swapped = len(events), 0, false
 	if o.buf.len() == 0 && !o.paused {
@@ -61,6 +62,9 @@ func (o *outlet[T]) serveEmission() {
 	if n := em.accounted; n < len(events) {
 		if o.store(events[n:], first+uint64(n)) && o.holder != nil {
 			o.serveBuffer() // what was in the way of the others is gone
+		}
+		if len(events) > asked {
+			o.losses.grow(o.buf.len())
 		}
 	}
 	o.endEmission()
@@ -174,6 +178,7 @@ func (o *outlet[T]) settleAccount() {
 	if rest != 0 {
 		// The dispatcher has lost them, or panicked over what it held.
 		o.lost[receipt.Stopped] += rest
+		o.losses.fresh = true
 		o.log.Error("events are not accounted for", "stage", o.stage, "events", rest)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // means the default.
 const None = -1
 
-// Unlimited is the value of BufferSize for a buffer without a bound.
+// Unlimited is the value of an option that sets no bound.
 const Unlimited = math.MaxInt
 
 // The defaults of the package, in events.
@@ -21,14 +21,21 @@ const (
 	DefaultBufferSize = 10_000
 )
 
-// Keep selects the events that a full buffer keeps.
+// Keep selects the events that a stage's buffer keeps. The buffer holds events that
+// were emitted without demand, or whose subscriber has left.
 type Keep uint8
 
 const (
-	// KeepLast drops the oldest buffered event for each new one. It is the
-	// default.
-	KeepLast Keep = iota
-	// KeepFirst drops new events.
+	// KeepAll keeps every event: nothing is lost, and the buffer has no bound. A
+	// handler that emits only what it was asked for needs none. Where a handler
+	// emits regardless of demand, memory grows until subscribers ask: the stage
+	// logs a warning at 10,000 events and each time the number has doubled since. It
+	// is the default.
+	KeepAll Keep = iota
+	// KeepLast drops the oldest buffered event for each new one when BufferSize
+	// events are buffered.
+	KeepLast
+	// KeepFirst drops new events while BufferSize events are buffered.
 	KeepFirst
 )
 
@@ -54,19 +61,22 @@ type ProducerConfig[T any] struct {
 	// ErrShared.
 	// Default: dispatcher.NewDemand.
 	Dispatcher dispatcher.Dispatcher[T]
-	// BufferSize bounds the events that were emitted without demand. Default:
-	// 10,000 for a producer and no bound for a producer-consumer. None drops
-	// events without demand at once; Unlimited sets no bound.
-	BufferSize int
-	// Keep selects the events that a full buffer keeps. Default: KeepLast.
+	// Keep selects the events that a full buffer keeps. Default: KeepAll.
 	Keep Keep
+	// BufferSize bounds the buffer under KeepLast and KeepFirst, in events.
+	// Default: 10,000. None drops events without demand at once. Under KeepAll
+	// there is no bound, and any other value than 0 and Unlimited is refused.
+	BufferSize int
 	// Demand is the mode at the start; [ProducerStage.SetDemand] changes it.
 	// Default: Forward.
 	Demand DemandMode
 	// Discarded, if set, is called on the stage's goroutine for every event
 	// that is discarded. It must not block.
 	Discarded func(event T, reason receipt.Reason)
-	// Logger gets the events that an operator needs. nil discards.
+	// Logger gets the warnings of the stage: events that were discarded or
+	// abandoned, by reason and number, events that wait without an end in sight,
+	// and what a handler does wrong; at most one line a second for each. Default:
+	// slog.Default.
 	Logger *slog.Logger
 }
 
@@ -74,7 +84,7 @@ type ProducerConfig[T any] struct {
 type ConsumerConfig struct {
 	// Name is as in ProducerConfig.
 	Name string
-	// Logger gets the events that an operator needs. nil discards.
+	// Logger is as in ProducerConfig.
 	Logger *slog.Logger
 }
 

@@ -132,7 +132,7 @@ var bufferCases = []kase{
 	}},
 	{"G25_keep_first", func(t *testing.T) {
 		src, p, log := filled(t, stage.ProducerConfig[int]{BufferSize: 5, Keep: stage.KeepFirst}, []int{1, 2, 3, 4, 5}, []int{6, 7, 8})
-		if !strings.Contains(log.String(), "discarded=3") {
+		if !strings.Contains(log.String(), "reason=buffer_full events=3") {
 			t.Fatalf("log: %s", log)
 		}
 		c := newSink()
@@ -141,8 +141,8 @@ var bufferCases = []kase{
 		equal(t, "discarded", src.discarded, []string{"6 buffer_full", "7 buffer_full", "8 buffer_full"})
 	}},
 	{"G26_keep_last", func(t *testing.T) {
-		src, p, log := filled(t, stage.ProducerConfig[int]{BufferSize: 5}, []int{1, 2, 3, 4, 5}, []int{6, 7, 8})
-		if !strings.Contains(log.String(), "discarded=3") {
+		src, p, log := filled(t, stage.ProducerConfig[int]{BufferSize: 5, Keep: stage.KeepLast}, []int{1, 2, 3, 4, 5}, []int{6, 7, 8})
+		if !strings.Contains(log.String(), "reason=buffer_full events=3") {
 			t.Fatalf("log: %s", log)
 		}
 		c := newSink()
@@ -217,18 +217,24 @@ var infoCases = []kase{
 	{"G36_behind_an_unlimited_buffer", func(t *testing.T) {
 		behind(t, stage.ProducerConfig[int]{BufferSize: stage.Unlimited}, []int{1, 2, 3})
 	}},
-	{"G37_behind_one", func(t *testing.T) { behind(t, stage.ProducerConfig[int]{BufferSize: 3}, []int{1}) }},
-	{"G38_behind_two", func(t *testing.T) { behind(t, stage.ProducerConfig[int]{BufferSize: 3}, []int{1, 2}) }},
-	{"G39_behind_a_full_buffer", func(t *testing.T) { behind(t, stage.ProducerConfig[int]{BufferSize: 3}, []int{1, 2, 3}) }},
+	{"G37_behind_one", func(t *testing.T) {
+		behind(t, stage.ProducerConfig[int]{BufferSize: 3, Keep: stage.KeepLast}, []int{1})
+	}},
+	{"G38_behind_two", func(t *testing.T) {
+		behind(t, stage.ProducerConfig[int]{BufferSize: 3, Keep: stage.KeepLast}, []int{1, 2})
+	}},
+	{"G39_behind_a_full_buffer", func(t *testing.T) {
+		behind(t, stage.ProducerConfig[int]{BufferSize: 3, Keep: stage.KeepLast}, []int{1, 2, 3})
+	}},
 	{"G41_passed_on_when_its_event_is_dropped", func(t *testing.T) {
-		src, p, _ := filled(t, stage.ProducerConfig[int]{BufferSize: 3}, []int{1})
+		src, p, _ := filled(t, stage.ProducerConfig[int]{BufferSize: 3, Keep: stage.KeepLast}, []int{1})
 		src.self.SendBehind("a")
 		synctest.Wait()
 		equal(t, "infos", len(src.infos), 0)
 		push(t, p, src, 2, 3, 4)
 		equal(t, "infos", src.infos, []any{"a"})
 	}},
-	{"G164_pinned_to_an_empty_buffer", func(t *testing.T) { behind(t, stage.ProducerConfig[int]{BufferSize: 3}, nil) }},
+	{"G164_pinned_to_an_empty_buffer", func(t *testing.T) { behind(t, stage.ProducerConfig[int]{BufferSize: 3, Keep: stage.KeepLast}, nil) }},
 	{"G166_between_events", func(t *testing.T) {
 		src, p, _ := filled(t, stage.ProducerConfig[int]{}, []int{1, 2})
 		src.self.SendBehind(3)

@@ -80,7 +80,7 @@ var extraCases = []kase{
 		equal(t, "events", good.events(), []int{1})
 	}},
 	{"X4_buffer_none_drops_at_once", func(t *testing.T) {
-		src, p, _ := filled(t, stage.ProducerConfig[int]{BufferSize: stage.None}, []int{1, 2})
+		src, p, _ := filled(t, stage.ProducerConfig[int]{BufferSize: stage.None, Keep: stage.KeepLast}, []int{1, 2})
 		equal(t, "discarded", len(src.discarded), 2)
 		equal(t, "buffered", snap(t, p).Buffered, 0)
 	}},
@@ -233,7 +233,7 @@ var faultCases = []kase{
 		lives(t, p, c)
 	}},
 	{"Q5_no_buffer_and_modes_of_a_producer_consumer", func(t *testing.T) {
-		start(t, producer(&source{}, stage.ProducerConfig[int]{BufferSize: stage.None}))
+		start(t, producer(&source{}, stage.ProducerConfig[int]{BufferSize: stage.None, Keep: stage.KeepLast}))
 		m := between(newPipe(1), stage.ProducerConfig[int]{})
 		start(t, m)
 		m.SetDemand(stage.Accumulate)

@@ -247,7 +247,7 @@ func TestHandlerMayChangeItsSlice(t *testing.T) {
 // Loss: an event is dropped only by the policy that was chosen, and counted.
 func TestBufferOfNoneDropsAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		src, p, _ := filled(t, stage.ProducerConfig[int]{BufferSize: stage.None}, []int{1, 2})
+		src, p, _ := filled(t, stage.ProducerConfig[int]{BufferSize: stage.None, Keep: stage.KeepLast}, []int{1, 2})
 		equal(t, "discarded", src.discarded, []string{"1 buffer_full", "2 buffer_full"})
 		c := newSink()
 		join(t, p, c, four)

@@ -165,10 +165,13 @@
 //
 // # Loss
 //
-// A stage drops an event only by a policy that the program chose: a full buffer
-// (BufferSize and Keep), a dispatcher's bounds, a stop without a drain. Each
-// dropped event is counted by reason in the [Snapshot], passed to Discarded and
-// recorded as pipeline.discarded. At every moment
+// By default a stage drops nothing before it is stopped: events wait until they
+// are asked for. It drops an event only by a policy that the program chose: a full
+// buffer (Keep and BufferSize), a dispatcher's bounds, a selector or hash function
+// that assigns an event to no subscriber, a stop without a drain. Each dropped event
+// is counted by reason in the [Snapshot], passed to Discarded, recorded as
+// pipeline.discarded, and logged, at most one line a second for each reason. At
+// every moment
 //
 //	emitted = delivered + buffered + discarded
 //

@@ -204,10 +204,10 @@ func TestDrainTimeout(t *testing.T) {
 func TestDrainGivesUpParked(t *testing.T) {
 	for name, cfg := range map[string]fair.Config[int]{
 		"room":      {}, // for all
-		"full key":  {MaxEvents: 16, KeyOverflow: fair.Pause},
-		"full":      {MaxEvents: 3, KeyMaxEvents: 3, KeyOverflow: fair.Pause, Overflow: fair.Pause},
+		"full key":  {KeyMaxEvents: 2},
+		"full":      {MaxEvents: 3},
 		"rate":      {Rate: fair.Rate{PerSecond: 1}},
-		"buffering": {MaxEvents: 8, KeyOverflow: fair.Pause},
+		"buffering": {MaxEvents: 8, KeyMaxEvents: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -275,15 +275,18 @@ func TestDrainGivesUpParkedThatHoldUpTheSource(t *testing.T) {
 		src, c := &draining{}, newSink()
 		var discarded []int
 		left := []int{10, 11, 20}
-		src.onDemand = func(int) error {
-			src.emit.Emit(left[0])
-			if left = left[1:]; len(left) == 0 {
+		src.onDemand = func(n int) error {
+			for ; n > 0 && len(left) > 0; n-- {
+				src.emit.Emit(left[0])
+				left = left[1:]
+			}
+			if len(left) == 0 {
 				return stage.ErrDone
 			}
 			return nil
 		}
 		fair := stage.Must(fair.New(func(v int) int { return v / 10 },
-			fair.Config[int]{MaxEvents: 8, KeyOverflow: fair.Pause})) // one for each key
+			fair.Config[int]{MaxEvents: 2, KeyMaxEvents: 1})) // one for each key
 		p := producer(src, stage.ProducerConfig[int]{
 			Dispatcher: fair,
 			Discarded:  func(event int, _ receipt.Reason) { discarded = append(discarded, event) },

@@ -82,7 +82,7 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) error
 		return err
 	}
 	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+		log = slog.Default()
 	}
 	e.log = log
 	e.box = mailbox.New[mail[In, Out]]()
@@ -205,18 +205,23 @@ func (e *engine[In, Out]) takeAll() {
 	}
 }
 
-// patience is how long the stage may wait for mail: until its dispatcher's next
-// deadline, or, if negative, without a bound.
+// patience is how long a stage that emits may wait for mail: until its dispatcher's
+// next deadline or until losses can be logged, or, if negative, without a bound.
 func (e *engine[In, Out]) patience() time.Duration {
-	if e.out == nil || e.out.timed == nil {
-		return -1
+	d := time.Duration(-1)
+	if o := e.out; o.losses.fresh {
+		d = o.losses.due()
+	}
+	if e.out.timed == nil {
+		return d
 	}
 	// The deadline is in nanoseconds of the outlet's clock.
-	at, ok := e.out.timed.Wake()
-	if !ok {
-		return -1
+	if at, ok := e.out.timed.Wake(); ok {
+		if left := max(0, time.Duration(at-e.out.now())); d < 0 || left < d {
+			return left
+		}
 	}
-	return max(0, time.Duration(at-e.out.now()))
+	return d
 }
 
 // take acts on one mail. Nothing is delivered here: settle does that once for all mail of
@@ -285,6 +290,9 @@ func (e *engine[In, Out]) settle(poked bool) {
 	}
 	if e.complete(); e.lineage != nil {
 		e.sendPending()
+	}
+	if e.out != nil && e.out.losses.fresh {
+		e.out.logLosses(false)
 	}
 }
 

@@ -149,6 +149,9 @@ func (l *lastSteps[In, Out]) look() {
 	if l.in != nil && l.in.unhandled > 0 {
 		l.log.Warn("events were not handled", "stage", l.name, "events", l.in.unhandled)
 	}
+	if l.out != nil {
+		l.out.logLosses(true)
+	}
 	l.last = l.snapshot()
 }
 

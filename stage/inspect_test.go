@@ -188,7 +188,7 @@ func TestSnapshotOfAStageThatStarts(t *testing.T) {
 func TestSnapshotHasJSONNames(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &source{}
-		p, c := producer(src, stage.ProducerConfig[int]{BufferSize: 1, Dispatcher: stage.Must(fair.New(func(v int) int { return v / 10 }, fair.Config[int]{}))}), consumer(pausing(1), "C")
+		p, c := producer(src, stage.ProducerConfig[int]{BufferSize: 1, Keep: stage.KeepLast, Dispatcher: stage.Must(fair.New(func(v int) int { return v / 10 }, fair.Config[int]{}))}), consumer(pausing(1), "C")
 		subscribe(t, c, p, stage.SubscribeConfig{MaxDemand: 1})
 		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{}, p, c))
 		done := run(t.Context(), line)

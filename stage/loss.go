@@ -1,13 +1,6 @@
 package stage
 
-import (
-	"time"
-
-	"github.com/penstock-go/penstock/receipt"
-)
-
-// warnEvery is the period in which a stage that keeps discarding logs it.
-const warnEvery = time.Second
+import "github.com/penstock-go/penstock/receipt"
 
 // Discard implements dispatcher.Out. The stage itself discards with it as well, from the
 // buffer and from the emitter. The callback comes last, when the event is accounted for:
@@ -15,6 +8,7 @@ const warnEvery = time.Second
 func (o *outlet[T]) Discard(event T, seq uint64, reason receipt.Reason) {
 	o.lost[reason]++
 	o.discards++
+	o.losses.fresh = true
 	if m := &o.emission.marks; m.active && seq-o.offer.First < uint64(len(o.offer.Events)) {
 		// Of the running offer; a held event that is discarded belongs to an earlier one.
 		m.lost = append(m.lost, int32(seq-o.offer.First))
@@ -56,25 +50,11 @@ func (o *outlet[T]) discardEmitted(events []T, first uint64) {
 		o.emission.accounted++
 		o.Discard(event, first+uint64(i), receipt.BufferFull)
 	}
-	o.warnFull(len(events))
 }
 
 // discardFront discards the first n events of the buffer.
 func (o *outlet[T]) discardFront(n int) {
 	for range n {
 		o.discardNext(receipt.BufferFull)
-	}
-	o.warnFull(n)
-}
-
-// warnFull logs that events were discarded, once in warnEvery, with the total since the
-// start. n is how many were discarded now.
-func (o *outlet[T]) warnFull(n int) {
-	if n == 0 {
-		return
-	}
-	if now := time.Now(); now.Sub(o.warned) >= warnEvery {
-		o.warned = now
-		o.log.Warn("buffer full, events discarded", "stage", o.stage, "discarded", o.lost[receipt.BufferFull], "limit", o.buf.limit)
 	}
 }

@@ -287,10 +287,13 @@ func runModel(t *testing.T, kind string) {
 func newModelRun(t *testing.T, kind string, seed uint64) *modelRun {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	r := &modelRun{t: t, rng: rng, kind: kind, src: &acking{}, m: &model{
-		kind: kind, limit: 1 + rng.IntN(12), capacity: 1 + rng.IntN(8), keep: stage.Keep(rng.IntN(2)),
+		kind: kind, limit: 1 + rng.IntN(12), capacity: 1 + rng.IntN(8), keep: stage.Keep(rng.IntN(3)),
 		held: make([][]int, modelPartitions), lost: map[int]bool{}, ended: map[int]int{},
 		copies: map[int]int{}, shared: map[int]bool{}, returned: map[int]bool{}, given: map[int]int{},
 	}}
+	if r.m.keep == stage.KeepAll {
+		r.m.limit = stage.Unlimited
+	}
 	cfg := stage.ProducerConfig[int]{BufferSize: r.m.limit, Keep: r.m.keep}
 	switch kind {
 	case "broadcast":

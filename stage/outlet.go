@@ -77,8 +77,8 @@ type outlet[T any] struct {
 	abandoned  int64 // deliveries whose consumer died before it had handled them
 	discards   int64
 	lost       map[receipt.Reason]int64
+	losses     losses // what of this was logged
 	log        *slog.Logger
-	warned     time.Time
 }
 
 // newOutlet makes the producing side. sourced says that the handler wants receipts; size
@@ -86,7 +86,7 @@ type outlet[T any] struct {
 func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int) *outlet[T] {
 	o := &outlet[T]{
 		stage: name, disp: cfg.Dispatcher, sourced: sourced, discarded: cfg.Discarded,
-		lost: make(map[receipt.Reason]int64), epoch: time.Now(),
+		lost: make(map[receipt.Reason]int64), losses: newLosses(), epoch: time.Now(),
 	}
 	if o.disp == nil {
 		o.disp = dispatcher.NewDemand[T]()

@@ -123,7 +123,7 @@ func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
 // consumer may have failed over are marked as such for abandon.
 func (o *outlet[T]) giveUp(s *Subscription[T], f farewell) {
 	if !s.tracked {
-		o.abandoned += int64(max(0, s.given-f.handled))
+		o.abandonedNow(max(0, s.given-f.handled))
 		return
 	}
 	for _, d := range s.flights.removeAll() {
@@ -153,7 +153,7 @@ func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool) {
 		if over {
 			reason = ""
 		}
-		o.abandoned++
+		o.abandonedNow(1)
 		o.receipt(s, f, receipt.Abandoned, reason, 0)
 		return
 	}
@@ -232,6 +232,7 @@ func (o *outlet[T]) endedOne(r *dispatcher.Receipt[T]) {
 	if outcome == receipt.Discarded {
 		o.delivered--
 		o.lost[reason]++
+		o.losses.fresh = true
 		o.reportDiscard(r.Event, reason)
 	}
 	o.ended(r.Seq, 1, outcome, reason)

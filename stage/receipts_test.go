@@ -99,7 +99,7 @@ func TestReceiptsInAnyOrder(t *testing.T) {
 func TestDiscardIsAReceipt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &acking{}
-		p := producer(src, stage.ProducerConfig[int]{BufferSize: 2})
+		p := producer(src, stage.ProducerConfig[int]{BufferSize: 2, Keep: stage.KeepLast})
 		start(t, p)
 		push(t, p, &src.source, 1, 2, 3)
 		equal(t, "receipts", ended(src.receipts), []string{"0 discarded buffer_full"})

@@ -16,7 +16,7 @@ func TestPipelineReportsItsStages(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		rec := metricstest.New()
 		src, dst := &source{}, newSink()
-		p, c := producer(src, stage.ProducerConfig[int]{BufferSize: 2}), consumer(dst, "C")
+		p, c := producer(src, stage.ProducerConfig[int]{BufferSize: 2, Keep: stage.KeepLast}), consumer(dst, "C")
 		sub := subscribe(t, c, p, stage.SubscribeConfig{Manual: true})
 		line := stage.Must(stage.NewPipeline(stage.PipelineConfig{Metrics: rec, MetricsInterval: time.Second}, p, c))
 		done := run(t.Context(), line)

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -95,7 +96,7 @@ func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) (*ProducerS
 	if err := e.resolved("Demand", h.Demand != nil, h.handler); err != nil {
 		return nil, err
 	}
-	if err := newSide(e, cfg, DefaultBufferSize); err != nil {
+	if err := newSide(e, cfg); err != nil {
 		return nil, err
 	}
 	return &ProducerStage[T]{e}, nil
@@ -116,7 +117,7 @@ func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg Producer
 	if err := e.resolved("Events", h.Events != nil, h.handler); err != nil {
 		return nil, err
 	}
-	if err := newSide(e, cfg, Unlimited); err != nil {
+	if err := newSide(e, cfg); err != nil {
 		return nil, err
 	}
 	return &ProducerConsumerStage[In, Out]{e}, nil
@@ -154,21 +155,22 @@ func (e *engine[In, Out]) resolved(main string, there bool, handler any) error {
 func Must[T any](v T, err error) T { return option.Must(v, err) }
 
 // newSide makes the emitting side of a stage.
-func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out], size int) error {
+func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out]) error {
 	owner := ownerOf(e.name)
 	if err := option.First(
 		owner.Check(cfg.BufferSize >= None, "BufferSize", cfg.BufferSize, "0 for the default, None, or 1 or more"),
-		owner.Check(cfg.Keep <= KeepFirst, "Keep", cfg.Keep, "KeepLast or KeepFirst"),
+		owner.Check(cfg.Keep <= KeepFirst, "Keep", cfg.Keep, "KeepAll, KeepLast or KeepFirst"),
+		owner.Check(cfg.Keep != KeepAll || cfg.BufferSize == 0 || cfg.BufferSize == Unlimited,
+			"Keep", "KeepAll", "KeepLast or KeepFirst when BufferSize is set"),
 		owner.Check(cfg.Demand <= Accumulate, "Demand", cfg.Demand, "Forward or Accumulate"),
 		owner.Optional("Dispatcher", cfg.Dispatcher, "a dispatcher"),
 	); err != nil {
 		return err
 	}
-	switch {
-	case cfg.BufferSize > 0:
-		size = cfg.BufferSize
-	case cfg.BufferSize == None:
-		size = 0
+	size := Unlimited
+	if cfg.Keep != KeepAll {
+		size = cmp.Or(cfg.BufferSize, DefaultBufferSize)
+		size = max(size, 0) // None
 	}
 	e.out = newOutlet(e.name, cfg, e.do.receipts != nil, size)
 	e.out.descend = e.descendOutside

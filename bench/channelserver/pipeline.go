@@ -36,7 +36,7 @@ func (s *server) postPipeline(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}, producer.SeqConfig[job]{})), stage.ProducerConfig[job]{
-		Dispatcher: stage.Must(fair.New(func(j job) string { return j.topic }, fair.Config[job]{Overflow: fair.Pause})),
+		Dispatcher: stage.Must(fair.New(func(j job) string { return j.topic }, fair.Config[job]{})),
 		Discarded:  func(job, receipt.Reason) { discarded.Add(1) },
 	}))
 	stages := []stage.Stage{source}

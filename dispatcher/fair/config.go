@@ -11,10 +11,10 @@ import (
 // fairOwner names this package's type in an [OptionError].
 const fairOwner = option.Owner("fair.Dispatcher")
 
-// Config are the options of [Dispatcher]. The zero value is ready for use: it
-// serves keys in turn, one event of a key at a time, reads ahead up to 100,000
-// events or 64 MiB, and discards the oldest event of the longest queue when
-// that is not enough.
+// Config are the options of [Dispatcher]. The zero value is ready for use and
+// discards nothing: it serves keys in turn, one event of a key at a time, reads
+// ahead up to 100,000 events or 64 MiB, and then takes nothing more from the source
+// until there is room.
 type Config[T any] struct {
 	// MaxEvents is the global bound of the events held at once. Default:
 	// 100,000. Events that come back from a dead consumer or are retried are
@@ -22,26 +22,27 @@ type Config[T any] struct {
 	MaxEvents int
 	// MaxBytes is the global bound in bytes as measured by Size. Default: 64 MiB.
 	MaxBytes int64
-	// KeyMaxEvents bounds one key's queue in events. Default: 1,024. It is
-	// lowered to an eighth of MaxEvents if it is more, but never below 1.
+	// KeyMaxEvents bounds one key's queue in events, within MaxEvents. KeyOverflow
+	// selects what happens then. Default: no bound.
 	KeyMaxEvents int
-	// KeyMaxBytes bounds one key's queue in bytes. Default: 1 MiB. It is lowered
-	// to an eighth of MaxBytes if it is more, but never below 1.
+	// KeyMaxBytes bounds one key's queue in bytes, within MaxBytes. Default: no
+	// bound.
 	KeyMaxBytes int64
 	// Size returns the bytes that an event counts for, at least 0. Default: the
 	// size of T without the memory it points to, with which the byte bounds only
 	// count events: set Size if payloads are large.
 	Size func(event T) int
 
-	// Overflow selects what happens when the global bound is reached: DropLongest
-	// or Pause. Default: DropLongest.
+	// Overflow selects what happens when the global bound is reached: Pause or
+	// DropLongest. Default: Pause.
 	Overflow Overflow
 	// Intake is the least demand under [DropLongest], so that the source is read
 	// on although the dispatcher is full. Default: 256. It has no effect under
 	// [Pause].
 	Intake int
-	// KeyOverflow selects what happens when a key's queue is full: DropOldest,
-	// DropNewest, Conflate or Pause. Default: DropOldest.
+	// KeyOverflow selects what happens when a key's queue is full: Pause,
+	// DropOldest, DropNewest or Conflate. DropOldest and DropNewest require
+	// KeyMaxEvents or KeyMaxBytes. Default: Pause.
 	KeyOverflow Overflow
 	// SubKey names, within the event's key, the thing whose latest value the
 	// event is. [Conflate] requires it; otherwise it has no effect.
@@ -120,8 +121,10 @@ const (
 	// DefaultOverflow stands for the default of an option.
 	DefaultOverflow Overflow = iota
 	// Pause takes nothing more from the source until there is room. Nothing is
-	// lost, but everything after the event in the source waits with it: behind a
-	// flood that fills the whole, or behind one key that is full.
+	// lost, but every event that comes after in the source waits as well, whatever
+	// its key: as a global bound, after a flood has filled the whole; as a bound of
+	// a key, after one event of a key that is full. Keys with events in the
+	// dispatcher are served meanwhile. It is the default of both options.
 	Pause
 	// DropOldest discards the oldest event of the key.
 	DropOldest
@@ -134,8 +137,8 @@ const (
 	// event, or the newest event is discarded.
 	DropLongest
 	// Conflate keeps only the latest event of each key and SubKey: a newer one
-	// takes the older one's place in the queue. If there are more sub-keys than
-	// room, the oldest event of the key is discarded.
+	// takes the older one's place in the queue. If a key has more sub-keys than
+	// KeyMaxEvents or KeyMaxBytes allow, its oldest event is discarded.
 	Conflate
 )
 
@@ -160,7 +163,6 @@ const (
 	maxWeight  = 64
 	maxClasses = 8
 	maxRetries = math.MaxUint8
-	minShare   = 8 // a key never gets more than one part in eight
 )
 
 // Validate returns a [*OptionError] for the first wrong option, or nil.
@@ -202,9 +204,11 @@ func (c Config[T]) Validate() error {
 	}
 	switch {
 	case c.Overflow != DefaultOverflow && c.Overflow != DropLongest && c.Overflow != Pause:
-		return fairOwner.Refuse("Overflow", c.Overflow, "DropLongest or Pause")
+		return fairOwner.Refuse("Overflow", c.Overflow, "Pause or DropLongest")
 	case c.KeyOverflow > Conflate || c.KeyOverflow == DropLongest:
-		return fairOwner.Refuse("KeyOverflow", c.KeyOverflow, "DropOldest, DropNewest, Conflate or Pause")
+		return fairOwner.Refuse("KeyOverflow", c.KeyOverflow, "Pause, DropOldest, DropNewest or Conflate")
+	case (c.KeyOverflow == DropOldest || c.KeyOverflow == DropNewest) && c.KeyMaxEvents == 0 && c.KeyMaxBytes == 0:
+		return fairOwner.Refuse("KeyMaxEvents", 0, "1 or more, or KeyMaxBytes, when KeyOverflow drops events")
 	case c.KeyOverflow == Conflate && c.SubKey == nil:
 		return fairOwner.Refuse("SubKey", nil, "a function when KeyOverflow is Conflate")
 	case c.Class != nil && len(c.Weights) == 0:
@@ -216,16 +220,14 @@ func (c Config[T]) Validate() error {
 }
 
 // withDefaults is the configuration with every 0 that stands for a default
-// replaced, and with the bounds of a key lowered to their share.
+// replaced. A key without a bound has one that is never reached.
 func (c Config[T]) withDefaults() Config[T] {
 	option.Default(&c.MaxEvents, 100_000)
 	option.Default(&c.MaxBytes, 64<<20)
-	option.Default(&c.KeyMaxEvents, 1024)
-	option.Default(&c.KeyMaxBytes, 1<<20)
-	c.KeyMaxEvents = max(1, min(c.KeyMaxEvents, c.MaxEvents/minShare))
-	c.KeyMaxBytes = max(1, min(c.KeyMaxBytes, c.MaxBytes/minShare))
-	option.Default(&c.Overflow, DropLongest)
-	option.Default(&c.KeyOverflow, DropOldest)
+	option.Default(&c.KeyMaxEvents, math.MaxInt)
+	option.Default(&c.KeyMaxBytes, math.MaxInt64)
+	option.Default(&c.Overflow, Pause)
+	option.Default(&c.KeyOverflow, Pause)
 	option.Default(&c.Intake, 256)
 	option.Default(&c.Credits, 8)
 	option.Default(&c.UnorderedInFlight, 1)

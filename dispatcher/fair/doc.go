@@ -3,7 +3,7 @@
 // must not change while the dispatcher holds the event.
 //
 //	offer ──▶ one queue per active key ──▶ keys with credits, then keys in turn ──▶ subscriptions
-//	             │ bounds: drop or pause        ▲                                      │
+//	             │ bounds: pause or drop        ▲                                      │
 //	             ▼                              └────────── receipt frees the key ◀────┘
 //	          Discard
 //
@@ -28,10 +28,13 @@
 //
 // # Loss
 //
-// The defaults suit live events and drop what does not fit: the oldest event of
-// a key that is full, or the oldest event of the longest queue when the
-// dispatcher is full. Every dropped event is passed to Out.Discard with its
-// reason. With [Pause] and [Pause] nothing is dropped.
+// Nothing is dropped by default: a dispatcher that is full takes nothing more from
+// its source until there is room ([Pause]), and neither light keys nor heavy ones
+// get through from there meanwhile. Only an option that names it drops an event:
+// [DropLongest] for the whole, [DropOldest], [DropNewest] or [Conflate] for a key
+// that has a bound, a TTL. Every dropped event is passed to Out.Discard with its
+// reason. Live events, whose latest matters, are best served with DropLongest and
+// a bound for each key: a flood then loses events of its own, and no other key waits for it.
 //
 // # Concurrency
 //

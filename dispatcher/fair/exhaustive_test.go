@@ -419,12 +419,19 @@ func (x *exRun) act(action uint8) bool {
 		if n == exEvents {
 			return false
 		}
+		full := f.full(0)
+		if i, k := f.find(x.stream[n], f.index.hash(x.stream[n])); i != 0 && f.keyFull(k, 0) {
+			full = true
+		}
 		s.came++
 		s.status[n] = exQueued
 		s.fresh[n] = s.late
 		e := exEvent{x.stream[n], n}
 		if f.Dispatch(dispatcher.Offer[exEvent]{Events: []exEvent{e}, First: uint64(n) + 1, Now: x.now()}, x) != 1 {
-			x.fail("not taken")
+			if !full || x.cfg.Overflow == DropLongest || f.Demand() != 0 {
+				x.fail("not taken")
+			}
+			return false // the source is paused: the event comes when there is room
 		}
 	case action == exLate:
 		if s.late || x.cfg.TTL == 0 {
@@ -499,8 +506,9 @@ func TestExhaustive(t *testing.T) {
 		{"two in flight", Config[exEvent]{Credits: 1, UnorderedInFlight: 2}, false},
 		{"tenants", Config[exEvent]{Credits: 1, Tenant: exTenant}, false},
 		{"measured", Config[exEvent]{Credits: 1, MeasuredCost: true}, false},
-		{"overflow", Config[exEvent]{Credits: 1, MaxEvents: 2, TTL: exTTL}, false},
-		{"newest", Config[exEvent]{Credits: 1, MaxEvents: 2, KeyOverflow: DropNewest}, false},
+		{"overflow", Config[exEvent]{Credits: 1, MaxEvents: 2, Overflow: DropLongest, KeyMaxEvents: 1, KeyOverflow: DropOldest, TTL: exTTL}, false},
+		{"newest", Config[exEvent]{Credits: 1, MaxEvents: 2, Overflow: DropLongest, KeyMaxEvents: 1, KeyOverflow: DropNewest}, false},
+		{"pause", Config[exEvent]{Credits: 1, MaxEvents: 2, KeyMaxEvents: 1, TTL: exTTL}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			states, steps := 0, 0

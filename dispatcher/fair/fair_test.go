@@ -122,15 +122,17 @@ func TestOverflow(t *testing.T) {
 		discarded []string
 		demand    int
 	}{
-		{"drop oldest of the key", Config[ev]{MaxEvents: 16}, abab, 5, []string{"a1 key_full", "a2 key_full"}, 256},
-		{"drop newest of the key", Config[ev]{MaxEvents: 16, KeyOverflow: DropNewest}, abab, 5, []string{"a3 key_full", "a4 key_full"}, 256},
-		{"pause on a full key", Config[ev]{MaxEvents: 16, KeyOverflow: Pause}, abab, 2, nil, 0},
-		{"drop from the longest", Config[ev]{MaxEvents: 24, Intake: 5},
+		{"drop oldest of the key", Config[ev]{Overflow: DropLongest, KeyMaxEvents: 2, KeyOverflow: DropOldest, MaxEvents: 16}, abab, 5, []string{"a1 key_full", "a2 key_full"}, 256},
+		{"drop newest of the key", Config[ev]{Overflow: DropLongest, KeyMaxEvents: 2, KeyOverflow: DropNewest, MaxEvents: 16}, abab, 5, []string{"a3 key_full", "a4 key_full"}, 256},
+		{"pause on a full key", Config[ev]{MaxEvents: 16, KeyMaxEvents: 2, KeyOverflow: Pause}, abab, 2, nil, 0},
+		{"a full key pauses by default", Config[ev]{MaxEvents: 16, KeyMaxEvents: 2}, abab, 2, nil, 0},
+		{"no bound for a key by default", Config[ev]{MaxEvents: 4}, abab, 4, nil, 0},
+		{"drop from the longest", Config[ev]{Overflow: DropLongest, MaxEvents: 24, Intake: 5},
 			[]string{"a", "a", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x"}, 26,
 			[]string{"a1 queue_full", "a2 queue_full"}, 5},
-		{"pause the source", Config[ev]{MaxEvents: 3, Overflow: Pause}, []string{"a", "b", "c", "d", "e"}, 3, nil, 0},
+		{"pause the source", Config[ev]{MaxEvents: 3}, []string{"a", "b", "c", "d", "e"}, 3, nil, 0},
 		{"room is demand", Config[ev]{MaxEvents: 10, Overflow: Pause}, []string{"a", "b", "c"}, 3, nil, 7},
-		{"all have one", Config[ev]{MaxEvents: 3, Intake: 1}, []string{"a", "b", "c", "d"}, 4, []string{"d1 queue_full"}, 1},
+		{"all have one", Config[ev]{Overflow: DropLongest, MaxEvents: 3, Intake: 1}, []string{"a", "b", "c", "d"}, 4, []string{"d1 queue_full"}, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, tc.cfg)
@@ -151,7 +153,7 @@ func TestOverflow(t *testing.T) {
 
 // What a worker is waiting for is handed out before anything is dropped.
 func TestHandsOutBeforeItDrops(t *testing.T) {
-	r := newRig(t, Config[ev]{MaxEvents: 2}).workers(4)
+	r := newRig(t, Config[ev]{Overflow: DropLongest, MaxEvents: 2}).workers(4)
 	r.offer("a", "b", "c", "d")
 	r.want("a1 b1 c1 d1")
 	r.wantDiscarded()
@@ -160,13 +162,13 @@ func TestHandsOutBeforeItDrops(t *testing.T) {
 func TestByteBounds(t *testing.T) {
 	size := func(e ev) int { return e.size }
 	t.Run("key", func(t *testing.T) {
-		r := newRig(t, Config[ev]{MaxBytes: 800, Size: size}) // 100 for a key
+		r := newRig(t, Config[ev]{KeyMaxBytes: 100, KeyOverflow: DropOldest, Size: size})
 		r.offerEvents(ev{"a", 1, "", 60}, ev{"a", 2, "", 40}, ev{"a", 3, "", 1}, ev{"a", 4, "", 101})
 		r.wantDiscarded("a1 key_full", "a4 key_full")
 		r.f.check(t)
 	})
 	t.Run("longest is the one with most bytes", func(t *testing.T) {
-		r := newRig(t, Config[ev]{MaxEvents: 80, MaxBytes: 80 * 16, Size: size, KeyMaxBytes: 160})
+		r := newRig(t, Config[ev]{Overflow: DropLongest, MaxEvents: 80, MaxBytes: 80 * 16, Size: size})
 		for _, k := range strings.Split("b c d e f g h", " ") {
 			for n := range 8 {
 				r.offerEvents(ev{k, n, "", 16}) // 8 events, 128 bytes
@@ -405,6 +407,8 @@ func TestConfigErrors(t *testing.T) {
 		{Config[ev]{MaxParked: -1}, "MaxParked"},
 		{Config[ev]{CostUnit: -1}, "CostUnit"},
 		{Config[ev]{KeyOverflow: Conflate}, "SubKey"},
+		{Config[ev]{KeyOverflow: DropOldest}, "KeyMaxEvents"},
+		{Config[ev]{KeyOverflow: DropNewest}, "KeyMaxEvents"},
 	} {
 		f, err := New(evKey, tc.cfg)
 		var refused *OptionError

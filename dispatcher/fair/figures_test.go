@@ -262,7 +262,7 @@ func TestFigureManyKeys(t *testing.T) {
 	if long() {
 		n = 10_000_000
 	}
-	f := option.Must(New(func(k int) int { return k }, Config[int]{MaxEvents: 1000}))
+	f := option.Must(New(func(k int) int { return k }, Config[int]{MaxEvents: 1000, Overflow: DropLongest}))
 	out := &countOut{}
 	_ = f.Subscribe(0, dispatcher.SubscribeConfig{})
 	seq := uint64(1)

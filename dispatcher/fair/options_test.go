@@ -81,7 +81,7 @@ func TestRetriesAtTheHeadThenDeadLetter(t *testing.T) {
 // What is requeued goes before all later events even when the queue is full,
 // and is the oldest for DropOldest.
 func TestRequeueIntoAFullQueue(t *testing.T) {
-	r := newRig(t, Config[ev]{MaxEvents: 16}).workers(1) // two for a key
+	r := newRig(t, Config[ev]{KeyMaxEvents: 2, KeyOverflow: DropOldest}).workers(1)
 	r.offer("a", "a", "a")
 	r.finish(0, receipt.Returned)
 	r.want("a1 a1")
@@ -93,7 +93,7 @@ func TestRequeueIntoAFullQueue(t *testing.T) {
 }
 
 func TestConflate(t *testing.T) {
-	r := newRig(t, Config[ev]{KeyOverflow: Conflate, SubKey: func(e ev) string { return e.sub }, MaxEvents: 32,
+	r := newRig(t, Config[ev]{KeyOverflow: Conflate, SubKey: func(e ev) string { return e.sub }, KeyMaxEvents: 4,
 		Size: func(e ev) int { return e.size }})
 	r.offerEvents(ev{"a", 1, "x", 1}, ev{"a", 2, "y", 1}, ev{"a", 3, "x", 5}, ev{"b", 1, "x", 1}, ev{"a", 4, "x", 2})
 	r.wantDiscarded("a1 conflated", "a3 conflated")
@@ -404,7 +404,7 @@ func TestTenantOfAParkedKeyIsNotForgotten(t *testing.T) {
 // nor one that does not exist.
 func TestMergedEventThatIsTooLarge(t *testing.T) {
 	r := newRig(t, Config[ev]{
-		MaxEvents: 8, KeyMaxEvents: 1, KeyMaxBytes: 100, Credits: 1,
+		MaxEvents: 8, Overflow: DropLongest, KeyMaxEvents: 1, KeyMaxBytes: 100, Credits: 1,
 		KeyOverflow: Conflate, SubKey: func(e ev) string { return e.sub }, Size: func(e ev) int { return e.size },
 		Merge: func(older, newer ev) ev { return ev{newer.key, newer.n, newer.sub, older.size + newer.size} },
 	})

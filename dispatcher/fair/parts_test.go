@@ -133,9 +133,9 @@ func TestStatedLimitOfOneSource(t *testing.T) {
 		cfg         Config[ev]
 		least, most int
 	}{
-		{"nothing dropped", Config[ev]{MaxEvents: ahead, Overflow: Pause, KeyOverflow: Pause}, flood - ahead, flood},
-		{"drop oldest", Config[ev]{MaxEvents: ahead}, 0, 2},
-		{"conflate", Config[ev]{MaxEvents: ahead, Overflow: Pause, KeyOverflow: Conflate, SubKey: func(ev) string { return "" }}, 0, 2},
+		{"nothing dropped", Config[ev]{MaxEvents: ahead}, flood - ahead, flood},
+		{"drop oldest", Config[ev]{MaxEvents: ahead, KeyMaxEvents: ahead / 8, KeyOverflow: DropOldest}, 0, 2},
+		{"conflate", Config[ev]{MaxEvents: ahead, KeyOverflow: Conflate, SubKey: func(ev) string { return "" }}, 0, 2},
 	} {
 		r := newRig(t, tc.cfg)
 		rest := source

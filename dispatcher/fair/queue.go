@@ -80,7 +80,7 @@ func (f *Dispatcher[T, K]) trimKey(i uint32, s *slot, out dispatcher.Out[T]) {
 	if f.cfg.KeyOverflow != DropOldest && f.cfg.KeyOverflow != Conflate {
 		return
 	}
-	for s.count > uint32(f.cfg.KeyMaxEvents) || s.bytes > f.cfg.KeyMaxBytes {
+	for int(s.count) > f.cfg.KeyMaxEvents || s.bytes > f.cfg.KeyMaxBytes {
 		f.dropHead(i, s, receipt.KeyFull, out)
 	}
 }
@@ -117,7 +117,7 @@ func (f *Dispatcher[T, K]) find(key K, hash uint32) (uint32, *slot) {
 
 // keyFull reports whether an event of this size would exceed a bound of the key.
 func (f *Dispatcher[T, K]) keyFull(s *slot, size uint32) bool {
-	return s.count >= uint32(f.cfg.KeyMaxEvents) || s.bytes+int64(size) > f.cfg.KeyMaxBytes
+	return int(s.count) >= f.cfg.KeyMaxEvents || s.bytes+int64(size) > f.cfg.KeyMaxBytes
 }
 
 // size returns what an event counts for, in bytes: 0 for a negative Size, and at

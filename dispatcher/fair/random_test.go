@@ -169,6 +169,8 @@ func newRandomDispatcher(t testing.TB, next func(int) int) *randomDispatcher {
 		Size:              func(e ev) int { return e.size },
 		Overflow:          []Overflow{DropLongest, Pause}[next(2)],
 		KeyOverflow:       []Overflow{DropOldest, DropNewest, Conflate, Pause}[next(4)],
+		KeyMaxEvents:      []int{0, 1, 3, 40}[next(4)],
+		KeyMaxBytes:       []int64{0, 12, 120}[next(3)],
 		SubKey:            func(e ev) string { return e.sub },
 		Credits:           []int{1, 2, 8, 64}[next(4)],
 		UnorderedInFlight: []int{0, 0, 3}[next(3)],
@@ -176,6 +178,9 @@ func newRandomDispatcher(t testing.TB, next func(int) int) *randomDispatcher {
 		Retries:           next(3),
 		MeasuredCost:      next(3) == 0,
 		MaxParked:         3,
+	}
+	if cfg.KeyMaxEvents == 0 && cfg.KeyMaxBytes == 0 && cfg.KeyOverflow < Conflate {
+		cfg.KeyMaxEvents = max(1, cfg.MaxEvents/8) // the policies that drop need a bound
 	}
 	if next(3) == 0 {
 		cfg.Rate = Rate{PerSecond: []float64{10, 1000}[next(2)], Burst: next(4)}

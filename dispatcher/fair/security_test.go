@@ -119,7 +119,7 @@ func sybilUsers(t *testing.T) {
 	if os.Getenv("PENSTOCK_LONG") != "" {
 		ticks = 5_000_000
 	}
-	tenants := Config[visit]{Tenant: func(v visit) string {
+	tenants := Config[visit]{Overflow: DropLongest, Tenant: func(v visit) string {
 		if v.known {
 			return "known"
 		}
@@ -160,7 +160,7 @@ func sybilUsers(t *testing.T) {
 		}
 	}
 	// What it is like without the level of tenants: documented, not promised.
-	w := newTown(t, workers, Config[visit]{})
+	w := newTown(t, workers, Config[visit]{Overflow: DropLongest})
 	beside, _ := w.run(ticks/10, func(n uint64) uint64 { return n })
 	t.Logf("without tenants: p99 %d ticks beside %d fresh users, %d of %d events of known users dropped", beside, ticks/5, w.lost[true], w.lost[true]+len(w.waits))
 }
@@ -174,7 +174,7 @@ func TestFullOfSingleEvents(t *testing.T) {
 		"measured": {MeasuredCost: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg.MaxEvents, cfg.Intake = 6, 1
+			cfg.Overflow, cfg.MaxEvents, cfg.Intake = DropLongest, 6, 1
 			cfg.Tenant = func(e ev) string { return e.key[:1] }
 			r := newRig(t, cfg)
 			r.offer("a1", "a2", "a3", "a4", "b1", "b2") // full
@@ -191,7 +191,7 @@ func TestFullOfSingleEvents(t *testing.T) {
 			r.drained()
 		})
 	}
-	r := newRig(t, Config[ev]{MaxEvents: 2, Intake: 1}) // no tenants
+	r := newRig(t, Config[ev]{Overflow: DropLongest, MaxEvents: 2, Intake: 1}) // no tenants
 	r.offer("a1", "a2", "b1")
 	if len(r.discarded) != 1 || !strings.HasPrefix(r.discarded[0], "b1") {
 		t.Errorf("discarded %v", r.discarded)

@@ -18,7 +18,7 @@ func (a *app) build() (err error) {
 	}
 	line := chosen(a.cfg)
 	a.producer, err = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
-		Name: a.cfg.Source, Dispatcher: line.dispatcher, Logger: a.log, BufferSize: stage.Unlimited,
+		Name: a.cfg.Source, Dispatcher: line.dispatcher, Logger: a.log,
 		Discarded: a.discarded,
 	})
 	if err != nil {

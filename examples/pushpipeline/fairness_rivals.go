@@ -37,9 +37,12 @@ func fairDispatcher(cfg config) line {
 // no more than fits.
 func fairConfig(cfg config) fair.Config[push] {
 	if cfg.Overflow == "drop" {
-		return fair.Config[push]{Size: push.size, Overflow: fair.DropLongest, KeyOverflow: fair.DropOldest}
+		return fair.Config[push]{
+			Size: push.size, Overflow: fair.DropLongest,
+			KeyMaxEvents: 1024, KeyMaxBytes: 1 << 20, KeyOverflow: fair.DropOldest,
+		}
 	}
-	// The dispatcher gives a key no more than an eighth of the whole.
+	// A key has no more than an eighth of the whole.
 	bytes, user := cfg.bufferBytes(), pausedUserEvents
 	if cfg.Source == "memory" {
 		bytes, user = max(bytes, 8*cfg.userBytes()), cfg.UserBuffer

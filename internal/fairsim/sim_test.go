@@ -31,8 +31,17 @@ func scenario(flooders int, fixed bool) Config {
 	}
 }
 
-func users() Queue  { return NewFair(fair.Config[Event]{MaxEvents: bound}) }
+// users is Fair as the figures have it: a buffer that loses events of the longest
+// queue when it is full, and of a key that has an eighth of it.
+func users() Queue  { return NewFair(live(bound)) }
 func oracle() Queue { return NewOracle(victims, bound) }
+
+// live are the options for events of which a flood may lose its own.
+func live(bound int) fair.Config[Event] {
+	return fair.Config[Event]{
+		MaxEvents: bound, Overflow: fair.DropLongest, KeyMaxEvents: min(1024, bound/8), KeyOverflow: fair.DropOldest,
+	}
+}
 
 // ratio is the victims' p99 under flood over their p99 without.
 func ratio(c Config, q func() Queue) (p99 float64, drops int) {
@@ -111,14 +120,16 @@ func TestFigureOthers(t *testing.T) {
 		prefetch := c
 		prefetch.Prefetch = 10
 		unordered := func() Queue {
-			return NewFair(fair.Config[Event]{MaxEvents: bound, UnorderedInFlight: 1000})
+			cfg := live(bound)
+			cfg.UnorderedInFlight = 1000
+			return NewFair(cfg)
 		}
 		rows := []struct {
 			name string
 			c    Config
 			make func() Queue
 		}{
-			{"Fair", c, func() Queue { return NewFair(fair.Config[Event]{MaxEvents: bound}) }},
+			{"Fair", c, func() Queue { return NewFair(live(bound)) }},
 			{"Fair, no cap per key", c, unordered},
 			{"no cap per key, prefetch 10", prefetch, unordered},
 			{"round robin", c, func() Queue { return NewRoundRobin(bound) }},

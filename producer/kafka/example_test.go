@@ -45,7 +45,7 @@ func ExampleNewProducer() {
 			return string(r.Value), nil
 		},
 	}))
-	source := stage.Must(stage.NewProducer(pushes, stage.ProducerConfig[string]{BufferSize: stage.Unlimited}))
+	source := stage.Must(stage.NewProducer(pushes, stage.ProducerConfig[string]{}))
 	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
 		for _, text := range events {
 			fmt.Println(text)

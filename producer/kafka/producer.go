@@ -11,9 +11,9 @@ import (
 )
 
 // Producer is a member of a consumer group as a stage.Producer. Make one with
-// [NewProducer] and pass it to stage.NewProducer, best with BufferSize:
-// stage.Unlimited: the demand at the time of the poll bounds what is emitted, and
-// a polled record must not be discarded.
+// [NewProducer] and pass it to stage.NewProducer, with the default of Keep: the
+// demand at the time of the poll bounds what is emitted, and a polled record must
+// not be discarded.
 //
 // Three goroutines use it besides the stage's: the poller, the committer, and the
 // client's, which calls back on rebalances. What they share is guarded by mu; the
