@@ -13,6 +13,13 @@ type gossip struct {
 	Since  uint64        `json:"since,omitempty"`
 	Joins  []gossipEntry `json:"joins,omitempty"`
 	Leaves []string      `json:"leaves,omitempty"` // refs
+	// Part and Parts number the parts of a state or a delta that is too large for
+	// one message, from 0; Parts is 0 for one that is whole. Number is the same in
+	// all parts, and in no other message of the process: two states of one version
+	// need not be divided alike.
+	Part   int    `json:"part,omitempty"`
+	Parts  int    `json:"parts,omitempty"`
+	Number uint64 `json:"number,omitempty"`
 	// Known is the receiver's process as the sender knows it, in gossipOutdated.
 	Known *process `json:"known,omitempty"`
 }
@@ -44,10 +51,10 @@ type letter struct {
 	event string
 }
 
-// write makes the content of a letter, and of a delta also takes what has
-// gathered: it must be sent, or announced as missed by a heartbeat. The tracker's
-// mutex is held.
-func (m *machine) write(l letter) gossip {
+// write makes the content of a letter, in parts if it is large, and of a delta
+// also takes what has gathered: it must be sent, or announced as missed by a
+// heartbeat. The tracker's mutex is held.
+func (m *machine) write(l letter) []gossip {
 	// Other than a state or a delta, a message carries the version that was
 	// announced last. Heartbeats with a version that no delta has brought yet
 	// would make every node ask for a state.
@@ -67,13 +74,23 @@ func (m *machine) write(l letter) gossip {
 		g.Joins, g.Leaves = m.joins, m.leaves
 		m.joins, m.leaves, m.since = nil, nil, m.self.version
 	}
-	return g
+	parts := g.split(m.partBytes)
+	if len(parts) > 1 {
+		m.number++
+		for i := range parts {
+			parts[i].Number = m.number
+		}
+	}
+	return parts
 }
 
 // valid reports whether the entries are what a tracker sends: what is not is never
 // shown to clients. It checks only what encodeMeta relies on; JSON itself was
 // checked by the decoder.
 func (g *gossip) valid() bool {
+	if g.Parts != 0 && (g.Part < 0 || g.Part >= g.Parts || g.Parts > maxParts) {
+		return false
+	}
 	for _, e := range g.Joins {
 		if e.Ref == "" || len(e.Meta) == 0 || e.Meta[0] != '{' {
 			return false

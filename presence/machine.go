@@ -14,7 +14,10 @@ import (
 type machine struct {
 	cfg   Config // for the periods
 	alone bool   // there are no other nodes: nothing is gathered for them
-	self  *replica
+	// How large a part of a message is, and the messages in parts so far.
+	partBytes int
+	number    uint64
+	self      *replica
 	// others has a replica of each node heard of since PermDownPeriod, whatever
 	// its phase.
 	others map[string]*replica // by name
@@ -44,7 +47,7 @@ type note struct {
 
 // newMachine returns the machine of a node whose process is p.
 func newMachine(cfg Config, node string, p process, alone bool) *machine {
-	return &machine{cfg: cfg, alone: alone, self: newReplica(node, p), others: make(map[string]*replica)}
+	return &machine{cfg: cfg, alone: alone, partBytes: partBytes, self: newReplica(node, p), others: make(map[string]*replica)}
 }
 
 // begin is the step with which the tracker begins to take part: it asks all nodes
@@ -95,7 +98,7 @@ func (m *machine) tick(now time.Time) (eff effects) {
 		// matter.
 		silent := now.Sub(r.heard)
 		if r.phase == up && silent >= m.cfg.DownPeriod {
-			r.phase = down
+			r.phase, r.gathering = down, nil
 			eff.change.leaves = append(eff.change.leaves, r.all()...)
 			eff.notes = append(eff.notes, note{"is down", name})
 		}
@@ -124,19 +127,24 @@ func (m *machine) step(now time.Time, from, event string, g *gossip) (eff effect
 	}
 	r.heard = now
 	var c change
+	waits := false // for further parts
 	switch event {
 	case gossipBye:
 		if r.phase == up {
 			eff.change.leaves = append(eff.change.leaves, r.all()...)
 		}
-		r.phase, r.entries = left, nil
+		r.phase, r.entries, r.gathering = left, nil, nil
 		eff.notes = append(eff.notes, note{"has left", from})
 		return eff
-	case gossipState:
-		c = r.replace(g)
-	case gossipDelta:
-		if r.applies(g) {
-			c = r.apply(g)
+	case gossipState, gossipDelta:
+		whole := r.gather(event, g)
+		switch {
+		case whole == nil:
+			waits = true
+		case event == gossipState:
+			c = r.replace(whole)
+		case r.applies(whole):
+			c = r.apply(whole)
 		}
 	case gossipHeartbeat:
 	default:
@@ -153,7 +161,7 @@ func (m *machine) step(now time.Time, from, event string, g *gossip) (eff effect
 	eff.change.leaves = append(eff.change.leaves, c.leaves...)
 	// Something was missed. A node is asked once a period, since its answer may be
 	// large and may be on its way already.
-	if r.version < g.Version && now.Sub(r.asked) >= m.cfg.BroadcastPeriod {
+	if !waits && r.version < g.Version && now.Sub(r.asked) >= m.cfg.BroadcastPeriod {
 		r.asked = now
 		eff.letters = append(eff.letters, letter{from, gossipRequest})
 	}

@@ -120,6 +120,19 @@ func TestStep(t *testing.T) {
 			{0, gossipOutdated, gossip{Known: &process{math.MaxInt64, 1}}, ""}, // there is no next one
 			{0, gossipOutdated, gossip{Known: &process{7, 3}}, ":heartbeat, a is another process now: an earlier one had a later clock, or two have this name"},
 			{0, gossipOutdated, gossip{Known: &process{7, 3}}, ""}},
+		"a state in parts": {state,
+			{1, gossipState, gossip{Process: process{5, 1}, Version: 5, Joins: joins("v"), Part: 1, Parts: 2}, ""},
+			{1, gossipState, gossip{Process: process{5, 1}, Version: 5, Joins: joins("v"), Part: 1, Parts: 2}, ""}, // twice
+			{1, gossipState, gossip{Process: process{5, 1}, Version: 5, Joins: joins("y"), Part: 0, Parts: 2}, "+v, -x"},
+			{1, gossipState, gossip{Process: process{5, 1}, Version: 5, Joins: joins("y"), Part: 0, Parts: 2}, ""}},
+		"a delta in parts": {state,
+			{1, gossipDelta, gossip{Process: process{5, 1}, Since: 3, Version: 9, Joins: joins("z"), Part: 0, Parts: 2}, ""},
+			{1, gossipDelta, gossip{Process: process{5, 1}, Since: 3, Version: 9, Leaves: []string{"x"}, Part: 1, Parts: 2}, "+z, -x"}},
+		"a part that is lost": {state,
+			{1, gossipState, gossip{Process: process{5, 1}, Version: 5, Joins: joins("y"), Part: 0, Parts: 2}, ""},
+			{3, gossipHeartbeat, gossip{Process: process{5, 1}, Version: 6}, "b:request"},
+			{3, gossipState, gossip{Process: process{5, 1}, Version: 6, Part: 1, Parts: 2, Number: 2}, ""}, // another division
+			{3, gossipState, gossip{Process: process{5, 1}, Version: 6, Joins: joins("y"), Part: 0, Parts: 2, Number: 2}, "-x"}},
 		"what a later release may send": {state, {1, "unknown", gossip{Process: process{5, 1}, Version: 9}, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,13 +160,13 @@ func TestTickAnnouncesChanges(t *testing.T) {
 	}
 	e := &entry{ref: "x", topic: "t", key: "k", meta: json.RawMessage(`{}`)}
 	m.change(change{joins: []*entry{e}})
-	if g := m.write(letter{"", gossipHeartbeat}); g.Version != 0 {
+	if g := m.write(letter{"", gossipHeartbeat})[0]; g.Version != 0 {
 		t.Errorf("a heartbeat announces a change that no delta has brought: %+v", g)
 	}
 	if got := short(m.tick(at(1))); got != ":delta" {
 		t.Error(got)
 	}
-	g := m.write(letter{"", gossipDelta})
+	g := m.write(letter{"", gossipDelta})[0]
 	if g.Since != 0 || g.Version != 1 || len(g.Joins) != 1 || g.Process != (process{1, 1}) {
 		t.Errorf("%+v", g)
 	}
@@ -276,6 +289,7 @@ func (m *model) restart(name string) {
 	// Clocks go anywhere.
 	m.process++
 	p := &player{machine: newMachine(testConfig, name, process{m.r.Int64N(10), m.process}, false), view: view{topics: map[string]map[string][]*entry{}}}
+	p.partBytes = 150 // three presences
 	m.players[name] = p
 	m.act(name, p.begin(m.now))
 }
@@ -291,13 +305,15 @@ func (m *model) act(name string, eff effects) {
 }
 
 func (m *model) send(name string, l letter) {
-	data, err := json.Marshal(m.players[name].write(l))
-	if err != nil {
-		m.Fatal(err)
-	}
-	for _, to := range names {
-		if to != name && (l.to == "" || l.to == to) {
-			m.air = append(m.air, flying{name, to, l.event, data})
+	for _, g := range m.players[name].write(l) {
+		data, err := json.Marshal(g)
+		if err != nil {
+			m.Fatal(err)
+		}
+		for _, to := range names {
+			if to != name && (l.to == "" || l.to == to) {
+				m.air = append(m.air, flying{name, to, l.event, data})
+			}
 		}
 	}
 }

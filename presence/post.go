@@ -62,16 +62,16 @@ func (t *Tracker) sendAll(ctx context.Context) bool {
 	for {
 		t.mu.Lock()
 		l, ok := t.post.next()
-		var g gossip
+		var parts []gossip
 		if ok {
-			g = t.machine.write(l)
+			parts = t.machine.write(l)
 		}
 		t.mu.Unlock()
 		if !ok {
 			return true
 		}
 		// The mutex is free while the network is at work.
-		if err := t.send(ctx, l, g); err != nil {
+		if err := t.sendParts(ctx, l, parts); err != nil {
 			if ctx.Err() == nil {
 				t.post.failed.Add(1)
 				t.logs.notSent.Log(t.logger, slog.LevelWarn, "presence not sent", "tracker", t.cfg.Name, "event", l.event, "to", l.to, "error", err)
@@ -84,11 +84,21 @@ func (t *Tracker) sendAll(ctx context.Context) bool {
 			t.mu.Unlock()
 			return false
 		}
-		t.post.sent.Add(1)
 	}
 }
 
-// send sends one letter. It takes at most a BroadcastPeriod, or a second if that
+// sendParts sends one letter, all of it or up to the part that could not be sent.
+func (t *Tracker) sendParts(ctx context.Context, l letter, parts []gossip) error {
+	for _, g := range parts {
+		if err := t.send(ctx, l, g); err != nil {
+			return err
+		}
+		t.post.sent.Add(1)
+	}
+	return nil
+}
+
+// send sends one part of a letter. It takes at most a BroadcastPeriod, or a second if that
 // is longer, so a network that hangs delays heartbeats by no more.
 func (t *Tracker) send(ctx context.Context, l letter, g gossip) error {
 	data, err := json.Marshal(g)

@@ -269,20 +269,24 @@ type cluster struct {
 	net  *pubsubtest.Network
 	mu   sync.Mutex
 	loss *rand.Rand // nil while nothing is lost
+
+	largest int // bytes of a payload
 }
 
 type member struct {
 	*presence.Tracker
 	name string
+	hub  *pubsub.Hub
 	diff *diffs
 	stop func() // the tracker says goodbye, then the hub ends
 }
 
 func newCluster(t *testing.T, names ...string) (*cluster, map[string]*member) {
 	c := &cluster{t: t, net: pubsubtest.NewNetwork()}
-	c.net.Drop = func(string, string, *pubsub.Message) bool {
+	c.net.Drop = func(_, _ string, m *pubsub.Message) bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		c.largest = max(c.largest, len(m.Payload.Data))
 		return c.loss != nil && c.loss.IntN(3) == 0
 	}
 	members := map[string]*member{}
@@ -308,7 +312,7 @@ func (c *cluster) startAt(name string, clock time.Time) *member {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	m := &member{Tracker: tr, name: name, diff: &diffs{}}
+	m := &member{Tracker: tr, name: name, hub: hub, diff: &diffs{}}
 	if _, err := hub.Subscribe("room", m.diff); err != nil {
 		c.t.Fatal(err)
 	}

@@ -13,9 +13,11 @@ type replica struct {
 	version uint64
 	entries map[string]*entry // by ref
 	phase   phase
-	heard   time.Time // when the last message came
-	asked   time.Time // when its state was asked for
-	refused time.Time // when a process was told that it counts as an earlier one
+	// What has come of a message in parts, or nil.
+	gathering *gathering
+	heard     time.Time // when the last message came
+	asked     time.Time // when its state was asked for
+	refused   time.Time // when a process was told that it counts as an earlier one
 }
 
 // phase is what is known about the life of a node.

@@ -145,27 +145,3 @@ func merge(list []change) change {
 	}
 	return all
 }
-
-// byTopic groups a change into one diff for each topic, in the order in which the
-// topics come. The states in them are new, so the fields of Fetch may be added.
-func (c change) byTopic() (list []*telling) {
-	diffs := make(map[string]*Diff)
-	add := func(e *entry, side func(d *Diff) State) {
-		d := diffs[e.topic]
-		if d == nil {
-			d = &Diff{Joins: State{}, Leaves: State{}}
-			diffs[e.topic] = d
-			list = append(list, &telling{topic: e.topic, diff: d})
-		}
-		p := side(d)[e.key]
-		p.Metas = append(p.Metas, e.meta)
-		side(d)[e.key] = p
-	}
-	for _, e := range c.joins {
-		add(e, func(d *Diff) State { return d.Joins })
-	}
-	for _, e := range c.leaves {
-		add(e, func(d *Diff) State { return d.Leaves })
-	}
-	return list
-}
