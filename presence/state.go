@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
-	"unicode/utf8"
 
 	"github.com/penstock-go/penstock/internal/object"
 	"github.com/penstock-go/penstock/pubsub"
@@ -77,14 +76,14 @@ func encodeMeta(meta any, ref, before string) (json.RawMessage, error) {
 		return nil, ErrMeta
 	}
 	var data bytes.Buffer
-	if err := json.Compact(&data, p.Data); err != nil { // a Payload is not checked by Encode
+	if err := json.Compact(&data, p.Data); err != nil {
 		return nil, err
 	}
 	plain := data.Bytes()
 	if string(plain) == "null" {
 		plain = []byte("{}")
 	}
-	if plain[0] != '{' || !utf8.Valid(plain) {
+	if plain[0] != '{' {
 		return nil, ErrMeta
 	}
 	plain = withoutRefs(plain)

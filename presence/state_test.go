@@ -29,8 +29,8 @@ func TestEncodeMetaReplacesRefs(t *testing.T) {
 
 func TestEncodeMetaRefusesWhatNoClientCanRead(t *testing.T) {
 	for _, meta := range []any{
-		json.RawMessage("{\"a\":\"\xff\"}"), json.RawMessage(nil), json.RawMessage(`{"a":`), json.RawMessage(`{}{}`), pubsub.Binary("{}"),
-		pubsub.Payload{Data: []byte(`{"a":`)}, pubsub.Payload{}, []int{1}, math.NaN(), "text",
+		json.RawMessage("{\"a\":\"\xff\"}"), json.RawMessage(`{"a":`), json.RawMessage(`{}{}`), pubsub.Binary("{}"),
+		pubsub.Payload{Data: []byte(`{"a":`)}, []int{1}, math.NaN(), "text",
 	} {
 		if got, err := encodeMeta(meta, "new", ""); err == nil {
 			t.Errorf("encodeMeta(%v) = %s, want an error", meta, got)

@@ -34,18 +34,25 @@ var (
 	errBinaryJSON = errors.New("pubsub: a binary payload has no JSON form")
 )
 
-var emptyObject = []byte("{}")
+var emptyObject, null = []byte("{}"), []byte("null")
 
-// Encode makes a payload of v. nil becomes {}. A [Payload] is returned
-// unchanged. [Binary] becomes a binary payload, []byte and json.RawMessage are
-// checked to be JSON in UTF-8, which clients insist on; all three are not copied. Any other value goes through
-// json.Marshal; a panic of the value's own MarshalJSON is returned as an error.
+// Encode makes a payload of v. nil becomes {}. [Binary] becomes a binary payload.
+// []byte, json.RawMessage and a [Payload] are checked to be one JSON value in valid
+// UTF-8, and the error is [ErrJSON] otherwise; without any bytes they become null.
+// All four are not copied. Any other value goes through json.Marshal, whose errors,
+// as for NaN, are returned, as is a panic of the value's own MarshalJSON.
+//
+// It is the one place where JSON enters: what it has returned is sent to clients and
+// other nodes without another check.
 func Encode(v any) (Payload, error) {
 	switch v := v.(type) {
 	case nil:
 		return Payload{Data: emptyObject}, nil
 	case Payload:
-		return v, nil
+		if v.Binary {
+			return v, nil
+		}
+		return encodedAlready(v.Data)
 	case Binary:
 		return Payload{Data: v, Binary: true}, nil
 	case json.RawMessage:
@@ -56,12 +63,20 @@ func Encode(v any) (Payload, error) {
 	return marshal(v)
 }
 
+// encodedAlready checks text that is given as JSON.
 func encodedAlready(data []byte) (Payload, error) {
-	if !json.Valid(data) || !utf8.Valid(data) {
+	switch {
+	case len(data) == 0: // as encoding/json does with a nil RawMessage
+		return Payload{Data: null}, nil
+	case !validJSON(data):
 		return Payload{}, ErrJSON
 	}
 	return Payload{Data: data}, nil
 }
+
+// validJSON reports whether data is JSON in valid UTF-8. json.Valid accepts strings
+// with other bytes, for which a client closes its connection (RFC 6455, 8.1).
+func validJSON(data []byte) bool { return utf8.Valid(data) && json.Valid(data) }
 
 func marshal(v any) (p Payload, err error) {
 	defer func() {
@@ -69,12 +84,15 @@ func marshal(v any) (p Payload, err error) {
 			p, err = Payload{}, fmt.Errorf("pubsub: encoding %T: %w", v, crash.Of(r))
 		}
 	}()
-	p.Data, err = json.Marshal(v)
-	// A json.RawMessage inside of v is copied as it is.
-	if err == nil && !utf8.Valid(p.Data) {
+	if p.Data, err = json.Marshal(v); err != nil {
+		return Payload{}, err
+	}
+	// json.Marshal replaces what is not UTF-8 in strings, but not in a RawMessage or
+	// in what a MarshalJSON returns.
+	if !utf8.Valid(p.Data) {
 		return Payload{}, ErrJSON
 	}
-	return p, err
+	return p, nil
 }
 
 // encodeOwned is Encode for a message: the payload must be an object or binary,
@@ -119,6 +137,9 @@ func (p Payload) Decode(v any) error {
 func (p Payload) MarshalJSON() ([]byte, error) {
 	if p.Binary {
 		return nil, errBinaryJSON
+	}
+	if len(p.Data) == 0 {
+		return null, nil
 	}
 	return p.Data, nil
 }

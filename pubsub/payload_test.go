@@ -3,6 +3,7 @@ package pubsub_test
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
@@ -29,7 +30,22 @@ func TestEncode(t *testing.T) {
 			t.Errorf("%v: %q %v %v", c.in, p.Data, p.IsObject(), err)
 		}
 	}
-	for _, bad := range []any{make(chan int), panics{}, []byte("{"), json.RawMessage(nil), json.RawMessage("{\"a\":\"\xff\"}"), []any{json.RawMessage("\"\xc3\"")}, struct{ P pubsub.Payload }{pubsub.Payload{Binary: true}}} {
+	for _, raw := range []any{json.RawMessage(nil), json.RawMessage{}, []byte(nil), []byte(""), pubsub.Payload{}} {
+		p, err := pubsub.Encode(raw)
+		if err != nil || string(p.Data) != "null" || p.IsObject() {
+			t.Errorf("%#v: %q, %v, want null", raw, p.Data, err)
+		}
+	}
+	// Text that is given as JSON is checked wherever it enters, UTF-8 included.
+	for _, text := range []string{"{", `{"a":`, `{"a":1}{"b":2}`, "{}x", " ", `{"a":01}`, "{\"a\":\"\xff\"}", "{\"\xed\xa0\x80\":1}"} {
+		raw := json.RawMessage(text)
+		for _, v := range []any{raw, []byte(text), pubsub.Payload{Data: raw}, map[string]any{"x": raw}, struct{ P pubsub.Payload }{pubsub.Payload{Data: raw}}} {
+			if p, err := pubsub.Encode(v); err == nil {
+				t.Errorf("%T %q became %q", v, text, p.Data)
+			}
+		}
+	}
+	for _, bad := range []any{make(chan int), panics{}, []byte("{"), math.NaN(), map[string]any{"f": math.Inf(1)}, struct{ P pubsub.Payload }{pubsub.Payload{Binary: true}}} {
 		if p, err := pubsub.Encode(bad); err == nil {
 			t.Errorf("%v became %v", bad, p)
 		}

@@ -2,7 +2,6 @@ package pubsub
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 )
 
@@ -223,7 +222,7 @@ func (r *reader) message(m *Message) {
 		m.more.wire.at = Position{Epoch: r.text(), Offset: r.number()}
 	}
 	m.Payload = Payload{Data: r.rest, Binary: flags&flagBinary != 0}
-	if r.reason == "" && !m.Payload.Binary && (!m.Payload.IsObject() || !json.Valid(m.Payload.Data)) {
+	if r.reason == "" && !m.Payload.Binary && (!m.Payload.IsObject() || !validJSON(m.Payload.Data)) {
 		r.fail("payload is not a JSON object")
 	}
 }

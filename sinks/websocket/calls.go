@@ -106,5 +106,6 @@ func (ch *Channel) logCrash(what string, err error) {
 
 // logCrash logs what the application's code has failed with.
 func (e *Endpoint) logCrash(what string, err error, args ...any) {
+	e.crashes.Add(1)
 	e.log.Error(what+" crashed", append(args, "error", err, "stack", crash.StackOf(err))...)
 }

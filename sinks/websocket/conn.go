@@ -152,6 +152,12 @@ type protocolError struct {
 // Error implements error. The text is for the log: the client gets the code only.
 func (e *protocolError) Error() string { return "websocket: " + e.text }
 
+// repeats reports whether clients that keep to the protocol of WebSocket can make
+// this breach, and so can make it again after each connect.
+func (e *protocolError) repeats() bool {
+	return e.code == ws.StatusMessageTooBig || e.code == ws.StatusInternalServerError
+}
+
 // errPeerClosed: the client has sent a close frame, and the response is queued.
 var errPeerClosed = errors.New("websocket: closed by the client")
 
@@ -160,7 +166,10 @@ func (c *conn) endRead(err error) {
 	var breach *protocolError
 	switch {
 	case errors.As(err, &breach):
-		c.endpoint().log.Debug("connection closed", "socket", c.mount.kind.name, "code", int(breach.code), "reason", breach.text)
+		c.endpoint().breach(c.mount, breach)
+		if breach.repeats() {
+			c.holdOff()
+		}
 		// Replies to the messages before the breach are still sent.
 		c.close(breach.code, ErrClosed, true)
 	case errors.Is(err, errIdle):

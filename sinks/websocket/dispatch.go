@@ -51,7 +51,8 @@ func (s *session) handle(m codec.Message) {
 	// A message without a join ref, as version 1 sends it, is for whatever join
 	// there is.
 	case !m.JoinRef.IsNull() && (ch.nullJoin || m.JoinRef != ch.joinRef):
-		// It is for an earlier join of the topic.
+		// It is for an earlier join of the topic: ignored, as in Phoenix.
+		s.rejected(rejectedStale, m.Topic, "event", clip(m.Event))
 	case m.Event == eventLeave:
 		// From here on messages of this join are refused; a new join is allowed.
 		ch.leaving = true
@@ -72,6 +73,7 @@ func (s *session) replyNotJoined(m codec.Message) {
 	if m.Event == eventLeave {
 		s.reply(m.JoinRef, m.Ref, m.Topic, OK(nil))
 	} else {
+		s.rejected(rejectedUnmatched, m.Topic, "event", clip(m.Event))
 		s.reply("", m.Ref, m.Topic, replyUnmatched)
 	}
 }
@@ -119,11 +121,13 @@ func (s *session) join(m codec.Message, old *Channel) {
 	// Joins that are refused cost as much.
 	s.spend(mnt.cfg.Limits.JoinRate, 1)
 	var rt *route
+	why := rejectedTopic
 	if len(m.Topic) <= maxName && mnt.cfg.TopicAllowed(m.Topic) {
-		rt = mnt.route(m.Topic)
+		rt, why = mnt.route(m.Topic), rejectedUnmatched
 	}
 	if rt == nil {
 		mnt.unmatched.Add(1)
+		s.rejected(why, m.Topic, "event", eventJoin)
 		s.reply("", m.Ref, m.Topic, replyUnmatched)
 		return
 	}
@@ -142,6 +146,7 @@ func (s *session) join(m codec.Message, old *Channel) {
 	}
 	if !s.makeWay() {
 		rt.fail.Add(1)
+		s.rejected(rejectedChannels, m.Topic, "limit", mnt.cfg.Limits.Channels)
 		s.reply(m.JoinRef, m.Ref, m.Topic, replyTooMany)
 		s.closeOld(old)
 		return

@@ -109,8 +109,11 @@
 // # Failure
 //
 // A handler that panics or returns an error ends its own channel: the client gets
-// phx_error and joins again, and other channels go on. A message that cannot be
-// parsed closes the connection with 1011.
+// phx_error and joins again, and other channels go on. A message that has the form
+// of the protocol and exceeds a limit (text cut inside of a character, nesting, a
+// key twice, a number beyond a float64, a ref of more than 255 bytes) gets an error
+// reply with the reason "malformed message" and the limit. One without that form
+// closes the connection with 1011, after Timeouts.HoldOff.
 //
 // # Long polling
 //
@@ -139,7 +142,7 @@
 //	1007  text that is not UTF-8
 //	1008  too many or empty fragments, or a message that takes too long
 //	1009  a message larger than Limits.MessageBytes
-//	1011  a message that does not belong to the protocol
+//	1011  a message that does not have the form of the protocol
 //	1013  the client does not keep up with what is queued for it
 //	4001  the credentials have expired
 //	4002  nothing was joined for Timeouts.Unjoined

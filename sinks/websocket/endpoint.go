@@ -1,11 +1,13 @@
 package websocket
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +53,9 @@ type Endpoint struct {
 	queueFull metrics.Counter // how often a queue has become full
 	held      metrics.Counter // how often replies have filled a queue, so that messages of its client wait
 	discarded map[string]metrics.Counter
+	rejected  [rejections]metrics.Counter
+	crashes   metrics.Counter         // of the application's code
+	breaches  map[int]metrics.Counter // by close code
 }
 
 // The reasons of websocket.discarded.
@@ -68,7 +73,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	peers := cfg.ClientAddress == nil
+	peers, unbounded := cfg.ClientAddress == nil, cfg.Logger
 	cfg = cfg.withDefaults()
 	hub := cfg.PubSub
 	if hub == nil {
@@ -82,10 +87,16 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		queueFull: cfg.Metrics.Counter("websocket.queue_full"),
 		held:      cfg.Metrics.Counter("websocket.client_held"),
 		discarded: make(map[string]metrics.Counter),
+		rejected:  rejectionCounters(cfg.Metrics),
+		crashes:   cfg.Metrics.Counter("websocket.crashes"),
+		breaches:  make(map[int]metrics.Counter),
 	}
-	e.hosts, _ = newHostList(endpointOwner, "Hosts", cfg.Hosts)   // validated
-	e.publicURL, _ = parsePublicURL(endpointOwner, cfg.PublicURL) // validated
-	e.refusals = refusals{metrics: cfg.Metrics, log: cfg.Logger}
+	for _, code := range breachCodes {
+		e.breaches[code] = cfg.Metrics.Counter("websocket.breaches", metrics.Tag{Key: "code", Value: strconv.Itoa(code)})
+	}
+	e.hosts, _ = newHostList(endpointOwner, "Hosts", cfg.Hosts)                     // validated
+	e.publicURL, _ = parsePublicURL(endpointOwner, cfg.PublicURL)                   // validated
+	e.refusals = refusals{metrics: cfg.Metrics, log: cmp.Or(unbounded, cfg.Logger)} // it bounds its lines itself, by reason
 	e.registry.begin(cfg.Limits, cfg.Metrics.Gauge("websocket.connections"))
 	e.arrivals.rate = cfg.Limits.ConnectRate
 	e.work.zero = make(chan struct{}, 1)

@@ -25,6 +25,10 @@ const (
 // its reply.
 const answered = 1
 
+// refused stands for a close code: the connection stays and the heartbeat gets an
+// error reply.
+const refused = 2
+
 // frameTest is what a client sends, and the close code that it gets for it.
 type frameTest struct {
 	name string
@@ -45,6 +49,12 @@ func tryFrames(t *testing.T, s setup, tests []frameTest) {
 			f := start(t, s)
 			c := f.raw()
 			test.send(c)
+			if test.want == refused {
+				if _, reply, err := c.next(); err != nil || !strings.Contains(string(reply), `"reason":"malformed message"`) {
+					t.Errorf("reply %q, %v, want an error reply", reply, err)
+				}
+				return
+			}
 			if test.want != answered {
 				if got := c.closeCode(); got != test.want {
 					t.Errorf("closed with %d, want %d", got, test.want)

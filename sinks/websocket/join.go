@@ -179,6 +179,7 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 		ch.logCrash("join", err)
 	case errors.As(err, &refused):
 		reply = Fail(refused.Response)
+		ch.sess.rejected(rejectedJoin, ch.topic, "channel", ch.route.pattern)
 	case errors.As(err, &large):
 		reply = replyTooLarge // counted and logged
 	case ended == nil || !isContextError(err):

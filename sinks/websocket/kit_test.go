@@ -89,6 +89,9 @@ type setup struct {
 func start(t *testing.T, s setup, before ...func(f *fixture)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, metrics: &counts{values: map[string]float64{}}}
+	if s.mount.Timeouts.HoldOff == 0 {
+		s.mount.Timeouts.HoldOff = websocket.NoTimeout // most tests are not about it
+	}
 	if s.endpoint.Metrics == nil {
 		s.endpoint.Metrics = f.metrics
 	}

@@ -103,6 +103,11 @@ type Timeouts struct {
 	// that long after it was made. Default: NoTimeout, since Connect has let the
 	// client in, and phoenix.js connects before there is anything to join.
 	Unjoined time.Duration
+	// HoldOff is how long the closing of a connection waits after a message that
+	// cannot be handled (close codes 1009 and 1011). A client that connects again and
+	// repeats the message, as phoenix.js does with a join, can do so only once in that
+	// time. Nothing is read meanwhile. Default: 1 s.
+	HoldOff time.Duration
 	// ExpiryGrace is how long after SocketConfig.Expires a client may still
 	// renew its credentials, 25 s at most. Default: 10 s.
 	ExpiryGrace time.Duration
@@ -125,6 +130,7 @@ func (t *Timeouts) setDefaults() {
 	option.Default(&t.Throttle, 30*time.Second)
 	option.Default(&t.Join, 10*time.Second)
 	option.Default(&t.Unjoined, NoTimeout)
+	option.Default(&t.HoldOff, time.Second)
 	option.Default(&t.ExpiryGrace, 10*time.Second)
 }
 
@@ -140,6 +146,7 @@ func (t *Timeouts) validate() error {
 		option.AtLeast(mountOwner, "Timeouts.Throttle", t.Throttle, 0),
 		option.AtLeast(mountOwner, "Timeouts.Join", t.Join, 0),
 		option.AtLeast(mountOwner, "Timeouts.Unjoined", t.Unjoined, 0),
+		option.AtLeast(mountOwner, "Timeouts.HoldOff", t.HoldOff, 0),
 		option.Within(mountOwner, "Timeouts.ExpiryGrace", t.ExpiryGrace, 0, maxExpiryGrace),
 	)
 }
@@ -170,9 +177,10 @@ type EndpointLimits struct {
 	// handled, for all sessions together; a body beyond it is refused with status
 	// 503. A session has one body at a time, of 8 MiB at most. Default: 64 MiB.
 	BodyBytes int64
-	// LogRate bounds the lines of each kind that are logged in a second, since
-	// clients can cause many. The next line of the kind has the number of those
-	// left out. Default: 100.
+	// LogRate bounds the lines of each kind that are logged in a second at the level
+	// warn or above, since clients can cause many. The next line of the kind has the
+	// number of those left out. Lines below that level may be 100 times as many.
+	// Default: 1.
 	LogRate int
 }
 
@@ -185,7 +193,7 @@ func (l *EndpointLimits) setDefaults() {
 	option.Default(&l.Channels, Unlimited)
 	option.Default(&l.QueuedBytes, 256<<20)
 	option.Default(&l.BodyBytes, 64<<20)
-	option.Default(&l.LogRate, 100)
+	option.Default(&l.LogRate, 1)
 }
 
 // validate returns an error for a negative field.

@@ -3,6 +3,7 @@ package websocket
 import (
 	"context"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 )
@@ -30,6 +31,10 @@ type logKind struct {
 	leftOut int       // lines suppressed since the last one that was passed on
 }
 
+// quieter is how many times more lines below the level warn may pass: they are for
+// following single clients, and off unless the program wants them.
+const quieter = 100
+
 // newLogLimit returns a handler that passes on rate lines of each kind in a
 // second.
 func newLogLimit(next slog.Handler, rate int) logLimit {
@@ -54,7 +59,11 @@ func (l logLimit) Handle(ctx context.Context, r slog.Record) error {
 		k.second, k.n = r.Time, 0
 	}
 	k.n++
-	pass := k.n <= l.state.rate
+	rate := l.state.rate
+	if r.Level < slog.LevelWarn {
+		rate = max(rate, min(rate, math.MaxInt/quieter)*quieter)
+	}
+	pass := k.n <= rate
 	leftOut := k.leftOut
 	if pass {
 		k.leftOut = 0

@@ -8,8 +8,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gobwas/ws"
+
 	"github.com/penstock-go/penstock/internal/crash"
-	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
 // servePost handles messages of the client, in the order in which they were
@@ -139,18 +140,17 @@ func (p *poll) handleAll(r *http.Request, messages []posted) bool {
 		p.spend(p.mount.cfg.Limits.ByteRate, len(m.data))
 		// As over WebSocket, where the close code says so. Here the session
 		// just ends.
+		var breach *protocolError
 		if len(m.data) > p.mount.cfg.Limits.MessageBytes {
+			breach = errTooBig
+		} else if err := p.receiveMessage(m.data, m.binary); err != nil {
+			breach = &protocolError{ws.StatusInternalServerError, err.Error()}
+		}
+		if breach != nil {
+			p.endpoint().breach(p.mount, breach)
+			p.holdOff(r.Context())
 			p.finish(ErrClosed)
 			return false
-		}
-		message, err := codec.Decode(p.version, m.binary, m.data)
-		if err != nil {
-			p.endpoint().log.Debug("session closed", "socket", p.mount.kind.name, "reason", err)
-			p.finish(ErrClosed)
-			return false
-		}
-		if p.awaitRoom(roomFor(&message)) {
-			p.handle(message)
 		}
 	}
 	return true

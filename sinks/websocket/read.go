@@ -8,8 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
-
-	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
 var (
@@ -31,16 +29,9 @@ func (c *conn) readMessage() error {
 	if err != nil || c.isClosing() {
 		return err // nil: only the client's close frame is waited for
 	}
-	m, err := codec.Decode(c.version, op == ws.OpBinary, *buf)
-	if err != nil {
-		var detail *codec.DecodeError
-		errors.As(err, &detail)
-		// 1011: Phoenix's serializer raises, which closes the connection with
-		// this code.
-		return &protocolError{ws.StatusInternalServerError, detail.Error()}
-	}
-	if c.awaitRoom(roomFor(&m)) {
-		c.handle(m)
+	// 1011: Phoenix's serializer raises, which closes the connection with this code.
+	if err := c.receiveMessage(*buf, op == ws.OpBinary); err != nil {
+		return &protocolError{ws.StatusInternalServerError, err.Error()}
 	}
 	c.wasNotReading(0)
 	return nil

@@ -1,6 +1,9 @@
 package codec
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // The kinds of binary messages, which are the first byte. The length of each
 // field follows as one byte, in the order of the fields, and then the fields and
@@ -36,23 +39,19 @@ func decodeBinary(data []byte) (Message, error) {
 	if end > len(data) {
 		return Message{}, &DecodeError{Reason: "binary fields longer than the message", Offset: len(data)}
 	}
+	shared := string(data[header:end]) // one allocation for all fields
+	field := func(i int) string { return shared[at[i]-header : at[i+1]-header] }
+	m := Message{JoinRef: RefOf(field(0)), Ref: RefOf(field(1)), Topic: field(2), Event: field(3), Binary: true}
 	// Names end up in JSON messages and in logs. The fields are checked
 	// together: a character across two fields is the client's own mistake, and
 	// only garbles its names.
 	if !utf8.Valid(data[header:end]) {
-		return Message{}, &DecodeError{Reason: "invalid UTF-8 in binary field", Offset: header}
+		m.Topic, m.Event = strings.ToValidUTF8(m.Topic, "\ufffd"), strings.ToValidUTF8(m.Event, "\ufffd")
+		return m, &DecodeError{Reason: "invalid UTF-8", Offset: header, WellFormed: true}
 	}
-	shared := string(data[header:end]) // one allocation for all fields
-	field := func(i int) string { return shared[at[i]-header : at[i+1]-header] }
-	return Message{
-		JoinRef: RefOf(field(0)),
-		Ref:     RefOf(field(1)),
-		Topic:   field(2),
-		Event:   field(3),
-		// A copy: the caller reuses data for the next message.
-		Payload: append([]byte(nil), data[end:]...),
-		Binary:  true,
-	}, nil
+	// A copy: the caller reuses data for the next message.
+	m.Payload = append([]byte(nil), data[end:]...)
+	return m, nil
 }
 
 // appendBinary appends a binary message of the given kind and fields.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
@@ -251,12 +252,21 @@ func FuzzDecode(f *testing.F) {
 		f.Add(uint8(1), []byte(s))
 		f.Add(uint8(2), []byte(s))
 	}
+	f.Add(uint8(0), []byte(`["1","2","room:\ud83d","ev","\ud83d"]`))
+	f.Add(uint8(0), []byte("[\"\xff<\",\"\\udc00\",\"room:\xff\",\"ev\",[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"))
 	f.Fuzz(func(t *testing.T, how uint8, in []byte) {
 		v, binary := codec.Version(how&1), how&2 != 0
 		var m codec.Message
 		var err error
 		if n := allocated(func() { m, err = codec.Decode(v, binary, in) }); n > uint64(8*len(in)+256) {
 			t.Fatalf("%d bytes allocated for %d", n, len(in))
+		}
+		if detail, _ := errors.AsType[*codec.DecodeError](err); detail != nil && detail.WellFormed {
+			// The reply to its sender, as text.
+			out, err := codec.AppendReply(nil, v, m.JoinRef, m.Ref, m.Topic, "error", codec.Payload{Data: []byte("{}")})
+			if err != nil || !json.Valid(out) || !utf8.Valid(out) || !utf8.ValidString(m.Event) || m.Payload != nil {
+				t.Fatalf("refused %q as %s: reply %q, %v", in, show(m), out, err)
+			}
 		}
 		if err != nil {
 			return

@@ -3,7 +3,8 @@ package codec
 import "math"
 
 // Decode parses one message; binary means a binary one instead of a text. The
-// result does not refer to data. The error is a [*DecodeError].
+// result does not refer to data. The error is a [*DecodeError]. If its WellFormed
+// is set, the message is returned with the error, without its payload.
 func Decode(v Version, binary bool, data []byte) (Message, error) {
 	switch {
 	case uint64(len(data)) > math.MaxUint32: // positions are kept in 32 bits
@@ -22,8 +23,12 @@ func Decode(v Version, binary bool, data []byte) (Message, error) {
 	} else {
 		ok = f.scanV2(s)
 	}
+	err := s.err(ok)
 	if !ok {
-		return Message{}, s.err()
+		return Message{}, err
+	}
+	if err != nil {
+		return f.names(data), err
 	}
 	return f.message(data), nil
 }

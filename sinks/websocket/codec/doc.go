@@ -15,9 +15,11 @@
 //
 // [Decode] takes one whole message and checks all of it: syntax, UTF-8 in
 // strings, nesting of at most [MaxDepth], no key twice in an object, no lone
-// surrogate, no number beyond a float64. The result does not refer to the input. A
-// ref that is a number stays a number: 1 and "1" are different refs, as they are
-// for Phoenix.
+// surrogate, no number beyond a float64, no ref of more than 255 bytes. A message
+// that has the form of the protocol and fails one of the last six is refused with
+// its topic, event and refs, so that the sender can get a reply: see
+// [DecodeError]. The result does not refer to the input. A ref that is a number
+// stays a number: 1 and "1" are different refs, as they are for Phoenix.
 //
 // # Output
 //

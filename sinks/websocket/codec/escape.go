@@ -27,7 +27,8 @@ func (s *scanner) escape() bool {
 // unicodeEscape scans the digits of \uXXXX, and a second such escape if they are
 // the first half of a surrogate pair.
 // A lone surrogate has no encoding in UTF-8. It is refused rather than
-// replaced, because two different keys or names could become one.
+// replaced, because two different keys or names could become one. JavaScript makes
+// one of a string that was cut inside of a character.
 func (s *scanner) unicodeEscape() bool {
 	r, ok := s.hex4()
 	switch {
@@ -35,13 +36,22 @@ func (s *scanner) unicodeEscape() bool {
 		return s.failed("bad escape")
 	case !utf16.IsSurrogate(r):
 		return true
-	case bytes.HasPrefix(s.data[s.pos:], []byte(`\u`)):
-		s.pos += 2
-		if low, ok := s.hex4(); ok && utf16.DecodeRune(r, low) != utf8.RuneError {
-			return true
-		}
+	case lowHalf(r, s.data[s.pos:]) != utf8.RuneError:
+		s.pos += 6
+		return true
 	}
-	return s.failed("lone surrogate")
+	return s.exceeds("lone surrogate")
+}
+
+// lowHalf returns the character of which high is the first half, if in begins with
+// the escape of its second half, and RuneError otherwise.
+func lowHalf(high rune, in []byte) rune {
+	rest, ok := bytes.CutPrefix(in, []byte(`\u`))
+	if !ok {
+		return utf8.RuneError
+	}
+	low, _ := hex4(rest) // 0 if there are no four digits, which is no second half
+	return utf16.DecodeRune(high, low)
 }
 
 // hex4 scans four hexadecimal digits.
@@ -117,9 +127,11 @@ func unescape(out, in []byte) ([]byte, []byte) {
 	case 'u':
 		r, _ := hex4(in)
 		in = in[4:]
-		if utf16.IsSurrogate(r) { // the second half follows
-			low, _ := hex4(in[2:])
-			r, in = utf16.DecodeRune(r, low), in[6:]
+		if utf16.IsSurrogate(r) {
+			// Without a second half it is U+FFFD, and the message is refused.
+			if r = lowHalf(r, in); r != utf8.RuneError {
+				in = in[6:]
+			}
 		}
 		return utf8.AppendRune(out, r), in
 	}

@@ -1,6 +1,9 @@
 package codec
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // span is a part of the input. The span of a string excludes its quotes.
 type span struct {
@@ -16,30 +19,30 @@ type refSpan struct {
 
 // fields holds where the parts of a message are in the input.
 // It is filled by a scanner and refers to no memory of its own, so that a
-// message that is refused costs no allocation.
+// message that is malformed costs no allocation.
 type fields struct {
 	joinRef, ref refSpan
 	topic, event span
 	payload      span
 }
 
-// maxRef bounds a ref, quotes included: a field of a binary message holds 255
-// bytes. Refs are kept for as long as a channel lives.
-const maxRef = 257
+// maxRef bounds a ref, without the quotes of a string: a field of a binary message
+// holds 255 bytes. Refs are kept for as long as a channel lives.
+const maxRef = 255
 
 // scan scans null, a string or a number. The clients of
 // Phoenix send strings; others send numbers.
 func (r *refSpan) scan(s *scanner) bool {
 	c := s.peek()
 	from := s.pos
-	ok := false
+	ok, quotes := false, 0
 	switch {
 	case c == 'n':
 		return s.word("null")
 	case c == '"':
 		var inside span
 		inside, ok = s.text()
-		r.escaped = inside.escaped
+		r.escaped, quotes = inside.escaped, 2
 	case c == '-' || (c >= '0' && c <= '9'):
 		ok = s.number()
 	default:
@@ -47,8 +50,8 @@ func (r *refSpan) scan(s *scanner) bool {
 	}
 	r.from, r.to, r.set = from, s.pos, true
 	// Checked on the raw text, which escapes can only make longer.
-	if ok && r.to-r.from > maxRef {
-		return s.failed("ref too long")
+	if ok && r.to-r.from-quotes > maxRef {
+		s.exceeds("ref too long")
 	}
 	return ok
 }
@@ -70,6 +73,19 @@ func (s *scanner) rawValue(sp *span) bool {
 	ok := s.value(1)
 	sp.to = s.pos
 	return ok
+}
+
+// names returns the message without its payload, for the reply to one that is
+// refused. What is not Unicode becomes U+FFFD.
+func (f *fields) names(data []byte) Message {
+	c := copier{s: scanner{data: data}}
+	valid := func(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
+	return Message{
+		JoinRef: Ref(valid(string(c.ref(f.joinRef)))),
+		Ref:     Ref(valid(string(c.ref(f.ref)))),
+		Topic:   valid(c.text(f.topic)),
+		Event:   valid(c.text(f.event)),
+	}
 }
 
 // message copies the parts. The input before the payload is copied once and

@@ -111,8 +111,12 @@ type Message struct {
 type DecodeError struct {
 	// Reason is a short fixed text.
 	Reason string
-	// Offset is the byte at which parsing stopped, counted from 0.
+	// Offset is the byte at which it was noticed, counted from 0.
 	Offset int
+	// WellFormed reports that the message has the form of the protocol and only
+	// exceeds a limit, or holds text that is not Unicode: its sender can be told, by
+	// its ref. In the names that come with the error, what is not Unicode is U+FFFD.
+	WellFormed bool
 }
 
 // Error implements error.

@@ -2,7 +2,7 @@ package codec
 
 import "bytes"
 
-// number scans a number. One beyond the largest float64 fails. Its digits are
+// number scans a number. One beyond the largest float64 exceeds a limit. Its digits are
 // compared for that, since converting a number can cost tens of microseconds.
 func (s *scanner) number() bool {
 	if s.data[s.pos] == '-' {
@@ -25,7 +25,7 @@ func (s *scanner) number() bool {
 	if !ok {
 		return s.failed("bad number")
 	}
-	return inRange(whole, fraction, exponent) || s.failed("number out of range")
+	return inRange(whole, fraction, exponent) || s.exceeds("number out of range")
 }
 
 // exponent scans the exponent of a number, if there is one. The result is not

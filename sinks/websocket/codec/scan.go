@@ -10,21 +10,39 @@ const MaxDepth = 32
 // package documentation names. It builds nothing.
 //
 // Its methods scan from pos on. They return false after a failure, whose reason
-// is in fail and whose place is pos.
+// is in fail and whose place is pos. Text that is JSON and exceeds a limit is no
+// failure: exceeds notes it and the scan goes on, so that the sender can be named.
 type scanner struct {
-	data []byte
-	pos  int
-	fail string // the reason of the first failure
+	data   []byte
+	pos    int
+	fail   string // the reason of the first failure
+	over   string // the limit that was exceeded first; the scan has gone on
+	overAt int    // where that was
 
 	scratch [2][]byte // buffers of plain
 }
 
-// err returns the error for the first failure.
-func (s *scanner) err() error {
-	if s.fail == "" {
+// err returns the error for what was wrong first, or nil. ok is what the scan of
+// the whole message has returned.
+func (s *scanner) err(ok bool) error {
+	switch {
+	case s.over != "":
+		return &DecodeError{Reason: s.over, Offset: s.overAt, WellFormed: ok}
+	case ok:
+		return nil
+	case s.fail == "":
 		s.fail = "malformed"
 	}
 	return &DecodeError{Reason: s.fail, Offset: s.pos}
+}
+
+// exceeds notes the first limit that the text exceeds. It returns true, since the
+// scan goes on.
+func (s *scanner) exceeds(limit string) bool {
+	if s.over == "" {
+		s.over, s.overAt = limit, s.pos
+	}
+	return true
 }
 
 // failed notes the reason of the first failure. It returns false.
@@ -87,7 +105,8 @@ func (s *scanner) value(depth int) bool {
 	switch c := s.peek(); {
 	case c == '{' || c == '[':
 		if depth >= MaxDepth {
-			return s.failed("nested too deep")
+			s.exceeds("nested too deep")
+			return s.skip()
 		}
 		s.pos++
 		return s.composite(c, depth+1)
@@ -104,6 +123,29 @@ func (s *scanner) value(depth int) bool {
 		return s.word("null")
 	}
 	return s.failed("not a JSON value")
+}
+
+// skip scans an array or object that is nested too deep, without recursion. It
+// looks at strings and brackets only, since the message is refused in any case.
+func (s *scanner) skip() bool {
+	for open := 0; s.pos < len(s.data); {
+		switch s.data[s.pos] {
+		case '"':
+			if _, ok := s.text(); !ok {
+				return false
+			}
+			continue
+		case '[', '{':
+			open++
+		case ']', '}':
+			open--
+		}
+		s.pos++
+		if open == 0 {
+			return true
+		}
+	}
+	return s.failed("comma or end expected")
 }
 
 // composite scans an array or object whose opening has been taken.
@@ -132,8 +174,8 @@ func (s *scanner) composite(open byte, depth int) bool {
 	}
 }
 
-// key scans a key of an object with its colon. One that is in keys already fails.
-// The same key with and without escapes is a duplicate.
+// key scans a key of an object with its colon. One that is in keys already exceeds
+// a limit. The same key with and without escapes is a duplicate.
 func (s *scanner) key(keys *keySet) (key span, ok bool) {
 	if s.peek() != '"' {
 		return key, s.failed("key is not a string")
@@ -145,7 +187,7 @@ func (s *scanner) key(keys *keySet) (key span, ok bool) {
 		return key, s.failed("colon expected")
 	}
 	if !keys.add(s, key) {
-		return key, s.failed("duplicate key")
+		s.exceeds("duplicate key")
 	}
 	return key, true
 }
@@ -183,7 +225,7 @@ func (s *scanner) text() (span, bool) {
 		default:
 			r, n := utf8.DecodeRune(s.data[s.pos:])
 			if r == utf8.RuneError && n == 1 {
-				return sp, s.failed("invalid UTF-8")
+				s.exceeds("invalid UTF-8")
 			}
 			s.pos += n
 		}
