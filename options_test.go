@@ -63,7 +63,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"websocket.CheckHost", "hosts", refusal(websocket.CheckHost(http.NotFoundHandler(), "*"))},
 		{"websocket.ForwardedFor", "Networks", refusal(websocket.ForwardedFor(websocket.Proxies{}))},
 		{"websocket.Endpoint.Mount", "socket", endpoint.Mount("/socket", nil, websocket.MountConfig{})},
-		{"websocket.NewServer", "MaxHeaders", refusal(websocket.NewServer(http.NotFoundHandler(), websocket.ServerConfig{MaxHeaders: -1}))},
+		{"websocket.NewServer", "Limits.Headers", refusal(websocket.NewServer(http.NotFoundHandler(), websocket.ServerConfig{Limits: websocket.ServerLimits{Headers: -1}}))},
 		{"delivery.Consumer", "endpoint", refusal(delivery.New[int](nil, delivery.Config[int]{}))},
 		{"statsd.Recorder", "MaxSeries", refusal(statsd.New(statsd.Config{MaxSeries: -1}))},
 		{"statsdserver.Server", "MaxSeries", refusal(statsdserver.Listen(statsdserver.Config{MaxSeries: -1}))},

@@ -164,7 +164,9 @@
 // a grammar. Parameters with the name of a secret are redacted in logs, payloads
 // are never logged, and strings from clients are escaped. Credentials can expire
 // and be renewed while the connection lasts ([SocketConfig]). [NewServer] bounds
-// what comes before the upgrade. docs/security.md lists all of it, with the tests.
+// connections, requests, bodies and responses. Requests for other hosts are refused
+// if [EndpointConfig] lists hosts, and each refusal is counted and logged.
+// docs/security.md lists all of it, with the tests.
 //
 // # Cost
 //

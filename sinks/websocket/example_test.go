@@ -248,11 +248,11 @@ func ExampleNewServer() {
 	}
 	server, err := websocket.NewServer(endpoint, websocket.ServerConfig{Plaintext: true})
 	fmt.Println(server.ReadHeaderTimeout, err)
-	_, err = websocket.NewServer(endpoint, websocket.ServerConfig{MaxHeaderBytes: 100})
+	_, err = websocket.NewServer(endpoint, websocket.ServerConfig{Limits: websocket.ServerLimits{HeaderBytes: 100}})
 	fmt.Println(err)
 	// Output:
 	// 5s <nil>
-	// websocket.NewServer: option MaxHeaderBytes refused: 100; allowed: 0 (the default), or 8192 or more
+	// websocket.NewServer: option Limits.HeaderBytes refused: 100; allowed: 0 (the default), or 8192 or more
 }
 
 func ExampleCheckHost() {

@@ -28,6 +28,10 @@ const (
 	refusedID          = "per_id"
 	refusedBody        = "body"
 	refusedBodies      = "bodies"
+	refusedHeaders     = "headers"
+	refusedPlaintext   = "plaintext"
+	refusedRequests    = "requests"
+	refusedWaiting     = "waiting"
 )
 
 // refusal is why a client may not connect. The client sees only the status.
@@ -68,6 +72,11 @@ type refusedKind struct {
 // note counts a refusal. sample is what the client sent, or ""; err is nil or says
 // more than the reason.
 func (rs *refusals) note(r *http.Request, reason, sample string, err error) {
+	rs.noteAt(r.RemoteAddr, r.URL.Path, reason, sample, err)
+}
+
+// noteAt counts the refusal of a request, or of a connection without one.
+func (rs *refusals) noteAt(remote, path, reason, sample string, err error) {
 	now := time.Now()
 	rs.mu.Lock()
 	k := rs.kind[reason]
@@ -91,7 +100,10 @@ func (rs *refusals) note(r *http.Request, reason, sample string, err error) {
 	if !line {
 		return
 	}
-	attrs := []any{"reason", reason, "remote", clip(r.RemoteAddr), "path", clip(r.URL.Path)}
+	attrs := []any{"reason", reason, "remote", clip(remote)}
+	if path != "" {
+		attrs = append(attrs, "path", clip(path))
+	}
 	if sample != "" {
 		attrs = append(attrs, "sample", clip(sample))
 	}

@@ -54,7 +54,7 @@ func securityBeforeAuthentication(t *testing.T) {
 		})
 	})
 	t.Run("memory", func(t *testing.T) {
-		f := start(t, setup{server: &websocket.ServerConfig{HandshakeTimeout: time.Minute}})
+		f := start(t, setup{server: &websocket.ServerConfig{Timeouts: websocket.ServerTimeouts{Header: time.Minute}}})
 		const n = 500
 		request := f.upgradeRequest("")
 		for _, sent := range []string{"", request[:len(request)-5]} { // silent, and about to finish

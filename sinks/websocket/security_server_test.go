@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,8 +78,9 @@ func securityHandshake(t *testing.T) {
 	t.Run("slowloris", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const n = 1000
-			f := start(t, setup{pipes: true, server: &websocket.ServerConfig{Plaintext: true, MaxWaiting: n + 10}, channels: map[string]*app{"room:*": {}}})
+			f := start(t, setup{pipes: true, server: &websocket.ServerConfig{Plaintext: true, Limits: websocket.ServerLimits{Waiting: n + 10}}, channels: map[string]*app{"room:*": {}}})
 			var group sync.WaitGroup
+			var closed atomic.Int64
 			for range n { // a line every ten seconds
 				c := f.dialRaw()
 				group.Go(func() {
@@ -86,10 +88,11 @@ func securityHandshake(t *testing.T) {
 					if d, got := c.hungUp(); d > 5*time.Second || got != "" {
 						t.Errorf("closed after %v with %q", d, got)
 					}
+					closed.Add(1)
 				})
 			}
 			synctest.Wait()
-			var extra []net.Conn // beyond MaxWaiting: no descriptor is held for them
+			var extra []net.Conn // beyond Waiting: each closes the oldest
 			for range 20 {
 				nc, err := f.dialer(t.Context(), "", "")
 				if err != nil {
@@ -98,15 +101,14 @@ func securityHandshake(t *testing.T) {
 				extra = append(extra, nc)
 				synctest.Wait()
 			}
-			closed := 0
+			if got := closed.Load(); got != 10 {
+				t.Errorf("%d of the oldest were closed, want 10", got)
+			}
 			for _, nc := range extra {
 				if _, err := nc.Write([]byte("G")); err != nil {
-					closed++
+					t.Errorf("a new one was closed: %v", err)
 				}
 				_ = nc.Close()
-			}
-			if closed != 10 {
-				t.Errorf("%d of 20 were closed, want 10", closed)
 			}
 			synctest.Wait()
 			begin := time.Now()

@@ -56,7 +56,7 @@ func securityTLS(t *testing.T) {
 	var mu sync.Mutex
 	e := newEndpoint(t, websocket.EndpointConfig{}, websocket.SocketConfig[user]{}, websocket.MountConfig{})
 	listen := func(timeout time.Duration) net.Listener {
-		server, err := websocket.NewServer(e, websocket.ServerConfig{HandshakeTimeout: timeout, TLS: &tls.Config{
+		server, err := websocket.NewServer(e, websocket.ServerConfig{Timeouts: websocket.ServerTimeouts{Header: timeout}, TLS: &tls.Config{
 			MinVersion: tls.VersionTLS10, // is raised
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 				mu.Lock()
@@ -187,7 +187,13 @@ func securityTLS(t *testing.T) {
 			t.Errorf("%+v: %d", row, got)
 		}
 	}
-	for _, c := range []websocket.ServerConfig{{HandshakeTimeout: -1}, {MaxHeaderBytes: 4096}, {MaxHeaders: -1}, {MaxWaiting: -1}} {
+	for _, c := range []websocket.ServerConfig{
+		{Timeouts: websocket.ServerTimeouts{Header: -1}}, {Timeouts: websocket.ServerTimeouts{Read: -1}}, {Timeouts: websocket.ServerTimeouts{Body: -1}},
+		{Timeouts: websocket.ServerTimeouts{Write: -1}}, {Timeouts: websocket.ServerTimeouts{Idle: -1}}, {Timeouts: websocket.ServerTimeouts{Drain: -1}},
+		{Limits: websocket.ServerLimits{HeaderBytes: 4096}}, {Limits: websocket.ServerLimits{Headers: -1}}, {Limits: websocket.ServerLimits{Waiting: -1}},
+		{Limits: websocket.ServerLimits{Requests: -1}}, {Limits: websocket.ServerLimits{BodyBytes: -1}}, {Limits: websocket.ServerLimits{BodiesBytes: -1}},
+		{Hosts: []string{"*"}},
+	} {
 		var bad *websocket.OptionError
 		if _, err := websocket.NewServer(e, c); !errors.As(err, &bad) {
 			t.Errorf("%+v: %v", c, err)

@@ -2,71 +2,59 @@ package websocket
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
-	"sync"
-	"time"
-
-	"github.com/penstock-go/penstock/internal/option"
+	"sync/atomic"
 )
 
-// ServerConfig configures [NewServer]. The zero value is useful.
-type ServerConfig struct {
-	// TLS holds the certificates; its GetCertificate can return a renewed one
-	// without a restart. TLS below 1.2 is never accepted. Default: a server without
-	// TLS.
-	TLS *tls.Config
-	// Plaintext accepts requests without TLS on addresses other than loopback too,
-	// for a server behind a proxy that ends TLS. Default: they get 403.
-	Plaintext bool
-	// HandshakeTimeout bounds the time from a new connection to the end of its
-	// request's header, and that of a TLS handshake. Default: 5 s.
-	HandshakeTimeout time.Duration
-	// MaxHeaderBytes bounds the header of a request, with status 431. It is 8 KiB
-	// or more. Default: 16 KiB.
-	MaxHeaderBytes int
-	// MaxHeaders bounds the number of header fields, with status 431. Default: 64.
-	MaxHeaders int
-	// MaxWaiting bounds the connections whose request, or next request, has not
-	// come yet. Further ones are closed at once. Default: 4,096.
-	MaxWaiting int
-}
+// ErrBodies is returned by the Read of a request's body when the bodies of all
+// requests together exceed ServerLimits.BodiesBytes. Status 503 fits.
+var ErrBodies = errors.New("websocket: too many bytes of bodies at once")
 
 // headerSlop is what net/http adds to its MaxHeaderBytes.
 const headerSlop = 4096
 
 // NewServer returns an http.Server for handler that is fit for a public network:
-// every step before the handler is bounded in time and size. It serves HTTP/1.1
-// only, which WebSocket upgrades need; WebSockets over HTTP/2 (RFC 8441) are off.
-// Responses over TLS make browsers use TLS for a year. The caller listens and
-// serves, with Serve or ServeTLS(l, "", ""). The fields Handler, ConnState,
-// TLSConfig and Protocols must not be changed. The error is a [*OptionError].
+// connections, requests, bodies and responses are bounded in number, size and time.
+// A client that sends or takes nothing is cut off, however long a handler works.
+// A handler can set deadlines of its own with an http.ResponseController: they
+// replace those of the server until they are set to zero.
+//
+// It serves HTTP/1.1 only, which WebSocket upgrades need; WebSockets over HTTP/2
+// (RFC 8441) are off. Responses over TLS make browsers use TLS for a year. A
+// connection is closed after a request with a chunked body, since net/http does not
+// show whether it had a Content-Length besides.
+//
+// Shutdown closes connections without a request at once, and those with one after
+// ServerTimeouts.Drain; it then returns nil unless a handler does not return. The
+// caller listens and serves, with Serve or ServeTLS(l, "", ""). The fields Handler,
+// ConnState, TLSConfig and Protocols must not be changed. The error is an
+// [*OptionError].
 func NewServer(handler http.Handler, cfg ServerConfig) (*http.Server, error) {
-	if err := option.First(
-		serverOwner.Needs("handler", handler, "an http.Handler"),
-		option.AtLeast(serverOwner, "HandshakeTimeout", cfg.HandshakeTimeout, 0),
-		serverOwner.Check(cfg.MaxHeaderBytes == 0 || cfg.MaxHeaderBytes >= 2*headerSlop, "MaxHeaderBytes", cfg.MaxHeaderBytes, "0 (the default), or 8192 or more"),
-		option.AtLeast(serverOwner, "MaxHeaders", cfg.MaxHeaders, 0),
-		option.AtLeast(serverOwner, "MaxWaiting", cfg.MaxWaiting, 0),
-	); err != nil {
+	if err := serverOwner.Needs("handler", handler, "an http.Handler"); err != nil {
 		return nil, err
 	}
-	option.Default(&cfg.HandshakeTimeout, 5*time.Second)
-	option.Default(&cfg.MaxHeaderBytes, 16<<10)
-	option.Default(&cfg.MaxHeaders, 64)
-	option.Default(&cfg.MaxWaiting, 4096)
-	g := &gate{cfg: cfg, next: handler, waiting: make(map[net.Conn]struct{})}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	g := &gate{cfg: cfg, next: handler, refusals: refusals{metrics: cfg.Metrics, log: cfg.Logger}}
+	g.hosts, _ = newHostList(serverOwner, "Hosts", cfg.Hosts) // validated
+	g.conns.limit = cfg.Limits.Waiting
+	g.shares.limit = cfg.Limits.Requests
 	s := &http.Server{
 		Handler:           g,
 		ConnState:         g.state,
-		ReadHeaderTimeout: cfg.HandshakeTimeout, // bounds the TLS handshake as well
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    cfg.MaxHeaderBytes - headerSlop,
+		ReadHeaderTimeout: cfg.Timeouts.Header, // bounds the TLS handshake as well
+		IdleTimeout:       cfg.Timeouts.Idle,
+		MaxHeaderBytes:    cfg.Limits.HeaderBytes - headerSlop,
 		Protocols:         new(http.Protocols),
 	}
 	// Nothing else is set: no HTTP/2, over TLS or not.
 	s.Protocols.SetHTTP1(true)
+	s.RegisterOnShutdown(g.drain)
 	if cfg.TLS != nil {
 		s.TLSConfig = cfg.TLS.Clone()
 		s.TLSConfig.MinVersion = max(s.TLSConfig.MinVersion, tls.VersionTLS12)
@@ -74,61 +62,96 @@ func NewServer(handler http.Handler, cfg ServerConfig) (*http.Server, error) {
 	return s, nil
 }
 
-// gate checks requests before the handler gets them, and bounds the connections
-// that have sent none.
+// gate stands before the handler of a server. Its parts have locks of their own,
+// of which no two are held at once.
 type gate struct {
-	cfg  ServerConfig
-	next http.Handler
-
-	mu      sync.Mutex
-	waiting map[net.Conn]struct{} // guarded by mu: new or idle connections
+	cfg      ServerConfig
+	next     http.Handler
+	hosts    hostList
+	refusals refusals
+	conns    gateConns
+	shares   shares
+	bodies   atomic.Int64 // bytes read of bodies whose requests are served
 }
 
-// state maintains the set of connections that wait for a request.
-func (g *gate) state(nc net.Conn, state http.ConnState) {
-	// A hijacked connection is active no more and does not wait.
-	waits := state == http.StateNew || state == http.StateIdle
-	g.mu.Lock()
-	if waits {
-		g.waiting[nc] = struct{}{}
-	} else {
-		delete(g.waiting, nc)
-	}
-	tooMany := waits && len(g.waiting) > g.cfg.MaxWaiting
-	g.mu.Unlock()
-	if tooMany {
-		_ = nc.Close() // the server calls again with StateClosed
-	}
-}
-
-// ServeHTTP refuses requests with too many headers, or without TLS where it is
-// required.
+// ServeHTTP refuses requests that must not reach the handler, and serves the
+// others within the bounds.
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.TLS != nil {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	if reason, status, text := g.check(r); reason != "" {
+		sample := ""
+		if reason == refusedHost {
+			sample = r.Host
+		}
+		g.refuse(w, r, reason, sample, status, text)
+		return
+	}
+	addr := network(g.cfg.ClientAddress(r))
+	if !g.shares.take(addr) {
+		w.Header().Set("Retry-After", "1")
+		g.refuse(w, r, refusedRequests, "", http.StatusServiceUnavailable, "")
+		return
+	}
+	defer g.shares.give(addr)
+	if len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close")
+	}
+	out := &gateWriter{g: g, w: w, rc: http.NewResponseController(w)}
+	// A request without a body keeps http.NoBody, which handlers compare with.
+	if r.Body != nil && r.Body != http.NoBody {
+		body := &gateBody{out: out, r: r, from: http.MaxBytesReader(w, r.Body, g.cfg.Limits.BodyBytes), under: r.Body}
+		out.body = body
+		// The server keeps its own reference to the body.
+		r.Body = body
+		defer body.release()
+	}
+	// Also if the handler panics: net/http then closes the connection.
+	defer out.end()
+	g.next.ServeHTTP(out, r)
+}
+
+// check returns why a request is refused, or "".
+func (g *gate) check(r *http.Request) (reason string, status int, text string) {
 	fields := 0
 	// A name that is repeated counts as often as it is sent.
 	for _, values := range r.Header {
 		fields += len(values)
 	}
 	switch {
-	case fields > g.cfg.MaxHeaders:
-		w.Header().Set("Connection", "close")
-		refuse(w, http.StatusRequestHeaderFieldsTooLarge, "")
-		return
-	case r.TLS != nil:
-		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
-	case !g.cfg.Plaintext && !local(r):
-		refuse(w, http.StatusForbidden, "TLS is required")
-		return
+	case fields > g.cfg.Limits.Headers:
+		return refusedHeaders, http.StatusRequestHeaderFieldsTooLarge, ""
+	case r.TLS == nil && !g.cfg.Plaintext && !local(r):
+		return refusedPlaintext, http.StatusForbidden, "TLS is required"
+	case !g.hosts.allows(r):
+		return refusedHost, http.StatusMisdirectedRequest, ""
+	case r.ContentLength > g.cfg.Limits.BodyBytes:
+		return refusedBody, http.StatusRequestEntityTooLarge, ""
 	}
-	g.next.ServeHTTP(w, r)
+	return "", 0, ""
 }
 
-// local reports whether a request came to a loopback address.
+// refuse responds to a request that does not reach the handler, and closes its
+// connection.
+func (g *gate) refuse(w http.ResponseWriter, r *http.Request, reason, sample string, status int, text string) {
+	g.refusals.note(r, reason, sample, nil)
+	w.Header().Set("Connection", "close")
+	out := &gateWriter{g: g, w: w, rc: http.NewResponseController(w)}
+	defer out.end()
+	refuse(out, status, text)
+}
+
+// local reports whether a request came to a loopback address, or over a unix
+// socket.
 func local(r *http.Request) bool {
 	// The address at which the server was reached, not that of the client.
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
 		return false
+	}
+	if addr.Network() == "unix" {
+		return true
 	}
 	at, err := netip.ParseAddrPort(addr.String())
 	return err == nil && at.Addr().Unmap().IsLoopback()
