@@ -43,9 +43,10 @@ type app struct {
 	// Nil without -push-addr, and with -debug-addr off.
 	pushListener, debugListener net.Listener
 
-	phase   atomic.Int32  // see the constants
-	started chan struct{} // closed when the intake opens
-	rates   rates
+	certificate *certificate  // nil without -tls-cert
+	phase       atomic.Int32  // see the constants
+	started     chan struct{} // closed when the intake opens
+	rates       rates
 }
 
 // The phases of an app.
@@ -87,6 +88,10 @@ func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
 	if a.tokens, err = token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: cfg.Secret}); err != nil {
 		return nil, fmt.Errorf("-secret-file: %w", redact(err))
 	}
+	if a.certificate, err = openCertificate(cfg.TLSCert, cfg.TLSKey, log); err != nil {
+		return nil, err
+	}
+	a.clients.name, a.clients.renewEvery, a.clients.tokenFor = newOrigin(), cfg.TokenAge*4/5, a.tokenFor
 	// The endpoint needs the recorder and the tokens from above.
 	if err = a.openEndpoint(); err != nil {
 		return nil, err
@@ -162,20 +167,6 @@ func (a *app) openMetrics() (err error) {
 	return nil
 }
 
-// openEndpoint makes the WebSocket side.
-func (a *app) openEndpoint() (err error) {
-	a.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{Metrics: a.recorder, Logger: a.log})
-	if err != nil {
-		return err
-	}
-	users := websocket.NewSocket(websocket.SocketConfig[user]{
-		Name: "UserSocket", Connect: connect(a.tokens),
-		ID: func(u user) string { return "users_socket:" + u.id },
-	})
-	users.Channel("user:*", userChannel)
-	return a.endpoint.Mount("/socket", users, websocket.MountConfig{AuthToken: true})
-}
-
 // close frees what newApp has opened and run has not closed. It is idempotent.
 func (a *app) close() {
 	for _, l := range []net.Listener{a.listener, a.pushListener, a.debugListener} {
@@ -196,10 +187,4 @@ func (a *app) close() {
 	if a.statsd != nil {
 		_ = a.statsd.Close() // a listener has nothing to lose
 	}
-}
-
-// tokenFor makes the token with which a client connects as user. It is valid for
-// tokenAge.
-func (a *app) tokenFor(user string) (string, error) {
-	return a.tokens.Sign(tokenSalt, user, token.SignConfig{MaxAge: tokenAge})
 }

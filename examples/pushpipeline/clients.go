@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"math"
-	"net/url"
+	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,12 +34,19 @@ type clients struct {
 	// be made, at when it came.
 	arrived func(user string, due, at time.Time)
 
+	// Set before the clients are dialled: what the endpoint knows them by, how they
+	// get and renew their tokens, and how they trust the server.
+	name       string
+	tokenFor   func(user string) (string, error)
+	renewEvery time.Duration
+	tls        *tls.Config // nil without TLS
+
 	wg sync.WaitGroup // all goroutines of all clients
 }
 
 // dialAll opens n clients at addr, for users 1 to n, and returns when all
 // of them have joined their channel.
-func (c *clients) dialAll(ctx context.Context, addr string, n int, tokenFor func(user string) (string, error)) error {
+func (c *clients) dialAll(ctx context.Context, addr string, n int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	// More handshakes at once than this only wait for each other.
 	group.SetLimit(64)
@@ -45,12 +54,8 @@ func (c *clients) dialAll(ctx context.Context, addr string, n int, tokenFor func
 		group.Go(func() error {
 			// The first client is that of user 1, the heavy one.
 			user := strconv.Itoa(i + 1)
-			tok, err := tokenFor(user)
-			if err != nil {
-				return err
-			}
 			// The first failure ends ctx, and with it the other handshakes.
-			if err := c.dial(ctx, addr, user, tok); err != nil {
+			if err := c.dial(ctx, addr, user); err != nil {
 				return fmt.Errorf("client of user %s: %w", user, err)
 			}
 			return nil
@@ -61,15 +66,27 @@ func (c *clients) dialAll(ctx context.Context, addr string, n int, tokenFor func
 
 // dial opens a client, joins the channel of user and starts to read. ctx bounds the
 // join only: the client then lives until the server closes the connection.
-func (c *clients) dial(ctx context.Context, addr, user, token string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	target := "ws://" + addr + "/socket/websocket?vsn=2.0.0&token=" + url.QueryEscape(token)
-	conn, _, err := websocket.Dial(ctx, target, nil)
+func (c *clients) dial(ctx context.Context, addr, user string) error {
+	tok, err := c.tokenFor(user)
 	if err != nil {
 		return err
 	}
-	topic := "user:" + user
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	target := "ws://" + addr + "/socket/websocket?vsn=2.0.0"
+	options := &websocket.DialOptions{Subprotocols: subprotocols(tok), HTTPHeader: http.Header{ownHeader: {c.name}}}
+	if c.tls != nil {
+		target = "wss" + strings.TrimPrefix(target, "ws")
+		transport := &http.Transport{TLSClientConfig: c.tls}
+		// The connection is the WebSocket's by then: only what failed is left.
+		defer transport.CloseIdleConnections()
+		options.HTTPClient = &http.Client{Transport: transport}
+	}
+	conn, _, err := websocket.Dial(ctx, target, options)
+	if err != nil {
+		return err
+	}
+	topic := topicOf(user)
 	// Join ref and ref are both "1": it is the only join of the connection.
 	join, _ := json.Marshal([]any{"1", "1", topic, "phx_join", struct{}{}})
 	if err := conn.Write(ctx, websocket.MessageText, join); err != nil {
@@ -98,7 +115,7 @@ func (c *clients) dial(ctx context.Context, addr, user, token string) error {
 	c.wg.Go(func() {
 		defer c.open.Add(-1)
 		defer conn.CloseNow()
-		c.read(conn, topic)
+		c.read(conn, user)
 	})
 	return nil
 }
@@ -132,11 +149,12 @@ func decodeFrame(data []byte) (frame, error) {
 
 // read takes what the server sends until it closes the connection, and sends
 // heartbeats meanwhile.
-func (c *clients) read(conn *websocket.Conn, topic string) {
+func (c *clients) read(conn *websocket.Conn, user string) {
+	topic := topicOf(user)
 	// Ends the heartbeat when the connection has ended.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c.wg.Go(func() { heartbeat(ctx, conn) })
+	c.wg.Go(func() { c.heartbeat(ctx, conn, user) })
 	last := make(map[string]uint64) // sequence number of the last push, by origin
 	for {
 		_, data, err := conn.Read(ctx)
@@ -190,18 +208,28 @@ func (c *clients) read(conn *websocket.Conn, topic string) {
 	}
 }
 
-// heartbeat keeps the server from closing an idle connection after 60 s.
-func heartbeat(ctx context.Context, conn *websocket.Conn) {
+// heartbeat keeps the server from closing an idle connection after 60 s, and renews
+// the client's token before its end.
+func (c *clients) heartbeat(ctx context.Context, conn *websocket.Conn, user string) {
 	ticker := time.NewTicker(30 * time.Second)
 	defer ticker.Stop()
+	renewal := time.NewTicker(c.renewEvery)
+	defer renewal.Stop()
 	for {
+		message := []byte(`[null,"0","phoenix","heartbeat",{}]`)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if conn.Write(ctx, websocket.MessageText, []byte(`[null,"0","phoenix","heartbeat",{}]`)) != nil {
-				return
+		case <-renewal.C:
+			tok, err := c.tokenFor(user)
+			if err != nil {
+				return // the server closes the connection, which counts
 			}
+			message, _ = json.Marshal([]any{nil, "0", "phoenix", "renew", map[string]string{"token": tok}})
+		}
+		if conn.Write(ctx, websocket.MessageText, message) != nil {
+			return
 		}
 	}
 }

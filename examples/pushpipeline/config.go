@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -35,6 +36,15 @@ type config struct {
 	// Of the tokens. Secret is what the file holds.
 	SecretFile string
 	Secret     string
+
+	Hosts    string // names, separated by commas, by which clients ask
+	Proxies  string // networks, separated by commas
+	TLSCert  string // files
+	TLSKey   string
+	TokenAge time.Duration
+	Demo     bool // serve the page and what it needs
+	// Of WebSocket connections.
+	MaxConnections, MaxPerAddress, MaxPerUser, ConnectRate int
 
 	// POST /push.
 	PushAddr    string // a listener of its own; empty for that of Addr; or off
@@ -97,6 +107,16 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.DurationVar(&c.Session, "session-timeout", 10*time.Second, "how long the group waits for a process that died, 1s to 5m; brokers refuse less than their group.min.session.timeout.ms, 6s unless changed")
 	fs.DurationVar(&c.Commit, "commit-interval", time.Second, "how often finished pushes are committed in Kafka, 10ms to 1m; those since the last time are delivered again after a crash")
 	fs.StringVar(&c.Addr, "addr", "127.0.0.1:4000", "`host:port` for clients: page, /push, /socket, /healthz, /readyz")
+	fs.StringVar(&c.Hosts, "host", "", "`names` by which clients ask for -addr and -push-addr, separated by commas, such as push.example.com; requests for others get 421. An address that is listened on needs no name")
+	fs.StringVar(&c.TLSCert, "tls-cert", "", "`file` with the certificate chain (PEM) with which -addr and -push-addr serve TLS 1.2 or newer; it is read again when it changes")
+	fs.StringVar(&c.TLSKey, "tls-key", "", "`file` with the key of -tls-cert")
+	fs.StringVar(&c.Proxies, "proxies", "", "`networks` of the proxies in front, separated by commas, whose X-Forwarded-For is believed, such as 10.0.0.0/8")
+	fs.BoolVar(&c.Demo, "demo", false, "serve the live page with /api/stats and /api/token, which gives everyone a token for every user; default true if -addr is on a loopback interface")
+	fs.DurationVar(&c.TokenAge, "token-age", 15*time.Minute, "how long a socket token is valid, 2s to 24h; a client renews it before its end, or is closed with 4001")
+	fs.IntVar(&c.MaxConnections, "max-connections", 100_000, "WebSocket connections in all, 1 or more")
+	fs.IntVar(&c.MaxPerAddress, "max-per-address", 1000, "WebSocket connections from one address (the program's own clients count as one each), 1 or more")
+	fs.IntVar(&c.MaxPerUser, "max-per-user", 20, "WebSocket connections of one user, 1 or more")
+	fs.IntVar(&c.ConnectRate, "connect-rate", 100, "WebSocket connections a second that one address may try to make, 1 or more")
 	fs.StringVar(&c.DebugAddr, "debug-addr", "127.0.0.1:4001", "loopback `host:port` for pprof, expvar and /debug/stages; off for none")
 	fs.StringVar(&c.PushAddr, "push-addr", "", "`host:port` for /push alone, which -addr then does not serve; off for no /push at all")
 	fs.StringVar(&c.PushKeyFile, "push-key-file", "", "`file` with a shared key of 20 bytes or more a line, one of which POST /push then requires: Authorization: Bearer KEY")
@@ -152,6 +172,11 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 		if err := fairnessConfig(fs); err != nil {
 			return complain("%v", err)
 		}
+	}
+	demo := false
+	fs.Visit(func(f *flag.Flag) { demo = demo || f.Name == "demo" })
+	if host, _, err := net.SplitHostPort(c.Addr); !demo && err == nil {
+		c.Demo = loopback(host)
 	}
 	// After the defaults of -fairness, which set the users.
 	if c.Clients < 0 {

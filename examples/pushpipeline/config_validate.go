@@ -3,10 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
+	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
 )
 
 // validate returns an error that names all wrong options, not only the first.
@@ -36,6 +41,10 @@ func (c config) validate() error {
 	// All faults are reported at once.
 	errs := []error{
 		within("workers", c.Workers, 1, 100_000),
+		within("max-connections", c.MaxConnections, 1, math.MaxInt32),
+		within("max-per-address", c.MaxPerAddress, 1, math.MaxInt32),
+		within("max-per-user", c.MaxPerUser, 1, math.MaxInt32),
+		within("connect-rate", c.ConnectRate, 1, math.MaxInt32),
 		within("partitions", c.Parts, 1, 1000),
 		within("users", c.Users, 1, 1_000_000),
 		within("clients", c.Clients, 0, c.Users),
@@ -95,8 +104,25 @@ func (c config) validate() error {
 			errs = append(errs, address("brokers", broker))
 		}
 	}
-	if host, _, err := net.SplitHostPort(c.Addr); err == nil && !c.Plaintext && !loopback(host) {
-		errs = append(errs, fmt.Errorf("-addr %q is not on a loopback interface: tokens would pass in the clear; -plaintext says that a proxy in front ends TLS", c.Addr))
+	for _, name := range []string{"addr", "push-addr"} {
+		errs = append(errs, c.validatePublic(name, map[string]string{"addr": c.Addr, "push-addr": c.PushAddr}[name]))
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		errs = append(errs, errors.New("-tls-cert and -tls-key go together"))
+	}
+	if c.TokenAge < 2*time.Second || c.TokenAge > 24*time.Hour {
+		errs = append(errs, fmt.Errorf("-token-age %s is not allowed: from 2s to 24h", c.TokenAge))
+	}
+	if c.Clients > c.MaxConnections {
+		errs = append(errs, fmt.Errorf("-clients %d exceeds -max-connections %d", c.Clients, c.MaxConnections))
+	}
+	if _, err := websocket.CheckHost(http.NotFoundHandler(), append(c.names(), "localhost")...); err != nil {
+		errs = append(errs, fmt.Errorf("-host: %w", err))
+	}
+	for network := range strings.SplitSeq(c.Proxies, ",") {
+		if _, err := netip.ParsePrefix(network); err != nil && c.Proxies != "" {
+			errs = append(errs, fmt.Errorf("-proxies %q is not a network such as 10.0.0.0/8", network))
+		}
 	}
 	if c.PushAddr != "" && c.PushAddr != "off" {
 		errs = append(errs, address("push-addr", c.PushAddr))
@@ -118,6 +144,44 @@ func (c config) validate() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// validatePublic returns what a listener at a public address misses.
+func (c config) validatePublic(name, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || loopback(host) {
+		return nil // none, or reported already
+	}
+	if !c.Plaintext && c.TLSCert == "" {
+		return fmt.Errorf("-%s %q is not on a loopback interface: tokens would pass in the clear without -tls-cert; -plaintext says that a proxy in front ends TLS", name, address)
+	}
+	if len(c.hosts(address)) == 0 {
+		return fmt.Errorf("-%s %q needs -host, the names by which clients ask for it", name, address)
+	}
+	return nil
+}
+
+// names returns the names of -host.
+func (c config) names() []string {
+	return strings.FieldsFunc(c.Hosts, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// proxies returns the networks of -proxies, which are valid.
+func (c config) proxies() (all []netip.Prefix) {
+	for network := range strings.SplitSeq(c.Proxies, ",") {
+		if p, err := netip.ParsePrefix(network); err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// scheme is that of the URLs of -addr.
+func (c config) scheme() string {
+	if c.TLSCert != "" {
+		return "https://"
+	}
+	return "http://"
 }
 
 // loopback reports whether a host is this machine. An empty host means all

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -132,14 +131,17 @@ type subscriber struct {
 	conn *websocket.Conn
 }
 
-// socketURL is where a client with this token connects.
-func socketURL(addr, token string) string {
-	return "ws://" + addr + "/socket/websocket?vsn=2.0.0&token=" + url.QueryEscape(token)
+// socketURL is where a client connects.
+func socketURL(addr string) string { return "ws://" + addr + "/socket/websocket?vsn=2.0.0" }
+
+// dial connects with a token.
+func dial(ctx context.Context, addr, token string, client *http.Client) (*websocket.Conn, *http.Response, error) {
+	return websocket.Dial(ctx, socketURL(addr), &websocket.DialOptions{Subprotocols: subprotocols(token), HTTPClient: client})
 }
 
 // join connects and joins user:ID.
 func join(ctx context.Context, t testing.TB, addr, token, user string) (*subscriber, error) {
-	conn, _, err := websocket.Dial(ctx, socketURL(addr, token), nil)
+	conn, _, err := dial(ctx, addr, token, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -136,17 +136,21 @@ func TestSocketNeedsAToken(t *testing.T) {
 		}
 		return tok
 	}
-	good := sign(tokenSalt, "1", time.Now())
+	fields := func(user any, ends any) map[string]any { return map[string]any{fieldUser: user, fieldEnds: ends} }
+	soon := time.Now().Add(time.Minute).Unix()
+	good := sign(tokenSalt, fields("1", soon), time.Now())
 	for name, tok := range map[string]string{
 		"missing":        "",
 		"garbage":        "garbage",
-		"another salt":   sign("other", "1", time.Now()),
-		"expired":        sign(tokenSalt, "1", time.Now().Add(-25*time.Hour)),
+		"another salt":   sign("other", fields("1", soon), time.Now()),
+		"expired":        sign(tokenSalt, fields("1", soon), time.Now().Add(-25*time.Hour)),
 		"altered":        good[:len(good)-2] + "xx",
 		"not a user":     sign(tokenSalt, 7, time.Now()),
-		"not a valid id": sign(tokenSalt, "a:b", time.Now()),
+		"without an end": sign(tokenSalt, "1", time.Now()),
+		"no user":        sign(tokenSalt, fields(7, soon), time.Now()),
+		"not a valid id": sign(tokenSalt, fields("a:b", soon), time.Now()),
 	} {
-		conn, resp, err := websocket.Dial(t.Context(), socketURL(r.listener.Addr().String(), tok), nil)
+		conn, resp, err := dial(t.Context(), r.listener.Addr().String(), tok, nil)
 		if err == nil {
 			conn.CloseNow()
 			t.Errorf("%s: let in", name)
@@ -155,6 +159,11 @@ func TestSocketNeedsAToken(t *testing.T) {
 		if resp == nil || resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	inURL := socketURL(r.listener.Addr().String()) + "&token=" + good
+	if conn, _, err := websocket.Dial(t.Context(), inURL, nil); err == nil {
+		conn.CloseNow()
+		t.Error("a token in the URL is let in")
 	}
 	if _, err := join(t.Context(), t, r.listener.Addr().String(), good, "2"); err == nil || !strings.Contains(err.Error(), "unauthorized") {
 		t.Errorf("user 1 joined user:2: %v", err)

@@ -158,8 +158,13 @@ func TestBrokerComesLater(t *testing.T) {
 		status, body := p.readyz()
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "broker does not respond")
 	})
-	if resp, err := http.Get("http://" + p.addr + "/healthz"); err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("it is not alive: %v", err)
+	resp, err := http.Get("http://" + p.addr + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("it is not alive: %d", resp.StatusCode)
 	}
 	if status, body := post(t, "http://"+p.addr+"/push", `{"user_id":"1","data":{}}`); status != http.StatusServiceUnavailable {
 		t.Errorf("push: %d %s", status, body)

@@ -4,10 +4,8 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"expvar"
 	"io/fs"
 	"net/http"
-	"net/http/pprof"
 	"strconv"
 	"time"
 )
@@ -15,26 +13,43 @@ import (
 //go:embed web
 var web embed.FS
 
-// contentPolicy lets the page load and talk to nothing but this program.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self' ws: wss:; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// contentPolicy lets the page load and talk to nothing but this program. host is the
+// request's, which was checked: browsers differ in whether 'self' includes WebSockets.
+func contentPolicy(host string) string {
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+		"connect-src 'self' ws://" + host + " wss://" + host + "; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
 
 // routes are what clients and browsers reach.
-func (a *app) routes() http.Handler {
+func (a *app) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/socket/", a.endpoint)
 	if a.cfg.PushAddr == "" {
 		mux.Handle("/push", a.pushHandler())
 	}
+	if a.cfg.Demo {
+		a.demoRoutes(mux)
+	}
+	return a.cfg.checked(mux, a.probes(), a.listener.Addr().String())
+}
+
+// probes are what an orchestrator asks.
+func (a *app) probes() http.Handler {
+	mux := http.NewServeMux()
 	// Alive, also while it drains; readyz is what a load balancer asks.
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]bool{"ok": true}) })
 	mux.HandleFunc("GET /readyz", a.readiness)
+	return mux
+}
+
+// demoRoutes are the page and what it asks for: figures, and a token for every user
+// that is asked for.
+func (a *app) demoRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/stats", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
 		answer(w, http.StatusOK, a.status(ctx))
 	})
-	// For the page, and only good for a demonstration: see giveToken.
 	mux.HandleFunc("GET /api/token", a.giveToken)
 	mux.HandleFunc("GET /api/nap", nap)
 	files, err := fs.Sub(web, "web")
@@ -50,7 +65,7 @@ func (a *app) routes() http.Handler {
 			return
 		}
 		h := w.Header()
-		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("Content-Security-Policy", contentPolicy(r.Host))
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		// Together these let the page share memory with its worker.
@@ -59,7 +74,6 @@ func (a *app) routes() http.Handler {
 		h.Set("Cache-Control", "no-cache")
 		page.ServeHTTP(w, r)
 	})
-	return mux
 }
 
 // pushHandler is POST /push. A page of another origin cannot post: the browser's
@@ -67,10 +81,10 @@ func (a *app) routes() http.Handler {
 func (a *app) pushHandler() http.Handler { return http.NewCrossOriginProtection().Handler(a.intake) }
 
 // pushRoutes are what producers reach with -push-addr.
-func (a *app) pushRoutes() http.Handler {
+func (a *app) pushRoutes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/push", a.pushHandler())
-	return mux
+	return a.cfg.checked(mux, a.probes(), a.pushListener.Addr().String())
 }
 
 // readiness serves GET /readyz: whether pushes can be taken in, and why not.
@@ -111,7 +125,7 @@ func (a *app) giveToken(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusInternalServerError, "no token could be made")
 		return
 	}
-	answer(w, http.StatusOK, map[string]string{"token": tok})
+	answer(w, http.StatusOK, map[string]any{"token": tok, "expires_in": int(a.cfg.TokenAge.Seconds())})
 }
 
 // nap responds after a while. The worker of the page waits for it in order to be
@@ -129,23 +143,4 @@ func nap(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 	}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// debugRoutes are what only this machine reaches.
-func (a *app) debugRoutes() http.Handler {
-	mux := http.NewServeMux()
-	// Registered by hand: the import also puts them on http.DefaultServeMux, which
-	// this program does not serve.
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	mux.Handle("/debug/vars", expvar.Handler())
-	mux.HandleFunc("GET /debug/stages", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-		defer cancel()
-		answer(w, http.StatusOK, a.stages(ctx))
-	})
-	return mux
 }

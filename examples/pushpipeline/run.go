@@ -60,21 +60,36 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 
 // serve starts the servers. They are alive before the source is ready, and say so.
 func (r *run) serve() error {
-	server, err := websocket.NewServer(r.routes(), websocket.ServerConfig{Plaintext: r.cfg.Plaintext})
+	if err := r.open(limitSendBuffer(r.listener), r.routes); err != nil {
+		return err
+	}
+	if r.pushListener != nil {
+		if err := r.open(r.pushListener, r.pushRoutes); err != nil {
+			return err
+		}
+	}
+	if r.debugListener == nil {
+		return nil
+	}
+	handler, err := r.debugRoutes()
 	if err != nil {
 		return err
 	}
-	r.listen(server, limitSendBuffer(r.listener))
-	if r.pushListener != nil {
-		server, err := websocket.NewServer(r.pushRoutes(), websocket.ServerConfig{Plaintext: r.cfg.Plaintext})
-		if err != nil {
-			return err
-		}
-		r.listen(server, r.pushListener)
+	r.listen(&http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}, r.debugListener)
+	return nil
+}
+
+// open serves clients or producers on l, with TLS if there is a certificate.
+func (r *run) open(l net.Listener, routes func() (http.Handler, error)) error {
+	handler, err := routes()
+	if err != nil {
+		return err
 	}
-	if r.debugListener != nil {
-		r.listen(&http.Server{Handler: r.debugRoutes(), ReadHeaderTimeout: 5 * time.Second}, r.debugListener)
+	server, err := websocket.NewServer(handler, websocket.ServerConfig{TLS: r.certificate.server(), Plaintext: r.cfg.Plaintext})
+	if err != nil {
+		return err
 	}
+	r.listen(server, l)
 	return nil
 }
 
@@ -83,8 +98,12 @@ func (r *run) listen(s *http.Server, l net.Listener) {
 	// The errors of net/http are about single connections: warnings, not failures.
 	s.ErrorLog = slog.NewLogLogger(r.log.Handler(), slog.LevelWarn)
 	r.servers = append(r.servers, s)
+	serve := s.Serve
+	if s.TLSConfig != nil {
+		serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
 	r.serving.Go(func() {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 			r.fail(err)
 		}
 	})
@@ -93,14 +112,15 @@ func (r *run) listen(s *http.Server, l net.Listener) {
 // begin waits for the source and starts what works on pushes. If a part fails, or the
 // end is asked for meanwhile, r.ctx is done.
 func (r *run) begin() {
-	r.log.Info("serving", "page", "http://"+r.listener.Addr().String()+"/", "source", r.cfg.Source)
+	r.log.Info("serving", "at", r.cfg.scheme()+r.listener.Addr().String()+"/", "page", r.cfg.Demo, "source", r.cfg.Source)
 	r.sayWhoMayPush()
 	if err := r.source.prepare(r.ctx); err != nil {
 		r.fail(err)
 		return
 	}
+	r.clients.tls = r.certificate.own()
 	// Clients first: pushes that an earlier run has left in Kafka then reach them.
-	if err := r.clients.dialAll(r.ctx, r.listener.Addr().String(), r.cfg.Clients, r.tokenFor); err != nil {
+	if err := r.clients.dialAll(r.ctx, r.listener.Addr().String(), r.cfg.Clients); err != nil {
 		r.fail(err)
 		return
 	}

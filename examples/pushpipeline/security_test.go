@@ -15,6 +15,14 @@ import (
 
 // TestSecurity holds the rows of docs/security.md that are about this program.
 func TestSecurity(t *testing.T) {
+	t.Run("S01_foreign_hosts", foreignHosts)
+	t.Run("S01_foreign_pages", foreignPages)
+	t.Run("S05_tokens_end", tokensEnd)
+	t.Run("S08_secrets", secretsStayInside)
+	t.Run("S13_methods", methodsOfThePage)
+	t.Run("S14_connections", connectionsAreBounded)
+	t.Run("S19_tls", transportSecurity)
+	t.Run("S21_demo", demoEndpoints)
 	t.Run("S21_debug_pages", debugPages)
 	t.Run("S22_user_ids", recordsOfStrangers)
 }

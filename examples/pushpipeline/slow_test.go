@@ -150,7 +150,7 @@ func joinWithoutReading(t *testing.T, r running, user string) *websocket.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, _, err := websocket.Dial(t.Context(), socketURL(r.listener.Addr().String(), token), &websocket.DialOptions{HTTPClient: client})
+	conn, _, err := dial(t.Context(), r.listener.Addr().String(), token, client)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@ const NAP_MS = 500; // what one push costs while reading slowly
 const REPORT_MS = 100;
 const HEARTBEAT_MS = 30_000;
 const JOIN_MS = 10_000;
+const RENEW_SHARE = 0.8; // of a token's life
+const RENEW_AGAIN_MS = 1_000;
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 10_000;
 const STEADY_MS = 5_000; // a channel that stood this long starts the back-off anew
@@ -38,6 +40,7 @@ let ref = 0;
 let joinRef = "";
 let heartbeatRef = null;
 let heartbeatAt = 0;
+let renewAt = 0;
 
 // --- state and back-off ---
 
@@ -69,30 +72,51 @@ async function connect() {
   clearTimeout(retryTimer);
   const mine = ++connection;
   tell("connecting");
-  let token;
+  let answer;
   try {
-    const answer = await fetch("/api/token?user=" + encodeURIComponent(user), { cache: "no-store" });
-    const body = await answer.json().catch(() => ({}));
-    if (mine !== connection) return;
-    if (!answer.ok) {
-      const text = "No token: " + (body.error || "the server answered " + answer.status) + ".";
-      if (answer.status >= 400 && answer.status < 500 && answer.status !== 408 && answer.status !== 429) {
-        tell("refused", text);
-        return;
-      }
-      throw new Error(text);
-    }
-    token = body.token;
+    answer = await fetchToken();
   } catch (err) {
-    if (mine === connection) later(err.message.startsWith("No token") ? err.message : "The server does not answer.");
+    if (mine !== connection) return;
+    if (err.lasting) tell("refused", err.message);
+    else later(err.message.startsWith("No token") ? err.message : "The server does not answer.");
     return;
   }
+  if (mine !== connection) return;
+  renewAt = performance.now() + answer.expires_in * 1000 * RENEW_SHARE;
   const scheme = self.location.protocol === "https:" ? "wss://" : "ws://";
-  socket = new WebSocket(scheme + self.location.host + "/socket/websocket?token=" + encodeURIComponent(token) + "&vsn=2.0.0");
+  // The token is no part of the URL, which proxies log: phoenix.js does the same with authToken.
+  const bearer = "base64url.bearer.phx." + btoa(answer.token).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  socket = new WebSocket(scheme + self.location.host + "/socket/websocket?vsn=2.0.0", ["phoenix", bearer]);
   socket.onopen = () => mine === connection && join();
   socket.onmessage = (m) => mine === connection && received(m.data);
   socket.onclose = (e) => mine === connection && later(closedText(e));
 }
+
+async function fetchToken() {
+  const answer = await fetch("/api/token?user=" + encodeURIComponent(user), { cache: "no-store" });
+  const body = await answer.json().catch(() => ({}));
+  if (answer.ok) return body;
+  const err = new Error("No token: " + (body.error || "the server answered " + answer.status) + ".");
+  err.lasting = answer.status >= 400 && answer.status < 500 && answer.status !== 408 && answer.status !== 429;
+  throw err;
+}
+
+// renew brings a new token before the old one ends, with which the server would
+// close the socket. A failure is tried again, until that happens.
+async function renew() {
+  if (!joinedAt || performance.now() < renewAt) return;
+  const mine = connection;
+  renewAt = performance.now() + RENEW_AGAIN_MS;
+  try {
+    const answer = await fetchToken();
+    if (mine !== connection || !joinedAt) return;
+    renewAt = performance.now() + answer.expires_in * 1000 * RENEW_SHARE;
+    send(null, String(++ref), "phoenix", "renew", { token: answer.token });
+  } catch {
+    // Later.
+  }
+}
+setInterval(renew, 250);
 
 function closedText(e) {
   if (e.code === 1006 && !joinedAt) return "The socket was refused.";
