@@ -8,6 +8,11 @@ func (e *Endpoint) queued(bytes int) (over bool) {
 	return e.queuedBytes.Add(int64(bytes)) > e.cfg.Limits.QueuedBytes && bytes > 0
 }
 
+// pressed reports whether the queues together have reached half of the bound. Then
+// clients that have not taken all of their replies wait for more, so that replies
+// alone do not reach the bound.
+func (e *Endpoint) pressed() bool { return e.queuedBytes.Load() > e.cfg.Limits.QueuedBytes/2 }
+
 // shed closes the connection with the longest queue, in a goroutine of its own,
 // until the bytes in all queues are within the bound. A caller that queues faster
 // than this yields to it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,6 +135,47 @@ func TestPolicyOfAChannel(t *testing.T) {
 	if err := e.Mount("/x", s, websocket.MountConfig{}); !errors.As(err, &bad) {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestConflationKeepsToTheBounds pins that longer values in the place of shorter ones
+// exceed neither the queue nor all queues together.
+func TestConflationKeepsToTheBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const queue = 64 << 10
+		f := start(t, setup{
+			pipes: true, mount: websocket.MountConfig{Queue: websocket.QueueConfig{Bytes: queue}},
+		}, func(f *fixture) {
+			f.socket.ChannelWith("state", websocket.ChannelConfig{
+				Overflow: websocket.DropNewest,
+				Conflate: func(_ string, payload websocket.Payload) string {
+					var state struct{ Key string }
+					if err := payload.Decode(&state); err != nil {
+						t.Error(err)
+					}
+					return state.Key
+				},
+			}, func(user, string) websocket.Handler { return &app{} })
+		})
+		p := f.connect("1")
+		p.join(1, "state")
+		synctest.Wait()
+		for _, pad := range []int{10, 10, 1000, 20_000, 60_000, 200_000, 100} {
+			for key := range 100 {
+				value := map[string]string{"Key": fmt.Sprint(key), "pad": strings.Repeat("y", pad)}
+				_, err := f.endpoint.Broadcast(t.Context(), "state", "v", value)
+				var large *websocket.TooLargeError
+				if errors.As(err, &large) != (pad > queue) {
+					t.Fatalf("%d bytes: %v", pad, err)
+				}
+				if s := f.endpoint.Snapshot(); s.QueuedBytes > queue {
+					t.Fatalf("%d bytes are queued, want %d at most", s.QueuedBytes, queue)
+				}
+			}
+		}
+		if s := f.endpoint.Snapshot(); s.Connections != 1 || s.QueuedFrames < 50 {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 // TestAFastClientIsSlowed holds row S15: 2,000 messages at 1,000 a second with

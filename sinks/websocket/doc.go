@@ -62,7 +62,9 @@
 // messages wait, those that were read and those that were not: TCP holds up a client
 // that asks for more than it reads. They go on when the replies have fallen below
 // half of the bounds. Each reply that is under way then can exceed the bounds, one
-// for each handler. Replies to heartbeats, and pongs, go out before everything
+// for each handler. When all queues together are longer than half of
+// EndpointLimits.QueuedBytes, a client waits that has not taken all of its replies.
+// Replies to heartbeats, and pongs, go out before everything
 // else, and a heartbeat is answered until replies have twice the room. Each wait
 // counts in websocket.client_held.
 //

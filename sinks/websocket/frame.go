@@ -110,7 +110,7 @@ func pongWire(data []byte) wire {
 // encodings holds what the receivers of one broadcast share: one item for each
 // version of the protocol, made when the first receiver needs it.
 type encodings struct {
-	items [2]*item
+	items [2]item // made if wire is not nil
 	errs  [2]error
 
 	numbered codec.Payload // of a topic with history; see numberedPayload
@@ -131,20 +131,21 @@ func encodingsOf(m *pubsub.Message) *encodings {
 // the receiver that needs it first.
 func broadcastItem(m *pubsub.Message, v codec.Version, policy Overflow) (*item, error) {
 	e := encodingsOf(m)
+	it := &e.items[v]
 	// An error is kept too, so that a payload is not encoded again for each receiver.
-	if e.items[v] == nil && e.errs[v] == nil {
+	if it.wire == nil && e.errs[v] == nil {
 		size := len(m.Payload.Data) + len(m.Topic) + len(m.Event) + envelope
 		b, err := codec.AppendBroadcast(newWire(size), v, m.Topic, m.Event, m.Payload)
 		if err != nil {
 			e.errs[v] = err
 		} else {
-			e.items[v] = &item{wire: seal(b, opOf(m.Payload)), policy: policy}
+			it.wire, it.policy = seal(b, opOf(m.Payload)), policy
 			if t := m.Tally(); t != nil {
-				e.items[v].written = t
+				it.written = t
 			}
 		}
 	}
-	return e.items[v], e.errs[v]
+	return it, e.errs[v]
 }
 
 // encodeObject encodes a payload for a push or broadcast.

@@ -170,8 +170,10 @@ type EndpointLimits struct {
 	// are refused. Default: Unlimited.
 	Channels int
 	// QueuedBytes bounds the bytes queued for all connections together. When it
-	// is exceeded, the connection with the longest queue is closed with 1013. A
-	// broadcast counts once for each connection. Default: 256 MiB.
+	// is exceeded, the connection with the longest queue is closed with 1013.
+	// Beyond half of it, messages of clients that have not taken their replies
+	// wait, so that replies alone do not exceed it. A broadcast counts once for
+	// each connection. Default: 256 MiB.
 	QueuedBytes int64
 	// BodyBytes bounds the bytes of long-poll bodies that are being read or
 	// handled, for all sessions together; a body beyond it is refused with status

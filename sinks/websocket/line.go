@@ -127,6 +127,24 @@ func (l *line) removeAll() (gone []*item) {
 	return gone
 }
 
+// removeEvents removes and returns all items but control messages.
+func (l *line) removeEvents() (gone []*item) {
+	if l.len() == 0 {
+		return nil
+	}
+	kept := l.items[:l.head]
+	for _, it := range l.items[l.head:] {
+		if it.control {
+			kept = append(kept, it)
+		} else {
+			gone = append(gone, it)
+		}
+	}
+	clear(l.items[len(kept):])
+	l.items = kept
+	return gone
+}
+
 // take moves items from the head into b, as many as one write may hold.
 func (l *line) take(b *batch) {
 	b.n, b.events, b.asked = 0, load{}, load{}

@@ -45,16 +45,17 @@ func (b *bounds) largest(control bool, policy Overflow) int {
 // or a goroutine. Its session steps it under a mutex and then acts on the
 // effects.
 type outbox struct {
-	bounds *bounds
-	line   *line // the items that wait; nil while none does
-	events load  // waiting or being written
-	asked  load  // the same of control messages, most of which the client has asked for
-	ended  error // why, once the phase is not open; nil before
-	phase  phase
-	writer writer
-	full   bool // since the high mark was passed, until the queue falls below the low one
-	held   bool // messages of the client wait until asked is low
-	notice notice
+	bounds  *bounds
+	line    *line // the items that wait; nil while none does
+	events  load  // waiting or being written
+	asked   load  // the same of control messages, most of which the client has asked for
+	ended   error // why, once the phase is not open; nil before
+	phase   phase
+	writer  writer
+	full    bool // since the high mark was passed, until the queue falls below the low one
+	held    bool // messages of the client wait until asked is low
+	pressed bool // they wait until asked is zero
+	notice  notice
 }
 
 // total returns what waits or is being written.
@@ -149,6 +150,19 @@ func (o *outbox) close(code ws.StatusCode, reason error, flush bool, do *effects
 	}
 	o.release(do)
 	o.push(&item{wire: closeWire(code), control: true, last: true}, do)
+}
+
+// leave begins the end because the client has sent a close frame: it takes no
+// events any more, and only replies to what it sent before go out first.
+func (o *outbox) leave(code ws.StatusCode, do *effects) {
+	if o.phase == open {
+		do.dropped = append(do.dropped, o.line.removeEvents()...)
+		for _, it := range do.dropped {
+			o.events.add(it.load(), -1)
+			do.bytes -= len(it.wire)
+		}
+		o.close(code, ErrClosed, true, do)
+	}
 }
 
 // finish ends everything at once. It does nothing the second time.

@@ -7,19 +7,25 @@ package websocket
 // Timeouts.Write.
 
 // hold reports whether the next message of the client must wait, because the
-// control messages exceed the bounds times a factor. If so, a later step has goOn.
-func (o *outbox) hold(times int) bool {
-	if o.phase != open || o.asked.frames < times*o.bounds.frames && o.asked.bytes < times*o.bounds.bytes {
+// control messages exceed the bounds times a factor, or because there are any and
+// all queues together are too long. If so, a later step has goOn.
+func (o *outbox) hold(times int, pressed bool) bool {
+	crowded := o.asked.frames >= times*o.bounds.frames || o.asked.bytes >= times*o.bounds.bytes
+	pressed = pressed && o.asked.frames > 0
+	if o.phase != open || !crowded && !pressed {
 		return false
 	}
-	o.held = true
+	o.held, o.pressed = true, o.pressed || pressed
 	return true
 }
 
 // release ends the hold if there is room again, or if the session ends.
 func (o *outbox) release(do *effects) {
-	if o.held && (o.phase != open || o.asked.low(o.bounds)) {
-		o.held = false
+	if !o.held {
+		return
+	}
+	if o.phase != open || o.asked.frames == 0 || !o.pressed && o.asked.low(o.bounds) {
+		o.held, o.pressed = false, false
 		do.goOn = true
 	}
 }

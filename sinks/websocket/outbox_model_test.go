@@ -17,6 +17,7 @@ type naive struct {
 	phase   phase
 	full    bool
 	held    bool // a message of the client waits
+	pressed bool // until there are no replies
 }
 
 // size returns what is queued of events or of control messages.
@@ -47,8 +48,8 @@ func (n *naive) append(it *item) {
 // goOn ends the hold if there is room.
 func (n *naive) goOn() {
 	frames, bytes := n.size(true, n.waiting, n.writing)
-	if n.phase != open || frames == 0 || 2*frames < n.bounds.frames && bytes < n.bounds.bytes/2 {
-		n.held = false
+	if n.phase != open || frames == 0 || !n.pressed && 2*frames < n.bounds.frames && bytes < n.bounds.bytes/2 {
+		n.held, n.pressed = false, false
 	}
 }
 
@@ -144,8 +145,21 @@ func (n *naive) close(reason error, flush bool, fate map[*item]error) {
 	n.goOn()
 }
 
+func (n *naive) leave(fate map[*item]error) {
+	if n.phase != open {
+		return
+	}
+	n.waiting = slices.DeleteFunc(n.waiting, func(it *item) bool {
+		if !it.control {
+			fate[it] = ErrClosed
+		}
+		return !it.control
+	})
+	n.close(ErrClosed, true, fate)
+}
+
 func (n *naive) finish(fate map[*item]error) {
-	n.phase, n.full, n.held = closed, false, false
+	n.phase, n.full, n.held, n.pressed = closed, false, false, false
 	n.drop(ErrClosed, fate)
 }
 
@@ -174,10 +188,11 @@ func (n *naive) wrote() {
 var errLarge = errors.New("too large")
 
 // hold is the client that has sent a message.
-func (n *naive) hold(times int) bool {
+func (n *naive) hold(times int, pressed bool) bool {
 	frames, bytes := n.size(true, n.waiting, n.writing)
-	must := n.phase == open && (frames >= times*n.bounds.frames || bytes >= times*n.bounds.bytes)
-	n.held = n.held || must
+	pressed = pressed && frames > 0
+	must := n.phase == open && (pressed || frames >= times*n.bounds.frames || bytes >= times*n.bounds.bytes)
+	n.held, n.pressed = n.held || must, n.pressed || must && pressed
 	return must
 }
 
@@ -245,8 +260,8 @@ func (r *modelRun) act(do *effects) {
 }
 
 // hold is a message of the client that must be held or not.
-func (r *modelRun) hold(times int) {
-	got, want := r.o.hold(times), r.n.hold(times)
+func (r *modelRun) hold(times int, pressed bool) {
+	got, want := r.o.hold(times, pressed), r.n.hold(times, pressed)
 	if got != want {
 		r.t.Fatalf("held %v at %d times the bounds, want %v", got, times, want)
 	}
@@ -381,10 +396,17 @@ func TestOutboxModel(t *testing.T) {
 				fate := make(map[*item]error)
 				r.n.close(ErrShutdown, flush, fate)
 				r.expect(fate)
+			case 16:
+				var do effects
+				r.o.leave(1000, &do)
+				r.act(&do)
+				fate := make(map[*item]error)
+				r.n.leave(fate)
+				r.expect(fate)
 			case 1, 2, 3, 4, 5, 6, 7, 8, 9, 10:
 				r.notifier()
 			case 11, 12, 13, 14, 15:
-				r.hold(1 + rnd.IntN(2))
+				r.hold(1+rnd.IntN(2), rnd.IntN(3) == 0)
 			default:
 				if rnd.IntN(5) < 2 {
 					r.write()

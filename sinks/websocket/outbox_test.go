@@ -144,17 +144,17 @@ func TestHold(t *testing.T) {
 		return o
 	}
 	control := func() *item { return &item{wire: wire("r"), control: true} }
-	if o := fill(4, func() *item { return boxed("e", DropNewest) }); o.hold(1) {
+	if o := fill(4, func() *item { return boxed("e", DropNewest) }); o.hold(1, true) {
 		t.Error("events hold the client's messages")
 	}
-	if o := fill(3, control); o.hold(1) {
+	if o := fill(3, control); o.hold(1, false) {
 		t.Error("held below the bound")
 	}
-	if o := fill(2, func() *item { return &item{wire: wire("0123456789"), control: true} }); !o.hold(1) {
+	if o := fill(2, func() *item { return &item{wire: wire("0123456789"), control: true} }); !o.hold(1, false) {
 		t.Error("not held by bytes")
 	}
 	o := fill(4, control)
-	if !o.hold(1) || o.hold(2) {
+	if !o.hold(1, false) || o.hold(2, false) {
 		t.Error("not held at the bound, or a heartbeat is")
 	}
 	for n := 3; n >= 0; n-- {
@@ -163,13 +163,23 @@ func TestHold(t *testing.T) {
 			t.Errorf("goes on %v with %d frames left", do.goOn, n)
 		}
 	}
+	o = fill(3, control)
+	if !o.hold(1, true) {
+		t.Error("not held although all queues are long")
+	}
+	for n := 2; n >= 0; n-- {
+		b := batch{asked: load{1, 1}}
+		if o.wrote(&b, step()); do.goOn != (n == 0) {
+			t.Errorf("goes on %v with %d frames left", do.goOn, n)
+		}
+	}
 	o = fill(9, control)
-	o.hold(2)
-	if o.close(1000, nil, true, step()); !do.goOn || o.hold(1) {
+	o.hold(2, false)
+	if o.close(1000, nil, true, step()); !do.goOn || o.hold(1, true) {
 		t.Error("held although the session closes")
 	}
 	o = fill(9, control)
-	o.hold(1)
+	o.hold(1, false)
 	if o.finish(nil, step()); !do.goOn {
 		t.Error("held although the session has ended")
 	}

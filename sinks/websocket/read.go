@@ -194,7 +194,7 @@ func (c *conn) control(h ws.Header) error {
 		}
 		c.wasNotReading(time.Since(begin))
 	case ws.OpClose:
-		c.close(closeReply(p), ErrClosed, true)
+		c.closeBack(closeReply(p))
 		return errPeerClosed
 	}
 	return nil

@@ -1,10 +1,6 @@
 package websocket
 
-import (
-	"errors"
-
-	"github.com/penstock-go/penstock/pubsub"
-)
+import "github.com/penstock-go/penstock/pubsub"
 
 // receiver is a channel as a subscriber of its topic.
 type receiver Channel
@@ -35,8 +31,7 @@ func (r *receiver) Deliver(m *pubsub.Message) bool {
 		return false
 	}
 	if err = ch.offer(it); err != nil {
-		var large *TooLargeError
-		if errors.As(err, &large) {
+		if isTooLarge(err) {
 			m.Fail(err)
 		}
 		return false
@@ -83,6 +78,9 @@ func (ch *Channel) offerLocked(it *item) (wake bool, err error) {
 		early := &ch.more().early
 		// The same bound as the queue has: a slow join must not hold more.
 		if len(*early) >= ch.sess.mount.cfg.Queue.Events {
+			if it.written == nil { // the hook of a delivery reports it
+				ch.sess.endpoint().discarded[discardedQueueFull].Add(1)
+			}
 			return false, ErrQueueFull
 		}
 		*early = append(*early, it)

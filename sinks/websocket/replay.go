@@ -20,8 +20,7 @@ import (
 func (ch *Channel) queueRecord(r *pubsub.Record, p codec.Payload) bool {
 	at := ch.rare.place
 	err := ch.queueWaiting(r.Event, p, at.debt(r.Offset))
-	var large *TooLargeError
-	if errors.As(err, &large) {
+	if isTooLarge(err) {
 		if ch.queueWaiting(eventSkipped, offsetPayload(r.Offset), nil) != nil {
 			return at.stalled
 		}

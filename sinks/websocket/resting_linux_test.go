@@ -178,6 +178,43 @@ func TestSilenceWhileAtRest(t *testing.T) {
 	e.hears(other, "\x03\xea")
 }
 
+// TestPingsAtRest pins that resting connections are pinged without a goroutine of
+// their own, rest again after the pong, and end when it does not come.
+func TestPingsAtRest(t *testing.T) {
+	e := newRestless(t, MountConfig{})
+	e.mounts[0].pings.every = 300 * time.Millisecond // shorter than the option allows
+	lives, gone := e.join(), e.join()
+	start := time.Now()
+	for round := range 3 {
+		e.until("rest", func() bool { return e.atRest() >= 1 })
+		e.hears(lives, "")
+		if round == 0 {
+			e.hears(gone, "") // and no reply
+		}
+		_, _ = lives.Write([]byte{0x8a, 0x80, 0, 0, 0, 0})
+	}
+	got, err := gone.hear()
+	for err == nil && got == "" { // further pings
+		got, err = gone.hear()
+	}
+	if err != nil || got != "\x03\xea" { // 1002
+		t.Errorf("got %q, %v, want a close", got, err)
+	}
+	if d := time.Since(start); d < 600*time.Millisecond {
+		t.Errorf("closed after %v, want two intervals at least", d)
+	}
+	_ = gone.Close()
+	e.until("the end of one", func() bool { return e.Snapshot().Connections == 1 })
+	_ = lives.Close()
+	e.until("the end", func() bool { return e.Snapshot().Connections == 0 })
+	p := &e.mounts[0].pings
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.first != nil || p.last != nil || p.timer.Stop() {
+		t.Error("the timer runs without a connection")
+	}
+}
+
 // TestRestAndUnrest does everything at once, for the race detector.
 func TestRestAndUnrest(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())

@@ -77,6 +77,70 @@ func TestRepliesHoldTheirClient(t *testing.T) {
 	})
 }
 
+// TestRepliesOfAllAreBounded pins that clients which together ask for more than all
+// queues may hold wait for each other: none is closed for its replies.
+func TestRepliesOfAllAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const clients, budget = 20, 4 << 20
+		f := start(t, setup{
+			pipes: true, channels: map[string]*app{"room:*": replyOf(40 << 10)},
+			endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{QueuedBytes: budget}},
+		})
+		var group sync.WaitGroup
+		for range clients {
+			c := f.raw()
+			var all []byte
+			for n := range 40 {
+				all = append(all, maskedFrame(final|text, fmt.Appendf(nil, `["%d","%d","room:%d","phx_join",{}]`, n, n, n))...)
+			}
+			go c.write(all)
+			group.Go(func() {
+				for n := range 40 {
+					pass(10 * time.Millisecond)
+					if first, _, err := c.next(); err != nil || first != final|text {
+						t.Errorf("after %d replies: %x %v", n, first, err)
+						return
+					}
+				}
+			})
+		}
+		most := int64(0)
+		for range 100 {
+			synctest.Wait()
+			most = max(most, f.endpoint.Snapshot().QueuedBytes)
+			pass(5 * time.Millisecond)
+		}
+		group.Wait()
+		if most < budget/2 || most > budget/2+clients*50<<10 {
+			t.Errorf("%d bytes were queued at the most, want half the bound and one reply for each client", most)
+		}
+	})
+}
+
+// TestEchoesOverTCP pins the same over real sockets: 1,000 pushes in one write, for
+// a client that does not read meanwhile.
+func TestEchoesOverTCP(t *testing.T) {
+	f := start(t, setup{channels: map[string]*app{"room:*": {}}, mount: websocket.MountConfig{Limits: websocket.Limits{FrameRate: 10_000}}})
+	c := f.raw()
+	all := maskedFrame(final|text, []byte(`["1","-1","room:a","phx_join",{}]`))
+	pad := strings.Repeat("x", 4000)
+	for n := range 1000 {
+		all = append(all, maskedFrame(final|text, fmt.Appendf(nil, `["1","%d","room:a","echo",{"pad":%q}]`, n, pad))...)
+	}
+	var group sync.WaitGroup
+	group.Go(func() { c.write(all) })
+	for n := -1; n < 1000; n++ {
+		_, message, err := c.next()
+		if err != nil {
+			t.Fatalf("before %d: %v", n, err)
+		}
+		if ref, _ := refOf(t, message); ref != fmt.Sprint(n) {
+			t.Fatalf("got %s, want %d", ref, n)
+		}
+	}
+	group.Wait()
+}
+
 // TestEchoesHoldTheirClient pins the same for the events of one channel, whose
 // handler waits too.
 func TestEchoesHoldTheirClient(t *testing.T) {
@@ -274,5 +338,43 @@ func TestHeldOverLongPolling(t *testing.T) {
 			synctest.Wait()
 		}
 		group.Wait()
+	})
+}
+
+// TestCloseGoesFirst pins that a client which closes gets the replies to what it has
+// sent and then the close frame, and not the events that still wait.
+func TestCloseGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, slowSetup(&signals{}, websocket.QueueConfig{Events: 8}))
+		c := f.raw()
+		c.frame(final|text, []byte(`["1","1","room:a","phx_join",{}]`))
+		if _, _, err := c.next(); err != nil {
+			t.Fatal(err)
+		}
+		f.broadcast("room:a", 0, 1) // is being written
+		synctest.Wait()
+		f.broadcast("room:a", 1, 8)
+		c.frame(final|text, []byte(`["1","r1","room:a","echo",{}]`))
+		synctest.Wait()
+		c.frame(final|0x8, []byte("\x03\xe8")) // 1000
+		for _, want := range []string{"e", "r1", "1000"} {
+			first, message, err := c.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := fmt.Sprint(int(message[0])<<8 | int(message[1]))
+			if first == final|text {
+				ref, event := refOf(t, message)
+				if got = ref; ref == "" {
+					got = event
+				}
+			}
+			if got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+		if n := f.metrics.get("websocket.discarded,reason:closed"); n != 7 {
+			t.Errorf("websocket.discarded %v, want 7", n)
+		}
 	})
 }

@@ -122,6 +122,5 @@ func goesOn(err error) bool {
 		}
 	}
 	var remote *pubsub.RemoteError // the clients of this node have the broadcast
-	var large *TooLargeError
-	return errors.As(err, &remote) || errors.As(err, &large)
+	return errors.As(err, &remote) || isTooLarge(err)
 }

@@ -64,6 +64,18 @@ func (s *session) close(code ws.StatusCode, reason error, flush bool) {
 	}
 }
 
+// closeBack begins the end of the session after the client's close frame.
+func (s *session) closeBack(code ws.StatusCode) {
+	var do effects
+	s.mu.Lock()
+	s.out.leave(code, &do)
+	s.mu.Unlock()
+	if do.closing {
+		s.act(&do)
+		s.hangUp(do.wake, ErrClosed)
+	}
+}
+
 // hangUp lets the transport send the close frame, and ends the channels.
 func (s *session) hangUp(wake bool, reason error) {
 	if wake {

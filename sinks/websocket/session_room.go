@@ -1,6 +1,8 @@
 package websocket
 
 import (
+	"errors"
+
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
@@ -26,7 +28,7 @@ func (s *session) full(times int) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.out.held
-	if !s.out.hold(times) {
+	if !s.out.hold(times, s.endpoint().pressed()) {
 		return nil
 	}
 	if !before {
@@ -78,6 +80,15 @@ func (ch *Channel) awaitRoom() bool {
 			return false
 		}
 	}
+}
+
+// isTooLarge reports whether err is a *TooLargeError.
+func isTooLarge(err error) bool {
+	if err == nil { // the usual case allocates nothing
+		return false
+	}
+	var large *TooLargeError
+	return errors.As(err, &large)
 }
 
 // tooLarge counts and logs a message that is larger than the queue.
