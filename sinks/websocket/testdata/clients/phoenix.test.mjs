@@ -88,8 +88,9 @@ everyWay("a crash, a forced disconnect, a leave and join in one breath", async (
   await until(() => channel.state === "errored");
   await until(() => channel.state === "joined");
   await server.post("/disconnect?user=kicked");
-  await until(() => socket.opened === 2 && channel.state === "joined");
-  assert.deepEqual(await outcome(channel.push("echo", { n: 1 })), { status: "ok", response: { n: 1 } });
+  // The long polling of 1.6 and 1.7 opens once more, without a channel, before it
+  // notices that its session is gone.
+  await until(async () => socket.opened >= 2 && (await outcome(channel.push("echo", {}, 500))).status === "ok");
   let last;
   for (let i = 0; i < 20; i++) {
     last = socket.channel("room:hurry");
