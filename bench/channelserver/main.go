@@ -22,6 +22,7 @@ func main() {
 	resume := flag.Bool("resume", false, "add the resumable topics kept:*")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the whole run to this `file`")
 	period := flag.Duration("presence-period", 0, "gather changes of presences for so long before they are broadcast")
+	ping := flag.Duration("ping", 0, "send WebSocket pings this often to clients of /socket")
 	verbose := flag.Bool("v", false, "log connects and joins")
 	flag.Parse()
 	level := slog.LevelError + 1
@@ -30,7 +31,7 @@ func main() {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	err := profiled(*profile, func() error {
-		return run(*listen, options{secret: *secret, resume: *resume, diffPeriod: *period, logger: logger})
+		return run(*listen, options{secret: *secret, resume: *resume, diffPeriod: *period, ping: *ping, logger: logger})
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "channelserver:", err)

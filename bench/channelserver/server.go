@@ -31,6 +31,7 @@ type options struct {
 	secret     string
 	resume     bool          // add the resumable topics
 	diffPeriod time.Duration // of the presences
+	ping       time.Duration // 0: none
 	logger     *slog.Logger
 }
 
@@ -76,7 +77,7 @@ func newServer(o options) (*server, error) {
 		config websocket.MountConfig
 	}{
 		{"/socket", websocket.MountConfig{AuthToken: true, Origins: origins, Limits: websocket.Limits{MessageBytes: 10_000_000, FrameRate: 1_000_000, ByteRate: 1 << 30, JoinRate: 1_000_000},
-			Timeouts: websocket.Timeouts{Write: 30 * time.Second}, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
+			Timeouts: websocket.Timeouts{Write: 30 * time.Second, Ping: o.ping}, Queue: queue, LongPoll: &websocket.LongPollConfig{}}},
 		// As an application would have it: the queues have the library's defaults.
 		{"/limited", websocket.MountConfig{Origins: origins}},
 		{"/short", websocket.MountConfig{AuthToken: true, Origins: origins, Timeouts: websocket.Timeouts{Idle: 2 * time.Second},

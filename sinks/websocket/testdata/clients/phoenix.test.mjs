@@ -12,7 +12,7 @@ import { closing, once, outcome, pause, serve, until } from "./kit.mjs";
 const versions = { "1.6.16": phoenix16, "1.7.21": phoenix17, "1.8.16": phoenix18 };
 
 let server;
-before(async () => { server = await serve(); });
+before(async () => { server = await serve("-ping", "4s"); });
 after(async () => { assert.deepEqual(await server.stop(), [0, 0], "nginx and server end in order"); });
 
 // everyWay runs f for each version, transport, route, and way to authenticate.
@@ -91,11 +91,13 @@ everyWay("a crash, a forced disconnect, a leave and join in one breath", async (
   // The long polling of 1.6 and 1.7 opens once more, without a channel, before it
   // notices that its session is gone.
   await until(async () => socket.opened >= 2 && (await outcome(channel.push("echo", {}, 500))).status === "ok");
+  // Long polling of 1.6 posts each message by itself, and they overtake each other.
+  const hurries = way.phoenix === phoenix16 && way.kind === "LongPoll" ? 1 : 20;
   let last;
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < hurries; i++) {
     last = socket.channel("room:hurry");
     const joined = outcome(last.join());
-    if (i < 19) last.leave();
+    if (i < hurries - 1) last.leave();
     else assert.equal((await joined).status, "ok");
   }
   let heard = 0;
