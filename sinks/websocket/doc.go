@@ -102,6 +102,12 @@
 // response of HandleJoin must be an object. Events that the history excepts, and
 // pushes, are neither numbered nor kept.
 //
+// # Serializers
+//
+// Versions 1 and 2 of the protocol are two wire formats; MountConfig.Serializers adds
+// others, chosen by the parameter vsn or by a subprotocol. Clients with different
+// formats meet on the same topics.
+//
 // # Slow clients
 //
 // SocketConfig.QueueFull is called when a connection's queue passes three quarters
@@ -175,7 +181,7 @@
 // An idle connection costs no buffer and one goroutine with the smallest stack; on
 // Linux over plain TCP no goroutine, once its client has been silent for a second.
 // A channel has a goroutine only while its handler works. A broadcast is encoded
-// once for each version of the protocol. Each delivery allocates nothing, and on
+// once for each serializer. Each delivery allocates nothing, and on
 // resumable topics two objects, of which one is the frame. What is queued for a
 // connection is written in batches of up to 32 frames and 16 KiB. On plain TCP a
 // few goroutines write for all connections, or, while there is little to write,

@@ -53,6 +53,7 @@ type Endpoint struct {
 	queueFull metrics.Counter // how often a queue has become full
 	held      metrics.Counter // how often replies have filled a queue, so that messages of its client wait
 	discarded map[string]metrics.Counter
+	formats   formats
 	rejected  [rejections]metrics.Counter
 	crashes   metrics.Counter         // of the application's code
 	breaches  map[int]metrics.Counter // by close code

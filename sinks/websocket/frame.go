@@ -60,40 +60,8 @@ func body(w wire) (message []byte, binaryFrame bool) {
 // isBinary reports whether a wire is a binary message.
 func isBinary(w wire) bool { return ws.OpCode(w[0]&0x0f) == ws.OpBinary }
 
-// opOf returns the opcode for a payload.
-func opOf(p codec.Payload) ws.OpCode {
-	if p.Binary {
-		return ws.OpBinary
-	}
-	return ws.OpText
-}
-
 // envelope is the room for what surrounds a payload in a message.
 const envelope = 64
-
-// messageWire returns the frame of a push or a control message.
-func messageWire(v codec.Version, joinRef, ref codec.Ref, topic, event string, p codec.Payload) (wire, error) {
-	size := len(p.Data) + len(topic) + len(event) + len(joinRef) + len(ref) + envelope
-	b, err := codec.AppendMessage(newWire(size), v, joinRef, ref, topic, event, p)
-	if err != nil {
-		return nil, err
-	}
-	return seal(b, opOf(p)), nil
-}
-
-// replyWire returns the frame of a reply.
-func replyWire(v codec.Version, joinRef, ref codec.Ref, topic string, r Reply) (wire, error) {
-	p, err := codec.Encode(r.response)
-	if err != nil {
-		return nil, err
-	}
-	size := len(p.Data) + len(topic) + len(joinRef) + len(ref) + envelope
-	b, err := codec.AppendReply(newWire(size), v, joinRef, ref, topic, r.status, p)
-	if err != nil {
-		return nil, err
-	}
-	return seal(b, opOf(p)), nil
-}
 
 // closeWire returns a close frame without a reason.
 func closeWire(code ws.StatusCode) wire {
@@ -108,12 +76,30 @@ func pongWire(data []byte) wire {
 }
 
 // encodings holds what the receivers of one broadcast share: one item for each
-// version of the protocol, made when the first receiver needs it.
+// format, made when the first receiver needs it.
 type encodings struct {
-	items [2]item // made if wire is not nil
-	errs  [2]error
+	items []encoded  // by format.index
+	few   [2]encoded // the array of items while that is enough
 
 	numbered codec.Payload // of a topic with history; see numberedPayload
+}
+
+// encoded is a broadcast in one format: an item that is made if wire is not nil. An
+// error is kept too, so that a payload is not encoded again for each receiver.
+type encoded struct {
+	item
+	err error
+}
+
+// in returns the place of a format.
+func (e *encodings) in(f *format) *encoded {
+	if e.items == nil {
+		e.items = e.few[:]
+	}
+	for len(e.items) <= f.index {
+		e.items = append(e.items, encoded{})
+	}
+	return &e.items[f.index]
 }
 
 // encodingsOf returns what the receivers of m share. It is called in the goroutine
@@ -127,25 +113,19 @@ func encodingsOf(m *pubsub.Message) *encodings {
 	return e
 }
 
-// broadcastItem returns the item of m for clients of version v, with the policy of
+// broadcastItem returns the item of m for clients with a format, with the policy of
 // the receiver that needs it first.
-func broadcastItem(m *pubsub.Message, v codec.Version, policy Overflow) (*item, error) {
-	e := encodingsOf(m)
-	it := &e.items[v]
-	// An error is kept too, so that a payload is not encoded again for each receiver.
-	if it.wire == nil && e.errs[v] == nil {
-		size := len(m.Payload.Data) + len(m.Topic) + len(m.Event) + envelope
-		b, err := codec.AppendBroadcast(newWire(size), v, m.Topic, m.Event, m.Payload)
-		if err != nil {
-			e.errs[v] = err
-		} else {
-			it.wire, it.policy = seal(b, opOf(m.Payload)), policy
+func broadcastItem(m *pubsub.Message, f *format, policy Overflow) (*item, error) {
+	e := encodingsOf(m).in(f)
+	if e.wire == nil && e.err == nil {
+		if e.wire, e.err = f.broadcast(m.Topic, m.Event, m.Payload); e.err == nil {
+			e.policy = policy
 			if t := m.Tally(); t != nil {
-				it.written = t
+				e.written = t
 			}
 		}
 	}
-	return it, e.errs[v]
+	return &e.item, e.err
 }
 
 // encodeObject encodes a payload for a push or broadcast.

@@ -7,13 +7,12 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-
-	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
 // admission is what the checks before the upgrade have found.
 type admission struct {
-	version     codec.Version
+	format      *format
+	version     string // vsn, for the log
 	subprotocol string // for the response; "" means none
 	state       any
 	id          string
@@ -86,7 +85,8 @@ func (m *mount) admit(r *http.Request, vars map[string]string, transport string)
 	if err != nil {
 		return a, &refusal{reason: refusedSubprotocol, err: err}
 	}
-	if a.version, err = codec.ParseVersion(params.Get("vsn")); err != nil {
+	a.version = clip(params.Get("vsn"))
+	if a.format, err = m.choose(a.subprotocol, params.Get("vsn")); err != nil {
 		return a, &refusal{refusedVersion, params.Get("vsn"), err}
 	}
 	// A browser sends cookies with requests of foreign pages too. Without a

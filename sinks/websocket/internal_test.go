@@ -37,8 +37,8 @@ func (k *sink) watch(func()) func() { return func() {} }
 
 func joinedChannel(tb testing.TB, e *Endpoint, m *mount, h Handler) (*Channel, *sink) {
 	tb.Helper()
-	own := newSession(m, admission{})
-	s := &own
+	one := newSession(m, admission{format: e.formats.of(codec.V2)})
+	s := &one
 	k := &sink{s: s}
 	s.tr = k
 	ch := &Channel{sess: s, route: m.routes[0], topic: "room:a", joinRef: codec.RefOf("1"), handler: h, state: joined}
@@ -68,7 +68,7 @@ func TestSealedHeaders(t *testing.T) {
 	for _, n := range []int{0, 1, 125, 126, 65535, 65536, 100000} {
 		for _, binaryFrame := range []bool{false, true} {
 			p := codec.Payload{Data: make([]byte, n), Binary: binaryFrame}
-			w := seal(append(newWire(n), p.Data...), opOf(p))
+			w := (&format{Serializer: codec.V2}).seal(append(newWire(n), p.Data...), p)
 			got, isBinary := body(w)
 			if len(got) != n || isBinary != binaryFrame {
 				t.Errorf("%d bytes became %d, binary %v", n, len(got), isBinary)
@@ -127,22 +127,25 @@ func (c *counted) MarshalJSON() ([]byte, error) {
 	return []byte(`{}`), nil
 }
 
+// own is a serializer that is not of the package.
+type own struct{ codec.Version }
+
 // TestOneEncodingForEachBroadcast pins that the payload is encoded once, and the
-// frame made once for each version of the protocol, however many receive it.
+// frame made once for each serializer, however many receive it.
 func TestOneEncodingForEachBroadcast(t *testing.T) {
 	e, m := endpointForTest(t)
 	wires := make(map[*byte]int)
 	for i := range 100 {
 		ch, k := joinedChannel(t, e, m, HandlerFunc(nil))
-		ch.sess.version = codec.Version(i % 2)
+		ch.sess.format = e.formats.of([]Serializer{codec.V1, codec.V2, own{}}[i%3])
 		k.saw = func(it *item) { wires[&it.wire[0]]++ }
 	}
 	payload := &counted{}
 	if n, err := e.Broadcast(t.Context(), "room:a", "e", payload); n != 100 || err != nil {
 		t.Fatal(n, err)
 	}
-	if payload.n != 1 || len(wires) != 2 {
-		t.Errorf("encoded %d times into %d frames, want once into two", payload.n, len(wires))
+	if payload.n != 1 || len(wires) != 3 {
+		t.Errorf("encoded %d times into %d frames, want once into three", payload.n, len(wires))
 	}
 }
 

@@ -196,7 +196,7 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 		w, encodeErr := ch.sess.replyWire(m.JoinRef, m.Ref, ch.topic, reply)
 		if w == nil {
 			ch.logCrash("join", encodeErr)
-			w, _ = replyWire(ch.sess.version, m.JoinRef, m.Ref, ch.topic, replyJoinCrashed) // can be encoded
+			w, _ = ch.sess.format.reply(m.JoinRef, m.Ref, ch.topic, replyJoinCrashed) // can be encoded
 		}
 		_ = ch.sess.enqueue(&item{wire: w, control: true}) // refused only if the connection closes
 		ch.sess.closeOld(old)

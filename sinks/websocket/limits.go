@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
 // Unlimited sets a field of [Limits] or [EndpointLimits] to no bound.
@@ -21,6 +22,10 @@ type Limits struct {
 	MessageBytes int
 	// Fragments bounds the frames of one message. Default: 64.
 	Fragments int
+	// JSONDepth bounds the nesting of arrays and objects in a message from the
+	// client, of which the message itself is one; deeper ones get an error reply. From 2
+	// to 1,000. Default: 32.
+	JSONDepth int
 	// Channels bounds the topics joined over one connection. Default: 100.
 	Channels int
 	// Inbox bounds the messages that wait for the handler of one channel. Beyond
@@ -43,6 +48,7 @@ type Limits struct {
 func (l *Limits) setDefaults() {
 	option.Default(&l.MessageBytes, 64<<10)
 	option.Default(&l.Fragments, 64)
+	option.Default(&l.JSONDepth, codec.DefaultDepth)
 	option.Default(&l.Channels, 100)
 	option.Default(&l.Inbox, 256)
 	option.Default(&l.FrameRate, 1000)
@@ -56,6 +62,7 @@ func (l *Limits) validate() error {
 	return option.First(
 		option.AtLeast(mountOwner, "Limits.MessageBytes", l.MessageBytes, 0),
 		option.AtLeast(mountOwner, "Limits.Fragments", l.Fragments, 0),
+		mountOwner.Check(l.JSONDepth == 0 || l.JSONDepth >= 2 && l.JSONDepth <= codec.MaxDepth, "Limits.JSONDepth", l.JSONDepth, "2 to 1000"),
 		option.AtLeast(mountOwner, "Limits.Channels", l.Channels, 0),
 		option.AtLeast(mountOwner, "Limits.Inbox", l.Inbox, 0),
 		option.AtLeast(mountOwner, "Limits.FrameRate", l.FrameRate, 0),

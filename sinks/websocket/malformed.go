@@ -11,7 +11,7 @@ import (
 // which must end the connection. One that has the form and exceeds a limit gets an
 // error reply, since its client would otherwise send it again after each connect.
 func (s *session) receiveMessage(data []byte, binary bool) error {
-	m, err := codec.Decode(s.version, binary, data)
+	m, err := s.format.decode(data, binary, s.mount.cfg.Limits.JSONDepth)
 	var detail *codec.DecodeError
 	if err != nil && (!errors.As(err, &detail) || !detail.WellFormed) {
 		return err

@@ -22,6 +22,8 @@ type mount struct {
 	resumes  bool // any of them
 	cookies  bool // whether Connect sees them
 	bounds   bounds
+	choices  choices
+	offered  []string // subprotocols
 	pings    pings
 
 	connectOK, connectError, unmatched metrics.Counter
@@ -118,6 +120,7 @@ func (e *Endpoint) newMount(path string, kind socketKind, cfg MountConfig) *moun
 		budget: int(min(e.cfg.Limits.QueuedBytes, math.MaxInt/4)),
 		notify: kind.full != nil || kind.drained != nil,
 	}
+	m.offer()
 	m.pings.every = cfg.Timeouts.Ping
 	// A browser adds cookies by itself, also for a page of another origin.
 	for _, name := range cfg.Headers {

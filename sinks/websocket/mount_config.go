@@ -27,6 +27,9 @@ type MountConfig struct {
 	// chosen, and a client that asks for none of them is refused; a client that
 	// asks for nothing is not. Default: requests for subprotocols are ignored.
 	Subprotocols []string
+	// Serializers are wire formats beside versions 1 and 2 of Phoenix, which are
+	// always there. Default: none.
+	Serializers []SerializerConfig
 	// Headers are further request headers that Connect may see, such as Cookie.
 	// With Cookie a request needs an Origin or a token outside of the URL, since
 	// a browser adds cookies to the requests of foreign pages too.
@@ -105,9 +108,16 @@ func (cfg MountConfig) withDefaults() MountConfig {
 	return cfg
 }
 
+// notToken reports whether a subprotocol is not a token of RFC 9110.
+func notToken(p string) bool { return p == "" || strings.ContainsAny(p, " ,\t\r\n\"") }
+
 // validate returns an *OptionError for the first field that is not allowed.
 func (cfg MountConfig) validate() error {
-	notToken := func(p string) bool { return p == "" || strings.ContainsAny(p, " ,\t\r\n\"") }
+	for i, own := range cfg.Serializers {
+		if err := own.validate(i); err != nil {
+			return err
+		}
+	}
 	return option.First(
 		suffixAllowed("Suffix", cfg.Suffix),
 		originsAllowed(mountOwner, cfg.Origins, cfg.Origin),

@@ -43,7 +43,7 @@ func (ch *Channel) push(event string, payload any, it *item) error {
 	if err != nil {
 		return err
 	}
-	if it.wire, err = messageWire(ch.sess.version, ch.joinRef, "", ch.topic, event, p); err != nil {
+	if it.wire, err = ch.sess.format.message(ch.joinRef, "", ch.topic, event, p); err != nil {
 		return err
 	}
 	ch.class(it, event, p)
@@ -118,13 +118,13 @@ func (ch *Channel) reply(ref codec.Ref, r Reply) error {
 // replyWire returns the frame of a reply, or an error. Of a reply that is too large
 // it returns a [*TooLargeError] and the error reply that the client gets instead.
 func (s *session) replyWire(joinRef, ref codec.Ref, topic string, r Reply) (wire, error) {
-	w, err := replyWire(s.version, joinRef, ref, topic, r)
+	w, err := s.format.reply(joinRef, ref, topic, r)
 	limit := s.mount.bounds.largest(true, 0)
 	if err != nil || len(w) <= limit {
 		return w, err
 	}
 	err = &TooLargeError{Bytes: len(w), Limit: limit}
 	s.tooLarge("reply", err)
-	w, _ = replyWire(s.version, joinRef, ref, topic, replyTooLarge) // can be encoded, since r could
+	w, _ = s.format.reply(joinRef, ref, topic, replyTooLarge) // can be encoded, since r could
 	return w, err
 }

@@ -46,7 +46,7 @@ func (ch *Channel) broadcast(m *pubsub.Message) (*item, error) {
 	if m.Tally() != nil {
 		policy = retried // it is refused without room, whatever happens to broadcasts
 	}
-	it, err := broadcastItem(m, ch.sess.version, policy)
+	it, err := broadcastItem(m, ch.sess.format, policy)
 	if err != nil || (ch.route.cfg.Conflate == nil && it.policy == policy) {
 		return it, err
 	}

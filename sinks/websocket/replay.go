@@ -42,7 +42,7 @@ func (ch *Channel) queueRecord(r *pubsub.Record, p codec.Payload) bool {
 
 // queueWaiting queues a frame, or notes that there is no room. The mutex is held.
 func (ch *Channel) queueWaiting(event string, p codec.Payload, written hook) error {
-	w, err := messageWire(ch.sess.version, ch.joinRef, "", ch.topic, event, p)
+	w, err := ch.sess.format.message(ch.joinRef, "", ch.topic, event, p)
 	if err == nil {
 		err = ch.sess.enqueue(&item{wire: w, policy: retried, written: written})
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/penstock-go/penstock/internal/gcra"
 	"github.com/penstock-go/penstock/pubsub"
-	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
 // transport is what a session needs of the connection to its client.
@@ -33,12 +32,12 @@ type transport interface {
 // Lock order: Channel.mu before session.mu. No lock is held while a hook, a
 // handler or the transport's writing runs.
 type session struct {
-	mount   *mount
-	state   any // changed by the goroutine that reads, under the mutex
-	id      string
-	idSub   *pubsub.Subscription // guarded by mu; nil without an id
-	tr      transport
-	version codec.Version
+	mount  *mount
+	state  any // changed by the goroutine that reads, under the mutex
+	id     string
+	idSub  *pubsub.Subscription // guarded by mu; nil without an id
+	tr     transport
+	format *format
 	// textOnly: binary messages cannot be sent, as over long polling.
 	textOnly bool
 
@@ -56,7 +55,7 @@ type session struct {
 // newSession makes the session of an admitted client. The caller sets tr.
 func newSession(m *mount, a admission) session {
 	return session{
-		mount: m, state: a.state, id: a.id, version: a.version,
+		mount: m, state: a.state, id: a.id, format: a.format,
 		out: outbox{bounds: &m.bounds},
 	}
 }

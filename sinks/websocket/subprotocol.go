@@ -55,16 +55,12 @@ func (m *mount) askedSubprotocols(r *http.Request) (token string, asked []string
 // for, or "" if it asks for none or none is offered. It returns false if they
 // have none in common.
 func (m *mount) chooseSubprotocol(asked []string) (string, bool) {
-	offered := m.cfg.Subprotocols
-	if m.cfg.AuthToken {
-		offered = append([]string{"phoenix"}, offered...)
-	}
 	// The response then names no subprotocol (RFC 6455, 4.2.2).
-	if len(offered) == 0 || len(asked) == 0 {
+	if len(m.offered) == 0 || len(asked) == 0 {
 		return "", true
 	}
 	// The server's order decides, not the client's.
-	for _, p := range offered {
+	for _, p := range m.offered {
 		if slices.Contains(asked, p) {
 			return p, true
 		}

@@ -130,7 +130,7 @@ func (ch *Channel) controlWire(event string, p codec.Payload) wire {
 	if ch.nullJoin {
 		ref = ""
 	}
-	w, err := messageWire(ch.sess.version, ref, ref, ch.topic, event, p)
+	w, err := ch.sess.format.message(ref, ref, ch.topic, event, p)
 	if err != nil {
 		ch.logCrash("control message", err)
 	}

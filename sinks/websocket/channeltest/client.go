@@ -263,7 +263,7 @@ func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 		if joinRef != "" {
 			join = codec.RefOf(joinRef)
 		}
-		b, err := codec.AppendMessage(nil, codec.V2, join, codec.RefOf(ref), topic, event, p)
+		b, err := codec.V2.AppendMessage(nil, join, codec.RefOf(ref), topic, event, p)
 		if err != nil {
 			c.t.Fatalf("message %s: %v", event, err)
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 func Example() {
-	m, err := codec.Decode(codec.V2, false, []byte(`["1","2","room:a","say",{"text":"hi"}]`))
+	m, err := codec.V2.Decode([]byte(`["1","2","room:a","say",{"text":"hi"}]`), false, codec.DefaultDepth)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -24,7 +24,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	reply, err := codec.AppendReply(nil, codec.V2, m.JoinRef, m.Ref, m.Topic, "ok", p)
+	reply, err := codec.V2.AppendReply(nil, m.JoinRef, m.Ref, m.Topic, "ok", p)
 	fmt.Println(m.Event, string(m.Payload))
 	fmt.Println(string(reply), err)
 	// Output:
@@ -71,7 +71,7 @@ func TestDecodeText(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			in := []byte(test.in)
-			got, err := codec.Decode(test.v, false, in)
+			got, err := test.v.Decode(in, false, codec.DefaultDepth)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +88,7 @@ func show(m codec.Message) string {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	deep := strings.Repeat("[", codec.MaxDepth) + strings.Repeat("]", codec.MaxDepth)
+	deep := strings.Repeat("[", codec.DefaultDepth) + strings.Repeat("]", codec.DefaultDepth)
 	v2 := []string{
 		``, ` `, `{`, `[`, `[]`, `null`, `"x"`, `{"topic":"t","event":"e","payload":{},"ref":"1"}`,
 		`["1","1","t"]`, `["1","1","t","e"]`, `["1","1","t","e",]`, `["1","1","t","e",{}`, `["1","1","t","e",{}]]`, `["1","1","t","e",{}] x`,
@@ -109,7 +109,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for v, inputs := range map[codec.Version][]string{codec.V2: v2, codec.V1: v1} {
 		for _, in := range inputs {
 			var detail *codec.DecodeError
-			if _, err := codec.Decode(v, false, []byte(in)); !errors.As(err, &detail) || detail.Reason == "" {
+			if _, err := v.Decode([]byte(in), false, codec.DefaultDepth); !errors.As(err, &detail) || detail.Reason == "" {
 				t.Errorf("%v %.60q: %v, want a DecodeError", v, in, err)
 			}
 		}
@@ -117,22 +117,22 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 func TestBinary(t *testing.T) {
-	m, err := codec.Decode(codec.V2, true, []byte("\x00\x01\x02\x06\x03"+"1"+"23"+"room:b"+"bin"+"\x00\xff"))
+	m, err := codec.V2.Decode([]byte("\x00\x01\x02\x06\x03"+"1"+"23"+"room:b"+"bin"+"\x00\xff"), true, codec.DefaultDepth)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if m.JoinRef != codec.RefOf("1") || m.Ref != codec.RefOf("23") || m.Topic != "room:b" || m.Event != "bin" || !m.Binary || string(m.Payload) != "\x00\xff" {
 		t.Errorf("got %s", show(m))
 	}
-	if m, err = codec.Decode(codec.V2, true, []byte{0, 0, 0, 0, 0}); err != nil || m.JoinRef.IsNull() {
+	if m, err = codec.V2.Decode([]byte{0, 0, 0, 0, 0}, true, codec.DefaultDepth); err != nil || m.JoinRef.IsNull() {
 		t.Errorf("an empty join ref is the empty string and not null: %s, %v", show(m), err)
 	}
 	for _, in := range []string{"", "\x00", "\x00\x01\x01", "\x07\x01\x01\x01\x01abcd", "\x01\x00\x00\x00\x00", "\x00\x05\x05\x05\x05abc", "\x00\x01\x00\x00\x00\xff"} {
-		if _, err := codec.Decode(codec.V2, true, []byte(in)); err == nil {
+		if _, err := codec.V2.Decode([]byte(in), true, codec.DefaultDepth); err == nil {
 			t.Errorf("%q was decoded", in)
 		}
 	}
-	if _, err := codec.Decode(codec.V1, true, []byte{0, 0, 0, 0, 0}); err == nil {
+	if _, err := codec.V1.Decode([]byte{0, 0, 0, 0, 0}, true, codec.DefaultDepth); err == nil {
 		t.Error("V1 decoded a binary message")
 	}
 }
@@ -153,23 +153,23 @@ func TestAppend(t *testing.T) {
 		v2   string
 		v1   string
 	}{
-		{"push", func(v codec.Version) ([]byte, error) { return codec.AppendMessage(nil, v, jr, "", "t", "e", js) },
+		{"push", func(v codec.Version) ([]byte, error) { return v.AppendMessage(nil, jr, "", "t", "e", js) },
 			`["1",null,"t","e",{"a":1}]`, `{"event":"e","payload":{"a":1},"ref":null,"topic":"t"}`},
 		{"close", func(v codec.Version) ([]byte, error) {
-			return codec.AppendMessage(nil, v, jr, jr, "t", "phx_close", js)
+			return v.AppendMessage(nil, jr, jr, "t", "phx_close", js)
 		},
 			`["1","1","t","phx_close",{"a":1}]`, `{"event":"phx_close","payload":{"a":1},"ref":"1","topic":"t"}`},
-		{"reply", func(v codec.Version) ([]byte, error) { return codec.AppendReply(nil, v, jr, ref, "t", "ok", js) },
+		{"reply", func(v codec.Version) ([]byte, error) { return v.AppendReply(nil, jr, ref, "t", "ok", js) },
 			`["1","2","t","phx_reply",{"response":{"a":1},"status":"ok"}]`, `{"event":"phx_reply","payload":{"response":{"a":1},"status":"ok"},"ref":"2","topic":"t"}`},
-		{"broadcast", func(v codec.Version) ([]byte, error) { return codec.AppendBroadcast(nil, v, "t", "e", js) },
+		{"broadcast", func(v codec.Version) ([]byte, error) { return v.AppendBroadcast(nil, "t", "e", js) },
 			`[null,null,"t","e",{"a":1}]`, `{"event":"e","payload":{"a":1},"ref":null,"topic":"t"}`},
-		{"binary push", func(v codec.Version) ([]byte, error) { return codec.AppendMessage(nil, v, jr, "", "t", "e", bin) },
+		{"binary push", func(v codec.Version) ([]byte, error) { return v.AppendMessage(nil, jr, "", "t", "e", bin) },
 			"\x00\x01\x01\x011te\x09\x08", ""},
-		{"binary reply", func(v codec.Version) ([]byte, error) { return codec.AppendReply(nil, v, jr, ref, "t", "ok", bin) },
+		{"binary reply", func(v codec.Version) ([]byte, error) { return v.AppendReply(nil, jr, ref, "t", "ok", bin) },
 			"\x01\x01\x01\x01\x0212tok\x09\x08", ""},
-		{"binary broadcast", func(v codec.Version) ([]byte, error) { return codec.AppendBroadcast(nil, v, "t", "é", bin) },
+		{"binary broadcast", func(v codec.Version) ([]byte, error) { return v.AppendBroadcast(nil, "t", "é", bin) },
 			"\x02\x01\x02té\x09\x08", ""},
-		{"escapes", func(v codec.Version) ([]byte, error) { return codec.AppendBroadcast(nil, v, "<\"\\\n\xff>", "ü", js) },
+		{"escapes", func(v codec.Version) ([]byte, error) { return v.AppendBroadcast(nil, "<\"\\\n\xff>", "ü", js) },
 			`[null,null,"\u003c\"\\\u000a` + "\ufffd" + `\u003e","ü",{"a":1}]`, `{"event":"ü","payload":{"a":1},"ref":null,"topic":"\u003c\"\\\u000a` + "\ufffd" + `\u003e"}`},
 	}
 	for _, test := range tests {
@@ -186,7 +186,7 @@ func TestAppend(t *testing.T) {
 			}
 		}
 	}
-	if out, err := codec.AppendMessage([]byte("before"), codec.V2, jr, "", strings.Repeat("t", 256), "e", bin); !errors.Is(err, codec.ErrFieldTooLong) || string(out) != "before" {
+	if out, err := codec.V2.AppendMessage([]byte("before"), jr, "", strings.Repeat("t", 256), "e", bin); !errors.Is(err, codec.ErrFieldTooLong) || string(out) != "before" {
 		t.Errorf("long field: %q, %v", out, err)
 	}
 }
@@ -258,12 +258,12 @@ func FuzzDecode(f *testing.F) {
 		v, binary := codec.Version(how&1), how&2 != 0
 		var m codec.Message
 		var err error
-		if n := allocated(func() { m, err = codec.Decode(v, binary, in) }); n > uint64(8*len(in)+256) {
+		if n := allocated(func() { m, err = v.Decode(in, binary, codec.DefaultDepth) }); n > uint64(8*len(in)+256) {
 			t.Fatalf("%d bytes allocated for %d", n, len(in))
 		}
 		if detail, _ := errors.AsType[*codec.DecodeError](err); detail != nil && detail.WellFormed {
 			// The reply to its sender, as text.
-			out, err := codec.AppendReply(nil, v, m.JoinRef, m.Ref, m.Topic, "error", codec.Payload{Data: []byte("{}")})
+			out, err := v.AppendReply(nil, m.JoinRef, m.Ref, m.Topic, "error", codec.Payload{Data: []byte("{}")})
 			if err != nil || !json.Valid(out) || !utf8.Valid(out) || !utf8.ValidString(m.Event) || m.Payload != nil {
 				t.Fatalf("refused %q as %s: reply %q, %v", in, show(m), out, err)
 			}
@@ -278,11 +278,11 @@ func FuzzDecode(f *testing.F) {
 		if err := json.Unmarshal(m.Payload, &value); err != nil || !json.Valid(in) {
 			t.Fatalf("accepted what is no JSON: %q (%v)", in, err)
 		}
-		out, err := codec.AppendMessage(nil, v, m.JoinRef, m.Ref, m.Topic, m.Event, codec.Payload{Data: m.Payload})
+		out, err := v.AppendMessage(nil, m.JoinRef, m.Ref, m.Topic, m.Event, codec.Payload{Data: m.Payload})
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := codec.Decode(v, false, out)
+		again, err := v.Decode(out, false, codec.DefaultDepth)
 		if v == codec.V1 {
 			m.JoinRef = "" // never sent
 		}
@@ -299,7 +299,7 @@ func FuzzAppend(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := codec.AppendMessage(nil, codec.V2, codec.RefOf(joinRef), codec.RefOf(ref), topic, event, p)
+		out, err := codec.V2.AppendMessage(nil, codec.RefOf(joinRef), codec.RefOf(ref), topic, event, p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +318,7 @@ func BenchmarkDecode(b *testing.B) {
 	in := []byte(`["12","345","room:lobby","new_msg",{"text":"hello there","at":1700000000}]`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := codec.Decode(codec.V2, false, in); err != nil {
+		if _, err := codec.V2.Decode(in, false, codec.DefaultDepth); err != nil {
 			b.Fatal(err)
 		}
 	}

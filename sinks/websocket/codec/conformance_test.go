@@ -22,43 +22,43 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	t.Run("P28_message", func(t *testing.T) {
-		got, err := AppendMessage(nil, V2, one, two, "t", "e", Payload{Data: []byte("{}")})
+		got, err := V2.AppendMessage(nil, one, two, "t", "e", Payload{Data: []byte("{}")})
 		encodes(`["1","2","t","e",{}]`)(t, got, err)
 	})
 	t.Run("P29_reply", func(t *testing.T) {
-		got, err := AppendReply(nil, V2, one, two, "t", "ok", object)
+		got, err := V2.AppendReply(nil, one, two, "t", "ok", object)
 		encodes(`["1","2","t","phx_reply",{"response":{"m":1},"status":"ok"}]`)(t, got, err)
 	})
 	t.Run("P30_broadcast", func(t *testing.T) {
-		got, err := AppendBroadcast(nil, V2, "t", "e", object)
+		got, err := V2.AppendBroadcast(nil, "t", "e", object)
 		encodes(`[null,null,"t","e",{"m":1}]`)(t, got, err)
 	})
 	t.Run("P32_decode_text", func(t *testing.T) {
-		m, err := Decode(V2, false, []byte(`["1","2","t","e",{"m":1}]`))
+		m, err := V2.Decode([]byte(`["1","2","t","e",{"m":1}]`), false, DefaultDepth)
 		if err != nil || m.JoinRef != one || m.Ref != two || m.Topic != "t" || m.Event != "e" || string(m.Payload) != `{"m":1}` || m.Binary {
 			t.Errorf("%+v %v", m, err)
 		}
 	})
 	t.Run("P33_binary_push", func(t *testing.T) {
-		got, err := AppendMessage(nil, V2, RefOf("12"), "", "top", "e", raw)
+		got, err := V2.AppendMessage(nil, RefOf("12"), "", "top", "e", raw)
 		encodes("\x00\x02\x03\x0112tope\x01\x00\xff")(t, got, err)
 	})
 	t.Run("P34_binary_reply", func(t *testing.T) {
-		got, err := AppendReply(nil, V2, RefOf("12"), RefOf("345"), "t", "ok", raw)
+		got, err := V2.AppendReply(nil, RefOf("12"), RefOf("345"), "t", "ok", raw)
 		encodes("\x01\x02\x03\x01\x0212345tok\x01\x00\xff")(t, got, err)
 	})
 	t.Run("P35_binary_broadcast", func(t *testing.T) {
-		got, err := AppendBroadcast(nil, V2, "top", "ev", raw)
+		got, err := V2.AppendBroadcast(nil, "top", "ev", raw)
 		encodes("\x02\x03\x02topev\x01\x00\xff")(t, got, err)
 	})
 	t.Run("P37_binary_client_push", func(t *testing.T) {
-		m, err := Decode(V2, true, []byte("\x00\x02\x03\x01\x0212345tev\x01\x00\xff"))
+		m, err := V2.Decode([]byte("\x00\x02\x03\x01\x0212345tev\x01\x00\xff"), true, DefaultDepth)
 		if err != nil || m.JoinRef.Text() != "12" || m.Ref.Text() != "345" || m.Topic != "t" || m.Event != "ev" || string(m.Payload) != "\x01\x00\xff" || !m.Binary {
 			t.Errorf("%+v %v", m, err)
 		}
 	})
 	t.Run("P38_version_1_fields", func(t *testing.T) {
-		got, err := AppendMessage(nil, V1, one, two, "t", "e", object)
+		got, err := V1.AppendMessage(nil, one, two, "t", "e", object)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,19 +75,19 @@ func TestConformance(t *testing.T) {
 	t.Run("P39_version_1_refuses", func(t *testing.T) {
 		for _, text := range []string{`["1","1","t","e",{}]`, `{"event":"e","payload":{},"ref":"1"}`, `{"topic":"t","payload":{},"ref":"1"}`, `{"topic":"t","event":"e","payload":{}}`} {
 			var bad *DecodeError
-			if m, err := Decode(V1, false, []byte(text)); !errors.As(err, &bad) {
+			if m, err := V1.Decode([]byte(text), false, DefaultDepth); !errors.As(err, &bad) {
 				t.Errorf("%s: %+v %v", text, m, err)
 			}
 		}
 	})
 	t.Run("P40_lengths_are_bytes", func(t *testing.T) {
-		got, err := AppendBroadcast(nil, V2, "tüp", "é", raw)
+		got, err := V2.AppendBroadcast(nil, "tüp", "é", raw)
 		encodes("\x02\x04\x02tüpé\x01\x00\xff")(t, got, err)
-		m, err := Decode(V2, true, []byte("\x00\x01\x01\x04\x0211tüpé!"))
+		m, err := V2.Decode([]byte("\x00\x01\x01\x04\x0211tüpé!"), true, DefaultDepth)
 		if err != nil || m.Topic != "tüp" || m.Event != "é" || string(m.Payload) != "!" {
 			t.Errorf("%+v %v", m, err)
 		}
-		if _, err := AppendBroadcast(nil, V2, strings.Repeat("ü", 128), "e", raw); !errors.Is(err, ErrFieldTooLong) {
+		if _, err := V2.AppendBroadcast(nil, strings.Repeat("ü", 128), "e", raw); !errors.Is(err, ErrFieldTooLong) {
 			t.Errorf("256 bytes: %v", err)
 		}
 	})

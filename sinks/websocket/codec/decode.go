@@ -2,10 +2,8 @@ package codec
 
 import "math"
 
-// Decode parses one message; binary means a binary one instead of a text. The
-// result does not refer to data. The error is a [*DecodeError]. If its WellFormed
-// is set, the message is returned with the error, without its payload.
-func Decode(v Version, binary bool, data []byte) (Message, error) {
+// Decode implements [Serializer].
+func (v Version) Decode(data []byte, binary bool, maxDepth int) (Message, error) {
 	switch {
 	case uint64(len(data)) > math.MaxUint32: // positions are kept in 32 bits
 		return Message{}, &DecodeError{Reason: "longer than 4 GiB"}
@@ -15,7 +13,7 @@ func Decode(v Version, binary bool, data []byte) (Message, error) {
 		return decodeBinary(data)
 	}
 	// The scanner validates the whole text before anything is copied out of it.
-	s := &scanner{data: data}
+	s := &scanner{data: data, maxDepth: maxDepth}
 	var f fields
 	var ok bool
 	if v == V1 {

@@ -11,10 +11,12 @@
 //	   reply                01 jl rl tl sl │ join_ref ref topic status data
 //	   broadcast            02 tl el       │ topic event data
 //
+// [V1] and [V2] are two [Serializer]s. An application can have others.
+//
 // # Input
 //
-// [Decode] takes one whole message and checks all of it: syntax, UTF-8 in
-// strings, nesting of at most [MaxDepth], no key twice in an object, no lone
+// [Version.Decode] takes one whole message and checks all of it: syntax, UTF-8 in
+// strings, nesting up to a bound, no key twice in an object, no lone
 // surrogate, no number beyond a float64, no ref of more than 255 bytes. A message
 // that has the form of the protocol and fails one of the last six is refused with
 // its topic, event and refs, so that the sender can get a reply: see
@@ -28,7 +30,7 @@
 //
 // # Errors
 //
-// The error of [Decode] is a [*DecodeError]. [Encode] returns the errors of
+// The error of Decode is a [*DecodeError]. [Encode] returns the errors of
 // encoding/json. [ErrFieldTooLong] is for binary fields of more than 255 bytes and
 // [ErrNoBinary] for binary payloads over V1.
 //

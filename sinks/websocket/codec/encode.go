@@ -16,9 +16,12 @@ type Payload = pubsub.Payload
 // becomes JSON. nil becomes an empty object.
 func Encode(v any) (Payload, error) { return pubsub.Encode(v) }
 
-// AppendMessage appends a push or a control message: [joinRef, ref, topic, event,
-// payload]. A binary message has no place for the ref.
-func AppendMessage(dst []byte, v Version, joinRef, ref Ref, topic, event string, p Payload) ([]byte, error) {
+// Binary implements [Serializer].
+func (v Version) Binary(p Payload) bool { return p.Binary }
+
+// AppendMessage implements [Serializer]: [joinRef, ref, topic, event, payload]. A
+// binary message has no place for the ref.
+func (v Version) AppendMessage(dst []byte, joinRef, ref Ref, topic, event string, p Payload) ([]byte, error) {
 	switch {
 	// Version 1 knows text messages only.
 	case p.Binary && v == V1:
@@ -35,20 +38,18 @@ func AppendMessage(dst []byte, v Version, joinRef, ref Ref, topic, event string,
 	return append(dst, ']'), nil
 }
 
-// AppendBroadcast appends a message without refs, which is the same for all clients
-// of a version. In a text both refs are null. A binary one has a kind of its own.
-// It does not check that p is JSON: Encode has made it.
-func AppendBroadcast(dst []byte, v Version, topic, event string, p Payload) ([]byte, error) {
+// AppendBroadcast implements [Serializer]. In a text both refs are null. A binary
+// message has a kind of its own.
+func (v Version) AppendBroadcast(dst []byte, topic, event string, p Payload) ([]byte, error) {
 	// With version 1, AppendMessage below returns ErrNoBinary.
 	if p.Binary && v == V2 {
 		return appendBinary(dst, kindBroadcast, p.Data, topic, event)
 	}
-	return AppendMessage(dst, v, "", "", topic, event, p)
+	return v.AppendMessage(dst, "", "", topic, event, p)
 }
 
-// AppendReply appends the reply to the message with ref. status is "ok" or "error";
-// the response may be any JSON.
-func AppendReply(dst []byte, v Version, joinRef, ref Ref, topic, status string, response Payload) ([]byte, error) {
+// AppendReply implements [Serializer].
+func (v Version) AppendReply(dst []byte, joinRef, ref Ref, topic, status string, response Payload) ([]byte, error) {
 	switch {
 	case response.Binary && v == V1:
 		return dst, ErrNoBinary

@@ -100,7 +100,7 @@ func (r Ref) Text() string {
 type Message struct {
 	JoinRef, Ref Ref
 	Topic, Event string
-	// Payload is valid JSON of any kind, without limits other than MaxDepth and
+	// Payload is valid JSON of any kind, without limits other than its depth and
 	// unique keys, or the raw data if Binary is set.
 	Payload []byte
 	Binary  bool

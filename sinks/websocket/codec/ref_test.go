@@ -6,7 +6,7 @@ import "testing"
 // carries, is the same ref.
 func TestEqualRefsCompareEqual(t *testing.T) {
 	for _, text := range []string{`["<&>","<&>","t","e",{}]`, `["\u003c\u0026\u003e","\u003c&>","t","e",{}]`} {
-		m, err := Decode(V2, false, []byte(text))
+		m, err := V2.Decode([]byte(text), false, DefaultDepth)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -14,7 +14,7 @@ func TestEqualRefsCompareEqual(t *testing.T) {
 			t.Errorf("%s: refs %s and %s, want %s", text, m.JoinRef, m.Ref, want)
 		}
 	}
-	b, err := Decode(V2, true, []byte("\x00\x03\x03\x01\x01<&><&>te"))
+	b, err := V2.Decode([]byte("\x00\x03\x03\x01\x01<&><&>te"), true, DefaultDepth)
 	if err != nil {
 		t.Fatal(err)
 	}

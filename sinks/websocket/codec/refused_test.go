@@ -12,7 +12,7 @@ import (
 // TestSenderOfARefusedMessageIsKnown: a message that has the form of the protocol
 // and exceeds a limit is refused with its names, one without that form is not.
 func TestSenderOfARefusedMessageIsKnown(t *testing.T) {
-	deep := strings.Repeat("[", codec.MaxDepth) + strings.Repeat("]", codec.MaxDepth)
+	deep := strings.Repeat("[", codec.DefaultDepth) + strings.Repeat("]", codec.DefaultDepth)
 	for payload, want := range map[string]string{
 		`{"text":"hi \ud83d"}`: "lone surrogate", `"\udc00"`: "lone surrogate", `"\ud83d\u0041"`: "lone surrogate",
 		`"\ud83d\ud83d\ude00"`: "lone surrogate", `{"\ud83d":1}`: "lone surrogate",
@@ -24,7 +24,7 @@ func TestSenderOfARefusedMessageIsKnown(t *testing.T) {
 			codec.V2: `["1","2","room:a","ev",` + payload + `]`,
 			codec.V1: `{"topic":"room:a","payload":` + payload + `,"event":"ev","ref":"2","join_ref":"1"}`,
 		} {
-			m, err := codec.Decode(v, false, []byte(in))
+			m, err := v.Decode([]byte(in), false, codec.DefaultDepth)
 			detail, _ := errors.AsType[*codec.DecodeError](err)
 			if detail == nil || !detail.WellFormed || detail.Reason != want {
 				t.Errorf("%v %.60s: %+v, want %q, well formed", v, payload, detail, want)
@@ -39,12 +39,12 @@ func TestSenderOfARefusedMessageIsKnown(t *testing.T) {
 		`["1","\ud83d","room:a","e\udc00v",{}]`:   `"1" "` + "\ufffd" + `" "room:a" "e` + "\ufffd" + `v" "" false`,
 		"[null,\"\xff\",\"room:\xff\",\"ev\",{}]": ` "` + "\ufffd" + `" "room:` + "\ufffd" + `" "ev" "" false`,
 	} {
-		m, err := codec.Decode(codec.V2, false, []byte(in))
+		m, err := codec.V2.Decode([]byte(in), false, codec.DefaultDepth)
 		if detail, _ := errors.AsType[*codec.DecodeError](err); detail == nil || !detail.WellFormed || show(m) != want {
 			t.Errorf("%q: %s, %v", in, show(m), err)
 		}
 	}
-	m, err := codec.Decode(codec.V2, true, []byte("\x00\x01\x01\x01\x02"+"1"+"2"+"\xff"+"ev"+"data"))
+	m, err := codec.V2.Decode([]byte("\x00\x01\x01\x01\x02"+"1"+"2"+"\xff"+"ev"+"data"), true, codec.DefaultDepth)
 	if detail, _ := errors.AsType[*codec.DecodeError](err); detail == nil || !detail.WellFormed || m.Ref != codec.RefOf("2") || m.Payload != nil {
 		t.Errorf("binary: %s, %v", show(m), err)
 	}
@@ -54,7 +54,7 @@ func TestSenderOfARefusedMessageIsKnown(t *testing.T) {
 		`["1","2","room:a","ev",` + strings.Repeat("[", 60_000) + `]`, `["\ud83d","2","room:a"]`, `{"\ud83d":1}`,
 		`["1","2","room:a","ev",` + strings.Repeat("[", 40) + `"]`, "\xff",
 	} {
-		m, err := codec.Decode(codec.V2, false, []byte(in))
+		m, err := codec.V2.Decode([]byte(in), false, codec.DefaultDepth)
 		if detail, _ := errors.AsType[*codec.DecodeError](err); detail == nil || detail.WellFormed || show(m) != show(codec.Message{}) {
 			t.Errorf("%.60s: %s, %v", in, show(m), err)
 		}
@@ -75,7 +75,7 @@ func TestLongestRef(t *testing.T) {
 			if kind == "number" && n > 300 {
 				continue // beyond a float64
 			}
-			m, err := codec.Decode(codec.V2, false, fmt.Appendf(nil, `[%s,%s,"t","e",{}]`, ref, ref))
+			m, err := codec.V2.Decode(fmt.Appendf(nil, `[%s,%s,"t","e",{}]`, ref, ref), false, codec.DefaultDepth)
 			if string(m.Ref) != ref || string(m.JoinRef) != ref {
 				t.Errorf("%s of %d: ref %.20s…, join ref %.20s…", kind, n, m.Ref, m.JoinRef)
 			}
@@ -88,7 +88,7 @@ func TestLongestRef(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s of %d: %v", kind, n, err)
 			}
-			if _, err := codec.AppendReply(nil, codec.V2, m.JoinRef, m.Ref, "t", "ok", answer); err != nil {
+			if _, err := codec.V2.AppendReply(nil, m.JoinRef, m.Ref, "t", "ok", answer); err != nil {
 				t.Errorf("%s of %d, binary reply: %v", kind, n, err)
 			}
 		}

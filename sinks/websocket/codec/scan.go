@@ -2,9 +2,13 @@ package codec
 
 import "unicode/utf8"
 
-// MaxDepth bounds the nesting of arrays and objects in a message, the envelope
-// included.
-const MaxDepth = 32
+// DefaultDepth is the usual bound on the nesting of arrays and objects in a message,
+// its envelope included.
+const DefaultDepth = 32
+
+// MaxDepth bounds what may be asked for: the scanner uses some hundred bytes of stack
+// for each level.
+const MaxDepth = 1000
 
 // scanner checks JSON text as RFC 8259 defines it, with the limits that the
 // package documentation names. It builds nothing.
@@ -13,11 +17,13 @@ const MaxDepth = 32
 // is in fail and whose place is pos. Text that is JSON and exceeds a limit is no
 // failure: exceeds notes it and the scan goes on, so that the sender can be named.
 type scanner struct {
-	data   []byte
-	pos    int
-	fail   string // the reason of the first failure
-	over   string // the limit that was exceeded first; the scan has gone on
-	overAt int    // where that was
+	data []byte
+	pos  int
+	// maxDepth bounds the nesting: see Serializer.Decode.
+	maxDepth int
+	fail     string // the reason of the first failure
+	over     string // the limit that was exceeded first; the scan has gone on
+	overAt   int    // where that was
 
 	scratch [2][]byte // buffers of plain
 }
@@ -104,7 +110,7 @@ func (s *scanner) end() bool {
 func (s *scanner) value(depth int) bool {
 	switch c := s.peek(); {
 	case c == '{' || c == '[':
-		if depth >= MaxDepth {
+		if depth >= s.maxDepth {
 			s.exceeds("nested too deep")
 			return s.skip()
 		}
@@ -149,7 +155,7 @@ func (s *scanner) skip() bool {
 }
 
 // composite scans an array or object whose opening has been taken.
-// The recursion is bounded by MaxDepth, and so is the stack.
+// The recursion is bounded by maxDepth, and so is the stack.
 func (s *scanner) composite(open byte, depth int) bool {
 	end := open + 2 // in ASCII, ']' and '}' both follow their opening by two
 	if s.next(end) {

@@ -60,7 +60,7 @@ func jsonOfAttackers(t *testing.T) {
 	message := func(payload string) []byte { return []byte(`["1","2","room:a","ev",` + payload + `]`) }
 	// verdict is the reason of a refusal, "" for none.
 	verdict := func(v codec.Version, in []byte) string {
-		_, err := codec.Decode(v, false, in)
+		_, err := v.Decode(in, false, codec.DefaultDepth)
 		detail, _ := errors.AsType[*codec.DecodeError](err)
 		if (err != nil) != (detail != nil) {
 			t.Fatalf("%v is no DecodeError", err)
@@ -160,7 +160,7 @@ func TestDecodingAllocatesInProportion(t *testing.T) {
 	const refusal = 64 // a DecodeError, and what the allocator rounds up to
 	check := func(name string, v codec.Version, binary bool, in []byte) {
 		t.Helper()
-		n := allocated(func() { _, _ = codec.Decode(v, binary, in) })
+		n := allocated(func() { _, _ = v.Decode(in, binary, codec.DefaultDepth) })
 		if limit := uint64(8*len(in) + refusal); n > limit {
 			t.Errorf("%s: %d bytes allocated for %d", name, n, len(in))
 		}
