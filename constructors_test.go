@@ -84,6 +84,9 @@ func constructors() []constructor {
 		of("stage.NewPipeline", stage.PipelineConfig{}, func(c stage.PipelineConfig) (*stage.Pipeline, error) {
 			return stage.NewPipeline(c)
 		}),
+		of("consumer.NewForEach", consumer.ForEachConfig[int]{}, func(c consumer.ForEachConfig[int]) (stage.Consumer[int], error) {
+			return consumer.NewForEach(func(context.Context, int) error { return nil }, c)
+		}),
 		of("consumer.NewBatch", consumer.BatchConfig[int]{}, func(c consumer.BatchConfig[int]) (*consumer.Batch[int], error) {
 			return consumer.NewBatch(nothing, c)
 		}),

@@ -50,6 +50,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"kafka.Writer", "Brokers", refusal(kafka.NewWriter(kafka.WriterConfig{}))},
 		{"embeddedkafka", "Brokers", refusal(embeddedkafka.Start(embeddedkafka.Config{Brokers: -1}))},
 		{"consumer.ForEach", "f", refusal(consumer.ForEach[int](nil))},
+		{"consumer.ForEach", "Backoff", refusal(consumer.NewForEach(func(context.Context, int) error { return nil }, consumer.ForEachConfig[int]{Retry: consumer.Retry{Backoff: -1}}))},
 		{"consumer.Batch", "Size", refusal(consumer.NewBatch(nothing, consumer.BatchConfig[int]{Size: math.MaxInt}))},
 		{"consumer.Supervisor", "work", refusal(consumer.NewSupervisor[int](nil, consumer.SupervisorConfig[int]{}))},
 		{"gostreams.Source", "outlet", refusal(gostreams.NewSource[int](nil, gostreams.SourceConfig[int]{}))},

@@ -2,11 +2,12 @@ package consumer
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -20,17 +21,6 @@ const (
 	DefaultBatchTimeout = time.Second
 )
 
-// OnFailure decides what a batch that has failed as a whole means to its stage.
-type OnFailure uint8
-
-const (
-	// StopStage stops the stage with a *BatchError. The events of the batch get
-	// no receipt. It is the default.
-	StopStage OnFailure = iota
-	// FailBatch fails all events of the batch. The stage goes on.
-	FailBatch
-)
-
 // BatchConfig configures [NewBatch]. The zero value is useful.
 type BatchConfig[T any] struct {
 	// Size is the number of events in a full batch, 1 or more. Default: 100.
@@ -38,13 +28,31 @@ type BatchConfig[T any] struct {
 	// Timeout bounds how long the first event of a batch waits for others.
 	// Default: 1 s; NoTimeout waits for as long as it takes.
 	Timeout time.Duration
-	// OnFailure decides what follows when a batch fails as a whole: the function
-	// returns an error other than EventErrors. Default: StopStage.
+	// Retry bounds how often the function is called for a batch that fails as a
+	// whole: it returns an error other than EventErrors, or panics. The stage handles
+	// nothing else during the pauses.
+	Retry
+	// Split halves a batch that has failed in its last attempt, and passes the halves
+	// on, each after a pause of Backoff, down to single events: one event that cannot
+	// be handled does not fail the others. It is for a function that undoes what it
+	// has done of a batch that fails, such as a transaction. If all of n events fail,
+	// it is called 2n-1 times. Default: all events of the batch have failed.
+	Split bool
+	// OnFailure decides what follows when a batch has failed as a whole in its last
+	// attempt. Default: FailEvents.
 	OnFailure OnFailure
-	// Failed, if set, is called for every batch that has failed, and for each
-	// event that EventErrors name, alone. It runs on the stage's goroutine. The
-	// slice belongs to it only until it returns. err is a *BatchError.
+	// Failed, if set, is called for every batch that has failed for good, and for
+	// each event that EventErrors name, alone. It runs on the stage's goroutine, and a
+	// panic stops the stage. The slice belongs to it only until it returns. err is a
+	// *BatchError.
 	Failed func(events []T, err error)
+	// Metrics gets the counters consumer.retries and consumer.failures. nil records
+	// nothing.
+	Metrics metrics.Recorder
+	// Logger gets a line for a failed attempt that is repeated, and one for events
+	// that have failed for good, each at most once a second with the number of
+	// failures that it stands for. nil discards.
+	Logger *slog.Logger
 }
 
 // Batch gathers events and passes them to a function, up to Size at a time, in
@@ -62,11 +70,13 @@ type Batch[T any] struct {
 	self *stage.Handle
 
 	// The rest belongs to the stage's goroutine.
-	// events, parts and finished are used again for the next batch.
+	// The slices are used again for the next batch.
 	events   []T
+	lent     []T       // a copy that the function may change
+	ends     []end     // of the events, while the batch is passed on
 	parts    []part[T] // in the order of the events
 	number   uint64    // of the batch that is being gathered
-	failed   int64     // events, since the start
+	attempts attempts
 	timer    *time.Timer
 	finished []stage.Finished
 }
@@ -87,21 +97,26 @@ type overdue uint64
 // NewBatch returns a consumer that passes batches to call. The slice belongs to
 // call only until it returns. If call returns EventErrors the events named there
 // have failed and all others were handled. A *stage.DiscardError means that the
-// batch was dropped on purpose, and any other error that it has failed as a whole.
+// batch was dropped on purpose, stage.ErrDone that it was handled and the stage is to
+// end in good order, and any other error or a panic that it has failed as a whole.
+// runtime.Goexit ends the stage's goroutine: the stage stops with stage.ErrGoexit.
 // The error of NewBatch is an [*OptionError].
 func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg BatchConfig[T]) (*Batch[T], error) {
 	option.Default(&cfg.Size, DefaultBatchSize)
 	option.Default(&cfg.Timeout, DefaultBatchTimeout)
+	cfg.Retry = cfg.Retry.withDefaults()
 	owner := option.Owner("consumer.Batch")
 	if err := option.First(
 		owner.Needs("call", call, "a function"),
 		option.Within(owner, "Size", cfg.Size, 1, math.MaxInt/2), // twice that is asked for
 		option.AtLeast(owner, "Timeout", cfg.Timeout, 0),
-		owner.Check(cfg.OnFailure <= FailBatch, "OnFailure", cfg.OnFailure, "StopStage or FailBatch"),
+		cfg.Retry.validate(owner),
+		cfg.OnFailure.validate(owner),
+		owner.Recorder(cfg.Metrics),
 	); err != nil {
 		return nil, err
 	}
-	return &Batch[T]{call: call, cfg: cfg}, nil
+	return &Batch[T]{call: call, cfg: cfg, attempts: attempts{retry: cfg.Retry, log: cfg.Logger, what: "batch", meters: newMeters(cfg.Metrics), final: settled}}, nil
 }
 
 // HandleDefaultDemand implements stage.DefaultDemandHandler: another batch gathers
@@ -118,6 +133,7 @@ func (b *Batch[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
 // HandleStart implements stage.StartHandler.
 func (b *Batch[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	b.self = self
+	b.attempts.start(self)
 	return nil
 }
 
@@ -192,7 +208,7 @@ func (b *Batch[T]) HandleFlush(ctx context.Context) error {
 // HandleTerminate implements stage.TerminateHandler.
 func (b *Batch[T]) HandleTerminate(context.Context, error) error {
 	b.stopTimer()
-	b.events, b.parts = nil, nil
+	b.events, b.lent, b.parts = nil, nil, nil
 	return nil
 }
 
@@ -202,97 +218,4 @@ func (b *Batch[T]) stopTimer() {
 		b.timer.Stop()
 		b.timer = nil
 	}
-}
-
-// pass calls the function with the events that were gathered, of which there must be some,
-// and gives their receipts. If it returns an error, the batch stays as it is and has no
-// receipts: the stage stops for that error.
-func (b *Batch[T]) pass(ctx context.Context) error {
-	b.stopTimer()
-	begun := time.Now()
-	v := verdictOf(b.guarded(ctx), len(b.events))
-	cost := time.Since(begun) / time.Duration(len(b.events))
-	all := v.dropped // the error of every event that has none of its own
-	if v.failed != nil {
-		err := &BatchError{Stage: b.self.Name(), Size: len(b.events), Err: v.failed}
-		// The failure may be due to the cancellation.
-		if ctx.Err() != nil {
-			return err // the stage is being stopped: no receipt
-		}
-		b.failed += int64(len(b.events))
-		if b.cfg.Failed != nil {
-			b.cfg.Failed(b.events, err)
-		}
-		if b.cfg.OnFailure == StopStage {
-			return err
-		}
-		all = err
-	}
-	cancelled := len(v.some) > 0 && ctx.Err() != nil
-	if !cancelled {
-		b.failEach(v.some)
-	}
-	for i := range b.parts {
-		if sub := b.parts[i].sub; sub != nil {
-			b.settle(sub, b.parts[i:], v.some, stage.Finished{Err: all, Cost: cost}, cancelled)
-		}
-	}
-	clear(b.events)
-	clear(b.parts)
-	b.events, b.parts = b.events[:0], b.parts[:0]
-	if cancelled {
-		return ctx.Err()
-	}
-	return nil
-}
-
-// failEach counts the events that have failed alone and calls Failed for each.
-func (b *Batch[T]) failEach(some EventErrors) {
-	for _, i := range some.indexes() {
-		if discarded(some[i]) {
-			continue
-		}
-		b.failed++
-		if b.cfg.Failed != nil {
-			b.cfg.Failed(b.events[i:i+1:i+1], &BatchError{Stage: b.self.Name(), Size: 1, Err: some[i]})
-		}
-	}
-}
-
-// settle gives the receipts for the events of sub in parts, and asks for as many.
-// f is the receipt of an event that some does not name. If the stage is being
-// stopped an event may have failed because of that, and gets no receipt.
-func (b *Batch[T]) settle(sub *stage.Subscription[T], parts []part[T], some EventErrors, f stage.Finished, cancelled bool) {
-	b.finished = b.finished[:0]
-	count := 0
-	for i := range parts {
-		p := &parts[i]
-		if p.sub != sub {
-			continue
-		}
-		// pass sees that this subscription is done with.
-		p.sub = nil
-		count += p.count
-		for k := range p.count {
-			own := f
-			own.Position = p.first + uint64(k)
-			if e := some[p.at+k]; e != nil {
-				if cancelled && !discarded(e) {
-					continue
-				}
-				own.Err = e
-			}
-			b.finished = append(b.finished, own)
-		}
-	}
-	sub.Settle(count, b.finished...)
-}
-
-// guarded calls the function. A panic is a failure of the batch if the stage is to
-// go on.
-func (b *Batch[T]) guarded(ctx context.Context) (err error) {
-	if b.cfg.OnFailure == FailBatch {
-		defer crash.Catch(&err)
-	}
-	return b.call(ctx, b.events)
 }

@@ -150,7 +150,7 @@ func TestBatchFails(t *testing.T) {
 		if name == "exit" {
 			continue // ends the stage's own goroutine, which it reports
 		}
-		for _, on := range []consumer.OnFailure{consumer.StopStage, consumer.FailBatch} {
+		for _, on := range []consumer.OnFailure{consumer.StopStage, consumer.FailEvents} {
 			t.Run(fmt.Sprint(name, on), func(t *testing.T) {
 				var failed []string
 				var failure error
@@ -160,7 +160,7 @@ func TestBatchFails(t *testing.T) {
 						return fail.do()
 					}
 					return nil
-				}, batchConfig{Size: 2, OnFailure: on, Failed: func(events []int, err error) {
+				}, batchConfig{Size: 2, Retry: consumer.Retry{MaxAttempts: 2, Backoff: consumer.NoPause}, OnFailure: on, Failed: func(events []int, err error) {
 					failed = append(failed, fmt.Sprint(events))
 					failure = err
 				}})), stage.SubscribeConfig{})
@@ -172,17 +172,12 @@ func TestBatchFails(t *testing.T) {
 					if late, ok := got[5]; !fail.is(err) || got[2] != receipt.Abandoned || ok && late == receipt.Done {
 						t.Error(err, got)
 					}
-					if name == "error" {
-						failure = err
-					}
 				} else if err != nil || got[2] != receipt.Failed || got[3] != receipt.Failed || got[5] != receipt.Done {
 					t.Error(err, got)
 				}
-				if on == consumer.FailBatch || name == "error" {
-					batch, ok := errors.AsType[*consumer.BatchError](failure)
-					if !ok || batch.Size != 2 || batch.Stage != "sink" || !fail.is(failure) || !slices.Equal(failed, []string{"[2 3]"}) {
-						t.Error(failure, failed)
-					}
+				batch, ok := errors.AsType[*consumer.BatchError](failure)
+				if !ok || batch.Size != 2 || batch.Attempt != 2 || batch.Stage != "sink" || !fail.is(failure) || !slices.Equal(failed, []string{"[2 3]"}) {
+					t.Error(failure, failed)
 				}
 			})
 		}
@@ -214,7 +209,7 @@ func TestBatchStop(t *testing.T) {
 			}
 			<-ctx.Done()
 			return ctx.Err()
-		}, batchConfig{Size: 3, OnFailure: consumer.FailBatch, Failed: func([]int, error) { t.Error("failed") }})),
+		}, batchConfig{Size: 3, Failed: func([]int, error) { t.Error("failed") }})),
 			stage.SubscribeConfig{MaxDemand: 8})
 		synctest.Wait()
 		r.stop()
@@ -264,9 +259,9 @@ func TestConsumerOptions(t *testing.T) {
 		{"MinDemand", refusal(consumer.NewSupervisor(work, config{MinDemand: -1}))},
 		{"MinDemand", refusal(consumer.NewSupervisor(work, config{MaxDemand: 5, MinDemand: 5}))},
 		{"Restart", refusal(consumer.NewSupervisor(work, config{Restart: 2}))},
-		{"MaxAttempts", refusal(consumer.NewSupervisor(work, config{MaxAttempts: -1}))},
-		{"Backoff", refusal(consumer.NewSupervisor(work, config{Backoff: -1}))},
-		{"MaxBackoff", refusal(consumer.NewSupervisor(work, config{MaxBackoff: 1}))},
+		{"MaxAttempts", refusal(consumer.NewSupervisor(work, config{Retry: consumer.Retry{MaxAttempts: -1}}))},
+		{"Backoff", refusal(consumer.NewSupervisor(work, config{Retry: consumer.Retry{Backoff: -1}}))},
+		{"MaxBackoff", refusal(consumer.NewSupervisor(work, config{Retry: consumer.Retry{MaxBackoff: 1}}))},
 		{"MaxRestarts", refusal(consumer.NewSupervisor(work, config{MaxRestarts: -2}))},
 		{"RestartWindow", refusal(consumer.NewSupervisor(work, config{RestartWindow: -1}))},
 		{"Timeout", refusal(consumer.NewSupervisor(work, config{Timeout: -1}))},

@@ -169,7 +169,7 @@ func conformSupervisor(t *testing.T) {
 		})
 	}
 	bubble(t, "G185_how_a_restart_can_end", func(t *testing.T) {
-		c := supervise(t, config{MaxDemand: 10, MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause}, stage.SubscribeConfig{})
+		c := supervise(t, config{MaxDemand: 10, Retry: consumer.Retry{MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause}}, stage.SubscribeConfig{})
 		c.expect("pushed", c.push(1), 1)
 		c.expect("runs again", c.end(1, fails["error"].do), 1)
 		c.expect("has nothing to do", c.end(1, well), 0)

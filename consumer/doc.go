@@ -38,8 +38,18 @@
 // failed, and the supervisor goes on. With MaxRestarts set, a supervisor with more
 // restarts in RestartWindow stops with [ErrTooManyRestarts].
 //
-// A function of ForEach that fails stops its stage. A batch that fails as a whole
-// stops its stage with a *[BatchError], or fails alone.
+// A function of ForEach or NewBatch that fails, by an error or a panic, is called again
+// for the same event or batch, after a pause, up to MaxAttempts times; then the event or
+// the events of the batch have failed, and the stage goes on with the next. With Split a
+// batch is halved instead, so that an event fails alone. With OnFailure StopStage the
+// stage stops. No consumer repeats anything without a pause, unless Backoff is NoPause.
+// runtime.Goexit in these functions stops the stage with stage.ErrGoexit: they run on its
+// goroutine.
+//
+// Every retry and every failed event is counted, recorded and logged.
+//
+// The body of a loop over [All] has no receipt that can fail. Its panic passes through
+// to the caller, and leaves the event without a receipt.
 //
 // # Shutdown
 //

@@ -25,9 +25,9 @@ type OptionError = option.Error
 // module.
 type PanicError = crash.PanicError
 
-// WorkerError is the failure of one worker.
+// WorkerError is the failure of one worker, or of the function of a ForEach.
 type WorkerError struct {
-	// Stage names the supervisor's stage, Attempt counts from 1.
+	// Stage names the consumer's stage, Attempt counts from 1.
 	Stage   string
 	Attempt int
 	// Err is the error that the worker returned, a *PanicError, stage.ErrGoexit or
@@ -45,16 +45,18 @@ func (e *WorkerError) Unwrap() error { return e.Err }
 
 // BatchError is the failure of a batch, or of one event of a batch.
 type BatchError struct {
-	// Stage names the stage, Size is how many events have failed.
-	Stage string
-	Size  int
+	// Stage names the stage, Size is how many events have failed, Attempt counts the
+	// calls from 1.
+	Stage   string
+	Size    int
+	Attempt int
 	// Err is what the function returned.
 	Err error
 }
 
 // Error implements error.
 func (e *BatchError) Error() string {
-	return fmt.Sprintf("stage %q: batch of %d: %v", e.Stage, e.Size, e.Err)
+	return fmt.Sprintf("stage %q: batch of %d, attempt %d: %v", e.Stage, e.Size, e.Attempt, e.Err)
 }
 
 // Unwrap returns Err.

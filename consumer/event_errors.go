@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -50,6 +51,10 @@ func (e EventErrors) Unwrap() []error {
 func (e EventErrors) indexes() []int {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(e)), func(i int) bool { return e[i] == nil })
 }
+
+// settled reports whether err decides about the events of a batch, whatever their number:
+// the function is not called again for them.
+func settled(err error) bool { return verdictOf(err, math.MaxInt).failed == nil }
 
 // verdict is what the return of a batch function means.
 type verdict struct {

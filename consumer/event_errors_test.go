@@ -43,7 +43,7 @@ func wantedOutcome(v int) receipt.Outcome {
 // Each event of a batch gets its own receipt, and the stage goes on with either
 // OnFailure.
 func TestBatchFailsEventsAlone(t *testing.T) {
-	for _, on := range []consumer.OnFailure{consumer.StopStage, consumer.FailBatch} {
+	for _, on := range []consumer.OnFailure{consumer.StopStage, consumer.FailEvents} {
 		for name, wrap := range map[string]func(error) error{
 			"plain": func(err error) error { return err }, "wrapped": func(err error) error { return fmt.Errorf("insert: %w", err) },
 		} {
@@ -122,14 +122,19 @@ func TestBatchFailsAsAWhole(t *testing.T) {
 		"joined with drop": errors.Join(consumer.EventErrors{0: stage.Discard(receipt.Expired)}, errOops),
 	} {
 		t.Run(name, func(t *testing.T) {
-			src := &tracked{counter{limit: 2}}
-			batch := stage.Must(consumer.NewBatch(func(context.Context, []int) error { return err }, batchConfig{Size: 2}))
-			got := run(t, src, batch, stage.SubscribeConfig{})
-			if b, ok := errors.AsType[*consumer.BatchError](got); !ok || b.Size != 2 || !errors.Is(got, errOops) {
-				t.Error(got)
-			}
-			if o := src.outcomes(t); o[0] != receipt.Abandoned || o[1] != receipt.Abandoned {
-				t.Error(o)
+			for on, want := range map[consumer.OnFailure]receipt.Outcome{consumer.FailEvents: receipt.Failed, consumer.StopStage: receipt.Abandoned} {
+				src := &tracked{counter{limit: 2}}
+				var got error
+				batch := stage.Must(consumer.NewBatch(func(context.Context, []int) error { return err }, batchConfig{
+					Size: 2, Retry: consumer.Retry{Backoff: consumer.NoPause}, OnFailure: on, Failed: func(_ []int, err error) { got = err },
+				}))
+				end := run(t, src, batch, stage.SubscribeConfig{})
+				if b, ok := errors.AsType[*consumer.BatchError](got); !ok || b.Size != 2 || !errors.Is(got, errOops) || (end != nil) != (on == consumer.StopStage) {
+					t.Error(got, end)
+				}
+				if o := src.outcomes(t); o[0] != want || o[1] != want {
+					t.Error(on, o)
+				}
 			}
 		})
 	}

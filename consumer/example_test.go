@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/producer"
@@ -42,6 +44,27 @@ func ExampleForEach() {
 	// <nil>
 }
 
+func ExampleNewForEach() {
+	source := words("1 two 3")
+	sum := 0
+	add := stage.Must(consumer.NewForEach(func(_ context.Context, s string) error {
+		n, err := strconv.Atoi(s)
+		sum += n
+		return err
+	}, consumer.ForEachConfig[string]{
+		Retry:  consumer.Retry{MaxAttempts: 2, Backoff: time.Millisecond},
+		Failed: func(s string, err error) { fmt.Println("failed:", s) },
+	}))
+	sink := stage.Must(stage.NewConsumer(add, stage.ConsumerConfig{}))
+	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(stage.Run(context.Background(), source, sink), sum)
+	// Output:
+	// failed: two
+	// <nil> 4
+}
+
 func ExampleNewBatch() {
 	insert := func(_ context.Context, rows []string) error {
 		fmt.Println(len(rows), rows)
@@ -64,9 +87,9 @@ func ExampleNewSupervisor() {
 		fmt.Println("did", word)
 		return nil
 	}, consumer.SupervisorConfig[string]{
-		MaxDemand:   1, // workers at once
-		MaxAttempts: 2,
-		Failed:      func(word string, err error) { fmt.Println("gave up", word+":", err) },
+		MaxDemand: 1, // workers at once
+		Retry:     consumer.Retry{MaxAttempts: 2},
+		Failed:    func(word string, err error) { fmt.Println("gave up", word+":", err) },
 	}))
 	fmt.Println(feed("good bad fine", pool))
 	// Output:

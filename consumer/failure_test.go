@@ -54,7 +54,7 @@ func TestSupervisorRestarts(t *testing.T) {
 				var attempts, next log
 				var failure error
 				cfg := config{
-					MaxDemand: 1, Restart: tc.restart, MaxAttempts: tc.maxAttempts, Backoff: consumer.NoPause,
+					MaxDemand: 1, Restart: tc.restart, Retry: consumer.Retry{MaxAttempts: tc.maxAttempts, Backoff: consumer.NoPause},
 					Failed: func(v int, err error) {
 						if v != 0 || failure != nil {
 							t.Error(v, failure)
@@ -126,7 +126,7 @@ func TestSupervisorTooManyRestarts(t *testing.T) {
 						return nil
 					}
 					return errOops
-				}, config{MaxRestarts: tc.max, MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause})), stage.SubscribeConfig{})
+				}, config{MaxRestarts: tc.max, Retry: consumer.Retry{MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause}})), stage.SubscribeConfig{})
 				if tc.attempts == 0 {
 					if err != nil || attempts != 100 {
 						t.Error(err, attempts)
@@ -237,7 +237,7 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 				<-hold
 			}
 			return nil
-		}, config{MaxDemand: 4, Timeout: 100 * time.Millisecond, MaxAttempts: 1}))
+		}, config{MaxDemand: 4, Timeout: 100 * time.Millisecond, Retry: consumer.Retry{MaxAttempts: 1}}))
 		begun := time.Now()
 		err := run(t, src, pool, stage.SubscribeConfig{})
 		if !errors.Is(err, stage.ErrHung) || !strings.Contains(err.Error(), "20 workers") {
@@ -284,7 +284,7 @@ func TestSupervisorFailedMustReturn(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			err := run(t, &counter{limit: 1}, stage.Must(consumer.NewSupervisor(func(context.Context, int) error { return errOops },
-				config{MaxAttempts: 1, Failed: func(int, error) { fail.do() }})), stage.SubscribeConfig{})
+				config{Retry: consumer.Retry{MaxAttempts: 1}, Failed: func(int, error) { fail.do() }})), stage.SubscribeConfig{})
 			if !fail.is(err) {
 				t.Error(err)
 			}

@@ -13,6 +13,11 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
+// strict is a ForEach that ends with the first failure.
+func strict(f func(context.Context, int) error) (stage.Consumer[int], error) {
+	return consumer.NewForEach(f, consumer.ForEachConfig[int]{Retry: consumer.Retry{MaxAttempts: 1}, OnFailure: consumer.StopStage})
+}
+
 // Whatever ends a ForEach in the middle of a delivery, the events that it has
 // handled have their receipts, and with Redeliver nothing else is given to the
 // next consumer.
@@ -32,7 +37,7 @@ func TestForEachEndsBetweenEvents(t *testing.T) {
 						var handled, again log
 						var r *rig
 						src := &tracked{counter{limit: 50}}
-						r = start(t, src, stage.Must(consumer.ForEach(func(_ context.Context, v int) error {
+						r = start(t, src, stage.Must(strict(func(_ context.Context, v int) error {
 							if v == last {
 								synctest.Wait() // until r is set
 								return end(r)
@@ -94,7 +99,7 @@ func TestForEachPoisonousEvent(t *testing.T) {
 	var handled log
 	deaths := 0
 	for {
-		sink := stage.Must(stage.NewConsumer(stage.Must(consumer.ForEach(func(_ context.Context, v int) error {
+		sink := stage.Must(stage.NewConsumer(stage.Must(strict(func(_ context.Context, v int) error {
 			if v == 5 || v == 11 {
 				return errOops
 			}

@@ -15,8 +15,7 @@ type BatchSnapshot struct {
 	Subscriptions int `json:"subscriptions"`
 	// Batches is the number of batches that were begun.
 	Batches uint64 `json:"batches"`
-	// Failed is the number of events that have failed, in a batch or alone.
-	Failed int64 `json:"failed"`
+	AttemptCounts
 	// Timeout bounds how long a batch gathers, 0 for as long as it takes.
 	Timeout time.Duration `json:"timeout_ns"`
 }
@@ -24,6 +23,6 @@ type BatchSnapshot struct {
 // HandleInspect implements stage.InspectHandler: it returns a [BatchSnapshot].
 func (b *Batch[T]) HandleInspect() any {
 	return BatchSnapshot{
-		Events: len(b.events), Size: b.cfg.Size, Subscriptions: len(b.parts), Batches: b.number, Failed: b.failed, Timeout: max(0, b.cfg.Timeout),
+		Events: len(b.events), Size: b.cfg.Size, Subscriptions: len(b.parts), Batches: b.number, AttemptCounts: b.attempts.counts, Timeout: max(0, b.cfg.Timeout),
 	}
 }

@@ -3,6 +3,7 @@ package consumer
 import (
 	"time"
 
+	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/internal/ring"
 )
 
@@ -27,10 +28,10 @@ type pool[T any] struct {
 	busy    int // of them those with a task
 	stuck   int // left the pool without their task and have not returned yet
 
-	restarted   int64   // attempts that followed a failed one
-	failed      int64   // events that have failed for good
-	retryLines  limiter // of the log
-	failedLines limiter
+	restarted   int64        // attempts that followed a failed one
+	failed      int64        // events that have failed for good
+	retryLines  pace.Limiter // of the log
+	failedLines pace.Limiter
 
 	handing int        // hand-overs that are under way outside of the pool's goroutines
 	ticking bool       // tick is called some time later
@@ -43,9 +44,7 @@ type pool[T any] struct {
 type rules struct {
 	stage       string // its name, for errors
 	restart     Restart
-	maxAttempts int           // stage.Unlimited: no bound
-	backoff     time.Duration // the pause before the second attempt
-	maxBackoff  time.Duration
+	retry       Retry
 	maxRestarts int // stage.Unlimited: no bound
 	window      time.Duration
 	maxDeferred int

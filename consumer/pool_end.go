@@ -30,7 +30,7 @@ func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 		return false
 	}
 	failure := &WorkerError{Stage: p.rules.stage, Attempt: t.attempt, Err: e.err}
-	t.again = p.rules.restart == Transient && !t.deferred && t.attempt < p.rules.maxAttempts
+	t.again = p.rules.restart == Transient && !t.deferred && t.attempt < p.rules.retry.MaxAttempts
 	// The stage fails. The event has no receipt, so that its source has it again.
 	if t.again && !p.mayRestart(e.now) {
 		o.some = true
@@ -40,34 +40,17 @@ func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 	}
 	if t.again {
 		p.restarted++
-		t.pause = p.rules.pause(t.attempt)
-		t.lines = p.retryLines.line(e.now)
+		t.pause = p.rules.retry.pause(t.attempt)
+		t.lines = p.retryLines.Line(e.now, 1)
 	} else {
 		if !t.deferred {
 			p.failed++
 		}
-		t.lines = p.failedLines.line(e.now)
+		t.lines = p.failedLines.Line(e.now, 1)
 	}
 	t.failure, t.cost = failure, e.cost
 	o.do = report
 	return true
-}
-
-// pause returns how long a worker waits after the given attempt, from 1 on: backoff,
-// doubled with each attempt, up to maxBackoff. The halving keeps the doubling from
-// overflowing.
-func (r *rules) pause(attempt int) time.Duration {
-	d := r.backoff
-	if d <= NoPause {
-		return 0
-	}
-	for ; attempt > 1 && d < r.maxBackoff/2; attempt-- {
-		d *= 2
-	}
-	if attempt > 1 {
-		d = r.maxBackoff
-	}
-	return min(d, r.maxBackoff)
 }
 
 // reported decides what follows when a failure was reported. It reports whether the
@@ -127,23 +110,4 @@ func (p *pool[T]) mayRestart(now time.Duration) bool {
 	// The one that exceeds the limit is counted too; the stage stops for it.
 	p.restarts.Push(now)
 	return p.restarts.Len() <= p.rules.maxRestarts
-}
-
-// limiter lets one line a second into the log.
-type limiter struct {
-	begun bool
-	at    time.Duration // of the last line
-	count int           // failures since then
-}
-
-// line returns how many failures the line for a failure stands for, or 0 if the failure
-// gets no line of its own. The first failure always has one.
-func (l *limiter) line(now time.Duration) int {
-	l.count++
-	if l.begun && now-l.at < time.Second {
-		return 0
-	}
-	n := l.count
-	*l = limiter{begun: true, at: now}
-	return n
 }

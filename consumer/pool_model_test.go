@@ -74,7 +74,7 @@ func TestPoolModel(t *testing.T) {
 
 func newModel(t *testing.T, rnd *rand.Rand) *model {
 	m := &model{t: t, rnd: rnd, p: &pool[int]{rules: rules{
-		restart: Restart(rnd.IntN(2)), maxAttempts: []int{1, 2, 3, stage.Unlimited}[rnd.IntN(4)], maxRestarts: []int{5, 50, stage.Unlimited}[rnd.IntN(3)],
+		restart: Restart(rnd.IntN(2)), retry: Retry{MaxAttempts: []int{1, 2, 3, stage.Unlimited}[rnd.IntN(4)]}, maxRestarts: []int{5, 50, stage.Unlimited}[rnd.IntN(3)],
 		window: 100, maxDeferred: rnd.IntN(20), processors: 1 + rnd.IntN(3),
 	}}}
 	for range 1 + rnd.IntN(3) {
@@ -260,18 +260,18 @@ func (m *model) judge(w *modelWorker, side *modelSide, ev *modelEvent, e *event,
 	if w.what == ended {
 		ev.attempts++
 	}
-	again := r.restart == Transient && !ev.deferred && ev.attempts < r.maxAttempts
+	again := r.restart == Transient && !ev.deferred && ev.attempts < r.retry.MaxAttempts
 	switch {
 	case w.what == ended && e.err != nil && !discarded(e.err):
 		if !e.cancelled && o.do != report && !(again && o.halt != nil) {
 			m.t.Errorf("a failure was neither reported nor one too many: deed %d", o.do)
 		}
 		if o.do == report && w.task.again != again {
-			m.t.Errorf("attempt %d of %d, deferred %v: again %v", ev.attempts, r.maxAttempts, ev.deferred, w.task.again)
+			m.t.Errorf("attempt %d of %d, deferred %v: again %v", ev.attempts, r.retry.MaxAttempts, ev.deferred, w.task.again)
 		}
 	case w.what == reported && again && m.p.phase == working:
 		if o.do != try {
-			m.t.Errorf("after attempt %d of %d: deed %d", ev.attempts, r.maxAttempts, o.do)
+			m.t.Errorf("after attempt %d of %d: deed %d", ev.attempts, r.retry.MaxAttempts, o.do)
 		}
 	case w.what == reported && again:
 	default:

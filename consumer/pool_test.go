@@ -46,13 +46,13 @@ func TestPoolEndOfAnAttempt(t *testing.T) {
 		"returns":            {rules{}, false, 1, func(*event) {}, park, false, false, 1},
 		"discards":           {rules{}, false, 1, func(e *event) { e.err = stage.Discard(receipt.Expired) }, park, false, false, 1},
 		"defers":             {rules{}, true, 1, func(*event) {}, park, false, false, 0},
-		"fails":              {rules{maxAttempts: unlimited, maxRestarts: unlimited}, false, 1, failed, report, true, false, 0},
-		"fails deferred":     {rules{maxAttempts: unlimited, maxRestarts: unlimited}, true, 1, failed, report, false, false, 0},
+		"fails":              {rules{retry: Retry{MaxAttempts: unlimited}, maxRestarts: unlimited}, false, 1, failed, report, true, false, 0},
+		"fails deferred":     {rules{retry: Retry{MaxAttempts: unlimited}, maxRestarts: unlimited}, true, 1, failed, report, false, false, 0},
 		"fails temporary":    {rules{restart: Temporary}, false, 1, failed, report, false, false, 0},
-		"fails the last":     {rules{maxAttempts: 3, maxRestarts: unlimited}, false, 3, failed, report, false, false, 0},
-		"fails before that":  {rules{maxAttempts: 3, maxRestarts: unlimited}, false, 2, failed, report, true, false, 0},
-		"too many restarts":  {rules{maxAttempts: 2, maxRestarts: 0, window: time.Hour}, false, 1, failed, park, false, true, 0},
-		"while it is ended":  {rules{maxAttempts: unlimited, maxRestarts: unlimited}, false, 1, func(e *event) { failed(e); e.cancelled = true }, park, false, false, 0},
+		"fails the last":     {rules{retry: Retry{MaxAttempts: 3}, maxRestarts: unlimited}, false, 3, failed, report, false, false, 0},
+		"fails before that":  {rules{retry: Retry{MaxAttempts: 3}, maxRestarts: unlimited}, false, 2, failed, report, true, false, 0},
+		"too many restarts":  {rules{retry: Retry{MaxAttempts: 2}, maxRestarts: 0, window: time.Hour}, false, 1, failed, park, false, true, 0},
+		"while it is ended":  {rules{retry: Retry{MaxAttempts: unlimited}, maxRestarts: unlimited}, false, 1, func(e *event) { failed(e); e.cancelled = true }, park, false, false, 0},
 		"returns meanwhile":  {rules{}, false, 1, func(e *event) { e.cancelled = true }, park, false, false, 1},
 		"discards meanwhile": {rules{}, false, 1, func(e *event) { e.err, e.cancelled = stage.Discard(""), true }, park, false, false, 1},
 	} {
@@ -182,22 +182,9 @@ func TestPoolPauses(t *testing.T) {
 		{NoPause, 10_000, 1, 0},
 		{NoPause, 10_000, 99, 0},
 	} {
-		r := rules{backoff: tc.backoff, maxBackoff: tc.most}
+		r := Retry{Backoff: tc.backoff, MaxBackoff: tc.most}
 		if got := r.pause(tc.attempt); got != tc.want {
 			t.Errorf("%d to %d, attempt %d: %d, want %d", tc.backoff, tc.most, tc.attempt, got, tc.want)
-		}
-	}
-}
-
-// The log gets a line a second, which has the number of failures since the last.
-func TestPoolLimitsLines(t *testing.T) {
-	var l limiter
-	for i, step := range []struct {
-		at   time.Duration
-		want int
-	}{{0, 1}, {1, 0}, {time.Second - 1, 0}, {time.Second, 3}, {2*time.Second - 1, 0}, {9 * time.Second, 2}, {20 * time.Second, 1}} {
-		if got := l.line(step.at); got != step.want {
-			t.Errorf("failure %d, at %v: a line for %d, want %d", i, step.at, got, step.want)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func TestSupervisorPausesBetweenAttempts(t *testing.T) {
 			pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error {
 				at = append(at, time.Since(begun))
 				return errOops
-			}, config{MaxAttempts: 6, Backoff: tc.backoff, MaxBackoff: tc.most}))
+			}, config{Retry: consumer.Retry{MaxAttempts: 6, Backoff: tc.backoff, MaxBackoff: tc.most}}))
 			if err := run(t, &counter{limit: 1}, pool, stage.SubscribeConfig{}); err != nil || !slices.Equal(at, tc.want) {
 				t.Error(err, at)
 			}
@@ -79,7 +79,7 @@ func TestSupervisorStopEndsAPause(t *testing.T) {
 		src := &tracked{counter{limit: 1}}
 		var attempts atomic.Int64
 		pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error { attempts.Add(1); return errOops },
-			config{Backoff: time.Hour, Failed: func(int, error) { t.Error("failed") }}))
+			config{Retry: consumer.Retry{Backoff: time.Hour}, Failed: func(int, error) { t.Error("failed") }}))
 		r := start(t, src, pool, stage.SubscribeConfig{})
 		synctest.Wait()
 		if s := pool.Snapshot(); s.Busy != 1 || s.Restarts != 1 {
@@ -129,7 +129,7 @@ func TestSupervisorLogsFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines strings.Builder
 		pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error { <-time.After(time.Second / 100); return errOops },
-			config{MaxDemand: 1, MaxAttempts: 2, Backoff: consumer.NoPause, Logger: textLog(&lines)}))
+			config{MaxDemand: 1, Retry: consumer.Retry{MaxAttempts: 2, Backoff: consumer.NoPause}, Logger: textLog(&lines)}))
 		if err := run(t, &counter{limit: 500}, pool, stage.SubscribeConfig{}); err != nil {
 			t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ func endsWithReceipts(t *testing.T, good int, redeliver bool, end func(*rig) err
 	var r *rig
 	ready := make(chan struct{})
 	var handled log // by workers that returned nil
-	cfg := config{MaxDemand: 100, MinDemand: 50, MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause, MaxRestarts: 3}
+	cfg := config{MaxDemand: 100, MinDemand: 50, Retry: consumer.Retry{MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause}, MaxRestarts: 3}
 	if end == nil {
 		cfg.Restart, cfg.Failed = consumer.Temporary, func(int, error) { panic(errOops) }
 	}

@@ -23,6 +23,7 @@ type Supervisor[T any] struct {
 	self   *stage.Handle
 	ctx    context.Context
 	timer  metrics.Timer
+	meters meters
 	epoch  time.Time     // the start
 	quiet  chan struct{} // closed when the pool stops and nothing of it runs any more
 	orders orders[T]     // of the stage's goroutine
@@ -52,6 +53,7 @@ func NewSupervisor[T any](work func(ctx context.Context, event T) error, cfg Sup
 		return nil, err
 	}
 	s.timer = s.cfg.Metrics.Timer("pipeline.worker.process_time")
+	s.meters = newMeters(s.cfg.Metrics)
 	return s, nil
 }
 
@@ -69,8 +71,8 @@ func (s *Supervisor[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
 func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	s.ctx, s.self, s.epoch = ctx, self, time.Now()
 	s.pool.rules = rules{
-		stage: self.Name(), restart: s.cfg.Restart, maxAttempts: s.cfg.MaxAttempts,
-		backoff: s.cfg.Backoff, maxBackoff: s.cfg.MaxBackoff, maxRestarts: s.cfg.MaxRestarts, window: s.cfg.RestartWindow,
+		stage: self.Name(), restart: s.cfg.Restart, retry: s.cfg.Retry,
+		maxRestarts: s.cfg.MaxRestarts, window: s.cfg.RestartWindow,
 		maxDeferred: s.cfg.MaxDeferred, processors: runtime.GOMAXPROCS(0),
 	}
 	s.ticker = time.AfterFunc(patience, s.tick)

@@ -20,15 +20,9 @@ const (
 	Temporary
 )
 
-// NoPause is the Backoff that starts a failed worker again at once.
-const NoPause time.Duration = 1
-
 // The defaults of a supervisor.
 const (
 	DefaultWorkers         = 64
-	DefaultMaxAttempts     = 3
-	DefaultBackoff         = 100 * time.Millisecond
-	DefaultMaxBackoff      = 10 * time.Second
 	DefaultRestartWindow   = 5 * time.Second
 	DefaultShutdownTimeout = 5 * time.Second
 	DefaultMaxDeferred     = 100_000
@@ -48,16 +42,10 @@ type SupervisorConfig[T any] struct {
 	MinDemand int
 	// Restart decides what happens to a worker that has failed.
 	Restart Restart
-	// MaxAttempts bounds how often a worker is started for one event, with
-	// Restart Transient. Then the event has failed. Default: 3; stage.Unlimited
-	// sets no bound.
-	MaxAttempts int
-	// Backoff is the pause before the second attempt. It doubles with each
-	// further attempt, up to MaxBackoff. The event keeps its slot during the
-	// pause. Default: 100 ms; NoPause starts the worker again at once.
-	Backoff time.Duration
-	// MaxBackoff bounds the pause. Default: 10 s, or Backoff if that is more.
-	MaxBackoff time.Duration
+	// Retry bounds how often a worker is started for one event, with Restart
+	// Transient. Then the event has failed. The event keeps its slot during the
+	// pauses.
+	Retry
 	// MaxRestarts is how many restarts within RestartWindow the supervisor
 	// allows. With one more it stops with ErrTooManyRestarts and leaves the
 	// events that are not finished without a receipt, rather than fail one event
@@ -83,7 +71,8 @@ type SupervisorConfig[T any] struct {
 	// worker's goroutine, before its slot is free. err is a *WorkerError. If Failed
 	// panics the stage stops.
 	Failed func(event T, err error)
-	// Metrics gets the timer pipeline.worker.process_time. nil records nothing.
+	// Metrics gets the timer pipeline.worker.process_time and the counters
+	// consumer.retries and consumer.failures. nil records nothing.
 	Metrics metrics.Recorder
 	// Logger gets a line for a failed attempt that is repeated, and one for an
 	// event that has failed for good, each at most once a second with the number
@@ -97,14 +86,12 @@ type SupervisorConfig[T any] struct {
 // nil no more.
 func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 	option.Default(&c.MaxDemand, DefaultWorkers)
-	option.Default(&c.MaxAttempts, DefaultMaxAttempts)
+	c.Retry = c.Retry.withDefaults()
 	option.Default(&c.MaxRestarts, stage.Unlimited)
 	option.Default(&c.MaxDeferred, DefaultMaxDeferred)
 	if c.MaxRestarts == stage.None {
 		c.MaxRestarts = 0
 	}
-	option.Default(&c.Backoff, DefaultBackoff)
-	option.Default(&c.MaxBackoff, max(DefaultMaxBackoff, c.Backoff))
 	option.Default(&c.RestartWindow, DefaultRestartWindow)
 	option.Default(&c.ShutdownTimeout, DefaultShutdownTimeout)
 	if c.Logger == nil {
@@ -126,12 +113,6 @@ func (c SupervisorConfig[T]) validate() error {
 		return refuse("MinDemand", c.MinDemand, "from 0 to MaxDemand-1")
 	case c.Restart > Temporary:
 		return refuse("Restart", c.Restart, "Transient or Temporary")
-	case c.MaxAttempts < 0:
-		return refuse("MaxAttempts", c.MaxAttempts, "1 or more, Unlimited, or 0 for the default")
-	case c.Backoff < 0:
-		return refuse("Backoff", c.Backoff, "NoPause or above, or 0 for the default")
-	case c.MaxBackoff < c.Backoff:
-		return refuse("MaxBackoff", c.MaxBackoff, "Backoff or above, or 0 for the default")
 	case c.MaxRestarts < 0:
 		return refuse("MaxRestarts", c.MaxRestarts, "0 for the default, None, Unlimited or 1 or more")
 	case c.RestartWindow < 0:
@@ -143,5 +124,5 @@ func (c SupervisorConfig[T]) validate() error {
 	case c.ShutdownTimeout < 0:
 		return refuse("ShutdownTimeout", c.ShutdownTimeout, "0 for the default or above")
 	}
-	return owner.Recorder(c.Metrics)
+	return option.First(c.Retry.validate(owner), owner.Recorder(c.Metrics))
 }

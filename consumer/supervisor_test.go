@@ -30,8 +30,7 @@ func TestSupervisorConservation(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, uint64(round)))
 		most := 1 + rnd.IntN(40)
 		cfg := config{
-			MaxDemand: most, MinDemand: rnd.IntN(most), Backoff: consumer.NoPause,
-			Restart: consumer.Restart(rnd.IntN(2)), MaxAttempts: 1 + rnd.IntN(3),
+			MaxDemand: most, MinDemand: rnd.IntN(most), Restart: consumer.Restart(rnd.IntN(2)), Retry: consumer.Retry{MaxAttempts: 1 + rnd.IntN(3), Backoff: consumer.NoPause},
 		}
 		if rnd.IntN(2) == 0 {
 			cfg.Timeout = time.Hour

@@ -156,6 +156,12 @@ func (w *worker[T]) report(e *event) {
 	s, t := w.s, w.task
 	w.doing = reported
 	failed := t.failure.(*WorkerError)
+	switch {
+	case t.again:
+		s.meters.retries.Add(1)
+	case !t.deferred:
+		s.meters.failures.Add(1)
+	}
 	if t.lines > 0 {
 		s.cfg.Logger.Warn("worker failed", "stage", failed.Stage, "attempt", failed.Attempt, "again", t.again, "failures", t.lines, "error", failed.Err)
 	}
@@ -163,23 +169,10 @@ func (w *worker[T]) report(e *event) {
 	*e = event{what: reported}
 	switch {
 	case t.again:
-		w.wait(t.pause)
+		wait(s.ctx, t.pause)
 		e.cancelled = s.ctx.Err() != nil
 	case !t.deferred && s.cfg.Failed != nil:
 		e.err = w.callFailed(failed)
-	}
-}
-
-// wait pauses before the next attempt, until the supervisor is stopped.
-func (w *worker[T]) wait(pause time.Duration) {
-	if pause <= 0 {
-		return
-	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-w.s.ctx.Done():
 	}
 }
 

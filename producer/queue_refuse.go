@@ -19,6 +19,7 @@ type refusals struct {
 	refused [bounds]metrics.Counter
 	lost    map[receipt.Reason]metrics.Counter
 	log     *slog.Logger // nil: nothing is logged
+	epoch   time.Time    // when the queue was made
 
 	mu    sync.Mutex // guards lines
 	lines map[string]*pace.Limiter
@@ -40,7 +41,7 @@ func (r *refusals) init(recorder metrics.Recorder, log *slog.Logger, capacity, k
 	for _, reason := range []receipt.Reason{receipt.QueueFull, receipt.Stopped} {
 		r.lost[reason] = recorder.Counter("queue.discarded", metrics.Tag{Key: "reason", Value: string(reason)})
 	}
-	r.log, r.lines = log, make(map[string]*pace.Limiter)
+	r.epoch, r.log, r.lines = time.Now(), log, make(map[string]*pace.Limiter)
 }
 
 // refuse counts a refused push, unlocks and returns its error.
@@ -78,7 +79,7 @@ func (r *refusals) warn(msg, reason string, n int) {
 		l = new(pace.Limiter)
 		r.lines[msg+reason] = l
 	}
-	lines := l.Line(time.Now(), n)
+	lines := l.Line(time.Since(r.epoch), n)
 	r.mu.Unlock()
 	if lines > 0 {
 		r.log.Warn(msg, "reason", reason, "count", lines)

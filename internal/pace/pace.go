@@ -10,15 +10,15 @@ const Every = time.Second
 // zero value is ready. It is not safe for concurrent use.
 type Limiter struct {
 	begun bool
-	at    time.Time // of the last line
-	count int       // occurrences since then
+	at    time.Duration // of the last line
+	count int           // occurrences since then
 }
 
-// Line counts n occurrences and returns how many the line for them stands for, or 0
+// Line counts n occurrences at now, a time since any fixed moment, and returns how many the line for them stands for, or 0
 // if they get no line of their own. The first occurrence always has one.
-func (l *Limiter) Line(now time.Time, n int) int {
+func (l *Limiter) Line(now time.Duration, n int) int {
 	l.count += n
-	if l.begun && now.Sub(l.at) < Every {
+	if l.begun && now-l.at < Every {
 		return 0
 	}
 	count := l.count

@@ -1,0 +1,84 @@
+package consumer
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/pace"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// attempts repeats the calls of a function on the goroutine of a stage, and counts and
+// logs its failures. It belongs to that goroutine.
+type attempts struct {
+	retry  Retry
+	log    *slog.Logger     // nil: nothing is logged
+	what   string           // is called: "batch" or "event"
+	final  func(error) bool // the function must not be called again for this error
+	self   *stage.Handle
+	epoch  time.Time
+	counts AttemptCounts
+	meters meters
+
+	retryLines, failedLines pace.Limiter
+}
+
+// AttemptCounts are what a function on its stage's goroutine has failed, since the start.
+type AttemptCounts struct {
+	// Retried is the number of attempts that followed a failed one, and Failed that
+	// of events that have failed, in a batch or alone.
+	Retried int64 `json:"retried"`
+	Failed  int64 `json:"failed"`
+}
+
+// start notes the stage.
+func (a *attempts) start(self *stage.Handle) { a.self, a.epoch = self, time.Now() }
+
+// run calls f until it has succeeded, or dropped what it was called for, or most attempts
+// were made, with a pause before each but the first. It returns the last error and the
+// number of attempts. If the stage is being stopped, it returns at once. A panic of f is
+// an error.
+func (a *attempts) run(ctx context.Context, most int, f func() error) (err error, attempt int) {
+	for attempt = 1; ; attempt++ {
+		err = caught(f)
+		if err == nil || err == stage.ErrDone || a.final(err) || ctx.Err() != nil || attempt >= most {
+			return err, attempt
+		}
+		a.retried()
+		a.warn(&a.retryLines, 1, err, attempt, true)
+		if !wait(ctx, a.retry.pause(attempt)) {
+			return ctx.Err(), attempt // it might have succeeded yet
+		}
+	}
+}
+
+// retried counts an attempt that follows a failed one.
+func (a *attempts) retried() {
+	a.counts.Retried++
+	a.meters.retries.Add(1)
+}
+
+// failed counts n events that have failed for good.
+func (a *attempts) failed(n int, err error, attempt int) {
+	a.counts.Failed += int64(n)
+	a.meters.failures.Add(int64(n))
+	a.warn(&a.failedLines, n, err, attempt, false)
+}
+
+// warn logs, at most once a second for each limiter.
+func (a *attempts) warn(l *pace.Limiter, n int, err error, attempt int, again bool) {
+	if a.log == nil {
+		return
+	}
+	if n = l.Line(time.Since(a.epoch), n); n > 0 {
+		a.log.Warn(a.what+" failed", "stage", a.self.Name(), "attempt", attempt, "again", again, "failures", n, "error", err)
+	}
+}
+
+// caught calls f and returns its panic as an error.
+func caught(f func() error) (err error) {
+	defer crash.Catch(&err)
+	return f()
+}

@@ -1,0 +1,151 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+// end is what has become of an event of the batch that is passed on.
+type end struct {
+	known bool  // otherwise the event has no receipt
+	err   error // as stage.Finished has it
+	cost  time.Duration
+}
+
+// errBatchFailed is the receipt of the events of a batch that has failed.
+var errBatchFailed = errors.New("batch failed")
+
+// pass calls the function with the events that were gathered, of which there must be some,
+// and gives the receipts of all whose end is known. If it returns an error the stage ends
+// for that, and the others have no receipts.
+func (b *Batch[T]) pass(ctx context.Context) error {
+	b.stopTimer()
+	b.ends = append(b.ends[:0], make([]end, len(b.events))...)
+	// Failed may panic: what was handled before has its receipts all the same.
+	defer b.settleAll()
+	return b.handle(ctx, 0, len(b.events), b.cfg.MaxAttempts)
+}
+
+// handle passes the events from lo to hi-1 on, with the given number of attempts.
+func (b *Batch[T]) handle(ctx context.Context, lo, hi, most int) error {
+	n := hi - lo
+	var begun time.Time
+	err, attempt := b.attempts.run(ctx, most, func() error {
+		// The function may sort the slice, which must not change what a receipt is for.
+		b.lent = append(b.lent[:0], b.events[lo:hi]...)
+		defer clear(b.lent)
+		begun = time.Now()
+		return b.call(ctx, b.lent)
+	})
+	cost := time.Since(begun) / time.Duration(n)
+	if err == stage.ErrDone {
+		b.conclude(lo, hi, nil, cost)
+		return stage.ErrDone
+	}
+	v := verdictOf(err, n)
+	switch {
+	case v.failed == nil && len(v.some) == 0:
+		b.conclude(lo, hi, v.dropped, cost)
+		return nil
+	case v.failed == nil:
+		return b.handled(ctx, lo, hi, v.some, cost)
+	// The failure may be due to the cancellation: no receipt.
+	case ctx.Err() != nil:
+		return &BatchError{Stage: b.self.Name(), Size: n, Attempt: attempt, Err: v.failed}
+	case b.cfg.Split && n > 1:
+		return b.split(ctx, lo, hi)
+	}
+	failure := &BatchError{Stage: b.self.Name(), Size: n, Attempt: attempt, Err: v.failed}
+	b.attempts.failed(n, v.failed, attempt)
+	if b.cfg.OnFailure == FailEvents {
+		// Without what it wraps: an error of single events in it is not meant for all.
+		b.conclude(lo, hi, errBatchFailed, cost)
+	}
+	if b.cfg.Failed != nil {
+		b.cfg.Failed(b.events[lo:hi:hi], failure)
+	}
+	if b.cfg.OnFailure == StopStage {
+		return failure
+	}
+	return nil
+}
+
+// split passes the halves on, with one attempt each: the batch had its own.
+func (b *Batch[T]) split(ctx context.Context, lo, hi int) error {
+	mid := lo + (hi-lo)/2
+	for _, half := range [][2]int{{lo, mid}, {mid, hi}} {
+		if !wait(ctx, b.cfg.Retry.pause(1)) {
+			return context.Cause(ctx)
+		}
+		b.attempts.retried()
+		if err := b.handle(ctx, half[0], half[1], 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// conclude notes one end for the events from lo to hi-1.
+func (b *Batch[T]) conclude(lo, hi int, err error, cost time.Duration) {
+	for i := lo; i < hi; i++ {
+		b.ends[i] = end{known: true, err: err, cost: cost}
+	}
+}
+
+// handled notes the ends of events from lo to hi-1 of which some have failed alone. If the
+// stage is being stopped an event may have failed because of that, and gets no receipt.
+func (b *Batch[T]) handled(ctx context.Context, lo, hi int, some EventErrors, cost time.Duration) error {
+	b.conclude(lo, hi, nil, cost)
+	stopping := ctx.Err()
+	for _, i := range some.indexes() {
+		e := &b.ends[lo+i]
+		e.err = some[i]
+		if discarded(some[i]) {
+			continue
+		}
+		if stopping != nil {
+			e.known = false
+			continue
+		}
+		b.attempts.failed(1, some[i], 1)
+		if b.cfg.Failed != nil {
+			b.cfg.Failed(b.events[lo+i:lo+i+1:lo+i+1], &BatchError{Stage: b.self.Name(), Size: 1, Attempt: 1, Err: some[i]})
+		}
+	}
+	return stopping
+}
+
+// settleAll gives the receipts of the batch, and begins the next one.
+func (b *Batch[T]) settleAll() {
+	for i := range b.parts {
+		if sub := b.parts[i].sub; sub != nil {
+			b.settle(sub, b.parts[i:])
+		}
+	}
+	clear(b.events)
+	clear(b.ends)
+	clear(b.parts)
+	b.events, b.parts = b.events[:0], b.parts[:0]
+}
+
+// settle gives the receipts for the events of sub in parts, and asks for as many.
+func (b *Batch[T]) settle(sub *stage.Subscription[T], parts []part[T]) {
+	b.finished = b.finished[:0]
+	for i := range parts {
+		p := &parts[i]
+		if p.sub != sub {
+			continue
+		}
+		// settleAll sees that this subscription is done with.
+		p.sub = nil
+		for k := range p.count {
+			if e := &b.ends[p.at+k]; e.known {
+				b.finished = append(b.finished, stage.Finished{Position: p.first + uint64(k), Err: e.err, Cost: e.cost})
+			}
+		}
+	}
+	sub.Settle(len(b.finished), b.finished...)
+}
