@@ -18,6 +18,8 @@ var (
 	ErrNotTracked = errors.New("presence: not tracked")
 	// ErrMeta: the meta is not encoded as a JSON object, or not as valid UTF-8.
 	ErrMeta = errors.New("presence: meta is not an object")
+
+	errPushCrashed = errors.New("presence: push has crashed")
 )
 
 // OptionError reports a refused option: Owner, Option, Value, and in Allowed what
@@ -90,8 +92,10 @@ func (c Config) withDefaults() Config {
 // maxPeriod bounds what a period can be set to: sums of several are computed.
 const maxPeriod = 365 * 24 * time.Hour
 
+const trackerOwner option.Owner = "presence.Tracker"
+
 func (c Config) validate() error {
-	owner := option.Owner("presence.Tracker")
+	owner := trackerOwner
 	if err := option.First(
 		owner.Needs("Hub", c.Hub, "a hub"),
 		option.Within(owner, "FetchTimeout", c.FetchTimeout, 0, maxPeriod),

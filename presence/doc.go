@@ -9,16 +9,22 @@
 // A presence is a key, such as a user's id, in a topic, with a meta for each
 // place where that user is tracked: a tab, a device. It lives as long as a
 // context, usually [the context of a channel]: when that ends the presence
-// leaves. Changes are broadcast on the topic as presence_diff, and [Tracker.List]
-// returns what clients expect as presence_state; the class Presence of phoenix.js
-// understands both.
+// leaves. Changes are broadcast on the topic as presence_diff, and
+// [Tracker.PushState] sends a client presence_state; the class Presence of
+// phoenix.js understands both.
 //
 // # Delivery
 //
 // Each node broadcasts diffs to its own clients only, about presences on all
 // nodes. A diff holds the metas that changed, not all metas of their key. An
 // update is one diff with the new meta among the joins and the old one among the
-// leaves. Changes of the same moment are merged into one diff: those made until the
+// leaves. A diff holds about 64 KiB of metas: a crowd is told in several. A client
+// that joins gets the list with [Tracker.PushState], in parts if it is large, in
+// order with the diffs:
+//
+//	err := tracker.PushState(ctx, ch.Topic(), ch.PushWritten)
+//
+// Changes of the same moment are merged into one diff: those made until the
 // diff before has been broadcast, or within Config.DiffPeriod. A meta that came
 // and went in between is not mentioned.
 //

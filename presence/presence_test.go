@@ -53,17 +53,17 @@ func ExampleNew() {
 	// room:a 0 joined, 1 left
 }
 
-// diffs gathers what is broadcast, in short form.
+// diffs gathers what is broadcast.
 type diffs struct {
 	of   *presence.Tracker // take settles it, unless it is nil
 	mu   sync.Mutex
-	list []string
+	list []string // event and payload in turn
 }
 
 func (d *diffs) Deliver(m *pubsub.Message) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.list = append(d.list, m.Event+short(m.Payload))
+	d.list = append(d.list, m.Event, string(m.Payload.Data))
 	return true
 }
 
@@ -73,9 +73,12 @@ func (d *diffs) take() string {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	text := strings.Join(d.list, " ")
+	var parts []string
+	for i := 0; i < len(d.list); i += 2 {
+		parts = append(parts, d.list[i]+short(json.RawMessage(d.list[i+1])))
+	}
 	d.list = nil
-	return text
+	return strings.Join(parts, " ")
 }
 
 // short is the JSON of v without the refs, which are random.

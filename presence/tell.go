@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/pubsub"
 )
 
 // teller is what waits to be told to clients. The tracker's mutex guards it.
@@ -18,6 +19,8 @@ import (
 type teller struct {
 	waiting []change // for the next round
 	telling bool     // a round goes on, or will begin
+	// Clients whose next part of a state is due in the next round.
+	streams []*stream
 	// Closed when the next round, or the present one, is over. They are nil unless
 	// Settle waits for them.
 	next, now chan struct{}
@@ -30,16 +33,25 @@ type round struct {
 	busy string // the topic that is being told, or ""
 }
 
-// telling is a diff on its way to clients.
+// telling is a diff on its way to clients, or, if it is for streams, a part of a
+// state on its way to those.
 type telling struct {
 	topic   string
 	diff    *Diff
-	fetched *fetched // nil before Fetch is called
+	streams []*stream
+	encoded pubsub.Payload // of a part, once it is encoded
+	fetched *fetched       // nil before Fetch is called
 }
 
 // tell notes a change, and begins a round unless one goes on. The mutex is held.
 func (t *Tracker) tell(c change) {
 	t.teller.waiting = append(t.teller.waiting, c)
+	t.wakeTeller()
+}
+
+// wakeTeller begins a round unless one goes on, which looks again at its end. The
+// mutex is held.
+func (t *Tracker) wakeTeller() {
 	if !t.teller.telling {
 		t.teller.telling = true
 		t.beginRound()
@@ -61,8 +73,9 @@ func (t *Tracker) tellWaiting() {
 	list := t.teller.waiting
 	t.teller.waiting = nil
 	t.teller.now, t.teller.next = t.teller.next, nil
+	parts := t.parts() // of what clients know once these changes have been told
 	t.mu.Unlock()
-	t.goThrough(&round{todo: merge(list).byTopic()})
+	t.goThrough(&round{todo: append(merge(list).byTopic(), parts...)})
 }
 
 // goThrough tells what is left of a round. Fetch is called ahead for a few topics,
@@ -76,8 +89,16 @@ func (t *Tracker) goThrough(r *round) {
 			}
 		}
 		first := r.todo[0]
-		r.todo, r.busy = r.todo[1:], first.topic
+		r.busy = first.topic
+		// A diff is told once. A part stays until all of its clients have been pushed
+		// to, since a push can end the goroutine.
+		if first.streams == nil {
+			r.todo = r.todo[1:]
+		}
 		t.tellTopic(first)
+		if first.streams != nil {
+			r.todo = r.todo[1:]
+		}
 		r.busy = ""
 	}
 }
@@ -99,7 +120,7 @@ func (t *Tracker) endRound(r *round) {
 		close(t.teller.now)
 		t.teller.now = nil
 	}
-	if t.teller.telling = len(t.teller.waiting) > 0; t.teller.telling {
+	if t.teller.telling = len(t.teller.waiting)+len(t.teller.streams) > 0; t.teller.telling {
 		t.beginRound()
 	}
 }
@@ -115,6 +136,11 @@ func (t *Tracker) tellTopic(one *telling) {
 	})
 	defer slow.Stop()
 	t.endFetch(one.fetched, one.topic, one.diff.Joins, one.diff.Leaves)
+	one.fetched = nil
+	if one.streams != nil {
+		t.pushPart(one)
+		return
+	}
 	if !t.cfg.Silent {
 		t.guard(one.topic, func() { t.broadcast(one.topic, one.diff) })
 	}

@@ -46,3 +46,26 @@ func (v *view) list(topic string) State {
 	}
 	return s
 }
+
+// take puts the presences of the first keys into a state, up to the bound of a
+// diff, and returns the keys that are left. Keys that are not present any more are
+// passed over.
+func (v *view) take(to State, topic string, keys []string) (rest []string) {
+	bytes := 0
+	for i, key := range keys {
+		entries := v.topics[topic][key]
+		size := 0
+		for _, e := range entries {
+			size += len(e.meta)
+		}
+		switch {
+		case len(entries) == 0:
+			continue
+		case len(to) > 0 && bytes+size > diffBytes:
+			return keys[i:]
+		}
+		bytes += size
+		to[key] = Presence{Metas: metasOf(entries)}
+	}
+	return nil
+}

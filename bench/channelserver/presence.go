@@ -25,7 +25,7 @@ func (c *presenceChannel) HandleJoin(_ context.Context, ch *websocket.Channel, p
 	return nil, ch.Send("joined")
 }
 
-func (c *presenceChannel) HandleInfo(_ context.Context, ch *websocket.Channel, _ any) error {
+func (c *presenceChannel) HandleInfo(ctx context.Context, ch *websocket.Channel, _ any) error {
 	online, err := json.Marshal(time.Now().Unix())
 	if err != nil {
 		return err
@@ -34,7 +34,7 @@ func (c *presenceChannel) HandleInfo(_ context.Context, ch *websocket.Channel, _
 	if _, err := c.tracker.Track(ch.Context(), ch.Topic(), c.user.ID, c.params); err != nil {
 		return err
 	}
-	return ch.Push("presence_state", c.tracker.List(ch.Topic()))
+	return c.tracker.PushState(ctx, ch.Topic(), ch.PushWritten)
 }
 
 func (c *presenceChannel) HandleIn(_ context.Context, ch *websocket.Channel, event string, p websocket.Payload) (websocket.Reply, error) {

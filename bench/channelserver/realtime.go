@@ -44,11 +44,11 @@ func (c *realtimeChannel) HandleJoin(_ context.Context, ch *websocket.Channel, p
 }
 
 // HandleInfo runs after the reply to the join: presence_state follows it.
-func (c *realtimeChannel) HandleInfo(_ context.Context, ch *websocket.Channel, _ any) error {
+func (c *realtimeChannel) HandleInfo(ctx context.Context, ch *websocket.Channel, _ any) error {
 	if !c.config.Presence.Enabled {
 		return nil
 	}
-	return ch.Push("presence_state", c.tracker.List(ch.Topic()))
+	return c.tracker.PushState(ctx, ch.Topic(), ch.PushWritten)
 }
 
 func (c *realtimeChannel) HandleIn(ctx context.Context, ch *websocket.Channel, event string, p websocket.Payload) (websocket.Reply, error) {
