@@ -50,10 +50,8 @@ func newConn(m *mount, a admission) *conn {
 }
 
 // start begins to read, and to write what has been queued meanwhile. The
-// connection is in the registry and counted by the tracker. Its credentials end
-// at until.
-func (c *conn) start(until time.Time) {
-	c.begin(until)
+// connection is in the registry, counted by the tracker and has begun.
+func (c *conn) start() {
 	c.lastRead = time.Now()
 	// The first read returns the error, if any.
 	_ = c.nc.SetReadDeadline(c.nextLook(c.lastRead))
@@ -72,12 +70,10 @@ func (c *conn) start(until time.Time) {
 
 // leave ends a connection. Its reader calls it last.
 func (c *conn) leave() {
-	e := c.endpoint()
 	c.mount.pings.remove(c)
 	// Does nothing if an earlier finish has ended the session.
 	c.finish(ErrClosed)
-	e.registry.remove(&c.session)
-	e.work.done()
+	c.depart()
 }
 
 // hangUp implements transport. It does nothing: the writers find the close frame in
@@ -118,13 +114,16 @@ func (c *conn) readLoop() {
 // handleRead handles the messages that have come, or ends the connection.
 func (c *conn) handleRead(err error) {
 	// Stays true after an error and after a panic; both end the connection.
-	over := true
+	over, normal := true, false
 	defer func() {
 		if !over {
 			return
 		}
-		if v := recover(); v != nil {
-			err := crash.Of(v)
+		if v := recover(); v != nil || !normal { // a panic, or runtime.Goexit in TopicAllowed
+			var err error = ErrGoexit
+			if v != nil {
+				err = crash.Of(v)
+			}
 			c.endpoint().logCrash("connection", err, "socket", c.mount.kind.name)
 			c.close(ws.StatusInternalServerError, &CrashError{Err: err}, false)
 			c.linger()
@@ -135,6 +134,7 @@ func (c *conn) handleRead(err error) {
 	for err == nil && (c.from < c.to || len(c.early) > 0) {
 		err = c.readMessage()
 	}
+	normal = true
 	if err != nil {
 		c.endRead(err)
 		return

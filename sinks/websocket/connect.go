@@ -6,28 +6,38 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/penstock-go/penstock/internal/crash"
 )
 
-// connect calls the application. A panic refuses the client as an error does.
-func (m *mount) connect(r *http.Request, a *admission, params Params, token, transport string) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = crash.Of(v)
-			m.endpoint.logCrash("connect", err, "socket", m.kind.name)
-		}
-	}()
+// connect calls the application. A panic refuses the client as an error does, and
+// so does a Connect that has not returned soon after its context has ended.
+func (m *mount) connect(r *http.Request, a *admission, params Params, token, transport string) error {
 	// The application's Connect may ask a database: the request must not hang
-	// with it.
+	// with it. The context also ends when the client hangs up.
 	ctx, cancel := context.WithTimeout(r.Context(), m.cfg.Timeouts.Connect)
 	defer cancel()
 	// Only for the log.
 	start := time.Now()
-	a.state, a.id, err = m.kind.connect(ctx, m.connectRequest(r, params, token))
-	if err == nil {
-		// Credentials that have expired already refuse the client here.
-		a.until, err = m.kind.until(a.state)
+	var found admission // of that goroutine until the call has returned
+	call := m.endpoint.own(func() (err error) {
+		found.state, found.id, err = m.kind.connect(ctx, m.connectRequest(r, params, token))
+		if err == nil {
+			// Credentials that have expired already refuse the client here.
+			found.until, err = m.kind.until(found.state)
+		}
+		return err
+	})
+	var err error
+	switch {
+	case !call.await(ctx.Done()):
+		m.endpoint.log.Warn("Connect does not end", "socket", m.kind.name, "for", time.Since(start))
+		err = &StatusError{Status: http.StatusServiceUnavailable}
+	case call.crashed():
+		m.endpoint.logCrash("connect", call.err, "socket", m.kind.name)
+		err = call.err
+	case call.err != nil:
+		err = call.err
+	default:
+		a.state, a.id, a.until = found.state, found.id, found.until
 	}
 	m.endpoint.log.Debug("connect", "socket", m.kind.name, "transport", transport, "version", a.version,
 		"took", time.Since(start), "accepted", err == nil, slog.Any("params", logged(params)))

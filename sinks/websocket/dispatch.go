@@ -22,8 +22,10 @@ var (
 	replyTooMany     = Fail(reasonOf{"too many channels joined"})
 	replyJoinCrashed = Fail(reasonOf{"join crashed"})
 	replyTooLarge    = Fail(reasonOf{"reply too large"})
+	replyKicked      = Fail(reasonOf{"kicked"})
 	replyTimeout     = Fail(reasonOf{"join timed out"})
 	payloadCrash     = codec.Payload{Data: []byte(`{"reason":"channel_crash"}`)}
+	payloadKicked    = codec.Payload{Data: []byte(`{"reason":"kicked"}`)}
 	payloadEmpty     = codec.Payload{Data: []byte("{}")}
 )
 

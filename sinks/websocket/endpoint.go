@@ -33,8 +33,11 @@ type Endpoint struct {
 	writers  writers
 	resting  resting
 	polls    polls
-	work     tracker      // connections, channels and goroutines that run now
-	channels atomic.Int64 // joined, or being joined or left
+	// Channels that outlive their connections.
+	stragglers  stragglers
+	disconnects disconnects
+	work        tracker      // connections, channels and goroutines that run now
+	channels    atomic.Int64 // joined, or being joined or left
 
 	hosts     hostList // by which requests may reach it; empty for all
 	publicURL *url.URL // nil if it is that of each request
@@ -131,9 +134,30 @@ func (e *Endpoint) LocalBroadcast(topic, event string, payload any) (int, error)
 }
 
 // Disconnect closes all connections, on all nodes, whose socket has this id, with
-// close code 1001. It returns how many there were on this node.
+// close code 1001, after what is queued for them. It returns how many there were
+// on this node. A connection that this node is making meanwhile is closed too;
+// another node may still admit a client whose Connect has begun before.
 func (e *Endpoint) Disconnect(ctx context.Context, id string) (int, error) {
+	e.disconnects.note(id) // before the broadcast, for sessions that it comes too early for
 	return e.hub.Broadcast(ctx, id, eventDisconnect, nil)
+}
+
+// Kick ends the channels of one topic on all connections, on all nodes, whose
+// socket has this id. The connections and their other channels go on. It returns
+// on how many connections of this node the topic was joined. The clients get
+// phx_close with the payload {"reason": "kicked"}, so that phoenix.js calls the
+// channel's onClose and does not join again by itself. HandleTerminate gets
+// [ErrKicked]. A client may ask to join again: HandleJoin decides.
+func (e *Endpoint) Kick(ctx context.Context, id, topic string) (int, error) {
+	return e.hub.Broadcast(ctx, id, eventKick, kick{Topic: topic})
+}
+
+// eventKick on the topic of a socket id ends channels of its connections.
+const eventKick = "kick"
+
+// kick is the payload of eventKick.
+type kick struct {
+	Topic string `json:"topic"`
 }
 
 // eventDisconnect on the topic of a socket id closes its connections, as in

@@ -31,6 +31,8 @@ var (
 	ErrShutdown = errors.New("websocket: endpoint shut down")
 	// ErrDisconnected: [Endpoint.Disconnect] was called for the socket's id.
 	ErrDisconnected = errors.New("websocket: disconnected by the server")
+	// ErrKicked: [Endpoint.Kick] was called for the socket's id and the topic.
+	ErrKicked = errors.New("websocket: kicked off the topic")
 	// ErrExpired: the credentials of the connection have expired.
 	ErrExpired = errors.New("websocket: credentials expired")
 	// ErrNotJoined: the channel has not been joined yet or has ended.

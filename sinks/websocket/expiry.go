@@ -7,7 +7,6 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
@@ -154,22 +153,36 @@ var (
 // callRenew calls the application's Renew. The state must keep its socket id, under
 // which the session is known.
 func (s *session) callRenew(p Payload) (state any, until time.Time, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = crash.Of(v)
-			s.endpoint().logCrash("renew", err, "socket", s.mount.kind.name)
-		}
-	}()
 	// No context of a request is at hand: that of the upgrade has ended.
-	ctx, cancel := context.WithTimeout(context.Background(), s.mount.cfg.Timeouts.Connect)
+	most := s.mount.cfg.Timeouts.Connect
+	ctx, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
-	state, id, err := s.mount.kind.renew(ctx, s.state, p)
-	// Limits.PerID and the topic for disconnecting go by the id: it cannot change.
-	if err == nil && id != s.id {
-		err = errOtherUser
+	var found struct { // of that goroutine until the call has returned
+		state any
+		until time.Time
 	}
-	if err == nil {
-		until, err = s.mount.kind.until(state)
+	was := s.state
+	call := s.endpoint().own(func() error {
+		state, id, err := s.mount.kind.renew(ctx, was, p)
+		// Limits.PerID and the topic for disconnecting go by the id: it cannot change.
+		if err == nil && id != s.id {
+			err = errOtherUser
+		}
+		if err == nil {
+			found.state = state
+			found.until, err = s.mount.kind.until(state)
+		}
+		return err
+	})
+	if !s.wait(call.done, max(most, most+lateness), cancel) {
+		s.endpoint().log.Warn("Renew does not end", "socket", s.mount.kind.name)
+		return nil, until, context.DeadlineExceeded
 	}
-	return state, until, err
+	if call.crashed() {
+		s.endpoint().logCrash("renew", call.err, "socket", s.mount.kind.name)
+	}
+	if call.err != nil {
+		return nil, until, call.err
+	}
+	return found.state, found.until, nil
 }

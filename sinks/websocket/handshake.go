@@ -18,6 +18,7 @@ type admission struct {
 	id          string
 	addr        netip.Addr // of the client
 	until       time.Time  // the end of the credentials; zero if they do not end
+	order       uint64     // what disconnects.begin has returned
 }
 
 // serveWebSocket checks a request in the order in which Phoenix does (method,
@@ -31,7 +32,10 @@ func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[
 		refuse(w, http.StatusBadRequest, "")
 		return
 	}
+	order := m.endpoint.disconnects.begin()
+	defer m.endpoint.disconnects.end()
 	a, err := m.admit(r, vars, "websocket")
+	a.order = order
 	if err != nil {
 		m.refused(r, err)
 		var status *StatusError

@@ -182,6 +182,8 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 		ch.sess.rejected(rejectedJoin, ch.topic, "channel", ch.route.pattern)
 	case errors.As(err, &large):
 		reply = replyTooLarge // counted and logged
+	case ended == ErrKicked && isContextError(err):
+		reply = replyKicked
 	case ended == nil || !isContextError(err):
 		ch.logCrash("join", err)
 	}
@@ -192,7 +194,7 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 	}
 	// Otherwise the client has its reply or has gone. A write that fails would end
 	// the connection before all that the client has sent is handled.
-	if ended == nil {
+	if ended == nil || ended == ErrKicked {
 		w, encodeErr := ch.sess.replyWire(m.JoinRef, m.Ref, ch.topic, reply)
 		if w == nil {
 			ch.logCrash("join", encodeErr)

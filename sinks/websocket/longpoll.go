@@ -106,7 +106,10 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 // beginPoll admits a client as for a WebSocket connection and sends it a token.
 func (m *mount) beginPoll(w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	e := m.endpoint
+	order := e.disconnects.begin()
+	defer e.disconnects.end()
 	a, err := m.admit(r, vars, "longpoll")
+	a.order = order
 	var p *poll
 	if err == nil {
 		p, err = e.polls.begin(m, a)

@@ -67,7 +67,7 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	ps.list[p.token] = p
 	ps.mu.Unlock()
 	// From here on a broadcast to its id can end it; startAbsence checks this.
-	p.session.begin(a.until)
+	p.session.begin(a)
 	p.visits.Lock()
 	p.startAbsence(p.mount.cfg.LongPoll.Window * 3 / 2)
 	p.visits.Unlock()
@@ -173,8 +173,7 @@ func (p *poll) abort() {
 	p.visits.Unlock()
 	// So that the present GET looks again and finds the session over.
 	p.wake(true)
-	e.registry.remove(&p.session)
-	e.work.done()
+	p.depart()
 }
 
 // watch implements transport. The timer that awaits the next GET notices that a

@@ -1,7 +1,7 @@
 package websocket
 
 import (
-	"time"
+	"encoding/json"
 
 	"github.com/gobwas/ws"
 
@@ -12,11 +12,10 @@ import (
 const tryAgainLater ws.StatusCode = 1013
 
 // begin makes the session reachable by its id, and bounds its time.
-// It is called once, after the registry has the session and before it reads. A
-// zero until means that the credentials do not expire.
-func (s *session) begin(until time.Time) {
+// It is called once, after the registry has the session and before it reads.
+func (s *session) begin(a admission) {
 	// The timers come first, since a session without an id needs them too.
-	s.watch(until)
+	s.watch(a.until)
 	// A session without an id cannot be disconnected by a broadcast.
 	if s.id == "" {
 		return
@@ -33,20 +32,34 @@ func (s *session) begin(until time.Time) {
 	s.mu.Unlock()
 	if over {
 		sub.Unsubscribe()
+	} else if s.endpoint().disconnects.since(s.id, a.order) {
+		s.close(ws.StatusGoingAway, ErrDisconnected, true)
 	}
 }
 
 // disconnectReceiver is a session as a subscriber of the topic of its id.
 type disconnectReceiver session
 
-// Deliver closes the connection if it is told to disconnect.
+// Deliver closes the connection if it is told to disconnect, or ends a channel.
 func (r *disconnectReceiver) Deliver(m *pubsub.Message) bool {
-	if m.Event != eventDisconnect {
-		return false
+	s := (*session)(r)
+	switch m.Event {
+	case eventDisconnect:
+		// What was queued before is still sent.
+		s.close(ws.StatusGoingAway, ErrDisconnected, true)
+		return true
+	case eventKick:
+		var k kick
+		if json.Unmarshal(m.Payload.Data, &k) != nil {
+			return false
+		}
+		ch := s.channel(k.Topic)
+		if ch != nil {
+			ch.end(ErrKicked)
+		}
+		return ch != nil
 	}
-	// What was queued before is still sent.
-	(*session)(r).close(ws.StatusGoingAway, ErrDisconnected, true)
-	return true
+	return false
 }
 
 // close begins the end of the session: the channels end with reason, nothing
@@ -106,6 +119,19 @@ func (s *session) finish(reason error) {
 	sub.Unsubscribe()
 	s.act(&do)
 	s.endChannels(reason)
+}
+
+// depart takes a session that has ended out of the registry. Channels whose
+// handlers still run are remembered.
+func (s *session) depart() {
+	e := s.endpoint()
+	s.mu.Lock()
+	for _, ch := range s.channels {
+		e.stragglers.add(ch) // with the mutex held, so that conclude comes later
+	}
+	s.mu.Unlock()
+	e.registry.remove(s)
+	e.work.done()
 }
 
 // endChannels makes all channels end. The caller holds no lock.

@@ -1,9 +1,6 @@
 package websocket
 
-import (
-	"testing"
-	"time"
-)
+import "testing"
 
 // TestASessionThatEndsBeforeItBegins leaves no subscription of its id.
 func TestASessionThatEndsBeforeItBegins(t *testing.T) {
@@ -15,7 +12,7 @@ func TestASessionThatEndsBeforeItBegins(t *testing.T) {
 	s := newSession(m, admission{id: "users:1"})
 	s.tr = &sink{s: &s}
 	s.finish(ErrShutdown)
-	s.begin(time.Time{})
+	s.begin(admission{})
 	if n := e.hub.Subscribers("users:1"); n != 0 {
 		t.Errorf("%d subscriptions", n)
 	}

@@ -11,9 +11,11 @@ import (
 // Close ends all connections. New ones are refused with status 503. Existing
 // ones are closed with ShutdownConfig.Code, in batches, after what is queued for
 // them has been written, and their channels end with [ErrShutdown]. Close
-// waits until all of that has ended, handlers included. If ctx is done before, it
-// cuts off the connections that are left and returns ctx's error. It may be
-// called again.
+// waits until all of that has ended, handlers included. A client that takes nothing
+// for Timeouts.Write is cut off before. If ctx is done before all has ended, Close
+// cuts off the connections that are left, logs which handlers still run, for how
+// long and on which topics, and returns ctx's error, whose text names three of
+// them. It may be called again.
 //
 // http.Server.Shutdown does not know of upgraded connections: call both.
 func (e *Endpoint) Close(ctx context.Context) error {
@@ -41,10 +43,18 @@ func (e *Endpoint) Close(ctx context.Context) error {
 		return nil
 	}
 	// What is left after ctx has ended, flushed or not.
-	for _, s := range e.registry.all() {
+	left := e.registry.all()
+	frames := 0
+	for _, s := range left {
+		s.mu.Lock()
+		frames += s.out.total().frames
+		s.mu.Unlock()
 		s.finish(ErrShutdown)
 	}
-	return fmt.Errorf("websocket: shutdown: %w", err)
+	if len(left) > 0 {
+		e.log.Warn("connections cut off", "connections", len(left), "frames", frames, "reason", err)
+	}
+	return fmt.Errorf("websocket: shutdown: %w%s", err, e.logHung())
 }
 
 // pause waits for d, or until ctx is done.

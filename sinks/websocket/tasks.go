@@ -45,6 +45,9 @@ func (ch *Channel) runTask(task func(ctx context.Context)) {
 		}
 		ch.mu.Lock()
 		ch.rare.tasks--
+		if ch.rare.tasks == 0 && ch.state == over {
+			ch.sess.endpoint().stragglers.remove(ch)
+		}
 		ch.mu.Unlock()
 	}()
 	task((*channelContext)(ch))

@@ -27,6 +27,8 @@ func (ch *Channel) terminate(reason error, rest []mail, leave codec.Ref) {
 		ch.control(eventClose, payloadEmpty)
 	case errors.Is(reason, ErrStopped):
 		ch.control(eventClose, payloadEmpty)
+	case errors.Is(reason, ErrKicked):
+		ch.control(eventClose, payloadKicked)
 	}
 	// Otherwise the connection ends, or a new join has come.
 	ch.callTerminate(reason)
@@ -59,17 +61,22 @@ func (ch *Channel) detach(reason error) {
 // conclude is the very end of a channel, also of one whose join was refused. Only
 // now its topic can be joined again without waiting.
 func (ch *Channel) conclude(reason error, rest []mail) {
+	e := ch.sess.endpoint()
 	// First: a join that waits for over must not find this channel again.
 	ch.sess.remove(ch)
 	ch.mu.Lock()
 	ch.state, ch.running = over, false
+	if ch.rare != nil && ch.rare.tasks > 0 {
+		e.stragglers.add(ch) // until runTask removes it
+	} else {
+		e.stragglers.remove(ch)
+	}
 	inbox := ch.inbox
 	ch.inbox = nil
 	if ch.rare != nil && ch.rare.over != nil {
 		close(ch.rare.over)
 	}
 	ch.mu.Unlock()
-	e := ch.sess.endpoint()
 	e.discard(rest)
 	if inbox != nil {
 		e.discard(inbox.mails)

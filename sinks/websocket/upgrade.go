@@ -43,13 +43,15 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		return
 	}
 	m.connectOK.Add(1) // before the client can know of it
+	// Before the client can know of it, so that no Disconnect is missed.
+	c.begin(a)
 	// The writer is held until start: a broadcast cannot come before the
 	// response.
 	if err := writeUpgrade(nc, key, a.subprotocol, m.cfg.Timeouts.Write); err != nil {
 		c.leave()
 		return
 	}
-	c.start(a.until)
+	c.start()
 }
 
 // writeUpgrade writes the response to the upgrade, within timeout.
