@@ -68,6 +68,14 @@ type Staller interface {
 	Stalled() bool
 }
 
+// MisuseCounter is a dispatcher that counts the values of the program's functions
+// that it could not use and has replaced. Its stage logs them.
+type MisuseCounter interface {
+	// Misused returns how many there were, and the function that has returned the
+	// last one.
+	Misused() (total uint64, function string)
+}
+
 // OptionError reports a refused option: Owner, Option, Value, and in Allowed what
 // is allowed. The type is the same in every package of this module.
 type OptionError = option.Error

@@ -291,8 +291,8 @@ func (e *engine[In, Out]) settle(poked bool) {
 	if e.complete(); e.lineage != nil {
 		e.sendPending()
 	}
-	if e.out != nil && e.out.losses.fresh {
-		e.out.logLosses(false)
+	if e.out != nil {
+		e.out.noteLosses()
 	}
 }
 

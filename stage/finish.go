@@ -32,6 +32,7 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 		l.endOutput, // a callback that ends the goroutine interrupts the first
 		l.terminateSource,
 		l.settle,
+		l.forget,
 		l.look,
 		l.conclude,
 	)
@@ -144,7 +145,24 @@ func (l *lastSteps[In, Out]) settle() {
 	}
 }
 
-// look takes the last snapshot.
+// forget ends the subscriptions at the dispatcher too, so that the last snapshot lists
+// nothing that does not exist any more. The stage has failed already if Cancel panics.
+func (l *lastSteps[In, Out]) forget() {
+	if l.out == nil {
+		return
+	}
+	o := l.out
+	for slot, s := range o.subs {
+		if s != nil {
+			o.subs[slot] = nil
+			l.guard(func() { o.disp.Cancel(slot) })
+		}
+	}
+	o.told = 0
+}
+
+// look takes the last snapshot. A stage that has stopped has no demand, whatever room its
+// dispatcher has.
 func (l *lastSteps[In, Out]) look() {
 	if l.in != nil && l.in.unhandled > 0 {
 		l.log.Warn("events were not handled", "stage", l.name, "events", l.in.unhandled)
@@ -153,6 +171,7 @@ func (l *lastSteps[In, Out]) look() {
 		l.out.logLosses(true)
 	}
 	l.last = l.snapshot()
+	l.last.Demand = 0
 }
 
 // conclude publishes the end. The error and the last snapshot are written before stopped

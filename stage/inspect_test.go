@@ -208,3 +208,53 @@ func TestSnapshotHasJSONNames(t *testing.T) {
 		}
 	})
 }
+
+// The snapshot of a stage that has stopped, for any reason, lists neither
+// subscriptions nor demand, and neither does that of its dispatcher.
+func TestStoppedStageHasNoSubscriptions(t *testing.T) {
+	for name, end := range map[string]func(p *stage.ProducerStage[int]){
+		"stopped": func(p *stage.ProducerStage[int]) { p.Stop(nil) },
+		"failed":  func(p *stage.ProducerStage[int]) { p.Stop(errors.New("no")) },
+		"drained": func(p *stage.ProducerStage[int]) { p.Drain() },
+	} {
+		for what, d := range map[string]dispatcher.Dispatcher[int]{
+			"demand":    dispatcher.NewDemand[int](),
+			"broadcast": dispatcher.NewBroadcast[int](),
+			"partition": stage.Must(dispatcher.NewPartition(1, func(int) (int, bool) { return 0, true }, dispatcher.PartitionConfig{})),
+			"fair":      stage.Must(fair.New(func(v int) int { return v }, fair.Config[int]{})),
+		} {
+			bubble(t, func(t *testing.T) {
+				src := &source{}
+				cfg := four
+				if what == "partition" {
+					cfg.Partition = 0
+				}
+				p := producer(src, stage.ProducerConfig[int]{Dispatcher: d})
+				c := consumer(newSink(), "C")
+				subscribe(t, c, p, cfg)
+				start(t, p, c)
+				synctest.Wait()
+				if s := snap(t, p); len(s.Subscriptions) != 1 || s.Demand == 0 || s.Pending == 0 {
+					t.Fatalf("%s: %+v", what, s)
+				}
+				end(p)
+				<-p.Stopped()
+				<-c.Stopped()
+				for _, s := range []stage.Snapshot{snap(t, p), snap(t, c)} {
+					if len(s.Subscriptions) > 0 || s.Demand != 0 || s.Pending != 0 {
+						t.Errorf("%s, %s: %+v", name, what, s)
+					}
+				}
+				switch s := snap(t, p).Dispatcher.(type) {
+				case dispatcher.DemandSnapshot:
+					equal(t, what, s, dispatcher.DemandSnapshot{})
+				case dispatcher.BroadcastSnapshot:
+					equal(t, what, s, dispatcher.BroadcastSnapshot{})
+				case dispatcher.PartitionSnapshot:
+					equal(t, what, s.Demand, 0)
+					equal(t, what, s.Partitions[0].Taken, false)
+				}
+			})
+		}
+	}
+}

@@ -23,6 +23,7 @@ type losses struct {
 	abandoned int64
 	growth    int  // the size of the buffer that is logged next
 	grown     bool // the buffer has reached it, with events emitted without demand
+	misused   uint64
 }
 
 func newLosses() losses {
@@ -44,6 +45,17 @@ func (o *outlet[T]) abandonedNow(n int) {
 	if n > 0 {
 		o.abandoned += int64(n)
 		o.losses.fresh = true
+	}
+}
+
+// noteLosses logs at the end of a round what there is to log, if it is time to.
+func (o *outlet[T]) noteLosses() {
+	if o.misuses != nil {
+		n, _ := o.misuses.Misused()
+		o.losses.fresh = o.losses.fresh || n != o.losses.misused
+	}
+	if o.losses.fresh {
+		o.logLosses(false)
 	}
 }
 
@@ -73,6 +85,13 @@ func (o *outlet[T]) logLosses(end bool) {
 		l.abandoned = o.abandoned
 		o.log.Warn("events abandoned: their consumer has ended without a receipt for them",
 			"stage", o.stage, "events", n, "total", o.abandoned)
+	}
+	if o.misuses != nil {
+		if n, function := o.misuses.Misused(); n != l.misused {
+			o.log.Warn("a function of the dispatcher's options has returned values that were replaced",
+				"stage", o.stage, "function", function, "values", n-l.misused, "total", n)
+			l.misused = n
+		}
 	}
 	if l.grown {
 		l.grown = false

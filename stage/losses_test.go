@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -149,5 +150,22 @@ func TestLossesOfTheEndAreLogged(t *testing.T) {
 		p.Stop(nil)
 		<-p.Stopped()
 		equal(t, "lines", len(log.with("reason=stopped", "events=3")), 1)
+	})
+}
+
+// What a dispatcher could not use of the program's functions is in the log, at most
+// once a second.
+func TestMisuseIsLogged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log lines
+		src := &source{counting: true, limit: 100}
+		d := stage.Must(fair.New(func(v int) int { return v }, fair.Config[int]{
+			Weights: []int{1, 2}, Class: func(int) int { return 7 },
+		}))
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: d, Logger: log.logger()})
+		start(t, p)
+		join(t, p, newSink(), stage.SubscribeConfig{})
+		equal(t, "lines", len(log.with("level=WARN", "function=Class", "values=100")), 1)
+		equal(t, "all", len(log.with("function=Class")), 1)
 	})
 }

@@ -29,6 +29,7 @@ type outlet[T any] struct {
 	returner  dispatcher.Returner[T]
 	orphans   dispatcher.Orphanage[T]
 	parking   dispatcher.Parking[T]
+	misuses   dispatcher.MisuseCounter
 	sourced   bool     // the handler wants receipts
 	lineage   ancestry // of a producer-consumer whose inputs want receipts
 	descend   func()   // takes what a handler has said of its inputs
@@ -97,6 +98,7 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	o.returner, _ = o.disp.(dispatcher.Returner[T])
 	o.orphans, _ = o.disp.(dispatcher.Orphanage[T])
 	o.parking, _ = o.disp.(dispatcher.Parking[T])
+	o.misuses, _ = o.disp.(dispatcher.MisuseCounter)
 	o.timed, _ = o.disp.(dispatcher.Timed)
 	o.taker, _ = o.disp.(dispatcher.ReceiptTaker[T])
 	o.staller = stallerOf(o.disp)

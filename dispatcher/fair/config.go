@@ -28,7 +28,8 @@ type Config[T any] struct {
 	// KeyMaxBytes bounds one key's queue in bytes, within MaxBytes. Default: no
 	// bound.
 	KeyMaxBytes int64
-	// Size returns the bytes that an event counts for, at least 0. Default: the
+	// Size returns the bytes that an event counts for; a negative number counts as
+	// 0. Default: the
 	// size of T without the memory it points to, with which the byte bounds only
 	// count events: set Size if payloads are large.
 	Size func(event T) int
@@ -90,7 +91,8 @@ type Config[T any] struct {
 	// not served until its time comes and delays no other key.
 	Rate Rate
 	// RateOf returns the limit of the event's key if it is not the same for all.
-	// It is called often and must be quick. nil is Rate for every key.
+	// It is called often and must be quick. A limit that Rate could not have is
+	// replaced by Rate, and counted ([Snapshot].Misused). nil is Rate for every key.
 	RateOf func(event T) Rate
 
 	// TTL bounds how long an event may wait, on the clock of Offer.Now from the

@@ -19,15 +19,19 @@ type subKey struct {
 // newer one's. It reports whether there was one. An event in flight, or one that
 // came back from there, is never replaced: a consumer has seen it.
 func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size uint32, out dispatcher.Out[T]) bool {
-	n, ok := f.latest[subKey{i, f.cfg.SubKey(event)}]
+	sub := f.cfg.SubKey(event)
+	n, ok := f.latest[subKey{i, sub}]
 	if !ok {
 		return false
 	}
 	it := f.items.at(n)
+	if it.key != i || it.state != itemQueued {
+		return false // SubKey has returned something else when the event left the queue
+	}
 	at := f.events.at(n)
 	old, oldSeq := *at, it.seq
 	if f.cfg.Merge != nil {
-		event = f.cfg.Merge(old, event)
+		event = f.merged(old, event, sub)
 		size = f.size(event)
 	}
 	// The difference may be negative. The bounds are not checked here: enqueue
@@ -44,10 +48,12 @@ func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size
 	return true
 }
 
-// forget removes the entry that makes an item the latest of its sub-key. A later
-// item of the same sub-key has its own entry, which stays.
+// forget removes the entry that makes a queued item the latest of its sub-key, which
+// it is: a newer event takes its place, and one that has come back has no entry.
 func (f *Dispatcher[T, K]) forget(sub subKey, item uint32) {
 	if f.latest[sub] == item {
 		delete(f.latest, sub)
+	} else {
+		f.misused("SubKey") // it had another value when the event was queued
 	}
 }

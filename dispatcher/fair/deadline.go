@@ -76,12 +76,3 @@ func (f *Dispatcher[T, K]) charge(s *slot, event T) {
 		f.timesOf(s).rate.Take(begin, gcra.Cost(1, rate.PerSecond))
 	}
 }
-
-// rate returns the limit that the event's key has now. RateOf may return another
-// one for each event, so it is never stored.
-func (f *Dispatcher[T, K]) rate(event T) Rate {
-	if f.cfg.RateOf != nil {
-		return f.cfg.RateOf(event)
-	}
-	return f.cfg.Rate
-}

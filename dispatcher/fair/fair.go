@@ -37,6 +37,12 @@ type Dispatcher[T any, K comparable] struct {
 	latest    map[subKey]uint32 // item, under Conflate
 	absent    map[K]struct{}    // parked keys without a slot
 	discarded map[receipt.Reason]uint64
+
+	// Values of the program's functions that were replaced: by function, in all,
+	// and the function of the last one.
+	misuse     map[string]uint64
+	misuses    uint64
+	lastMisuse string
 }
 
 var (
@@ -44,11 +50,13 @@ var (
 	_ dispatcher.ReceiptTaker[int] = (*Dispatcher[int, int])(nil)
 	_ dispatcher.Timed             = (*Dispatcher[int, int])(nil)
 	_ dispatcher.Parking[int]      = (*Dispatcher[int, int])(nil)
+	_ dispatcher.MisuseCounter     = (*Dispatcher[int, int])(nil)
 	_ dispatcher.Staller           = (*Dispatcher[int, int])(nil)
 )
 
 // New returns a dispatcher that is fair between the values of key. The function
-// must be quick, pure and not nil. An error is an [*OptionError].
+// must be quick, pure and not nil, and its values equal to themselves, which a NaN
+// is not. An error is an [*OptionError].
 func New[T any, K comparable](key func(T) K, cfg Config[T]) (*Dispatcher[T, K], error) {
 	if err := option.First(fairOwner.Needs("key", key, "a function"), cfg.Validate()); err != nil {
 		return nil, err

@@ -8,10 +8,13 @@ func (f *Dispatcher[T, K]) newKey(key K, hash uint32, event T) (uint32, *slot) {
 	if f.cfg.Tenant != nil {
 		group = f.tenant(event)
 	}
+	if key != key {
+		f.misused("key") // a NaN: each of its events makes a key of its own
+	}
 	i, s := f.newSlot()
 	s.hash = hash
 	s.group = group
-	s.class = f.classOf(f.cfg.Class, event)
+	s.class = f.classOf("Class", f.cfg.Class, event)
 	f.greet(s)
 	g := f.group(group)
 	if g.members++; g.owner != 0 {
@@ -39,18 +42,6 @@ func (f *Dispatcher[T, K]) greet(s *slot) {
 	s.round = f.class(s.group, s.class).round - 1 // it has not had its turn
 }
 
-// classOf returns what a class function returns for the event, and 0 for nil or an
-// index out of range.
-func (f *Dispatcher[T, K]) classOf(class func(T) int, event T) uint8 {
-	if class == nil {
-		return 0
-	}
-	if k := class(event); k >= 0 && k < len(f.cfg.Weights) {
-		return uint8(k)
-	}
-	return 0
-}
-
 // tenant returns the group of the event's tenant, and makes its slot and group if
 // the tenant is unknown.
 func (f *Dispatcher[T, K]) tenant(event T) uint32 {
@@ -63,7 +54,7 @@ func (f *Dispatcher[T, K]) tenant(event T) uint32 {
 		t.flags = flagTenant
 		t.hash = hash
 		t.group = rootGroup
-		t.class = f.classOf(f.cfg.TenantClass, event)
+		t.class = f.classOf("TenantClass", f.cfg.TenantClass, event)
 		t.head = f.newGroup(i)
 		f.greet(t)
 		f.tenants.insert(name, hash, i)

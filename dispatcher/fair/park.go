@@ -10,6 +10,8 @@ import (
 // nothing when others are served. A key without events may be parked as well and
 // is remembered. At most [Config.MaxParked] keys are parked: for any more Park
 // returns false, and they are served as before. Parking a parked key does nothing.
+// A key that is not equal to itself, such as a NaN, cannot be parked: Park returns
+// false.
 // Call Unpark also when the key's user has left: nothing else forgets a parked key.
 //
 // A draining stage does not wait for Unpark: when all other events have been
@@ -18,6 +20,9 @@ import (
 //
 // Call Park on the goroutine of the stage, through the stage's Do.
 func (f *Dispatcher[T, K]) Park(key K) bool {
+	if key != key {
+		return false
+	}
 	hash := f.index.hash(key)
 	i := f.index.find(key, hash)
 	if i == 0 {

@@ -1,8 +1,6 @@
 package fair
 
 import (
-	"math"
-
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
@@ -118,15 +116,6 @@ func (f *Dispatcher[T, K]) find(key K, hash uint32) (uint32, *slot) {
 // keyFull reports whether an event of this size would exceed a bound of the key.
 func (f *Dispatcher[T, K]) keyFull(s *slot, size uint32) bool {
 	return int(s.count) >= f.cfg.KeyMaxEvents || s.bytes+int64(size) > f.cfg.KeyMaxBytes
-}
-
-// size returns what an event counts for, in bytes: 0 for a negative Size, and at
-// most 4 GiB.
-func (f *Dispatcher[T, K]) size(event T) uint32 {
-	if f.cfg.Size == nil {
-		return f.sizeof
-	}
-	return uint32(min(max(f.cfg.Size(event), 0), math.MaxUint32))
 }
 
 // append puts a new event at the end of a queue, in an item of its own.

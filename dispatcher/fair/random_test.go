@@ -381,6 +381,9 @@ func randomRun(t *testing.T, seed uint64, steps int) {
 	for range steps {
 		r.act()
 	}
+	if n, function := r.f.Misused(); n > 0 {
+		t.Fatalf("%d values of %s count as misused", n, function)
+	}
 	passed = true
 }
 

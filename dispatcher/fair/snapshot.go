@@ -32,6 +32,12 @@ type Snapshot[K comparable] struct {
 	Delayed int `json:"delayed"`
 	// Discarded counts the events that were dropped, by reason.
 	Discarded map[receipt.Reason]uint64 `json:"discarded,omitempty"`
+	// Misused counts, by the option's name, the values that a function of Config
+	// has returned and that were replaced: a rate that is negative, not a number or
+	// too large by Rate, a class out of range and a negative size by 0, a merged
+	// event with another key or sub-key by the newer event. "key" counts events
+	// whose key is not equal to itself, and "SubKey" those whose sub-key has changed.
+	Misused map[string]uint64 `json:"misused,omitempty"`
 }
 
 // KeyBacklog counts the waiting events of one key.
@@ -65,6 +71,7 @@ func (f *Dispatcher[T, K]) Snapshot() Snapshot[K] {
 		Parked:     f.parked,
 		Delayed:    f.wheel.n - f.debtors,
 		Discarded:  maps.Clone(f.discarded),
+		Misused:    maps.Clone(f.misuse),
 	}
 	for list := depthLists; list > 0 && len(s.Top) < topKeys; {
 		i := f.depths.below(list)
