@@ -41,9 +41,11 @@ type Returner[T any] interface {
 }
 
 // Orphanage is a [Holder] that knows which events it holds for subscriptions that
-// do not exist. A draining stage accepts no subscriptions, so none will come for
-// these events.
+// do not exist. They wait for one, and the stage logs it if none comes. A draining
+// stage accepts no subscriptions, so none will come for these events.
 type Orphanage[T any] interface {
+	// Orphans returns the number of such events.
+	Orphans() int
 	// DiscardOrphans discards such events, calling out.Discard with reason for
 	// each.
 	DiscardOrphans(out Out[T], reason receipt.Reason)

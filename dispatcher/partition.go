@@ -49,9 +49,11 @@ type Partition[T any] struct {
 	owned []int32 // by subscription: its partition, -1 if none
 	open  int     // demand of all partitions beyond their held events
 	held  int
-	ready []int32 // partitions that hold events and may have demand for them
-	homes []int32 // of a run of events: their partitions
-	used  []int32 // partitions that have got events in this Dispatch
+	// orphans counts those of the held events whose partition is not taken.
+	orphans int
+	ready   []int32 // partitions that hold events and may have demand for them
+	homes   []int32 // of a run of events: their partitions
+	used    []int32 // partitions that have got events in this Dispatch
 
 	saturated bool // open may be less than the sum, and is counted again later
 }
@@ -167,6 +169,7 @@ func (p *Partition[T]) Subscribe(sub int, opts SubscribeConfig) error {
 	}
 	p.owned[sub] = int32(i)
 	part.sub = int32(sub)
+	p.orphans -= part.queue.Len()
 	return nil
 }
 
@@ -190,6 +193,7 @@ func (p *Partition[T]) Cancel(sub int) {
 	p.owned[sub] = -1
 	p.open -= part.open()
 	part.sub, part.outstanding = -1, 0
+	p.orphans += part.queue.Len()
 	p.recount()
 }
 
@@ -220,6 +224,9 @@ func (p *Partition[T]) PutBack(event T, seq uint64) {
 	before := part.open()
 	part.queue.pushFront(event, seq)
 	p.held++
+	if part.sub < 0 {
+		p.orphans++
+	}
 	p.open += part.open() - before
 	p.prepare(int32(at))
 }
@@ -233,6 +240,10 @@ func (p *Partition[T]) DiscardHeld(out Out[T], reason receipt.Reason) {
 	}
 	p.recount()
 }
+
+// Orphans implements Orphanage: the events that wait in partitions without a
+// subscription.
+func (p *Partition[T]) Orphans() int { return p.orphans }
 
 // DiscardOrphans implements Orphanage: it discards the events that wait in
 // partitions without a subscription.
@@ -253,6 +264,9 @@ func (p *Partition[T]) discard(i int, out Out[T], reason receipt.Reason) {
 			out.Discard(event, seqs[j], reason)
 		}
 		p.held -= len(events)
+		if p.parts[i].sub < 0 {
+			p.orphans -= len(events)
+		}
 		q.drop(len(events))
 	}
 }

@@ -87,6 +87,9 @@ func (p *Partition[T]) count() {
 		p.open -= given
 		part.given += given
 		p.held += fresh - given
+		if part.sub < 0 {
+			p.orphans += fresh
+		}
 		part.counted += fresh
 	}
 }

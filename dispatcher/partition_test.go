@@ -237,10 +237,14 @@ func TestPartitionDiscardsOrphans(t *testing.T) {
 	k.dispatch(0, 2)
 	p.DiscardOrphans(k, receipt.Stopped)
 	k.want("held", p.Held(), 2)
+	k.want("orphans", p.Orphans(), 0)
 	k.cancel(0)
+	p.PutBack(4, 9)
+	k.want("orphans", p.Orphans(), 3)
 	p.DiscardOrphans(k, receipt.Stopped)
 	k.want("held", p.Held(), 0)
-	k.want("discarded", k.dropped, "[0 stopped 2 stopped]")
+	k.want("orphans", p.Orphans(), 0)
+	k.want("discarded", k.dropped, "[4 stopped 0 stopped 2 stopped]")
 }
 
 // Whatever happens, each partition's events arrive in order, each once.
@@ -287,6 +291,15 @@ func TestPartitionModel(t *testing.T) {
 			}
 			if p.Held() > 8 {
 				t.Fatalf("seed %d: holds %d", seed, p.Held())
+			}
+			orphans := 0
+			for part := range parts {
+				if _, live := k.asked[part]; !live {
+					orphans += p.HeldFor(part)
+				}
+			}
+			if p.Orphans() != orphans {
+				t.Fatalf("seed %d: %d orphans, want %d", seed, p.Orphans(), orphans)
 			}
 		}
 		// With demand of every partition, no event is left.

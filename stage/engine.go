@@ -63,6 +63,9 @@ type engine[In, Out any] struct {
 	gathering bool // events have arrived since HandleFlush
 	pressed   bool // a producer waits for receipts: relieve is due
 	reason    error
+
+	ignored   int // messages for a handler without HandleInfo
+	ignoredAt time.Time
 }
 
 // lastID and lastSubscription number the stages and subscriptions of the process.
@@ -173,7 +176,7 @@ func (e *engine[In, Out]) awaitMail() {
 	em := &e.out.emit
 	// While it is set, Emit wakes the stage, which then fails with ErrOutside.
 	em.resting.Store(true)
-	e.box.Wait(e.patience())
+	e.box.Wait(soonest(e.patience(), e.watch()))
 	em.resting.Store(false)
 	if em.Len() > 0 {
 		e.running = "Emit"

@@ -169,6 +169,9 @@ func (l *lastSteps[In, Out]) look() {
 	}
 	if l.out != nil {
 		l.out.logLosses(true)
+		if n := l.out.pins.Len(); n > 0 {
+			l.log.Warn("messages of SendBehind dropped: the events before them were not delivered", "stage", l.name, "messages", n)
+		}
 	}
 	l.last = l.snapshot()
 	l.last.Demand = 0

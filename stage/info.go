@@ -1,5 +1,10 @@
 package stage
 
+import (
+	"fmt"
+	"time"
+)
+
 // pin is a message that waits until what was buffered before it has left. With a
 // dispatcher that holds no events the order of the buffer is that of delivery, and
 // counting what leaves it is enough (at). Otherwise each older event is looked for when it
@@ -11,11 +16,19 @@ type pin struct {
 	msg   any
 }
 
-// inform calls HandleInfo. A handler without it ignores the message.
+// inform calls HandleInfo. A handler without it ignores the message, which the stage logs
+// with the total, at most once a second.
 func (e *engine[In, Out]) inform(msg any) {
 	if f := e.do.Info; f != nil {
 		e.running = "HandleInfo"
 		e.check(f(e.ctx, msg))
+		return
+	}
+	e.ignored++
+	if now := time.Now(); now.Sub(e.ignoredAt) >= warnEvery {
+		e.ignoredAt = now
+		e.log.Warn("message ignored: the handler has no HandleInfo", "stage", e.name,
+			"message", fmt.Sprintf("%T", msg), "ignored", e.ignored)
 	}
 }
 

@@ -1,6 +1,7 @@
 package stage_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -169,3 +170,38 @@ func TestMisuseIsLogged(t *testing.T) {
 		equal(t, "all", len(log.with("function=Class")), 1)
 	})
 }
+
+// A message for a handler without HandleInfo, and one that waits behind events that are
+// never delivered, are not dropped in silence.
+func TestIgnoredMessagesAreLogged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log lines
+		var self *stage.Handle
+		c := stage.Must(stage.NewConsumer(&mute{self: &self}, stage.ConsumerConfig{Name: "C", Logger: log.logger()}))
+		start(t, c)
+		for range 5 {
+			self.Send("hello")
+			synctest.Wait()
+		}
+		equal(t, "lines", len(log.with("level=WARN", "message ignored", "message=string", "ignored=1")), 1)
+		equal(t, "all", len(log.with("message ignored")), 1)
+	})
+	bubble(t, func(t *testing.T) {
+		var log lines
+		src := &source{}
+		p := producer(src, stage.ProducerConfig[int]{Logger: log.logger()})
+		start(t, p)
+		push(t, p, src, 1)
+		src.self.SendBehind("hello")
+		synctest.Wait()
+		p.Stop(nil)
+		<-p.Stopped()
+		equal(t, "lines", len(log.with("messages of SendBehind dropped", "messages=1")), 1)
+	})
+}
+
+// mute is a consumer without HandleInfo.
+type mute struct{ self **stage.Handle }
+
+func (m *mute) HandleStart(_ context.Context, self *stage.Handle) error { *m.self = self; return nil }
+func (m *mute) HandleEvents(context.Context, []int) error               { return nil }

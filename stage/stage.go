@@ -230,7 +230,9 @@ func (h *Handle) Send(msg any) bool { return h.send(msg, false) }
 
 // SendBehind makes the stage call HandleInfo with msg when every event that is
 // buffered now has been delivered or discarded; at once if none is. If the stage
-// ends before that, msg is dropped. It returns false if the stage has stopped.
+// ends before that, msg is dropped and the stage logs it. It also logs that events,
+// and msg after them, wait for a partition without a subscriber. It returns false if
+// the stage has stopped.
 func (h *Handle) SendBehind(msg any) bool { return h.send(msg, true) }
 
 var poison atomic.Bool

@@ -12,7 +12,8 @@ import (
 // protocol that runs over it: a sender posts only what it was given credit for.
 // The zero value is not usable; make one with [New].
 type Mailbox[M any] struct {
-	wake chan struct{} // holds one token at most, put there for a parked receiver
+	wake  chan struct{} // holds one token at most, put there for a parked receiver
+	timer *time.Timer   // the receiver's, made by the first Wait that needs it
 
 	// mu guards what follows. parked says that the receiver waits and that no
 	// token is on its way; the sender that clears it puts the token, which therefore
@@ -91,11 +92,16 @@ func (b *Mailbox[M]) Wait(d time.Duration) {
 		<-b.wake
 		return
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+	// A stopped timer has nothing in its channel, so that it can be used again.
+	if b.timer == nil {
+		b.timer = time.NewTimer(d)
+	} else {
+		b.timer.Reset(d)
+	}
 	select {
 	case <-b.wake:
-	case <-timer.C:
+		b.timer.Stop()
+	case <-b.timer.C:
 		b.mu.Lock()
 		woken := !b.parked // a sender has taken the flag and its token is on the way
 		b.parked = false

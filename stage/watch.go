@@ -1,0 +1,90 @@
+package stage
+
+import "time"
+
+// The periods of the log about events that wait for something that only the program
+// can do.
+const (
+	waitAfter = 10 * time.Second // the first line
+	waitEvery = time.Minute      // the next ones
+)
+
+// waitState is why the events of a stage wait, other than for busy consumers, and since
+// when. The zero value is no reason. It belongs to the stage's goroutine.
+type waitState struct {
+	why        string
+	since      time.Time
+	logged     time.Time
+	deliveries int64 // when it was last looked at
+}
+
+// whyWaiting returns why events wait although no consumer is busy with others, "" if none do.
+func (e *engine[In, Out]) whyWaiting() string {
+	o := e.out
+	waiting := o.held()
+	switch {
+	case e.draining || e.isDry():
+		return "" // a drain ends, with or without them
+	case o.paused:
+		if waiting > 0 || o.disp.Demand() > 0 || e.in != nil && e.in.queue.Len() > 0 {
+			return "the demand mode is Accumulate"
+		}
+		return ""
+	case waiting == 0:
+		return ""
+	case o.live == 0:
+		return "there is no subscriber"
+	case o.orphans != nil && o.orphans.Orphans() > 0:
+		return "a partition has no subscriber"
+	}
+	for _, s := range o.subs {
+		if s != nil && s.cfg.Manual && s.asked == 0 && s.supply == supplyActive {
+			return "a subscriber with Manual has not asked for more: " + s.info.Consumer
+		}
+	}
+	return ""
+}
+
+// watch looks, each time the stage rests, whether events wait for something that only the
+// program can do, and logs it when they have done so for waitAfter. It returns how long
+// to wait until the next look, -1 for no limit.
+func (e *engine[In, Out]) watch() time.Duration {
+	o := e.out
+	st := &o.wait
+	if !o.paused && o.held() == 0 {
+		st.why = ""
+		return -1
+	}
+	why := e.whyWaiting()
+	if why == "" {
+		st.why = ""
+		return -1
+	}
+	now := time.Now()
+	if why != st.why || o.deliveries != st.deliveries && (o.orphans == nil || o.orphans.Orphans() == 0) {
+		// Whatever is delivered goes on, except for what a partition holds for nothing.
+		*st = waitState{why: why, since: now, deliveries: o.deliveries}
+	}
+	due := st.since.Add(waitAfter)
+	if !st.logged.IsZero() {
+		due = st.logged.Add(waitEvery)
+	}
+	if left := due.Sub(now); left > 0 {
+		return left
+	}
+	st.logged = now
+	args := []any{"stage", e.name, "why", why, "events", o.held(), "demand", o.disp.Demand(), "since", st.since}
+	if n := o.pins.Len(); n > 0 {
+		args = append(args, "messages_behind", n)
+	}
+	e.log.Warn("events wait", args...)
+	return waitEvery
+}
+
+// soonest returns the shorter of two waits, of which a negative one has no limit.
+func soonest(a, b time.Duration) time.Duration {
+	if a < 0 || b >= 0 && b < a {
+		return b
+	}
+	return a
+}
