@@ -32,6 +32,7 @@ func (e *Endpoint) shed() {
 			if longest == nil {
 				return
 			}
+			longest.slow(slowBudget)
 			// Closing drops its queue, so that the sum falls at once.
 			longest.close(tryAgainLater, ErrQueueFull, false)
 		}
@@ -39,15 +40,17 @@ func (e *Endpoint) shed() {
 }
 
 // longestQueue returns the open session with the most bytes queued, or nil if
-// no session has any.
+// no session has any. Replies within their bound count only if nothing else is
+// queued anywhere: the client has asked for them.
 func (e *Endpoint) longestQueue() *session {
 	var longest *session
-	most := 0
+	most, mostInAll := 0, 0
 	for _, s := range e.registry.all() {
 		// One at a time: with all locked no client could be written to.
 		s.mu.Lock()
-		if bytes := s.out.total().bytes; s.out.phase == open && bytes > most {
-			longest, most = s, bytes
+		bytes, inAll := s.out.events.bytes+max(0, s.out.asked.bytes-2*s.out.bounds.bytes), s.out.total().bytes
+		if s.out.phase == open && (bytes > most || bytes == most && inAll > mostInAll) {
+			longest, most, mostInAll = s, bytes, inAll
 		}
 		s.mu.Unlock()
 	}

@@ -31,6 +31,7 @@ func (c *conn) writeRest(b *batch, p []byte) {
 	for {
 		// The hooks of the batch come before those of what still waits in the queue.
 		if err := c.write(p); err != nil {
+			c.slowToWrite(err)
 			c.wrote(b, err)
 			c.finish(ErrClosed)
 			return

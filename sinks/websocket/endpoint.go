@@ -57,6 +57,7 @@ type Endpoint struct {
 	held      metrics.Counter // how often replies have filled a queue, so that messages of its client wait
 	discarded map[string]metrics.Counter
 	formats   formats
+	slow      map[string]metrics.Counter // connections that were closed, by reason
 	rejected  [rejections]metrics.Counter
 	crashes   metrics.Counter         // of the application's code
 	breaches  map[int]metrics.Counter // by close code
@@ -69,6 +70,7 @@ const (
 	discardedConflated = "conflated"
 	discardedClosed    = "closed"
 	discardedTooLarge  = "too_large"
+	discardedNoBinary  = "no_binary"
 )
 
 // NewEndpoint returns an endpoint without sockets. It starts no goroutine. The
@@ -91,6 +93,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		queueFull: cfg.Metrics.Counter("websocket.queue_full"),
 		held:      cfg.Metrics.Counter("websocket.client_held"),
 		discarded: make(map[string]metrics.Counter),
+		slow:      slowCounters(cfg.Metrics),
 		rejected:  rejectionCounters(cfg.Metrics),
 		crashes:   cfg.Metrics.Counter("websocket.crashes"),
 		breaches:  make(map[int]metrics.Counter),
@@ -108,7 +111,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e.resting = resting{work: &e.work, after: restAfter}
 	e.writers.limit = runtime.GOMAXPROCS(0)
 	e.writers.since = time.Now()
-	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed, discardedTooLarge} {
+	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed, discardedTooLarge, discardedNoBinary} {
 		e.discarded[reason] = cfg.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}
 	return e, nil

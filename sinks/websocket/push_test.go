@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock-go/penstock/sinks/websocket"
@@ -45,6 +46,35 @@ func timedApp() *app {
 		done, _ := hooks.Load(p.Done)
 		return ch.PushWritten("push", map[string]int{"n": p.N}, func(at time.Time, err error) { done.(chan outcome) <- outcome{p.N, at, err} })
 	}}
+}
+
+// TestBinaryForAClientOfVersion1 pins that a broadcast which the client's protocol
+// cannot carry is counted for that client and reaches the others.
+func TestBinaryForAClientOfVersion1(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := pollSetup(&app{})
+		f := start(t, s)
+		old, _, err := f.dial("vsn=1.0.0", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v1 := &peer{t: t, ws: old}
+		v1.send(`{"topic":"room:a","event":"phx_join","payload":{},"ref":"1","join_ref":"1"}`)
+		v1.read()
+		polling := f.poll("vsn=2.0.0")
+		if status := polling.post(`["1","1","room:a","phx_join",{}]`); status != 200 {
+			t.Fatal(status)
+		}
+		p := f.connect("1")
+		p.join(1, "room:a")
+		if n, err := f.endpoint.Broadcast(t.Context(), "room:a", "e", websocket.Binary{1, 2}); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		p.read()
+		if n := f.metrics.get("websocket.discarded,reason:no_binary"); n != 2 {
+			t.Errorf("websocket.discarded %v, want 2", n)
+		}
+	})
 }
 
 func TestWrittenHookFollowsTheWrite(t *testing.T) {

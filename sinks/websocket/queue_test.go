@@ -55,6 +55,52 @@ func (f *fixture) broadcast(topic string, from, to int) (receivers int) {
 	return receivers
 }
 
+// closedSlow compares a count of websocket.slow_closed.
+func (f *fixture) closedSlow(reason string, want float64) {
+	f.t.Helper()
+	if got := f.metrics.get("websocket.slow_closed,reason:" + reason); got != want {
+		f.t.Errorf("websocket.slow_closed %v because of %s, want %v", got, reason, want)
+	}
+}
+
+// TestTheBudgetSparesReplies pins that a client with long replies is not closed for
+// the queues of others, which hold broadcasts.
+func TestTheBudgetSparesReplies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, setup{
+			pipes: true, channels: map[string]*app{"room:*": replyOf(40 << 10), "slow": {}},
+			endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{QueuedBytes: 2 << 20}},
+			mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Bytes: 4 << 20}},
+		})
+		slow, asks := f.raw(), f.raw()
+		slow.frame(final|text, []byte(`["1","1","slow","phx_join",{}]`))
+		if _, _, err := slow.next(); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for n := range 60 {
+				asks.frame(final|text, fmt.Appendf(nil, `["%d","%d","room:%d","phx_join",{}]`, n, n, n))
+			}
+		}()
+		synctest.Wait()
+		if s := f.endpoint.Snapshot(); s.QueuedBytes < 1<<20 || s.QueuedBytes > 1<<20+50<<10 {
+			t.Fatalf("%+v, want half of the bound", s)
+		}
+		for range 21 { // as many as fit beside the replies
+			if f.large("slow", 50_000); f.metrics.get("websocket.slow_closed,reason:budget") > 0 {
+				break
+			}
+			synctest.Wait()
+		}
+		f.closedSlow("budget", 1)
+		for n := range 60 {
+			if first, _, err := asks.next(); err != nil || first != final|text {
+				t.Fatalf("after %d replies: %x %v", n, first, err)
+			}
+		}
+	})
+}
+
 func TestSlowClientIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sig := &signals{}
@@ -184,6 +230,7 @@ func TestCloseSlow(t *testing.T) {
 		if err := <-reasons; !errors.Is(err, websocket.ErrQueueFull) {
 			t.Errorf("reason %v", err)
 		}
+		f.closedSlow("queue", 1)
 		if code := p.closed(); code != 1013 {
 			t.Errorf("closed with %d, want 1013", code)
 		}
@@ -213,6 +260,7 @@ func TestWriteTimeout(t *testing.T) {
 			t.Errorf("given up after %v, want 5 s", d)
 		}
 		synctest.Wait()
+		f.closedSlow("write", 1)
 		if want := "[full 1 drained 1]"; sig.String() != want {
 			t.Errorf("got %s, want %s", sig, want)
 		}
@@ -243,6 +291,7 @@ func TestProcessWideBound(t *testing.T) {
 		if code := slow.closed(); code != 1013 {
 			t.Errorf("closed with %d, want 1013", code)
 		}
+		f.closedSlow("budget", 1)
 	})
 }
 

@@ -24,19 +24,24 @@ func (r *receiver) Deliver(m *pubsub.Message) bool {
 		}
 	}
 	it, err := ch.broadcast(m)
-	if err != nil {
-		if err != ErrNoBinary { // which is about this client only
-			m.Fail(err)
-		}
-		return false
+	encoded := err == nil
+	if encoded {
+		err = ch.offer(it)
 	}
-	if err = ch.offer(it); err != nil {
-		if isTooLarge(err) {
-			m.Fail(err)
-		}
-		return false
+	switch {
+	case err == ErrNoBinary: // which is about this client only
+		ch.noBinary()
+	case err != nil && (!encoded || isTooLarge(err)):
+		m.Fail(err)
 	}
-	return true
+	return err == nil
+}
+
+// noBinary counts and logs a binary broadcast that the client cannot receive.
+func (ch *Channel) noBinary() {
+	e := ch.sess.endpoint()
+	e.discarded[discardedNoBinary].Add(1)
+	e.log.Warn("binary broadcast for a client without them", "socket", ch.sess.mount.kind.name, "channel", ch.route.pattern)
 }
 
 // broadcast returns the item of m for this client: the one that the receivers

@@ -120,7 +120,11 @@ func (ch *Channel) fetch() {
 		ended := ch.state != joined
 		ch.mu.Unlock()
 		if err != nil && !ended {
-			ch.sess.close(tryAgainLater, gapReason(err), false)
+			reason := gapReason(err)
+			if reason == ErrQueueFull {
+				ch.sess.slow(slowHistory)
+			}
+			ch.sess.close(tryAgainLater, reason, false)
 			return
 		}
 		if !goesOn {

@@ -223,6 +223,7 @@ func TestASlowClientBehindTheHistoryIsClosed(t *testing.T) {
 		if code := p.closed(); code != 1013 {
 			t.Errorf("closed with %d, want 1013", code)
 		}
+		f.closedSlow("history", 1)
 		p = f.connect("1")
 		at.Offset = 4
 		if got := p.resume(1, "kept:a", at.params()); got != (position{Epoch: at.Epoch, Offset: 50, Reason: "history"}) {

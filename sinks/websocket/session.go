@@ -107,6 +107,7 @@ func (s *session) put(it *item) (wake bool, err error) {
 	}
 	s.act(&do)
 	if do.closing {
+		s.slow(slowQueue)
 		wake := do.wake
 		// The caller may hold a Channel.mu, which endChannels takes.
 		e.spawn(func() { s.hangUp(wake, ErrQueueFull) })
