@@ -23,7 +23,8 @@ type Config struct {
 	// Dial opens the connection to the server in place of UDP to Address, for a
 	// Unix datagram socket or a test: each Write is one datagram. It must return
 	// when its context is done. A SetWriteDeadline method is used if there is
-	// one; without it Write must not block. Default: UDP.
+	// one; without it Write must not block. It is called again every minute, since what
+	// it connects to may have moved: UDP reports no loss. Default: UDP.
 	Dial func(context.Context) (io.WriteCloser, error)
 
 	// Prefix goes before every name, followed by a dot. Default: none.
@@ -45,7 +46,7 @@ type Config struct {
 
 	// TimerSamples bounds the observations of a timer that are sent for each
 	// interval, besides the largest: 1 to 65,536. More are sampled. Each timer
-	// holds 16 bytes for each. Default: 8,192.
+	// holds up to 16 bytes for each. Default: 8,192.
 	TimerSamples int
 
 	// MaxDatagram is the size in bytes of the largest datagram: 256 to 65,507.
@@ -57,8 +58,10 @@ type Config struct {
 	MaxSeries int
 
 	// Logger gets one line when sending begins to fail and one when it works
-	// again. nil discards.
+	// again, and one for each name of which a series was refused. nil discards.
 	Logger *slog.Logger
+
+	dials bool // Dial was set
 }
 
 // TagFormat is a dialect of tags.
@@ -105,6 +108,7 @@ func (c Config) withDefaults() Config {
 	option.Default(&c.MaxDatagram, 1432)
 	option.Default(&c.MaxSeries, 4096)
 	option.Default(&c.Logger, slog.New(slog.DiscardHandler))
+	c.dials = c.Dial != nil
 	if c.Dial == nil {
 		address := c.Address
 		c.Dial = func(ctx context.Context) (io.WriteCloser, error) {

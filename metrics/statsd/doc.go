@@ -8,7 +8,13 @@
 // # Tags
 //
 // A recorder keeps at most [Config.MaxSeries] series. An instrument beyond that
-// records nothing, and each use of it is counted in [Recorder.Dropped].
+// records nothing, each use of it is counted in [Recorder.Dropped], and its name is
+// logged once.
+//
+// # Gauges
+//
+// A gauge is sent when it was set, and again every five seconds. One that was set to 0
+// and not again for a minute is no longer sent: its owner has ended.
 //
 // Bytes that would break a line of the protocol (control characters, spaces
 // and any of : | @ # , ; =) become an underscore in names and tags.
@@ -40,5 +46,6 @@
 // # Cost
 //
 // Using an instrument allocates nothing. A counter and a gauge are some tens of
-// bytes, a timer is 16 bytes times TimerSamples.
+// bytes, a timer is 16 bytes for each observation of its busiest interval, up to
+// TimerSamples.
 package statsd

@@ -16,6 +16,11 @@ import (
 // commonly ten seconds.
 const gaugeRefresh = 5 * time.Second
 
+// gaugeEnd is the time after which a gauge that was set to 0, and not again, is no longer
+// sent: its owner has ended. A series of an owner that lives is at most missing while it
+// is 0.
+const gaugeEnd = time.Minute
+
 // line is the part of a series that stays the same. Both are cleaned, so nothing
 // in them can end a line of the protocol.
 type line struct {
@@ -57,6 +62,7 @@ func instrument[I any, S series](s *Recorder, kind byte, name string, tags []met
 		return have.(I)
 	}
 	if len(s.series) >= s.cfg.MaxSeries {
+		s.tooMany(name)
 		return refuse()
 	}
 	l := line{name: name, tags: make([]cactus.Tag, len(tags))}
@@ -67,6 +73,28 @@ func instrument[I any, S series](s *Recorder, kind byte, name string, tags []met
 	s.byKey[key] = made
 	s.series = append(s.series, made)
 	return any(made).(I)
+}
+
+// maxRefusedNames bounds the names that are remembered, and logged, once refused.
+const maxRefusedNames = 100
+
+// tooMany counts a series that was refused, and logs its name the first time. The caller
+// holds the lock.
+func (s *Recorder) tooMany(name string) {
+	s.refusedSeries++
+	if _, known := s.refusedNames[name]; known || len(s.refusedNames) >= maxRefusedNames {
+		return
+	}
+	s.refusedNames[name] = struct{}{}
+	s.cfg.Logger.Warn("series refused, its values are dropped", "name", name, "MaxSeries", s.cfg.MaxSeries)
+}
+
+// Series returns the number of series that the recorder keeps, and how often one was
+// refused because of [Config.MaxSeries].
+func (s *Recorder) Series() (kept int, refused int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.series), s.refusedSeries
 }
 
 // refused is every instrument beyond MaxSeries: each use counts as a dropped line.
@@ -108,8 +136,9 @@ type gauge struct {
 	// one. Set writes it only if it is not set, so that writers on many cores do
 	// not share a dirty cache line.
 	fresh atomic.Bool
-	// sent is the time of the last send; only the flush uses it.
-	sent time.Time
+	// sent is the time of the last send, and set that of the flush that saw the last
+	// Set; only the flush uses them.
+	sent, set time.Time
 }
 
 // Set replaces the value. A value that is not a finite number is refused and
@@ -125,16 +154,22 @@ func (g *gauge) Set(v float64) {
 	}
 }
 
-// flush sends a value that is new, or was last sent gaugeRefresh ago.
+// flush sends a value that is new, or was last sent gaugeRefresh ago. A value of 0 is sent
+// again for gaugeEnd only.
 func (g *gauge) flush(s *Recorder, now time.Time) {
 	stale := !g.sent.IsZero() && now.Sub(g.sent) >= gaugeRefresh
-	if !g.fresh.Swap(false) && !stale {
+	if g.fresh.Swap(false) {
+		g.set = now
+	} else if !stale {
+		return
+	}
+	v := math.Float64frombits(g.bits.Load())
+	if v == 0 && now.Sub(g.set) >= gaugeEnd {
 		return
 	}
 	g.sent = now
-	v := math.Float64frombits(g.bits.Load())
-	if v < 0 {
-		// A sign means a difference in the original protocol.
+	if v < 0 && s.cfg.Tags != TagsOctothorpe {
+		// A sign means a difference in the original protocol, but not to DogStatsD.
 		_ = s.client.Gauge(g.name, 0, 1, g.tags...)
 	}
 	_ = s.client.GaugeFloat(g.name, v, 1, g.tags...)

@@ -16,9 +16,12 @@ import (
 type Recorder struct {
 	cfg Config
 
-	mu     sync.Mutex // guards byKey and series; never held while sending
+	mu     sync.Mutex // guards what follows; never held while sending
 	byKey  map[string]series
 	series []series // append-only, so that a flush needs the lock for the header only
+	// refusedSeries counts the instruments beyond MaxSeries.
+	refusedSeries int64
+	refusedNames  map[string]struct{} // of them, those that were logged
 
 	// dropped is added to by instruments on any goroutine and by the sender.
 	dropped atomic.Int64
@@ -50,9 +53,9 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	s := &Recorder{
 		cfg:   cfg,
-		byKey: make(map[string]series),
-		stop:  make(chan struct{}),
-		done:  make(chan struct{}),
+		byKey: make(map[string]series), refusedNames: make(map[string]struct{}),
+		stop: make(chan struct{}),
+		done: make(chan struct{}),
 	}
 	s.hard, s.abort = context.WithCancel(context.Background())
 	s.out = newSender(s.hard, cfg, &s.dropped)

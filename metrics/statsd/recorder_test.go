@@ -85,13 +85,13 @@ func TestLinesOfEachDialect(t *testing.T) {
 		want []string
 	}{
 		{"octothorpe", Config{Prefix: "app"}, []string{
-			"app.joins:3|c|#channel:user_1_c,status:ok", "app.depth:2.5|g", "app.temperature:0|g", "app.temperature:-3|g",
+			"app.joins:3|c|#channel:user_1_c,status:ok", "app.depth:2.5|g", "app.temperature:-3|g",
 			"app.took:1.234567|ms|#a:b", "app.took:0|ms|#a:b"}},
 		{"distribution", Config{Timers: TimerDistribution}, []string{
-			"joins:3|c|#channel:user_1_c,status:ok", "depth:2.5|g", "temperature:0|g", "temperature:-3|g",
+			"joins:3|c|#channel:user_1_c,status:ok", "depth:2.5|g", "temperature:-3|g",
 			"took:1.234567|d|#a:b", "took:0|d|#a:b"}},
 		{"histogram", Config{Timers: TimerHistogram}, []string{
-			"joins:3|c|#channel:user_1_c,status:ok", "depth:2.5|g", "temperature:0|g", "temperature:-3|g",
+			"joins:3|c|#channel:user_1_c,status:ok", "depth:2.5|g", "temperature:-3|g",
 			"took:1.234567|h|#a:b", "took:0|h|#a:b"}},
 		{"comma", Config{Tags: TagsComma}, []string{
 			"joins,channel=user_1_c,status=ok:3|c", "depth:2.5|g", "temperature:0|g", "temperature:-3|g",

@@ -80,7 +80,7 @@ func newSender(hard context.Context, cfg Config, dropped *atomic.Int64) *sender 
 	host, _, _ := net.SplitHostPort(cfg.Address)
 	return &sender{
 		cfg: cfg, hard: hard, dropped: dropped,
-		byName:  net.ParseIP(host) == nil,
+		byName:  cfg.dials || net.ParseIP(host) == nil,
 		born:    time.Now(),
 		healthy: true,
 		buf:     make([]byte, 0, cfg.MaxDatagram),

@@ -22,15 +22,41 @@ type window struct {
 	writers atomic.Int64
 	// max is the largest observation plus one, 0 for none.
 	max atomic.Int64
-	// rest counts the observations that were offered to slots.
-	rest  atomic.Int64
-	slots []atomic.Int64
+	// rest counts the observations that were offered to the sample.
+	rest atomic.Int64
+	// room is the size of the sample. Its chunks are made when they are first needed:
+	// a timer that is used rarely is small.
+	room   int64
+	chunks []atomic.Pointer[chunk]
 }
 
-// init makes room for that many observations in each window.
+// chunk is a part of a sample.
+type chunk [chunkSize]atomic.Int64
+
+const chunkSize = 256
+
+func newWindow(samples int) *window {
+	return &window{room: int64(samples), chunks: make([]atomic.Pointer[chunk], (samples+chunkSize-1)/chunkSize)}
+}
+
+// slot returns the place of an observation in the sample. Of two writers that make the same
+// chunk one uses that of the other.
+func (w *window) slot(at int64) *atomic.Int64 {
+	p := &w.chunks[at/chunkSize]
+	c := p.Load()
+	if c == nil {
+		c = new(chunk)
+		if !p.CompareAndSwap(nil, c) {
+			c = p.Load()
+		}
+	}
+	return &c[at%chunkSize]
+}
+
+// init bounds the observations in each window.
 func (ws *windows) init(samples int) {
-	ws.current.Store(&window{slots: make([]atomic.Int64, samples)})
-	ws.spare = &window{slots: make([]atomic.Int64, samples)}
+	ws.current.Store(newWindow(samples))
+	ws.spare = newWindow(samples)
 }
 
 // observe adds v, which must not be negative.
@@ -67,7 +93,7 @@ func (w *window) add(v int64) {
 	if v == 0 {
 		return // it was the first
 	}
-	room := int64(len(w.slots))
+	room := w.room
 	at := w.rest.Add(1) - 1
 	if at >= room {
 		// Algorithm R: the n-th observation takes the place of a random one with
@@ -76,7 +102,7 @@ func (w *window) add(v int64) {
 			return
 		}
 	}
-	w.slots[at].Store(v - 1)
+	w.slot(at).Store(v - 1)
 }
 
 // interval holds the observations between two turns.
@@ -102,8 +128,8 @@ func (ws *windows) turn(buf []int64) interval {
 	}
 	rest := w.rest.Swap(0)
 	iv := interval{count: rest + 1, max: w.max.Swap(0) - 1, sample: buf[:0]}
-	for i := range min(rest, int64(len(w.slots))) {
-		iv.sample = append(iv.sample, w.slots[i].Load())
+	for i := range min(rest, w.room) {
+		iv.sample = append(iv.sample, w.slot(i).Load())
 	}
 	return iv
 }

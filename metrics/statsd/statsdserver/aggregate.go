@@ -94,8 +94,6 @@ func (a *Aggregate) add(s sample, now time.Duration) {
 		v.timer.add(s.value, s.rate, now)
 	case s.kind == Counter:
 		v.number += s.value / s.rate
-	case s.delta:
-		v.number += s.value
 	default:
 		v.number = s.value
 	}

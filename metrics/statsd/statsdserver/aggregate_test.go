@@ -26,8 +26,8 @@ func TestAggregateAddsUp(t *testing.T) {
 	if got := find(t, a, "hits", "").Value; got != 8 {
 		t.Errorf("sampled hits are %v, want 8", got)
 	}
-	if got := find(t, a, "level", "").Value; got != 4 {
-		t.Errorf("level is %v, want 4", got)
+	if got := find(t, a, "level", "").Value; got != 1 {
+		t.Errorf("level is %v, want 1", got)
 	}
 	snap := a.Snapshot()
 	if snap.Datagrams != 1 || snap.Lines != 6 || snap.Malformed != 1 || snap.Refused != 0 {

@@ -9,7 +9,7 @@
 //
 // Lines of the form name:value|type, separated by newlines, with an optional
 // |@rate and with tags as |#key:value,key:value, ;key=value or ,key=value. The
-// types are c (counter), g (gauge; with a leading sign it is a difference) and
+// types are c (counter), g (gauge; as in DogStatsD a sign belongs to the value) and
 // ms, h and d (timers, in milliseconds). A line that is none of these is
 // counted as malformed and changes nothing.
 //

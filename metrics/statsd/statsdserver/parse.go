@@ -25,7 +25,6 @@ type sample struct {
 	tags  string // key:value,key:value in order of keys
 	value float64
 	rate  float64 // above 0, at most 1
-	delta bool    // of a gauge
 }
 
 // maxLine bounds what a line may be, so that a series' name stays small.
@@ -58,7 +57,6 @@ func parseLine(line []byte) (s sample, ok bool) {
 		s.kind = Counter
 	case "g":
 		s.kind = Gauge
-		s.delta = fields[0][0] == '+' || fields[0][0] == '-'
 	case "ms", "h", "d":
 		s.kind = Timer
 	default:
