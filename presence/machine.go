@@ -29,7 +29,12 @@ type machine struct {
 	leaves []string
 	since  uint64
 	said   time.Time // when this node last sent something to all
+	// Changes were dropped: a heartbeat has others ask for the state.
+	skipped bool
 }
+
+// maxUnannounced bounds the changes that wait to be announced.
+const maxUnannounced = 20_000
 
 // effects are what follows from a step. The tracker carries out change and letters
 // before it lets go of the mutex, so they are in the order of the steps; it logs
@@ -38,6 +43,7 @@ type effects struct {
 	change  change   // of what is visible
 	letters []letter // to be sent
 	notes   []note   // to be logged
+	unknown bool     // the message means nothing to this release
 }
 
 // note is something that happened to another node, for the log.
@@ -78,6 +84,10 @@ func (m *machine) change(c change) effects {
 	for _, e := range c.leaves {
 		m.leaves = append(m.leaves, e.ref)
 	}
+	// Run does not run, or the network has not taken anything for long.
+	if len(m.joins)+len(m.leaves) > maxUnannounced {
+		m.joins, m.leaves, m.since, m.skipped = nil, nil, m.self.version, true
+	}
 	return effects{change: c}
 }
 
@@ -85,12 +95,12 @@ func (m *machine) change(c change) effects {
 // gathered, or that nothing has for HeartbeatPeriod, and finds silent nodes.
 func (m *machine) tick(now time.Time) (eff effects) {
 	switch {
-	case m.since != m.self.version:
+	case m.since != m.self.version && !m.skipped:
 		eff.letters = append(eff.letters, letter{"", gossipDelta})
 		m.said = now
-	case now.Sub(m.said) >= m.cfg.HeartbeatPeriod:
+	case m.skipped || now.Sub(m.said) >= m.cfg.HeartbeatPeriod:
 		eff.letters = append(eff.letters, letter{"", gossipHeartbeat})
-		m.said = now
+		m.said, m.skipped = now, false
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.others)) {
 		r := m.others[name]
@@ -148,6 +158,7 @@ func (m *machine) step(now time.Time, from, event string, g *gossip) (eff effect
 		}
 	case gossipHeartbeat:
 	default:
+		eff.unknown = true
 		return eff
 	}
 	if r.phase == down {

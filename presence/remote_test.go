@@ -128,7 +128,8 @@ func TestReceivingNeverWaits(t *testing.T) {
 		for _, payload := range []string{`{"process":"x"}`, `{"process":{"gen":1,"id":1},"v":9,"joins":[{"ref":"","meta":{}}]}`, `{"process":{"gen":1,"id":1},"v":9,"joins":[{"ref":"s","meta":5}]}`} {
 			in.Receive(sentBy(t, "b", topic, "state", json.RawMessage(payload)))
 		}
-		if s := tr.Snapshot(); s.Malformed != 3 || tr.Count("room") != 1 {
+		in.Receive(sentBy(t, "b", topic, "later", json.RawMessage(`{"process":{"gen":1,"id":1},"v":1}`)))
+		if s := tr.Snapshot(); s.Malformed != 3 || s.Unknown != 1 || tr.Count("room") != 1 {
 			t.Errorf("%+v", s)
 		}
 		close(fetching)

@@ -27,6 +27,8 @@ func (t *Tracker) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	t.life.Store(runs)
+	defer t.life.Store(ended)
 	// Subscribed before anything is asked, so that no answer is missed.
 	sub, err := t.cfg.Hub.Subscribe(t.channel(), pubsub.SubscriberFunc(t.receive))
 	if err != nil {
@@ -110,6 +112,32 @@ func (t *Tracker) receive(m *pubsub.Message) bool {
 		t.logs.malformed.Log(t.logger, slog.LevelWarn, "presence message of another node dropped", "tracker", t.cfg.Name, "node", from, "event", m.Event, "error", err)
 		return false
 	}
-	t.take(func(machine *machine, now time.Time) effects { return machine.step(now, from, m.Event, &g) })
+	var unknown bool
+	t.take(func(machine *machine, now time.Time) effects {
+		eff := machine.step(now, from, m.Event, &g)
+		unknown = eff.unknown
+		return eff
+	})
+	if unknown {
+		t.counters.unknown.Add(1)
+		t.logs.unknown.Log(t.logger, slog.LevelWarn, "presence message of another node ignored: this release does not know it", "tracker", t.cfg.Name, "node", from, "event", m.Event)
+	}
 	return true
+}
+
+// The life of a tracker that has other nodes.
+const (
+	made int32 = iota
+	runs
+	ended
+)
+
+// expectRun warns if presences are not shared with other nodes: Run was forgotten,
+// or has ended.
+func (t *Tracker) expectRun() {
+	life := t.life.Load()
+	if t.machine.alone || life == runs || (life == made && time.Since(t.made) < t.cfg.HeartbeatPeriod) {
+		return
+	}
+	t.logs.idle.Log(t.logger, slog.LevelWarn, "presence tracker does not run: other nodes do not see its presences", "tracker", t.cfg.Name, "node", t.machine.self.name)
 }

@@ -23,8 +23,10 @@ type Snapshot struct {
 	Sent    int64 `json:"sent"`
 	Failed  int64 `json:"failed"`
 	Dropped int64 `json:"dropped"`
-	// Malformed messages of other nodes were ignored.
+	// Malformed messages of other nodes were ignored, and Unknown ones, which a later
+	// release may send.
 	Malformed int64 `json:"malformed"`
+	Unknown   int64 `json:"unknown"`
 	// Diffs were broadcast, DiffsFailed could not be. Unfetched counts the calls of
 	// Fetch that failed, took too long or were left out: what clients got then
 	// lacks its fields. Crashed counts panics of OnDiff and subscribers.
@@ -35,10 +37,10 @@ type Snapshot struct {
 }
 
 // counters of a tracker, besides those of its post.
-type counters struct{ malformed, diffs, diffsFailed, unfetched, crashed atomic.Int64 }
+type counters struct{ malformed, unknown, diffs, diffsFailed, unfetched, crashed atomic.Int64 }
 
 // logs bounds the lines, by kind.
-type logs struct{ malformed, notSent, diff, fetch, crashed, slow complain.Limit }
+type logs struct{ malformed, unknown, idle, notSent, diff, fetch, crashed, slow complain.Limit }
 
 // Snapshot returns the state of the tracker. It may be called at any time. It
 // waits for the tracker's mutex, under which nothing slow is done.
@@ -47,7 +49,7 @@ func (t *Tracker) Snapshot() Snapshot {
 	defer t.mu.Unlock()
 	s := Snapshot{
 		Node: t.machine.self.name, Presences: len(t.tracked), Waiting: len(t.post.waiting),
-		Sent: t.post.sent.Load(), Failed: t.post.failed.Load(), Dropped: t.post.dropped.Load(), Malformed: t.counters.malformed.Load(),
+		Sent: t.post.sent.Load(), Failed: t.post.failed.Load(), Dropped: t.post.dropped.Load(), Malformed: t.counters.malformed.Load(), Unknown: t.counters.unknown.Load(),
 		Diffs: t.counters.diffs.Load(), DiffsFailed: t.counters.diffsFailed.Load(), Unfetched: t.counters.unfetched.Load(), Crashed: t.counters.crashed.Load(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.machine.others)) {

@@ -31,6 +31,8 @@ type Tracker struct {
 
 	counters counters
 	logs     logs
+	made     time.Time
+	life     atomic.Int32 // made, runs, ended
 	overdue  atomic.Int64 // calls of Fetch that go on after their timeout
 }
 
@@ -78,6 +80,7 @@ func newTracker(cfg Config, now time.Time) (*Tracker, error) {
 // not tracked, which is no error. Track waits for nothing: the diff is broadcast in
 // another goroutine, which [Tracker.Settle] waits for.
 func (t *Tracker) Track(ctx context.Context, topic, key string, meta any) (ref string, err error) {
+	t.expectRun()
 	ref = newRef()
 	encoded, err := encodeMeta(meta, ref, "")
 	if err != nil {

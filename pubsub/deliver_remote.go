@@ -60,6 +60,7 @@ func (h *Hub) publishDelivery(ctx context.Context, r *remoteDelivery) (nodes int
 
 // publish hands a message to the remote and counts how that ends.
 func (h *Hub) publish(ctx context.Context, to string, m *Message) (nodes int, err error) {
+	h.expectRun()
 	nodes, err = h.remote.Publish(ctx, to, m)
 	if err != nil {
 		h.counters.notPublished.Add(1)
@@ -67,5 +68,9 @@ func (h *Hub) publish(ctx context.Context, to string, m *Message) (nodes int, er
 		return nodes, &RemoteError{To: to, Err: err}
 	}
 	h.counters.published.Add(1)
+	if to != "" && nodes == 0 {
+		h.counters.noNode.Add(1)
+		h.complain(&h.logs.noNode, "message for a node that is not there", "to", to, "topic", m.Topic)
+	}
 	return nodes, nil
 }

@@ -27,6 +27,8 @@ type Hub struct {
 	shards  []shard
 	closed  atomic.Bool
 	running atomic.Bool
+	ran     atomic.Bool // Run was called
+	made    time.Time
 
 	// Of a hub with other nodes. Each has a mutex of its own; none is held while
 	// another part is called, except by a shard for interest and polls.
@@ -50,7 +52,7 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		node: LocalNode, remote: cfg.Remote, timeout: cfg.RemoteTimeout, history: cfg.History, log: cfg.Logger,
-		seed: maphash.MakeSeed(), shards: make([]shard, n),
+		seed: maphash.MakeSeed(), shards: make([]shard, n), made: time.Now(),
 	}
 	if history, ok := h.history.(SubscribedHistory); ok {
 		for i := range h.shards {
@@ -121,6 +123,7 @@ func (h *Hub) takes(s Subscriber) error {
 	if h.closed.Load() {
 		return ErrClosed
 	}
+	h.expectRun()
 	return nil
 }
 

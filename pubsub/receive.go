@@ -21,7 +21,12 @@ func (r receiver) Receive(data []byte) {
 	// The counters of what is dropped are the only trace of it: a sender is never
 	// sent a reply, since its name may be false.
 	m, err := Decode(data)
+	var malformed *MalformedError
 	switch {
+	case errors.As(err, &malformed) && malformed.Version != 0 && malformed.Version != wireVersion:
+		h.counters.versions.Add(1)
+		h.complain(&h.logs.versions, "message of another node dropped: this node does not know its version", "version", malformed.Version)
+		return
 	case err != nil:
 		h.counters.malformed.Add(1)
 		h.complain(&h.logs.malformed, "message of another node dropped", "error", err)

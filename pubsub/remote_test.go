@@ -327,12 +327,13 @@ func TestHostileMessagesAreCountedAndDropped(t *testing.T) {
 		in := <-r.in
 		got := &recorder{}
 		subscribe(t, h, "t", got)
-		in.Receive([]byte("nonsense"))
+		in.Receive([]byte("nonsense")) // as of another version
+		in.Receive([]byte{1, 0xff})
 		in.Receive(nil)
 		own := newHub(t, pubsub.Config{Remote: r})
 		send(t, own, "t", "e", nil) // as if another node had the same name
 		in.Receive(r.last)
-		if s := h.Snapshot(); s.Malformed != 2 || s.Own != 1 || s.Received != 0 || got.String() != "[]" {
+		if s := h.Snapshot(); s.Malformed != 2 || s.Versions != 1 || s.Own != 1 || s.Received != 0 || got.String() != "[]" {
 			t.Errorf("%+v, got %s", s, got)
 		}
 		h.Stop()

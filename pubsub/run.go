@@ -27,6 +27,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		return ErrRunning
 	}
 	defer h.running.Store(false)
+	h.ran.Store(true)
 	// The goroutines end with the remote, also when that ends by itself.
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -10,17 +10,23 @@ import (
 type Snapshot struct {
 	// Node is the name of this node.
 	Node string `json:"node"`
+	// Running is set while Run joins this node to the others.
+	Running bool `json:"running"`
 	// Topics have a subscription on this node.
 	Topics int `json:"topics"`
 	// Published and NotPublished are messages that the remote has taken and
-	// refused, without answers to deliveries.
+	// refused, without answers to deliveries. NoNode are those of Published that
+	// were for a node that is not there.
 	Published    int64 `json:"published"`
 	NotPublished int64 `json:"not_published"`
-	// Received are messages of other nodes. Malformed could not be decoded, Own
-	// carried the name of this node, Refused were refused by the history; all
-	// three were dropped.
+	NoNode       int64 `json:"no_node"`
+	// Received are messages of other nodes. Malformed could not be decoded, Versions
+	// were of a version of the protocol that this node does not know, Own carried
+	// the name of this node, Refused were refused by the history; all four were
+	// dropped.
 	Received  int64 `json:"received"`
 	Malformed int64 `json:"malformed"`
+	Versions  int64 `json:"versions"`
 	Own       int64 `json:"own"`
 	Refused   int64 `json:"refused"`
 	// Crashed are messages of other nodes over which a subscriber panicked.
@@ -41,20 +47,20 @@ type Snapshot struct {
 }
 
 type counters struct {
-	published, notPublished, received, malformed, own, refused, crashed, lost atomic.Int64
-	unanswered, answersSent, answersDropped, answersLate                      atomic.Int64
+	published, notPublished, noNode, received, malformed, versions, own, refused, crashed, lost atomic.Int64
+	unanswered, answersSent, answersDropped, answersLate                                        atomic.Int64
 }
 
 // logs bounds the warnings, by kind.
-type logs struct{ publish, answers, malformed, own, refused, crashed, unanswered, sync complain.Limit }
+type logs struct{ idle, noNode, versions, publish, answers, malformed, own, refused, crashed, unanswered, sync complain.Limit }
 
 // Snapshot returns the state of the hub. It may be called at any time.
 func (h *Hub) Snapshot() Snapshot {
 	c := &h.counters
 	return Snapshot{
-		Node: h.node, Topics: h.Topics(),
-		Published: c.published.Load(), NotPublished: c.notPublished.Load(),
-		Received: c.received.Load(), Malformed: c.malformed.Load(), Own: c.own.Load(), Refused: c.refused.Load(), Crashed: c.crashed.Load(),
+		Node: h.node, Running: h.running.Load(), Topics: h.Topics(),
+		Published: c.published.Load(), NotPublished: c.notPublished.Load(), NoNode: c.noNode.Load(),
+		Received: c.received.Load(), Malformed: c.malformed.Load(), Versions: c.versions.Load(), Own: c.own.Load(), Refused: c.refused.Load(), Crashed: c.crashed.Load(),
 		Lost: c.lost.Load(), Pending: h.pending.count(), Unanswered: c.unanswered.Load(),
 		AnswersSent: c.answersSent.Load(), AnswersDropped: c.answersDropped.Load(), AnswersLate: c.answersLate.Load(),
 	}
