@@ -22,5 +22,6 @@
 // POST /pipeline (the pushes through producer, fair dispatcher and workers),
 // POST /disconnect, GET /stats.
 //
-// It is for tests: it gives a token to every client that asks.
+// It is for tests: it gives a token to every client that asks, but not to pages of
+// other sites. Requests must name one of the -hosts; numbers are bounded.
 package main

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,13 +17,17 @@ import (
 )
 
 func (s *server) routes() {
-	s.mux.HandleFunc("GET /token", s.getToken)
-	s.mux.HandleFunc("GET /tokens", s.getTokens)
-	s.mux.HandleFunc("POST /broadcast", s.postBroadcast)
-	s.mux.HandleFunc("POST /push", s.postPush)
-	s.mux.HandleFunc("POST /pipeline", s.postPipeline)
-	s.mux.HandleFunc("POST /disconnect", s.postDisconnect)
-	s.mux.HandleFunc("GET /stats", s.getStats)
+	control := http.NewServeMux()
+	control.HandleFunc("GET /token", s.getToken)
+	control.HandleFunc("GET /tokens", s.getTokens)
+	control.HandleFunc("POST /broadcast", s.postBroadcast)
+	control.HandleFunc("POST /push", s.postPush)
+	control.HandleFunc("POST /pipeline", s.postPipeline)
+	control.HandleFunc("POST /disconnect", s.postDisconnect)
+	control.HandleFunc("GET /stats", s.getStats)
+	for _, path := range []string{"/token", "/tokens", "/broadcast", "/push", "/pipeline", "/disconnect", "/stats"} {
+		s.mux.Handle(path, s.ownPages(control))
+	}
 	s.mux.Handle("/", s.endpoint)
 }
 
@@ -33,7 +36,7 @@ func (s *server) sign(id string) (string, error) {
 }
 
 func (s *server) getToken(w http.ResponseWriter, r *http.Request) {
-	t, err := s.sign(r.FormValue("user"))
+	t, err := s.sign(parse(r).word("user", ""))
 	if err != nil {
 		http.Error(w, "cannot sign", http.StatusInternalServerError)
 		return
@@ -42,7 +45,11 @@ func (s *server) getToken(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) getTokens(w http.ResponseWriter, r *http.Request) {
-	from, count := number(r, "from", 0), number(r, "count", 1)
+	q := parse(r)
+	from, count := q.number("from", 0, maxEvents), q.number("count", 1, maxEvents)
+	if q.refused(w) {
+		return
+	}
 	out := bufio.NewWriter(w)
 	defer out.Flush()
 	for i := from; i < from+count; i++ {
@@ -59,9 +66,6 @@ type loadPayload struct {
 	Seq int    `json:"seq"`
 	Pad string `json:"pad"`
 }
-
-// filler is what makes a payload as long as was asked for.
-func filler(r *http.Request) string { return strings.Repeat("x", number(r, "bytes", 200)) }
 
 // pace waits so that the n-th event is not before its time; rate is per second,
 // 0 means flat out.
@@ -90,9 +94,12 @@ func pace(start time.Time, n, rate int, done <-chan struct{}) bool {
 }
 
 func (s *server) postBroadcast(w http.ResponseWriter, r *http.Request) {
-	topic, event := r.FormValue("topic"), word(r, "event", "msg")
-	count, rate := number(r, "count", 1), number(r, "rate", 0)
-	pad := filler(r)
+	q := parse(r)
+	topic, event := q.word("topic", ""), q.word("event", "msg")
+	count, rate, pad := q.number("count", 1, maxEvents), q.number("rate", 0, maxEvents), q.filler()
+	if q.refused(w) {
+		return
+	}
 	start, receivers := time.Now(), 0
 	for i := range count {
 		if !pace(start, i, rate, r.Context().Done()) {
@@ -111,10 +118,13 @@ func (s *server) postBroadcast(w http.ResponseWriter, r *http.Request) {
 // postPush pushes to each user in turn. A user belongs to one worker, so that
 // the order of its messages is that of their numbers.
 func (s *server) postPush(w http.ResponseWriter, r *http.Request) {
-	prefix, event := word(r, "prefix", "user:"), word(r, "event", "msg")
-	from, users, rounds := number(r, "from", 0), number(r, "users", 1), number(r, "rounds", 1)
-	rate, workers := number(r, "rate", 0), max(1, number(r, "workers", 1))
-	pad := filler(r)
+	q := parse(r)
+	prefix, event := q.word("prefix", "user:"), q.word("event", "msg")
+	from, users, rounds := q.number("from", 0, maxEvents), q.number("users", 1, maxUsers), q.number("rounds", 1, maxEvents)
+	rate, workers, pad := q.number("rate", 0, maxEvents), max(1, q.number("workers", 1, maxWorkers)), q.filler()
+	if q.refused(w) {
+		return
+	}
 	start := time.Now()
 	var group sync.WaitGroup
 	var receivers atomic.Int64
@@ -142,7 +152,7 @@ func (s *server) postPush(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) postDisconnect(w http.ResponseWriter, r *http.Request) {
-	n, err := s.endpoint.Disconnect(r.Context(), "users_socket:"+r.FormValue("user"))
+	n, err := s.endpoint.Disconnect(r.Context(), "users_socket:"+parse(r).word("user", ""))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -151,7 +161,7 @@ func (s *server) postDisconnect(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) getStats(w http.ResponseWriter, r *http.Request) {
-	if r.FormValue("gc") != "" {
+	if parse(r).word("gc", "") != "" {
 		debug.FreeOSMemory() // so that what is resident is what is used
 	}
 	var m runtime.MemStats
@@ -168,18 +178,4 @@ func (s *server) getStats(w http.ResponseWriter, r *http.Request) {
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v) // the client may be gone
-}
-
-func number(r *http.Request, name string, fallback int) int {
-	if n, err := strconv.Atoi(r.FormValue(name)); err == nil {
-		return n
-	}
-	return fallback
-}
-
-func word(r *http.Request, name, fallback string) string {
-	if v := r.FormValue(name); v != "" {
-		return v
-	}
-	return fallback
 }

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
 )
 
 func main() {
@@ -23,6 +24,7 @@ func main() {
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the whole run to this `file`")
 	period := flag.Duration("presence-period", 0, "gather changes of presences for so long before they are broadcast")
 	ping := flag.Duration("ping", 0, "send WebSocket pings this often to clients of /socket")
+	hosts := flag.String("hosts", "localhost,127.0.0.1,[::1]", "hosts by which the server may be reached, with commas; empty for any")
 	verbose := flag.Bool("v", false, "log connects and joins")
 	flag.Parse()
 	level := slog.LevelError + 1
@@ -31,7 +33,7 @@ func main() {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	err := profiled(*profile, func() error {
-		return run(*listen, options{secret: *secret, resume: *resume, diffPeriod: *period, ping: *ping, logger: logger})
+		return run(*listen, *hosts, options{secret: *secret, resume: *resume, diffPeriod: *period, ping: *ping, logger: logger})
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "channelserver:", err)
@@ -56,10 +58,22 @@ func profiled(file string, f func() error) error {
 	return errors.Join(err, w.Close())
 }
 
-func run(listen string, o options) error {
+func run(listen, hosts string, o options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s, err := newServer(o)
+	if err != nil {
+		return err
+	}
+	// All clients of a load test have one address, and connect at once.
+	cfg := websocket.ServerConfig{
+		Plaintext: true, Logger: o.logger,
+		Limits: websocket.ServerLimits{Waiting: 1 << 18, Requests: 1 << 18, BodyBytes: 10_000_000},
+	}
+	if hosts != "" {
+		cfg.Hosts = strings.Split(hosts, ",")
+	}
+	server, err := websocket.NewServer(s.mux, cfg)
 	if err != nil {
 		return err
 	}
@@ -68,7 +82,6 @@ func run(listen string, o options) error {
 		return err
 	}
 	fmt.Println("listening on", l.Addr())
-	server := &http.Server{Handler: s.mux, ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {

@@ -23,10 +23,13 @@ type job struct {
 // postPipeline makes the same pushes as postPush, through a producer, the fair
 // dispatcher and pools of workers.
 func (s *server) postPipeline(w http.ResponseWriter, r *http.Request) {
-	prefix, event := word(r, "prefix", "user:"), word(r, "event", "msg")
-	from, users, rounds := number(r, "from", 0), number(r, "users", 1), number(r, "rounds", 1)
-	consumers, demand := max(1, number(r, "consumers", 1)), max(1, number(r, "max_demand", 64))
-	pad := filler(r)
+	q := parse(r)
+	prefix, event := q.word("prefix", "user:"), q.word("event", "msg")
+	from, users, rounds := q.number("from", 0, maxEvents), max(1, q.number("users", 1, maxUsers)), q.number("rounds", 1, maxEvents)
+	consumers, demand, pad := max(1, q.number("consumers", 1, maxWorkers)), max(1, q.number("max_demand", 64, maxUsers)), q.filler()
+	if q.refused(w) {
+		return
+	}
 	var receivers, discarded atomic.Int64
 	source := stage.Must(stage.NewProducer(stage.Must(producer.NewSeq(func(yield func(job) bool) {
 		for n := range users * rounds {

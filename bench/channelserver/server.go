@@ -24,6 +24,7 @@ type server struct {
 	tokens   *token.Phoenix
 	tracker  *presence.Tracker
 	mux      *http.ServeMux
+	local    websocket.OriginCheck // pages that may use the control requests
 }
 
 // options are what the command line can change.
@@ -51,7 +52,11 @@ func newServer(o options) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{endpoint: endpoint, tokens: tokens, mux: http.NewServeMux()}
+	local, err := websocket.Origins("//localhost", "//127.0.0.1", "//[::1]")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{endpoint: endpoint, tokens: tokens, mux: http.NewServeMux(), local: local}
 	users := websocket.NewSocket(websocket.SocketConfig[user]{
 		Name:    "UserSocket",
 		Connect: s.connect,
