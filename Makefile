@@ -1,4 +1,4 @@
-.PHONY: all test race lint bench channels-bench demo ci soak fuzz autobahn
+.PHONY: all test race lint bench channels-bench demo ci soak soak-program attack fuzz autobahn
 
 all: lint test
 
@@ -28,6 +28,12 @@ STEPS ?= 100000000
 
 soak: ## random runs of the fair dispatcher against its model; make soak STEPS=1000000000 takes most of an hour
 	PENSTOCK_STEPS=$(STEPS) go test -count=1 -timeout 0 -run 'TestRandom$$' -v ./dispatcher/fair
+
+soak-program: ## the push pipeline for an hour, with users that come and go; Linux
+	go run ./bench/attack -soak 1h -source kafka
+
+attack: ## what hostile clients can do to the push pipeline; Linux, five minutes, on a machine that does nothing else
+	go run ./bench/attack
 
 autobahn: ## Autobahn's test suite against our frames; WSTEST is its program, for Python 2.7 (pip install autobahntestsuite)
 	go test -count=1 -timeout 10m -v -tags autobahn -run TestAutobahn ./sinks/websocket

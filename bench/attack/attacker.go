@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"sort"
 	"strings"
 	"sync"
@@ -28,9 +27,10 @@ type attack struct {
 
 // attacker is what attacks share.
 type attacker struct {
-	target string
-	tally  *tally
-	seed   uint64
+	target   string
+	producer string // Authorization
+	tally    *tally
+	seed     uint64
 }
 
 // tally counts what attackers saw, by name.
@@ -108,7 +108,7 @@ func (a *attacker) request(ctx context.Context, address int, head, body string) 
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-	fmt.Fprintf(c, "%s\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", head, a.target, len(body), body)
+	fmt.Fprintf(c, "%s\r\nHost: %s\r\nAuthorization: %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", head, a.target, a.producer, len(body), body)
 	return a.status(bufio.NewReader(c))
 }
 
@@ -136,7 +136,7 @@ func (a *attacker) token(ctx context.Context, user string) string {
 			err = json.NewDecoder(r.Body).Decode(&body)
 			_ = r.Body.Close()
 			if err == nil && body.Token != "" {
-				return url.QueryEscape(body.Token)
+				return body.Token
 			}
 		}
 		rest(ctx, 100*time.Millisecond)
@@ -152,8 +152,8 @@ func (a *attacker) socket(ctx context.Context, address int, token string) (net.C
 	}
 	key := make([]byte, 16)
 	_, _ = rand.Read(key) // never fails
-	fmt.Fprintf(c, "GET /socket/websocket?vsn=2.0.0&token=%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
-		token, a.target, base64.StdEncoding.EncodeToString(key))
+	fmt.Fprintf(c, "GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: %s\r\nSec-WebSocket-Protocol: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
+		a.target, strings.Join(subprotocols(token), ", "), base64.StdEncoding.EncodeToString(key))
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 	r := bufio.NewReader(c)
 	if a.status(r) != http.StatusSwitchingProtocols {

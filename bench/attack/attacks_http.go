@@ -53,7 +53,7 @@ func slowBodies(request string) func(context.Context, *attacker) {
 				a.status(bufio.NewReader(c))
 			}()
 			defer func() { _ = c.Close(); <-cut }()
-			if _, err := fmt.Fprintf(c, "%s\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", request, a.target, mib, most); err != nil {
+			if _, err := fmt.Fprintf(c, "%s\r\nHost: %s\r\nAuthorization: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", request, a.target, a.producer, mib, most); err != nil {
 				return
 			}
 			for rest(ctx, time.Second) {
@@ -148,7 +148,7 @@ func flood(name func(i int, r *rand.Rand) string) func(context.Context, *attacke
 					fmt.Fprintf(&b, `{"user_id":%q,"data":{"pad":"%s"}}`, name(i, random), strings.Repeat("x", 100))
 				}
 				b.WriteByte(']')
-				fmt.Fprintf(c, "POST /push HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", a.target, b.Len(), b.String())
+				fmt.Fprintf(c, "POST /push HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", a.target, a.producer, b.Len(), b.String())
 				if a.status(in) == 0 {
 					return
 				}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -36,17 +37,26 @@ func muteSockets(ctx context.Context, a *attacker) {
 
 // pushTo posts pushes of 1 KiB to a user, a hundred a second.
 func (a *attacker) pushTo(ctx context.Context, user string) {
-	body := `{"user_id":"` + user + `","data":{"pad":"` + strings.Repeat("x", 1024) + `"}}`
 	for rest(ctx, 10*time.Millisecond) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+a.target+"/push", strings.NewReader(body))
-		if err != nil {
-			return
-		}
-		if r, err := http.DefaultClient.Do(req); err == nil {
-			_, _ = io.Copy(io.Discard, r.Body)
-			_ = r.Body.Close()
-		}
+		a.post(ctx, user)
 	}
+}
+
+// post posts a push of 1 KiB to a user.
+func (a *attacker) post(ctx context.Context, user string) {
+	body := `{"user_id":"` + user + `","data":{"pad":"` + strings.Repeat("x", 1024) + `"}}`
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+a.target+"/push", strings.NewReader(body))
+	if err != nil {
+		return
+	}
+	req.Header.Set("Authorization", a.producer)
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	_ = r.Body.Close()
+	a.tally.add("pushes " + r.Status[:3])
 }
 
 // stuckPolls open sessions, join, and leave the responses of their polls unread.
@@ -54,12 +64,12 @@ func stuckPolls(ctx context.Context, a *attacker) {
 	go a.pushTo(ctx, "poller")
 	tok := a.token(ctx, "poller")
 	a.crowd(ctx, 50, func(ctx context.Context, i int) {
-		session := a.poll(ctx, "GET", tok, "")
+		session := a.poll(ctx, "GET", tok, "", "")
 		if session == "" {
 			a.tally.add("no session")
 			return
 		}
-		a.poll(ctx, "POST", session, `["1","1","user:poller","phx_join",{}]`)
+		a.poll(ctx, "POST", tok, session, `["1","1","user:poller","phx_join",{}]`)
 		c, err := a.dial(ctx, i)
 		if err != nil {
 			return
@@ -76,11 +86,12 @@ func stuckPolls(ctx context.Context, a *attacker) {
 }
 
 // poll makes one request of long polling and returns the session's token.
-func (a *attacker) poll(ctx context.Context, method, tok, body string) string {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+a.target+"/socket/longpoll?vsn=2.0.0&token="+tok, strings.NewReader(body))
+func (a *attacker) poll(ctx context.Context, method, tok, session, body string) string {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+a.target+"/socket/longpoll?vsn=2.0.0&token="+url.QueryEscape(session), strings.NewReader(body))
 	if err != nil {
 		return ""
 	}
+	req.Header.Set("X-Phoenix-AuthToken", tok)
 	r, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return ""

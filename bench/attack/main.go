@@ -31,6 +31,7 @@ func main() {
 	memory := flag.Int64("memory", 512, "`MiB` of resident memory that the program may take")
 	p99 := flag.Duration("p99", 50*time.Millisecond, "bound on the 99th percentile of honest pushes")
 	seed := flag.Uint64("seed", rand.Uint64(), "of the attackers' random choices")
+	long := flag.Duration("soak", 0, "instead of attacks, let users come and go for this `time`")
 	list := flag.Bool("list", false, "print the attacks and end")
 	flag.Parse()
 	if *list {
@@ -42,6 +43,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b := bounds{Memory: *memory << 20, P99: *p99, End: drain + time.Second}
+	if *long > 0 {
+		if err := soak(ctx, *program, *source, *long, b); err != nil {
+			fmt.Fprintln(os.Stderr, "attack:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx, *program, *source, *only, *length, b, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "attack:", err)
 		os.Exit(1)

@@ -53,7 +53,12 @@ func start(ctx context.Context, file, source string, limit int64) (*process, err
 	}
 	p := &process{address: l.Addr().String(), exited: make(chan struct{}), killedAbove: limit}
 	_ = l.Close()
-	p.cmd = exec.Command(file, "-source", source, "-addr", p.address, "-debug-addr", "off", "-rate", "0", "-clients", "0",
+	key, err := secretFile()
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(key) // read by then
+	p.cmd = exec.Command(file, "-source", source, "-addr", p.address, "-debug-addr", "off", "-rate", "0", "-clients", "0", "-push-jwt-file", key,
 		"-json", "-drain", drain.String(), "-log-level", "warn")
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.log
 	if err := p.cmd.Start(); err != nil {
@@ -106,18 +111,24 @@ func (p *process) watch() {
 }
 
 // resident returns the most memory that a process has had, in bytes.
-func resident(pid int) (int64, error) {
+func resident(pid int) (int64, error) { return status(pid, "VmHWM:") }
+
+// current returns the memory that a process has, in bytes.
+func current(pid int) (int64, error) { return status(pid, "VmRSS:") }
+
+// status reads a size from what the kernel says of a process.
+func status(pid int, name string) (int64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(data)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmHWM:" {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == name {
 			kib, err := strconv.ParseInt(f[1], 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, errors.New("no VmHWM")
+	return 0, errors.New("no " + name)
 }
 
 func (p *process) peak() int64 { return p.most.Load() }

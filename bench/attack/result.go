@@ -68,7 +68,7 @@ func withstand(ctx context.Context, a attack, program, source string, length tim
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		a.run(storm, &attacker{target: p.target(), tally: t, seed: seed})
+		a.run(storm, &attacker{target: p.target(), producer: producer("attacker"), tally: t, seed: seed})
 	}()
 	users.push(ctx, length)
 	r.honest = users.figures()

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,11 +29,12 @@ const (
 // users are the honest ones: each has one client, and receives what is pushed to
 // it over HTTP.
 type users struct {
-	target string
-	http   *http.Client
-	conns  []*websocket.Conn
-	close  context.CancelFunc
-	group  sync.WaitGroup
+	target   string
+	producer string // Authorization
+	http     *http.Client
+	conns    []*websocket.Conn
+	close    context.CancelFunc
+	group    sync.WaitGroup
 
 	mu    sync.Mutex
 	due   map[string]time.Time // of pushes on the way, by number
@@ -46,7 +46,7 @@ type users struct {
 // greet connects the honest users and joins each to its topic.
 func greet(ctx context.Context, target string) (*users, error) {
 	life, end := context.WithCancel(ctx)
-	u := &users{target: target, http: &http.Client{Timeout: 10 * time.Second}, close: end, due: map[string]time.Time{}}
+	u := &users{target: target, producer: producer("honest"), http: &http.Client{Timeout: 10 * time.Second}, close: end, due: map[string]time.Time{}}
 	for i := range honestUsers {
 		c, err := u.join(ctx, "honest-"+strconv.Itoa(i))
 		if err != nil {
@@ -65,7 +65,7 @@ func (u *users) join(ctx context.Context, id string) (*websocket.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, _, err := websocket.Dial(ctx, "ws://"+u.target+"/socket/websocket?vsn=2.0.0&token="+url.QueryEscape(tok), &websocket.DialOptions{HTTPClient: u.http})
+	c, _, err := websocket.Dial(ctx, "ws://"+u.target+"/socket/websocket?vsn=2.0.0", &websocket.DialOptions{HTTPClient: u.http, Subprotocols: subprotocols(tok)})
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +170,7 @@ func (u *users) send(ctx context.Context, n int, due time.Time) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+u.target+"/push", strings.NewReader(body))
 	if err == nil {
 		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", u.producer)
 		var r *http.Response
 		if r, err = u.http.Do(req); err == nil {
 			_, _ = io.Copy(io.Discard, r.Body)
