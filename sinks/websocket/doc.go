@@ -102,6 +102,13 @@
 // response of HandleJoin must be an object. Events that the history excepts, and
 // pushes, are neither numbered nor kept.
 //
+// # Compression
+//
+// With MountConfig.Compression messages of 512 bytes or more are compressed for
+// clients that offer permessage-deflate, and those of clients may be. A broadcast is
+// compressed once for all. See [CompressionConfig] for the bounds and for what the
+// length of a compressed message reveals.
+//
 // # Serializers
 //
 // Versions 1 and 2 of the protocol are two wire formats; MountConfig.Serializers adds
@@ -147,7 +154,7 @@
 //
 //	1001  the endpoint shuts down, or Disconnect was called for the socket's id
 //	1002  a breach of the WebSocket protocol, or Timeouts.Idle without a byte
-//	1007  text that is not UTF-8
+//	1007  text that is not UTF-8, or a malformed compressed message
 //	1008  too many or empty fragments, or a message that takes too long
 //	1009  a message larger than Limits.MessageBytes
 //	1011  a message that does not have the form of the protocol

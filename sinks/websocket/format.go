@@ -15,6 +15,10 @@ import (
 type format struct {
 	codec.Serializer
 	index int // of encodings.items
+	// deflate compresses the messages of the format plain; both are nil without
+	// compression.
+	deflate *deflater
+	plain   *format
 	// foreign: the serializer is not of this module, and may panic.
 	foreign bool
 }
@@ -25,22 +29,41 @@ type formats struct {
 	list []*format // guarded by mu
 }
 
-// of returns the format with a serializer, and makes it first if there is none.
+// of returns the format with a serializer and without compression, and makes it first
+// if there is none.
 func (fs *formats) of(s codec.Serializer) *format {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	// The others cannot be compared: they get a format for each mount.
 	if reflect.TypeOf(s).Comparable() {
 		for _, f := range fs.list {
-			if f.Serializer == s {
+			if f.deflate == nil && f.Serializer == s {
 				return f
 			}
 		}
 	}
 	_, known := s.(codec.Version)
-	f := &format{Serializer: s, index: len(fs.list), foreign: !known}
-	fs.list = append(fs.list, f)
-	return f
+	return fs.add(format{Serializer: s, foreign: !known})
+}
+
+// deflated returns the format with the serializer of plain and with d, and makes it
+// first if there is none.
+func (fs *formats) deflated(plain *format, d *deflater) *format {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, f := range fs.list {
+		if f.plain == plain && f.deflate == d {
+			return f
+		}
+	}
+	return fs.add(format{Serializer: plain.Serializer, foreign: plain.foreign, plain: plain, deflate: d})
+}
+
+// add adds a format. The mutex is held.
+func (fs *formats) add(f format) *format {
+	f.index = len(fs.list)
+	fs.list = append(fs.list, &f)
+	return &f
 }
 
 // decode parses a message of a client.
@@ -98,6 +121,9 @@ func (f *format) seal(b []byte, p codec.Payload) wire {
 	op := ws.OpText
 	if f.Binary(p) {
 		op = ws.OpBinary
+	}
+	if f.deflate != nil {
+		return f.deflate.seal(b, op)
 	}
 	return seal(b, op)
 }

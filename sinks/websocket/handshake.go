@@ -12,6 +12,7 @@ import (
 // admission is what the checks before the upgrade have found.
 type admission struct {
 	format      *format
+	extension   string // for the response; "" means none
 	version     string // vsn, for the log
 	subprotocol string // for the response; "" means none
 	state       any

@@ -23,7 +23,8 @@ type mount struct {
 	cookies  bool // whether Connect sees them
 	bounds   bounds
 	choices  choices
-	offered  []string // subprotocols
+	deflate  *deflater // nil: messages are not compressed
+	offered  []string  // subprotocols
 	pings    pings
 
 	connectOK, connectError, unmatched metrics.Counter
@@ -121,6 +122,9 @@ func (e *Endpoint) newMount(path string, kind socketKind, cfg MountConfig) *moun
 		notify: kind.full != nil || kind.drained != nil,
 	}
 	m.offer()
+	if cfg.Compression != nil {
+		m.deflate = newDeflater(*cfg.Compression, e.cfg.Metrics.Counter("websocket.compressors_busy"))
+	}
 	m.pings.every = cfg.Timeouts.Ping
 	// A browser adds cookies by itself, also for a page of another origin.
 	for _, name := range cfg.Headers {

@@ -45,6 +45,9 @@ type MountConfig struct {
 	Timeouts Timeouts
 	// Queue configures the outbound queue of each connection.
 	Queue QueueConfig
+	// Compression compresses messages in both directions, with clients that offer it.
+	// Default: off.
+	Compression *CompressionConfig
 	// LongPoll serves clients without WebSocket. Default: they are not served.
 	LongPoll *LongPollConfig
 }
@@ -99,6 +102,10 @@ func (cfg MountConfig) withDefaults() MountConfig {
 	option.Default(&cfg.Queue.Events, 256)
 	option.Default(&cfg.Queue.Bytes, 1<<20)
 	option.Default(&cfg.Queue.Overflow, CloseSlow)
+	if cfg.Compression != nil {
+		own := cfg.Compression.withDefaults()
+		cfg.Compression = &own
+	}
 	if cfg.LongPoll != nil {
 		own := *cfg.LongPoll
 		option.Default(&own.Suffix, "/longpoll")
@@ -127,6 +134,7 @@ func (cfg MountConfig) validate() error {
 		option.AtLeast(mountOwner, "Queue.Events", cfg.Queue.Events, 0),
 		option.AtLeast(mountOwner, "Queue.Bytes", cfg.Queue.Bytes, 0),
 		mountOwner.Check(cfg.Queue.Overflow <= DropOldest, "Queue.Overflow", cfg.Queue.Overflow, overflowNames),
+		cfg.Compression.validate(),
 		cfg.LongPoll.validate(),
 	)
 }

@@ -45,6 +45,10 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 	// CheckHeader refuses what the state does not allow, such as a continuation
 	// without a beginning (RFC 6455, 5.4).
 	state := ws.StateServerSide
+	if c.format.deflate != nil {
+		state = state.Set(ws.StateExtended) // readHeader checks the reserved bits then
+	}
+	compressed := false
 	for count := 0; ; {
 		waited, err := c.pace()
 		if err != nil {
@@ -71,7 +75,8 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 			return buf, op, errFragments
 		case buf == nil:
 			op = h.OpCode
-			text.on = op == ws.OpText
+			compressed = h.Rsv1()
+			text.on = op == ws.OpText && !compressed
 			buf = buffer(int(min(h.Length, 16<<10))) // whatever length is promised
 		}
 		// Before the payload is read: the length in the header is enough to refuse it.
@@ -85,7 +90,10 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 		c.spend(c.mount.cfg.Limits.ByteRate, int(h.Length))
 		if h.Fin {
 			c.deadline = time.Time{}
-			return buf, op, nil
+			if compressed {
+				buf, err = c.inflate(buf, op)
+			}
+			return buf, op, err
 		}
 		// Now only continuations and control frames may come (RFC 6455, 5.4).
 		state = state.Set(ws.StateFragmented)
@@ -133,6 +141,11 @@ func (c *conn) readHeader(state ws.State) (ws.Header, error) {
 	}
 	if err := ws.CheckHeader(h, state); err != nil {
 		return h, &protocolError{ws.StatusProtocolError, err.Error()}
+	}
+	// Only the first frame of a message may say that it is compressed (RFC 7692, 6).
+	first := h.OpCode == ws.OpText || h.OpCode == ws.OpBinary
+	if h.Rsv != 0 && !(first && h.Rsv1() && !h.Rsv2() && !h.Rsv3()) {
+		return h, &protocolError{ws.StatusProtocolError, "reserved bit of a frame"}
 	}
 	// A server must close the connection then (RFC 6455, 5.1).
 	if !h.Masked {

@@ -168,8 +168,10 @@ func bomb(t *testing.T, text []byte) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xff, 0xff})
 }
 
-// securityCompression: there is no compression, whatever a client offers.
+// securityCompression: without MountConfig.Compression there is none, whatever a
+// client offers; with it bombs end.
 func securityCompression(t *testing.T) {
+	t.Run("on", securityCompressed)
 	f := start(t, setup{})
 	for _, offer := range []string{
 		"permessage-deflate", "permessage-deflate; client_max_window_bits", "permessage-deflate; server_max_window_bits=8; client_max_window_bits=8",

@@ -22,6 +22,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		refuse(w, http.StatusInternalServerError, "")
 		return
 	}
+	m.negotiate(r, &a)
 	c := newConn(m, a)
 	// raw is nil over TLS: then it neither rests nor is written to directly.
 	c.nc, c.raw = nc, rawConn(nc)
@@ -47,7 +48,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 	c.begin(a)
 	// The writer is held until start: a broadcast cannot come before the
 	// response.
-	if err := writeUpgrade(nc, key, a.subprotocol, m.cfg.Timeouts.Write); err != nil {
+	if err := writeUpgrade(nc, key, a.subprotocol, a.extension, m.cfg.Timeouts.Write); err != nil {
 		c.leave()
 		return
 	}
@@ -55,13 +56,17 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 }
 
 // writeUpgrade writes the response to the upgrade, within timeout.
-func writeUpgrade(nc net.Conn, key, subprotocol string, timeout time.Duration) error {
+func writeUpgrade(nc net.Conn, key, subprotocol, extension string, timeout time.Duration) error {
 	b := make([]byte, 0, 256)
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	b = append(b, acceptKey(key)...)
 	if subprotocol != "" {
 		b = append(b, "\r\nSec-WebSocket-Protocol: "...)
 		b = append(b, subprotocol...)
+	}
+	if extension != "" {
+		b = append(b, "\r\nSec-WebSocket-Extensions: "...)
+		b = append(b, extension...)
 	}
 	b = append(b, "\r\n\r\n"...)
 	if err := nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
