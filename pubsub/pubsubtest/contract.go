@@ -20,11 +20,20 @@ const (
 	moment   = 50 * time.Millisecond
 )
 
+// Cluster is the remotes of a cluster of its own, for [TestRemote].
+type Cluster struct {
+	// Remotes has one for each name, in the order of the names.
+	Remotes []pubsub.Remote
+	// Cut breaks the connection of a node to all others, as a network does that
+	// fails, and Heal repairs it. They return once that is done; the remote may
+	// notice later. Both may be nil: then the contract is not tested over a cut.
+	Cut, Heal func(name string)
+}
+
 // TestRemote holds an implementation of [pubsub.Remote] against its contract.
-// newCluster makes the remotes of a cluster of its own: one for each name, in that
-// order. Nothing may be left of them once their Run has returned and the
-// functions of t.Cleanup have run.
-func TestRemote(t *testing.T, newCluster func(t *testing.T, names ...string) []pubsub.Remote) {
+// newCluster makes a cluster with a remote for each name. Nothing may be left of it
+// once the Run of its remotes has returned and the functions of t.Cleanup have run.
+func TestRemote(t *testing.T, newCluster func(t *testing.T, names ...string) Cluster) {
 	for _, c := range []struct {
 		name string
 		// Each case has three connected nodes of a cluster of its own, all of
@@ -43,19 +52,33 @@ func TestRemote(t *testing.T, newCluster func(t *testing.T, names ...string) []p
 		t.Run(c.name, func(t *testing.T) {
 			// Three nodes: a sender, a receiver, and one that must not be confused
 			// with it.
-			names := []string{"a", "b", "c"}
-			remotes := newCluster(t, names...)
-			nodes := make([]*node, len(names))
-			for i, r := range remotes {
-				if r.Node() != names[i] {
-					t.Errorf("node %q, want %q", r.Node(), names[i])
-				}
-				nodes[i] = newNode(t, r)
-			}
-			connect(t, nodes)
+			nodes, _ := begin(t, newCluster)
 			c.run(t, nodes)
 		})
 	}
+	t.Run("a_cut_and_what_follows", func(t *testing.T) {
+		nodes, cluster := begin(t, newCluster)
+		if cluster.Cut == nil || cluster.Heal == nil {
+			t.Log("not tested: the cluster has no Cut and Heal")
+			return
+		}
+		testCut(t, nodes, cluster)
+	})
+}
+
+// begin makes a cluster of three connected nodes.
+func begin(t *testing.T, newCluster func(t *testing.T, names ...string) Cluster) ([]*node, Cluster) {
+	names := []string{"a", "b", "c"}
+	cluster := newCluster(t, names...)
+	nodes := make([]*node, len(names))
+	for i, r := range cluster.Remotes {
+		if r.Node() != names[i] {
+			t.Errorf("node %q, want %q", r.Node(), names[i])
+		}
+		nodes[i] = newNode(t, r)
+	}
+	connect(t, nodes)
+	return nodes, cluster
 }
 
 // testBroadcast checks that a message to all reaches each other node exactly once,

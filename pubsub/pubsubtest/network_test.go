@@ -5,7 +5,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/pubsubtest"
 )
 
@@ -14,14 +13,21 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestNetwork(t *testing.T) {
 	for name, uncounted := range map[string]bool{"counted": false, "uncounted": true} {
 		t.Run(name, func(t *testing.T) {
-			pubsubtest.TestRemote(t, func(_ *testing.T, names ...string) []pubsub.Remote {
+			pubsubtest.TestRemote(t, func(_ *testing.T, names ...string) pubsubtest.Cluster {
 				n := pubsubtest.NewNetwork()
 				n.Uncounted = uncounted
-				remotes := make([]pubsub.Remote, len(names))
-				for i, name := range names {
-					remotes[i] = n.Remote(name)
+				c := pubsubtest.Cluster{Heal: func(string) { n.Heal() }}
+				c.Cut = func(name string) {
+					for _, other := range names {
+						if other != name {
+							n.Cut(name, other)
+						}
+					}
 				}
-				return remotes
+				for _, name := range names {
+					c.Remotes = append(c.Remotes, n.Remote(name))
+				}
+				return c
 			})
 		})
 	}

@@ -3,6 +3,7 @@ package pubsubtest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ type node struct {
 	mu     sync.Mutex
 	got    []string // of the test: "origin topic event payload"
 	raw    [][]byte
+	log    []string // events and losses, of testCut
 	hello  map[string]bool
 	ended  bool
 	change chan struct{}
@@ -82,16 +84,37 @@ func (n *node) Receive(data []byte) {
 	default:
 		n.got = append(n.got, fmt.Sprint(m.Topic, " ", m.Event, " ", m.Payload.Binary, " ", string(m.Payload.Data)))
 		n.raw = append(n.raw, data)
+		n.log = append(n.log, m.Event)
 	}
+	n.poke()
+}
+
+// lost is a loss in node.log.
+const lost = "LOST"
+
+// Lost implements pubsub.Receiver. Remotes may also report a loss when they
+// connect, before anything has come.
+func (n *node) Lost(string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.log) > 0 {
+		n.log = append(n.log, lost)
+	}
+	n.poke()
+}
+
+// poke wakes the test.
+func (n *node) poke() {
 	select {
 	case n.change <- struct{}{}:
 	default:
 	}
 }
 
-// Lost implements pubsub.Receiver. Tests that connect and do not disconnect lose
-// nothing that they wait for.
-func (n *node) Lost(string) {}
+// has reports whether an event that begins like this has come. The mutex is held.
+func (n *node) has(event string) bool {
+	return slices.ContainsFunc(n.log, func(e string) bool { return strings.HasPrefix(e, event) })
+}
 
 // until waits until done reports true for what the node has, and fails the test
 // after patience. done is called with the node's mutex held.
