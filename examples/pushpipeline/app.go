@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +39,7 @@ type app struct {
 	producer *stage.ProducerStage[push]
 	pipeline *stage.Pipeline
 	endpoint *websocket.Endpoint
+	address  func(*http.Request) netip.Addr // of a request's client
 	clients  clients
 
 	listener net.Listener

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket"
 )
 
 // confirmTimeout bounds how long a request waits for the broker's acknowledgement.
@@ -25,7 +27,6 @@ type intake struct {
 	pacer     *pacer
 	answers   *answers
 	confirm   time.Duration  // confirmTimeout; tests have less
-	body      time.Duration  // bodyTimeout; tests have less
 	pending   sync.WaitGroup // goroutines of requests with an idempotency key
 }
 
@@ -33,12 +34,9 @@ type intake struct {
 func newIntake(source source, l *ledger, p producers, rate float64) *intake {
 	return &intake{
 		source: source, ledger: l, producers: p, pacer: newPacer(rate), answers: newAnswers(),
-		confirm: confirmTimeout, body: bodyTimeout,
+		confirm: confirmTimeout,
 	}
 }
-
-// bodyTimeout bounds how long the body of a request may take.
-const bodyTimeout = 10 * time.Second
 
 // enter takes in all of pushes, or none of them and returns the reason. It counts
 // those that the source refuses. done is as
@@ -77,8 +75,6 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	// The error is that the connection has no deadlines, as in tests with a recorder.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(in.body))
 	// One byte over the bound fails the read, whatever Content-Length says.
 	hash := sha256.New()
 	body := io.TeeReader(http.MaxBytesReader(w, r.Body, maxBody), hash)
@@ -87,8 +83,6 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		in.refuseBody(w, err)
 		return
 	}
-	// The wait for the broker is no part of the body's time.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	if key == "" {
 		in.take(r.Context(), producer, pushes, in.confirm).write(w)
 		return
@@ -111,6 +105,9 @@ func (in *intake) refuseBody(w http.ResponseWriter, err error) {
 		// The rest of the body is not worth reading.
 		w.Header().Set("Connection", "close")
 		answerError(w, status, err.Error())
+	case errors.Is(err, websocket.ErrBodies):
+		w.Header().Set("Retry-After", "1")
+		answerError(w, http.StatusServiceUnavailable, "too many requests with large bodies are under way")
 	default:
 		w.Header().Set("Connection", "close")
 		answerError(w, http.StatusBadRequest, "the body could not be read")

@@ -85,7 +85,12 @@ func (r *run) open(l net.Listener, routes func() (http.Handler, error)) error {
 	if err != nil {
 		return err
 	}
-	server, err := websocket.NewServer(handler, websocket.ServerConfig{TLS: r.certificate.server(), Plaintext: r.cfg.Plaintext})
+	server, err := websocket.NewServer(handler, websocket.ServerConfig{
+		TLS: r.certificate.server(), Plaintext: r.cfg.Plaintext, ClientAddress: r.address, Metrics: r.recorder, Logger: r.log,
+		// What is parsed takes several times the body's memory.
+		Limits:   websocket.ServerLimits{BodyBytes: maxBody, BodiesBytes: 16 * maxBody},
+		Timeouts: websocket.ServerTimeouts{Body: 10 * time.Second, Drain: requestsGrace},
+	})
 	if err != nil {
 		return err
 	}
@@ -227,13 +232,13 @@ func (r *run) drain(ctx context.Context) error {
 	return errors.Join(failure, <-r.ended)
 }
 
-// requestsGrace is how long requests that are under way at the end may go on.
+// requestsGrace is how long requests that are under way at the end may go on. Then they
+// are cut off: a client alone cannot spoil an orderly end.
 const requestsGrace = time.Second
 
-// shutdown ends the servers. A request that takes longer than requestsGrace is cut
-// off: a client alone cannot spoil an orderly end.
+// shutdown ends the servers.
 func (r *run) shutdown(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, requestsGrace)
+	ctx, cancel := context.WithTimeout(ctx, 2*requestsGrace)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, s := range r.servers {

@@ -55,12 +55,11 @@ func identify(tokens *token.Phoenix, tok string) (user, error) {
 
 // openEndpoint makes the WebSocket side.
 func (a *app) openEndpoint() (err error) {
-	address, err := a.clientAddress()
-	if err != nil {
+	if a.address, err = a.clientAddress(); err != nil {
 		return err
 	}
 	a.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{
-		Metrics: a.recorder, Logger: a.log, ClientAddress: address,
+		Metrics: a.recorder, Logger: a.log, ClientAddress: a.address,
 		Limits: websocket.EndpointLimits{
 			Connections: a.cfg.MaxConnections, PerAddress: a.cfg.MaxPerAddress, PerID: a.cfg.MaxPerUser, ConnectRate: a.cfg.ConnectRate,
 		},
