@@ -102,7 +102,7 @@ func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
 	if err = a.openSource(); err != nil {
 		return nil, err
 	}
-	a.intake = newIntake(a.source, a.ledger, callers, cfg.PushRate)
+	a.intake = newIntake(a.source, a.ledger, callers, cfg.PushRate, log)
 	return a, a.build()
 }
 

@@ -66,8 +66,8 @@ func newHealth(brokers []string) (*health, error) {
 }
 
 // prepare makes the topic, if it is not there, and asks the brokers regularly from
-// then on. It tries until ctx is done; a topic that no broker can make is an error.
-func (h *health) prepare(ctx context.Context, t topic, log *slog.Logger) error {
+// then on; each is called after they have responded. It tries until ctx is done; a topic that no broker can make is an error.
+func (h *health) prepare(ctx context.Context, t topic, log *slog.Logger, each func(context.Context)) error {
 	var logged logLimit
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := h.create(ctx, t)
@@ -95,7 +95,7 @@ func (h *health) prepare(ctx context.Context, t topic, log *slog.Logger) error {
 	h.note(nil)
 	asking, stop := context.WithCancel(context.Background())
 	h.stop = stop
-	h.done.Go(func() { h.watch(asking) })
+	h.done.Go(func() { h.watch(asking, each) })
 	return nil
 }
 
@@ -122,7 +122,7 @@ func lasting(err error) bool {
 }
 
 // watch asks the brokers until ctx is done.
-func (h *health) watch(ctx context.Context) {
+func (h *health) watch(ctx context.Context, each func(context.Context)) {
 	ticker := time.NewTicker(healthEvery)
 	defer ticker.Stop()
 	for {
@@ -133,6 +133,9 @@ func (h *health) watch(ctx context.Context) {
 			return
 		}
 		h.note(err)
+		if err == nil {
+			each(ctx)
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

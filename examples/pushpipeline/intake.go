@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
@@ -26,30 +27,37 @@ type intake struct {
 	producers producers
 	pacer     *pacer
 	answers   *answers
+	refusals  *refusals
 	confirm   time.Duration  // confirmTimeout; tests have less
 	pending   sync.WaitGroup // goroutines of requests with an idempotency key
 }
 
 // newIntake returns a closed intake in front of source.
-func newIntake(source source, l *ledger, p producers, rate float64) *intake {
+func newIntake(source source, l *ledger, p producers, rate float64, log *slog.Logger) *intake {
 	return &intake{
 		source: source, ledger: l, producers: p, pacer: newPacer(rate), answers: newAnswers(),
-		confirm: confirmTimeout,
+		refusals: newRefusals(l.recorder, log),
+		confirm:  confirmTimeout,
 	}
 }
 
 // enter takes in all of pushes, or none of them and returns the reason. It counts
-// those that the source refuses. done is as
-// in source.
+// and logs those that are refused. done is as in source.
 func (in *intake) enter(pushes []push, done func(error)) error {
-	if !in.open.Load() {
-		return errClosing
+	err := errClosing
+	if in.open.Load() {
+		err = in.source.enter(pushes, done)
 	}
-	err := in.source.enter(pushes, done)
 	if err != nil {
-		in.ledger.refused.Add(int64(len(pushes)))
+		in.refuse(refusalOf(err), len(pushes))
 	}
 	return err
+}
+
+// refuse accounts for n pushes that are not taken in.
+func (in *intake) refuse(reason string, n int) {
+	in.ledger.refused.Add(int64(n))
+	in.refusals.note(reason, n)
 }
 
 // ServeHTTP serves POST /push. The status is 202 when everything that was posted is
@@ -66,6 +74,7 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Before the body is read, which costs memory.
 	producer, err := in.producers.name(r)
 	if err != nil {
+		in.refusals.note("unauthorized", 1)
 		w.Header().Set("WWW-Authenticate", `Bearer realm="push"`)
 		answerError(w, http.StatusUnauthorized, err.Error())
 		return
@@ -94,6 +103,7 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (in *intake) refuseBody(w http.ResponseWriter, err error) {
 	var large *http.MaxBytesError
 	var input *inputError
+	in.refusals.note("malformed", 1)
 	switch {
 	case errors.As(err, &large):
 		answerError(w, http.StatusRequestEntityTooLarge, "the body has more than "+strconv.Itoa(maxBody)+" bytes")
@@ -160,7 +170,7 @@ const longest = 5 * time.Minute
 // until ctx is done.
 func (in *intake) take(ctx context.Context, producer string, pushes []push, limit time.Duration) result {
 	if wait, ok := in.pacer.spend(producer, len(pushes), time.Now()); !ok {
-		in.ledger.refused.Add(int64(len(pushes)))
+		in.refuse("rate", len(pushes))
 		return result{status: http.StatusTooManyRequests, fault: "this producer pushes faster than it may", retryAfter: seconds(wait)}
 	}
 	// It has room for every result, so that done never blocks, even after the

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -70,7 +71,7 @@ func TestIntakeAnswers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			source := tt.source
-			in := newIntake(&source, newLedger(metrics.Nop(), ""), producers{}, 0)
+			in := newIntake(&source, newLedger(metrics.Nop(), ""), producers{}, 0, slog.New(slog.DiscardHandler))
 			in.open.Store(!tt.closed)
 			method := tt.method
 			if method == "" {

@@ -230,7 +230,7 @@ func TestKilledPipelineLosesNothing(t *testing.T) {
 	progress := make(chan int, users*pushes)
 	for i := range followers {
 		user := strconv.Itoa(i + 1)
-		tok, err := tokens.Sign(tokenSalt, map[string]any{fieldUser: user, fieldEnds: time.Now().Add(time.Hour).Unix()}, token.SignConfig{})
+		tok, err := tokens.Sign(tokenSalt, map[string]any{fieldUser: user, fieldEnds: time.Now().Add(time.Hour).UnixMilli()}, token.SignConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -137,7 +137,7 @@ func TestSocketNeedsAToken(t *testing.T) {
 		return tok
 	}
 	fields := func(user any, ends any) map[string]any { return map[string]any{fieldUser: user, fieldEnds: ends} }
-	soon := time.Now().Add(time.Minute).Unix()
+	soon := time.Now().Add(time.Minute).UnixMilli()
 	good := sign(tokenSalt, fields("1", soon), time.Now())
 	for name, tok := range map[string]string{
 		"missing":        "",

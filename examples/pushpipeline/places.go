@@ -13,18 +13,11 @@ type places struct {
 	mu sync.Mutex // guards all fields
 	// The next offset, by partition.
 	written, seen map[int32]int64
-	gained        map[int32]gain
-}
-
-// gain is where a partition was when this member was found to have it.
-type gain struct {
-	epoch  uint64 // of the assignment
-	offset int64  // up to which this process had written by then
 }
 
 // newPlaces returns places of a process that has written and read nothing.
 func newPlaces() *places {
-	return &places{written: make(map[int32]int64), seen: make(map[int32]int64), gained: make(map[int32]gain)}
+	return &places{written: make(map[int32]int64), seen: make(map[int32]int64)}
 }
 
 // wrote notes a record that the broker has confirmed.
@@ -34,7 +27,7 @@ func (p *places) wrote(partition int32, offset int64) {
 	p.written[partition] = max(p.written[partition], offset+1)
 }
 
-// read notes a record that was read, and reports whether it was for the first time.
+// read notes a record that was read, here or by another member, and reports whether it was for the first time.
 func (p *places) read(partition int32, offset int64) (first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,15 +50,8 @@ func (p *places) unread(assigned []kafka.PartitionSnapshot) (n int64) {
 		}
 	}
 	for _, part := range assigned {
-		from := p.gained[part.Partition]
-		if from.epoch != part.Epoch {
-			// What was written before may have been read by the member that had the
-			// partition: the first poll says.
-			from = gain{part.Epoch, p.written[part.Partition]}
-			p.gained[part.Partition] = from
-		}
 		seen := max(p.seen[part.Partition], part.Head)
-		n += max(0, p.written[part.Partition]-max(seen, from.offset), part.Head+part.Lag-seen)
+		n += max(0, p.written[part.Partition]-seen, part.Head+part.Lag-seen)
 	}
 	return n
 }

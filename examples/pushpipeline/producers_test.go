@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -183,7 +184,7 @@ func (s *slowSource) confirm(err error) int {
 
 func TestIdempotencyKeyPushesOnce(t *testing.T) {
 	source := &slowSource{}
-	in := newIntake(source, newLedger(metrics.Nop(), ""), producers{}, 0)
+	in := newIntake(source, newLedger(metrics.Nop(), ""), producers{}, 0, slog.New(slog.DiscardHandler))
 	in.open.Store(true)
 	send := func(key, body string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()

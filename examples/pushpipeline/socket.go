@@ -16,7 +16,7 @@ import (
 // tokenSalt is what socket tokens are made and checked with.
 const tokenSalt = "user socket"
 
-// The fields of a socket token: the user's id and the unix second at which it ends.
+// The fields of a socket token: the user's id and the unix millisecond at which it ends.
 const (
 	fieldUser = "user"
 	fieldEnds = "exp"
@@ -32,7 +32,7 @@ type user struct {
 // -token-age.
 func (a *app) tokenFor(user string) (string, error) {
 	return a.tokens.Sign(tokenSalt, map[string]any{
-		fieldUser: user, fieldEnds: time.Now().Add(a.cfg.TokenAge).Unix(),
+		fieldUser: user, fieldEnds: time.Now().Add(a.cfg.TokenAge).UnixMilli(),
 	}, token.SignConfig{MaxAge: a.cfg.TokenAge})
 }
 
@@ -50,7 +50,7 @@ func identify(tokens *token.Phoenix, tok string) (user, error) {
 	if !ok || checkUserID(id) != nil {
 		return user{}, fmt.Errorf("%w: not a user's", token.ErrInvalid)
 	}
-	return user{id, time.Unix(ends, 0)}, nil
+	return user{id, time.UnixMilli(ends)}, nil
 }
 
 // openEndpoint makes the WebSocket side.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -27,6 +28,7 @@ const unconfirmedTimeout = 10 * time.Second
 type kafkaSource struct {
 	broker *embeddedkafka.Broker // nil with -brokers
 	topic  topic
+	group  string
 	health *health
 	// The reading side is a stage of the pipeline; the writing side is used by enter.
 	producer *kafka.Producer[push]
@@ -59,7 +61,7 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 	}()
 	k.left.Store(-1)
 	brokers := strings.Split(cfg.Brokers, ",")
-	k.topic = topic{name: cfg.Topic, partitions: int32(cfg.Parts)}
+	k.group, k.topic = cfg.Group, topic{name: cfg.Topic, partitions: int32(cfg.Parts)}
 	if cfg.Brokers == "" {
 		if k.broker, err = embeddedkafka.Start(embeddedkafka.Config{Options: []kfake.Opt{brokerConfigs}}); err != nil {
 			return nil, err
@@ -97,7 +99,7 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 
 // prepare implements source.
 func (k *kafkaSource) prepare(ctx context.Context) error {
-	return k.health.prepare(ctx, k.topic, k.log)
+	return k.health.prepare(ctx, k.topic, k.log, k.learn)
 }
 
 // ready implements source.
@@ -161,6 +163,25 @@ func (k *kafkaSource) backlog() int {
 		return int(n)
 	}
 	return int(k.places.unread(k.producer.Snapshot().Partitions))
+}
+
+// learn finds out what other members of the group have finished of what this process
+// has written. What it cannot find out now it tries again later.
+func (k *kafkaSource) learn(ctx context.Context) {
+	if k.backlog() == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	committed, err := kadm.NewClient(k.health.client).FetchOffsets(ctx, k.group)
+	if err != nil {
+		return
+	}
+	committed.Each(func(o kadm.OffsetResponse) {
+		if o.Err == nil && o.Topic == k.topic.name && o.At > 0 {
+			k.places.read(o.Partition, o.At-1)
+		}
+	})
 }
 
 // refuseRecord counts a record that is no push, in the goroutine that polls.

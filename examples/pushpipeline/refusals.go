@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/metrics"
+)
+
+// refusals counts and logs what POST /push and the load generator are refused, by
+// reason: a line a second for each. Any goroutine may use it.
+type refusals struct {
+	recorder metrics.Recorder
+	log      *slog.Logger
+	mu       sync.Mutex // guards reasons and what is in it
+	reasons  map[string]*refusal
+}
+
+// refusal is what is known about one reason.
+type refusal struct {
+	counter metrics.Counter
+	limit   logLimit
+}
+
+// newRefusals returns refusals of nothing yet.
+func newRefusals(r metrics.Recorder, log *slog.Logger) *refusals {
+	return &refusals{recorder: r, log: log, reasons: make(map[string]*refusal)}
+}
+
+// note counts n pushes, or a request of which it is not known how many it has.
+func (r *refusals) note(reason string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one := r.reasons[reason]
+	if one == nil {
+		one = &refusal{counter: r.recorder.Counter("pipeline.refused", metrics.Tag{Key: "reason", Value: reason})}
+		r.reasons[reason] = one
+	}
+	one.counter.Add(int64(n))
+	if more, ok := one.limit.allow(time.Now()); ok {
+		r.log.Warn("pushes are refused", "reason", reason, "unlogged", more)
+	}
+}
+
+// refusalOf returns the reason for which a source has refused.
+func refusalOf(err error) string {
+	for reason, known := range map[string]error{
+		"full": errFull, "key_full": errKeyFull, "too_many": errNever, "closing": errClosing, "away": errAway,
+	} {
+		if errors.Is(err, known) {
+			return reason
+		}
+	}
+	return "other"
+}
