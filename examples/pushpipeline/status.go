@@ -119,6 +119,11 @@ func (a *app) account(ctx context.Context) account {
 	acc.held = s.Buffered
 	// What the stage abandoned, and what it discarded and Kafka still has.
 	acc.left = int(s.Abandoned + a.ledger.left.Load())
+	// What the end of the pipeline had and did not get to, when the stage before it was
+	// over already.
+	for _, other := range a.pipeline.Snapshot(ctx).Stages {
+		acc.left += int(other.Unhandled)
+	}
 	// In flight is everything without a receipt, so that no push is counted
 	// twice or missed between the consumer's own queues.
 	for _, sub := range s.Subscriptions {
