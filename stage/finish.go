@@ -1,6 +1,9 @@
 package stage
 
-import "runtime/debug"
+import (
+	"errors"
+	"runtime/debug"
+)
 
 // finish runs at the end of the stage's goroutine, for any reason: panicked is what a
 // handler has panicked with, and clean is false if a handler has ended the goroutine. For
@@ -114,8 +117,14 @@ func (l *lastSteps[In, Out]) terminate() {
 		return
 	}
 	l.running = "HandleTerminate"
-	if err := f(l.ctx, l.failure); err != nil && l.failure == nil {
+	err := f(l.ctx, l.failure)
+	switch {
+	case err == nil:
+	case l.failure == nil:
 		l.failure = &Error{Stage: l.name, Handler: l.running, Err: err}
+	case errors.Is(err, ErrHung):
+		// Goroutines that are left behind are reported besides any other failure.
+		l.failure = errors.Join(l.failure, &Error{Stage: l.name, Handler: l.running, Err: err})
 	}
 }
 

@@ -165,7 +165,7 @@ type TerminateHandler interface {
 	// HandleTerminate gets the reason for which the stage ends; nil for a
 	// normal end. ctx is cancelled already unless the stage drained. An error,
 	// such as ErrHung for something that did not end in time, is the stage's
-	// failure if it has no other.
+	// failure if it has no other. ErrHung is reported besides another failure.
 	HandleTerminate(ctx context.Context, reason error) error
 }
 

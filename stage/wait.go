@@ -84,7 +84,7 @@ func (r *pipelineRun) wait() error {
 			switch {
 			case r.running == 0 && !r.starting():
 			case r.stopping:
-				return errors.Join(append(r.failures, r.p.hung())...)
+				return errors.Join(append(r.failures, r.hung())...)
 			default:
 				r.fail(ErrDrainTimeout)
 				log.Error("not drained in time", "timeout", r.p.cfg.DrainTimeout)
@@ -206,8 +206,12 @@ func (r *pipelineRun) stopped() {
 // to stop before the producer that made it stop.
 func (r *pipelineRun) fail(err error) {
 	// errors.Is in either direction: the cause replaces what followed from it.
+	more := errors.Is(err, ErrHung)
 	for i, other := range r.failures {
 		if errors.Is(err, other) {
+			if more && !errors.Is(other, ErrHung) {
+				r.failures[i] = err // which has the other one as well
+			}
 			return
 		}
 		if errors.Is(other, err) {
@@ -236,11 +240,12 @@ func hasStopped(stopped <-chan struct{}) bool {
 	}
 }
 
-// hung names the stages that have not stopped.
-func (p *Pipeline) hung() error {
+// hung names the stages whose end was not heard of. It does not look at them again: one
+// that stops just now has not stopped in time, and its error was not taken.
+func (r *pipelineRun) hung() error {
 	var errs []error
-	for _, s := range p.stages {
-		if !hasStopped(s.Stopped()) {
+	for i, s := range r.p.stages {
+		if !r.heard[i] {
 			errs = append(errs, fmt.Errorf("stage %q: %w", s.Name(), ErrHung))
 		}
 	}
