@@ -121,6 +121,12 @@
 // of a bound, QueueDrained when it has fallen below half again, so that a sender
 // can stop in time.
 //
+// A client is judged only by what it can help. While the server does not read from
+// it, it is not silent; a large frame may take any time while the client takes 16
+// KiB of it within Timeouts.Write; a ping of Timeouts.Ping that waits for other
+// messages has not been sent. Connections that are closed for being slow count in
+// websocket.slow_closed.
+//
 // # Failure
 //
 // A handler that panics or returns an error ends its own channel: the client gets
