@@ -143,7 +143,9 @@
 // of more than 100 messages or 8 MiB is refused with 413 and nothing of it is
 // handled. A response of which the client takes no 16 KiB within Timeouts.Write,
 // and one that cannot be written, end the session: messages in it are lost, and
-// the client learns that when it comes back. A ReadTimeout or WriteTimeout of the
+// the client learns that when it comes back: a GET for a session that is over gets
+// status 500 in its body, after which every version of phoenix.js connects and joins
+// again. A ReadTimeout or WriteTimeout of the
 // server does not apply to a GET that waits.
 //
 // In a query, the last of several values for one name counts. Phoenix.js up to 1.8

@@ -39,7 +39,8 @@ const (
 	pollNothing   = 204
 	pollForbidden = 403
 	pollTimeout   = 408
-	pollGone      = 410 // begin a new session, with the token in the response if there is one
+	pollGone      = 410 // to a POST: the session is over; to a GET: a new one has begun
+	pollLost      = 500 // to a GET: the session is over
 )
 
 // maxLines bounds the messages of one POST. Clients split theirs at this number.
@@ -88,7 +89,11 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 	}
 	p := m.endpoint.polls.find(pollToken(r), m)
 	switch {
-	// An unknown token begins a new session, as no token does.
+	// Phoenix begins a new session at once. Phoenix.js up to 1.7 then goes on as if
+	// its topics were joined, and its pushes and broadcasts are lost. Told that the
+	// server has failed, all versions connect and join again.
+	case r.Method == http.MethodGet && p == nil && strings.HasPrefix(pollToken(r), pollTokenPrefix):
+		_ = m.answerPoll(w, pollAnswer{Status: pollLost})
 	case r.Method == http.MethodGet && p == nil:
 		m.beginPoll(w, r, vars)
 	case r.Method == http.MethodGet:
@@ -128,7 +133,7 @@ func (m *mount) beginPoll(w http.ResponseWriter, r *http.Request, vars map[strin
 func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 	g, ok := p.enter()
 	if !ok {
-		_ = p.mount.answerPoll(w, pollAnswer{Status: pollGone})
+		_ = p.mount.answerPoll(w, pollAnswer{Status: pollLost})
 		return
 	}
 	defer p.exit(g)
@@ -144,7 +149,7 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if p.isOver() {
-			_ = p.mount.answerPoll(w, pollAnswer{Status: pollGone})
+			_ = p.mount.answerPoll(w, pollAnswer{Status: pollLost})
 			return
 		}
 		select {
@@ -180,7 +185,7 @@ func (p *poll) answer(w http.ResponseWriter, taken []*batch) {
 	// Messages before the close frame are sent first: the next GET learns of
 	// the end.
 	if last && len(a.Messages) == 0 {
-		a = pollAnswer{Status: pollGone}
+		a = pollAnswer{Status: pollLost}
 	}
 	err := p.mount.answerPoll(w, a)
 	for _, b := range taken {

@@ -156,7 +156,7 @@ func TestLongPoll(t *testing.T) {
 		if n, err := f.endpoint.Disconnect(t.Context(), "id:1"); n != 1 || err != nil {
 			t.Error(n, err)
 		}
-		expectPoll(t, p.get(), 410)
+		expectPoll(t, p.get(), 500)
 		if s := p.post(`[null,"1","phoenix","heartbeat",{}]`); s != 410 {
 			t.Errorf("post: %d", s)
 		}
