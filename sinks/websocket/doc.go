@@ -169,9 +169,11 @@
 //	1013  the client does not keep up with what is queued for it
 //	4001  the credentials have expired
 //	4002  nothing was joined for Timeouts.Unjoined
+//	4409  a newer connection of the same socket id: see CloseOldest
 //	4429  more was sent than is allowed, for Timeouts.Throttle
 //
-// Phoenix.js connects again after all of them.
+// Close frames carry a short reason in words, for people. Phoenix.js connects again
+// after all of them.
 //
 // # Concurrency
 //

@@ -33,6 +33,8 @@ var (
 	ErrDisconnected = errors.New("websocket: disconnected by the server")
 	// ErrKicked: [Endpoint.Kick] was called for the socket's id and the topic.
 	ErrKicked = errors.New("websocket: kicked off the topic")
+	// ErrReplaced: a newer connection with the same socket id has taken the place.
+	ErrReplaced = errors.New("websocket: replaced by a newer connection")
 	// ErrExpired: the credentials of the connection have expired.
 	ErrExpired = errors.New("websocket: credentials expired")
 	// ErrNotJoined: the channel has not been joined yet or has ended.

@@ -14,6 +14,7 @@ import (
 const (
 	closeExpired   ws.StatusCode = 4001
 	closeNotJoined ws.StatusCode = 4002
+	closeReplaced  ws.StatusCode = 4409
 )
 
 // eventRenew carries new credentials, on the topic "phoenix".

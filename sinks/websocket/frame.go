@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"github.com/gobwas/ws"
 
@@ -63,11 +64,45 @@ func isBinary(w wire) bool { return ws.OpCode(w[0]&0x0f) == ws.OpBinary }
 // envelope is the room for what surrounds a payload in a message.
 const envelope = 64
 
-// closeWire returns a close frame without a reason.
-func closeWire(code ws.StatusCode) wire {
-	b := newWire(2)
+// closeWire returns a close frame with a reason in words, of at most 123 bytes.
+func closeWire(code ws.StatusCode, text string) wire {
+	b := newWire(2 + len(text))
 	b = binary.BigEndian.AppendUint16(b, uint16(code))
-	return seal(b, ws.OpClose)
+	return seal(append(b, text...), ws.OpClose)
+}
+
+// closeText returns what a close frame says to people. It says nothing about the
+// application.
+func closeText(code ws.StatusCode, reason error) string {
+	for _, row := range closeTexts {
+		if row.code == code && (row.reason == nil || errors.Is(reason, row.reason)) {
+			return row.text
+		}
+	}
+	// The code of a shutdown is configured.
+	if errors.Is(reason, ErrShutdown) {
+		return "server shuts down"
+	}
+	return ""
+}
+
+var closeTexts = []struct {
+	code   ws.StatusCode
+	reason error // nil: any
+	text   string
+}{
+	{ws.StatusGoingAway, ErrDisconnected, "disconnected by the server"},
+	{ws.StatusProtocolError, nil, "protocol error or idle timeout"},
+	{ws.StatusInvalidFramePayloadData, nil, "text is not UTF-8"},
+	{ws.StatusPolicyViolation, nil, "message in bad fragments or too slow"},
+	{ws.StatusMessageTooBig, nil, "message too big"},
+	{ws.StatusInternalServerError, nil, "message cannot be handled"},
+	{tryAgainLater, ErrHistory, "history does not continue"},
+	{tryAgainLater, nil, "client does not keep up"},
+	{closeExpired, nil, "credentials expired"},
+	{closeNotJoined, nil, "no topic joined in time"},
+	{closeReplaced, nil, "replaced by a newer connection"},
+	{closeThrottled, nil, "sent more than allowed"},
 }
 
 // pongWire returns the pong to a ping with data.

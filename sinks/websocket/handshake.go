@@ -178,6 +178,7 @@ func refuse(w http.ResponseWriter, status int, body string) {
 	if status == http.StatusBadRequest && body == badVersion {
 		h.Set("Sec-WebSocket-Version", "13")
 	}
+	retryAfter(h, status)
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body)) // the client may be gone: nothing to do then
 }

@@ -158,6 +158,20 @@ func (t *Timeouts) validate() error {
 	)
 }
 
+// IDPolicy decides which connection gives way when a socket id has as many as
+// EndpointLimits.PerID allows.
+type IDPolicy int
+
+const (
+	// RefuseNew refuses the new connection with status 429.
+	RefuseNew IDPolicy = iota
+	// CloseOldest closes the oldest one with 4409, after what is queued for it.
+	// phoenix.js connects again after any close by the server: a page must call
+	// disconnect on its socket when it is closed with 4409, or two pages replace
+	// each other without end.
+	CloseOldest
+)
+
 // EndpointLimits bounds what all clients of an endpoint can use together.
 type EndpointLimits struct {
 	// Connections bounds the connections; further ones are refused with status
@@ -167,8 +181,10 @@ type EndpointLimits struct {
 	// further ones are refused with status 503. Default: Unlimited.
 	PerAddress int
 	// PerID bounds the connections with the same socket id, in other words of
-	// one user; further ones are refused with status 429. Default: Unlimited.
+	// one user; AtPerID decides about further ones. Default: Unlimited.
 	PerID int
+	// AtPerID is what happens at PerID. Default: RefuseNew.
+	AtPerID IDPolicy
 	// ConnectRate bounds how often one address, or one /64 of IPv6, may try to
 	// connect in a second, with bursts of a second's worth; beyond it the status
 	// is 429. Default: Unlimited.
@@ -211,6 +227,7 @@ func (l *EndpointLimits) validate() error {
 		option.AtLeast(endpointOwner, "Limits.Connections", l.Connections, 0),
 		option.AtLeast(endpointOwner, "Limits.PerAddress", l.PerAddress, 0),
 		option.AtLeast(endpointOwner, "Limits.PerID", l.PerID, 0),
+		option.Within(endpointOwner, "Limits.AtPerID", l.AtPerID, RefuseNew, CloseOldest),
 		option.AtLeast(endpointOwner, "Limits.ConnectRate", l.ConnectRate, 0),
 		option.AtLeast(endpointOwner, "Limits.Channels", l.Channels, 0),
 		option.AtLeast(endpointOwner, "Limits.QueuedBytes", l.QueuedBytes, 0),

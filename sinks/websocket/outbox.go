@@ -149,7 +149,7 @@ func (o *outbox) close(code ws.StatusCode, reason error, flush bool, do *effects
 		o.drop(do)
 	}
 	o.release(do)
-	o.push(&item{wire: closeWire(code), control: true, last: true}, do)
+	o.push(&item{wire: closeWire(code, closeText(code, reason)), control: true, last: true}, do)
 }
 
 // leave begins the end because the client has sent a close frame: it takes no

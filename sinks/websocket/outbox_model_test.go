@@ -141,7 +141,11 @@ func (n *naive) close(reason error, flush bool, fate map[*item]error) {
 	if !flush {
 		n.drop(reason, fate)
 	}
-	n.append(&item{wire: closeWire(1000), control: true, last: true})
+	text := closeText(1000, reason)
+	if reason == ErrQueueFull {
+		text = closeText(tryAgainLater, reason)
+	}
+	n.append(&item{wire: closeWire(1000, text), control: true, last: true})
 	n.goOn()
 }
 

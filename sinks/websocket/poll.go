@@ -56,10 +56,12 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	p.tr = p
 	// Before the registry has it, so that Close cannot miss it; abort calls done.
 	e.work.add()
-	if !e.registry.add(&p.session, a.addr) {
+	replaced, ok := e.registry.add(&p.session, a.addr)
+	if !ok {
 		e.work.done()
 		return nil, statusRefusal(refusedConnections, 503) // since admit looked
 	}
+	replaced.replace()
 	ps.mu.Lock()
 	if ps.list == nil {
 		ps.list = make(map[string]*poll)

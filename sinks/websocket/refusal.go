@@ -3,7 +3,9 @@ package websocket
 import (
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -47,9 +49,34 @@ func (r *refusal) Error() string { return r.err.Error() }
 // Unwrap returns the error, which can be a *StatusError.
 func (r *refusal) Unwrap() error { return r.err }
 
-// status returns a refusal with an HTTP status of its own.
+// statusRefusal returns a refusal with an HTTP status of its own, whose body says
+// why.
 func statusRefusal(reason string, status int) error {
-	return &refusal{reason: reason, err: &StatusError{Status: status}}
+	return &refusal{reason: reason, err: &StatusError{Status: status, Body: refusalTexts[reason]}}
+}
+
+// refusalTexts are the bodies of refusals that are about the load, for people and
+// for clients that are no browsers: a browser shows its page no response.
+var refusalTexts = map[string]string{
+	refusedShutdown:    "server shuts down",
+	refusedRate:        "too many attempts to connect",
+	refusedConnections: "too many connections",
+	refusedAddress:     "too many connections from this address",
+	refusedID:          "too many connections of this user",
+}
+
+// maxRetryAfter bounds the header Retry-After in seconds.
+const maxRetryAfter = 10
+
+// retryAfter sets the header for a refusal that is about the load, spread at
+// random so that the clients do not all come back in one moment.
+func retryAfter(h http.Header, status int) {
+	if h.Get("Retry-After") != "" {
+		return // the caller knows better
+	}
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(maxRetryAfter)))
+	}
 }
 
 // refusals counts what is refused, and logs at most one line a second for each

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/penstock-go/penstock/metrics"
@@ -23,7 +24,9 @@ type registry struct {
 	addresses map[netip.Addr]int
 	from      map[*session]netip.Addr
 
-	ids map[string]int // made only if there is a bound for each socket id
+	// One of them is made if there is a bound for each socket id.
+	ids  map[string]int        // counts, to refuse new ones
+	byID map[string][]*session // the oldest first, to close it
 }
 
 // begin sets the limits, before the first connection.
@@ -33,21 +36,35 @@ func (r *registry) begin(limits EndpointLimits, gauge metrics.Gauge) {
 		r.addresses = make(map[netip.Addr]int)
 		r.from = make(map[*session]netip.Addr)
 	}
-	if limits.PerID < Unlimited {
+	switch {
+	case limits.PerID == Unlimited:
+	case limits.AtPerID == CloseOldest:
+		r.byID = make(map[string][]*session)
+	default:
 		r.ids = make(map[string]int)
 	}
 }
 
 // add adds a session from an address. It returns false, and adds nothing, if the
-// registry has been shut or a limit has been reached.
-func (r *registry) add(s *session, addr netip.Addr) bool {
+// registry has been shut or a limit has been reached. The caller must close the
+// session that the new one replaces, if any, which does not count for its id any
+// more.
+func (r *registry) add(s *session, addr netip.Addr) (replaced *session, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	// Of IPv6 the /64, which is what one client usually has.
 	addr = network(addr)
 	if r.shut || r.n >= r.limits.Connections ||
 		r.addresses[addr] >= r.limits.PerAddress || r.ids[s.id] >= r.limits.PerID {
-		return false
+		return nil, false
+	}
+	if r.byID != nil && s.id != "" {
+		list := r.byID[s.id]
+		if len(list) >= r.limits.PerID {
+			replaced = list[0]
+			list = slices.Delete(list, 0, 1)
+		}
+		r.byID[s.id] = append(list, s)
 	}
 	if r.addresses != nil {
 		r.addresses[addr]++
@@ -64,7 +81,7 @@ func (r *registry) add(s *session, addr netip.Addr) bool {
 	r.first = s
 	r.n++
 	r.gauge.Set(float64(r.n)) // under the lock, so that the last value is the true one
-	return true
+	return replaced, true
 }
 
 // remove takes a session out of the list and the counts. The session must be there.
@@ -91,6 +108,12 @@ func (r *registry) remove(s *session) {
 	if r.ids != nil && s.id != "" {
 		if r.ids[s.id]--; r.ids[s.id] == 0 {
 			delete(r.ids, s.id)
+		}
+	}
+	if r.byID != nil && s.id != "" {
+		list := slices.DeleteFunc(r.byID[s.id], func(other *session) bool { return other == s })
+		if r.byID[s.id] = list; len(list) == 0 {
+			delete(r.byID, s.id)
 		}
 	}
 	r.n--

@@ -155,7 +155,7 @@ func TestRest(t *testing.T) {
 		t.Fatal(got, err)
 	}
 	for _, g := range guests[n/2:] {
-		e.hears(g, "\x03\xe9") // 1001
+		e.hears(g, "\x03\xe9disconnected by the server") // 1001
 		_ = g.Close()
 	}
 	e.until("the end", func() bool { return e.Snapshot().Connections == 0 && e.atRest() == 0 })
@@ -170,12 +170,12 @@ func TestSilenceWhileAtRest(t *testing.T) {
 	start := time.Now()
 	g := e.join()
 	e.until("rest", func() bool { return e.atRest() == 1 })
-	other := e.join()      // is due later
-	e.hears(g, "\x03\xea") // 1002
+	other := e.join()                                    // is due later
+	e.hears(g, "\x03\xeaprotocol error or idle timeout") // 1002
 	if d := time.Since(start); d < silence || d > silence+20*lookInterval {
 		t.Errorf("closed after %v, want %v and a little", d, silence)
 	}
-	e.hears(other, "\x03\xea")
+	e.hears(other, "\x03\xeaprotocol error or idle timeout")
 }
 
 // TestPingsAtRest pins that resting connections are pinged without a goroutine of
@@ -197,7 +197,7 @@ func TestPingsAtRest(t *testing.T) {
 	for err == nil && got == "" { // further pings
 		got, err = gone.hear()
 	}
-	if err != nil || got != "\x03\xea" { // 1002
+	if err != nil || got != "\x03\xeaprotocol error or idle timeout" { // 1002
 		t.Errorf("got %q, %v, want a close", got, err)
 	}
 	if d := time.Since(start); d < 600*time.Millisecond {

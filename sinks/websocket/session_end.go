@@ -37,6 +37,16 @@ func (s *session) begin(a admission) {
 	}
 }
 
+// replace closes a session whose id has a newer connection, as CloseOldest asks.
+// It does nothing for nil.
+func (s *session) replace() {
+	if s == nil {
+		return
+	}
+	s.endpoint().log.Debug("connection replaced", "socket", s.mount.kind.name)
+	s.close(closeReplaced, ErrReplaced, true)
+}
+
 // disconnectReceiver is a session as a subscriber of the topic of its id.
 type disconnectReceiver session
 

@@ -35,7 +35,8 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 	// Before the registry has it, so that Close waits for it; leave calls done.
 	e.work.add()
 	// The response is written by hand: net/http has given the connection away.
-	if !e.registry.add(&c.session, a.addr) {
+	replaced, ok := e.registry.add(&c.session, a.addr)
+	if !ok {
 		e.work.done()
 		m.refused(r, statusRefusal(refusedConnections, http.StatusServiceUnavailable)) // since admit looked
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
@@ -43,6 +44,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		_ = nc.Close() // refused: nothing is owed
 		return
 	}
+	replaced.replace()
 	m.connectOK.Add(1) // before the client can know of it
 	// Before the client can know of it, so that no Disconnect is missed.
 	c.begin(a)
