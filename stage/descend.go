@@ -50,6 +50,10 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 		e.misused(em.foreign, "an input of another stage", "what Hold of the same stage has returned")
 		return
 	}
+	if em.wrong != "" {
+		e.misnamed(em.wrong, em.wrongAt, in.n)
+		return
+	}
 	// taken marks the inputs that have an end of their own; the emitted events belong to
 	// the others.
 	taken := e.takenInputs(in.n)
@@ -167,7 +171,23 @@ func (e *engine[In, Out]) descendAll(in inputs[In], start int, taken []bool) {
 			return
 		}
 	}
-	e.lineage.add(e.out.nextSeq+uint64(start), len(e.out.emit.buf)-start, inputs[In]{}, all)
+	n := len(e.out.emit.buf) - start
+	// A stage that gets the receipts of what it emits may keep the account itself.
+	if n > 0 && in.n > 0 && len(all) == 0 && e.do.receipts == nil {
+		e.warnUnowned(n)
+	}
+	e.lineage.add(e.out.nextSeq+uint64(start), n, inputs[In]{}, all)
+}
+
+// warnUnowned logs events that were emitted by a call whose inputs have all failed or are
+// held for others: no input waits for them, and if they are lost no source has them again.
+func (e *engine[In, Out]) warnUnowned(n int) {
+	e.in.unowned += int64(n)
+	if now := time.Now(); now.Sub(e.in.warnedUnowned) >= warnEvery {
+		e.in.warnedUnowned = now
+		e.log.Warn("events emitted for no input: all inputs of the call are held or have failed, and For was not called",
+			"stage", e.name, "events", n, "total", e.in.unowned)
+	}
 }
 
 // heldInputs returns the inputs in the slots that a mark names.

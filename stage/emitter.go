@@ -76,10 +76,15 @@ func (e *Emitter[T]) Len() int { return len(e.buf) }
 // Inputs are named in ascending order; otherwise, and if something was emitted
 // before the first call, all that HandleEvents emits belongs to all its events.
 // An input for which nothing is emitted is finished when the handler returns.
+// An index that names no event of the call stops the stage, as does a call from
+// another handler.
 func (e *Emitter[T]) From(i int) {
-	if e.tracked {
+	switch {
+	case e.tracked:
 		e.said = true
 		e.marks = append(e.marks, mark{at: len(e.buf), input: i})
+	case uint(i) >= uint(e.chunk):
+		e.misname("From", i)
 	}
 }
 
@@ -96,9 +101,13 @@ func (e *Emitter[T]) Fail(i int, err error) {
 // is passed to For or Finish, in this call or in any later handler. When nothing
 // more can arrive, HandleFlush can finish the inputs that are still held; after
 // that they are given back, and their source has them again. An input cannot be held
-// twice, nor fail with Fail while it is held.
+// twice, nor fail with Fail while it is held. An index that names no event of the
+// call stops the stage, as does a call from another handler.
 func (e *Emitter[T]) Hold(i int) Held {
 	if !e.tracked {
+		if uint(i) >= uint(e.chunk) {
+			e.misname("Hold", i)
+		}
 		return Held{}
 	}
 	return e.hold(i)

@@ -16,15 +16,18 @@ const spentLimit = 8
 type inlet[T any] struct {
 	subs []*Subscription[T]
 	// live counts the subscriptions that have joined and not said goodbye.
-	live      int
-	waiting   int   // those of them that only wait for the end of their inputs
-	failed    int64 // inputs that failed alone
-	warned    time.Time
-	done      bool                  // a permanent subscription has ended in good order
-	queue     ring.Ring[arrival[T]] // of a producer-consumer without demand
-	handled   int64
-	unhandled int64 // events whose producer stopped before this stage did
-	batches   int64
+	live    int
+	waiting int   // those of them that only wait for the end of their inputs
+	failed  int64 // inputs that failed alone
+	warned  time.Time
+	// events that were emitted for no input beside inputs that are held
+	unowned       int64
+	warnedUnowned time.Time
+	done          bool                  // a permanent subscription has ended in good order
+	queue         ring.Ring[arrival[T]] // of a producer-consumer without demand
+	handled       int64
+	unhandled     int64 // events whose producer stopped before this stage did
+	batches       int64
 }
 
 // arrival is a batch, the end of a subscription if ended is set, or a message that
@@ -212,7 +215,9 @@ func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[I
 		// The emitter takes From, Hold and For only while receipts are wanted.
 		em.tracked = true
 	}
+	em.chunk = len(chunk)
 	err := e.do.transform(e.ctx, chunk, em)
+	em.chunk = 0
 	switch {
 	case err != nil && err != ErrDone:
 		// Nothing of the chunk is finished.

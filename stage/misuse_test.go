@@ -122,3 +122,62 @@ func TestInputsNamedInDescendingOrderEndTogether(t *testing.T) {
 		k.want("0 done", "1 done", "2 done")
 	})
 }
+
+// An index that names no event is noticed also where no source wants receipts.
+func TestWrongIndexWithoutReceipts(t *testing.T) {
+	for option, handle := range map[string]func(emit *stage.Emitter[int]){
+		"Emitter.From": func(emit *stage.Emitter[int]) { emit.From(1); emit.Emit(1) },
+		"Emitter.Hold": func(emit *stage.Emitter[int]) { emit.Hold(-1) },
+	} {
+		bubble(t, func(t *testing.T) {
+			src := &source{}
+			p := producer(src, stage.ProducerConfig[int]{})
+			h := stage.ProducerConsumerFunc[int, int](func(_ context.Context, _ []int, emit *stage.Emitter[int]) error {
+				handle(emit)
+				return nil
+			})
+			m := between(h, stage.ProducerConfig[int]{})
+			subscribePC(t, m, p, stage.SubscribeConfig{Cancel: stage.Temporary})
+			start(t, p, m)
+			join(t, m, newSink(), stage.SubscribeConfig{Cancel: stage.Temporary})
+			push(t, p, src, 1)
+			refusedOption(t, m, option)
+		})
+		// Nor have other handlers events that could be named.
+		bubble(t, func(t *testing.T) {
+			h := newPipe(1)
+			m := between(h, stage.ProducerConfig[int]{})
+			start(t, m)
+			m.Do(func() { handle(h.emit) })
+			refusedOption(t, m, option)
+		})
+	}
+}
+
+// Events beside inputs that are all held belong to none of them, unless For says so:
+// the log has it.
+func TestEventsOfNoInputAreLogged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log lines
+		src := &acking{}
+		p := producer(src, stage.ProducerConfig[int]{})
+		var held []stage.Held
+		m := between(stage.ProducerConsumerFunc[int, int](func(_ context.Context, events []int, emit *stage.Emitter[int]) error {
+			for i := range events {
+				held = append(held, emit.Hold(i))
+			}
+			if events[0] == 0 {
+				emit.For(held...)
+			}
+			emit.EmitAll(events)
+			return nil
+		}), stage.ProducerConfig[int]{Logger: log.logger()})
+		subscribePC(t, m, p, stage.SubscribeConfig{})
+		start(t, p, m)
+		join(t, m, newSink(), stage.SubscribeConfig{})
+		push(t, p, &src.source, 0)
+		equal(t, "lines", len(log.with("for no input")), 0)
+		push(t, p, &src.source, 1, 2)
+		equal(t, "lines", len(log.with("level=WARN", "for no input", "events=2")), 1)
+	})
+}

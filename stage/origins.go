@@ -18,6 +18,9 @@ type origins struct {
 	freed    []uint32 // slots that can be used again when this has been read
 	holding  int      // slots in use
 	foreign  string   // the method that got an input which another stage holds
+	chunk    int      // events of the HandleEvents that is running
+	wrong    string   // the method that got an index outside of it
+	wrongAt  int
 }
 
 // mark notes that the events emitted from place at on belong to one input of the
@@ -113,12 +116,18 @@ func (o *origins) release(at int, held []Held) {
 	}
 }
 
+// misname notes an index that names no event of the running call, where no receipts
+// are wanted and nothing else would look at it.
+func (o *origins) misname(method string, i int) {
+	o.said, o.wrong, o.wrongAt = true, method, i
+}
+
 // told reports whether there is anything for the stage to read.
 func (o *origins) told() bool { return o.said }
 
 // forget empties what was read.
 func (o *origins) forget() {
-	o.said, o.tracked, o.foreign = false, false, ""
+	o.said, o.tracked, o.foreign, o.wrong = false, false, "", ""
 	o.marks, o.released = o.marks[:0], o.released[:0]
 	clear(o.failures)
 	clear(o.ends)
