@@ -31,7 +31,9 @@ type PartitionConfig struct {
 // subscription loses no event that was held for it. When Capacity events are held,
 // the next one that would have to be held waits with all later ones, so a
 // partition that is never served finally stops the others; nothing is dropped for
-// it. An event without a partition is discarded as NoPartition and uses up no
+// it, and the stage logs it. A Capacity of math.MaxInt lets the others go on, for as
+// long as there is memory. Consumers that are to share a partition subscribe to a
+// producer-consumer which has taken it. An event without a partition is discarded as NoPartition and uses up no
 // demand. An unknown partition from the hash function is a panic, which stops the
 // stage.
 //

@@ -269,3 +269,26 @@ func TestConflatedIsNoLoss(t *testing.T) {
 		}
 	})
 }
+
+// A bound in bytes pauses the source too: it is not asked for a hundred thousand large
+// events, which would wait in the stage's buffer.
+func TestBytesPauseTheSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log lines
+		src := &source{counting: true, limit: 1000}
+		users := stage.Must(fair.New(func(v int) int { return v % 100 }, fair.Config[int]{
+			MaxBytes: 1 << 20, Size: func(int) int { return 100 << 10 },
+		}))
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: users, Logger: log.logger()})
+		start(t, p)
+		synctest.Wait()
+		if n := snap(t, p).Buffered; n < 10 || n > 16 {
+			t.Errorf("%d events of 100 KiB wait, with a bound of 1 MiB", n)
+		}
+		c := newSink()
+		join(t, p, c, four)
+		synctest.Wait()
+		equal(t, "events", len(c.events()), 1000)
+		equal(t, "log", log.with("discarded"), []string(nil))
+	})
+}

@@ -37,10 +37,18 @@ func (e *engine[In, Out]) whyWaiting() string {
 	case o.orphans != nil && o.orphans.Orphans() > 0:
 		return "a partition has no subscriber"
 	}
+	asked := false
 	for _, s := range o.subs {
-		if s != nil && s.cfg.Manual && s.asked == 0 && s.supply == supplyActive {
+		switch {
+		case s == nil || s.supply != supplyActive:
+		case s.asked > 0:
+			asked = true
+		case s.cfg.Manual:
 			return "a subscriber with Manual has not asked for more: " + s.info.Consumer
 		}
+	}
+	if asked && o.disp.Demand() == 0 {
+		return "the events held for busy partitions or for parked keys leave no room for others"
 	}
 	return ""
 }

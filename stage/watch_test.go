@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -15,6 +16,7 @@ func TestEventsThatWaitInVainAreLogged(t *testing.T) {
 	parts := func() dispatcher.Dispatcher[int] {
 		return stage.Must(dispatcher.NewPartition(2, func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{}))
 	}
+	parking := stage.Must(fair.New(func(v int) int { return v % 2 }, fair.Config[int]{MaxEvents: 3}))
 	for name, tc := range map[string]struct {
 		cfg   stage.ProducerConfig[int]
 		begin func(t *testing.T, p *stage.ProducerStage[int], src *source)
@@ -57,6 +59,29 @@ func TestEventsThatWaitInVainAreLogged(t *testing.T) {
 				join(t, p, newSink(), stage.SubscribeConfig{Partition: 1})
 			},
 			why: "messages_behind=1",
+		},
+		"a partition that stands still": {
+			cfg: stage.ProducerConfig[int]{Dispatcher: stage.Must(dispatcher.NewPartition(2,
+				func(v int) (int, bool) { return v % 2, true }, dispatcher.PartitionConfig{Capacity: 2}))},
+			begin: func(t *testing.T, p *stage.ProducerStage[int], src *source) {
+				c := pausing(1)
+				t.Cleanup(func() { close(c.gate) })
+				join(t, p, newSink(), stage.SubscribeConfig{Partition: 0})
+				join(t, p, c, stage.SubscribeConfig{Partition: 1, MaxDemand: 1})
+				push(t, p, src, 1, 3, 5, 7, 2, 4)
+			},
+			end: func(t *testing.T, p *stage.ProducerStage[int]) { p.Stop(nil) },
+			why: "busy partitions",
+		},
+		"parked keys": {
+			cfg: stage.ProducerConfig[int]{Dispatcher: parking},
+			begin: func(t *testing.T, p *stage.ProducerStage[int], src *source) {
+				p.Do(func() { parking.Park(1) })
+				join(t, p, newSink(), stage.SubscribeConfig{})
+				push(t, p, src, 1, 3, 5, 7, 2, 4)
+			},
+			end: func(t *testing.T, p *stage.ProducerStage[int]) { p.Do(func() { parking.Unpark(1) }) },
+			why: "parked keys",
 		},
 		"manual": {
 			begin: func(t *testing.T, p *stage.ProducerStage[int], src *source) {

@@ -23,6 +23,10 @@ type Dispatcher[T any, K comparable] struct {
 	rated  bool
 	mortal bool // events may expire
 	paused bool // the last offer was not taken completely
+	// The bound in bytes may be reached before that in events: demand depends on
+	// meanSize, the mean size of the events held, or of those held last.
+	inBytes  bool
+	meanSize int64
 
 	// index and tenants find slots by key and by tenant; both number their slots
 	// in core.slots. events is parallel to core.items.
@@ -66,6 +70,11 @@ func New[T any, K comparable](key func(T) K, cfg Config[T]) (*Dispatcher[T, K], 
 	f.fire = f.due
 	f.moved = func(i uint32, at int) { f.slots.at(i).prev = uint32(at) }
 	f.sizeof = uint32(min(reflect.TypeFor[T]().Size(), 1<<31))
+	f.meanSize = int64(f.sizeof)
+	if cfg.Size != nil {
+		f.meanSize = unknownSize
+	}
+	f.inBytes = cfg.Overflow == Pause && (cfg.Size != nil || int64(f.sizeof)*int64(cfg.MaxEvents) > cfg.MaxBytes)
 	f.mortal = cfg.TTL > 0 || cfg.TTLOf != nil
 	f.rated = cfg.Rate.PerSecond > 0 || cfg.RateOf != nil
 	if cfg.KeyOverflow == Conflate {
@@ -123,8 +132,12 @@ func (f *Dispatcher[T, K]) Wake() (at int64, ok bool) {
 	return tick << tickBits, ok
 }
 
+// unknownSize is the size for which events count, in bytes, before the first one has
+// been seen.
+const unknownSize = 64 << 10
+
 // Demand implements [dispatcher.Dispatcher]: the room up to the global bound in
-// events, 0 if the bound in bytes is reached. Under [DropLongest] it is never
+// events, or in bytes for events of the mean size, 0 if one is reached. Under [DropLongest] it is never
 // below [Config.Intake]. It is 0 while an event that was offered has not been
 // taken.
 func (f *Dispatcher[T, K]) Demand() int {
@@ -134,6 +147,13 @@ func (f *Dispatcher[T, K]) Demand() int {
 	room := f.cfg.MaxEvents - f.held
 	if f.heldBytes >= f.cfg.MaxBytes {
 		room = 0
+	} else if f.inBytes {
+		// What was asked for comes even if there is no room by then, and waits in the
+		// buffer of the stage: that must not be as many large events as small ones.
+		if f.held > 0 {
+			f.meanSize = max(1, f.heldBytes/int64(f.held))
+		}
+		room = int(min(int64(room), max(1, (f.cfg.MaxBytes-f.heldBytes)/f.meanSize)))
 	}
 	if f.cfg.Overflow == DropLongest {
 		return max(room, f.cfg.Intake)

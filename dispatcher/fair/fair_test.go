@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penstock-go/penstock/dispatcher"
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -419,5 +420,33 @@ func TestConfigErrors(t *testing.T) {
 	var refused *OptionError
 	if _, err := New[ev, string](nil, Config[ev]{}); !errors.As(err, &refused) || refused.Option != "key" {
 		t.Errorf("nil key: %v", err)
+	}
+}
+
+// Demand is for as many events as fit in bytes too, by the mean size of those that
+// are held: a source of large events is not asked for as many as of small ones.
+func TestDemandInBytes(t *testing.T) {
+	f := option.Must(New(evKey, Config[ev]{MaxEvents: 1000, MaxBytes: 1 << 20, Size: func(e ev) int { return e.size }}))
+	if d := f.Demand(); d != 16 {
+		t.Errorf("demand %d before the first event, want 16 of %d bytes", d, unknownSize)
+	}
+	r := newRig(t, Config[ev]{MaxEvents: 1000, MaxBytes: 1 << 20, Size: func(e ev) int { return e.size }})
+	r.offerEvents(ev{"a", 1, "", 1 << 10}, ev{"b", 1, "", 3 << 10})
+	if d := r.f.Demand(); d != 510 {
+		t.Errorf("demand %d, want 510 events of 2 KiB", d)
+	}
+	r.workers(2)
+	r.dispatch()
+	if d := r.f.Demand(); d != 512 {
+		t.Errorf("demand %d of an empty dispatcher, want 512", d)
+	}
+	r.offerEvents(ev{"c", 1, "", 1})
+	if d := r.f.Demand(); d != 999 {
+		t.Errorf("demand %d, want the room in events", d)
+	}
+	r.drained()
+	large := option.Must(New(func([1024]byte) int { return 0 }, Config[[1024]byte]{MaxBytes: 10 << 10}))
+	if d := large.Demand(); d != 10 {
+		t.Errorf("demand %d for events of 1 KiB without Size, want 10", d)
 	}
 }
