@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
 // autobahnExceptions are the cases that end otherwise than the suite wishes, on
@@ -96,7 +98,7 @@ func echo(t *testing.T, m *mount, w http.ResponseWriter, r *http.Request) {
 		t.Error(err)
 		return
 	}
-	c := newConn(m, admission{})
+	c := newConn(m, admission{format: m.endpoint.formats.of(codec.V2)})
 	c.nc, c.raw = nc, rawConn(nc)
 	c.out.writer = writerIdle
 	c.lastRead = time.Now()
@@ -104,7 +106,7 @@ func echo(t *testing.T, m *mount, w http.ResponseWriter, r *http.Request) {
 	m.endpoint.registry.add(&c.session, peerAddress(r))
 	go func() {
 		defer c.leave()
-		if err := writeUpgrade(nc, r.Header.Get("Sec-Websocket-Key"), "", time.Second); err != nil {
+		if err := writeUpgrade(nc, r.Header.Get("Sec-Websocket-Key"), "", "", time.Second); err != nil {
 			return
 		}
 		for {

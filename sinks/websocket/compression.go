@@ -9,7 +9,8 @@ import (
 
 // CompressionConfig configures permessage-deflate (RFC 7692). The zero value is
 // useful. Contexts are not taken over, in either direction, so that a connection
-// holds no memory for it and a broadcast is compressed once for all.
+// holds no memory for it and a broadcast is compressed once for all. On resumable
+// topics, whose frames carry the join ref, each client's frame is compressed alone.
 //
 // The size of a compressed message shows whether parts of it are equal. Do not use
 // compression where one message holds both a secret and text that an attacker can

@@ -63,12 +63,13 @@ func (s *session) rejected(why rejection, topic string, attrs ...any) {
 // breachCodes are the close codes of breaches of the protocol.
 var breachCodes = []int{1002, 1007, 1008, 1009, 1011, 4429}
 
-// breach counts and logs why a client's connection is closed.
+// breach counts and logs why a client's connection is closed. The text can be that of
+// a serializer of the application, and so hold what the client sent.
 func (e *Endpoint) breach(m *mount, b *protocolError) {
 	if c := e.breaches[int(b.code)]; c != nil {
 		c.Add(1)
 	}
-	e.log.Warn("connection closed: protocol error", "socket", m.kind.name, "code", int(b.code), "reason", b.text)
+	e.log.Warn("connection closed: protocol error", "socket", m.kind.name, "code", int(b.code), "reason", clip(b.text))
 }
 
 // holdOff waits for Timeouts.HoldOff before a connection is closed for a message
