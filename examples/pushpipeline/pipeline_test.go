@@ -24,6 +24,7 @@ import (
 var sources = []string{"memory", "kafka"}
 
 func TestPushesArriveInOrderFromBeginToEnd(t *testing.T) {
+	t.Parallel()
 	for _, source := range sources {
 		t.Run(source, func(t *testing.T) {
 			r := start(t, "-source", source)
@@ -181,11 +182,22 @@ func TestUserWithoutChannelIsCountedAsDiscarded(t *testing.T) {
 			if sum.Enqueued != 5 || sum.Delivered != 0 || sum.Discarded["no_subscriber"] != 5 {
 				t.Errorf("%+v", sum)
 			}
+			// The metric agrees: each is recorded once.
+			var recorded float64
+			for _, s := range r.statsd.Snapshot().Series {
+				if s.Name == "pipeline.discarded" {
+					recorded += s.Value
+				}
+			}
+			if recorded != 5 {
+				t.Errorf("pipeline.discarded is %v", recorded)
+			}
 		})
 	}
 }
 
 func TestSeveralTabsOfAUserEachGetThePush(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	tabs := []*subscriber{r.join("1"), r.join("1"), r.join("1")}
 	ctx := within(t, 10*time.Second)
@@ -205,6 +217,7 @@ func TestSeveralTabsOfAUserEachGetThePush(t *testing.T) {
 }
 
 func TestLoadIsAccountedFor(t *testing.T) {
+	t.Parallel()
 	for _, source := range sources {
 		t.Run(source, func(t *testing.T) {
 			var out, errOut bytes.Buffer
@@ -237,6 +250,7 @@ func TestLoadIsAccountedFor(t *testing.T) {
 }
 
 func TestSocketsAreClosedAsGoingAway(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	s := r.join("1")
 	r.push("1", 1)

@@ -237,3 +237,42 @@ func TestOpenRequestsDoNotSpoilTheEnd(t *testing.T) {
 		t.Errorf("%+v after %v", sum, took)
 	}
 }
+
+// TestSecondSignalEndsAtOnce while the first one waits for a client that takes nothing.
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	p := launch(t, "-source", "memory", "-rate", "100", "-users", "1", "-work", "60s")
+	p.wait()
+	eventually(t, 10*time.Second, "a push at work", func() bool { return p.status().InFlight > 0 })
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "the end has begun", func() bool { status, _ := p.readyz(); return status == http.StatusServiceUnavailable })
+	begin := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err == nil || time.Since(begin) > 3*time.Second {
+		t.Errorf("it ended with %v after %v", err, time.Since(begin))
+	}
+}
+
+// TestStuckReaderDoesNotSpoilTheEnd: its pushes are discarded when its connection is
+// closed, within the write timeout, and the end is orderly.
+func TestStuckReaderDoesNotSpoilTheEnd(t *testing.T) {
+	t.Parallel()
+	r := start(t, "-user-buffer", "500")
+	stuck := joinWithoutReading(t, r, "stuck")
+	defer stuck.CloseNow()
+	data := json.RawMessage(`{"pad":"` + strings.Repeat("x", 30_000) + `"}`)
+	for range 200 {
+		if err := r.intake.enter([]push{{User: "stuck", Data: data}}, func(error) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := time.Now()
+	sum := r.stop()
+	if took := time.Since(begin); took > 15*time.Second || sum.Queued != 0 || sum.Delivered+sum.Discarded["no_subscriber"] != 200 {
+		t.Errorf("%+v after %v", sum, took)
+	}
+}

@@ -171,6 +171,7 @@ func runUntil(t *testing.T, a *app) (end func() summary) {
 // tokensEnd: nothing is delivered after the end of the token, unless the client has
 // renewed it; another user's token renews nothing.
 func tokensEnd(t *testing.T) {
+	t.Parallel()
 	r := start(t, "-token-age", "2s")
 	tok := func(user string) string {
 		tok, err := r.tokenFor(user)
@@ -325,6 +326,7 @@ func writeCertificate(t *testing.T, dir string) *x509.Certificate {
 // transportSecurity: TLS 1.2 or newer, HSTS, clients of the program's own, and a
 // certificate that is replaced while it runs.
 func transportSecurity(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := writeCertificate(t, dir)
 	r := start(t, "-tls-cert", filepath.Join(dir, "cert"), "-tls-key", filepath.Join(dir, "key"), "-users", "2", "-clients", "2", "-rate", "200")

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -82,6 +84,15 @@ func recordsOfStrangers(t *testing.T) {
 		if _, err := k.decode(&kgo.Record{Value: []byte(value), Timestamp: time.Now()}); err == nil {
 			t.Errorf("%.80q is taken for a push", value)
 		}
+	}
+	// One line a second, however many there are, and each is counted.
+	var logs bytes.Buffer
+	k.log = slog.New(slog.NewTextHandler(&logs, nil))
+	for range 10_000 {
+		k.refuseRecord(&kgo.Record{}, errFull)
+	}
+	if lines := strings.Count(logs.String(), "\n"); lines > 3 || k.poison.Load() != 10_000 || k.ledger.discards()["poison"] != 10_000 {
+		t.Errorf("%d lines for %d records", lines, k.poison.Load())
 	}
 	good := []byte(`{"user_id":"1","data":{}}`)
 	header := func(key, value string) []kgo.RecordHeader {

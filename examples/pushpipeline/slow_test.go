@@ -197,6 +197,7 @@ func TestAStuckTabDoesNotDelayAnotherTab(t *testing.T) {
 // TestDrainThatTakesTooLongIsReported ends the program while a client that
 // reads nothing has a queue that the drain's time is not enough for.
 func TestDrainThatTakesTooLongIsReported(t *testing.T) {
+	t.Parallel()
 	for _, source := range sources {
 		t.Run(source, func(t *testing.T) {
 			r := start(t, "-source", source, "-drain", "300ms", "-retention-mib", "256")
