@@ -118,3 +118,27 @@ func testFileHas(t *testing.T, dir, text string) bool {
 	}
 	return false
 }
+
+// TestSecurityOfTheProgramIsTested compares the rows about the example program in
+// docs/security.md with its tests.
+func TestSecurityOfTheProgramIsTested(t *testing.T) {
+	text, err := os.ReadFile("docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| (P\d+) \|.*\| ([^|]*) \|$`).FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 16 {
+		t.Errorf("%d rows", len(rows))
+	}
+	for _, r := range rows {
+		tests := regexp.MustCompile("`(Test[A-Za-z]+)(?:/(S\\d\\d_[a-z_]+))?`").FindAllStringSubmatch(r[2], -1)
+		if len(tests) == 0 {
+			t.Errorf("%s names no test", r[1])
+		}
+		for _, n := range tests {
+			if !testFileHas(t, "examples/pushpipeline", "func "+n[1]+"(") || n[2] != "" && !testFileHas(t, "examples/pushpipeline", `"`+n[2]+`"`) {
+				t.Errorf("%s: there is no %s", r[1], n[0])
+			}
+		}
+	}
+}

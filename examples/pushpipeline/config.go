@@ -127,7 +127,7 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with the secret of at least 20 bytes that signs socket tokens; empty makes one up at every start. The variable PUSHPIPELINE_SECRET may hold the secret itself, an option may not: every program of a machine can read the command lines")
 	fs.IntVar(&c.Workers, "workers", 64, "pushes that are worked on or on their way to sockets at once, 1 to 100000")
 	fs.DurationVar(&c.Work, "work", 0, "how long each push takes before it is sent, as a lookup would, 0 to 1m")
-	fs.DurationVar(&c.Grace, "grace", 0, "how long a push waits for a user without a client before it is discarded as no_subscriber")
+	fs.DurationVar(&c.Grace, "grace", 5*time.Second, "how long a push waits for a user without a client, who may be reconnecting, before it is discarded as no_subscriber")
 	fs.StringVar(&c.Overflow, "overflow", "pause", "what a flood that fills its user's queue does: pause loses nothing, as POST /push refuses that user with 429 and Kafka is read later; drop discards the user's oldest pushes")
 	fs.IntVar(&c.Buffer, "buffer", 10_000, "pushes that the memory source holds before it refuses, 1 or more")
 	fs.IntVar(&c.UserBuffer, "user-buffer", 1000, "pushes of one user that the memory source holds before it refuses, 1 or more")
