@@ -156,7 +156,10 @@
 //
 // [Endpoint.Close] refuses new connections, closes all others with 1001 after
 // what is queued, lets the handlers terminate and waits for all of that, bounded
-// by its context. After it no goroutine of the endpoint is left.
+// by its context. After it no goroutine of the endpoint is left. When its context
+// ends first, Close names the handlers that still run. Every other orderly close
+// writes what is queued first, too: only a client that does not keep up (1013), or
+// takes nothing for Timeouts.Write, loses it.
 //
 // # Close codes
 //

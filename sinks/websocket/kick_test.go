@@ -200,3 +200,38 @@ func TestCloseNamesWhatHangs(t *testing.T) {
 var hanging chan bool
 
 func hang(*websocket.Channel) { <-hanging }
+
+// TestADeliveryToAConnectionThatIsDisconnected ends once: with the frame of
+// another connection, or with the reason.
+func TestADeliveryToAConnectionThatIsDisconnected(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		t.Run(fmt.Sprintf("another %v", other), func(t *testing.T) {
+			bubble(t, func(t *testing.T, begin func(s setup) *fixture) {
+				reports := make(chan websocket.Report, 10)
+				f := begin(setup{socket: websocket.SocketConfig[user]{ID: usersID}, channels: one("room:*", &app{})})
+				f.connect("1").join(1, "room:a") // reads nothing more
+				var q *peer
+				if other {
+					q = f.connect("2")
+					q.join(1, "room:a")
+				}
+				if err := f.endpoint.Deliver(t.Context(), "room:a", "e", map[string]int{"n": 0}, func(r websocket.Report) { reports <- r }); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := f.endpoint.Disconnect(t.Context(), "users:1"); err != nil {
+					t.Fatal(err)
+				}
+				if other {
+					q.expect(`[null,null,"room:a","e",{"n":0}]`)
+				}
+				pass(10 * time.Second)
+				if len(reports) != 1 {
+					t.Fatalf("%d reports", len(reports))
+				}
+				if r := <-reports; other != (r.Err == nil) || !other && !errors.Is(r.Err, websocket.ErrGone) {
+					t.Errorf("reported %v", r.Err)
+				}
+			})
+		})
+	}
+}
