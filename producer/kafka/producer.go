@@ -105,12 +105,7 @@ func (p *Producer[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) erro
 func (p *Producer[T]) HandleStalled() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, part := range p.core.parts {
-		if part.tracker.window() >= p.core.window {
-			return true
-		}
-	}
-	return false
+	return p.core.stalled()
 }
 
 // HandleReceipts implements stage.ReceiptsHandler: it finishes records, and makes

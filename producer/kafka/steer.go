@@ -50,6 +50,16 @@ func (c *core) isPaused(part *partition) bool {
 	return paused
 }
 
+// stalled reports whether a partition is read no further before there are receipts.
+func (c *core) stalled() bool {
+	for _, part := range c.parts {
+		if part.tracker.window() >= c.window || c.isPaused(part) && !c.mayResume(part) {
+			return true
+		}
+	}
+	return false
+}
+
 // mayResume reports whether a paused partition has room for more: at half of its
 // window, since each pause costs the records that the client has fetched.
 func (c *core) mayResume(part *partition) bool {
