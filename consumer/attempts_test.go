@@ -136,6 +136,30 @@ func TestStopEndsThePauses(t *testing.T) {
 	}
 }
 
+// After a stop a ForEach begins no other event of its delivery. The one under way may end,
+// with its receipt.
+func TestForEachStopsBetweenEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &tracked{counter{limit: 50}}
+		var handled []int
+		var r *rig
+		r = start(t, src, stage.Must(consumer.ForEach(func(_ context.Context, v int) error {
+			if v == 3 {
+				synctest.Wait() // until r is set
+				r.sink.Stop(nil)
+			}
+			handled = append(handled, v)
+			return nil
+		})), stage.SubscribeConfig{MaxDemand: 50})
+		<-r.sink.Stopped()
+		r.stop()
+		got := src.outcomes(t)
+		if !slices.Equal(handled, ints(0, 4)) || got[3] != receipt.Done || got[4] != receipt.Abandoned {
+			t.Error(handled, got)
+		}
+	})
+}
+
 // With Split one event that cannot be handled fails alone, wherever in the batch it is;
 // also two, and all. What the function does to its slice changes nothing.
 func TestBatchSplit(t *testing.T) {

@@ -142,6 +142,10 @@ func (c *lenientForEach[T]) HandleDelivery(ctx context.Context, d stage.Delivery
 	c.finished = c.finished[:0]
 	defer func() { c.settle(sub, group) }() // Failed may panic
 	for i, event := range d.Events {
+		// A delivery may be large, and none of it needs to be handled after a stop.
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		err := c.call(ctx, event)
 		switch {
 		case err == nil || discarded(err):

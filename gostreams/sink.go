@@ -34,6 +34,11 @@ type SinkConfig struct {
 // writer's goroutine, within the demand; the stage never waits for the sink. When
 // the stage has drained or stopped, the sink's channel is closed and
 // AwaitCompletion called.
+//
+// A go-streams sink reports no error of an event: what it cannot write, it handles or loses
+// itself. A panic of the sink, such as a write to a channel that it has closed, stops the
+// stage with a *stage.PanicError, since no later event could be written either. The events
+// that it has not taken have no receipt.
 type Sink[T any] struct {
 	sink streams.Sink
 	cfg  SinkConfig
