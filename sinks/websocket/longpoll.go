@@ -137,8 +137,6 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.exit(g)
-	// A ReadTimeout of the server would end r's context before Window.
-	p.mount.readUntil(w, time.Time{})
 	// Window bounds the GET, whether or not a message comes.
 	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
 	defer timer.Stop()

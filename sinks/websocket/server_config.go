@@ -29,7 +29,8 @@ type ServerConfig struct {
 	// Metrics receives websocket.refused. Default: metrics.Nop.
 	Metrics metrics.Recorder
 	// Logger receives refused requests and connections (Warn), at most one line a
-	// second for each reason. Default: nothing is logged.
+	// second for each reason, and what net/http reports, at most one line a second.
+	// Default: refusals are not logged, and net/http reports to package log.
 	Logger *slog.Logger
 	// Limits bounds what all requests can use together.
 	Limits ServerLimits

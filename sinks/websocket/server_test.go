@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -344,6 +345,25 @@ func TestServerPassesOn(t *testing.T) {
 		}
 		if _, rest := both.hungUp(); rest != "" {
 			t.Errorf("a second response: %q", rest)
+		}
+	})
+}
+
+// TestServerLog pins that what clients and handlers can make net/http report has
+// a bound.
+func TestServerLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &syncBuffer{}
+		f := serveHandler(t, func(http.ResponseWriter, *http.Request) { panic("boom") }, websocket.ServerConfig{Logger: slog.New(slog.NewTextHandler(out, nil))})
+		for range 3 {
+			for range 50 {
+				f.request("GET / HTTP/1.1", "").hungUp()
+			}
+			pass(2 * time.Second)
+		}
+		text := out.String()
+		if n := strings.Count(text, "\n"); n != 3 || !strings.Contains(text, "boom") || !strings.Contains(text, "left_out=49") {
+			t.Errorf("%d lines: %.2000s", n, text)
 		}
 	})
 }
