@@ -71,6 +71,7 @@ func TestConfigRefusesAndNamesTheOption(t *testing.T) {
 		{[]string{"-secret-file", fileWith(t, "short")}, "secret has 5 bytes"},
 		{[]string{"-secret-file", "/nowhere"}, "-secret-file: open /nowhere"},
 		{[]string{"-secret", "in the command line"}, "-secret"},
+		{[]string{"-partitions", "65"}, "-retention-mib 64"},
 		{[]string{"-overflow", "explode"}, `-overflow "explode"`},
 		{[]string{"-push-rate", "NaN"}, "-push-rate NaN"},
 		{[]string{"-push-addr", "nowhere"}, `-push-addr "nowhere"`},

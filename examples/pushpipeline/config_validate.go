@@ -60,6 +60,9 @@ func (c config) validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("-source %q is not allowed: kafka or memory", c.Source))
 	}
+	if c.Source == "kafka" && c.Brokers == "" && c.RetentionMiB < c.Parts {
+		errs = append(errs, fmt.Errorf("-retention-mib %d is not allowed with -partitions %d: 1 or more for each", c.RetentionMiB, c.Parts))
+	}
 	switch c.Overflow {
 	case "pause", "drop":
 	default:
@@ -209,4 +212,22 @@ func (c config) room() roomLimits {
 		return roomLimits{pushes: c.Buffer + 100_000, bytes: c.bufferBytes() + 64<<20, userPushes: noLimit, userBytes: noLimit}
 	}
 	return roomLimits{pushes: c.Buffer, bytes: c.bufferBytes(), userPushes: c.UserBuffer, userBytes: c.userBytes()}
+}
+
+// meanSize is taken for the size of a push when it is decided how many are read ahead,
+// since they are asked for by number.
+const meanSize = 8 << 10
+
+// readAhead is how many pushes are read from Kafka before they can be delivered.
+func (c config) readAhead() int {
+	return int(min(max(c.bufferBytes()/meanSize, 1000), 100_000))
+}
+
+// window is how many pushes of a partition may be unfinished, so that one that cannot be
+// delivered holds up its own partition and not all.
+func (c config) window() int {
+	if c.Overflow == "drop" {
+		return 0 // the default: a flood is discarded
+	}
+	return max(c.readAhead()/c.Parts, 128)
 }

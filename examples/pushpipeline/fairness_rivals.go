@@ -42,22 +42,17 @@ func fairConfig(cfg config) fair.Config[push] {
 			KeyMaxEvents: 1024, KeyMaxBytes: 1 << 20, KeyOverflow: fair.DropOldest,
 		}
 	}
-	// A key has no more than an eighth of the whole.
-	bytes, user := cfg.bufferBytes(), pausedUserEvents
-	if cfg.Source == "memory" {
-		bytes, user = max(bytes, 8*cfg.userBytes()), cfg.UserBuffer
+	if cfg.Source == "kafka" {
+		// Without a bound for a user: the windows of the partitions ensure that a flood
+		// holds up its own partition only.
+		return fair.Config[push]{Size: push.size, MaxEvents: cfg.readAhead(), MaxBytes: cfg.bufferBytes()}
 	}
 	return fair.Config[push]{
-		Size: push.size, Overflow: fair.Pause, KeyOverflow: fair.Pause,
-		MaxEvents: max(cfg.Buffer, 8*user), KeyMaxEvents: user,
-		MaxBytes: bytes, KeyMaxBytes: cfg.userBytes(),
+		Size:      push.size,
+		MaxEvents: cfg.Buffer, KeyMaxEvents: min(cfg.UserBuffer, cfg.Buffer),
+		MaxBytes: max(cfg.bufferBytes(), cfg.userBytes()), KeyMaxBytes: cfg.userBytes(),
 	}
 }
-
-// pausedUserEvents is how many pushes of one user the dispatcher holds before Kafka is
-// read no further. It is more than Kafka's window on a partition, so that a flood
-// first holds up its own partition only.
-const pausedUserEvents = 12_500
 
 // rivals are the dispatchers that are compared, in the order of the table.
 var rivals = []struct {

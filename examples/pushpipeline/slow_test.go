@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -200,7 +201,7 @@ func TestDrainThatTakesTooLongIsReported(t *testing.T) {
 	t.Parallel()
 	for _, source := range sources {
 		t.Run(source, func(t *testing.T) {
-			r := start(t, "-source", source, "-drain", "300ms", "-retention-mib", "256")
+			r := start(t, "-source", source, "-drain", "300ms", "-retention-mib", "256", "-partitions", "1")
 			stuck := joinWithoutReading(t, r, "stuck")
 			defer stuck.CloseNow()
 			data := json.RawMessage(fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 30_000)))
@@ -226,5 +227,42 @@ func TestDrainThatTakesTooLongIsReported(t *testing.T) {
 				t.Errorf("%+v", sum)
 			}
 		})
+	}
+}
+
+// TestFloodFromKafkaIsReadLater: the pushes of a user who takes nothing fill the window of
+// their partition, which is read no further. The user is refused when too many wait
+// in the broker of this process, other users are not; nothing is discarded for it, and
+// everything is read once that client has been closed.
+func TestFloodFromKafkaIsReadLater(t *testing.T) {
+	t.Parallel()
+	r := start(t, "-source", "kafka", "-buffer-mib", "8", "-retention-mib", "256", "-partitions", "1")
+	stuck := joinWithoutReading(t, r, "stuck")
+	defer stuck.CloseNow()
+	healthy := r.join("1")
+	flood := make([]push, 20)
+	for i := range flood {
+		flood[i] = push{User: "stuck", Data: json.RawMessage(fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 5_000)))}
+	}
+	taken := int64(0)
+	eventually(t, 4*time.Second, "a refusal that lasts", func() bool {
+		var refused error
+		for refused == nil {
+			if refused = r.intake.enter(slices.Clone(flood), func(error) {}); refused == nil {
+				taken += int64(len(flood))
+			}
+		}
+		// The first refusals are of pushes that are on their way.
+		return errors.Is(refused, errKeyFull) && r.source.backlog() > 100
+	})
+	if err := r.intake.enter([]push{{User: "1", Data: json.RawMessage(`{"n":7}`)}}, func(error) {}); err != nil {
+		t.Errorf("another user: %v", err)
+	}
+	if got, err := healthy.next(within(t, 20*time.Second)); err != nil || got.Data.N != 7 {
+		t.Errorf("%+v %v", got, err)
+	}
+	sum := r.stop()
+	if sum.Discarded["key_full"] != 0 || sum.Enqueued != taken+1 || sum.Queued+sum.Backlog != 0 || sum.Delivered+sum.Discarded["no_subscriber"] != taken+1 {
+		t.Errorf("%d were taken in: %+v", taken, sum)
 	}
 }

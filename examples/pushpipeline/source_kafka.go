@@ -68,8 +68,10 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 		}
 		brokers = k.broker.Addrs()
 		k.topic.retention = cfg.retentionBytes()
-		// What the broker drops first must have been read, whichever partition has it.
+		// What the broker drops first must have been read, whichever partition has it. A
+		// user whose pushes are not read fills an eighth, and leaves the rest to others.
 		k.room.limits.bytes = min(k.room.limits.bytes, k.topic.retention/2)
+		k.room.limits.userPushes, k.room.limits.userBytes = maxUnconfirmed/8, k.room.limits.bytes/8
 		log.Info("no -brokers: a Kafka broker runs inside this process and forgets everything at its end", "address", strings.Join(brokers, ","))
 	}
 	if k.health, err = newHealth(brokers); err != nil {
@@ -88,7 +90,7 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 	}
 	k.producer, err = kafka.NewProducer(kafka.Config[push]{
 		Brokers: brokers, Topics: []string{cfg.Topic}, Group: cfg.Group, Decode: k.decode,
-		OnPoison: k.refuseRecord, CommitInterval: cfg.Commit,
+		OnPoison: k.refuseRecord, CommitInterval: cfg.Commit, Window: cfg.window(),
 		Options: append(options, kgo.SessionTimeout(cfg.Session), kgo.HeartbeatInterval(min(3*time.Second, cfg.Session/3))), Metrics: l.recorder, Logger: log,
 	})
 	if err != nil {
