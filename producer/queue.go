@@ -97,6 +97,10 @@ func (c *QueueConfig[T]) validate() error {
 // for room keeps its place, and no later push of its key overtakes it. Without Key
 // that goes for all events. Keys whose pushes wait take turns, so that pushes of a
 // key that is full delay no other.
+//
+// A producer that embeds a *Queue may have a HandleReceipts of its own, to acknowledge
+// pushes. With Key or MaxBytes it must call that of the queue as well, which
+// otherwise takes all events for unfinished.
 type Queue[T any] struct {
 	cfg     QueueConfig[T]
 	places  sync.Pool // of *place[T]

@@ -61,8 +61,11 @@ func (q *Queue[T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) error {
 }
 
 // HandleReceiptsWanted implements stage.ReceiptsWantedHandler: a queue wants receipts
-// only if it has a bound of unfinished events.
-func (q *Queue[T]) HandleReceiptsWanted() bool { return q.gate.tracked }
+// only if it has a bound of unfinished events. A handler that embeds the queue may have a
+// HandleReceipts of its own, and gets them in any case.
+func (q *Queue[T]) HandleReceiptsWanted(handler any) bool {
+	return q.gate.tracked || handler != any(q)
+}
 
 // HandleStalled implements stage.StalledHandler: pushes wait or were refused for events
 // that are unfinished.

@@ -98,9 +98,12 @@ type ReceiptsHandler interface {
 // ReceiptsWantedHandler is a [ReceiptsHandler] that needs receipts only with some of
 // its options. Keeping them costs memory and time for each event.
 type ReceiptsWantedHandler interface {
-	// HandleReceiptsWanted reports whether HandleReceipts is to be called. It is
-	// called once, when the stage is made, in the goroutine that makes it.
-	HandleReceiptsWanted() bool
+	// HandleReceiptsWanted reports whether HandleReceipts is to be called. handler
+	// is the whole handler of the stage: it is not the receiver if the receiver is
+	// embedded in it, and may then have a HandleReceipts of its own, so that the
+	// result must be true. It is called once, when the stage is made, in the
+	// goroutine that makes it.
+	HandleReceiptsWanted(handler any) bool
 }
 
 // Receipt is the end of a run of events that ended alike, for their source.

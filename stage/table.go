@@ -186,7 +186,7 @@ func resolve(handler any) Handlers {
 // wantsReceipts reports whether a ReceiptsHandler is to be called.
 func wantsReceipts(handler any) bool {
 	x, ok := handler.(ReceiptsWantedHandler)
-	return !ok || x.HandleReceiptsWanted()
+	return !ok || x.HandleReceiptsWanted(handler)
 }
 
 // resolveTaker returns the functions that handlers with producers may have.

@@ -39,7 +39,7 @@ func (a *able) HandleDefaultDemand() (maxDemand, minDemand int) {
 }
 func (a *able) HandleSubscribeConfig(stage.SubscribeConfig) error { return a.note("SubscribeConfig") }
 func (a *able) HandleStalled() bool                               { return a.note("Stalled") != nil }
-func (a *able) HandleReceiptsWanted() bool                        { return a.note("ReceiptsWanted") == nil }
+func (a *able) HandleReceiptsWanted(any) bool                     { return a.note("ReceiptsWanted") == nil }
 func (a *able) HandleProgress() int {
 	_ = a.note("Progress")
 	return 0

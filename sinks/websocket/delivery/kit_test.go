@@ -158,10 +158,6 @@ type acknowledged struct {
 	r *rig
 }
 
-// HandleReceiptsWanted overrides that of the queue, which has no bound that needs
-// receipts.
-func (a *acknowledged) HandleReceiptsWanted() bool { return true }
-
 func (a *acknowledged) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {
 	a.r.mu.Lock()
 	defer a.r.mu.Unlock()
