@@ -27,6 +27,7 @@ const unconfirmedTimeout = 10 * time.Second
 // kafkaSource keeps pushes in Kafka: what was confirmed survives this process.
 type kafkaSource struct {
 	broker *embeddedkafka.Broker // nil with -brokers
+	small  bool                  // it keeps little, so that room counts what was not read
 	topic  topic
 	group  string
 	health *health
@@ -67,11 +68,10 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 			return nil, err
 		}
 		brokers = k.broker.Addrs()
-		k.topic.retention = cfg.retentionBytes()
-		// What the broker drops first must have been read, whichever partition has it. A
-		// user whose pushes are not read fills an eighth, and leaves the rest to others.
-		k.room.limits.bytes = min(k.room.limits.bytes, k.topic.retention/2)
-		k.room.limits.userPushes, k.room.limits.userBytes = maxUnconfirmed/8, k.room.limits.bytes/8
+		// The runs of -fairness are short, and compare what becomes of a flood.
+		if k.small = !cfg.Fairness; k.small {
+			k.boundBroker(cfg)
+		}
 		log.Info("no -brokers: a Kafka broker runs inside this process and forgets everything at its end", "address", strings.Join(brokers, ","))
 	}
 	if k.health, err = newHealth(brokers); err != nil {
@@ -97,6 +97,15 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 		return nil, err
 	}
 	return k, nil
+}
+
+// boundBroker bounds what the broker of this process keeps, and what waits in it.
+func (k *kafkaSource) boundBroker(cfg config) {
+	k.topic.retention = cfg.retentionBytes()
+	// What the broker drops first must have been read, whichever partition has it. A
+	// user whose pushes are not read fills an eighth, and leaves the rest to others.
+	k.room.limits.bytes = min(k.room.limits.bytes, k.topic.retention/2)
+	k.room.limits.userPushes, k.room.limits.userBytes = maxUnconfirmed/8, k.room.limits.bytes/8
 }
 
 // prepare implements source.
@@ -138,7 +147,7 @@ func (k *kafkaSource) enter(pushes []push, done func(error)) error {
 			}
 			// The broker inside this process keeps so little that what was not read counts
 			// on: decode frees it.
-			if err != nil || k.broker == nil {
+			if err != nil || !k.small {
 				k.room.free(p)
 			}
 			done(err)

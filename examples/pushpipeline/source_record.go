@@ -45,7 +45,7 @@ func (k *kafkaSource) decode(r *kgo.Record) (push, error) {
 		return p, err
 	}
 	k.stamp(&p, r)
-	if first && k.broker != nil && strings.HasPrefix(p.Origin, k.seq.name) {
+	if first && k.small && strings.HasPrefix(p.Origin, k.seq.name) {
 		k.room.free(p)
 	}
 	return p, nil
