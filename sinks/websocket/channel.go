@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
@@ -47,7 +48,7 @@ type Channel struct {
 	state   channelState
 	running bool   // a goroutine works on the inbox, or the join
 	muted   bool   // the client hears nothing of it any more
-	reason  error  // why the channel ends; set before state is ending
+	reason  error  // why the channel ends at once; set before state is ending
 	inbox   *inbox // nil while nothing waits
 	rare    *rare
 
@@ -57,15 +58,18 @@ type Channel struct {
 // rare holds what most channels do not have most of the time. It is guarded by
 // Channel.mu.
 type rare struct {
-	early  []*item                         // broadcasts during the join
-	room   chan struct{}                   // closed when the inbox was taken
-	over   chan struct{}                   // closed when the channel is over
-	done   chan struct{}                   // of the context
-	after  []*func()                       // of context.AfterFunc
-	subs   map[string]*pubsub.Subscription // of Channel.Subscribe
-	place  *place                          // in the history; of resumable channels
-	tasks  int                             // running
-	timers map[*alarm]bool                 // running
+	early []*item                         // broadcasts during the join
+	room  chan struct{}                   // closed when the inbox was taken
+	over  chan struct{}                   // closed when the channel is over
+	done  chan struct{}                   // of the context
+	after []*func()                       // of context.AfterFunc
+	subs  map[string]*pubsub.Subscription // of Channel.Subscribe
+	place *place                          // in the history; of resumable channels
+	tasks int                             // running
+	// Why the channel ends after what waits, while reason is nil: see end.
+	closing error
+	late    *time.Timer     // ends the grace time of that
+	timers  map[*alarm]bool // running
 }
 
 // more returns rare, and makes it first if there is none. The mutex is held.
@@ -82,7 +86,8 @@ func (ch *Channel) Topic() string { return ch.topic }
 // SocketID returns the id of the socket, or "".
 func (ch *Channel) SocketID() string { return ch.sess.id }
 
-// Context returns a context that ends when the channel does.
+// Context returns a context that ends when the channel does: after its last messages
+// have been handled, or when the time for them is over.
 func (ch *Channel) Context() context.Context { return (*channelContext)(ch) }
 
 // Broadcast sends an event to all clients that have joined the topic, this one

@@ -15,7 +15,7 @@ func (*channelContext) Deadline() (time.Time, bool) { return time.Time{}, false 
 // Value returns nil.
 func (*channelContext) Value(any) any { return nil }
 
-// Done returns a channel that is closed at the end.
+// Done returns a channel that is closed at the end, before HandleTerminate.
 func (c *channelContext) Done() <-chan struct{} {
 	ch := (*Channel)(c)
 	ch.mu.Lock()

@@ -73,6 +73,11 @@ func (c *conn) leave() {
 	c.mount.pings.remove(c)
 	// Does nothing if an earlier finish has ended the session.
 	c.finish(ErrClosed)
+	c.mu.Lock()
+	reason := c.out.ended
+	c.mu.Unlock()
+	// What was read has been passed on.
+	c.endChannels(reason)
 	c.depart()
 }
 
@@ -82,9 +87,10 @@ func (c *conn) hangUp() {}
 
 // abort closes the connection, which ends its reader. A resting one has none and
 // gets one.
-func (c *conn) abort() {
+func (c *conn) abort() (reads bool) {
 	_ = c.nc.Close() // there is nothing left to send
 	c.endpoint().resting.rouse(c)
+	return true
 }
 
 // readLoop waits for the client and handles its messages. An idle connection

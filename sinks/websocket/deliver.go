@@ -135,7 +135,7 @@ type owed struct {
 // The channel's mutex is held.
 func (at *place) owe(ch *Channel, r *pubsub.Record, t *pubsub.Tally) bool {
 	ch.sess.endpoint().expectDeliveries()
-	if ch.reason != nil || r.Offset <= at.last {
+	if ch.closed() || r.Offset <= at.last {
 		t.Refuse(ErrGone)
 		return false
 	}

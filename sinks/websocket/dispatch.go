@@ -211,7 +211,7 @@ func (s *session) anyEnding() *Channel {
 // closeOld sends the phx_close of a channel that a new join has replaced, after
 // the reply to the new join, as Phoenix does.
 func (s *session) closeOld(old *Channel) {
-	if old == nil || old.stopping() != ErrDuplicateJoin {
+	if old == nil || old.why() != ErrDuplicateJoin {
 		return // it has sent its phx_close or phx_error itself
 	}
 	if w := old.controlWire(eventClose, payloadEmpty); w != nil {

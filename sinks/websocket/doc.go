@@ -22,7 +22,24 @@
 // returns how many subscriptions of this node took the event: 0 means that no
 // client of this node gets it. [Endpoint.Deliver] reports when the first client
 // has it written, or that none will. From a client: every message that was read is
-// handled, unless its channel or connection ended before.
+// handled, unless its channel ended before: see Last messages.
+//
+// # Last messages
+//
+// What waits for a handler when its channel ends is handled first, in order, if the
+// client may expect that: a page that saves and closes has saved. The handler's
+// context lasts that long, for five seconds at the longest; replies go nowhere.
+//
+//	the client hangs up, closes or breaks the protocol     handled, then HandleTerminate
+//	it leaves, or joins the topic again                    handled, then HandleTerminate
+//	it is too slow (1013), idle (1002) or replaced (4409)  handled, then HandleTerminate
+//	Endpoint.Close                                         handled, until its context ends
+//	Disconnect, Kick, credentials that have expired        not handled: it has lost its rights
+//	the handler stops or crashes the channel               not handled, as in Phoenix
+//
+// What is not handled is counted in websocket.discarded with the reason unhandled, and
+// logged. Intercepted broadcasts that wait are discarded. A message that comes after
+// the server has begun to close is not read.
 //
 // # Order
 //

@@ -71,6 +71,7 @@ const (
 	discardedClosed    = "closed"
 	discardedTooLarge  = "too_large"
 	discardedNoBinary  = "no_binary"
+	discardedUnhandled = "unhandled"
 )
 
 // NewEndpoint returns an endpoint without sockets. It starts no goroutine. The
@@ -111,7 +112,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e.resting = resting{work: &e.work, after: restAfter}
 	e.writers.limit = runtime.GOMAXPROCS(0)
 	e.writers.since = time.Now()
-	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed, discardedTooLarge, discardedNoBinary} {
+	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed, discardedTooLarge, discardedNoBinary, discardedUnhandled} {
 		e.discarded[reason] = cfg.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}
 	return e, nil
@@ -137,7 +138,8 @@ func (e *Endpoint) LocalBroadcast(topic, event string, payload any) (int, error)
 }
 
 // Disconnect closes all connections, on all nodes, whose socket has this id, with
-// close code 1001, after what is queued for them. It returns how many there were
+// close code 1001, after what is queued for them. What was read from their clients and
+// waits for a handler is not handled. It returns how many there were
 // on this node. A connection that this node is making meanwhile is closed too;
 // another node may still admit a client whose Connect has begun before.
 func (e *Endpoint) Disconnect(ctx context.Context, id string) (int, error) {
@@ -149,7 +151,8 @@ func (e *Endpoint) Disconnect(ctx context.Context, id string) (int, error) {
 // socket has this id. The connections and their other channels go on. It returns
 // on how many connections of this node the topic was joined. The clients get
 // phx_close with the payload {"reason": "kicked"}, so that phoenix.js calls the
-// channel's onClose and does not join again by itself. HandleTerminate gets
+// channel's onClose and does not join again by itself. What they have sent and no
+// handler has begun is not handled. HandleTerminate gets
 // [ErrKicked]. A client may ask to join again: HandleJoin decides.
 func (e *Endpoint) Kick(ctx context.Context, id, topic string) (int, error) {
 	return e.hub.Broadcast(ctx, id, eventKick, kick{Topic: topic})

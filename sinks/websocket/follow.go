@@ -7,7 +7,7 @@ import "github.com/penstock-go/penstock/pubsub"
 func (ch *Channel) follow(m *pubsub.Message, r *pubsub.Record) bool {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	if ch.state >= ending || ch.reason != nil && m.Tally() == nil || !ch.expects(m, r) {
+	if ch.state >= ending || ch.closed() && m.Tally() == nil || !ch.expects(m, r) {
 		return false
 	}
 	at := ch.rare.place

@@ -30,8 +30,8 @@ func (k *sink) wake(bool) {
 	}
 }
 
-func (k *sink) hangUp() {}
-func (k *sink) abort()  {}
+func (k *sink) hangUp()     {}
+func (k *sink) abort() bool { return false }
 
 func (k *sink) watch(func()) func() { return func() {} }
 

@@ -27,12 +27,21 @@ type mail struct {
 	value   any // mailInfo: the message; mailRenew: the new state
 }
 
-// discard counts the intercepted broadcasts among mails that will not be handled.
-func (e *Endpoint) discard(mails []mail) {
-	for i := range mails {
-		if mails[i].kind == mailOut {
-			e.discarded[discardedClosed].Add(1)
+// discard counts mails that will not be handled since their channel has ended, and
+// logs what the client loses.
+func (ch *Channel) discard(reason error, mails ...[]mail) {
+	e := ch.sess.endpoint()
+	var n [mailRenew + 1]int
+	for _, list := range mails {
+		for i := range list {
+			n[list[i].kind]++
 		}
+	}
+	e.discarded[discardedClosed].Add(int64(n[mailOut]))
+	e.discarded[discardedUnhandled].Add(int64(n[mailIn] + n[mailInfo]))
+	if n[mailIn] > 0 {
+		e.log.Warn("messages not handled: the channel has ended", "socket", ch.sess.mount.kind.name,
+			"channel", ch.route.pattern, "topic", clip(ch.topic), "messages", n[mailIn], "reason", reason)
 	}
 }
 
@@ -66,7 +75,7 @@ func (ch *Channel) take(m mail) bool {
 	limit := ch.sess.mount.cfg.Limits.Inbox
 	for {
 		ch.mu.Lock()
-		if ch.state >= ending || ch.reason != nil {
+		if ch.closed() {
 			ch.mu.Unlock()
 			return false
 		}
@@ -82,10 +91,14 @@ func (ch *Channel) take(m mail) bool {
 			r.room = make(chan struct{})
 		}
 		room := r.room
+		// Of a connection that has ended already, the going shows no more.
+		if ch.sess.isClosing() {
+			ch.giveTime(ErrClosed)
+		}
 		ch.mu.Unlock()
 		// Without the mutex, which the handler's goroutine needs to make room. The
 		// handler's progress and its end close room.
-		ch.sess.wait(room, NoTimeout, func() { ch.end(ErrClosed) })
+		ch.sess.wait(room, NoTimeout, func() { ch.clientGone(ErrClosed) })
 	}
 }
 
@@ -94,7 +107,7 @@ func (ch *Channel) post(m mail) error {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	switch {
-	case ch.state >= ending || ch.reason != nil:
+	case ch.closed():
 		return ErrNotJoined
 	// Unlike take it never blocks: its caller may be the handler itself.
 	case ch.inbox.len() >= ch.sess.mount.cfg.Limits.Inbox:
@@ -143,6 +156,9 @@ func (ch *Channel) next() (batch *inbox, reason error, ok bool) {
 	if ch.reason != nil && ch.state < ending {
 		return nil, ch.reason, true
 	}
+	if reason := ch.closing(); reason != nil && ch.inbox.len() == 0 && ch.state < ending {
+		return nil, reason, true
+	}
 	if ch.inbox.len() == 0 || ch.state >= ending {
 		ch.running = false
 		return nil, nil, false
@@ -160,64 +176,4 @@ func (ch *Channel) makeRoom() {
 		close(ch.rare.room)
 		ch.rare.room = nil
 	}
-}
-
-// end makes the channel end. It does not wait for the handler, which may be at
-// work.
-func (ch *Channel) end(reason error) {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	if ch.state < ending && ch.reason == nil {
-		ch.endLocked(reason)
-	}
-}
-
-// endLocked is end of a channel that has no reason to end yet. The mutex is held.
-func (ch *Channel) endLocked(reason error) {
-	ch.reason = reason
-	// The client has been told, or will be: the new join of the topic sends the
-	// phx_close of this channel, in closeOld.
-	ch.muted = reason == ErrDuplicateJoin || reason == ErrJoinTimeout
-	ch.disown()
-	ch.cancel()
-	ch.makeRoom()
-	// Before that the goroutine of the join sees the reason when it is done.
-	if ch.state == joined {
-		ch.ensureRunning()
-	}
-}
-
-// cancel ends the context. The mutex is held.
-func (ch *Channel) cancel() {
-	r := ch.rare
-	if r == nil {
-		return
-	}
-	if r.done != nil {
-		// end and detach may both cancel: the second finds it closed.
-		select {
-		case <-r.done:
-		default:
-			close(r.done)
-		}
-	}
-	// Each in a goroutine of its own, since the mutex is held.
-	for _, f := range r.after {
-		ch.sess.endpoint().spawn(*f)
-	}
-	r.after = nil
-}
-
-// stopping returns why the handler must not be called any more, or nil.
-func (ch *Channel) stopping() (reason error) {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	return ch.reason
-}
-
-// ends reports whether the channel ends or has ended.
-func (ch *Channel) ends() bool {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	return ch.state >= ending || ch.reason != nil
 }

@@ -19,6 +19,9 @@ func (s *session) receiveMessage(data []byte, binary bool) error {
 	switch {
 	// Replies need room, also those to what is refused. The session ends meanwhile.
 	case !s.awaitRoom(roomFor(&m)):
+		if !isHeartbeat(&m) {
+			s.endpoint().discarded[discardedUnhandled].Add(1)
+		}
 	case detail != nil:
 		s.refuseMessage(m, detail)
 	default:

@@ -50,6 +50,7 @@ type outbox struct {
 	events  load  // waiting or being written
 	asked   load  // the same of control messages, most of which the client has asked for
 	ended   error // why, once the phase is not open; nil before
+	broken  bool  // it has ended without a close
 	phase   phase
 	writer  writer
 	full    bool // since the high mark was passed, until the queue falls below the low one
@@ -172,7 +173,7 @@ func (o *outbox) finish(reason error, do *effects) {
 	}
 	// A close that has begun keeps its reason.
 	if o.phase == open {
-		o.ended = reason
+		o.ended, o.broken = reason, true
 	}
 	o.phase = closed
 	do.closed, do.reason = true, ErrClosed

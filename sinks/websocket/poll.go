@@ -160,7 +160,7 @@ func (p *poll) hangUp() {
 }
 
 // abort removes the session. The present GET, if any, responds that it is over.
-func (p *poll) abort() {
+func (p *poll) abort() (reads bool) {
 	e := p.endpoint()
 	e.polls.mu.Lock()
 	delete(e.polls.list, p.token)
@@ -176,6 +176,7 @@ func (p *poll) abort() {
 	// So that the present GET looks again and finds the session over.
 	p.wake(true)
 	p.depart()
+	return false
 }
 
 // watch implements transport. The timer that awaits the next GET notices that a

@@ -26,7 +26,7 @@ func (c *conn) readMessage() error {
 	}
 	// Decode's result does not refer to it, so that a handler may keep its payload.
 	defer recycle(buf)
-	if err != nil || c.isClosing() {
+	if err != nil || c.isDeaf() {
 		return err // nil: only the client's close frame is waited for
 	}
 	// 1011: Phoenix's serializer raises, which closes the connection with this code.

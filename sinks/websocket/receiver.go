@@ -77,7 +77,7 @@ func (ch *Channel) offerLocked(it *item) (wake bool, err error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	switch {
-	case ch.reason != nil:
+	case ch.closed():
 		return false, ErrNotJoined // it ends: the hooks of what was early were called
 	case ch.state == joining:
 		early := &ch.more().early

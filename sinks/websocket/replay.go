@@ -93,7 +93,7 @@ func (ch *Channel) fetch() {
 	for {
 		ch.mu.Lock()
 		at := ch.rare.place
-		if ch.state != joined || ch.reason != nil || !at.behind() {
+		if ch.state != joined || ch.closed() || !at.behind() {
 			at.pulling = false
 			ch.mu.Unlock()
 			return
@@ -108,7 +108,7 @@ func (ch *Channel) fetch() {
 		ch.mu.Lock()
 		switch {
 		// The end of the channel has ended the context: that is no gap.
-		case ch.state != joined:
+		case ch.closed():
 			at.pulling = false
 		case err == nil:
 			goesOn = ch.replay(records)
@@ -117,7 +117,7 @@ func (ch *Channel) fetch() {
 				err = ErrHistory
 			}
 		}
-		ended := ch.state != joined
+		ended := ch.closed()
 		ch.mu.Unlock()
 		if err != nil && !ended {
 			reason := gapReason(err)

@@ -68,6 +68,7 @@ func (ch *Channel) handle(m *mail, rest []mail) bool {
 		return true
 	case mailIn:
 		if !ch.awaitRoom() {
+			ch.discard(ch.stopping(), []mail{*m})
 			ch.terminate(ch.stopping(), rest, "")
 			return true
 		}
@@ -82,6 +83,10 @@ func (ch *Channel) handle(m *mail, rest []mail) bool {
 			}
 		}
 	case mailOut:
+		if ch.ends() {
+			ch.discard(nil, []mail{*m}) // its client gets no more
+			return false
+		}
 		err = ch.callOut(m)
 	case mailInfo:
 		err = ch.callInfo(m)

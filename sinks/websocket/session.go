@@ -17,8 +17,9 @@ type transport interface {
 	wake(free bool)
 	// hangUp reports that the session closes: the close frame is in the outbox.
 	hangUp()
-	// abort ends the transport at once.
-	abort()
+	// abort ends the transport at once. It returns true if a goroutine reads: that
+	// passes on what has come, and then calls endChannels.
+	abort() (reads bool)
 	// watch has gone called once if the client goes, until stop returns. The
 	// goroutine that reads calls it and then reads nothing until it has called stop.
 	watch(gone func()) (stop func())

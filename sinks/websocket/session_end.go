@@ -125,10 +125,14 @@ func (s *session) finish(reason error) {
 	}
 	// Once, by the call that closed the outbox.
 	// Without the mutex, as the transport may wait for a lock of its own.
-	s.tr.abort()
+	reads := s.tr.abort()
 	sub.Unsubscribe()
 	s.act(&do)
-	s.endChannels(reason)
+	if reads && !revokes(reason) {
+		s.loseClient(reason)
+	} else {
+		s.endChannels(reason)
+	}
 }
 
 // depart takes a session that has ended out of the registry. Channels whose
@@ -146,13 +150,25 @@ func (s *session) depart() {
 
 // endChannels makes all channels end. The caller holds no lock.
 func (s *session) endChannels(reason error) {
-	s.mu.Lock()
-	// A copy, since end takes Channel.mu, which comes first in the lock order.
-	channels := append([]*Channel(nil), s.channels...)
-	s.mu.Unlock()
-	for _, ch := range channels {
+	for _, ch := range s.everyChannel() {
 		ch.end(reason)
 	}
+}
+
+// loseClient notes that the connection is broken while a goroutine may still pass on
+// what it has read. The caller holds no lock.
+func (s *session) loseClient(reason error) {
+	for _, ch := range s.everyChannel() {
+		ch.clientGone(reason)
+	}
+}
+
+// everyChannel returns a copy of the list of channels, since Channel.mu comes first
+// in the lock order.
+func (s *session) everyChannel() []*Channel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*Channel(nil), s.channels...)
 }
 
 // isClosing reports whether the end has begun: nothing more is queued.
@@ -160,6 +176,14 @@ func (s *session) isClosing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.out.phase != open
+}
+
+// isDeaf reports whether messages of the client are not handled any more: the end has
+// begun, and not because the connection broke after they had come.
+func (s *session) isDeaf() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.phase != open && !s.out.broken
 }
 
 // isOver reports whether the end is complete: nothing is written any more.

@@ -47,7 +47,7 @@ func (s *session) awaitRoom(times int) bool {
 	for {
 		room := s.full(times)
 		if room == nil {
-			return !s.isClosing()
+			return !s.isDeaf()
 		}
 		<-room // closed by the progress of writing and by the end of the session
 	}
@@ -69,7 +69,7 @@ func (s *session) makeRoom() {
 func (ch *Channel) awaitRoom() bool {
 	for {
 		room := ch.sess.full(roomForMessages)
-		if room == nil {
+		if room == nil || ch.ends() && ch.stopping() == nil { // nobody gets the reply
 			return true
 		}
 		select {

@@ -10,7 +10,8 @@ import (
 
 // Close ends all connections. New ones are refused with status 503. Existing
 // ones are closed with ShutdownConfig.Code, in batches, after what is queued for
-// them has been written, and their channels end with [ErrShutdown]. Close
+// them has been written, and their channels end with [ErrShutdown] after what waits for
+// their handlers. Close
 // waits until all of that has ended, handlers included. A client that takes nothing
 // for Timeouts.Write is cut off before. If ctx is done before all has ended, Close
 // cuts off the connections that are left, logs which handlers still run, for how
@@ -53,6 +54,9 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	}
 	if len(left) > 0 {
 		e.log.Warn("connections cut off", "connections", len(left), "frames", frames, "reason", err)
+	}
+	for _, ch := range e.unfinished() {
+		ch.cut(ErrShutdown)
 	}
 	return fmt.Errorf("websocket: shutdown: %w%s", err, e.logHung())
 }

@@ -3,6 +3,7 @@ package websocket
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -46,9 +47,8 @@ func (r running) String() string {
 	return fmt.Sprintf("%s on %q", what, clip(r.ch.topic))
 }
 
-// hung returns the channels of which a method or a task runs, the longest call
-// first.
-func (e *Endpoint) hung() []running {
+// unfinished returns the channels that have not come to their end, each once.
+func (e *Endpoint) unfinished() []*Channel {
 	channels := make(map[*Channel]bool)
 	for _, s := range e.registry.all() {
 		s.mu.Lock()
@@ -62,8 +62,14 @@ func (e *Endpoint) hung() []running {
 		channels[ch] = true
 	}
 	e.stragglers.mu.Unlock()
+	return slices.Collect(maps.Keys(channels))
+}
+
+// hung returns the channels of which a method or a task runs, the longest call
+// first.
+func (e *Endpoint) hung() []running {
 	var list []running
-	for ch := range channels {
+	for _, ch := range e.unfinished() {
 		r := running{ch: ch, call: ch.task()}
 		ch.mu.Lock()
 		if ch.rare != nil {

@@ -39,9 +39,9 @@ func (ch *Channel) runTask(task func(ctx context.Context)) {
 	defer func() {
 		// Not terminate, which belongs to the goroutine that runs the handler.
 		if v := recover(); v != nil {
-			ch.end(&CrashError{Err: crash.Of(v)})
+			ch.cut(&CrashError{Err: crash.Of(v)})
 		} else if !normal {
-			ch.end(&CrashError{Err: ErrGoexit})
+			ch.cut(&CrashError{Err: ErrGoexit})
 		}
 		ch.mu.Lock()
 		ch.rare.tasks--

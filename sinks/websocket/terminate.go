@@ -52,6 +52,9 @@ func (ch *Channel) detach(reason error) {
 		}
 		ch.rare.subs = nil
 		ch.rare.stopTimers()
+		if ch.rare.late != nil {
+			ch.rare.late.Stop()
+		}
 	}
 	ch.mu.Unlock()
 	// A nil one, of a join that was refused before it subscribed, is allowed.
@@ -77,10 +80,11 @@ func (ch *Channel) conclude(reason error, rest []mail) {
 		close(ch.rare.over)
 	}
 	ch.mu.Unlock()
-	e.discard(rest)
 	if inbox != nil {
-		e.discard(inbox.mails)
+		ch.discard(reason, rest, inbox.mails)
 		inbox.free()
+	} else if len(rest) > 0 {
+		ch.discard(reason, rest)
 	}
 	e.channels.Add(-1)
 	e.work.done()
@@ -111,7 +115,7 @@ func (ch *Channel) await() {
 
 // abandon takes a channel whose handler hangs out of everything.
 func (ch *Channel) abandon() {
-	ch.end(ErrDuplicateJoin) // does nothing if it has been told to end
+	ch.cut(ErrDuplicateJoin) // does nothing if it has been told to end at once
 	ch.mu.Lock()
 	ch.muted = true
 	sub := ch.sub
