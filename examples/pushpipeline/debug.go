@@ -13,8 +13,8 @@ import (
 func (a *app) debugRoutes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	// Registered by hand: the import also puts them on http.DefaultServeMux, which
-	// this program does not serve. There is no command line: files and addresses
-	// are nobody's business, and a mistyped secret less so.
+	// this program does not serve. There is no command line, which may hold a secret
+	// that was meant for a file.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", http.NotFound)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

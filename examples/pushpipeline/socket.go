@@ -93,8 +93,8 @@ func (a *app) openEndpoint() (err error) {
 	})
 }
 
-// ownHeader marks the connections of the program's own clients, with the name of the
-// process, which nobody else knows.
+// ownHeader marks the connections of the program's own clients, with a random name that
+// no other program knows.
 const ownHeader = "X-Pushpipeline-Client"
 
 // clientAddress returns the address of a request's client, for the limits of an
