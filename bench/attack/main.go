@@ -26,6 +26,7 @@ type bounds struct {
 func main() {
 	program := flag.String("program", "", "the push pipeline's `file`; empty builds it")
 	source := flag.String("source", "memory", "where its pushes wait: memory or kafka")
+	debug := flag.String("debug-addr", "off", "`host:port` of the program's debug pages with pprof, to see what it does under an attack")
 	only := flag.String("only", "", "run only attacks whose `name` contains this")
 	length := flag.Duration("for", 10*time.Second, "how long each attack lasts")
 	memory := flag.Int64("memory", 512, "`MiB` of resident memory that the program may take")
@@ -43,14 +44,15 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b := bounds{Memory: *memory << 20, P99: *p99, End: drain + time.Second}
+	how := launch{*program, *source, *debug}
 	if *long > 0 {
-		if err := soak(ctx, *program, *source, *long, b); err != nil {
+		if err := soak(ctx, how, *long, b); err != nil {
 			fmt.Fprintln(os.Stderr, "attack:", err)
 			os.Exit(1)
 		}
 		return
 	}
-	if err := run(ctx, *program, *source, *only, *length, b, *seed); err != nil {
+	if err := run(ctx, how, *only, *length, b, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "attack:", err)
 		os.Exit(1)
 	}
@@ -58,16 +60,16 @@ func main() {
 
 var errFailed = errors.New("not every attack was withstood")
 
-func run(ctx context.Context, program, source, only string, length time.Duration, b bounds, seed uint64) error {
-	if program == "" {
+func run(ctx context.Context, how launch, only string, length time.Duration, b bounds, seed uint64) error {
+	if how.file == "" {
 		built, remove, err := build(ctx)
 		if err != nil {
 			return err
 		}
 		defer remove()
-		program = built
+		how.file = built
 	}
-	fmt.Printf("seed %d, %v each, at most %d MiB and %v, source %s\n", seed, length, b.Memory>>20, b.P99, source)
+	fmt.Printf("seed %d, %v each, at most %d MiB and %v, source %s\n", seed, length, b.Memory>>20, b.P99, how.source)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "attack\thonest pushes\tlost\tp50 ms\tp99 ms\tnewcomers\tshut out\tpeak MiB\tend s\texit\tattackers\t")
 	failed, ran := false, 0
@@ -80,7 +82,7 @@ func run(ctx context.Context, program, source, only string, length time.Duration
 		}
 		ran++
 		fmt.Fprintf(os.Stderr, "%s: %s\n", a.name, a.what)
-		r, err := withstand(ctx, a, program, source, length, b, seed)
+		r, err := withstand(ctx, a, how, length, b, seed)
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)
 		}

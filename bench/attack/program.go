@@ -44,9 +44,15 @@ func build(ctx context.Context) (file string, remove func(), err error) {
 	return file, func() { _ = os.RemoveAll(dir) }, cmd.Run()
 }
 
+// launch is how the program is started.
+type launch struct {
+	file, source string
+	debug        string // address of its debug pages, or off
+}
+
 // start runs the program and waits until it is ready. One that takes more memory
 // than the limit is killed: it would take the machine's.
-func start(ctx context.Context, file, source string, limit int64) (*process, error) {
+func start(ctx context.Context, how launch, limit int64) (*process, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -58,7 +64,7 @@ func start(ctx context.Context, file, source string, limit int64) (*process, err
 		return nil, err
 	}
 	defer os.Remove(key) // read by then
-	p.cmd = exec.Command(file, "-source", source, "-addr", p.address, "-debug-addr", "off", "-rate", "0", "-clients", "0", "-push-jwt-file", key,
+	p.cmd = exec.Command(how.file, "-source", how.source, "-addr", p.address, "-debug-addr", how.debug, "-rate", "0", "-clients", "0", "-push-jwt-file", key,
 		"-json", "-drain", drain.String(), "-log-level", "warn")
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.log
 	if err := p.cmd.Start(); err != nil {

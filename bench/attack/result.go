@@ -50,8 +50,8 @@ func (r result) misses(b bounds) (all []string) {
 
 // withstand runs one attack against a fresh program. The program is told to end
 // while the attack goes on.
-func withstand(ctx context.Context, a attack, program, source string, length time.Duration, b bounds, seed uint64) (r result, err error) {
-	p, err := start(ctx, program, source, b.Memory)
+func withstand(ctx context.Context, a attack, how launch, length time.Duration, b bounds, seed uint64) (r result, err error) {
+	p, err := start(ctx, how, b.Memory)
 	if err != nil {
 		return r, err
 	}

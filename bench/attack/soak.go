@@ -32,16 +32,16 @@ const growth = 1.10
 
 // soak runs the program for a long time with users that come and go, and prints a
 // line a minute.
-func soak(ctx context.Context, program, source string, length time.Duration, b bounds) error {
-	if program == "" {
+func soak(ctx context.Context, how launch, length time.Duration, b bounds) error {
+	if how.file == "" {
 		built, remove, err := build(ctx)
 		if err != nil {
 			return err
 		}
 		defer remove()
-		program = built
+		how.file = built
 	}
-	p, err := start(ctx, program, source, b.Memory)
+	p, err := start(ctx, how, b.Memory)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func soak(ctx context.Context, program, source string, length time.Duration, b b
 		return err
 	}
 	defer u.leave()
-	fmt.Printf("%v, source %s, %d users that stay and %d that come and go\n", length, source, honestUsers, comers)
+	fmt.Printf("%v, source %s, %d users that stay and %d that come and go\n", length, how.source, honestUsers, comers)
 	crowd, stop := context.WithCancel(ctx)
 	defer stop()
 	a := &attacker{target: p.target(), producer: producer("comers"), tally: newTally()}

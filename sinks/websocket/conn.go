@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -203,6 +204,54 @@ const maxLinger = 1 << 20
 // maxLingerPause bounds the pause after a read, whatever Limits.ByteRate is.
 const maxLingerPause = 50 * time.Millisecond
 
+// drain waits for the client's close frame after the session has begun to end, and
+// returns why it does so no longer, never nil. state is where the next frame must
+// fit in. Nothing else that the client sends is handled: frames cost it nothing, and
+// the bytes in them are bounded as in linger.
+func (c *conn) drain(state ws.State) error {
+	// Frames of a few bytes each must not cost a read each.
+	r := bufio.NewReaderSize(&lingering{c: c}, 4<<10)
+	for {
+		h, err := c.readHeader(r, state)
+		if err != nil {
+			return err
+		}
+		switch {
+		case h.OpCode == ws.OpClose:
+			return errPeerClosed // whatever its code: the close frame has been queued
+		case h.OpCode.IsControl():
+		case h.Fin:
+			state = state.Clear(ws.StateFragmented)
+		default:
+			state = state.Set(ws.StateFragmented)
+		}
+		if _, err := io.CopyN(io.Discard, r, h.Length); err != nil {
+			return err
+		}
+	}
+}
+
+// lingering reads what a client sends while its session ends: at the pace of
+// Limits.ByteRate, and maxLinger bytes at most once the close frame is written.
+type lingering struct {
+	c     *conn
+	total int
+}
+
+// Read implements io.Reader. The deadline is that of the close.
+func (l *lingering) Read(p []byte) (int, error) {
+	n, err := l.c.Read(p)
+	if l.c.sent() {
+		l.total += n
+	}
+	if err == nil && l.total >= maxLinger {
+		return 0, ErrClosed
+	}
+	pace := time.Duration(n) * time.Second / time.Duration(l.c.mount.cfg.Limits.ByteRate)
+	time.Sleep(min(pace, maxLingerPause))
+	return n, err
+}
+
 // linger waits until what is queued and the close frame have been written and the
 // client has closed too, so that no reset overtakes what was sent: closing a
 // socket with unread input sends one. What comes meanwhile is not parsed, and is
@@ -214,16 +263,10 @@ func (c *conn) linger() {
 	}
 	b := buffer(0)
 	defer recycle(b)
-	for total := 0; total < maxLinger; {
-		n, err := c.nc.Read((*b)[:cap(*b)])
-		if c.sent() {
-			total += n
-		}
-		if c.goOn(err) != nil {
+	for l := (&lingering{c: c}); ; {
+		if _, err := l.Read((*b)[:cap(*b)]); err != nil {
 			return
 		}
-		pace := time.Duration(n) * time.Second / time.Duration(c.mount.cfg.Limits.ByteRate)
-		time.Sleep(min(pace, maxLingerPause))
 	}
 }
 

@@ -102,13 +102,14 @@ func (c *conn) closeDue(now time.Time) (until time.Time, closes bool) {
 	return c.closeBy, true
 }
 
-// readUntil sets the read deadline, unless that of the close must stay.
+// readUntil sets the read deadline, unless that of the close must stay. The zero
+// time means none.
 func (c *conn) readUntil(t time.Time) error {
 	if err := c.nc.SetReadDeadline(t); err != nil {
 		return err
 	}
 	// sentClose may have set its deadline just before.
-	if until, closes := c.closeDue(time.Now()); closes && until.Before(t) && !until.IsZero() {
+	if until, closes := c.closeDue(time.Now()); closes && (t.IsZero() || until.Before(t)) && !until.IsZero() {
 		_ = c.nc.SetReadDeadline(until)
 	}
 	return nil
@@ -181,7 +182,7 @@ func (c *conn) resume() {
 func (c *conn) within(d time.Duration) {
 	if c.deadline.IsZero() {
 		c.deadline = time.Now().Add(d)
-		_ = c.nc.SetReadDeadline(c.deadline) // an error shows at the next read
+		_ = c.readUntil(c.deadline) // an error shows at the next read
 	}
 }
 

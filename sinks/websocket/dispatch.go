@@ -171,7 +171,7 @@ func (s *session) join(m codec.Message, old *Channel) {
 // for a channel that ends: a client may leave one topic and join another in one
 // breath.
 func (s *session) makeWay() bool {
-	for !s.hasRoom() {
+	for !s.isDeaf() && !s.hasRoom() { // one that ends joins nothing
 		ch := s.anyEnding()
 		if ch == nil {
 			return false

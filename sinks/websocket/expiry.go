@@ -30,6 +30,7 @@ type rareSession struct {
 	unjoined *time.Timer // ends a session without a join
 	expires  time.Time   // including the grace
 	expiry   *time.Timer
+	ending   chan struct{} // closed when the end begins; nil until a goroutine waits for it
 }
 
 // more returns rare, and makes it first if there is none. It is called before the
@@ -176,6 +177,9 @@ func (s *session) callRenew(p Payload) (state any, until time.Time, err error) {
 		return err
 	})
 	if !s.wait(call.done, max(most, most+lateness), cancel) {
+		if s.isDeaf() {
+			return nil, until, ErrClosed // and the context ends
+		}
 		s.endpoint().log.Warn("Renew does not end", "socket", s.mount.kind.name)
 		return nil, until, context.DeadlineExceeded
 	}

@@ -133,7 +133,9 @@ func (p *poll) handleAll(r *http.Request, messages []posted) bool {
 		if r.Context().Err() != nil || p.isClosing() {
 			return !p.isClosing()
 		}
-		if _, err := p.pace(); err != nil {
+		if _, err := p.pace(); err == errEnding {
+			return false
+		} else if err != nil {
 			p.finish(ErrClosed)
 			return false
 		}

@@ -98,7 +98,9 @@ func (ch *Channel) take(m mail) bool {
 		ch.mu.Unlock()
 		// Without the mutex, which the handler's goroutine needs to make room. The
 		// handler's progress and its end close room.
-		ch.sess.wait(room, NoTimeout, func() { ch.clientGone(ErrClosed) })
+		if !ch.sess.wait(room, NoTimeout, func() { ch.clientGone(ErrClosed) }) {
+			return false // the session ends, and with it the channel
+		}
 	}
 }
 

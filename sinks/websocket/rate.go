@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"errors"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/gcra"
@@ -11,6 +12,9 @@ import (
 const closeThrottled = 4429
 
 var errThrottled = &protocolError{closeThrottled, "sent more than allowed for too long"}
+
+// errEnding: the session has begun to end, so that its client need not be delayed.
+var errEnding = errors.New("websocket: the session ends")
 
 // rateHold is what the buckets of clients and addresses hold: the work of a
 // second.
@@ -23,7 +27,8 @@ func (e *Endpoint) uptime() int64 { return int64(time.Since(e.epoch)) }
 // share of FrameRate from the client's bucket, a byte its share of ByteRate and a
 // join its share of JoinRate. pace is called before each frame. It returns an
 // error if the client has been held back for Timeouts.Throttle without having half
-// a second's worth in the bucket meanwhile. It returns how long it has waited.
+// a second's worth in the bucket meanwhile. It returns how long it has waited, and
+// errEnding instead of waiting longer once the session begins to end.
 func (s *session) pace() (waited time.Duration, err error) {
 	now := time.Now()
 	up := s.endpoint().uptime()
@@ -32,6 +37,9 @@ func (s *session) pace() (waited time.Duration, err error) {
 	r := s.rare
 	switch wait := time.Duration(s.bucket.Ready(rateHold) - up); {
 	case wait > 0:
+		if s.isDeaf() {
+			return 0, errEnding
+		}
 		// The beginning is noted once, and stays until the client has been slow enough.
 		if r == nil || r.throttled.IsZero() {
 			s.more().throttled = now
@@ -39,12 +47,27 @@ func (s *session) pace() (waited time.Duration, err error) {
 			return 0, errThrottled
 		}
 		// Only the goroutine that reads sleeps: TCP then slows the client down.
-		time.Sleep(wait)
+		if !s.sleep(wait) {
+			return 0, errEnding
+		}
 		return wait, nil
 	case r != nil && wait < -time.Second/2:
 		r.throttled = time.Time{}
 	}
 	return 0, nil
+}
+
+// sleep waits for d in the goroutine that reads. It returns false as soon as the
+// session begins to end.
+func (s *session) sleep(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.ending():
+		return false
+	}
 }
 
 // spend takes n out of the bucket, of which rate are allowed in a second. pace has

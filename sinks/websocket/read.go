@@ -26,8 +26,11 @@ func (c *conn) readMessage() error {
 	}
 	// Decode's result does not refer to it, so that a handler may keep its payload.
 	defer recycle(buf)
-	if err != nil || c.isDeaf() {
-		return err // nil: only the client's close frame is waited for
+	if err != nil {
+		return err
+	}
+	if c.isDeaf() {
+		return c.drain(ws.StateServerSide)
 	}
 	// 1011: Phoenix's serializer raises, which closes the connection with this code.
 	if err := c.receiveMessage(*buf, op == ws.OpBinary); err != nil {
@@ -51,13 +54,16 @@ func (c *conn) nextMessage() (buf *[]byte, op ws.OpCode, err error) {
 	compressed := false
 	for count := 0; ; {
 		waited, err := c.pace()
+		if err == errEnding {
+			err = c.drain(state)
+		}
 		if err != nil {
 			return buf, op, err
 		}
 		if waited > 0 {
 			c.wasNotReading(0) // the message's own time goes on: the client sends too much
 		}
-		h, err := c.readHeader(state)
+		h, err := c.readHeader(c, state)
 		if err != nil {
 			return buf, op, err
 		}
@@ -129,10 +135,11 @@ func (t *textCheck) ok(b []byte, whole bool) bool {
 	return valid
 }
 
-// readHeader reads the header of a frame and checks it against the protocol.
-func (c *conn) readHeader(state ws.State) (ws.Header, error) {
+// readHeader reads the header of a frame from r, which is c or buffers what c reads,
+// and checks it against the protocol.
+func (c *conn) readHeader(r io.Reader, state ws.State) (ws.Header, error) {
 	// Into a buffer of the struct, so that nothing is allocated.
-	h, err := ws.ReadHeaderBuffer(c, c.header[:])
+	h, err := ws.ReadHeaderBuffer(r, c.header[:])
 	switch {
 	case errors.Is(err, ws.ErrHeaderLengthMSB), errors.Is(err, ws.ErrHeaderLengthUnexpected):
 		return h, &protocolError{ws.StatusMessageTooBig, "length of a frame out of range"}

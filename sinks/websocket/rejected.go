@@ -80,7 +80,7 @@ func (c *conn) holdOff() {
 	if d == NoTimeout || c.isClosing() {
 		return
 	}
-	if c.nc.SetReadDeadline(time.Now().Add(d)) != nil {
+	if c.readUntil(time.Now().Add(d)) != nil {
 		return
 	}
 	// What comes meanwhile is not parsed. A client that goes on sending waits less.

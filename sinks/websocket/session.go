@@ -152,6 +152,37 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 	return last, do.more
 }
 
+// ending returns a channel that is closed once messages of the client are not handled
+// any more, as isDeaf reports. The goroutine that reads calls it before it waits for
+// anything but the client.
+func (s *session) ending() <-chan struct{} {
+	r := s.more()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.ending == nil {
+		r.ending = make(chan struct{})
+		if s.deaf() {
+			close(r.ending)
+		}
+	}
+	return r.ending
+}
+
+// sayEnding wakes what waits for the end of the session to begin. It is called by
+// each step that leads to the end, and does its work once.
+func (s *session) sayEnding() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rare == nil || s.rare.ending == nil || !s.deaf() {
+		return // ending finds the phase
+	}
+	select {
+	case <-s.rare.ending:
+	default:
+		close(s.rare.ending)
+	}
+}
+
 // act carries out the effects that all steps have in common. It blocks for
 // nothing, and may be called with a Channel.mu held.
 func (s *session) act(do *effects) {
@@ -169,6 +200,9 @@ func (s *session) act(do *effects) {
 	}
 	if do.goOn {
 		s.makeRoom()
+	}
+	if do.closing || do.closed {
+		s.sayEnding()
 	}
 	if len(do.dropped) > 0 {
 		e.giveUp(do.dropped, do.reason)

@@ -183,8 +183,11 @@ func (s *session) isClosing() bool {
 func (s *session) isDeaf() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out.phase != open && !s.out.broken
+	return s.deaf()
 }
+
+// deaf is isDeaf with the mutex held.
+func (s *session) deaf() bool { return s.out.phase != open && !s.out.broken }
 
 // isOver reports whether the end is complete: nothing is written any more.
 func (s *session) isOver() bool {

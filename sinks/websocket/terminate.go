@@ -92,7 +92,8 @@ func (ch *Channel) conclude(reason error, rest []mail) {
 
 // await waits until the channel is over, for the grace time at the longest. After
 // that nothing reaches it any more, and nothing that it still does reaches the
-// client: a new join can take its place.
+// client: a new join can take its place. It returns as well when the session begins
+// to end.
 func (ch *Channel) await() {
 	ch.mu.Lock()
 	if ch.state == over {
@@ -105,7 +106,7 @@ func (ch *Channel) await() {
 	}
 	done := r.over
 	ch.mu.Unlock()
-	if ch.sess.wait(done, grace, nil) {
+	if ch.sess.wait(done, grace, nil) || ch.sess.isDeaf() {
 		return
 	}
 	ch.sess.endpoint().log.Warn("handler does not end", "channel", ch.route.pattern,

@@ -11,9 +11,10 @@ import (
 const watchAfter = 50 * time.Millisecond
 
 // wait waits in the goroutine that reads until done is closed, for most at the
-// longest, and reports whether it was closed. gone is called once if the client
-// goes meanwhile, which a connection that is not read from would not notice; it
-// may be nil.
+// longest, and reports whether it was closed. It returns false as soon as the
+// session begins to end: then that goroutine has to read the client's close frame.
+// gone is called once if the client goes meanwhile, which a connection that is not
+// read from would not notice; it may be nil.
 func (s *session) wait(done <-chan struct{}, most time.Duration, gone func()) bool {
 	// Most handlers return before anything else needs to be set up.
 	first := time.NewTimer(min(most, watchAfter))
@@ -23,6 +24,7 @@ func (s *session) wait(done <-chan struct{}, most time.Duration, gone func()) bo
 		return true
 	case <-first.C:
 	}
+	ending := s.ending()
 	if most <= watchAfter {
 		return false
 	}
@@ -40,6 +42,8 @@ func (s *session) wait(done <-chan struct{}, most time.Duration, gone func()) bo
 		return true
 	case <-late:
 		return false
+	case <-ending:
+		return false
 	}
 }
 
@@ -52,7 +56,7 @@ const maxAhead = 64 << 10
 // that goroutine.
 func (c *conn) watch(gone func()) (stop func()) {
 	// The handler may take longer than any deadline of reading allows.
-	if c.isClosing() || c.nc.SetReadDeadline(time.Time{}) != nil {
+	if c.isClosing() || c.readUntil(time.Time{}) != nil {
 		return func() {} // its channels end already
 	}
 	done := make(chan struct{})
