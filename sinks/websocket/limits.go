@@ -97,7 +97,8 @@ type Timeouts struct {
 	// that is less, in that time. A frame of any size may take longer in all.
 	// Default: 5 s.
 	Write time.Duration
-	// Close bounds the wait for the client's response to a close. Default: 2 s.
+	// Close bounds the wait for the client's response to a close, whatever it sends
+	// meanwhile. Default: 2 s.
 	Close time.Duration
 	// Throttle closes the connection of a client that has been read from more
 	// slowly for that long, without a break, with 4429. Default: 30 s.
