@@ -12,7 +12,8 @@
 // # Tags
 //
 // Tags must have few distinct values. A user id is never a tag: it would make
-// one time series per user in the server.
+// one time series per user in the server. Those that end, such as the stage names
+// of pipelines that come and go, are ended with [End].
 //
 // # Blocking
 //

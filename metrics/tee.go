@@ -72,3 +72,24 @@ func (t teeTimer) Observe(d time.Duration) {
 		o.Observe(d)
 	}
 }
+
+// End implements Ender.
+func (t teeCounter) End() {
+	for _, c := range t {
+		End(c)
+	}
+}
+
+// End implements Ender.
+func (t teeGauge) End() {
+	for _, g := range t {
+		End(g)
+	}
+}
+
+// End implements Ender.
+func (t teeTimer) End() {
+	for _, o := range t {
+		End(o)
+	}
+}

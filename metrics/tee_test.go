@@ -39,3 +39,29 @@ func TestTeeAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// ended is an instrument that counts how often it was ended.
+type ended struct {
+	metrics.Counter
+	metrics.Gauge
+	metrics.Timer
+	r *endingRecorder
+}
+
+type endingRecorder struct{ ends int }
+
+func (e ended) End() { e.r.ends++ }
+
+func (r *endingRecorder) Counter(string, ...metrics.Tag) metrics.Counter { return ended{r: r} }
+func (r *endingRecorder) Gauge(string, ...metrics.Tag) metrics.Gauge     { return ended{r: r} }
+func (r *endingRecorder) Timer(string, ...metrics.Tag) metrics.Timer     { return ended{r: r} }
+
+// End reaches each instrument behind a tee, and leaves alone those that have no end.
+func TestEndReachesAllRecorders(t *testing.T) {
+	var a, b endingRecorder
+	both := metrics.Tee(&a, metrics.Nop(), &b)
+	metrics.End(both.Counter("c"), both.Gauge("g"), both.Timer("t"), metrics.Nop().Counter("c"))
+	if a.ends != 3 || b.ends != 3 {
+		t.Errorf("%d and %d of 3 instruments were ended", a.ends, b.ends)
+	}
+}

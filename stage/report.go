@@ -77,6 +77,8 @@ type meter struct {
 	abandoned     int64
 	discards      map[receipt.Reason]metrics.Counter
 	discarded     map[receipt.Reason]int64
+
+	over bool // end was called
 }
 
 // newMeter makes the instruments of the stage called name. Counters of discards are made
@@ -109,7 +111,7 @@ func (m *meter) record(s Snapshot) {
 	fresh, batches := count-m.seen, s.Batches-m.batches
 	m.seen, m.batches = count, s.Batches
 	m.events.Add(fresh)
-	if batches > 0 {
+	if batches > 0 && !m.over {
 		m.batch.Set(float64(fresh) / float64(batches))
 	}
 	// Events that a stage leaves unhandled are abandoned as well, when their
@@ -132,9 +134,17 @@ func (m *meter) record(s Snapshot) {
 	}
 }
 
-// end sets the gauges of a stage that is gone to 0.
+// end sets the gauges of a stage that is gone to 0 and ends its series, once.
 func (m *meter) end() {
+	if m.over {
+		return
+	}
+	m.over = true
 	m.demand.Set(0)
 	m.buffered.Set(0)
 	m.batch.Set(0)
+	metrics.End(m.demand, m.buffered, m.batch, m.events, m.deaths)
+	for _, c := range m.discards {
+		metrics.End(c)
+	}
 }

@@ -58,7 +58,8 @@ type Config struct {
 	MaxSeries int
 
 	// Logger gets one line when sending begins to fail and one when it works
-	// again, and one for each name of which a series was refused. nil discards.
+	// again, one for each name of which a series was refused, and one when series
+	// give way to others for the first time. nil discards.
 	Logger *slog.Logger
 
 	dials bool // Dial was set

@@ -7,9 +7,16 @@
 //
 // # Tags
 //
-// A recorder keeps at most [Config.MaxSeries] series. An instrument beyond that
-// records nothing, each use of it is counted in [Recorder.Dropped], and its name is
-// logged once.
+// A recorder keeps at most [Config.MaxSeries] series. One that was not used for five
+// minutes is removed, unless it is a gauge that is not 0. When MaxSeries is reached,
+// those give way to others that their owners have ended (metrics.End), then
+// those that were not used for a minute, the least recently used first, and at last gauges
+// that were not set for five minutes; the first time is logged. If there is none, an
+// instrument records nothing: each use of it counts in [Recorder.Dropped], and its
+// name is logged once. [Recorder.Snapshot] has the counts.
+//
+// Instruments of a removed series stay valid. The next use makes it again, and an
+// instrument that was refused works as soon as there is room.
 //
 // # Gauges
 //
@@ -21,7 +28,8 @@
 //
 // # Blocking
 //
-// The instruments take no lock. Sockets are opened, names resolved and datagrams
+// The instruments take no lock, except for the first use of one whose series was removed
+// or refused; no lock is held while something is sent. Sockets are opened, names resolved and datagrams
 // written by one goroutine, for which only [Recorder.Close] waits.
 //
 // # Loss

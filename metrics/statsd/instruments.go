@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/metrics"
-
-	cactus "github.com/cactus/go-statsd-client/v5/statsd"
 )
 
 // gaugeRefresh is the period in which an unchanged gauge is sent again: agents
@@ -21,117 +19,101 @@ const gaugeRefresh = 5 * time.Second
 // is 0.
 const gaugeEnd = time.Minute
 
-// line is the part of a series that stays the same. Both are cleaned, so nothing
-// in them can end a line of the protocol.
-type line struct {
-	name string
-	tags []cactus.Tag
-}
-
 // Counter returns the counter of that name and those tags.
 func (s *Recorder) Counter(name string, tags ...metrics.Tag) metrics.Counter {
-	return instrument(s, 'c', name, tags, func(l line) *counter { return &counter{line: l, owner: s} },
-		func() metrics.Counter { return refused{s} })
+	return instrument(s, 'c', name, tags, func() *counter { return new(counter) })
 }
 
 // Gauge returns the gauge of that name and those tags.
 func (s *Recorder) Gauge(name string, tags ...metrics.Tag) metrics.Gauge {
-	return instrument(s, 'g', name, tags, func(l line) *gauge { return &gauge{line: l, owner: s} },
-		func() metrics.Gauge { return refused{s} })
+	return instrument(s, 'g', name, tags, func() *gauge { return new(gauge) })
 }
 
 // Timer returns the timer of that name and those tags.
 func (s *Recorder) Timer(name string, tags ...metrics.Tag) metrics.Timer {
-	return instrument(s, 't', name, tags, func(l line) *timer {
-		t := &timer{line: l}
+	return instrument(s, 't', name, tags, func() *timer {
+		t := new(timer)
 		t.windows.init(s.cfg.TimerSamples)
 		return t
-	}, func() metrics.Timer { return refused{s} })
+	})
 }
 
-// instrument returns the series of that kind, name and tags, made by create if
-// there is none yet, or the result of refuse if there are too many. refuse is a
-// function, since I cannot be named as an interface that refused implements.
-func instrument[I any, S series](s *Recorder, kind byte, name string, tags []metrics.Tag, create func(line) S, refuse func() I) I {
-	name = cleanPart(name, "unnamed")
-	tags = cleanTags(tags)
-	key := seriesKey(kind, name, tags)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if have, ok := s.byKey[key]; ok {
-		return have.(I)
+// target returns the attached series for a use of one that is not, or nil if there is no
+// room, which counts as a dropped line. to is the one of the last time, so that only the
+// first use after a removal takes the lock.
+func target[S any, P interface {
+	*S
+	series
+}](one P, to *atomic.Pointer[S]) P {
+	if last := P(to.Load()); last != nil && last.base().attached.Load() {
+		return last
 	}
-	if len(s.series) >= s.cfg.MaxSeries {
-		s.tooMany(name)
-		return refuse()
+	m := one.base()
+	live, ok := m.owner.live(one).(P)
+	if !ok {
+		m.owner.dropped.Add(1)
+		return nil
 	}
-	l := line{name: name, tags: make([]cactus.Tag, len(tags))}
-	for i, t := range tags {
-		l.tags[i] = cactus.Tag{t.Key, t.Value}
+	if live != one {
+		to.Store((*S)(live))
 	}
-	made := create(l)
-	s.byKey[key] = made
-	s.series = append(s.series, made)
-	return any(made).(I)
+	return live
 }
-
-// maxRefusedNames bounds the names that are remembered, and logged, once refused.
-const maxRefusedNames = 100
-
-// tooMany counts a series that was refused, and logs its name the first time. The caller
-// holds the lock.
-func (s *Recorder) tooMany(name string) {
-	s.refusedSeries++
-	if _, known := s.refusedNames[name]; known || len(s.refusedNames) >= maxRefusedNames {
-		return
-	}
-	s.refusedNames[name] = struct{}{}
-	s.cfg.Logger.Warn("series refused, its values are dropped", "name", name, "MaxSeries", s.cfg.MaxSeries)
-}
-
-// Series returns the number of series that the recorder keeps, and how often one was
-// refused because of [Config.MaxSeries].
-func (s *Recorder) Series() (kept int, refused int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.series), s.refusedSeries
-}
-
-// refused is every instrument beyond MaxSeries: each use counts as a dropped line.
-type refused struct{ owner *Recorder }
-
-func (r refused) Add(int64)             { r.owner.dropped.Add(1) }
-func (r refused) Set(float64)           { r.owner.dropped.Add(1) }
-func (r refused) Observe(time.Duration) { r.owner.dropped.Add(1) }
 
 // counter adds up what comes between two flushes, without a lock.
 type counter struct {
-	line
-	owner *Recorder
-	n     atomic.Int64
+	member
+	n  atomic.Int64
+	to atomic.Pointer[counter]
 }
 
 // Add adds n. A negative n is refused and counted as dropped.
 func (c *counter) Add(n int64) {
-	if n < 0 {
-		c.owner.dropped.Add(1)
+	if n <= 0 {
+		if n < 0 {
+			c.owner.dropped.Add(1)
+		}
 		return
 	}
 	c.n.Add(n)
+	if !c.attached.Load() {
+		c.move()
+	}
 }
 
+// move takes the sum of a counter that is not attached to where it is sent from.
+func (c *counter) move() {
+	for at := c; !at.attached.Load(); {
+		to := target(at, &at.to)
+		switch to {
+		case nil:
+			at.n.Store(0)
+			return
+		case at:
+			return
+		}
+		to.n.Add(at.n.Swap(0))
+		at = to
+	}
+}
+
+func (c *counter) empty() bool  { return c.n.Load() == 0 }
+func (c *counter) stands() bool { return false }
+
 // flush sends the sum since the last flush; 0 is not sent.
-func (c *counter) flush(s *Recorder, _ time.Time) {
-	if n := c.n.Swap(0); n != 0 {
+func (c *counter) flush(s *Recorder, now time.Time) {
+	n := c.n.Swap(0)
+	c.saw(n != 0, now)
+	if n != 0 {
 		_ = s.client.Inc(c.name, n, 1, c.tags...) // the sender counts what fails
 	}
 }
 
 // gauge holds the latest value, as the bits of a float64, without a lock.
 type gauge struct {
-	line
-	owner *Recorder
-	bits  atomic.Uint64
+	member
+	bits atomic.Uint64
+	to   atomic.Pointer[gauge]
 	// fresh is set after bits: a flush that sees it sends that value or a later
 	// one. Set writes it only if it is not set, so that writers on many cores do
 	// not share a dirty cache line.
@@ -148,17 +130,32 @@ func (g *gauge) Set(v float64) {
 		g.owner.dropped.Add(1)
 		return
 	}
-	g.bits.Store(math.Float64bits(v))
-	if !g.fresh.Load() {
-		g.fresh.Store(true)
+	for at := g; ; {
+		at.bits.Store(math.Float64bits(v))
+		if !at.fresh.Load() {
+			at.fresh.Store(true)
+		}
+		if at.attached.Load() {
+			return
+		}
+		to := target(at, &at.to)
+		if to == nil || to == at {
+			return
+		}
+		at = to
 	}
 }
+
+func (g *gauge) empty() bool  { return !g.fresh.Load() }
+func (g *gauge) stands() bool { return g.bits.Load() != 0 }
 
 // flush sends a value that is new, or was last sent gaugeRefresh ago. A value of 0 is sent
 // again for gaugeEnd only.
 func (g *gauge) flush(s *Recorder, now time.Time) {
 	stale := !g.sent.IsZero() && now.Sub(g.sent) >= gaugeRefresh
-	if g.fresh.Swap(false) {
+	fresh := g.fresh.Swap(false)
+	g.saw(fresh, now)
+	if fresh {
 		g.set = now
 	} else if !stale {
 		return
@@ -177,18 +174,29 @@ func (g *gauge) flush(s *Recorder, now time.Time) {
 
 // timer collects durations in nanoseconds; windows has no lock either.
 type timer struct {
-	line
+	member
 	windows windows
+	to      atomic.Pointer[timer]
 }
 
 // Observe adds one measurement.
-func (t *timer) Observe(d time.Duration) { t.windows.observe(max(int64(d), 0)) }
+func (t *timer) Observe(d time.Duration) {
+	for at := t; at != nil && !at.windows.observe(max(int64(d), 0), &at.attached); {
+		at = target(at, &at.to)
+	}
+}
+
+func (t *timer) empty() bool  { return t.windows.empty() }
+func (t *timer) stands() bool { return false }
 
 // flush sends the largest observation of the interval and a sample of the others.
 // Both buffers are the sender's and are used by one timer after the other.
-func (t *timer) flush(s *Recorder, _ time.Time) {
+func (t *timer) flush(s *Recorder, now time.Time) {
 	iv := t.windows.turn(s.out.samples)
-	s.out.samples = iv.sample // keeps what the buffer has grown to
+	t.saw(iv.count != 0, now)
+	if iv.sample != nil {
+		s.out.samples = iv.sample // keeps what the buffer has grown to
+	}
 	if iv.count == 0 {
 		return
 	}

@@ -123,8 +123,8 @@ func TestTagsThatVaryCostBoundedMemory(t *testing.T) {
 	if used := int64(heap()) - int64(before); used > 10<<20 {
 		t.Errorf("%d KiB for 1,000 series", used>>10)
 	}
-	if kept, refused := s.Series(); kept != 1000 || refused != 199_000 || s.Dropped() < 199_000 {
-		t.Errorf("%d kept, %d refused, %d dropped", kept, refused, s.Dropped())
+	if snap := s.Snapshot(); snap.Series != 1000 || snap.Refused != 199_000 || snap.Dropped != 199_000 {
+		t.Errorf("%+v", snap)
 	}
 	if n := strings.Count(log.String(), "series refused"); n != maxRefusedNames || strings.Count(log.String(), "name=took ") != 1 {
 		t.Errorf("%d lines", n)

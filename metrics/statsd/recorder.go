@@ -16,12 +16,13 @@ import (
 type Recorder struct {
 	cfg Config
 
-	mu     sync.Mutex // guards what follows; never held while sending
-	byKey  map[string]series
-	series []series // append-only, so that a flush needs the lock for the header only
-	// refusedSeries counts the instruments beyond MaxSeries.
-	refusedSeries int64
-	refusedNames  map[string]struct{} // of them, those that were logged
+	mu           sync.Mutex // guards what follows; never held while sending
+	byKey        map[string]series
+	series       []series            // those of byKey; a flush works on a copy
+	figures      Snapshot            // the counts of it
+	refusedNames map[string]struct{} // of series beyond MaxSeries, those that were logged
+	searchAt     time.Time           // no search for series that give way before
+	crowded      bool                // such a removal was logged
 
 	// dropped is added to by instruments on any goroutine and by the sender.
 	dropped atomic.Int64
@@ -35,12 +36,8 @@ type Recorder struct {
 	done   chan struct{} // closed when the goroutine has ended
 	client *cactus.Client
 	out    *sender
-}
-
-// series is an instrument as seen by the flush, which runs on the recorder's
-// goroutine.
-type series interface {
-	flush(*Recorder, time.Time)
+	all    []series  // the series of a flush
+	swept  time.Time // the last sweep
 }
 
 // New returns a recorder that sends to cfg's server, and starts the
@@ -134,11 +131,16 @@ func (s *Recorder) flush(last bool) {
 	}
 	s.out.begin(now)
 	s.mu.Lock()
-	all := s.series
+	if now.Sub(s.swept) >= sweepEvery {
+		s.swept = now
+		s.sweep(now)
+	}
+	s.all = append(s.all[:0], s.series...)
 	s.mu.Unlock()
-	for _, one := range all {
+	for _, one := range s.all {
 		one.flush(s, now)
 	}
+	clear(s.all)
 	s.out.reportDropped(s.client)
 	s.out.end()
 }

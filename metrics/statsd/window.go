@@ -59,8 +59,10 @@ func (ws *windows) init(samples int) {
 	ws.spare = newWindow(samples)
 }
 
-// observe adds v, which must not be negative.
-func (ws *windows) observe(v int64) {
+// observe adds v, which must not be negative, if attached is set, and reports whether it
+// was. It looks at attached as a registered writer, so that empty sees this writer if it
+// was called after attached was cleared.
+func (ws *windows) observe(v int64, attached *atomic.Bool) bool {
 	for {
 		w := ws.current.Load()
 		w.writers.Add(1)
@@ -68,12 +70,22 @@ func (ws *windows) observe(v int64) {
 		// either the reader sees this writer or this writer sees the new current
 		// window.
 		if ws.current.Load() == w {
-			w.add(v)
+			is := attached.Load()
+			if is {
+				w.add(v)
+			}
 			w.writers.Add(-1)
-			return
+			return is
 		}
 		w.writers.Add(-1)
 	}
+}
+
+// empty reports whether there is no observation, and no writer that could add one, in the
+// current window. What is in the other one is being sent.
+func (ws *windows) empty() bool {
+	w := ws.current.Load()
+	return w.writers.Load() == 0 && w.max.Load() == 0
 }
 
 // add adds an observation, from a registered writer. Observations are stored plus

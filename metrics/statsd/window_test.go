@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -18,7 +19,7 @@ func TestWindowKeepsEverythingThatFits(t *testing.T) {
 		ws := newWindows(8)
 		for range 3 { // both windows and again
 			for i := range n {
-				ws.observe(int64((i * 5) % 11))
+				ws.observe(int64((i*5)%11), attached())
 			}
 			iv := ws.turn(nil)
 			if iv.count != int64(n) {
@@ -47,7 +48,7 @@ func TestWindowSamplesUniformly(t *testing.T) {
 	var hits [n]int
 	for range rounds {
 		for i := range n {
-			ws.observe(int64(i))
+			ws.observe(int64(i), attached())
 		}
 		iv := ws.turn(nil)
 		if iv.count != n || iv.max != n-1 || len(iv.sample) != room {
@@ -79,7 +80,7 @@ func TestWindowLosesNothingToConcurrency(t *testing.T) {
 		for range writers {
 			wg.Go(func() {
 				for range each {
-					ws.observe(1 + rand.Int64N(1000))
+					ws.observe(1+rand.Int64N(1000), attached())
 				}
 			})
 		}
@@ -110,4 +111,11 @@ func TestWindowLosesNothingToConcurrency(t *testing.T) {
 			t.Errorf("room %d: counted %d with maximum %d, want %d and 1000", room, count, largest, writers*each)
 		}
 	}
+}
+
+// attached is that of a timer that is in use.
+func attached() *atomic.Bool {
+	b := new(atomic.Bool)
+	b.Store(true)
+	return b
 }
