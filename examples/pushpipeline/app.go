@@ -131,7 +131,7 @@ func (a *app) openListeners() (err error) {
 func (a *app) openSource() error {
 	origin := newOrigin()
 	if a.cfg.Source == "memory" {
-		a.source = newMemorySource(a.cfg.room(), origin, a.ledger, a.discarded)
+		a.source = newMemorySource(a.cfg.room(), origin, a.ledger, a.discarded, a.log)
 		return nil
 	}
 	k, err := newKafkaSource(a.cfg, origin, a.ledger, a.log)
@@ -151,7 +151,7 @@ func (a *app) openMetrics() (err error) {
 	// The recorders are closed in the order in which they were made, and each
 	// sends what it still holds.
 	send := func(address string) (metrics.Recorder, error) {
-		r, err := statsd.New(statsd.Config{Address: address})
+		r, err := statsd.New(statsd.Config{Address: address, Logger: a.log})
 		if err != nil {
 			return nil, err
 		}

@@ -81,6 +81,7 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	key, err := idempotencyKey(r)
 	if err != nil {
+		in.refusals.note("idempotency", 1)
 		answerError(w, http.StatusBadRequest, err.Error())
 		return
 	}
@@ -103,22 +104,25 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (in *intake) refuseBody(w http.ResponseWriter, err error) {
 	var large *http.MaxBytesError
 	var input *inputError
-	in.refusals.note("malformed", 1)
 	switch {
 	case errors.As(err, &large):
+		in.refusals.note("too_large", 1)
 		answerError(w, http.StatusRequestEntityTooLarge, "the body has more than "+strconv.Itoa(maxBody)+" bytes")
 	case errors.As(err, &input):
-		status := http.StatusBadRequest
+		status, reason := http.StatusBadRequest, "malformed"
 		if input.Large {
-			status = http.StatusRequestEntityTooLarge
+			status, reason = http.StatusRequestEntityTooLarge, "too_large"
 		}
+		in.refusals.note(reason, 1)
 		// The rest of the body is not worth reading.
 		w.Header().Set("Connection", "close")
 		answerError(w, status, err.Error())
 	case errors.Is(err, websocket.ErrBodies):
+		in.refusals.note("bodies", 1)
 		w.Header().Set("Retry-After", "1")
 		answerError(w, http.StatusServiceUnavailable, "too many requests with large bodies are under way")
 	default:
+		in.refusals.note("unread", 1)
 		w.Header().Set("Connection", "close")
 		answerError(w, http.StatusBadRequest, "the body could not be read")
 	}
@@ -141,8 +145,10 @@ func (in *intake) once(ctx context.Context, id answerID, body [sha256.Size]byte,
 	e, mine := in.answers.begin(id, body, time.Now())
 	switch {
 	case e == nil:
+		in.refuse("idempotency", len(pushes))
 		return result{status: http.StatusTooManyRequests, fault: "too many requests with an Idempotency-Key are under way", retryAfter: 1}
 	case e.body != body:
+		in.refuse("idempotency", len(pushes))
 		return result{status: http.StatusUnprocessableEntity, fault: "this Idempotency-Key was used for another body"}
 	case mine:
 		// Until the result is known, not only as long as this request waits: only then is

@@ -2,17 +2,22 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/metrics/metricstest"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -94,7 +99,7 @@ func TestIntakeAnswers(t *testing.T) {
 
 func TestMemorySourceTakesAllOrNothing(t *testing.T) {
 	l := newLedger(metrics.Nop(), "")
-	m := newMemorySource(roomLimits{pushes: 3, bytes: 1 << 20, userPushes: 2, userBytes: 1 << 20}, "here", l, func(push, receipt.Reason) {})
+	m := newMemorySource(roomLimits{pushes: 3, bytes: 1 << 20, userPushes: 2, userBytes: 1 << 20}, "here", l, func(push, receipt.Reason) {}, slog.New(slog.DiscardHandler))
 	confirmed := 0
 	done := func(err error) {
 		if err == nil {
@@ -135,5 +140,39 @@ func TestSequencerForgets(t *testing.T) {
 	}
 	if len(s.last) > maxNumbered+2 || s.begun != 2 || s.origin != "here-2" {
 		t.Errorf("%d users, origin %s", len(s.last), s.origin)
+	}
+}
+
+// TestRefusedRequestsHaveTheirReason: an operator can tell a producer's fault from a
+// server without memory and from a connection that broke.
+func TestRefusedRequestsHaveTheirReason(t *testing.T) {
+	const one = `{"user_id":"1","data":{}}`
+	for _, tt := range []struct {
+		reason string
+		body   io.Reader
+		key    string
+		count  int64
+	}{
+		{reason: "malformed", body: strings.NewReader(`{"user_id":1}`), count: 1},
+		{reason: "too_large", body: strings.NewReader(`{"user_id":"1","data":{"x":"` + strings.Repeat("x", maxData) + `"}}`), count: 1},
+		{reason: "too_large", body: strings.NewReader(strings.Repeat(" ", maxBody+1)), count: 1},
+		{reason: "bodies", body: iotest.ErrReader(websocket.ErrBodies), count: 1},
+		{reason: "unread", body: io.MultiReader(strings.NewReader(`[`), iotest.ErrReader(io.ErrUnexpectedEOF)), count: 1},
+		{reason: "idempotency", body: strings.NewReader(one), key: strings.Repeat("k", maxIdempotencyKey+1), count: 1},
+		{reason: "idempotency", body: strings.NewReader("[" + one + "," + one + "]"), key: "used", count: 2},
+	} {
+		r := metricstest.New()
+		in := newIntake(&stubSource{}, newLedger(r, ""), producers{}, 0, slog.New(slog.DiscardHandler))
+		in.open.Store(true)
+		e, _ := in.answers.begin(answerID{"", "used"}, [sha256.Size]byte{}, time.Now())
+		in.answers.finish(e, result{accepted: 1}, time.Now())
+		request := httptest.NewRequest(http.MethodPost, "/push", tt.body)
+		if tt.key != "" {
+			request.Header.Set("Idempotency-Key", tt.key)
+		}
+		in.ServeHTTP(httptest.NewRecorder(), request)
+		if n := r.Count("pipeline.refused", metrics.Tag{Key: "reason", Value: tt.reason}); n != tt.count {
+			t.Errorf("%s: counted %d, want %d", tt.reason, n, tt.count)
+		}
 	}
 }

@@ -39,12 +39,6 @@ func (p push) size() int { return len(p.Data) + len(p.User) + pushOverhead }
 // pushOverhead is about what a push takes in memory besides its data, in bytes.
 const pushOverhead = 128
 
-// wirePush is a push as it is posted. A nil UserID is a missing one.
-type wirePush struct {
-	UserID *string         `json:"user_id"`
-	Data   json.RawMessage `json:"data"`
-}
-
 // inputError is what is wrong with what was posted. Its message is for the caller.
 type inputError struct {
 	Index int // in an array; -1 outside of one
@@ -168,36 +162,31 @@ func parsePush(body []byte, index int) (push, error) {
 	if !utf8.Valid(body) {
 		return refuse("not UTF-8")
 	}
-	var w wirePush
-	if err := json.Unmarshal(body, &w); err != nil {
-		var wrong *json.UnmarshalTypeError
-		switch {
-		case errors.As(err, &wrong) && wrong.Field == "user_id":
-			return refuse("user_id must be a string")
-		case errors.As(err, &wrong):
-			return refuse("want an object with user_id and data")
-		}
-		return refuse("not JSON: %v", plain(err))
+	w, err := readFields(body)
+	if err != nil {
+		return refuse("%v", err)
 	}
-	if w.UserID == nil {
+	// Both are valid JSON, whose first byte tells one kind from the others.
+	switch {
+	case w.user == nil || w.user[0] == 'n':
 		return refuse("user_id is missing")
+	case w.user[0] != '"':
+		return refuse("user_id must be a string")
 	}
-	if err := checkUserID(*w.UserID); err != nil {
+	id := unquote(w.user)
+	if err := checkUserID(id); err != nil {
 		return refuse("user_id %v", err)
 	}
-	// It is valid JSON already; only its first byte tells an object from the rest.
-	data := bytes.TrimSpace(w.Data)
-	if len(data) == 0 {
+	switch {
+	case w.data == nil:
 		return refuse("data is missing")
-	}
-	if data[0] != '{' {
+	case w.data[0] != '{':
 		return refuse("data must be an object")
-	}
-	if len(data) > maxData {
-		return push{}, &inputError{Index: index, Large: true, Fault: fmt.Sprintf("data has %d bytes: at most %d are allowed", len(data), maxData)}
+	case len(w.data) > maxData:
+		return push{}, &inputError{Index: index, Large: true, Fault: fmt.Sprintf("data has %d bytes: at most %d are allowed", len(w.data), maxData)}
 	}
 	// A copy: neither the body of the request nor raw must live as long as the push.
-	return push{User: *w.UserID, Data: bytes.Clone(data)}, nil
+	return push{User: id, Data: bytes.Clone(w.data)}, nil
 }
 
 // plain replaces a decoder's error for a value that is cut off by one that says so.

@@ -12,7 +12,7 @@ import (
 )
 
 func TestParsePushes(t *testing.T) {
-	pushes, err := parsePushes(strings.NewReader(` {"user_id":"42","data":{"a":1},"more":true} `), 1)
+	pushes, err := parsePushes(strings.NewReader(` {"user_id":"42","DATA":{"b":2},"data":{"a":1},"User_Id":"7","more":true} `), 1)
 	if err != nil || len(pushes) != 1 || pushes[0].User != "42" || string(pushes[0].Data) != `{"a":1}` {
 		t.Errorf("%v %v", pushes, err)
 	}
@@ -40,6 +40,11 @@ func TestParsePushesNamesTheFault(t *testing.T) {
 		{`{"user_id":"a\nb","data":{}}`, "has a character"},
 		{`{"user_id":"` + strings.Repeat("x", 65) + `","data":{}}`, "has 65 bytes"},
 		{`{"user_id":"1"}`, "data is missing"},
+		{`{"user_id":"1","data":{},"user_id":"2"}`, "user_id comes twice"},
+		{`{"user_id":null,"data":{},"user_id":"2"}`, "user_id comes twice"},
+		{`{"user_id":"1","data":{"user_id":"2"},"d\u0061ta":{}}`, "data comes twice"},
+		{`{"USER_ID":"1","data":{}}`, "user_id is missing"},
+		{`{"user_id":"1","Data":{}}`, "data is missing"},
 		{`{"user_id":"1","data":null}`, "data must be an object"},
 		{`{"user_id":"1","data":[1]}`, "data must be an object"},
 		{`{"user_id":"1","data":{"x":"` + strings.Repeat("x", maxData) + `"}}`, "data has"},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/penstock-go/penstock/producer"
@@ -23,10 +24,12 @@ type memorySource struct {
 
 // newMemorySource returns a source that holds at most what limits allow. discarded is
 // called for the pushes that are left when the pipeline is stopped.
-func newMemorySource(limits roomLimits, origin string, l *ledger, discarded func(push, receipt.Reason)) *memorySource {
+func newMemorySource(limits roomLimits, origin string, l *ledger, discarded func(push, receipt.Reason), log *slog.Logger) *memorySource {
 	return &memorySource{
-		queue: stage.Must(producer.NewQueue(producer.QueueConfig[push]{Capacity: limits.pushes, Discarded: discarded})),
-		room:  newRoom(limits), seq: newSequencer(origin), ledger: l,
+		queue: stage.Must(producer.NewQueue(producer.QueueConfig[push]{
+			Capacity: limits.pushes, Discarded: discarded, Metrics: l.recorder, Logger: log,
+		})),
+		room: newRoom(limits), seq: newSequencer(origin), ledger: l,
 	}
 }
 

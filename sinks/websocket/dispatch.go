@@ -146,9 +146,9 @@ func (s *session) join(m codec.Message, old *Channel) {
 	if ch.nullJoin {
 		ch.joinRef = m.Ref
 	}
-	if !s.makeWay() {
+	if full, limit := s.makeWay(); full != "" {
 		rt.fail.Add(1)
-		s.rejected(rejectedChannels, m.Topic, "limit", mnt.cfg.Limits.Channels)
+		s.rejected(rejectedChannels, m.Topic, "option", full, "limit", limit)
 		s.reply(m.JoinRef, m.Ref, m.Topic, replyTooMany)
 		s.closeOld(old)
 		return
@@ -167,22 +167,28 @@ func (s *session) join(m codec.Message, old *Channel) {
 	ch.join(m, old)
 }
 
-// makeWay reports whether one more channel is allowed. At a limit it first waits
-// for a channel that ends: a client may leave one topic and join another in one
-// breath.
-func (s *session) makeWay() bool {
-	for !s.isDeaf() && !s.hasRoom() { // one that ends joins nothing
+// makeWay returns the option that does not allow one more channel, and its value, or
+// "". At a limit it first waits for a channel that ends: a client may leave one topic
+// and join another in one breath.
+func (s *session) makeWay() (full string, limit int) {
+	for {
+		if s.isDeaf() { // one that ends joins nothing
+			return "", 0
+		}
+		if full, limit = s.channelsFull(); full == "" {
+			return "", 0
+		}
 		ch := s.anyEnding()
 		if ch == nil {
-			return false
+			return full, limit
 		}
 		ch.await()
 	}
-	return true
 }
 
-// hasRoom reports whether neither limit of channels has been reached.
-func (s *session) hasRoom() bool {
+// channelsFull returns the limit of channels that has been reached, and its value, or
+// "".
+func (s *session) channelsFull() (full string, limit int) {
 	s.mu.Lock()
 	n := 0
 	for _, ch := range s.channels {
@@ -191,7 +197,13 @@ func (s *session) hasRoom() bool {
 		}
 	}
 	s.mu.Unlock()
-	return n < s.mount.cfg.Limits.Channels && s.endpoint().channels.Load() < int64(s.endpoint().cfg.Limits.Channels)
+	if limit = s.mount.cfg.Limits.Channels; n >= limit {
+		return "Limits.Channels", limit
+	}
+	if limit = s.endpoint().cfg.Limits.Channels; s.endpoint().channels.Load() >= int64(limit) {
+		return "EndpointLimits.Channels", limit
+	}
+	return "", 0
 }
 
 // anyEnding returns a channel that ends and has not been abandoned, or nil.

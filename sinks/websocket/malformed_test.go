@@ -196,3 +196,31 @@ func TestRefusalsAreCountedAndLogged(t *testing.T) {
 		}
 	})
 }
+
+// TestTheLimitOfARefusedJoinIsNamed: an operator reads which of the two limits of
+// channels to raise.
+func TestTheLimitOfARefusedJoinIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			one, all int
+			want     string
+		}{
+			{1, 2, "option=Limits.Channels limit=1"},
+			{2, 1, "option=EndpointLimits.Channels limit=1"},
+		} {
+			log := &rawLog{}
+			f := start(t, setup{pipes: true,
+				endpoint: websocket.EndpointConfig{Logger: slog.New(log), Limits: websocket.EndpointLimits{Channels: tt.all}},
+				mount:    websocket.MountConfig{Limits: websocket.Limits{Channels: tt.one}},
+				channels: map[string]*app{"room:*": {}},
+			})
+			p := f.connect("1")
+			p.join(1, "room:a")
+			p.send(`["2","2","room:b","phx_join",{}]`)
+			p.expect(`["2","2","room:b","phx_reply",{"response":{"reason":"too many channels joined"},"status":"error"}]`)
+			if !strings.Contains(log.String(), tt.want) {
+				t.Errorf("want %q in\n%s", tt.want, log)
+			}
+		}
+	})
+}

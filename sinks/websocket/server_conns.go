@@ -79,7 +79,7 @@ func (g *gate) drain() {
 		}
 		g.conns.mu.Unlock()
 		if len(list) > 0 {
-			g.cfg.Logger.Warn("requests cut off at the shutdown", "count", len(list), "remote", list[0].RemoteAddr())
+			g.cfg.Logger.Warn("requests cut off at the shutdown", "count", len(list), "remote", list[0].RemoteAddr().String())
 		}
 		closeConns(list)
 	})
