@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -36,6 +35,7 @@ type config struct {
 	// Of the tokens. Secret is what the file holds.
 	SecretFile string
 	Secret     string
+	MadeUp     bool // the secret
 
 	Hosts    string // names, separated by commas, by which clients ask
 	Proxies  string // networks, separated by commas
@@ -97,7 +97,8 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	var c config
 	var version bool
 	fs := flag.NewFlagSet("pushpipeline", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	// parseConfig prints its own messages, without the help in front of them.
+	fs.SetOutput(io.Discard)
 	fs.StringVar(&c.Source, "source", "kafka", "where pushes wait: kafka or memory")
 	fs.StringVar(&c.Brokers, "brokers", "", "Kafka `host:port,...`; empty starts a broker inside this process")
 	fs.StringVar(&c.Topic, "topic", "pushes", "Kafka topic, created if it does not exist")
@@ -124,10 +125,10 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.Float64Var(&c.PushRate, "push-rate", 10_000, "pushes a second that one producer (a token's sub, the holders of keys, or all without either) may make; 0 for no bound")
 	fs.BoolVar(&c.Plaintext, "plaintext", false, "serve clients on an address that is not loopback, as this program does without TLS: for a proxy in front that ends it")
 	fs.StringVar(&c.StatsD, "statsd", "", "StatsD `host:port` (UDP) that gets every measurement too; the page and the summary read a small listener inside this process in any case")
-	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with the secret of at least 20 bytes that signs socket tokens; empty makes one up at every start. The variable PUSHPIPELINE_SECRET may hold the secret itself, an option may not: every program of a machine can read the command lines")
+	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with the secret of at least 20 bytes that signs socket tokens; on a loopback interface, and with -demo, one is made up at every start without it. The variable PUSHPIPELINE_SECRET may hold the secret itself, an option may not: every program of a machine can read the command lines")
 	fs.IntVar(&c.Workers, "workers", 64, "pushes that are worked on or on their way to sockets at once, 1 to 100000")
 	fs.DurationVar(&c.Work, "work", 0, "how long each push takes before it is sent, as a lookup would, 0 to 1m")
-	fs.DurationVar(&c.Grace, "grace", 5*time.Second, "how long a push waits for a user without a client, who may be reconnecting, before it is discarded as no_subscriber")
+	fs.DurationVar(&c.Grace, "grace", 5*time.Second, "how long a push waits for a user without a client, who may be reconnecting, before it is discarded as no_subscriber, 0 to 24h")
 	fs.StringVar(&c.Overflow, "overflow", "pause", "what a flood that fills its user's queue does: pause loses nothing, as POST /push refuses that user with 429 and Kafka is read later; drop discards the user's oldest pushes")
 	fs.IntVar(&c.Buffer, "buffer", 10_000, "pushes that the memory source holds before it refuses, 1 or more")
 	fs.IntVar(&c.UserBuffer, "user-buffer", 1000, "pushes of one user that the memory source holds before it refuses, 1 or more")
@@ -136,26 +137,27 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	fs.IntVar(&c.Users, "users", 200, "users that the load generator pushes to, 1 to 1000000")
 	fs.Float64Var(&c.Rate, "rate", 2000, "pushes per second that the load generator makes; 0 for none")
 	fs.Float64Var(&c.HeavyShare, "heavy-share", 0.5, "share of the load that goes to user 1, from 0 to 1")
-	fs.IntVar(&c.Clients, "clients", -1, "WebSocket clients that the program opens against itself, one for each of the first users; -1 for one per user")
+	fs.IntVar(&c.Clients, "clients", perUser, "WebSocket clients that the program opens against itself, one for each of the first users; -1 for one per user")
 	fs.BoolVar(&c.Fairness, "fairness", false, "instead of serving, measure what a flood does to the other users under the fair dispatcher and under others, and print a table; each of twelve runs takes -duration and two seconds; the defaults are then "+strings.Join(fairnessDefaults, " "))
 	fs.StringVar(&c.SVG, "svg", "", "with -fairness, write a picture of the table to this `file`")
 	fs.DurationVar(&c.Duration, "duration", 0, "end by itself after this long; 0 runs until SIGINT or SIGTERM")
-	fs.DurationVar(&c.Drain, "drain", 25*time.Second, "how long the orderly end may take; an orchestrator must wait five seconds longer before it kills")
+	fs.DurationVar(&c.Drain, "drain", 25*time.Second, "how long the orderly end may take, 0 to 24h; an orchestrator must wait five seconds longer before it kills")
 	fs.BoolVar(&c.JSON, "json", false, "print the summary as one JSON object on standard output, and nothing else there")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error; logs go to standard error")
 	fs.BoolVar(&version, "version", false, "print the version and end")
-	fs.Usage = func() { printUsage(fs) }
-
-	err := fs.Parse(args)
-	if err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return c, err
-		}
-		return c, errUsage
-	}
 	complain := func(format string, a ...any) (config, error) {
 		fmt.Fprintf(stderr, "pushpipeline: "+format+"\nRun with -h for the options.\n", a...)
 		return c, errUsage
+	}
+	explain(fs)
+
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		printUsage(fs, stdout)
+		return c, err
+	}
+	if err != nil {
+		return complain("%v", err)
 	}
 	if fs.NArg() > 0 {
 		return complain("unexpected argument %q", fs.Arg(0))
@@ -179,7 +181,7 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 		c.Demo = loopback(host)
 	}
 	// After the defaults of -fairness, which set the users.
-	if c.Clients < 0 {
+	if c.Clients == perUser {
 		c.Clients = c.Users
 	}
 	if err = c.validate(); err != nil {
@@ -188,27 +190,33 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	if c.Secret, err = readSecret(c.SecretFile, getenv(envPrefix+"SECRET")); err != nil {
 		return complain("%v", err)
 	}
+	if c.Secret == "" {
+		if host, _, _ := net.SplitHostPort(c.Addr); !c.Demo && !loopback(host) {
+			return complain("-addr %q, which is not on a loopback interface, needs -secret-file: without it no other program can make the tokens that clients connect with", c.Addr)
+		}
+		c.Secret, c.MadeUp = rand.Text(), true
+	}
 	return c, nil
 }
 
-// readSecret returns the secret of a file, or else of the environment, or else a new
-// one.
+// perUser is the value of -clients for one client for each user.
+const perUser = -1
+
+// readSecret returns the secret of a file, or else of the environment, or "".
 func readSecret(file, environment string) (string, error) {
-	secret := environment
+	secret, from := environment, "environment variable "+envPrefix+"SECRET"
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return "", fmt.Errorf("-secret-file: %w", err)
 		}
-		secret = strings.TrimSpace(string(text))
+		secret, from = strings.TrimSpace(string(text)), "-secret-file "+file
 	}
 	if secret == "" && file == "" {
-		var b [32]byte
-		_, _ = rand.Read(b[:]) // never fails
-		return hex.EncodeToString(b[:]), nil
+		return "", nil
 	}
 	if len(secret) < minSecret {
-		return "", fmt.Errorf("the secret has %d bytes: %d or more are required", len(secret), minSecret)
+		return "", fmt.Errorf("%s: the secret has %d bytes: %d or more are required", from, len(secret), minSecret)
 	}
 	return secret, nil
 }

@@ -68,7 +68,19 @@ func TestConfigRefusesAndNamesTheOption(t *testing.T) {
 		{[]string{"-token-age", "1s"}, "-token-age 1s"},
 		{[]string{"-users", "10", "-max-connections", "5"}, "-max-connections"},
 		{[]string{"-addr", "0.0.0.0:4000"}, "-plaintext"},
-		{[]string{"-secret-file", fileWith(t, "short")}, "secret has 5 bytes"},
+		{[]string{"-secret-file", fileWith(t, "short")}, ": the secret has 5 bytes: 20 or more"},
+		{[]string{"-addr", "0.0.0.0:4000", "-plaintext", "-push-addr", "off", "-host", "a.example"}, "needs -secret-file"},
+		{[]string{"-clients", "-2"}, "-clients -2 is not allowed: from 0 to -users, which is 200, or -1"},
+		{[]string{"-drain", "25h"}, "-drain 25h0m0s is not allowed: from 0s to 24h"},
+		{[]string{"-grace", "-1s"}, "-grace -1s is not allowed: from 0s to 24h"},
+		{[]string{"-topic", "a b"}, `-topic "a b"`},
+		{[]string{"-topic", ".."}, `-topic ".."`},
+		{[]string{"-host", "https://a.example"}, "without a scheme"},
+		{[]string{"-drain", "25"}, "flag -drain: a duration with its unit, such as 1500ms, 10s or 2m is required (how long"},
+		{[]string{"-users", "99999999999999999999"}, "a whole number is required (users that the load generator pushes to, 1 to 1000000)"},
+		{[]string{"-rate", "fast"}, "a number is required"},
+		{[]string{"-demo=maybe"}, "true or false is required"},
+		{[]string{"-rate"}, "needs an argument: -rate"},
 		{[]string{"-secret-file", "/nowhere"}, "-secret-file: open /nowhere"},
 		{[]string{"-secret", "in the command line"}, "-secret"},
 		{[]string{"-partitions", "65"}, "-retention-mib 64"},
@@ -86,9 +98,12 @@ func TestConfigRefusesAndNamesTheOption(t *testing.T) {
 		if !errors.Is(err, errUsage) || !strings.Contains(out, tt.want) {
 			t.Errorf("%v: %v\n%s\nwant it to name %s", tt.args, err, out, tt.want)
 		}
+		if strings.Contains(out, "Usage:") {
+			t.Errorf("%v: the help hides the message\n%s", tt.args, out)
+		}
 	}
 	_, out, err := parse(t, map[string]string{"PUSHPIPELINE_WORKERS": "many"})
-	if !errors.Is(err, errUsage) || !strings.Contains(out, "PUSHPIPELINE_WORKERS") {
+	if !errors.Is(err, errUsage) || !strings.Contains(out, "PUSHPIPELINE_WORKERS: a whole number is required") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -101,6 +116,9 @@ func TestHelpNamesEveryOptionAndItsVariable(t *testing.T) {
 	for _, name := range []string{"source", "brokers", "users", "rate", "heavy-share", "clients", "statsd", "workers", "duration", "json", "version"} {
 		if !strings.Contains(out, "  -"+name+" ") {
 			t.Errorf("-%s is missing", name)
+		}
+		if strings.Contains(out, "  -"+name+" value\n") {
+			t.Errorf("-%s has a value of no type", name)
 		}
 		if name != "version" && !strings.Contains(out, envName(name)) {
 			t.Errorf("%s is missing", envName(name))

@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -31,8 +32,7 @@ func envName(flagName string) string {
 }
 
 // printUsage prints the help: each flag with its default and its variable.
-func printUsage(fs *flag.FlagSet) {
-	out := fs.Output()
+func printUsage(fs *flag.FlagSet, out io.Writer) {
 	fmt.Fprint(out, `Pushpipeline delivers pushes to users' WebSocket channels through a fair dispatcher.
 
 Usage: pushpipeline [options]
@@ -41,7 +41,7 @@ Each option can also be given by the environment variable named after it; the op
 
 `)
 	fs.VisitAll(func(f *flag.Flag) {
-		value, text := flag.UnquoteUsage(f)
+		value, text := flag.UnquoteUsage(unexplained(f))
 		fmt.Fprintf(out, "  -%s %s\n    \t%s", f.Name, value, text)
 		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "0s" {
 			fmt.Fprintf(out, " (default %s)", f.DefValue)

@@ -22,11 +22,14 @@ func (c config) validate() error {
 		}
 		return nil
 	}
-	positive := func(name string, d time.Duration) error {
-		if d < 0 {
-			return fmt.Errorf("-%s %s is not allowed: 0 or more", name, d)
+	between := func(name string, d, low, high time.Duration) error {
+		switch {
+		case d >= low && d <= high:
+			return nil
+		case high == math.MaxInt64:
+			return fmt.Errorf("-%s %s is not allowed: %s or more", name, d, short(low))
 		}
-		return nil
+		return fmt.Errorf("-%s %s is not allowed: from %s to %s", name, d, short(low), short(high))
 	}
 	address := func(name, value string) error {
 		_, port, err := net.SplitHostPort(value)
@@ -47,12 +50,14 @@ func (c config) validate() error {
 		within("connect-rate", c.ConnectRate, 1, math.MaxInt32),
 		within("partitions", c.Parts, 1, 1000),
 		within("users", c.Users, 1, 1_000_000),
-		within("clients", c.Clients, 0, c.Users),
+		c.validateClients(),
 		within("buffer", c.Buffer, 1, 100_000_000),
 		within("user-buffer", c.UserBuffer, 1, 100_000_000),
 		within("buffer-mib", c.BufferMiB, 1, 1_000_000),
 		within("retention-mib", c.RetentionMiB, 8, 1_000_000),
-		positive("work", c.Work), positive("grace", c.Grace), positive("duration", c.Duration), positive("drain", c.Drain),
+		between("work", c.Work, 0, time.Minute), between("grace", c.Grace, 0, 24*time.Hour), between("drain", c.Drain, 0, 24*time.Hour),
+		between("session-timeout", c.Session, time.Second, 5*time.Minute), between("commit-interval", c.Commit, 10*time.Millisecond, time.Minute),
+		between("token-age", c.TokenAge, 2*time.Second, 24*time.Hour), between("duration", c.Duration, 0, math.MaxInt64),
 		address("addr", c.Addr),
 	}
 	switch c.Source {
@@ -68,15 +73,6 @@ func (c config) validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("-overflow %q is not allowed: pause or drop", c.Overflow))
 	}
-	if c.Session < time.Second || c.Session > 5*time.Minute {
-		errs = append(errs, fmt.Errorf("-session-timeout %s is not allowed: from 1s to 5m", c.Session))
-	}
-	if c.Commit < 10*time.Millisecond || c.Commit > time.Minute {
-		errs = append(errs, fmt.Errorf("-commit-interval %s is not allowed: from 10ms to 1m", c.Commit))
-	}
-	if c.Work > time.Minute {
-		errs = append(errs, fmt.Errorf("-work %s is not allowed: from 0 to 1m", c.Work))
-	}
 	if c.SVG != "" && !c.Fairness {
 		errs = append(errs, errors.New("-svg needs -fairness"))
 	}
@@ -88,6 +84,9 @@ func (c config) validate() error {
 	}
 	if c.Source == "kafka" && (c.Topic == "" || c.Group == "") {
 		errs = append(errs, errors.New("-topic and -group must not be empty"))
+	}
+	if c.Topic != "" && !validTopic(c.Topic) {
+		errs = append(errs, fmt.Errorf("-topic %q is not allowed: 1 to 249 letters, digits, '.', '_' and '-'", c.Topic))
 	}
 	// Written as a negation, so that NaN is refused too.
 	if !(c.Rate >= 0 && c.Rate <= 10_000_000) {
@@ -112,12 +111,6 @@ func (c config) validate() error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		errs = append(errs, errors.New("-tls-cert and -tls-key go together"))
-	}
-	if c.TokenAge < 2*time.Second || c.TokenAge > 24*time.Hour {
-		errs = append(errs, fmt.Errorf("-token-age %s is not allowed: from 2s to 24h", c.TokenAge))
-	}
-	if c.Clients > c.MaxConnections {
-		errs = append(errs, fmt.Errorf("-clients %d exceeds -max-connections %d", c.Clients, c.MaxConnections))
 	}
 	if _, err := websocket.CheckHost(http.NotFoundHandler(), append(c.names(), "localhost")...); err != nil {
 		errs = append(errs, fmt.Errorf("-host: %w", err))
@@ -149,6 +142,18 @@ func (c config) validate() error {
 	return errors.Join(errs...)
 }
 
+// validateClients returns why there cannot be so many clients. Each of the first users
+// has one at most.
+func (c config) validateClients() error {
+	switch {
+	case c.Clients < 0 || c.Clients > c.Users:
+		return fmt.Errorf("-clients %d is not allowed: from 0 to -users, which is %d, or %d for as many", c.Clients, c.Users, perUser)
+	case c.Clients > c.MaxConnections && c.MaxConnections > 0:
+		return fmt.Errorf("-clients %d exceeds -max-connections %d", c.Clients, c.MaxConnections)
+	}
+	return nil
+}
+
 // validatePublic returns what a listener at a public address misses.
 func (c config) validatePublic(name, address string) error {
 	host, _, err := net.SplitHostPort(address)
@@ -162,6 +167,28 @@ func (c config) validatePublic(name, address string) error {
 		return fmt.Errorf("-%s %q needs -host, the names by which clients ask for it", name, address)
 	}
 	return nil
+}
+
+// short is a duration without the zeros at its end.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// validTopic reports whether Kafka accepts the name of a topic.
+func validTopic(name string) bool {
+	for _, c := range name {
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", c) {
+			return false
+		}
+	}
+	return len(name) >= 1 && len(name) <= 249 && name != "." && name != ".."
 }
 
 // names returns the names of -host.
@@ -193,41 +220,4 @@ func loopback(host string) bool {
 	// A name is not looked up: it could change between this check and the listening.
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// bufferBytes is how many bytes of pushes this process holds at once.
-func (c config) bufferBytes() int64 { return int64(c.BufferMiB) << 20 }
-
-// retentionBytes is how many bytes the broker inside this process keeps of each
-// partition.
-func (c config) retentionBytes() int64 { return int64(c.RetentionMiB) << 20 / int64(c.Parts) }
-
-// userBytes is how many bytes of one user's pushes this process holds at once.
-func (c config) userBytes() int64 { return max(c.bufferBytes()/8, 2*maxData) }
-
-// room bounds what the memory source holds.
-func (c config) room() roomLimits {
-	if c.Overflow == "drop" {
-		// What the dispatcher holds comes on top: it makes room for itself.
-		return roomLimits{pushes: c.Buffer + 100_000, bytes: c.bufferBytes() + 64<<20, userPushes: noLimit, userBytes: noLimit}
-	}
-	return roomLimits{pushes: c.Buffer, bytes: c.bufferBytes(), userPushes: c.UserBuffer, userBytes: c.userBytes()}
-}
-
-// meanSize is taken for the size of a push when it is decided how many are read ahead,
-// since they are asked for by number.
-const meanSize = 8 << 10
-
-// readAhead is how many pushes are read from Kafka before they can be delivered.
-func (c config) readAhead() int {
-	return int(min(max(c.bufferBytes()/meanSize, 1000), 100_000))
-}
-
-// window is how many pushes of a partition may be unfinished, so that one that cannot be
-// delivered holds up its own partition and not all.
-func (c config) window() int {
-	if c.Overflow == "drop" {
-		return 0 // the default: a flood is discarded
-	}
-	return max(c.readAhead()/c.Parts, 128)
 }

@@ -9,6 +9,17 @@
 // write: it is what lets the next push of the same user go, and what lets the
 // record be committed in Kafka.
 //
+// # Tokens
+//
+// A client connects to /socket with phoenix.js and authToken, a token of package token
+// that the program which signs users in makes with the secret of -secret-file: the salt
+// "user socket", and a map of user, the id of the user, and exp, the unix millisecond at
+// which the socket ends. Example_socketToken makes one. The client then joins the topic
+// "user:" and the id, and gets each push as the event "push_timed". Before the end of its token
+// it pushes the event renew with a new token to the topic "phoenix".
+//
+// # Options
+//
 // Run it without arguments and open the page that it names. With -fairness it
 // measures instead what one user's flood does to the other users, under the
 // fair dispatcher and under three others, and prints a table. Run it with -h for the

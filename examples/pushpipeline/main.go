@@ -44,20 +44,10 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 	// Closed when command returns, which ends the goroutine below.
 	finished := make(chan struct{})
 	defer close(finished)
-	go func() {
-		// The goroutine ends after the second signal or with the program.
-		for _, cancel := range []func(){end, func() {
-			log.Error("second signal: ending at once")
-			os.Exit(1)
-		}} {
-			select {
-			case <-signals:
-				cancel()
-			case <-finished:
-				return
-			}
-		}
-	}()
+	go heed(signals, finished, end, func() {
+		log.Error("second signal: ending at once")
+		os.Exit(1)
+	})
 
 	// Each run makes its own app.
 	if cfg.Fairness {
@@ -92,7 +82,13 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 // writer, as in tests, gets text.
 func newLogger(cfg config, w io.Writer) *slog.Logger {
 	level, _ := logLevel(cfg.LogLevel) // validated
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		// As in the options: JSON would have nanoseconds.
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
 	if f, ok := w.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice == 0 {
 			return slog.New(slog.NewJSONHandler(w, options))

@@ -66,8 +66,8 @@ func loadProducers(keyFile, jwtFile string) (producers, error) {
 			// Public-key algorithms only, so that the key is never taken for a secret.
 			cfg.Algorithms = []string{"RS256", "ES256", "EdDSA"}
 			cfg.Key = func(string) (any, error) { return key, nil }
-		} else {
-			cfg.Secret = bytes.TrimSpace(text)
+		} else if cfg.Secret = bytes.TrimSpace(text); len(cfg.Secret) == 0 {
+			return p, errors.New("-push-jwt-file has neither a secret nor a public key")
 		}
 		if p.jwt, err = token.NewJWT(cfg); err != nil {
 			return p, fmt.Errorf("-push-jwt-file: %w", redact(err))

@@ -119,6 +119,9 @@ func (r *run) listen(s *http.Server, l net.Listener) {
 func (r *run) begin() {
 	r.log.Info("serving", "at", r.cfg.scheme()+r.listener.Addr().String()+"/", "page", r.cfg.Demo, "source", r.cfg.Source)
 	r.sayWhoMayPush()
+	if r.cfg.MadeUp {
+		r.log.Info("no -secret-file: the secret of socket tokens is made up, and the tokens end with this process")
+	}
 	if err := r.source.prepare(r.ctx); err != nil {
 		r.fail(err)
 		return
