@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
 )
 
 // The brokers are asked every healthEvery, each time for healthTimeout at most. They
@@ -106,7 +108,8 @@ func (h *health) create(ctx context.Context, t topic) error {
 	configs := map[string]*string{}
 	if t.retention > 0 {
 		bytes := strconv.FormatInt(t.retention, 10)
-		configs["retention.bytes"] = &bytes
+		segment := strconv.FormatInt(embeddedkafka.SegmentBytes(t.retention), 10)
+		configs["retention.bytes"], configs["segment.bytes"] = &bytes, &segment
 	}
 	// The replication factor -1 is the broker's default.
 	_, err := kadm.NewClient(h.client).CreateTopic(ctx, t.partitions, -1, configs, t.name)

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func TestRoomRefusesWithTheReason(t *testing.T) {
@@ -87,5 +91,28 @@ func TestRoomModel(t *testing.T) {
 		if r.held().pushes != len(in) {
 			t.Fatalf("%+v, want %d", r.held(), len(in))
 		}
+	}
+}
+
+// TestEmbeddedBrokerFreesMemory: a topic of the broker in this process is made of parts
+// much smaller than what is kept, since memory is freed by whole parts.
+func TestEmbeddedBrokerFreesMemory(t *testing.T) {
+	t.Parallel()
+	r := start(t, "-source", "kafka", "-retention-mib", "16", "-partitions", "2")
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.source.(*kafkaSource).broker.Addrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	topics, err := kadm.NewClient(client).DescribeTopicConfigs(t.Context(), "pushes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, c := range topics[0].Configs {
+		got[c.Key] = c.MaybeValue()
+	}
+	if got["retention.bytes"] != strconv.Itoa(8<<20) || got["segment.bytes"] != strconv.Itoa(1<<20) {
+		t.Errorf("%v", got)
 	}
 }

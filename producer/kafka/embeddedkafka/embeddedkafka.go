@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -25,8 +26,8 @@ type Config struct {
 	Brokers int
 	// RetentionBytes bounds what is kept of each partition of Topics, so that
 	// a program that runs for long does not grow; the broker looks every ten
-	// seconds and drops the oldest, read or not. Default 64 MiB; below 0
-	// everything is kept.
+	// seconds and drops the oldest, read or not. Memory is freed by eighths of it.
+	// Default 64 MiB; below 0 everything is kept.
 	RetentionBytes int64
 	// Virtual keeps all traffic inside the process, without sockets: what a
 	// test in a synctest bubble needs. Clients must have [Broker.Options].
@@ -77,6 +78,7 @@ func Start(cfg Config) (*Broker, error) {
 		configs := map[string]string{}
 		if retention > 0 {
 			configs["retention.bytes"] = strconv.FormatInt(retention, 10)
+			configs["segment.bytes"] = strconv.FormatInt(SegmentBytes(retention), 10)
 		}
 		if err := cluster.CreateTopic(name, cfg.Topics[name], configs); err != nil {
 			cluster.Close()
@@ -86,6 +88,10 @@ func Start(cfg Config) (*Broker, error) {
 	b.Cluster = cluster
 	return b, nil
 }
+
+// SegmentBytes returns the segment.bytes that a topic needs beside a retention.bytes. The
+// cluster frees the memory of a partition by whole segments, of 100 MiB by default.
+func SegmentBytes(retention int64) int64 { return min(max(retention/8, 1<<10), math.MaxInt32) }
 
 // Addrs are the brokers' host:port.
 func (b *Broker) Addrs() []string { return b.Cluster.ListenAddrs() }

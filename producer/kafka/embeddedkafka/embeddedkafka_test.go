@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -34,6 +35,39 @@ func TestRetentionBoundsAPartition(t *testing.T) {
 	b.Cluster.ApplyRetention()
 	if info := b.Cluster.PartitionInfo("t", 0); info.NumBytes > 100<<10 || info.LogStartOffset == 0 || info.HighWatermark != 50 {
 		t.Errorf("the partition is %+v", info)
+	}
+}
+
+// TestRetentionFreesMemory: what is no longer kept takes no memory either.
+func TestRetentionFreesMemory(t *testing.T) {
+	const retention, written = 1 << 20, 48 << 20
+	b, err := embeddedkafka.Start(embeddedkafka.Config{Topics: map[string]int32{"t": 1}, RetentionBytes: retention})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addrs()...), kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for range written / (256 << 10) {
+		if err := client.ProduceSync(t.Context(), kgo.SliceRecord(make([]byte, 256<<10))).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Cluster.ApplyRetention()
+	grown := heap() - before
+	t.Logf("%d bytes of heap for %d that are kept of %d", grown, retention, written)
+	if grown > 12<<20 {
+		t.Errorf("%d bytes of heap for %d that are kept of %d", grown, retention, written)
 	}
 }
 
