@@ -31,6 +31,8 @@ func (e *TypeError) Error() string {
 type SourceConfig[T any] struct {
 	// Discarded, if set, is called with receipt.Stopped for every event that
 	// was received and not emitted before the stage stopped. It must not block.
+	// The stage discards and counts these events too, and passes them to its own
+	// Discarded.
 	// Default: none.
 	Discarded func(event T, reason receipt.Reason)
 }

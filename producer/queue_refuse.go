@@ -22,7 +22,7 @@ type refusals struct {
 	epoch   time.Time    // when the queue was made
 
 	mu    sync.Mutex // guards lines
-	lines map[string]*pace.Limiter
+	lines map[subject]*pace.Limiter
 }
 
 func (r *refusals) init(recorder metrics.Recorder, log *slog.Logger, capacity, keyMax int, maxBytes int64) {
@@ -41,7 +41,7 @@ func (r *refusals) init(recorder metrics.Recorder, log *slog.Logger, capacity, k
 	for _, reason := range []receipt.Reason{receipt.QueueFull, receipt.Stopped} {
 		r.lost[reason] = recorder.Counter("queue.discarded", metrics.Tag{Key: "reason", Value: string(reason)})
 	}
-	r.epoch, r.log, r.lines = time.Now(), log, make(map[string]*pace.Limiter)
+	r.epoch, r.log, r.lines = time.Now(), log, make(map[subject]*pace.Limiter)
 }
 
 // refuse counts a refused push, unlocks and returns its error.
@@ -68,16 +68,34 @@ func (r *refusals) dropped(reason receipt.Reason, n int) {
 	}
 }
 
+// end logs what no line stands for yet.
+func (r *refusals) end() {
+	rest := make(map[subject]int)
+	r.mu.Lock()
+	for about, l := range r.lines {
+		rest[about] = l.Rest()
+	}
+	r.mu.Unlock()
+	for about, n := range rest {
+		if n > 0 {
+			r.log.Warn(about.msg, "reason", about.reason, "count", n)
+		}
+	}
+}
+
+// subject is what a line of the log is about.
+type subject struct{ msg, reason string }
+
 // warn logs, once a second for each message and reason.
 func (r *refusals) warn(msg, reason string, n int) {
 	if r.log == nil {
 		return
 	}
 	r.mu.Lock()
-	l := r.lines[msg+reason]
+	l := r.lines[subject{msg, reason}]
 	if l == nil {
 		l = new(pace.Limiter)
-		r.lines[msg+reason] = l
+		r.lines[subject{msg, reason}] = l
 	}
 	lines := l.Line(time.Since(r.epoch), n)
 	r.mu.Unlock()

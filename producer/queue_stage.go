@@ -127,6 +127,7 @@ func (q *Queue[T]) HandleTerminate(context.Context, error) error {
 	q.mu.Unlock()
 	q.refused.record(closed, refused)
 	q.refused.dropped(receipt.Stopped, left.Len())
+	q.refused.end()
 	for q.cfg.Discarded != nil && left.Len() > 0 {
 		q.cfg.Discarded(left.Pop(), receipt.Stopped)
 	}

@@ -34,6 +34,9 @@ type SeqConfig[T any] struct {
 	// Discarded, if set, is called with receipt.Stopped for every value that
 	// the iterator has yielded and that was not emitted before the stage
 	// stopped. It must not block.
+	// The stage discards and counts these values too, and passes them to its own
+	// Discarded; one that comes more than Patience after the stop is only passed on
+	// here.
 	Discarded func(event T, reason receipt.Reason)
 }
 

@@ -25,8 +25,8 @@ type Config[T any] struct {
 	// Default: DefaultPatience.
 	Patience time.Duration
 	// Discarded, if set, is called with receipt.Stopped for each event that was
-	// read and not emitted. It runs on the stage's goroutine, and on the reader's
-	// for events that come after the end.
+	// read and not emitted before the stage stopped. It runs on the stage's
+	// goroutine, and on the reader's for events that come after the end.
 	Discarded func(T, receipt.Reason)
 }
 
@@ -51,6 +51,8 @@ type feed[T any] struct {
 	quitting chan struct{} // closed when the reader must end
 	gone     chan struct{} // closed when it has ended
 
+	emit *stage.Emitter[T] // used on the stage's goroutine; nil before the first demand
+
 	mu    sync.Mutex   // guards what follows
 	more  sync.Cond    // there is demand, or the reader must end
 	ready ring.Ring[T] // read and not emitted yet
@@ -59,6 +61,7 @@ type feed[T any] struct {
 	woken bool         // HandleWake will be called
 	quit  bool         // the reader must end
 	over  bool         // nothing more is taken from the reader
+	ended bool         // the stage does not discard what comes either
 	left  bool         // the drain has stopped waiting for the reader
 	err   error        // why it is over
 	late  *time.Timer  // ends the drain's wait for the reader

@@ -29,7 +29,7 @@ func (r *Reader[T]) Permit() int {
 func (r *Reader[T]) Put(event T) bool {
 	f := r.f
 	f.mu.Lock()
-	if f.over {
+	if f.ended {
 		f.mu.Unlock()
 		f.discard(event)
 		return false
@@ -45,7 +45,7 @@ func (r *Reader[T]) Put(event T) bool {
 func (r *Reader[T]) PutAll(events []T) {
 	f := r.f
 	f.mu.Lock()
-	if f.over {
+	if f.ended {
 		f.mu.Unlock()
 		for _, event := range events {
 			f.discard(event)

@@ -23,6 +23,7 @@ func (f *Stage[T]) HandleDemand(_ context.Context, n int, emit *stage.Emitter[T]
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.owed += n
+	f.emit = emit
 	// A feed that drains starts no reader any more.
 	if f.begun || f.quit {
 		f.more.Signal()
@@ -62,9 +63,9 @@ func (f *Stage[T]) HandleDrain(context.Context) error {
 	return nil
 }
 
-// HandleTerminate implements stage.TerminateHandler: it discards what was read and
-// not emitted, and waits for the reader. It returns stage.ErrHung for one that
-// does not return in time.
+// HandleTerminate implements stage.TerminateHandler: it waits for the reader, and emits
+// what was read and not emitted, which the stage discards and counts as stopped. It
+// returns stage.ErrHung for a reader that does not return in time.
 func (f *Stage[T]) HandleTerminate(context.Context, error) error {
 	if f.cancel == nil {
 		return nil // it never started
@@ -75,34 +76,44 @@ func (f *Stage[T]) HandleTerminate(context.Context, error) error {
 	if f.late != nil {
 		f.late.Stop()
 	}
-	// Taken under the lock, discarded without it: Discarded is foreign code.
-	rest := f.ready
-	f.ready = ring.Ring[T]{}
 	begun, left := f.begun, f.left
 	f.mu.Unlock()
+	err := error(nil)
+	if begun && !f.returned(left) {
+		err = fmt.Errorf("source did not return within %v: %w", f.patience, stage.ErrHung)
+	}
+	// Taken under the lock, discarded without it: Discarded is foreign code.
+	f.mu.Lock()
+	rest := f.ready
+	f.ready, f.ended = ring.Ring[T]{}, true
+	f.mu.Unlock()
 	for rest.Len() > 0 {
-		f.discard(rest.Pop())
+		event := rest.Pop()
+		f.emit.Emit(event) // there was demand, so that there is an emitter
+		f.discard(event)
 	}
-	if !begun {
-		return nil
-	}
-	// The stage's goroutine waits here, so it never does for longer than Patience
-	// in all.
+	return err
+}
+
+// returned waits for the reader, which has begun, and reports whether it has returned. The
+// stage's goroutine waits here, so it never does for longer than Patience in all: left
+// reports that the drain has waited already.
+func (f *feed[T]) returned(left bool) bool {
 	limit := f.patience
 	if left {
-		limit = 0 // the drain has waited already
+		limit = 0
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-f.gone:
-		return nil
+		return true
 	case <-timer.C:
 	}
 	select {
 	case <-f.gone:
-		return nil
+		return true
 	default:
-		return fmt.Errorf("source did not return within %v: %w", f.patience, stage.ErrHung)
+		return false
 	}
 }

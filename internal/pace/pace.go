@@ -25,3 +25,11 @@ func (l *Limiter) Line(now time.Duration, n int) int {
 	*l = Limiter{begun: true, at: now}
 	return count
 }
+
+// Rest returns how many occurrences no line stands for yet, and forgets them: they are
+// logged at the end of their owner.
+func (l *Limiter) Rest() int {
+	n := l.count
+	l.count = 0
+	return n
+}

@@ -184,7 +184,7 @@ func TestAbandonedRecordsAreReadAgain(t *testing.T) {
 		w := newWorld(t, virtual(2))
 		w.produce(300, 0, 1)
 		p := stage.Must(NewProducer(w.config()))
-		source := stage.Must(stage.NewProducer(p, stage.ProducerConfig[string]{Name: "source", BufferSize: stage.Unlimited}))
+		source := stage.Must(stage.NewProducer(p, stage.ProducerConfig[string]{Name: "source"}))
 		calls := 0
 		mortal := stage.Must(stage.NewConsumer(stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
 			if calls++; calls > 2 {

@@ -233,7 +233,7 @@ func (w *world) config() Config[string] {
 func (w *world) join(cfg Config[string], sink stage.Consumer[string], sub stage.SubscribeConfig) *member {
 	w.t.Helper()
 	return w.joinWith(cfg, func(m *member) []stage.Stage {
-		source := stage.Must(stage.NewProducer(m.producer, stage.ProducerConfig[string]{Name: "source", BufferSize: stage.Unlimited}))
+		source := stage.Must(stage.NewProducer(m.producer, stage.ProducerConfig[string]{Name: "source"}))
 		end := stage.Must(stage.NewConsumer(sink, stage.ConsumerConfig{Name: "sink"}))
 		subscribe(w.t, end, source, sub)
 		return []stage.Stage{source, end}

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock-go/penstock/internal/crash"
@@ -18,6 +20,10 @@ type poison struct {
 // on. It runs on the poller's goroutine, without mu: OnPoison may take its time.
 func (p *Producer[T]) dispose(b poison) {
 	p.meters.poison.Add(1)
+	if n := p.poisonLines.Line(time.Since(p.epoch), 1); n > 0 {
+		p.cfg.Logger.Warn("kafka: records not usable", "group", p.cfg.Group, "records", n, "topic", b.record.Topic,
+			"partition", b.record.Partition, "offset", b.record.Offset, "error", b.err)
+	}
 	p.offer(b)
 	p.mu.Lock()
 	p.stats.Poison++

@@ -3,9 +3,11 @@ package kafka
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -41,6 +43,9 @@ type Producer[T any] struct {
 	commitSlot chan struct{}  // held while committing or moving offsets; taken before mu
 	// batch is empty between two partitions of a poll.
 	batch []decoded[T] // the poller's, used again
+	// The log of poison records belongs to the poller too, until it has ended.
+	poisonLines pace.Limiter
+	epoch       time.Time // when the producer was made
 
 	mu        sync.Mutex // guards the rest
 	client    *kgo.Client
@@ -61,6 +66,7 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 	}
 	return &Producer[T]{
 		cfg:        cfg,
+		epoch:      time.Now(),
 		meters:     newMeters(cfg.Metrics),
 		commitStop: make(chan struct{}),
 		kick:       make(chan struct{}, 1),

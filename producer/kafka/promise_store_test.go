@@ -54,8 +54,10 @@ func storeThatFails(t *testing.T, size int, redeliver bool) {
 	join := func(s *store) *member {
 		return w.joinWith(cfg, func(m *member) []stage.Stage {
 			parse := stage.MapFunc[string, string](func(_ context.Context, e string) (string, error) { return e, nil })
-			batch := stage.Must(consumer.NewBatch(s.write, consumer.BatchConfig[string]{Size: size, Timeout: 20 * time.Millisecond}))
-			source := stage.Must(stage.NewProducer(m.producer, stage.ProducerConfig[string]{Name: "source", BufferSize: stage.Unlimited}))
+			batch := stage.Must(consumer.NewBatch(s.write, consumer.BatchConfig[string]{
+				Size: size, Timeout: 20 * time.Millisecond, OnFailure: consumer.StopStage,
+			}))
+			source := stage.Must(stage.NewProducer(m.producer, stage.ProducerConfig[string]{Name: "source"}))
 			middle := stage.Must(stage.NewProducerConsumer(parse, stage.ProducerConsumerConfig[string]{Name: "parse"}))
 			end := stage.Must(stage.NewConsumer(batch, stage.ConsumerConfig{Name: "store"}))
 			sub := stage.SubscribeConfig{Redeliver: redeliver}

@@ -113,7 +113,7 @@ func (s shape) join(w *world, l *ledger, k *killer) *member {
 		k.m = m
 		sub := stage.SubscribeConfig{Redeliver: s.redeliver, MaxDemand: 6}
 		from := stage.Must(stage.NewProducer(source{m.producer, k}, stage.ProducerConfig[string]{
-			Name: "source", BufferSize: stage.Unlimited, Dispatcher: dispatch(s.first, func(r string) int { return int(offsetOf(r)) }),
+			Name: "source", Dispatcher: dispatch(s.first, func(r string) int { return int(offsetOf(r)) }),
 		}))
 		p := &parser{l, k}
 		var handler stage.ProducerConsumer[string, parts] = p

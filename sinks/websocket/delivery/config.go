@@ -83,12 +83,13 @@ type Config[T any] struct {
 	Failed func(event T, err error)
 
 	// Metrics gets the timer pipeline.push_delivered, the counters
-	// delivery.events (tag outcome), delivery.missed (tag reason: attempts that
-	// found no client or no room) and delivery.clock_skew, and the gauges
+	// delivery.events (tag outcome), delivery.discarded (tag reason),
+	// delivery.missed (tag reason: attempts that found no client or no room) and
+	// delivery.clock_skew, and the gauges
 	// delivery.in_flight and delivery.waiting (tag reason). nil records nothing.
 	Metrics metrics.Recorder
-	// Logger gets a line for events that fail, one a second at the most. nil
-	// discards.
+	// Logger gets a line for events that fail, and one for those that are discarded,
+	// at most once a second for each reason, with their number. nil discards.
 	Logger *slog.Logger
 }
 

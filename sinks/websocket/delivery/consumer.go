@@ -124,6 +124,7 @@ func (c *Consumer[T]) HandleTerminate(context.Context, error) error {
 	for _, l := range c.book.lines {
 		l.unwatch()
 	}
+	c.meters.discards.end()
 	c.meters.show(0, [causes]int{}, 0)
 	return nil
 }

@@ -120,7 +120,7 @@ func TestGrace(t *testing.T) {
 		pass(1)
 		// The second one had its grace while it waited for the first.
 		r.expect(first, noSubscriber, noSubscriber)
-		r.stats(delivery.Snapshot{Delivered: 1, Discarded: 2, AbsentTopics: 1})
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: dropped(delivery.NoSubscriber, 2), AbsentTopics: 1})
 		// So has what comes soon after.
 		pass(3 * time.Second)
 		r.expect(r.push("1"), noSubscriber)
@@ -128,7 +128,7 @@ func TestGrace(t *testing.T) {
 		r.expect(r.push("1"), noSubscriber)
 		// Later the user may be on the way back.
 		pass(5 * time.Second)
-		r.stats(delivery.Snapshot{Delivered: 1, Discarded: 4})
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: dropped(delivery.NoSubscriber, 4)})
 		first = r.push("1")
 		r.expect(first, "")
 		_, ch := r.join("1")
@@ -147,7 +147,7 @@ func TestAUserWhoWasGivenUpIsServedOnTheirReturn(t *testing.T) {
 		first = r.push("1")
 		ch.AssertBroadcast("push", payload{first})
 		r.expect(first, done)
-		r.stats(delivery.Snapshot{Delivered: 1, Discarded: 1})
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: dropped(delivery.NoSubscriber, 1)})
 	})
 }
 
@@ -193,7 +193,7 @@ func TestDiscardAbsent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := start(t, options{config: delivery.Config[push]{DiscardAbsent: true}})
 		r.expect(r.push("1"), noSubscriber)
-		r.stats(delivery.Snapshot{Discarded: 1})
+		r.stats(delivery.Snapshot{Discarded: dropped(delivery.NoSubscriber, 1)})
 	})
 }
 
@@ -223,7 +223,7 @@ func TestTimeout(t *testing.T) {
 		next := r.push("held")
 		heldChannel.AssertBroadcast("push", payload{next})
 		r.expect(next, done)
-		r.stats(delivery.Snapshot{Delivered: 1, Discarded: 3})
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: dropped(receipt.Expired, 3)})
 	})
 }
 
@@ -252,7 +252,7 @@ func TestAnEventThatCannotBeSentFailsAlone(t *testing.T) {
 		first := r.push("panic", "error", "array", "function", "discard", "1")
 		ch.AssertBroadcast("push", payload{first + 5})
 		r.expect(first, "failed", "failed", "failed", "failed", "unwanted", done)
-		r.stats(delivery.Snapshot{Delivered: 1, Failed: 4, Discarded: 1})
+		r.stats(delivery.Snapshot{Delivered: 1, Failed: 4, Discarded: dropped("unwanted", 1)})
 		for i, want := range []string{"panic: panic: boom", "error: broken", "array: pubsub: payload is neither", "function: json: unsupported type"} {
 			if i >= len(failed) || !strings.HasPrefix(failed[i], want) {
 				t.Errorf("failed %q, want %q at %d", failed, want, i)
@@ -304,7 +304,7 @@ func TestResumableTopics(t *testing.T) {
 		first = r.push("1")
 		c.Close()
 		r.expect(first, string(delivery.Kept))
-		r.stats(delivery.Snapshot{Delivered: 1, Discarded: 1})
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: dropped(delivery.Kept, 1)})
 	})
 }
 

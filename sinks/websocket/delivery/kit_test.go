@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -75,7 +76,7 @@ func start(t *testing.T, o options) *rig {
 	if o.plain {
 		d = dispatcher.NewDemand[push]()
 	}
-	r.source = stage.Must(stage.NewProducer(&acknowledged{Queue: r.queue, r: r}, stage.ProducerConfig[push]{Name: "source", Dispatcher: d, BufferSize: stage.Unlimited}))
+	r.source = stage.Must(stage.NewProducer(&acknowledged{Queue: r.queue, r: r}, stage.ProducerConfig[push]{Name: "source", Dispatcher: d}))
 	stages := []stage.Stage{r.source}
 	for i := range max(1, o.consumers) {
 		cfg := o.config
@@ -207,7 +208,7 @@ func (r *rig) expect(first int, want ...string) {
 func (r *rig) stats(want delivery.Snapshot) {
 	r.t.Helper()
 	synctest.Wait()
-	if got := r.sockets[0].Snapshot(); got != want {
+	if got := r.sockets[0].Snapshot(); !reflect.DeepEqual(got, want) {
 		r.t.Errorf("stats %+v, want %+v", got, want)
 	}
 }
@@ -219,6 +220,11 @@ func (r *rig) join(user string) (*channeltest.Client, *channeltest.Channel) {
 	ch := c.Join("user:"+user, nil)
 	synctest.Wait() // the reply is no longer in the queue
 	return c, ch
+}
+
+// dropped are the events that a snapshot counts under one reason.
+func dropped(reason receipt.Reason, n int64) map[receipt.Reason]int64 {
+	return map[receipt.Reason]int64{reason: n}
 }
 
 // drain drains the pipeline and returns its error.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -24,10 +25,11 @@ type Snapshot struct {
 	// AbsentTopics is how many topics are remembered as being without a client
 	// since the end of their grace.
 	AbsentTopics int `json:"absent_topics"`
-	// Delivered, Discarded and Failed count events since the start.
-	Delivered int64 `json:"delivered"`
-	Discarded int64 `json:"discarded"`
-	Failed    int64 `json:"failed"`
+	// Delivered and Failed count events since the start, and Discarded those that were
+	// dropped, by reason; nil without one.
+	Delivered int64                    `json:"delivered"`
+	Discarded map[receipt.Reason]int64 `json:"discarded,omitempty"`
+	Failed    int64                    `json:"failed"`
 }
 
 // HandleInspect implements stage.InspectHandler: the figures are part of the
@@ -40,21 +42,22 @@ func (c *Consumer[T]) Snapshot() Snapshot {
 	return Snapshot{
 		InFlight: int(m.inFlight.Load()), AbsentTopics: int(m.absent.Load()),
 		WaitingForClient: int(m.waiting[forClient].Load() + m.waiting[forAnswer].Load()), WaitingForRoom: int(m.waiting[forRoom].Load()),
-		Delivered: m.delivered.Load(), Discarded: m.discarded.Load(), Failed: m.failed.Load(),
+		Delivered: m.delivered.Load(), Discarded: m.discards.byReason(), Failed: m.failed.Load(),
 	}
 }
 
 // meters holds what is counted. Only the stage's goroutine writes; any goroutine
 // reads the atomic fields.
 type meters struct {
-	inFlight, absent             atomic.Int64
-	waiting                      [causes]atomic.Int64
-	delivered, discarded, failed atomic.Int64
+	inFlight, absent  atomic.Int64
+	waiting           [causes]atomic.Int64
+	delivered, failed atomic.Int64
+	discards          discards
 
 	took          metrics.Timer
 	skewed        metrics.Counter
 	missed        [causes]metrics.Counter
-	outcomes      [3]metrics.Counter // delivered, discarded, failed
+	outcomes      [2]metrics.Counter // delivered, failed
 	inFlightGauge metrics.Gauge
 	waitingGauges [causes]metrics.Gauge
 
@@ -67,10 +70,10 @@ type meters struct {
 func (m *meters) init(r metrics.Recorder, log *slog.Logger) {
 	tag := func(key, value string) metrics.Tag { return metrics.Tag{Key: key, Value: value} }
 	outcome := func(value string) metrics.Counter { return r.Counter("delivery.events", tag("outcome", value)) }
-	m.log = log
+	m.log, m.discards = log, newDiscards(r, log)
 	m.took = r.Timer("pipeline.push_delivered")
 	m.skewed = r.Counter("delivery.clock_skew")
-	m.outcomes = [3]metrics.Counter{outcome("delivered"), outcome("discarded"), outcome("failed")}
+	m.outcomes = [2]metrics.Counter{outcome("delivered"), outcome("failed")}
 	m.inFlightGauge = r.Gauge("delivery.in_flight")
 	for c := range causes {
 		reason := tag("reason", string(c.reason()))
@@ -117,14 +120,13 @@ func (c *Consumer[T]) note(event T, err error, at time.Time) {
 			c.cfg.Delivered(event, at)
 		}
 	case isDrop:
-		m.discarded.Add(1)
-		m.outcomes[1].Add(1)
+		m.discards.add(dropped.Reason, c.now())
 		if c.cfg.Discarded != nil {
 			c.cfg.Discarded(event, dropped.Reason)
 		}
 	default:
 		m.failed.Add(1)
-		m.outcomes[2].Add(1)
+		m.outcomes[1].Add(1)
 		m.logFailure(err)
 		if c.cfg.Failed != nil {
 			c.cfg.Failed(event, err)
