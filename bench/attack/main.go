@@ -34,7 +34,15 @@ func main() {
 	seed := flag.Uint64("seed", rand.Uint64(), "of the attackers' random choices")
 	long := flag.Duration("soak", 0, "instead of attacks, let users come and go for this `time`")
 	list := flag.Bool("list", false, "print the attacks and end")
+	target := flag.String("target", "", "make the attack of the name -only on the program at this `host:port` until standard input ends: what this program starts for its attackers")
 	flag.Parse()
+	if *target != "" {
+		if err := attackAlone(*only, *target, *seed); err != nil {
+			fmt.Fprintln(os.Stderr, "attack:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if *list {
 		for _, a := range attacks {
 			fmt.Printf("%-18s %s\n", a.name, a.what)

@@ -62,19 +62,14 @@ func withstand(ctx context.Context, a attack, how launch, length time.Duration, 
 	}
 	defer users.leave()
 	// The attack outlives the program, so that its end is one under attack.
-	storm, calm := context.WithCancel(ctx)
-	defer calm()
-	t := newTally()
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		a.run(storm, &attacker{target: p.target(), producer: producer("attacker"), tally: t, seed: seed})
-	}()
+	s, err := unleash(a, p.target(), seed)
+	if err != nil {
+		return r, err
+	}
 	users.push(ctx, length)
 	r.honest = users.figures()
 	r.end, r.exit = p.end()
-	calm()
-	<-over
+	t, err := s.calm()
 	r.peak, r.account, r.attackers = p.peak(), p.account(), t.String()
-	return r, nil
+	return r, err
 }
