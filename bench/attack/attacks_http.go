@@ -22,7 +22,7 @@ var attacks = []attack{
 	{"idle", "4,096 connections from one address that keep alive and ask nothing", idle},
 	{"wide-arrays", "32 at once of 1 MiB of [1,1,1,...", bodies(32, "["+strings.Repeat("1,", mib/2-2)+"1]")},
 	{"deep-arrays", "32 at once of 1 MiB of [[[[...", bodies(32, strings.Repeat("[", mib-1))},
-	{"many-pushes", "arrays of 10,001 pushes", bodies(4, "["+strings.Repeat(`{"user_id":"x","data":1},`, 10_000)+`{"user_id":"x","data":1}]`)},
+	{"many-pushes", "arrays of 10,001 pushes", bodies(4, "["+strings.Repeat(`{"user_id":"x","data":{}},`, 10_000)+`{"user_id":"x","data":{}}]`)},
 	{"rubbish", "random bytes for /push and for every other path", rubbish},
 	{"flood", "as many pushes to one user without a client as 8 connections bring", flood(func(int, *rand.Rand) string { return "flood" })},
 	{"fresh-users", "pushes to a new user each", flood(func(i int, r *rand.Rand) string { return fmt.Sprintf("f%d-%d", i, r.Uint64()) })},

@@ -26,6 +26,7 @@ type intake struct {
 	open      atomic.Bool // false before the pipeline runs and once it ends
 	producers producers
 	pacer     *pacer
+	bodies    *bodyShares
 	answers   *answers
 	refusals  *refusals
 	confirm   time.Duration  // confirmTimeout; tests have less
@@ -35,7 +36,7 @@ type intake struct {
 // newIntake returns a closed intake in front of source.
 func newIntake(source source, l *ledger, p producers, rate float64, log *slog.Logger) *intake {
 	return &intake{
-		source: source, ledger: l, producers: p, pacer: newPacer(rate), answers: newAnswers(),
+		source: source, ledger: l, producers: p, pacer: newPacer(rate), answers: newAnswers(), bodies: newBodyShares(maxBodies),
 		refusals: newRefusals(l.recorder, log),
 		confirm:  confirmTimeout,
 	}
@@ -87,11 +88,15 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// One byte over the bound fails the read, whatever Content-Length says.
 	hash := sha256.New()
-	body := io.TeeReader(http.MaxBytesReader(w, r.Body, maxBody), hash)
-	pushes, err := parsePushes(body, in.source.capacity())
+	bounded := &sharedBody{from: http.MaxBytesReader(w, r.Body, maxBody), shares: in.bodies, producer: producer}
+	defer bounded.release()
+	pushes, err := parsePushes(io.TeeReader(bounded, hash), in.source.capacity())
 	if err != nil {
 		in.refuseBody(w, err)
 		return
+	}
+	for i := range pushes {
+		pushes[i].By = producer
 	}
 	if key == "" {
 		in.take(r.Context(), producer, pushes, in.confirm).write(w)
@@ -117,9 +122,10 @@ func (in *intake) refuseBody(w http.ResponseWriter, err error) {
 		// The rest of the body is not worth reading.
 		w.Header().Set("Connection", "close")
 		answerError(w, status, err.Error())
-	case errors.Is(err, websocket.ErrBodies):
+	case errors.Is(err, websocket.ErrBodies), errors.Is(err, errBodies):
 		in.refusals.note("bodies", 1)
 		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Connection", "close")
 		answerError(w, http.StatusServiceUnavailable, "too many requests with large bodies are under way")
 	default:
 		in.refusals.note("unread", 1)

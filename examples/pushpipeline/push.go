@@ -25,6 +25,9 @@ type push struct {
 	Data json.RawMessage // a JSON object
 	// At is when the push was enqueued, in the caller.
 	At time.Time
+	// By is the producer that has posted the push: "" for the load generator, and where
+	// no credentials are required. It is not delivered.
+	By string
 	// Origin names the process that took the push in, and Seq numbers the
 	// pushes of a user at that process from 1, so that a client can detect a
 	// gap, a repetition or a wrong order.

@@ -27,7 +27,7 @@ func refused(err error) result {
 	case errors.Is(err, errNever):
 		r.status = http.StatusRequestEntityTooLarge
 	// A full queue drains quickly.
-	case errors.Is(err, errFull), errors.Is(err, errKeyFull):
+	case errors.Is(err, errFull), errors.Is(err, errKeyFull), errors.Is(err, errShareFull):
 		r.status, r.retryAfter = http.StatusTooManyRequests, 1
 	// A process that ends takes longer to be replaced.
 	case errors.Is(err, errClosing), errors.Is(err, errAway):

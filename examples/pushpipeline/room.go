@@ -11,7 +11,9 @@ import (
 var (
 	errFull    = errors.New("the queue is full")
 	errKeyFull = errors.New("too many pushes of this user wait already")
-	errNever   = errors.New("more pushes than can ever be taken in at once")
+	// errShareFull is for a producer that has taken up as much as it leaves to the others.
+	errShareFull = errors.New("too many pushes of this producer wait already")
+	errNever     = errors.New("more pushes than can ever be taken in at once")
 )
 
 // roomLimits bound the pushes that are held at once.
@@ -27,13 +29,15 @@ type roomLimits struct {
 const noLimit = math.MaxInt
 
 // room counts the pushes that were taken in and have not ended. With bounds for one
-// user a flood fills its own part only. Any goroutine may use it; mu guards all
+// user a flood fills its own part only, and so does that of a producer, who may have
+// as much as is free: one alone gets half of it. Any goroutine may use it; mu guards all
 // fields but limits, which never change.
 type room struct {
 	limits roomLimits
 	mu     sync.Mutex
 	used   usage
 	users  map[string]usage // only users with pushes
+	by     map[string]usage // only named producers with pushes
 }
 
 // usage is how much room pushes take up.
@@ -50,10 +54,11 @@ func (u usage) exceeds(bound usage) bool { return u.pushes > bound.pushes || u.b
 
 // newRoom returns an empty room.
 func newRoom(limits roomLimits) *room {
-	return &room{limits: limits, users: make(map[string]usage)}
+	return &room{limits: limits, users: make(map[string]usage), by: make(map[string]usage)}
 }
 
-// take makes room for all of pushes, or for none of them and returns why.
+// take makes room for all of pushes, which are those of one producer, or for none of
+// them and returns why.
 func (r *room) take(pushes []push) error {
 	var all usage
 	each := make(map[string]usage, 1)
@@ -82,7 +87,17 @@ func (r *room) take(pushes []push) error {
 			return errKeyFull
 		}
 	}
+	by := ""
+	if len(pushes) > 0 {
+		by = pushes[0].By
+	}
+	if by != "" && r.by[by].plus(all).plus(r.used).exceeds(total) {
+		return errShareFull
+	}
 	r.used = r.used.plus(all)
+	if by != "" {
+		r.by[by] = r.by[by].plus(all)
+	}
 	for id, u := range each {
 		r.users[id] = r.users[id].plus(u)
 	}
@@ -95,6 +110,11 @@ func (r *room) free(p push) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.used = r.used.plus(gone)
+	if p.By != "" {
+		if r.by[p.By] = r.by[p.By].plus(gone); r.by[p.By].pushes == 0 {
+			delete(r.by, p.By)
+		}
+	}
 	if r.users[p.User] = r.users[p.User].plus(gone); r.users[p.User].pushes == 0 {
 		delete(r.users, p.User)
 	}

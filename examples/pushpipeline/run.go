@@ -87,8 +87,8 @@ func (r *run) open(l net.Listener, routes func() (http.Handler, error)) error {
 	}
 	server, err := websocket.NewServer(handler, websocket.ServerConfig{
 		TLS: r.certificate.server(), Plaintext: r.cfg.Plaintext, ClientAddress: r.address, Metrics: r.recorder, Logger: r.log,
-		// What is parsed takes several times the body's memory.
-		Limits:   websocket.ServerLimits{BodyBytes: maxBody, BodiesBytes: 16 * maxBody},
+		// The intake shares maxBodies between producers; an address alone gets half of this.
+		Limits:   websocket.ServerLimits{BodyBytes: maxBody, BodiesBytes: 2 * maxBodies},
 		Timeouts: websocket.ServerTimeouts{Body: 10 * time.Second, Drain: requestsGrace},
 	})
 	if err != nil {

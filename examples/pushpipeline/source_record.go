@@ -17,6 +17,7 @@ const (
 	headerOrigin = "origin"
 	headerSeq    = "seq"
 	headerAt     = "at" // unix nanoseconds
+	headerBy     = "producer"
 )
 
 // encode makes a record of a push. Records of a user have the same key, so that
@@ -27,11 +28,15 @@ func (k *kafkaSource) encode(p push) *kgo.Record {
 	value := make([]byte, 0, len(p.Data)+len(p.User)+32)
 	value = append(append(append(value, `{"user_id":"`...), p.User...), `","data":`...)
 	value = append(append(value, p.Data...), '}')
-	return &kgo.Record{Key: []byte(p.User), Value: value, Headers: []kgo.RecordHeader{
+	record := &kgo.Record{Key: []byte(p.User), Value: value, Headers: []kgo.RecordHeader{
 		{Key: headerOrigin, Value: []byte(p.Origin)},
 		{Key: headerSeq, Value: strconv.AppendUint(nil, p.Seq, 10)},
 		{Key: headerAt, Value: strconv.AppendInt(nil, p.At.UnixNano(), 10)},
 	}}
+	if p.By != "" {
+		record.Headers = append(record.Headers, kgo.RecordHeader{Key: headerBy, Value: []byte(p.By)})
+	}
+	return record
 }
 
 // decode makes a push of a record, in the goroutine that fetches. An error makes
@@ -69,6 +74,8 @@ func (k *kafkaSource) stamp(p *push, r *kgo.Record) {
 			seq, _ = strconv.ParseUint(string(h.Value), 10, 64)
 		case headerAt:
 			at, _ = strconv.ParseInt(string(h.Value), 10, 64)
+		case headerBy:
+			p.By = string(h.Value)
 		}
 	}
 	// Both or none: a number without its origin orders nothing.

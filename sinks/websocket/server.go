@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"sync/atomic"
 )
 
 // ErrBodies is returned by the Read of a request's body when the bodies of all
@@ -45,7 +44,8 @@ func NewServer(handler http.Handler, cfg ServerConfig) (*http.Server, error) {
 	g := &gate{cfg: cfg, next: handler, refusals: refusals{metrics: cfg.Metrics, log: cfg.Logger}}
 	g.hosts, _ = newHostList(serverOwner, "Hosts", cfg.Hosts) // validated
 	g.conns.limit = cfg.Limits.Waiting
-	g.shares.limit = cfg.Limits.Requests
+	g.shares.limit = int64(cfg.Limits.Requests)
+	g.bodies.limit, g.bodies.alone = cfg.Limits.BodiesBytes, cfg.Limits.BodyBytes
 	s := &http.Server{
 		Handler:           g,
 		ConnState:         g.state,
@@ -75,8 +75,8 @@ type gate struct {
 	hosts    hostList
 	refusals refusals
 	conns    gateConns
-	shares   shares
-	bodies   atomic.Int64 // bytes read of bodies whose requests are served
+	shares   shares // requests that are served
+	bodies   shares // bytes read of bodies whose requests are served
 }
 
 // ServeHTTP refuses requests that must not reach the handler, and serves the
@@ -94,19 +94,19 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	addr := network(g.cfg.ClientAddress(r))
-	if !g.shares.take(addr) {
+	if !g.shares.take(addr, 1) {
 		w.Header().Set("Retry-After", "1")
 		g.refuse(w, r, refusedRequests, "", http.StatusServiceUnavailable, "")
 		return
 	}
-	defer g.shares.give(addr)
+	defer g.shares.give(addr, 1)
 	if len(r.TransferEncoding) > 0 {
 		w.Header().Set("Connection", "close")
 	}
 	out := &gateWriter{g: g, w: w, rc: http.NewResponseController(w)}
 	// A request without a body keeps http.NoBody, which handlers compare with.
 	if r.Body != nil && r.Body != http.NoBody {
-		body := &gateBody{out: out, r: r, from: http.MaxBytesReader(w, r.Body, g.cfg.Limits.BodyBytes), under: r.Body}
+		body := &gateBody{out: out, r: r, addr: addr, from: http.MaxBytesReader(w, r.Body, g.cfg.Limits.BodyBytes), under: r.Body}
 		out.body = body
 		// The server keeps its own reference to the body.
 		r.Body = body

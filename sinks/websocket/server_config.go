@@ -59,8 +59,9 @@ type ServerLimits struct {
 	// 8 MiB.
 	BodyBytes int64
 	// BodiesBytes bounds the bytes of bodies that have been read for requests that
-	// are still served, all together. Beyond it Read returns [ErrBodies]. Default:
-	// 64 MiB.
+	// are still served, all together, without the first 4 KiB of each. Beyond it Read
+	// returns [ErrBodies]. An address, or a /64 of IPv6, may have as many as are free,
+	// and in any case BodyBytes. Default: 64 MiB.
 	BodiesBytes int64
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,11 +108,17 @@ func (o *gateWriter) SetReadDeadline(at time.Time) error {
 // Unwrap is for http.ResponseController.
 func (o *gateWriter) Unwrap() http.ResponseWriter { return o.w }
 
+// smallBody is how many bytes of each body do not count, so that small ones are served
+// however many large ones there are. The bound on requests bounds them: a connection
+// has a buffer of that size anyway.
+const smallBody = 4 << 10
+
 // gateBody is the body of a request, with deadlines, whose bytes count while the
 // request is served.
 type gateBody struct {
 	out   *gateWriter
 	r     *http.Request
+	addr  netip.Addr
 	from  io.Reader // with the bound on its size
 	under io.Closer
 
@@ -120,7 +127,8 @@ type gateBody struct {
 	failed atomic.Bool // something is left that is not read
 
 	// A proxy reads the body in a goroutine of its own, which may outlive the handler.
-	mu       sync.Mutex // guards held and released
+	mu       sync.Mutex // guards the fields below
+	read     int64      // bytes
 	held     int64      // bytes that count
 	released bool
 }
@@ -170,14 +178,22 @@ func (b *gateBody) hold(n int64) bool {
 	if n == 0 || b.released {
 		return true
 	}
-	b.held += n
-	return b.out.g.bodies.Add(n) <= b.out.g.cfg.Limits.BodiesBytes
+	b.read += n
+	more := max(0, b.read-smallBody) - b.held
+	if more > 0 && !b.out.g.bodies.take(b.addr, more) {
+		return false
+	}
+	b.held += max(0, more)
+	return true
 }
 
 // release gives the bytes back, when the handler has returned.
 func (b *gateBody) release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.out.g.bodies.Add(-b.held)
 	b.released = true
+	if b.held > 0 {
+		b.out.g.bodies.give(b.addr, b.held)
+		b.held = 0
+	}
 }

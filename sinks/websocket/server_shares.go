@@ -5,37 +5,39 @@ import (
 	"sync"
 )
 
-// shares bounds the requests that are served at once, so that no address can use
-// them all up: each may have as many as are free.
+// shares bounds what all clients use of something, so that no address can use it up:
+// each may have as much as is free. Any goroutine may use it.
 type shares struct {
-	limit int
+	limit int64
+	alone int64 // what an address may have in any case, up to the limit
 
 	mu   sync.Mutex
-	used int
-	by   map[netip.Addr]int // without those that have none
+	used int64
+	by   map[netip.Addr]int64 // without those that have none
 }
 
-// take reports whether a request of an address may be served, and counts it.
-func (s *shares) take(addr netip.Addr) bool {
+// take reports whether an address may have n more, and counts them.
+func (s *shares) take(addr netip.Addr, n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.by[addr] >= s.limit-s.used {
+	free := s.limit - s.used
+	if n > free || s.by[addr]+n > max(free, s.alone) {
 		return false
 	}
 	if s.by == nil {
-		s.by = make(map[netip.Addr]int)
+		s.by = make(map[netip.Addr]int64)
 	}
-	s.used++
-	s.by[addr]++
+	s.used += n
+	s.by[addr] += n
 	return true
 }
 
-// give ends a request that take has counted.
-func (s *shares) give(addr netip.Addr) {
+// give gives back n of what take has counted.
+func (s *shares) give(addr netip.Addr, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.used--
-	if s.by[addr]--; s.by[addr] == 0 {
+	s.used -= n
+	if s.by[addr] -= n; s.by[addr] == 0 {
 		delete(s.by, addr)
 	}
 }

@@ -127,36 +127,85 @@ func TestServerBodyBytes(t *testing.T) {
 				return
 			}
 			<-goOn
-		}, websocket.ServerConfig{Metrics: counted, Limits: websocket.ServerLimits{BodyBytes: 1000, BodiesBytes: 1500}})
-		if resp := f.request("POST / HTTP/1.1\r\nContent-Length: 1001", "").response(); resp.StatusCode != 413 || !resp.Close {
+		}, websocket.ServerConfig{Metrics: counted, Limits: websocket.ServerLimits{BodyBytes: 10_000, BodiesBytes: 10_000}})
+		if resp := f.request("POST / HTTP/1.1\r\nContent-Length: 10001", "").response(); resp.StatusCode != 413 || !resp.Close {
 			t.Errorf("too long: %v", resp)
 		}
-		chunked := f.request("POST / HTTP/1.1\r\nTransfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", 1001, strings.Repeat("x", 1001)))
+		// post sends a body in a goroutine: the server need not take all of it.
+		post := func(head, body string) *rawClient {
+			c := f.request("POST / HTTP/1.1\r\n"+head, "")
+			go c.write([]byte(body))
+			return c
+		}
+		body := func(n int) *rawClient { return post(fmt.Sprintf("Content-Length: %d", n), strings.Repeat("x", n)) }
+		chunked := post("Transfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", 10001, strings.Repeat("x", 10001)))
 		var large *http.MaxBytesError
 		if err := <-errs; !errors.As(err, &large) || chunked.response().StatusCode != 503 {
 			t.Errorf("too long in chunks: %v", err)
 		}
-		first := f.request("POST / HTTP/1.1\r\nContent-Length: 1000", strings.Repeat("x", 1000))
+		first := body(10_000)
 		if err := <-errs; err != nil {
 			t.Error(err)
 		}
-		second := f.request("POST / HTTP/1.1\r\nContent-Length: 600", strings.Repeat("x", 600))
+		second := body(4<<10 + 5000)
 		if err := <-errs; !errors.Is(err, websocket.ErrBodies) {
 			t.Errorf("beyond all bodies: %v", err)
 		}
 		if resp := second.response(); resp.StatusCode != 503 || !resp.Close {
 			t.Errorf("beyond all bodies: %v", resp)
 		}
-		close(goOn)
-		if resp := first.response(); resp.StatusCode != 200 || resp.Close {
-			t.Errorf("first: %v", resp)
+		var small []*rawClient // have room whatever others use
+		for range 20 {
+			small = append(small, body(4<<10))
+			if err := <-errs; err != nil {
+				t.Errorf("small: %v", err)
+			}
 		}
-		if resp := f.request("POST / HTTP/1.1\r\nContent-Length: 600", strings.Repeat("x", 600)).response(); resp.StatusCode != 200 {
+		close(goOn)
+		for _, c := range append(small, first) {
+			if resp := c.response(); resp.StatusCode != 200 || resp.Close {
+				t.Errorf("first: %v", resp)
+			}
+		}
+		if resp := body(4<<10 + 5000).response(); resp.StatusCode != 200 {
 			t.Errorf("with room again: %v", resp)
 		}
 		if counted.get("websocket.refused,reason:body") != 2 || counted.get("websocket.refused,reason:bodies") != 1 {
 			t.Errorf("counted: %v", counted.values)
 		}
+	})
+}
+
+// TestServerBodiesOfOneAddress pins that an address leaves as many bytes of bodies to
+// the others as it has itself.
+func TestServerBodiesOfOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		errs := make(chan error, 1)
+		goOn := make(chan struct{})
+		f := serveHandler(t, func(w http.ResponseWriter, r *http.Request) {
+			_, err := io.ReadAll(r.Body)
+			errs <- err
+			<-goOn
+		}, websocket.ServerConfig{
+			ClientAddress: func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("X-From")) },
+			Limits:        websocket.ServerLimits{BodyBytes: 10_000, BodiesBytes: 60_000},
+		})
+		const n = 10_000 // of which 5,904 count
+		for at, want := range []struct {
+			from string
+			err  error
+		}{
+			{"192.0.2.1", nil}, {"192.0.2.1", nil}, {"192.0.2.1", nil}, {"192.0.2.1", nil}, {"192.0.2.1", nil},
+			{"192.0.2.1", websocket.ErrBodies}, {"192.0.2.1", websocket.ErrBodies},
+			{"192.0.2.2", nil}, {"192.0.2.2", nil}, {"192.0.2.2", websocket.ErrBodies}, {"192.0.2.3", nil},
+		} {
+			c := f.request(fmt.Sprintf("POST / HTTP/1.1\r\nX-From: %s\r\nContent-Length: %d", want.from, n), "")
+			go c.write(make([]byte, n))
+			if err := <-errs; !errors.Is(err, want.err) {
+				t.Errorf("body %d of %s: %v, want %v", at, want.from, err, want.err)
+			}
+		}
+		close(goOn)
 	})
 }
 

@@ -76,7 +76,7 @@ func TestShares(t *testing.T) {
 	s := shares{limit: 90}
 	took := make([]int, 4)
 	for who := range took { // one after the other, as much as there is
-		for s.take(addr(who)) {
+		for s.take(addr(who), 1) {
 			took[who]++
 		}
 	}
@@ -85,7 +85,7 @@ func TestShares(t *testing.T) {
 	}
 	for who, n := range took {
 		for range n {
-			s.give(addr(who))
+			s.give(addr(who), 1)
 		}
 	}
 	if s.used != 0 || len(s.by) != 0 {
