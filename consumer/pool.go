@@ -96,6 +96,7 @@ type task[T any] struct {
 	pause    time.Duration // before that attempt
 	lines    int           // failures that the log line stands for, 0 for no line
 	cost     time.Duration
+	sight    sight // of the looks for workers that do not return
 }
 
 // begin starts an attempt. tries grows with it, so that the timer of an earlier attempt

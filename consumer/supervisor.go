@@ -18,17 +18,18 @@ import (
 // used again for others. What a worker does to its goroutine (a panic, Goexit,
 // never returning) stays with that worker.
 type Supervisor[T any] struct {
-	work   func(ctx context.Context, event T) error
-	cfg    SupervisorConfig[T]
-	self   *stage.Handle
-	ctx    context.Context
-	timer  metrics.Timer
-	meters meters
-	epoch  time.Time     // the start
-	quiet  chan struct{} // closed when the pool stops and nothing of it runs any more
-	orders orders[T]     // of the stage's goroutine
-	free   sync.Pool     // of *orders[T], for other goroutines than the pool's
-	ticker *time.Timer   // calls tick
+	work    func(ctx context.Context, event T) error
+	cfg     SupervisorConfig[T]
+	self    *stage.Handle
+	ctx     context.Context
+	timer   metrics.Timer
+	meters  meters
+	epoch   time.Time     // the start
+	quiet   chan struct{} // closed when the pool stops and nothing of it runs any more
+	orders  orders[T]     // of the stage's goroutine
+	free    sync.Pool     // of *orders[T], for other goroutines than the pool's
+	ticker  *time.Timer   // calls tick
+	lookout lookout
 
 	// mu guards the fields below, and the task of each worker. No user function
 	// is called and nothing is sent with it held.
@@ -78,6 +79,7 @@ func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) err
 	s.ticker = time.AfterFunc(patience, s.tick)
 	// A tick that has fired already does no harm: it looks at the pool like any other.
 	s.ticker.Stop() // until it is ordered
+	s.lookOut()
 	return nil
 }
 
@@ -156,6 +158,7 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 	case <-timer.C:
 	}
 	s.ticker.Stop() // what was ordered before has been carried out
+	s.lookAway()
 	o.reset()
 	s.mu.Lock()
 	s.pool.close(o)

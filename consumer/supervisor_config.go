@@ -71,15 +71,19 @@ type SupervisorConfig[T any] struct {
 	// worker's goroutine, before its slot is free. err is a *WorkerError. If Failed
 	// panics the stage stops.
 	Failed func(event T, err error)
-	// Metrics gets the timer pipeline.worker.process_time and the counters
-	// consumer.retries and consumer.failures. nil records nothing.
+	// Metrics gets the timer pipeline.worker.process_time, the counters
+	// consumer.retries and consumer.failures, and the gauges consumer.stuck_workers
+	// and consumer.long_workers. nil records nothing.
 	Metrics metrics.Recorder
 	// Logger gets a line for a failed attempt that is repeated, and one for an
 	// event that has failed for good, each at most once a second with the number
-	// of failures that it stands for. nil discards.
+	// of failures that it stands for. It also gets one for workers that are stuck
+	// or have run one attempt for a minute: when there are more than before, at most
+	// once a second, and otherwise once a minute while there are any. nil discards.
 	Logger *slog.Logger
 
 	measured bool // Metrics was set
+	logged   bool // Logger was set
 }
 
 // withDefaults returns the config with its zero fields filled in. The pool knows None and
@@ -94,6 +98,7 @@ func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 	}
 	option.Default(&c.RestartWindow, DefaultRestartWindow)
 	option.Default(&c.ShutdownTimeout, DefaultShutdownTimeout)
+	c.logged = c.Logger != nil
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
