@@ -68,6 +68,9 @@ func (ch *Channel) callTerminate(reason error) {
 	}
 	defer ch.idle()
 	ch.busy(doingTerminate)
+	ch.mu.Lock()
+	ch.watchEnd() // conclude stops it
+	ch.mu.Unlock()
 	// The channel's own context has ended by now.
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()

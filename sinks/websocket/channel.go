@@ -68,7 +68,8 @@ type rare struct {
 	tasks int                             // running
 	// Why the channel ends after what waits, while reason is nil: see end.
 	closing error
-	late    *time.Timer     // ends the grace time of that
+	late    *time.Timer     // ends the grace time of that, or of the end: see watchEnd
+	hung    bool            // it counts in Endpoint.hung
 	timers  map[*alarm]bool // running
 }
 

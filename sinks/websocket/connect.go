@@ -18,7 +18,7 @@ func (m *mount) connect(r *http.Request, a *admission, params Params, token, tra
 	// Only for the log.
 	start := time.Now()
 	var found admission // of that goroutine until the call has returned
-	call := m.endpoint.own(func() (err error) {
+	call := m.endpoint.own(&m.endpoint.hungConnects, "", func() (err error) {
 		found.state, found.id, err = m.kind.connect(ctx, m.connectRequest(r, params, token))
 		if err == nil {
 			// Credentials that have expired already refuse the client here.
@@ -29,7 +29,8 @@ func (m *mount) connect(r *http.Request, a *admission, params Params, token, tra
 	var err error
 	switch {
 	case !call.await(ctx.Done()):
-		m.endpoint.log.Warn("Connect does not end", "socket", m.kind.name, "for", time.Since(start))
+		m.endpoint.log.Warn("Connect does not end", "socket", m.kind.name, "for", time.Since(start),
+			"hung", call.hang())
 		err = &StatusError{Status: http.StatusServiceUnavailable}
 	case call.crashed():
 		m.endpoint.logCrash("connect", call.err, "socket", m.kind.name)

@@ -23,6 +23,7 @@ var (
 	replyJoinCrashed = Fail(reasonOf{"join crashed"})
 	replyTooLarge    = Fail(reasonOf{"reply too large"})
 	replyKicked      = Fail(reasonOf{"kicked"})
+	replyHung        = Fail(reasonOf{"too many handlers do not end"})
 	replyTimeout     = Fail(reasonOf{"join timed out"})
 	payloadCrash     = codec.Payload{Data: []byte(`{"reason":"channel_crash"}`)}
 	payloadKicked    = codec.Payload{Data: []byte(`{"reason":"kicked"}`)}
@@ -146,10 +147,10 @@ func (s *session) join(m codec.Message, old *Channel) {
 	if ch.nullJoin {
 		ch.joinRef = m.Ref
 	}
-	if full, limit := s.makeWay(); full != "" {
+	if no := s.makeWay(); no != nil {
 		rt.fail.Add(1)
-		s.rejected(rejectedChannels, m.Topic, "option", full, "limit", limit)
-		s.reply(m.JoinRef, m.Ref, m.Topic, replyTooMany)
+		s.rejected(no.why, m.Topic, "option", no.option, "limit", no.limit)
+		s.reply(m.JoinRef, m.Ref, m.Topic, no.reply)
 		s.closeOld(old)
 		return
 	}
@@ -167,43 +168,61 @@ func (s *session) join(m codec.Message, old *Channel) {
 	ch.join(m, old)
 }
 
-// makeWay returns the option that does not allow one more channel, and its value, or
-// "". At a limit it first waits for a channel that ends: a client may leave one topic
-// and join another in one breath.
-func (s *session) makeWay() (full string, limit int) {
+// noRoom is why one more channel is not allowed: which option has been reached.
+type noRoom struct {
+	why    rejection
+	reply  Reply
+	option string
+	limit  int
+}
+
+// makeWay returns nil if one more channel is allowed. At a limit it first waits for a
+// channel that ends: a client may leave one topic and join another in one breath.
+// Handlers that hang count, since they cost as much.
+func (s *session) makeWay() *noRoom {
+	e := s.endpoint()
+	most := s.mount.cfg.Limits.Channels
+	if e.hung.full(s.id, Unlimited) {
+		return &noRoom{rejectedHung, replyHung, "EndpointLimits.HungHandlers", e.hung.limit}
+	}
+	if e.hung.full(s.id, most) {
+		return &noRoom{rejectedHung, replyHung, "Limits.Channels", most}
+	}
 	for {
 		if s.isDeaf() { // one that ends joins nothing
-			return "", 0
+			return nil
 		}
-		if full, limit = s.channelsFull(); full == "" {
-			return "", 0
+		no := s.channelsFull()
+		if no == nil {
+			return nil
 		}
 		ch := s.anyEnding()
 		if ch == nil {
-			return full, limit
+			return no
 		}
 		ch.await()
 	}
 }
 
-// channelsFull returns the limit of channels that has been reached, and its value, or
-// "".
-func (s *session) channelsFull() (full string, limit int) {
+// channelsFull returns the limit of channels that has been reached, or nil.
+func (s *session) channelsFull() *noRoom {
 	s.mu.Lock()
-	n := 0
-	for _, ch := range s.channels {
-		if !ch.abandoned {
-			n++
-		}
-	}
+	n := len(s.channels)
+	hangs := slices.ContainsFunc(s.channels, func(ch *Channel) bool { return ch.abandoned })
 	s.mu.Unlock()
-	if limit = s.mount.cfg.Limits.Channels; n >= limit {
-		return "Limits.Channels", limit
+	no := noRoom{why: rejectedChannels, reply: replyTooMany}
+	if hangs {
+		no.why, no.reply = rejectedHung, replyHung
 	}
-	if limit = s.endpoint().cfg.Limits.Channels; s.endpoint().channels.Load() >= int64(limit) {
-		return "EndpointLimits.Channels", limit
+	if no.limit = s.mount.cfg.Limits.Channels; n >= no.limit {
+		no.option = "Limits.Channels"
+		return &no
 	}
-	return "", 0
+	if no.limit = s.endpoint().cfg.Limits.Channels; s.endpoint().channels.Load() >= int64(no.limit) {
+		no.option = "EndpointLimits.Channels"
+		return &no
+	}
+	return nil
 }
 
 // anyEnding returns a channel that ends and has not been abandoned, or nil.

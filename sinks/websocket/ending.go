@@ -44,6 +44,9 @@ func (ch *Channel) endLocked(reason error) {
 	ch.silence(reason)
 	ch.cancel()
 	ch.makeRoom()
+	if ch.running {
+		ch.watchEnd()
+	}
 	// Before that the goroutine of the join sees the reason when it is done.
 	if ch.state == joined {
 		ch.ensureRunning()

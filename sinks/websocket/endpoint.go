@@ -34,10 +34,12 @@ type Endpoint struct {
 	resting  resting
 	polls    polls
 	// Channels that outlive their connections.
-	stragglers  stragglers
-	disconnects disconnects
-	work        tracker      // connections, channels and goroutines that run now
-	channels    atomic.Int64 // joined, or being joined or left
+	stragglers   stragglers
+	hung         hungs // handlers, tasks and calls of Renew
+	hungConnects hungs
+	disconnects  disconnects
+	work         tracker      // connections, channels and goroutines that run now
+	channels     atomic.Int64 // joined, or being joined or left
 
 	hosts     hostList // by which requests may reach it; empty for all
 	publicURL *url.URL // nil if it is that of each request
@@ -106,6 +108,8 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e.publicURL, _ = parsePublicURL(endpointOwner, cfg.PublicURL)                   // validated
 	e.refusals = refusals{metrics: cfg.Metrics, log: cmp.Or(unbounded, cfg.Logger)} // it bounds its lines itself, by reason
 	e.registry.begin(cfg.Limits, cfg.Metrics.Gauge("websocket.connections"))
+	e.hung.limit, e.hung.gauge = cfg.Limits.HungHandlers, cfg.Metrics.Gauge("websocket.hung_handlers")
+	e.hungConnects.limit, e.hungConnects.gauge = cfg.Limits.HungHandlers, cfg.Metrics.Gauge("websocket.hung_connects")
 	e.arrivals.rate = cfg.Limits.ConnectRate
 	e.work.zero = make(chan struct{}, 1)
 	e.writers.work = &e.work

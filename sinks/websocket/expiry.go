@@ -148,6 +148,7 @@ func (s *session) renew(m codec.Message) {
 }
 
 var (
+	errHung      = errors.New("websocket: too many calls of the application do not return")
 	errOtherUser = errors.New("websocket: credentials of another socket id")
 	errTooLate   = errors.New("websocket: credentials have expired already")
 )
@@ -155,6 +156,9 @@ var (
 // callRenew calls the application's Renew. The state must keep its socket id, under
 // which the session is known.
 func (s *session) callRenew(p Payload) (state any, until time.Time, err error) {
+	if s.endpoint().hung.full(s.id, s.mount.cfg.Limits.Channels) {
+		return nil, until, errHung
+	}
 	// No context of a request is at hand: that of the upgrade has ended.
 	most := s.mount.cfg.Timeouts.Connect
 	ctx, cancel := context.WithTimeout(context.Background(), most)
@@ -164,7 +168,7 @@ func (s *session) callRenew(p Payload) (state any, until time.Time, err error) {
 		until time.Time
 	}
 	was := s.state
-	call := s.endpoint().own(func() error {
+	call := s.endpoint().own(&s.endpoint().hung, s.id, func() error {
 		state, id, err := s.mount.kind.renew(ctx, was, p)
 		// Limits.PerID and the topic for disconnecting go by the id: it cannot change.
 		if err == nil && id != s.id {
@@ -178,9 +182,10 @@ func (s *session) callRenew(p Payload) (state any, until time.Time, err error) {
 	})
 	if !s.wait(call.done, max(most, most+lateness), cancel) {
 		if s.isDeaf() {
+			call.hang()
 			return nil, until, ErrClosed // and the context ends
 		}
-		s.endpoint().log.Warn("Renew does not end", "socket", s.mount.kind.name)
+		s.endpoint().log.Warn("Renew does not end", "socket", s.mount.kind.name, "hung", call.hang())
 		return nil, until, context.DeadlineExceeded
 	}
 	if call.crashed() {

@@ -3,6 +3,7 @@ package websocket
 import (
 	"encoding/base64"
 	"errors"
+	"math"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -121,6 +122,9 @@ func (e *Endpoint) arrive(r *http.Request, a *admission) error {
 	// The rate counts attempts, also those that are refused later.
 	if !e.arrivals.allow(a.addr, e.uptime()) {
 		return statusRefusal(refusedRate, http.StatusTooManyRequests)
+	}
+	if e.hungConnects.full("", math.MaxInt) {
+		return statusRefusal(refusedHung, http.StatusServiceUnavailable)
 	}
 	if reason := e.registry.full(a.addr); reason != "" {
 		return statusRefusal(reason, http.StatusServiceUnavailable)

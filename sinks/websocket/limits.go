@@ -26,7 +26,8 @@ type Limits struct {
 	// client, of which the message itself is one; deeper ones get an error reply. From 2
 	// to 1,000. Default: 32.
 	JSONDepth int
-	// Channels bounds the topics joined over one connection. Default: 100.
+	// Channels bounds the topics joined over one connection, with those whose
+	// handlers hang. Default: 100.
 	Channels int
 	// Inbox bounds the messages that wait for the handler of one channel. Beyond
 	// it, the client's own messages hold up the reading of its connection, and
@@ -193,6 +194,13 @@ type EndpointLimits struct {
 	// Channels bounds the channels of all connections together; further joins
 	// are refused. Default: Unlimited.
 	Channels int
+	// HungHandlers bounds the handlers and tasks that run five seconds after their
+	// channel should have ended, and the calls of Renew that do not return when
+	// their context has ended; each keeps a goroutine. Beyond it joins get an error
+	// reply until some have returned. Of one socket id as many may hang as
+	// Limits.Channels allows. As many calls of Connect may hang; beyond that new
+	// connections are refused with status 503. Default: 10,000.
+	HungHandlers int
 	// QueuedBytes bounds the bytes queued for all connections together. When it
 	// is exceeded, the connection with the longest queue is closed with 1013.
 	// Beyond half of it, messages of clients that have not taken their replies
@@ -217,6 +225,7 @@ func (l *EndpointLimits) setDefaults() {
 	option.Default(&l.PerID, Unlimited)
 	option.Default(&l.ConnectRate, Unlimited)
 	option.Default(&l.Channels, Unlimited)
+	option.Default(&l.HungHandlers, 10_000)
 	option.Default(&l.QueuedBytes, 256<<20)
 	option.Default(&l.BodyBytes, 64<<20)
 	option.Default(&l.LogRate, 1)
@@ -231,6 +240,7 @@ func (l *EndpointLimits) validate() error {
 		option.Within(endpointOwner, "Limits.AtPerID", l.AtPerID, RefuseNew, CloseOldest),
 		option.AtLeast(endpointOwner, "Limits.ConnectRate", l.ConnectRate, 0),
 		option.AtLeast(endpointOwner, "Limits.Channels", l.Channels, 0),
+		option.AtLeast(endpointOwner, "Limits.HungHandlers", l.HungHandlers, 0),
 		option.AtLeast(endpointOwner, "Limits.QueuedBytes", l.QueuedBytes, 0),
 		option.AtLeast(endpointOwner, "Limits.BodyBytes", l.BodyBytes, 0),
 		option.AtLeast(endpointOwner, "Limits.LogRate", l.LogRate, 0),

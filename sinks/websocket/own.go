@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
@@ -11,14 +12,39 @@ import (
 type ownCall struct {
 	done chan struct{} // closed when it has returned
 	err  error         // valid then
+	late atomic.Int32  // onTime, hungCall or returned
+	hung *hungs
+	id   string
 }
 
-// own calls f. Close waits for its goroutine.
-func (e *Endpoint) own(f func() error) *ownCall {
-	c := &ownCall{done: make(chan struct{})}
+// The states of ownCall.late.
+const (
+	onTime   = iota
+	hungCall // it counts in hung
+	returned
+)
+
+// hang counts a call that is not waited for any more, until it returns. It returns
+// how many hang.
+func (c *ownCall) hang() int {
+	n := c.hung.add(c.id)
+	if !c.late.CompareAndSwap(onTime, hungCall) {
+		c.hung.remove(c.id)
+	}
+	return n
+}
+
+// own calls f, for a socket id if that is known. Close waits for its goroutine.
+func (e *Endpoint) own(hung *hungs, id string, f func() error) *ownCall {
+	c := &ownCall{done: make(chan struct{}), hung: hung, id: id}
 	e.spawn(func() {
 		c.err = ErrGoexit // unless f returns or panics
-		defer close(c.done)
+		defer func() {
+			close(c.done)
+			if !c.late.CompareAndSwap(onTime, returned) {
+				c.hung.remove(c.id)
+			}
+		}()
 		defer crash.Catch(&c.err)
 		c.err = f()
 	})

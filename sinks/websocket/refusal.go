@@ -34,6 +34,7 @@ const (
 	refusedPlaintext   = "plaintext"
 	refusedRequests    = "requests"
 	refusedWaiting     = "waiting"
+	refusedHung        = "hung"
 )
 
 // refusal is why a client may not connect. The client sees only the status.
@@ -63,6 +64,7 @@ var refusalTexts = map[string]string{
 	refusedConnections: "too many connections",
 	refusedAddress:     "too many connections from this address",
 	refusedID:          "too many connections of this user",
+	refusedHung:        "server does not keep up",
 }
 
 // maxRetryAfter bounds the header Retry-After in seconds.

@@ -19,12 +19,13 @@ const (
 	rejectedChannels
 	rejectedJoin
 	rejectedStale
+	rejectedHung
 	rejections // the number of reasons
 )
 
 // The reasons as the tag of websocket.rejected, and as the text of the log.
 var (
-	rejectionTags = [rejections]string{"malformed", "unmatched", "topic", "channels", "join", "stale"}
+	rejectionTags = [rejections]string{"malformed", "unmatched", "topic", "channels", "join", "stale", "hung"}
 	rejectionText = [rejections]string{
 		"message refused: malformed",
 		"message refused: unmatched topic",
@@ -32,6 +33,7 @@ var (
 		"join refused: too many channels",
 		"join refused by its handler",
 		"message ignored: of an earlier join",
+		"join refused: too many handlers hang",
 	}
 )
 

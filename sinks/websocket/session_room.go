@@ -69,7 +69,7 @@ func (s *session) makeRoom() {
 func (ch *Channel) awaitRoom() bool {
 	for {
 		room := ch.sess.full(roomForMessages)
-		if room == nil || ch.ends() && ch.stopping() == nil { // nobody gets the reply
+		if room == nil || ch.ends() && ch.stopping() == nil { // the reply goes nowhere
 			return true
 		}
 		select {

@@ -7,6 +7,10 @@ type Snapshot struct {
 	// Connections and Channels count those that exist.
 	Connections int `json:"connections"`
 	Channels    int `json:"channels"`
+	// HungHandlers counts the handlers, tasks and calls of Renew that do not end,
+	// HungConnects the calls of Connect: see EndpointLimits.HungHandlers.
+	HungHandlers int `json:"hung_handlers"`
+	HungConnects int `json:"hung_connects"`
 	// QueuedFrames and QueuedBytes count what waits to be written to clients or is
 	// being written. A broadcast counts once for each of its receivers.
 	QueuedFrames int64 `json:"queued_frames"`
@@ -34,7 +38,8 @@ const maxSlow = 100
 // about a tenth of a microsecond for each.
 func (e *Endpoint) Snapshot() Snapshot {
 	snap := Snapshot{
-		Channels:    int(e.channels.Load()),
+		Channels:     int(e.channels.Load()),
+		HungHandlers: e.hung.count(), HungConnects: e.hungConnects.count(),
 		QueuedBytes: e.queuedBytes.Load(),
 	}
 	// One session at a time is locked, so that the counts are of about one moment.

@@ -65,9 +65,9 @@ func (e *Endpoint) unfinished() []*Channel {
 	return slices.Collect(maps.Keys(channels))
 }
 
-// hung returns the channels of which a method or a task runs, the longest call
+// atWork returns the channels of which a method or a task runs, the longest call
 // first.
-func (e *Endpoint) hung() []running {
+func (e *Endpoint) atWork() []running {
 	var list []running
 	for _, ch := range e.unfinished() {
 		r := running{ch: ch, call: ch.task()}
@@ -89,7 +89,7 @@ func (e *Endpoint) hung() []running {
 func (e *Endpoint) logHung() string {
 	const most = 3
 	var short []string
-	for i, r := range e.hung() {
+	for i, r := range e.atWork() {
 		if i < most {
 			short = append(short, r.String())
 		}

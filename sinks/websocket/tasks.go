@@ -47,6 +47,8 @@ func (ch *Channel) runTask(task func(ctx context.Context)) {
 		ch.rare.tasks--
 		if ch.rare.tasks == 0 && ch.state == over {
 			ch.sess.endpoint().stragglers.remove(ch)
+			ch.unhang()
+			ch.rare.late.Stop()
 		}
 		ch.mu.Unlock()
 	}()

@@ -71,8 +71,13 @@ func (ch *Channel) conclude(reason error, rest []mail) {
 	ch.state, ch.running = over, false
 	if ch.rare != nil && ch.rare.tasks > 0 {
 		e.stragglers.add(ch) // until runTask removes it
+		ch.watchEnd()
 	} else {
 		e.stragglers.remove(ch)
+		ch.unhang()
+		if ch.rare != nil && ch.rare.late != nil {
+			ch.rare.late.Stop()
+		}
 	}
 	inbox := ch.inbox
 	ch.inbox = nil
@@ -109,9 +114,8 @@ func (ch *Channel) await() {
 	if ch.sess.wait(done, grace, nil) || ch.sess.isDeaf() {
 		return
 	}
-	ch.sess.endpoint().log.Warn("handler does not end", "channel", ch.route.pattern,
-		"topic", clip(ch.topic), "handler", ch.task().String(), "waited", grace)
 	ch.abandon()
+	ch.hang()
 }
 
 // abandon takes a channel whose handler hangs out of everything.
