@@ -103,7 +103,7 @@ func echo(t *testing.T, m *mount, w http.ResponseWriter, r *http.Request) {
 	c.out.writer = writerIdle
 	c.lastRead = time.Now()
 	m.endpoint.work.add()
-	m.endpoint.registry.add(&c.session, peerAddress(r))
+	_, _ = m.endpoint.registry.add(&c.session, peerAddress(r))
 	go func() {
 		defer c.leave()
 		if err := writeUpgrade(nc, r.Header.Get("Sec-Websocket-Key"), "", "", time.Second); err != nil {

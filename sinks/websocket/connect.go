@@ -31,7 +31,7 @@ func (m *mount) connect(r *http.Request, a *admission, params Params, token, tra
 	case !call.await(ctx.Done()):
 		m.endpoint.log.Warn("Connect does not end", "socket", m.kind.name, "for", time.Since(start),
 			"hung", call.hang())
-		err = &StatusError{Status: http.StatusServiceUnavailable}
+		err = &StatusError{Status: http.StatusServiceUnavailable, Body: refusalTexts[refusedHung]}
 	case call.crashed():
 		m.endpoint.logCrash("connect", call.err, "socket", m.kind.name)
 		err = call.err

@@ -23,6 +23,7 @@ var (
 	replyJoinCrashed = Fail(reasonOf{"join crashed"})
 	replyTooLarge    = Fail(reasonOf{"reply too large"})
 	replyKicked      = Fail(reasonOf{"kicked"})
+	replyJoinRate    = Fail(reasonOf{"too many joins"})
 	replyHung        = Fail(reasonOf{"too many handlers do not end"})
 	replyTimeout     = Fail(reasonOf{"join timed out"})
 	payloadCrash     = codec.Payload{Data: []byte(`{"reason":"channel_crash"}`)}
@@ -121,8 +122,12 @@ func (s *session) channel(topic string) *Channel {
 // nothing else is read from the client.
 func (s *session) join(m codec.Message, old *Channel) {
 	mnt := s.mount
-	// Joins that are refused cost as much.
-	s.spend(mnt.cfg.Limits.JoinRate, 1)
+	// Those that are refused for another reason cost as much.
+	if !s.mayJoin() {
+		s.rejected(rejectedJoinRate, m.Topic, "limit", mnt.cfg.Limits.JoinRate)
+		s.reply(m.JoinRef, m.Ref, m.Topic, replyJoinRate)
+		return
+	}
 	var rt *route
 	why := rejectedTopic
 	if len(m.Topic) <= maxName && mnt.cfg.TopicAllowed(m.Topic) {
@@ -142,7 +147,7 @@ func (s *session) join(m codec.Message, old *Channel) {
 		}
 		old.await()
 	}
-	ch := &Channel{sess: s, route: rt, topic: m.Topic, joinRef: m.JoinRef, nullJoin: m.JoinRef.IsNull()}
+	ch := &Channel{sess: s, route: rt, topic: m.Topic, joinRef: m.JoinRef, nullJoin: m.JoinRef.IsNull(), running: true}
 	// Version 1 has no join ref: the ref of the join takes its place.
 	if ch.nullJoin {
 		ch.joinRef = m.Ref

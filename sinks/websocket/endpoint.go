@@ -55,14 +55,16 @@ type Endpoint struct {
 	closing     atomic.Bool  // Close was called
 	delivers    atomic.Bool  // a delivery has been offered to a channel
 
-	queueFull metrics.Counter // how often a queue has become full
-	held      metrics.Counter // how often replies have filled a queue, so that messages of its client wait
-	discarded map[string]metrics.Counter
-	formats   formats
-	slow      map[string]metrics.Counter // connections that were closed, by reason
-	rejected  [rejections]metrics.Counter
-	crashes   metrics.Counter         // of the application's code
-	breaches  map[int]metrics.Counter // by close code
+	queueFull   metrics.Counter // how often a queue has become full
+	held        metrics.Counter // how often replies have filled a queue, so that messages of its client wait
+	discarded   map[string]metrics.Counter
+	formats     formats
+	replaced    metrics.Counter
+	replacedLog seldom
+	slow        map[string]metrics.Counter // connections that were closed, by reason
+	rejected    [rejections]metrics.Counter
+	crashes     metrics.Counter         // of the application's code
+	breaches    map[int]metrics.Counter // by close code
 }
 
 // The reasons of websocket.discarded.
@@ -99,6 +101,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		slow:      slowCounters(cfg.Metrics),
 		rejected:  rejectionCounters(cfg.Metrics),
 		crashes:   cfg.Metrics.Counter("websocket.crashes"),
+		replaced:  cfg.Metrics.Counter("websocket.replaced"),
 		breaches:  make(map[int]metrics.Counter),
 	}
 	for _, code := range breachCodes {

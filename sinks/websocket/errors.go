@@ -83,7 +83,8 @@ type OptionError = option.Error
 type StatusError struct {
 	// Status is from 400 to 599; anything else becomes 403.
 	Status int
-	// Body is sent as text/plain. It must not help an attacker.
+	// Body is sent as text/plain. It must not help an attacker. Default: the word
+	// refused.
 	Body string
 }
 

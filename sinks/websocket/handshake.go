@@ -31,7 +31,7 @@ func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[
 		// A body would be read as frames, and the bytes after it as a request.
 		m.endpoint.refusals.note(r, refusedMethod, r.Method, nil)
 		w.Header().Set("Connection", "close")
-		refuse(w, http.StatusBadRequest, "")
+		refuse(w, http.StatusBadRequest, refusalTexts[refusedMethod])
 		return
 	}
 	order := m.endpoint.disconnects.begin()
@@ -42,9 +42,9 @@ func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[
 		m.refused(r, err)
 		var status *StatusError
 		if errors.As(err, &status) && status.Status >= 400 && status.Status <= 599 {
-			refuse(w, status.Status, status.Body)
+			refuse(w, status.Status, refusalText(err))
 		} else {
-			refuse(w, http.StatusForbidden, "")
+			refuse(w, http.StatusForbidden, refusalText(err))
 		}
 		return
 	}
@@ -57,7 +57,7 @@ func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[
 	m.upgrade(w, r, a)
 }
 
-// Reasons for the log. All refusals look alike to the client.
+// Reasons for the log. The client sees refusalTexts.
 var (
 	errOrigin      = errors.New("websocket: origin not allowed")
 	errNoOrigin    = errors.New("websocket: neither origin nor token where cookies count")
@@ -176,15 +176,20 @@ func validKey(key string) bool {
 // version gets the supported one in a header (RFC 6455, 4.2.2).
 func refuse(w http.ResponseWriter, status int, body string) {
 	h := w.Header()
-	h.Set("Cache-Control", "max-age=0, private, must-revalidate")
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
+	refusalHeader(h, status)
 	if status == http.StatusBadRequest && body == badVersion {
 		h.Set("Sec-WebSocket-Version", "13")
 	}
-	retryAfter(h, status)
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body)) // the client may be gone: nothing to do then
+}
+
+// refusalHeader sets the headers of a refusal.
+func refusalHeader(h http.Header, status int) {
+	h.Set("Cache-Control", "max-age=0, private, must-revalidate")
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	retryAfter(h, status)
 }
 
 const badVersion = "'sec-websocket-version' header must equal '13'"

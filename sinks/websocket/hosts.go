@@ -41,7 +41,7 @@ func CheckHost(next http.Handler, hosts ...string) (http.Handler, error) {
 // refuseHost responds to a request for a host that is not listed.
 func refuseHost(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
-	refuse(w, http.StatusMisdirectedRequest, "")
+	refuse(w, http.StatusMisdirectedRequest, refusalTexts[refusedHost])
 }
 
 // hostList is the hosts by which a server may be reached. An empty list allows all.

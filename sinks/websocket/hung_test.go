@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,11 +144,11 @@ func TestHandlersThatHangAreBoundedOverReconnects(t *testing.T) {
 func TestConnectsThatHangAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, begin func(s setup) *fixture) {
 		release := make(chan struct{})
-		calls := 0
+		var calls atomic.Int64
 		f := begin(setup{
 			endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{HungHandlers: 3}},
 			socket: websocket.SocketConfig[user]{Connect: func(context.Context, *websocket.ConnectRequest) (user, error) {
-				calls++
+				calls.Add(1)
 				<-release
 				return user{}, nil
 			}},
@@ -157,8 +158,8 @@ func TestConnectsThatHangAreBounded(t *testing.T) {
 				t.Fatal(resp, err)
 			}
 		}
-		if calls != 3 {
-			t.Errorf("%d calls of Connect", calls)
+		if n := calls.Load(); n != 3 {
+			t.Errorf("%d calls of Connect", n)
 		}
 		if n := f.metrics.get("websocket.refused,reason:hung"); n != 7 {
 			t.Errorf("%v refused", n)

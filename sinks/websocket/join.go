@@ -12,10 +12,9 @@ import (
 
 // join lets the handler decide about a join, in a goroutine of its own, and
 // waits for it in the goroutine that reads: for Timeouts.Join, and no longer than
-// the connection lasts. The channel counts as running meanwhile, so that what is
-// put into its inbox waits. old is the channel that this one replaces, or nil.
+// the connection lasts. The channel counts as running since it was made, so that what
+// is put into its inbox waits. old is the channel that this one replaces, or nil.
 func (ch *Channel) join(m codec.Message, old *Channel) {
-	ch.running = true // no other goroutine has the channel yet
 	done := make(chan struct{})
 	go func() {
 		// Last, also if the handler ends this goroutine.

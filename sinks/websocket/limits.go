@@ -35,13 +35,16 @@ type Limits struct {
 	// 256.
 	Inbox int
 	// FrameRate bounds the frames that one client may send in a second, pings
-	// included. A client that sends more is read from more slowly. FrameRate,
-	// ByteRate and JoinRate take from one budget, which holds a second's worth.
+	// included. A client that sends more is read from more slowly. FrameRate and
+	// ByteRate take from one budget, which holds a second's worth.
 	// Default: 1,000.
 	FrameRate int
 	// ByteRate bounds the bytes in those frames in a second. Default: 4 MiB.
 	ByteRate int
-	// JoinRate bounds the joins in a second. Default: 200.
+	// JoinRate bounds the joins in a second, with bursts of a second's worth. A
+	// join beyond it gets an error reply with the reason "too many joins", after
+	// which phoenix.js joins again by itself, later each time. As many such replies
+	// as JoinRate a second take the whole of the other budget. Default: 200.
 	JoinRate int
 }
 

@@ -55,6 +55,7 @@ type pollAnswer struct {
 	Messages []string `json:"messages"`
 	Status   int      `json:"status"`
 	Token    string   `json:"token,omitempty"`
+	Reason   string   `json:"reason,omitempty"` // of a refusal; phoenix.js ignores it
 }
 
 // serveLongPoll serves all requests of long polling: preflights, GETs and POSTs. As
@@ -77,14 +78,14 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		m.endpoint.refusals.note(r, refusedMethod, r.Method, nil)
 		h.Set("Connection", "close") // a body is not read
-		refuse(w, http.StatusBadRequest, "")
+		refuse(w, http.StatusBadRequest, "not a GET or POST request")
 		return
 	}
 	// Checked at each request, also when the token names a session.
 	if !originAllowed(r, m.cfg.Origin) {
 		m.endpoint.refusals.note(r, refusedOrigin, strings.Join(r.Header.Values("Origin"), ", "), nil)
 		h.Set("Connection", "close") // a body is not read
-		_ = m.answerPoll(w, pollAnswer{Status: pollForbidden})
+		_ = m.answerPoll(w, pollAnswer{Status: pollForbidden, Reason: refusalTexts[refusedOrigin]})
 		return
 	}
 	p := m.endpoint.polls.find(pollToken(r), m)
@@ -121,7 +122,7 @@ func (m *mount) beginPoll(w http.ResponseWriter, r *http.Request, vars map[strin
 	}
 	if err != nil {
 		m.refused(r, err)
-		_ = m.answerPoll(w, pollAnswer{Status: pollForbidden}) // the client may be gone
+		_ = m.answerPoll(w, pollAnswer{Status: pollForbidden, Reason: refusalText(err)}) // the client may be gone
 		return
 	}
 	m.connectOK.Add(1)

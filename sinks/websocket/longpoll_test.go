@@ -20,6 +20,7 @@ type polled struct {
 	Messages []string `json:"messages"`
 	Status   int      `json:"status"`
 	Token    string   `json:"token"`
+	Reason   string   `json:"reason"`
 }
 
 // poller is a long-poll client that calls the endpoint without a network.
@@ -242,11 +243,12 @@ func TestLongPollRefusals(t *testing.T) {
 		query  string
 		change func(r *http.Request)
 		status int
+		reason string
 	}{
-		"P15 refused": {"do=refuse", nil, 403},
-		"P86 version": {"vsn=9.9.9", nil, 403},
-		"P3 origin":   {"", set("Origin", "http://evil.com"), 403},
-		"P26 token":   {"", set("X-Phoenix-AuthToken", "abc"), 410},
+		"P15 refused": {"do=refuse", nil, 403, "refused"},
+		"P86 version": {"vsn=9.9.9", nil, 403, "protocol version not supported"},
+		"P3 origin":   {"", set("Origin", "http://evil.com"), 403, "origin not allowed"},
+		"P26 token":   {"", set("X-Phoenix-AuthToken", "abc"), 410, ""},
 	} {
 		p := &poller{f: f, query: test.query}
 		a, resp := p.request("GET", "", "", func(r *http.Request) {
@@ -254,7 +256,7 @@ func TestLongPollRefusals(t *testing.T) {
 				test.change(r)
 			}
 		})
-		if a.Status != test.status || resp.StatusCode != 200 || resp.Header.Get("Cache-Control") != "no-store" ||
+		if a.Status != test.status || a.Reason != test.reason || resp.StatusCode != 200 || resp.Header.Get("Cache-Control") != "no-store" ||
 			resp.Header.Get("Access-Control-Allow-Origin") != "*" || resp.Header.Get("Content-Type") != "application/json; charset=utf-8" {
 			t.Errorf("%s: %+v %v", name, a, resp.Header)
 		}

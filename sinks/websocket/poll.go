@@ -56,10 +56,10 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	p.tr = p
 	// Before the registry has it, so that Close cannot miss it; abort calls done.
 	e.work.add()
-	replaced, ok := e.registry.add(&p.session, a.addr)
-	if !ok {
+	replaced, err := e.registry.add(&p.session, a.addr)
+	if err != nil { // since admit looked
 		e.work.done()
-		return nil, statusRefusal(refusedConnections, 503) // since admit looked
+		return nil, err
 	}
 	replaced.replace()
 	ps.mu.Lock()

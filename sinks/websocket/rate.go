@@ -25,8 +25,8 @@ func (e *Endpoint) uptime() int64 { return int64(time.Since(e.epoch)) }
 
 // pace delays reading from a client that sends more than it may. A frame takes its
 // share of FrameRate from the client's bucket, a byte its share of ByteRate and a
-// join its share of JoinRate. pace is called before each frame. It returns an
-// error if the client has been held back for Timeouts.Throttle without having half
+// join that is too many its share of JoinRate. pace is called before each frame. It
+// returns an error if the client has been held back for Timeouts.Throttle without having half
 // a second's worth in the bucket meanwhile. It returns how long it has waited, and
 // errEnding instead of waiting longer once the session begins to end.
 func (s *session) pace() (waited time.Duration, err error) {
@@ -68,6 +68,22 @@ func (s *session) sleep(d time.Duration) bool {
 	case <-s.ending():
 		return false
 	}
+}
+
+// mayJoin reports whether one more join is within JoinRate. One that is not gets an
+// error reply; a client that goes on all the same is slowed down, which bounds the
+// replies.
+func (s *session) mayJoin() bool {
+	up := s.endpoint().uptime()
+	rate := s.mount.cfg.Limits.JoinRate
+	after := s.joins
+	after.Take(up, gcra.Cost(1, float64(rate)))
+	if after.Ready(rateHold) > up {
+		s.spend(rate, 1)
+		return false
+	}
+	s.joins = after
+	return true
 }
 
 // spend takes n out of the bucket, of which rate are allowed in a second. pace has

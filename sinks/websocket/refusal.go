@@ -37,7 +37,8 @@ const (
 	refusedHung        = "hung"
 )
 
-// refusal is why a client may not connect. The client sees only the status.
+// refusal is why a client may not connect. The client sees the status and one of
+// refusalTexts.
 type refusal struct {
 	reason string
 	sample string // what the client sent, for the log
@@ -56,15 +57,39 @@ func statusRefusal(reason string, status int) error {
 	return &refusal{reason: reason, err: &StatusError{Status: status, Body: refusalTexts[reason]}}
 }
 
-// refusalTexts are the bodies of refusals that are about the load, for people and
-// for clients that are no browsers: a browser shows its page no response.
+// refusalTexts are the bodies of refusals, for people, for logs and for clients that
+// are no browsers: a browser shows its page no response. They name the kind, and
+// nothing of what the client sent or of what the application found: all refusals of
+// its Connect look alike.
 var refusalTexts = map[string]string{
+	refusedMethod:      "not a GET request without a body",
+	refusedHost:        "host not allowed",
+	refusedOrigin:      "origin not allowed",
+	refusedNoOrigin:    "neither origin nor token",
+	refusedSubprotocol: "no common subprotocol",
+	refusedVersion:     "protocol version not supported",
+	refusedParams:      "malformed parameters",
+	refusedConnect:     "refused",
 	refusedShutdown:    "server shuts down",
 	refusedRate:        "too many attempts to connect",
 	refusedConnections: "too many connections",
 	refusedAddress:     "too many connections from this address",
 	refusedID:          "too many connections of this user",
 	refusedHung:        "server does not keep up",
+}
+
+// refusalText returns the body of a refusal. The application can choose its own with
+// a *StatusError.
+func refusalText(err error) string {
+	var status *StatusError
+	if errors.As(err, &status) && status.Body != "" {
+		return status.Body
+	}
+	var why *refusal
+	if errors.As(err, &why) {
+		return refusalTexts[why.reason]
+	}
+	return refusalTexts[refusedConnect]
 }
 
 // maxRetryAfter bounds the header Retry-After in seconds.

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -45,18 +46,24 @@ func (r *registry) begin(limits EndpointLimits, gauge metrics.Gauge) {
 	}
 }
 
-// add adds a session from an address. It returns false, and adds nothing, if the
-// registry has been shut or a limit has been reached. The caller must close the
+// add adds a session from an address. If the registry has been shut or a limit has
+// been reached it adds nothing and returns the refusal. The caller must close the
 // session that the new one replaces, if any, which does not count for its id any
 // more.
-func (r *registry) add(s *session, addr netip.Addr) (replaced *session, ok bool) {
+func (r *registry) add(s *session, addr netip.Addr) (replaced *session, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	// Of IPv6 the /64, which is what one client usually has.
 	addr = network(addr)
-	if r.shut || r.n >= r.limits.Connections ||
-		r.addresses[addr] >= r.limits.PerAddress || r.ids[s.id] >= r.limits.PerID {
-		return nil, false
+	switch {
+	case r.shut:
+		return nil, statusRefusal(refusedShutdown, http.StatusServiceUnavailable)
+	case r.n >= r.limits.Connections:
+		return nil, statusRefusal(refusedConnections, http.StatusServiceUnavailable)
+	case r.addresses[addr] >= r.limits.PerAddress:
+		return nil, statusRefusal(refusedAddress, http.StatusServiceUnavailable)
+	case r.ids[s.id] >= r.limits.PerID:
+		return nil, statusRefusal(refusedID, http.StatusTooManyRequests)
 	}
 	if r.byID != nil && s.id != "" {
 		list := r.byID[s.id]
@@ -81,7 +88,7 @@ func (r *registry) add(s *session, addr netip.Addr) (replaced *session, ok bool)
 	r.first = s
 	r.n++
 	r.gauge.Set(float64(r.n)) // under the lock, so that the last value is the true one
-	return replaced, true
+	return replaced, nil
 }
 
 // remove takes a session out of the list and the counts. The session must be there.

@@ -20,12 +20,13 @@ const (
 	rejectedJoin
 	rejectedStale
 	rejectedHung
+	rejectedJoinRate
 	rejections // the number of reasons
 )
 
 // The reasons as the tag of websocket.rejected, and as the text of the log.
 var (
-	rejectionTags = [rejections]string{"malformed", "unmatched", "topic", "channels", "join", "stale", "hung"}
+	rejectionTags = [rejections]string{"malformed", "unmatched", "topic", "channels", "join", "stale", "hung", "join_rate"}
 	rejectionText = [rejections]string{
 		"message refused: malformed",
 		"message refused: unmatched topic",
@@ -34,6 +35,7 @@ var (
 		"join refused by its handler",
 		"message ignored: of an earlier join",
 		"join refused: too many handlers hang",
+		"join refused: too many joins",
 	}
 )
 

@@ -1,13 +1,17 @@
 package websocket_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	client "github.com/coder/websocket"
@@ -64,6 +68,32 @@ func TestTheNewestConnectionWins(t *testing.T) {
 	})
 }
 
+// TestReplacedConnectionsAreCounted, and logged once a second.
+func TestReplacedConnectionsAreCounted(t *testing.T) {
+	bubble(t, func(t *testing.T, begin func(s setup) *fixture) {
+		var log bytes.Buffer
+		f := begin(setup{
+			endpoint: websocket.EndpointConfig{
+				Limits: websocket.EndpointLimits{PerID: 1, AtPerID: websocket.CloseOldest},
+				Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			},
+			socket: websocket.SocketConfig[user]{ID: usersID},
+		})
+		for range 10 {
+			f.connect("1")
+		}
+		pass(time.Second)
+		f.connect("1")
+		synctest.Wait()
+		if n := f.metrics.get("websocket.replaced"); n != 10 {
+			t.Errorf("%v counted", n)
+		}
+		if got := log.String(); strings.Count(got, `level=INFO msg="connection replaced"`) != 2 || !strings.Contains(got, "left_out=8") {
+			t.Errorf("log: %s", got)
+		}
+	})
+}
+
 // TestARefusalForLoadSaysWhyAndWhenToComeBack, not all at the same time.
 func TestARefusalForLoadSaysWhyAndWhenToComeBack(t *testing.T) {
 	f := start(t, setup{endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{PerID: 1}}, socket: websocket.SocketConfig[user]{ID: usersID}})
@@ -85,5 +115,56 @@ func TestARefusalForLoadSaysWhyAndWhenToComeBack(t *testing.T) {
 	}
 	if len(seen) < 3 {
 		t.Errorf("only %d different times", len(seen))
+	}
+}
+
+// TestARefusalAfterTheUpgradeBeganSaysWhy: another client has come since the request
+// was admitted.
+func TestARefusalAfterTheUpgradeBeganSaysWhy(t *testing.T) {
+	for want, row := range map[string]struct {
+		limits websocket.EndpointLimits
+		status int
+	}{
+		"too many connections":                   {websocket.EndpointLimits{Connections: 1}, http.StatusServiceUnavailable},
+		"too many connections from this address": {websocket.EndpointLimits{PerAddress: 1}, http.StatusServiceUnavailable},
+		"too many connections of this user":      {websocket.EndpointLimits{PerID: 1}, http.StatusTooManyRequests},
+	} {
+		t.Run(want, func(t *testing.T) {
+			var both sync.WaitGroup // in Connect
+			both.Add(2)
+			f := start(t, setup{
+				endpoint: websocket.EndpointConfig{Limits: row.limits},
+				socket: websocket.SocketConfig[user]{
+					ID: func(user) string { return "users:1" },
+					Connect: func(context.Context, *websocket.ConnectRequest) (user, error) {
+						both.Done()
+						both.Wait()
+						return user{}, nil
+					},
+				},
+			})
+			refused := make(chan *http.Response, 2)
+			for range 2 {
+				go func() {
+					_, resp, err := f.dial("vsn=2.0.0", nil)
+					if err == nil {
+						resp = nil
+					}
+					refused <- resp
+				}()
+			}
+			resp := got(t, refused)
+			if resp == nil {
+				resp = got(t, refused)
+			}
+			if resp == nil {
+				t.Fatal("none was refused")
+			}
+			body, _ := io.ReadAll(resp.Body)
+			if h := resp.Header; resp.StatusCode != row.status || string(body) != want || h.Get("Retry-After") == "" ||
+				h.Get("Content-Type") != "text/plain; charset=utf-8" || h.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%d %q %v", resp.StatusCode, body, h)
+			}
+		})
 	}
 }

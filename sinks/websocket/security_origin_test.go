@@ -31,7 +31,7 @@ func securityOrigin(t *testing.T) {
 					r.Header.Add("Origin", o)
 				}
 			}))
-			if got != want || (got == 403 && body != "") {
+			if got != want || (got == 403 && body != "origin not allowed") {
 				t.Errorf("%s, %s %q: %d %q, want %d", policy.name, what, origins, got, body, want)
 			}
 		}

@@ -45,6 +45,7 @@ type session struct {
 	prev, next *session // guarded by registry.mu
 
 	bucket gcra.Bucket  // limits what the client sends; owned by the goroutine that reads
+	joins  gcra.Bucket  // limits its joins; owned by the same goroutine
 	rare   *rareSession // made by the goroutine that reads, under the mutex
 
 	mu       sync.Mutex // guards state, out, room, channels and rare's timers

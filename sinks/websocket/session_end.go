@@ -43,7 +43,11 @@ func (s *session) replace() {
 	if s == nil {
 		return
 	}
-	s.endpoint().log.Debug("connection replaced", "socket", s.mount.kind.name)
+	e := s.endpoint()
+	e.replaced.Add(1)
+	if leftOut, ok := e.replacedLog.pass(); ok {
+		e.log.Info("connection replaced", "socket", s.mount.kind.name, "left_out", leftOut)
+	}
 	s.close(closeReplaced, ErrReplaced, true)
 }
 

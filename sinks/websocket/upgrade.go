@@ -3,8 +3,11 @@ package websocket
 import (
 	"crypto/sha1"
 	"encoding/base64"
+	"errors"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -35,13 +38,11 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 	// Before the registry has it, so that Close waits for it; leave calls done.
 	e.work.add()
 	// The response is written by hand: net/http has given the connection away.
-	replaced, ok := e.registry.add(&c.session, a.addr)
-	if !ok {
+	replaced, err := e.registry.add(&c.session, a.addr)
+	if err != nil { // since admit looked
 		e.work.done()
-		m.refused(r, statusRefusal(refusedConnections, http.StatusServiceUnavailable)) // since admit looked
-		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = nc.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
-		_ = nc.Close() // refused: nothing is owed
+		m.refused(r, err)
+		refuseRaw(nc, err)
 		return
 	}
 	replaced.replace()
@@ -55,6 +56,24 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		return
 	}
 	c.start()
+}
+
+// refuseRaw is refuse for a connection that was taken over. It closes it.
+func refuseRaw(nc net.Conn, err error) {
+	status := http.StatusForbidden
+	var own *StatusError
+	if errors.As(err, &own) {
+		status = own.Status
+	}
+	text := refusalText(err)
+	resp := http.Response{
+		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Close: true, Header: make(http.Header),
+		Body: io.NopCloser(strings.NewReader(text)), ContentLength: int64(len(text)),
+	}
+	refusalHeader(resp.Header, status)
+	_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = resp.Write(nc)
+	_ = nc.Close() // nothing is owed
 }
 
 // writeUpgrade writes the response to the upgrade, within timeout.
