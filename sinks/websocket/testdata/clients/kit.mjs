@@ -53,9 +53,11 @@ export async function serve(...args) {
   const dir = mkdtempSync(path.join(tmpdir(), "clients-"));
   const children = [];
   process.once("exit", () => {
-    for (const c of children) c.kill("SIGKILL");
+    // Not SIGKILL, after which the workers of nginx would live on.
+    for (const c of children) c.kill("SIGTERM");
     rmSync(dir, { recursive: true, force: true });
   });
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
   const start = (command, argv) => {
     const child = spawn(command, argv, { stdio: ["ignore", "pipe", "inherit"] });
     children.push(child);
