@@ -51,8 +51,9 @@ func newConn(m *mount, a admission) *conn {
 }
 
 // start begins to read, and to write what has been queued meanwhile. The
-// connection is in the registry, counted by the tracker and has begun.
-func (c *conn) start() {
+// connection is in the registry, counted by the tracker and has begun. With refused it
+// only ends.
+func (c *conn) start(refused *StatusError) {
 	c.lastRead = time.Now()
 	// The first read returns the error, if any.
 	_ = c.nc.SetReadDeadline(c.nextLook(c.lastRead))
@@ -65,8 +66,21 @@ func (c *conn) start() {
 	if do.wake {
 		c.wake(true)
 	}
+	if refused != nil {
+		go c.turnAway(refused)
+		return
+	}
 	c.mount.pings.add(c)
 	go c.readLoop()
+}
+
+// turnAway ends a connection that Connect has refused with a close code. Nothing that
+// the client sends is handled.
+func (c *conn) turnAway(why *StatusError) {
+	c.holdOff()
+	c.close(ws.StatusCode(why.CloseCode), why, true)
+	c.linger()
+	c.leave()
 }
 
 // leave ends a connection. Its reader calls it last.

@@ -78,14 +78,23 @@ const (
 type OptionError = option.Error
 
 // StatusError, returned by Connect alone or wrapped, refuses the connection
-// with an HTTP status of its own. A browser cannot read it; other clients and
-// the access log can.
+// with an HTTP status of its own. A page cannot read the status of a WebSocket
+// connection that was refused; other clients and the access log can. CloseCode is for
+// pages.
 type StatusError struct {
 	// Status is from 400 to 599; anything else becomes 403.
 	Status int
 	// Body is sent as text/plain. It must not help an attacker. Default: the word
 	// refused.
 	Body string
+	// CloseCode, from 4000 to 4999, refuses a WebSocket connection so that a page can
+	// read why: it is made, nothing is read from the client, and after Timeouts.HoldOff
+	// it is closed with this code and the first 123 bytes of Body as the reason. The
+	// pause is for clients that connect again at once after a connection that was made,
+	// as phoenix.js does: a page should call disconnect. Such a connection counts for
+	// the limits while it lasts, and as refused. Default: the HTTP status; long polling
+	// always has that.
+	CloseCode int
 }
 
 // Error implements error.

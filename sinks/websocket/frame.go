@@ -3,6 +3,8 @@ package websocket
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 
@@ -71,9 +73,21 @@ func closeWire(code ws.StatusCode, text string) wire {
 	return seal(append(b, text...), ws.OpClose)
 }
 
+// maxCloseText bounds the reason in a close frame, in bytes (RFC 6455, 5.5).
+const maxCloseText = 123
+
 // closeText returns what a close frame says to people. It says nothing about the
-// application.
+// application that the application has not said.
 func closeText(code ws.StatusCode, reason error) string {
+	var refused *StatusError
+	if errors.As(reason, &refused) {
+		text := strings.ToValidUTF8(refused.Body, "")
+		for len(text) > maxCloseText {
+			_, size := utf8.DecodeLastRuneInString(text)
+			text = text[:len(text)-size]
+		}
+		return text
+	}
 	for _, row := range closeTexts {
 		if row.code == code && (row.reason == nil || errors.Is(reason, row.reason)) {
 			return row.text

@@ -21,6 +21,9 @@ type admission struct {
 	addr        netip.Addr // of the client
 	until       time.Time  // the end of the credentials; zero if they do not end
 	order       uint64     // what disconnects.begin has returned
+	// What Connect has returned, if the connection is made only to say so: there is no
+	// state and no id then.
+	refused *StatusError
 }
 
 // serveWebSocket checks a request in the order in which Phoenix does (method,
@@ -41,9 +44,15 @@ func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[
 	if err != nil {
 		m.refused(r, err)
 		var status *StatusError
-		if errors.As(err, &status) && status.Status >= 400 && status.Status <= 599 {
+		switch {
+		case !errors.As(err, &status):
+			refuse(w, http.StatusForbidden, refusalText(err))
+		case status.CloseCode >= 4000 && status.CloseCode <= 4999 && badHeader(r) == "":
+			a.refused = status
+			m.upgrade(w, r, a)
+		case status.Status >= 400 && status.Status <= 599:
 			refuse(w, status.Status, refusalText(err))
-		} else {
+		default:
 			refuse(w, http.StatusForbidden, refusalText(err))
 		}
 		return

@@ -46,7 +46,9 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		return
 	}
 	replaced.replace()
-	m.connectOK.Add(1) // before the client can know of it
+	if a.refused == nil {
+		m.connectOK.Add(1) // before the client can know of it
+	}
 	// Before the client can know of it, so that no Disconnect is missed.
 	c.begin(a)
 	// The writer is held until start: a broadcast cannot come before the
@@ -55,7 +57,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		c.leave()
 		return
 	}
-	c.start()
+	c.start(a.refused)
 }
 
 // refuseRaw is refuse for a connection that was taken over. It closes it.
