@@ -33,9 +33,6 @@ func (e hostEntry) matches(name, port string) bool {
 // parseHostEntry parses "host", "host:port", "host:*" and "*.host". It returns
 // why an entry can never match, or "".
 func parseHostEntry(s string) (e hostEntry, bad string) {
-	if strings.Contains(s, "/") {
-		return e, "a host or host:port without a scheme and a path"
-	}
 	host, port, found := cutPort(s)
 	// "*" and no port at all mean any port here; a caller can tell them apart.
 	if found && port != "*" {

@@ -52,6 +52,9 @@ func newHostList(owner option.Owner, name string, hosts []string) (hostList, err
 	var list hostList
 	for _, text := range hosts {
 		e, bad := parseHostEntry(strings.TrimSpace(text))
+		if strings.Contains(text, "/") {
+			bad = "a host or host:port without a scheme and a path"
+		}
 		if bad == "" && e.any {
 			bad = "no list at all, to allow any host"
 		}
