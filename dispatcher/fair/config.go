@@ -20,9 +20,10 @@ type Config[T any] struct {
 	// 100,000. Events that come back from a dead consumer or are retried are
 	// accepted beyond it: at most as many as were in flight.
 	MaxEvents int
-	// MaxBytes is the global bound in bytes as measured by Size. Under Pause, events
-	// that were asked for when there was room for them by the mean size, and are
-	// larger, wait in the buffer of the stage beyond it. Default: 64 MiB.
+	// MaxBytes is the global bound in bytes as measured by Size. Under Pause the source
+	// is asked for as many events as fit if they have the mean size of those held.
+	// Larger ones wait in the buffer of the stage beyond MaxBytes: at most the number
+	// asked for, times the largest event. MaxEvents bounds that number. Default: 64 MiB.
 	MaxBytes int64
 	// KeyMaxEvents bounds one key's queue in events, within MaxEvents. KeyOverflow
 	// selects what happens then. Default: no bound.

@@ -48,6 +48,21 @@ func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size
 	return true
 }
 
+// replaces reports whether an event would take the place of a queued one, within the global
+// bound in bytes: then it can be taken although the dispatcher is full. i is the slot of
+// its key, 0 if the key has none.
+func (f *Dispatcher[T, K]) replaces(i uint32, event T, size uint32) bool {
+	if f.latest == nil || i == 0 {
+		return false
+	}
+	n, ok := f.latest[subKey{i, f.cfg.SubKey(event)}]
+	if !ok {
+		return false
+	}
+	it := f.items.at(n)
+	return it.key == i && it.state == itemQueued && (size <= it.size || f.heldBytes+int64(size)-int64(it.size) <= f.cfg.MaxBytes)
+}
+
 // forget removes the entry that makes a queued item the latest of its sub-key, which
 // it is: a newer event takes its place, and one that has come back has no entry.
 func (f *Dispatcher[T, K]) forget(sub subKey, item uint32) {

@@ -137,9 +137,10 @@ func (f *Dispatcher[T, K]) Wake() (at int64, ok bool) {
 const unknownSize = 64 << 10
 
 // Demand implements [dispatcher.Dispatcher]: the room up to the global bound in
-// events, or in bytes for events of the mean size, 0 if one is reached. Under [DropLongest] it is never
-// below [Config.Intake]. It is 0 while an event that was offered has not been
-// taken.
+// events, or in bytes for events of the mean size, 0 if one is reached. Under
+// [DropLongest] it is never below [Config.Intake], and under [Conflate] never below 1,
+// since an event that replaces another needs no room. It is 0 while an event that was
+// offered has not been taken.
 func (f *Dispatcher[T, K]) Demand() int {
 	if f.paused {
 		return 0
@@ -157,6 +158,9 @@ func (f *Dispatcher[T, K]) Demand() int {
 	}
 	if f.cfg.Overflow == DropLongest {
 		return max(room, f.cfg.Intake)
+	}
+	if f.latest != nil {
+		return max(room, 1) // it may replace another one, and needs no room then
 	}
 	return max(room, 0)
 }

@@ -21,7 +21,7 @@ func (f *Dispatcher[T, K]) enqueue(event T, seq uint64, out dispatcher.Out[T]) b
 	size := f.size(event)
 	key := f.key(event)
 	hash := f.index.hash(key)
-	i, s, v := f.admit(key, hash, size, out)
+	i, s, v := f.admit(event, key, hash, size, out)
 	switch v {
 	case paused:
 		return false
@@ -46,14 +46,14 @@ func (f *Dispatcher[T, K]) enqueue(event T, seq uint64, out dispatcher.Out[T]) b
 
 // admit decides about an event of a key, and returns the key's slot, which is 0 if
 // the key has none. It may hand out events, so a slot found before is found again.
-func (f *Dispatcher[T, K]) admit(key K, hash, size uint32, out dispatcher.Out[T]) (i uint32, s *slot, v verdict) {
+func (f *Dispatcher[T, K]) admit(event T, key K, hash, size uint32, out dispatcher.Out[T]) (i uint32, s *slot, v verdict) {
 	i, s = f.find(key, hash)
 	if f.full(size) || i != 0 && f.keyFull(s, size) {
 		f.handOut(out) // what can go need not be dropped
 		i, s = f.find(key, hash)
 		keyFull := i != 0 && f.keyFull(s, size)
 		switch {
-		case f.cfg.Overflow == Pause && f.held > 0 && f.full(size):
+		case f.cfg.Overflow == Pause && f.held > 0 && f.full(size) && !f.replaces(i, event, size):
 			return i, s, paused
 		case keyFull && f.cfg.KeyOverflow == Pause && s.count > 0:
 			return i, s, paused
