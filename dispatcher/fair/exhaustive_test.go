@@ -511,10 +511,11 @@ func TestExhaustive(t *testing.T) {
 		{"pause", Config[exEvent]{Credits: 1, MaxEvents: 2, KeyMaxEvents: 1, TTL: exTTL}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			states, steps := 0, 0
 			streams := exStreams()
 			if !tc.full && !long() {
-				streams = [][exEvents]uint8{{0, 0, 1, 0}, {0, 1, 1, 0}}
+				streams = [][exEvents]uint8{{0, 0, 1, 0}} // PENSTOCK_LONG=1 has all
 			}
 			if raced {
 				streams = streams[:1]
