@@ -20,15 +20,21 @@ type poison struct {
 // on. It runs on the poller's goroutine, without mu: OnPoison may take its time.
 func (p *Producer[T]) dispose(b poison) {
 	p.meters.poison.Add(1)
-	if n := p.poisonLines.Line(time.Since(p.epoch), 1); n > 0 {
-		p.cfg.Logger.Warn("kafka: records not usable", "group", p.cfg.Group, "records", n, "topic", b.record.Topic,
-			"partition", b.record.Partition, "offset", b.record.Offset, "error", b.err)
-	}
+	p.poisonAt = b
+	p.logPoison(p.poisonLines.Line(time.Since(p.epoch), 1))
 	p.offer(b)
 	p.mu.Lock()
 	p.stats.Poison++
 	// It also unlocks.
 	p.release(p.core.dispose(b.part, b.record.Offset))
+}
+
+// logPoison logs n poison records, of which poisonAt is the last.
+func (p *Producer[T]) logPoison(n int) {
+	if b := p.poisonAt; n > 0 {
+		p.cfg.Logger.Warn("kafka: records not usable", "group", p.cfg.Group, "records", n, "topic", b.record.Topic,
+			"partition", b.record.Partition, "offset", b.record.Offset, "error", b.err)
+	}
 }
 
 // offer calls OnPoison, a panic of which is logged.

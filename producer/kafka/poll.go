@@ -14,6 +14,7 @@ func (p *Producer[T]) poll() {
 	for {
 		ctx, n, ok := p.next()
 		if !ok {
+			p.logPoison(p.poisonLines.Rest()) // what has had no line yet
 			return
 		}
 		fetches := p.client.PollRecords(ctx, n)

@@ -45,6 +45,7 @@ type Producer[T any] struct {
 	batch []decoded[T] // the poller's, used again
 	// The log of poison records belongs to the poller too, until it has ended.
 	poisonLines pace.Limiter
+	poisonAt    poison    // the last one
 	epoch       time.Time // when the producer was made
 
 	mu        sync.Mutex // guards the rest
