@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/complain"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/pubsub"
 )
@@ -60,7 +61,7 @@ type Endpoint struct {
 	discarded   map[string]metrics.Counter
 	formats     formats
 	replaced    metrics.Counter
-	replacedLog seldom
+	replacedLog complain.Limit
 	slow        map[string]metrics.Counter // connections that were closed, by reason
 	rejected    [rejections]metrics.Counter
 	crashes     metrics.Counter         // of the application's code

@@ -87,6 +87,9 @@ func parseOrigin(text string) (e originEntry, bad string) {
 	case "wss":
 		e.scheme = "https"
 	}
+	if strings.Contains(rest, "/") {
+		return e, "an origin without path"
+	}
 	if e.hostEntry, bad = parseHostEntry(rest); bad != "" {
 		return e, bad
 	}

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"encoding/json"
+	"log/slog"
 
 	"github.com/gobwas/ws"
 
@@ -45,9 +46,7 @@ func (s *session) replace() {
 	}
 	e := s.endpoint()
 	e.replaced.Add(1)
-	if leftOut, ok := e.replacedLog.pass(); ok {
-		e.log.Info("connection replaced", "socket", s.mount.kind.name, "left_out", leftOut)
-	}
+	e.replacedLog.Log(e.log, slog.LevelInfo, "connection replaced", "socket", s.mount.kind.name)
 	s.close(closeReplaced, ErrReplaced, true)
 }
 

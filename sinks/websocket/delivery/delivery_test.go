@@ -25,7 +25,7 @@ func TestAReceiptIsGivenWhenThePushWasWritten(t *testing.T) {
 		r.expect(first, "")
 		r.stats(delivery.Snapshot{InFlight: 1})
 		c.Resume()
-		ch.AssertBroadcast("push", payload{first})
+		ch.AssertBroadcast("push", payload{N: first})
 		r.expect(first, done)
 		r.stats(delivery.Snapshot{Delivered: 1})
 	})
@@ -41,13 +41,13 @@ func TestAStuckTabDoesNotSilenceAHealthyOne(t *testing.T) {
 		stuck.Pause()
 		first := r.push("1", "1", "1", "1", "1", "1", "1", "1")
 		for n := range 8 {
-			healthy.AssertBroadcast("push", payload{first + n})
+			healthy.AssertBroadcast("push", payload{N: first + n})
 			r.expect(first+n, done)
 		}
 		r.stats(delivery.Snapshot{Delivered: 8})
 		stuck.Resume()
 		for n := range 4 {
-			stuckChannel.AssertBroadcast("push", payload{first + n})
+			stuckChannel.AssertBroadcast("push", payload{N: first + n})
 		}
 		stuckChannel.Refute("push", time.Second)
 	})
@@ -72,12 +72,12 @@ func TestAFullClientParksItsOwnUser(t *testing.T) {
 		first := r.push("slow", "slow", "quick")
 		r.expect(first, "", "", done)
 		r.stats(delivery.Snapshot{WaitingForRoom: 1, Delivered: 1})
-		quick.AssertBroadcast("push", payload{first + 2})
+		quick.AssertBroadcast("push", payload{N: first + 2})
 		pass(time.Hour / 2)
 		r.expect(first, "", "")
 		slow.Resume()
-		slowChannel.AssertBroadcast("push", payload{first})
-		slowChannel.AssertBroadcast("push", payload{first + 1})
+		slowChannel.AssertBroadcast("push", payload{N: first})
+		slowChannel.AssertBroadcast("push", payload{N: first + 1})
 		r.expect(first, done, done)
 		r.stats(delivery.Snapshot{Delivered: 3})
 	})
@@ -98,7 +98,7 @@ func TestASlowSocketDoesNotUseUpTheDemand(t *testing.T) {
 		r.expect(first, "", "", "")
 		pass(51 * time.Millisecond)
 		r.expect(first, "", "", done)
-		quick.AssertBroadcast("push", payload{first + 2})
+		quick.AssertBroadcast("push", payload{N: first + 2})
 		// Two more, and MaxWaiting is used up.
 		first = r.push("c", "d", "quick")
 		pass(time.Second)
@@ -113,7 +113,7 @@ func TestGrace(t *testing.T) {
 		_, other := r.join("other")
 		first := r.push("1", "1", "other")
 		r.expect(first, "", "", done)
-		other.AssertBroadcast("push", payload{first + 2})
+		other.AssertBroadcast("push", payload{N: first + 2})
 		r.stats(delivery.Snapshot{WaitingForClient: 1, Delivered: 1})
 		pass(4*time.Second - 1)
 		r.expect(first, "")
@@ -132,7 +132,7 @@ func TestGrace(t *testing.T) {
 		first = r.push("1")
 		r.expect(first, "")
 		_, ch := r.join("1")
-		ch.AssertBroadcast("push", payload{first})
+		ch.AssertBroadcast("push", payload{N: first})
 		r.expect(first, done)
 	})
 }
@@ -145,7 +145,7 @@ func TestAUserWhoWasGivenUpIsServedOnTheirReturn(t *testing.T) {
 		r.expect(first, noSubscriber)
 		_, ch := r.join("1")
 		first = r.push("1")
-		ch.AssertBroadcast("push", payload{first})
+		ch.AssertBroadcast("push", payload{N: first})
 		r.expect(first, done)
 		r.stats(delivery.Snapshot{Delivered: 1, Discarded: dropped(delivery.NoSubscriber, 1)})
 	})
@@ -157,14 +157,14 @@ func TestReconnectAtTheLastMoment(t *testing.T) {
 			r := start(t, options{resume: resume})
 			c, ch := r.join("1")
 			first := r.push("1")
-			ch.AssertBroadcast("push", payload{first})
+			ch.AssertBroadcast("push", payload{N: first})
 			c.Close()
 			synctest.Wait() // the server knows
 			first = r.push("1", "1", "1")
 			pass(5*time.Second - 1)
 			_, ch = r.join("1")
 			for n := range 3 {
-				ch.AssertBroadcast("push", payload{first + n})
+				ch.AssertBroadcast("push", payload{N: first + n})
 			}
 			r.expect(first, done, done, done)
 			r.stats(delivery.Snapshot{Delivered: 4})
@@ -183,8 +183,8 @@ func TestAConnectionThatClosesWithAPushInItsQueue(t *testing.T) {
 		pass(2 * time.Second) // the server gives the connection up
 		r.stats(delivery.Snapshot{WaitingForClient: 1})
 		_, ch := r.join("1")
-		ch.AssertBroadcast("push", payload{first})
-		ch.AssertBroadcast("push", payload{first + 1})
+		ch.AssertBroadcast("push", payload{N: first})
+		ch.AssertBroadcast("push", payload{N: first + 1})
 		r.expect(first, done, done)
 	})
 }
@@ -218,10 +218,10 @@ func TestTimeout(t *testing.T) {
 		pass(1)
 		r.expect(first, expired, expired, expired)
 		held.Resume()
-		heldChannel.AssertBroadcast("push", payload{first}) // as the documentation says
+		heldChannel.AssertBroadcast("push", payload{N: first}) // as the documentation says
 		r.expect(first, expired)
 		next := r.push("held")
-		heldChannel.AssertBroadcast("push", payload{next})
+		heldChannel.AssertBroadcast("push", payload{N: next})
 		r.expect(next, done)
 		r.stats(delivery.Snapshot{Delivered: 1, Discarded: dropped(receipt.Expired, 3)})
 	})
@@ -250,7 +250,7 @@ func TestAnEventThatCannotBeSentFailsAlone(t *testing.T) {
 		}})
 		_, ch := r.join("1")
 		first := r.push("panic", "error", "array", "function", "discard", "1")
-		ch.AssertBroadcast("push", payload{first + 5})
+		ch.AssertBroadcast("push", payload{N: first + 5})
 		r.expect(first, "failed", "failed", "failed", "failed", "unwanted", done)
 		r.stats(delivery.Snapshot{Delivered: 1, Failed: 4, Discarded: dropped("unwanted", 1)})
 		for i, want := range []string{"panic: panic: boom", "error: broken", "array: pubsub: payload is neither", "function: json: unsupported type"} {
@@ -275,12 +275,12 @@ func TestOrderWithoutAFairDispatcher(t *testing.T) {
 		r.stats(delivery.Snapshot{InFlight: 4, WaitingForRoom: 16})
 		c.Resume()
 		for n := range users {
-			ch.AssertBroadcast("push", payload{first + n})
+			ch.AssertBroadcast("push", payload{N: first + n})
 		}
 		absent := r.push("2", "2", "2")
 		_, ch = r.join("2")
 		for n := range 3 {
-			ch.AssertBroadcast("push", payload{absent + n})
+			ch.AssertBroadcast("push", payload{N: absent + n})
 		}
 	})
 }
@@ -298,7 +298,7 @@ func TestResumableTopics(t *testing.T) {
 		first := r.push("1")
 		r.expect(first, "")
 		c.Resume() // it comes from the history
-		ch.AssertBroadcast("push", payload{first})
+		ch.AssertBroadcast("push", payload{N: first})
 		r.expect(first, done)
 		c.Pause()
 		first = r.push("1")
@@ -316,7 +316,7 @@ func TestADrainWaits(t *testing.T) {
 		go func() {
 			pass(time.Second)
 			_, ch := r.join("back")
-			ch.AssertBroadcast("push", payload{first + 1})
+			ch.AssertBroadcast("push", payload{N: first + 1})
 		}()
 		if err := r.drain(); err != nil {
 			t.Error(err)
@@ -348,7 +348,7 @@ func TestADrainDiscardsWhatWaits(t *testing.T) {
 		go func() {
 			pass(time.Second)
 			held.Resume()
-			heldChannel.AssertBroadcast("push", payload{first + 2})
+			heldChannel.AssertBroadcast("push", payload{N: first + 2})
 		}()
 		if err := r.drain(); err != nil {
 			t.Error(err)
@@ -375,7 +375,7 @@ func TestAStopGivesNoReceipts(t *testing.T) {
 		}
 		r.ended <- nil
 		held.Resume()
-		heldChannel.AssertBroadcast("push", payload{first + 1})
+		heldChannel.AssertBroadcast("push", payload{N: first + 1})
 		r.join("away")
 		pass(time.Minute)
 		for n, ends := range r.ends {
@@ -404,12 +404,12 @@ func TestTwoConsumersOfOneEndpoint(t *testing.T) {
 		first := r.push(users...)
 		away := r.push("away", "away2")
 		for i, ch := range channels {
-			ch.AssertBroadcast("push", payload{first + i})
+			ch.AssertBroadcast("push", payload{N: first + i})
 			r.expect(first+i, done)
 		}
 		for i, user := range []string{"away", "away2"} {
 			_, ch := r.join(user)
-			ch.AssertBroadcast("push", payload{away + i})
+			ch.AssertBroadcast("push", payload{N: away + i})
 			r.expect(away+i, done)
 		}
 		a, b := r.sockets[0].Snapshot(), r.sockets[1].Snapshot()
@@ -434,12 +434,12 @@ func TestLatencyAndCallbacks(t *testing.T) {
 		first := r.push("1", "away")
 		pass(2 * time.Second)
 		c.Resume()
-		ch.AssertBroadcast("push", payload{first})
+		ch.AssertBroadcast("push", payload{N: first})
 		r.expect(first, done, noSubscriber)
 		if err := r.queue.TryPush(push{User: "1", N: 2, At: time.Now().Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
-		ch.AssertBroadcast("push", payload{2})
+		ch.AssertBroadcast("push", payload{N: 2})
 		r.expect(2, done)
 		want := "[1 no_subscriber 0 after 2s 2 after -1h0m0s]"
 		if got := fmt.Sprint(calls); got != want {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,15 +28,17 @@ type push struct {
 	User string
 	N    int
 	At   time.Time
+	Pad  int // bytes that its payload is longer
 }
 
 func topicOf(p push) string { return "user:" + p.User }
 
 type payload struct {
-	N int `json:"n"`
+	N   int    `json:"n"`
+	Pad string `json:"pad,omitempty"`
 }
 
-func payloadOf(p push) (any, error) { return payload{p.N}, nil }
+func payloadOf(p push) (any, error) { return payload{N: p.N, Pad: strings.Repeat("x", p.Pad)}, nil }
 
 // rig is an endpoint and a pipeline that ends at its clients.
 type rig struct {
@@ -60,6 +63,7 @@ type options struct {
 	consumers int
 	plain     bool // without a fair dispatcher
 	resume    bool
+	limits    websocket.EndpointLimits
 	hub       *pubsub.Hub // nil: one of its own
 }
 
@@ -135,14 +139,15 @@ func newHub(t *testing.T, o options) *pubsub.Hub {
 // newEndpoint makes an endpoint with the topics user:ID.
 func newEndpoint(t *testing.T, hub *pubsub.Hub, o options) *websocket.Endpoint {
 	t.Helper()
-	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub})
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub, Limits: o.limits})
 	if err != nil {
 		t.Fatal(err)
 	}
-	users := websocket.NewSocket(websocket.SocketConfig[struct{}]{
-		Connect: func(context.Context, *websocket.ConnectRequest) (struct{}, error) { return struct{}{}, nil },
+	users := websocket.NewSocket(websocket.SocketConfig[string]{
+		Connect: func(_ context.Context, r *websocket.ConnectRequest) (string, error) { return r.Params.Get("user"), nil },
+		ID:      func(user string) string { return "users:" + user },
 	})
-	users.ChannelWith("user:*", websocket.ChannelConfig{Resume: o.resume}, func(struct{}, string) websocket.Handler {
+	users.ChannelWith("user:*", websocket.ChannelConfig{Resume: o.resume}, func(string, string) websocket.Handler {
 		return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) { return nil, nil })
 	})
 	if err := endpoint.Mount("/socket", users, websocket.MountConfig{
@@ -179,13 +184,21 @@ func (r *rig) push(users ...string) (first int) {
 	r.t.Helper()
 	first = r.next
 	for _, u := range users {
-		if err := r.queue.TryPush(push{User: u, N: r.next, At: time.Now()}); err != nil {
-			r.t.Fatal(err)
-		}
-		r.next++
+		r.pushPadded(u, 0)
 	}
 	synctest.Wait()
 	return first
+}
+
+// pushPadded enqueues a push for a user whose payload is longer.
+func (r *rig) pushPadded(user string, pad int) (n int) {
+	r.t.Helper()
+	n = r.next
+	r.next++
+	if err := r.queue.TryPush(push{User: user, N: n, At: time.Now(), Pad: pad}); err != nil {
+		r.t.Fatal(err)
+	}
+	return n
 }
 
 // expect compares what became of pushes from first on.
@@ -216,7 +229,7 @@ func (r *rig) stats(want delivery.Snapshot) {
 // join connects a client and joins the topic of user.
 func (r *rig) join(user string) (*channeltest.Client, *channeltest.Channel) {
 	r.t.Helper()
-	c := channeltest.Connect(r.t, r.endpoint, "/socket/websocket")
+	c := channeltest.Connect(r.t, r.endpoint, "/socket/websocket?user="+user)
 	ch := c.Join("user:"+user, nil)
 	synctest.Wait() // the reply is no longer in the queue
 	return c, ch
@@ -237,6 +250,7 @@ func (r *rig) drain() error {
 
 const (
 	done         = "done"
+	failed       = "failed"
 	noSubscriber = string(delivery.NoSubscriber)
 	expired      = string(receipt.Expired)
 )

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,8 +26,8 @@ type tab struct {
 	closed  bool
 }
 
-// TestRandomClients opens, stalls and closes clients at random. Whatever they
-// do, each push has one receipt, one that is done was written to a client of its
+// TestRandomClients opens, stalls, closes, disconnects and replaces clients at random,
+// and sends them what can never fit into their queues. Whatever they do, each push has one receipt, one that is done was written to a client of its
 // user, each client gets pushes in order and on one node none twice, and a user
 // whose client reads has each push soon.
 func TestRandomClients(t *testing.T) {
@@ -52,6 +53,10 @@ func randomClients(t *testing.T, random *rand.Rand) {
 			Grace: time.Duration(1+random.IntN(4)) * time.Second, DiscardOnDrain: random.IntN(2) == 0,
 		},
 	}
+	o.limits.QueuedBytes = 64 << 10 // which also bounds a single frame
+	if random.IntN(2) == 0 {
+		o.limits.PerID, o.limits.AtPerID = 2, websocket.CloseOldest
+	}
 	var there *websocket.Endpoint // of a second node
 	if !o.resume && random.IntN(2) == 0 {
 		network := pubsubtest.NewNetwork()
@@ -72,7 +77,7 @@ func randomClients(t *testing.T, random *rand.Rand) {
 	connect := func(user string) *tab {
 		tb := &tab{user: user}
 		if there != nil && user != "healthy" && random.IntN(2) == 0 {
-			tb.client = channeltest.Connect(t, there, "/socket/websocket")
+			tb.client = channeltest.Connect(t, there, "/socket/websocket?user="+user)
 			tb.channel = tb.client.Join("user:"+user, nil)
 		} else {
 			tb.client, tb.channel = r.join(user)
@@ -83,8 +88,23 @@ func randomClients(t *testing.T, random *rand.Rand) {
 	connect("healthy")
 	open = nil // it is left alone
 	userOf := map[int]string{}
+	unfit := map[int]bool{}
 	for range 200 {
-		switch n := random.IntN(10); {
+		switch n := random.IntN(13); {
+		case n == 10:
+			user := append(users, "healthy")[random.IntN(len(users)+1)]
+			push := r.pushPadded(user, 128<<10)
+			userOf[push], unfit[push] = user, true
+		case n == 11:
+			user := users[random.IntN(len(users))]
+			if _, err := r.endpoint.Disconnect(t.Context(), "users:"+user); err != nil {
+				t.Fatal(err)
+			}
+			// Those that are paused take the close frame later, or never.
+			open = slices.DeleteFunc(open, func(tb *tab) bool { return tb.user == user })
+		case n == 12:
+			// Each one replaces an older one if there is a limit.
+			connect(users[random.IntN(len(users))])
 		case n < 4:
 			user := users[random.IntN(len(users))]
 			userOf[r.push(user)] = user
@@ -153,7 +173,13 @@ func randomClients(t *testing.T, random *rand.Rand) {
 		if ends[0] == done && got[n] == 0 {
 			t.Errorf("push %d is done and came to no client", n)
 		}
-		if userOf[n] == "healthy" && ends[0] != done {
+		if unfit[n] && !o.resume && (got[n] > 0 || ends[0] == done) {
+			t.Errorf("push %d, which does not fit, has come: %s", n, ends[0])
+		}
+		if userOf[n] == "healthy" && unfit[n] && !o.resume && ends[0] != failed {
+			t.Errorf("push %d of the healthy user, which does not fit: %s", n, ends[0])
+		}
+		if userOf[n] == "healthy" && !unfit[n] && ends[0] != done {
 			t.Errorf("push %d of the healthy user: %s", n, ends[0])
 		}
 	}

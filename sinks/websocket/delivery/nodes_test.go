@@ -63,7 +63,7 @@ func TestTenOfTenPushesArriveOverTwoNodes(t *testing.T) {
 					if resume {
 						ch.AssertPush("push", map[string]int{"n": first + n, "resume_offset": 1})
 					} else {
-						ch.AssertBroadcast("push", payload{first + n})
+						ch.AssertBroadcast("push", payload{N: first + n})
 					}
 					p.a.expect(first+n, done)
 				}
@@ -101,8 +101,8 @@ func TestAUserReconnectsAtTheOtherNode(t *testing.T) {
 		p.a.expect(first, "", "", "")
 		_, ch := p.b.join("1")
 		pass(time.Second)
-		ch.AssertBroadcast("push", payload{first})
-		ch.AssertBroadcast("push", payload{first + 1})
+		ch.AssertBroadcast("push", payload{N: first})
+		ch.AssertBroadcast("push", payload{N: first + 1})
 		p.a.expect(first, done, done, "")
 		pass(3 * time.Second)
 		p.a.expect(first+2, noSubscriber)
@@ -110,7 +110,7 @@ func TestAUserReconnectsAtTheOtherNode(t *testing.T) {
 		_, ch = p.b.join("2")
 		pass(10 * time.Second)
 		last := p.a.push("2")
-		ch.AssertBroadcast("push", payload{last})
+		ch.AssertBroadcast("push", payload{N: last})
 		p.a.expect(last, done)
 	})
 }
@@ -123,7 +123,7 @@ func TestAFullClientOfTheOtherNodeParksItsOwnUser(t *testing.T) {
 		_, other := p.b.join("2")
 		full.Pause()
 		first := p.a.push("1", "1", "1", "1", "1", "2")
-		other.AssertBroadcast("push", payload{first + 5})
+		other.AssertBroadcast("push", payload{N: first + 5})
 		p.a.expect(first+5, done)
 		pass(time.Minute)
 		if n := p.a.endpoint.PubSub().Snapshot().Published; n > 40 {
@@ -132,7 +132,7 @@ func TestAFullClientOfTheOtherNodeParksItsOwnUser(t *testing.T) {
 		full.Resume()
 		pass(5 * time.Second)
 		for n := range 5 {
-			fullChannel.AssertBroadcast("push", payload{first + n})
+			fullChannel.AssertBroadcast("push", payload{N: first + n})
 			p.a.expect(first+n, done)
 		}
 	})
@@ -152,7 +152,7 @@ func TestTheOtherNodeStandsStill(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		_, ch := p.a.join("1")
-		ch.AssertBroadcast("push", payload{first})
+		ch.AssertBroadcast("push", payload{N: first})
 		p.a.expect(first, done)
 		p.net.Thaw("b")
 		pass(20 * time.Second)
@@ -253,7 +253,7 @@ func TestATimeoutFreesTheLine(t *testing.T) {
 		p.a.expect(first, "", "")
 		pass(650 * time.Millisecond)
 		p.a.expect(first, string(receipt.Expired), done)
-		ch.AssertBroadcast("push", payload{first + 1})
+		ch.AssertBroadcast("push", payload{N: first + 1})
 		p.net.Thaw("b")
 	})
 }
