@@ -33,6 +33,7 @@ type app struct {
 	// The path of a push: intake, source, producer, workers, endpoint, clients.
 	ledger   *ledger
 	tokens   *token.Phoenix
+	revoked  *revocations
 	source   source
 	intake   *intake
 	workers  []*worker // one; under a rival that partitions, one for each partition
@@ -65,7 +66,7 @@ const off = "off"
 // newApp makes the parts and opens the listeners. If it fails it has closed
 // everything that it opened.
 func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
-	a := &app{cfg: cfg, log: log, begun: time.Now(), started: make(chan struct{})}
+	a := &app{cfg: cfg, log: log, begun: time.Now(), started: make(chan struct{}), revoked: newRevocations(cfg.TokenAge)}
 	defer func() {
 		if err != nil {
 			a.close()

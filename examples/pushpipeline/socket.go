@@ -71,9 +71,9 @@ func (a *app) openEndpoint() (err error) {
 		Name: "UserSocket",
 		// The token comes in a subprotocol: URLs are written to the logs of proxies.
 		Connect: func(_ context.Context, r *websocket.ConnectRequest) (user, error) {
-			return identify(a.tokens, r.AuthToken)
+			return a.authenticate(r.AuthToken)
 		},
-		ID:      func(u user) string { return "users_socket:" + u.id },
+		ID:      func(u user) string { return socketID(u.id) },
 		Expires: func(u user) time.Time { return u.ends },
 		Renew: func(_ context.Context, _ user, p websocket.Payload) (user, error) {
 			var fresh struct {
@@ -82,7 +82,7 @@ func (a *app) openEndpoint() (err error) {
 			if err := p.Decode(&fresh); err != nil {
 				return user{}, err
 			}
-			return identify(a.tokens, fresh.Token) // another user is refused by its ID
+			return a.authenticate(fresh.Token) // another user is refused by its ID
 		},
 	})
 	users.Channel("user:*", userChannel)
