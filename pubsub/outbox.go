@@ -49,13 +49,15 @@ func (o *outbox) take() map[string][]answer {
 	return all
 }
 
-// setRunning starts taking answers, or drops those that wait and any further.
-func (o *outbox) setRunning(running bool) {
+// setRunning starts taking answers, or drops those that wait and any further. It
+// returns how many waited.
+func (o *outbox) setRunning(running bool) (dropped int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.running = running
 	clear(o.byNode)
-	o.n = 0
+	dropped, o.n = o.n, 0
+	return dropped
 }
 
 // sendAnswers sends what the outbox gets until ctx is done. No node waits longer

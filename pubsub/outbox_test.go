@@ -23,9 +23,28 @@ func TestOutboxIsBounded(t *testing.T) {
 	if n != maxOutbox || len(o.wake) != 1 || !o.add("a", answer{}) {
 		t.Errorf("%d answers, woken %d times", n, len(o.wake))
 	}
-	o.setRunning(false)
+	if n := o.setRunning(false); n != 1 {
+		t.Errorf("%d answers dropped at the end", n)
+	}
 	if n := len(o.take()); n != 0 {
 		t.Errorf("%d nodes have answers after the end", n)
+	}
+}
+
+// TestAnswersThatTheEndOfRunDropsAreCounted: their deliveries end at the deadline of
+// their origin, and may be sent again.
+func TestAnswersThatTheEndOfRunDropsAreCounted(t *testing.T) {
+	h, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.outbox.byNode = map[string][]answer{} // as with a remote
+	h.setRunning(true)
+	h.outbox.add("other", answer{})
+	h.outbox.add("other", answer{})
+	h.setRunning(false)
+	if n := h.Snapshot().AnswersDropped; n != 2 {
+		t.Errorf("%d counted", n)
 	}
 }
 

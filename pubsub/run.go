@@ -58,7 +58,10 @@ func (h *Hub) Run(ctx context.Context) error {
 // setRunning opens what needs the goroutines of Run, or closes it.
 func (h *Hub) setRunning(running bool) {
 	h.interest.setRunning(running)
-	h.outbox.setRunning(running)
+	if n := h.outbox.setRunning(running); n > 0 {
+		h.counters.answersDropped.Add(int64(n))
+		h.complain(&h.logs.answers, "answers to deliveries not sent: the hub does not run any more", "answers", n)
+	}
 	h.pending.setRunning(running)
 }
 
