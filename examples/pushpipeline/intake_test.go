@@ -158,12 +158,13 @@ func TestRefusedRequestsHaveTheirReason(t *testing.T) {
 		{reason: "too_large", body: strings.NewReader(strings.Repeat(" ", maxBody+1)), count: 1},
 		{reason: "bodies", body: iotest.ErrReader(websocket.ErrBodies), count: 1},
 		{reason: "unread", body: io.MultiReader(strings.NewReader(`[`), iotest.ErrReader(io.ErrUnexpectedEOF)), count: 1},
+		{reason: "not_running", body: strings.NewReader(one), count: 1},
 		{reason: "idempotency", body: strings.NewReader(one), key: strings.Repeat("k", maxIdempotencyKey+1), count: 1},
 		{reason: "idempotency", body: strings.NewReader("[" + one + "," + one + "]"), key: "used", count: 2},
 	} {
 		r := metricstest.New()
 		in := newIntake(&stubSource{}, newLedger(r, ""), producers{}, 0, slog.New(slog.DiscardHandler))
-		in.open.Store(true)
+		in.open.Store(tt.reason != "not_running")
 		e, _ := in.answers.begin(answerID{"", "used"}, [sha256.Size]byte{}, time.Now())
 		in.answers.finish(e, result{accepted: 1}, time.Now())
 		request := httptest.NewRequest(http.MethodPost, "/push", tt.body)

@@ -47,7 +47,7 @@ func (r *refusals) note(reason string, n int) {
 // refusalOf returns the reason for which a source has refused.
 func refusalOf(err error) string {
 	for reason, known := range map[string]error{
-		"full": errFull, "key_full": errKeyFull, "share_full": errShareFull, "too_many": errNever, "closing": errClosing, "away": errAway,
+		"full": errFull, "key_full": errKeyFull, "share_full": errShareFull, "too_many": errNever, "not_running": errClosing, "away": errAway,
 	} {
 		if errors.Is(err, known) {
 			return reason
