@@ -19,6 +19,8 @@ var attacks = []attack{
 	{"slow-bodies", "500 bodies of 1 MiB for /push, nearly all at once, the rest a byte a second", slowBodies("POST /push HTTP/1.1")},
 	{"slow-polls", "500 such bodies for long polling, without a token", slowBodies("POST /socket/longpoll?vsn=2.0.0 HTTP/1.1")},
 	{"slow-heads", "1,000 requests whose head comes a line in two seconds", slowHeads},
+	{"large-heads", "32 at once of requests with 1 MiB of header fields", largeHeads},
+	{"garbage", "64 at once of connections that send random bytes and no request", garbage},
 	{"idle", "4,096 connections from one address that keep alive and ask nothing", idle},
 	{"wide-arrays", "32 at once of 1 MiB of [1,1,1,...", bodies(32, "["+strings.Repeat("1,", mib/2-2)+"1]")},
 	{"deep-arrays", "32 at once of 1 MiB of [[[[...", bodies(32, strings.Repeat("[", mib-1))},
@@ -30,6 +32,7 @@ var attacks = []attack{
 	{"mute-sockets", "500 sockets that connect and join, get pushes, and read nothing", muteSockets},
 	{"stuck-polls", "50 long polls that have been given pushes and read nothing", stuckPolls},
 	{"silent-sockets", "1,000 upgrades without a token, again and again", silentSockets},
+	{"connects", "200 clients that connect with a valid token and leave, as fast as they can", connects},
 	{"pings", "10 sockets that send pings as fast as they can", frames(10, frame(0x89, []byte("ping")))},
 	{"fragments", "20 messages in fragments of one byte", fragments},
 	{"joins", "10 sockets that join and leave as fast as they can", joins},
@@ -75,6 +78,32 @@ func slowHeads(ctx context.Context, a *attacker) {
 		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\n", a.target)
 		for n := 0; rest(ctx, 2*time.Second); n++ {
 			if _, err := fmt.Fprintf(c, "X-%d: y\r\n", n); err != nil {
+				a.tally.add("cut off")
+				return
+			}
+		}
+	})
+}
+
+func largeHeads(ctx context.Context, a *attacker) {
+	head := "GET / HTTP/1.1" + strings.Repeat("\r\nX-Pad: "+strings.Repeat("x", 1000), 1000)
+	a.crowd(ctx, 32, func(ctx context.Context, i int) { a.request(ctx, i, head, "") })
+}
+
+// garbage sends what is no HTTP until it is cut off.
+func garbage(ctx context.Context, a *attacker) {
+	a.crowd(ctx, 64, func(ctx context.Context, i int) {
+		c, err := a.dial(ctx, i)
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		r, b := rand.New(rand.NewPCG(a.seed, uint64(i))), make([]byte, 4096)
+		for ctx.Err() == nil {
+			for j := range b {
+				b[j] = byte(r.Uint32())
+			}
+			if _, err := c.Write(b); err != nil {
 				a.tally.add("cut off")
 				return
 			}

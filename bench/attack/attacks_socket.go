@@ -113,6 +113,19 @@ func silentSockets(ctx context.Context, a *attacker) {
 	})
 }
 
+func connects(ctx context.Context, a *attacker) {
+	tok := a.token(ctx, "att")
+	a.crowd(ctx, 200, func(ctx context.Context, i int) {
+		for ctx.Err() == nil {
+			c, _, ok := a.socket(ctx, i, tok)
+			if !ok {
+				return
+			}
+			_ = c.Close()
+		}
+	})
+}
+
 // frames send the same bytes after a join until they are cut off.
 func frames(n int, bytes []byte) func(context.Context, *attacker) {
 	return func(ctx context.Context, a *attacker) {

@@ -3,7 +3,7 @@
 // a table: what the honest users noticed, how much memory the program took at
 // most, and how it ended when it was told to in the middle of the attack.
 //
-//	go run ./bench/attack                # all, about four minutes
+//	go run ./bench/attack                # all, about five minutes
 //	go run ./bench/attack -only slow-bodies -for 30s
 //	go run ./bench/attack -list
 //	go run ./bench/attack -soak 1h -source kafka
@@ -19,6 +19,7 @@
 // second.
 //
 // Everything is on loopback. Attackers have addresses from 127.1.0.1 on, the
-// honest users have 127.0.0.1, so Linux is needed. Both share the machine: on a
-// busy one the latencies are those of the machine.
+// honest users have 127.0.0.1, so Linux is needed. All share the machine: the
+// attackers are a process of their own with the lowest priority, since real ones
+// use other machines, and on a busy machine the latencies are those of the machine.
 package main

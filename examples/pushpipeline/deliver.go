@@ -38,9 +38,21 @@ func (a *app) newSockets(maxDemand int) (*delivery.Consumer[push], error) {
 		// as it can which user is next.
 		MaxDemand: maxDemand, MinDemand: min(1, maxDemand-1),
 		Grace: a.cfg.Grace, DiscardAbsent: a.cfg.Grace == 0,
+		// What Kafka keeps is left to the next run instead.
+		DiscardOnDrain: a.cfg.Source == "memory", DrainGrace: drainGrace(a.cfg),
 		Delivered: a.delivered, Failed: a.failed,
 		Metrics: a.recorder, Logger: a.log,
 	})
+}
+
+// drainGrace is how long after the beginning of the end a push from memory waits for its
+// user. Clients that read nothing, and come again, would hold up the end: they are closed
+// after the write timeout, and then nothing waits any more.
+func drainGrace(cfg config) time.Duration {
+	if cfg.Source != "memory" {
+		return 0
+	}
+	return cfg.Drain / 5
 }
 
 // worker is the end of the pipeline with some work before each push, as many at

@@ -188,6 +188,10 @@ func (r *run) end(hard context.Context) (summary, error) {
 	// From hard and not from ctx, which is done already.
 	limit, cancel := context.WithTimeout(hard, r.cfg.Drain)
 	defer cancel()
+	// Users that are reconnecting have until then. Clients that read nothing must not
+	// come again and again, or what is pushed to them would hold up the end.
+	alone := time.AfterFunc(r.cfg.Drain/5, r.endpoint.Drain)
+	defer alone.Stop()
 	failure = errors.Join(failure, r.drain(limit))
 	// The connections have a second in any case: the pushes that were written
 	// last must still reach their clients.

@@ -53,7 +53,7 @@ type Endpoint struct {
 
 	queuedBytes atomic.Int64 // in all outboxes together
 	shedding    atomic.Bool  // a goroutine runs that closes the longest queues
-	closing     atomic.Bool  // Close was called
+	closing     atomic.Bool  // Drain or Close was called
 	delivers    atomic.Bool  // a delivery has been offered to a channel
 
 	queueFull   metrics.Counter // how often a queue has become full

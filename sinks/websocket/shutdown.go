@@ -8,6 +8,11 @@ import (
 	"github.com/gobwas/ws"
 )
 
+// Drain refuses new connections with status 503 from now on, and leaves the existing
+// ones as they are until Close. A program calls it when clients that come again would
+// hold up its end. It returns at once, and may be called again.
+func (e *Endpoint) Drain() { e.closing.Store(true) }
+
 // Close ends all connections. New ones are refused with status 503. Existing
 // ones are closed with ShutdownConfig.Code, in batches, after what is queued for
 // them has been written, and their channels end with [ErrShutdown] after what waits for

@@ -25,7 +25,9 @@ type book[T any] struct {
 	grace    time.Duration // 0: nothing waits for a client
 	timeout  time.Duration // 0: no bound
 	maxGone  int           // lines whose grace is over
-	draining bool          // what would wait is discarded
+	drains   bool          // draining follows, at patience
+	patience time.Duration
+	draining bool // what would wait is discarded
 
 	seq uint64 // of the newest event
 	// Every event is in open, and those that wait are in the waiting of a line

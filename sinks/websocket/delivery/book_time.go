@@ -25,6 +25,9 @@ func (b *book[T]) expire(now time.Duration, drop func(f *flight[T], reason recei
 	for e := b.gone.Front(); e != nil && (e.Value.(*line[T]).since+b.grace <= now || b.gone.Len() > b.maxGone); e = b.gone.Front() {
 		b.remove(e.Value.(*line[T]))
 	}
+	if b.drains && !b.draining && b.patience <= now {
+		b.drain(drop)
+	}
 	for b.timeout > 0 && b.open.first != nil && b.open.first.since+b.timeout <= now {
 		drop(b.open.first, receipt.Expired)
 	}
@@ -42,8 +45,14 @@ func (b *book[T]) deadline() (at time.Duration, ok bool) {
 	if b.timeout > 0 && b.open.first != nil {
 		at, ok = min(at, b.open.first.since+b.timeout), true
 	}
+	if b.drains && !b.draining {
+		at, ok = min(at, b.patience), true
+	}
 	return at, ok
 }
+
+// drainAt makes expire drain the book from a time on.
+func (b *book[T]) drainAt(at time.Duration) { b.drains, b.patience = true, at }
 
 // drain calls drop for all events that wait. From now on no event waits: one that
 // is missed is discarded.

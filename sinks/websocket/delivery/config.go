@@ -69,6 +69,11 @@ type Config[T any] struct {
 	// drains, as NoSubscriber or ClientFull. Default: the drain waits for it, as
 	// long as Grace, Timeout and the pipeline's DrainTimeout allow.
 	DiscardOnDrain bool
+	// DrainGrace is how long after the beginning of the drain DiscardOnDrain leaves what
+	// waits its time. From then on nothing waits, so that the drain ends within
+	// Timeouts.Write of the mount, however many clients come that read nothing.
+	// DiscardOnDrain must be set then. Default: 0.
+	DrainGrace time.Duration
 
 	// Enqueued returns when an event entered the pipeline. With it the time from
 	// then until it was written is recorded as pipeline.push_delivered; a time
@@ -105,6 +110,8 @@ func (c Config[T]) validate(endpoint *websocket.Endpoint) error {
 		option.AtLeast(owner, "Grace", c.Grace, 0),
 		owner.Check(!c.DiscardAbsent || c.Grace == 0, "Grace", c.Grace, "0 if DiscardAbsent is set"),
 		option.AtLeast(owner, "Timeout", c.Timeout, 0),
+		option.AtLeast(owner, "DrainGrace", c.DrainGrace, 0),
+		owner.Check(c.DiscardOnDrain || c.DrainGrace == 0, "DrainGrace", c.DrainGrace, "0 unless DiscardOnDrain is set"),
 		owner.Recorder(c.Metrics),
 	)
 }

@@ -107,7 +107,7 @@ func (c *Consumer[T]) HandleInfo(context.Context, any) error {
 // HandleDrain implements stage.DrainHandler.
 func (c *Consumer[T]) HandleDrain(context.Context) error {
 	if c.cfg.DiscardOnDrain {
-		c.book.drain(c.drop)
+		c.book.drainAt(c.now() + c.cfg.DrainGrace)
 		c.inbox.stayAwake()
 		c.work()
 	}

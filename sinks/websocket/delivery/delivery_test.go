@@ -361,6 +361,43 @@ func TestADrainDiscardsWhatWaits(t *testing.T) {
 	})
 }
 
+// TestADrainWaitsForItsGrace: then it discards what waits.
+func TestADrainWaitsForItsGrace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := start(t, options{
+			queue: websocket.QueueConfig{Events: 1}, write: 2 * time.Second,
+			config: delivery.Config[push]{DiscardOnDrain: true, DrainGrace: 3 * time.Second},
+		})
+		mute, _ := r.join("mute")
+		mute.Pause()
+		users := []string{"away", "back"}
+		for range 50 {
+			users = append(users, "mute")
+		}
+		first := r.push(users...)
+		begin := time.Now()
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			pass(2 * time.Second)
+			_, ch := r.join("back")
+			ch.AssertBroadcast("push", payload{first + 1})
+		}()
+		if err := r.drain(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took != 3*time.Second {
+			t.Errorf("the drain took %v, want 3s", took)
+		}
+		for n, ends := range r.ends {
+			if n == first+1 && fmt.Sprint(ends) != "["+done+"]" || len(ends) != 1 {
+				t.Errorf("push %d to %s: %v", n, users[n-first], ends)
+			}
+		}
+		<-over
+	})
+}
+
 // TestAStopGivesNoReceipts: what was not delivered has none, and what is
 // reported later does no harm.
 func TestAStopGivesNoReceipts(t *testing.T) {
