@@ -219,7 +219,7 @@ func demoEndpoints(t *testing.T) {
 	if status, _, _ := ask(t, http.MethodGet, r.url("/readyz"), nil); status != http.StatusOK {
 		t.Errorf("/readyz: %d", status)
 	}
-	public := []string{"-addr", "0.0.0.0:4000", "-plaintext", "-host", "push.example.com", "-push-addr", "off"}
+	public := []string{"-addr", "0.0.0.0:4000", "-plaintext", "-host", "push.example.com", "-push-addr", "off", "-secret-file", fileWith(t, "a-secret-of-more-than-20-bytes")}
 	if c, out, err := parse(t, nil, public...); err != nil || c.Demo {
 		t.Errorf("on a public address: %v %v %s", c.Demo, err, out)
 	}

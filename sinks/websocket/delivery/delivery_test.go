@@ -381,7 +381,7 @@ func TestADrainWaitsForItsGrace(t *testing.T) {
 			defer close(over)
 			pass(2 * time.Second)
 			_, ch := r.join("back")
-			ch.AssertBroadcast("push", payload{first + 1})
+			ch.AssertBroadcast("push", payload{N: first + 1})
 		}()
 		if err := r.drain(); err != nil {
 			t.Error(err)
