@@ -1,8 +1,10 @@
 package producer
 
 import (
+	"cmp"
 	"context"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/ring"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
@@ -108,8 +110,9 @@ func (q *Queue[T]) HandleDrain(context.Context) error {
 }
 
 // HandleTerminate implements stage.TerminateHandler: it closes the queue and
-// discards the events left in it.
-func (q *Queue[T]) HandleTerminate(context.Context, error) error {
+// discards the events left in it. A Discarded that panics is called for the others all the
+// same, and the first panic is returned.
+func (q *Queue[T]) HandleTerminate(context.Context, error) (err error) {
 	q.mu.Lock()
 	refused := q.close()
 	left := q.events
@@ -129,7 +132,15 @@ func (q *Queue[T]) HandleTerminate(context.Context, error) error {
 	q.refused.dropped(receipt.Stopped, left.Len())
 	q.refused.end()
 	for q.cfg.Discarded != nil && left.Len() > 0 {
-		q.cfg.Discarded(left.Pop(), receipt.Stopped)
+		err = cmp.Or(err, q.report(left.Pop()))
 	}
+	return err
+}
+
+// report passes an event that the stage has left to Discarded and returns a panic as an
+// error.
+func (q *Queue[T]) report(event T) (err error) {
+	defer crash.Catch(&err)
+	q.cfg.Discarded(event, receipt.Stopped)
 	return nil
 }

@@ -131,6 +131,14 @@ func (f *feed[T]) discard(event T) {
 	}
 }
 
+// report is discard that returns a panic as an error: the other events are reported all
+// the same.
+func (f *feed[T]) report(event T) (err error) {
+	defer crash.Catch(&err)
+	f.discard(event)
+	return nil
+}
+
 // take moves events that are owed and ready to the stage, and returns why the
 // stage is to end once all are emitted. It runs on the stage's goroutine; the
 // caller holds the lock.

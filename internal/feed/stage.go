@@ -90,7 +90,9 @@ func (f *Stage[T]) HandleTerminate(context.Context, error) error {
 	for rest.Len() > 0 {
 		event := rest.Pop()
 		f.emit.Emit(event) // there was demand, so that there is an emitter
-		f.discard(event)
+		if panicked := f.report(event); err == nil {
+			err = panicked
+		}
 	}
 	return err
 }
