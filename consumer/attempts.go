@@ -14,7 +14,7 @@ import (
 // logs its failures. It belongs to that goroutine.
 type attempts struct {
 	retry  Retry
-	log    *slog.Logger     // nil: nothing is logged
+	log    *slog.Logger
 	what   string           // is called: "batch" or "event"
 	final  func(error) bool // the function must not be called again for this error
 	self   *stage.Handle
@@ -69,9 +69,6 @@ func (a *attempts) failed(n int, err error, attempt int) {
 
 // warn logs, at most once a second for each limiter.
 func (a *attempts) warn(l *pace.Limiter, n int, err error, attempt int, again bool) {
-	if a.log == nil {
-		return
-	}
 	if n = l.Line(time.Since(a.epoch), n); n > 0 {
 		a.log.Warn(a.what+" failed", "stage", a.self.Name(), "attempt", attempt, "again", again, "failures", n, "error", err)
 	}

@@ -51,7 +51,7 @@ type BatchConfig[T any] struct {
 	Metrics metrics.Recorder
 	// Logger gets a line for a failed attempt that is repeated, and one for events
 	// that have failed for good, each at most once a second with the number of
-	// failures that it stands for. nil discards.
+	// failures that it stands for. Default: slog.Default.
 	Logger *slog.Logger
 }
 
@@ -105,6 +105,7 @@ func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg Batch
 	option.Default(&cfg.Size, DefaultBatchSize)
 	option.Default(&cfg.Timeout, DefaultBatchTimeout)
 	cfg.Retry = cfg.Retry.withDefaults()
+	option.Logger(&cfg.Logger)
 	owner := option.Owner("consumer.Batch")
 	if err := option.First(
 		owner.Needs("call", call, "a function"),

@@ -25,7 +25,7 @@ type ForEachConfig[T any] struct {
 	Metrics metrics.Recorder
 	// Logger gets a line for a failed attempt that is repeated, and one for events
 	// that have failed for good, each at most once a second with the number of
-	// failures that it stands for. nil discards.
+	// failures that it stands for. Default: slog.Default.
 	Logger *slog.Logger
 }
 
@@ -45,6 +45,7 @@ func ForEach[T any](f func(ctx context.Context, event T) error) (stage.Consumer[
 // later ones have none. f must not be nil: the error is an [*OptionError].
 func NewForEach[T any](f func(ctx context.Context, event T) error, cfg ForEachConfig[T]) (stage.Consumer[T], error) {
 	cfg.Retry = cfg.Retry.withDefaults()
+	option.Logger(&cfg.Logger)
 	owner := option.Owner("consumer.ForEach")
 	if err := option.First(
 		owner.Needs("f", f, "a function"),
@@ -54,32 +55,32 @@ func NewForEach[T any](f func(ctx context.Context, event T) error, cfg ForEachCo
 	); err != nil {
 		return nil, err
 	}
-	each := forEach[T]{f: f, cfg: cfg, attempts: attempts{retry: cfg.Retry, log: cfg.Logger, what: "event", meters: newMeters(cfg.Metrics), final: discarded}}
+	each := eachEvent[T]{f: f, cfg: cfg, attempts: attempts{retry: cfg.Retry, log: cfg.Logger, what: "event", meters: newMeters(cfg.Metrics), final: discarded}}
 	if cfg.OnFailure == StopStage {
-		return &strictForEach[T]{forEach: each}, nil
+		return &forEachOrStop[T]{eachEvent: each}, nil
 	}
-	return &lenientForEach[T]{forEach: each, handled: make(map[*stage.Subscription[T]]int)}, nil
+	return &forEach[T]{eachEvent: each, handled: make(map[*stage.Subscription[T]]int)}, nil
 }
 
-// forEach belongs to its stage's goroutine.
-type forEach[T any] struct {
+// eachEvent belongs to its stage's goroutine.
+type eachEvent[T any] struct {
 	f        func(ctx context.Context, event T) error
 	cfg      ForEachConfig[T]
 	attempts attempts
 }
 
 // HandleStart implements stage.StartHandler.
-func (c *forEach[T]) HandleStart(_ context.Context, self *stage.Handle) error {
+func (c *eachEvent[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	c.attempts.start(self)
 	return nil
 }
 
 // HandleInspect implements stage.InspectHandler: it returns [AttemptCounts].
-func (c *forEach[T]) HandleInspect() any { return c.attempts.counts }
+func (c *eachEvent[T]) HandleInspect() any { return c.attempts.counts }
 
 // call handles one event, with its attempts. The error is what f has returned, or a
 // *WorkerError if the event has failed for good.
-func (c *forEach[T]) call(ctx context.Context, event T) error {
+func (c *eachEvent[T]) call(ctx context.Context, event T) error {
 	err, attempt := c.attempts.run(ctx, c.cfg.MaxAttempts, func() error { return c.f(ctx, event) })
 	// A failure may be due to the cancellation, and is none then.
 	if err == nil || err == stage.ErrDone || discarded(err) || ctx.Err() != nil {
@@ -93,15 +94,15 @@ func (c *forEach[T]) call(ctx context.Context, event T) error {
 	return err
 }
 
-// strictForEach stops its stage with the first event that fails for good.
-type strictForEach[T any] struct {
-	forEach[T]
+// forEachOrStop stops its stage with the first event that fails for good.
+type forEachOrStop[T any] struct {
+	eachEvent[T]
 	handled int // events of the last call
 }
 
 // HandleEvents implements stage.Consumer. The stage reads handled through HandleProgress
 // after a call that failed.
-func (c *strictForEach[T]) HandleEvents(ctx context.Context, events []T) error {
+func (c *forEachOrStop[T]) HandleEvents(ctx context.Context, events []T) error {
 	for i, event := range events {
 		c.handled = i // if the call does not return
 		if err := c.call(ctx, event); err != nil {
@@ -115,27 +116,27 @@ func (c *strictForEach[T]) HandleEvents(ctx context.Context, events []T) error {
 }
 
 // HandleProgress implements stage.ProgressHandler.
-func (c *strictForEach[T]) HandleProgress() int { return c.handled }
+func (c *forEachOrStop[T]) HandleProgress() int { return c.handled }
 
-// lenientForEach goes on after events that have failed. It gives each event its own
+// forEach goes on after events that have failed. It gives each event its own
 // receipt, and so takes deliveries.
-type lenientForEach[T any] struct {
-	forEach[T]
+type forEach[T any] struct {
+	eachEvent[T]
 	handled  map[*stage.Subscription[T]]int // events that were not asked for again yet
 	finished []stage.Finished
 }
 
 // HandleSubscribeConfig implements stage.SubscribeConfigHandler: Manual is refused.
-func (c *lenientForEach[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
+func (c *forEach[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
 	return refuseManual("consumer.ForEach", cfg)
 }
 
 // HandleEvents implements stage.Consumer; events come as deliveries instead.
-func (c *lenientForEach[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
+func (c *forEach[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
 
 // HandleDelivery implements stage.DeliveryHandler. Receipts are given after each portion of
 // the events that are asked for at once, and when the delivery ends, whatever ends it.
-func (c *lenientForEach[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) error {
+func (c *forEach[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) error {
 	sub := d.Subscription
 	info := sub.Info()
 	group := info.MaxDemand - info.MinDemand
@@ -165,7 +166,7 @@ func (c *lenientForEach[T]) HandleDelivery(ctx context.Context, d stage.Delivery
 
 // settle gives the receipts, and asks for as many events as were handled once there are
 // enough for a group.
-func (c *lenientForEach[T]) settle(sub *stage.Subscription[T], group int) {
+func (c *forEach[T]) settle(sub *stage.Subscription[T], group int) {
 	n := len(c.finished)
 	if n == 0 {
 		return

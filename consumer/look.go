@@ -23,7 +23,7 @@ type lookout struct {
 	mu sync.Mutex
 
 	stuck, long metrics.Gauge
-	timer       *time.Timer // nil if nothing is recorded or logged
+	timer       *time.Timer
 	over        bool
 	seen        held // of the last line
 	line        time.Duration
@@ -76,12 +76,8 @@ func (l *lookout) due(h held, now time.Duration) bool {
 	return true
 }
 
-// lookOut begins to look for workers that do not return, if the result is recorded or
-// logged.
+// lookOut begins to look for workers that do not return.
 func (s *Supervisor[T]) lookOut() {
-	if !s.cfg.measured && !s.cfg.logged {
-		return
-	}
 	tag := metrics.Tag{Key: "stage", Value: s.self.Name()}
 	l := &s.lookout
 	l.stuck = s.cfg.Metrics.Gauge("consumer.stuck_workers", tag)

@@ -79,11 +79,10 @@ type SupervisorConfig[T any] struct {
 	// event that has failed for good, each at most once a second with the number
 	// of failures that it stands for. It also gets one for workers that are stuck
 	// or have run one attempt for a minute: when there are more than before, at most
-	// once a second, and otherwise once a minute while there are any. nil discards.
+	// once a second, and otherwise once a minute while there are any. Default: slog.Default.
 	Logger *slog.Logger
 
 	measured bool // Metrics was set
-	logged   bool // Logger was set
 }
 
 // withDefaults returns the config with its zero fields filled in. The pool knows None and
@@ -98,10 +97,7 @@ func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 	}
 	option.Default(&c.RestartWindow, DefaultRestartWindow)
 	option.Default(&c.ShutdownTimeout, DefaultShutdownTimeout)
-	c.logged = c.Logger != nil
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	option.Logger(&c.Logger)
 	c.measured = c.Metrics != nil
 	option.Default(&c.Metrics, metrics.Nop())
 	return c

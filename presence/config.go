@@ -61,8 +61,7 @@ type Config struct {
 	// PermDownPeriod is when a silent node is forgotten, more than DownPeriod.
 	// Default: 20 min, or twice DownPeriod if that is more.
 	PermDownPeriod time.Duration
-	// Logger receives what happens to nodes, and what fails. Default: nothing is
-	// logged.
+	// Logger receives what happens to nodes, and what fails. Default: slog.Default.
 	Logger *slog.Logger
 }
 
@@ -83,9 +82,7 @@ func (c Config) withDefaults() Config {
 	if c.PermDownPeriod == 0 {
 		c.PermDownPeriod = max(20*time.Minute, 2*c.DownPeriod)
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	option.Logger(&c.Logger)
 	return c
 }
 

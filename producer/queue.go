@@ -66,7 +66,7 @@ type QueueConfig[T any] struct {
 	// nothing.
 	Metrics metrics.Recorder
 	// Logger gets a line for refused pushes and for dropped events, at most once a
-	// second for each reason, with the number that it stands for. nil discards.
+	// second for each reason, with the number that it stands for. Default: slog.Default.
 	Logger *slog.Logger
 }
 
@@ -133,6 +133,7 @@ func NewQueue[T any](cfg QueueConfig[T]) (*Queue[T], error) {
 	if q.gate.tracked {
 		q.emitted = make(map[uint64]ticket[T])
 	}
+	option.Logger(&cfg.Logger)
 	q.refused.init(cfg.Metrics, cfg.Logger, cfg.Capacity, cfg.KeyMaxEvents, cfg.MaxBytes)
 	q.places.New = func() any { return &place[T]{ready: make(chan struct{}, 1)} }
 	return q, nil

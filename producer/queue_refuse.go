@@ -18,8 +18,8 @@ type refusals struct {
 	metrics metrics.Recorder
 	refused [bounds]metrics.Counter
 	lost    map[receipt.Reason]metrics.Counter
-	log     *slog.Logger // nil: nothing is logged
-	epoch   time.Time    // when the queue was made
+	log     *slog.Logger
+	epoch   time.Time // when the queue was made
 
 	mu    sync.Mutex // guards lines
 	lines map[subject]*pace.Limiter
@@ -88,9 +88,6 @@ type subject struct{ msg, reason string }
 
 // warn logs, once a second for each message and reason.
 func (r *refusals) warn(msg, reason string, n int) {
-	if r.log == nil {
-		return
-	}
 	r.mu.Lock()
 	l := r.lines[subject{msg, reason}]
 	if l == nil {

@@ -31,7 +31,7 @@ type Config struct {
 	// Default: 5 min.
 	Linger time.Duration
 	// Logger receives warnings about other nodes, at most one of a kind in a
-	// second. Default: they are counted only, see [Hub.Snapshot].
+	// second. Default: slog.Default.
 	Logger *slog.Logger
 }
 
@@ -51,8 +51,6 @@ func (c Config) withDefaults() Config {
 	option.Default(&c.Shards, 32)
 	option.Default(&c.RemoteTimeout, 5*time.Second)
 	option.Default(&c.Linger, 5*time.Minute)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	option.Logger(&c.Logger)
 	return c
 }

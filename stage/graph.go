@@ -3,7 +3,6 @@ package stage
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -107,9 +106,6 @@ func (n *node) cycle() []string {
 // pipeline started, after Run: those are no errors.
 func (p *Pipeline) checkGraph() error {
 	log := p.cfg.Logger
-	if p.silent {
-		log = slog.Default() // what was forgotten must not be found out by waiting
-	}
 	members := make(map[*node]bool)
 	for _, s := range p.stages {
 		members[s.vertex()] = true

@@ -42,15 +42,13 @@ type PipelineConfig struct {
 	Metrics metrics.Recorder
 	// MetricsInterval defaults to 1 s.
 	MetricsInterval time.Duration
-	// Logger gets what an operator should know. nil discards it, except what Run finds
-	// out about forgotten stages and subscriptions, which goes to slog.Default.
+	// Logger gets what an operator should know. Default: slog.Default.
 	Logger *slog.Logger
 }
 
 // Pipeline is a set of stages that live and end together.
 type Pipeline struct {
 	cfg    PipelineConfig
-	silent bool // without a logger
 	stages []Stage
 
 	mu    sync.Mutex // guards the two below
@@ -89,11 +87,8 @@ func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
 	option.Default(&cfg.DrainTimeout, 30*time.Second)
 	option.Default(&cfg.StopTimeout, 5*time.Second)
 	option.Default(&cfg.MetricsInterval, time.Second)
-	silent := cfg.Logger == nil
-	if silent {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	p := &Pipeline{cfg: cfg, silent: silent, stages: stages, drain: make(chan struct{}), stop: make(chan struct{})}
+	option.Logger(&cfg.Logger)
+	p := &Pipeline{cfg: cfg, stages: stages, drain: make(chan struct{}), stop: make(chan struct{})}
 	p.over, p.finish = context.WithCancel(context.Background())
 	return p, nil
 }

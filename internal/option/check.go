@@ -3,6 +3,7 @@ package option
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"reflect"
 )
 
@@ -74,6 +75,14 @@ func Default[V comparable](field *V, value V) {
 	var zero V
 	if *field == zero {
 		*field = value
+	}
+}
+
+// Logger sets *log to the default logger if it is nil: what goes wrong is not silent
+// unless the program says so.
+func Logger(log **slog.Logger) {
+	if *log == nil {
+		*log = slog.Default()
 	}
 }
 

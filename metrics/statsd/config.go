@@ -59,7 +59,7 @@ type Config struct {
 
 	// Logger gets one line when sending begins to fail and one when it works
 	// again, one for each name of which a series was refused, and one when series
-	// give way to others for the first time. nil discards.
+	// give way to others for the first time. Default: slog.Default.
 	Logger *slog.Logger
 
 	dials bool // Dial was set
@@ -108,7 +108,7 @@ func (c Config) withDefaults() Config {
 	option.Default(&c.TimerSamples, 8192)
 	option.Default(&c.MaxDatagram, 1432)
 	option.Default(&c.MaxSeries, 4096)
-	option.Default(&c.Logger, slog.New(slog.DiscardHandler))
+	option.Logger(&c.Logger)
 	c.dials = c.Dial != nil
 	if c.Dial == nil {
 		address := c.Address

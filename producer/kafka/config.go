@@ -102,7 +102,7 @@ type Config[T any] struct {
 	// kafka.commits, kafka.commit_errors and kafka.errors, and the gauges
 	// kafka.partitions, kafka.unfinished and kafka.lag. Nil records nothing.
 	Metrics metrics.Recorder
-	// Logger gets the events that an operator needs. nil discards.
+	// Logger gets the events that an operator needs. Default: slog.Default.
 	Logger *slog.Logger
 }
 
@@ -119,7 +119,7 @@ func (c Config[T]) withDefaults() Config[T] {
 	option.Default(&c.FetchMaxBytes, 2<<20)
 	option.Default(&c.FetchMaxPartitionBytes, 1<<20)
 	option.Default(&c.Metrics, metrics.Nop())
-	option.Default(&c.Logger, slog.New(slog.DiscardHandler))
+	option.Logger(&c.Logger)
 	return c
 }
 

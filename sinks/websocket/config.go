@@ -20,7 +20,7 @@ type EndpointConfig struct {
 	Metrics metrics.Recorder
 	// Logger receives failures (Warn, Error), connects and joins (Debug).
 	// Payloads and tokens are never logged; names chosen by a client are escaped
-	// and cut. Default: nothing is logged.
+	// and cut. Default: slog.Default.
 	Logger *slog.Logger
 	// Origins lists the pages that may connect, as for [Origins], for mounts that
 	// have no check of their own. Default: what Origin says.
@@ -68,11 +68,8 @@ func (cfg EndpointConfig) withDefaults() EndpointConfig {
 	option.Default(&cfg.Shutdown.Batch, 10_000)
 	option.Default(&cfg.Shutdown.Interval, 2*time.Second)
 	option.Default(&cfg.Metrics, metrics.Nop())
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	} else {
-		cfg.Logger = slog.New(newLogLimit(cfg.Logger.Handler(), cfg.Limits.LogRate))
-	}
+	option.Logger(&cfg.Logger)
+	cfg.Logger = slog.New(newLogLimit(cfg.Logger.Handler(), cfg.Limits.LogRate))
 	if cfg.Origin == nil && len(cfg.Origins) == 0 && cfg.PublicURL != "" {
 		cfg.Origins = []string{cfg.PublicURL}
 	}

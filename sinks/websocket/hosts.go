@@ -55,6 +55,9 @@ func newHostList(owner option.Owner, name string, hosts []string) (hostList, err
 		if strings.Contains(text, "/") {
 			bad = "a host or host:port without a scheme and a path"
 		}
+		if strings.Contains(text, "/") {
+			bad = "a host or host:port without a scheme and a path"
+		}
 		if bad == "" && e.any {
 			bad = "no list at all, to allow any host"
 		}

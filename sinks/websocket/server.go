@@ -39,7 +39,6 @@ func NewServer(handler http.Handler, cfg ServerConfig) (*http.Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	logged := cfg.Logger != nil
 	cfg = cfg.withDefaults()
 	g := &gate{cfg: cfg, next: handler, refusals: refusals{metrics: cfg.Metrics, log: cfg.Logger}}
 	g.hosts, _ = newHostList(serverOwner, "Hosts", cfg.Hosts) // validated
@@ -57,9 +56,7 @@ func NewServer(handler http.Handler, cfg ServerConfig) (*http.Server, error) {
 	// Nothing else is set: no HTTP/2, over TLS or not.
 	s.Protocols.SetHTTP1(true)
 	s.RegisterOnShutdown(g.drain)
-	if logged {
-		s.ErrorLog = log.New(&serverLog{log: cfg.Logger}, "", 0)
-	}
+	s.ErrorLog = log.New(&serverLog{log: cfg.Logger}, "", 0)
 	if cfg.TLS != nil {
 		s.TLSConfig = cfg.TLS.Clone()
 		s.TLSConfig.MinVersion = max(s.TLSConfig.MinVersion, tls.VersionTLS12)

@@ -30,7 +30,7 @@ type ServerConfig struct {
 	Metrics metrics.Recorder
 	// Logger receives refused requests and connections (Warn), at most one line a
 	// second for each reason, and what net/http reports, at most one line a second.
-	// Default: refusals are not logged, and net/http reports to package log.
+	// Default: slog.Default.
 	Logger *slog.Logger
 	// Limits bounds what all requests can use together.
 	Limits ServerLimits
@@ -102,9 +102,7 @@ func (cfg ServerConfig) withDefaults() ServerConfig {
 	option.Default(&cfg.Timeouts.Idle, 2*time.Minute)
 	option.Default(&cfg.Timeouts.Drain, 5*time.Second)
 	option.Default(&cfg.Metrics, metrics.Nop())
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	option.Logger(&cfg.Logger)
 	if cfg.ClientAddress == nil {
 		cfg.ClientAddress = peerAddress
 	}

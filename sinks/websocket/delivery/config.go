@@ -94,7 +94,8 @@ type Config[T any] struct {
 	// delivery.in_flight and delivery.waiting (tag reason). nil records nothing.
 	Metrics metrics.Recorder
 	// Logger gets a line for events that fail, and one for those that are discarded,
-	// at most once a second for each reason, with their number. nil discards.
+	// at most once a second for each reason, with their number.
+	// Default: slog.Default.
 	Logger *slog.Logger
 }
 
@@ -126,9 +127,7 @@ func (c Config[T]) withDefaults() Config[T] {
 	if c.Payload == nil {
 		c.Payload = func(event T) (any, error) { return event, nil }
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	option.Logger(&c.Logger)
 	option.Default(&c.Metrics, metrics.Nop())
 	return c
 }
