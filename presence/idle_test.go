@@ -29,6 +29,14 @@ func TestATrackerThatDoesNotRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		stopTrackerB := pubsubtest.Run(t, b.Run)
+		// Right after New it is no fault that Run does not run yet.
+		if _, err := a.Track(t.Context(), "room", "first", nil); err != nil {
+			t.Fatal(err)
+		}
+		a.UntrackAll(t.Context())
+		if text.Len() > 0 {
+			t.Errorf("a warning at the beginning: %s", &text)
+		}
 		time.Sleep(time.Minute)
 		for range maxUnannounced/2 + 10 {
 			if _, err := a.Track(t.Context(), "room", "1", nil); err != nil {

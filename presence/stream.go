@@ -44,15 +44,17 @@ func (t *Tracker) PushState(ctx context.Context, topic string, push Push) error 
 	t.teller.streams = append(t.teller.streams, s)
 	t.wakeTeller()
 	t.mu.Unlock()
+	var err error
 	select {
-	case err := <-s.done:
-		return err
+	case err = <-s.done:
 	case <-ctx.Done():
-		t.mu.Lock()
-		s.over = true
-		t.mu.Unlock()
-		return ctx.Err()
+		err = ctx.Err()
 	}
+	// A part may still be on its way, whose end would have the next one pushed.
+	t.mu.Lock()
+	s.over = true
+	t.mu.Unlock()
+	return err
 }
 
 // parts returns the next part of each stream, one for all that begin in the same

@@ -254,3 +254,54 @@ func TestStatesEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestSettleWhileAStateIsDue pins that Settle returns although the round that is due has
+// only parts of states, and no diff.
+func TestSettleWhileAStateIsDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, _ := watched(t, presence.Config{DiffPeriod: time.Second})
+		track(t, tr, t.Context(), "room", "1", nil)
+		settle(t, tr)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- tr.PushState(t.Context(), "room", func(string, any, func(time.Time, error)) error { return nil })
+		}()
+		synctest.Wait() // the round has been ordered, and begins in a second
+		short, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := tr.Settle(short); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestNoPartAfterTheEnd pins that a client gets no further part once PushState has
+// returned: push has crashed here after the client had taken the part.
+func TestNoPartAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, _ := watched(t, presence.Config{})
+		for n := range 1000 {
+			track(t, tr, t.Context(), "room", fmt.Sprint(n), meta{"pad": strings.Repeat("x", 200)})
+		}
+		settle(t, tr)
+		pushes := 0 // calls follow each other
+		var written func(time.Time, error)
+		err := tr.PushState(t.Context(), "room", func(_ string, _ any, w func(time.Time, error)) error {
+			pushes++
+			written = w
+			panic("in push")
+		})
+		if err == nil {
+			t.Error("no error")
+		}
+		synctest.Wait()
+		written(time.Now(), nil)
+		synctest.Wait()
+		if pushes != 1 {
+			t.Errorf("%d pushes, want 1", pushes)
+		}
+	})
+}

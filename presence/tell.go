@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -175,7 +174,9 @@ func withoutUnfit(states ...State) (removed bool) {
 			}
 			fit := make(map[string]any, len(p.Extra))
 			for name, v := range p.Extra {
-				if _, err := json.Marshal(v); err != nil {
+				// As a part of something else, as it will be: Encode takes bytes alone
+				// for JSON. It returns a panic of MarshalJSON as an error.
+				if _, err := pubsub.Encode(map[string]any{name: v}); err != nil {
 					removed = true
 					continue
 				}
@@ -211,7 +212,9 @@ func (t *Tracker) Settle(ctx context.Context) error {
 	t.mu.Lock()
 	var over *chan struct{}
 	switch {
-	case len(t.teller.waiting) > 0:
+	// The next round closes next. A present one began without what waits, and one that
+	// has not begun yet, for clients of PushState perhaps, has no channel in now.
+	case len(t.teller.waiting)+len(t.teller.streams) > 0:
 		over = &t.teller.next
 	case t.teller.telling:
 		over = &t.teller.now

@@ -2,6 +2,7 @@ package presence_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -166,18 +167,34 @@ func TestASlowFetchOfManyTopics(t *testing.T) {
 	})
 }
 
-// TestFieldsThatCannotBeEncoded pins that a diff is broadcast without them.
+// unfit is a field whose encoding panics.
+type unfit struct{}
+
+func (unfit) MarshalJSON() ([]byte, error) { panic("in MarshalJSON") }
+
+// TestFieldsThatCannotBeEncoded pins that clients get each diff and each state without
+// the fields of Fetch that have no encoding, and with the others.
 func TestFieldsThatCannotBeEncoded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tr, d := watched(t, presence.Config{Fetch: func(_ context.Context, _ string, keys []string) (map[string]map[string]any, error) {
-			return map[string]map[string]any{keys[0]: {"name": "Ann", "bad": make(chan int), "metas": 5}}, nil
-		}})
-		track(t, tr, t.Context(), "room", "1", nil)
-		is(t, d.take(), `presence_diff{joins:{1:{[{}],name:Ann}},leaves:{}}`)
-		if s := tr.Snapshot(); s.Unfetched != 1 || s.Diffs != 1 || s.DiffsFailed != 0 {
-			t.Errorf("%+v", s)
-		}
-	})
+	for name, field := range map[string]any{
+		"error": make(chan int), "panic": unfit{}, "not UTF-8": json.RawMessage("\"\xff\""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr, d := watched(t, presence.Config{Fetch: func(_ context.Context, _ string, keys []string) (map[string]map[string]any, error) {
+					return map[string]map[string]any{keys[0]: {"name": "Ann", "raw": []byte("not JSON"), "bad": field, "metas": 5}}, nil
+				}})
+				track(t, tr, t.Context(), "room", "1", nil)
+				is(t, d.take(), `presence_diff{joins:{1:{[{}],name:Ann,raw:bm90IEpTT04=}},leaves:{}}`)
+				err := tr.PushState(t.Context(), "room", func(_ string, payload any, _ func(time.Time, error)) error {
+					is(t, short(payload.(pubsub.Payload)), `{1:{[{}],name:Ann,raw:bm90IEpTT04=}}`)
+					return nil
+				})
+				if s := tr.Snapshot(); err != nil || s.Unfetched != 2 || s.Diffs != 1 || s.DiffsFailed != 0 || s.Crashed != 0 {
+					t.Errorf("error %v, %+v, want 2 unfetched", err, s)
+				}
+			})
+		})
+	}
 }
 
 // TestCallbacksThatEndTheirGoroutine pins that diffs go on after an OnDiff or a

@@ -31,7 +31,7 @@ type Tracker struct {
 
 	counters counters
 	logs     logs
-	made     time.Time
+	made     time.Time    // the grace of expectRun begins
 	life     atomic.Int32 // made, runs, ended
 	overdue  atomic.Int64 // calls of Fetch that go on after their timeout
 }
@@ -69,6 +69,7 @@ func newTracker(cfg Config, now time.Time) (*Tracker, error) {
 		post:    post{known: make(map[letter]bool), wake: make(chan struct{}, 1)},
 		tracked: make(map[place]*entry),
 		owners:  make(map[context.Context]*owner),
+		made:    time.Now(),
 	}, nil
 }
 

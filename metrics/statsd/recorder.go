@@ -23,6 +23,7 @@ type Recorder struct {
 	refusedNames map[string]struct{} // of series beyond MaxSeries, those that were logged
 	searchAt     time.Time           // no search for series that give way before
 	crowded      bool                // such a removal was logged
+	warnings     []warning           // for the log, once the lock is free
 
 	// dropped is added to by instruments on any goroutine and by the sender.
 	dropped atomic.Int64

@@ -84,7 +84,7 @@ func instrument[S series](s *Recorder, kind byte, name string, tags []metrics.Ta
 	tags = cleanTags(tags)
 	key := seriesKey(kind, name, tags)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if have, ok := s.byKey[key]; ok {
 		return have.(S)
 	}
@@ -106,7 +106,7 @@ func instrument[S series](s *Recorder, kind byte, name string, tags []metrics.Ta
 // or nil if there is no room.
 func (s *Recorder) live(one series) series {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if have, ok := s.byKey[one.base().key]; ok {
 		return have
 	}
@@ -209,7 +209,7 @@ func (s *Recorder) giveWay(now time.Time, standing bool) bool {
 	})
 	if gone := before - len(s.series); gone > 0 && !s.crowded {
 		s.crowded = true
-		s.cfg.Logger.Warn("series removed to make room, the least recently used first", "MaxSeries", s.cfg.MaxSeries)
+		s.note("series removed to make room, the least recently used first", "MaxSeries", s.cfg.MaxSeries)
 	}
 	return len(s.series) < before
 }
@@ -217,14 +217,36 @@ func (s *Recorder) giveWay(now time.Time, standing bool) bool {
 // maxRefusedNames bounds the names that are remembered, and logged, once refused.
 const maxRefusedNames = 100
 
-// tooMany logs the name of a series that was refused, the first time. The caller holds
+// tooMany notes the name of a series that was refused, the first time. The caller holds
 // the lock.
 func (s *Recorder) tooMany(name string) {
 	if _, known := s.refusedNames[name]; known || len(s.refusedNames) >= maxRefusedNames {
 		return
 	}
 	s.refusedNames[name] = struct{}{}
-	s.cfg.Logger.Warn("series refused, its values are dropped", "name", name, "MaxSeries", s.cfg.MaxSeries)
+	s.note("series refused, its values are dropped", "name", name, "MaxSeries", s.cfg.MaxSeries)
+}
+
+// warning is a line for the log that was noted under the lock.
+type warning struct {
+	msg  string
+	args []any
+}
+
+// note keeps a line for unlock. The caller holds the lock.
+func (s *Recorder) note(msg string, args ...any) {
+	s.warnings = append(s.warnings, warning{msg, args})
+}
+
+// unlock releases the lock and logs what was noted under it. The logger is the program's:
+// it may use an instrument, which takes the lock.
+func (s *Recorder) unlock() {
+	list := s.warnings
+	s.warnings = nil
+	s.mu.Unlock()
+	for _, w := range list {
+		s.cfg.Logger.Warn(w.msg, w.args...)
+	}
 }
 
 // Snapshot holds a recorder's figures at one moment.

@@ -265,3 +265,40 @@ func TestRemovalsDuringUse(t *testing.T) {
 		}
 	})
 }
+
+// counting is a log handler that counts its lines with a recorder.
+type counting struct {
+	slog.Handler
+	by func() metrics.Recorder
+}
+
+func (c counting) Handle(ctx context.Context, r slog.Record) error {
+	c.by().Counter("log.lines").Add(1)
+	return c.Handler.Handle(ctx, r)
+}
+
+// A log handler may use the recorder whose lines it gets.
+func TestALogHandlerUsesTheRecorder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSums("")
+		var log strings.Builder
+		var s *Recorder
+		handler := counting{slog.NewTextHandler(&log, nil), func() metrics.Recorder { return s }}
+		s, err := New(Config{Dial: w.dial, MaxSeries: 1, Logger: slog.New(handler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Counter("first").Add(1)
+		s.Counter("second").Add(1) // is refused, which is logged, as is the counter of the lines
+		time.Sleep(2 * idleFull)
+		s.Counter("third").Add(1) // the first one gives way, which is logged too
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"name=second", "name=log.lines", "to make room"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("no %s in\n%s", want, log.String())
+			}
+		}
+	})
+}
