@@ -49,27 +49,6 @@ type gate[T any] struct {
 	rotation *account[T] // the key whose turn it is; the others follow in a circle
 }
 
-// account is what is known of a key.
-type account[T any] struct {
-	key        string
-	unfinished int
-	line       line[T]
-	listed     bool // in the rotation
-	before     *account[T]
-	after      *account[T]
-}
-
-// ticket is an accepted event until it is finished.
-type ticket[T any] struct {
-	account *account[T]
-	size    int64
-}
-
-const (
-	spareAccounts = 64   // kept for other keys
-	smallMap      = 1024 // keys; a larger map is made anew when most of them are gone
-)
-
 // newGate returns a gate; keyMax and maxBytes of 0 are no bound.
 func newGate[T any](capacity int, keyed bool, keyMax int, maxBytes int64) gate[T] {
 	g := gate[T]{capacity: capacity, keyMax: math.MaxInt, maxBytes: math.MaxInt64, tracked: keyed || maxBytes > 0}
@@ -94,10 +73,13 @@ func (g *gate[T]) check(key string, size int64) bound {
 	switch {
 	case size > g.maxBytes:
 		return tooLarge
+	// Before the bounds in total: the caller is told of its own flood first.
 	case a != nil && a.unfinished >= g.keyMax:
 		return keyFull
 	case g.waiting >= g.capacity:
 		return full
+	// What is in the rotation while the queue is not full waits for bytes. A difference
+	// cannot overflow, as a sum of sizes could.
 	case g.rotation != nil, size > g.maxBytes-g.bytes:
 		return heavy
 	}
@@ -111,6 +93,8 @@ func (g *gate[T]) enter(key string, size int64) ticket[T] {
 	return t
 }
 
+// accept counts an event that comes into the queue. An untracked gate has no bound of
+// unfinished events, and is spared their count.
 func (g *gate[T]) accept(t ticket[T]) {
 	g.waiting++
 	if !g.tracked {
@@ -153,15 +137,16 @@ func (g *gate[T]) next() *place[T] {
 	p := a.line.next()
 	g.blocked--
 	g.unlist(a)
-	g.accept(p.ticket)
-	g.list(a) // at the end of the round
+	g.accept(p.ticket) // before list: the key may be full now
+	g.list(a)          // at the end of the round
 	return p
 }
 
 // taken notes that n events have left the queue.
 func (g *gate[T]) taken(n int) { g.waiting -= n }
 
-// finish is the end of an accepted event that has left the queue.
+// finish is the end of an accepted event that has left the queue. The caller lets waiting
+// pushes in afterwards.
 func (g *gate[T]) finish(t ticket[T]) {
 	a := t.account
 	g.denied = false
@@ -171,98 +156,28 @@ func (g *gate[T]) finish(t ticket[T]) {
 		g.fullKeys--
 	}
 	a.unfinished--
-	g.list(a)
+	g.list(a) // it may have been full
 	g.forget(a)
 }
 
-// refuse takes a push out of its line, of all that wait, or returns nil.
-func (g *gate[T]) refuse() *place[T] {
+// refuseAll takes all waiting pushes out of their lines, and calls f with each of them. It
+// goes through the keys once, however many push.
+func (g *gate[T]) refuseAll(f func(*place[T])) {
 	if g.sole != nil {
-		return g.refuseFrom(g.sole)
+		g.refuseLine(g.sole, f)
+		return
 	}
+	// forget may replace g.keys: the loop goes on in the former map, whose accounts
+	// without a line are passed over.
 	for _, a := range g.keys {
-		if p := g.refuseFrom(a); p != nil {
-			return p
-		}
+		g.refuseLine(a, f)
 	}
-	return nil
 }
 
-func (g *gate[T]) refuseFrom(a *account[T]) *place[T] {
-	p := a.line.head
-	if p != nil {
+func (g *gate[T]) refuseLine(a *account[T], f func(*place[T])) {
+	for a.line.len > 0 {
+		p := a.line.head
 		g.leave(p)
+		f(p)
 	}
-	return p
-}
-
-// account returns the account of a key, which is made if there is none.
-func (g *gate[T]) account(key string) *account[T] {
-	if g.sole != nil {
-		return g.sole
-	}
-	a := g.keys[key]
-	if a != nil {
-		return a
-	}
-	if last := len(g.spare) - 1; last >= 0 {
-		a, g.spare = g.spare[last], g.spare[:last]
-	} else {
-		a = new(account[T])
-	}
-	a.key = key
-	g.keys[key] = a
-	g.peak = max(g.peak, len(g.keys))
-	return a
-}
-
-// forget removes a key of which nothing is left. A map does not shrink, so a large one
-// is replaced when most of its keys are gone.
-func (g *gate[T]) forget(a *account[T]) {
-	if a == g.sole || a.unfinished > 0 || a.line.len > 0 {
-		return
-	}
-	delete(g.keys, a.key)
-	a.key = ""
-	if len(g.spare) < spareAccounts {
-		g.spare = append(g.spare, a)
-	}
-	if g.peak > smallMap && len(g.keys) < g.peak/8 {
-		keys := make(map[string]*account[T], len(g.keys))
-		for key, a := range g.keys {
-			keys[key] = a
-		}
-		g.keys, g.peak = keys, len(keys)
-	}
-}
-
-// list puts a key at the end of the rotation if its first push waits for nothing but
-// the bounds in total, and it is not in there.
-func (g *gate[T]) list(a *account[T]) {
-	if a.listed || a.line.len == 0 || a.unfinished >= g.keyMax {
-		return
-	}
-	a.listed = true
-	if g.rotation == nil {
-		a.before, a.after = a, a
-		g.rotation = a
-		return
-	}
-	a.before, a.after = g.rotation.before, g.rotation
-	a.before.after, a.after.before = a, a
-}
-
-// unlist takes a key out of the rotation. If it was its turn, the next one has it.
-func (g *gate[T]) unlist(a *account[T]) {
-	if !a.listed {
-		return
-	}
-	if g.rotation == a {
-		g.rotation = a.after
-	}
-	if g.rotation == a {
-		g.rotation = nil
-	}
-	a.before.after, a.after.before = a.after, a.before
-	a.listed, a.before, a.after = false, nil, nil
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
 // waiter is a push of the model that waits.
@@ -149,7 +150,10 @@ func TestGateAsModel(t *testing.T) {
 				}
 				m.compare(t, step, &g)
 			}
-			for p := g.refuse(); p != nil; p = g.refuse() {
+			blocked, refused := g.blocked, 0
+			g.refuseAll(func(*place[int]) { refused++ })
+			if refused != blocked {
+				t.Errorf("%d pushes refused at the end, want %d", refused, blocked)
 			}
 			for _, left := range m.accepted {
 				g.finish(left.ticket)
@@ -202,5 +206,24 @@ func TestGateForgetsKeys(t *testing.T) {
 	}
 	if len(g.keys) != 0 || g.peak > smallMap || len(g.spare) > spareAccounts {
 		t.Errorf("%d keys are left in a map made for %d, %d accounts are kept", len(g.keys), g.peak, len(g.spare))
+	}
+}
+
+// TestRefuseAllIsQuick pins that a queue with many keys is closed in one pass through
+// them, however many pushes of one key wait: it is done under the queue's lock.
+func TestRefuseAllIsQuick(t *testing.T) {
+	const keys, pushes = 50_000, 50_000
+	g := newGate[int](keys+1, true, 1, 0)
+	for i := range keys {
+		g.enter(fmt.Sprint(i), 0)
+	}
+	for range pushes {
+		g.join(new(place[int]), "0", 0)
+	}
+	begin, refused := time.Now(), 0
+	g.refuseAll(func(*place[int]) { refused++ })
+	// One pass takes some milliseconds, a pass for each push half a minute.
+	if took := time.Since(begin); refused != pushes || took > 3*time.Second {
+		t.Errorf("%d pushes refused in %v", refused, took)
 	}
 }

@@ -3,92 +3,13 @@ package producer
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/internal/ring"
-	"github.com/penstock-go/penstock/metrics"
-	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
-
-// The defaults of a queue, in events.
-const (
-	DefaultCapacity     = 10_000
-	DefaultKeyMaxEvents = 1024
-)
-
-// Overflow selects what a full queue does with a push.
-type Overflow uint8
-
-const (
-	// Refuse makes Push wait and TryPush return ErrFull. It is the default.
-	Refuse Overflow = iota
-	// DropOldest makes room by discarding the oldest event.
-	DropOldest
-	// DropNewest discards the event that was to be pushed.
-	DropNewest
-)
-
-// QueueConfig configures [NewQueue]. The zero value is useful.
-type QueueConfig[T any] struct {
-	// Capacity bounds how many events wait in the queue, 1 or more. Default:
-	// 10,000.
-	Capacity int
-	// Key, if set, returns what an event is accounted to, such as its user, in the
-	// pushing goroutine. It must be pure. A key has no more than KeyMaxEvents
-	// unfinished events, so that one which floods is refused while the pushes of
-	// all others go through. It needs Overflow Refuse.
-	Key func(event T) string
-	// KeyMaxEvents bounds the unfinished events of a key, 1 or more: those that
-	// were accepted and have no receipt yet, wherever in the pipeline they are.
-	// Default: 1,024. It needs Key.
-	KeyMaxEvents int
-	// MaxBytes bounds the unfinished events in total, in bytes as measured by
-	// Size. Default: no bound. It needs Size, and Overflow Refuse.
-	MaxBytes int64
-	// Size returns the bytes that an event counts for, in the pushing goroutine.
-	// Below 0 counts as 0. It needs MaxBytes.
-	Size func(event T) int
-	// Overflow selects what happens when Capacity is reached. Default: Refuse.
-	Overflow Overflow
-	// Stamp, if set, is called in the pushing goroutine with the time at which
-	// the push began, before it can wait for anything.
-	Stamp func(event *T, at time.Time)
-	// Discarded, if set, is called for every event that is dropped: in the
-	// pushing goroutine with receipt.QueueFull, and on the stage's goroutine
-	// with receipt.Stopped for the events left when the stage is stopped.
-	// It must not block or push.
-	Discarded func(event T, reason receipt.Reason)
-	// Metrics gets the counters queue.refused and queue.discarded. nil records
-	// nothing.
-	Metrics metrics.Recorder
-	// Logger gets a line for refused pushes and for dropped events, at most once a
-	// second for each reason, with the number that it stands for. Default: slog.Default.
-	Logger *slog.Logger
-}
-
-// validate is called with the defaults filled in.
-func (c *QueueConfig[T]) validate() error {
-	owner := option.Owner("producer.Queue")
-	refuses := func(option string, used bool) error {
-		return owner.Check(!used || c.Overflow == Refuse, option, c.Overflow, "unset unless Overflow is Refuse")
-	}
-	return option.First(
-		option.AtLeast(owner, "Capacity", c.Capacity, 1),
-		owner.Check(c.Overflow <= DropNewest, "Overflow", c.Overflow, "Refuse, DropOldest or DropNewest"),
-		owner.Check(c.Key != nil || c.KeyMaxEvents == 0, "KeyMaxEvents", c.KeyMaxEvents, "0 unless Key is set"),
-		option.AtLeast(owner, "KeyMaxEvents", c.KeyMaxEvents, 0),
-		option.AtLeast(owner, "MaxBytes", c.MaxBytes, 0),
-		owner.Check(c.Size != nil || c.MaxBytes == 0, "Size", c.Size, "a function if MaxBytes is set"),
-		owner.Check(c.Size == nil || c.MaxBytes > 0, "MaxBytes", c.MaxBytes, "1 or more if Size is set"),
-		refuses("Key", c.Key != nil),
-		refuses("MaxBytes", c.MaxBytes > 0),
-		owner.Recorder(c.Metrics),
-	)
-}
 
 // Queue is a bounded queue into which any goroutine pushes and which a stage
 // empties on demand. It implements stage.Producer.
@@ -269,92 +190,4 @@ func (q *Queue[T]) Drain() {
 	q.mu.Unlock()
 	q.refused.record(closed, n)
 	wake(self)
-}
-
-// put appends, unlocks and wakes the stage if it waits for events.
-func (q *Queue[T]) put(event T, t ticket[T]) {
-	q.append(event, t)
-	wanted := q.wanted()
-	q.mu.Unlock()
-	wake(wanted)
-}
-
-// append puts an accepted event into the queue.
-func (q *Queue[T]) append(event T, t ticket[T]) {
-	q.events.Push(event)
-	if q.gate.tracked {
-		q.tickets.Push(t)
-	}
-	q.pushed++
-}
-
-// admit lets in the waiting pushes for which there is room.
-func (q *Queue[T]) admit() {
-	for p := q.gate.next(); p != nil; p = q.gate.next() {
-		q.append(p.event, p.ticket)
-		p.ready <- struct{}{}
-	}
-}
-
-// wanted returns the stage if it waits for events that are there, and was not woken yet.
-// The caller wakes it when it has released the lock.
-func (q *Queue[T]) wanted() *stage.Handle {
-	if q.owed == 0 || q.woken || q.self == nil || q.events.Len() == 0 {
-		return nil
-	}
-	q.woken = true
-	return q.self
-}
-
-// deny notes that a push was kept out. It returns the stage if that must be woken to learn
-// that it is stalled: a full key it has seen with the event that filled it.
-func (q *Queue[T]) deny(why bound) *stage.Handle {
-	if why != heavy || q.gate.denied {
-		return nil
-	}
-	q.gate.denied = true
-	if q.owed == 0 || q.woken || q.self == nil {
-		return nil
-	}
-	q.woken = true
-	return q.self
-}
-
-func wake(self *stage.Handle) {
-	if self != nil {
-		self.Wake()
-	}
-}
-
-// drop makes room for event, or discards it, and unlocks. Nothing waits in line: a queue
-// that drops has no other bound.
-func (q *Queue[T]) drop(event T) {
-	q.discarded++
-	victim := event
-	if q.cfg.Overflow == DropOldest {
-		victim = q.events.Pop()
-		q.gate.taken(1)
-		q.gate.accept(ticket[T]{account: q.gate.sole})
-		q.put(event, ticket[T]{})
-	} else {
-		q.pushed++
-		q.mu.Unlock()
-	}
-	q.refused.dropped(receipt.QueueFull, 1)
-	if q.cfg.Discarded != nil {
-		q.cfg.Discarded(victim, receipt.QueueFull)
-	}
-}
-
-// close refuses pushes from now on, those in line included, and returns how many these
-// were. The caller holds the lock. Closing again does nothing.
-func (q *Queue[T]) close() (n int) {
-	q.closed = true
-	for p := q.gate.refuse(); p != nil; p = q.gate.refuse() {
-		p.refused = true
-		p.ready <- struct{}{}
-		n++
-	}
-	q.refused.count[closed] += int64(n)
-	return n
 }

@@ -44,7 +44,8 @@ func (r *refusals) init(recorder metrics.Recorder, log *slog.Logger, capacity, k
 	r.epoch, r.log, r.lines = time.Now(), log, make(map[subject]*pace.Limiter)
 }
 
-// refuse counts a refused push, unlocks and returns its error.
+// refuse counts a refused push, unlocks and returns its error. The caller holds the lock,
+// under which the counts of the Snapshot change; metrics and logger are called without it.
 func (q *Queue[T]) refuse(why bound) error {
 	q.refused.count[why]++
 	q.mu.Unlock()
@@ -68,14 +69,14 @@ func (r *refusals) dropped(reason receipt.Reason, n int) {
 	}
 }
 
-// end logs what no line stands for yet.
+// end logs what no line stands for yet: every push and event is in some line.
 func (r *refusals) end() {
 	rest := make(map[subject]int)
 	r.mu.Lock()
 	for about, l := range r.lines {
 		rest[about] = l.Rest()
 	}
-	r.mu.Unlock()
+	r.mu.Unlock() // the logger is the program's
 	for about, n := range rest {
 		if n > 0 {
 			r.log.Warn(about.msg, "reason", about.reason, "count", n)
@@ -86,7 +87,8 @@ func (r *refusals) end() {
 // subject is what a line of the log is about.
 type subject struct{ msg, reason string }
 
-// warn logs, once a second for each message and reason.
+// warn logs, once a second for each message and reason. There are few of both, so that
+// lines is small.
 func (r *refusals) warn(msg, reason string, n int) {
 	r.mu.Lock()
 	l := r.lines[subject{msg, reason}]
