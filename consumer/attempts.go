@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
-	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -22,7 +21,7 @@ type attempts struct {
 	counts AttemptCounts
 	meters meters
 
-	retryLines, failedLines pace.Limiter
+	again, forGood failures // of the log
 }
 
 // AttemptCounts are what a function on its stage's goroutine has failed, since the start.
@@ -47,7 +46,7 @@ func (a *attempts) run(ctx context.Context, most int, f func() error) (err error
 			return err, attempt
 		}
 		a.retried()
-		a.warn(&a.retryLines, 1, err, attempt, true)
+		a.warn(a.again.note(time.Since(a.epoch), 1, err, attempt, true))
 		if !wait(ctx, a.retry.pause(attempt)) {
 			return ctx.Err(), attempt // it might have succeeded yet
 		}
@@ -64,15 +63,16 @@ func (a *attempts) retried() {
 func (a *attempts) failed(n int, err error, attempt int) {
 	a.counts.Failed += int64(n)
 	a.meters.failures.Add(int64(n))
-	a.warn(&a.failedLines, n, err, attempt, false)
+	a.warn(a.forGood.note(time.Since(a.epoch), n, err, attempt, false))
 }
 
-// warn logs, at most once a second for each limiter.
-func (a *attempts) warn(l *pace.Limiter, n int, err error, attempt int, again bool) {
-	if n = l.Line(time.Since(a.epoch), n); n > 0 {
-		a.log.Warn(a.what+" failed", "stage", a.self.Name(), "attempt", attempt, "again", again, "failures", n, "error", err)
-	}
+// end logs the failures that are in no line yet, when the stage ends.
+func (a *attempts) end() {
+	a.warn(a.again.rest())
+	a.warn(a.forGood.rest())
 }
+
+func (a *attempts) warn(line failureLine) { line.log(a.log, a.what, a.self.Name()) }
 
 // caught calls f and returns its panic as an error.
 func caught(f func() error) (err error) {

@@ -209,6 +209,7 @@ func (b *Batch[T]) HandleFlush(ctx context.Context) error {
 // HandleTerminate implements stage.TerminateHandler.
 func (b *Batch[T]) HandleTerminate(context.Context, error) error {
 	b.stopTimer()
+	b.attempts.end()
 	b.events, b.lent, b.parts = nil, nil, nil
 	return nil
 }

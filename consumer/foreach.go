@@ -75,6 +75,12 @@ func (c *eachEvent[T]) HandleStart(_ context.Context, self *stage.Handle) error 
 	return nil
 }
 
+// HandleTerminate implements stage.TerminateHandler.
+func (c *forEach[T]) HandleTerminate(context.Context, error) error {
+	c.attempts.end()
+	return nil
+}
+
 // HandleInspect implements stage.InspectHandler: it returns [AttemptCounts].
 func (c *eachEvent[T]) HandleInspect() any { return c.attempts.counts }
 

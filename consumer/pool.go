@@ -3,7 +3,6 @@ package consumer
 import (
 	"time"
 
-	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/internal/ring"
 )
 
@@ -28,10 +27,10 @@ type pool[T any] struct {
 	busy    int // of them those with a task
 	stuck   int // left the pool without their task and have not returned yet
 
-	restarted   int64        // attempts that followed a failed one
-	failed      int64        // events that have failed for good
-	retryLines  pace.Limiter // of the log
-	failedLines pace.Limiter
+	restarted int64    // attempts that followed a failed one
+	failed    int64    // events that have failed for good
+	again     failures // of the log
+	forGood   failures
 
 	handing int        // hand-overs that are under way outside of the pool's goroutines
 	ticking bool       // tick is called some time later
@@ -94,7 +93,7 @@ type task[T any] struct {
 	failure  error         // a *WorkerError that is being reported
 	again    bool          // another attempt follows the report
 	pause    time.Duration // before that attempt
-	lines    int           // failures that the log line stands for, 0 for no line
+	line     failureLine   // for the log
 	cost     time.Duration
 	sight    sight // of the looks for workers that do not return
 }

@@ -41,12 +41,12 @@ func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 	if t.again {
 		p.restarted++
 		t.pause = p.rules.retry.pause(t.attempt)
-		t.lines = p.retryLines.Line(e.now, 1)
+		t.line = p.again.note(e.now, 1, e.err, t.attempt, true)
 	} else {
 		if !t.deferred {
 			p.failed++
 		}
-		t.lines = p.failedLines.Line(e.now, 1)
+		t.line = p.forGood.note(e.now, 1, e.err, t.attempt, false)
 	}
 	t.failure, t.cost = failure, e.cost
 	o.do = report

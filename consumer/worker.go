@@ -162,9 +162,7 @@ func (w *worker[T]) report(e *event) {
 	case !t.deferred:
 		s.meters.failures.Add(1)
 	}
-	if t.lines > 0 {
-		s.cfg.Logger.Warn("worker failed", "stage", failed.Stage, "attempt", failed.Attempt, "again", t.again, "failures", t.lines, "error", failed.Err)
-	}
+	t.line.log(s.cfg.Logger, "worker", failed.Stage)
 	// The failure is in the task by now.
 	*e = event{what: reported}
 	switch {

@@ -14,8 +14,9 @@ type Limiter struct {
 	count int           // occurrences since then
 }
 
-// Line counts n occurrences at now, a time since any fixed moment, and returns how many the line for them stands for, or 0
-// if they get no line of their own. The first occurrence always has one.
+// Line counts n occurrences at now, a time since any fixed moment, and returns how many
+// the line for them stands for, or 0 if they get no line of their own. The first
+// occurrence always has one.
 func (l *Limiter) Line(now time.Duration, n int) int {
 	l.count += n
 	if l.begun && now-l.at < Every {

@@ -1,0 +1,46 @@
+package consumer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"regexp"
+	"strconv"
+	"testing"
+	"testing/synctest"
+
+	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// Every failure is in some line of the log, also those of the last second of a stage.
+func TestTheLogHasEveryFailure(t *testing.T) {
+	const events = 500
+	errDown := errors.New("down")
+	retry := consumer.Retry{MaxAttempts: 2, Backoff: consumer.NoPause}
+	for _, name := range []string{"batch", "for each", "supervisor"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var lines bytes.Buffer
+				fail := func(context.Context, int) error { return errDown }
+				failAll := func(context.Context, []int) error { return errDown }
+				c := map[string]stage.Consumer[int]{
+					"batch":      stage.Must(consumer.NewBatch(failAll, batchConfig{Size: 1, Retry: retry, Logger: textLog(&lines)})),
+					"for each":   stage.Must(consumer.NewForEach(fail, consumer.ForEachConfig[int]{Retry: retry, Logger: textLog(&lines)})),
+					"supervisor": stage.Must(consumer.NewSupervisor(fail, consumer.SupervisorConfig[int]{Retry: retry, Logger: textLog(&lines)})),
+				}[name]
+				if err := run(t, &counter{limit: events}, c, stage.SubscribeConfig{}); err != nil {
+					t.Fatal(err)
+				}
+				logged := map[string]int{}
+				for _, m := range regexp.MustCompile(`again=(\w+) failures=(\d+)`).FindAllStringSubmatch(lines.String(), -1) {
+					n, _ := strconv.Atoi(m[2])
+					logged[m[1]] += n
+				}
+				if logged["true"] != events || logged["false"] != events {
+					t.Errorf("%v failures in the log, want %d of each:\n%s", logged, events, &lines)
+				}
+			})
+		})
+	}
+}
