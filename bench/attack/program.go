@@ -23,6 +23,10 @@ import (
 // drain is what the program is given for its orderly end.
 const drain = 10 * time.Second
 
+// retention is how many MiB the embedded broker keeps: little, so that a soak
+// measures what grows after it is full.
+const retention = "16"
+
 // process is the program under attack.
 type process struct {
 	cmd         *exec.Cmd
@@ -64,7 +68,7 @@ func start(ctx context.Context, how launch, limit int64) (*process, error) {
 		return nil, err
 	}
 	defer os.Remove(key) // read by then
-	p.cmd = exec.Command(how.file, "-source", how.source, "-addr", p.address, "-debug-addr", how.debug, "-rate", "0", "-clients", "0", "-push-jwt-file", key,
+	p.cmd = exec.Command(how.file, "-source", how.source, "-addr", p.address, "-debug-addr", how.debug, "-rate", "0", "-clients", "0", "-push-jwt-file", key, "-retention-mib", retention,
 		"-json", "-drain", drain.String(), "-log-level", "warn")
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.log
 	if err := p.cmd.Start(); err != nil {
