@@ -48,7 +48,8 @@ func (t tee) Timer(name string, tags ...Tag) Timer {
 	return all
 }
 
-// The instruments of a tee, in the order of its recorders.
+// The instruments of a tee, in the order of its recorders. All are Enders, and end those
+// of theirs that are: a recorder without series that end is left alone.
 type (
 	teeCounter []Counter
 	teeGauge   []Gauge

@@ -165,30 +165,6 @@ func (e *engine[In, Out]) loop() {
 	}
 }
 
-// awaitMail waits for mail. Nothing may be emitted meanwhile.
-func (e *engine[In, Out]) awaitMail() {
-	e.scrub()
-	if e.out == nil {
-		// Without an output there is no dispatcher, and so no deadline.
-		e.box.Wait(-1)
-		return
-	}
-	em := &e.out.emit
-	// While it is set, Emit wakes the stage, which then fails with ErrOutside.
-	em.resting.Store(true)
-	e.box.Wait(soonest(e.patience(), e.watch()))
-	em.resting.Store(false)
-	if em.Len() > 0 {
-		e.running = "Emit"
-		e.fail(ErrOutside)
-	}
-}
-
-// idle reports whether there is nothing to do.
-func (e *engine[In, Out]) idle(poked bool) bool {
-	return len(e.mails) == 0 && !poked && !e.again
-}
-
 // takeAll takes the mails of a round. If the stage ends in the middle, those from
 // e.at on are left.
 func (e *engine[In, Out]) takeAll() {
@@ -206,25 +182,6 @@ func (e *engine[In, Out]) takeAll() {
 		clear(e.mails)
 		e.mails, e.at = e.mails[:0], 0
 	}
-}
-
-// patience is how long a stage that emits may wait for mail: until its dispatcher's
-// next deadline or until losses can be logged, or, if negative, without a bound.
-func (e *engine[In, Out]) patience() time.Duration {
-	d := time.Duration(-1)
-	if o := e.out; o.losses.fresh {
-		d = o.losses.due()
-	}
-	if e.out.timed == nil {
-		return d
-	}
-	// The deadline is in nanoseconds of the outlet's clock.
-	if at, ok := e.out.timed.Wake(); ok {
-		if left := max(0, time.Duration(at-e.out.now())); d < 0 || left < d {
-			return left
-		}
-	}
-	return d
 }
 
 // take acts on one mail. Nothing is delivered here: settle does that once for all mail of
@@ -296,44 +253,5 @@ func (e *engine[In, Out]) settle(poked bool) {
 	}
 	if e.out != nil {
 		e.out.noteLosses()
-	}
-}
-
-// check stops the stage if a handler has failed, and ends it in good order if the
-// handler has returned ErrDone. A handler that returned because its context was
-// cancelled has not failed: the stage ends for the reason of the cancellation.
-func (e *engine[In, Out]) check(err error) {
-	switch {
-	case err == nil:
-	case e.cancelledBy(err):
-		e.stop(context.Cause(e.ctx))
-	// Only ErrDone itself ends a stage in good order. A wrapped one is a failure:
-	// something may have gone wrong around it.
-	case err != ErrDone:
-		e.fail(err)
-	// With ErrDone a source is dry. Its events are delivered before it ends.
-	case e.out != nil:
-		e.reach(dry) // the emitted events are delivered first
-	default:
-		e.stop(nil)
-	}
-}
-
-// fail stops the stage with a handler's error.
-func (e *engine[In, Out]) fail(err error) {
-	if !e.isOver() {
-		// The farewells then name the events in hand as the possible cause.
-		e.failed = true
-		e.stop(&Error{Stage: e.name, Handler: e.running, Err: err})
-	}
-}
-
-// stop leaves the loop with reason.
-// stop makes the loop end with reason, nil for a normal end. The first reason counts. The
-// call returns to the handler's caller: finish does the rest.
-func (e *engine[In, Out]) stop(reason error) {
-	if !e.isOver() {
-		e.reach(over)
-		e.reason = reason
 	}
 }

@@ -7,9 +7,9 @@ import "context"
 type FlushHandler interface {
 	// HandleFlush runs when nothing more can arrive, when a producer can send nothing
 	// more before it has receipts, or when a draining stage has nothing to do: the
-	// stages upstream might wait for an event that is kept back. For a [DeliveryHandler] it also runs when a subscription with events
-	// without a receipt has ended. A
-	// producer-consumer emits with the emitter of HandleEmitter.
+	// stages upstream might wait for an event that is kept back. For a
+	// [DeliveryHandler] it also runs when a subscription with events without a receipt
+	// has ended. A producer-consumer emits with the emitter of HandleEmitter.
 	HandleFlush(ctx context.Context) error
 }
 

@@ -88,11 +88,3 @@ func (e *engine[In, Out]) watch() time.Duration {
 	e.log.Warn("events wait", args...)
 	return waitEvery
 }
-
-// soonest returns the shorter of two waits, of which a negative one has no limit.
-func soonest(a, b time.Duration) time.Duration {
-	if a < 0 || b >= 0 && b < a {
-		return b
-	}
-	return a
-}

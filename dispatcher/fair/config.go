@@ -32,9 +32,8 @@ type Config[T any] struct {
 	// bound.
 	KeyMaxBytes int64
 	// Size returns the bytes that an event counts for; a negative number counts as
-	// 0. Default: the
-	// size of T without the memory it points to, with which the byte bounds only
-	// count events: set Size if payloads are large.
+	// 0. Default: the size of T without the memory it points to, with which the byte
+	// bounds only count events: set Size if payloads are large.
 	Size func(event T) int
 
 	// Overflow selects what happens when the global bound is reached: Pause or

@@ -12,7 +12,8 @@ import (
 // names are escaped and however often they come. The object must be valid JSON.
 // It is returned itself if it has none of them, and otherwise a copy.
 func Without(object []byte, names ...string) []byte {
-	// A name is either there as it is, or escaped.
+	// Most objects have none of the names, and are not parsed: a name is either there
+	// as it is, perhaps as a part of a value, or escaped.
 	if bytes.IndexByte(object, '\\') < 0 && !slices.ContainsFunc(names, func(n string) bool { return bytes.Contains(object, []byte(n)) }) {
 		return object
 	}
@@ -22,7 +23,7 @@ func Without(object []byte, names ...string) []byte {
 			removed = true
 			continue
 		}
-		if len(out) > 1 {
+		if len(out) > 1 { // more than the brace: a member is before it
 			out = append(out, ',')
 		}
 		out = append(out, member...)
@@ -58,7 +59,7 @@ func is(quoted []byte, names []string) bool {
 }
 
 // members yields the members of a valid object: the name with its quotes, and the
-// whole member.
+// whole member, both as parts of the object.
 func members(object []byte) func(yield func(name, member []byte) bool) {
 	return func(yield func(name, member []byte) bool) {
 		i := space(object, bytes.IndexByte(object, '{')+1)
@@ -90,15 +91,16 @@ func space(data []byte, i int) int {
 func text(data []byte, i int) int {
 	for i++; i < len(data) && data[i] != '"'; i++ {
 		if data[i] == '\\' {
-			i++
+			i++ // what is escaped may be a quote
 		}
 	}
 	return min(i+1, len(data))
 }
 
-// value returns the index after the value that begins at i.
+// value returns the index after the value that begins at i. It only counts brackets, since
+// what is between them is valid.
 func value(data []byte, i int) int {
-	depth := 0
+	depth := 0 // of brackets
 	for i < len(data) {
 		switch data[i] {
 		case '"':
@@ -106,7 +108,7 @@ func value(data []byte, i int) int {
 			if depth == 0 {
 				return i
 			}
-			continue
+			continue // i is after the text already
 		case '{', '[':
 			depth++
 		case '}', ']':
@@ -118,7 +120,7 @@ func value(data []byte, i int) int {
 			}
 		case ',', ' ', '\t', '\n', '\r':
 			if depth == 0 {
-				return i
+				return i // after a number or a word
 			}
 		}
 		i++
