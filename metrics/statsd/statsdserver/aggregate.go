@@ -25,6 +25,8 @@ type Aggregate struct {
 	lines     int64
 	malformed int64
 	refused   int64
+	removed   int64
+	searchAt  time.Duration // no search for series that give way before; start is 0
 	changed   chan struct{} // closed when something came; nil without a waiting goroutine
 }
 
@@ -38,6 +40,7 @@ type id struct {
 type values struct {
 	number float64 // of a counter or gauge
 	timer  *timer
+	used   time.Duration // the last line, from the aggregate's start
 }
 
 // NewAggregate returns an aggregate that keeps up to maxSeries series, or
@@ -78,7 +81,7 @@ func (a *Aggregate) add(s sample, now time.Duration) {
 	key := id{s.kind, s.name, s.tags}
 	v := a.series[key]
 	if v == nil {
-		if len(a.series) >= a.maxSeries {
+		if len(a.series) >= a.maxSeries && !a.makeRoom(now) {
 			a.refused++
 			return
 		}
@@ -89,6 +92,7 @@ func (a *Aggregate) add(s sample, now time.Duration) {
 		a.series[key] = v
 	}
 	a.lines++
+	v.used = now
 	switch {
 	case s.kind == Timer:
 		v.timer.add(s.value, s.rate, now)
@@ -106,8 +110,10 @@ type Snapshot struct {
 	// Datagrams and Lines count what was taken in.
 	Datagrams, Lines int64
 	// Malformed counts lines that are none of the protocol's, Refused those of
-	// series beyond the bound.
+	// series for which there was no room.
 	Malformed, Refused int64
+	// Removed counts series that gave way to others.
+	Removed int64
 }
 
 // Series is one name with one set of tags.
@@ -135,7 +141,7 @@ func (a *Aggregate) snapshot() Snapshot {
 	now := time.Since(a.start)
 	snap := Snapshot{
 		Datagrams: a.datagrams, Lines: a.lines,
-		Malformed: a.malformed, Refused: a.refused,
+		Malformed: a.malformed, Refused: a.refused, Removed: a.removed,
 		Series: make([]Series, 0, len(a.series)),
 	}
 	for key, v := range a.series {

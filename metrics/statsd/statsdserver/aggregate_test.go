@@ -115,6 +115,32 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 }
 
+func TestIdleSeriesGiveWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := NewAggregate(3)
+		a.Add([]byte("old:1|c\nlevel:5|g\nbusy:1|ms"))
+		wait := func(d time.Duration) { <-time.After(d) }
+		wait(59 * time.Second)
+		a.Add([]byte("busy:1|ms\nnew:1|c")) // none is idle yet
+		wait(time.Second)
+		a.Add([]byte("new:2|c")) // in place of old: the value of level still stands
+		if got := find(t, a, "new", "").Value; got != 2 {
+			t.Errorf("new is %v, want 2", got)
+		}
+		find(t, a, "level", "")
+		find(t, a, "busy", "")
+		if snap := a.Snapshot(); len(snap.Series) != 3 || snap.Refused != 1 || snap.Removed != 1 {
+			t.Errorf("%d series, %d refused, %d removed, want 3, 1 and 1", len(snap.Series), snap.Refused, snap.Removed)
+		}
+		wait(4 * time.Minute)
+		a.Add([]byte("busy:1|ms\nnew:1|c\nlatest:1|c")) // in place of level
+		find(t, a, "latest", "")
+		if _, kept := a.Snapshot().Find("level", ""); kept {
+			t.Error("a gauge that was not set for five minutes does not give way")
+		}
+	})
+}
+
 func TestWaitEndsWithItsContext(t *testing.T) {
 	a := NewAggregate(0)
 	ctx, cancel := context.WithCancel(t.Context())

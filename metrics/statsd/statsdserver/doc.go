@@ -22,8 +22,10 @@
 //
 // # Bounds
 //
-// No more than a fixed number of series is kept; lines for a further one are
-// counted as refused. A timer takes about 170 KB.
+// No more than a fixed number of series is kept. For a further one, series that have
+// had no line for a minute give way, the least recently used first; a gauge that is
+// not 0 does so after five minutes. If there is none, the line is counted as refused.
+// What a series has collected is lost when it gives way. A timer takes about 170 KB.
 //
 // # Concurrency
 //
