@@ -82,7 +82,7 @@ func constructors() []constructor {
 			return s.Subscribe(stage.Must(stage.NewProducer(source, stage.ProducerConfig[int]{})), c)
 		}),
 		of("stage.NewPipeline", stage.PipelineConfig{}, func(c stage.PipelineConfig) (*stage.Pipeline, error) {
-			return stage.NewPipeline(c)
+			return stage.NewPipeline(c, stage.Must(stage.NewProducer(source, stage.ProducerConfig[int]{})))
 		}),
 		of("consumer.NewForEach", consumer.ForEachConfig[int]{}, func(c consumer.ForEachConfig[int]) (stage.Consumer[int], error) {
 			return consumer.NewForEach(func(context.Context, int) error { return nil }, c)

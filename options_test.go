@@ -34,12 +34,20 @@ func refusal[T any](_ T, err error) error { return err }
 func TestOneErrorForRefusedOptions(t *testing.T) {
 	endpoint := stage.Must(websocket.NewEndpoint(websocket.EndpointConfig{}))
 	nothing := func(context.Context, []int) error { return nil }
+	var noContext context.Context
+	emitter := func(name string) *stage.ProducerStage[int] {
+		f := stage.ProducerFunc[int](func(context.Context, int, *stage.Emitter[int]) error { return nil })
+		return stage.Must(stage.NewProducer(f, stage.ProducerConfig[int]{Name: name}))
+	}
 	for _, tc := range []struct {
 		owner, option string
 		err           error
 	}{
 		{`stage "x"`, "BufferSize", refusal(stage.NewProducer(stage.ProducerFunc[int](func(context.Context, int, *stage.Emitter[int]) error { return nil }), stage.ProducerConfig[int]{Name: "x", BufferSize: -2}))},
 		{"stage.Pipeline", "stages[0]", stage.Run(t.Context(), nil)},
+		{"stage.Pipeline", "stages", stage.Run(t.Context())},
+		{"stage.Pipeline", "ctx", stage.Run(noContext, emitter("run"))},
+		{`stage "start"`, "ctx", emitter("start").Start(noContext)},
 		{"dispatcher.Partition", "hash", refusal(dispatcher.NewPartition[int](1, nil, dispatcher.PartitionConfig{}))},
 		{"fair.Dispatcher", "Credits", refusal(fair.New(func(v int) int { return v }, fair.Config[int]{Credits: 65}))},
 		{"producer.Queue", "Capacity", refusal(producer.NewQueue(producer.QueueConfig[int]{Capacity: -1}))},

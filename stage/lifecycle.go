@@ -11,6 +11,9 @@ func (e *engine[In, Out]) Name() string { return e.name }
 // Start implements Stage. Of several calls, and of a pipeline's, only the first one can
 // claim the stage.
 func (e *engine[In, Out]) Start(ctx context.Context) error {
+	if err := ownerOf(e.name).Needs("ctx", ctx, "a context"); err != nil {
+		return err
+	}
 	if err := e.refused(); err != nil {
 		return err
 	}

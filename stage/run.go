@@ -14,7 +14,7 @@ import (
 
 // Run starts stages, which may be given in any order, and blocks until all of
 // them have stopped. It is NewPipeline with the default options, and Run. A nil
-// stage is refused with an [*OptionError].
+// context or stage, and no stage at all, are refused with an [*OptionError].
 func Run(ctx context.Context, stages ...Stage) error {
 	p, err := NewPipeline(PipelineConfig{}, stages...)
 	if err != nil {
@@ -62,7 +62,7 @@ type Pipeline struct {
 }
 
 // NewPipeline makes a pipeline. No goroutine runs before Run. An error is an
-// [*OptionError]; two stages with one name are one, since snapshots, metrics and
+// [*OptionError]: there must be a stage; two stages with one name are one, since snapshots, metrics and
 // errors do not distinguish them.
 func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
 	owner := option.Owner("stage.Pipeline")
@@ -71,6 +71,7 @@ func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
 		option.AtLeast(owner, "StopTimeout", cfg.StopTimeout, 0),
 		option.AtLeast(owner, "MetricsInterval", cfg.MetricsInterval, 0),
 		owner.Recorder(cfg.Metrics),
+		owner.Check(len(stages) > 0, "stages", "none", "one or more"),
 	); err != nil {
 		return nil, err
 	}
@@ -131,8 +132,12 @@ func (p *Pipeline) Stop(reason error) {
 // The error is nil after an orderly end; otherwise it joins the failures of
 // the stages in the order in which they happened, without those that only
 // followed from another. No goroutine of a stage is left when Run returns,
-// unless it reports ErrHung. A pipeline runs once.
+// unless it reports ErrHung. A pipeline runs once. A nil ctx is refused with an
+// [*OptionError].
 func (p *Pipeline) Run(ctx context.Context) error {
+	if err := option.Owner("stage.Pipeline").Needs("ctx", ctx, "a context"); err != nil {
+		return err
+	}
 	if err := p.acquire(); err != nil {
 		return fmt.Errorf("pipeline: run: %w", err)
 	}
