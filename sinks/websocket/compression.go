@@ -27,16 +27,19 @@ type CompressionConfig struct {
 	MaxRatio int
 	// Compressors bounds the messages that are compressed at a time for the mount. A
 	// compressor holds about 1.2 MB and is kept. While all are in use messages are sent
-	// as they are. Default: the number of processors that Go uses.
+	// as they are. At most 1,024. Default: the number of processors that Go uses.
 	Compressors int
 }
+
+// maxCompressors bounds CompressionConfig.Compressors, for which room is made at once.
+const maxCompressors = 1024
 
 // withDefaults returns cfg with the defaults of unset fields.
 func (cfg CompressionConfig) withDefaults() CompressionConfig {
 	option.Default(&cfg.MinBytes, 512)
 	option.Default(&cfg.Level, flate.BestSpeed)
 	option.Default(&cfg.MaxRatio, 25)
-	option.Default(&cfg.Compressors, runtime.GOMAXPROCS(0))
+	option.Default(&cfg.Compressors, min(runtime.GOMAXPROCS(0), maxCompressors))
 	return cfg
 }
 
@@ -50,6 +53,6 @@ func (cfg *CompressionConfig) validate() error {
 		option.AtLeast(mountOwner, "Compression.MinBytes", cfg.MinBytes, 0),
 		option.Within(mountOwner, "Compression.Level", cfg.Level, 0, flate.BestCompression),
 		option.AtLeast(mountOwner, "Compression.MaxRatio", cfg.MaxRatio, 0),
-		option.AtLeast(mountOwner, "Compression.Compressors", cfg.Compressors, 0),
+		option.Within(mountOwner, "Compression.Compressors", cfg.Compressors, 0, maxCompressors),
 	)
 }

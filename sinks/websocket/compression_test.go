@@ -223,7 +223,7 @@ func TestCompressionWithAClientOfOthers(t *testing.T) {
 
 func TestCompressionOptions(t *testing.T) {
 	for option, cfg := range map[string]websocket.CompressionConfig{
-		"Compression.MinBytes": {MinBytes: -1}, "Compression.Level": {Level: 10}, "Compression.MaxRatio": {MaxRatio: -1}, "Compression.Compressors": {Compressors: -1},
+		"Compression.MinBytes": {MinBytes: -1}, "Compression.Level": {Level: 10}, "Compression.MaxRatio": {MaxRatio: -1}, "Compression.Compressors": {Compressors: websocket.Unlimited},
 	} {
 		e, err := websocket.NewEndpoint(websocket.EndpointConfig{})
 		if err != nil {

@@ -34,8 +34,9 @@ type formats struct {
 func (fs *formats) of(s codec.Serializer) *format {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	// The others cannot be compared: they get a format for each mount.
-	if reflect.TypeOf(s).Comparable() {
+	// The others cannot be compared: they get a format for each mount. The value and not
+	// its type is asked, since a field that is an interface can hold a slice.
+	if reflect.ValueOf(s).Comparable() {
 		for _, f := range fs.list {
 			if f.deflate == nil && f.Serializer == s {
 				return f

@@ -20,7 +20,7 @@ type admission struct {
 	id          string
 	addr        netip.Addr // of the client
 	until       time.Time  // the end of the credentials; zero if they do not end
-	order       uint64     // what disconnects.begin has returned
+	order       admittance // what disconnects.begin has returned
 	// What Connect has returned, if the connection is made only to say so: there is no
 	// state and no id then.
 	refused *StatusError
@@ -38,7 +38,7 @@ func (m *mount) serveWebSocket(w http.ResponseWriter, r *http.Request, vars map[
 		return
 	}
 	order := m.endpoint.disconnects.begin()
-	defer m.endpoint.disconnects.end()
+	defer m.endpoint.disconnects.end(order)
 	a, err := m.admit(r, vars, "websocket")
 	a.order = order
 	if err != nil {

@@ -16,9 +16,13 @@ type LongPollConfig struct {
 	// appends.
 	Suffix string
 	// Window is how long a GET waits for messages. A client that does not come
-	// back within one and a half times Window is gone. Default: 10 s.
+	// back within one and a half times Window is gone. At most 1 h. Default: 10 s.
 	Window time.Duration
 }
+
+// maxWindow bounds LongPollConfig.Window, so that one and a half times as much is a
+// duration too.
+const maxWindow = time.Hour
 
 // validate returns an error for a field that is refused. A nil configuration, which
 // turns long polling off, is valid.
@@ -28,7 +32,7 @@ func (cfg *LongPollConfig) validate() error {
 	}
 	return option.First(
 		suffixAllowed("LongPoll.Suffix", cfg.Suffix),
-		option.AtLeast(mountOwner, "LongPoll.Window", cfg.Window, 0),
+		option.Within(mountOwner, "LongPoll.Window", cfg.Window, 0, maxWindow),
 	)
 }
 
@@ -113,7 +117,7 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 func (m *mount) beginPoll(w http.ResponseWriter, r *http.Request, vars map[string]string) {
 	e := m.endpoint
 	order := e.disconnects.begin()
-	defer e.disconnects.end()
+	defer e.disconnects.end(order)
 	a, err := m.admit(r, vars, "longpoll")
 	a.order = order
 	var p *poll

@@ -120,12 +120,8 @@ func notToken(p string) bool { return p == "" || strings.ContainsAny(p, " ,\t\r\
 
 // validate returns an *OptionError for the first field that is not allowed.
 func (cfg MountConfig) validate() error {
-	for i, own := range cfg.Serializers {
-		if err := own.validate(i); err != nil {
-			return err
-		}
-	}
 	return option.First(
+		serializersAllowed(cfg.Serializers),
 		suffixAllowed("Suffix", cfg.Suffix),
 		originsAllowed(mountOwner, cfg.Origins, cfg.Origin),
 		mountOwner.Check(!slices.ContainsFunc(cfg.Subprotocols, notToken), "Subprotocols", cfg.Subprotocols, "tokens of RFC 9110"),

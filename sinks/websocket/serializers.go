@@ -26,6 +26,24 @@ type SerializerConfig struct {
 	Serializer Serializer
 }
 
+// serializersAllowed refuses serializers that cannot be selected, and two that are
+// selected by the same: a client would get the last one in silence.
+func serializersAllowed(list []SerializerConfig) error {
+	seen := make(map[[2]string]bool)
+	for i, cfg := range list {
+		if err := cfg.validate(i); err != nil {
+			return err
+		}
+		for _, by := range [][2]string{{"Version", cfg.Version}, {"Subprotocol", cfg.Subprotocol}} {
+			if by[1] != "" && seen[by] {
+				return mountOwner.Refuse(fmt.Sprintf("Serializers[%d].%s", i, by[0]), by[1], "one that no serializer before has")
+			}
+			seen[by] = true
+		}
+	}
+	return nil
+}
+
 // validate returns an error for what is missing.
 func (cfg SerializerConfig) validate(i int) error {
 	name := fmt.Sprintf("Serializers[%d]", i)

@@ -145,19 +145,43 @@ func TestOwnSerializer(t *testing.T) {
 		if _, resp, err := f.dial("vsn=fields-2", nil); err == nil || resp.StatusCode != 403 {
 			t.Error(resp, err)
 		}
-		for option, cfg := range map[string]websocket.SerializerConfig{
-			"Serializers[0]": {Serializer: fields{}}, "Serializers[0].Serializer": {Version: "1"}, "Serializers[0].Subprotocol": {Subprotocol: "a b", Serializer: fields{}},
+		for option, list := range map[string][]websocket.SerializerConfig{
+			"Serializers[0]":             {{Serializer: fields{}}},
+			"Serializers[0].Serializer":  {{Version: "1"}},
+			"Serializers[0].Subprotocol": {{Subprotocol: "a b", Serializer: fields{}}},
+			"Serializers[1].Version":     {{Version: "3", Serializer: fields{}}, {Version: "3", Serializer: fields{}}},
+			"Serializers[1].Subprotocol": {{Subprotocol: "a", Serializer: fields{}}, {Version: "a", Subprotocol: "a", Serializer: fields{}}},
 		} {
 			e, err := websocket.NewEndpoint(websocket.EndpointConfig{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = e.Mount("/x", f.socket, websocket.MountConfig{Serializers: []websocket.SerializerConfig{cfg}})
+			err = e.Mount("/x", f.socket, websocket.MountConfig{Serializers: list})
 			if refused, _ := errors.AsType[*websocket.OptionError](err); refused == nil || refused.Option != option {
 				t.Errorf("%s: %v", option, err)
 			}
 		}
 	})
+}
+
+// partly is a serializer whose type can be compared and whose values cannot.
+type partly struct {
+	fields
+	more any
+}
+
+// TestSerializersThatCannotBeCompared: each mount gets a format of its own.
+func TestSerializersThatCannotBeCompared(t *testing.T) {
+	e, err := websocket.NewEndpoint(websocket.EndpointConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/a", "/b"} {
+		cfg := websocket.MountConfig{Serializers: []websocket.SerializerConfig{{Version: "3", Serializer: partly{more: []int{1}}}}}
+		if err := e.Mount(path, websocket.NewSocket(websocket.SocketConfig[user]{}), cfg); err != nil {
+			t.Error(path, err)
+		}
+	}
 }
 
 // TestJSONDepthIsAnOption: the bound is that of the mount, with the message counted.

@@ -127,7 +127,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{Timeouts: websocket.Timeouts{Write: -1}}, {Timeouts: websocket.Timeouts{Close: -1}}, {Timeouts: websocket.Timeouts{Throttle: -1}},
 		{Timeouts: websocket.Timeouts{Join: -1}}, {Timeouts: websocket.Timeouts{Unjoined: -1}}, {Timeouts: websocket.Timeouts{ExpiryGrace: -1}},
 		{Timeouts: websocket.Timeouts{ExpiryGrace: 26 * time.Second}},
-		{LongPoll: &websocket.LongPollConfig{Suffix: "x"}}, {LongPoll: &websocket.LongPollConfig{Window: -1}},
+		{LongPoll: &websocket.LongPollConfig{Suffix: "x"}}, {LongPoll: &websocket.LongPollConfig{Window: -1}}, {LongPoll: &websocket.LongPollConfig{Window: 1 << 62}},
 		{Queue: websocket.QueueConfig{Events: -1}}, {Queue: websocket.QueueConfig{Bytes: -1}},
 		{Queue: websocket.QueueConfig{Overflow: 9}},
 	} {
