@@ -23,7 +23,7 @@ func TestBodiesOfOneProducer(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := newIntake(&stubSource{}, newLedger(metrics.Nop(), ""), p, 0, slog.New(slog.DiscardHandler))
-	in.open.Store(true)
+	in.setOpen(true)
 	post := func(producer string, body io.Reader) int {
 		tok, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims(func(c *jwt.RegisteredClaims) { c.Subject = producer })).SignedString([]byte(secret))
 		if err != nil {

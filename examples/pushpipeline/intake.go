@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/sinks/websocket"
@@ -23,7 +22,6 @@ const confirmTimeout = 5 * time.Second
 type intake struct {
 	source    source
 	ledger    *ledger
-	open      atomic.Bool // false before the pipeline runs and once it ends
 	producers producers
 	pacer     *pacer
 	bodies    *bodyShares
@@ -31,6 +29,11 @@ type intake struct {
 	refusals  *refusals
 	confirm   time.Duration  // confirmTimeout; tests have less
 	pending   sync.WaitGroup // goroutines of requests with an idempotency key
+
+	// Guards open. What enters holds it for reading, so that nothing is on its way into
+	// the source once setOpen(false) has returned. source.enter does not wait.
+	mu   sync.RWMutex
+	open bool // false before the pipeline runs and once it ends
 }
 
 // newIntake returns a closed intake in front of source.
@@ -42,17 +45,32 @@ func newIntake(source source, l *ledger, p producers, rate float64, log *slog.Lo
 	}
 }
 
+// setOpen begins or ends taking in. When it has returned false holds for every push:
+// the source then drains what it has, and no request finds half of its pushes taken.
+func (in *intake) setOpen(open bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.open = open
+}
+
 // enter takes in all of pushes, or none of them and returns the reason. It counts
 // and logs those that are refused. done is as in source.
 func (in *intake) enter(pushes []push, done func(error)) error {
-	err := errClosing
-	if in.open.Load() {
-		err = in.source.enter(pushes, done)
-	}
+	err := in.admit(pushes, done)
 	if err != nil {
 		in.refuse(refusalOf(err), len(pushes))
 	}
 	return err
+}
+
+// admit passes pushes on to the source, unless it is closed.
+func (in *intake) admit(pushes []push, done func(error)) error {
+	in.mu.RLock()
+	defer in.mu.RUnlock()
+	if !in.open {
+		return errClosing
+	}
+	return in.source.enter(pushes, done)
 }
 
 // refuse accounts for n pushes that are not taken in.
@@ -62,10 +80,10 @@ func (in *intake) refuse(reason string, n int) {
 }
 
 // ServeHTTP serves POST /push. The status is 202 when everything that was posted is
-// where a crash cannot lose it. After 503 with the word unconfirmed some of it may be
-// delivered all the same; after any other status nothing was enqueued. With the header
-// Idempotency-Key a request that is sent again gets the answer of the first one, and
-// pushes nothing a second time.
+// where a crash cannot lose it. After 502, and after 503 with the word unconfirmed, some
+// of it may be delivered all the same; after any other status nothing was enqueued. With
+// the header Idempotency-Key a request that is sent again while the first one is under
+// way, or after its 202, gets the answer of the first one and pushes nothing a second time.
 func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)

@@ -77,7 +77,7 @@ func TestIntakeAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			source := tt.source
 			in := newIntake(&source, newLedger(metrics.Nop(), ""), producers{}, 0, slog.New(slog.DiscardHandler))
-			in.open.Store(!tt.closed)
+			in.setOpen(!tt.closed)
 			method := tt.method
 			if method == "" {
 				method = http.MethodPost
@@ -94,6 +94,42 @@ func TestIntakeAnswers(t *testing.T) {
 				t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
 			}
 		})
+	}
+}
+
+// enteringSource takes pushes in when the test says so.
+type enteringSource struct {
+	stubSource
+	begun, goOn chan struct{}
+}
+
+func (s *enteringSource) enter(pushes []push, done func(error)) error {
+	close(s.begun)
+	<-s.goOn
+	return s.stubSource.enter(pushes, done)
+}
+
+// TestNothingEntersOnceTheIntakeIsClosed: the pipeline drains after that, and a request
+// that it overtook would have half of its pushes refused.
+func TestNothingEntersOnceTheIntakeIsClosed(t *testing.T) {
+	source := &enteringSource{begun: make(chan struct{}), goOn: make(chan struct{})}
+	in := newIntake(source, newLedger(metrics.Nop(), ""), producers{}, 0, slog.New(slog.DiscardHandler))
+	in.setOpen(true)
+	enter := func() error { return in.enter([]push{{User: "1"}}, func(error) {}) }
+	entered := make(chan error, 1)
+	go func() { entered <- enter() }()
+	<-source.begun
+	if in.mu.TryLock() { // what setOpen waits for
+		in.mu.Unlock()
+		t.Error("it can be closed while a push enters the source")
+	}
+	close(source.goOn)
+	in.setOpen(false)
+	if err := <-entered; err != nil || len(source.pushes) != 1 {
+		t.Errorf("the push under way: %v, %d pushes", err, len(source.pushes))
+	}
+	if err := enter(); !errors.Is(err, errClosing) {
+		t.Errorf("after that: %v", err)
 	}
 }
 
@@ -164,7 +200,7 @@ func TestRefusedRequestsHaveTheirReason(t *testing.T) {
 	} {
 		r := metricstest.New()
 		in := newIntake(&stubSource{}, newLedger(r, ""), producers{}, 0, slog.New(slog.DiscardHandler))
-		in.open.Store(tt.reason != "not_running")
+		in.setOpen(tt.reason != "not_running")
 		e, _ := in.answers.begin(answerID{"", "used"}, [sha256.Size]byte{}, time.Now())
 		in.answers.finish(e, result{accepted: 1}, time.Now())
 		request := httptest.NewRequest(http.MethodPost, "/push", tt.body)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -42,10 +43,30 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// lines keeps what was logged. Any goroutine may use it.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// count returns how many times a text was logged.
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
 // running is an app that a test has started.
 type running struct {
 	*app
 	t    *testing.T
+	log  *lines
 	stop func() summary // ends it in order
 	end  func() (summary, error)
 }
@@ -60,7 +81,8 @@ func start(t *testing.T, args ...string) running {
 	if err != nil {
 		t.Fatalf("%v: %s", err, complaint.String())
 	}
-	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	kept := &lines{}
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(testLog{t}, kept), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	ctx, end := context.WithCancel(context.Background())
 	a, err := newApp(cfg, log)
 	if err != nil {
@@ -99,7 +121,7 @@ func start(t *testing.T, args ...string) running {
 		}
 		return sum
 	}
-	return running{app: a, t: t, stop: stop, end: finish}
+	return running{app: a, t: t, log: kept, stop: stop, end: finish}
 }
 
 func (r running) url(path string) string { return "http://" + r.listener.Addr().String() + path }

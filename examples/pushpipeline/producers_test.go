@@ -185,7 +185,7 @@ func (s *slowSource) confirm(err error) int {
 func TestIdempotencyKeyPushesOnce(t *testing.T) {
 	source := &slowSource{}
 	in := newIntake(source, newLedger(metrics.Nop(), ""), producers{}, 0, slog.New(slog.DiscardHandler))
-	in.open.Store(true)
+	in.setOpen(true)
 	send := func(key, body string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, "/push", strings.NewReader(body))

@@ -349,6 +349,21 @@ func transportSecurity(t *testing.T) {
 		conn.Close()
 		t.Error("TLS 1.1 is accepted")
 	}
+	// What hostile clients cause is logged once a second at most.
+	const strangers = 50
+	begin := time.Now()
+	for range strangers {
+		conn, err := net.Dial("tcp", r.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+		_, _ = io.Copy(io.Discard, conn) // until the server has closed it
+		conn.Close()
+	}
+	if n, most := r.log.count("TLS handshake"), 2+int(time.Since(begin).Seconds()); n < 1 || n > most {
+		t.Errorf("%d lines about %d failed handshakes, want 1 to %d", n, strangers, most)
+	}
 	second := writeCertificate(t, dir)
 	eventually(t, 10*time.Second, "the new certificate", func() bool { _, err := get(second, tls.VersionTLS12); return err == nil })
 	// A file that is cut off changes nothing.

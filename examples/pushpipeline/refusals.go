@@ -31,6 +31,15 @@ func newRefusals(r metrics.Recorder, log *slog.Logger) *refusals {
 
 // note counts n pushes, or a request of which it is not known how many it has.
 func (r *refusals) note(reason string, n int) {
+	// The lock is not held while the line is written: a slow log holds up one request.
+	if unlogged, ok := r.count(reason, n); ok {
+		r.log.Warn("pushes are refused", "reason", reason, "unlogged", unlogged)
+	}
+}
+
+// count is note without the line. It reports whether one is due, and how many were left
+// out before.
+func (r *refusals) count(reason string, n int) (unlogged int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	one := r.reasons[reason]
@@ -39,9 +48,7 @@ func (r *refusals) note(reason string, n int) {
 		r.reasons[reason] = one
 	}
 	one.counter.Add(int64(n))
-	if more, ok := one.limit.allow(time.Now()); ok {
-		r.log.Warn("pushes are refused", "reason", reason, "unlogged", more)
-	}
+	return one.limit.allow(time.Now())
 }
 
 // refusalOf returns the reason for which a source has refused.

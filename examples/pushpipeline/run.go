@@ -75,7 +75,9 @@ func (r *run) serve() error {
 	if err != nil {
 		return err
 	}
-	r.listen(&http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}, r.debugListener)
+	// Only programs of this machine reach it, so that its log needs no limit.
+	errorLog := slog.NewLogLogger(r.log.Handler(), slog.LevelWarn)
+	r.listen(&http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog}, r.debugListener)
 	return nil
 }
 
@@ -98,10 +100,9 @@ func (r *run) open(l net.Listener, routes func() (http.Handler, error)) error {
 	return nil
 }
 
-// listen has a server serve l in a goroutine.
+// listen has a server serve l in a goroutine. The servers log the errors of single
+// connections, which do not end the program.
 func (r *run) listen(s *http.Server, l net.Listener) {
-	// The errors of net/http are about single connections: warnings, not failures.
-	s.ErrorLog = slog.NewLogLogger(r.log.Handler(), slog.LevelWarn)
 	r.servers = append(r.servers, s)
 	serve := s.Serve
 	if s.TLSConfig != nil {
@@ -145,7 +146,7 @@ func (r *run) begin() {
 		r.fail(err)
 	})
 	// The stages run: what is taken in from here on has somewhere to go.
-	r.intake.open.Store(true)
+	r.intake.setOpen(true)
 	r.phase.Store(serving)
 	close(r.started)
 	// The load ends with ctx or earlier, when a part has failed.
@@ -182,7 +183,7 @@ func (r *run) end(hard context.Context) (summary, error) {
 	}
 	// A load balancer sends nothing more once it has seen this.
 	r.phase.Store(draining)
-	r.intake.open.Store(false)
+	r.intake.setOpen(false)
 	r.stopLoad()
 	r.log.Info("ending: taking in nothing more", "timeout", r.cfg.Drain)
 	// From hard and not from ctx, which is done already.

@@ -136,17 +136,15 @@ type gateBody struct {
 // Read implements io.Reader.
 func (b *gateBody) Read(p []byte) (int, error) {
 	g := b.out.g
-	if !b.out.ownsRead.Load() {
-		now := time.Now()
-		if b.until.IsZero() {
-			b.until = now.Add(g.cfg.Timeouts.Body)
-		}
-		at := now.Add(g.cfg.Timeouts.Read)
-		if b.until.Before(at) {
-			at = b.until
-		}
-		_ = b.out.rc.SetReadDeadline(at) // fails if the client has gone
+	now := time.Now()
+	if b.until.IsZero() {
+		b.until = now.Add(g.cfg.Timeouts.Body)
 	}
+	at := now.Add(g.cfg.Timeouts.Read)
+	if b.until.Before(at) {
+		at = b.until
+	}
+	b.deadline(at)
 	n, err := b.from.Read(p)
 	if !b.hold(int64(n)) {
 		b.failed.Store(true)
@@ -158,9 +156,7 @@ func (b *gateBody) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		b.ended.Store(true)
 		// From here on the server watches for the client's end, without a deadline.
-		if !b.out.ownsRead.Load() {
-			_ = b.out.rc.SetReadDeadline(time.Time{})
-		}
+		b.deadline(time.Time{})
 	case !errors.Is(err, http.ErrBodyReadAfterClose):
 		b.failed.Store(true)
 		g.refusals.note(b.r, refusedBody, "", err)
@@ -170,6 +166,17 @@ func (b *gateBody) Read(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (b *gateBody) Close() error { return b.under.Close() }
+
+// deadline sets the deadline for reading from the connection, unless the handler has
+// set its own, or has returned: the connection is that of the next request then.
+func (b *gateBody) deadline(at time.Time) {
+	// With the mutex held, so that release does not come between.
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.released && !b.out.ownsRead.Load() {
+		_ = b.out.rc.SetReadDeadline(at) // fails if the client has gone
+	}
+}
 
 // hold counts bytes that were read. It returns false if they exceed the bound.
 func (b *gateBody) hold(n int64) bool {
