@@ -66,8 +66,12 @@ func (a *attempts) failed(n int, err error, attempt int) {
 	a.warn(a.forGood.note(time.Since(a.epoch), n, err, attempt, false))
 }
 
-// end logs the failures that are in no line yet, when the stage ends.
+// end logs the failures that are in no line yet, when the stage ends. There are none if a
+// wrapper has failed before it came to HandleStart.
 func (a *attempts) end() {
+	if a.self == nil {
+		return
+	}
 	a.warn(a.again.rest())
 	a.warn(a.forGood.rest())
 }

@@ -44,3 +44,20 @@ func TestTheLogHasEveryFailure(t *testing.T) {
 		})
 	}
 }
+
+// A wrapper may fail before it calls HandleStart of the consumer in it, whose
+// HandleTerminate is called all the same.
+func TestTheEndWithoutAStart(t *testing.T) {
+	nothing := func(context.Context, int) error { return nil }
+	for name, c := range map[string]stage.Consumer[int]{
+		"batch":      stage.Must(consumer.NewBatch(func(context.Context, []int) error { return nil }, batchConfig{})),
+		"for each":   stage.Must(consumer.ForEach(nothing)),
+		"supervisor": stage.Must(consumer.NewSupervisor(nothing, consumer.SupervisorConfig[int]{})),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := c.(stage.TerminateHandler).HandleTerminate(t.Context(), errors.New("no license")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -143,6 +143,9 @@ func (s *Supervisor[T]) HandleInfo(_ context.Context, msg any) error {
 // ShutdownTimeout, after which it returns stage.ErrHung. Whatever ended the
 // stage, the receipts for all that has finished until then are handed over.
 func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
+	if s.self == nil {
+		return nil // a wrapper has failed before it came to HandleStart
+	}
 	o := &s.orders
 	o.reset()
 	s.mu.Lock()
