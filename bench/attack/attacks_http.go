@@ -33,11 +33,11 @@ var attacks = []attack{
 	{"stuck-polls", "50 long polls that have been given pushes and read nothing", stuckPolls},
 	{"silent-sockets", "1,000 upgrades without a token, again and again", silentSockets},
 	{"connects", "200 clients that connect with a valid token and leave, as fast as they can", connects},
-	{"pings", "10 sockets that send pings as fast as they can", frames(10, frame(0x89, []byte("ping")))},
-	{"fragments", "20 messages in fragments of one byte", fragments},
+	{"pings", "10 sockets that send pings as fast as they can", frames(10, joined, frame(0x89, []byte("ping")))},
+	{"fragments", "20 messages in fragments of one byte", frames(20, frame(0x01, []byte("[")), frame(0x00, []byte(" ")))},
 	{"joins", "10 sockets that join and leave as fast as they can", joins},
-	{"echoes", "10 sockets that push events as fast as they can, and read nothing", frames(10, text(`["1","2","user:att","nap",{"pad":"`+strings.Repeat("x", 1000)+`"}]`))},
-	{"large-frames", "20 sockets that announce 2^62 bytes", frames(20, []byte{0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})},
+	{"echoes", "10 sockets that push events as fast as they can, and read nothing", frames(10, joined, text(`["1","2","user:att","nap",{"pad":"`+strings.Repeat("x", 1000)+`"}]`))},
+	{"large-frames", "20 sockets that announce 2^62 bytes", frames(20, joined, []byte{0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})},
 }
 
 // slowBodies sends all but the last hundred bytes, and those slowly.

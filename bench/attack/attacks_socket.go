@@ -97,11 +97,11 @@ func (a *attacker) poll(ctx context.Context, method, tok, session, body string) 
 		return ""
 	}
 	defer r.Body.Close()
-	var answer struct{ Token string }
-	if json.NewDecoder(r.Body).Decode(&answer) != nil {
+	var reply struct{ Token string }
+	if json.NewDecoder(r.Body).Decode(&reply) != nil {
 		return ""
 	}
-	return answer.Token
+	return reply.Token
 }
 
 func silentSockets(ctx context.Context, a *attacker) {
@@ -126,8 +126,11 @@ func connects(ctx context.Context, a *attacker) {
 	})
 }
 
-// frames send the same bytes after a join until they are cut off.
-func frames(n int, bytes []byte) func(context.Context, *attacker) {
+// joined is what a client sends first to be in the topic of its user.
+var joined = text(`["1","1","user:att","phx_join",{}]`)
+
+// frames has n clients send first, and then the same bytes until they are cut off.
+func frames(n int, first, again []byte) func(context.Context, *attacker) {
 	return func(ctx context.Context, a *attacker) {
 		tok := a.token(ctx, "att")
 		a.crowd(ctx, n, func(ctx context.Context, i int) {
@@ -136,33 +139,15 @@ func frames(n int, bytes []byte) func(context.Context, *attacker) {
 				return
 			}
 			defer c.Close()
-			_, _ = c.Write(text(`["1","1","user:att","phx_join",{}]`))
+			_, _ = c.Write(first) // a failure is that of the next Write too
 			for ctx.Err() == nil {
-				if _, err := c.Write(bytes); err != nil {
+				if _, err := c.Write(again); err != nil {
 					a.tally.add("cut off")
 					return
 				}
 			}
 		})
 	}
-}
-
-func fragments(ctx context.Context, a *attacker) {
-	tok := a.token(ctx, "att")
-	a.crowd(ctx, 20, func(ctx context.Context, i int) {
-		c, _, ok := a.socket(ctx, i, tok)
-		if !ok {
-			return
-		}
-		defer c.Close()
-		_, _ = c.Write(frame(0x01, []byte("[")))
-		for ctx.Err() == nil {
-			if _, err := c.Write(frame(0x00, []byte(" "))); err != nil {
-				a.tally.add("cut off")
-				return
-			}
-		}
-	})
 }
 
 func joins(ctx context.Context, a *attacker) {
@@ -172,11 +157,10 @@ func joins(ctx context.Context, a *attacker) {
 		if !ok {
 			return
 		}
-		defer c.Close()
 		gone := make(chan struct{})
 		go func() {
 			defer close(gone)
-			_, _ = io.Copy(io.Discard, r)
+			_, _ = io.Copy(io.Discard, r) // replies that are not read would stop the server's writer
 		}()
 		defer func() { _ = c.Close(); <-gone }()
 		for n := 0; ctx.Err() == nil; n++ {

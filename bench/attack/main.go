@@ -52,23 +52,21 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b := bounds{Memory: *memory << 20, P99: *p99, End: drain + time.Second}
-	how := launch{*program, *source, *debug}
-	if *long > 0 {
-		if err := soak(ctx, how, *long, b); err != nil {
-			fmt.Fprintln(os.Stderr, "attack:", err)
-			os.Exit(1)
+	err := withProgram(ctx, launch{*program, *source, *debug}, func(how launch) error {
+		if *long > 0 {
+			return soak(ctx, how, *long, b)
 		}
-		return
-	}
-	if err := run(ctx, how, *only, *length, b, *seed); err != nil {
+		return run(ctx, how, *only, *length, b, *seed)
+	})
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "attack:", err)
 		os.Exit(1)
 	}
 }
 
-var errFailed = errors.New("not every attack was withstood")
-
-func run(ctx context.Context, how launch, only string, length time.Duration, b bounds, seed uint64) error {
+// withProgram calls f with the program's file, which is built, and removed afterwards, if
+// there is none.
+func withProgram(ctx context.Context, how launch, f func(launch) error) error {
 	if how.file == "" {
 		built, remove, err := build(ctx)
 		if err != nil {
@@ -77,6 +75,12 @@ func run(ctx context.Context, how launch, only string, length time.Duration, b b
 		defer remove()
 		how.file = built
 	}
+	return f(how)
+}
+
+var errFailed = errors.New("not every attack was withstood")
+
+func run(ctx context.Context, how launch, only string, length time.Duration, b bounds, seed uint64) error {
 	fmt.Printf("seed %d, %v each, at most %d MiB and %v, source %s\n", seed, length, b.Memory>>20, b.P99, how.source)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "attack\thonest pushes\tlost\tp50 ms\tp99 ms\tnewcomers\tshut out\tpeak MiB\tend s\texit\tattackers\t")

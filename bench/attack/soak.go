@@ -33,14 +33,6 @@ const growth = 1.10
 // soak runs the program for a long time with users that come and go, and prints a
 // line a minute.
 func soak(ctx context.Context, how launch, length time.Duration, b bounds) error {
-	if how.file == "" {
-		built, remove, err := build(ctx)
-		if err != nil {
-			return err
-		}
-		defer remove()
-		how.file = built
-	}
 	p, err := start(ctx, how, b.Memory)
 	if err != nil {
 		return err

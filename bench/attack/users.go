@@ -59,8 +59,9 @@ func greet(ctx context.Context, target string) (*users, error) {
 	return u, nil
 }
 
-// join connects one user and waits for the reply to its join.
-func (u *users) join(ctx context.Context, id string) (*websocket.Conn, error) {
+// join connects one user and waits for the reply to its join. The connection is the
+// caller's, unless there is an error.
+func (u *users) join(ctx context.Context, id string) (_ *websocket.Conn, err error) {
 	tok, err := u.token(ctx, id)
 	if err != nil {
 		return nil, err
@@ -69,6 +70,11 @@ func (u *users) join(ctx context.Context, id string) (*websocket.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = c.CloseNow()
+		}
+	}()
 	if err := c.Write(ctx, websocket.MessageText, []byte(`["1","1","user:`+id+`","phx_join",{}]`)); err != nil {
 		return nil, err
 	}
