@@ -81,6 +81,9 @@ type config struct {
 	JSON     bool
 	LogLevel string
 
+	// Variables with the program's prefix that are no option.
+	Unread []unread
+
 	rival rival // nil is the fair dispatcher
 }
 
@@ -88,12 +91,8 @@ type config struct {
 // message has been written by then.
 var errUsage = errors.New("usage")
 
-// envPrefix and a flag's name in capitals make the name of the environment
-// variable that is read where the flag is not given.
-const envPrefix = "PUSHPIPELINE_"
-
 // parseConfig reads the flags, and the environment for those that are missing.
-func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Writer) (config, error) {
+func parseConfig(args []string, env environment, stdout, stderr io.Writer) (config, error) {
 	var c config
 	var version bool
 	fs := flag.NewFlagSet("pushpipeline", flag.ContinueOnError)
@@ -167,9 +166,10 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 		fmt.Fprintln(stdout, versionLine())
 		return c, flag.ErrHelp
 	}
-	if name, err := fromEnvironment(fs, getenv); err != nil {
+	if name, err := env.set(fs); err != nil {
 		return complain("environment variable %s: %v", name, err)
 	}
+	c.Unread = env.unread(fs)
 	if c.Fairness {
 		if err := fairnessConfig(fs); err != nil {
 			return complain("%v", err)
@@ -187,7 +187,10 @@ func parseConfig(args []string, getenv func(string) string, stdout, stderr io.Wr
 	if err = c.validate(); err != nil {
 		return complain("%v", err)
 	}
-	if c.Secret, err = readSecret(c.SecretFile, getenv(envPrefix+"SECRET")); err != nil {
+	if c.Secret, err = readSecret(c.SecretFile, env.get(secretVariable)); err != nil {
+		return complain("%v", err)
+	}
+	if err := c.checkFiles(); err != nil {
 		return complain("%v", err)
 	}
 	if c.Secret == "" {
@@ -204,7 +207,7 @@ const perUser = -1
 
 // readSecret returns the secret of a file, or else of the environment, or "".
 func readSecret(file, environment string) (string, error) {
-	secret, from := environment, "environment variable "+envPrefix+"SECRET"
+	secret, from := environment, "environment variable "+secretVariable
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {

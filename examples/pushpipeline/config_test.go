@@ -12,7 +12,11 @@ import (
 func parse(t *testing.T, env map[string]string, args ...string) (config, string, error) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	c, err := parseConfig(args, func(k string) string { return env[k] }, &out, &errOut)
+	var list environment
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	c, err := parseConfig(args, list, &out, &errOut)
 	return c, out.String() + errOut.String(), err
 }
 
@@ -105,6 +109,37 @@ func TestConfigRefusesAndNamesTheOption(t *testing.T) {
 	_, out, err := parse(t, map[string]string{"PUSHPIPELINE_WORKERS": "many"})
 	if !errors.Is(err, errUsage) || !strings.Contains(out, "PUSHPIPELINE_WORKERS: a whole number is required") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestOneLineForOneFault: what follows from a fault alone is not reported beside it.
+func TestOneLineForOneFault(t *testing.T) {
+	for _, args := range [][]string{
+		{"-addr", "host:99999"}, {"-push-addr", "host:99999"}, {"-debug-addr", "host:99999"}, {"-addr", "host"},
+	} {
+		_, out, err := parse(t, nil, args...)
+		if want := args[0] + " \"" + args[1] + "\" is not a host:port"; !errors.Is(err, errUsage) || !strings.Contains(out, want) {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+		if n := strings.Count(out, "\n"); n != 2 { // the fault, and where the help is
+			t.Errorf("%v: %d lines\n%s", args, n, out)
+		}
+	}
+}
+
+// TestFilesOfTheCommandLine: a file that cannot be used is a wrong command line, whichever
+// option names it.
+func TestFilesOfTheCommandLine(t *testing.T) {
+	for _, args := range [][]string{
+		{"-secret-file", "/nowhere"}, {"-secret-file", fileWith(t, "short")},
+		{"-push-key-file", "/nowhere"}, {"-push-key-file", fileWith(t, "short")}, {"-push-key-file", fileWith(t, "")},
+		{"-push-jwt-file", "/nowhere"}, {"-push-jwt-file", fileWith(t, "short")},
+		{"-tls-cert", "/nowhere", "-tls-key", "/nowhere"}, {"-tls-cert", fileWith(t, "a"), "-tls-key", fileWith(t, "b")},
+	} {
+		var out, errOut bytes.Buffer
+		if code := command(args, nil, &out, &errOut); code != 2 || !strings.Contains(errOut.String(), "pushpipeline: "+args[0]) {
+			t.Errorf("%v: exit code %d\n%s", args, code, errOut.String())
+		}
 	}
 }
 

@@ -6,30 +6,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
-	"strings"
 )
-
-// fromEnvironment sets the flags that were not given from their environment
-// variables. It returns the name of the variable with the first wrong value.
-// -version is not read.
-func fromEnvironment(fs *flag.FlagSet, getenv func(string) string) (name string, err error) {
-	// A flag on the command line takes precedence over the environment.
-	given := map[string]bool{"version": true}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	fs.VisitAll(func(f *flag.Flag) {
-		if value := getenv(envName(f.Name)); value != "" && !given[f.Name] && err == nil {
-			if err = fs.Set(f.Name, value); err != nil {
-				name = envName(f.Name)
-			}
-		}
-	})
-	return name, err
-}
-
-// envName returns the environment variable of a flag.
-func envName(flagName string) string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
-}
 
 // printUsage prints the help: each flag with its default and its variable.
 func printUsage(fs *flag.FlagSet, out io.Writer) {
@@ -53,7 +30,7 @@ Each option can also be given by the environment variable named after it; the op
 	})
 	fmt.Fprint(out, `
 SIGINT or SIGTERM ends it in order: it takes nothing more, delivers what it has taken, closes the sockets and prints a summary. A second one ends it at once.
-Exit codes: 0 after an orderly end, 1 after a failure, 2 for a wrong command line.
+Exit codes: 0 after an orderly end, 1 after a failure, 2 for a wrong command line or a file of it that cannot be used.
 `)
 }
 

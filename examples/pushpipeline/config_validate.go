@@ -32,12 +32,8 @@ func (c config) validate() error {
 		return fmt.Errorf("-%s %s is not allowed: from %s to %s", name, d, short(low), short(high))
 	}
 	address := func(name, value string) error {
-		_, port, err := net.SplitHostPort(value)
-		if err == nil {
-			_, err = strconv.ParseUint(port, 10, 16)
-		}
-		if err != nil {
-			return fmt.Errorf("-%s %q is not a host:port", name, value)
+		if _, ok := splitAddress(value); !ok {
+			return fmt.Errorf("-%s %q is not a host:port with a port from 0 to 65535", name, value)
 		}
 		return nil
 	}
@@ -127,12 +123,12 @@ func (c config) validate() error {
 	if at == "" {
 		at = c.Addr
 	}
-	if host, _, err := net.SplitHostPort(at); err == nil && !loopback(host) && c.PushKeyFile == "" && c.PushJWTFile == "" {
+	if host, ok := splitAddress(at); ok && !loopback(host) && c.PushKeyFile == "" && c.PushJWTFile == "" {
 		errs = append(errs, fmt.Errorf("POST /push on %q, which is not a loopback interface, needs -push-key-file or -push-jwt-file; -push-addr moves it, or off", at))
 	}
 	if c.DebugAddr != "off" {
 		errs = append(errs, address("debug-addr", c.DebugAddr))
-		if host, _, err := net.SplitHostPort(c.DebugAddr); err == nil && !loopback(host) {
+		if host, ok := splitAddress(c.DebugAddr); ok && !loopback(host) {
 			errs = append(errs, fmt.Errorf("-debug-addr %q is not on a loopback interface", c.DebugAddr))
 		}
 	}
@@ -156,8 +152,8 @@ func (c config) validateClients() error {
 
 // validatePublic returns what a listener at a public address misses.
 func (c config) validatePublic(name, address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil || loopback(host) {
+	host, ok := splitAddress(address)
+	if !ok || loopback(host) {
 		return nil // none, or reported already
 	}
 	if !c.Plaintext && c.TLSCert == "" {
@@ -204,6 +200,16 @@ func (c config) proxies() (all []netip.Prefix) {
 		}
 	}
 	return all
+}
+
+// splitAddress returns the host of a host:port, and whether value is one.
+func splitAddress(value string) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(value)
+	if err != nil {
+		return "", false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return host, err == nil
 }
 
 // scheme is that of the URLs of -addr.

@@ -109,7 +109,7 @@ func compare(ctx context.Context, cfg config, log *slog.Logger, stdout, stderr i
 		for i, flood := range floods {
 			title := fmt.Sprintf("[%2d/%d] %s, flood %gx", len(all)+1, len(rivals)*len(floods), r.name, flood)
 			cfg.rival = r.make
-			f, err := measure(ctx, cfg, flood, log, func(s status) { fmt.Fprintln(stderr, title, s.line()) })
+			f, err := measure(ctx, cfg, flood, log, newProgress(forPeople(stderr), stderr, log, title))
 			if err != nil {
 				return fmt.Errorf("%s: %w", title, err)
 			}

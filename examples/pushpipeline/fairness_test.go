@@ -180,7 +180,7 @@ func TestEveryRivalCanBeBuilt(t *testing.T) {
 	for _, r := range rivals {
 		for _, workers := range []string{"1", "2", "8"} {
 			args := []string{"-addr", "127.0.0.1:0", "-debug-addr", "off", "-source", "memory", "-workers", workers}
-			cfg, err := parseConfig(args, func(string) string { return "" }, io.Discard, io.Discard)
+			cfg, err := parseConfig(args, nil, io.Discard, io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}

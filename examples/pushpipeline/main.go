@@ -16,13 +16,13 @@ import (
 
 // main ends with the exit code of command, which tests call too.
 func main() {
-	os.Exit(command(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(command(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
 // command is the program. It returns the exit code: 0 after an orderly end, 1 after
-// a failure, 2 for a wrong command line.
-func command(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	cfg, err := parseConfig(args, getenv, stdout, stderr)
+// a failure, 2 for a wrong command line or one of its files.
+func command(args []string, env environment, stdout, stderr io.Writer) int {
+	cfg, err := parseConfig(args, env, stdout, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -31,6 +31,7 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 		return 2
 	}
 	log := newLogger(cfg, stderr)
+	warnUnread(log, cfg.Unread)
 
 	// The first signal ends in order, the second at once.
 	hard, abort := context.WithCancel(context.Background())
@@ -62,7 +63,7 @@ func command(args []string, getenv func(string) string, stdout, stderr io.Writer
 		log.Error("could not start", "error", err)
 		return 1
 	}
-	sum, err := a.run(ctx, hard, func(s status) { fmt.Fprintln(stderr, s.line()) })
+	sum, err := a.run(ctx, hard, newProgress(forPeople(stderr), stderr, log, ""))
 	// The summary is printed after a failure too.
 	print := sum.print
 	if cfg.JSON {
@@ -89,10 +90,8 @@ func newLogger(cfg config, w io.Writer) *slog.Logger {
 		}
 		return a
 	}}
-	if f, ok := w.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice == 0 {
-			return slog.New(slog.NewJSONHandler(w, options))
-		}
+	if !forPeople(w) {
+		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
 }

@@ -27,7 +27,7 @@ const childVariable = "PUSHPIPELINE_TEST_CHILD"
 func TestMain(m *testing.M) {
 	switch os.Getenv(childVariable) {
 	case "program":
-		os.Exit(command(os.Args[1:], func(string) string { return "" }, os.Stdout, os.Stderr))
+		os.Exit(command(os.Args[1:], nil, os.Stdout, os.Stderr))
 	case "broker":
 		os.Exit(brokerProcess())
 	}
@@ -77,7 +77,7 @@ func start(t *testing.T, args ...string) running {
 	t.Helper()
 	args = append([]string{"-addr", "127.0.0.1:0", "-debug-addr", "off", "-rate", "0", "-clients", "0", "-source", "memory", "-grace", "0"}, args...)
 	var complaint bytes.Buffer
-	cfg, err := parseConfig(args, func(string) string { return "" }, &complaint, &complaint)
+	cfg, err := parseConfig(args, nil, &complaint, &complaint)
 	if err != nil {
 		t.Fatalf("%v: %s", err, complaint.String())
 	}

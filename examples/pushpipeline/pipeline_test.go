@@ -224,7 +224,7 @@ func TestLoadIsAccountedFor(t *testing.T) {
 			code := command([]string{
 				"-source", source, "-addr", "127.0.0.1:0", "-debug-addr", "127.0.0.1:0", "-duration", "1500ms", "-json",
 				"-users", "20", "-rate", "1000", "-log-level", "warn",
-			}, func(string) string { return "" }, &out, &errOut)
+			}, nil, &out, &errOut)
 			if code != 0 {
 				t.Fatalf("exit code %d\n%s", code, errOut.String())
 			}
@@ -338,7 +338,7 @@ func TestGraceLetsAClientComeBack(t *testing.T) {
 func TestStartFailsWithAReason(t *testing.T) {
 	r := start(t)
 	var out, errOut bytes.Buffer
-	code := command([]string{"-addr", r.listener.Addr().String(), "-debug-addr", "off"}, func(string) string { return "" }, &out, &errOut)
+	code := command([]string{"-addr", r.listener.Addr().String(), "-debug-addr", "off"}, nil, &out, &errOut)
 	if code != 1 || !strings.Contains(errOut.String(), "-addr") {
 		t.Errorf("exit code %d\n%s", code, errOut.String())
 	}

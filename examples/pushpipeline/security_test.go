@@ -61,7 +61,7 @@ func debugPages(t *testing.T) {
 	}
 	for _, addr := range []string{"0.0.0.0:6060", ":6060", "192.0.2.1:6060", "[::]:6060"} {
 		var out strings.Builder
-		if _, err := parseConfig([]string{"-debug-addr", addr}, func(string) string { return "" }, &out, &out); err == nil {
+		if _, err := parseConfig([]string{"-debug-addr", addr}, nil, &out, &out); err == nil {
 			t.Errorf("the debug pages may be on %s", addr)
 		}
 	}
