@@ -6,7 +6,7 @@ import (
 )
 
 // TestForeignPagesAreRefused pins that no page of another site can put load on the
-// server, and that nobody can ask for more than it can do.
+// server, and that no request can ask for more than it can do.
 func TestForeignPagesAreRefused(t *testing.T) {
 	s := startServer(t)
 	for _, row := range []struct {

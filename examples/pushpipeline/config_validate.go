@@ -16,6 +16,7 @@ import (
 
 // validate returns an error that names all wrong options, not only the first.
 func (c config) validate() error {
+	// within and between check a number and a duration; high is allowed too.
 	within := func(name string, value, low, high int) error {
 		if value < low || value > high {
 			return fmt.Errorf("-%s %d is not allowed: from %d to %d", name, value, low, high)
@@ -26,11 +27,12 @@ func (c config) validate() error {
 		switch {
 		case d >= low && d <= high:
 			return nil
-		case high == math.MaxInt64:
+		case high == math.MaxInt64: // no bound, which the message must not name
 			return fmt.Errorf("-%s %s is not allowed: %s or more", name, d, short(low))
 		}
 		return fmt.Errorf("-%s %s is not allowed: from %s to %s", name, d, short(low), short(high))
 	}
+	// The host may be empty, for all interfaces.
 	address := func(name, value string) error {
 		if _, ok := splitAddress(value); !ok {
 			return fmt.Errorf("-%s %q is not a host:port with a port from 0 to 65535", name, value)
@@ -61,6 +63,7 @@ func (c config) validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("-source %q is not allowed: kafka or memory", c.Source))
 	}
+	// The broker of this process divides what it keeps between the partitions.
 	if c.Source == "kafka" && c.Brokers == "" && c.RetentionMiB < c.Parts {
 		errs = append(errs, fmt.Errorf("-retention-mib %d is not allowed with -partitions %d: 1 or more for each", c.RetentionMiB, c.Parts))
 	}
@@ -108,6 +111,8 @@ func (c config) validate() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		errs = append(errs, errors.New("-tls-cert and -tls-key go together"))
 	}
+	// By the parser that will read them. localhost stands for no name at all, which is
+	// refused elsewhere if the address requires one.
 	if _, err := websocket.CheckHost(http.NotFoundHandler(), append(c.names(), "localhost")...); err != nil {
 		errs = append(errs, fmt.Errorf("-host: %w", err))
 	}
@@ -119,6 +124,7 @@ func (c config) validate() error {
 	if c.PushAddr != "" && c.PushAddr != "off" {
 		errs = append(errs, address("push-addr", c.PushAddr))
 	}
+	// POST /push shares the listener of the clients unless it has its own.
 	at := c.PushAddr
 	if at == "" {
 		at = c.Addr
@@ -128,6 +134,7 @@ func (c config) validate() error {
 	}
 	if c.DebugAddr != "off" {
 		errs = append(errs, address("debug-addr", c.DebugAddr))
+		// It shows stacks and heaps and revokes tokens, without credentials.
 		if host, ok := splitAddress(c.DebugAddr); ok && !loopback(host) {
 			errs = append(errs, fmt.Errorf("-debug-addr %q is not on a loopback interface", c.DebugAddr))
 		}

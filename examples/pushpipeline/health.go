@@ -68,7 +68,8 @@ func newHealth(brokers []string) (*health, error) {
 }
 
 // prepare makes the topic, if it is not there, and asks the brokers regularly from
-// then on; each is called after they have responded. It tries until ctx is done; a topic that no broker can make is an error.
+// then on; each is called after they have responded. It tries until ctx is done; a topic
+// that no broker can make is an error.
 func (h *health) prepare(ctx context.Context, t topic, log *slog.Logger, each func(context.Context)) error {
 	var logged logLimit
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {

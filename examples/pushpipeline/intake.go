@@ -123,7 +123,7 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in.once(r.Context(), answerID{producer, key}, [sha256.Size]byte(hash.Sum(nil)), pushes).write(w)
 }
 
-// refuseBody answers a body that could not be read or is wrong.
+// refuseBody responds to a body that could not be read or is wrong.
 func (in *intake) refuseBody(w http.ResponseWriter, err error) {
 	var large *http.MaxBytesError
 	var input *inputError

@@ -101,7 +101,7 @@ func startBroker(t *testing.T, port ...string) (cmd *exec.Cmd, addr string) {
 	return cmd, strings.TrimSpace(addr)
 }
 
-// freePort answers a loopback address that nobody listens on.
+// freePort returns a loopback address on which no program listens.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -120,7 +120,7 @@ type program struct {
 	cmd  *exec.Cmd
 }
 
-// start starts the process and answers when it is ready.
+// start starts the process and returns when it is ready.
 func (p *program) start() {
 	p.t.Helper()
 	p.cmd = child(p.t, "program", p.args...)
@@ -196,7 +196,7 @@ func (f *follower) note(n int) {
 }
 
 // TestKilledPipelineLosesNothing kills the process again and again while pushes
-// come in. Whatever was answered 202 must reach its user, who comes back after
+// come in. What got 202 must reach its user, who comes back after
 // each restart, in order.
 func TestKilledPipelineLosesNothing(t *testing.T) {
 	const (
@@ -291,7 +291,7 @@ func TestKilledPipelineLosesNothing(t *testing.T) {
 	t.Logf("%d pushes, %d kills: none lost, %d delivered more than once", users*pushes, kills, repeated)
 }
 
-// accepted posts push n and says whether it was answered 202. A request that
+// accepted posts push n and says whether it got 202. A request that
 // got no answer may have been taken in all the same: it is posted again then.
 func accepted(ctx context.Context, addr, user string, n int) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

@@ -126,7 +126,7 @@ func start(t *testing.T, args ...string) running {
 
 func (r running) url(path string) string { return "http://" + r.listener.Addr().String() + path }
 
-// post posts a body to /push and answers status and body.
+// post posts a body to /push and returns status and body.
 func post(t testing.TB, target, body string) (int, string) {
 	t.Helper()
 	resp, err := http.Post(target, "application/json", strings.NewReader(body))
@@ -213,7 +213,7 @@ type received struct {
 	Origin string  `json:"origin"`
 }
 
-// next answers the next push.
+// next returns the next push.
 func (s *subscriber) next(ctx context.Context) (received, error) {
 	for {
 		_, data, err := s.conn.Read(ctx)

@@ -231,7 +231,7 @@ func demoEndpoints(t *testing.T) {
 	}
 }
 
-// methodsOfThePage: only what is served is answered with 200.
+// methodsOfThePage: only what is served gets 200.
 func methodsOfThePage(t *testing.T) {
 	r := start(t)
 	for _, method := range []string{http.MethodPost, http.MethodDelete, http.MethodPut, http.MethodTrace, http.MethodOptions, http.MethodPatch} {

@@ -56,7 +56,7 @@ func TestClientThatStopsReadingHurtsNobody(t *testing.T) {
 			}
 		})
 	}
-	// measure pushes to the others for a phase and answers their p99.
+	// measure pushes to the others for a phase and returns their p99.
 	measure := func() time.Duration {
 		mu.Lock()
 		latency.Reset()

@@ -82,7 +82,7 @@
 // for each handler. When all queues together are longer than half of
 // EndpointLimits.QueuedBytes, a client waits that has not taken all of its replies.
 // Replies to heartbeats, and pongs, go out before everything
-// else, and a heartbeat is answered until replies have twice the room. Each wait
+// else, and a heartbeat gets its reply until replies have twice the room. Each wait
 // counts in websocket.client_held.
 //
 // # Resume

@@ -18,7 +18,7 @@ func pinging(every time.Duration) setup {
 }
 
 // TestPings pins that each client gets a ping in each interval, also when others have
-// come and gone, and that a client which only answers them stays: no idle timeout.
+// come and gone, and that a client which only replies to them stays: no idle timeout.
 func TestPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, pinging(10*time.Second))

@@ -60,6 +60,7 @@ func (r *registry) add(s *session, addr netip.Addr) (replaced *session, err erro
 		return nil, statusRefusal(refusedShutdown, http.StatusServiceUnavailable)
 	case r.n >= r.limits.Connections:
 		return nil, statusRefusal(refusedConnections, http.StatusServiceUnavailable)
+	// A nil map, of a bound that is off, has 0 for each key.
 	case r.addresses[addr] >= r.limits.PerAddress:
 		return nil, statusRefusal(refusedAddress, http.StatusServiceUnavailable)
 	case r.ids[s.id] >= r.limits.PerID:
@@ -68,6 +69,8 @@ func (r *registry) add(s *session, addr netip.Addr) (replaced *session, err erro
 	if r.byID != nil && s.id != "" {
 		list := r.byID[s.id]
 		if len(list) >= r.limits.PerID {
+			// Out of the list at once, so that two new connections replace two old ones,
+			// though these take a while to close.
 			replaced = list[0]
 			list = slices.Delete(list, 0, 1)
 		}
@@ -118,6 +121,7 @@ func (r *registry) remove(s *session) {
 		}
 	}
 	if r.byID != nil && s.id != "" {
+		// A session that was replaced is not there any more.
 		list := slices.DeleteFunc(r.byID[s.id], func(other *session) bool { return other == s })
 		if r.byID[s.id] = list; len(list) == 0 {
 			delete(r.byID, s.id)

@@ -30,6 +30,7 @@ func (g *gate) state(nc net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew, http.StateIdle:
 		delete(c.active, nc)
+		// By the peer: a connection without a request has no header that names another.
 		c.waiting.add(nc, network(remoteAddress(nc)))
 		if len(c.waiting.where) > c.limit {
 			closing = c.waiting.evict()
@@ -40,7 +41,7 @@ func (g *gate) state(nc net.Conn, state http.ConnState) {
 			c.active = make(map[net.Conn]struct{})
 		}
 		c.active[nc] = struct{}{}
-		if c.cut {
+		if c.cut { // its request came when Drain was over
 			closing = nc
 		}
 	default: // closed, or hijacked and no longer the server's
@@ -48,6 +49,7 @@ func (g *gate) state(nc net.Conn, state http.ConnState) {
 		delete(c.active, nc)
 	}
 	cut := c.cut
+	// Closing, logging and counting come without the mutex: the server calls state again.
 	c.mu.Unlock()
 	if closing == nil {
 		return
@@ -61,6 +63,8 @@ func (g *gate) state(nc net.Conn, state http.ConnState) {
 // drain is called when Shutdown begins, in a goroutine of its own. The server
 // closes idle connections itself.
 func (g *gate) drain() {
+	// Not for a request that is on its way, but for connections that browsers open ahead:
+	// the server itself waits 5 s for those.
 	time.AfterFunc(min(newGrace, g.cfg.Timeouts.Drain), func() {
 		g.conns.mu.Lock()
 		var list []net.Conn

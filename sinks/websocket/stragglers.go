@@ -16,6 +16,7 @@ type stragglers struct {
 	channels map[*Channel]struct{}
 }
 
+// add remembers a channel. Adding it again changes nothing.
 func (st *stragglers) add(ch *Channel) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -25,6 +26,7 @@ func (st *stragglers) add(ch *Channel) {
 	st.channels[ch] = struct{}{}
 }
 
+// remove forgets a channel, if it was remembered.
 func (st *stragglers) remove(ch *Channel) {
 	st.mu.Lock()
 	delete(st.channels, ch)
@@ -49,6 +51,7 @@ func (r running) String() string {
 
 // unfinished returns the channels that have not come to their end, each once.
 func (e *Endpoint) unfinished() []*Channel {
+	// A channel can be in both lists: conclude and depart run in different goroutines.
 	channels := make(map[*Channel]bool)
 	for _, s := range e.registry.all() {
 		s.mu.Lock()
@@ -70,6 +73,7 @@ func (e *Endpoint) unfinished() []*Channel {
 func (e *Endpoint) atWork() []running {
 	var list []running
 	for _, ch := range e.unfinished() {
+		// The call and the tasks are not of one moment: the list is for people.
 		r := running{ch: ch, call: ch.task()}
 		ch.mu.Lock()
 		if ch.rare != nil {
