@@ -123,7 +123,7 @@ func (s *session) unwatch() {
 func (s *session) renew(m codec.Message) {
 	state, until, err := s.callRenew(Payload{Data: m.Payload, Binary: m.Binary})
 	if err != nil {
-		s.endpoint().log.Debug("credentials not renewed", "socket", s.mount.kind.name, "error", err)
+		s.rejected(rejectedRenew, m.Topic, "error", clip(err.Error()))
 		s.reply("", m.Ref, m.Topic, replyNotRenewed)
 		return
 	}

@@ -21,12 +21,13 @@ const (
 	rejectedStale
 	rejectedHung
 	rejectedJoinRate
+	rejectedRenew
 	rejections // the number of reasons
 )
 
 // The reasons as the tag of websocket.rejected, and as the text of the log.
 var (
-	rejectionTags = [rejections]string{"malformed", "unmatched", "topic", "channels", "join", "stale", "hung", "join_rate"}
+	rejectionTags = [rejections]string{"malformed", "unmatched", "topic", "channels", "join", "stale", "hung", "join_rate", "renew"}
 	rejectionText = [rejections]string{
 		"message refused: malformed",
 		"message refused: unmatched topic",
@@ -36,6 +37,7 @@ var (
 		"message ignored: of an earlier join",
 		"join refused: too many handlers hang",
 		"join refused: too many joins",
+		"credentials not renewed",
 	}
 )
 

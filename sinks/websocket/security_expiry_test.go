@@ -31,7 +31,8 @@ func securityExpiry(t *testing.T) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			r := &rig{ends: make(chan error, 10), renewed: make(chan session, 10), begin: time.Now()}
-			e, err := websocket.NewEndpoint(websocket.EndpointConfig{})
+			recorded := &counts{values: map[string]float64{}}
+			e, err := websocket.NewEndpoint(websocket.EndpointConfig{Metrics: recorded})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,6 +65,7 @@ func securityExpiry(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.fixture = serve(t, e)
+			r.metrics = recorded
 			test(t, r)
 		})
 	}
@@ -132,6 +134,10 @@ func securityExpiry(t *testing.T) {
 			}
 			if len(r.renewed) > 0 {
 				t.Error("a handler heard of a refusal")
+			}
+			// Each costs its user the connection later: an operator can see why.
+			if n := r.metrics.get("websocket.rejected,reason:renew"); n != 5 {
+				t.Errorf("counted %v refusals, want 5", n)
 			}
 			if code := p.closedWithin(time.Hour); code != 4001 || time.Since(r.begin) > 71*time.Second {
 				t.Errorf("closed with %d after %v", code, time.Since(r.begin))
