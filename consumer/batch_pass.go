@@ -40,7 +40,7 @@ func (b *Batch[T]) handle(ctx context.Context, lo, hi, most int) error {
 		begun = time.Now()
 		return b.call(ctx, b.lent)
 	})
-	cost := time.Since(begun) / time.Duration(n)
+	cost := time.Since(begun) / time.Duration(n) // of the last attempt, without pauses
 	if err == stage.ErrDone {
 		b.conclude(lo, hi, nil, cost)
 		return stage.ErrDone
@@ -64,6 +64,7 @@ func (b *Batch[T]) handle(ctx context.Context, lo, hi, most int) error {
 		// Without what it wraps: an error of single events in it is not meant for all.
 		b.conclude(lo, hi, errBatchFailed, cost)
 	}
+	// After conclude: a panic of Failed takes no receipt away.
 	if b.cfg.Failed != nil {
 		b.cfg.Failed(b.events[lo:hi:hi], failure)
 	}
@@ -142,6 +143,7 @@ func (b *Batch[T]) settle(sub *stage.Subscription[T], parts []part[T]) {
 		// settleAll sees that this subscription is done with.
 		p.sub = nil
 		for k := range p.count {
+			// What has no end is not asked for again: the stage ends.
 			if e := &b.ends[p.at+k]; e.known {
 				b.finished = append(b.finished, stage.Finished{Position: p.first + uint64(k), Err: e.err, Cost: e.cost})
 			}

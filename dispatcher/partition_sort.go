@@ -15,6 +15,7 @@ func (p *Partition[T]) Dispatch(offer Offer[T], out Out[T]) int {
 	taken := p.sort(offer, out)
 	for _, i := range p.used {
 		part := &p.parts[i]
+		// The first ones fill the open demand, the others are held.
 		giveEach(out, int(part.sub), part.picked[:part.given])
 		part.queue.push(offer, part.picked[part.given:])
 		part.picked, part.given, part.counted = part.picked[:0], 0, 0
@@ -82,7 +83,7 @@ func (p *Partition[T]) count() {
 	for _, i := range p.used {
 		part := &p.parts[i]
 		fresh := len(part.picked) - part.counted
-		given := min(fresh, part.outstanding)
+		given := min(fresh, part.outstanding) // 0 without a subscription
 		part.outstanding -= given
 		p.open -= given
 		part.given += given

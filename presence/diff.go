@@ -17,6 +17,7 @@ func (c change) byTopic() (list []*telling) {
 	slots := make(map[place]*slot)
 	keys := make(map[string][]string) // by topic, in their order
 	var topics []string
+	// Returns the slot of an entry, which is made and given its place in the order.
 	at := func(e *entry) *slot {
 		p := place{e.topic, e.key}
 		s := slots[p]
@@ -40,8 +41,8 @@ func (c change) byTopic() (list []*telling) {
 		s.leaves = append(s.leaves, e)
 	}
 	for _, topic := range topics {
-		var d *Diff
-		bytes := 0
+		var d *Diff // the present one of this topic; a full one is followed by another
+		bytes := 0  // of the metas in it
 		for _, key := range keys[topic] {
 			s := slots[place{topic, key}]
 			if d == nil || bytes+s.bytes > diffBytes {

@@ -53,8 +53,9 @@ func (t *Tracker) beginFetch(topic string, states ...State) *fetched {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), t.cfg.FetchTimeout)
 	f := &fetched{cancel: cancel, until: ctx.Done(), result: make(chan fetchResult, 1)}
+	// Calls that begin at the same time may exceed the bound by a few.
 	if t.overdue.Load() >= maxOverdue {
-		f.phase.Store(done)
+		f.phase.Store(done) // so that endFetch waits for no other result
 		f.result <- fetchResult{err: errOverdue}
 		return f
 	}
@@ -72,7 +73,7 @@ func (t *Tracker) callFetch(ctx context.Context, f *fetched, topic string, keys 
 		if !f.phase.CompareAndSwap(fetching, done) {
 			t.overdue.Add(-1) // nothing waits for it any more
 		}
-		f.result <- end
+		f.result <- end // never blocks: there is one result, and room for it
 	}()
 	extra, err := t.cfg.Fetch(ctx, topic, keys)
 	end = fetchResult{extra, err}

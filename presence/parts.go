@@ -13,7 +13,8 @@ func (g gossip) split(limit int) []gossip {
 	head := g
 	head.Joins, head.Leaves = nil, nil
 	parts, size := []gossip{head}, 0
-	// Returns the part to which content of some bytes is added.
+	// Returns the part to which content of some bytes is added, a new one if the last
+	// would be too large with it.
 	room := func(bytes int) *gossip {
 		if size > 0 && size+bytes > limit {
 			parts, size = append(parts, head), 0
@@ -63,7 +64,7 @@ func (r *replica) gather(event string, g *gossip) *gossip {
 		return nil
 	}
 	r.gathering = nil
-	whole := *g
+	whole := *g // the head is the same in all parts
 	whole.Joins, whole.Leaves = nil, nil
 	for i := range a.of {
 		whole.Joins = append(whole.Joins, a.parts[i].Joins...)

@@ -21,7 +21,8 @@ import (
 //
 // A producer that embeds a *Queue may have a HandleReceipts of its own, to acknowledge
 // pushes. With Key or MaxBytes it must call that of the queue as well, which
-// otherwise takes all events for unfinished.
+// otherwise takes all events for unfinished; and it must emit nothing besides what the
+// queue emits, since the queue counts emitted events to know which one a receipt is for.
 type Queue[T any] struct {
 	cfg     QueueConfig[T]
 	places  sync.Pool // of *place[T]

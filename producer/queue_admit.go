@@ -26,7 +26,7 @@ func (q *Queue[T]) append(event T, t ticket[T]) {
 func (q *Queue[T]) admit() {
 	for p := q.gate.next(); p != nil; p = q.gate.next() {
 		q.append(p.event, p.ticket)
-		p.ready <- struct{}{}
+		p.ready <- struct{}{} // never blocks: the channel has room for the one token
 	}
 }
 
@@ -65,6 +65,7 @@ func wake(self *stage.Handle) {
 func (q *Queue[T]) drop(event T) {
 	q.discarded++
 	victim := event
+	// pushed counts the event in both cases, so that the counts of the Snapshot add up.
 	if q.cfg.Overflow == DropOldest {
 		victim = q.events.Pop()
 		q.gate.taken(1)

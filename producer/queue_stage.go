@@ -18,7 +18,8 @@ func (q *Queue[T]) take(emit *stage.Emitter[T]) error {
 		run = run[:min(len(run), q.owed)]
 		emit.EmitAll(run)
 		if q.gate.tracked {
-			// The stage numbers events in the order in which they are emitted.
+			// The stage numbers events from 0, in the order in which they are emitted, and
+			// its receipts name them by these numbers.
 			for i := range run {
 				q.emitted[uint64(q.taken)+uint64(i)] = q.tickets.Pop()
 			}
@@ -27,7 +28,7 @@ func (q *Queue[T]) take(emit *stage.Emitter[T]) error {
 		q.taken += int64(len(run))
 		q.events.Drop(len(run))
 		q.gate.taken(len(run))
-		q.admit()
+		q.admit() // what waits for Capacity may serve the rest of the demand
 	}
 	if q.closed && q.events.Len() == 0 {
 		return stage.ErrDone
@@ -40,7 +41,7 @@ func (q *Queue[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.self = self
-	if q.closed {
+	if q.closed { // before the start: HandleWake ends the stage once the rest is emitted
 		self.Wake()
 	}
 	return nil

@@ -69,7 +69,7 @@ func (o *outlet[T]) logLosses(end bool) {
 	l.fresh, l.at = false, time.Now()
 	for _, reason := range slices.Sorted(maps.Keys(o.lost)) {
 		total := o.lost[reason]
-		n := total - l.logged[reason]
+		n := total - l.logged[reason] // since the last line about this reason
 		if n == 0 {
 			continue
 		}
@@ -96,7 +96,7 @@ func (o *outlet[T]) logLosses(end bool) {
 	if l.grown {
 		l.grown = false
 		for l.growth <= o.buf.len() {
-			l.growth *= 2
+			l.growth *= 2 // the number of lines grows with the logarithm of the buffer
 		}
 		o.log.Warn("events emitted without demand wait in the buffer", "stage", o.stage, "events", o.buf.len())
 	}

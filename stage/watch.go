@@ -37,7 +37,7 @@ func (e *engine[In, Out]) whyWaiting() string {
 	case o.orphans != nil && o.orphans.Orphans() > 0:
 		return "a partition has no subscriber"
 	}
-	asked := false
+	asked := false // a subscriber could be given events now
 	for _, s := range o.subs {
 		switch {
 		case s == nil || s.supply != supplyActive:
@@ -47,6 +47,7 @@ func (e *engine[In, Out]) whyWaiting() string {
 			return "a subscriber with Manual has not asked for more: " + s.info.Consumer
 		}
 	}
+	// The dispatcher holds events, has taken all that it may, and serves none of them.
 	if asked && o.disp.Demand() == 0 {
 		return "the events held for busy partitions or for parked keys leave no room for others"
 	}
@@ -70,7 +71,8 @@ func (e *engine[In, Out]) watch() time.Duration {
 	}
 	now := time.Now()
 	if why != st.why || o.deliveries != st.deliveries && (o.orphans == nil || o.orphans.Orphans() == 0) {
-		// Whatever is delivered goes on, except for what a partition holds for nothing.
+		// A stage that delivers does not wait, except for what it holds for a partition
+		// without a subscriber, while the others are served.
 		*st = waitState{why: why, since: now, deliveries: o.deliveries}
 	}
 	due := st.since.Add(waitAfter)

@@ -27,10 +27,10 @@ type attack struct {
 
 // attacker is what attacks share.
 type attacker struct {
-	target   string
+	target   string // host:port
 	producer string // Authorization
 	tally    *tally
-	seed     uint64
+	seed     uint64 // the random bytes of a run can be repeated with it
 }
 
 // tally counts what attackers saw, by name.
@@ -108,6 +108,7 @@ func (a *attacker) request(ctx context.Context, address int, head, body string) 
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	// A write that fails shows as a response that does not come.
 	fmt.Fprintf(c, "%s\r\nHost: %s\r\nAuthorization: %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", head, a.target, a.producer, len(body), body)
 	return a.status(bufio.NewReader(c))
 }
@@ -150,6 +151,7 @@ func (a *attacker) socket(ctx context.Context, address int, token string) (net.C
 	if err != nil {
 		return nil, nil, false
 	}
+	// By hand: a WebSocket library would read and reply to pings, which attackers do not.
 	key := make([]byte, 16)
 	_, _ = rand.Read(key) // never fails
 	fmt.Fprintf(c, "GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: %s\r\nSec-WebSocket-Protocol: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",

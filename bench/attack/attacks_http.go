@@ -14,6 +14,7 @@ import (
 
 const mib = 1 << 20
 
+// attacks are all attacks, in the order in which they run.
 var attacks = []attack{
 	{"none", "nothing: what the machine gives", func(ctx context.Context, _ *attacker) { <-ctx.Done() }},
 	{"slow-bodies", "500 bodies of 1 MiB for /push, nearly all at once, the rest a byte a second", slowBodies("POST /push HTTP/1.1")},
@@ -68,6 +69,7 @@ func slowBodies(request string) func(context.Context, *attacker) {
 	}
 }
 
+// slowHeads sends heads that do not end.
 func slowHeads(ctx context.Context, a *attacker) {
 	a.crowd(ctx, 1000, func(ctx context.Context, i int) {
 		c, err := a.dial(ctx, i)
@@ -130,6 +132,7 @@ func idle(ctx context.Context, a *attacker) {
 	})
 }
 
+// bodies has n clients post one body, again and again.
 func bodies(n int, body string) func(context.Context, *attacker) {
 	return func(ctx context.Context, a *attacker) {
 		a.crowd(ctx, n, func(ctx context.Context, i int) {
@@ -138,6 +141,8 @@ func bodies(n int, body string) func(context.Context, *attacker) {
 	}
 }
 
+// rubbish sends requests with random methods, paths and bodies, half of which begin as a
+// push does.
 func rubbish(ctx context.Context, a *attacker) {
 	paths := []string{"/push", "/", "/socket/longpoll?vsn=2.0.0", "/socket/websocket", "/api/token?user=%ff", "/nowhere", "/api/stats", "/%00", "/../../etc/passwd"}
 	methods := []string{"POST", "GET", "PUT", "DELETE", "TRACE", "OPTIONS", "\x00"}

@@ -24,6 +24,7 @@ func muteSockets(ctx context.Context, a *attacker) {
 			return
 		}
 		defer c.Close()
+		// A small window, so that what is not read fills the server's side soon.
 		_ = c.(*net.TCPConn).SetReadBuffer(4096)
 		_, _ = c.Write(text(`["1","1","user:mute","phx_join",{}]`))
 		for n := 0; rest(ctx, time.Second); n++ {
@@ -104,6 +105,7 @@ func (a *attacker) poll(ctx context.Context, method, tok, session, body string) 
 	return reply.Token
 }
 
+// silentSockets asks for upgrades with a wrong token, and waits for the server to close.
 func silentSockets(ctx context.Context, a *attacker) {
 	a.crowd(ctx, 1000, func(ctx context.Context, i int) {
 		if c, r, ok := a.socket(ctx, i, "wrong"); ok {
@@ -113,6 +115,7 @@ func silentSockets(ctx context.Context, a *attacker) {
 	})
 }
 
+// connects makes connections and closes them, without a pause.
 func connects(ctx context.Context, a *attacker) {
 	tok := a.token(ctx, "att")
 	a.crowd(ctx, 200, func(ctx context.Context, i int) {
@@ -150,6 +153,7 @@ func frames(n int, first, again []byte) func(context.Context, *attacker) {
 	}
 }
 
+// joins joins and leaves one topic, and reads the replies.
 func joins(ctx context.Context, a *attacker) {
 	tok := a.token(ctx, "att")
 	a.crowd(ctx, 10, func(ctx context.Context, i int) {

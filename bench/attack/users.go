@@ -142,6 +142,7 @@ func (u *users) push(ctx context.Context, length time.Duration) {
 	interval := time.Second / (honestUsers * pushesEach)
 	begun := time.Now()
 	for n := range int(length / interval) {
+		// Latency counts from here, also if the machine is late with the push.
 		due := begun.Add(time.Duration(n) * interval)
 		select {
 		case <-ctx.Done():
@@ -154,7 +155,7 @@ func (u *users) push(ctx context.Context, length time.Duration) {
 		}
 	}
 	group.Wait()
-	late := time.Now().Add(5 * time.Second)
+	late := time.Now().Add(5 * time.Second) // what comes after that is lost
 	for time.Now().Before(late) {
 		u.mu.Lock()
 		left := len(u.due)
