@@ -199,6 +199,7 @@ func (f *follower) note(n int) {
 // come in. What got 202 must reach its user, who comes back after
 // each restart, in order.
 func TestKilledPipelineLosesNothing(t *testing.T) {
+	t.Parallel() // it waits for other processes
 	const (
 		users  = 10
 		pushes = 300 // for each
@@ -291,7 +292,7 @@ func TestKilledPipelineLosesNothing(t *testing.T) {
 	t.Logf("%d pushes, %d kills: none lost, %d delivered more than once", users*pushes, kills, repeated)
 }
 
-// accepted posts push n and says whether it got 202. A request that
+// accepted posts push n and reports whether it got 202. A request that
 // got no answer may have been taken in all the same: it is posted again then.
 func accepted(ctx context.Context, addr, user string, n int) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

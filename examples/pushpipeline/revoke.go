@@ -19,7 +19,8 @@ type revocations struct {
 	age time.Duration // -token-age, the longest that a token is valid
 	mu  sync.Mutex
 	// By user, guarded by mu: tokens that end then or earlier are revoked. After that
-	// time there are none.
+	// time there are none. A token that another program signs must not come from a clock
+	// that is ahead of this one: it would seem to be given later.
 	until map[string]time.Time
 }
 
