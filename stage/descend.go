@@ -2,7 +2,6 @@ package stage
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/penstock-go/penstock/receipt"
 )
@@ -182,12 +181,8 @@ func (e *engine[In, Out]) descendAll(in inputs[In], start int, taken []bool) {
 // warnUnowned logs events that were emitted by a call whose inputs have all failed or are
 // held for others: no input waits for them, and if they are lost no source has them again.
 func (e *engine[In, Out]) warnUnowned(n int) {
-	e.in.unowned += int64(n)
-	if now := time.Now(); now.Sub(e.in.warnedUnowned) >= warnEvery {
-		e.in.warnedUnowned = now
-		e.log.Warn("events emitted for no input: all inputs of the call are held or have failed, and For was not called",
-			"stage", e.name, "events", n, "total", e.in.unowned)
-	}
+	e.in.unowned.add(n, nil)
+	e.logTallies(false)
 }
 
 // heldInputs returns the inputs in the slots that a mark names.
@@ -240,15 +235,10 @@ func (e *engine[In, Out]) failedAlone(in inputs[In], f failure, taken []bool) {
 	in.part(f.input, 1).finish(outcome, reason)
 }
 
-// countFailure counts an input that failed alone and logs it, at most once a
-// second.
+// countFailure counts an input that failed alone and logs it, at most one line a second.
 func (e *engine[In, Out]) countFailure(err error) {
-	e.in.failed++
-	// The line has the total, so that nothing is hidden by the limit.
-	if now := time.Now(); now.Sub(e.in.warned) >= warnEvery {
-		e.in.warned = now
-		e.log.Warn("event failed", "stage", e.name, "failed", e.in.failed, "error", err)
-	}
+	e.in.failures.add(1, err)
+	e.logTallies(false)
 }
 
 // descendOutside enters what handlers other than HandleEvents have named: they have no

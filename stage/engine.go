@@ -253,5 +253,6 @@ func (e *engine[In, Out]) settle(poked bool) {
 	}
 	if e.out != nil {
 		e.out.noteLosses()
+		e.logTallies(false)
 	}
 }

@@ -173,6 +173,7 @@ func (l *lastSteps[In, Out]) forget() {
 // look takes the last snapshot. A stage that has stopped has no demand, whatever room its
 // dispatcher has.
 func (l *lastSteps[In, Out]) look() {
+	l.logTallies(true)
 	if l.in != nil && l.in.unhandled > 0 {
 		l.log.Warn("events were not handled", "stage", l.name, "events", l.in.unhandled)
 	}

@@ -2,7 +2,6 @@ package stage
 
 import (
 	"slices"
-	"time"
 
 	"github.com/penstock-go/penstock/internal/ring"
 )
@@ -16,18 +15,15 @@ const spentLimit = 8
 type inlet[T any] struct {
 	subs []*Subscription[T]
 	// live counts the subscriptions that have joined and not said goodbye.
-	live    int
-	waiting int   // those of them that only wait for the end of their inputs
-	failed  int64 // inputs that failed alone
-	warned  time.Time
-	// events that were emitted for no input beside inputs that are held
-	unowned       int64
-	warnedUnowned time.Time
-	done          bool                  // a permanent subscription has ended in good order
-	queue         ring.Ring[arrival[T]] // of a producer-consumer without demand
-	handled       int64
-	unhandled     int64 // events whose producer stopped before this stage did
-	batches       int64
+	live      int
+	waiting   int                   // those of them that only wait for the end of their inputs
+	failures  tally                 // inputs that failed alone
+	unowned   tally                 // events that were emitted for no input, beside inputs that are held
+	done      bool                  // a permanent subscription has ended in good order
+	queue     ring.Ring[arrival[T]] // of a producer-consumer without demand
+	handled   int64
+	unhandled int64 // events whose producer stopped before this stage did
+	batches   int64
 }
 
 // arrival is a batch, the end of a subscription if ended is set, or a message that

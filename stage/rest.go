@@ -27,11 +27,14 @@ func (e *engine[In, Out]) idle(poked bool) bool {
 }
 
 // patience is how long a stage that emits may wait for mail: until its dispatcher's
-// next deadline or until losses can be logged, or, if negative, without a bound.
+// next deadline or until losses or failures can be logged, or, if negative, without a bound.
 func (e *engine[In, Out]) patience() time.Duration {
 	d := time.Duration(-1)
 	if o := e.out; o.losses.fresh {
 		d = o.losses.due()
+	}
+	if e.in != nil {
+		d = soonest(d, soonest(e.in.failures.due(), e.in.unowned.due()))
 	}
 	if e.out.timed == nil {
 		return d

@@ -155,7 +155,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 		}
 	}
 	if in := e.in; in != nil {
-		s.Queued, s.Handled, s.Batches, s.Failed = in.queue.Len(), in.handled, in.batches, in.failed
+		s.Queued, s.Handled, s.Batches, s.Failed = in.queue.Len(), in.handled, in.batches, in.failures.total
 		s.Unhandled = in.unhandled
 		for _, sub := range in.subs {
 			s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
