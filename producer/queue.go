@@ -37,6 +37,7 @@ type Queue[T any] struct {
 	woken     bool                 // HandleWake will be called
 	closed    bool
 	self      *stage.Handle
+	unused    *time.Timer // of warnUnused; nil before the first event
 	pushed    int64
 	taken     int64
 	discarded int64

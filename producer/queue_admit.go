@@ -15,6 +15,9 @@ func (q *Queue[T]) put(event T, t ticket[T]) {
 
 // append puts an accepted event into the queue.
 func (q *Queue[T]) append(event T, t ticket[T]) {
+	if q.unused == nil {
+		q.expectStage()
+	}
 	q.events.Push(event)
 	if q.gate.tracked {
 		q.tickets.Push(t)
@@ -85,6 +88,9 @@ func (q *Queue[T]) drop(event T) {
 // were. The caller holds the lock. Closing again does nothing.
 func (q *Queue[T]) close() (n int) {
 	q.closed = true
+	if q.unused != nil {
+		q.unused.Stop()
+	}
 	q.gate.refuseAll(func(p *place[T]) {
 		p.refused = true
 		p.ready <- struct{}{}

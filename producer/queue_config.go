@@ -61,7 +61,8 @@ type QueueConfig[T any] struct {
 	// nothing.
 	Metrics metrics.Recorder
 	// Logger gets a line for refused pushes and for dropped events, at most once a
-	// second for each reason, with the number that it stands for. Default: slog.Default.
+	// second for each reason, with the number that it stands for, and one if ten seconds
+	// after the first push nothing was taken from the queue. Default: slog.Default.
 	Logger *slog.Logger
 }
 
