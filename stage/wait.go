@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -34,6 +35,8 @@ type pipelineRun struct {
 	ctx, drain, stop <-chan struct{} // nil once they have been heeded
 	late             <-chan time.Time
 	cut              <-chan time.Time // cancels the start that is under way
+	slow             <-chan time.Time // logs what a stop waits for
+	cancelled        time.Time        // when the stop began
 	draining         bool
 	stopping         bool
 }
@@ -78,12 +81,16 @@ func (r *pipelineRun) wait() error {
 			s.Stop(&stopError{errDrained})
 		case <-r.stop:
 			r.stopped()
+		case <-r.slow:
+			r.slow = time.NewTimer(slowEvery).C
+			r.logSlow(slog.LevelWarn, "a stop waits for a handler that has not returned")
 		case <-r.late:
 			// This is DrainTimeout or, when stopping, StopTimeout.
 			r.gather()
 			switch {
 			case r.running == 0 && !r.starting():
 			case r.stopping:
+				r.logSlow(slog.LevelError, "a handler has not returned in time and is left behind")
 				return errors.Join(append(r.failures, r.hung())...)
 			default:
 				r.fail(ErrDrainTimeout)
@@ -200,6 +207,24 @@ func (r *pipelineRun) drainStarted() {
 func (r *pipelineRun) stopped() {
 	r.ctx, r.drain, r.stop, r.cut, r.stopping = nil, nil, nil, nil, true
 	r.late = time.NewTimer(r.p.cfg.StopTimeout).C
+	r.slow = time.NewTimer(slowAfter).C
+	r.cancelled = time.Now()
+}
+
+// The periods of the log about handlers that a stop waits for.
+const (
+	slowAfter = time.Second      // the first lines
+	slowEvery = 10 * time.Second // the next ones
+)
+
+// logSlow logs each stage that was started, or is being started, and has not stopped.
+func (r *pipelineRun) logSlow(level slog.Level, msg string) {
+	for _, i := range r.order[:min(r.started+1, len(r.order))] {
+		if s := r.p.stages[i]; !r.heard[i] && !hasStopped(s.Stopped()) {
+			r.p.cfg.Logger.Log(context.Background(), level, msg, "stage", s.Name(), "kind", s.kind(),
+				"since", r.cancelled, "timeout", r.p.cfg.StopTimeout)
+		}
+	}
 }
 
 // fail notes a failure, unless it follows from another: a consumer may be seen
