@@ -39,6 +39,7 @@ type conn struct {
 	// Guarded by the session's mutex.
 	closeSent, peerClosed bool      // the frame has gone out, or has come in: RFC 6455, 7.1.4
 	closeBy               time.Time // when the wait for the client's close frame ends; set with closeSent
+	interrupting          bool      // the deadline of the read ahead is in the past, and stays there until it has ended
 }
 
 // newConn makes a connection whose upgrade has not been sent yet. The caller sets

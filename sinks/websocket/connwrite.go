@@ -92,5 +92,10 @@ func (c *conn) sentClose() {
 		_ = half.CloseWrite() // the peer may have left already
 	}
 	c.endpoint().resting.rouse(c) // a goroutine must wait for the client's close frame
-	_ = c.nc.SetReadDeadline(by)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Otherwise the goroutine that interrupts the read ahead sets it afterwards.
+	if !c.interrupting {
+		_ = c.nc.SetReadDeadline(by)
+	}
 }

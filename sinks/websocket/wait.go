@@ -67,14 +67,26 @@ func (c *conn) watch(gone func()) (stop func()) {
 		}
 	}()
 	return func() {
-		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // ends the read; fails on a closed connection
+		c.interrupt(true)
 		<-done
+		c.interrupt(false)
 		// An error shows at the next read.
 		if c.deadline.IsZero() {
 			_ = c.readUntil(c.nextLook(time.Now()))
 		} else {
 			_ = c.readUntil(c.deadline)
 		}
+	}
+}
+
+// interrupt ends the read ahead by a deadline in the past, or notes that it has ended.
+// sentClose leaves that deadline alone: a later one in its place, before the read has
+// noticed it, would let the read go on until then.
+func (c *conn) interrupt(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.interrupting = on; on {
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails on a closed connection
 	}
 }
 
