@@ -48,7 +48,8 @@ func (a *app) build() (err error) {
 		stages = append(stages, end)
 	}
 	a.pipeline, err = stage.NewPipeline(stage.PipelineConfig{
-		DrainTimeout: a.cfg.Drain, Metrics: a.recorder, Logger: a.log,
+		// run.drain stops it before.
+		DrainTimeout: a.cfg.Drain + time.Second, Metrics: a.recorder, Logger: a.log,
 	}, stages...)
 	return err
 }

@@ -1,5 +1,9 @@
 package main
 
+// keeps reports whether pushes that are left at the end of this process are delivered
+// after it, by another member of the group or the next run.
+func (c config) keeps() bool { return c.Source == "kafka" && c.Brokers != "" }
+
 // bufferBytes is how many bytes of pushes this process holds at once.
 func (c config) bufferBytes() int64 { return int64(c.BufferMiB) << 20 }
 

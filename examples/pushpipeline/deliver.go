@@ -39,18 +39,21 @@ func (a *app) newSockets(maxDemand int) (*delivery.Consumer[push], error) {
 		MaxDemand: maxDemand, MinDemand: min(1, maxDemand-1),
 		Grace: a.cfg.Grace, DiscardAbsent: a.cfg.Grace == 0,
 		// What Kafka keeps is left to the next run instead.
-		DiscardOnDrain: a.cfg.Source == "memory", DrainGrace: drainGrace(a.cfg),
+		DiscardOnDrain: !a.cfg.keeps(), DrainGrace: drainGrace(a.cfg),
 		Delivered: a.delivered, Failed: a.failed,
 		Metrics: a.recorder, Logger: a.log,
 	})
 }
 
-// drainGrace is how long after the beginning of the end a push from memory waits for its
-// user. Clients that read nothing, and come again, would hold up the end: they are closed
-// after the write timeout, and then nothing waits any more.
+// drainGrace is how long after the beginning of the pipeline's drain a push that no broker
+// keeps waits for its user. Clients that read nothing, and come again, would hold up the
+// end. From Kafka the drain begins later: see kafkaSource.refuse.
 func drainGrace(cfg config) time.Duration {
-	if cfg.Source != "memory" {
+	switch {
+	case cfg.keeps():
 		return 0
+	case cfg.Source == "kafka":
+		return cfg.Drain / 10
 	}
 	return cfg.Drain / 5
 }

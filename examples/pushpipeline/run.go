@@ -189,10 +189,6 @@ func (r *run) end(hard context.Context) (summary, error) {
 	// From hard and not from ctx, which is done already.
 	limit, cancel := context.WithTimeout(hard, r.cfg.Drain)
 	defer cancel()
-	// Users that are reconnecting have until then. Clients that read nothing must not
-	// come again and again, or what is pushed to them would hold up the end.
-	alone := time.AfterFunc(r.cfg.Drain/5, r.endpoint.Drain)
-	defer alone.Stop()
 	failure = errors.Join(failure, r.drain(limit))
 	// The connections have a second in any case: the pushes that were written
 	// last must still reach their clients.
@@ -228,6 +224,11 @@ func (r *run) drain(ctx context.Context) error {
 		return nil // by itself, which is reported already
 	default:
 	}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watch, stopWatch := context.WithCancel(ctx)
+	defer stopWatch()
+	watching.Go(func() { r.unstick(watch) })
 	// All that was accepted must be in the pipeline before the pipeline drains.
 	if err := r.source.refuse(ctx); err != nil {
 		failure = err
@@ -235,7 +236,13 @@ func (r *run) drain(ctx context.Context) error {
 	// Drain returns at once; ended has the result.
 	r.pipeline.Drain()
 	// When the time is up the pipeline is stopped, and what it holds stays undelivered.
-	stop := context.AfterFunc(ctx, func() { r.pipeline.Stop(stage.ErrDrainTimeout) })
+	stop := context.AfterFunc(ctx, func() {
+		if r.cfg.keeps() {
+			r.leave()
+			return
+		}
+		r.pipeline.Stop(stage.ErrDrainTimeout)
+	})
 	defer stop()
 	return errors.Join(failure, <-r.ended)
 }

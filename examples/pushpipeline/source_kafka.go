@@ -42,9 +42,10 @@ type kafkaSource struct {
 	// Records whose time cannot be true.
 	skewed metrics.Counter
 
-	left     atomic.Int64 // the backlog at the end; -1 before
-	poison   atomic.Int64 // records that are no push
-	poisoned logLimit     // owned by the goroutine that polls
+	still    time.Duration // without progress, after which refuse waits no longer
+	left     atomic.Int64  // the backlog at the end; -1 before
+	poison   atomic.Int64  // records that are no push
+	poisoned logLimit      // owned by the goroutine that polls
 }
 
 // newKafkaSource makes what talks to the brokers, or starts one. It does not wait for
@@ -53,6 +54,7 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 	k := &kafkaSource{
 		seq: newSequencer(origin), places: newPlaces(), ledger: l, log: log,
 		skewed: l.recorder.Counter("pipeline.clock_skew"),
+		still:  min(max(cfg.Drain/10, 500*time.Millisecond), 2*time.Second),
 		room:   newRoom(roomLimits{pushes: maxUnconfirmed, bytes: cfg.bufferBytes(), userPushes: noLimit, userBytes: noLimit}),
 	}
 	defer func() {
@@ -205,11 +207,10 @@ func (k *kafkaSource) refuseRecord(r *kgo.Record, err error) {
 	}
 }
 
-// refuse waits until all that was confirmed has reached the pipeline. After two seconds
+// refuse waits until all that was confirmed has reached the pipeline. After some time
 // without progress it is left in Kafka: another member may have the partition, or a
 // client that takes nothing holds up what follows.
 func (k *kafkaSource) refuse(ctx context.Context) error {
-	const still = 2 * time.Second
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	// The partitions go back to the group with the end of the pipeline.
@@ -227,13 +228,17 @@ func (k *kafkaSource) refuse(ctx context.Context) error {
 			last, moved = n, time.Now()
 		}
 		// Not an error: the pushes are safe in Kafka for another member or a later run.
-		if time.Since(moved) > still {
+		if time.Since(moved) > k.still {
 			k.log.Warn("pushes are left in Kafka", "count", n, "embedded", k.broker != nil)
 			return nil
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
+			if k.broker == nil {
+				k.log.Warn("pushes are left in Kafka", "count", n, "embedded", false)
+				return nil
+			}
 			return fmt.Errorf("%d pushes are left in Kafka: %w", n, context.Cause(ctx))
 		}
 	}

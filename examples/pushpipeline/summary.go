@@ -40,6 +40,8 @@ type summary struct {
 	Heap    uint64 `json:"heap_bytes"`
 	PeakRSS uint64 `json:"peak_rss_bytes"` // 0 if the system does not say
 	Source  string `json:"source"`
+	// Queued and Backlog are in Kafka, which another member or the next run delivers.
+	Kept bool `json:"kept"`
 }
 
 // summarise reads the accounts after everything has ended. The latencies are
@@ -76,7 +78,7 @@ func (a *app) summarise(ctx context.Context) summary {
 		Duplicates: a.clients.duplicates.Load(), OutOfOrder: a.clients.disorder.Load(), WrongUser: a.clients.wrongUser.Load(),
 		Light: life("class:light"), Heavy: life("class:heavy"),
 		Clients: a.cfg.Clients, Elapsed: float64(time.Since(a.begun).Round(time.Millisecond)) / float64(time.Second),
-		Source: a.cfg.Source, Backlog: int64(acc.backlog), Heap: heapInUse(), PeakRSS: peakRSS(),
+		Source: a.cfg.Source, Kept: a.cfg.keeps(), Backlog: int64(acc.backlog), Heap: heapInUse(), PeakRSS: peakRSS(),
 	}
 }
 
@@ -104,6 +106,9 @@ func (s summary) print(w io.Writer) error {
 		b.WriteString("  DOES NOT ADD UP")
 	}
 	b.WriteString("\n")
+	if left := s.Queued + s.Backlog; s.Kept && left > 0 {
+		fmt.Fprintf(&b, "left in Kafka, to be delivered by the next run: %d\n", left)
+	}
 	for _, reason := range slices.Sorted(maps.Keys(s.Discarded)) {
 		fmt.Fprintf(&b, "  discarded %s: %d\n", reason, s.Discarded[reason])
 	}
