@@ -36,7 +36,7 @@ func (c config) readAhead() int {
 // delivered holds up its own partition and not all.
 func (c config) window() int {
 	if c.Overflow == "drop" {
-		return 0 // the default: a flood is discarded
+		return 10_000 // a flood is discarded
 	}
 	return max(c.readAhead()/c.Parts, 128)
 }

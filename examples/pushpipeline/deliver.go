@@ -28,6 +28,10 @@ type framed struct {
 // newSockets makes the end of the pipeline: the channels of the users.
 // maxDemand is how many pushes may be on their way to sockets at once.
 func (a *app) newSockets(maxDemand int) (*delivery.Consumer[push], error) {
+	var crowded func(push) bool
+	if a.cfg.Grace > 0 && a.cfg.Source == "kafka" {
+		crowded = a.source.crowded
+	}
 	return delivery.New(a.endpoint, delivery.Config[push]{
 		Topic: func(p push) string { return topicOf(p.User) },
 		Event: event,
@@ -37,7 +41,7 @@ func (a *app) newSockets(maxDemand int) (*delivery.Consumer[push], error) {
 		// Demand is asked for one by one, so that the dispatcher decides as late
 		// as it can which user is next.
 		MaxDemand: maxDemand, MinDemand: min(1, maxDemand-1),
-		Grace: a.cfg.Grace, DiscardAbsent: a.cfg.Grace == 0,
+		Grace: a.cfg.Grace, Crowded: crowded, DiscardAbsent: a.cfg.Grace == 0,
 		// What Kafka keeps is left to the next run instead.
 		DiscardOnDrain: !a.cfg.keeps(), DrainGrace: drainGrace(a.cfg),
 		Delivered: a.delivered, Failed: a.failed,

@@ -213,3 +213,5 @@ func TestRefusedRequestsHaveTheirReason(t *testing.T) {
 		}
 	}
 }
+
+func (*stubSource) crowded(push) bool { return false }

@@ -13,11 +13,44 @@ type places struct {
 	mu sync.Mutex // guards all fields
 	// The next offset, by partition.
 	written, seen map[int32]int64
+	last          map[int32]place // what was read last
+	most          place           // how far behind the last one a push may be; see crowded
 }
 
-// newPlaces returns places of a process that has written and read nothing.
-func newPlaces() *places {
-	return &places{written: make(map[int32]int64), seen: make(map[int32]int64)}
+// place is where a push was read.
+type place struct {
+	partition int32
+	offset    int64
+	bytes     int64 // of all that was read of the partition by then
+}
+
+// newPlaces returns places of a process that has written and read nothing. Of a partition
+// window pushes and bytes may be unfinished.
+func newPlaces(window int, bytes int64) *places {
+	return &places{
+		written: make(map[int32]int64), seen: make(map[int32]int64), last: make(map[int32]place),
+		most: place{offset: int64(window) * 3 / 4, bytes: bytes * 3 / 4},
+	}
+}
+
+// pass notes a record of size bytes, the next one of its partition, and returns its
+// place. After a rebalance that can be an earlier one again.
+func (p *places) pass(partition int32, offset int64, size int) place {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := place{partition, offset, p.last[partition].bytes + int64(size)}
+	p.last[partition] = at
+	return at
+}
+
+// crowded reports whether so much was read of a partition after a push that the partition
+// will soon be read no further before the push has ended: at three quarters of what may
+// be unfinished.
+func (p *places) crowded(at place) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := p.last[at.partition]
+	return last.offset-at.offset > p.most.offset || last.bytes-at.bytes > p.most.bytes
 }
 
 // wrote notes a record that the broker has confirmed.

@@ -278,4 +278,6 @@ func TestPushNeedsItsKey(t *testing.T) {
 	}
 }
 
+func (*slowSource) crowded(push) bool { return false }
+
 var _ source = (*slowSource)(nil)

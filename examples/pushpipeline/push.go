@@ -33,6 +33,8 @@ type push struct {
 	// gap, a repetition or a wrong order.
 	Origin string
 	Seq    uint64
+	// Where it was read in Kafka; zero from memory.
+	place place
 }
 
 // size is what a push counts for wherever bytes are bounded: what belongs to it

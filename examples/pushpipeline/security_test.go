@@ -71,7 +71,7 @@ func debugPages(t *testing.T) {
 // posted is, and its times are not believed.
 func recordsOfStrangers(t *testing.T) {
 	seen := metricstest.New()
-	k := &kafkaSource{seq: newSequencer("here"), places: newPlaces(), ledger: newLedger(seen, ""), skewed: seen.Counter("pipeline.clock_skew")}
+	k := &kafkaSource{seq: newSequencer("here"), places: newPlaces(100, 1<<20), ledger: newLedger(seen, ""), skewed: seen.Counter("pipeline.clock_skew")}
 	for _, id := range []string{
 		"", "user:1", "user:*", "1,2", "1 2", "1\n2", "1\\u0000", "../1", "a/b", "é", "\u202e1", "<b>", "1|c", "|#tag", "%00", "{{1}}", "'; DROP TABLE users", strings.Repeat("1", 65), strings.Repeat("1", 10<<10),
 	} {

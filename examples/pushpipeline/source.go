@@ -26,6 +26,9 @@ type source interface {
 	enter(pushes []push, done func(error)) error
 	// capacity returns how many pushes can be taken in at once at most.
 	capacity() int
+	// crowded reports whether the source will soon wait for p before it goes on with the
+	// pushes of others.
+	crowded(p push) bool
 	// ended is called once for each push that the pipeline has finished with.
 	ended(p push)
 	// account returns the number of pushes that were taken in and, of those, the

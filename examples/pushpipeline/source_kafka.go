@@ -52,7 +52,7 @@ type kafkaSource struct {
 // them: see prepare.
 func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *kafkaSource, err error) {
 	k := &kafkaSource{
-		seq: newSequencer(origin), places: newPlaces(), ledger: l, log: log,
+		seq: newSequencer(origin), places: newPlaces(cfg.window(), cfg.bufferBytes()/int64(cfg.Parts)), ledger: l, log: log,
 		skewed: l.recorder.Counter("pipeline.clock_skew"),
 		still:  min(max(cfg.Drain/10, 500*time.Millisecond), 2*time.Second),
 		room:   newRoom(roomLimits{pushes: maxUnconfirmed, bytes: cfg.bufferBytes(), userPushes: noLimit, userBytes: noLimit}),
@@ -157,6 +157,9 @@ func (k *kafkaSource) enter(pushes []push, done func(error)) error {
 	}
 	return nil
 }
+
+// crowded implements source.
+func (k *kafkaSource) crowded(p push) bool { return k.places.crowded(p.place) }
 
 // ended implements source: what has a receipt is finished for the reading side
 // already.

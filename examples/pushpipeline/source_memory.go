@@ -77,6 +77,9 @@ func (m *memorySource) enter(pushes []push, done func(error)) error {
 // ended implements source.
 func (m *memorySource) ended(p push) { m.room.free(p) }
 
+// crowded implements source: the bounds of a user and of a producer leave room to others.
+func (m *memorySource) crowded(push) bool { return false }
+
 // account implements source.
 func (m *memorySource) account(int64) (enqueued int64, waiting int) {
 	s := m.queue.Snapshot()

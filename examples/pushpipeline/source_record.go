@@ -44,11 +44,13 @@ func (k *kafkaSource) encode(p push) *kgo.Record {
 func (k *kafkaSource) decode(r *kgo.Record) (push, error) {
 	// Also if it is no push: it is read.
 	first := k.places.read(r.Partition, r.Offset)
+	at := k.places.pass(r.Partition, r.Offset, len(r.Value)+len(r.Key)+pushOverhead)
 	// The same checks as over HTTP, since any program can write to the topic.
 	p, err := parsePush(r.Value, -1)
 	if err != nil {
 		return p, err
 	}
+	p.place = at
 	k.stamp(&p, r)
 	if first && k.small && strings.HasPrefix(p.Origin, k.seq.name) {
 		k.room.free(p)

@@ -23,6 +23,8 @@ const (
 // fixed moment.
 type book[T any] struct {
 	grace    time.Duration // 0: nothing waits for a client
+	crowded  func(T) bool  // nil: no grace is shortened
+	looked   time.Duration // when crowded was last asked
 	timeout  time.Duration // 0: no bound
 	maxGone  int           // lines whose grace is over
 	drains   bool          // draining follows, at patience

@@ -12,16 +12,9 @@ import (
 // their heads are looked at.
 func (b *book[T]) expire(now time.Duration, drop func(f *flight[T], reason receipt.Reason)) {
 	for e := b.absent.Front(); e != nil && e.Value.(*line[T]).since+b.grace <= now; e = b.absent.Front() {
-		l := e.Value.(*line[T])
-		// The report that is to come decides whether the topic has a client.
-		if l.sending > 0 {
-			b.unlist(l)
-			l.late = true
-		} else {
-			b.setGone(l, now)
-		}
-		b.dropAll(l, l.cause.reason(), drop)
+		b.endGrace(e.Value.(*line[T]), now, drop)
 	}
+	b.relieve(now, drop)
 	for e := b.gone.Front(); e != nil && (e.Value.(*line[T]).since+b.grace <= now || b.gone.Len() > b.maxGone); e = b.gone.Front() {
 		b.remove(e.Value.(*line[T]))
 	}
@@ -30,6 +23,36 @@ func (b *book[T]) expire(now time.Duration, drop func(f *flight[T], reason recei
 	}
 	for b.timeout > 0 && b.open.first != nil && b.open.first.since+b.timeout <= now {
 		drop(b.open.first, receipt.Expired)
+	}
+}
+
+// endGrace drops what waits in a line of absent, as at the end of its grace.
+func (b *book[T]) endGrace(l *line[T], now time.Duration, drop func(f *flight[T], reason receipt.Reason)) {
+	// The report that is to come decides whether the topic has a client.
+	if l.sending > 0 {
+		b.unlist(l)
+		l.late = true
+	} else {
+		b.setGone(l, now)
+	}
+	b.dropAll(l, l.cause.reason(), drop)
+}
+
+// crowdedEvery is how often crowded is asked, since that looks at each line of absent.
+const crowdedEvery = 10 * time.Millisecond
+
+// relieve ends the grace of lines that hold up the source, the longest waiting first.
+func (b *book[T]) relieve(now time.Duration, drop func(f *flight[T], reason receipt.Reason)) {
+	if b.crowded == nil || b.absent.Len() == 0 || now < b.looked+crowdedEvery {
+		return
+	}
+	b.looked = now
+	var next *list.Element
+	for e := b.absent.Front(); e != nil; e = next {
+		next = e.Next() // endGrace takes e out
+		if l := e.Value.(*line[T]); len(l.waiting) > 0 && b.crowded(l.waiting[0].event) {
+			b.endGrace(l, now, drop)
+		}
 	}
 }
 
@@ -44,6 +67,9 @@ func (b *book[T]) deadline() (at time.Duration, ok bool) {
 	}
 	if b.timeout > 0 && b.open.first != nil {
 		at, ok = min(at, b.open.first.since+b.timeout), true
+	}
+	if b.crowded != nil && b.absent.Len() > 0 {
+		at, ok = min(at, b.looked+crowdedEvery), true
 	}
 	if b.drains && !b.draining {
 		at, ok = min(at, b.patience), true

@@ -58,6 +58,13 @@ type Config[T any] struct {
 	// are discarded at once until a client joins, or until none has come for as
 	// long again. At most MaxWaiting such topics are remembered. Default: 5 s.
 	Grace time.Duration
+	// Crowded, if set, reports whether an event is so old that the source will soon wait
+	// for it, and with it for the events of clients that are here. If no client has
+	// joined its topic, the grace of that topic ends early: what waits is discarded as
+	// NoSubscriber. It is called for the first event of each topic that waits for a
+	// client, at most every 10 ms. DiscardAbsent must not be set then. Default: no grace
+	// ends early.
+	Crowded func(event T) bool
 	// DiscardAbsent discards an event at once if no client has joined its topic.
 	// Grace must not be set then.
 	DiscardAbsent bool
@@ -110,6 +117,7 @@ func (c Config[T]) validate(endpoint *websocket.Endpoint) error {
 		option.AtLeast(owner, "MaxWaiting", c.MaxWaiting, 0),
 		option.AtLeast(owner, "Grace", c.Grace, 0),
 		owner.Check(!c.DiscardAbsent || c.Grace == 0, "Grace", c.Grace, "0 if DiscardAbsent is set"),
+		owner.Check(!c.DiscardAbsent || c.Crowded == nil, "Crowded", "a function", "nil if DiscardAbsent is set"),
 		option.AtLeast(owner, "Timeout", c.Timeout, 0),
 		option.AtLeast(owner, "DrainGrace", c.DrainGrace, 0),
 		owner.Check(c.DiscardOnDrain || c.DrainGrace == 0, "DrainGrace", c.DrainGrace, "0 unless DiscardOnDrain is set"),

@@ -24,6 +24,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		"MaxWaiting": func(c *delivery.Config[push]) { c.MaxWaiting = -1 },
 		"Grace":      func(c *delivery.Config[push]) { c.Grace, c.DiscardAbsent = time.Second, true },
 		"Timeout":    func(c *delivery.Config[push]) { c.Timeout = -1 },
+		"Crowded":    func(c *delivery.Config[push]) { c.Crowded, c.DiscardAbsent = func(push) bool { return false }, true },
 		"DrainGrace": func(c *delivery.Config[push]) { c.DrainGrace = 1 },
 	} {
 		cfg := good

@@ -52,6 +52,7 @@ func New[T any](endpoint *websocket.Endpoint, cfg Config[T]) (*Consumer[T], erro
 	c := &Consumer[T]{endpoint: endpoint, cfg: cfg, cluster: endpoint.PubSub().Node() != pubsub.LocalNode}
 	c.meters.init(cfg.Metrics, cfg.Logger)
 	c.book.grace, c.book.timeout, c.book.maxGone = cfg.Grace, cfg.Timeout, cfg.MaxWaiting
+	c.book.crowded = cfg.Crowded
 	c.drop = func(f *flight[T], reason receipt.Reason) { c.end(f, stage.Discard(reason), time.Time{}) }
 	return c, nil
 }

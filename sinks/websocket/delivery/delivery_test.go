@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,37 @@ func TestAUserWhoWasGivenUpIsServedOnTheirReturn(t *testing.T) {
 		ch.AssertBroadcast("push", payload{N: first})
 		r.expect(first, done)
 		r.stats(delivery.Snapshot{Delivered: 1, Discarded: dropped(delivery.NoSubscriber, 1)})
+	})
+}
+
+// TestACrowdedSourceShortensTheGrace: only of topics whose first event is crowded, and only
+// while no client is here. Such a topic counts as absent afterwards.
+func TestACrowdedSourceShortensTheGrace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		upTo := -1 // owned by the stage's goroutine while it runs
+		var mu sync.Mutex
+		crowd := func(n int) { mu.Lock(); upTo = n; mu.Unlock() }
+		r := start(t, options{config: delivery.Config[push]{Crowded: func(p push) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return p.N <= upTo
+		}}})
+		_, here := r.join("here")
+		first := r.push("old", "new", "old", "here")
+		here.AssertBroadcast("push", payload{N: first + 3})
+		pass(time.Second)
+		r.expect(first, "", "", "", done)
+		crowd(first)
+		pass(10 * time.Millisecond)
+		r.expect(first, noSubscriber, "", noSubscriber, done)
+		r.expect(r.push("old"), noSubscriber)
+		_, ch := r.join("new")
+		ch.AssertBroadcast("push", payload{N: first + 1})
+		r.expect(first, noSubscriber, done, noSubscriber, done)
+		r.stats(delivery.Snapshot{Delivered: 2, Discarded: dropped(delivery.NoSubscriber, 3), AbsentTopics: 1})
+		// A slow client has no grace that could end.
+		crowd(1 << 30)
+		r.expect(r.push("here"), done)
 	})
 }
 

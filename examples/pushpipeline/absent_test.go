@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestAbsentUsersDoNotDelayOthers floods one absent user, or a new one with each push, from
+// Kafka with one partition, whose window that fills: a user who is here gets pushes
+// at once all the same, long before the end of the grace.
+func TestAbsentUsersDoNotDelayOthers(t *testing.T) {
+	t.Parallel()
+	for name, user := range map[string]func(n int) string{
+		"one user":  func(int) string { return "away" },
+		"new users": func(n int) string { return fmt.Sprint("away", n) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, "-source", "kafka", "-grace", "1m", "-partitions", "1", "-buffer-mib", "1", "-retention-mib", "256", "-drain", "10s")
+			here := r.join("here")
+			n, pushed := 0, 0
+			eventually(t, 20*time.Second, "3000 pushes to absent users", func() bool {
+				for range 100 {
+					if r.intake.enter([]push{{User: user(n), Data: json.RawMessage(`{}`)}}, func(error) {}) == nil {
+						n++
+					}
+				}
+				if err := r.intake.enter([]push{{User: "here", Data: json.RawMessage(`{}`)}}, func(error) {}); err != nil {
+					return false // the broker of this process is full
+				}
+				pushed++
+				begun := time.Now()
+				if got, err := here.next(within(t, 20*time.Second)); err != nil || got.Seq != uint64(pushed) {
+					t.Fatalf("push %d: %+v %v", pushed, got, err)
+				}
+				if d := time.Since(begun); d > 5*time.Second {
+					t.Fatalf("push %d came after %v", pushed, d)
+				}
+				return n >= 3000
+			})
+			sum := r.stop()
+			if sum.Discarded["no_subscriber"] != int64(n) || sum.Delivered != int64(pushed) {
+				t.Errorf("%d to absent users, %d to the other: %+v", n, pushed, sum)
+			}
+		})
+	}
+}
