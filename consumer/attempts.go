@@ -36,19 +36,19 @@ type AttemptCounts struct {
 func (a *attempts) start(self *stage.Handle) { a.self, a.epoch = self, time.Now() }
 
 // run calls f until it has succeeded, or dropped what it was called for, or most attempts
-// were made, with a pause before each but the first. It returns the last error and the
-// number of attempts. If the stage is being stopped, it returns at once. A panic of f is
+// were made, with a pause before each but the first. It returns the number of attempts
+// and the last error. If the stage is being stopped, it returns at once. A panic of f is
 // an error.
-func (a *attempts) run(ctx context.Context, most int, f func() error) (err error, attempt int) {
+func (a *attempts) run(ctx context.Context, most int, f func() error) (attempt int, err error) {
 	for attempt = 1; ; attempt++ {
 		err = caught(f)
 		if err == nil || err == stage.ErrDone || a.final(err) || ctx.Err() != nil || attempt >= most {
-			return err, attempt
+			return attempt, err
 		}
 		a.retried()
 		a.warn(a.again.note(time.Since(a.epoch), 1, err, attempt, true))
 		if !wait(ctx, a.retry.pause(attempt)) {
-			return ctx.Err(), attempt // it might have succeeded yet
+			return attempt, ctx.Err() // it might have succeeded yet
 		}
 	}
 }

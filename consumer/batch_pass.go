@@ -33,7 +33,7 @@ func (b *Batch[T]) pass(ctx context.Context) error {
 func (b *Batch[T]) handle(ctx context.Context, lo, hi, most int) error {
 	n := hi - lo
 	var begun time.Time
-	err, attempt := b.attempts.run(ctx, most, func() error {
+	attempt, err := b.attempts.run(ctx, most, func() error {
 		// The function may sort the slice, which must not change what a receipt is for.
 		b.lent = append(b.lent[:0], b.events[lo:hi]...)
 		defer clear(b.lent)

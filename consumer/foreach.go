@@ -87,7 +87,7 @@ func (c *eachEvent[T]) HandleInspect() any { return c.attempts.counts }
 // call handles one event, with its attempts. The error is what f has returned, or a
 // *WorkerError if the event has failed for good.
 func (c *eachEvent[T]) call(ctx context.Context, event T) error {
-	err, attempt := c.attempts.run(ctx, c.cfg.MaxAttempts, func() error { return c.f(ctx, event) })
+	attempt, err := c.attempts.run(ctx, c.cfg.MaxAttempts, func() error { return c.f(ctx, event) })
 	// A failure may be due to the cancellation, and is none then.
 	if err == nil || err == stage.ErrDone || discarded(err) || ctx.Err() != nil {
 		return err

@@ -15,7 +15,6 @@ import (
 type refusals struct {
 	count   [bounds]int64 // guarded by the queue's lock
 	errs    [bounds]error // made once: a refusal costs no allocation
-	metrics metrics.Recorder
 	refused [bounds]metrics.Counter
 	lost    map[receipt.Reason]metrics.Counter
 	log     *slog.Logger
