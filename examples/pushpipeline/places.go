@@ -72,8 +72,10 @@ func (p *places) read(partition int32, offset int64) (first bool) {
 }
 
 // unread returns the number of records of the given partitions, those of this member
-// of the group, that were written and not read: by this process as of now, by others
-// as of the last poll. A process that has no partition counts all that it has written.
+// of the group, that were written and that the producer has not taken in: by this process
+// as of now, by others as of the last poll. What was decoded only does not count as taken
+// in: if the program ends now, it never reaches the pipeline. A process that has no
+// partition counts all that it has written and not read.
 func (p *places) unread(assigned []kafka.PartitionSnapshot) (n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,8 +85,8 @@ func (p *places) unread(assigned []kafka.PartitionSnapshot) (n int64) {
 		}
 	}
 	for _, part := range assigned {
-		seen := max(p.seen[part.Partition], part.Head)
-		n += max(0, p.written[part.Partition]-seen, part.Head+part.Lag-seen)
+		next := part.Head + int64(part.Window) // the first that was not taken in
+		n += max(0, p.written[part.Partition]-next, part.Head+part.Lag-next)
 	}
 	return n
 }

@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/penstock-go/penstock/producer/kafka"
+)
 
 // TestAPlaceIsCrowded at three quarters of what may be unfinished of its partition, in
 // pushes or in bytes.
@@ -23,5 +27,28 @@ func TestAPlaceIsCrowded(t *testing.T) {
 	// A rebalance: what is read again is not behind.
 	if again := p.pass(0, 7, 10); p.crowded(again) {
 		t.Error("it was read last")
+	}
+}
+
+// TestUnread counts what the producer has not taken in, although it was decoded: a program
+// that ends in between loses it.
+func TestUnread(t *testing.T) {
+	p := newPlaces(100, 1000)
+	p.wrote(0, 199)
+	p.read(0, 99)
+	for _, c := range []struct {
+		what     string
+		assigned []kafka.PartitionSnapshot
+		want     int64
+	}{
+		{"decoded, and not taken in", []kafka.PartitionSnapshot{{}}, 200},
+		{"taken in to 150, three of them finished", []kafka.PartitionSnapshot{{Head: 3, Window: 147}}, 50},
+		{"all taken in", []kafka.PartitionSnapshot{{Head: 3, Window: 197}}, 0},
+		{"ten more of another process", []kafka.PartitionSnapshot{{Head: 3, Window: 197, Lag: 207}}, 10},
+		{"no partition", nil, 100},
+	} {
+		if n := p.unread(c.assigned); n != c.want {
+			t.Errorf("%s: %d, want %d", c.what, n, c.want)
+		}
 	}
 }
