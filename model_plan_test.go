@@ -109,12 +109,6 @@ func (p *plan) again() *plan {
 	return &next
 }
 
-// keeps reports whether a stage may be stopped while it holds inputs. They are not counted if
-// the producer has stopped before.
-func (p *plan) keeps() bool {
-	return p.what != "" && slices.ContainsFunc(p.levels, func(l level) bool { return l.kind == holding })
-}
-
 // half reports whether a subscriber of a broadcast may fail while others live.
 func (p *plan) half() bool {
 	return p.what == "crash" && slices.ContainsFunc(p.levels, func(l level) bool { return l.how == toAll })

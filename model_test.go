@@ -195,7 +195,7 @@ func (r *modelRun) check(err error) {
 	ids, settled := r.settled()
 	// What only some subscribers of a broadcast got, after another one has failed, has no
 	// count of deliveries that were lost: its source has it again, in the second life.
-	if lost := discarded + abandoned + unhandled; settled+lost < ids && !p.half() && !p.keeps() {
+	if lost := discarded + abandoned + unhandled; settled+lost < ids && !p.half() {
 		r.fault("%d taken, %d settled, %d counted as lost: receipts %v", ids, settled, lost, l.counts)
 	}
 	// Without a crash, a stop or a deadline nothing is lost.

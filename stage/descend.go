@@ -81,7 +81,7 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 		if h.err != nil {
 			e.countFailure(h.err)
 		}
-		l.held[h.slot].finish(outcome, reason)
+		l.takeHeld(h.slot).finish(outcome, reason)
 	}
 	if e.isOver() || l == nil {
 		return
@@ -189,7 +189,7 @@ func (e *engine[In, Out]) warnUnowned(n int) {
 func (e *engine[In, Out]) heldInputs(m mark) []inputs[In] {
 	list := make([]inputs[In], 0, m.hi-m.lo)
 	for _, slot := range e.out.emit.released[m.lo:m.hi] {
-		list = append(list, e.lineage.held[slot])
+		list = append(list, e.lineage.takeHeld(slot))
 	}
 	return list
 }
@@ -272,13 +272,44 @@ func (e *engine[In, Out]) releaseHeld() {
 		return
 	}
 	// The stage gives them back rather than finish what was never emitted.
-	e.log.Warn("events still held at the end, given back", "stage", e.name, "events", em.holding)
 	e.again = true // a subscription may have waited for these
+	unsent := make(map[*Subscription[In]]int)
 	for i := range em.slots {
 		if s := &em.slots[i]; s.used {
 			em.free("Finish", Held{by: &em.origins, slot: uint32(i) + 1, gen: s.gen})
-			e.lineage.held[i].finish(receipt.Abandoned, "")
+			in := e.lineage.takeHeld(uint32(i))
+			in.finish(receipt.Abandoned, "")
+			unsent[in.sub] += in.n
 		}
 	}
 	em.forget()
+	given := 0
+	for s, n := range unsent {
+		switch {
+		case s == nil: // held by a call that has failed
+		case s.bereft || s.pending != nil && !s.up.postAsk(s, 0, 0, nil, s.takePending()):
+			e.in.unhandled += int64(n)
+		default:
+			given += n
+		}
+	}
+	if given > 0 {
+		e.log.Warn("events still held at the end, given back", "stage", e.name, "events", given)
+	}
+}
+
+// countHeld counts, at the end of the stage, the inputs that are still held and whose
+// producer had stopped before: it does not count them as abandoned.
+func (e *engine[In, Out]) countHeld() {
+	if e.out == nil || e.lineage == nil {
+		return
+	}
+	for i, s := range e.out.emit.slots {
+		if !s.used || i >= len(e.lineage.held) {
+			continue // free, or held by a call that has failed
+		}
+		if in := e.lineage.takeHeld(uint32(i)); in.sub != nil && in.sub.bereft {
+			e.in.unhandled += int64(in.n)
+		}
+	}
 }

@@ -152,7 +152,8 @@
 // events of its chunk, unless the handler names the input with [Emitter.From];
 // [MapFunc], [FilterFunc] and [FlatMapFunc] do, so that one event fails alone.
 // [Emitter.Hold] keeps an input for events that are emitted later; inputs that
-// are still held at the end return to their source.
+// are still held at the end return to their source, or count as Unhandled if the
+// producer of them had stopped before.
 //
 // When a consumer dies, the events for which it had given no receipt are
 // abandoned and counted. With Redeliver set on its subscription they return to

@@ -131,6 +131,8 @@ func (e *engine[In, Out]) endAll(reason error) {
 		if s == nil {
 			continue
 		}
+		o.abandonedNow(s.refused) // the consumer's farewell does not arrive any more
+		s.refused = 0
 		if s.supply == supplyActive {
 			s.down.postEnded(s, reason)
 		}

@@ -174,6 +174,9 @@ func (l *lastSteps[In, Out]) forget() {
 // dispatcher has.
 func (l *lastSteps[In, Out]) look() {
 	l.logTallies(true)
+	if l.in != nil {
+		l.countHeld()
+	}
 	if l.in != nil && l.in.unhandled > 0 {
 		l.log.Warn("events were not handled", "stage", l.name, "events", l.in.unhandled)
 	}

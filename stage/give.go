@@ -178,9 +178,12 @@ func (o *outlet[T]) flush() {
 		s.out = nil
 		b.tracked = s.tracked
 		o.touched[i] = nil
-		// If the consumer is dead its farewell is on the way, which counts the
-		// events it has not handled, including these.
-		s.down.postEvents(s, b)
+		// If the consumer is dead its farewell is on the way, and giveUp counts the events
+		// that it has not handled, including these. A farewell that comes after the end of
+		// this stage does not know of them: endAll counts them before.
+		if !s.down.postEvents(s, b) {
+			s.refused += len(b.events)
+		}
 	}
 	o.touched = o.touched[:0]
 }

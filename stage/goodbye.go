@@ -121,7 +121,9 @@ func (e *engine[In, Out]) bye(s *Subscription[In], reason error) {
 	f := s.farewell(reason, e.failed)
 	f.lost = e.isOver() && (!Normal(e.reason) || e.out != nil && e.out.bereft)
 	if !s.up.postBye(s, s.handled, f) {
-		// The producer has stopped, and its account is closed.
+		// The producer has stopped, and its account is closed. Inputs that are held may
+		// still be emitted; countHeld counts the others.
+		s.bereft = true
 		e.in.unhandled += int64(s.arrived - f.handled)
 	}
 	s.handled = 0

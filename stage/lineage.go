@@ -57,6 +57,15 @@ func (in inputs[In]) part(i, n int) inputs[In] {
 	return inputs[In]{sub: in.sub, position: in.position + uint64(i), n: n}
 }
 
+// takeHeld empties a slot of held, and returns what was in it: no inputs if the call that
+// held them has failed.
+func (l *lineage[In]) takeHeld(slot uint32) (in inputs[In]) {
+	if int(slot) < len(l.held) {
+		in, l.held[slot] = l.held[slot], in
+	}
+	return in
+}
+
 // add forms a group of inputs with the n events that were emitted for them, from
 // a sequence number on. Without children the inputs are finished.
 func (l *lineage[In]) add(first uint64, n int, in inputs[In], more []inputs[In]) {

@@ -122,6 +122,7 @@ func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
 // giveUp ends every delivery of s in flight when its consumer has ended. Those that the
 // consumer may have failed over are marked as such for abandon.
 func (o *outlet[T]) giveUp(s *Subscription[T], f farewell) {
+	s.refused = 0 // they are among these
 	if !s.tracked {
 		o.abandonedNow(max(0, s.given-f.handled))
 		return

@@ -52,7 +52,8 @@ type Snapshot struct {
 	Deliveries int64                    `json:"deliveries"`
 	Discarded  map[receipt.Reason]int64 `json:"discarded,omitempty"`
 	// Abandoned is the number of deliveries to consumers that died before they had
-	// handled them, and that were not delivered again.
+	// handled them, and that were not delivered again. It includes those to a consumer
+	// that had stopped and whose HandleTerminate ran when this stage ended.
 	Abandoned int64 `json:"abandoned"`
 	// Queued is the number of batches that a producer-consumer has received and not
 	// handled yet, Handled the number of events that were passed to its handler,
@@ -66,7 +67,8 @@ type Snapshot struct {
 
 	// Unhandled is the number of events that arrived, were not handled when the
 	// stage stopped, and whose producer had stopped before and so does not count
-	// them as Abandoned.
+	// them as Abandoned. It includes those that the handler still held; see
+	// [Emitter.Hold].
 	Unhandled int64 `json:"unhandled"`
 
 	Subscriptions []SubscriptionSnapshot `json:"subscriptions,omitempty"`

@@ -46,6 +46,7 @@ type Subscription[T any] struct {
 	wanted     bool     // as wants
 	inputs     int      // of a producer-consumer: handled or held, and not finished
 	pending    *settled // receipts of a producer-consumer that were not sent
+	bereft     bool     // its producer had stopped before it said goodbye
 	intake     intakePhase
 
 	_ [64]byte // the two halves are written by different goroutines
@@ -58,6 +59,7 @@ type Subscription[T any] struct {
 	acked      int   // receipts that came in order, since the start
 	asked      int   // asked for and not yet delivered
 	given      int   // delivered since the start
+	refused    int   // of them those that came when the consumer had stopped
 	pressed    int   // of them those after which the consumer was told of a stall
 	out        *batch[T]
 	spare      *batch[T]
