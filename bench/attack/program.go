@@ -68,7 +68,7 @@ func start(ctx context.Context, how launch, limit int64) (*process, error) {
 		return nil, err
 	}
 	defer os.Remove(key) // read by then
-	p.cmd = exec.Command(how.file, "-source", how.source, "-addr", p.address, "-debug-addr", how.debug, "-rate", "0", "-clients", "0", "-push-jwt-file", key, "-retention-mib", retention,
+	p.cmd = exec.Command(how.file, "-source", how.source, "-addr", p.address, "-debug-addr", how.debug, "-rate", "0", "-clients", "0", "-push-jwt-file", key, "-retention-mib", retention, "-token-age", "24h",
 		"-json", "-drain", drain.String(), "-log-level", "warn")
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.log
 	if err := p.cmd.Start(); err != nil {

@@ -54,6 +54,7 @@ func greet(ctx context.Context, target string) (*users, error) {
 			return nil, err
 		}
 		u.conns = append(u.conns, c)
+		u.group.Go(func() { beat(life, c) })
 		u.group.Go(func() { u.receive(life, c) })
 	}
 	return u, nil
@@ -107,6 +108,15 @@ func (u *users) token(ctx context.Context, id string) (string, error) {
 		return "", fmt.Errorf("no token: %s, %v", r.Status, err)
 	}
 	return body.Token, nil
+}
+
+// beat sends heartbeats as phoenix.js does: a client that is silent for a minute is closed.
+func beat(ctx context.Context, c *websocket.Conn) {
+	for rest(ctx, 30*time.Second) {
+		if c.Write(ctx, websocket.MessageText, []byte(`[null,"h","phoenix","heartbeat",{}]`)) != nil {
+			return
+		}
+	}
 }
 
 // receive notes which pushes have arrived.
