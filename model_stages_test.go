@@ -77,7 +77,8 @@ func (r *modelRun) subscription(i, j int) stage.SubscribeConfig {
 // reader makes the source, which goes on from a position.
 func (r *modelRun) reader(rng *rand.Rand, from int) stage.Producer[item] {
 	if r.plan.levels[0].kind == fromLog {
-		s := &logSource{ledger: newLedger(r), rng: rng, next: from}
+		// Its own, since the stage uses it on its own goroutine.
+		s := &logSource{ledger: newLedger(r), rng: rand.New(rand.NewPCG(rng.Uint64(), 16)), next: from}
 		s.ids, r.ledger = []int{}, &s.ledger
 		return s
 	}
