@@ -37,6 +37,7 @@ const (
 	pooled    = 'S' // consumer.Supervisor
 	timed     = 'T' // the same with Timeout, and workers that hang
 	batched   = 'B' // consumer.Batch, with its Timeout
+	patient   = 'N' // the same with NoTimeout
 	forEach   = 'E' // consumer.ForEach
 	iterated  = 'A' // consumer.All
 )
@@ -81,7 +82,7 @@ func newPlan(seed uint64) *plan {
 	for range rng.IntN(4) {
 		p.levels = append(p.levels, level{pick("mfxh"), 1 + rng.IntN(4)/3, 0})
 	}
-	end := level{pick("SSTBEA"), 1 + rng.IntN(3), 0}
+	end := level{pick("SSTBNEA"), 1 + rng.IntN(3), 0}
 	if before := p.levels[len(p.levels)-1]; end.kind == iterated {
 		p.levels[len(p.levels)-1], end.width = level{before.kind, 1, 0}, 1
 	}

@@ -194,6 +194,9 @@ func (r *modelRun) end(i, j int) stage.Consumer[item] {
 				failed(v, err)
 			}
 		}}
+		if r.plan.levels[i].kind == patient {
+			cfg.Timeout = consumer.NoTimeout
+		}
 		return stage.Must(consumer.NewBatch(func(ctx context.Context, events []item) error {
 			list := make([]item, len(events))
 			for k, v := range events {

@@ -118,3 +118,165 @@ func TestBatchGathersWhileAKeyWaits(t *testing.T) {
 		}
 	})
 }
+
+// counted is a source of n events that ends by itself.
+type counted struct{ n, at int }
+
+func (c *counted) HandleDemand(_ context.Context, n int, emit *stage.Emitter[int]) error {
+	for ; n > 0 && c.at < c.n; n-- {
+		emit.Emit(c.at)
+		c.at++
+	}
+	if n > 0 {
+		return stage.ErrDone
+	}
+	return nil
+}
+
+func (c *counted) HandleReceipts(context.Context, []stage.Receipt) error { return nil }
+
+// A source that has emitted its last event does not end its subscriptions while one may
+// come back, to be delivered again. What batches hold of its events, also of those that
+// a stage in between has made of them, is passed on: else neither would end.
+func TestBatchDoesNotWaitForTheEndOfASourceThatWaitsForReceipts(t *testing.T) {
+	byKey := func() dispatcher.Dispatcher[int] {
+		return stage.Must(fair.New(func(v int) int { return v }, fair.Config[int]{}))
+	}
+	for name, tc := range map[string]struct {
+		dispatcher func() dispatcher.Dispatcher[int]
+		redeliver  bool
+		between    int // stages that make two events of one
+		batches    int
+	}{
+		"redelivery":                {redeliver: true, batches: 1},
+		"redelivery, three batches": {redeliver: true, batches: 3},
+		"redelivery, in between":    {redeliver: true, between: 2, batches: 3},
+		"fair":                      {dispatcher: byKey, batches: 1},
+		"fair, in between":          {dispatcher: byKey, between: 2, batches: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 14
+				var cfg stage.ProducerConfig[int]
+				if tc.dispatcher != nil {
+					cfg.Dispatcher = tc.dispatcher()
+				}
+				sub := stage.SubscribeConfig{Redeliver: tc.redeliver}
+				source := stage.Must(stage.NewProducer(&counted{n: n}, cfg))
+				stages := []stage.Stage{source}
+				var above stage.Output[int] = source
+				for range tc.between {
+					twice := stage.Must(stage.NewProducerConsumer(stage.FlatMapFunc[int, int](func(_ context.Context, v int, emit func(int)) error {
+						emit(v)
+						emit(v)
+						return nil
+					}), stage.ProducerConsumerConfig[int]{}))
+					stage.Must(twice.Subscribe(above, sub))
+					above, stages = twice, append(stages, twice)
+				}
+				var handled atomic.Int64
+				for range tc.batches {
+					batch := stage.Must(consumer.NewBatch(func(_ context.Context, events []int) error {
+						handled.Add(int64(len(events)))
+						return nil
+					}, batchConfig{Timeout: consumer.NoTimeout}))
+					sink := stage.Must(stage.NewConsumer(batch, stage.ConsumerConfig{}))
+					stage.Must(sink.Subscribe(above, sub))
+					stages = append(stages, sink)
+				}
+				for _, s := range stages {
+					if err := s.Start(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				synctest.Wait()
+				if h := handled.Load(); h != n<<tc.between {
+					t.Errorf("%d of %d handled", h, n<<tc.between)
+				}
+				for _, s := range stages {
+					select {
+					case <-s.Stopped():
+					default:
+						t.Errorf("%s has not ended", s.Name())
+						s.Stop(nil)
+						<-s.Stopped()
+					}
+				}
+			})
+		})
+	}
+}
+
+// later is a stage that holds its inputs for a while, and has no HandleFlush.
+type later struct {
+	emit *stage.Emitter[int]
+	self *stage.Handle
+}
+
+func (l *later) HandleEmitter(emit *stage.Emitter[int]) { l.emit = emit }
+
+func (l *later) HandleStart(_ context.Context, self *stage.Handle) error {
+	l.self = self
+	return nil
+}
+
+func (l *later) HandleEvents(_ context.Context, events []int, emit *stage.Emitter[int]) error {
+	for i := range events {
+		held := emit.Hold(i)
+		time.AfterFunc(time.Duration(events[i]+1)*time.Millisecond, func() { l.self.Send(held) })
+	}
+	return nil
+}
+
+func (l *later) HandleInfo(_ context.Context, msg any) error {
+	l.emit.For(msg.(stage.Held))
+	l.emit.Emit(0)
+	return nil
+}
+
+// What a stage in between still has when its producer begins to wait for receipts, in its
+// buffer or as held inputs, reaches the batch later. It is not left there.
+func TestBatchDoesNotKeepWhatComesAfterItsSourceStalled(t *testing.T) {
+	slow := stage.MapFunc[int, int](func(_ context.Context, v int) (int, error) {
+		time.Sleep(time.Millisecond)
+		return v, nil
+	})
+	fast := stage.MapFunc[int, int](func(_ context.Context, v int) (int, error) { return v, nil })
+	for name, between := range map[string][2]stage.ProducerConsumer[int, int]{"buffered": {fast, slow}, "held": {&later{}, fast}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var handled int
+				batch := stage.Must(consumer.NewBatch(func(_ context.Context, events []int) error {
+					handled += len(events)
+					return nil
+				}, batchConfig{Timeout: consumer.NoTimeout}))
+				source := stage.Must(stage.NewProducer(&counted{n: 5}, stage.ProducerConfig[int]{}))
+				first := stage.Must(stage.NewProducerConsumer(between[0], stage.ProducerConsumerConfig[int]{}))
+				second := stage.Must(stage.NewProducerConsumer(between[1], stage.ProducerConsumerConfig[int]{}))
+				sink := stage.Must(stage.NewConsumer(batch, stage.ConsumerConfig{}))
+				stage.Must(first.Subscribe(source, stage.SubscribeConfig{Redeliver: true}))
+				stage.Must(second.Subscribe(first, stage.SubscribeConfig{MaxDemand: 1}))
+				stage.Must(sink.Subscribe(second, stage.SubscribeConfig{}))
+				stages := []stage.Stage{source, first, second, sink}
+				for _, s := range stages {
+					if err := s.Start(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Minute)
+				for _, s := range stages {
+					select {
+					case <-s.Stopped():
+					default:
+						t.Errorf("%s has not ended", s.Name())
+						s.Stop(nil)
+						<-s.Stopped()
+					}
+				}
+				if handled != 5 {
+					t.Errorf("%d of 5 handled", handled)
+				}
+			})
+		})
+	}
+}

@@ -215,6 +215,10 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 		e.informBehind(m.x)
 	case mailStalled:
 		e.pressed = true
+		if !m.up.stalled && m.up.intake < intakeOver {
+			m.up.stalled = true
+			e.in.stalled++
+		}
 	case mailMode:
 		e.out.paused = DemandMode(m.n) == Accumulate && !e.draining
 		e.out.changed = true

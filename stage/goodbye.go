@@ -96,6 +96,9 @@ func (e *engine[In, Out]) goodbye(s *Subscription[In], reason error) {
 	}
 	e.in.subs = slices.DeleteFunc(e.in.subs, func(other *Subscription[In]) bool { return other == s })
 	e.in.live--
+	if s.stalled {
+		e.flows(s)
+	}
 	// bye leaves intakeOver, so the count is corrected before.
 	if s.intake == intakeWaiting {
 		e.in.waiting--

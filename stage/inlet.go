@@ -16,6 +16,7 @@ type inlet[T any] struct {
 	subs []*Subscription[T]
 	// live counts the subscriptions that have joined and not said goodbye.
 	live      int
+	stalled   int                   // those of them whose producer waits for receipts
 	waiting   int                   // those of them that only wait for the end of their inputs
 	failures  tally                 // inputs that failed alone
 	unowned   tally                 // events that were emitted for no input, beside inputs that are held
@@ -75,6 +76,9 @@ func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
 	}
 	// The first tracked batch makes the subscription a tracked one, for good.
 	s.arrived += len(b.events)
+	if s.stalled {
+		e.flows(s) // a producer that stalls again says so again
+	}
 	if b.tracked && !s.wanted {
 		s.wanted = true
 		s.wants.Store(true)

@@ -3,8 +3,9 @@ package stage
 import "github.com/penstock-go/penstock/dispatcher"
 
 // A stage is stalled when events that its subscribers have asked for cannot come until
-// they give receipts: the dispatcher has one event of a key in flight at a time, or the
-// source bounds what is unfinished. A consumer that gathers would wait for them in vain.
+// they give receipts: the dispatcher has one event of a key in flight at a time, the
+// source bounds what is unfinished, or the stage emits nothing more and what is in flight
+// may come back. A consumer that gathers would wait for them in vain.
 // Just before a stalled stage waits for mail it posts its gathering subscribers a
 // message, after the events that they have been given. They flush; a producer-consumer
 // passes the message on.
@@ -44,7 +45,7 @@ func (e *engine[In, Out]) relieve() bool {
 // the message is posted once more.
 func (e *engine[In, Out]) press() {
 	o := e.out
-	stalled := e.stalled()
+	stalled := e.stalled() || e.relays()
 	if !stalled && !o.pressing {
 		return
 	}
@@ -65,7 +66,36 @@ func (e *engine[In, Out]) stalled() bool {
 		return true
 	}
 	// With buffered or held events it is for the dispatcher to say.
-	return e.do.stalled != nil && o.told > 0 && o.held() == 0 && !e.isDry() && e.do.stalled()
+	if o.held() > 0 {
+		return false
+	}
+	if e.isDry() {
+		// The end is not sent before the last receipt: until then an event may come back.
+		return e.progress < closing && o.mayReturn()
+	}
+	return e.do.stalled != nil && o.told > 0 && e.do.stalled()
+}
+
+// relays reports whether a producer waits for receipts of inputs that the stage still has.
+// What is made of these may be emitted long after the message has come: it is buffered, or
+// the inputs were held.
+func (e *engine[In, Out]) relays() bool {
+	if e.in == nil || e.in.stalled == 0 {
+		return false
+	}
+	for _, s := range e.in.subs {
+		// Inputs count only once the handler has had them.
+		if s.stalled && s.inputs == 0 && e.in.queue.Len() == 0 {
+			e.flows(s)
+		}
+	}
+	return e.in.stalled > 0
+}
+
+// flows notes that the producer of s no longer waits for receipts.
+func (e *engine[In, Out]) flows(s *Subscription[In]) {
+	s.stalled = false
+	e.in.stalled--
 }
 
 func (e *engine[In, Out]) postStalled(s *Subscription[In]) {

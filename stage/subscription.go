@@ -48,6 +48,7 @@ type Subscription[T any] struct {
 	pending    *settled // receipts of a producer-consumer that were not sent
 	bereft     bool     // its producer had stopped before it said goodbye
 	intake     intakePhase
+	stalled    bool // the producer waits for receipts, and has given nothing since it said so
 
 	_ [64]byte // the two halves are written by different goroutines
 
