@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,12 +14,30 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
+// logged is a log that a timer may write to while a test reads it.
+type logged struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // TestAQueueWithoutAStageIsLogged: a Push that waits since no stage was ever started has a
 // line in the log, once, whatever the overflow does.
 func TestAQueueWithoutAStageIsLogged(t *testing.T) {
 	for _, overflow := range []producer.Overflow{producer.Refuse, producer.DropOldest, producer.DropNewest} {
 		synctest.Test(t, func(t *testing.T) {
-			var log strings.Builder
+			var log logged
 			q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{
 				Capacity: 2, Overflow: overflow, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			}))
@@ -57,7 +76,7 @@ func TestAQueueWithoutAStageIsLogged(t *testing.T) {
 // TestAQueueWhoseStageHasNoSubscriberIsLogged: the stage runs, and nothing asks it.
 func TestAQueueWhoseStageHasNoSubscriberIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log strings.Builder
+		var log logged
 		q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{Logger: slog.New(slog.NewTextHandler(&log, nil))}))
 		source := stage.Must(stage.NewProducer(q, stage.ProducerConfig[int]{}))
 		if err := source.Start(t.Context()); err != nil {
@@ -80,7 +99,7 @@ func TestAQueueWhoseStageHasNoSubscriberIsLogged(t *testing.T) {
 func TestAQueueThatIsUsedOrClosedIsNotLogged(t *testing.T) {
 	for _, drain := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			var log strings.Builder
+			var log logged
 			q := stage.Must(producer.NewQueue(producer.QueueConfig[int]{Logger: slog.New(slog.NewTextHandler(&log, nil))}))
 			for n := range 5 {
 				if err := q.TryPush(n); err != nil {
