@@ -323,7 +323,7 @@ func TestQueueWaitForAKeyEnds(t *testing.T) {
 	}
 }
 
-// The bytes of unfinished events are bounded, whoever has taken them, and an event
+// The bytes of unfinished events are bounded, wherever the events are, and an event
 // that can never fit is refused at once.
 func TestQueueBoundsBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
