@@ -1,0 +1,53 @@
+package deadletter
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Letter is an event that has failed for good.
+type Letter struct {
+	// Pipeline and Stage name where the event has failed.
+	Pipeline string `json:"pipeline,omitempty"`
+	Stage    string `json:"stage"`
+	// Event is the event as it was passed to the function that failed, encoded: as
+	// JSON unless the program chose another encoding, in which case it is a JSON
+	// string in base64.
+	Event json.RawMessage `json:"event"`
+	// Binary reports whether Event is such a string.
+	Binary bool `json:"binary,omitempty"`
+	// Key is the event's key, if its step has one.
+	Key string `json:"key,omitempty"`
+	// Error is the last error's text, and Attempts how often the event was tried.
+	Error    string `json:"error"`
+	Attempts int    `json:"attempts"`
+	// First is the time of the first failure, and Last that of the last one.
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	// Source is the event's position at its source, such as "pushes/3@1042", if it is
+	// known.
+	Source string `json:"source,omitempty"`
+}
+
+// Sink stores letters. Its methods are called by one goroutine at a time.
+type Sink interface {
+	// Write stores letters, at least one. When it returns nil they are durable, as far
+	// as the sink promises it. On an error the same letters are written again after a
+	// pause, and the events keep waiting for their receipts. Write must return when ctx
+	// is done.
+	Write(ctx context.Context, letters []Letter) error
+}
+
+// SinkFunc is a function as a [Sink].
+type SinkFunc func(ctx context.Context, letters []Letter) error
+
+// Write calls f.
+func (f SinkFunc) Write(ctx context.Context, letters []Letter) error { return f(ctx, letters) }
+
+// Positioner is an event that knows its position at its source, such as a Kafka
+// record. Its letter then has it in Source.
+type Positioner interface {
+	// Position returns the position as a short text.
+	Position() string
+}
