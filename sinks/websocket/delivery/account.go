@@ -65,6 +65,9 @@ func (a *account[T]) ask() int {
 // starved reports whether no event can arrive until one is finished or lags.
 func (a *account[T]) starved() bool { return a.owed == 0 && a.room() == 0 && a.lagging < a.bound }
 
+// crowded reports whether so many events lag that there is soon no room for others.
+func (a *account[T]) crowded() bool { return a.lagging > a.bound/4*3 }
+
 // settle gives the receipts that are due and asks for more.
 func (a *account[T]) settle() {
 	n := a.ask()

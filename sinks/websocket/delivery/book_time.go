@@ -50,7 +50,8 @@ func (b *book[T]) relieve(now time.Duration, drop func(f *flight[T], reason rece
 	var next *list.Element
 	for e := b.absent.Front(); e != nil; e = next {
 		next = e.Next() // endGrace takes e out
-		if l := e.Value.(*line[T]); len(l.waiting) > 0 && b.crowded(l.waiting[0].event) {
+		l := e.Value.(*line[T])
+		if len(l.waiting) > 0 && (l.waiting[0].account.crowded() || b.crowded(l.waiting[0].event)) {
 			b.endGrace(l, now, drop)
 		}
 	}

@@ -62,8 +62,9 @@ type Config[T any] struct {
 	// for it, and with it for the events of clients that are here. If no client has
 	// joined its topic, the grace of that topic ends early: what waits is discarded as
 	// NoSubscriber. It is called for the first event of each topic that waits for a
-	// client, at most every 10 ms. DiscardAbsent must not be set then. Default: no grace
-	// ends early.
+	// client, at most every 10 ms. With Crowded set, such graces also end early, the
+	// longest first, while more than three quarters of MaxWaiting are taken up.
+	// DiscardAbsent must not be set then. Default: no grace ends early.
 	Crowded func(event T) bool
 	// DiscardAbsent discards an event at once if no client has joined its topic.
 	// Grace must not be set then.

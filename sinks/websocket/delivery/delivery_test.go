@@ -183,6 +183,29 @@ func TestACrowdedSourceShortensTheGrace(t *testing.T) {
 	})
 }
 
+// TestACrowdedConsumerShortensTheGrace: with Crowded set a flood to users who are not here
+// does not fill MaxWaiting, which would hold up all others for as long as the grace.
+func TestACrowdedConsumerShortensTheGrace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := start(t, options{config: delivery.Config[push]{
+			MaxDemand: 4, MaxWaiting: 8, Crowded: func(push) bool { return false },
+		}})
+		_, here := r.join("here")
+		first := r.push("a", "b", "c", "d", "e", "f")
+		pass(10 * time.Millisecond)
+		r.expect(first, "", "", "", "", "", "")
+		for i := range 20 {
+			r.push(fmt.Sprint("x", i))
+			pass(10 * time.Millisecond)
+		}
+		r.expect(first, noSubscriber, noSubscriber, noSubscriber, noSubscriber, noSubscriber, noSubscriber)
+		last := r.push("here")
+		here.AssertBroadcast("push", payload{N: last})
+		r.expect(last, done)
+		r.stats(delivery.Snapshot{Delivered: 1, Discarded: dropped(delivery.NoSubscriber, 20), WaitingForClient: 6, AbsentTopics: 8})
+	})
+}
+
 func TestReconnectAtTheLastMoment(t *testing.T) {
 	for _, resume := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
