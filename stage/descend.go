@@ -250,7 +250,12 @@ func (e *engine[In, Out]) descendOutside() {
 
 // misnamed stops the stage of a handler that has named an unknown input.
 func (e *engine[In, Out]) misnamed(method string, i, n int) {
-	e.misused(method, i, fmt.Sprintf("the index of one of the %d events of the call", n))
+	e.fail(misnamed(e.name, method, i, n))
+}
+
+// misnamed returns the error for a method of an emitter that got the index of no input.
+func misnamed(stage, method string, i, n int) error {
+	return ownerOf(stage).Refuse("Emitter."+method, i, fmt.Sprintf("the index of one of the %d events of the call", n))
 }
 
 // misused stops the stage of a handler that has passed a wrong value to a method
