@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/gostreams"
@@ -67,6 +68,7 @@ func constructors() []constructor {
 	source := stage.ProducerFunc[int](func(context.Context, int, *stage.Emitter[int]) error { return nil })
 	between := stage.ProducerConsumerFunc[int, int](func(context.Context, []int, *stage.Emitter[int]) error { return nil })
 	endpoint := stage.Must(websocket.NewEndpoint(websocket.EndpointConfig{}))
+	letters := deadletter.SinkFunc(func(context.Context, []deadletter.Letter) error { return nil })
 	return []constructor{
 		of("stage.NewProducer", stage.ProducerConfig[int]{}, func(c stage.ProducerConfig[int]) (*stage.ProducerStage[int], error) {
 			return stage.NewProducer(source, c)
@@ -113,6 +115,9 @@ func constructors() []constructor {
 			s := websocket.NewSocket(websocket.SocketConfig[int]{})
 			s.ChannelWith("a", c, func(int, string) websocket.Handler { return nil })
 			return nil, e.Mount("/socket", s, websocket.MountConfig{})
+		}),
+		of("deadletter.NewWriter", deadletter.WriterConfig{}, func(c deadletter.WriterConfig) (*deadletter.Writer, error) {
+			return deadletter.NewWriter(letters, c)
 		}),
 		of("statsd.New", statsd.Config{}, statsd.New),
 		of("pubsub.NewMemory", pubsub.MemoryConfig{Topics: []string{"a"}}, pubsub.NewMemory),

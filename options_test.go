@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/gostreams"
@@ -34,6 +35,7 @@ func refusal[T any](_ T, err error) error { return err }
 func TestOneErrorForRefusedOptions(t *testing.T) {
 	endpoint := stage.Must(websocket.NewEndpoint(websocket.EndpointConfig{}))
 	nothing := func(context.Context, []int) error { return nil }
+	letters := deadletter.SinkFunc(func(context.Context, []deadletter.Letter) error { return nil })
 	var noContext context.Context
 	emitter := func(name string) *stage.ProducerStage[int] {
 		f := stage.ProducerFunc[int](func(context.Context, int, *stage.Emitter[int]) error { return nil })
@@ -61,6 +63,8 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"consumer.ForEach", "Backoff", refusal(consumer.NewForEach(func(context.Context, int) error { return nil }, consumer.ForEachConfig[int]{Retry: consumer.Retry{Backoff: -1}}))},
 		{"consumer.Batch", "Size", refusal(consumer.NewBatch(nothing, consumer.BatchConfig[int]{Size: math.MaxInt}))},
 		{"consumer.Supervisor", "work", refusal(consumer.NewSupervisor[int](nil, consumer.SupervisorConfig[int]{}))},
+		{"deadletter.Writer", "sink", refusal(deadletter.NewWriter(nil, deadletter.WriterConfig{}))},
+		{"deadletter.Writer", "MaxBackoff", refusal(deadletter.NewWriter(letters, deadletter.WriterConfig{Backoff: 2, MaxBackoff: 1}))},
 		{"gostreams.Source", "outlet", refusal(gostreams.NewSource[int](nil, gostreams.SourceConfig[int]{}))},
 		{"gostreams.Sink", "sink", refusal(gostreams.NewSink[int](nil, gostreams.SinkConfig{}))},
 		{"pubsub.Hub", "Shards", refusal(pubsub.New(pubsub.Config{Shards: -1}))},

@@ -12,11 +12,13 @@ type Letter struct {
 	Pipeline string `json:"pipeline,omitempty"`
 	Stage    string `json:"stage"`
 	// Event is the event as it was passed to the function that failed, encoded: as
-	// JSON unless the program chose another encoding, in which case it is a JSON
-	// string in base64.
+	// JSON, or, if the program chose another encoding, as a JSON string in base64.
+	// SetBytes and Bytes hide the difference.
 	Event json.RawMessage `json:"event"`
 	// Binary reports whether Event is such a string.
 	Binary bool `json:"binary,omitempty"`
+	// EncodeError is why the event could not be encoded; Event is a text about it then.
+	EncodeError string `json:"encode_error,omitempty"`
 	// Key is the event's key, if its step has one.
 	Key string `json:"key,omitempty"`
 	// Error is the last error's text, and Attempts how often the event was tried.
@@ -30,12 +32,13 @@ type Letter struct {
 	Source string `json:"source,omitempty"`
 }
 
-// Sink stores letters. Its methods are called by one goroutine at a time.
+// Sink stores letters. A [Writer] calls it from one goroutine; a sink of several
+// stages must allow concurrent calls, as those of this module do.
 type Sink interface {
-	// Write stores letters, at least one. When it returns nil they are durable, as far
-	// as the sink promises it. On an error the same letters are written again after a
-	// pause, and the events keep waiting for their receipts. Write must return when ctx
-	// is done.
+	// Write stores letters, at least one, in their order. When it returns nil they are
+	// durable, as far as the sink promises it. On an error the same letters are written
+	// again after a pause, and the events keep waiting for their receipts. Write must
+	// return when ctx is done. The slice belongs to it only until it returns.
 	Write(ctx context.Context, letters []Letter) error
 }
 
