@@ -42,18 +42,22 @@ func mainErr(args []string, out, progress io.Writer) error {
 	budget := flags.Duration("time", time.Second, "how long each contestant is measured for each work")
 	only := flags.String("work", "", "measure these works only, such as W1,W3")
 	svg := flags.String("svg", "", "draw the rates into this file as well")
+	pipelines := flags.Bool("pipelines", false, "compare what pipelines do with their policies, instead of how fast events are moved")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *budget <= 0 {
 		return fmt.Errorf("-time is %v and must be above 0", *budget)
 	}
-	chosen, err := choose(*only)
+	all, among := contestants(), works
+	if *pipelines {
+		all, among = pipelineContestants(), pipelineWorks
+	}
+	chosen, err := choose(among, *only)
 	if err != nil {
 		return err
 	}
 	patience = 2*time.Second + 2**budget
-	all := contestants()
 	results := make([][]entry, len(chosen))
 	for i, w := range chosen {
 		fmt.Fprintf(progress, "%s: %s\n", w.name, w.what)
@@ -65,8 +69,8 @@ func mainErr(args []string, out, progress io.Writer) error {
 	return draw(*svg, chosen, all, results)
 }
 
-// choose returns the works that a list of names means, all for an empty one.
-func choose(names string) ([]work, error) {
+// choose returns those of works that a list of names means, all for an empty one.
+func choose(works []work, names string) ([]work, error) {
 	if names == "" {
 		return works, nil
 	}

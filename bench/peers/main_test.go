@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,16 @@ func TestEverybodyIsRight(t *testing.T) {
 	// These come to a wrong result or to none for reasons of their own, which
 	// the table shows.
 	known := map[string]bool{"ergo gen.Stage W3": true, "ergo gen.Stage W5": true}
-	for _, c := range contestants() {
+	for _, l := range []struct {
+		all   []contestant
+		works []work
+	}{{contestants(), works}, {pipelineContestants(), pipelineWorks}} {
+		everybodyIsRight(t, l.all, l.works, known)
+	}
+}
+
+func everybodyIsRight(t *testing.T, all []contestant, works []work, known map[string]bool) {
+	for _, c := range all {
 		for _, w := range works {
 			t.Run(c.name+" "+w.name, func(t *testing.T) {
 				if c.runs[w.name] == nil {
@@ -38,7 +48,7 @@ func TestEverybodyIsRight(t *testing.T) {
 }
 
 func TestCheckFindsFaults(t *testing.T) {
-	for _, w := range works {
+	for _, w := range append(slices.Clone(works), pipelineWorks...) {
 		sums := make([]sum, w.takers)
 		if w.check(step, sums) == nil || w.check(step, sums[:w.takers-1]) == nil {
 			t.Errorf("%s: nothing arrived, and nobody noticed", w.name)
@@ -60,7 +70,7 @@ func TestTableShowsDashesWithReasons(t *testing.T) {
 }
 
 func TestWrongFlags(t *testing.T) {
-	for _, args := range [][]string{{"-time", "0s"}, {"-work", "W9"}, {"-nothing"}} {
+	for _, args := range [][]string{{"-time", "0s"}, {"-work", "W9"}, {"-work", "P1"}, {"-pipelines", "-work", "W1"}, {"-nothing"}} {
 		var out, progress bytes.Buffer
 		if err := mainErr(args, &out, &progress); err == nil {
 			t.Errorf("%v was accepted", args)

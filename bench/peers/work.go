@@ -66,6 +66,8 @@ func (w work) deliveries(n int) int {
 func (w work) check(n int, sums []sum) error {
 	want := make([]sum, w.takers)
 	switch {
+	case w.name[0] == 'P':
+		want = checkPipeline(w, n)
 	case w.name == "W2":
 		want[0] = sum{count: n, total: n*(n-1)/2 + hops*n}
 	case w.name == "W3":
