@@ -1,0 +1,37 @@
+// Package pipeline says what happens to events, as one typed expression: take them
+// from a source, map, filter and batch them with so many workers, retry what fails,
+// write them there. Each step is one stage of package stage, which gives it demand,
+// receipts, an orderly end and figures; this package adds names, retries, rates,
+// restarts and control while it runs.
+//
+//	p := pipeline.New(pipeline.Config{Name: "imports"})
+//	lines := pipeline.From(p, source, pipeline.SourceConfig[string]{Name: "lines"})
+//	rows := pipeline.Map(lines, parse, pipeline.StepConfig[string]{Name: "parse", Workers: 4})
+//	pipeline.Each(rows, store, pipeline.StepConfig[Row]{Name: "store"})
+//	err := p.Run(ctx)
+//
+// Steps are functions that take a [Flow] and return the next one, since methods have no
+// type parameters. A flow has one consumer; [Broadcast] gives it several, and [Merge]
+// makes one flow of several.
+//
+// # Errors
+//
+// No step returns an error. What is wrong with a config or with the shape of the graph
+// is collected, and [Pipeline.Err] and [Pipeline.Run] return all of it before anything
+// has started: each an [*OptionError] whose owner names the step.
+//
+// # Failure
+//
+// An event that fails is retried, and then is counted, logged and stored as a dead letter
+// if there is a sink. It does not stop the pipeline. A step that dies itself, by an error of its
+// stage or a panic outside of the handling of an event, is made anew, up to a number of
+// times in a period ([Restart]); then the pipeline ends with a [*RestartError]. The
+// stages around it live on: the one above delivers again what had no receipt. An event
+// may be handled twice after that, and is never lost.
+//
+// # The end
+//
+// Run ends when the sources have ended and all their events are finished, when Drain is
+// called or its context is done, and when a step has failed for good. It drains then: sources take nothing
+// more, and what was accepted is finished.
+package pipeline

@@ -1,0 +1,6 @@
+package pipeline
+
+// life is the state of a step while its pipeline runs.
+type life struct {
+	made made // its stage now
+}

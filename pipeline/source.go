@@ -1,0 +1,51 @@
+package pipeline
+
+import (
+	"log/slog"
+
+	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// From adds a source: any producer of package producer or gostreams, Kafka, or one of the
+// program's own. It is never made anew: when it fails the pipeline ends with its error.
+func From[T any](p *Pipeline, source stage.Producer[T], cfg SourceConfig[T]) *Flow[T] {
+	cfg.Restart = Restart{MaxRestarts: NoRestart}
+	return from(p, "from", cfg, func(owner option.Owner) error { return owner.Needs("source", source, "a producer") },
+		func() (stage.Producer[T], error) { return source, nil })
+}
+
+// FromFunc adds a source that make makes: when Run begins, and anew when it has failed. What
+// the source that failed had emitted and not finished is delivered again only if the new
+// one emits it, such as a Kafka consumer that goes on from its offsets.
+func FromFunc[T any](p *Pipeline, make func() (stage.Producer[T], error), cfg SourceConfig[T]) *Flow[T] {
+	return from(p, "from", cfg, func(owner option.Owner) error { return owner.Needs("make", make, "a function") }, make)
+}
+
+func from[T any](p *Pipeline, kind string, cfg SourceConfig[T], check func(option.Owner) error, make func() (stage.Producer[T], error)) *Flow[T] {
+	if p == nil {
+		slog.Default().Error("a step without a pipeline", "error", option.Owner("pipeline.From").Refuse("p", nil, "a pipeline"))
+		return &Flow[T]{}
+	}
+	n := p.main.add(spec{kind: kind, name: cfg.Name, restart: cfg.Restart, check: func(owner option.Owner) error {
+		return option.First(check(owner), cfg.Restart.validate(owner))
+	}})
+	out := &outlet[T]{}
+	n.build = func() (made, error) {
+		h, err := make()
+		if err != nil {
+			return made{}, err
+		}
+		scfg, err := out.config(n)
+		if err != nil {
+			return made{}, err
+		}
+		s, err := stage.NewProducer(h, scfg)
+		if err != nil {
+			return made{}, err
+		}
+		out.stage = s
+		return made{s, h}, nil
+	}
+	return flowOf(p.main, n, out)
+}
