@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
-	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/retry"
@@ -15,9 +14,6 @@ import (
 // OptionError reports a refused option: Owner, Option, Value, and in Allowed what
 // is allowed. The type is the same in every package of this module.
 type OptionError = option.Error
-
-// Rate is a limit on events a second. The zero value is no limit.
-type Rate = fair.Rate
 
 // Config configures [New]. The zero value is useful. What it sets for all steps can be
 // set for each step alone.
@@ -60,7 +56,7 @@ func (c *Config) validate() []error {
 		pipelineOwner.Recorder(c.Metrics),
 		pipelineOwner.Optional("DeadLetters", c.DeadLetters, "a sink"),
 		c.Retry.Validate(string(pipelineOwner)),
-		validRate(pipelineOwner, "Rate", c.Rate),
+		checkRate(pipelineOwner, "Rate", c.Rate),
 		c.Restart.validate(pipelineOwner),
 	}
 }
@@ -75,14 +71,6 @@ func (c Config) withDefaults() Config {
 	c.Retry = c.Retry.WithDefaults()
 	c.Restart = c.Restart.or(Restart{})
 	return c
-}
-
-// validRate returns the error for a rate that cannot be used.
-func validRate(owner option.Owner, name string, r Rate) error {
-	return option.First(
-		option.Within(owner, name+".PerSecond", r.PerSecond, 0, 1e9),
-		option.Within(owner, name+".Burst", r.Burst, 0, 1<<31-1),
-	)
 }
 
 // SourceConfig configures [From] and [FromFunc]. The zero value is useful.
