@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-go/penstock/producer/kafka"
 	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
 	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
 	"github.com/penstock-go/penstock/stage"
@@ -60,7 +61,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"kafka.Writer", "Brokers", refusal(kafka.NewWriter(kafka.WriterConfig{}))},
 		{"embeddedkafka", "Brokers", refusal(embeddedkafka.Start(embeddedkafka.Config{Brokers: -1}))},
 		{"consumer.ForEach", "f", refusal(consumer.ForEach[int](nil))},
-		{"consumer.ForEach", "Backoff", refusal(consumer.NewForEach(func(context.Context, int) error { return nil }, consumer.ForEachConfig[int]{Retry: consumer.Retry{Backoff: -1}}))},
+		{"consumer.ForEach", "Retry.Backoff", refusal(consumer.NewForEach(func(context.Context, int) error { return nil }, consumer.ForEachConfig[int]{Retry: retry.Policy{Backoff: -1}}))},
 		{"consumer.Batch", "Size", refusal(consumer.NewBatch(nothing, consumer.BatchConfig[int]{Size: math.MaxInt}))},
 		{"consumer.Supervisor", "work", refusal(consumer.NewSupervisor[int](nil, consumer.SupervisorConfig[int]{}))},
 		{"deadletter.Writer", "sink", refusal(deadletter.NewWriter(nil, deadletter.WriterConfig{}))},

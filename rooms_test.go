@@ -47,7 +47,7 @@ func goList(t *testing.T, args ...string) []listed {
 func TestRoomsCompileNoThirdPartyCode(t *testing.T) {
 	allowed := []string{module, "golang.org/x/sync"}
 	for _, room := range []string{
-		"stage", "stage/...", "producer", "consumer", "deadletter", "dispatcher", "dispatcher/fair", "receipt", "pubsub", "presence", "metrics",
+		"stage", "stage/...", "producer", "consumer", "deadletter", "retry", "dispatcher", "dispatcher/fair", "receipt", "pubsub", "presence", "metrics",
 	} {
 		packages := goList(t, "-deps", "./"+room)
 		for _, p := range packages {

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
 // attempts repeats the calls of a function on the goroutine of a stage, and counts and
 // logs its failures. It belongs to that goroutine.
 type attempts struct {
-	retry  Retry
+	retry  retry.Policy
 	log    *slog.Logger
 	what   string           // is called: "batch" or "event"
 	final  func(error) bool // the function must not be called again for this error
@@ -35,20 +36,29 @@ type AttemptCounts struct {
 // start notes the stage.
 func (a *attempts) start(self *stage.Handle) { a.self, a.epoch = self, time.Now() }
 
-// run calls f until it has succeeded, or dropped what it was called for, or most attempts
-// were made, with a pause before each but the first. It returns the number of attempts
-// and the last error. If the stage is being stopped, it returns at once. A panic of f is
-// an error.
+// run calls f until it has succeeded, or dropped what it was called for, or the policy
+// allows no other attempt, of most at the most, with a pause before each but the first. It
+// returns the number of attempts and the last error. If the stage is being stopped, it
+// returns at once. A panic of f is an error.
 func (a *attempts) run(ctx context.Context, most int, f func() error) (attempt int, err error) {
-	for attempt = 1; ; attempt++ {
+	policy := a.retry
+	policy.MaxAttempts = most
+	for attempt = 1; ; {
 		err = caught(f)
-		if err == nil || err == stage.ErrDone || a.final(err) || ctx.Err() != nil || attempt >= most {
+		if err == nil || err == stage.ErrDone || a.final(err) || ctx.Err() != nil {
+			return attempt, err
+		}
+		next, err := decide(policy, attempt, err)
+		if !next.again {
 			return attempt, err
 		}
 		a.retried()
 		a.warn(a.again.note(time.Since(a.epoch), 1, err, attempt, true))
-		if !wait(ctx, a.retry.pause(attempt)) {
+		if !wait(ctx, next.pause) {
 			return attempt, ctx.Err() // it might have succeeded yet
+		}
+		if next.counts {
+			attempt++
 		}
 	}
 }
@@ -82,4 +92,17 @@ func (a *attempts) warn(line failureLine) { line.log(a.log, a.what, a.self.Name(
 func caught(f func() error) (err error) {
 	defer crash.Catch(&err)
 	return f()
+}
+
+// wait waits for d, or until ctx is done. It reports whether ctx is not.
+func wait(ctx context.Context, d time.Duration) bool {
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err() == nil
 }

@@ -14,17 +14,21 @@ import (
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
+
+// exact is the default policy without a random part.
+var exact = retry.Policy{Jitter: retry.NoJitter}
 
 // onStage makes the consumers that call f on their stage's goroutine, with the defaults
 // and a log.
 func onStage(lines *bytes.Buffer, f func(v int) error) map[string]stage.Consumer[int] {
 	return map[string]stage.Consumer[int]{
 		"batch": stage.Must(consumer.NewBatch(func(_ context.Context, events []int) error { return f(events[0]) },
-			batchConfig{Size: 1, Logger: textLog(lines)})),
+			batchConfig{Size: 1, Retry: exact, Logger: textLog(lines)})),
 		"for each": stage.Must(consumer.NewForEach(func(_ context.Context, v int) error { return f(v) },
-			consumer.ForEachConfig[int]{Logger: textLog(lines)})),
+			consumer.ForEachConfig[int]{Retry: exact, Logger: textLog(lines)})),
 	}
 }
 
@@ -91,7 +95,7 @@ func TestAttemptsBridgeAnOutage(t *testing.T) {
 					handled = append(handled, events...)
 					return nil
 				}
-				retry := consumer.Retry{MaxAttempts: stage.Unlimited}
+				retry := retry.Policy{MaxAttempts: retry.Unlimited}
 				c := map[string]stage.Consumer[int]{
 					"batch":    stage.Must(consumer.NewBatch(func(_ context.Context, events []int) error { return f(events...) }, batchConfig{Size: 10, Retry: retry})),
 					"for each": stage.Must(consumer.NewForEach(func(_ context.Context, v int) error { return f(v) }, consumer.ForEachConfig[int]{Retry: retry})),
@@ -110,7 +114,7 @@ func TestStopEndsThePauses(t *testing.T) {
 	for _, name := range []string{"batch", "for each"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				retry := consumer.Retry{Backoff: time.Hour}
+				retry := retry.Policy{Backoff: time.Hour}
 				fail := func(v int) error {
 					if v == 1 {
 						return errOops
@@ -251,7 +255,7 @@ func TestForEachOfTwoSources(t *testing.T) {
 			return errOops
 		}
 		return nil
-	}, consumer.ForEachConfig[int]{Retry: consumer.Retry{MaxAttempts: 1}})), stage.ConsumerConfig{}))
+	}, consumer.ForEachConfig[int]{Retry: retry.Policy{MaxAttempts: 1}})), stage.ConsumerConfig{}))
 	stages := []stage.Stage{sink}
 	for i, src := range []*tracked{one, two} {
 		s := stage.Must(stage.NewProducer(src, stage.ProducerConfig[int]{}))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -31,7 +32,7 @@ type BatchConfig[T any] struct {
 	// Retry bounds how often the function is called for a batch that fails as a
 	// whole: it returns an error other than EventErrors, or panics. The stage handles
 	// nothing else during the pauses.
-	Retry
+	Retry retry.Policy
 	// Split halves a batch that has failed in its last attempt, and passes the halves
 	// on, each after a pause of Backoff, down to single events: one event that cannot
 	// be handled does not fail the others. It is for a function that undoes what it
@@ -104,14 +105,14 @@ type overdue uint64
 func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg BatchConfig[T]) (*Batch[T], error) {
 	option.Default(&cfg.Size, DefaultBatchSize)
 	option.Default(&cfg.Timeout, DefaultBatchTimeout)
-	cfg.Retry = cfg.Retry.withDefaults()
+	cfg.Retry = cfg.Retry.WithDefaults()
 	option.Logger(&cfg.Logger)
 	owner := option.Owner("consumer.Batch")
 	if err := option.First(
 		owner.Needs("call", call, "a function"),
 		option.Within(owner, "Size", cfg.Size, 1, math.MaxInt/2), // twice that is asked for
 		option.AtLeast(owner, "Timeout", cfg.Timeout, 0),
-		cfg.Retry.validate(owner),
+		cfg.Retry.Validate(string(owner)),
 		cfg.OnFailure.validate(owner),
 		owner.Recorder(cfg.Metrics),
 	); err != nil {

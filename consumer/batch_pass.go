@@ -26,7 +26,7 @@ func (b *Batch[T]) pass(ctx context.Context) error {
 	b.ends = append(b.ends[:0], make([]end, len(b.events))...)
 	// Failed may panic: what was handled before has its receipts all the same.
 	defer b.settleAll()
-	return b.handle(ctx, 0, len(b.events), b.cfg.MaxAttempts)
+	return b.handle(ctx, 0, len(b.events), b.cfg.Retry.MaxAttempts)
 }
 
 // handle passes the events from lo to hi-1 on, with the given number of attempts.
@@ -78,7 +78,7 @@ func (b *Batch[T]) handle(ctx context.Context, lo, hi, most int) error {
 func (b *Batch[T]) split(ctx context.Context, lo, hi int) error {
 	mid := lo + (hi-lo)/2
 	for _, half := range [][2]int{{lo, mid}, {mid, hi}} {
-		if !wait(ctx, b.cfg.Retry.pause(1)) {
+		if !wait(ctx, b.cfg.Retry.Pause(1)) {
 			return context.Cause(ctx)
 		}
 		b.attempts.retried()

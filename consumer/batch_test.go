@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -160,7 +161,7 @@ func TestBatchFails(t *testing.T) {
 						return fail.do()
 					}
 					return nil
-				}, batchConfig{Size: 2, Retry: consumer.Retry{MaxAttempts: 2, Backoff: consumer.NoPause}, OnFailure: on, Failed: func(events []int, err error) {
+				}, batchConfig{Size: 2, Retry: retry.Policy{MaxAttempts: 2, Backoff: retry.NoPause}, OnFailure: on, Failed: func(events []int, err error) {
 					failed = append(failed, fmt.Sprint(events))
 					failure = err
 				}})), stage.SubscribeConfig{})
@@ -259,9 +260,9 @@ func TestConsumerOptions(t *testing.T) {
 		{"MinDemand", refusal(consumer.NewSupervisor(work, config{MinDemand: -1}))},
 		{"MinDemand", refusal(consumer.NewSupervisor(work, config{MaxDemand: 5, MinDemand: 5}))},
 		{"Restart", refusal(consumer.NewSupervisor(work, config{Restart: 2}))},
-		{"MaxAttempts", refusal(consumer.NewSupervisor(work, config{Retry: consumer.Retry{MaxAttempts: -1}}))},
-		{"Backoff", refusal(consumer.NewSupervisor(work, config{Retry: consumer.Retry{Backoff: -1}}))},
-		{"MaxBackoff", refusal(consumer.NewSupervisor(work, config{Retry: consumer.Retry{MaxBackoff: 1}}))},
+		{"Retry.MaxAttempts", refusal(consumer.NewSupervisor(work, config{Retry: retry.Policy{MaxAttempts: -1}}))},
+		{"Retry.Backoff", refusal(consumer.NewSupervisor(work, config{Retry: retry.Policy{Backoff: -1}}))},
+		{"Retry.MaxBackoff", refusal(consumer.NewSupervisor(work, config{Retry: retry.Policy{Backoff: 2, MaxBackoff: 1}}))},
 		{"MaxRestarts", refusal(consumer.NewSupervisor(work, config{MaxRestarts: -2}))},
 		{"RestartWindow", refusal(consumer.NewSupervisor(work, config{RestartWindow: -1}))},
 		{"Timeout", refusal(consumer.NewSupervisor(work, config{Timeout: -1}))},

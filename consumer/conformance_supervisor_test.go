@@ -15,6 +15,7 @@ import (
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -169,7 +170,7 @@ func conformSupervisor(t *testing.T) {
 		})
 	}
 	bubble(t, "G185_how_a_restart_can_end", func(t *testing.T) {
-		c := supervise(t, config{MaxDemand: 10, Retry: consumer.Retry{MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause}}, stage.SubscribeConfig{})
+		c := supervise(t, config{MaxDemand: 10, Retry: retry.Policy{MaxAttempts: retry.Unlimited, Backoff: retry.NoPause}}, stage.SubscribeConfig{})
 		c.expect("pushed", c.push(1), 1)
 		c.expect("runs again", c.end(1, fails["error"].do), 1)
 		c.expect("has nothing to do", c.end(1, well), 0)
@@ -200,7 +201,7 @@ func conformSupervisor(t *testing.T) {
 		"G187_one_restart, a worker beside": {MaxRestarts: 1, MaxDemand: 2},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			cfg.MaxAttempts, cfg.Backoff = stage.Unlimited, consumer.NoPause
+			cfg.Retry = retry.Policy{MaxAttempts: retry.Unlimited, Backoff: retry.NoPause}
 			c := supervise(t, cfg, stage.SubscribeConfig{})
 			c.push(1)
 			c.push(failsAtOnce)

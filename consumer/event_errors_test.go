@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -126,7 +127,7 @@ func TestBatchFailsAsAWhole(t *testing.T) {
 				src := &tracked{counter{limit: 2}}
 				var got error
 				batch := stage.Must(consumer.NewBatch(func(context.Context, []int) error { return err }, batchConfig{
-					Size: 2, Retry: consumer.Retry{Backoff: consumer.NoPause}, OnFailure: on, Failed: func(_ []int, err error) { got = err },
+					Size: 2, Retry: retry.Policy{Backoff: retry.NoPause}, OnFailure: on, Failed: func(_ []int, err error) { got = err },
 				}))
 				end := run(t, src, batch, stage.SubscribeConfig{})
 				if b, ok := errors.AsType[*consumer.BatchError](got); !ok || b.Size != 2 || !errors.Is(got, errOops) || (end != nil) != (on == consumer.StopStage) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -52,7 +53,7 @@ func ExampleNewForEach() {
 		sum += n
 		return err
 	}, consumer.ForEachConfig[string]{
-		Retry:  consumer.Retry{MaxAttempts: 2, Backoff: time.Millisecond},
+		Retry:  retry.Policy{MaxAttempts: 2, Backoff: time.Millisecond},
 		Failed: func(s string, err error) { fmt.Println("failed:", s) },
 	}))
 	sink := stage.Must(stage.NewConsumer(add, stage.ConsumerConfig{}))
@@ -88,7 +89,7 @@ func ExampleNewSupervisor() {
 		return nil
 	}, consumer.SupervisorConfig[string]{
 		MaxDemand: 1, // workers at once
-		Retry:     consumer.Retry{MaxAttempts: 2},
+		Retry:     retry.Policy{MaxAttempts: 2},
 		Failed:    func(word string, err error) { fmt.Println("gave up", word+":", err) },
 	}))
 	fmt.Println(feed("good bad fine", pool))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -54,7 +55,7 @@ func TestSupervisorRestarts(t *testing.T) {
 				var attempts, next log
 				var failure error
 				cfg := config{
-					MaxDemand: 1, Restart: tc.restart, Retry: consumer.Retry{MaxAttempts: tc.maxAttempts, Backoff: consumer.NoPause},
+					MaxDemand: 1, Restart: tc.restart, Retry: retry.Policy{MaxAttempts: tc.maxAttempts, Backoff: retry.NoPause},
 					Failed: func(v int, err error) {
 						if v != 0 || failure != nil {
 							t.Error(v, failure)
@@ -126,7 +127,7 @@ func TestSupervisorTooManyRestarts(t *testing.T) {
 						return nil
 					}
 					return errOops
-				}, config{MaxRestarts: tc.max, Retry: consumer.Retry{MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause}})), stage.SubscribeConfig{})
+				}, config{MaxRestarts: tc.max, Retry: retry.Policy{MaxAttempts: retry.Unlimited, Backoff: retry.NoPause}})), stage.SubscribeConfig{})
 				if tc.attempts == 0 {
 					if err != nil || attempts != 100 {
 						t.Error(err, attempts)
@@ -237,7 +238,7 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 				<-hold
 			}
 			return nil
-		}, config{MaxDemand: 4, Timeout: 100 * time.Millisecond, Retry: consumer.Retry{MaxAttempts: 1}}))
+		}, config{MaxDemand: 4, Timeout: 100 * time.Millisecond, Retry: retry.Policy{MaxAttempts: 1}}))
 		begun := time.Now()
 		err := run(t, src, pool, stage.SubscribeConfig{})
 		if !errors.Is(err, stage.ErrHung) || !strings.Contains(err.Error(), "20 workers") {
@@ -284,7 +285,7 @@ func TestSupervisorFailedMustReturn(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			err := run(t, &counter{limit: 1}, stage.Must(consumer.NewSupervisor(func(context.Context, int) error { return errOops },
-				config{Retry: consumer.Retry{MaxAttempts: 1}, Failed: func(int, error) { fail.do() }})), stage.SubscribeConfig{})
+				config{Retry: retry.Policy{MaxAttempts: 1}, Failed: func(int, error) { fail.do() }})), stage.SubscribeConfig{})
 			if !fail.is(err) {
 				t.Error(err)
 			}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -17,7 +18,7 @@ import (
 func TestTheLogHasEveryFailure(t *testing.T) {
 	const events = 500
 	errDown := errors.New("down")
-	retry := consumer.Retry{MaxAttempts: 2, Backoff: consumer.NoPause}
+	retry := retry.Policy{MaxAttempts: 2, Backoff: retry.NoPause}
 	for _, name := range []string{"batch", "for each", "supervisor"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

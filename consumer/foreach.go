@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -13,7 +14,7 @@ import (
 type ForEachConfig[T any] struct {
 	// Retry bounds how often the function is called for one event. The stage handles
 	// no other event during the pauses, so that the order is kept.
-	Retry
+	Retry retry.Policy
 	// OnFailure decides what follows when an event has failed in its last attempt.
 	// Default: FailEvents.
 	OnFailure OnFailure
@@ -44,12 +45,12 @@ func ForEach[T any](f func(ctx context.Context, event T) error) (stage.Consumer[
 // When the stage ends the events before have their receipts, and that event and the
 // later ones have none. f must not be nil: the error is an [*OptionError].
 func NewForEach[T any](f func(ctx context.Context, event T) error, cfg ForEachConfig[T]) (stage.Consumer[T], error) {
-	cfg.Retry = cfg.Retry.withDefaults()
+	cfg.Retry = cfg.Retry.WithDefaults()
 	option.Logger(&cfg.Logger)
 	owner := option.Owner("consumer.ForEach")
 	if err := option.First(
 		owner.Needs("f", f, "a function"),
-		cfg.Retry.validate(owner),
+		cfg.Retry.Validate(string(owner)),
 		cfg.OnFailure.validate(owner),
 		owner.Recorder(cfg.Metrics),
 	); err != nil {
@@ -87,7 +88,7 @@ func (c *eachEvent[T]) HandleInspect() any { return c.attempts.counts }
 // call handles one event, with its attempts. The error is what f has returned, or a
 // *WorkerError if the event has failed for good.
 func (c *eachEvent[T]) call(ctx context.Context, event T) error {
-	attempt, err := c.attempts.run(ctx, c.cfg.MaxAttempts, func() error { return c.f(ctx, event) })
+	attempt, err := c.attempts.run(ctx, c.cfg.Retry.MaxAttempts, func() error { return c.f(ctx, event) })
 	// A failure may be due to the cancellation, and is none then.
 	if err == nil || err == stage.ErrDone || discarded(err) || ctx.Err() != nil {
 		return err

@@ -10,12 +10,13 @@ import (
 
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
 // strict is a ForEach that ends with the first failure.
 func strict(f func(context.Context, int) error) (stage.Consumer[int], error) {
-	return consumer.NewForEach(f, consumer.ForEachConfig[int]{Retry: consumer.Retry{MaxAttempts: 1}, OnFailure: consumer.StopStage})
+	return consumer.NewForEach(f, consumer.ForEachConfig[int]{Retry: retry.Policy{MaxAttempts: 1}, OnFailure: consumer.StopStage})
 }
 
 // Whatever ends a ForEach in the middle of a delivery, the events that it has

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-go/penstock/metrics/metricstest"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -79,7 +80,7 @@ func TestHungWorkerIsNoticed(t *testing.T) {
 		var lines bytes.Buffer
 		var rec metricstest.Recorder
 		pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error { <-hold; return nil },
-			config{Timeout: time.Second, Retry: consumer.Retry{MaxAttempts: 2}, Logger: textLog(&lines), Metrics: &rec}))
+			config{Timeout: time.Second, Retry: retry.Policy{MaxAttempts: 2}, Logger: textLog(&lines), Metrics: &rec}))
 		r := start(t, &tracked{counter{limit: 1}}, pool, stage.SubscribeConfig{Cancel: stage.Temporary})
 		time.Sleep(10 * time.Second)
 		if s := pool.Snapshot(); s.Stuck != 2 || s.Failed != 1 || s.Restarts != 1 || s.Busy != 0 {

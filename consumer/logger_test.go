@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -52,7 +53,7 @@ func TestFailuresAreLoggedByDefault(t *testing.T) {
 		return nil
 	}
 	all := func(context.Context, []int) error { return fails }
-	once := consumer.Retry{MaxAttempts: 1}
+	once := retry.Policy{MaxAttempts: 1}
 	for name, handler := range map[string]stage.Consumer[int]{
 		"forEach":    stage.Must(consumer.NewForEach(one, consumer.ForEachConfig[int]{Retry: once})),
 		"Batch":      stage.Must(consumer.NewBatch(all, consumer.BatchConfig[int]{Retry: once})),

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/metrics/metricstest"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -57,7 +58,7 @@ func TestWorkersThatDoNotReturnAreReported(t *testing.T) {
 					}
 					return nil
 				}, config{
-					MaxDemand: 4, Timeout: c.timeout, Metrics: recorder, Logger: log, Retry: consumer.Retry{MaxAttempts: 1},
+					MaxDemand: 4, Timeout: c.timeout, Metrics: recorder, Logger: log, Retry: retry.Policy{MaxAttempts: 1},
 				}))
 				queue := stage.Must(producer.NewQueue(producer.QueueConfig[int]{}))
 				for v := range 9 {
@@ -124,7 +125,7 @@ func TestPausesAreNotLong(t *testing.T) {
 				return context.DeadlineExceeded
 			}
 			return nil
-		}, config{MaxDemand: 1, Logger: log, Retry: consumer.Retry{
+		}, config{MaxDemand: 1, Logger: log, Retry: retry.Policy{
 			MaxAttempts: 5, Backoff: 10 * time.Minute, MaxBackoff: 10 * time.Minute,
 		}}))
 		src := stage.Must(stage.NewProducer(&counter{limit: 1}, stage.ProducerConfig[int]{}))

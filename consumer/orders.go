@@ -22,8 +22,9 @@ type event struct {
 	what happening
 	err  error // of the attempt, or of a Failed that did not return
 	// cost is how long the attempt took, if timed is set.
-	cost  time.Duration
-	timed bool
+	cost     time.Duration
+	timed    bool
+	decision // of the policy about err
 	// now is the time since the supervisor's start. cancelled is set while the
 	// supervisor is being stopped. They count only if err is set, or after a
 	// report.

@@ -43,7 +43,6 @@ type pool[T any] struct {
 type rules struct {
 	stage       string // its name, for errors
 	restart     Restart
-	retry       Retry
 	maxRestarts int // stage.Unlimited: no bound
 	window      time.Duration
 	maxDeferred int
@@ -86,7 +85,8 @@ type task[T any] struct {
 	job[T]
 	known    bool          // the task is in pool.tasks
 	begun    int           // the tick at which the job was taken, or none
-	attempt  int           // of this job, from 1
+	attempt  int           // of this job, from 1; those that do not count have the number of the next
+	counts   bool          // the last attempt counts
 	tries    uint64        // attempts of all jobs that this task has held
 	trying   bool          // an attempt is under way
 	deferred bool          // the caller of Defer gives the receipt

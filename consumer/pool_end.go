@@ -30,9 +30,9 @@ func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 		return false
 	}
 	failure := &WorkerError{Stage: p.rules.stage, Attempt: t.attempt, Err: e.err}
-	t.again = p.rules.restart == Transient && !t.deferred && t.attempt < p.rules.retry.MaxAttempts
+	t.again = e.again && p.rules.restart == Transient && !t.deferred
 	// The stage fails. The event has no receipt, so that its source has it again.
-	if t.again && !p.mayRestart(e.now) {
+	if t.again && e.counts && !p.mayRestart(e.now) {
 		o.some = true
 		o.halt = fmt.Errorf("%w: %w", ErrTooManyRestarts, failure)
 		p.release(t)
@@ -40,7 +40,7 @@ func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 	}
 	if t.again {
 		p.restarted++
-		t.pause = p.rules.retry.pause(t.attempt)
+		t.pause, t.counts = e.pause, e.counts
 		t.line = p.again.note(e.now, 1, e.err, t.attempt, true)
 	} else {
 		if !t.deferred {
@@ -70,7 +70,9 @@ func (p *pool[T]) reported(t *task[T], e *event, o *orders[T]) bool {
 		p.release(t) // no receipt: it might have succeeded yet
 		return false
 	}
-	t.attempt++
+	if t.counts {
+		t.attempt++
+	}
 	t.begin()
 	o.do, o.timed = try, t.account.measured
 	return true

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -15,6 +16,7 @@ import (
 type model struct {
 	t       *testing.T
 	rnd     *rand.Rand
+	retry   retry.Policy
 	p       *pool[int]
 	sides   []*modelSide
 	active  []*modelWorker
@@ -74,9 +76,10 @@ func TestPoolModel(t *testing.T) {
 
 func newModel(t *testing.T, rnd *rand.Rand) *model {
 	m := &model{t: t, rnd: rnd, p: &pool[int]{rules: rules{
-		restart: Restart(rnd.IntN(2)), retry: Retry{MaxAttempts: []int{1, 2, 3, stage.Unlimited}[rnd.IntN(4)]}, maxRestarts: []int{5, 50, stage.Unlimited}[rnd.IntN(3)],
+		restart: Restart(rnd.IntN(2)), maxRestarts: []int{5, 50, stage.Unlimited}[rnd.IntN(3)],
 		window: 100, maxDeferred: rnd.IntN(20), processors: 1 + rnd.IntN(3),
 	}}}
+	m.retry = retry.Policy{MaxAttempts: []int{1, 2, 3, retry.Unlimited}[rnd.IntN(4)], Backoff: []time.Duration{retry.NoPause, 5, 30}[rnd.IntN(3)], MaxBackoff: 100}
 	for range 1 + rnd.IntN(3) {
 		slots := 1 + rnd.IntN(12)
 		a := &account[int]{
@@ -216,6 +219,7 @@ func (m *model) worker() {
 		}
 		w = next
 	}
+	e.decision, _ = decide(m.retry, w.task.attempt, e.err)
 	side, at := m.sideOf(w.task.account), w.task.position
 	m.p.step(w.task, &e, &o)
 	if w.what == ended || w.what == reported {
@@ -260,18 +264,18 @@ func (m *model) judge(w *modelWorker, side *modelSide, ev *modelEvent, e *event,
 	if w.what == ended {
 		ev.attempts++
 	}
-	again := r.restart == Transient && !ev.deferred && ev.attempts < r.retry.MaxAttempts
+	again := r.restart == Transient && !ev.deferred && ev.attempts < m.retry.MaxAttempts
 	switch {
 	case w.what == ended && e.err != nil && !discarded(e.err):
 		if !e.cancelled && o.do != report && !(again && o.halt != nil) {
 			m.t.Errorf("a failure was neither reported nor one too many: deed %d", o.do)
 		}
 		if o.do == report && w.task.again != again {
-			m.t.Errorf("attempt %d of %d, deferred %v: again %v", ev.attempts, r.retry.MaxAttempts, ev.deferred, w.task.again)
+			m.t.Errorf("attempt %d of %d, deferred %v: again %v", ev.attempts, m.retry.MaxAttempts, ev.deferred, w.task.again)
 		}
 	case w.what == reported && again && m.p.phase == working:
 		if o.do != try {
-			m.t.Errorf("after attempt %d of %d: deed %d", ev.attempts, r.retry.MaxAttempts, o.do)
+			m.t.Errorf("after attempt %d of %d: deed %d", ev.attempts, m.retry.MaxAttempts, o.do)
 		}
 	case w.what == reported && again:
 	default:

@@ -33,6 +33,8 @@ func taken(p *pool[int], a *account[int], n int) *task[int] {
 func TestPoolEndOfAnAttempt(t *testing.T) {
 	const unlimited = stage.Unlimited
 	failed := func(e *event) { e.err, e.now = errPool, time.Second }
+	again := func(e *event) { failed(e); e.decision = decision{again: true, counts: true} }
+	later := func(e *event) { failed(e); e.decision = decision{again: true} }
 	for name, tc := range map[string]struct {
 		rules    rules
 		deferred bool
@@ -46,13 +48,13 @@ func TestPoolEndOfAnAttempt(t *testing.T) {
 		"returns":            {rules{}, false, 1, func(*event) {}, park, false, false, 1},
 		"discards":           {rules{}, false, 1, func(e *event) { e.err = stage.Discard(receipt.Expired) }, park, false, false, 1},
 		"defers":             {rules{}, true, 1, func(*event) {}, park, false, false, 0},
-		"fails":              {rules{retry: Retry{MaxAttempts: unlimited}, maxRestarts: unlimited}, false, 1, failed, report, true, false, 0},
-		"fails deferred":     {rules{retry: Retry{MaxAttempts: unlimited}, maxRestarts: unlimited}, true, 1, failed, report, false, false, 0},
-		"fails temporary":    {rules{restart: Temporary}, false, 1, failed, report, false, false, 0},
-		"fails the last":     {rules{retry: Retry{MaxAttempts: 3}, maxRestarts: unlimited}, false, 3, failed, report, false, false, 0},
-		"fails before that":  {rules{retry: Retry{MaxAttempts: 3}, maxRestarts: unlimited}, false, 2, failed, report, true, false, 0},
-		"too many restarts":  {rules{retry: Retry{MaxAttempts: 2}, maxRestarts: 0, window: time.Hour}, false, 1, failed, park, false, true, 0},
-		"while it is ended":  {rules{retry: Retry{MaxAttempts: unlimited}, maxRestarts: unlimited}, false, 1, func(e *event) { failed(e); e.cancelled = true }, park, false, false, 0},
+		"fails":              {rules{maxRestarts: unlimited}, false, 1, again, report, true, false, 0},
+		"fails deferred":     {rules{maxRestarts: unlimited}, true, 1, again, report, false, false, 0},
+		"fails temporary":    {rules{restart: Temporary}, false, 1, again, report, false, false, 0},
+		"fails the last":     {rules{maxRestarts: unlimited}, false, 3, failed, report, false, false, 0},
+		"too many restarts":  {rules{maxRestarts: 0, window: time.Hour}, false, 1, again, park, false, true, 0},
+		"comes later":        {rules{maxRestarts: 0, window: time.Hour}, false, 1, later, report, true, false, 0},
+		"while it is ended":  {rules{maxRestarts: unlimited}, false, 1, func(e *event) { again(e); e.cancelled = true }, park, false, false, 0},
 		"returns meanwhile":  {rules{}, false, 1, func(e *event) { e.cancelled = true }, park, false, false, 1},
 		"discards meanwhile": {rules{}, false, 1, func(e *event) { e.err, e.cancelled = stage.Discard(""), true }, park, false, false, 1},
 	} {
@@ -161,31 +163,6 @@ func TestPoolSettles(t *testing.T) {
 				t.Errorf("asked for %d, %d receipts", ask, ended)
 			}
 		})
-	}
-}
-
-// How long a worker waits after each attempt.
-func TestPoolPauses(t *testing.T) {
-	for _, tc := range []struct {
-		backoff, most time.Duration
-		attempt       int
-		want          time.Duration
-	}{
-		{100, 10_000, 1, 100},
-		{100, 10_000, 2, 200},
-		{100, 10_000, 7, 6400},
-		{100, 10_000, 8, 10_000},
-		{100, 10_000, 1_000_000, 10_000},
-		{100, 100, 5, 100},
-		{100, 250, 2, 200},
-		{100, 250, 3, 250},
-		{NoPause, 10_000, 1, 0},
-		{NoPause, 10_000, 99, 0},
-	} {
-		r := Retry{Backoff: tc.backoff, MaxBackoff: tc.most}
-		if got := r.pause(tc.attempt); got != tc.want {
-			t.Errorf("%d to %d, attempt %d: %d, want %d", tc.backoff, tc.most, tc.attempt, got, tc.want)
-		}
 	}
 }
 

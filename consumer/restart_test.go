@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -39,7 +40,7 @@ func TestSupervisorPoisonousEvents(t *testing.T) {
 					t.Errorf("event %d is %v", v, got)
 				}
 			}
-			tries := map[consumer.Restart]int{consumer.Transient: consumer.DefaultMaxAttempts, consumer.Temporary: 1}[restart]
+			tries := map[consumer.Restart]int{consumer.Transient: retry.DefaultMaxAttempts, consumer.Temporary: 1}[restart]
 			if len(src.outcomes(t)) != n || len(failed.all()) != n/100 || len(attempts.all()) != n/100*tries {
 				t.Errorf("%d receipts, %d failed after %d attempts", len(src.outcomes(t)), len(failed.all()), len(attempts.all()))
 			}
@@ -57,7 +58,7 @@ func TestSupervisorPausesBetweenAttempts(t *testing.T) {
 		{0, 0, []time.Duration{0, 100 * ms, 300 * ms, 700 * ms, 1500 * ms, 3100 * ms}},
 		{time.Second, 3 * time.Second, []time.Duration{0, 1000 * ms, 3000 * ms, 6000 * ms, 9000 * ms, 12000 * ms}},
 		{time.Minute, 0, []time.Duration{0, 60000 * ms, 120000 * ms, 180000 * ms, 240000 * ms, 300000 * ms}},
-		{consumer.NoPause, 0, make([]time.Duration, 6)},
+		{retry.NoPause, 0, make([]time.Duration, 6)},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			begun := time.Now()
@@ -65,7 +66,7 @@ func TestSupervisorPausesBetweenAttempts(t *testing.T) {
 			pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error {
 				at = append(at, time.Since(begun))
 				return errOops
-			}, config{Retry: consumer.Retry{MaxAttempts: 6, Backoff: tc.backoff, MaxBackoff: tc.most}}))
+			}, config{Retry: retry.Policy{MaxAttempts: 6, Backoff: tc.backoff, MaxBackoff: tc.most, Jitter: retry.NoJitter}}))
 			if err := run(t, &counter{limit: 1}, pool, stage.SubscribeConfig{}); err != nil || !slices.Equal(at, tc.want) {
 				t.Error(err, at)
 			}
@@ -79,7 +80,7 @@ func TestSupervisorStopEndsAPause(t *testing.T) {
 		src := &tracked{counter{limit: 1}}
 		var attempts atomic.Int64
 		pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error { attempts.Add(1); return errOops },
-			config{Retry: consumer.Retry{Backoff: time.Hour}, Failed: func(int, error) { t.Error("failed") }}))
+			config{Retry: retry.Policy{Backoff: time.Hour}, Failed: func(int, error) { t.Error("failed") }}))
 		r := start(t, src, pool, stage.SubscribeConfig{})
 		synctest.Wait()
 		if s := pool.Snapshot(); s.Busy != 1 || s.Restarts != 1 {
@@ -129,7 +130,7 @@ func TestSupervisorLogsFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines strings.Builder
 		pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error { <-time.After(time.Second / 100); return errOops },
-			config{MaxDemand: 1, Retry: consumer.Retry{MaxAttempts: 2, Backoff: consumer.NoPause}, Logger: textLog(&lines)}))
+			config{MaxDemand: 1, Retry: retry.Policy{MaxAttempts: 2, Backoff: retry.NoPause}, Logger: textLog(&lines)}))
 		if err := run(t, &counter{limit: 500}, pool, stage.SubscribeConfig{}); err != nil {
 			t.Fatal(err)
 		}

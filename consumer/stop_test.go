@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -41,7 +42,7 @@ func endsWithReceipts(t *testing.T, good int, redeliver bool, end func(*rig) err
 	var r *rig
 	ready := make(chan struct{})
 	var handled log // by workers that returned nil
-	cfg := config{MaxDemand: 100, MinDemand: 50, Retry: consumer.Retry{MaxAttempts: stage.Unlimited, Backoff: consumer.NoPause}, MaxRestarts: 3}
+	cfg := config{MaxDemand: 100, MinDemand: 50, Retry: retry.Policy{MaxAttempts: retry.Unlimited, Backoff: retry.NoPause}, MaxRestarts: 3}
 	if end == nil {
 		cfg.Restart, cfg.Failed = consumer.Temporary, func(int, error) { panic(errOops) }
 	}

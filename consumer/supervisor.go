@@ -72,7 +72,7 @@ func (s *Supervisor[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
 func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	s.ctx, s.self, s.epoch = ctx, self, time.Now()
 	s.pool.rules = rules{
-		stage: self.Name(), restart: s.cfg.Restart, retry: s.cfg.Retry,
+		stage: self.Name(), restart: s.cfg.Restart,
 		maxRestarts: s.cfg.MaxRestarts, window: s.cfg.RestartWindow,
 		maxDeferred: s.cfg.MaxDeferred, processors: runtime.GOMAXPROCS(0),
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -45,7 +46,7 @@ type SupervisorConfig[T any] struct {
 	// Retry bounds how often a worker is started for one event, with Restart
 	// Transient. Then the event has failed. The event keeps its slot during the
 	// pauses.
-	Retry
+	Retry retry.Policy
 	// MaxRestarts is how many restarts within RestartWindow the supervisor
 	// allows. With one more it stops with ErrTooManyRestarts and leaves the
 	// events that are not finished without a receipt, rather than fail one event
@@ -89,7 +90,7 @@ type SupervisorConfig[T any] struct {
 // nil no more.
 func (c SupervisorConfig[T]) withDefaults() SupervisorConfig[T] {
 	option.Default(&c.MaxDemand, DefaultWorkers)
-	c.Retry = c.Retry.withDefaults()
+	c.Retry = c.Retry.WithDefaults()
 	option.Default(&c.MaxRestarts, stage.Unlimited)
 	option.Default(&c.MaxDeferred, DefaultMaxDeferred)
 	if c.MaxRestarts == stage.None {
@@ -125,5 +126,5 @@ func (c SupervisorConfig[T]) validate() error {
 	case c.ShutdownTimeout < 0:
 		return refuse("ShutdownTimeout", c.ShutdownTimeout, "0 for the default or above")
 	}
-	return option.First(c.Retry.validate(owner), owner.Recorder(c.Metrics))
+	return option.First(c.Retry.Validate(string(owner)), owner.Recorder(c.Metrics))
 }

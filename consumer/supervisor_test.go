@@ -18,6 +18,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/metrics/metricstest"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -30,7 +31,7 @@ func TestSupervisorConservation(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, uint64(round)))
 		most := 1 + rnd.IntN(40)
 		cfg := config{
-			MaxDemand: most, MinDemand: rnd.IntN(most), Restart: consumer.Restart(rnd.IntN(2)), Retry: consumer.Retry{MaxAttempts: 1 + rnd.IntN(3), Backoff: consumer.NoPause},
+			MaxDemand: most, MinDemand: rnd.IntN(most), Restart: consumer.Restart(rnd.IntN(2)), Retry: retry.Policy{MaxAttempts: 1 + rnd.IntN(3), Backoff: retry.NoPause},
 		}
 		if rnd.IntN(2) == 0 {
 			cfg.Timeout = time.Hour
@@ -102,7 +103,7 @@ func TestSupervisorConservation(t *testing.T) {
 		}
 		restarts := 0
 		if cfg.Restart == consumer.Transient {
-			restarts = failures * (cfg.MaxAttempts - 1)
+			restarts = failures * (cfg.Retry.MaxAttempts - 1)
 		}
 		if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{Failed: int64(failures), Restarts: int64(restarts)}) {
 			t.Errorf("round %d: %+v", round, s)

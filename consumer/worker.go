@@ -19,6 +19,7 @@ type worker[T any] struct {
 	// orders are kept from step to step for their storage.
 	orders orders[T]
 	doing  happening // what a user function that is running will have been
+	asking bool      // that function is Retryable
 
 	// Guarded by s.mu. task is nil once another goroutine has taken it over.
 	task *task[T]
@@ -109,6 +110,7 @@ func (w *worker[T]) run(e event) {
 func (w *worker[T]) attempt(e *event, timed bool) {
 	s := w.s
 	w.doing = ended
+	attempt := w.task.attempt // overdue may take the task away
 	if e.timed = timed; timed {
 		begun := s.clock()
 		e.err = w.once()
@@ -119,8 +121,21 @@ func (w *worker[T]) attempt(e *event, timed bool) {
 	}
 	e.what = ended
 	if e.err != nil {
+		w.decide(e, attempt)
 		e.now, e.cancelled = s.clock(), s.ctx.Err() != nil
 	}
+}
+
+// decide asks the policy about an attempt that has failed, unless nothing follows from the
+// decision.
+func (w *worker[T]) decide(e *event, attempt int) {
+	if w.s.cfg.Restart == Temporary || discarded(e.err) {
+		e.decision = decision{}
+		return
+	}
+	w.asking = true
+	e.decision, e.err = decide(w.s.cfg.Retry, attempt, e.err)
+	w.asking = false
 }
 
 // once runs the worker's function one time. A panic is a failure of the attempt.
@@ -196,7 +211,7 @@ func (w *worker[T]) overdue(try uint64, limit time.Duration) {
 	}
 	s.mu.Unlock()
 	if late {
-		go next.run(w.failed(ended, ErrTimeout, limit))
+		go next.fail(event{what: ended, err: ErrTimeout, cost: limit})
 	}
 }
 
@@ -214,7 +229,8 @@ func (w *worker[T]) exited() {
 	}
 	next := w.succeed()
 	s.mu.Unlock()
-	go next.run(w.failed(w.doing, stage.ErrGoexit, 0))
+	next.asking = w.asking
+	go next.fail(event{what: w.doing, err: stage.ErrGoexit})
 }
 
 // succeed returns a new worker that has taken over the task. The caller holds the
@@ -225,7 +241,21 @@ func (w *worker[T]) succeed() *worker[T] {
 	return next
 }
 
-// failed is the event of a user function that has not returned.
-func (w *worker[T]) failed(what happening, err error, cost time.Duration) event {
-	return event{what: what, err: err, cost: cost, now: w.s.clock(), cancelled: w.s.ctx.Err() != nil}
+// fail is the goroutine of a worker that has taken over a task whose user function has not
+// returned: e says which, and why. A Retryable that has not returned is not asked again.
+func (w *worker[T]) fail(e event) {
+	if e.what == ended && !w.asking {
+		clean := false
+		defer func() {
+			if !clean {
+				w.exited()
+			}
+		}()
+		w.doing = ended
+		w.decide(&e, w.task.attempt)
+		clean = true
+	}
+	w.asking = false
+	e.now, e.cancelled = w.s.clock(), w.s.ctx.Err() != nil
+	w.run(e)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/metrics/metricstest"
 	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -38,7 +39,7 @@ func throughFair(t *testing.T, cfg producer.QueueConfig[push], work func(ctx con
 	cfg.Key = userOf
 	q = stage.Must(producer.NewQueue(cfg))
 	source := stage.Must(stage.NewProducer(q, stage.ProducerConfig[push]{Dispatcher: stage.Must(fair.New(userOf, fair.Config[push]{}))}))
-	pool := stage.Must(consumer.NewSupervisor(work, consumer.SupervisorConfig[push]{MaxDemand: 4, Retry: consumer.Retry{MaxAttempts: 1}}))
+	pool := stage.Must(consumer.NewSupervisor(work, consumer.SupervisorConfig[push]{MaxDemand: 4, Retry: retry.Policy{MaxAttempts: 1}}))
 	sink := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		t.Fatal(err)
@@ -144,7 +145,7 @@ func TestQueueAnyReceiptFreesTheSlot(t *testing.T) {
 func startPool[T any](t *testing.T, q *producer.Queue[T], work func(context.Context, T) error) (stop func()) {
 	t.Helper()
 	source := stage.Must(stage.NewProducer(q, stage.ProducerConfig[T]{}))
-	pool := stage.Must(consumer.NewSupervisor(work, consumer.SupervisorConfig[T]{Retry: consumer.Retry{MaxAttempts: 1}}))
+	pool := stage.Must(consumer.NewSupervisor(work, consumer.SupervisorConfig[T]{Retry: retry.Policy{MaxAttempts: 1}}))
 	sink := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{}))
 	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		t.Fatal(err)
