@@ -65,7 +65,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"consumer.Batch", "Size", refusal(consumer.NewBatch(nothing, consumer.BatchConfig[int]{Size: math.MaxInt}))},
 		{"consumer.Supervisor", "work", refusal(consumer.NewSupervisor[int](nil, consumer.SupervisorConfig[int]{}))},
 		{"deadletter.Writer", "sink", refusal(deadletter.NewWriter(nil, deadletter.WriterConfig{}))},
-		{"deadletter.Writer", "MaxBackoff", refusal(deadletter.NewWriter(letters, deadletter.WriterConfig{Backoff: 2, MaxBackoff: 1}))},
+		{"deadletter.Writer", "Retry.MaxBackoff", refusal(deadletter.NewWriter(letters, deadletter.WriterConfig{Backoff: 2, MaxBackoff: 1}))},
 		{"gostreams.Source", "outlet", refusal(gostreams.NewSource[int](nil, gostreams.SourceConfig[int]{}))},
 		{"gostreams.Sink", "sink", refusal(gostreams.NewSink[int](nil, gostreams.SinkConfig{}))},
 		{"pubsub.Hub", "Shards", refusal(pubsub.New(pubsub.Config{Shards: -1}))},
