@@ -4,6 +4,7 @@ package stage_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"testing"
 
@@ -28,6 +29,36 @@ type quietAcker struct{ quietCounter }
 
 func (c *quietAcker) HandleReceipts(context.Context, []stage.Receipt) error { return nil }
 
+// quietCrew holds each event of a delivery and emits for it when it is woken.
+type quietCrew struct {
+	self *stage.Handle
+	sub  *stage.Subscription[int]
+	held []stage.Held
+}
+
+func (c *quietCrew) HandleEvents(context.Context, []int, *stage.Emitter[int]) error { return nil }
+func (c *quietCrew) HandleStart(_ context.Context, self *stage.Handle) error {
+	c.self = self
+	return nil
+}
+func (c *quietCrew) HandleDelivery(_ context.Context, d stage.Delivery[int], emit *stage.Emitter[int]) error {
+	c.sub = d.Subscription
+	for i := range d.Events {
+		c.held = append(c.held, emit.Hold(i))
+	}
+	c.self.Wake()
+	return nil
+}
+func (c *quietCrew) HandleWake(_ context.Context, emit *stage.Emitter[int]) error {
+	for i, h := range c.held {
+		emit.For(h)
+		emit.Emit(i)
+	}
+	n := len(c.held)
+	c.held = c.held[:0]
+	return c.sub.Ask(n)
+}
+
 // Cost: in steady state no event costs an allocation.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	const warm, measured = 300_000, 1_000_000
@@ -37,6 +68,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		d         dispatcher.Dispatcher[int]
 		consumers int
 		through   bool
+		crew      bool
 		cfg       stage.SubscribeConfig
 	}{
 		"direct":            {source: &quietCounter{}, consumers: 1},
@@ -45,6 +77,8 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		"producer-consumer": {source: &quietCounter{}, consumers: 1, through: true},
 		"broadcast":         {source: &quietCounter{}, d: dispatcher.NewBroadcast[int](), consumers: 2},
 		"partition":         {source: &quietCounter{}, d: stage.Must(dispatcher.NewPartition(2, half, dispatcher.PartitionConfig{})), consumers: 2},
+		"deliveries":        {source: &quietCounter{}, consumers: 1, through: true, crew: true},
+		"held deliveries":   {source: &quietAcker{}, consumers: 1, through: true, crew: true},
 		"receipts":          {source: &quietAcker{}, consumers: 2},
 		"shared receipts":   {source: &quietAcker{}, d: dispatcher.NewBroadcast[int](), consumers: 2},
 		"redeliver":         {source: &quietCounter{}, consumers: 1, cfg: stage.SubscribeConfig{Redeliver: true}},
@@ -55,10 +89,14 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			var from stage.Output[int] = p
 			stages := []stage.Stage{p}
 			if c.through {
-				m := stage.Must(stage.NewProducerConsumer(stage.ProducerConsumerFunc[int, int](func(_ context.Context, events []int, emit *stage.Emitter[int]) error {
+				var h stage.ProducerConsumer[int, int] = stage.ProducerConsumerFunc[int, int](func(_ context.Context, events []int, emit *stage.Emitter[int]) error {
 					emit.EmitAll(events)
 					return nil
-				}), stage.ProducerConfig[int]{}))
+				})
+				if c.crew {
+					h = new(quietCrew)
+				}
+				m := stage.Must(stage.NewProducerConsumer(h, stage.ProducerConfig[int]{}))
 				if _, err := m.Subscribe(from, stage.SubscribeConfig{}); err != nil {
 					t.Fatal(err)
 				}
@@ -67,7 +105,9 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			for i := range c.consumers {
 				seen := 0
 				cfg := c.cfg
-				cfg.Partition = i
+				if _, parts := c.d.(*dispatcher.Partition[int]); parts {
+					cfg.Partition = i
+				}
 				s := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 					was := seen
 					seen += len(events)
@@ -86,8 +126,8 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				}
 				stages = append(stages, s)
 			}
-			if err := stage.Run(context.Background(), stages...); err == nil {
-				t.Fatal("it has not come to its end")
+			if err := stage.Run(context.Background(), stages...); !errors.Is(err, errOops) {
+				t.Fatalf("it has not come to its end: %v", err)
 			}
 			if n := after.Mallocs - before.Mallocs; n > measured/1000 {
 				t.Fatalf("%d allocations for %d events", n, measured)

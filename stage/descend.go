@@ -135,7 +135,7 @@ func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
 		seq, n := first+uint64(m.at), to-m.at
 		switch {
 		case m.held:
-			l.add(seq, n, inputs[In]{}, e.heldInputs(m))
+			e.descendHeld(seq, n, m)
 		// One event for one input is the usual case, for which addEach keeps no group of
 		// its own.
 		case n == 1:
@@ -155,6 +155,21 @@ func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
 			in.part(from, i-from).finish(receipt.Done, "")
 		}
 	}
+}
+
+// descendHeld enters n events, from seq on, that were emitted for the held inputs of a mark.
+// A stage that holds each input for itself names one of them at a time, and costs no slice.
+func (e *engine[In, Out]) descendHeld(seq uint64, n int, m mark) {
+	if m.hi-m.lo != 1 {
+		e.lineage.add(seq, n, inputs[In]{}, e.heldInputs(m))
+		return
+	}
+	in := e.lineage.takeHeld(e.out.emit.released[m.lo])
+	if n == 1 && in.n == 1 {
+		e.lineage.addEach(seq, in)
+		return
+	}
+	e.lineage.add(seq, n, in, nil)
 }
 
 // descendAll enters all emitted events as belonging to all inputs that are not taken, and
@@ -268,7 +283,9 @@ func (e *engine[In, Out]) misused(method string, value any, allowed string) {
 // gives back the rest: their source has them again. It runs once, before the stage is dry.
 func (e *engine[In, Out]) releaseHeld() {
 	em := &e.out.emit
-	e.flush()
+	if e.do.busy == nil {
+		e.flush() // otherwise works has called it
+	}
 	if em.Len() > 0 || em.told() {
 		e.again = true
 		e.out.serve()

@@ -86,7 +86,8 @@
 // a subscription can hold, and where back-pressure starts. Only a
 // [DeliveryHandler] decides itself what it asks for: consumer.Supervisor asks
 // for as many events as it has free workers, and an event whose receipt a worker
-// has deferred counts towards its MaxDeferred instead.
+// has deferred counts towards its MaxDeferred instead. A
+// [TransformDeliveryHandler] does so after the first MaxDemand events.
 //
 // The stage passes each unit of demand to a producer's handler exactly once, and
 // the handler owes those events until it has emitted them. Demand above 1,000 is
@@ -205,7 +206,8 @@
 //
 // A pipeline ends in two phases. Drain: sources accept nothing more (those with
 // HandleDrain emit until they are dry), emitted events are delivered, and stages
-// end from the source down when their last event is finished. It begins when the
+// end from the source down when their last event is finished, and a [BusyHandler]
+// when it has emitted the last of what it still worked on. It begins when the
 // context of Run is done, when Drain is called, when a stage fails, and when the
 // last producer or the last consumer has ended. A draining stage without
 // subscribers ends at once. A subscription to a producer outside of the pipeline

@@ -62,7 +62,7 @@ func (e *engine[In, Out]) completeIntake() {
 	case !mayEnd || open > 0 || e.in.queue.Len() > 0:
 	case e.out == nil:
 		e.stop(nil)
-	case !e.isDry():
+	case !e.isDry() && !e.works():
 		e.releaseHeld()
 		e.reach(dry)
 	}

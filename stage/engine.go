@@ -61,6 +61,7 @@ type engine[In, Out any] struct {
 	draining  bool // the orderly end has begun
 	failed    bool // a handler has failed, which ends the stage
 	gathering bool // events have arrived since HandleFlush
+	ebbing    bool // of a BusyHandler: nothing more can arrive, and HandleFlush was called for that
 	pressed   bool // a producer waits for receipts: relieve is due
 	reason    error
 
@@ -237,6 +238,7 @@ func (e *engine[In, Out]) settle(poked bool) {
 		if poked && e.do.wake != nil && !e.isDry() {
 			e.running = "HandleWake"
 			e.check(e.do.wake(e.ctx, &e.out.emit))
+			e.stirred()
 		}
 		e.produce()
 	}

@@ -22,10 +22,11 @@ func (e *engine[In, Out]) flush() {
 	}
 }
 
-// flushIdle flushes a draining stage that has nothing to do, unless nothing has
-// arrived since the last flush. It reports whether it has flushed.
+// flushIdle flushes a stage that has nothing to do, and to which nothing can arrive or
+// which drains, unless nothing has arrived since the last flush. It reports whether it has
+// flushed.
 func (e *engine[In, Out]) flushIdle() bool {
-	if !e.draining || !e.gathering {
+	if !e.draining && !e.ebbing || !e.gathering {
 		return false
 	}
 	e.flush()

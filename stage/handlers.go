@@ -183,6 +183,22 @@ type DeliveryHandler[T any] interface {
 	HandleDelivery(ctx context.Context, d Delivery[T]) error
 }
 
+// TransformDeliveryHandler is a producer-consumer that works on events after its
+// handler has returned, such as a pool of workers that emits what they return. The
+// stage calls HandleDelivery instead of HandleEvents. Its subscriptions ask for
+// MaxDemand at their start and for nothing after that: the handler asks with
+// [Subscription.Ask], from any goroutine, when it has room for more. With Manual it
+// asks for the first events too.
+type TransformDeliveryHandler[In, Out any] interface {
+	ProducerConsumer[In, Out]
+	// HandleDelivery gets all events that arrived together. Delivery.Events belongs
+	// to the handler only during the call. Inputs are as in HandleEvents:
+	// [Emitter.Hold] keeps Delivery.Events[i], which [Emitter.For] or [Emitter.Finish]
+	// names later; what is neither held nor emitted for is finished when the handler
+	// returns. It is called only while there is demand for what it emits.
+	HandleDelivery(ctx context.Context, d Delivery[In], emit *Emitter[Out]) error
+}
+
 // ProgressHandler is a consumer that handles the events of a call one by one, and
 // knows how far it has come when it fails.
 type ProgressHandler interface {
@@ -208,7 +224,7 @@ type DefaultDemandHandler interface {
 	HandleDefaultDemand() (maxDemand, minDemand int)
 }
 
-// Delivery is a batch for a [DeliveryHandler].
+// Delivery is a batch for a [DeliveryHandler] or [TransformDeliveryHandler].
 type Delivery[T any] struct {
 	Subscription *Subscription[T]
 	// Events arrived on Subscription; the position of Events[i] on it is

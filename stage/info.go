@@ -22,6 +22,7 @@ func (e *engine[In, Out]) inform(msg any) {
 	if f := e.do.Info; f != nil {
 		e.running = "HandleInfo"
 		e.check(f(e.ctx, msg))
+		e.stirred()
 		return
 	}
 	e.ignored++

@@ -56,6 +56,7 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 	}
 	e.in.subs = append(e.in.subs, s)
 	e.in.live++
+	e.ebbing = false
 	// The subscription is among subs by now, so that its end takes the usual way.
 	if !s.up.postSubscribe(s) {
 		e.upstreamEnded(s, s.up.why())
@@ -116,25 +117,18 @@ func (e *engine[In, Out]) consumeQueued() {
 
 // consume passes a batch to the handler in chunks of at most MaxDemand-MinDemand events,
 // and asks for more after each chunk that brought the open demand to its minimum. A
-// DeliveryHandler gets the batch at once and asks itself.
+// handler of deliveries gets the batch at once and asks itself.
 //
 // If the handler fails, the rest of the batch is dropped: it counts as unhandled in the
 // farewell.
 func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	e.in.batches++
 	e.gathering = true
-	events := b.events
-	if s.deferred {
-		e.running = "HandleDelivery"
-		first := s.received
-		s.received += uint64(len(events))
-		s.open.Add(int64(len(events)))
-		e.in.handled += int64(len(events))
-		e.check(e.do.delivery(e.ctx, Delivery[In]{Subscription: s, Events: events, First: first}))
-		// The events were copied by the handler, if it keeps them.
-		e.giveBackBatch(s, b, 0)
+	if s.asks {
+		e.deliver(s, b)
 		return
 	}
+	events := b.events
 	size := s.info.MaxDemand - s.info.MinDemand
 	if s.cfg.Manual {
 		// With Manual, all events that arrived together are one chunk.
@@ -216,7 +210,12 @@ func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[I
 		em.tracked = true
 	}
 	em.chunk = len(chunk)
-	err := e.do.transform(e.ctx, chunk, em)
+	var err error
+	if f := e.do.pass; f != nil {
+		err = f(e.ctx, Delivery[In]{Subscription: s, Events: chunk, First: in.position}, em)
+	} else {
+		err = e.do.transform(e.ctx, chunk, em)
+	}
 	em.chunk = 0
 	switch {
 	case err != nil && err != ErrDone:

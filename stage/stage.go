@@ -111,10 +111,11 @@ func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg Producer
 	}
 	h := ResolveProducerConsumer(pc)
 	e.do = table[In, Out]{
-		Handlers: h.Handlers, transform: h.Events, wake: h.Wake, receipts: h.Receipts, flush: h.Flush, emitter: h.Emitter,
-		defaultDemand: h.DefaultDemand, subscribeConfig: h.SubscribeConfig,
+		Handlers: h.Handlers, transform: h.Events, pass: h.Delivery, wake: h.Wake, receipts: h.Receipts, flush: h.Flush,
+		emitter: h.Emitter, busy: h.Busy, stalled: h.Stalled, defaultDemand: h.DefaultDemand,
+		subscribeConfig: h.SubscribeConfig,
 	}
-	if err := e.resolved("Events", h.Events != nil, h.handler); err != nil {
+	if err := e.resolved("Events", h.Events != nil || h.Delivery != nil, h.handler); err != nil {
 		return nil, err
 	}
 	if err := newSide(e, cfg); err != nil {

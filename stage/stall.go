@@ -10,7 +10,8 @@ import "github.com/penstock-go/penstock/dispatcher"
 // message, after the events that they have been given. They flush; a producer-consumer
 // passes the message on.
 
-// StalledHandler is a producer that may wait for receipts before it emits more.
+// StalledHandler is a producer, or producer-consumer, that may wait for receipts before it
+// emits more.
 type StalledHandler interface {
 	// HandleStalled reports whether events that were asked for cannot be emitted
 	// before earlier ones have their receipts. It is called when the stage has
@@ -73,7 +74,7 @@ func (e *engine[In, Out]) stalled() bool {
 		// The end is not sent before the last receipt: until then an event may come back.
 		return e.progress < closing && o.mayReturn()
 	}
-	return e.do.stalled != nil && o.told > 0 && e.do.stalled()
+	return e.do.stalled != nil && (o.told > 0 || e.in != nil) && e.do.stalled()
 }
 
 // relays reports whether a producer waits for receipts of inputs that the stage still has.
@@ -82,6 +83,9 @@ func (e *engine[In, Out]) stalled() bool {
 func (e *engine[In, Out]) relays() bool {
 	if e.in == nil || e.in.stalled == 0 {
 		return false
+	}
+	if e.do.busy != nil && e.busyNow() {
+		return true // it may still emit, also for inputs that want no receipt
 	}
 	for _, s := range e.in.subs {
 		// Inputs count only once the handler has had them.

@@ -19,7 +19,8 @@ type Subscription[T any] struct {
 	info     SubscriptionInfo
 	cfg      SubscribeConfig
 	scrub    bool // handled events are cleared, since they refer to other memory
-	deferred bool // the consumer gives demand and receipts itself
+	asks     bool // the handler asks for all but the first events, and gets what arrived together
+	deferred bool // as asks, and it gives receipts itself
 	gathers  bool // the consumer has a HandleFlush, or consumers that may have
 	up       demandPort[T]
 	down     eventPort[T]
@@ -163,11 +164,12 @@ func (s *Subscription[T]) takePending() *settled {
 func (s *Subscription[T]) Info() SubscriptionInfo { return s.info }
 
 // Ask asks the producer for n more events, in addition to those asked for before;
-// the sum saturates. It is for subscriptions with Manual set; otherwise, and for an
-// n below 1, it returns an *OptionError. Asking before the producer has received
+// the sum saturates. It is for subscriptions with Manual set and for those of a
+// [TransformDeliveryHandler]; otherwise, and for an n below 1, it returns an
+// *OptionError. Asking before the producer has received
 // the subscription counts; asking after the end does nothing.
 func (s *Subscription[T]) Ask(n int) error {
-	if !s.cfg.Manual {
+	if !s.cfg.Manual && (!s.asks || s.deferred) {
 		return ownerOf(s.info.Consumer).Refuse("Ask", n, "left alone unless Manual is set")
 	}
 	// An Ask for nothing would hide a mistake in the caller's arithmetic.

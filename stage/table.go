@@ -48,14 +48,18 @@ type ConsumerHandlers[T any] struct {
 }
 
 // ProducerConsumerHandlers are the functions of a [ProducerConsumer]. They
-// implement it.
+// implement it. If Delivery is set the producer-consumer is a
+// [TransformDeliveryHandler] and Events is not called.
 type ProducerConsumerHandlers[In, Out any] struct {
 	Handlers
 	Events        func(ctx context.Context, events []In, emit *Emitter[Out]) error
+	Delivery      func(ctx context.Context, d Delivery[In], emit *Emitter[Out]) error
 	Wake          func(ctx context.Context, emit *Emitter[Out]) error
 	Receipts      func(ctx context.Context, receipts []Receipt) error
 	Flush         func(ctx context.Context) error
 	Emitter       func(emit *Emitter[Out])
+	Busy          func() bool
+	Stalled       func() bool
 	DefaultDemand func() (maxDemand, minDemand int)
 
 	SubscribeConfig func(cfg SubscribeConfig) error
@@ -135,6 +139,15 @@ func ResolveProducerConsumer[In, Out any](pc ProducerConsumer[In, Out]) *Produce
 		return &own
 	}
 	h := &ProducerConsumerHandlers[In, Out]{Handlers: resolve(pc), Events: pc.HandleEvents}
+	if x, ok := pc.(TransformDeliveryHandler[In, Out]); ok {
+		h.Delivery = x.HandleDelivery
+	}
+	if x, ok := pc.(BusyHandler); ok {
+		h.Busy = x.HandleBusy
+	}
+	if x, ok := pc.(StalledHandler); ok {
+		h.Stalled = x.HandleStalled
+	}
 	if x, ok := pc.(WakeHandler[Out]); ok {
 		h.Wake = x.HandleWake
 	}
@@ -214,12 +227,14 @@ type table[In, Out any] struct {
 	consume       func(ctx context.Context, events []In) error
 	transform     func(ctx context.Context, events []In, emit *Emitter[Out]) error
 	delivery      func(ctx context.Context, d Delivery[In]) error
+	pass          func(ctx context.Context, d Delivery[In], emit *Emitter[Out]) error
 	wake          func(ctx context.Context, emit *Emitter[Out]) error
 	receipts      func(ctx context.Context, receipts []Receipt) error
 	drain         func(ctx context.Context) error
 	flush         func(ctx context.Context) error
 	emitter       func(emit *Emitter[Out])
 	stalled       func() bool
+	busy          func() bool
 	defaultDemand func() (maxDemand, minDemand int)
 
 	progress func() int

@@ -39,6 +39,7 @@ func (a *able) HandleDefaultDemand() (maxDemand, minDemand int) {
 }
 func (a *able) HandleSubscribeConfig(stage.SubscribeConfig) error { return a.note("SubscribeConfig") }
 func (a *able) HandleStalled() bool                               { return a.note("Stalled") != nil }
+func (a *able) HandleBusy() bool                                  { return a.note("Busy") != nil }
 func (a *able) HandleReceiptsWanted(any) bool                     { return a.note("ReceiptsWanted") == nil }
 func (a *able) HandleProgress() int {
 	_ = a.note("Progress")
@@ -54,6 +55,10 @@ type ableBoth struct{ able }
 
 func (a *ableBoth) HandleEvents(context.Context, []int, *stage.Emitter[int]) error {
 	return a.note("Events")
+}
+
+func (a *ableBoth) HandleDelivery(context.Context, stage.Delivery[int], *stage.Emitter[int]) error {
+	return a.note("Delivery")
 }
 
 // A table has a function for each that its handler has, and calls that one: a
