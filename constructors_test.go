@@ -7,6 +7,8 @@ import (
 	"iter"
 	"math"
 	"net/http"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -119,6 +121,15 @@ func constructors() []constructor {
 		of("deadletter.NewWriter", deadletter.WriterConfig{}, func(c deadletter.WriterConfig) (*deadletter.Writer, error) {
 			return deadletter.NewWriter(letters, c)
 		}),
+		of("deadletter.NewFile", deadletter.FileConfig{}, func(c deadletter.FileConfig) (*deadletter.File, error) {
+			dir, err := os.MkdirTemp("", "letters")
+			if err != nil {
+				return nil, err
+			}
+			defer os.RemoveAll(dir)
+			return deadletter.NewFile(filepath.Join(dir, "letters"), c)
+		}),
+		of("deadletter.NewMemory", deadletter.MemoryConfig{}, deadletter.NewMemory),
 		of("statsd.New", statsd.Config{}, statsd.New),
 		of("pubsub.NewMemory", pubsub.MemoryConfig{Topics: []string{"a"}}, pubsub.NewMemory),
 		of("pubsub.New", pubsub.Config{}, pubsub.New),
