@@ -65,7 +65,8 @@ func (c WriterConfig) validate(sink Sink) error {
 		owner.Needs("sink", sink, "a sink"),
 		option.AtLeast(owner, "MaxBatch", c.MaxBatch, 1),
 		option.AtLeast(owner, "Timeout", c.Timeout, 0),
-		c.policy().Validate(string(owner)),
+		owner.Check(c.Backoff >= 0, "Backoff", c.Backoff, "NoPause or above, or 0 for the default"),
+		owner.Check(c.MaxBackoff == 0 || c.MaxBackoff >= c.Backoff, "MaxBackoff", c.MaxBackoff, "Backoff or above, or 0 for the default"),
 		owner.Recorder(c.Metrics),
 	)
 }
