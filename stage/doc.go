@@ -121,7 +121,8 @@
 // The handlers of a stage never overlap, and each sees the effects of the one
 // before, so they need no locks. A handler may call its own stage and its own
 // subscriptions, Stop and Drain included; such a request is carried out when the
-// handler has returned.
+// handler has returned. The ticks of a [TickHandler] are calls like the others, in
+// a drain too, and end with the stage; those missed while a handler runs are one.
 //
 // # Ownership
 //

@@ -65,6 +65,8 @@ type engine[In, Out any] struct {
 	pressed   bool // a producer waits for receipts: relieve is due
 	reason    error
 
+	timers timers
+
 	ignored   int // messages for a handler without HandleInfo
 	ignoredAt time.Time
 }
@@ -92,12 +94,8 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) error
 	e.box = mailbox.New[mail[In, Out]]()
 	e.ready = make(chan struct{})
 	e.stopped = make(chan struct{})
-	e.handle = Handle{name: e.name, wake: e.box.Poke, send: func(msg any, behind bool) bool {
-		k := mailInfo
-		if behind {
-			k = mailInfoBehind
-		}
-		return e.box.Post(mail[In, Out]{kind: k, x: msg})
+	e.handle = Handle{name: e.name, wake: e.box.Poke, post: func(k kind, x any) bool {
+		return e.box.Post(mail[In, Out]{kind: k, x: x})
 	}}
 	return nil
 }
@@ -214,6 +212,12 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 		e.inform(m.x)
 	case mailInfoBehind:
 		e.informBehind(m.x)
+	case mailEvery:
+		e.tickEvery(m.x.(time.Duration))
+	case mailTick:
+		e.tick(m.n)
+	case mailWakeAt:
+		e.wakeAt(m.x.(time.Time))
 	case mailStalled:
 		e.pressed = true
 		if !m.up.stalled && m.up.intake < intakeOver {

@@ -14,6 +14,7 @@ func (e *engine[In, Out]) finish(panicked any, clean bool) {
 		e.reach(over)
 		e.reason = e.crash(panicked)
 	}
+	e.timers.stop()
 	l := &lastSteps[In, Out]{engine: e}
 	if !Normal(e.reason) {
 		// Err returns it. A normal reason, such as ErrDone, is no failure.

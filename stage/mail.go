@@ -14,6 +14,9 @@ const (
 	mailDo                     // x func()
 	mailInfo                   // x any
 	mailInfoBehind             // x any: after the buffered events
+	mailEvery                  // x time.Duration: the period of HandleTick
+	mailTick                   // n: the period of that number has passed
+	mailWakeAt                 // x time.Time
 	mailStalled                // up: no more events come before receipts
 	mailMode                   // n DemandMode
 	mailDrain                  // x map[*node]bool or nil: the stages that drain together

@@ -1,6 +1,10 @@
 package stage
 
-import "github.com/penstock-go/penstock/stage/internal/probe"
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/stage/internal/probe"
+)
 
 // HandleProbe is what becomes of the calls on a [Handle] outside of a stage. Its
 // functions may be called from any goroutine.
@@ -8,11 +12,24 @@ type HandleProbe struct {
 	Name string
 	Wake func()
 	Send func(msg any, behind bool) bool
+	// Tick and WakeAt may be nil.
+	Tick   func(every time.Duration)
+	WakeAt func(t time.Time)
 }
 
 // NewHandle makes a handle without a stage, for package stagetest.
 func NewHandle(_ probe.Key, p HandleProbe) *Handle {
-	return &Handle{name: p.Name, wake: p.Wake, send: p.Send}
+	return &Handle{name: p.Name, wake: p.Wake, post: func(k kind, x any) bool {
+		switch {
+		case k == mailInfo || k == mailInfoBehind:
+			return p.Send(x, k == mailInfoBehind)
+		case k == mailEvery && p.Tick != nil:
+			p.Tick(x.(time.Duration))
+		case k == mailWakeAt && p.WakeAt != nil:
+			p.WakeAt(x.(time.Time))
+		}
+		return true
+	}}
 }
 
 // SubscriptionProbe is the producer of a subscription outside of a stage. Its functions

@@ -215,7 +215,7 @@ func (e *engine[In, Out]) setDemand(mode DemandMode) bool {
 type Handle struct {
 	name string
 	wake func()
-	send func(msg any, behind bool) bool
+	post func(k kind, x any) bool
 }
 
 // Name is the stage's name.
@@ -227,14 +227,14 @@ func (h *Handle) Wake() { h.wake() }
 
 // Send makes the stage call HandleInfo with msg. It returns false if the stage has
 // stopped.
-func (h *Handle) Send(msg any) bool { return h.send(msg, false) }
+func (h *Handle) Send(msg any) bool { return h.post(mailInfo, msg) }
 
 // SendBehind makes the stage call HandleInfo with msg when every event that is
 // buffered now has been delivered or discarded; at once if none is. If the stage
 // ends before that, msg is dropped and the stage logs it. It also logs that events,
 // and msg after them, wait for a partition without a subscriber. It returns false if
 // the stage has stopped.
-func (h *Handle) SendBehind(msg any) bool { return h.send(msg, true) }
+func (h *Handle) SendBehind(msg any) bool { return h.post(mailInfoBehind, msg) }
 
 var poison atomic.Bool
 

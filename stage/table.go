@@ -12,6 +12,7 @@ type Handlers struct {
 	Cancel    func(ctx context.Context, s SubscriptionInfo, reason error) error
 	Terminate func(ctx context.Context, reason error) error
 	Inspect   func() any
+	Tick      func(ctx context.Context) error
 
 	handler any // of which they are
 }
@@ -192,6 +193,9 @@ func resolve(handler any) Handlers {
 	}
 	if x, ok := handler.(InspectHandler); ok {
 		h.Inspect = x.HandleInspect
+	}
+	if x, ok := handler.(TickHandler); ok {
+		h.Tick = x.HandleTick
 	}
 	return h
 }
