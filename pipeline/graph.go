@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"github.com/penstock-go/penstock/internal/option"
@@ -22,15 +23,20 @@ type node struct {
 	build func() (made, error)
 	ins   []*edge
 	outs  []*edge
+	fan   fan
+	once  bool // its stage cannot be made anew: the handler exists once
 
 	life // guarded by Pipeline.mu
 }
 
-// made is what build has made.
-type made struct {
-	stage   stage.Stage
-	handler any // the handler of the step, which may have controls such as resizer
-}
+// fan is how a step shares its events between those below it.
+type fan uint8
+
+const (
+	single fan = iota // one step takes all of them
+	splits            // each event goes to one of several steps, by what it is
+	copies            // each event goes to all of several steps
+)
 
 // owner names the step in the errors of its options.
 func (n *node) owner() option.Owner { return stepOwner(n.name) }
@@ -60,6 +66,8 @@ type scope struct {
 	uses  []*use
 	errs  []error
 	shut  bool // its steps were started, or refused
+
+	broadcasts []broadcast
 }
 
 // use is the account of one flow: which step takes it.
@@ -130,24 +138,47 @@ func (s *scope) open(owner option.Owner, from string) *use {
 	return u
 }
 
-// take notes that a step takes a flow. Each flow has one consumer.
-func (s *scope) take(u *use, by *node) {
+// label returns the name of something that has no stage of its own, such as "fair-3".
+func (s *scope) label(kind string) string {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	s.p.places++
+	return kind + "-" + itoa(s.p.places)
+}
+
+// note is refuse for callers that do not hold Pipeline.mu. A nil err does nothing.
+func (s *scope) note(err error) {
+	if err == nil {
+		return
+	}
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	s.refuse(err)
+}
+
+// take notes that something takes a flow. Each flow has one consumer.
+func (s *scope) take(u *use, by string) {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
 	if u.taken != "" {
-		s.refuse(by.owner().Refuse("flow", u.from, fmt.Sprintf("a flow that no other step takes; %q takes it, and Broadcast gives it to several", u.taken)))
+		s.refuse(stepOwner(by).Refuse("flow", u.from, fmt.Sprintf("a flow that no other step takes; %q takes it, and Broadcast gives it to several", u.taken)))
 		return
 	}
-	u.taken = by.name
+	u.taken = by
 }
 
 // check returns what is wrong with the scope as a whole, with what was refused before.
 // The caller holds Pipeline.mu.
 func (s *scope) check() []error {
-	errs := s.errs
+	errs := slices.Clone(s.errs)
 	for _, u := range s.uses {
 		if u.taken == "" {
 			errs = append(errs, u.owner.Refuse("flow", u.from, "a step that takes it, such as Each"))
+		}
+	}
+	for _, b := range s.broadcasts {
+		if len(b.n.outs) == 0 {
+			errs = append(errs, stepOwner(b.name).Refuse("branches", "none", "one or more, by Branch"))
 		}
 	}
 	return errs

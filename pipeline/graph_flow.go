@@ -37,6 +37,9 @@ type outlet[T any] struct {
 func (o *outlet[T]) config(n *node) (stage.ProducerConfig[T], error) {
 	cfg := o.cfg
 	cfg.Name, cfg.Logger = n.name, n.log
+	if n.fan == copies && n.born {
+		cfg.Demand = stage.Accumulate // until all branches are subscribed again
+	}
 	if o.dispatcher == nil {
 		return cfg, nil
 	}
@@ -68,7 +71,7 @@ func (f *Flow[T]) valid() bool { return f != nil && f.s != nil }
 // join subscribes n to the flow: at the start, and each time that one of the two stages
 // is made anew.
 func join[T any](n *node, in *inlet[T], from *Flow[T], cfg stage.SubscribeConfig) {
-	from.s.take(from.use, n)
+	from.s.take(from.use, n.name)
 	// A stage that is made anew must not end those that are subscribed to it. They end by
 	// the pipeline, which hears of the end of each.
 	cfg.Cancel = stage.Temporary
@@ -107,7 +110,7 @@ func transform[In, Out any](from *Flow[In], sp spec, make func(n *node) (stage.P
 			return made{}, err
 		}
 		in.subscribe, out.stage = s.Subscribe, s
-		return made{s, h}, nil
+		return made{s, h, s.SetDemand}, nil
 	}
 	join(n, in, from, sp.subscribe)
 	return flowOf(from.s, n, out)
@@ -131,7 +134,7 @@ func end[T any](from *Flow[T], sp spec, make func(n *node) (stage.Consumer[T], e
 			return made{}, err
 		}
 		in.subscribe = s.Subscribe
-		return made{s, h}, nil
+		return made{stage: s, handler: h}, nil
 	}
 	join(n, in, from, sp.subscribe)
 }

@@ -1,6 +1,141 @@
 package pipeline
 
-// life is the state of a step while its pipeline runs.
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// phase is how far a step is in its life, which may go through several stages.
+type phase uint8
+
+const (
+	lifeNew     phase = iota
+	lifeUp            // its stage runs
+	lifeFalling       // its stage was told to stop, to be made anew
+	lifeWaiting       // its stage has died and is made anew after a pause
+	lifeOver          // its stage has ended for good
+)
+
+// String returns the name that a snapshot has for the phase.
+func (s phase) String() string {
+	return [...]string{"new", "running", "restarting", "restarting", "stopped"}[s]
+}
+
+// life is the state of a step while its pipeline runs. It is guarded by Pipeline.mu.
 type life struct {
-	made made // its stage now
+	made     made // its stage now
+	state    phase
+	deaths   intensity
+	born     bool // it has had a stage
+	restarts int  // in all
+	counter  metrics.Counter
+	lastErr  error
+	// A step that is made anew leads the group of those that are with it, itself included.
+	leader *node
+	group  []*node
+	due    bool // of a leader: the pause is over
+	timer  *time.Timer
+	// What control has set, for the next stage as well.
+	paused bool
+	sized  int   // by Resize, 0 if it was not called
+	rated  *Rate // by SetRate, nil if it was not called
+	// gone reports that the step leaves the pipeline when it has ended.
+	gone bool
+}
+
+// made is what build has made.
+type made struct {
+	stage   stage.Stage
+	handler any // the handler of the step, which may have controls such as resizer
+	// demand sets the demand mode; nil for an end.
+	demand func(mode stage.DemandMode) bool
+}
+
+// begin prepares a step for its first stage. The caller holds Pipeline.mu.
+func (n *node) begin() {
+	n.deaths.policy = n.restart
+	r := n.p.cfg.Metrics
+	if r == nil {
+		r = metrics.Nop()
+	}
+	n.counter = r.Counter("pipeline.restarts", metrics.Tag{Key: "step", Value: n.name})
+}
+
+// stopped reports whether the stage has ended.
+func (m made) stopped() bool {
+	select {
+	case <-m.stage.Stopped():
+		return true
+	default:
+		return false
+	}
+}
+
+// fed reports whether the step can still be given events. The caller holds Pipeline.mu.
+func (n *node) fed() bool {
+	for _, e := range n.ins {
+		if !e.cut && e.up.state != lifeOver {
+			return true
+		}
+	}
+	return len(n.ins) == 0
+}
+
+// needed reports whether a step takes what this one emits. The caller holds Pipeline.mu.
+func (n *node) needed() bool {
+	for _, e := range n.outs {
+		if !e.cut && e.down.state != lifeOver {
+			return true
+		}
+	}
+	return len(n.outs) == 0
+}
+
+// below returns the steps that get something of this one's, without it and each once. The
+// caller holds Pipeline.mu.
+func (n *node) below() []*node {
+	seen := map[*node]bool{n: true}
+	var all []*node
+	var walk func(at *node)
+	walk = func(at *node) {
+		for _, e := range at.outs {
+			if !seen[e.down] && !e.cut {
+				seen[e.down] = true
+				all = append(all, e.down)
+				walk(e.down)
+			}
+		}
+	}
+	walk(n)
+	return all
+}
+
+// end ends a subscription in good order: what came on it is finished, and the step below
+// ends if it has no other. The caller holds Pipeline.mu.
+func (e *edge) end() {
+	e.cut = true
+	if e.sub != nil {
+		e.sub.Cancel(stage.ErrDone)
+	}
+	if !e.down.fed() {
+		e.down.depart()
+	}
+}
+
+// depart ends a step that gets nothing more, and marks those that end with it. The caller
+// holds Pipeline.mu.
+func (n *node) depart() {
+	n.gone = true
+	if n.state == lifeUp {
+		n.made.stage.Drain()
+	}
+	for _, d := range n.below() {
+		alone := true
+		for _, e := range d.ins {
+			alone = alone && (e.cut || e.up.gone)
+		}
+		d.gone = d.gone || alone
+	}
 }

@@ -1,12 +1,10 @@
 package pipeline
 
 import (
-	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
-
-	"github.com/penstock-go/penstock/internal/option"
-	"github.com/penstock-go/penstock/stage"
 )
 
 // Pipeline is a graph of steps that live and end together. Make one with [New]. Its
@@ -14,12 +12,17 @@ import (
 type Pipeline struct {
 	cfg Config // with its defaults
 
-	mu     sync.Mutex // guards the fields below, and what the steps say is guarded by it
+	mu     sync.Mutex // guards the fields below, and what is said elsewhere to be guarded by it
 	main   *scope
 	names  map[string]*node
-	places int // steps that were added, for their default names
-	ran    bool
-	stages *stage.Pipeline // nil until Run
+	places int     // steps that were added, for their default names
+	all    []*node // those that run, in the order in which they were added
+	run    *run    // nil before Run
+	// What was asked for, also before Run.
+	drained, stopped bool
+	reason           error // of the stop
+	paused           bool
+	rate             Rate
 }
 
 // New makes a pipeline without steps. A refused option is returned by [Pipeline.Err] and
@@ -47,60 +50,84 @@ func (p *Pipeline) Err() error {
 	return errors.Join(p.main.errs...)
 }
 
-// Run starts the steps and blocks until all of them have ended.
-func (p *Pipeline) Run(ctx context.Context) error {
-	if err := pipelineOwner.Needs("ctx", ctx, "a context"); err != nil {
-		return err
-	}
+// Drain begins the orderly end and returns at once: sources take nothing more, and what
+// was accepted is finished. Steps that wait to be made anew are so at once. Draining again
+// does nothing; before Run it makes Run end as soon as it has begun.
+func (p *Pipeline) Drain() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ran {
-		return ErrStarted
-	}
-	p.ran = true
-	if err := errors.Join(p.main.check()...); err != nil {
-		return err
-	}
-	p.main.shut = true
-	stages, err := p.begin(p.main.nodes)
-	if err != nil {
-		return err
-	}
-	sp, err := stage.NewPipeline(stage.PipelineConfig{
-		DrainTimeout: p.cfg.DrainTimeout, StopTimeout: p.cfg.StopTimeout, Metrics: p.cfg.Metrics, MetricsInterval: p.cfg.MetricsInterval,
-		Logger: p.cfg.Logger,
-	}, stages...)
-	if err != nil {
-		return err
-	}
-	p.stages = sp
+	r := p.run
+	p.drained = true
 	p.mu.Unlock()
-	defer p.mu.Lock()
-	return sp.Run(ctx)
+	if r != nil {
+		r.box.Post(r.drain)
+	}
 }
 
-// begin makes the stages of the nodes and subscribes them.
-func (p *Pipeline) begin(nodes []*node) ([]stage.Stage, error) {
-	if len(nodes) == 0 {
-		return nil, option.Owner("pipeline.Pipeline").Refuse("steps", "none", "one or more")
+// Stop ends all steps without draining, and returns at once. A nil reason means
+// ErrStopped. Stopping again does nothing.
+func (p *Pipeline) Stop(reason error) {
+	p.mu.Lock()
+	r := p.run
+	if !p.stopped {
+		p.stopped, p.reason = true, reason
 	}
-	var stages []stage.Stage
-	for _, n := range nodes {
-		m, err := n.build()
-		if err != nil {
-			return nil, err
+	p.mu.Unlock()
+	if r != nil {
+		r.stages.Stop(reason)
+	}
+}
+
+// logShape logs what is going to run, and warns of what cannot be right.
+func (p *Pipeline) logShape() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cfg.Logger.Info("pipeline starts", "pipeline", p.cfg.Name, "steps", len(p.all), "shape", shape(p.all))
+	for _, n := range p.all {
+		if n.fan == copies && len(n.outs) == 1 {
+			p.cfg.Logger.Warn("a broadcast has one branch", "pipeline", p.cfg.Name, "step", n.name, "branch", n.outs[0].down.name)
 		}
-		n.made = m
-		stages = append(stages, m.stage)
 	}
-	for _, n := range nodes {
-		for _, e := range n.ins {
-			sub, err := e.connect()
-			if err != nil {
-				return nil, err
+}
+
+// shape returns the graph as text: the chains of steps, those that follow the last step
+// of another one after it, such as "a > b; b > c; b > d".
+func shape(nodes []*node) string {
+	var chains []string
+	seen := make(map[*edge]bool)
+	var walk func(n *node)
+	walk = func(n *node) {
+		for _, e := range n.outs {
+			if seen[e] {
+				continue
 			}
-			e.sub = sub
+			chain := n.name
+			for at := e; ; at = at.down.outs[0] {
+				seen[at] = true
+				chain += " > " + at.down.name
+				if len(at.down.outs) != 1 || seen[at.down.outs[0]] {
+					chains = append(chains, chain)
+					walk(at.down)
+					break
+				}
+			}
 		}
 	}
-	return stages, nil
+	for _, n := range nodes {
+		if len(n.ins) == 0 {
+			walk(n)
+		}
+	}
+	return strings.Join(chains, "; ")
+}
+
+// forget removes a step that has ended for good, so that another one may have its name.
+// The caller holds mu.
+func (p *Pipeline) forget(n *node) {
+	if p.names[n.name] == n {
+		delete(p.names, n.name)
+	}
+	p.all = slices.DeleteFunc(p.all, func(other *node) bool { return other == n })
+	for _, e := range n.ins {
+		e.up.outs = slices.DeleteFunc(e.up.outs, func(other *edge) bool { return other == e })
+	}
 }

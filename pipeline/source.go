@@ -11,7 +11,7 @@ import (
 // program's own. It is never made anew: when it fails the pipeline ends with its error.
 func From[T any](p *Pipeline, source stage.Producer[T], cfg SourceConfig[T]) *Flow[T] {
 	cfg.Restart = Restart{MaxRestarts: NoRestart}
-	return from(p, "from", cfg, func(owner option.Owner) error { return owner.Needs("source", source, "a producer") },
+	return from(p, true, cfg, func(owner option.Owner) error { return owner.Needs("source", source, "a producer") },
 		func() (stage.Producer[T], error) { return source, nil })
 }
 
@@ -19,17 +19,18 @@ func From[T any](p *Pipeline, source stage.Producer[T], cfg SourceConfig[T]) *Fl
 // the source that failed had emitted and not finished is delivered again only if the new
 // one emits it, such as a Kafka consumer that goes on from its offsets.
 func FromFunc[T any](p *Pipeline, make func() (stage.Producer[T], error), cfg SourceConfig[T]) *Flow[T] {
-	return from(p, "from", cfg, func(owner option.Owner) error { return owner.Needs("make", make, "a function") }, make)
+	return from(p, false, cfg, func(owner option.Owner) error { return owner.Needs("make", make, "a function") }, make)
 }
 
-func from[T any](p *Pipeline, kind string, cfg SourceConfig[T], check func(option.Owner) error, make func() (stage.Producer[T], error)) *Flow[T] {
+func from[T any](p *Pipeline, once bool, cfg SourceConfig[T], check func(option.Owner) error, make func() (stage.Producer[T], error)) *Flow[T] {
 	if p == nil {
 		slog.Default().Error("a step without a pipeline", "error", option.Owner("pipeline.From").Refuse("p", nil, "a pipeline"))
 		return &Flow[T]{}
 	}
-	n := p.main.add(spec{kind: kind, name: cfg.Name, restart: cfg.Restart, check: func(owner option.Owner) error {
+	n := p.main.add(spec{kind: "from", name: cfg.Name, restart: cfg.Restart, check: func(owner option.Owner) error {
 		return option.First(check(owner), cfg.Restart.validate(owner))
 	}})
+	n.once = once
 	out := &outlet[T]{}
 	n.build = func() (made, error) {
 		h, err := make()
@@ -45,7 +46,7 @@ func from[T any](p *Pipeline, kind string, cfg SourceConfig[T], check func(optio
 			return made{}, err
 		}
 		out.stage = s
-		return made{s, h}, nil
+		return made{s, h, s.SetDemand}, nil
 	}
 	return flowOf(p.main, n, out)
 }

@@ -1,0 +1,129 @@
+package pipeline
+
+import (
+	"errors"
+	"time"
+)
+
+// admit starts the steps of a scope while the pipeline runs, and returns when they have
+// been started.
+func (r *run) admit(s *scope) error {
+	p := r.p
+	p.mu.Lock()
+	err := errors.Join(s.check()...)
+	s.shut = true
+	if err != nil {
+		p.reject(s)
+	}
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	if !r.box.Post(func() { done <- r.start(s) }) {
+		return ErrStopped
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-r.over:
+		r.all.Wait() // the loop may have run it last
+		select {
+		case err := <-done:
+			return err
+		default:
+			return ErrStopped
+		}
+	}
+}
+
+// start runs admit's part on the loop.
+func (r *run) start(s *scope) error {
+	p := r.p
+	p.mu.Lock()
+	if r.draining {
+		p.reject(s)
+		p.mu.Unlock()
+		return ErrStopped
+	}
+	for _, n := range s.nodes {
+		n.begin()
+	}
+	p.mu.Unlock()
+	stages, err := r.raise(s.nodes)
+	if err == nil {
+		err = addStages(r.stages, stages...)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		r.discard(s.nodes)
+		p.reject(s)
+		return err
+	}
+	p.all = append(p.all, s.nodes...)
+	r.watch(s.nodes)
+	p.cfg.Logger.Info("a branch was added", "pipeline", p.cfg.Name, "step", s.nodes[0].name, "steps", len(s.nodes))
+	return nil
+}
+
+// reject forgets the steps of a scope that are not started. The caller holds mu.
+func (p *Pipeline) reject(s *scope) {
+	for _, n := range s.nodes {
+		p.forget(n)
+	}
+}
+
+// drain is Pipeline.Drain on the loop.
+func (r *run) drain() {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if r.draining {
+		return
+	}
+	r.draining = true
+	var leaders []*node
+	for _, n := range r.p.all {
+		if n.leader == n {
+			leaders = append(leaders, n)
+		}
+	}
+	for _, n := range leaders {
+		if n.timer != nil {
+			n.timer.Stop()
+		}
+		n.due = true
+		r.rise(n)
+	}
+	r.finishDrain()
+	if !r.ending {
+		// A stage that is to be made anew does not end.
+		timer := time.AfterFunc(r.p.cfg.StopTimeout, func() { r.box.Post(r.forceDrain) })
+		r.all.Go(func() { <-r.over; timer.Stop() })
+	}
+}
+
+// finishDrain drains the stages once no step waits to be made anew. The caller holds
+// Pipeline.mu.
+func (r *run) finishDrain() {
+	if !r.draining || r.ending {
+		return
+	}
+	for _, n := range r.p.all {
+		if n.state == lifeFalling || n.state == lifeWaiting {
+			return
+		}
+	}
+	r.ending = true
+	r.stages.Drain()
+}
+
+// forceDrain drains the stages that there are.
+func (r *run) forceDrain() {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if !r.ending {
+		r.ending = true
+		r.stages.Drain()
+	}
+}

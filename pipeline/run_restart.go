@@ -1,0 +1,249 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+// failed is called on the goroutine of the stages' run when a stage has failed. It returns
+// whether the step is made anew.
+func (r *run) failed(s stage.Stage, err error) bool {
+	p := r.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.names[s.Name()]
+	switch {
+	case n == nil || n.made.stage != s:
+		return false
+	case n.state == lifeFalling:
+		return true
+	case n.state != lifeUp:
+		return false
+	}
+	n.lastErr = err
+	if r.ending || isFinal(err) || n.restart.MaxRestarts == NoRestart {
+		n.state = lifeOver
+		return false
+	}
+	return r.strike(n, err)
+}
+
+// strike decides whether a step that has died is made anew, and arranges it. The caller
+// holds Pipeline.mu.
+func (r *run) strike(n *node, err error) bool {
+	pause, ok := n.deaths.next(time.Now())
+	if !ok {
+		n.state = lifeOver
+		r.fatal = append(r.fatal, &RestartError{Step: n.name, Restarts: n.restart.MaxRestarts, Window: n.restart.Window, Err: err})
+		return false
+	}
+	n.restarts++
+	n.counter.Add(1)
+	n.log.Warn("a step has died and is made anew", "pipeline", r.p.cfg.Name, "step", n.name, "error", err, "pause", pause, "restarts", n.restarts)
+	n.state = lifeWaiting
+	r.fell(n, n.restart.Below, pause)
+	return true
+}
+
+// fell makes n the leader of the steps that are made anew together, after a pause. The
+// caller holds Pipeline.mu.
+func (r *run) fell(n *node, below bool, pause time.Duration) {
+	n.leader, n.group, n.due = n, append(n.group[:0], n), false
+	if below {
+		for _, d := range n.below() {
+			r.fold(n, d)
+		}
+	}
+	if r.draining {
+		pause = 0
+	}
+	n.timer = time.AfterFunc(pause, func() { r.box.Post(func() { r.dueNow(n) }) })
+}
+
+// fold adds a step to the group that n leads, and stops it. The caller holds Pipeline.mu.
+func (r *run) fold(n, d *node) {
+	switch {
+	case d.state == lifeUp:
+		d.state = lifeFalling
+		d.made.stage.Stop(errRemade)
+	case d.leader == d: // it was to be made anew alone
+		if d.timer != nil {
+			d.timer.Stop()
+		}
+		d.due = false
+	default:
+		return // it is in a group already, or has ended for good
+	}
+	d.leader = n
+	n.group = append(n.group, d)
+}
+
+// dueNow ends the pause of a leader.
+func (r *run) dueNow(n *node) {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if n.leader == n && n.state != lifeOver {
+		n.due = true
+		r.rise(n)
+	}
+}
+
+// rise makes the group of a leader anew, once its pause is over and all its stages have
+// ended. The caller holds Pipeline.mu, which it leaves meanwhile; it runs on the loop.
+func (r *run) rise(n *node) {
+	if !n.due {
+		return
+	}
+	for _, g := range n.group {
+		if !g.made.stopped() {
+			return // its end is heard of
+		}
+	}
+	group := n.group
+	r.p.mu.Unlock()
+	stages, err := r.raise(group)
+	r.p.mu.Lock()
+	if err == nil {
+		r.hold(group)
+		if err = addStages(r.stages, stages...); err != nil {
+			for _, s := range stages {
+				s.Stop(nil)
+			}
+		}
+	}
+	for _, g := range group {
+		g.leader, g.due = nil, false
+	}
+	n.group = nil
+	if err == nil {
+		r.watch(group)
+		r.p.cfg.Logger.Info("a step was made anew", "pipeline", r.p.cfg.Name, "step", n.name, "restarts", n.restarts)
+		r.finishDrain()
+		return
+	}
+	for _, g := range group {
+		g.state = lifeWaiting
+	}
+	r.unable(n, group, err)
+}
+
+// unable takes in that a step could not be made anew: it counts as a death of the leader.
+// The caller holds Pipeline.mu.
+func (r *run) unable(n *node, group []*node, err error) {
+	n.lastErr = err
+	if !r.ending && r.strike(n, err) {
+		for _, g := range group {
+			if g != n {
+				g.leader = n
+				n.group = append(n.group, g)
+			}
+		}
+		return
+	}
+	for _, g := range group {
+		g.state = lifeOver
+	}
+	if len(r.fatal) > 0 && r.fatal[len(r.fatal)-1].Step == n.name {
+		err = r.fatal[len(r.fatal)-1]
+	}
+	r.failures = append(r.failures, err)
+	r.p.cfg.Logger.Error("a step could not be made anew", "pipeline", r.p.cfg.Name, "step", n.name, "error", err)
+	r.draining = true
+	r.finishDrain()
+}
+
+// hold lets the new stage of a broadcast emit only when all branches are subscribed to it
+// again: one that comes later would miss events. The caller holds Pipeline.mu.
+func (r *run) hold(group []*node) {
+	for _, n := range group {
+		if n.fan != copies {
+			continue
+		}
+		forward := n.made.demand
+		if !n.needed() {
+			forward(stage.Forward)
+			continue
+		}
+		left := make(chan struct{}, len(n.outs))
+		for _, e := range n.outs {
+			if e.sub != nil && !e.cut && e.down.state == lifeUp {
+				left <- struct{}{}
+			}
+		}
+		joined := func() {
+			<-left
+			if len(left) == 0 {
+				r.box.Post(func() { r.release(n, forward) })
+			}
+		}
+		for _, e := range n.outs {
+			// It runs on the stage of the branch after the subscription was sent.
+			if e.sub != nil && !e.cut && e.down.state == lifeUp && !e.down.made.stage.Do(joined) {
+				joined()
+			}
+		}
+	}
+}
+
+// release ends what hold has begun, unless the step is paused.
+func (r *run) release(n *node, forward func(stage.DemandMode) bool) {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if !n.paused || len(n.ins) > 0 {
+		forward(stage.Forward)
+	}
+}
+
+// ended takes in the end of a stage.
+func (r *run) ended(n *node, s stage.Stage) {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if n.made.stage != s {
+		return
+	}
+	switch {
+	case n.state == lifeFalling:
+		n.state = lifeWaiting
+		r.rise(n.leader)
+		return
+	case n.state != lifeUp || s.Err() != nil:
+		// A failure is for failed, which is called as well.
+		return
+	}
+	n.state = lifeOver
+	// What only this step has fed gets nothing more, and what fed only this one is not
+	// needed any more.
+	for _, e := range n.outs {
+		if e.down.state == lifeUp && !e.down.fed() {
+			e.down.made.stage.Drain()
+		}
+	}
+	for _, e := range n.ins {
+		e.cut = true
+		if e.up.state == lifeUp && !e.up.needed() {
+			e.up.made.stage.Drain()
+		}
+	}
+	if n.gone {
+		r.p.forget(n)
+	}
+}
+
+// restart makes a step anew that runs, on request.
+func (r *run) restart(n *node) error {
+	switch n.state {
+	case lifeUp:
+	case lifeFalling, lifeWaiting:
+		return nil // it is on its way
+	default:
+		return fmt.Errorf("pipeline step %q: restart: %w", n.name, ErrStopped)
+	}
+	n.restarts++
+	n.counter.Add(1)
+	n.state = lifeFalling
+	n.made.stage.Stop(errRemade)
+	r.fell(n, n.restart.Below, 0)
+	return nil
+}
