@@ -65,8 +65,7 @@ func (c WriterConfig) validate(sink Sink) error {
 		owner.Needs("sink", sink, "a sink"),
 		option.AtLeast(owner, "MaxBatch", c.MaxBatch, 1),
 		option.AtLeast(owner, "Timeout", c.Timeout, 0),
-		owner.Check(c.Backoff >= 0, "Backoff", c.Backoff, "NoPause or above, or 0 for the default"),
-		owner.Check(c.MaxBackoff == 0 || c.MaxBackoff >= c.Backoff, "MaxBackoff", c.MaxBackoff, "Backoff or above, or 0 for the default"),
+		c.policy().Validate(string(owner)),
 		owner.Recorder(c.Metrics),
 	)
 }

@@ -1,0 +1,395 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/retry"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// poolConfig is what a pool needs of its owner, which is a handler of one stage. The
+// functions are called without the pool's lock.
+type poolConfig[J any] struct {
+	stage   string // its name
+	workers int
+	maxHeld int
+	ordered bool // results leave in the order in which jobs were added
+	keyed   bool // add gets keys: one job of a key at a time, in order, no order of results
+	rate    Rate
+	keyRate Rate
+	timeout time.Duration // of an attempt; 0 for none
+	retry   retry.Policy  // with its defaults filled in
+	halts   bool          // an event that has failed for good stops the stage
+
+	// newCall makes the function that makes an attempt, once for each goroutine. It may
+	// be called from any goroutine.
+	newCall func() func(ctx context.Context, data *J) error
+	// isolate makes a copy of a job's data independent of the original. With a timeout an
+	// attempt works on such a copy, since it may go on when its job has ended.
+	isolate func(data *J)
+	// bury sends a dead letter and has stored called once, from any goroutine, when it is
+	// stored. It reports whether there is one. nil sends none.
+	bury func(data *J, f failure, stored func()) bool
+	// ready is called from any goroutine when take may have something, or ask, once until
+	// take is called.
+	ready func()
+	// fail is called from any goroutine to stop the stage.
+	fail func(err error)
+
+	logger  *slog.Logger
+	metrics metrics.Recorder
+}
+
+// failure is an event that has failed for good.
+type failure struct {
+	err         error
+	attempts    int
+	first, last time.Time
+}
+
+// pool runs jobs on goroutines of its own, and gives their results back to its owner. What
+// it does is decided by its core.
+type pool[J any] struct {
+	cfg   poolConfig[J]
+	ctx   context.Context
+	epoch time.Time     // of the core's times
+	quiet chan struct{} // closed when the pool stops and no goroutine is left
+	notes notes
+
+	// mu guards the rest. Nothing is called and nothing is sent with it held.
+	mu       sync.Mutex
+	core     core[J]
+	idle     *worker[J]   // a stack, linked by next
+	crew     []*worker[J] // all but the stuck ones
+	free     *job[J]      // linked by next
+	told     bool         // ready was called, and take was not since
+	nudge    bool         // ready is to be called although there may be no result
+	closed   bool         // results are not given out any more
+	timer    *time.Timer  // calls tick
+	alarm    int64        // when it does; noTime if it is not set
+	lookAt   int64        // when to look for runs that take long; noTime for never
+	quieted  bool
+	retries  int64
+	failures int64
+}
+
+// newPool returns a pool without goroutines.
+func newPool[J any](cfg poolConfig[J]) *pool[J] {
+	p := &pool[J]{cfg: cfg, quiet: make(chan struct{}), alarm: noTime, lookAt: noTime, epoch: time.Now()}
+	p.core.rules = coreRules{workers: cfg.workers, maxHeld: cfg.maxHeld, ordered: cfg.ordered && !cfg.keyed, keyed: cfg.keyed}
+	if cfg.rate.PerSecond > 0 {
+		p.core.rate.set(cfg.rate, 0)
+	}
+	if cfg.keyRate.PerSecond > 0 {
+		p.core.rate.each = newKeyLimiter[string](cfg.keyRate, maxRatedKeys)
+	}
+	return p
+}
+
+// start begins the life of the pool. ctx is that of the attempts. It is called before
+// anything else.
+func (p *pool[J]) start(ctx context.Context) {
+	p.ctx, p.epoch = ctx, time.Now()
+	p.notes = newNotes(p.cfg.stage, p.cfg.logger, p.cfg.metrics)
+}
+
+// clock returns the time since the start of the pool.
+func (p *pool[J]) clock() int64 { return int64(time.Since(p.epoch)) }
+
+// adding is under way between begin and end, with the lock held.
+type adding[J any] struct {
+	pool *pool[J]
+	now  int64
+}
+
+// begin locks the pool in order to add jobs. The caller must call end, and nothing of the
+// program before that.
+func (p *pool[J]) begin() adding[J] {
+	now := p.clock()
+	p.mu.Lock()
+	return adding[J]{p, now}
+}
+
+// add adds a job with a key, if the pool has keys, that takes weight of the window of an
+// account. The caller fills in the returned data before it adds the next.
+func (a adding[J]) add(key string, account *account, weight int) *J {
+	p := a.pool
+	j := p.free
+	if j == nil {
+		p.grow()
+		j = p.free
+	}
+	p.free = j.next
+	j.account, j.weight, j.arrived = account, int32(weight), a.now
+	p.core.add(j, key)
+	return &j.data
+}
+
+// end unlocks the pool and lets its goroutines begin.
+func (a adding[J]) end() { a.pool.unlock(a.now) }
+
+// grow makes free jobs, several in one array.
+func (p *pool[J]) grow() {
+	jobs := make([]job[J], 64)
+	for i := range jobs {
+		jobs[i].next = p.free
+		p.free = &jobs[i]
+	}
+}
+
+// take returns the results that may leave, linked by next, or nil. The caller returns them
+// with recycle.
+func (p *pool[J]) take() *job[J] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told, p.nudge = false, false
+	if p.closed {
+		return nil
+	}
+	list := p.core.results.first
+	p.core.results = jobList[J]{}
+	return list
+}
+
+// recycle returns the jobs that take has returned, from first to last, whose data the
+// caller has cleared.
+func (p *pool[J]) recycle(first, last *job[J]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last.next = p.free
+	p.free = first
+}
+
+// ask returns how much to ask for now for an account, and counts it as asked. While the
+// owner could do without the pool it asks for nothing, so that the pool becomes empty.
+func (p *pool[J]) ask(a *account) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.core.unfinished > 0 && p.inlines() {
+		return 0
+	}
+	return a.due(false)
+}
+
+// inlines reports, with the lock held, whether the owner can do without the pool when it is
+// empty: it has one worker and no rate, and jobs are quick and do not fail.
+func (p *pool[J]) inlines() bool {
+	c := &p.core
+	return c.rules.workers == 1 && !c.rules.keyed && !c.paused && c.troubled == 0 && c.size.quick() &&
+		p.cfg.timeout == 0 && !c.rate.limits() && c.phase == coreWorking
+}
+
+// arrive counts n events that have come, and reports whether the owner may run them itself,
+// on its goroutine, until it adds one.
+func (p *pool[J]) arrive(a *account, n int) (bypass bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.asked -= n
+	return p.core.unfinished == 0 && p.core.results.n == 0 && p.inlines()
+}
+
+// earn makes room for n events that the owner has run itself, and returns how much to ask
+// for.
+func (p *pool[J]) earn(a *account, n int) (ask int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.credit += n
+	return a.due(false)
+}
+
+// took notes that n jobs which the owner has run itself took that long. They count only if
+// they were slow: the pool is used then.
+func (p *pool[J]) took(n int, elapsed int64) {
+	if elapsed/int64(n) < quickTime {
+		return
+	}
+	p.mu.Lock()
+	p.core.size.note(n, elapsed)
+	p.mu.Unlock()
+}
+
+// addFailed adds a job that the owner has run itself, and that has failed. fill fills in
+// its data.
+func (p *pool[J]) addFailed(account *account, weight int, err error, fill func(data *J)) {
+	now := p.clock()
+	v := p.judge(err, 1, now)
+	a := p.begin()
+	fill(a.add("", account, weight))
+	j := p.core.grab()
+	after := p.rule(j, v, now)
+	a.end()
+	if after != nil {
+		after()
+	}
+}
+
+// busy reports whether there are jobs without a result, or results that were not taken.
+func (p *pool[J]) busy() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.core.unfinished > 0 || p.core.results.n > 0
+}
+
+// unlock ends a change of the core: goroutines are woken for what may run now, and the
+// owner for the results.
+func (p *pool[J]) unlock(now int64) {
+	c := p.core.summon(now)
+	woken := p.pop(c.wake)
+	p.arm(now)
+	tell := p.tell()
+	p.mu.Unlock()
+	p.rouse(woken, c.start)
+	if tell {
+		p.cfg.ready()
+	}
+}
+
+// tell reports whether ready is to be called.
+func (p *pool[J]) tell() bool {
+	if p.told || p.closed || p.core.results.n == 0 && !p.nudge {
+		return false
+	}
+	p.told = true
+	return true
+}
+
+// pop takes n goroutines off the stack of idle ones, linked by next.
+func (p *pool[J]) pop(n int) *worker[J] {
+	if n == 0 {
+		return nil
+	}
+	first := p.idle
+	last := first
+	for range n - 1 {
+		last = last.next
+	}
+	p.idle, last.next = last.next, nil
+	return first
+}
+
+// rouse wakes idle goroutines, and starts new ones.
+func (p *pool[J]) rouse(idle *worker[J], start int) {
+	for w := idle; w != nil; {
+		next := w.next // the worker may park again as soon as it is woken
+		w.wake <- struct{}{}
+		w = next
+	}
+	for range start {
+		go newWorker(p).loop(false)
+	}
+}
+
+// arm sets the timer for the next time at which the core or the lookout has something to
+// do. An earlier time that is set already is kept: tick sets the next.
+func (p *pool[J]) arm(now int64) {
+	at := min(p.core.due(now), p.lookAt)
+	if at >= p.alarm || p.core.phase != coreWorking {
+		return
+	}
+	p.alarm = at
+	d := time.Duration(max(0, at-now))
+	if p.timer == nil {
+		p.timer = time.AfterFunc(d, p.tick)
+	} else {
+		p.timer.Reset(d)
+	}
+}
+
+// tick runs on a timer's goroutine.
+func (p *pool[J]) tick() {
+	now := p.clock()
+	p.mu.Lock()
+	p.alarm = noTime
+	p.core.tick(now)
+	if now >= p.lookAt {
+		p.look(now)
+	}
+	p.unlock(now)
+}
+
+// stop begins no job any more, and lets the goroutines leave that have none.
+func (p *pool[J]) stop() {
+	p.mu.Lock()
+	p.core.stop()
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	woken := p.pop(p.core.surplus().wake)
+	p.hush()
+	p.mu.Unlock()
+	p.rouse(woken, 0)
+}
+
+// hush closes quiet when a pool that stops has no goroutine left.
+func (p *pool[J]) hush() {
+	if !p.quieted && p.core.quiet() {
+		p.quieted = true
+		close(p.quiet)
+	}
+}
+
+// close stops the pool and waits for its goroutines. It returns an error that wraps
+// stage.ErrHung if some have not returned within the time.
+func (p *pool[J]) close(timeout time.Duration) error {
+	p.stop()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-p.quiet:
+	case <-timer.C:
+	}
+	p.mu.Lock()
+	p.closed = true
+	left := p.core.crew.size + p.core.crew.stuck
+	p.mu.Unlock()
+	p.notes.rest()
+	if left > 0 {
+		return fmt.Errorf("%d workers did not return within %v: %w", left, timeout, stage.ErrHung)
+	}
+	return nil
+}
+
+// pause begins no attempt until resume. What runs goes on.
+func (p *pool[J]) pause() {
+	p.mu.Lock()
+	p.core.paused = true
+	p.mu.Unlock()
+}
+
+// resume ends a pause.
+func (p *pool[J]) resume() {
+	now := p.clock()
+	p.mu.Lock()
+	p.core.paused = false
+	p.unlock(now)
+}
+
+// resize changes the number of workers. Those above it leave when their run has ended.
+func (p *pool[J]) resize(workers int) {
+	now := p.clock()
+	p.mu.Lock()
+	p.core.rules.workers = workers
+	leaving := p.pop(p.core.surplus().wake)
+	p.unlock(now)
+	p.rouse(leaving, 0)
+}
+
+// setRate changes the rate of the whole.
+func (p *pool[J]) setRate(rate Rate) {
+	now := p.clock()
+	p.mu.Lock()
+	p.core.rate.set(rate, now)
+	p.unlock(now)
+}
+
+// discarded reports whether err says that the event was dropped on purpose.
+func discarded(err error) bool {
+	_, ok := errors.AsType[*stage.DiscardError](err)
+	return ok
+}

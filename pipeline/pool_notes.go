@@ -1,0 +1,104 @@
+package pipeline
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/pace"
+	"github.com/penstock-go/penstock/metrics"
+)
+
+// notes counts and logs what goes wrong in a pool, at most one line a second of each kind,
+// with the number of failures that it stands for. Any goroutine may use it.
+type notes struct {
+	stage    string
+	logger   *slog.Logger
+	retries  metrics.Counter
+	failures metrics.Counter
+
+	state *noteState
+}
+
+// noteState is the part that has a lock.
+type noteState struct {
+	mu      sync.Mutex
+	again   lines
+	forGood lines
+	hung    pace.Limiter
+	begun   time.Time
+}
+
+// lines bounds the lines of one kind.
+type lines struct {
+	pace    pace.Limiter
+	err     error
+	attempt int
+}
+
+func newNotes(stage string, logger *slog.Logger, r metrics.Recorder) notes {
+	if r == nil {
+		r = metrics.Nop()
+	}
+	if logger == nil {
+		logger = slog.Default()
+	}
+	tag := metrics.Tag{Key: "stage", Value: stage}
+	return notes{
+		stage: stage, logger: logger, state: &noteState{begun: time.Now()},
+		retries:  r.Counter("pipeline.retries", tag),
+		failures: r.Counter("pipeline.failures", tag),
+	}
+}
+
+// retried notes a failure after which there is another attempt.
+func (n *notes) retried(err error, attempt int, now int64) {
+	n.retries.Add(1)
+	n.note(&n.state.again, true, err, attempt, now)
+}
+
+// failed notes an event that has failed for good.
+func (n *notes) failed(err error, attempt int, now int64) {
+	n.failures.Add(1)
+	n.note(&n.state.forGood, false, err, attempt, now)
+}
+
+func (n *notes) note(l *lines, again bool, err error, attempt int, now int64) {
+	s := n.state
+	s.mu.Lock()
+	l.err, l.attempt = err, attempt
+	count := l.pace.Line(time.Duration(now), 1)
+	s.mu.Unlock()
+	n.line(count, again, err, attempt)
+}
+
+func (n *notes) line(count int, again bool, err error, attempt int) {
+	if count > 0 {
+		n.logger.Warn("event failed", "stage", n.stage, "attempt", attempt, "again", again, "failures", count, "error", err)
+	}
+}
+
+// stuck logs attempts that do not return although their context is done.
+func (n *notes) stuck(total int) {
+	s := n.state
+	s.mu.Lock()
+	count := s.hung.Line(time.Since(s.begun), 1)
+	s.mu.Unlock()
+	if count > 0 {
+		n.logger.Warn("attempts do not return after their timeout", "stage", n.stage, "attempts", count, "stuck", total)
+	}
+}
+
+// rest logs what is in no line yet.
+func (n *notes) rest() {
+	s := n.state
+	if s == nil {
+		return // never started
+	}
+	s.mu.Lock()
+	again, forGood := s.again, s.forGood
+	some, last := s.again.pace.Rest(), s.forGood.pace.Rest()
+	s.mu.Unlock()
+	n.line(some, true, again.err, again.attempt)
+	n.line(last, false, forGood.err, forGood.attempt)
+}

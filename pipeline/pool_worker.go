@@ -1,0 +1,306 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// ErrTimeout is the error of an attempt that took longer than its Timeout.
+var ErrTimeout = errors.New("attempt took too long")
+
+// worker is a goroutine of a pool, which takes runs of jobs and reports what became of
+// them. The first group of fields belongs to it.
+type worker[J any] struct {
+	pool   *pool[J]
+	call   func(ctx context.Context, data *J) error
+	wake   chan struct{} // holds one token at most
+	did    int           // jobs of the run that were successful, from the front
+	failed error         // of the job after them
+	local  J             // with a timeout: the data that the attempt works on
+
+	// span is, in the upper half, how many jobs of the run the goroutine has begun, and in
+	// the lower half how many it may. The lookout takes the others away.
+	span atomic.Uint64
+
+	// The rest is guarded by pool.mu. The goroutine reads run without it, up to what it
+	// has begun.
+	run   [maxRun]*job[J]
+	busy  bool
+	round uint64 // counts runs
+	seen  uint64 // the round at the last look
+	begun int64
+	lost  bool // its job has timed out, and another goroutine reports that
+	next  *worker[J]
+}
+
+func newWorker[J any](p *pool[J]) *worker[J] {
+	return &worker[J]{pool: p, call: p.cfg.newCall(), wake: make(chan struct{}, 1)}
+}
+
+// loop is the goroutine. ran is set if it takes over a run from one that was ended by a
+// function of the program with Goexit, or that does not return.
+func (w *worker[J]) loop(ran bool) {
+	clean := false
+	defer func() {
+		if !clean {
+			w.exited()
+		}
+	}()
+	if !ran {
+		w.join()
+	}
+	for w.step(ran) {
+		ran = true
+		w.attempt()
+	}
+	clean = true
+}
+
+// join enters the goroutine into the pool's list.
+func (w *worker[J]) join() {
+	w.pool.mu.Lock()
+	w.pool.crew = append(w.pool.crew, w)
+	w.pool.mu.Unlock()
+}
+
+// step reports the run that has ended, if ran is set, and takes the next one, for which it
+// waits if there is none. It returns false if the goroutine is to leave.
+func (w *worker[J]) step(ran bool) bool {
+	p := w.pool
+	for {
+		now := p.clock()
+		var v verdict
+		if ran && w.failed != nil {
+			v = p.judge(w.failed, w.run[w.did].attempt, now)
+		}
+		p.mu.Lock()
+		if w.lost {
+			p.core.crew.stuck--
+			p.hush()
+			p.mu.Unlock()
+			return false
+		}
+		var after func()
+		if ran {
+			after = w.report(v, now)
+		} else {
+			p.core.crew.waking--
+		}
+		n, do := w.seek(now)
+		p.unlock(now)
+		if after != nil {
+			after()
+		}
+		switch do {
+		case orderRun:
+			w.did, w.failed = 0, nil
+			w.span.Store(uint64(n))
+			return true
+		case orderLeave:
+			return false
+		}
+		<-w.wake
+		ran = false
+	}
+}
+
+// seek takes the next run, with the lock held.
+func (w *worker[J]) seek(now int64) (n int, do order) {
+	p := w.pool
+	room := w.run[:]
+	if p.cfg.timeout > 0 {
+		room = room[:1]
+	}
+	n, do = p.core.seek(room, now)
+	w.busy = do == orderRun
+	switch do {
+	case orderRun:
+		w.round++
+		w.begun = now
+		if n > 1 && p.lookAt == noTime {
+			p.lookAt = now + lookEvery
+		}
+	case orderPark:
+		// Under the lock of the decision: an idle worker that the core counts is always
+		// in the stack.
+		w.next, p.idle = p.idle, w
+	case orderLeave:
+		p.remove(w)
+		p.hush()
+	}
+	return n, do
+}
+
+// report passes the ended run to the core, with the lock held. It returns what is to be
+// done without the lock, nil for nothing.
+func (w *worker[J]) report(v verdict, now int64) (after func()) {
+	p, c := w.pool, &w.pool.core
+	end := int(uint32(w.span.Load()))
+	c.size.note(max(1, w.did), now-w.begun)
+	for _, j := range w.run[:w.did] {
+		c.done(j, nil)
+	}
+	if v.kind == verdictNone {
+		clear(w.run[:end])
+		return nil
+	}
+	for i := end - 1; i > w.did; i-- {
+		c.back(w.run[i])
+	}
+	after = p.rule(w.run[w.did], v, now)
+	clear(w.run[:end])
+	return after
+}
+
+// remove takes a worker off the list of all.
+func (p *pool[J]) remove(w *worker[J]) {
+	for i, x := range p.crew {
+		if x == w {
+			last := len(p.crew) - 1
+			p.crew[i], p.crew[last] = p.crew[last], nil
+			p.crew = p.crew[:last]
+			return
+		}
+	}
+}
+
+// attempt runs the jobs of the run, up to the first that fails. A panic is a failure.
+func (w *worker[J]) attempt() {
+	defer crash.Catch(&w.failed)
+	p := w.pool
+	if p.cfg.timeout > 0 {
+		w.span.Add(1 << 32)
+		if w.failed = w.limited(p.cfg.timeout); w.failed == nil {
+			w.did = 1
+		}
+		return
+	}
+	for {
+		v := w.span.Add(1 << 32)
+		at := int(v>>32) - 1
+		if at >= int(uint32(v)) {
+			return
+		}
+		if err := w.call(p.ctx, &w.run[at].data); err != nil {
+			w.failed = err
+			return
+		}
+		w.did = at + 1
+	}
+}
+
+// limited makes an attempt with a timeout. An attempt that does not return in time after
+// its context was cancelled, within a tenth of the timeout, loses its job.
+func (w *worker[J]) limited(timeout time.Duration) error {
+	p, j, round := w.pool, w.run[0], w.round
+	w.local = j.data
+	if p.cfg.isolate != nil {
+		p.cfg.isolate(&w.local)
+	}
+	ctx, cancel := context.WithTimeoutCause(p.ctx, timeout, ErrTimeout)
+	defer cancel()
+	hung := time.AfterFunc(timeout+timeout/10, func() { w.overdue(round) })
+	defer hung.Stop()
+	err := w.call(ctx, &w.local)
+	if errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) == ErrTimeout {
+		err = fmt.Errorf("%w: %w", ErrTimeout, err)
+	}
+	p.mu.Lock()
+	if !w.lost {
+		w.busy = false // overdue comes too late
+		j.data = w.local
+	}
+	p.mu.Unlock()
+	var none J
+	w.local = none
+	return err
+}
+
+// overdue takes the job away from a worker that is still at the run with that number. It
+// runs on a timer's goroutine.
+func (w *worker[J]) overdue(round uint64) {
+	p := w.pool
+	p.mu.Lock()
+	late := w.busy && !w.lost && w.round == round
+	var next *worker[J]
+	if late {
+		w.lost = true
+		next = w.succeed()
+		p.core.crew.stuck++
+	}
+	stuck := p.core.crew.stuck
+	p.mu.Unlock()
+	if late {
+		p.notes.stuck(stuck)
+		next.failed = ErrTimeout
+		next.loop(true) // on the timer's goroutine, which is nobody else's
+	}
+}
+
+// succeed returns a worker that takes over the run of w, with the lock held. It has a
+// function of its own: that of w may still run, and has state.
+func (w *worker[J]) succeed() *worker[J] {
+	p := w.pool
+	next := &worker[J]{pool: p, call: p.cfg.newCall(), wake: make(chan struct{}, 1), run: w.run, did: w.did, begun: w.begun}
+	next.span.Store(w.span.Load())
+	p.remove(w)
+	p.crew = append(p.crew, next)
+	return next
+}
+
+// exited ends a goroutine whose function of the program has called runtime.Goexit. Another
+// one continues with the run.
+func (w *worker[J]) exited() {
+	p := w.pool
+	p.mu.Lock()
+	if w.lost {
+		p.core.crew.stuck--
+		p.hush()
+		p.mu.Unlock()
+		return
+	}
+	next := w.succeed()
+	p.mu.Unlock()
+	next.failed = stage.ErrGoexit
+	go next.loop(true)
+}
+
+// lookEvery is the time between looks for runs that take long, in nanoseconds.
+const lookEvery = int64(2 * time.Millisecond)
+
+// look gives the jobs back that wait behind a slow one in a run, so that another worker
+// can have them. It is called with the lock held.
+func (p *pool[J]) look(now int64) {
+	p.lookAt = noTime
+	for _, w := range p.crew {
+		v := w.span.Load()
+		begun, end := int(v>>32), int(uint32(v))
+		if !w.busy || begun >= end {
+			continue
+		}
+		if w.seen != w.round {
+			w.seen = w.round
+			p.lookAt = now + lookEvery
+			continue
+		}
+		p.core.size.note(1, now-w.begun)
+		for !w.span.CompareAndSwap(v, uint64(begun)<<32|uint64(begun)) {
+			v = w.span.Load()
+			begun = int(v >> 32)
+			if begun >= end {
+				begun = end
+				break
+			}
+		}
+		for i := end - 1; i >= begun; i-- {
+			p.core.back(w.run[i])
+		}
+		clear(w.run[begun:end])
+	}
+}

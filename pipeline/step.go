@@ -1,0 +1,185 @@
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/penstock-go/penstock/deadletter"
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/retry"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// letters takes dead letters, as deadletter.Writer does. Send does not block; done is
+// called once, from any goroutine, when the letter is stored, and not at all if the
+// pipeline ends before that.
+type letters interface {
+	Send(letter deadletter.Letter, done func())
+}
+
+// stepPlace is what a step's handler needs to know of the pipeline around it.
+type stepPlace struct {
+	pipeline    string // its name
+	stage       string // the name of the step
+	letters     letters
+	stopTimeout time.Duration
+	logger      *slog.Logger
+	metrics     metrics.Recorder
+}
+
+// work is an event in a step, and what was made of it. A step without output has one of
+// its own type that it does not use.
+type work[In, Out any] struct {
+	in   In
+	held stage.Held
+	// out is the result if there is exactly one, and more are the results otherwise.
+	out  Out
+	one  bool
+	more []Out
+	key  string
+	bad  error // the panic of the program's Key
+
+	from     *stepAccount[In]
+	position uint64 // on the subscription
+}
+
+// reset empties w, for another attempt or another event.
+func (w *work[In, Out]) reset() {
+	w.one = false
+	if len(w.more) > 0 {
+		clear(w.more)
+		w.more = w.more[:0]
+	}
+}
+
+// wipe makes w refer to no event any more.
+func (w *work[In, Out]) wipe() {
+	var in In
+	var out Out
+	w.in, w.out, w.held, w.key, w.bad, w.from = in, out, stage.Held{}, "", nil, nil
+	w.reset()
+}
+
+// stepFunc makes an attempt at an event, and notes in w what it has made.
+type stepFunc[In, Out any] func(ctx context.Context, w *work[In, Out]) error
+
+// mapFunc is the step of Map.
+func mapFunc[In, Out any](f func(ctx context.Context, event In) (Out, error)) stepFunc[In, Out] {
+	return func(ctx context.Context, w *work[In, Out]) (err error) {
+		w.out, err = f(ctx, w.in)
+		w.one = err == nil
+		return err
+	}
+}
+
+// filterFunc is the step of Filter.
+func filterFunc[T any](keep func(ctx context.Context, event T) (bool, error)) stepFunc[T, T] {
+	return func(ctx context.Context, w *work[T, T]) error {
+		ok, err := keep(ctx, w.in)
+		if w.one = ok && err == nil; w.one {
+			w.out = w.in
+		}
+		return err
+	}
+}
+
+// flatMapFunc makes the step of FlatMap. It is called once for each worker: the function
+// passed to the program is the same for all its events.
+func flatMapFunc[In, Out any](f func(ctx context.Context, event In, emit func(Out)) error) func() stepFunc[In, Out] {
+	return func() stepFunc[In, Out] {
+		var now *work[In, Out]
+		emit := func(out Out) { now.more = append(now.more, out) }
+		return func(ctx context.Context, w *work[In, Out]) error {
+			w.reset()
+			now = w
+			err := f(ctx, w.in, emit)
+			if err != nil {
+				w.reset()
+			}
+			return err
+		}
+	}
+}
+
+// eachFunc is the step of Each.
+func eachFunc[T any](f func(ctx context.Context, event T) error) stepFunc[T, struct{}] {
+	return func(ctx context.Context, w *work[T, struct{}]) error { return f(ctx, w.in) }
+}
+
+// always returns a function for steps that need no state of a worker.
+func always[In, Out any](f stepFunc[In, Out]) func() stepFunc[In, Out] {
+	return func() stepFunc[In, Out] { return f }
+}
+
+// chained puts middleware around the step of a worker, the first one outermost. The
+// closures are made once for a worker, so that an event costs no allocation.
+func chained[In, Out any](use []Middleware[In], make func() stepFunc[In, Out]) func() stepFunc[In, Out] {
+	if len(use) == 0 {
+		return make
+	}
+	return func() stepFunc[In, Out] {
+		var now *work[In, Out]
+		f := make()
+		next := func(ctx context.Context) error { return f(ctx, now) }
+		for i := len(use) - 1; i >= 0; i-- {
+			m, inner := use[i], next
+			next = func(ctx context.Context) error { return m(ctx, now.in, inner) }
+		}
+		return func(ctx context.Context, w *work[In, Out]) error {
+			now = w
+			w.reset() // a middleware may return nil without calling next
+			err := next(ctx)
+			if err != nil {
+				w.reset()
+			}
+			return err
+		}
+	}
+}
+
+// stepPool returns the config of a step's pool, but for ready and fail.
+func stepPool[In, Out any](cfg StepConfig[In], at stepPlace, make func() stepFunc[In, Out]) poolConfig[work[In, Out]] {
+	p := poolConfig[work[In, Out]]{
+		stage: at.stage, workers: cfg.Workers, maxHeld: cfg.MaxHeld,
+		ordered: !cfg.Unordered, keyed: cfg.Key != nil, rate: cfg.Rate, keyRate: cfg.KeyRate,
+		timeout: cfg.Timeout, retry: cfg.Retry, halts: cfg.OnFailure == StopOnFailure,
+		logger: at.logger, metrics: at.metrics,
+		newCall: func() func(ctx context.Context, w *work[In, Out]) error { return make() },
+		isolate: func(w *work[In, Out]) { w.more = nil },
+	}
+	if at.letters != nil {
+		p.bury = func(w *work[In, Out], f failure, stored func()) bool {
+			at.letters.Send(stepLetter(cfg, at, w, f), stored)
+			return true
+		}
+	}
+	return p
+}
+
+// stepLetter returns the dead letter of an event.
+func stepLetter[In, Out any](cfg StepConfig[In], at stepPlace, w *work[In, Out], f failure) deadletter.Letter {
+	l := deadletter.Of(w.in, cfg.Encode)
+	l.Pipeline, l.Stage, l.Key = at.pipeline, at.stage, w.key
+	l.Error, l.Attempts, l.First, l.Last = f.err.Error(), f.attempts, f.first, f.last
+	return l
+}
+
+// keyed makes an event whose key is not known fail for good.
+func keyed[In, Out any](cfg StepConfig[In], make func() stepFunc[In, Out]) func() stepFunc[In, Out] {
+	if cfg.Key == nil {
+		return make
+	}
+	return func() stepFunc[In, Out] {
+		f := make()
+		return func(ctx context.Context, w *work[In, Out]) error {
+			if w.bad != nil {
+				return retry.Never(w.bad)
+			}
+			return f(ctx, w)
+		}
+	}
+}
+
+// halt is how a worker's goroutine stops the stage of an end: HandleInfo returns err.
+type halt struct{ err error }

@@ -1,0 +1,160 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// stepBase is what all handlers of steps have in common.
+type stepBase[In, Out any] struct {
+	cfg  StepConfig[In]
+	at   stepPlace
+	pool *pool[work[In, Out]]
+	self *stage.Handle
+	late lateness
+
+	// These belong to the stage's goroutine.
+	call stepFunc[In, Out] // for events that run on it
+	lane work[In, Out]     // the event that does
+	keys []eventKey        // of a delivery
+
+	mu       sync.Mutex
+	accounts []*stepAccount[In]
+	halted   error // what stops the stage
+}
+
+// stepAccount is the account of one subscription. The account is guarded by the pool's
+// lock, and finished belongs to the goroutine that settles.
+type stepAccount[In any] struct {
+	account
+	sub      *stage.Subscription[In]
+	finished []stage.Finished
+}
+
+// eventKey is the key of an event, or the panic of the function that should return it.
+type eventKey struct {
+	key string
+	err error
+}
+
+func newStepBase[In, Out any](cfg StepConfig[In], at stepPlace, make func() stepFunc[In, Out]) *stepBase[In, Out] {
+	make = keyed(cfg, chained(cfg.Use, make))
+	return &stepBase[In, Out]{cfg: cfg, at: at, call: make(), pool: newPool(stepPool(cfg, at, make))}
+}
+
+// HandleDefaultDemand implements stage.DefaultDemandHandler.
+func (s *stepBase[In, Out]) HandleDefaultDemand() (maxDemand, minDemand int) { return s.cfg.Window, 0 }
+
+// HandleStart implements stage.StartHandler.
+func (s *stepBase[In, Out]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	s.self = self
+	s.pool.start(ctx)
+	return nil
+}
+
+// HandleTerminate implements stage.TerminateHandler. It waits for the workers up to the
+// pipeline's StopTimeout.
+func (s *stepBase[In, Out]) HandleTerminate(context.Context, error) error {
+	s.late.stop()
+	if s.self == nil {
+		return nil // HandleStart was not reached
+	}
+	if err := s.pool.close(s.at.stopTimeout); err != nil {
+		return err
+	}
+	return s.stopped()
+}
+
+// HandleInspect implements stage.InspectHandler.
+func (s *stepBase[In, Out]) HandleInspect() any { return s.pool.snapshot() }
+
+// account returns the account of a subscription, a new one at its first delivery.
+// Accounts of subscriptions that have ended are dropped then.
+func (s *stepBase[In, Out]) account(sub *stage.Subscription[In]) *stepAccount[In] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.accounts {
+		if a.sub == sub {
+			return a
+		}
+	}
+	s.accounts = slices.DeleteFunc(s.accounts, func(a *stepAccount[In]) bool { return a.sub.Err() != nil })
+	a := &stepAccount[In]{sub: sub}
+	a.asked = sub.Info().MaxDemand
+	s.accounts = append(s.accounts, a)
+	return a
+}
+
+// enqueue adds the events of a delivery to the pool, from the i-th on. hold is called for
+// each of them.
+func (s *stepBase[In, Out]) enqueue(d stage.Delivery[In], i int, from *stepAccount[In], hold func(i int) stage.Held) {
+	if i == len(d.Events) {
+		return
+	}
+	if s.cfg.Key != nil {
+		s.readKeys(d.Events[i:])
+	}
+	a := s.pool.begin()
+	for n, event := range d.Events[i:] {
+		var k eventKey
+		if s.cfg.Key != nil {
+			k = s.keys[n]
+		}
+		w := a.add(k.key, &from.account, 1)
+		w.in, w.key, w.bad, w.from, w.position = event, k.key, k.err, from, d.First+uint64(i+n)
+		if hold != nil {
+			w.held = hold(i + n)
+		}
+	}
+	a.end()
+	clear(s.keys)
+}
+
+// readKeys calls the program's Key for each event, before the pool is locked.
+func (s *stepBase[In, Out]) readKeys(events []In) {
+	s.keys = s.keys[:0]
+	for _, event := range events {
+		var k eventKey
+		k.key, k.err = s.key(event)
+		s.keys = append(s.keys, k)
+	}
+}
+
+func (s *stepBase[In, Out]) key(event In) (key string, err error) {
+	defer crash.Catch(&err)
+	return s.cfg.Key(event), nil
+}
+
+// halt notes what stops the stage.
+func (s *stepBase[In, Out]) halt(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.halted == nil {
+		s.halted = final(fmt.Errorf("event failed: %w", err))
+	}
+}
+
+// stopped returns what stops the stage, nil for nothing.
+func (s *stepBase[In, Out]) stopped() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.halted
+}
+
+// The controls of a step. Any goroutine may use them.
+
+func (s *stepBase[In, Out]) pause()  { s.pool.pause(); s.late.leave() }
+func (s *stepBase[In, Out]) resume() { s.pool.resume() }
+
+// drain ends a pause: what waits is worked on.
+func (s *stepBase[In, Out]) drain() { s.pool.resume() }
+
+func (s *stepBase[In, Out]) resize(workers int) { s.pool.resize(workers); s.late.leave() }
+func (s *stepBase[In, Out]) setRate(r Rate)     { s.pool.setRate(r); s.late.leave() }
+
+func (s *stepBase[In, Out]) snapshot() StepSnapshot { return s.pool.snapshot() }
