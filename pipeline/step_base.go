@@ -3,10 +3,12 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -146,15 +148,34 @@ func (s *stepBase[In, Out]) stopped() error {
 	return s.halted
 }
 
-// The controls of a step. Any goroutine may use them.
+// Pause begins no attempt until Resume. Attempts that are under way go on. Any goroutine may
+// call it, as all controls.
+func (s *stepBase[In, Out]) Pause() {
+	s.pool.pause()
+	s.late.leave()
+}
 
-func (s *stepBase[In, Out]) pause()  { s.pool.pause(); s.late.leave() }
-func (s *stepBase[In, Out]) resume() { s.pool.resume() }
+// Resume ends a pause.
+func (s *stepBase[In, Out]) Resume() { s.pool.resume() }
 
-// drain ends a pause: what waits is worked on.
-func (s *stepBase[In, Out]) drain() { s.pool.resume() }
+// Resize changes the number of workers.
+func (s *stepBase[In, Out]) Resize(workers int) error {
+	if err := option.Within(stepOwner(s.at.stage), "Workers", workers, 1, math.MaxInt32); err != nil {
+		return err
+	}
+	s.pool.resize(workers)
+	s.late.leave()
+	return nil
+}
 
-func (s *stepBase[In, Out]) resize(workers int) { s.pool.resize(workers); s.late.leave() }
-func (s *stepBase[In, Out]) setRate(r Rate)     { s.pool.setRate(r); s.late.leave() }
+// SetRate changes the rate of the step. The zero value is no limit.
+func (s *stepBase[In, Out]) SetRate(rate Rate) error {
+	if err := checkRate(stepOwner(s.at.stage), "Rate", rate); err != nil {
+		return err
+	}
+	s.pool.setRate(rate)
+	s.late.leave()
+	return nil
+}
 
-func (s *stepBase[In, Out]) snapshot() StepSnapshot { return s.pool.snapshot() }
+func (s *stepBase[In, Out]) snapshot() WorkSnapshot { return s.pool.snapshot() }

@@ -2,8 +2,8 @@ package pipeline
 
 import "time"
 
-// StepSnapshot is what a step is doing at one moment.
-type StepSnapshot struct {
+// WorkSnapshot is what a step is doing at one moment.
+type WorkSnapshot struct {
 	// Workers is how many events may be worked on at once, and Busy how many are. Stuck
 	// counts attempts that have not returned after their timeout; they are not in Busy.
 	// Events that are quick are handled without a worker if there is one of them.
@@ -32,12 +32,12 @@ type StepSnapshot struct {
 }
 
 // snapshot returns the figures of the pool.
-func (p *pool[J]) snapshot() StepSnapshot {
+func (p *pool[J]) snapshot() WorkSnapshot {
 	now := p.clock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := &p.core
-	s := StepSnapshot{
+	s := WorkSnapshot{
 		Workers: c.rules.workers, Busy: c.running, Stuck: c.crew.stuck,
 		Waiting: c.queued, Pausing: len(c.pauses), Held: c.held,
 		Unfinished: c.unfinished, Done: c.results.n,
