@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"github.com/penstock-go/penstock/internal/ring"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -19,7 +20,11 @@ type account[T any] struct {
 	ended    int                 // events whose receipt was not handed over yet
 	finished []stage.Finished    // those receipts, if tracked
 	deferred map[uint64]struct{} // positions whose receipt the caller of Defer gives
-	finish   func(position uint64, err error)
+
+	workers int                    // that have a job of the subscription
+	away    int                    // events that have failed, gave their slot back and are not finished
+	held    ring.Ring[comeback[T]] // jobs that wait for one of the workers to end
+	finish  func(position uint64, err error)
 }
 
 // track begins to note receipts one by one. Those of events that have ended before
@@ -50,12 +55,12 @@ func (a *account[T]) ask(maxDeferred int) int {
 func (a *account[T]) least() int { return max(1, a.group-a.long) }
 
 // room returns how many of the free slots may be asked for. The slots that are in
-// use and the events that wait for a deferred receipt together stay within
-// maxDeferred, so that each event that runs or was asked for could be deferred as
-// well.
+// use, the events that wait for a deferred receipt and those that are tried again
+// together stay within maxDeferred, so that each event that runs or was asked for could
+// be deferred as well.
 func (a *account[T]) room(maxDeferred int) int {
 	bound := max(maxDeferred, a.slots)
-	return max(0, min(a.freed, bound-len(a.deferred)-(a.slots-a.freed)))
+	return max(0, min(a.freed, bound-len(a.deferred)-a.away-(a.slots-a.freed)))
 }
 
 // settle orders the hand-over of what is due to a's subscription. While jobs wait
@@ -67,7 +72,7 @@ func (p *pool[T]) settle(a *account[T], hurry bool, o *orders[T]) {
 	case ask == 0 && a.ended == 0, p.phase == closed:
 	case hurry && ask == 0 && !a.tracked:
 		// The producer does not wait for the number of events that have ended.
-	case !hurry && p.waiting.Len() > 0 && a.ended < company && ask < company:
+	case !hurry && p.jobs() > 0 && a.ended < company && ask < company:
 	default:
 		a.hand(ask, o)
 	}

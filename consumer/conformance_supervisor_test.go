@@ -91,9 +91,11 @@ func (c *children) end(v int, how func() error) int {
 	return c.count()
 }
 
+// count returns how many workers run or are about to be started again, which count as well.
 func (c *children) count() int {
 	synctest.Wait()
-	return c.pool.Snapshot().Busy
+	s := c.pool.Snapshot()
+	return s.Busy + s.Pausing
 }
 
 func (c *children) expect(what string, got, want int) {

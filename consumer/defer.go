@@ -67,6 +67,27 @@ func (s *Supervisor[T]) tick() {
 	s.handOver(o)
 }
 
+// alarm is called by the timer when the first pause is over.
+func (s *Supervisor[T]) alarm() {
+	o := s.freeOrders()
+	s.mu.Lock()
+	s.pool.alarm(s.clock(), o)
+	s.setAlarm()
+	woken := s.popIdle(o.wake)
+	s.mu.Unlock()
+	s.carryOut(o, woken)
+	o.reset()
+	s.free.Put(o)
+}
+
+// setAlarm sets the timer to the end of the first pause. It is called with the lock held:
+// otherwise a goroutine that comes late could set the timer back to a later one.
+func (s *Supervisor[T]) setAlarm() {
+	if at, ok := s.pool.pauses.first(); ok {
+		s.wakeup.Reset(max(0, at-s.clock()))
+	}
+}
+
 // handOver carries out the orders of a goroutine that is not the pool's. The pool
 // does not end before that.
 func (s *Supervisor[T]) handOver(o *orders[T]) {

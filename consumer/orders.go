@@ -51,6 +51,7 @@ type orders[T any] struct {
 	wake   int  // how many idle goroutines to wake
 	start  int  // how many goroutines to start
 	remind bool // call tick after patience
+	alarm  bool // call alarm when the first pause is over
 	quiet  bool // nothing of a pool that stops runs any more
 	yield  bool // let the stage that was told something run first
 	some   bool // any of the above is set: most steps order nothing but the next attempt

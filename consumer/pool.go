@@ -15,8 +15,11 @@ import (
 type pool[T any] struct {
 	rules rules
 	phase phase
-	// waiting holds the jobs that no goroutine has taken, in the order of their arrival.
+	// waiting holds the jobs that no goroutine has taken, in the order of their arrival. Those
+	// of due come before them, and pauses holds those that are not to be taken yet.
 	waiting  ring.Ring[job[T]]
+	due      ring.Ring[comeback[T]]
+	pauses   pauses[T]
 	accounts []*account[T]
 	restarts ring.Ring[time.Duration] // when, within the window
 
@@ -90,6 +93,7 @@ type task[T any] struct {
 	tries    uint64        // attempts of all jobs that this task has held
 	trying   bool          // an attempt is under way
 	deferred bool          // the caller of Defer gives the receipt
+	away     bool          // the event has given its slot back
 	failure  error         // a *WorkerError that is being reported
 	again    bool          // another attempt follows the report
 	pause    time.Duration // before that attempt
@@ -139,7 +143,7 @@ func (p *pool[T]) step(t *task[T], e *event, o *orders[T]) {
 // next gives a goroutine without a task its next job, or lets it park or leave. A
 // goroutine that takes a job wakes the next one before it begins.
 func (p *pool[T]) next(t *task[T], o *orders[T]) {
-	switch n := p.waiting.Len(); {
+	switch {
 	case p.phase != working && len(o.settle) > 0:
 		o.do = back // the end must not overtake what is handed over
 		return
@@ -148,13 +152,9 @@ func (p *pool[T]) next(t *task[T], o *orders[T]) {
 		o.do = leave
 		p.hush(o)
 		return
-	case n == 0:
-		// The goroutine is in the stack of idle ones before the lock is released.
-		p.idle++
-		*t = task[T]{known: true, begun: none, tries: t.tries} // a parked goroutine keeps no event alive
-		o.do = park
-		return
-	case n == 1:
+	}
+	ok, held := p.take(t)
+	if p.jobs() == 0 && (ok || held) {
 		// What was kept back for company must not wait for the end of the last
 		// job.
 		for _, a := range p.accounts {
@@ -162,9 +162,17 @@ func (p *pool[T]) next(t *task[T], o *orders[T]) {
 		}
 		o.yield = p.slow && len(o.settle) > 0
 	}
-	t.job, t.begun, t.attempt, t.deferred = p.waiting.Pop(), p.ticks, 1, false
+	if !ok {
+		// The goroutine is in the stack of idle ones before the lock is released.
+		p.idle++
+		*t = task[T]{known: true, begun: none, tries: t.tries} // a parked goroutine keeps no event alive
+		o.do = park
+		return
+	}
+	t.begun, t.deferred = p.ticks, false
 	t.begin()
 	p.busy++
+	t.account.workers++
 	p.wake(o)
 	o.do = try
 	// Attempts are timed when it matters whether jobs are slow: while others are woken.
@@ -180,7 +188,7 @@ func (p *pool[T]) wake(o *orders[T]) {
 	if p.slow {
 		limit = p.rules.processors
 	}
-	n := min(limit, p.waiting.Len()) - p.waking
+	n := min(limit, p.jobs()) - p.waking
 	if n <= 0 || p.phase != working {
 		return
 	}
@@ -201,6 +209,11 @@ func (p *pool[T]) stop(o *orders[T]) {
 	// The farewell of the stage counts these as unhandled, and their producer has them
 	// again.
 	p.waiting.Drop(p.waiting.Len())
+	p.due.Drop(p.due.Len())
+	p.pauses = pauses[T]{}
+	for _, a := range p.accounts {
+		a.held.Drop(a.held.Len())
+	}
 	o.some = true
 	o.wake, p.idle = p.idle, 0
 	p.waking += o.wake
@@ -239,11 +252,12 @@ func (p *pool[T]) stray(o *orders[T]) {
 // stats are the pool's figures.
 func (p *pool[T]) stats() SupervisorSnapshot {
 	s := SupervisorSnapshot{
-		Busy: p.busy, Waiting: p.waiting.Len(), Goroutines: p.running, Stuck: p.stuck,
+		Busy: p.busy, Waiting: p.jobs(), Pausing: len(p.pauses.due), Goroutines: p.running, Stuck: p.stuck,
 		Restarts: p.restarted, Failed: p.failed,
 	}
 	for _, a := range p.accounts {
 		s.Deferred += len(a.deferred)
+		s.Waiting += a.held.Len()
 	}
 	return s
 }

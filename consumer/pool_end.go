@@ -65,7 +65,7 @@ func (p *pool[T]) reported(t *task[T], e *event, o *orders[T]) bool {
 	case !t.again:
 		p.conclude(t, t.failure, t.cost, o)
 		return false
-	// The stage is being stopped. The order to stop may have come during the pause.
+	// The stage is being stopped. The order to stop may have come during the report.
 	case p.phase != working, e.cancelled:
 		p.release(t) // no receipt: it might have succeeded yet
 		return false
@@ -73,16 +73,24 @@ func (p *pool[T]) reported(t *task[T], e *event, o *orders[T]) bool {
 	if t.counts {
 		t.attempt++
 	}
+	if t.pause > 0 {
+		p.rest(t, e.now, o)
+		return false
+	}
 	t.begin()
 	o.do, o.timed = try, t.account.measured
 	return true
 }
 
-// conclude frees the slot of a task and gives its receipt, unless that is deferred. Then
+// conclude frees the slot of a task that has one and gives its receipt, unless that is deferred. Then
 // the slot is free, and the event counts as deferred.
 func (p *pool[T]) conclude(t *task[T], err error, cost time.Duration, o *orders[T]) {
 	a := t.account
-	a.freed++
+	if t.away {
+		a.away--
+	} else {
+		a.freed++
+	}
 	if !t.deferred {
 		a.receipt(stage.Finished{Position: t.position, Err: err, Cost: cost})
 	}
@@ -91,9 +99,13 @@ func (p *pool[T]) conclude(t *task[T], err error, cost time.Duration, o *orders[
 }
 
 // release ends the work on a task, without a receipt. Its slot is not freed by it: after a
-// stop nothing is asked for.
+// stop nothing is asked for. A job that was held for want of workers comes next.
 func (p *pool[T]) release(t *task[T]) {
 	p.busy--
+	t.account.workers--
+	if held := &t.account.held; held.Len() > 0 && p.phase == working {
+		p.due.Push(held.Pop())
+	}
 	if p.ticks-t.begun >= longTicks {
 		t.account.long--
 	}

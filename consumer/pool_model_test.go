@@ -24,6 +24,7 @@ type model struct {
 	open    []order  // those that were not carried out
 	finish  []func() // calls of Deferred.Finish that are still to come
 	now     time.Duration
+	alarm   time.Duration // when the timer of the pauses fires, or none
 	halted  bool
 	quieted int
 }
@@ -41,6 +42,7 @@ type modelSide struct {
 type modelEvent struct {
 	attempts int
 	deferred bool
+	away     bool // it has given its slot back
 	finished bool // its receipt is due
 	given    bool // its producer has the receipt
 }
@@ -79,6 +81,7 @@ func newModel(t *testing.T, rnd *rand.Rand) *model {
 		restart: Restart(rnd.IntN(2)), maxRestarts: []int{5, 50, stage.Unlimited}[rnd.IntN(3)],
 		window: 100, maxDeferred: rnd.IntN(20), processors: 1 + rnd.IntN(3),
 	}}}
+	m.alarm = none
 	m.retry = retry.Policy{MaxAttempts: []int{1, 2, 3, retry.Unlimited}[rnd.IntN(4)], Backoff: []time.Duration{retry.NoPause, 5, 30}[rnd.IntN(3)], MaxBackoff: 100}
 	for range 1 + rnd.IntN(3) {
 		slots := 1 + rnd.IntN(12)
@@ -104,10 +107,14 @@ func (m *model) run() {
 		case n < 4:
 			m.carryOut()
 			m.tick()
+			m.alarmed()
 		default:
 			m.worker()
 		}
 		m.check()
+	}
+	if m.rnd.IntN(2) == 0 {
+		m.exhaust()
 	}
 	var o orders[int]
 	m.p.stop(&o)
@@ -120,7 +127,7 @@ func (m *model) run() {
 		}
 		m.check()
 	}
-	if s := m.p.stats(); m.quieted != 1 || s.Goroutines+s.Busy+s.Stuck+s.Waiting != 0 {
+	if s := m.p.stats(); m.quieted != 1 || s.Goroutines+s.Busy+s.Stuck+s.Waiting+s.Pausing != 0 {
 		m.t.Errorf("when all had ended it was quiet %d times, %+v", m.quieted, s)
 	}
 	o.reset()
@@ -138,6 +145,52 @@ func (m *model) run() {
 				m.t.Errorf("event %d: finished %v, receipt %v", position, e.finished, e.given)
 			}
 		}
+	}
+}
+
+// exhaust lets all that was delivered end: nothing is lost, and nothing waits for good.
+func (m *model) exhaust() {
+	for step := 0; !m.halted && !m.t.Failed(); step++ {
+		if len(m.active)+len(m.open)+len(m.finish) == 0 && len(m.p.pauses.due) == 0 {
+			break
+		}
+		if step > 1_000_000 {
+			m.t.Errorf("no end: %+v", m.p.stats())
+		}
+		m.now++
+		m.worker()
+		m.carryOut()
+		m.alarmed()
+		if m.rnd.IntN(9) == 0 {
+			take(m.rnd, &m.finish)()
+		}
+		m.check()
+	}
+	for _, side := range m.sides {
+		for position, e := range side.events {
+			if !e.finished && !m.halted {
+				m.t.Errorf("event %d is lost: %+v", position, e)
+			}
+		}
+	}
+}
+
+// alarmed is the timer of the pauses.
+func (m *model) alarmed() {
+	if m.alarm == none || m.alarm > m.now {
+		return
+	}
+	var o orders[int]
+	m.p.alarm(m.now, &o)
+	m.setAlarm()
+	m.obey(nil, &o)
+}
+
+// setAlarm sets the timer of the pauses.
+func (m *model) setAlarm() {
+	m.alarm = none
+	if at, ok := m.p.pauses.first(); ok {
+		m.alarm = at
 	}
 }
 
@@ -220,10 +273,10 @@ func (m *model) worker() {
 		w = next
 	}
 	e.decision, _ = decide(m.retry, w.task.attempt, e.err)
-	side, at := m.sideOf(w.task.account), w.task.position
+	side, at, pause := m.sideOf(w.task.account), w.task.position, w.task.pause
 	m.p.step(w.task, &e, &o)
 	if w.what == ended || w.what == reported {
-		m.judge(w, side, &side.events[at], &e, &o)
+		m.judge(w, side, at, pause, &e, &o)
 	}
 	switch o.do {
 	case try:
@@ -259,8 +312,8 @@ func (m *model) attempt(w *modelWorker, e *event) {
 
 // judge checks what the pool has decided about an event whose attempt or report
 // has ended, and notes it.
-func (m *model) judge(w *modelWorker, side *modelSide, ev *modelEvent, e *event, o *orders[int]) {
-	r := m.p.rules
+func (m *model) judge(w *modelWorker, side *modelSide, at uint64, pause time.Duration, e *event, o *orders[int]) {
+	r, ev := m.p.rules, &side.events[at]
 	if w.what == ended {
 		ev.attempts++
 	}
@@ -274,13 +327,28 @@ func (m *model) judge(w *modelWorker, side *modelSide, ev *modelEvent, e *event,
 			m.t.Errorf("attempt %d of %d, deferred %v: again %v", ev.attempts, m.retry.MaxAttempts, ev.deferred, w.task.again)
 		}
 	case w.what == reported && again && m.p.phase == working:
-		if o.do != try {
+		if pause > 0 {
+			m.rests(side, at)
+		} else if o.do != try {
 			m.t.Errorf("after attempt %d of %d: deed %d", ev.attempts, m.retry.MaxAttempts, o.do)
 		}
 	case w.what == reported && again:
 	default:
 		ev.finished = ev.finished || !ev.deferred
+		if !ev.away {
+			side.inUse--
+		}
+	}
+}
+
+// rests notes that an event waits for its next attempt, and checks that the pool has it.
+func (m *model) rests(side *modelSide, at uint64) {
+	if ev := &side.events[at]; !ev.away && side.a.slots > 1 {
+		ev.away = true
 		side.inUse--
+	}
+	if !slices.ContainsFunc(m.p.pauses.jobs, func(c comeback[int]) bool { return c.account == side.a && c.position == at }) {
+		m.t.Errorf("event %d does not wait for its next attempt", at)
 	}
 }
 
@@ -345,6 +413,9 @@ func (m *model) obey(by *modelWorker, o *orders[int]) {
 	if o.halt != nil {
 		m.halted = true
 	}
+	if o.alarm {
+		m.setAlarm()
+	}
 }
 
 // handOvers returns a function that carries out the hand-overs of o.
@@ -397,12 +468,19 @@ func (m *model) check() {
 	if busy != m.p.busy {
 		m.t.Errorf("%d workers run, the pool counts %d", busy, m.p.busy)
 	}
+	if at, ok := m.p.pauses.first(); m.p.phase == working && ok && m.alarm != at {
+		m.t.Errorf("the first pause ends at %d, the timer at %d", at, m.alarm)
+	}
+	if m.p.phase == working && m.p.jobs() > 0 && busy+m.p.waking == 0 {
+		m.t.Errorf("%d jobs wait, and no goroutine comes for them", m.p.jobs())
+	}
 	for _, side := range m.sides {
+		m.checkWorkers(side)
 		if a := side.a; side.asked+side.asking+side.inUse+a.freed != a.slots {
 			m.t.Errorf("of %d slots %d were asked for, %d are being asked for, %d are in use, %d are free",
 				a.slots, side.asked, side.asking, side.inUse, a.freed)
 		}
-		if a := side.a; m.p.phase == working && m.p.waiting.Len() == 0 && (a.tracked && a.ended > 0 || a.ask(m.p.rules.maxDeferred) > 0) {
+		if a := side.a; m.p.phase == working && m.p.jobs() == 0 && (a.tracked && a.ended > 0 || a.ask(m.p.rules.maxDeferred) > 0) {
 			m.t.Errorf("no job waits, %d receipts do, and demand for %d", a.ended, a.ask(m.p.rules.maxDeferred))
 		}
 		if a := side.a; m.p.phase == working && a.freed > 0 && a.freed < a.least() && !m.p.ticking && !m.halted {
@@ -420,5 +498,39 @@ func (m *model) check() {
 		if n, most := len(side.a.deferred), max(m.p.rules.maxDeferred, side.a.slots); n > most {
 			m.t.Errorf("%d receipts are deferred, at most %d may be", n, most)
 		}
+	}
+}
+
+// checkWorkers compares the workers of a subscription with the model's, and its events that
+// are under way with their bounds.
+func (m *model) checkWorkers(side *modelSide) {
+	a, workers, away, deferred := side.a, 0, 0, 0
+	for _, w := range m.active {
+		if w.task != nil && (w.what == ended || w.what == reported) && w.task.account == a {
+			workers++
+			if w.task.deferred && !w.task.away {
+				deferred++ // it counts twice until its worker ends
+			}
+		}
+	}
+	if workers != a.workers || workers > a.slots {
+		m.t.Errorf("%d workers run for %d slots, the account has %d", workers, a.slots, a.workers)
+	}
+	for i := range side.events {
+		if ev := &side.events[i]; ev.away && !ev.finished && !ev.deferred {
+			away++
+		}
+	}
+	if n, most := len(a.deferred)+away+a.slots-a.freed-deferred, max(m.p.rules.maxDeferred, a.slots); m.p.phase == working && n > most {
+		m.t.Errorf("%d events are in use, deferred or tried again, at most %d may be", n, most)
+	}
+	due := 0
+	for i := range m.p.due.Len() {
+		if m.p.due.At(i).account == a {
+			due++
+		}
+	}
+	if m.p.phase == working && a.held.Len() > 0 && a.workers+due < a.slots {
+		m.t.Errorf("%d jobs are held although only %d of %d workers run", a.held.Len(), a.workers, a.slots)
 	}
 }

@@ -83,7 +83,7 @@ func TestSupervisorStopEndsAPause(t *testing.T) {
 			config{Retry: retry.Policy{Backoff: time.Hour}, Failed: func(int, error) { t.Error("failed") }}))
 		r := start(t, src, pool, stage.SubscribeConfig{})
 		synctest.Wait()
-		if s := pool.Snapshot(); s.Busy != 1 || s.Restarts != 1 {
+		if s := pool.Snapshot(); s.Busy != 0 || s.Pausing != 1 || s.Restarts != 1 {
 			t.Errorf("%+v", s)
 		}
 		begun := time.Now()

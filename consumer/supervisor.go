@@ -29,6 +29,7 @@ type Supervisor[T any] struct {
 	orders  orders[T]     // of the stage's goroutine
 	free    sync.Pool     // of *orders[T], for other goroutines than the pool's
 	ticker  *time.Timer   // calls tick
+	wakeup  *time.Timer   // calls alarm
 	lookout lookout
 
 	// mu guards the fields below, and the task of each worker. No user function
@@ -79,6 +80,8 @@ func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) err
 	s.ticker = time.AfterFunc(patience, s.tick)
 	// A tick that has fired already does no harm: it looks at the pool like any other.
 	s.ticker.Stop() // until it is ordered
+	s.wakeup = time.AfterFunc(patience, s.alarm)
+	s.wakeup.Stop()
 	s.lookOut()
 	return nil
 }
@@ -161,6 +164,7 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 	case <-timer.C:
 	}
 	s.ticker.Stop() // what was ordered before has been carried out
+	s.wakeup.Stop()
 	s.lookAway()
 	o.reset()
 	s.mu.Lock()
@@ -181,9 +185,11 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 // SupervisorSnapshot holds a supervisor's figures at one moment.
 type SupervisorSnapshot struct {
 	// Busy is how many workers run, Waiting how many events wait for a
-	// goroutine, Deferred how many receipts were deferred and not given yet.
+	// goroutine, Pausing how many wait for their next attempt, Deferred how many
+	// receipts were deferred and not given yet.
 	Busy     int `json:"busy"`
 	Waiting  int `json:"waiting"`
+	Pausing  int `json:"pausing"`
 	Deferred int `json:"deferred"`
 	// Goroutines is how many goroutines the pool keeps.
 	Goroutines int `json:"goroutines"`
@@ -241,6 +247,11 @@ func (s *Supervisor[T]) carryOut(o *orders[T], idle *worker[T]) {
 	}
 	if o.remind {
 		s.ticker.Reset(patience)
+	}
+	if o.alarm {
+		s.mu.Lock()
+		s.setAlarm()
+		s.mu.Unlock()
 	}
 	if o.quiet {
 		close(s.quiet)

@@ -14,8 +14,8 @@ import (
 type Restart uint8
 
 const (
-	// Transient starts the worker again with the same event. The worker keeps
-	// its slot. It is the default.
+	// Transient starts the worker again with the same event, after a pause. It is the
+	// default.
 	Transient Restart = iota
 	// Temporary does not start the worker again: its event has failed.
 	Temporary
@@ -43,9 +43,11 @@ type SupervisorConfig[T any] struct {
 	MinDemand int
 	// Restart decides what happens to a worker that has failed.
 	Restart Restart
-	// Retry bounds how often a worker is started for one event, with Restart
-	// Transient. Then the event has failed. The event keeps its slot during the
-	// pauses.
+	// Retry says how often a worker is started for one event, with Restart Transient,
+	// and after which pauses. Then the event has failed. During a pause the event holds
+	// neither a goroutine nor its slot, which goes to another event, and after it the
+	// event goes before those that wait for a worker. Only with a MaxDemand of 1 does it
+	// keep the slot, so that the order is kept.
 	Retry retry.Policy
 	// MaxRestarts is how many restarts within RestartWindow the supervisor
 	// allows. With one more it stops with ErrTooManyRestarts and leaves the
@@ -62,8 +64,9 @@ type SupervisorConfig[T any] struct {
 	// bound costs an attempt about a microsecond and its allocations.
 	Timeout time.Duration
 	// MaxDeferred bounds how many events of a subscription may wait for a
-	// deferred receipt: slots that could bring more are not asked for. A value
-	// below MaxDemand counts as MaxDemand. Default: 100,000.
+	// deferred receipt, or for the end of a pause and the attempts after it: slots that
+	// could bring more are not asked for. A value below MaxDemand counts as MaxDemand.
+	// Default: 100,000.
 	MaxDeferred int
 	// ShutdownTimeout bounds how long a supervisor that is stopped waits for
 	// its workers. Default: 5 s.

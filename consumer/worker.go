@@ -165,8 +165,7 @@ func (w *worker[T]) limited(timeout time.Duration) error {
 }
 
 // report logs the task's failure, and calls Failed if the event has failed for good.
-// Before another attempt it waits, on this goroutine: the slot stays taken. If the receipt
-// is deferred, the caller of Defer decides about the event.
+// If the receipt is deferred, the caller of Defer decides about the event.
 func (w *worker[T]) report(e *event) {
 	s, t := w.s, w.task
 	w.doing = reported
@@ -182,8 +181,7 @@ func (w *worker[T]) report(e *event) {
 	*e = event{what: reported}
 	switch {
 	case t.again:
-		wait(s.ctx, t.pause)
-		e.cancelled = s.ctx.Err() != nil
+		e.now, e.cancelled = s.clock(), s.ctx.Err() != nil
 	case !t.deferred && s.cfg.Failed != nil:
 		e.err = w.callFailed(failed)
 	}
