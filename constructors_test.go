@@ -159,6 +159,13 @@ func constructors() []constructor {
 			}
 			return nil, err
 		}),
+		of("kafka.NewDeadLetters", kafka.WriterConfig{Brokers: []string{"127.0.0.1:1"}, Topic: "t"}, func(c kafka.WriterConfig) (*int, error) {
+			d, err := kafka.NewDeadLetters(c)
+			if err == nil {
+				err = d.Close(context.Background())
+			}
+			return nil, err
+		}),
 		of("kafka.NewProducer", kafka.Config[int]{
 			Brokers: []string{"127.0.0.1:1"}, Topics: []string{"t"}, Group: "g", Decode: func(*kgo.Record) (int, error) { return 0, nil },
 		}, kafka.NewProducer[int]),

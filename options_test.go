@@ -59,6 +59,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"producer.Chan", "ch", refusal(producer.NewChan[int](nil, producer.ChanConfig[int]{}))},
 		{"kafka.Producer", "Brokers", refusal(kafka.NewProducer(kafka.Config[int]{}))},
 		{"kafka.Writer", "Brokers", refusal(kafka.NewWriter(kafka.WriterConfig{}))},
+		{"kafka.DeadLetters", "Topic", refusal(kafka.NewDeadLetters(kafka.WriterConfig{Brokers: []string{"b:1"}}))},
 		{"embeddedkafka", "Brokers", refusal(embeddedkafka.Start(embeddedkafka.Config{Brokers: -1}))},
 		{"consumer.ForEach", "f", refusal(consumer.ForEach[int](nil))},
 		{"consumer.ForEach", "Retry.Backoff", refusal(consumer.NewForEach(func(context.Context, int) error { return nil }, consumer.ForEachConfig[int]{Retry: retry.Policy{Backoff: -1}}))},
