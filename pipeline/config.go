@@ -26,8 +26,9 @@ type Config struct {
 	// DeadLetters gets the events that have failed for good. nil stores none: they are
 	// counted and logged.
 	DeadLetters deadletter.Sink
-	// Rate limits what the sources emit together; [Pipeline.SetRate] changes it. The
-	// zero value is no limit.
+	// Rate limits what the sources emit together, in equal parts as long as all of them
+	// have events; [Pipeline.SetRate] changes it. A drain goes on at the rate. What a
+	// source emits without being asked is not limited. The zero value is no limit.
 	Rate Rate
 	// Restart is what follows when a step dies. Default: it is made anew, up to 3
 	// times in 5 s.
@@ -78,6 +79,9 @@ type SourceConfig[T any] struct {
 	// Name names the step in errors, logs, metrics and snapshots, and for
 	// [Pipeline.Step]. Default: made from the kind and the place, such as "from-1".
 	Name string
+	// Rate limits what the source emits, beside the rate of the whole pipeline;
+	// [Step.SetRate] changes it. The zero value is no limit.
+	Rate Rate
 	// Restart is what follows when a source of FromFunc fails. Default: the pipeline's.
 	// A source of From is never made anew: the pipeline ends with its error.
 	Restart Restart

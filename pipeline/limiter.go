@@ -59,6 +59,26 @@ func (l *limiter) take(now int64, n int) (allowed int) { return l.state.take(l.r
 // next returns the time from which the next event may pass: now or later.
 func (l *limiter) next(now int64) (at int64) { return l.state.next(l.rate, now) }
 
+// nextOf returns the time from which n events may pass at once: now or later, and
+// math.MaxInt64 if never as many.
+func (l *limiter) nextOf(now int64, n int) (at int64) { return l.state.nextOf(l.rate, now, n) }
+
+// free returns how many events may pass now. It is below 0 if more have passed.
+func (l *limiter) free(now int64) int {
+	if l.rate.PerSecond <= 0 {
+		return math.MaxInt64 / 4
+	}
+	return l.state.free(l.rate, now)
+}
+
+// spend counts n events that have passed, whether or not they were allowed.
+func (l *limiter) spend(now int64, n int) {
+	if l.rate.PerSecond > 0 {
+		l.state.fill(l.rate, now)
+		l.state.tokens -= float64(n)
+	}
+}
+
 // set changes the rate. What was saved up stays, within the new burst; a limiter that
 // had no limit begins with a full burst.
 func (l *limiter) set(rate Rate, now int64) {
@@ -106,37 +126,43 @@ func (b *bucket) fill(rate Rate, now int64) {
 	b.at = max(b.at, now)
 }
 
+// free returns how many events may pass now. It is below 0 if more have passed.
+func (b *bucket) free(rate Rate, now int64) int {
+	b.fill(rate, now)
+	return int(math.Floor(b.tokens + whole)) // at most 1e9 * 10 ms and a burst
+}
+
+// wait notes at the time now whether there are events that wait for the bucket.
+func (b *bucket) wait(waiting bool, now int64) {
+	if b.waiting && !waiting {
+		b.served = now
+	}
+	b.waiting = waiting
+}
+
 func (b *bucket) take(rate Rate, now int64, n int) (allowed int) {
 	if rate.PerSecond <= 0 {
 		return n
 	}
-	b.fill(rate, now)
-	// The comparison is in floats: the sum may exceed an int.
-	if float64(n) <= b.tokens+whole {
-		allowed = n
-	} else {
-		allowed = max(int(b.tokens+whole), 0)
-	}
+	allowed = min(max(b.free(rate, now), 0), n)
 	b.tokens -= float64(allowed)
-	if waiting := allowed < n; waiting != b.waiting {
-		b.waiting = waiting
-		if !waiting {
-			b.served = now
-		}
-	}
+	b.wait(allowed < n, now)
 	return allowed
 }
 
-func (b *bucket) next(rate Rate, now int64) (at int64) {
-	if rate.PerSecond <= 0 {
+func (b *bucket) next(rate Rate, now int64) (at int64) { return b.nextOf(rate, now, 1) }
+
+// nextOf returns the time from which n events may pass at once. It is as long as anything
+// can be if the bucket never holds as many.
+func (b *bucket) nextOf(rate Rate, now int64, n int) (at int64) {
+	if rate.PerSecond <= 0 || b.free(rate, now) >= n {
 		return now
 	}
-	b.fill(rate, now)
-	if b.tokens+whole >= 1 {
-		return now
+	if float64(n) > b.hold(rate, now) {
+		return math.MaxInt64
 	}
 	// At most some 73 years, so that the sum does not wrap.
-	return now + int64(min(math.Ceil((1-b.tokens)/perNano(rate)), math.MaxInt64/4))
+	return now + int64(min(math.Ceil((float64(n)-b.tokens)/perNano(rate)), math.MaxInt64/4))
 }
 
 // reset makes the bucket one of another rate.

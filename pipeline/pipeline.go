@@ -10,7 +10,8 @@ import (
 // Pipeline is a graph of steps that live and end together. Make one with [New]. Its
 // methods may be called from any goroutine.
 type Pipeline struct {
-	cfg Config // with its defaults
+	cfg     Config // with its defaults
+	sources *sourceRates
 
 	mu     sync.Mutex // guards the fields below, and what is said elsewhere to be guarded by it
 	main   *scope
@@ -22,13 +23,12 @@ type Pipeline struct {
 	drained, stopped bool
 	reason           error // of the stop
 	paused           bool
-	rate             Rate
 }
 
 // New makes a pipeline without steps. A refused option is returned by [Pipeline.Err] and
 // [Pipeline.Run].
 func New(cfg Config) *Pipeline {
-	p := &Pipeline{names: make(map[string]*node)}
+	p := &Pipeline{names: make(map[string]*node), sources: newSourceRates(cfg.Rate)}
 	p.main = &scope{p: p}
 	for _, err := range cfg.validate() {
 		if err != nil {

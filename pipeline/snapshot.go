@@ -44,7 +44,7 @@ type StepSnapshot struct {
 // done; a stage that does not reply by then is marked as Busy.
 func (p *Pipeline) Snapshot(ctx context.Context) Snapshot {
 	p.mu.Lock()
-	s := Snapshot{Name: p.cfg.Name, Paused: p.paused, Rate: p.rate, Steps: []StepSnapshot{}, Stages: []stage.Snapshot{}, Edges: []stage.Edge{}}
+	s := Snapshot{Name: p.cfg.Name, Paused: p.paused, Rate: p.sources.rate(), Steps: []StepSnapshot{}, Stages: []stage.Snapshot{}, Edges: []stage.Edge{}}
 	nodes := p.all
 	if nodes == nil {
 		nodes = p.main.nodes

@@ -28,9 +28,10 @@ func from[T any](p *Pipeline, once bool, cfg SourceConfig[T], check func(option.
 		return &Flow[T]{}
 	}
 	n := p.main.add(spec{kind: "from", name: cfg.Name, restart: cfg.Restart, check: func(owner option.Owner) error {
-		return option.First(check(owner), cfg.Restart.validate(owner))
+		return option.First(check(owner), checkRate(owner, "Rate", cfg.Rate), cfg.Restart.validate(owner))
 	}})
 	n.once = once
+	v := p.sources.valve(cfg.Rate)
 	out := &outlet[T]{}
 	n.build = func() (made, error) {
 		h, err := make()
@@ -41,12 +42,12 @@ func from[T any](p *Pipeline, once bool, cfg SourceConfig[T], check func(option.
 		if err != nil {
 			return made{}, err
 		}
-		s, err := stage.NewProducer(h, scfg)
+		s, err := stage.NewProducer(limitSource(v, h, n.log), scfg)
 		if err != nil {
 			return made{}, err
 		}
 		out.stage = s
-		return made{s, h, s.SetDemand}, nil
+		return made{s, v, s.SetDemand}, nil
 	}
 	return flowOf(p.main, n, out)
 }

@@ -74,6 +74,7 @@ func (o *outlet[T]) serveEmission() {
 func (o *outlet[T]) endEmission() {
 	n := o.emission.counted
 	o.emission.counted = 0
+	o.emit.passed += uint64(n)
 	if !o.emission.swapped {
 		o.emit.drop(n)
 	}

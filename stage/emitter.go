@@ -20,6 +20,8 @@ type Emitter[T any] struct {
 	scrub bool // dispatched events are cleared when the stage rests
 	dirty int  // places of buf's array that may hold events
 
+	passed uint64 // events that have left buf since the start
+
 	resting atomic.Bool // the stage waits for mail: no handler is running
 	wake    func()
 	origins
@@ -70,6 +72,10 @@ func (e *Emitter[T]) drop(n int) {
 
 // Len returns the number of events emitted since they were last dispatched.
 func (e *Emitter[T]) Len() int { return len(e.buf) }
+
+// Emitted returns the number of events emitted since the stage has started. It is the
+// number that the next event has in receipts, see [Receipt].
+func (e *Emitter[T]) Emitted() uint64 { return e.passed + uint64(len(e.buf)) }
 
 // From makes the events that HandleEvents emits from now on belong to events[i]
 // alone, until the next call of From or For or until the handler returns.

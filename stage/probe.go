@@ -67,6 +67,7 @@ func (p *EmitterProbe[T]) End(failed bool) (EmitterReport[T], error) {
 	em.chunk = 0
 	defer func() {
 		clear(em.buf)
+		em.passed += uint64(len(em.buf))
 		em.buf = em.buf[:0]
 		em.forget()
 	}()
