@@ -79,7 +79,8 @@ func TestTransformOfDeliveriesAsksItself(t *testing.T) {
 		one := subscribePC(t, m, p, stage.SubscribeConfig{MaxDemand: 4})
 		two := subscribePC(t, m, q, stage.SubscribeConfig{MaxDemand: 2})
 		subscribe(t, c, m, stage.SubscribeConfig{})
-		start(t, p, q, m, c)
+		start(t, p, m, c)
+		start(t, q)
 		h.work(t, m, 0, 1, 2, 3, 100, 101)
 		equal(t, "demands", [2][]int{first.demands, second.demands}, [2][]int{{4}, {2}})
 		for _, ask := range []func() error{

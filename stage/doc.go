@@ -164,7 +164,8 @@
 // other subscribers have as well is abandoned.
 // If a subscriber of a dispatcher.Copier, such as dispatcher.Broadcast, fails and
 // its pipeline ends with it, the events that only the others get are abandoned. With
-// KeepRunning the others finish them.
+// KeepRunning the others finish them, and so they do once the program has handled the
+// failure.
 //
 // # Loss
 //
@@ -196,6 +197,10 @@
 // consumer that dies of it returns a [SubscriptionError] from Err, which wraps
 // the reason; errors.Is and errors.As see through all of it. A bad subscriber is
 // refused, or ended when it turns out to be bad, and never stops the producer.
+// A pipeline drains when one of its stages fails, unless Failed in its config reports
+// that the program has handled that: it may add a new stage in place of the one that
+// failed, with [Pipeline.Add], while the others run. With Redeliver on the
+// subscriptions of the stage nothing is lost.
 // The context of a handler is cancelled with a cause that tells the reason:
 // ErrStopped, ErrDrainTimeout or the reason given to Stop; a handler that
 // returns because of that has not failed.
@@ -203,7 +208,8 @@
 // # Shutdown
 //
 // A pipeline starts consumers before their producers, in whichever order they are
-// listed, and stops them in the reverse order.
+// listed, and stops them in the reverse order. Stages that are added while it runs
+// are started in the same way, and are drained and stopped with the others.
 //
 // A pipeline ends in two phases. Drain: sources accept nothing more (those with
 // HandleDrain emit until they are dry), emitted events are delivered, and stages

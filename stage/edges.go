@@ -11,7 +11,8 @@ import (
 // looked at between two of its handlers, so that numbers of different stages may
 // differ by what happened meanwhile.
 type PipelineSnapshot struct {
-	// Stages are all stages, in the order in which they were given.
+	// Stages are all stages, in the order in which they were given and added; see
+	// [Pipeline.Add] for those that have ended.
 	Stages []Snapshot `json:"stages"`
 	// Edges are the subscriptions of the stages, to each other and to stages
 	// outside of the pipeline, ordered by producer, then by age.
@@ -39,9 +40,10 @@ func (p *Pipeline) Snapshot(ctx context.Context) PipelineSnapshot {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.over, cancel)()
-	s := PipelineSnapshot{Stages: make([]Snapshot, len(p.stages)), Edges: []Edge{}}
+	members := p.list()
+	s := PipelineSnapshot{Stages: make([]Snapshot, len(members)), Edges: []Edge{}}
 	var all sync.WaitGroup
-	for i, stage := range p.stages {
+	for i, stage := range members {
 		all.Go(func() {
 			snap, err := stage.Snapshot(ctx)
 			if err != nil {

@@ -230,6 +230,10 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 	case mailDrain:
 		members, _ := m.x.(map[*node]bool)
 		e.drain(members)
+	case mailHandled:
+		if e.out != nil {
+			e.out.consoled(m.x.(*node))
+		}
 	case mailStop:
 		reason, _ := m.x.(error)
 		e.stop(reason)

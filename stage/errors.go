@@ -35,6 +35,8 @@ var (
 	// another goroutine: the stage's own goroutine may use the emitter at the
 	// same time.
 	ErrOutside = errors.New("emitted outside of a handler")
+	// ErrDraining refuses stages for a pipeline that drains.
+	ErrDraining = errors.New("pipeline drains")
 	// ErrStarted reports a second start, or a change that is possible only
 	// before the start.
 	ErrStarted = errors.New("stage already started")

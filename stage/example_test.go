@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/penstock-go/penstock/stage"
@@ -205,4 +206,38 @@ func ExampleSubscribeConfig_redeliver() {
 	// second: 3
 	// second: 4
 	// second: 5
+}
+
+// A consumer that fails is made anew, and handles what the one before has left.
+func ExamplePipeline_Add() {
+	source := stage.Must(stage.NewProducer(&counter{limit: 4}, stage.ProducerConfig[int]{}))
+	lives := 0
+	printer := func() stage.Stage {
+		lives++
+		life := lives
+		c := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+			if life == 1 {
+				return errors.New("no connection")
+			}
+			fmt.Println(events)
+			return nil
+		}), stage.ConsumerConfig{Name: "printer"}))
+		if _, err := c.Subscribe(source, stage.SubscribeConfig{Redeliver: true}); err != nil {
+			fmt.Println(err)
+		}
+		return c
+	}
+	var pipeline *stage.Pipeline
+	pipeline = stage.Must(stage.NewPipeline(stage.PipelineConfig{
+		Failed: func(s stage.Stage, err error) bool {
+			fmt.Println(err)
+			return pipeline.Add(printer()) == nil
+		},
+		Logger: slog.New(slog.DiscardHandler),
+	}, source, printer()))
+	fmt.Println(pipeline.Run(context.Background()))
+	// Output:
+	// stage "printer": HandleEvents: no connection
+	// [0 1 2 3]
+	// <nil>
 }

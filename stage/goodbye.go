@@ -122,7 +122,7 @@ func (e *engine[In, Out]) bye(s *Subscription[In], reason error) {
 		e.advance(s, e.do.progress())
 	}
 	f := s.farewell(reason, e.failed)
-	f.lost = e.isOver() && (!Normal(e.reason) || e.out != nil && e.out.bereft)
+	f.lost = e.isOver() && (!Normal(e.reason) || e.out != nil && len(e.out.bereft) > 0)
 	if !s.up.postBye(s, s.handled, f) {
 		// The producer has stopped, and its account is closed. Inputs that are held may
 		// still be emitted; countHeld counts the others.

@@ -102,15 +102,15 @@ func (n *node) cycle() []string {
 }
 
 // checkGraph refuses stages that are subscribed in a cycle, and warns of parts that
-// were probably forgotten. A stage may be subscribed, and a stage outside of the
+// were probably forgotten. It looks at those members that are about to be started. A stage may be subscribed, and a stage outside of the
 // pipeline started, after Run: those are no errors.
-func (p *Pipeline) checkGraph() error {
+func (p *Pipeline) checkGraph(starting []*member) error {
 	log := p.cfg.Logger
 	members := make(map[*node]bool)
-	for _, s := range p.stages {
+	for _, s := range p.members {
 		members[s.vertex()] = true
 	}
-	for _, s := range p.stages {
+	for _, s := range starting {
 		n := s.vertex()
 		if path := n.cycle(); path != nil {
 			return fmt.Errorf("%w: %s", ErrCycle, strings.Join(path, " to "))
@@ -135,17 +135,16 @@ func (p *Pipeline) checkGraph() error {
 	return nil
 }
 
-// consumersFirst returns the stages of the pipeline by their places, each after all
-// of its consumers and otherwise as the caller has ordered them. Started in that
-// order, a producer knows all subscriptions before it emits, so that none of them
-// misses an event. Stopped in the reverse order, no producer delivers to the others
-// what a consumer that has stopped does not get any more.
-func (p *Pipeline) consumersFirst() []int {
-	places := make(map[*node]int, len(p.stages))
-	for i, s := range p.stages {
-		places[s.vertex()] = i
+// consumersFirst returns members in an order in which each comes after all of its consumers,
+// and which is otherwise theirs. Started in that order, a producer knows all subscriptions
+// before it emits, so that none of them misses an event. Stopped in the reverse order, no
+// producer delivers to the others what a consumer that has stopped does not get any more.
+func consumersFirst(members []*member) []*member {
+	of := make(map[*node]*member, len(members))
+	for _, m := range members {
+		of[m.vertex()] = m
 	}
-	order := make([]int, 0, len(p.stages))
+	order := make([]*member, 0, len(members))
 	seen := make(map[*node]bool)
 	var visit func(n *node)
 	visit = func(n *node) {
@@ -157,14 +156,13 @@ func (p *Pipeline) consumersFirst() []int {
 		for _, down := range downs {
 			visit(down)
 		}
-		// Stages outside of the pipeline are walked through, since a path may lead back
-		// into it.
-		if i, member := places[n]; member {
-			order = append(order, i)
+		// Other stages are walked through, since a path may lead back to the members.
+		if m := of[n]; m != nil {
+			order = append(order, m)
 		}
 	}
-	for _, s := range p.stages {
-		visit(s.vertex())
+	for _, m := range members {
+		visit(m.vertex())
 	}
 	return order
 }

@@ -94,6 +94,11 @@ func (e *engine[In, Out]) drainWithin(members map[*node]bool) {
 	e.box.Post(mail[In, Out]{kind: mailDrain, x: members})
 }
 
+// handledFailure says that the program has handled the failure of a stage.
+func (e *engine[In, Out]) handledFailure(of *node) {
+	e.box.Post(mail[In, Out]{kind: mailHandled, x: of})
+}
+
 // Stop implements Stage. The mail is posted before the context is cancelled: a handler
 // that returns because of the cancellation then finds the reason waiting.
 func (e *engine[In, Out]) Stop(reason error) {

@@ -20,6 +20,7 @@ const (
 	mailStalled                // up: no more events come before receipts
 	mailMode                   // n DemandMode
 	mailDrain                  // x map[*node]bool or nil: the stages that drain together
+	mailHandled                // x *node: the program has handled its failure
 	mailStop                   // x error
 )
 

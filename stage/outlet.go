@@ -55,7 +55,7 @@ type outlet[T any] struct {
 	paused    bool                // demand and events accumulate
 	awaiting  bool                // a pin waits for events that the dispatcher holds
 	gone      map[uint64]struct{} // those that have left since
-	bereft    bool                // a subscriber was lost, and the pipeline ends with it
+	bereft    map[*node]bool      // subscribers that were lost, with which the pipeline ends
 	pins      ring.Ring[pin]
 	rejects   []rejection[T]
 	fault     error

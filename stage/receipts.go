@@ -171,10 +171,21 @@ func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool) {
 // dispatcher would have given it a copy of each event, those that the others still
 // get are abandoned: they were not handled everywhere, and their source has them
 // again after the end. Without that the copies of the others would finish them.
-func (o *outlet[T]) bereave() {
-	o.bereft = true
+func (o *outlet[T]) bereave(of *node) {
+	if o.bereft == nil {
+		o.bereft = make(map[*node]bool)
+	}
+	o.bereft[of] = true
 	if c, ok := o.disp.(dispatcher.Copier); ok {
 		o.shared.missed = c.Copies()
+	}
+}
+
+// consoled takes note that the pipeline goes on after the failure of a subscriber. Its copies
+// are missed no more, and the stage itself has not failed with it.
+func (o *outlet[T]) consoled(of *node) {
+	if delete(o.bereft, of); len(o.bereft) == 0 {
+		o.shared.missed = false
 	}
 }
 

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,22 +17,35 @@ func (p *Pipeline) report(ctx context.Context) (finish func()) {
 	if p.cfg.Metrics == nil {
 		return func() {}
 	}
-	meters := make([]*meter, len(p.stages))
-	for i, s := range p.stages {
-		meters[i] = newMeter(p.cfg.Metrics, s.Name())
-	}
-	// A stage that is busy in a handler must not delay the others' figures.
+	meters := make(map[*node]*meter)
 	once := func(limit time.Duration) {
 		// A snapshot that comes too late is left out: its counts are part of the next one.
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
+		members, left := p.metered()
+		// The series of a stage that was replaced end before those of the new one begin.
+		for _, s := range left {
+			m := meters[s.vertex()]
+			if m == nil {
+				m = newMeter(p.cfg.Metrics, s)
+			}
+			delete(meters, s.vertex())
+			m.record(s.busy())
+			m.end()
+		}
+		for _, s := range members {
+			if meters[s.vertex()] == nil {
+				meters[s.vertex()] = newMeter(p.cfg.Metrics, s.Stage)
+			}
+		}
+		// A stage that is busy in a handler must not delay the others' figures.
 		var wg sync.WaitGroup
-		for i, s := range p.stages {
+		for _, m := range meters {
 			// Each meter is used by one goroutine at a time: the next round begins after
 			// Wait.
 			wg.Go(func() {
-				if snap, err := s.Snapshot(ctx); err == nil {
-					meters[i].record(snap)
+				if snap, err := m.stage.Snapshot(ctx); err == nil {
+					m.record(snap)
 				}
 			})
 		}
@@ -62,10 +76,19 @@ func (p *Pipeline) report(ctx context.Context) (finish func()) {
 	}
 }
 
+// metered returns the members, and the stages that were members when it was called last.
+func (p *Pipeline) metered() (members []*member, left []Stage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	left, p.left = p.left, nil
+	return slices.Clone(p.members), left
+}
+
 // meter turns one stage's snapshots into measurements: it records how much the counts have
 // grown since the snapshot before. It has no lock; report uses it from one goroutine at a
 // time.
 type meter struct {
+	stage    Stage
 	recorder metrics.Recorder
 	stageTag metrics.Tag
 	// The instruments are made once, since looking one up costs.
@@ -81,12 +104,12 @@ type meter struct {
 	over bool // end was called
 }
 
-// newMeter makes the instruments of the stage called name. Counters of discards are made
+// newMeter makes the instruments of a stage. Counters of discards are made
 // when a reason first occurs.
-func newMeter(r metrics.Recorder, name string) *meter {
-	tag := metrics.Tag{Key: "stage", Value: name}
+func newMeter(r metrics.Recorder, s Stage) *meter {
+	tag := metrics.Tag{Key: "stage", Value: s.Name()}
 	return &meter{
-		recorder: r, stageTag: tag,
+		stage: s, recorder: r, stageTag: tag,
 		demand: r.Gauge("stage.demand", tag), buffered: r.Gauge("stage.buffered", tag),
 		batch: r.Gauge("stage.batch_size", tag), events: r.Counter("stage.events", tag),
 		deaths:    r.Counter("stage.abandoned", tag),

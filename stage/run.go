@@ -35,6 +35,16 @@ type PipelineConfig struct {
 	// them have stopped or ctx is done. By default the failure of one stage
 	// drains the others.
 	KeepRunning bool
+	// Failed, if set, is called when a stage has failed, also in its start, and before
+	// anything else follows from it; err is what its Err returns. true means that the
+	// program has handled the failure, such as by adding a new stage in place of the
+	// one that failed ([Pipeline.Add]): the pipeline goes on, and Run does not return
+	// err. The stage no longer counts where the last producer or the last consumer
+	// begins a drain, so that a new one may follow later. It is called on Run's
+	// goroutine, once for each stage and not any more when the pipeline drains or
+	// stops; it must not block. A panic in it is a failure too. Default: nil, which
+	// handles nothing.
+	Failed func(s Stage, err error) bool
 	// Metrics gets the gauges stage.demand, stage.buffered and
 	// stage.batch_size (mean of the interval) and the counters stage.events,
 	// stage.abandoned and pipeline.discarded (tag reason), all with the tag
@@ -48,13 +58,17 @@ type PipelineConfig struct {
 
 // Pipeline is a set of stages that live and end together.
 type Pipeline struct {
-	cfg    PipelineConfig
-	stages []Stage
+	cfg PipelineConfig
 
-	mu    sync.Mutex // guards the two below
-	ran   bool
-	owned bool // the stages are this pipeline's to stop
+	mu      sync.Mutex // guards the fields up to closed
+	members []*member
+	fresh   []*member // of them those that were added and Run has not seen
+	left    []Stage   // those that have ended and left members since the last report
+	ran     bool
+	owned   bool // the stages are this pipeline's to stop
+	closed  bool // a drain has begun, or Run has returned
 
+	news              chan struct{} // has room for one; there are fresh members
 	drain, stop       chan struct{}
 	draining, stopped sync.Once
 	over              context.Context // done when Run has returned
@@ -75,21 +89,15 @@ func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
 	); err != nil {
 		return nil, err
 	}
-	names := make(map[string]bool, len(stages))
-	for i, s := range stages {
-		if err := owner.Needs(fmt.Sprintf("stages[%d]", i), s, "a stage"); err != nil {
-			return nil, err
-		}
-		if names[s.Name()] {
-			return nil, owner.Refuse(fmt.Sprintf("stages[%d]", i), s.Name(), "a stage with a name of its own")
-		}
-		names[s.Name()] = true
+	p := &Pipeline{news: make(chan struct{}, 1), drain: make(chan struct{}), stop: make(chan struct{})}
+	if _, err := p.admit(stages); err != nil {
+		return nil, err
 	}
 	option.Default(&cfg.DrainTimeout, 30*time.Second)
 	option.Default(&cfg.StopTimeout, 5*time.Second)
 	option.Default(&cfg.MetricsInterval, time.Second)
 	option.Logger(&cfg.Logger)
-	p := &Pipeline{cfg: cfg, stages: stages, drain: make(chan struct{}), stop: make(chan struct{})}
+	p.cfg = cfg
 	p.over, p.finish = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -107,9 +115,9 @@ func (p *Pipeline) Stop(reason error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		close(p.stop) // before a stage can refuse to start for it
-		for _, i := range slices.Backward(p.consumersFirst()) {
-			if s := p.stages[i]; p.owned || s.vertex().claim() {
-				s.Stop(reason)
+		for _, m := range slices.Backward(consumersFirst(p.members)) {
+			if p.owned || m.vertex().claim() {
+				m.Stop(reason)
 			}
 		}
 	})
@@ -129,7 +137,8 @@ func (p *Pipeline) Stop(reason error) {
 // warning for a stage without subscriptions and for a subscription to or of a stage
 // that is neither started nor part of the pipeline.
 //
-// The error is nil after an orderly end; otherwise it joins the failures of
+// The error is nil after an orderly end, which includes failures that
+// PipelineConfig.Failed has handled; otherwise it joins the failures of
 // the stages in the order in which they happened, without those that only
 // followed from another. No goroutine of a stage is left when Run returns,
 // unless it reports ErrHung. A pipeline runs once. A nil ctx is refused with an
@@ -161,17 +170,11 @@ func (p *Pipeline) acquire() error {
 	if hasStopped(p.stop) {
 		return ErrStopped
 	}
-	if err := p.checkGraph(); err != nil {
+	if err := p.checkGraph(p.members); err != nil {
 		return err
 	}
-	for i, s := range p.stages {
-		if !s.vertex().claim() {
-			for _, before := range p.stages[:i] {
-				before.vertex().unclaim()
-			}
-			return fmt.Errorf("stage %q: %w", s.Name(), ErrStarted)
-		}
-		s.vertex().fragile.Store(!p.cfg.KeepRunning)
+	if err := p.claim(p.members); err != nil {
+		return err
 	}
 	p.owned = true
 	return nil

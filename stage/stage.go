@@ -49,6 +49,7 @@ type Stage interface {
 	busy() Snapshot
 	launch(ctx context.Context) error
 	drainWithin(members map[*node]bool)
+	handledFailure(of *node)
 }
 
 // Output is a stage that emits events of type T and can be subscribed to.

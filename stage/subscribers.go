@@ -149,7 +149,7 @@ func (e *engine[In, Out]) left(s *Subscription[Out], done int, f farewell) {
 	// The order matters: what s had is abandoned first, then what the others still get of
 	// the copies.
 	if f.lost && e.node.fragile.Load() {
-		e.out.bereave()
+		e.out.bereave(s.down.vertex())
 	}
 	if s.supply == supplyActive {
 		e.deactivate(s, f.reason)

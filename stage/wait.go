@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/crash"
 )
 
 // startGrace is how long a HandleStart that is running when the drain begins may
@@ -17,18 +19,25 @@ const startGrace = time.Second
 var errDrained = errors.New("drained while it was being started")
 
 // pipelineRun is one run of a pipeline. It belongs to the goroutine of Run: the goroutines
-// that start stages and wait for their end only send to starts and ended, which have room
-// for every stage and never block.
+// that start stages and wait for their end only send to starts and ended, and never block
+// once Run has returned.
 type pipelineRun struct {
-	p       *Pipeline
-	order   []int      // in which the stages are started, by their places
-	starts  chan error // the results of the starts, in that order
-	started int        // how many of them have come
-	ended   chan int
-	heard   []bool // the end of the stage was taken note of
-	// running counts the stages that were started and whose end was not heard.
+	p     *Pipeline
+	inner context.Context // of the stages
+
+	queue    []*member  // to be started, in this order
+	starting *member    // the start that is under way
+	starts   chan error // its result
+	ended    chan *member
+	live     []*member // those whose end was not heard, in the order in which they were given
+	// running counts those of them that were started.
 	running  int
 	failures []error
+
+	// total and alive count stages and those that have not ended, by kind. They leave out
+	// those whose failure the program has handled, of which handled says that there are any.
+	total, alive map[Kind]int
+	handled      bool
 
 	// Each of these fires once; a nil channel blocks for good, and so takes its case out
 	// of the select.
@@ -41,21 +50,42 @@ type pipelineRun struct {
 	stopping         bool
 }
 
-// begin starts the stages one after the other, consumers first, in a goroutine of its own:
-// a HandleStart that waits must not keep the pipeline from being ended. The stages get
+// begin starts the stages one after the other, consumers first, each in a goroutine of its
+// own: a HandleStart that waits must not keep the pipeline from being ended. The stages get
 // inner; ctx only begins the drain.
 func (p *Pipeline) begin(ctx, inner context.Context) *pipelineRun {
 	r := &pipelineRun{
-		p: p, starts: make(chan error, len(p.stages)), ended: make(chan int, len(p.stages)), heard: make([]bool, len(p.stages)),
+		p: p, inner: inner, starts: make(chan error, 1), ended: make(chan *member),
+		total: make(map[Kind]int), alive: make(map[Kind]int),
 		drain: p.drain, stop: p.stop, ctx: ctx.Done(),
 	}
-	r.order = p.consumersFirst()
-	go func() {
-		for _, i := range r.order {
-			r.starts <- p.stages[i].launch(inner)
-		}
-	}()
+	p.mu.Lock()
+	members := slices.DeleteFunc(slices.Clone(p.members), func(m *member) bool { return m.added })
+	p.mu.Unlock()
+	r.enter(members)
 	return r
+}
+
+// enter takes in stages that were claimed, and starts them after those that wait.
+func (r *pipelineRun) enter(members []*member) {
+	r.live = append(r.live, members...)
+	for _, m := range members {
+		r.total[m.kind()]++
+		r.alive[m.kind()]++
+	}
+	r.queue = append(r.queue, consumersFirst(members)...)
+	r.startNext()
+}
+
+// startNext starts the next stage, if none is being started.
+func (r *pipelineRun) startNext() {
+	if r.starting != nil || len(r.queue) == 0 {
+		return
+	}
+	m := r.queue[0]
+	r.starting, r.queue = m, r.queue[1:]
+	m.started = true
+	go func() { r.starts <- m.launch(r.inner) }()
 }
 
 // wait waits until every stage has stopped, drains and stops them when it is time to, and
@@ -63,22 +93,22 @@ func (p *Pipeline) begin(ctx, inner context.Context) *pipelineRun {
 // StopTimeout.
 func (r *pipelineRun) wait() error {
 	log := r.p.cfg.Logger
-	for r.running > 0 || r.starting() {
+	for r.goesOn() {
 		select {
 		case err := <-r.starts:
 			r.hasStarted(err)
-		case i := <-r.ended:
-			r.hasEnded(i)
+		case m := <-r.ended:
+			r.hasEnded(m)
+		case <-r.p.news:
+			r.enter(r.p.takeFresh(false))
 		case <-r.ctx:
 			log.Info("draining", "timeout", r.p.cfg.DrainTimeout)
 			r.beginDrain()
 		case <-r.drain:
 			r.beginDrain()
 		case <-r.cut:
-			// The stage whose start is under way.
-			s := r.p.stages[r.order[r.started]]
-			log.Warn("drained before HandleStart has returned", "stage", s.Name())
-			s.Stop(&stopError{errDrained})
+			log.Warn("drained before HandleStart has returned", "stage", r.starting.Name())
+			r.starting.Stop(&stopError{errDrained})
 		case <-r.stop:
 			r.stopped()
 		case <-r.slow:
@@ -88,7 +118,7 @@ func (r *pipelineRun) wait() error {
 			// This is DrainTimeout or, when stopping, StopTimeout.
 			r.gather()
 			switch {
-			case r.running == 0 && !r.starting():
+			case r.running == 0 && r.starting == nil:
 			case r.stopping:
 				r.logSlow(slog.LevelError, "a handler has not returned in time and is left behind")
 				return errors.Join(append(r.failures, r.hung())...)
@@ -103,36 +133,54 @@ func (r *pipelineRun) wait() error {
 	return errors.Join(r.failures...)
 }
 
-// starting reports whether a stage has not yet been started.
-func (r *pipelineRun) starting() bool { return r.started < len(r.p.stages) }
+// goesOn reports whether Run has something to wait for: a stage, or the one that may follow
+// a stage whose failure the program has handled. Once it has returned false no stage is
+// added any more.
+func (r *pipelineRun) goesOn() bool {
+	ending := r.draining || r.stopping
+	return r.running > 0 || r.starting != nil || r.handled && !ending || !r.p.close()
+}
 
-// hasStarted takes the result of the next start. A stage that failed to start stops all
-// others; one that was stopped before its turn is no failure of its own.
+// hasStarted takes the result of the start that was under way. A stage that failed to
+// start stops all others, unless it was added while they ran; one that was stopped before
+// its turn is no failure of its own.
 func (r *pipelineRun) hasStarted(err error) {
-	i := r.order[r.started]
-	s := r.p.stages[i]
-	// The results come in the order of the starts.
-	r.started++
+	m := r.starting
+	r.starting = nil
 	switch {
 	case err == nil:
 		r.running++
 		go func() {
-			<-s.Stopped()
-			r.ended <- i
+			<-m.Stopped()
+			select {
+			case r.ended <- m:
+			case <-r.p.over.Done():
+			}
 		}()
 	// Pipeline.Stop stops the stages itself; there is nothing more to do here.
 	case hasStopped(r.p.stop) && !failedItself(err):
-		// No end is awaited of a stage that never ran.
-		r.heard[i] = true // it was stopped before its turn came
+		// No end is awaited of a stage that never ran: it was stopped before its turn came.
+		r.hear(m)
+	case r.handles(m, err):
+	case m.added:
+		r.failed(m, err)
 	default:
-		r.heard[i] = true
+		r.hear(m)
 		r.fail(err)
 		r.p.Stop(&stopError{errSibling})
 		r.stopped()
 	}
+	r.startNext()
 	if r.draining && !r.stopping {
 		r.drainStarted()
 	}
+}
+
+// hear notes that a stage has ended, or will not start.
+func (r *pipelineRun) hear(m *member) {
+	m.heard = true
+	r.alive[m.kind()]--
+	r.live = slices.DeleteFunc(r.live, func(other *member) bool { return other == m })
 }
 
 // failedItself reports whether the error of a start is that of a handler.
@@ -141,32 +189,73 @@ func failedItself(err error) bool {
 	return ok
 }
 
-// hasEnded takes note of the end of stage i, once. A failure begins the drain of the
+// hasEnded takes note of the end of a stage, once. A failure begins the drain of the
 // others unless KeepRunning is set, as does the end of the last producer or consumer.
-func (r *pipelineRun) hasEnded(i int) {
-	if r.heard[i] {
+func (r *pipelineRun) hasEnded(m *member) {
+	if m.heard {
 		return
 	}
-	r.heard[i] = true
 	r.running--
-	s := r.p.stages[i]
-	err := s.Err()
-	if err != nil {
-		r.fail(err)
-		r.p.cfg.Logger.Error("stage stopped", "stage", s.Name(), "error", err)
+	err := m.Err()
+	switch {
+	case err == nil:
+		r.hear(m)
+	case r.handles(m, err):
+		return // a stage that follows it may not have been added yet
+	default:
+		r.failed(m, err)
 	}
-	if err != nil && !r.p.cfg.KeepRunning || r.all(KindProducer) || r.all(KindConsumer) {
+	if r.all(KindProducer) || r.all(KindConsumer) {
 		r.beginDrain()
 	}
+}
+
+// failed takes the failure of a stage that runs no more.
+func (r *pipelineRun) failed(m *member, err error) {
+	r.hear(m)
+	r.fail(err)
+	r.p.cfg.Logger.Error("stage stopped", "stage", m.Name(), "error", err)
+	if !r.p.cfg.KeepRunning {
+		r.beginDrain()
+	}
+}
+
+// handles reports whether the program has handled the failure of a stage. Its producers
+// then no longer take what its subscriptions have missed for abandoned.
+func (r *pipelineRun) handles(m *member, err error) bool {
+	if r.p.cfg.Failed == nil || r.draining || r.stopping || hasStopped(r.p.stop) {
+		return false
+	}
+	handled, panicked := r.askProgram(m.Stage, err)
+	if panicked != nil {
+		r.fail(panicked)
+	}
+	if !handled {
+		return false
+	}
+	r.hear(m)
+	r.total[m.kind()]--
+	r.handled = true
+	r.p.cfg.Logger.Warn("stage failed, which the program has handled", "stage", m.Name(), "error", err)
+	for _, other := range r.p.list() {
+		other.handledFailure(m.vertex())
+	}
+	return true
+}
+
+// askProgram calls Failed. A panic there is a failure of the pipeline.
+func (r *pipelineRun) askProgram(s Stage, err error) (handled bool, panicked error) {
+	defer crash.Catch(&panicked)
+	return r.p.cfg.Failed(s, err), nil
 }
 
 // gather takes note of the stages that have stopped and whose end is still on its
 // way to this goroutine: their errors must not be lost to a deadline that is
 // reached at the same moment.
 func (r *pipelineRun) gather() {
-	for _, i := range r.order[:r.started] {
-		if hasStopped(r.p.stages[i].Stopped()) {
-			r.hasEnded(i)
+	for _, m := range slices.Clone(r.live) {
+		if m.started && m != r.starting && hasStopped(m.Stopped()) {
+			r.hasEnded(m)
 		}
 	}
 }
@@ -179,6 +268,7 @@ func (r *pipelineRun) beginDrain() {
 		return
 	}
 	r.draining = true
+	r.enter(r.p.takeFresh(true))
 	// A stop replaces it with the timer of StopTimeout.
 	r.late = time.NewTimer(r.p.cfg.DrainTimeout).C
 	r.drainStarted()
@@ -189,16 +279,17 @@ func (r *pipelineRun) beginDrain() {
 // start under way is cut short, anew for each start.
 func (r *pipelineRun) drainStarted() {
 	r.cut = nil
-	if r.starting() {
+	if r.starting != nil {
 		r.cut = time.NewTimer(min(startGrace, r.p.cfg.DrainTimeout/2)).C
 		return
 	}
-	members := make(map[*node]bool)
-	for _, s := range r.p.stages {
-		members[s.vertex()] = true
+	members := r.p.list()
+	nodes := make(map[*node]bool)
+	for _, m := range members {
+		nodes[m.vertex()] = true
 	}
-	for _, s := range r.p.stages {
-		s.drainWithin(members)
+	for _, m := range members {
+		m.drainWithin(nodes)
 	}
 }
 
@@ -219,9 +310,9 @@ const (
 
 // logSlow logs each stage that was started, or is being started, and has not stopped.
 func (r *pipelineRun) logSlow(level slog.Level, msg string) {
-	for _, i := range r.order[:min(r.started+1, len(r.order))] {
-		if s := r.p.stages[i]; !r.heard[i] && !hasStopped(s.Stopped()) {
-			r.p.cfg.Logger.Log(context.Background(), level, msg, "stage", s.Name(), "kind", s.kind(),
+	for _, m := range r.live {
+		if m.started && !hasStopped(m.Stopped()) {
+			r.p.cfg.Logger.Log(context.Background(), level, msg, "stage", m.Name(), "kind", m.kind(),
 				"since", r.cancelled, "timeout", r.p.cfg.StopTimeout)
 		}
 	}
@@ -247,13 +338,9 @@ func (r *pipelineRun) fail(err error) {
 	r.failures = append(r.failures, err)
 }
 
-// all reports whether there are stages of a kind and all of them have stopped, so
-// that the others wait for nothing.
-func (r *pipelineRun) all(kind Kind) bool {
-	of := func(s Stage) bool { return s.kind() == kind }
-	running := func(s Stage) bool { return of(s) && !hasStopped(s.Stopped()) }
-	return slices.ContainsFunc(r.p.stages, of) && !slices.ContainsFunc(r.p.stages, running)
-}
+// all reports whether there were stages of a kind and all of them have ended, so that the
+// others wait for nothing.
+func (r *pipelineRun) all(kind Kind) bool { return r.total[kind] > 0 && r.alive[kind] == 0 }
 
 // hasStopped reports whether the channel is closed.
 func hasStopped(stopped <-chan struct{}) bool {
@@ -269,10 +356,8 @@ func hasStopped(stopped <-chan struct{}) bool {
 // that stops just now has not stopped in time, and its error was not taken.
 func (r *pipelineRun) hung() error {
 	var errs []error
-	for i, s := range r.p.stages {
-		if !r.heard[i] {
-			errs = append(errs, fmt.Errorf("stage %q: %w", s.Name(), ErrHung))
-		}
+	for _, m := range r.live {
+		errs = append(errs, fmt.Errorf("stage %q: %w", m.Name(), ErrHung))
 	}
 	return errors.Join(errs...)
 }
