@@ -1,13 +1,5 @@
 package pipeline
 
-import (
-	"math"
-	"time"
-)
-
-// NoTimeout is the Timeout of a batch that waits for other events as long as it takes.
-const NoTimeout time.Duration = math.MaxInt64
-
 // Trigger is the reason why a batch was passed on.
 type Trigger uint8
 

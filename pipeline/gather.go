@@ -59,40 +59,52 @@ type gathered[T, P any] struct {
 	before, after *gathered[T, P] // while it is open
 }
 
-// add puts an event into the batch of its key. Batches that are complete with it or
-// without it are then in full. If a function of the program panics, the event was not
-// added and nothing else has changed.
-func (g *gatherer[T, P]) add(now time.Duration, event T, place P) {
-	key, bytes := "", 0
+// plan is where an event goes, until add puts it there.
+type plan[T, P any] struct {
+	key     string
+	bytes   int
+	batch   *gathered[T, P] // the open one of the key, or nil
+	crowded bool            // the event does not fit into it, and begins the next
+	events  []T             // of the batch, with the event
+	cut     bool
+}
+
+// plan decides where an event goes. It is the part that calls functions of the program,
+// which may panic, and it changes nothing. add must follow before anything else.
+func (g *gatherer[T, P]) plan(event T) (p plan[T, P]) {
 	if g.rule.key != nil {
-		key = g.rule.key(event)
+		p.key = g.rule.key(event)
 	}
 	if g.rule.bytes > 0 {
-		bytes = max(0, g.rule.sizeOf(event))
+		p.bytes = max(0, g.rule.sizeOf(event))
 	}
-	b := g.find(key)
-	// An event that does not fit begins the next batch.
-	crowded := b != nil && g.rule.bytes > 0 && bytes > g.rule.bytes-b.bytes
+	p.batch = g.find(p.key)
+	p.crowded = p.batch != nil && g.rule.bytes > 0 && p.bytes > g.rule.bytes-p.batch.bytes
 	var before []T
-	if b != nil && !crowded {
-		before = b.events
-	}
-	if before == nil {
+	if p.batch == nil || p.crowded {
 		before = make([]T, 0, g.room())
+	} else {
+		before = p.batch.events
 	}
-	events := append(before, event)
-	cut := g.rule.cut != nil && g.rule.cut(events)
+	p.events = append(before, event)
+	p.cut = g.rule.cut != nil && g.rule.cut(p.events)
+	return p
+}
 
-	if crowded {
+// add puts an event into the batch of its key. Batches that are complete with it or
+// without it are then in full.
+func (g *gatherer[T, P]) add(now time.Duration, p plan[T, P], place P) {
+	b := p.batch
+	if p.crowded {
 		g.pass(b, TriggerBytes)
 	}
-	if b == nil || crowded {
-		b = g.begin(key, now)
+	if b == nil || p.crowded {
+		b = g.begin(p.key, now)
 	}
-	b.events, b.places, b.bytes = events, append(b.places, place), b.bytes+bytes
+	b.events, b.places, b.bytes = p.events, append(b.places, place), b.bytes+p.bytes
 	g.events++
 	switch {
-	case cut:
+	case p.cut:
 		g.pass(b, TriggerCut)
 	case len(b.events) >= g.rule.size:
 		g.pass(b, TriggerSize)

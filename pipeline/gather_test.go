@@ -82,7 +82,7 @@ func TestGathererClosesBatches(t *testing.T) {
 					g.passOldest(TriggerWindow)
 				default:
 					n := option.Must(strconv.Atoi(step))
-					g.add(now, n, n)
+					g.add(now, g.plan(n), n)
 				}
 				got = append(got, closedBatches(g)...)
 			}
@@ -133,7 +133,7 @@ func TestGathererSurvivesPanics(t *testing.T) {
 							t.Errorf("panic %v for %d", p, n)
 						}
 					}()
-					g.add(0, n, n)
+					g.add(0, g.plan(n), n)
 				}()
 			}
 			if g.flush(); g.events != 0 || g.count != 0 {
@@ -151,7 +151,7 @@ func TestGathererDoesNotUseASliceAgain(t *testing.T) {
 	g := newGatherer[int, int](batchRule[int]{size: 3}.orDefaults())
 	var kept [][]int
 	for n := range 30 {
-		g.add(0, n, n)
+		g.add(0, g.plan(n), n)
 		for b := g.take(); b != nil; b = g.take() {
 			kept = append(kept, b.events)
 		}
@@ -270,7 +270,7 @@ func TestGathererModel(t *testing.T) {
 					}
 				}
 			default:
-				g.add(now, next, next)
+				g.add(now, g.plan(next), next)
 				p.add(now, next)
 				next++
 			}
@@ -300,14 +300,14 @@ func TestGathererWithAMillionKeys(t *testing.T) {
 	g := newGatherer[int, struct{}](batchRule[int]{size: 100, maxKeys: keys, key: strconv.Itoa, timeout: time.Second})
 	began := time.Now()
 	for n := range keys {
-		g.add(time.Duration(n), n, struct{}{})
+		g.add(time.Duration(n), g.plan(n), struct{}{})
 	}
 	for n := range keys { // each event closes one of them, and opens another
 		g.expire(time.Second + time.Duration(n))
 		if b := g.take(); b == nil || b.events[0] != n || g.take() != nil {
 			t.Fatalf("at %d: %+v", n, b)
 		}
-		g.add(time.Second+time.Duration(n), keys+n, struct{}{})
+		g.add(time.Second+time.Duration(n), g.plan(keys+n), struct{}{})
 	}
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %v", took)
