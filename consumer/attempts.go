@@ -11,7 +11,8 @@ import (
 )
 
 // attempts repeats the calls of a function on the goroutine of a stage, and counts and
-// logs its failures. It belongs to that goroutine.
+// logs its failures. A pause does not hold that goroutine: the handler returns, and a
+// message brings it back. It belongs to that goroutine.
 type attempts struct {
 	retry  retry.Policy
 	log    *slog.Logger
@@ -23,7 +24,14 @@ type attempts struct {
 	meters meters
 
 	again, forGood failures // of the log
+
+	resting bool // the function is called again when resume comes
+	rests   uint64
+	timer   *time.Timer
 }
+
+// resume is sent to the stage when a pause is over. It is the number of the pause.
+type resume uint64
 
 // AttemptCounts are what a function on its stage's goroutine has failed, since the start.
 type AttemptCounts struct {
@@ -36,31 +44,43 @@ type AttemptCounts struct {
 // start notes the stage.
 func (a *attempts) start(self *stage.Handle) { a.self, a.epoch = self, time.Now() }
 
-// run calls f until it has succeeded, or dropped what it was called for, or the policy
-// allows no other attempt, of most at the most, with a pause before each but the first. It
-// returns the number of attempts and the last error. If the stage is being stopped, it
-// returns at once. A panic of f is an error.
-func (a *attempts) run(ctx context.Context, most int, f func() error) (attempt int, err error) {
+// once calls f, for the given attempt of most, and returns its error and what follows. A
+// panic of f is an error. While the stage is being stopped nothing follows.
+func (a *attempts) once(ctx context.Context, attempt, most int, f func() error) (next decision, err error) {
+	err = caught(f)
+	if err == nil || err == stage.ErrDone || a.final(err) || ctx.Err() != nil {
+		return decision{}, err
+	}
 	policy := a.retry
 	policy.MaxAttempts = most
-	for attempt = 1; ; {
-		err = caught(f)
-		if err == nil || err == stage.ErrDone || a.final(err) || ctx.Err() != nil {
-			return attempt, err
-		}
-		next, err := decide(policy, attempt, err)
-		if !next.again {
-			return attempt, err
-		}
+	if next, err = decide(policy, attempt, err); next.again {
 		a.retried()
 		a.warn(a.again.note(time.Since(a.epoch), 1, err, attempt, true))
-		if !wait(ctx, next.pause) {
-			return attempt, ctx.Err() // it might have succeeded yet
-		}
-		if next.counts {
-			attempt++
-		}
 	}
+	return next, err
+}
+
+// rest begins a pause, at the end of which resume is sent. Also without a pause the stage
+// has a chance to do something else between two attempts.
+func (a *attempts) rest(d time.Duration) {
+	a.resting = true
+	a.rests++
+	number := a.rests
+	if d <= 0 {
+		a.self.Send(resume(number))
+		return
+	}
+	a.timer = time.AfterFunc(d, func() { a.self.Send(resume(number)) })
+}
+
+// over reports whether msg says that the pause is over, which it then is.
+func (a *attempts) over(msg any) bool {
+	number, ok := msg.(resume)
+	if !ok || !a.resting || uint64(number) != a.rests {
+		return false
+	}
+	a.resting = false
+	return true
 }
 
 // retried counts an attempt that follows a failed one.
@@ -76,9 +96,12 @@ func (a *attempts) failed(n int, err error, attempt int) {
 	a.warn(a.forGood.note(time.Since(a.epoch), n, err, attempt, false))
 }
 
-// end logs the failures that are in no line yet, when the stage ends. There are none if a
-// wrapper has failed before it came to HandleStart.
+// end ends a pause, and logs the failures that are in no line yet, when the stage ends.
+// There are none if a wrapper has failed before it came to HandleStart.
 func (a *attempts) end() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
 	if a.self == nil {
 		return
 	}

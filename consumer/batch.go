@@ -30,8 +30,8 @@ type BatchConfig[T any] struct {
 	// Default: 1 s; NoTimeout waits for as long as it takes.
 	Timeout time.Duration
 	// Retry bounds how often the function is called for a batch that fails as a
-	// whole: it returns an error other than EventErrors, or panics. The stage handles
-	// nothing else during the pauses.
+	// whole: it returns an error other than EventErrors, or panics. During the pauses
+	// the events that arrive wait, within MaxDemand, so that the order is kept.
 	Retry retry.Policy
 	// Split halves a batch that has failed in its last attempt, and passes the halves
 	// on, each after a pause of Backoff, down to single events: one event that cannot
@@ -80,6 +80,12 @@ type Batch[T any] struct {
 	attempts attempts
 	timer    *time.Timer
 	finished []stage.Finished
+
+	todo      []span    // of the batch that is passed on, the next one last
+	late      []T       // have arrived during a pause
+	lateParts []part[T] // of late
+	lateSince time.Time // when the first of them has arrived
+	flushed   bool      // late must not wait for more events after the pause
 }
 
 // part is a run of events in a batch that came on one subscription. They have consecutive
@@ -144,18 +150,28 @@ func (b *Batch[T]) HandleEvents(context.Context, []T) error { return errDeliveri
 
 // HandleDelivery implements stage.DeliveryHandler.
 func (b *Batch[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) error {
-	events, first := d.Events, d.First
+	return b.gather(ctx, d.Subscription, d.First, d.Events, b.cfg.Timeout)
+}
+
+// gather adds events of sub to the batch, and passes it on each time that it is full. The
+// first event of a batch that is not waits for others up to timeout. During a pause the
+// events are kept for later.
+func (b *Batch[T]) gather(ctx context.Context, sub *stage.Subscription[T], first uint64, events []T, timeout time.Duration) error {
 	for len(events) > 0 {
+		if b.attempts.resting {
+			b.keep(sub, first, events)
+			return nil
+		}
 		if len(b.events) == 0 {
-			b.begin()
+			b.begin(timeout)
 		}
 		n := min(len(events), b.cfg.Size-len(b.events))
 		b.events = append(b.events, events[:n]...)
-		held := b.add(d.Subscription, first, n)
+		held := b.add(sub, first, n)
 		events, first = events[n:], first+uint64(n)
 		// Nothing more can come from this subscription while the batch holds all its
 		// events.
-		if len(b.events) < b.cfg.Size && held < d.Subscription.Info().MaxDemand {
+		if len(b.events) < b.cfg.Size && held < sub.Info().MaxDemand {
 			continue
 		}
 		if err := b.pass(ctx); err != nil {
@@ -166,11 +182,11 @@ func (b *Batch[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) erro
 }
 
 // begin gives a new batch its number and starts its clock.
-func (b *Batch[T]) begin() {
+func (b *Batch[T]) begin(timeout time.Duration) {
 	b.number++
-	if b.cfg.Timeout != NoTimeout {
+	if timeout != NoTimeout {
 		number := b.number
-		b.timer = time.AfterFunc(b.cfg.Timeout, func() { b.self.Send(overdue(number)) })
+		b.timer = time.AfterFunc(timeout, func() { b.self.Send(overdue(number)) })
 	}
 }
 
@@ -191,9 +207,12 @@ func (b *Batch[T]) add(sub *stage.Subscription[T], first uint64, n int) (held in
 	return held
 }
 
-// HandleInfo implements stage.InfoHandler: it is how a batch's time is up.
+// HandleInfo implements stage.InfoHandler: it is how a batch's time is up, or a pause.
 func (b *Batch[T]) HandleInfo(ctx context.Context, msg any) error {
-	if number, ok := msg.(overdue); ok && uint64(number) == b.number && len(b.events) > 0 {
+	if b.attempts.over(msg) {
+		return b.goOn(ctx)
+	}
+	if number, ok := msg.(overdue); ok && uint64(number) == b.number && len(b.events) > 0 && !b.attempts.resting {
 		return b.pass(ctx)
 	}
 	return nil
@@ -201,7 +220,11 @@ func (b *Batch[T]) HandleInfo(ctx context.Context, msg any) error {
 
 // HandleFlush implements stage.FlushHandler.
 func (b *Batch[T]) HandleFlush(ctx context.Context) error {
-	if len(b.events) == 0 {
+	switch {
+	case b.attempts.resting:
+		b.flushed = len(b.late) > 0
+		return nil
+	case len(b.events) == 0:
 		return nil
 	}
 	return b.pass(ctx)
@@ -211,7 +234,7 @@ func (b *Batch[T]) HandleFlush(ctx context.Context) error {
 func (b *Batch[T]) HandleTerminate(context.Context, error) error {
 	b.stopTimer()
 	b.attempts.end()
-	b.events, b.lent, b.parts = nil, nil, nil
+	b.events, b.lent, b.parts, b.late, b.lateParts = nil, nil, nil, nil, nil
 	return nil
 }
 

@@ -18,28 +18,102 @@ type end struct {
 // errBatchFailed is the receipt of the events of a batch that has failed.
 var errBatchFailed = errors.New("batch failed")
 
+// span is a part of the batch that the function has not handled yet: the events from lo to
+// hi-1.
+type span struct {
+	lo, hi  int
+	attempt int  // the next one, from 1
+	most    int  // attempts
+	half    bool // of a span that was split: a pause comes before it
+}
+
 // pass calls the function with the events that were gathered, of which there must be some,
 // and gives the receipts of all whose end is known. If it returns an error the stage ends
-// for that, and the others have no receipts.
+// for that, and the others have no receipts. Before another attempt there may be a pause:
+// pass returns, and goOn follows.
 func (b *Batch[T]) pass(ctx context.Context) error {
 	b.stopTimer()
 	b.ends = append(b.ends[:0], make([]end, len(b.events))...)
-	// Failed may panic: what was handled before has its receipts all the same.
-	defer b.settleAll()
-	return b.handle(ctx, 0, len(b.events), b.cfg.Retry.MaxAttempts)
+	b.todo = append(b.todo[:0], span{hi: len(b.events), attempt: 1, most: b.cfg.Retry.MaxAttempts})
+	return b.work(ctx)
 }
 
-// handle passes the events from lo to hi-1 on, with the given number of attempts.
-func (b *Batch[T]) handle(ctx context.Context, lo, hi, most int) error {
+// work calls the function for what is left of the batch, up to the next pause.
+func (b *Batch[T]) work(ctx context.Context) error {
+	// Failed may panic: what was handled before has its receipts all the same.
+	defer func() {
+		if !b.attempts.resting {
+			b.settleAll()
+		}
+	}()
+	for len(b.todo) > 0 {
+		next := &b.todo[len(b.todo)-1]
+		if next.half {
+			next.half = false
+			b.attempts.retried()
+			b.attempts.rest(b.cfg.Retry.Pause(1))
+			return nil
+		}
+		if err := b.handle(ctx, next); err != nil || b.attempts.resting {
+			return err
+		}
+	}
+	return nil
+}
+
+// goOn continues when a pause is over. What has arrived meanwhile follows the batch.
+func (b *Batch[T]) goOn(ctx context.Context) error {
+	if err := b.work(ctx); err != nil || b.attempts.resting {
+		return err
+	}
+	late, parts := b.late, b.lateParts
+	b.late, b.lateParts = nil, nil
+	timeout := b.cfg.Timeout
+	if timeout != NoTimeout {
+		timeout = max(0, timeout-time.Since(b.lateSince)) // they have waited already
+	}
+	for _, p := range parts {
+		if err := b.gather(ctx, p.sub, p.first, late[p.at:p.at+p.count], timeout); err != nil {
+			return err
+		}
+	}
+	if b.attempts.resting || !b.flushed {
+		return nil
+	}
+	b.flushed = false
+	return b.HandleFlush(ctx)
+}
+
+// keep takes events that have arrived during a pause.
+func (b *Batch[T]) keep(sub *stage.Subscription[T], first uint64, events []T) {
+	if len(b.late) == 0 {
+		b.lateSince = time.Now()
+	}
+	b.lateParts = append(b.lateParts, part[T]{sub: sub, first: first, at: len(b.late), count: len(events)})
+	b.late = append(b.late, events...)
+}
+
+// handle makes an attempt for the next part of the batch. If another one follows it begins
+// the pause.
+func (b *Batch[T]) handle(ctx context.Context, next *span) error {
+	lo, hi, attempt := next.lo, next.hi, next.attempt
 	n := hi - lo
 	var begun time.Time
-	attempt, err := b.attempts.run(ctx, most, func() error {
+	what, err := b.attempts.once(ctx, attempt, next.most, func() error {
 		// The function may sort the slice, which must not change what a receipt is for.
 		b.lent = append(b.lent[:0], b.events[lo:hi]...)
 		defer clear(b.lent)
 		begun = time.Now()
 		return b.call(ctx, b.lent)
 	})
+	if what.again {
+		if what.counts {
+			next.attempt++
+		}
+		b.attempts.rest(what.pause)
+		return nil
+	}
+	b.todo = b.todo[:len(b.todo)-1]
 	cost := time.Since(begun) / time.Duration(n) // of the last attempt, without pauses
 	if err == stage.ErrDone {
 		b.conclude(lo, hi, nil, cost)
@@ -56,7 +130,10 @@ func (b *Batch[T]) handle(ctx context.Context, lo, hi, most int) error {
 	case ctx.Err() != nil:
 		return &BatchError{Stage: b.self.Name(), Size: n, Attempt: attempt, Err: v.failed}
 	case b.cfg.Split && n > 1:
-		return b.split(ctx, lo, hi)
+		// One attempt for each half: the batch had its own.
+		mid := lo + n/2
+		b.todo = append(b.todo, span{lo: mid, hi: hi, attempt: 1, most: 1, half: true}, span{lo: lo, hi: mid, attempt: 1, most: 1, half: true})
+		return nil
 	}
 	failure := &BatchError{Stage: b.self.Name(), Size: n, Attempt: attempt, Err: v.failed}
 	b.attempts.failed(n, v.failed, attempt)
@@ -70,21 +147,6 @@ func (b *Batch[T]) handle(ctx context.Context, lo, hi, most int) error {
 	}
 	if b.cfg.OnFailure == StopStage {
 		return failure
-	}
-	return nil
-}
-
-// split passes the halves on, with one attempt each: the batch had its own.
-func (b *Batch[T]) split(ctx context.Context, lo, hi int) error {
-	mid := lo + (hi-lo)/2
-	for _, half := range [][2]int{{lo, mid}, {mid, hi}} {
-		if !wait(ctx, b.cfg.Retry.Pause(1)) {
-			return context.Cause(ctx)
-		}
-		b.attempts.retried()
-		if err := b.handle(ctx, half[0], half[1], 1); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -40,10 +40,11 @@
 // restarts in RestartWindow stops with [ErrTooManyRestarts].
 //
 // A function of ForEach or NewBatch that fails, by an error or a panic, is called again
-// for the same event or batch, after a pause, up to MaxAttempts times; then the event or
-// the events of the batch have failed, and the stage goes on with the next. With Split a
+// for the same event or batch, after a pause, as its retry.Policy says; then the event or
+// the events of the batch have failed, and the stage goes on with the next. What arrives
+// during a pause waits behind it, and the stage replies to all else. With Split a
 // batch is halved instead, so that an event fails alone. With OnFailure StopStage the
-// stage stops. No consumer repeats anything without a pause, unless Backoff is NoPause.
+// stage stops. No consumer repeats anything without a pause, unless Backoff is retry.NoPause.
 // runtime.Goexit in these functions stops the stage with stage.ErrGoexit: they run on its
 // goroutine.
 //

@@ -12,8 +12,10 @@ import (
 
 // ForEachConfig configures [NewForEach]. The zero value is useful.
 type ForEachConfig[T any] struct {
-	// Retry bounds how often the function is called for one event. The stage handles
-	// no other event during the pauses, so that the order is kept.
+	// Retry bounds how often the function is called for one event. During the pauses
+	// the events that arrive wait, within MaxDemand, so that the order is kept. With
+	// StopStage a pause holds the stage's goroutine: a snapshot waits for its end, and a
+	// stop ends it.
 	Retry retry.Policy
 	// OnFailure decides what follows when an event has failed in its last attempt.
 	// Default: FailEvents.
@@ -56,7 +58,10 @@ func NewForEach[T any](f func(ctx context.Context, event T) error, cfg ForEachCo
 	); err != nil {
 		return nil, err
 	}
-	each := eachEvent[T]{f: f, cfg: cfg, attempts: attempts{retry: cfg.Retry, log: cfg.Logger, what: "event", meters: newMeters(cfg.Metrics), final: discarded}}
+	each := eachEvent[T]{
+		f: f, cfg: cfg, attempt: 1,
+		attempts: attempts{retry: cfg.Retry, log: cfg.Logger, what: "event", meters: newMeters(cfg.Metrics), final: discarded},
+	}
 	if cfg.OnFailure == StopStage {
 		return &forEachOrStop[T]{eachEvent: each}, nil
 	}
@@ -68,6 +73,7 @@ type eachEvent[T any] struct {
 	f        func(ctx context.Context, event T) error
 	cfg      ForEachConfig[T]
 	attempts attempts
+	attempt  int // of the event that is handled next, from 1
 }
 
 // HandleStart implements stage.StartHandler.
@@ -77,7 +83,7 @@ func (c *eachEvent[T]) HandleStart(_ context.Context, self *stage.Handle) error 
 }
 
 // HandleTerminate implements stage.TerminateHandler.
-func (c *forEach[T]) HandleTerminate(context.Context, error) error {
+func (c *eachEvent[T]) HandleTerminate(context.Context, error) error {
 	c.attempts.end()
 	return nil
 }
@@ -85,23 +91,33 @@ func (c *forEach[T]) HandleTerminate(context.Context, error) error {
 // HandleInspect implements stage.InspectHandler: it returns [AttemptCounts].
 func (c *eachEvent[T]) HandleInspect() any { return c.attempts.counts }
 
-// call handles one event, with its attempts. The error is what f has returned, or a
-// *WorkerError if the event has failed for good.
-func (c *eachEvent[T]) call(ctx context.Context, event T) error {
-	attempt, err := c.attempts.run(ctx, c.cfg.Retry.MaxAttempts, func() error { return c.f(ctx, event) })
+// call makes an attempt for one event. If another one follows next.again is set. Otherwise
+// the error is what f has returned, or a *WorkerError if the event has failed for good.
+func (c *eachEvent[T]) call(ctx context.Context, event T) (next decision, err error) {
+	attempt := c.attempt
+	next, err = c.attempts.once(ctx, attempt, c.cfg.Retry.MaxAttempts, func() error { return c.f(ctx, event) })
+	if next.again {
+		if next.counts {
+			c.attempt++
+		}
+		return next, nil
+	}
+	c.attempt = 1
 	// A failure may be due to the cancellation, and is none then.
 	if err == nil || err == stage.ErrDone || discarded(err) || ctx.Err() != nil {
-		return err
+		return next, err
 	}
 	c.attempts.failed(1, err, attempt)
 	err = &WorkerError{Stage: c.attempts.self.Name(), Attempt: attempt, Err: err}
 	if c.cfg.Failed != nil {
 		c.cfg.Failed(event, err)
 	}
-	return err
+	return next, err
 }
 
-// forEachOrStop stops its stage with the first event that fails for good.
+// forEachOrStop stops its stage with the first event that fails for good. It takes events
+// and not deliveries, so that the stage knows that event: with Redeliver it is blamed, and
+// not those behind it. So a pause holds the stage's goroutine.
 type forEachOrStop[T any] struct {
 	eachEvent[T]
 	handled int // events of the last call
@@ -112,7 +128,14 @@ type forEachOrStop[T any] struct {
 func (c *forEachOrStop[T]) HandleEvents(ctx context.Context, events []T) error {
 	for i, event := range events {
 		c.handled = i // if the call does not return
-		if err := c.call(ctx, event); err != nil {
+		next, err := c.call(ctx, event)
+		for next.again {
+			if !wait(ctx, next.pause) {
+				return ctx.Err() // it might have succeeded yet
+			}
+			next, err = c.call(ctx, event)
+		}
+		if err != nil {
 			if err == stage.ErrDone {
 				c.handled++
 			}
@@ -124,75 +147,3 @@ func (c *forEachOrStop[T]) HandleEvents(ctx context.Context, events []T) error {
 
 // HandleProgress implements stage.ProgressHandler.
 func (c *forEachOrStop[T]) HandleProgress() int { return c.handled }
-
-// forEach goes on after events that have failed. It gives each event its own
-// receipt, and so takes deliveries.
-type forEach[T any] struct {
-	eachEvent[T]
-	handled  map[*stage.Subscription[T]]int // events that were not asked for again yet
-	finished []stage.Finished
-}
-
-// HandleSubscribeConfig implements stage.SubscribeConfigHandler: Manual is refused.
-func (c *forEach[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
-	return refuseManual("consumer.ForEach", cfg)
-}
-
-// HandleEvents implements stage.Consumer; events come as deliveries instead.
-func (c *forEach[T]) HandleEvents(context.Context, []T) error { return errDeliveries }
-
-// HandleDelivery implements stage.DeliveryHandler. Receipts are given after each portion of
-// the events that are asked for at once, and when the delivery ends, whatever ends it.
-func (c *forEach[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) error {
-	sub := d.Subscription
-	info := sub.Info()
-	group := info.MaxDemand - info.MinDemand
-	c.finished = c.finished[:0]
-	defer func() { c.settle(sub, group) }() // Failed may panic
-	for i, event := range d.Events {
-		// A delivery may be large, and none of it needs to be handled after a stop.
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		err := c.call(ctx, event)
-		switch {
-		case err == nil || discarded(err):
-		case err == stage.ErrDone:
-			c.finished = append(c.finished, stage.Finished{Position: d.First + uint64(i)})
-			return err
-		case ctx.Err() != nil:
-			return err // without a receipt
-		}
-		c.finished = append(c.finished, stage.Finished{Position: d.First + uint64(i), Err: err})
-		if len(c.finished) >= group {
-			c.settle(sub, group)
-		}
-	}
-	return nil
-}
-
-// settle gives the receipts, and asks for as many events as were handled once there are
-// enough for a group.
-func (c *forEach[T]) settle(sub *stage.Subscription[T], group int) {
-	n := len(c.finished)
-	if n == 0 {
-		return
-	}
-	ask, known := c.handled[sub]
-	if !known {
-		for old := range c.handled {
-			if old.Err() != nil {
-				delete(c.handled, old)
-			}
-		}
-	}
-	if ask += n; ask < group {
-		c.handled[sub] = ask
-		ask = 0
-	} else {
-		c.handled[sub] = 0
-	}
-	sub.Settle(ask, c.finished...)
-	clear(c.finished)
-	c.finished = c.finished[:0]
-}

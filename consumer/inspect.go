@@ -16,6 +16,10 @@ type BatchSnapshot struct {
 	// Batches is the number of batches that were begun.
 	Batches uint64 `json:"batches"`
 	AttemptCounts
+	// Pausing reports that these events are a batch that waits for its next attempt,
+	// and Late is how many events have arrived behind it.
+	Pausing bool `json:"pausing"`
+	Late    int  `json:"late"`
 	// Timeout bounds how long a batch gathers, 0 for as long as it takes.
 	Timeout time.Duration `json:"timeout_ns"`
 }
@@ -24,5 +28,6 @@ type BatchSnapshot struct {
 func (b *Batch[T]) HandleInspect() any {
 	return BatchSnapshot{
 		Events: len(b.events), Size: b.cfg.Size, Subscriptions: len(b.parts), Batches: b.number, AttemptCounts: b.attempts.counts, Timeout: max(0, b.cfg.Timeout),
+		Pausing: b.attempts.resting, Late: len(b.late),
 	}
 }
