@@ -81,7 +81,9 @@ type pool[J any] struct {
 
 // newPool returns a pool without goroutines.
 func newPool[J any](cfg poolConfig[J]) *pool[J] {
-	p := &pool[J]{cfg: cfg, quiet: make(chan struct{}), alarm: noTime, lookAt: noTime, epoch: time.Now()}
+	p := &pool[J]{
+		cfg: cfg, quiet: make(chan struct{}), alarm: noTime, lookAt: noTime, epoch: time.Now(), notes: newNotes(cfg.stage, cfg.logger, cfg.metrics),
+	}
 	p.core.rules = coreRules{workers: cfg.workers, maxHeld: cfg.maxHeld, ordered: cfg.ordered && !cfg.keyed, keyed: cfg.keyed}
 	if cfg.rate.PerSecond > 0 {
 		p.core.rate.set(cfg.rate, 0)
@@ -95,8 +97,7 @@ func newPool[J any](cfg poolConfig[J]) *pool[J] {
 // start begins the life of the pool. ctx is that of the attempts. It is called before
 // anything else.
 func (p *pool[J]) start(ctx context.Context) {
-	p.ctx, p.epoch = ctx, time.Now()
-	p.notes = newNotes(p.cfg.stage, p.cfg.logger, p.cfg.metrics)
+	p.ctx = ctx
 }
 
 // clock returns the time since the start of the pool.

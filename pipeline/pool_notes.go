@@ -92,9 +92,6 @@ func (n *notes) stuck(total int) {
 // rest logs what is in no line yet.
 func (n *notes) rest() {
 	s := n.state
-	if s == nil {
-		return // never started
-	}
 	s.mu.Lock()
 	again, forGood := s.again, s.forGood
 	some, last := s.again.pace.Rest(), s.forGood.pace.Rest()

@@ -79,6 +79,7 @@ func (w *worker[J]) step(ran bool) bool {
 		if ran && w.failed != nil {
 			v = p.judge(w.failed, w.run[w.did].attempt, now)
 		}
+		stopping := p.ctx.Err() != nil
 		p.mu.Lock()
 		if w.lost {
 			p.core.crew.stuck--
@@ -86,21 +87,22 @@ func (w *worker[J]) step(ran bool) bool {
 			p.mu.Unlock()
 			return false
 		}
+		if stopping {
+			p.core.stop() // its owner is about to
+		}
 		var after func()
 		if ran {
 			after = w.report(v, now)
 		} else {
 			p.core.crew.waking--
 		}
-		n, do := w.seek(now)
+		do := w.seek(now)
 		p.unlock(now)
 		if after != nil {
 			after()
 		}
 		switch do {
 		case orderRun:
-			w.did, w.failed = 0, nil
-			w.span.Store(uint64(n))
 			return true
 		case orderLeave:
 			return false
@@ -111,16 +113,18 @@ func (w *worker[J]) step(ran bool) bool {
 }
 
 // seek takes the next run, with the lock held.
-func (w *worker[J]) seek(now int64) (n int, do order) {
+func (w *worker[J]) seek(now int64) order {
 	p := w.pool
 	room := w.run[:]
 	if p.cfg.timeout > 0 {
 		room = room[:1]
 	}
-	n, do = p.core.seek(room, now)
+	n, do := p.core.seek(room, now)
 	w.busy = do == orderRun
 	switch do {
 	case orderRun:
+		w.did, w.failed = 0, nil
+		w.span.Store(uint64(n)) // before the lookout can see the run
 		w.round++
 		w.begun = now
 		if n > 1 && p.lookAt == noTime {
@@ -134,7 +138,7 @@ func (w *worker[J]) seek(now int64) (n int, do order) {
 		p.remove(w)
 		p.hush()
 	}
-	return n, do
+	return do
 }
 
 // report passes the ended run to the core, with the lock held. It returns what is to be

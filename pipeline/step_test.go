@@ -77,12 +77,19 @@ func (c StepConfig[In]) defaults() StepConfig[In] {
 func runStep(t *testing.T, ctx context.Context, source stage.Producer[int], step stage.ProducerConsumer[int, int]) ([]int, error) {
 	t.Helper()
 	var got []int
-	from := stage.Must(stage.NewProducer(source, stage.ProducerConfig[int]{Name: "source", Logger: quiet}))
-	via := stage.Must(stage.NewProducerConsumer(step, stage.ProducerConfig[int]{Name: "step", Logger: quiet}))
-	to := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
+	err := runInto(t, ctx, source, step, stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
 		got = append(got, events...)
 		return nil
-	}), stage.ConsumerConfig{Name: "sink", Logger: quiet}))
+	}))
+	return got, err
+}
+
+// runInto runs numbers through a step into a sink.
+func runInto(t *testing.T, ctx context.Context, source stage.Producer[int], step stage.ProducerConsumer[int, int], sink stage.Consumer[int]) error {
+	t.Helper()
+	from := stage.Must(stage.NewProducer(source, stage.ProducerConfig[int]{Name: "source", Logger: quiet}))
+	via := stage.Must(stage.NewProducerConsumer(step, stage.ProducerConfig[int]{Name: "step", Logger: quiet}))
+	to := stage.Must(stage.NewConsumer(sink, stage.ConsumerConfig{Name: "sink", Logger: quiet}))
 	for _, err := range []error{
 		ignore(via.Subscribe(from, stage.SubscribeConfig{})), ignore(to.Subscribe(via, stage.SubscribeConfig{})),
 	} {
@@ -90,8 +97,7 @@ func runStep(t *testing.T, ctx context.Context, source stage.Producer[int], step
 			t.Fatal(err)
 		}
 	}
-	err := stage.Run(ctx, from, via, to)
-	return got, err
+	return stage.Run(ctx, from, via, to)
 }
 
 func ignore[T any](_ T, err error) error { return err }
