@@ -22,6 +22,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/gostreams"
 	"github.com/penstock-go/penstock/metrics/statsd"
+	"github.com/penstock-go/penstock/pipeline/middleware"
 	"github.com/penstock-go/penstock/presence"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/producer/kafka"
@@ -97,6 +98,16 @@ func constructors() []constructor {
 		of("consumer.NewSupervisor", consumer.SupervisorConfig[int]{}, func(c consumer.SupervisorConfig[int]) (*consumer.Supervisor[int], error) {
 			return consumer.NewSupervisor(func(context.Context, int) error { return nil }, c)
 		}),
+		of("middleware.Log", middleware.LogConfig[int]{}, func(c middleware.LogConfig[int]) (*int, error) {
+			_, err := middleware.Log(c)
+			return nil, err
+		}),
+		of("middleware.Online", middleware.OnlineConfig[int]{Online: func(context.Context, int) bool { return true }}, func(c middleware.OnlineConfig[int]) (*int, error) {
+			_, err := middleware.Online(c)
+			return nil, err
+		}),
+		of("middleware.NewDeduplicator", middleware.DeduplicatorConfig[int]{Key: func(int) string { return "" }}, middleware.NewDeduplicator[int]),
+		of("middleware.NewBreaker", middleware.BreakerConfig{}, middleware.NewBreaker),
 		of("delivery.New", delivery.Config[int]{Topic: func(int) string { return "a" }, Event: "e"}, func(c delivery.Config[int]) (*delivery.Consumer[int], error) {
 			return delivery.New(endpoint, c)
 		}),
@@ -156,6 +167,13 @@ func constructors() []constructor {
 			w, err := kafka.NewWriter(c)
 			if err == nil {
 				err = w.Close(context.Background())
+			}
+			return nil, err
+		}),
+		of("kafka.NewDeadLetters", kafka.WriterConfig{Brokers: []string{"127.0.0.1:1"}, Topic: "t"}, func(c kafka.WriterConfig) (*int, error) {
+			d, err := kafka.NewDeadLetters(c)
+			if err == nil {
+				err = d.Close(context.Background())
 			}
 			return nil, err
 		}),

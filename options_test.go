@@ -15,6 +15,7 @@ import (
 	"github.com/penstock-go/penstock/gostreams"
 	"github.com/penstock-go/penstock/metrics/statsd"
 	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
+	"github.com/penstock-go/penstock/pipeline/middleware"
 	"github.com/penstock-go/penstock/presence"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/producer/kafka"
@@ -24,6 +25,7 @@ import (
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/stage/stagetest"
 	"github.com/penstock-go/penstock/token"
 )
 
@@ -51,6 +53,15 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"stage.Pipeline", "stages", stage.Run(t.Context())},
 		{"stage.Pipeline", "ctx", stage.Run(noContext, emitter("run"))},
 		{`stage "start"`, "ctx", emitter("start").Start(noContext)},
+		{"stagetest", "handler", refusal(stagetest.NewProducer[int](t.Context(), nil))},
+		{"stagetest", "handler", refusal(stagetest.NewProducerConsumer[int, int](t.Context(), nil))},
+		{"stagetest", "ctx", refusal(stagetest.NewConsumer(noContext, stage.ConsumerFunc[int](nothing)))},
+		{"middleware.Log", "Slow", refusal(middleware.Log(middleware.LogConfig[int]{Slow: -1}))},
+		{"middleware.Trace", "Start", refusal(middleware.Trace[int](middleware.TraceConfig{}))},
+		{"middleware.Timeout", "d", refusal(middleware.Timeout[int](0))},
+		{"middleware.Online", "Online", refusal(middleware.Online(middleware.OnlineConfig[int]{}))},
+		{"middleware.Deduplicator", "Key", refusal(middleware.NewDeduplicator(middleware.DeduplicatorConfig[int]{}))},
+		{"middleware.Breaker", "Ratio", refusal(middleware.NewBreaker(middleware.BreakerConfig{Ratio: 2}))},
 		{"dispatcher.Partition", "hash", refusal(dispatcher.NewPartition[int](1, nil, dispatcher.PartitionConfig{}))},
 		{"fair.Dispatcher", "Credits", refusal(fair.New(func(v int) int { return v }, fair.Config[int]{Credits: 65}))},
 		{"producer.Queue", "Capacity", refusal(producer.NewQueue(producer.QueueConfig[int]{Capacity: -1}))},
@@ -59,6 +70,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"producer.Chan", "ch", refusal(producer.NewChan[int](nil, producer.ChanConfig[int]{}))},
 		{"kafka.Producer", "Brokers", refusal(kafka.NewProducer(kafka.Config[int]{}))},
 		{"kafka.Writer", "Brokers", refusal(kafka.NewWriter(kafka.WriterConfig{}))},
+		{"kafka.DeadLetters", "Topic", refusal(kafka.NewDeadLetters(kafka.WriterConfig{Brokers: []string{"b:1"}}))},
 		{"embeddedkafka", "Brokers", refusal(embeddedkafka.Start(embeddedkafka.Config{Brokers: -1}))},
 		{"consumer.ForEach", "f", refusal(consumer.ForEach[int](nil))},
 		{"consumer.ForEach", "Retry.Backoff", refusal(consumer.NewForEach(func(context.Context, int) error { return nil }, consumer.ForEachConfig[int]{Retry: retry.Policy{Backoff: -1}}))},

@@ -226,6 +226,14 @@ func (t *Tracker) Count(topic string) int {
 	return len(t.view.topics[topic])
 }
 
+// Online reports whether key is present in topic, on any node that is up. It looks at one
+// entry of a map and allocates nothing, so that it can be asked for each event.
+func (t *Tracker) Online(topic, key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.view.topics[topic][key]) > 0
+}
+
 // metasOf returns the metas of entries in their order. The bytes are shared with
 // them.
 func metasOf(entries []*entry) []json.RawMessage {

@@ -75,6 +75,10 @@ const (
 	// Parked: the event's key was still parked when a draining stage had served
 	// all other keys.
 	Parked Reason = "parked"
+	// Duplicate: an event with the same key was handled before.
+	Duplicate Reason = "duplicate"
+	// Offline: the user that the event is for is not online.
+	Offline Reason = "offline"
 	// Stopped: the stage was stopped without draining.
 	Stopped Reason = "stopped"
 )

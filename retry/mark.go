@@ -58,6 +58,12 @@ func IsNever(err error) bool {
 	return kind == markedNever
 }
 
+// IsLater reports whether err was marked with Later, so that nothing was tried.
+func IsLater(err error) bool {
+	kind, _ := read(err)
+	return kind == markedLater
+}
+
 // read returns what the marks of err and of all errors in it say together. Of Never and
 // Later the outermost counts. pause is that of Later, or the longest of all After.
 func read(err error) (k kind, pause time.Duration) {

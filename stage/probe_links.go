@@ -40,11 +40,12 @@ type SubscriptionProbe struct {
 	Cancelled func(reason error)
 }
 
-// NewSubscription makes the subscription of a [DeliveryHandler] without stages, for
-// package stagetest. Its producer wants receipts.
-func NewSubscription[T any](_ probe.Key, info SubscriptionInfo, cfg SubscribeConfig, p SubscriptionProbe) *Subscription[T] {
+// NewSubscription makes the subscription of a [DeliveryHandler] without stages, or of a
+// [TransformDeliveryHandler] if settles is false, for package stagetest. Its producer
+// wants receipts.
+func NewSubscription[T any](_ probe.Key, info SubscriptionInfo, settles bool, p SubscriptionProbe) *Subscription[T] {
 	s := &Subscription[T]{
-		id: lastSubscription.Add(1), info: info, cfg: cfg, deferred: true,
+		id: lastSubscription.Add(1), info: info, asks: true, deferred: settles,
 		up: probePort[T]{info: info, probe: p}, done: make(chan struct{}),
 	}
 	s.wants.Store(true)

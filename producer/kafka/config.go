@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
@@ -48,11 +49,15 @@ type Config[T any] struct {
 	// bytes may be kept.
 	Decode func(*kgo.Record) (T, error)
 
+	// DeadLetters, if set, gets a letter for each record that could not be used,
+	// with the record's value as the event, and the record is finished when its
+	// letter is stored. Its partition is read on meanwhile, up to Window.
+	// Default: the record is finished when OnPoison has returned.
+	DeadLetters deadletter.Sink
 	// OnPoison gets the records that could not be used, on the poller's
 	// goroutine; err is the error of Decode, a *stage.PanicError or a
-	// *[LimitError]. When it returns the record is finished: to keep it, write
-	// it somewhere before. Nothing is polled meanwhile. Default: the record is
-	// dropped and counted.
+	// *[LimitError]. Nothing is polled meanwhile. Default: the record is counted
+	// and logged, and dropped unless DeadLetters is set.
 	OnPoison func(record *kgo.Record, err error)
 
 	// Limits bound a record. Default: see [Limits].
@@ -100,7 +105,8 @@ type Config[T any] struct {
 
 	// Metrics gets the counters kafka.records, kafka.poison, kafka.abandoned,
 	// kafka.commits, kafka.commit_errors and kafka.errors, and the gauges
-	// kafka.partitions, kafka.unfinished and kafka.lag. Nil records nothing.
+	// kafka.partitions, kafka.unfinished and kafka.lag, and with DeadLetters
+	// those of a deadletter.Writer. Nil records nothing.
 	Metrics metrics.Recorder
 	// Logger gets the events that an operator needs. Default: slog.Default.
 	Logger *slog.Logger
@@ -164,7 +170,7 @@ func (c *Config[T]) validate() error {
 	case c.FetchMaxBytes < c.FetchMaxPartitionBytes:
 		return refuse("FetchMaxBytes", c.FetchMaxBytes, "FetchMaxPartitionBytes or more")
 	}
-	return option.First(owner.Recorder(c.Metrics), checkOptions(owner, c.Options))
+	return option.First(owner.Recorder(c.Metrics), owner.Optional("DeadLetters", c.DeadLetters, "a sink"), checkOptions(owner, c.Options))
 }
 
 // checkOptions refuses options that the client cannot be given.

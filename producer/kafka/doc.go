@@ -76,7 +76,9 @@
 //
 // Input is not trusted. A record is poison if it exceeds [Config.Limits], or if
 // [Config.Decode] returns an error or panics: it is counted, passed to
-// [Config.OnPoison], and finished, so that the partition continues.
+// [Config.OnPoison], and finished, so that the partition continues. With
+// [Config.DeadLetters] it is finished when its letter is stored, and not committed
+// before. [NewDeadLetters] makes a sink that stores letters in a topic.
 //
 // # Failure
 //
@@ -90,7 +92,7 @@
 // Draining stops the poller at once; records that were polled and not emitted are
 // left for the next member. When the stage ends, the finished prefix is committed
 // and the group is left, within [Config.CloseTimeout]. No goroutine outlives
-// the stage, unless OnPoison or Decode does not return.
+// the stage, unless OnPoison, Decode or DeadLetters does not return.
 //
 // # Concurrency
 //

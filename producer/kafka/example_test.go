@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/producer/kafka"
 	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
 	"github.com/penstock-go/penstock/stage"
@@ -88,6 +89,28 @@ func ExampleNewWriter() {
 	err = writer.Write(context.Background(), &kgo.Record{Key: []byte("7"), Value: []byte("hello")})
 	fmt.Println("durable:", err == nil, broker.Cluster.PartitionInfo("pushes", 0).HighWatermark)
 	fmt.Println("closed:", writer.Close(context.Background()))
+	// Output:
+	// durable: true 1
+	// closed: <nil>
+}
+
+func ExampleNewDeadLetters() {
+	broker, err := embeddedkafka.Start(embeddedkafka.Config{Topics: map[string]int32{"dead": 1}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer broker.Close()
+	sink, err := kafka.NewDeadLetters(kafka.WriterConfig{Brokers: broker.Addrs(), Topic: "dead"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	letter := deadletter.Of("hello", nil)
+	letter.Stage, letter.Error, letter.Attempts = "rows", "no such table", 3
+	err = sink.Write(context.Background(), []deadletter.Letter{letter})
+	fmt.Println("durable:", err == nil, broker.Cluster.PartitionInfo("dead", 0).HighWatermark)
+	fmt.Println("closed:", sink.Close(context.Background()))
 	// Output:
 	// durable: true 1
 	// closed: <nil>

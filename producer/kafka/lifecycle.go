@@ -42,8 +42,14 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 	// Snapshot reads it from other goroutines.
 	p.client = client
 	p.mu.Unlock()
-	// Both goroutines are waited for in HandleTerminate.
-	p.running.Go(p.poll)
+	if err := p.keepLetters(ctx, self); err != nil {
+		return err
+	}
+	// All goroutines are waited for in HandleTerminate.
+	p.running.Go(func() {
+		defer close(p.polled)
+		p.poll()
+	})
 	p.running.Go(p.commitRegularly)
 	return nil
 }
@@ -108,6 +114,9 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 	// the last one waits.
 	close(p.commitStop)
 
+	quarter, cancelQuarter := context.WithTimeout(bound, p.cfg.CloseTimeout/4)
+	defer cancelQuarter()
+	p.endLetters(quarter)
 	half, cancelHalf := context.WithTimeout(bound, p.cfg.CloseTimeout/2)
 	defer cancelHalf()
 	// This commit has half of the time, since leaving the group needs the rest.
@@ -128,7 +137,8 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 	p.abandon()
 	ended := make(chan struct{})
 	go func() {
-		// The poller may be in Decode or OnPoison, which cannot be cancelled.
+		// The poller may be in Decode or OnPoison, which cannot be cancelled, and the
+		// sink of dead letters may not heed its context.
 		p.running.Wait()
 		close(ended)
 	}()
@@ -136,7 +146,7 @@ func (p *Producer[T]) HandleTerminate(ctx context.Context, _ error) error {
 	case <-ended:
 		return nil
 	case <-limit.C:
-		return fmt.Errorf("kafka: group %q: Decode or OnPoison did not return within %v: %w", p.cfg.Group, p.cfg.CloseTimeout, stage.ErrHung)
+		return fmt.Errorf("kafka: group %q: Decode, OnPoison or DeadLetters did not return within %v: %w", p.cfg.Group, p.cfg.CloseTimeout, stage.ErrHung)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
@@ -17,8 +18,9 @@ import (
 // demand at the time of the poll bounds what is emitted, and a polled record must
 // not be discarded.
 //
-// Three goroutines use it besides the stage's: the poller, the committer, and the
-// client's, which calls back on rebalances. What they share is guarded by mu; the
+// Four goroutines use it besides the stage's: the poller, the committer, the
+// client's, which calls back on rebalances, and the one of the dead letters, if they are
+// kept. What they share is guarded by mu; the
 // core decides with mu held, and what it orders is done after mu is released.
 // Nothing of the client's, the user's, the logger's or the recorder's is called with
 // mu held.
@@ -39,14 +41,17 @@ type Producer[T any] struct {
 
 	commitStop chan struct{}
 	running    sync.WaitGroup // poller and committer
+	polled     chan struct{}  // closed when the poller has ended
 	kick       chan struct{}  // has the poller look at the core again
 	commitSlot chan struct{}  // held while committing or moving offsets; taken before mu
 	// batch is empty between two partitions of a poll.
 	batch []decoded[T] // the poller's, used again
 	// The log of poison records belongs to the poller too, until it has ended.
 	poisonLines pace.Limiter
-	poisonAt    poison    // the last one
-	epoch       time.Time // when the producer was made
+	poisonAt    poison             // the last one
+	letters     *deadletter.Writer // of poison records; nil: none are kept
+	name        string             // of the stage
+	epoch       time.Time          // when the producer was made
 
 	mu        sync.Mutex // guards the rest
 	client    *kgo.Client
@@ -70,6 +75,7 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 		epoch:      time.Now(),
 		meters:     newMeters(cfg.Metrics),
 		commitStop: make(chan struct{}),
+		polled:     make(chan struct{}),
 		kick:       make(chan struct{}, 1),
 		commitSlot: make(chan struct{}, 1),
 		core:       newCore(cfg.Window),

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/metrics"
 )
 
@@ -29,6 +30,9 @@ type Snapshot struct {
 	// those that have been polled.
 	Demand int `json:"demand"`
 	Ready  int `json:"ready"`
+	// DeadLetters is what has become of the letters of poison records, nil if
+	// Config.DeadLetters is not set.
+	DeadLetters *deadletter.WriterSnapshot `json:"dead_letters,omitempty"`
 	// Partitions are those assigned to this member, in order.
 	Partitions []PartitionSnapshot `json:"partitions"`
 }
@@ -62,6 +66,16 @@ type counts struct {
 
 // Snapshot returns the counts. It blocks only while they are copied.
 func (p *Producer[T]) Snapshot() Snapshot {
+	s, letters := p.figures()
+	if letters != nil {
+		waiting := letters.Snapshot()
+		s.DeadLetters = &waiting
+	}
+	return s
+}
+
+// figures returns the counts that mu guards, and the writer of dead letters.
+func (p *Producer[T]) figures() (Snapshot, *deadletter.Writer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c, s := &p.core, p.stats.Snapshot
@@ -78,7 +92,7 @@ func (p *Producer[T]) Snapshot() Snapshot {
 	slices.SortFunc(s.Partitions, func(a, b PartitionSnapshot) int {
 		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
-	return s
+	return s, p.letters
 }
 
 type meters struct {

@@ -13,7 +13,7 @@ import (
 // NoLinger is the Linger of a writer that sends each record at once.
 const NoLinger time.Duration = 1
 
-// WriterConfig configures [NewWriter]. Brokers and Topic are required.
+// WriterConfig configures [NewWriter] and [NewDeadLetters]. Brokers and Topic are required.
 type WriterConfig struct {
 	// Brokers are host:port of some of the cluster's brokers.
 	Brokers []string
@@ -41,13 +41,18 @@ type Writer struct{ client *kgo.Client }
 // NewWriter makes a writer. It does not wait for a broker; the only errors are
 // those of the config, each an [*OptionError], and of Options.
 func NewWriter(cfg WriterConfig) (*Writer, error) {
+	return newWriter(option.Owner("kafka.Writer"), cfg)
+}
+
+// newWriter makes a writer; refused options have the name of owner.
+func newWriter(owner option.Owner, cfg WriterConfig) (*Writer, error) {
 	option.Default(&cfg.MaxBuffered, 10_000)
 	option.Default(&cfg.Timeout, 10*time.Second)
 	option.Default(&cfg.Linger, time.Millisecond)
 	if cfg.Linger == NoLinger {
 		cfg.Linger = 0
 	}
-	if err := cfg.validate(); err != nil {
+	if err := cfg.validate(owner); err != nil {
 		return nil, err
 	}
 	client, err := kgo.NewClient(append([]kgo.Opt{
@@ -86,8 +91,7 @@ func (w *Writer) Close(ctx context.Context) error {
 }
 
 // validate is called with the defaults filled in.
-func (c *WriterConfig) validate() error {
-	owner := option.Owner("kafka.Writer")
+func (c *WriterConfig) validate(owner option.Owner) error {
 	refuse := owner.Refuse
 	switch {
 	case len(c.Brokers) == 0:
