@@ -77,7 +77,6 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"consumer.Batch", "Size", refusal(consumer.NewBatch(nothing, consumer.BatchConfig[int]{Size: math.MaxInt}))},
 		{"consumer.Supervisor", "work", refusal(consumer.NewSupervisor[int](nil, consumer.SupervisorConfig[int]{}))},
 		{"deadletter.Writer", "sink", refusal(deadletter.NewWriter(nil, deadletter.WriterConfig{}))},
-		{"deadletter.Writer", "Retry.MaxBackoff", refusal(deadletter.NewWriter(letters, deadletter.WriterConfig{Backoff: 2, MaxBackoff: 1}))},
 		{"deadletter.Writer", "MaxBackoff", refusal(deadletter.NewWriter(letters, deadletter.WriterConfig{Backoff: 2, MaxBackoff: 1}))},
 		{"deadletter.File", "path", refusal(deadletter.NewFile("", deadletter.FileConfig{}))},
 		{"deadletter.File", "MaxBytes", refusal(deadletter.NewFile("x", deadletter.FileConfig{MaxBytes: -1}))},

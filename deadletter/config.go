@@ -25,8 +25,8 @@ type WriterConfig struct {
 	Stage string
 	// MaxBatch bounds the number of letters in one write, 1 or more. Default: 1000.
 	MaxBatch int
-	// Timeout bounds one write: its context is cancelled then, and a line is logged each
-	// Timeout while the write does not return. Default: 30 s.
+	// Timeout bounds one write: its context is cancelled then, and a line is logged if it
+	// has not returned after twice that. Default: 30 s.
 	Timeout time.Duration
 	// Backoff is the pause after the first failed write. It doubles with each further
 	// one, up to MaxBackoff, and is up to a fifth shorter at random. An error marked with
@@ -65,7 +65,8 @@ func (c WriterConfig) validate(sink Sink) error {
 		owner.Needs("sink", sink, "a sink"),
 		option.AtLeast(owner, "MaxBatch", c.MaxBatch, 1),
 		option.AtLeast(owner, "Timeout", c.Timeout, 0),
-		c.policy().Validate(string(owner)),
+		owner.Check(c.Backoff >= 0, "Backoff", c.Backoff, "NoPause or above, or 0 for the default"),
+		owner.Check(c.MaxBackoff == 0 || c.MaxBackoff >= c.Backoff, "MaxBackoff", c.MaxBackoff, "Backoff or above, or 0 for the default"),
 		owner.Recorder(c.Metrics),
 	)
 }
