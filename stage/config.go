@@ -70,6 +70,12 @@ type ProducerConfig[T any] struct {
 	// Demand is the mode at the start; [ProducerStage.SetDemand] changes it.
 	// Default: Forward.
 	Demand DemandMode
+	// Eager makes a producer-consumer handle events although its subscribers have no
+	// demand. What it emits then waits in its buffer, under Keep and BufferSize: a
+	// stage that drops, or buffers, for a slow subscriber, without delaying its own
+	// producer. Under KeepAll only the subscription upstream bounds what waits, if its
+	// source waits for receipts. Default: false; a producer refuses true.
+	Eager bool
 	// Discarded, if set, is called on the stage's goroutine for every event
 	// that is discarded. It must not block.
 	Discarded func(event T, reason receipt.Reason)

@@ -99,7 +99,10 @@
 // only [Subscription.Ask] asks; asking for less than one event returns an error. A
 // consumer that asks itself refuses Manual ([SubscribeConfigHandler]).
 // [Accumulate] keeps demand and events back until [Forward] lets them pass, so
-// that every subscriber can be there before the first event.
+// that every subscriber can be there before the first event. [Subscription.Pause]
+// keeps the further demand of one subscription back until Resume; a drain resumes
+// it. A producer-consumer handles events only while its subscribers have demand,
+// unless Eager is set: what it emits then waits in its buffer.
 //
 // # Blocking
 //

@@ -31,6 +31,8 @@ type Edge struct {
 	InFlight  int `json:"in_flight"`
 	MaxDemand int `json:"max_demand"`
 	MinDemand int `json:"min_demand"`
+	// Paused is as in [SubscriptionSnapshot].
+	Paused bool `json:"paused,omitempty"`
 }
 
 // Snapshot returns what the stages are doing. It waits for running handlers until
@@ -65,7 +67,7 @@ func edges(stages []Snapshot) []Edge {
 	found := make(map[uint64]Edge)
 	for _, s := range stages {
 		for _, sub := range s.Subscriptions {
-			e := Edge{ID: sub.ID, Producer: s.Name, Consumer: sub.Peer, MaxDemand: sub.MaxDemand, MinDemand: sub.MinDemand}
+			e := Edge{ID: sub.ID, Producer: s.Name, Consumer: sub.Peer, MaxDemand: sub.MaxDemand, MinDemand: sub.MinDemand, Paused: sub.Paused}
 			if sub.Upstream {
 				e.Producer, e.Consumer = sub.Peer, s.Name
 				consumers[sub.ID] = sub

@@ -19,6 +19,11 @@ func (e *engine[In, Out]) drain(members map[*node]bool) {
 		return
 	}
 	e.draining = true
+	if e.in != nil {
+		for _, s := range e.in.subs {
+			s.resumeForGood()
+		}
+	}
 	if e.out != nil {
 		// What was accumulated is delivered.
 		e.out.paused, e.out.changed = false, true

@@ -33,7 +33,8 @@ type Consumer[T any] interface {
 // ProducerConsumer is the handler of a stage that takes events and emits others.
 type ProducerConsumer[In, Out any] interface {
 	// HandleEvents is as in [Consumer]; events that it emits go to the stage's
-	// own subscribers. It is called only while they have demand. After ErrDone
+	// own subscribers. It is called only while they have demand, unless
+	// ProducerConfig.Eager is set. After ErrDone
 	// the emitted events are still delivered.
 	HandleEvents(ctx context.Context, events []In, emit *Emitter[Out]) error
 }
@@ -195,7 +196,8 @@ type TransformDeliveryHandler[In, Out any] interface {
 	// to the handler only during the call. Inputs are as in HandleEvents:
 	// [Emitter.Hold] keeps Delivery.Events[i], which [Emitter.For] or [Emitter.Finish]
 	// names later; what is neither held nor emitted for is finished when the handler
-	// returns. It is called only while there is demand for what it emits.
+	// returns. It is called only while there is demand for what it emits, unless
+	// ProducerConfig.Eager is set.
 	HandleDelivery(ctx context.Context, d Delivery[In], emit *Emitter[Out]) error
 }
 

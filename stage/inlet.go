@@ -64,7 +64,9 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 	}
 	if !s.cfg.Manual {
 		s.owed = s.info.MaxDemand
-		s.up.postAsk(s, s.info.MaxDemand, 0, nil, nil)
+		if n := s.pause.pass(s.info.MaxDemand); n > 0 {
+			s.up.postAsk(s, n, 0, nil, nil)
+		}
 	}
 }
 
@@ -188,7 +190,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		case len(events) == 0:
 			e.giveBackBatch(s, b, ask)
 		case ask > 0:
-			s.up.postAsk(s, ask, s.handled, nil, s.takePending())
+			s.up.postAsk(s, s.pause.pass(ask), s.handled, nil, s.takePending())
 			s.handled = 0
 		}
 	}
@@ -237,7 +239,7 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 	s.spent = b
 	s.spentCount++
 	if ask > 0 || s.spentCount >= spentLimit || (s.wanted && !s.deferred && e.out == nil) {
-		s.up.postAsk(s, ask, s.handled, s.spent, s.takePending())
+		s.up.postAsk(s, s.pause.pass(ask), s.handled, s.spent, s.takePending())
 		s.spent, s.spentCount, s.handled = nil, 0, 0
 	}
 }

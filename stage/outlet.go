@@ -52,6 +52,7 @@ type outlet[T any] struct {
 	nextSeq   uint64
 	told      int                 // demand that the handler was asked for and still owes
 	changed   bool                // the dispatcher was called since its last Dispatch
+	eager     bool                // a producer-consumer handles events without demand
 	paused    bool                // demand and events accumulate
 	awaiting  bool                // a pin waits for events that the dispatcher holds
 	gone      map[uint64]struct{} // those that have left since
@@ -93,7 +94,7 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	if o.disp == nil {
 		o.disp = dispatcher.NewDemand[T]()
 	}
-	o.paused = cfg.Demand == Accumulate
+	o.paused, o.eager = cfg.Demand == Accumulate, cfg.Eager
 	o.emit.scrub = hasPointers[T]()
 	o.holder, _ = o.disp.(dispatcher.Holder[T])
 	o.returner, _ = o.disp.(dispatcher.Returner[T])
@@ -127,7 +128,9 @@ func (o *outlet[T]) want() int {
 }
 
 // room reports whether a producer-consumer may handle queued batches.
-func (o *outlet[T]) room() bool { return !o.paused && o.disp.Demand() > o.buf.len() }
+func (o *outlet[T]) room() bool {
+	return !o.paused && (o.eager || o.disp.Demand() > o.buf.len())
+}
 
 // held is the number of events emitted and neither delivered nor discarded.
 func (o *outlet[T]) held() int {

@@ -95,6 +95,8 @@ type SubscriptionSnapshot struct {
 	InFlight  int `json:"in_flight"`
 	MaxDemand int `json:"max_demand"`
 	MinDemand int `json:"min_demand"`
+	// Paused reports that the consumer's demand is kept back; see [Subscription.Pause].
+	Paused bool `json:"paused,omitempty"`
 }
 
 // Snapshot implements Stage.
@@ -151,7 +153,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 			if sub != nil {
 				s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
 					ID: sub.id, Peer: sub.info.Consumer, Outstanding: sub.asked, InFlight: sub.flights.open,
-					MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand,
+					MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand, Paused: sub.paused(),
 				})
 			}
 		}
@@ -162,7 +164,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 		for _, sub := range in.subs {
 			s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
 				ID: sub.id, Peer: sub.info.Producer, Upstream: true, Outstanding: sub.outstanding(), InFlight: int(sub.open.Load()) + sub.inputs,
-				MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand,
+				MaxDemand: sub.info.MaxDemand, MinDemand: sub.info.MinDemand, Paused: sub.paused(),
 			})
 		}
 	}

@@ -165,6 +165,7 @@ func newSide[In, Out any](e *engine[In, Out], cfg ProducerConfig[Out]) error {
 		owner.Check(cfg.Keep != KeepAll || cfg.BufferSize == 0 || cfg.BufferSize == Unlimited,
 			"Keep", "KeepAll", "KeepLast or KeepFirst when BufferSize is set"),
 		owner.Check(cfg.Demand <= Accumulate, "Demand", cfg.Demand, "Forward or Accumulate"),
+		owner.Check(!cfg.Eager || e.in != nil, "Eager", true, "false for a producer"),
 		owner.Optional("Dispatcher", cfg.Dispatcher, "a dispatcher"),
 	); err != nil {
 		return err

@@ -32,6 +32,7 @@ type Subscription[T any] struct {
 	ending   atomic.Bool  // deferred: the consumer waits for open to reach 0
 	wants    atomic.Bool  // the producer wants receipts for what has arrived
 	replaced atomic.Bool  // another subscription took its place
+	pause    pause
 
 	// Owned by the consumer's goroutine.
 	// owed, arrived and received are counts of events; received is also the position of
@@ -176,7 +177,9 @@ func (s *Subscription[T]) Ask(n int) error {
 	if n < 1 {
 		return ownerOf(s.info.Consumer).Refuse("Ask", n, "1 or more")
 	}
-	s.up.postAsk(s, n, 0, nil, nil)
+	if n = s.pause.pass(n); n > 0 {
+		s.up.postAsk(s, n, 0, nil, nil)
+	}
 	return nil
 }
 
@@ -185,6 +188,7 @@ func (s *Subscription[T]) Ask(n int) error {
 // position must be settled exactly once.
 func (s *Subscription[T]) Settle(n int, finished ...Finished) {
 	tracked := s.wants.Load()
+	n = s.pause.pass(n)
 	if tracked || n > 0 {
 		var list *settled
 		if tracked && len(finished) > 0 {

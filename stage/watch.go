@@ -41,6 +41,8 @@ func (e *engine[In, Out]) whyWaiting() string {
 	for _, s := range o.subs {
 		switch {
 		case s == nil || s.supply != supplyActive:
+		case s.paused():
+			return "a subscriber is paused: " + s.info.Consumer
 		case s.asked > 0:
 			asked = true
 		case s.cfg.Manual:
