@@ -75,6 +75,7 @@ type pool[J any] struct {
 	alarm    int64        // when it does; noTime if it is not set
 	lookAt   int64        // when to look for runs that take long; noTime for never
 	quieted  bool
+	leaving  int // goroutines that the core counts no more, and that still give their last results
 	retries  int64
 	failures int64
 }
@@ -329,7 +330,7 @@ func (p *pool[J]) stop() {
 
 // hush closes quiet when a pool that stops has no goroutine left.
 func (p *pool[J]) hush() {
-	if !p.quieted && p.core.quiet() {
+	if !p.quieted && p.leaving == 0 && p.core.quiet() {
 		p.quieted = true
 		close(p.quiet)
 	}
@@ -347,7 +348,7 @@ func (p *pool[J]) close(timeout time.Duration) error {
 	}
 	p.mu.Lock()
 	p.closed = true
-	left := p.core.crew.size + p.core.crew.stuck
+	left := p.core.crew.size + p.core.crew.stuck + p.leaving
 	p.mu.Unlock()
 	p.notes.rest()
 	if left > 0 {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -93,11 +94,12 @@ func (p *pool[J]) rule(j *job[J], v verdict, now int64) (after func()) {
 		}
 	}
 	p.failures++
+	logged := pace.Logged{Err: v.err} // notes has a line for it
 	if p.cfg.bury == nil {
-		p.core.done(j, v.err)
+		p.core.done(j, logged)
 		return func() { p.notes.failed(v.err, int(v.attempt), now) }
 	}
-	p.core.bury(j, v.err)
+	p.core.bury(j, logged)
 	f := failure{err: v.err, attempts: int(v.attempt), first: p.epoch.Add(time.Duration(j.failed)), last: p.epoch.Add(time.Duration(now))}
 	return func() {
 		p.notes.failed(v.err, int(v.attempt), now)

@@ -105,6 +105,7 @@ func (w *worker[J]) step(ran bool) bool {
 		case orderRun:
 			return true
 		case orderLeave:
+			p.left()
 			return false
 		}
 		<-w.wake
@@ -136,9 +137,17 @@ func (w *worker[J]) seek(now int64) order {
 		w.next, p.idle = p.idle, w
 	case orderLeave:
 		p.remove(w)
-		p.hush()
+		p.leaving++
 	}
 	return do
+}
+
+// left ends a goroutine that has nothing to do any more, not even for its last run.
+func (p *pool[J]) left() {
+	p.mu.Lock()
+	p.leaving--
+	p.hush()
+	p.mu.Unlock()
 }
 
 // report passes the ended run to the core, with the lock held. It returns what is to be
@@ -243,7 +252,7 @@ func (w *worker[J]) overdue(round uint64) {
 	if late {
 		p.notes.stuck(stuck)
 		next.failed = ErrTimeout
-		next.loop(true) // on the timer's goroutine, which is nobody else's
+		next.loop(true) // on the timer's goroutine, which has no other use
 	}
 }
 

@@ -1,6 +1,10 @@
 package stage
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/internal/pace"
+)
 
 // tally counts events that are logged at most once a second. What a line leaves out is in
 // the next one, which is due a second later, also in a stage that rests, or at its end.
@@ -10,8 +14,15 @@ type tally struct {
 	err           error     // the last one
 }
 
-// add counts n events.
-func (t *tally) add(n int, err error) { t.total, t.err = t.total+int64(n), err }
+// add counts n events. Those of an error that was logged already have no line here.
+func (t *tally) add(n int, err error) {
+	t.total += int64(n)
+	if _, logged := err.(pace.Logged); logged {
+		t.logged += int64(n)
+		return
+	}
+	t.err = err
+}
 
 // due returns how long to wait until there is a line to log, negative if there is none.
 func (t *tally) due() time.Duration {

@@ -34,3 +34,13 @@ func (l *Limiter) Rest() int {
 	l.count = 0
 	return n
 }
+
+// Logged is an error that was logged already by the code that returns it: a stage counts it,
+// and leaves it out of its own lines.
+type Logged struct{ Err error }
+
+// Error implements error.
+func (l Logged) Error() string { return l.Err.Error() }
+
+// Unwrap returns Err.
+func (l Logged) Unwrap() error { return l.Err }
