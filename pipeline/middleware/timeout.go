@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/pipeline"
 )
 
-// ErrTimeout is the cause of the context of an attempt that [Timeout] has ended.
-var ErrTimeout = errors.New("attempt took too long")
+// ErrTimeout is the cause of the context of an attempt that [Timeout] has ended: that of
+// the Timeout of a step.
+var ErrTimeout = pipeline.ErrTimeout
 
 // Timeout ends the context of an attempt after d, with ErrTimeout as its cause. What does
 // not look at its context is not ended. If the attempt returns the context's error, the

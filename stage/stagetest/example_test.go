@@ -85,19 +85,16 @@ func ExampleNewProducerConsumer() {
 
 // A consumer that gives receipts later is waited for.
 func ExampleNewConsumer() {
-	reply := make(chan error)
-	work := func(_ context.Context, question bool) error {
-		if question {
-			return <-reply
-		}
-		return nil
-	}
-	pool := stage.Must(consumer.NewSupervisor(work, consumer.SupervisorConfig[bool]{}))
+	// Each event is a job that ends when it gets a reply.
+	work := func(_ context.Context, job chan error) error { return <-job }
+	pool := stage.Must(consumer.NewSupervisor(work, consumer.SupervisorConfig[chan error]{}))
 	ctx := context.Background()
-	c := stage.Must(stagetest.NewConsumer[bool](ctx, pool))
-	fmt.Println(c.Events(true, false))
+	c := stage.Must(stagetest.NewConsumer[chan error](ctx, pool))
+	first, second := make(chan error), make(chan error)
+	fmt.Println(c.Events(first, second))
+	second <- nil
 	fmt.Println(c.Next(ctx))
-	reply <- stage.Discard(receipt.Expired)
+	first <- stage.Discard(receipt.Expired)
 	fmt.Println(c.Next(ctx))
 	fmt.Println(c.Stop(nil))
 	// Output:
