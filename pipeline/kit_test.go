@@ -113,14 +113,16 @@ func (f *feed) ends() map[int]receipt.Outcome {
 // allDone fails the test unless the events 0 to n-1 are done.
 func (f *feed) allDone(t *testing.T, n int) {
 	t.Helper()
-	ends := f.ends()
+	bad, first, ends := 0, -1, f.ends()
 	for i := range n {
 		if got, ok := ends[i]; !ok || got != receipt.Done {
-			t.Errorf("event %d: %v, receipt %v", i, got, ok)
+			if bad++; first < 0 {
+				first = i
+			}
 		}
 	}
-	if len(ends) != n {
-		t.Errorf("%d receipts, want %d", len(ends), n)
+	if bad > 0 || len(ends) != n {
+		t.Errorf("%d receipts, want %d; %d are not done, the first of event %d: %v", len(ends), n, bad, first, ends[first])
 	}
 }
 
@@ -150,7 +152,7 @@ func (l *list) has(t *testing.T, n int) {
 	got := l.all()
 	slices.Sort(got)
 	if got = slices.Compact(got); !slices.Equal(got, upTo(n)) {
-		t.Errorf("got %d numbers %v, want 0 to %d", len(got), got, n-1)
+		t.Errorf("got %d numbers %v..., want 0 to %d", len(got), got[:min(len(got), 10)], n-1)
 	}
 }
 

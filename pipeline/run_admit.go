@@ -52,7 +52,7 @@ func (r *run) start(s *scope) error {
 	p.mu.Unlock()
 	stages, err := r.raise(s.nodes)
 	if err == nil {
-		err = addStages(r.stages, stages...)
+		err = r.stages.Add(stages...)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

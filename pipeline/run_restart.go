@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,9 +16,11 @@ func (r *run) failed(s stage.Stage, err error) bool {
 	defer p.mu.Unlock()
 	n := p.names[s.Name()]
 	switch {
+	case errors.Is(err, errRemade):
+		return true
 	case n == nil || n.made.stage != s:
 		return false
-	case n.state == lifeFalling:
+	case n.state == lifeFalling || n.state == lifeWaiting: // it has died before it was stopped
 		return true
 	case n.state != lifeUp:
 		return false
@@ -107,7 +110,7 @@ func (r *run) rise(n *node) {
 	r.p.mu.Lock()
 	if err == nil {
 		r.hold(group)
-		if err = addStages(r.stages, stages...); err != nil {
+		if err = r.stages.Add(stages...); err != nil {
 			for _, s := range stages {
 				s.Stop(nil)
 			}
