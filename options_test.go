@@ -15,6 +15,7 @@ import (
 	"github.com/penstock-go/penstock/gostreams"
 	"github.com/penstock-go/penstock/metrics/statsd"
 	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
+	"github.com/penstock-go/penstock/pipeline"
 	"github.com/penstock-go/penstock/pipeline/middleware"
 	"github.com/penstock-go/penstock/presence"
 	"github.com/penstock-go/penstock/producer"
@@ -31,6 +32,14 @@ import (
 
 // refusal is the error of a constructor.
 func refusal[T any](_ T, err error) error { return err }
+
+// wrongStep returns the error of a pipeline to which build adds a step.
+func wrongStep(build func(in *pipeline.Flow[int])) error {
+	p := pipeline.New(pipeline.Config{})
+	source := stage.ProducerFunc[int](func(context.Context, int, *stage.Emitter[int]) error { return nil })
+	build(pipeline.From(p, source, pipeline.SourceConfig[int]{}))
+	return p.Err()
+}
 
 // TestOneErrorForRefusedOptions: a constructor of any package refuses an option
 // with the same type, and its text says what is allowed. A program that has only
@@ -63,6 +72,19 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"middleware.Deduplicator", "Key", refusal(middleware.NewDeduplicator(middleware.DeduplicatorConfig[int]{}))},
 		{"middleware.Breaker", "Ratio", refusal(middleware.NewBreaker(middleware.BreakerConfig{Ratio: 2}))},
 		{"dispatcher.Partition", "hash", refusal(dispatcher.NewPartition[int](1, nil, dispatcher.PartitionConfig{}))},
+		{"pipeline.Pipeline", "DrainTimeout", pipeline.New(pipeline.Config{DrainTimeout: -1}).Err()},
+		{"pipeline.Pipeline", "steps", pipeline.New(pipeline.Config{}).Run(t.Context())},
+		{"pipeline.Pipeline", "ctx", pipeline.New(pipeline.Config{}).Run(noContext)},
+		{`pipeline step "parse"`, "f", wrongStep(func(in *pipeline.Flow[int]) {
+			pipeline.Map[int, int](in, nil, pipeline.StepConfig[int]{Name: "parse"})
+		})},
+		{`pipeline step "store"`, "Workers", wrongStep(func(in *pipeline.Flow[int]) {
+			pipeline.Each(in, func(context.Context, int) error { return nil }, pipeline.StepConfig[int]{Name: "store", Workers: -1})
+		})},
+		{`pipeline step "sink"`, "make", wrongStep(func(in *pipeline.Flow[int]) { pipeline.To(in, nil, pipeline.StageConfig{Name: "sink"}) })},
+		{`pipeline step "fair-2"`, "Credits", wrongStep(func(in *pipeline.Flow[int]) {
+			pipeline.Fair(in, func(v int) int { return v }, fair.Config[int]{Credits: 65})
+		})},
 		{"fair.Dispatcher", "Credits", refusal(fair.New(func(v int) int { return v }, fair.Config[int]{Credits: 65}))},
 		{"producer.Queue", "Capacity", refusal(producer.NewQueue(producer.QueueConfig[int]{Capacity: -1}))},
 		{"producer.Queue", "KeyMaxEvents", refusal(producer.NewQueue(producer.QueueConfig[int]{KeyMaxEvents: 1}))},

@@ -25,11 +25,11 @@ func (p *Pipeline) Step(name string) (*Step, bool) {
 // Name returns the step's name.
 func (s *Step) Name() string { return s.n.name }
 
-// pauser is a subscription that can be paused.
-type pauser interface{ Pause() }
-
-// resumer is a subscription that can be resumed.
-type resumer interface{ Resume() }
+// pauser is a subscription or a handler that can be paused.
+type pauser interface {
+	Pause()
+	Resume()
+}
 
 // resizer is a handler whose number of workers can be changed while it runs.
 type resizer interface{ Resize(workers int) error }
@@ -37,8 +37,9 @@ type resizer interface{ Resize(workers int) error }
 // rater is a handler whose rate can be changed while it runs.
 type rater interface{ SetRate(rate Rate) error }
 
-// Pause makes the step take nothing more from the steps above it; a source takes in nothing
-// more. What it has is finished. Pausing again does nothing, and a drain ends a pause.
+// Pause makes the step begin nothing more and take nothing more from the steps above it; a
+// source takes in nothing more. What is under way is finished. Pausing again does nothing,
+// and a drain ends a pause.
 func (s *Step) Pause() { s.n.pause(true) }
 
 // Resume ends a pause.
@@ -49,6 +50,14 @@ func (n *node) pause(on bool) {
 	defer n.p.mu.Unlock()
 	n.paused = on
 	n.gate()
+}
+
+// unpause ends a pause, so that a drain comes to an end. The caller holds Pipeline.mu.
+func (n *node) unpause() {
+	if n.paused {
+		n.paused = false
+		n.gate()
+	}
 }
 
 // gate passes on whether the step is paused. The caller holds Pipeline.mu.
@@ -64,15 +73,16 @@ func (n *node) gate() {
 		n.made.demand(mode)
 		return
 	}
-	for _, e := range n.ins {
-		switch sub := e.sub.(type) {
-		case pauser:
-			if n.paused {
-				sub.Pause()
-			} else if r, ok := e.sub.(resumer); ok {
-				r.Resume()
-			}
+	set := func(x any) {
+		if p, ok := x.(pauser); ok && n.paused {
+			p.Pause()
+		} else if ok {
+			p.Resume()
 		}
+	}
+	set(n.made.handler)
+	for _, e := range n.ins {
+		set(e.sub)
 	}
 }
 

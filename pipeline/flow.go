@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 
-	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -13,7 +12,8 @@ import (
 // the policy, and then has failed alone; see [StepConfig].
 func Map[In, Out any](from *Flow[In], f func(ctx context.Context, event In) (Out, error), cfg StepConfig[In]) *Flow[Out] {
 	return transform(from, cfg.spec("map", f), func(n *node) (stage.ProducerConsumer[In, Out], error) {
-		return stage.MapFunc[In, Out](f), nil
+		at, err := n.place(cfg.DeadLetters)
+		return newMapStep(f, cfg.within(n.p), at), err
 	})
 }
 
@@ -21,7 +21,8 @@ func Map[In, Out any](from *Flow[In], f func(ctx context.Context, event In) (Out
 // as for [Map].
 func Filter[T any](from *Flow[T], keep func(ctx context.Context, event T) (bool, error), cfg StepConfig[T]) *Flow[T] {
 	return transform(from, cfg.spec("filter", keep), func(n *node) (stage.ProducerConsumer[T, T], error) {
-		return stage.FilterFunc[T](keep), nil
+		at, err := n.place(cfg.DeadLetters)
+		return newFilterStep(keep, cfg.within(n.p), at), err
 	})
 }
 
@@ -30,7 +31,8 @@ func Filter[T any](from *Flow[T], keep func(ctx context.Context, event T) (bool,
 // emitted in an attempt that fails is taken back.
 func FlatMap[In, Out any](from *Flow[In], f func(ctx context.Context, event In, emit func(Out)) error, cfg StepConfig[In]) *Flow[Out] {
 	return transform(from, cfg.spec("flat-map", f), func(n *node) (stage.ProducerConsumer[In, Out], error) {
-		return stage.FlatMapFunc[In, Out](f), nil
+		at, err := n.place(cfg.DeadLetters)
+		return newFlatMapStep(f, cfg.within(n.p), at), err
 	})
 }
 
@@ -38,7 +40,8 @@ func FlatMap[In, Out any](from *Flow[In], f func(ctx context.Context, event In, 
 // return is the receipt for the event. Errors are as for [Map].
 func Each[T any](from *Flow[T], f func(ctx context.Context, event T) error, cfg StepConfig[T]) {
 	end(from, cfg.spec("each", f), func(n *node) (stage.Consumer[T], error) {
-		return consumer.NewForEach(f, consumer.ForEachConfig[T]{Logger: n.log})
+		at, err := n.place(cfg.DeadLetters)
+		return newEachStep(f, cfg.within(n.p), at), err
 	})
 }
 
@@ -55,7 +58,7 @@ func Through[In, Out any](from *Flow[In], make func() (stage.ProducerConsumer[In
 	return transform(from, cfg.spec("through", make), func(*node) (stage.ProducerConsumer[In, Out], error) { return make() })
 }
 
-// To adds any consumer as an end: a pool ([consumer.Supervisor]), a delivery to web
+// To adds any consumer as an end: a pool (consumer.Supervisor), a delivery to web
 // clients, a Kafka writer. make makes it, when Run begins and anew when it has failed.
 func To[T any](from *Flow[T], make func() (stage.Consumer[T], error), cfg StageConfig) {
 	end(from, cfg.spec("to", make), func(*node) (stage.Consumer[T], error) { return make() })

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -24,7 +25,9 @@ type node struct {
 	ins   []*edge
 	outs  []*edge
 	fan   fan
-	once  bool // its stage cannot be made anew: the handler exists once
+	// writer stores its dead letters, nil for none. It belongs to make.
+	writer *deadletter.Writer
+	once   bool // its stage cannot be made anew: the handler exists once
 
 	life // guarded by Pipeline.mu
 }

@@ -60,7 +60,7 @@ func (n *node) begin() {
 	if r == nil {
 		r = metrics.Nop()
 	}
-	n.counter = r.Counter("pipeline.restarts", metrics.Tag{Key: "step", Value: n.name})
+	n.counter = r.Counter("pipeline.restarts", metrics.Tag{Key: "stage", Value: n.name})
 }
 
 // stopped reports whether the stage has ended.

@@ -12,6 +12,7 @@ import (
 type Pipeline struct {
 	cfg     Config // with its defaults
 	sources *sourceRates
+	offices offices
 
 	mu     sync.Mutex // guards the fields below, and what is said elsewhere to be guarded by it
 	main   *scope

@@ -97,9 +97,18 @@ func (p *Pipeline) prepare() (*run, error) {
 // refuse ends a run that has not begun.
 func (p *Pipeline) refuse(r *run, err error) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	r.discard(p.main.nodes)
+	p.mu.Unlock()
+	p.closeLetters()
 	return fmt.Errorf("pipeline %q: run: %w", p.cfg.Name, err)
+}
+
+// closeLetters ends the writers of dead letters. What they have is only left if the stages
+// have not ended in order, so that the wait is short.
+func (p *Pipeline) closeLetters() {
+	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.StopTimeout)
+	defer cancel()
+	p.offices.closeAll(ctx)
 }
 
 // discard stops the stages of nodes that never run. The caller holds Pipeline.mu.
@@ -120,6 +129,7 @@ func (r *run) end(err error) error {
 	r.all.Wait()
 	r.box.Close()
 	p := r.p
+	p.closeLetters()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.done, r.ending = true, true

@@ -81,7 +81,10 @@ func (r *run) drain() {
 	if r.draining {
 		return
 	}
-	r.draining = true
+	r.draining, r.p.paused = true, false
+	for _, n := range r.p.all {
+		n.unpause()
+	}
 	var leaders []*node
 	for _, n := range r.p.all {
 		if n.leader == n {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -231,6 +232,13 @@ func (r *run) ended(n *node, s stage.Stage) {
 	}
 	if n.gone {
 		r.p.forget(n)
+		if w := n.writer; w != nil {
+			r.all.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), r.p.cfg.StopTimeout)
+				defer cancel()
+				r.p.offices.close(ctx, w)
+			})
+		}
 	}
 }
 
