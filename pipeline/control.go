@@ -132,7 +132,7 @@ func (s *Step) SetRate(rate Rate) error {
 
 // Restart makes the step anew, with those below it if its Restart has Below: what it had
 // and had not finished is delivered to it again. It returns at once, and does not count
-// towards MaxRestarts. A source of From returns ErrUnable.
+// towards MaxRestarts. A source of From, and the first step of a branch, return ErrUnable.
 func (s *Step) Restart() error {
 	n := s.n
 	n.p.mu.Lock()
@@ -171,11 +171,7 @@ func (s *Step) Drain() error {
 // Pipeline.mu.
 func (n *node) tops(found []func()) ([]func(), error) {
 	if len(n.ins) == 0 {
-		return append(found, func() {
-			if n.state == lifeUp {
-				n.made.stage.Drain()
-			}
-		}), nil
+		return append(found, n.drain), nil
 	}
 	for _, e := range n.ins {
 		if e.cut {

@@ -272,6 +272,69 @@ func TestBranchesWhileRunning(t *testing.T) {
 	})
 }
 
+// TestBranchThatFailsWhileItIsRemoved: the others go on, and the source knows that its
+// events were not finished everywhere.
+func TestBranchThatFailsWhileItIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipeline.New(pipeline.Config{Logger: quiet})
+		f := newFeed(upTo(10)...)
+		b := pipeline.Broadcast(pipeline.From(p, f, sourceConfig{}))
+		var x list
+		pipeline.Each(b.Branch("x", pipeline.BranchConfig{}), x.add, stepConfig{})
+		pipeline.To(b.Branch("y", pipeline.BranchConfig{}), func() (stage.Consumer[int], error) {
+			return stage.ConsumerFunc[int](func(context.Context, []int) error {
+				time.Sleep(time.Second)
+				return errDead
+			}), nil
+		}, pipeline.StageConfig{Name: "end"})
+		done := started(t, p)
+		synctest.Wait()
+		if err := b.Remove("y"); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		f.push(10)
+		time.Sleep(time.Minute)
+		if s := p.Snapshot(t.Context()); len(s.Steps) != 3 {
+			t.Errorf("%+v", s.Steps)
+		}
+		drained(t, p, done)
+		x.has(t, 11)
+		for v, end := range f.ends() {
+			if (end == receipt.Done) != (v == 10) {
+				t.Errorf("event %d is %v", v, end)
+			}
+		}
+	})
+}
+
+// TestBranchThatFailsForGood ends the pipeline, and no event that it has not handled counts
+// as done.
+func TestBranchThatFailsForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipeline.New(pipeline.Config{Logger: quiet})
+		f := newFeed(upTo(1000)...)
+		b := pipeline.Broadcast(pipeline.From(p, f, sourceConfig{}))
+		var x, y list
+		pipeline.Each(b.Branch("x", pipeline.BranchConfig{}), x.add, stepConfig{})
+		m := &mortal{at: 600, deaths: 100}
+		mapped := pipeline.Map(b.Branch("y", pipeline.BranchConfig{Buffer: 100}), same, stepConfig{})
+		pipeline.To(mapped, m.to(&y), pipeline.StageConfig{Name: "end", Restart: pipeline.Restart{MaxRestarts: 1}})
+		if err := <-started(t, p); !errors.Is(err, errDead) {
+			t.Error(err)
+		}
+		handled := make(map[int]bool)
+		for _, v := range y.all() {
+			handled[v] = true
+		}
+		for v, end := range f.ends() {
+			if end == receipt.Done && !handled[v] {
+				t.Fatalf("event %d is done", v)
+			}
+		}
+	})
+}
+
 // TestWrongBranchIsRefused: nothing of it is left, and the pipeline goes on.
 func TestWrongBranchIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

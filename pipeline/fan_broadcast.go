@@ -85,12 +85,14 @@ func (b *Branches[T]) Branch(name string, cfg BranchConfig) *Flow[T] {
 func (b *Branches[T]) branch(s *scope, name string, cfg BranchConfig) *Flow[T] {
 	root := &Flow[T]{s: s, ports: []port[T]{{n: b.n, out: b.out}}, use: &use{}}
 	option.Default(&cfg.Buffer, DefaultBranchBuffer)
-	sp := spec{kind: "branch", name: name, check: cfg.validate}
+	sp := spec{kind: "branch", name: name, restart: Restart{MaxRestarts: NoRestart}, check: cfg.validate}
 	if cfg.Overflow == Pause {
 		// It does not handle events without demand, and so holds what it has asked for.
 		sp.subscribe = stage.SubscribeConfig{MaxDemand: max(cfg.Buffer, 1)}
 	}
 	f := transform(root, sp, func(*node) (stage.ProducerConsumer[T, T], error) { return pass[T](), nil })
+	// Others have handled their copies of its events, so that it cannot have them again.
+	f.ports[0].n.once = true
 	switch out := f.ports[0].out; cfg.Overflow {
 	case DropOldest:
 		out.cfg = stage.ProducerConfig[T]{Keep: stage.KeepLast, BufferSize: cfg.Buffer}

@@ -41,8 +41,9 @@ type life struct {
 	paused bool
 	sized  int   // by Resize, 0 if it was not called
 	rated  *Rate // by SetRate, nil if it was not called
-	// gone reports that the step leaves the pipeline when it has ended.
-	gone bool
+	// closing reports that the stage drains, and gone that the step leaves the pipeline when
+	// it has ended.
+	closing, gone bool
 }
 
 // made is what build has made.
@@ -124,13 +125,19 @@ func (e *edge) end() {
 	}
 }
 
+// drain ends the step's stage in good order. The caller holds Pipeline.mu.
+func (n *node) drain() {
+	if n.state == lifeUp {
+		n.closing = true
+		n.made.stage.Drain()
+	}
+}
+
 // depart ends a step that gets nothing more, and marks those that end with it. The caller
 // holds Pipeline.mu.
 func (n *node) depart() {
 	n.gone = true
-	if n.state == lifeUp {
-		n.made.stage.Drain()
-	}
+	n.drain()
 	for _, d := range n.below() {
 		alone := true
 		for _, e := range d.ins {

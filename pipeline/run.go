@@ -233,7 +233,7 @@ func (r *run) raise(nodes []*node) ([]stage.Stage, error) {
 		e.sub = sub
 	}
 	for i, n := range nodes {
-		n.made, n.state, n.born = all[i], lifeUp, true
+		n.made, n.state, n.born, n.closing = all[i], lifeUp, true, false
 		n.apply()
 	}
 	return stages, nil

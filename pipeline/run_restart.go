@@ -27,11 +27,28 @@ func (r *run) failed(s stage.Stage, err error) bool {
 		return false
 	}
 	n.lastErr = err
-	if r.ending || isFinal(err) || n.restart.MaxRestarts == NoRestart {
+	if n.gone {
+		// Its branch is being removed, and a stage that drains takes no new subscriber.
+		n.log.Error("a step of a branch that is removed has failed, and leaves what it had", "pipeline", p.cfg.Name, "step", n.name, "error", err)
+		r.leave(n)
+		return true
+	}
+	if r.ending || n.late() || isFinal(err) || n.restart.MaxRestarts == NoRestart {
 		n.state = lifeOver
 		return false
 	}
 	return r.strike(n, err)
+}
+
+// late reports whether a step above drains: it takes no new subscriber. The caller holds
+// Pipeline.mu.
+func (n *node) late() bool {
+	for _, e := range n.ins {
+		if e.up.closing && e.up.state == lifeUp {
+			return true
+		}
+	}
+	return false
 }
 
 // strike decides whether a step that has died is made anew, and arranges it. The caller
@@ -119,6 +136,9 @@ func (r *run) rise(n *node) {
 	}
 	for _, g := range group {
 		g.leader, g.due = nil, false
+		if err == nil && !g.fed() {
+			g.drain() // what it had is above it no more
+		}
 	}
 	n.group = nil
 	if err == nil {
@@ -216,18 +236,23 @@ func (r *run) ended(n *node, s stage.Stage) {
 		// A failure is for failed, which is called as well.
 		return
 	}
+	r.leave(n)
+}
+
+// leave takes in that a step has ended for good. The caller holds Pipeline.mu.
+func (r *run) leave(n *node) {
 	n.state = lifeOver
 	// What only this step has fed gets nothing more, and what fed only this one is not
 	// needed any more.
 	for _, e := range n.outs {
-		if e.down.state == lifeUp && !e.down.fed() {
-			e.down.made.stage.Drain()
+		if !e.down.fed() {
+			e.down.drain()
 		}
 	}
 	for _, e := range n.ins {
 		e.cut = true
-		if e.up.state == lifeUp && !e.up.needed() {
-			e.up.made.stage.Drain()
+		if !e.up.needed() {
+			e.up.drain()
 		}
 	}
 	if n.gone {
