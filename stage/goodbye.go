@@ -122,7 +122,7 @@ func (e *engine[In, Out]) bye(s *Subscription[In], reason error) {
 		e.advance(s, e.do.progress())
 	}
 	f := s.farewell(reason, e.failed)
-	f.lost = e.isOver() && (!Normal(e.reason) || e.out != nil && len(e.out.bereft) > 0)
+	f.lost = e.lostWith()
 	if !s.up.postBye(s, s.handled, f) {
 		// The producer has stopped, and its account is closed. Inputs that are held may
 		// still be emitted; countHeld counts the others.
@@ -150,4 +150,18 @@ func (e *engine[In, Out]) leaveAll(reason error) {
 	}
 	e.in.subs = nil
 	e.in.live = 0
+}
+
+// lostWith returns the stages whose failure ends this one: itself, or those that follow it.
+func (e *engine[In, Out]) lostWith() (lost []*node) {
+	switch {
+	case !e.isOver():
+	case !Normal(e.reason):
+		lost = append(lost, &e.node)
+	case e.out != nil:
+		for of := range e.out.bereft {
+			lost = append(lost, of)
+		}
+	}
+	return lost
 }

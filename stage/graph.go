@@ -20,6 +20,7 @@ type node struct {
 	name    string
 	claimed atomic.Bool // by Start or by a pipeline
 	fragile atomic.Bool // its pipeline ends when a stage fails
+	handled atomic.Bool // its failure was handled by the program, and ends nothing
 
 	// mu guards the fields below.
 	mu    sync.Mutex

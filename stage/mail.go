@@ -79,7 +79,7 @@ type farewell struct {
 	handled  int    // events since the start
 	from, to uint64 // positions of those that the handler had when it failed
 	reason   error
-	lost     bool // the consumer has failed, or one that follows it
+	lost     []*node // the consumer if it has failed, and those that follow it which have
 }
 
 func (e *engine[In, Out]) refuses() bool     { return e.box.Closed() }

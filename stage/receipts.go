@@ -172,6 +172,9 @@ func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool) {
 // get are abandoned: they were not handled everywhere, and their source has them
 // again after the end. Without that the copies of the others would finish them.
 func (o *outlet[T]) bereave(of *node) {
+	if of.handled.Load() {
+		return // a stage between has ended after the program had handled the failure
+	}
 	if o.bereft == nil {
 		o.bereft = make(map[*node]bool)
 	}

@@ -39,8 +39,8 @@ type PipelineConfig struct {
 	// anything else follows from it; err is what its Err returns. true means that the
 	// program has handled the failure, such as by adding a new stage in place of the
 	// one that failed ([Pipeline.Add]): the pipeline goes on, and Run does not return
-	// err. The stage no longer counts where the last producer or the last consumer
-	// begins a drain, so that a new one may follow later. It is called on Run's
+	// err. The end of the last other producer or consumer begins no drain until a
+	// stage with the name of the one that failed has been added. It is called on Run's
 	// goroutine, once for each stage and not any more when the pipeline drains or
 	// stops; it must not block. A panic in it is a failure too. Default: nil, which
 	// handles nothing.

@@ -148,8 +148,10 @@ func (e *engine[In, Out]) left(s *Subscription[Out], done int, f farewell) {
 	e.out.giveUp(s, f)
 	// The order matters: what s had is abandoned first, then what the others still get of
 	// the copies.
-	if f.lost && e.node.fragile.Load() {
-		e.out.bereave(s.down.vertex())
+	if e.node.fragile.Load() {
+		for _, of := range f.lost {
+			e.out.bereave(of)
+		}
 	}
 	if s.supply == supplyActive {
 		e.deactivate(s, f.reason)

@@ -37,7 +37,9 @@ type pipelineRun struct {
 	// total and alive count stages and those that have not ended, by kind. They leave out
 	// those whose failure the program has handled, of which handled says that there are any.
 	total, alive map[Kind]int
-	handled      bool
+	// awaited are the kinds of those of them that have not been replaced, by name.
+	awaited map[string]Kind
+	handled bool
 
 	// Each of these fires once; a nil channel blocks for good, and so takes its case out
 	// of the select.
@@ -56,7 +58,7 @@ type pipelineRun struct {
 func (p *Pipeline) begin(ctx, inner context.Context) *pipelineRun {
 	r := &pipelineRun{
 		p: p, inner: inner, starts: make(chan error, 1), ended: make(chan *member),
-		total: make(map[Kind]int), alive: make(map[Kind]int),
+		total: make(map[Kind]int), alive: make(map[Kind]int), awaited: make(map[string]Kind),
 		drain: p.drain, stop: p.stop, ctx: ctx.Done(),
 	}
 	p.mu.Lock()
@@ -70,6 +72,7 @@ func (p *Pipeline) begin(ctx, inner context.Context) *pipelineRun {
 func (r *pipelineRun) enter(members []*member) {
 	r.live = append(r.live, members...)
 	for _, m := range members {
+		delete(r.awaited, m.Name())
 		r.total[m.kind()]++
 		r.alive[m.kind()]++
 	}
@@ -235,7 +238,9 @@ func (r *pipelineRun) handles(m *member, err error) bool {
 	}
 	r.hear(m)
 	r.total[m.kind()]--
+	r.awaited[m.Name()] = m.kind()
 	r.handled = true
+	m.vertex().handled.Store(true) // before the messages: a stage may end between
 	r.p.cfg.Logger.Warn("stage failed, which the program has handled", "stage", m.Name(), "error", err)
 	for _, other := range r.p.list() {
 		other.handledFailure(m.vertex())
@@ -339,8 +344,16 @@ func (r *pipelineRun) fail(err error) {
 }
 
 // all reports whether there were stages of a kind and all of them have ended, so that the
-// others wait for nothing.
-func (r *pipelineRun) all(kind Kind) bool { return r.total[kind] > 0 && r.alive[kind] == 0 }
+// others wait for nothing. One that may still be replaced counts as not ended: what it has
+// not finished waits for the new one.
+func (r *pipelineRun) all(kind Kind) bool {
+	for _, k := range r.awaited {
+		if k == kind {
+			return false
+		}
+	}
+	return r.total[kind] > 0 && r.alive[kind] == 0
+}
 
 // hasStopped reports whether the channel is closed.
 func hasStopped(stopped <-chan struct{}) bool {
