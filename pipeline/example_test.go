@@ -79,14 +79,14 @@ func ExampleFromFunc() {
 			return errors.New("the connection is lost")
 		}), nil
 	}, pipeline.SourceConfig[string]{})
-	pipeline.Each(in, show, pipeline.StepConfig[string]{})
+	pipeline.Each(in, printWord, pipeline.StepConfig[string]{})
 	fmt.Println(p.Run(context.Background()))
 	// Output:
 	// back again
 	// <nil>
 }
 
-func show(_ context.Context, s string) error {
+func printWord(_ context.Context, s string) error {
 	fmt.Println(s)
 	return nil
 }
@@ -99,7 +99,7 @@ func ExampleFlatMap() {
 			emit(word)
 		}
 		return nil
-	}, pipeline.StepConfig[string]{}), show, pipeline.StepConfig[string]{})
+	}, pipeline.StepConfig[string]{}), printWord, pipeline.StepConfig[string]{})
 	fmt.Println(p.Run(context.Background()))
 	// Output:
 	// to
@@ -118,7 +118,7 @@ func ExampleThrough() {
 	upper := pipeline.Through(in, func() (stage.ProducerConsumer[string, string], error) {
 		return stage.MapFunc[string, string](func(_ context.Context, s string) (string, error) { return strings.ToUpper(s), nil }), nil
 	}, pipeline.StageConfig{Name: "upper"})
-	pipeline.To(upper, func() (stage.Consumer[string], error) { return consumer.ForEach(show) }, pipeline.StageConfig{Name: "show"})
+	pipeline.To(upper, func() (stage.Consumer[string], error) { return consumer.ForEach(printWord) }, pipeline.StageConfig{Name: "show"})
 	fmt.Println(p.Run(context.Background()))
 	// Output:
 	// A
@@ -132,7 +132,7 @@ func ExampleFair() {
 	in := pipeline.From(p, words("ann 1", "ann 2", "ann 3", "bob 1"), pipeline.SourceConfig[string]{})
 	user := func(s string) string { return strings.Fields(s)[0] }
 	shared := pipeline.Fair(in, user, fair.Config[string]{})
-	pipeline.Each(shared, show, pipeline.StepConfig[string]{Workers: 1})
+	pipeline.Each(shared, printWord, pipeline.StepConfig[string]{Workers: 1})
 	fmt.Println(p.Run(context.Background()))
 	// Unordered output:
 	// ann 1
@@ -160,7 +160,7 @@ func ExampleRoute() {
 	in := pipeline.From(p, words("info: on", "error: off"), pipeline.SourceConfig[string]{})
 	routes := pipeline.Route(in, []string{"info", "error"}, func(s string) string { name, _, _ := strings.Cut(s, ":"); return name })
 	pipeline.Each(routes.Flow("info"), func(context.Context, string) error { return nil }, pipeline.StepConfig[string]{})
-	pipeline.Each(routes.Flow("error"), show, pipeline.StepConfig[string]{})
+	pipeline.Each(routes.Flow("error"), printWord, pipeline.StepConfig[string]{})
 	fmt.Println(p.Run(context.Background()))
 	// Output:
 	// error: off
@@ -176,7 +176,7 @@ func ExampleBroadcast() {
 		fmt.Println("store", s)
 		return nil
 	}, pipeline.StepConfig[string]{})
-	pipeline.Each(b.Branch("audit", pipeline.BranchConfig{Buffer: 100}), func(_ context.Context, s string) error {
+	pipeline.Each(b.Branch("audit", pipeline.BranchConfig{Buffer: 100, Overflow: pipeline.DropOldest}), func(_ context.Context, s string) error {
 		fmt.Println("audit", s)
 		return nil
 	}, pipeline.StepConfig[string]{})
@@ -193,7 +193,7 @@ func ExampleMerge() {
 	p := newPipeline()
 	a := pipeline.From(p, words("a"), pipeline.SourceConfig[string]{})
 	b := pipeline.From(p, words("b"), pipeline.SourceConfig[string]{})
-	pipeline.Each(pipeline.Merge(a, b), show, pipeline.StepConfig[string]{})
+	pipeline.Each(pipeline.Merge(a, b), printWord, pipeline.StepConfig[string]{})
 	fmt.Println(p.Run(context.Background()))
 	// Unordered output:
 	// a

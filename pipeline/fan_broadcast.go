@@ -95,9 +95,9 @@ func (b *Branches[T]) branch(s *scope, name string, cfg BranchConfig) *Flow[T] {
 	f.ports[0].n.once = true
 	switch out := f.ports[0].out; cfg.Overflow {
 	case DropOldest:
-		out.cfg = stage.ProducerConfig[T]{Keep: stage.KeepLast, BufferSize: cfg.Buffer}
+		out.cfg = stage.ProducerConfig[T]{Keep: stage.KeepLast, BufferSize: cfg.Buffer, Eager: true}
 	case DropNewest:
-		out.cfg = stage.ProducerConfig[T]{Keep: stage.KeepFirst, BufferSize: cfg.Buffer}
+		out.cfg = stage.ProducerConfig[T]{Keep: stage.KeepFirst, BufferSize: cfg.Buffer, Eager: true}
 	}
 	return f
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/pipeline"
+	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/stage"
 )
 
 func run(t *testing.T, p *pipeline.Pipeline) {
@@ -54,6 +56,64 @@ func TestBroadcastGivesOneReceipt(t *testing.T) {
 		y.has(t, 100)
 		f.allDone(t, 100)
 	})
+}
+
+// TestBranchThatIsBehind: with Pause all wait for it; otherwise it loses events, each of
+// which has its receipt.
+func TestBranchThatIsBehind(t *testing.T) {
+	for _, tc := range []struct {
+		overflow pipeline.Overflow
+		want     string // what the branch has got when it goes on
+		fast     int    // what the other one has got until then
+	}{
+		{pipeline.Pause, "[0 1 2 3 4]... 100", 12},
+		{pipeline.DropOldest, "[0 95 96 97 98]... 6", 100},
+		{pipeline.DropNewest, "[0 1 2 3 4]... 6", 100},
+	} {
+		t.Run(fmt.Sprint(tc.overflow), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := pipeline.New(pipeline.Config{Logger: quiet})
+				f := newFeed()
+				b := pipeline.Broadcast(pipeline.From(p, f, sourceConfig{}))
+				var slow, fast list
+				gate := make(chan struct{})
+				pipeline.To(b.Branch("slow", pipeline.BranchConfig{Buffer: 5, Overflow: tc.overflow}), func() (stage.Consumer[int], error) {
+					return stage.ConsumerFunc[int](func(ctx context.Context, events []int) error {
+						<-gate
+						for _, v := range events {
+							_ = slow.add(ctx, v)
+						}
+						return nil
+					}), nil
+				}, pipeline.StageConfig{MaxDemand: 1})
+				pipeline.Each(b.Branch("fast", pipeline.BranchConfig{}), fast.add, stepConfig{})
+				done := started(t, p)
+				for i := range 100 {
+					f.push(i)
+					synctest.Wait()
+				}
+				if n := len(fast.all()); n > tc.fast || tc.overflow != pipeline.Pause && n < tc.fast {
+					t.Errorf("the fast one has %d", n)
+				}
+				close(gate)
+				drained(t, p, done)
+				got := slow.all()
+				if text := fmt.Sprintf("%v... %d", got[:5], len(got)); text != tc.want {
+					t.Errorf("got %s, want %s", text, tc.want)
+				}
+				fast.has(t, 100)
+				dropped := 0
+				for _, end := range f.ends() {
+					if end == receipt.Discarded {
+						dropped++
+					}
+				}
+				if n := len(f.ends()); n != 100 || dropped != 100-len(got) {
+					t.Errorf("%d receipts, %d dropped", n, dropped)
+				}
+			})
+		})
+	}
 }
 
 func TestPartitionKeepsKeysApart(t *testing.T) {
