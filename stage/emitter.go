@@ -41,6 +41,13 @@ func (e *Emitter[T]) EmitAll(events []T) {
 	e.buf = append(e.buf, events...)
 }
 
+// name is begin for the methods that name inputs, before the first of them.
+func (e *Emitter[T]) name() {
+	if !e.said {
+		e.begin()
+	}
+}
+
 // begin wakes a stage that rests: the caller is not one of its handlers, and the
 // stage fails with ErrOutside.
 //
@@ -87,9 +94,11 @@ func (e *Emitter[T]) Emitted() uint64 { return e.passed + uint64(len(e.buf)) }
 func (e *Emitter[T]) From(i int) {
 	switch {
 	case e.tracked:
+		e.name()
 		e.said = true
 		e.marks = append(e.marks, mark{at: len(e.buf), input: i})
 	case uint(i) >= uint(e.chunk):
+		e.name()
 		e.misname("From", i)
 	}
 }
@@ -98,6 +107,7 @@ func (e *Emitter[T]) From(i int) {
 // Discarded if err is a *DiscardError. The stage counts and logs it, and lives on.
 // Other handlers have no events[i]: a call from there stops the stage.
 func (e *Emitter[T]) Fail(i int, err error) {
+	e.name()
 	e.said = true
 	e.failures = append(e.failures, failure{i, err})
 }
@@ -112,10 +122,12 @@ func (e *Emitter[T]) Fail(i int, err error) {
 func (e *Emitter[T]) Hold(i int) Held {
 	if !e.tracked {
 		if uint(i) >= uint(e.chunk) {
+			e.name()
 			e.misname("Hold", i)
 		}
 		return Held{}
 	}
+	e.name()
 	return e.hold(i)
 }
 
@@ -123,11 +135,15 @@ func (e *Emitter[T]) Hold(i int) Held {
 // From or For or until the handler returns, belong to held inputs, which are
 // held no longer. A value that was passed before is ignored; one of another stage
 // stops this one.
-func (e *Emitter[T]) For(held ...Held) { e.release(len(e.buf), held) }
+func (e *Emitter[T]) For(held ...Held) {
+	e.name()
+	e.release(len(e.buf), held)
+}
 
 // Finish gives held inputs their receipt without an event: Done for a nil error,
 // otherwise as Fail does.
 func (e *Emitter[T]) Finish(err error, held ...Held) {
+	e.name()
 	for _, h := range held {
 		if e.free("Finish", h) {
 			e.said = true

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// ErrCycle refuses to run stages of which one is subscribed to itself, directly
-// or through others: no event could reach an end, and no drain could.
+// ErrCycle refuses to run or subscribe stages of which one is subscribed to itself,
+// directly or through others: no event could reach an end, and no drain could.
 var ErrCycle = errors.New("stages are subscribed in a cycle")
 
 // node is a stage in the graph of subscriptions, which exists before the stages are
@@ -102,6 +102,14 @@ func (n *node) cycle() []string {
 	return walk(n, nil)
 }
 
+// checkCycle returns an error that wraps ErrCycle if n is on a cycle.
+func (n *node) checkCycle() error {
+	if path := n.cycle(); path != nil {
+		return fmt.Errorf("%w: %s", ErrCycle, strings.Join(path, " to "))
+	}
+	return nil
+}
+
 // checkGraph refuses stages that are subscribed in a cycle, and warns of parts that
 // were probably forgotten. It looks at those members that are about to be started. A stage may be subscribed, and a stage outside of the
 // pipeline started, after Run: those are no errors.
@@ -113,8 +121,8 @@ func (p *Pipeline) checkGraph(starting []*member) error {
 	}
 	for _, s := range starting {
 		n := s.vertex()
-		if path := n.cycle(); path != nil {
-			return fmt.Errorf("%w: %s", ErrCycle, strings.Join(path, " to "))
+		if err := n.checkCycle(); err != nil {
+			return err
 		}
 		ups, linked := n.peers(&n.up)
 		if !linked {

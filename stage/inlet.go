@@ -2,6 +2,7 @@ package stage
 
 import (
 	"slices"
+	"time"
 
 	"github.com/penstock-go/penstock/internal/ring"
 )
@@ -17,6 +18,7 @@ type inlet[T any] struct {
 	// live counts the subscriptions that have joined and not said goodbye.
 	live      int
 	stalled   int                   // those of them whose producer waits for receipts
+	unbegun   []unbegun[T]          // those of them whose producers had not been started
 	waiting   int                   // those of them that only wait for the end of their inputs
 	failures  tally                 // inputs that failed alone
 	unowned   tally                 // events that were emitted for no input, beside inputs that are held
@@ -57,6 +59,9 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 	e.in.subs = append(e.in.subs, s)
 	e.in.live++
 	e.ebbing = false
+	if !s.up.begun() {
+		e.in.unbegun = append(e.in.unbegun, unbegun[In]{s, time.Now()})
+	}
 	// The subscription is among subs by now, so that its end takes the usual way.
 	if !s.up.postSubscribe(s) {
 		e.upstreamEnded(s, s.up.why())

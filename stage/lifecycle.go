@@ -17,6 +17,9 @@ func (e *engine[In, Out]) Start(ctx context.Context) error {
 	if err := e.refused(); err != nil {
 		return err
 	}
+	if err := e.node.checkCycle(); err != nil {
+		return fmt.Errorf("stage %q: start: %w", e.name, err)
+	}
 	if !e.node.claim() {
 		return e.startedBefore()
 	}

@@ -38,3 +38,28 @@ func TestEmitFromAnotherGoroutine(t *testing.T) {
 		})
 	}
 }
+
+// Mistakes that the race detector reports as well.
+func init() {
+	for name, use := range map[string]func(e *stage.Emitter[int], held stage.Held){
+		"Emit":   func(e *stage.Emitter[int], _ stage.Held) { e.Emit(1) },
+		"From":   func(e *stage.Emitter[int], _ stage.Held) { e.From(0) },
+		"Fail":   func(e *stage.Emitter[int], _ stage.Held) { e.Fail(0, errOops) },
+		"Hold":   func(e *stage.Emitter[int], _ stage.Held) { e.Hold(0) },
+		"For":    func(e *stage.Emitter[int], held stage.Held) { e.For(held) },
+		"Finish": func(e *stage.Emitter[int], held stage.Held) { e.Finish(nil, held) },
+	} {
+		mistakes["an emitter in another goroutine: "+name] = mistake{make: func(k *bench) error {
+			h := newCrew()
+			m := between(h, stage.ProducerConfig[int]{Name: "X", Logger: k.log.logger()})
+			k.all = append(k.all, m)
+			subscribePC(k.t, m, k.p, stage.SubscribeConfig{Redeliver: true})
+			subscribe(k.t, k.c, m, stage.SubscribeConfig{Cancel: stage.Temporary})
+			start(k.t, k.p, m, k.c)
+			push(k.t, k.p, k.src, 1)
+			use(h.emit, h.tasks[0].held)
+			synctest.Wait()
+			return m.Err()
+		}, err: stage.ErrOutside}
+	}
+}

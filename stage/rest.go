@@ -6,16 +6,16 @@ import "time"
 func (e *engine[In, Out]) awaitMail() {
 	e.scrub() // a resting stage keeps no handled events alive
 	if e.out == nil {
-		// Without an output there is no dispatcher, and so no deadline.
-		e.box.Wait(-1)
+		// Without an output there is no dispatcher, and so no deadline of one.
+		e.box.Wait(e.watchSources())
 		return
 	}
 	em := &e.out.emit
 	// While it is set, Emit wakes the stage, which then fails with ErrOutside.
 	em.resting.Store(true)
-	e.box.Wait(soonest(e.patience(), e.watch()))
+	e.box.Wait(soonest(soonest(e.patience(), e.watch()), e.watchSources()))
 	em.resting.Store(false)
-	if em.Len() > 0 {
+	if em.Len() > 0 || em.told() {
 		e.running = "Emit"
 		e.fail(ErrOutside)
 	}

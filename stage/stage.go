@@ -19,7 +19,8 @@ type Stage interface {
 	// returned and the subscriptions that were made before have been sent. If
 	// the stage has stopped by then, Start returns its error. The values of
 	// ctx reach the handlers; when ctx is done the stage stops without
-	// draining. [Run] does all this for a whole pipeline.
+	// draining. A stage on a cycle of subscriptions is refused with ErrCycle. [Run]
+	// does all this for a whole pipeline.
 	Start(ctx context.Context) error
 	// Drain begins the orderly end and returns at once: a producer accepts
 	// nothing more, accepted events are delivered, and the stages downstream end

@@ -7,9 +7,11 @@ import (
 
 // Subscribe subscribes the stage to a producer or producer-consumer, before or
 // after either was started, from any goroutine. It returns at once: whether the
-// producer accepts is seen in what happens to the subscription. A refused option
-// is an [*OptionError]; it makes Start fail as well if the stage has not been
-// started, so that no stage runs without a subscription that it needs.
+// producer accepts is seen in what happens to the subscription. A subscription that
+// closes a cycle is refused with ErrCycle, or makes what starts its stages refuse
+// them. A refused option is an [*OptionError]; it makes Start fail as well if the
+// stage has not been started, so that no stage runs without a subscription that it
+// needs.
 func (c *ConsumerStage[T]) Subscribe(to Output[T], cfg SubscribeConfig) (*Subscription[T], error) {
 	return c.subscribe(to, cfg)
 }
@@ -63,9 +65,16 @@ func (e *engine[In, Out]) subscribe(to Output[In], cfg SubscribeConfig) (*Subscr
 }
 
 // postJoin sends s to its own stage, which sends it on to the producer. The link exists
-// before that, so that a pipeline that is run now sees it.
+// before that, so that a pipeline that is run now sees it. A cycle is refused here if the
+// stage runs, and otherwise by what starts it.
 func (e *engine[In, Out]) postJoin(s *Subscription[In]) error {
 	e.node.link(s.up.vertex())
+	if e.out != nil && e.node.claimed.Load() {
+		if err := e.node.checkCycle(); err != nil {
+			e.node.unlink(s.up.vertex())
+			return fmt.Errorf("stage %q: subscribe: %w", e.name, err)
+		}
+	}
 	if !e.box.Post(mail[In, Out]{kind: mailJoin, up: s}) {
 		e.node.unlink(s.up.vertex())
 		return fmt.Errorf("stage %q: subscribe: %w", e.name, ErrStopped)

@@ -1,6 +1,9 @@
 package stage
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The periods of the log about events that wait for something that only the program
 // can do.
@@ -91,4 +94,33 @@ func (e *engine[In, Out]) watch() time.Duration {
 	}
 	e.log.Warn("events wait", args...)
 	return waitEvery
+}
+
+// unbegun is a subscription to a producer that was not started when it joined.
+type unbegun[T any] struct {
+	sub   *Subscription[T]
+	since time.Time
+}
+
+// watchSources logs subscriptions whose producers have not been started for waitAfter, once
+// each: their consumers wait for nothing. It returns how long to wait until the next look,
+// -1 for no limit.
+func (e *engine[In, Out]) watchSources() time.Duration {
+	if e.in == nil || len(e.in.unbegun) == 0 {
+		return -1
+	}
+	next := time.Duration(-1)
+	e.in.unbegun = slices.DeleteFunc(e.in.unbegun, func(u unbegun[In]) bool {
+		if u.sub.up.begun() || u.sub.intake != intakeOpen {
+			return true
+		}
+		left := waitAfter - time.Since(u.since)
+		if left > 0 {
+			next = soonest(next, left)
+			return false
+		}
+		e.log.Warn("the producer of a subscription has not been started", "stage", e.name, "producer", u.sub.info.Producer, "since", u.since)
+		return true
+	})
+	return next
 }
