@@ -77,3 +77,16 @@ func TestExamplesImportNothingInternal(t *testing.T) {
 		t.Error("no examples")
 	}
 }
+
+// TestDispatchersImportLeavesOnly: a dispatcher is a state machine that knows no stage. Of
+// this module it may use the words of receipts and the policy for retries, which are leaves.
+func TestDispatchersImportLeavesOnly(t *testing.T) {
+	leaves := []string{module + "/dispatcher", module + "/receipt", module + "/retry"}
+	for _, p := range goList(t, "./dispatcher/...", "./receipt", "./retry") {
+		for _, path := range p.Imports {
+			if strings.HasPrefix(path, module+"/") && !strings.HasPrefix(path, module+"/internal/") && !slices.Contains(leaves, path) {
+				t.Errorf("%s imports %s", p.ImportPath, path)
+			}
+		}
+	}
+}

@@ -224,3 +224,41 @@ func TestSupervisorMarkedErrors(t *testing.T) {
 		}
 	})
 }
+
+// The same with the attempts in the dispatcher: the consumer makes one, and the keys of the
+// dispatcher wait.
+func TestFairBridgesAnOutageOfSomeKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, keys, bad = 1000, 100, 70
+		key := func(v int) int { return v % keys }
+		s := newService(0, 30*time.Second, func(v int) bool { return key(v) < bad })
+		c := stage.Must(consumer.NewForEach(s.handle, consumer.ForEachConfig[int]{Retry: retry.Policy{MaxAttempts: 1}, Logger: textLog(new(nowhere))}))
+		src := &tracked{counter{limit: n}}
+		disp := stage.Must(fair.New(key, fair.Config[int]{Retry: untilOver}))
+		r := startWith(t, src, stage.ProducerConfig[int]{Name: "source", Dispatcher: disp}, c, stage.SubscribeConfig{MaxDemand: 10})
+		time.Sleep(5 * time.Second)
+		s.mu.Lock()
+		good := len(s.order)
+		s.mu.Unlock()
+		if want := n / keys * (keys - bad); good != want {
+			t.Errorf("%d events of other keys were handled during the outage, want %d", good, want)
+		}
+		<-r.sink.Stopped()
+		got := src.outcomes(t)
+		if len(got) != n || len(s.order) != n {
+			t.Fatal(len(got), len(s.order))
+		}
+		last := make(map[int]int)
+		for _, v := range s.order {
+			if before, ok := last[key(v)]; got[v] != receipt.Done || ok && before != v-keys {
+				t.Fatalf("event %d of a key came after %d and is %v", v, before, got[v])
+			}
+			last[key(v)] = v
+		}
+		for v, attempts := range s.attempts {
+			if attempts > 15 {
+				t.Fatalf("event %d: %d attempts", v, attempts)
+			}
+		}
+	})
+}

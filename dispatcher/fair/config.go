@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/retry"
 )
 
 // fairOwner names this package's type in an [OptionError].
@@ -106,9 +107,14 @@ type Config[T any] struct {
 	// own time: 0 is no bound, below 0 has expired already. nil is TTL for all.
 	TTLOf func(event T) time.Duration
 
-	// Retries is the number of times that a Failed event is tried again, at the
-	// head of its key and before any later event of the key. From 0 to 255.
-	Retries int
+	// Retry says how often a Failed event is handed out, and after which pauses. It
+	// goes back to the head of its key, before any later event of the key, and the key
+	// waits for the pause while others are served. Retryable must be nil, since a
+	// receipt does not say why an event has failed, and MaxAttempts at most 65,535, or
+	// retry.Unlimited. Default: the zero policy hands nothing out again, unlike
+	// elsewhere: an event has had all attempts of its consumer before it is Failed, and
+	// would have as many for each one here.
+	Retry retry.Policy
 	// DeadLetter, if set, is called with each event that has failed for the last
 	// time, and the number of tries; its receipt stays Failed. It runs on the
 	// stage's goroutine and must not block.
@@ -166,7 +172,7 @@ const (
 	maxCredits = 64
 	maxWeight  = 64
 	maxClasses = 8
-	maxRetries = math.MaxUint8
+	maxTries   = math.MaxUint16
 )
 
 // Validate returns a [*OptionError] for the first wrong option, or nil.
@@ -185,7 +191,6 @@ func (c Config[T]) Validate() error {
 		{"UnorderedInFlight", int64(c.UnorderedInFlight), maxEvents},
 		{"CostUnit", int64(c.CostUnit), int64(time.Hour)},
 		{"TTL", int64(c.TTL), math.MaxInt64},
-		{"Retries", int64(c.Retries), maxRetries},
 		{"MaxParked", int64(c.MaxParked), maxEvents},
 	} {
 		if o.value < 0 || o.value > o.max {
@@ -206,7 +211,14 @@ func (c Config[T]) Validate() error {
 	if c.Rate.Burst < 0 || c.Rate.Burst > maxEvents {
 		return fairOwner.Refuse("Rate.Burst", c.Rate.Burst, fmt.Sprintf("0 to %d", maxEvents))
 	}
+	if err := c.Retry.Validate(string(fairOwner)); err != nil {
+		return err
+	}
 	switch {
+	case c.Retry.MaxAttempts > maxTries && c.Retry.MaxAttempts != retry.Unlimited:
+		return fairOwner.Refuse("Retry.MaxAttempts", c.Retry.MaxAttempts, fmt.Sprintf("0 to %d, or Unlimited", maxTries))
+	case c.Retry.Retryable != nil:
+		return fairOwner.Refuse("Retry.Retryable", "set", "nil: a receipt does not say why an event has failed")
 	case c.Overflow != DefaultOverflow && c.Overflow != DropLongest && c.Overflow != Pause:
 		return fairOwner.Refuse("Overflow", c.Overflow, "Pause or DropLongest")
 	case c.KeyOverflow > Conflate || c.KeyOverflow == DropLongest:
@@ -237,6 +249,10 @@ func (c Config[T]) withDefaults() Config[T] {
 	option.Default(&c.UnorderedInFlight, 1)
 	option.Default(&c.CostUnit, time.Millisecond)
 	option.Default(&c.MaxParked, 100_000)
+	if p := c.Retry; p.MaxAttempts == 0 && p.Backoff == 0 && p.MaxBackoff == 0 && p.Factor == 0 && p.Jitter == 0 {
+		c.Retry.MaxAttempts = 1
+	}
+	c.Retry = c.Retry.WithDefaults()
 	if len(c.Weights) == 0 {
 		c.Weights = []int{1}
 	}

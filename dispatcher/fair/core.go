@@ -12,7 +12,7 @@ type core struct {
 	slots slab[slot]
 	items slab[item]
 	times slab[slotTimes] // by slot, if timed
-	timed bool            // there are rate limits or measured costs
+	timed bool            // there are rate limits, measured costs or pauses
 	// Slots and items not in use are linked by next, the last one freed first. The
 	// tops are the highest indices ever used: what is above has never been, or not
 	// since trim.

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 )
 
 // The exhaustive model runs the real code through every interleaving of what
@@ -217,7 +218,7 @@ func (x *exRun) digest(f *Dispatcher[exEvent, uint8]) uint64 {
 		b = x.digestSlot(b, f, slot)
 		for n := slot.head; n != 0; n = f.items.at(n).next {
 			it := f.items.at(n)
-			b = append(b, byte(it.seq), it.tries, byte(it.state))
+			b = append(b, byte(it.seq), byte(it.tries), byte(it.state))
 		}
 	}
 	if f.cfg.Tenant != nil {
@@ -239,7 +240,7 @@ func (x *exRun) digest(f *Dispatcher[exEvent, uint8]) uint64 {
 		if fl := s.flying[(w+first)%exWorkers]; fl >= 0 {
 			for i := uint32(1); i <= f.topItem; i++ {
 				if it := f.items.at(i); it.state == itemInFlight && it.seq == uint64(fl)+1 {
-					b = append(b, it.tries)
+					b = append(b, byte(it.tries))
 				}
 			}
 		}
@@ -501,7 +502,7 @@ func TestExhaustive(t *testing.T) {
 	}{
 		{"default", Config[exEvent]{Credits: 1}, true},
 		{"expiry", Config[exEvent]{Credits: 1, TTL: exTTL}, false},
-		{"retries", Config[exEvent]{Credits: 1, Retries: 1}, false},
+		{"retries", Config[exEvent]{Credits: 1, Retry: retry.Policy{MaxAttempts: 2, Backoff: retry.NoPause}}, false},
 		{"two credits", Config[exEvent]{Credits: 3}, false},
 		{"two in flight", Config[exEvent]{Credits: 1, UnorderedInFlight: 2}, false},
 		{"tenants", Config[exEvent]{Credits: 1, Tenant: exTenant}, false},

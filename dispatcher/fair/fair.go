@@ -21,6 +21,7 @@ type Dispatcher[T any, K comparable] struct {
 	// nothing.
 	sizeof uint32
 	rated  bool
+	pauses bool // after a failure
 	mortal bool // events may expire
 	paused bool // the last offer was not taken completely
 	// The bound in bytes may be reached before that in events: demand depends on
@@ -90,7 +91,8 @@ func New[T any, K comparable](key func(T) K, cfg Config[T]) (*Dispatcher[T, K], 
 	f.credits = int32(cfg.Credits)
 	f.capacity = uint32(cfg.UnorderedInFlight)
 	f.measured = cfg.MeasuredCost
-	f.timed = f.rated || f.measured
+	f.pauses = cfg.Retry.MaxAttempts > 1 && cfg.Retry.Pause(1) > 0
+	f.timed = f.rated || f.measured || f.pauses
 	f.unit = int64(cfg.CostUnit)
 	f.mean = f.unit
 	f.nclass = uint32(len(cfg.Weights))
@@ -125,8 +127,8 @@ func (f *Dispatcher[T, K]) Cancel(sub int) { f.subs.cancel(sub) }
 // in flight.
 func (f *Dispatcher[T, K]) Held() int { return f.held }
 
-// Wake implements [dispatcher.Timed]: the time at which the rate limit releases
-// the next key.
+// Wake implements [dispatcher.Timed]: the time at which a rate limit or the pause after a
+// failure releases the next key.
 func (f *Dispatcher[T, K]) Wake() (at int64, ok bool) {
 	_, _, tick, ok := f.wheel.next()
 	return tick << tickBits, ok
@@ -281,7 +283,7 @@ func (f *Dispatcher[T, K]) advance(now int64) {
 }
 
 // due places an unlisted slot whose time in the wheel is over: a key that its rate
-// limit has delayed, or a debtor.
+// limit or a pause has delayed, or a debtor.
 func (f *Dispatcher[T, K]) due(i uint32, s *slot) {
 	f.clearDebt(s)
 	f.place(i, s)

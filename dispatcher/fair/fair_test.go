@@ -8,6 +8,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 )
 
 func TestServesKeysInTurn(t *testing.T) {
@@ -404,7 +405,9 @@ func TestConfigErrors(t *testing.T) {
 		{Config[ev]{Rate: Rate{PerSecond: -1}}, "Rate.PerSecond"},
 		{Config[ev]{Rate: Rate{Burst: -1}}, "Rate.Burst"},
 		{Config[ev]{TTL: -1}, "TTL"},
-		{Config[ev]{Retries: 256}, "Retries"},
+		{Config[ev]{Retry: retry.Policy{MaxAttempts: 1 << 16}}, "Retry.MaxAttempts"},
+		{Config[ev]{Retry: retry.Policy{Backoff: -1}}, "Retry.Backoff"},
+		{Config[ev]{Retry: retry.Policy{Retryable: func(error) bool { return true }}}, "Retry.Retryable"},
 		{Config[ev]{MaxParked: -1}, "MaxParked"},
 		{Config[ev]{CostUnit: -1}, "CostUnit"},
 		{Config[ev]{KeyOverflow: Conflate}, "SubKey"},

@@ -95,6 +95,9 @@ func (f *Dispatcher[T, K]) place(i uint32, s *slot) {
 	case s.flags&flagParked != 0:
 	case s.count == 0:
 		s.flags &^= flagPaced
+		if f.pauses {
+			f.timesOf(s).until = 0 // what has failed is not there any more
+		}
 		if s.inflight == 0 {
 			f.rest(i, s)
 		}
@@ -106,6 +109,11 @@ func (f *Dispatcher[T, K]) place(i uint32, s *slot) {
 				f.delay(i, s, at)
 				return
 			}
+		}
+		// Looked at anew when either is over.
+		if f.pauses && f.timesOf(s).until > f.now {
+			f.delay(i, s, f.timesOf(s).until)
+			return
 		}
 		f.list(i, s)
 	}

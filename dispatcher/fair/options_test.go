@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 )
 
 func TestTTL(t *testing.T) {
@@ -50,7 +51,7 @@ func TestExpiredCostsNoCredit(t *testing.T) {
 
 func TestRetriesAtTheHeadThenDeadLetter(t *testing.T) {
 	var dead []string
-	r := newRig(t, Config[ev]{Retries: 2, DeadLetter: func(e ev, tries int) {
+	r := newRig(t, Config[ev]{Retry: retry.Policy{MaxAttempts: 3, Backoff: retry.NoPause}, DeadLetter: func(e ev, tries int) {
 		dead = append(dead, fmt.Sprintf("%s%d after %d", e.key, e.n, tries))
 	}}).workers(1)
 	r.offer("a", "a")

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 )
 
 // refDispatcher is a plain model of what the package promises: queues as
@@ -34,6 +35,7 @@ type refKey struct {
 	parked bool
 	tat    int64 // no lateness is made up for
 	least  int64 // all of it is
+	until  int64 // the end of the last pause of its events
 }
 
 type refEvent struct {
@@ -41,7 +43,8 @@ type refEvent struct {
 	seq      uint64
 	deadline int64
 	tries    int
-	back     bool // it was in flight before
+	back     bool  // it was in flight before
+	until    int64 // the end of its pause
 }
 
 func (m *refDispatcher) key(k string) *refKey {
@@ -84,6 +87,9 @@ func (m *refDispatcher) GiveHeld(sub int, e ev, seq, ticket uint64) {
 	}
 	if d := k.queue[0].deadline; d != 0 && d <= m.now {
 		m.t.Fatalf("%v is expired", e)
+	}
+	if k.queue[0].until > m.now {
+		m.t.Fatalf("%v is handed out in its pause", e)
 	}
 	if r := m.cfg.Rate; r.PerSecond > 0 {
 		t := int64(float64(time.Second) / r.PerSecond)
@@ -175,9 +181,11 @@ func newRandomDispatcher(t testing.TB, next func(int) int) *randomDispatcher {
 		Credits:           []int{1, 2, 8, 64}[next(4)],
 		UnorderedInFlight: []int{0, 0, 3}[next(3)],
 		TTL:               []time.Duration{0, 50 * time.Millisecond}[next(2)],
-		Retries:           next(3),
-		MeasuredCost:      next(3) == 0,
-		MaxParked:         3,
+		Retry: retry.Policy{
+			MaxAttempts: 1 + next(3), Backoff: []time.Duration{retry.NoPause, 30 * time.Millisecond}[next(2)], Jitter: retry.NoJitter,
+		},
+		MeasuredCost: next(3) == 0,
+		MaxParked:    3,
 	}
 	if cfg.KeyMaxEvents == 0 && cfg.KeyMaxBytes == 0 && cfg.KeyOverflow < Conflate {
 		cfg.KeyMaxEvents = max(1, cfg.MaxEvents/8) // the policies that drop need a bound
@@ -264,8 +272,10 @@ func (r *randomDispatcher) finish(outcome receipt.Outcome) {
 	e := m.flight[g.seq]
 	delete(m.flight, g.seq)
 	back := outcome == receipt.Returned
-	if outcome == receipt.Failed && e.tries < m.cfg.Retries {
+	if outcome == receipt.Failed && e.tries+1 < m.cfg.Retry.MaxAttempts {
 		e.tries++
+		e.until = m.now + int64(m.cfg.Retry.Pause(e.tries))
+		k.until = max(k.until, e.until)
 		back = true
 	}
 	if back != (rs[0].Outcome == receipt.Requeued) {
@@ -342,10 +352,14 @@ func (r *randomDispatcher) judge() {
 		if len(k.queue) == 0 || k.parked || len(k.flying) >= m.capacity() {
 			continue
 		}
+		wake, ok := r.f.Wake()
+		if k.until > m.now-(1<<tickBits) && ok && wake <= k.until+(2<<tickBits) {
+			continue
+		}
 		if rate := m.cfg.Rate; rate.PerSecond > 0 {
 			t := int64(float64(time.Second) / rate.PerSecond)
 			at := k.tat - t*int64(max(rate.Burst, 1)-1)
-			if wake, ok := r.f.Wake(); at > m.now-(1<<tickBits) && ok && wake <= at+(2<<tickBits) {
+			if at > m.now-(1<<tickBits) && ok && wake <= at+(2<<tickBits) {
 				continue
 			}
 		}

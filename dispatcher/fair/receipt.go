@@ -1,13 +1,15 @@
 package fair
 
 import (
+	"math"
+
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
 )
 
 // Receipts implements [dispatcher.ReceiptTaker]: each receipt frees its key for
 // the next event. A Returned event goes back to the head of its key, and so
-// does a Failed one that may be tried again; several of one key keep their
+// does a Failed one that may be tried again, after a pause; several of one key keep their
 // order. Receipts for tickets that are not in flight are ignored.
 func (f *Dispatcher[T, K]) Receipts(now int64, receipts []dispatcher.Receipt[T]) {
 	f.advance(now)
@@ -50,8 +52,7 @@ func (f *Dispatcher[T, K]) receipt(r *dispatcher.Receipt[T]) {
 		r.Outcome = receipt.Requeued
 		f.requeue(i, s, n, it, r.Event)
 		return
-	case r.Outcome == receipt.Failed && int(it.tries) < f.cfg.Retries:
-		it.tries++
+	case r.Outcome == receipt.Failed && f.again(s, it):
 		r.Outcome = receipt.Requeued
 		f.requeue(i, s, n, it, r.Event)
 		return
@@ -64,4 +65,21 @@ func (f *Dispatcher[T, K]) receipt(r *dispatcher.Receipt[T]) {
 	if s.where == whereUnlisted {
 		f.place(i, s)
 	}
+}
+
+// again reports whether an event that has failed is handed out again, and begins the pause
+// of its key. The slot is left unlisted then: requeue places it.
+func (f *Dispatcher[T, K]) again(s *slot, it *item) bool {
+	pause, again, _ := f.cfg.Retry.Next(int(it.tries)+1, nil)
+	if !again {
+		return false
+	}
+	it.tries += min(1, maxTries-it.tries)
+	if f.pauses {
+		// With UnorderedInFlight the key may be ready, for other events of it.
+		f.delist(s)
+		times := f.timesOf(s)
+		times.until = max(times.until, f.now+min(int64(pause), math.MaxInt64-f.now))
+	}
+	return true
 }

@@ -24,12 +24,13 @@ type slot struct {
 	flags        slotFlags
 }
 
-// slotTimes are the parts of a slot that rate limits and measured costs need. They
+// slotTimes are the parts of a slot that rate limits, measured costs and pauses need. They
 // are kept apart, and only with such options, so that a slot fills one cache line.
 type slotTimes struct {
 	rate   gcra.Bucket // of the rate limit
 	tag    int64       // virtual start time under MeasuredCost
 	due    int64       // tick of the timer wheel
+	until  int64       // the end of the pause after a failure
 	bucket uint16      // of the timer wheel
 }
 
@@ -69,7 +70,7 @@ type item struct {
 	size     uint32 // bytes, saturated
 	gen      uint32 // counts deliveries from this slot: the ticket's other half
 	estimate int32  // the charge in advance of its receipt, in 1.024 µs
-	tries    uint8
+	tries    uint16 // saturated
 	state    itemState
 }
 
