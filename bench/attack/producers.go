@@ -28,7 +28,7 @@ func secretFile() (string, error) {
 // producer returns the Authorization of the producer of that name.
 func producer(name string) string {
 	t, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
-		Subject: name, Audience: jwt.ClaimStrings{"push"}, ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour)),
+		Subject: name, Audience: jwt.ClaimStrings{"push"}, ExpiresAt: jwt.NewNumericDate(time.Now().Add(24 * time.Hour)),
 	}).SignedString(pushSecret)
 	if err != nil {
 		panic(err) // the secret is a constant
