@@ -81,6 +81,9 @@ func (p *Producer[T]) Receipts(receipts ...stage.Receipt) (events []T, err error
 // Unfinished returns the number of emitted events without a receipt.
 func (p *Producer[T]) Unfinished() int { return len(p.book.open) }
 
+// Stalled returns what HandleStalled does, false without it.
+func (p *Producer[T]) Stalled() bool { return p.h.Stalled != nil && p.h.Stalled() }
+
 // Drain calls HandleDrain.
 func (p *Producer[T]) Drain() (events []T, err error) {
 	return p.run("HandleDrain", p.h.Drain == nil, func() error { return p.h.Drain(p.ctx) })

@@ -516,6 +516,7 @@ func (p *pulse) HandleStart(_ context.Context, self *stage.Handle) error {
 	return nil
 }
 func (p *pulse) HandleDemand(context.Context, int, *stage.Emitter[int]) error { return nil }
+func (p *pulse) HandleStalled() bool                                          { return p.emit != nil }
 func (p *pulse) HandleTick(context.Context) error {
 	p.emit.Emit(int(time.Since(p.began) / time.Second))
 	return nil
@@ -541,7 +542,9 @@ func TestTicks(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		equal(t, "stalled before the start", k.Stalled(), false)
 		next(10)
+		equal(t, "stalled", k.Stalled(), true)
 		next(-15)
 		next(20)
 		time.Sleep(25 * time.Second)

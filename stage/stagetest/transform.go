@@ -149,6 +149,9 @@ func (p *ProducerConsumer[In, Out]) Unfinished() int { return len(p.book.open) }
 // Busy returns what HandleBusy does, false without it.
 func (p *ProducerConsumer[In, Out]) Busy() bool { return p.h.Busy != nil && p.h.Busy() }
 
+// Stalled returns what HandleStalled does, false without it.
+func (p *ProducerConsumer[In, Out]) Stalled() bool { return p.h.Stalled != nil && p.h.Stalled() }
+
 // Asked returns how many events a [stage.TransformDeliveryHandler] has asked for with its
 // subscription.
 func (p *ProducerConsumer[In, Out]) Asked() int { return p.inbox.askedFor() }
