@@ -226,7 +226,7 @@ func failures(handler any) int64 {
 		return h.Failed
 	case consumer.BatchSnapshot:
 		return h.Failed
-	case consumer.AttemptCounts:
+	case consumer.ForEachSnapshot:
 		return h.Failed
 	}
 	return 0

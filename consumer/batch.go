@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/retry"
@@ -42,6 +43,14 @@ type BatchConfig[T any] struct {
 	// OnFailure decides what follows when a batch has failed as a whole in its last
 	// attempt. Default: FailEvents.
 	OnFailure OnFailure
+	// DeadLetters, if set, gets a letter for each event that has failed for good, and
+	// the event gets its receipt when the letter is stored. Until then it counts as one
+	// that was asked for, so that MaxDemand bounds how many wait. With StopStage only
+	// the events that EventErrors name have letters: the others are left to their source.
+	// Default: the receipt is given at once.
+	DeadLetters deadletter.Sink
+	// Encode makes the bytes of a letter of an event. Default: its JSON.
+	Encode func(event T) ([]byte, error)
 	// Failed, if set, is called for every batch that has failed for good, and for
 	// each event that EventErrors name, alone. It runs on the stage's goroutine, and a
 	// panic stops the stage. The slice belongs to it only until it returns. err is a
@@ -78,6 +87,7 @@ type Batch[T any] struct {
 	parts    []part[T] // in the order of the events
 	number   uint64    // of the batch that is being gathered
 	attempts attempts
+	buried   buried[T]
 	timer    *time.Timer
 	finished []stage.Finished
 
@@ -121,10 +131,11 @@ func NewBatch[T any](call func(ctx context.Context, events []T) error, cfg Batch
 		cfg.Retry.Validate(string(owner)),
 		cfg.OnFailure.validate(owner),
 		owner.Recorder(cfg.Metrics),
+		checkSink(owner, cfg.DeadLetters),
 	); err != nil {
 		return nil, err
 	}
-	return &Batch[T]{call: call, cfg: cfg, attempts: attempts{retry: cfg.Retry, log: cfg.Logger, what: "batch", meters: newMeters(cfg.Metrics), final: settled}}, nil
+	return &Batch[T]{call: call, cfg: cfg, buried: buried[T]{letters: newLetters(cfg.DeadLetters, cfg.Encode)}, attempts: attempts{retry: cfg.Retry, log: cfg.Logger, what: "batch", meters: newMeters(cfg.Metrics), final: settled}}, nil
 }
 
 // HandleDefaultDemand implements stage.DefaultDemandHandler: another batch gathers
@@ -139,10 +150,10 @@ func (b *Batch[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
 }
 
 // HandleStart implements stage.StartHandler.
-func (b *Batch[T]) HandleStart(_ context.Context, self *stage.Handle) error {
+func (b *Batch[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	b.self = self
 	b.attempts.start(self)
-	return nil
+	return b.buried.begin(ctx, self, b.cfg.Metrics, b.cfg.Logger)
 }
 
 // HandleEvents implements stage.Consumer; a Batch is given deliveries instead.
@@ -170,8 +181,8 @@ func (b *Batch[T]) gather(ctx context.Context, sub *stage.Subscription[T], first
 		held := b.add(sub, first, n)
 		events, first = events[n:], first+uint64(n)
 		// Nothing more can come from this subscription while the batch holds all its
-		// events.
-		if len(b.events) < b.cfg.Size && held < sub.Info().MaxDemand {
+		// events, but for those that wait for their letter.
+		if len(b.events) < b.cfg.Size && held+b.buried.waiting[sub] < sub.Info().MaxDemand {
 			continue
 		}
 		if err := b.pass(ctx); err != nil {
@@ -207,8 +218,13 @@ func (b *Batch[T]) add(sub *stage.Subscription[T], first uint64, n int) (held in
 	return held
 }
 
-// HandleInfo implements stage.InfoHandler: it is how a batch's time is up, or a pause.
+// HandleInfo implements stage.InfoHandler: it is how a batch's time is up, or a pause, and
+// how letters are stored.
 func (b *Batch[T]) HandleInfo(ctx context.Context, msg any) error {
+	if _, ok := msg.(stored); ok {
+		b.buried.settle()
+		return nil
+	}
 	if b.attempts.over(msg) {
 		return b.goOn(ctx)
 	}
@@ -235,7 +251,7 @@ func (b *Batch[T]) HandleTerminate(context.Context, error) error {
 	b.stopTimer()
 	b.attempts.end()
 	b.events, b.lent, b.parts, b.late, b.lateParts = nil, nil, nil, nil, nil
-	return nil
+	return b.buried.end()
 }
 
 // stopTimer stops the clock of the batch, if it has one.

@@ -22,9 +22,10 @@ var errBatchFailed = errors.New("batch failed")
 // hi-1.
 type span struct {
 	lo, hi  int
-	attempt int  // the next one, from 1
-	most    int  // attempts
-	half    bool // of a span that was split: a pause comes before it
+	attempt int       // the next one, from 1
+	most    int       // attempts
+	half    bool      // of a span that was split: a pause comes before it
+	first   time.Time // of its failures; zero: there was none
 }
 
 // pass calls the function with the events that were gathered, of which there must be some,
@@ -106,6 +107,10 @@ func (b *Batch[T]) handle(ctx context.Context, next *span) error {
 		begun = time.Now()
 		return b.call(ctx, b.lent)
 	})
+	if err != nil && next.first.IsZero() {
+		next.first = time.Now()
+	}
+	since := next.first
 	if what.again {
 		if what.counts {
 			next.attempt++
@@ -125,14 +130,17 @@ func (b *Batch[T]) handle(ctx context.Context, next *span) error {
 		b.conclude(lo, hi, v.dropped, cost)
 		return nil
 	case v.failed == nil:
-		return b.handled(ctx, lo, hi, v.some, cost)
+		return b.handled(ctx, lo, hi, v.some, cost, attempt, since)
 	// The failure may be due to the cancellation: no receipt.
 	case ctx.Err() != nil:
 		return &BatchError{Stage: b.self.Name(), Size: n, Attempt: attempt, Err: v.failed}
 	case b.cfg.Split && n > 1:
 		// One attempt for each half: the batch had its own.
 		mid := lo + n/2
-		b.todo = append(b.todo, span{lo: mid, hi: hi, attempt: 1, most: 1, half: true}, span{lo: lo, hi: mid, attempt: 1, most: 1, half: true})
+		half := span{attempt: 1, most: 1, half: true, first: since}
+		left, right := half, half
+		left.lo, left.hi, right.lo, right.hi = lo, mid, mid, hi
+		b.todo = append(b.todo, right, left)
 		return nil
 	}
 	failure := &BatchError{Stage: b.self.Name(), Size: n, Attempt: attempt, Err: v.failed}
@@ -140,6 +148,9 @@ func (b *Batch[T]) handle(ctx context.Context, next *span) error {
 	if b.cfg.OnFailure == FailEvents {
 		// Without what it wraps: an error of single events in it is not meant for all.
 		b.conclude(lo, hi, errBatchFailed, cost)
+	}
+	for i := lo; i < hi; i++ {
+		b.bury(i, v.failed, attempt, since)
 	}
 	// After conclude: a panic of Failed takes no receipt away.
 	if b.cfg.Failed != nil {
@@ -160,7 +171,7 @@ func (b *Batch[T]) conclude(lo, hi int, err error, cost time.Duration) {
 
 // handled notes the ends of events from lo to hi-1 of which some have failed alone. If the
 // stage is being stopped an event may have failed because of that, and gets no receipt.
-func (b *Batch[T]) handled(ctx context.Context, lo, hi int, some EventErrors, cost time.Duration) error {
+func (b *Batch[T]) handled(ctx context.Context, lo, hi int, some EventErrors, cost time.Duration, attempt int, since time.Time) error {
 	b.conclude(lo, hi, nil, cost)
 	stopping := ctx.Err()
 	for _, i := range some.indexes() {
@@ -174,11 +185,28 @@ func (b *Batch[T]) handled(ctx context.Context, lo, hi int, some EventErrors, co
 			continue
 		}
 		b.attempts.failed(1, some[i], 1)
+		b.bury(lo+i, some[i], attempt, since)
 		if b.cfg.Failed != nil {
 			b.cfg.Failed(b.events[lo+i:lo+i+1:lo+i+1], &BatchError{Stage: b.self.Name(), Size: 1, Attempt: 1, Err: some[i]})
 		}
 	}
 	return stopping
+}
+
+// bury hands over the letter of an event that has failed for good and whose end is noted,
+// if there is a sink: its receipt follows when the letter is stored.
+func (b *Batch[T]) bury(i int, err error, attempt int, since time.Time) {
+	if b.buried.letters == nil || !b.ends[i].known {
+		return
+	}
+	b.ends[i].known = false
+	for _, p := range b.parts {
+		if k := i - p.at; k >= 0 && k < p.count {
+			receipt := stage.Finished{Position: p.first + uint64(k), Err: b.ends[i].err, Cost: b.ends[i].cost}
+			b.buried.bury(p.sub, receipt, b.events[i], err, attempt, since)
+			return
+		}
+	}
 }
 
 // settleAll gives the receipts of the batch, and begins the next one.
@@ -205,7 +233,8 @@ func (b *Batch[T]) settle(sub *stage.Subscription[T], parts []part[T]) {
 		// settleAll sees that this subscription is done with.
 		p.sub = nil
 		for k := range p.count {
-			// What has no end is not asked for again: the stage ends.
+			// What has no end is not asked for again: the stage ends, or its letter is not
+			// stored yet.
 			if e := &b.ends[p.at+k]; e.known {
 				b.finished = append(b.finished, stage.Finished{Position: p.first + uint64(k), Err: e.err, Cost: e.cost})
 			}

@@ -50,16 +50,20 @@
 //
 // Every retry and every failed event is counted, recorded and logged.
 //
+// With a sink in DeadLetters an event that has failed for good gets its receipt when its
+// letter is stored. See package deadletter.
+//
 // The body of a loop over [All] has no receipt that can fail. Its panic passes through
 // to the caller, and leaves the event without a receipt.
 //
 // # Shutdown
 //
-// A drain waits for workers and for deferred receipts, and passes a batch on at
-// once if nothing more can be added to it. A stop cancels the contexts, and waits
-// for workers up to ShutdownTimeout. A worker that has not returned by then is the
-// only goroutine that outlives the stage, which ends with stage.ErrHung. No timer
-// outlives it.
+// A drain waits for workers, for deferred receipts and for dead letters, and passes a
+// batch on at once if nothing more can be added to it. A stop cancels the contexts, and
+// waits for workers up to ShutdownTimeout, and for dead letters up to four fifths of it,
+// or 4 s without it. Only a worker that has not returned by then, and a sink that does
+// not heed its context, have a goroutine that outlives the stage, which ends with
+// stage.ErrHung. No timer outlives it.
 //
 // # Concurrency
 //

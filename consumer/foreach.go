@@ -3,7 +3,9 @@ package consumer
 import (
 	"context"
 	"log/slog"
+	"time"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/retry"
@@ -20,6 +22,14 @@ type ForEachConfig[T any] struct {
 	// OnFailure decides what follows when an event has failed in its last attempt.
 	// Default: FailEvents.
 	OnFailure OnFailure
+	// DeadLetters, if set, gets a letter for each event that has failed for good, and
+	// the event gets its receipt when the letter is stored. Until then it counts as one
+	// that was asked for, so that MaxDemand bounds how many wait. Default: the receipt is given
+	// at once.
+	// It is refused with StopStage, which leaves events to their source.
+	DeadLetters deadletter.Sink
+	// Encode makes the bytes of a letter of an event. Default: its JSON.
+	Encode func(event T) ([]byte, error)
 	// Failed, if set, is called for every event that has failed for good, on the
 	// stage's goroutine. err is a *WorkerError. If Failed panics the stage stops.
 	Failed func(event T, err error)
@@ -55,6 +65,8 @@ func NewForEach[T any](f func(ctx context.Context, event T) error, cfg ForEachCo
 		cfg.Retry.Validate(string(owner)),
 		cfg.OnFailure.validate(owner),
 		owner.Recorder(cfg.Metrics),
+		checkSink(owner, cfg.DeadLetters),
+		cfg.OnFailure.keeps(owner, cfg.DeadLetters),
 	); err != nil {
 		return nil, err
 	}
@@ -65,7 +77,10 @@ func NewForEach[T any](f func(ctx context.Context, event T) error, cfg ForEachCo
 	if cfg.OnFailure == StopStage {
 		return &forEachOrStop[T]{eachEvent: each}, nil
 	}
-	return &forEach[T]{eachEvent: each, handled: make(map[*stage.Subscription[T]]int)}, nil
+	return &forEach[T]{
+		eachEvent: each, handled: make(map[*stage.Subscription[T]]int),
+		buried: buried[T]{letters: newLetters(cfg.DeadLetters, cfg.Encode)},
+	}, nil
 }
 
 // eachEvent belongs to its stage's goroutine.
@@ -73,7 +88,9 @@ type eachEvent[T any] struct {
 	f        func(ctx context.Context, event T) error
 	cfg      ForEachConfig[T]
 	attempts attempts
-	attempt  int // of the event that is handled next, from 1
+	attempt  int       // of the event that is handled next, from 1
+	first    time.Time // of its failures; zero: there was none
+	since    time.Time // first of the event that has failed for good last
 }
 
 // HandleStart implements stage.StartHandler.
@@ -88,21 +105,24 @@ func (c *eachEvent[T]) HandleTerminate(context.Context, error) error {
 	return nil
 }
 
-// HandleInspect implements stage.InspectHandler: it returns [AttemptCounts].
-func (c *eachEvent[T]) HandleInspect() any { return c.attempts.counts }
+// HandleInspect implements stage.InspectHandler: it returns a [ForEachSnapshot].
+func (c *eachEvent[T]) HandleInspect() any { return ForEachSnapshot{AttemptCounts: c.attempts.counts} }
 
 // call makes an attempt for one event. If another one follows next.again is set. Otherwise
 // the error is what f has returned, or a *WorkerError if the event has failed for good.
 func (c *eachEvent[T]) call(ctx context.Context, event T) (next decision, err error) {
 	attempt := c.attempt
 	next, err = c.attempts.once(ctx, attempt, c.cfg.Retry.MaxAttempts, func() error { return c.f(ctx, event) })
+	if err != nil && c.first.IsZero() {
+		c.first = time.Now()
+	}
 	if next.again {
 		if next.counts {
 			c.attempt++
 		}
 		return next, nil
 	}
-	c.attempt = 1
+	c.attempt, c.since, c.first = 1, c.first, time.Time{}
 	// A failure may be due to the cancellation, and is none then.
 	if err == nil || err == stage.ErrDone || discarded(err) || ctx.Err() != nil {
 		return next, err

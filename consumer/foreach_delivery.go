@@ -14,6 +14,19 @@ type forEach[T any] struct {
 	kept     ring.Ring[keptEvent[T]]        // since the pause of the first of them has begun
 	handled  map[*stage.Subscription[T]]int // events that were not asked for again yet
 	finished []stage.Finished
+	buried   buried[T]
+}
+
+// HandleStart implements stage.StartHandler.
+func (c *forEach[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	c.attempts.start(self)
+	return c.buried.begin(ctx, self, c.cfg.Metrics, c.cfg.Logger)
+}
+
+// HandleTerminate implements stage.TerminateHandler.
+func (c *forEach[T]) HandleTerminate(context.Context, error) error {
+	c.attempts.end()
+	return c.buried.end()
 }
 
 // keptEvent is an event that waits for its own next attempt, or behind one that does.
@@ -45,8 +58,13 @@ func (c *forEach[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) er
 	return err
 }
 
-// HandleInfo implements stage.InfoHandler: it is how a pause is over.
+// HandleInfo implements stage.InfoHandler: it is how a pause is over, and how letters are
+// stored.
 func (c *forEach[T]) HandleInfo(ctx context.Context, msg any) error {
+	if _, ok := msg.(stored); ok {
+		c.buried.settle()
+		return nil
+	}
 	if !c.attempts.over(msg) {
 		return nil
 	}
@@ -91,7 +109,12 @@ func (c *forEach[T]) handle(ctx context.Context, sub *stage.Subscription[T], fir
 		case ctx.Err() != nil:
 			return i, err // without a receipt
 		}
-		c.finished = append(c.finished, stage.Finished{Position: first + uint64(i), Err: err})
+		receipt := stage.Finished{Position: first + uint64(i), Err: err}
+		if failed, ok := err.(*WorkerError); ok && c.buried.letters != nil {
+			c.buried.bury(sub, receipt, event, failed.Err, failed.Attempt, c.since)
+			continue
+		}
+		c.finished = append(c.finished, receipt)
 		if len(c.finished) >= group {
 			c.settle(sub, group)
 		}

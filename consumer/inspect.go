@@ -1,6 +1,10 @@
 package consumer
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/deadletter"
+)
 
 // HandleInspect implements stage.InspectHandler: it returns the figures of Snapshot.
 func (s *Supervisor[T]) HandleInspect() any { return s.Snapshot() }
@@ -20,6 +24,9 @@ type BatchSnapshot struct {
 	// and Late is how many events have arrived behind it.
 	Pausing bool `json:"pausing"`
 	Late    int  `json:"late"`
+	// DeadLetters is what has become of the letters of events that have failed, nil without
+	// a sink.
+	DeadLetters *deadletter.WriterSnapshot `json:"dead_letters,omitempty"`
 	// Timeout bounds how long a batch gathers, 0 for as long as it takes.
 	Timeout time.Duration `json:"timeout_ns"`
 }
@@ -28,6 +35,19 @@ type BatchSnapshot struct {
 func (b *Batch[T]) HandleInspect() any {
 	return BatchSnapshot{
 		Events: len(b.events), Size: b.cfg.Size, Subscriptions: len(b.parts), Batches: b.number, AttemptCounts: b.attempts.counts, Timeout: max(0, b.cfg.Timeout),
-		Pausing: b.attempts.resting, Late: len(b.late),
+		Pausing: b.attempts.resting, Late: len(b.late), DeadLetters: b.buried.snapshot(),
 	}
+}
+
+// ForEachSnapshot is the state of a ForEach at one moment.
+type ForEachSnapshot struct {
+	AttemptCounts
+	// DeadLetters is what has become of the letters of events that have failed, nil without
+	// a sink.
+	DeadLetters *deadletter.WriterSnapshot `json:"dead_letters,omitempty"`
+}
+
+// HandleInspect implements stage.InspectHandler: it returns a [ForEachSnapshot].
+func (c *forEach[T]) HandleInspect() any {
+	return ForEachSnapshot{AttemptCounts: c.attempts.counts, DeadLetters: c.buried.snapshot()}
 }

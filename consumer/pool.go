@@ -35,6 +35,8 @@ type pool[T any] struct {
 	again     failures // of the log
 	forGood   failures
 
+	buried  int        // events that wait for their letter
+	exhumed bool       // they are not waited for any more
 	handing int        // hand-overs that are under way outside of the pool's goroutines
 	ticking bool       // tick is called some time later
 	ticks   int        // calls of tick
@@ -80,6 +82,7 @@ type job[T any] struct {
 	account  *account[T]
 	position uint64
 	event    T
+	first    time.Duration // when it has failed for the first time, 0: it has not
 }
 
 // task is a job in the hands of a goroutine. It passes to another goroutine when an
@@ -222,7 +225,7 @@ func (p *pool[T]) stop(o *orders[T]) {
 
 // hush closes a pool that is stopping when nothing of it runs any more.
 func (p *pool[T]) hush(o *orders[T]) {
-	if p.phase == stopping && p.running+p.stuck+p.handing == 0 {
+	if p.phase == stopping && p.running+p.stuck+p.handing == 0 && (p.buried == 0 || p.exhumed) {
 		p.phase = closed
 		o.some, o.quiet = true, true
 	}

@@ -29,6 +29,9 @@ func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 		p.release(t)
 		return false
 	}
+	if t.first == 0 {
+		t.first = max(1, e.now)
+	}
 	failure := &WorkerError{Stage: p.rules.stage, Attempt: t.attempt, Err: e.err}
 	t.again = e.again && p.rules.restart == Transient && !t.deferred
 	// The stage fails. The event has no receipt, so that its source has it again.

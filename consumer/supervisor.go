@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
@@ -31,6 +32,7 @@ type Supervisor[T any] struct {
 	ticker  *time.Timer   // calls tick
 	wakeup  *time.Timer   // calls alarm
 	lookout lookout
+	letters *letters[T] // nil: there is no sink
 
 	// mu guards the fields below, and the task of each worker. No user function
 	// is called and nothing is sent with it held.
@@ -54,6 +56,7 @@ func NewSupervisor[T any](work func(ctx context.Context, event T) error, cfg Sup
 	); err != nil {
 		return nil, err
 	}
+	s.letters = newLetters(s.cfg.DeadLetters, s.cfg.Encode)
 	s.timer = s.cfg.Metrics.Timer("pipeline.worker.process_time")
 	s.meters = newMeters(s.cfg.Metrics)
 	return s, nil
@@ -83,7 +86,7 @@ func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) err
 	s.wakeup = time.AfterFunc(patience, s.alarm)
 	s.wakeup.Stop()
 	s.lookOut()
-	return nil
+	return s.letters.start(ctx, self, s.cfg.Metrics, s.cfg.Logger)
 }
 
 // clock returns the time since the start, from any goroutine. It reads one clock where
@@ -159,6 +162,7 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 
 	timer := time.NewTimer(s.cfg.ShutdownTimeout)
 	defer timer.Stop()
+	hung := s.endLetters()
 	select {
 	case <-s.quiet:
 	case <-timer.C:
@@ -177,6 +181,9 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 	forGood.log(s.cfg.Logger, "worker", s.self.Name())
 	if n := left.Goroutines + left.Stuck; n > 0 {
 		return fmt.Errorf("%d workers did not return within %v: %w", n, s.cfg.ShutdownTimeout, stage.ErrHung)
+	}
+	if hung != nil {
+		return hung
 	}
 	// The stage may have ended before it came to the message.
 	return halted
@@ -200,13 +207,19 @@ type SupervisorSnapshot struct {
 	// many events have failed for good, since the start.
 	Restarts int64 `json:"restarts"`
 	Failed   int64 `json:"failed"`
+	// DeadLetters is what has become of the letters of the events that have failed, nil
+	// without a sink. Those that wait are among Deferred.
+	DeadLetters *deadletter.WriterSnapshot `json:"dead_letters,omitempty"`
 }
 
 // Snapshot returns the supervisor's figures, from any goroutine.
 func (s *Supervisor[T]) Snapshot() SupervisorSnapshot {
+	letters := s.letters.snapshot()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pool.stats()
+	stats := s.pool.stats()
+	stats.DeadLetters = letters
+	return stats
 }
 
 // popIdle takes n idle workers, linked by next. There must be as many: the pool's count of

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/retry"
@@ -71,6 +72,13 @@ type SupervisorConfig[T any] struct {
 	// ShutdownTimeout bounds how long a supervisor that is stopped waits for
 	// its workers. Default: 5 s.
 	ShutdownTimeout time.Duration
+	// DeadLetters, if set, gets a letter for each event that has failed for good, and
+	// the event gets its receipt when the letter is stored. Its slot is free meanwhile:
+	// it counts as one whose receipt is deferred, so that MaxDeferred bounds how many
+	// wait. Default: the receipt is given at once.
+	DeadLetters deadletter.Sink
+	// Encode makes the bytes of a letter of an event. Default: its JSON.
+	Encode func(event T) ([]byte, error)
 	// Failed, if set, is called for every event that has failed for good, in the
 	// worker's goroutine, before its slot is free. err is a *WorkerError. If Failed
 	// panics the stage stops.
@@ -129,5 +137,5 @@ func (c SupervisorConfig[T]) validate() error {
 	case c.ShutdownTimeout < 0:
 		return refuse("ShutdownTimeout", c.ShutdownTimeout, "0 for the default or above")
 	}
-	return option.First(c.Retry.Validate(string(owner)), owner.Recorder(c.Metrics))
+	return option.First(c.Retry.Validate(string(owner)), owner.Recorder(c.Metrics), checkSink(owner, c.DeadLetters))
 }

@@ -182,8 +182,11 @@ func (w *worker[T]) report(e *event) {
 	switch {
 	case t.again:
 		e.now, e.cancelled = s.clock(), s.ctx.Err() != nil
-	case !t.deferred && s.cfg.Failed != nil:
-		e.err = w.callFailed(failed)
+	case !t.deferred:
+		w.bury(failed)
+		if s.cfg.Failed != nil {
+			e.err = w.callFailed(failed)
+		}
 	}
 }
 

@@ -15,6 +15,9 @@ import (
 var (
 	// ErrNotStored is returned by Run and Close when letters were not stored.
 	ErrNotStored = errors.New("dead letters were not stored")
+	// ErrHung is returned by Close, with ErrNotStored, when the sink's Write does not return
+	// although its context is done: the goroutine of Run still runs.
+	ErrHung = errors.New("the sink's Write does not return")
 	// ErrSecondRun is returned by Run when it was called before.
 	ErrSecondRun = errors.New("the writer runs, or has run")
 )
@@ -250,7 +253,7 @@ func (w *Writer) Close(ctx context.Context) error {
 		select {
 		case <-w.ended:
 		case <-limit.C:
-			return fmt.Errorf("the sink's Write did not return within %v after its context was done: %w", grace, ErrNotStored)
+			return fmt.Errorf("%w %v after its context was done: %w", ErrHung, grace, ErrNotStored)
 		}
 	}
 	w.mu.Lock()
