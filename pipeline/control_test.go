@@ -75,6 +75,85 @@ func TestPauseOfThePipeline(t *testing.T) {
 	})
 }
 
+// TestPauseOfAStep: it begins nothing, also after it was made anew, until it is resumed or
+// the pipeline drains.
+func TestPauseOfAStep(t *testing.T) {
+	for _, workers := range []int{1, 3} {
+		for _, drain := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				p := pipeline.New(pipeline.Config{Logger: quiet})
+				f, mapped, l := newFeed(0), &list{}, &list{}
+				pipeline.Each(pipeline.Map(pipeline.From(p, f, sourceConfig{}), func(ctx context.Context, v int) (int, error) {
+					return v, mapped.add(ctx, v)
+				}, stepConfig{Name: "map", Workers: workers, Unordered: true}), l.add, stepConfig{Name: "end"})
+				s := step(t, p, "map")
+				s.Pause()
+				done := started(t, p)
+				synctest.Wait()
+				if n := len(mapped.all()); n > 0 {
+					t.Errorf("%d events in a pause", n)
+				}
+				if err := s.Restart(); err != nil {
+					t.Error(err)
+				}
+				f.push(1, 2, 3)
+				synctest.Wait()
+				if n := len(mapped.all()); n > 0 {
+					t.Errorf("%d events in a pause, after a restart", n)
+				}
+				if s := p.Snapshot(t.Context()).Steps[1]; !s.Paused || s.Restarts != 1 {
+					t.Errorf("%+v", s)
+				}
+				if !drain {
+					s.Resume()
+					synctest.Wait()
+					l.has(t, 4)
+				}
+				begun := time.Now()
+				drained(t, p, done)
+				if d := time.Since(begun); d > 0 {
+					t.Errorf("the drain took %v", d)
+				}
+				l.has(t, 4)
+				f.allDone(t, 4)
+			})
+		}
+	}
+}
+
+// TestRateOfTheSources is kept, and changed while the pipeline runs.
+func TestRateOfTheSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipeline.New(pipeline.Config{Logger: quiet, Rate: pipeline.Rate{PerSecond: 10}})
+		f, l := newFeed(upTo(1000)...), &list{}
+		pipeline.Each(pipeline.From(p, f, sourceConfig{Name: "source"}), l.add, stepConfig{})
+		done := started(t, p)
+		time.Sleep(10*time.Second + 50*time.Millisecond)
+		if n := len(l.all()); n < 99 || n > 102 {
+			t.Errorf("%d events in 10 s", n)
+		}
+		if err := p.SetRate(pipeline.Rate{PerSecond: 100}); err != nil {
+			t.Error(err)
+		}
+		if s := p.Snapshot(t.Context()); s.Rate.PerSecond != 100 {
+			t.Errorf("%+v", s.Rate)
+		}
+		time.Sleep(2 * time.Second)
+		if n := len(l.all()); n < 298 || n > 303 {
+			t.Errorf("%d events in 12 s", n)
+		}
+		if err := errors.Join(step(t, p, "source").SetRate(pipeline.Rate{PerSecond: 1}), p.SetRate(pipeline.Rate{})); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(10 * time.Second)
+		if n := len(l.all()); n < 307 || n > 314 {
+			t.Errorf("%d events in 22 s", n)
+		}
+		p.Stop(nil)
+		<-done
+	})
+}
+
 func TestRestartOnRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pipeline.New(pipeline.Config{Logger: quiet})

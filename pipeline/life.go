@@ -3,6 +3,7 @@ package pipeline
 import (
 	"time"
 
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -62,6 +63,12 @@ func (n *node) begin() {
 		r = metrics.Nop()
 	}
 	n.counter = r.Counter("pipeline.restarts", metrics.Tag{Key: "stage", Value: n.name})
+}
+
+// tryBuild is build. A panic of the program's factory is its error.
+func (n *node) tryBuild() (m made, err error) {
+	defer crash.Catch(&err)
+	return n.build()
 }
 
 // stopped reports whether the stage has ended.

@@ -3,6 +3,9 @@ package pipeline_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -268,6 +271,82 @@ func TestFactoryThatFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFactoryThatPanics is as one that fails.
+func TestFactoryThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipeline.New(pipeline.Config{Logger: quiet})
+		pipeline.To(pipeline.From(p, newFeed(1), sourceConfig{}), func() (stage.Consumer[int], error) { panic("oops") }, pipeline.StageConfig{})
+		if err := <-started(t, p); err == nil || !strings.Contains(err.Error(), "oops") {
+			t.Error(err)
+		}
+	})
+}
+
+// TestStageThatDoesNotStop: a restart on request waits for it up to StopTimeout, and then
+// the pipeline ends with an error.
+func TestStageThatDoesNotStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipeline.New(pipeline.Config{Logger: quiet, DrainTimeout: time.Second})
+		gate := make(chan struct{})
+		pipeline.To(pipeline.From(p, newFeed(1), sourceConfig{}), func() (stage.Consumer[int], error) {
+			return stage.ConsumerFunc[int](func(context.Context, []int) error { <-gate; return nil }), nil
+		}, pipeline.StageConfig{Name: "stuck"})
+		done := started(t, p)
+		synctest.Wait()
+		begun := time.Now()
+		if err := step(t, p, "stuck").Restart(); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; !errors.Is(err, stage.ErrHung) {
+			t.Error(err)
+		}
+		if d := time.Since(begun); d != 11*time.Second { // StopTimeout, DrainTimeout, StopTimeout
+			t.Errorf("after %v", d)
+		}
+		close(gate)
+	})
+}
+
+// TestBatchAtTheEnd: a batch that waits for more is passed on when its source has ended, and
+// when it is made anew it has its events again.
+func TestBatchAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipeline.New(pipeline.Config{Logger: quiet})
+		var got [][]int
+		batches := pipeline.Batch(pipeline.From(p, numbers(5), sourceConfig{}), pipeline.BatchConfig[int]{Size: 3, Timeout: pipeline.NoTimeout})
+		pipeline.Each(batches, func(_ context.Context, b []int) error { got = append(got, slices.Clone(b)); return nil }, pipeline.StepConfig[[]int]{})
+		begun := time.Now()
+		run(t, p)
+		if d := time.Since(begun); d > 0 || fmt.Sprint(got) != "[[0 1 2] [3 4]]" {
+			t.Error(d, got)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := pipeline.New(pipeline.Config{Logger: quiet})
+		f, l := newFeed(0, 1), &list{}
+		batches := pipeline.Batch(pipeline.From(p, f, sourceConfig{}), pipeline.BatchConfig[int]{Name: "batch", Size: 3, Timeout: time.Hour})
+		pipeline.Each(batches, func(ctx context.Context, b []int) error {
+			for _, v := range b {
+				_ = l.add(ctx, v)
+			}
+			return nil
+		}, pipeline.StepConfig[[]int]{})
+		done := started(t, p)
+		synctest.Wait()
+		if err := step(t, p, "batch").Restart(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		f.push(2)
+		synctest.Wait()
+		l.has(t, 3)
+		f.push(3)
+		drained(t, p, done)
+		l.has(t, 4)
+		f.allDone(t, 4)
+	})
 }
 
 // TestDrainDuringAPause: a step that waits to be made anew is so at once, and finishes what

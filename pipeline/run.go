@@ -206,7 +206,7 @@ func (r *run) raise(nodes []*node) ([]stage.Stage, error) {
 		return nil, err
 	}
 	for i, n := range nodes {
-		m, err := n.build()
+		m, err := n.tryBuild()
 		if err != nil {
 			return undo(fmt.Errorf("pipeline step %q: %w", n.name, err))
 		}

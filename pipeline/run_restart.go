@@ -87,8 +87,7 @@ func (r *run) fell(n *node, below bool, pause time.Duration) {
 func (r *run) fold(n, d *node) {
 	switch {
 	case d.state == lifeUp:
-		d.state = lifeFalling
-		d.made.stage.Stop(errRemade)
+		r.fall(d)
 	case d.leader == d: // it was to be made anew alone
 		if d.timer != nil {
 			d.timer.Stop()
@@ -278,8 +277,29 @@ func (r *run) restart(n *node) error {
 	}
 	n.restarts++
 	n.counter.Add(1)
-	n.state = lifeFalling
-	n.made.stage.Stop(errRemade)
+	r.fall(n)
 	r.fell(n, n.restart.Below, 0)
 	return nil
+}
+
+// fall stops the stage of a step that is made anew. One that does not stop in time ends the
+// pipeline. The caller holds Pipeline.mu.
+func (r *run) fall(n *node) {
+	s := n.made.stage
+	n.state = lifeFalling
+	s.Stop(errRemade)
+	time.AfterFunc(r.p.cfg.StopTimeout, func() { r.box.Post(func() { r.hung(n, s) }) })
+}
+
+// hung ends the pipeline if a stage that was stopped to be made anew still runs.
+func (r *run) hung(n *node, s stage.Stage) {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if n.made.stage != s || n.made.stopped() || r.ending {
+		return
+	}
+	r.p.cfg.Logger.Error("a step that is made anew has not stopped in time", "pipeline", r.p.cfg.Name, "step", n.name, "timeout", r.p.cfg.StopTimeout)
+	r.failures = append(r.failures, fmt.Errorf("pipeline step %q: restart: %w", n.name, stage.ErrHung))
+	r.draining, r.ending = true, true
+	r.stages.Drain()
 }
