@@ -163,6 +163,7 @@ func constructors() []constructor {
 		of("producer.NewChan", producer.ChanConfig[int]{}, func(c producer.ChanConfig[int]) (*producer.Chan[int], error) {
 			return producer.NewChan(make(chan int), c)
 		}),
+		of("producer.NewTicker", producer.TickerConfig{}, producer.NewTicker),
 		of("kafka.NewWriter", kafka.WriterConfig{Brokers: []string{"127.0.0.1:1"}, Topic: "t"}, func(c kafka.WriterConfig) (*int, error) {
 			w, err := kafka.NewWriter(c)
 			if err == nil {

@@ -89,6 +89,8 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"producer.Queue", "Capacity", refusal(producer.NewQueue(producer.QueueConfig[int]{Capacity: -1}))},
 		{"producer.Queue", "KeyMaxEvents", refusal(producer.NewQueue(producer.QueueConfig[int]{KeyMaxEvents: 1}))},
 		{"producer.Seq", "seq", refusal(producer.NewSeq[int](nil, producer.SeqConfig[int]{}))},
+		{"pipeline.Pipeline", "Rate.PerSecond", pipeline.New(pipeline.Config{}).SetRate(pipeline.Rate{PerSecond: -1})},
+		{"producer.Ticker", "Every", refusal(producer.NewTicker(producer.TickerConfig{Every: 1}))},
 		{"producer.Chan", "ch", refusal(producer.NewChan[int](nil, producer.ChanConfig[int]{}))},
 		{"kafka.Producer", "Brokers", refusal(kafka.NewProducer(kafka.Config[int]{}))},
 		{"kafka.Writer", "Brokers", refusal(kafka.NewWriter(kafka.WriterConfig{}))},

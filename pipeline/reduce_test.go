@@ -269,6 +269,25 @@ func TestReduceInPartitions(t *testing.T) {
 	})
 }
 
+// A step that is made anew is given the events again whose summary has no receipt.
+func TestReduceIsMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newFeed(1, 2, 3, 4)
+		out, p, done := reduced(t, in, pipeline.ReduceConfig[int]{Every: 10 * time.Second, Key: parity})
+		synctest.Wait()
+		step, _ := p.Step("sums")
+		if err := step.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(11 * time.Second)
+		out.want(t, "odd: 4 of 2", "even: 6 of 2")
+		ended(t, p, done)
+		if n := len(in.ends()); n != 4 {
+			t.Errorf("%d receipts", n)
+		}
+	})
+}
+
 func TestReduceRefuses(t *testing.T) {
 	for option, cfg := range map[string]pipeline.ReduceConfig[int]{
 		"Every": {Every: 1}, "MaxKeys": {MaxKeys: -1}, "MaxEvents": {MaxEvents: -1}, "Restart.Window": {Restart: pipeline.Restart{Window: -1}},

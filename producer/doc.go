@@ -1,6 +1,6 @@
 // Package producer holds the sources of events that need no service: [Queue]
-// takes the events that other goroutines push, [Seq] runs an iterator, and [Chan]
-// receives from a channel. Each implements stage.Producer and is passed to
+// takes the events that other goroutines push, [Seq] runs an iterator, [Chan]
+// receives from a channel, and [Ticker] emits the time at an interval. Each implements stage.Producer and is passed to
 // stage.NewProducer. The durable source is package producer/kafka; package
 // gostreams reads any go-streams source.
 //

@@ -149,3 +149,20 @@ func ExampleNewChan() {
 	// world
 	// <nil>
 }
+
+func ExampleNewTicker() {
+	ticker := stage.Must(producer.NewTicker(producer.TickerConfig{Every: 10 * time.Millisecond}))
+	source := stage.Must(stage.NewProducer(ticker, stage.ProducerConfig[time.Time]{}))
+	ticks := 0
+	sink := stage.Must(stage.NewConsumer(stage.ConsumerFunc[time.Time](func(context.Context, []time.Time) error {
+		if ticks++; ticks == 3 {
+			return stage.ErrDone
+		}
+		return nil
+	}), stage.ConsumerConfig{}))
+	if _, err := sink.Subscribe(source, stage.SubscribeConfig{}); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(stage.Run(context.Background(), source, sink), ticks)
+	// Output: <nil> 3
+}
