@@ -81,6 +81,15 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{`pipeline step "store"`, "Workers", wrongStep(func(in *pipeline.Flow[int]) {
 			pipeline.Each(in, func(context.Context, int) error { return nil }, pipeline.StepConfig[int]{Name: "store", Workers: -1})
 		})},
+		{`pipeline step "batch-2"`, "Workers", wrongStep(func(in *pipeline.Flow[int]) {
+			pipeline.Batch(in, pipeline.BatchConfig[int]{Workers: 2})
+		})},
+		{`pipeline step "write"`, "f", wrongStep(func(in *pipeline.Flow[int]) {
+			pipeline.EachBatch(in, nil, pipeline.BatchConfig[int]{Name: "write"})
+		})},
+		{`pipeline step "map-batch-2"`, "SizeOf", wrongStep(func(in *pipeline.Flow[int]) {
+			pipeline.MapBatch(in, func(_ context.Context, list []int) ([]int, error) { return list, nil }, pipeline.BatchConfig[int]{Bytes: 1})
+		})},
 		{`pipeline step "sink"`, "make", wrongStep(func(in *pipeline.Flow[int]) { pipeline.To(in, nil, pipeline.StageConfig{Name: "sink"}) })},
 		{`pipeline step "fair-2"`, "Credits", wrongStep(func(in *pipeline.Flow[int]) {
 			pipeline.Fair(in, func(v int) int { return v }, fair.Config[int]{Credits: 65})

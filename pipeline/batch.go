@@ -25,13 +25,11 @@ type batcher[T any] struct {
 	clock  batchClock
 	emit   *stage.Emitter[[]T]
 	held   []stage.Held // of the batch that is being emitted
-	window int
-	counts [TriggerFlush + 1]int64 // batches, by their trigger
 }
 
 // newBatcher returns the handler for a config with its defaults.
 func newBatcher[T any](cfg BatchConfig[T]) *batcher[T] {
-	return &batcher[T]{gather: newGatherer[T, batchPlace[T]](cfg.rule()), window: cfg.Window}
+	return &batcher[T]{gather: newGatherer[T, batchPlace[T]](cfg.rule())}
 }
 
 // HandleEmitter implements stage.EmitterHandler.
@@ -101,7 +99,6 @@ func (b *batcher[T]) pass() {
 		}
 		b.emit.For(b.held...)
 		b.emit.Emit(g.events)
-		b.counts[g.trigger]++
 	}
 }
 
@@ -139,4 +136,9 @@ func (b *batcher[T]) HandleFlush(context.Context) error {
 func (b *batcher[T]) HandleTerminate(context.Context, error) error {
 	b.clock.stop()
 	return nil
+}
+
+// HandleInspect implements stage.InspectHandler.
+func (b *batcher[T]) HandleInspect() any {
+	return BatchSnapshot{Open: b.gather.count, Gathered: b.gather.events, Batches: b.gather.begun, Size: b.gather.rule.size, Timeout: max(0, b.gather.rule.timeout)}
 }

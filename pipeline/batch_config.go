@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"math"
+	"reflect"
 	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
@@ -59,10 +60,10 @@ type BatchConfig[T any] struct {
 	// more than there are workers; with Key 10,000 if that is more.
 	Window int
 
-	// Workers is the number of batches that are worked on at once. With one, and for each
-	// Key, batches are worked on in order, also when one is tried again. Otherwise there is
-	// no order. Default: 1. It and all that follows, but for Restart, is for MapBatch and
-	// EachBatch.
+	// Workers is the number of batches that are worked on at once. Batches of one Key are
+	// worked on one at a time and in order, also when one is tried again, and so are all
+	// batches if there is one worker and no Key. Otherwise there is no order. Default: 1.
+	// It and all that follows, but for Restart, is for MapBatch and EachBatch.
 	Workers int
 	// MaxHeld bounds, beyond Window, the events that wait for a retry or behind one.
 	// Default: 100,000.
@@ -114,6 +115,13 @@ func (c BatchConfig[T]) withDefaults() BatchConfig[T] {
 	return c
 }
 
+// within returns c with all its zero fields filled in, for a step of p.
+func (c BatchConfig[T]) within(p *Pipeline) BatchConfig[T] {
+	c = c.withDefaults()
+	c.Retry = retryOr(c.Retry, p.cfg.Retry)
+	return c
+}
+
 // maxWindow bounds Window, so that sums of several do not overflow.
 const maxWindow = math.MaxInt32
 
@@ -149,7 +157,7 @@ func (c BatchConfig[T]) validateGathering(owner option.Owner) error {
 	return option.First(
 		owner.Check(c.Workers == 0, "Workers", c.Workers, unset),
 		owner.Check(c.MaxHeld == 0, "MaxHeld", c.MaxHeld, unset),
-		owner.Check(isZeroPolicy(c.Retry), "Retry", c.Retry, unset),
+		owner.Check(reflect.ValueOf(c.Retry).IsZero(), "Retry", c.Retry, unset),
 		owner.Check(!c.Split, "Split", c.Split, unset),
 		owner.Check(c.OnFailure == 0, "OnFailure", c.OnFailure, unset),
 		owner.Check(c.DeadLetters == nil, "DeadLetters", c.DeadLetters, unset),
@@ -158,11 +166,6 @@ func (c BatchConfig[T]) validateGathering(owner option.Owner) error {
 		owner.Check(c.Rate == Rate{}, "Rate", c.Rate, unset),
 		c.validate(owner),
 	)
-}
-
-// isZeroPolicy reports whether no field is set.
-func isZeroPolicy(r retry.Policy) bool {
-	return r.MaxAttempts == 0 && r.Backoff == 0 && r.MaxBackoff == 0 && r.Factor == 0 && r.Jitter == 0 && r.Retryable == nil
 }
 
 // rule returns what makes a batch full.

@@ -34,7 +34,8 @@ type batchPart[T, P any] struct {
 	attempts int           // those that count
 	tries    int           // all of them
 	last     bool          // one more attempt counts: it is half of a batch that has failed
-	pause    time.Duration // before the next attempt
+	half     bool          // it is one that was not tried yet
+	pause    time.Duration // before the next attempt; of a half, if that follows one that has failed
 	first    time.Time     // of the first failure; zero if there was none
 }
 
@@ -82,7 +83,7 @@ type batchPolicy struct {
 func (w *batchWork[T, P]) judge(policy batchPolicy, now time.Time, err error, cost time.Duration) {
 	p := *w.top()
 	w.parts = w.parts[:len(w.parts)-1]
-	p.pause = 0
+	p.pause, p.half = 0, false
 	n := len(p.events)
 	cost /= time.Duration(n)
 	p.tries++
@@ -111,7 +112,7 @@ func (w *batchWork[T, P]) judge(policy batchPolicy, now time.Time, err error, co
 		for _, half := range [2][2]int{{n / 2, n}, {0, n / 2}} {
 			h := p
 			h.events, h.places = p.events[half[0]:half[1]:half[1]], p.places[half[0]:half[1]:half[1]]
-			h.last, h.pause = true, policy.retry.Pause(1)
+			h.last, h.half, h.pause = true, true, policy.retry.Pause(1)
 			w.parts = append(w.parts, h)
 		}
 	default:

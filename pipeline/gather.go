@@ -23,6 +23,8 @@ type gatherer[T, P any] struct {
 	oldest, newest *gathered[T, P]            // in the order in which they were begun
 	count          int                        // open batches
 	events         int                        // in open batches
+	begun          uint64                     // batches since the start
+	urgent         uint64                     // the last of them when nothing more could come
 	hint           int                        // events of the last full batch without a key: the next one needs as much room
 	full           ring.Ring[*gathered[T, P]] // closed, and not taken yet
 }
@@ -50,6 +52,7 @@ type batchRule[T any] struct {
 // gathered is a batch that is gathered, or was.
 type gathered[T, P any] struct {
 	key      string
+	number   uint64  // from 1 on, in the order in which they were begun
 	trigger  Trigger // why it was passed on
 	events   []T     // their receiver owns them
 	places   []P     // of the events
@@ -135,7 +138,8 @@ func (g *gatherer[T, P]) find(key string) *gathered[T, P] {
 
 // begin opens a batch, which becomes the newest one.
 func (g *gatherer[T, P]) begin(key string, now time.Duration) *gathered[T, P] {
-	b := &gathered[T, P]{key: key, deadline: NoTimeout, before: g.newest}
+	g.begun++
+	b := &gathered[T, P]{key: key, number: g.begun, deadline: NoTimeout, before: g.newest}
 	if g.rule.timeout < NoTimeout-now {
 		b.deadline = now + g.rule.timeout
 	}
@@ -203,11 +207,32 @@ func (g *gatherer[T, P]) passOldest(why Trigger) bool {
 	return true
 }
 
+// hurry notes that nothing more can come for the open batches: they are to be closed as
+// soon as something can be done with them.
+func (g *gatherer[T, P]) hurry() { g.urgent = g.begun }
+
+// due reports whether, and why, the oldest batch is to be closed now. full reports that no
+// more events may come before some are passed on.
+func (g *gatherer[T, P]) due(now time.Duration, full bool) (why Trigger, ok bool) {
+	switch b := g.oldest; {
+	case b == nil:
+		return 0, false
+	case b.number <= g.urgent:
+		return TriggerFlush, true
+	case b.deadline <= now:
+		return TriggerTimeout, true
+	}
+	return TriggerWindow, full
+}
+
 // flush closes all batches, the oldest first.
 func (g *gatherer[T, P]) flush() {
 	for g.passOldest(TriggerFlush) {
 	}
 }
+
+// empty reports whether there is no batch here, neither open nor closed.
+func (g *gatherer[T, P]) empty() bool { return g.count == 0 && g.full.Len() == 0 }
 
 // take returns the next closed batch, in the order in which they were closed, or nil.
 func (g *gatherer[T, P]) take() *gathered[T, P] {

@@ -1,0 +1,101 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/retry"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// batchFunc is the function of a step, with its results if it has any.
+type batchFunc[T, Out any] func(ctx context.Context, events []T) ([]Out, error)
+
+// batchCall calls the function of a step for one worker, with the middleware around it.
+// The closures are made once for a worker.
+type batchCall[T, Out any] struct {
+	step  *batchStep[T, Out]
+	chain func(ctx context.Context) error
+	lent  []T   // the copy of the events that the function may change
+	out   []Out // what it has returned
+}
+
+func newBatchCall[T, Out any](s *batchStep[T, Out]) *batchCall[T, Out] {
+	c := &batchCall[T, Out]{step: s}
+	c.chain = func(ctx context.Context) (err error) {
+		c.out, err = s.call(ctx, c.lent)
+		return err
+	}
+	for i := len(s.cfg.Use) - 1; i >= 0; i-- {
+		m, next := s.cfg.Use[i], c.chain
+		c.chain = func(ctx context.Context) error { return m(ctx, c.lent, next) }
+	}
+	return c
+}
+
+// work makes attempts at a batch, until each event has an end or the next attempt is to
+// wait: it then returns an error with which the pool makes the pause, and calls it again.
+// An error that the pool must not repeat means that events have failed for good.
+func (c *batchCall[T, Out]) work(ctx context.Context, w *batchWork[T, batchPlace[T]]) error {
+	s := c.step
+	if w.bad != nil {
+		w.giveUp(time.Now(), w.bad)
+	}
+	done := false
+	for len(w.parts) > 0 {
+		begun := time.Now()
+		err := c.attempt(ctx, w)
+		done = done || err == stage.ErrDone
+		v, tries := batchVerdictOf(err, len(w.top().events)), w.top().tries+1
+		now := time.Now()
+		w.judge(s.policy, now, err, now.Sub(begun))
+		if ctx.Err() != nil && (v.failed != nil || len(v.some) > 0) {
+			// An event may have failed because the stage is being stopped: it has no end.
+			s.giveEarly(w)
+			return context.Cause(ctx)
+		}
+		if w.failed > 0 && s.cfg.OnFailure == StopOnFailure {
+			s.giveEarly(w)
+			return retry.Never(w.err)
+		}
+		if len(w.parts) == 0 {
+			break
+		}
+		failed := v.failed != nil || len(v.some) > 0
+		if pause := w.top().pause; pause > 0 && (failed || !w.top().half) {
+			s.giveEarly(w)
+			if !failed {
+				err = errBatchPart
+			}
+			return retry.Later(fmt.Errorf("batch of %d, attempt %d: %w", w.size, tries, err), pause)
+		}
+	}
+	switch {
+	case w.failed > 0:
+		s.pool.failedToo(w.failed - 1)
+		s.giveEarly(w)
+		return retry.Never(w.err)
+	case done:
+		return stage.ErrDone
+	}
+	return nil
+}
+
+// attempt calls the function for the part of the batch that is next.
+func (c *batchCall[T, Out]) attempt(ctx context.Context, w *batchWork[T, batchPlace[T]]) (err error) {
+	p := w.top()
+	c.lent, c.out, w.out = append(c.lent[:0], p.events...), nil, nil
+	defer func() {
+		clear(c.lent)
+		c.out = nil
+	}()
+	defer crash.Catch(&err)
+	ctx = context.WithValue(ctx, batchInfoKey{}, BatchInfo{Key: w.key, Size: w.size, Trigger: w.trigger, Attempt: p.tries + 1})
+	err = c.chain(ctx)
+	if c.out != nil {
+		w.out = c.out
+	}
+	return err
+}

@@ -1,0 +1,294 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-go/penstock/deadletter"
+	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/retry"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// errBatchPart is why events of a batch wait although the attempt for others of it was
+// successful.
+var errBatchPart = errors.New("other events of the batch wait")
+
+// batchStep is what the handlers of EachBatch and MapBatch have in common. Batches are
+// gathered on the stage's goroutine, and are jobs of a pool when they are closed. While no
+// worker is free for it a batch stays open, whatever its age, since it can still grow.
+type batchStep[T, Out any] struct {
+	cfg    BatchConfig[T] // with its defaults
+	at     stepPlace
+	call   batchFunc[T, Out]
+	policy batchPolicy
+	pool   *pool[batchWork[T, batchPlace[T]]]
+	wake   func() // wakes the stage, from any goroutine
+
+	// These belong to the stage's goroutine.
+	self   *stage.Handle
+	gather *gatherer[T, batchPlace[T]]
+	ins    inflows[T]
+	clock  batchClock
+	seq    uint64 // of the key of the last batch without an order
+	left   int    // events of the jobs that have left the pool
+	early  int    // events of those in it that have ended already
+
+	// credit has the events of the jobs that have left or do not count against the window.
+	// It is guarded by the pool's lock.
+	credit account
+
+	mu     sync.Mutex // guards the rest
+	ends   []batchEnd[T, batchPlace[T]]
+	halted error // what stops the stage
+	begun  bool  // HandleStart was called: wake can be
+}
+
+// newBatchStep returns a step for a config with its defaults. wake is set later.
+func newBatchStep[T, Out any](call batchFunc[T, Out], cfg BatchConfig[T], at stepPlace) *batchStep[T, Out] {
+	s := &batchStep[T, Out]{
+		cfg: cfg, at: at, call: call, gather: newGatherer[T, batchPlace[T]](cfg.rule()),
+		policy: batchPolicy{retry: cfg.Retry, split: cfg.Split},
+	}
+	// The pauses are decided by the step. The pool's own policy is for attempts that end
+	// their goroutine.
+	own := cfg.Retry
+	own.Jitter = retry.NoJitter
+	p := poolConfig[batchWork[T, batchPlace[T]]]{
+		stage: at.stage, workers: cfg.Workers, maxHeld: max(1, cfg.MaxHeld/cfg.Size), keyed: true, rate: cfg.Rate,
+		retry: own, halts: cfg.OnFailure == StopOnFailure, logger: at.logger, metrics: at.metrics,
+		newCall: func() func(context.Context, *batchWork[T, batchPlace[T]]) error { return newBatchCall(s).work },
+		ready:   func() { s.wake() },
+		fail: func(err error) {
+			s.halt(err)
+			s.wake()
+		},
+	}
+	if at.letters != nil {
+		p.bury = s.bury
+	}
+	s.pool = newPool(p)
+	return s
+}
+
+// HandleDefaultDemand implements stage.DefaultDemandHandler.
+func (s *batchStep[T, Out]) HandleDefaultDemand() (maxDemand, minDemand int) {
+	return s.cfg.Window, s.cfg.Window / 2
+}
+
+// HandleStart implements stage.StartHandler.
+func (s *batchStep[T, Out]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	s.self = self
+	s.mu.Lock()
+	s.begun = true
+	s.mu.Unlock()
+	s.clock.start(s.wake)
+	s.pool.start(ctx)
+	return nil
+}
+
+// HandleTerminate implements stage.TerminateHandler. It waits for the workers up to the
+// pipeline's StopTimeout.
+func (s *batchStep[T, Out]) HandleTerminate(context.Context, error) error {
+	if s.self == nil {
+		return nil // HandleStart was not reached
+	}
+	s.clock.stop()
+	if err := s.pool.close(s.at.stopTimeout); err != nil {
+		return err
+	}
+	return s.stopped()
+}
+
+// gatherAll takes the events of a delivery. hold keeps an input; it is nil at an end.
+func (s *batchStep[T, Out]) gatherAll(d stage.Delivery[T], hold func(i int) stage.Held) {
+	in := s.ins.of(d.Subscription)
+	in.arrived(len(d.Events))
+	for at := 0; at < len(d.Events); {
+		at = s.gatherFrom(in, d, at, hold)
+	}
+}
+
+// gatherFrom takes the events from place at on, up to the first over which a function of
+// the program panics, which fails alone. It returns the place to go on from.
+func (s *batchStep[T, Out]) gatherFrom(in *inflow[T], d stage.Delivery[T], at int, hold func(i int) stage.Held) (next int) {
+	i := at
+	place := func() batchPlace[T] {
+		p := batchPlace[T]{in: in, position: d.First + uint64(i)}
+		if hold != nil {
+			p.held = hold(i)
+		}
+		return p
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			s.submit(&gathered[T, batchPlace[T]]{events: []T{d.Events[i]}, places: []batchPlace[T]{place()}}, crash.Of(p))
+			next = i + 1
+		}
+	}()
+	now := s.clock.now()
+	for ; i < len(d.Events); i++ {
+		s.gather.add(now, s.gather.plan(d.Events[i]), place())
+	}
+	return i
+}
+
+// submit passes a closed batch to the pool. bad is set for an event that is in no batch.
+func (s *batchStep[T, Out]) submit(b *gathered[T, batchPlace[T]], bad error) {
+	key := b.key
+	if bad != nil || s.cfg.Key == nil && s.pool.workers() > 1 {
+		s.seq++ // a key of its own: there is no order
+		key = "\x00" + strconv.FormatUint(s.seq, 36)
+	}
+	a := s.pool.begin()
+	w := a.add(key, &s.credit, len(b.events))
+	w.begin(b)
+	w.bad = bad
+	a.end()
+}
+
+// pass passes on the batches that are closed, and the open ones that are due, while there
+// are workers without one.
+func (s *batchStep[T, Out]) pass(now time.Duration) {
+	for s.pool.slack() > 0 {
+		b := s.gather.take()
+		if b == nil {
+			why, due := s.gather.due(now, s.full())
+			if !due {
+				break
+			}
+			s.gather.passOldest(why)
+			b = s.gather.take()
+		}
+		s.submit(b, nil)
+	}
+	if at, ok := s.gather.deadline(); ok && s.pool.slack() > 0 {
+		s.clock.wake(now, at)
+	}
+}
+
+// full reports whether nothing more can come on a subscription before events are finished.
+func (s *batchStep[T, Out]) full() bool {
+	spare := s.spare()
+	for _, in := range s.ins.list {
+		if in.full(spare) {
+			return true
+		}
+	}
+	return false
+}
+
+// spare is how many events do not count against the window, since they wait for another
+// attempt or behind one.
+func (s *batchStep[T, Out]) spare() int {
+	return max(0, s.pool.credit(&s.credit)-s.left-s.early)
+}
+
+// collect takes what has ended, and calls give for it. It reports whether the function
+// needs no more.
+func (s *batchStep[T, Out]) collect(give func(e *batchEnd[T, batchPlace[T]])) (done bool) {
+	first := s.pool.take()
+	s.mu.Lock()
+	// After the jobs were taken: those that have ended in part before their end are here.
+	ends := s.ends
+	s.ends = nil
+	s.mu.Unlock()
+	for i := range ends {
+		s.early += len(ends[i].events)
+		give(&ends[i])
+	}
+	var last *job[batchWork[T, batchPlace[T]]]
+	for j := first; j != nil; j = j.next {
+		w := &j.data
+		if len(w.parts) > 0 {
+			w.giveUp(time.Now(), j.err)
+		}
+		done = done || j.err == stage.ErrDone
+		for i := range w.ends {
+			give(&w.ends[i])
+		}
+		s.left += int(j.weight)
+		s.early -= w.given
+		w.wipe()
+		last = j
+	}
+	if first != nil {
+		s.pool.recycle(first, last)
+	}
+	return done
+}
+
+// giveEarly passes on the ends of a batch whose other events wait for another attempt or
+// for their letters. It runs on a worker's goroutine.
+func (s *batchStep[T, Out]) giveEarly(w *batchWork[T, batchPlace[T]]) {
+	s.mu.Lock()
+	before, kept := len(s.ends), w.ends[:0]
+	for _, e := range w.ends {
+		if e.failed {
+			kept = append(kept, e)
+			continue
+		}
+		s.ends = append(s.ends, e)
+		w.given += len(e.events)
+	}
+	some := len(s.ends) > before
+	s.mu.Unlock()
+	clear(w.ends[len(kept):])
+	w.ends = kept
+	if some {
+		s.wake()
+	}
+}
+
+// bury sends a letter for each event of a job that has failed for good.
+func (s *batchStep[T, Out]) bury(w *batchWork[T, batchPlace[T]], f failure, stored func()) bool {
+	if len(w.parts) > 0 { // the attempt has ended its goroutine
+		w.giveUp(f.last, f.err)
+		s.pool.failedToo(w.failed - 1)
+	}
+	left := new(atomic.Int64)
+	left.Store(int64(w.failed))
+	done := func() {
+		if left.Add(-1) == 0 {
+			stored()
+		}
+	}
+	var list []deadletter.Letter // before stored may be called, which ends the job
+	for i := range w.ends {
+		e := &w.ends[i]
+		for k := range e.events {
+			if !e.failed {
+				continue
+			}
+			l := deadletter.Of(e.events[k], s.cfg.Encode)
+			l.Pipeline, l.Stage, l.Key = s.at.pipeline, s.at.stage, w.key
+			l.Error, l.Attempts, l.First, l.Last = e.err.Error(), e.tries, e.first, f.last
+			list = append(list, l)
+		}
+	}
+	for _, l := range list {
+		s.at.letters.Send(l, done)
+	}
+	return true
+}
+
+// halt notes what stops the stage.
+func (s *batchStep[T, Out]) halt(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.halted == nil {
+		s.halted = final(fmt.Errorf("event failed: %w", err))
+	}
+}
+
+// stopped returns what stops the stage, nil for nothing.
+func (s *batchStep[T, Out]) stopped() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.halted
+}
