@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
@@ -23,7 +24,7 @@ type letters[T any] struct {
 	sink   deadletter.Sink
 	encode func(T) ([]byte, error)
 	stage  string
-	writer *deadletter.Writer
+	writer atomic.Pointer[deadletter.Writer] // nil before the start; Snapshot reads it from other goroutines
 }
 
 // newLetters returns nil if sink is nil.
@@ -48,7 +49,8 @@ func (l *letters[T]) start(ctx context.Context, self *stage.Handle, m metrics.Re
 	if err != nil {
 		return err
 	}
-	l.stage, l.writer = self.Name(), w
+	l.stage = self.Name()
+	l.writer.Store(w)
 	go func() { _ = w.Run(context.WithoutCancel(ctx)) }() // it logs what it could not store
 	return nil
 }
@@ -59,18 +61,18 @@ func (l *letters[T]) send(event T, err error, attempts int, first time.Time, don
 	letter := deadletter.Of(event, l.encode)
 	letter.Stage, letter.Error, letter.Attempts = l.stage, err.Error(), attempts
 	letter.First, letter.Last = first, time.Now()
-	l.writer.Send(letter, done)
+	l.writer.Load().Send(letter, done)
 }
 
 // close waits until all letters are stored, or up to limit. The error is one of a sink that
 // does not heed its context.
 func (l *letters[T]) close(limit time.Duration) error {
-	if l == nil || l.writer == nil {
+	if l == nil || l.writer.Load() == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	if err := l.writer.Close(ctx); errors.Is(err, deadletter.ErrHung) {
+	if err := l.writer.Load().Close(ctx); errors.Is(err, deadletter.ErrHung) {
 		return errors.Join(stage.ErrHung, err)
 	}
 	return nil // what was left is logged
@@ -78,10 +80,10 @@ func (l *letters[T]) close(limit time.Duration) error {
 
 // snapshot returns nil without a sink, and before the start.
 func (l *letters[T]) snapshot() *deadletter.WriterSnapshot {
-	if l == nil || l.writer == nil {
+	if l == nil || l.writer.Load() == nil {
 		return nil
 	}
-	s := l.writer.Snapshot()
+	s := l.writer.Load().Snapshot()
 	return &s
 }
 
