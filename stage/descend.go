@@ -95,12 +95,13 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 
 // byInput reports whether the marks name the input of every event emitted from start to
 // end, input by input, in ascending order. Events for a taken input, which has failed or
-// is held, make it false.
+// is held, make it false, and so does an input that is named again after held ones: its
+// events would be two groups, and it would have two receipts.
 func (o *origins) byInput(start, end, n int, taken []bool) bool {
 	if len(o.marks) == 0 || o.marks[0].at != start {
 		return false
 	}
-	last := -1
+	last, apart := -1, false
 	for i, m := range o.marks {
 		to := end
 		if i+1 < len(o.marks) {
@@ -108,10 +109,11 @@ func (o *origins) byInput(start, end, n int, taken []bool) bool {
 		}
 		switch {
 		case m.held:
-		case m.input < last || m.input < 0 || m.input >= n || taken[m.input] && to > m.at:
+			apart = true
+		case m.input < last || m.input == last && apart || m.input < 0 || m.input >= n || taken[m.input] && to > m.at:
 			return false
 		default:
-			last = m.input
+			last, apart = m.input, false
 		}
 	}
 	return true

@@ -107,8 +107,8 @@ func verdict(event int) error {
 }
 
 // inKit runs the script with the kit.
-func inKit(t *testing.T, sizes []int, s *scripted) outcomes {
-	k, err := stagetest.NewProducerConsumer[int, int](t.Context(), s)
+func inKit(t *testing.T, sizes []int, s stage.ProducerConsumer[int, int]) outcomes {
+	k, err := stagetest.NewProducerConsumer(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func (settling) HandleDelivery(_ context.Context, d stage.Delivery[int]) error {
 }
 
 // inStage runs the script in a stage of a whole pipeline.
-func inStage(t *testing.T, sizes []int, s *scripted) outcomes {
+func inStage(t *testing.T, sizes []int, s stage.ProducerConsumer[int, int]) outcomes {
 	o := outcomes{of: make(map[int]receipt.Outcome)}
 	n := 0
 	source := stage.Must(stage.NewProducer(&stage.ProducerHandlers[int]{
@@ -208,7 +208,7 @@ func inStage(t *testing.T, sizes []int, s *scripted) outcomes {
 			return nil
 		}},
 	}, stage.ProducerConfig[int]{Logger: slog.New(slog.DiscardHandler)}))
-	mid := stage.Must(stage.NewProducerConsumer[int, int](s, stage.ProducerConsumerConfig[int]{Name: "test", Logger: slog.New(slog.DiscardHandler)}))
+	mid := stage.Must(stage.NewProducerConsumer(s, stage.ProducerConsumerConfig[int]{Name: "test", Logger: slog.New(slog.DiscardHandler)}))
 	sink := stage.Must(stage.NewConsumer[int](settling{}, stage.ConsumerConfig{Logger: slog.New(slog.DiscardHandler)}))
 	must(t)(mid.Subscribe(source, stage.SubscribeConfig{}))
 	must(t)(sink.Subscribe(mid, stage.SubscribeConfig{}))
@@ -255,5 +255,27 @@ func TestInputsEndAsInAStage(t *testing.T) {
 	}
 	if refused == 0 || refused == 500 {
 		t.Errorf("%d runs of 500 were refused", refused)
+	}
+}
+
+// An input that is named again after held ones has one receipt, when all of its events
+// have one. Event 3 fails.
+func TestInputNamedAgainAfterHeldOnes(t *testing.T) {
+	twice := stage.ProducerConsumerFunc[int, int](func(_ context.Context, _ []int, emit *stage.Emitter[int]) error {
+		emit.From(0)
+		emit.Emit(0)
+		emit.For()
+		emit.EmitAll([]int{1, 2})
+		emit.From(0)
+		emit.Emit(3)
+		return nil
+	})
+	synctest.Test(t, func(t *testing.T) {
+		if got := inStage(t, []int{1}, twice); got.of[0] != receipt.Failed {
+			t.Errorf("in a stage: %v", got)
+		}
+	})
+	if got := inKit(t, []int{1}, twice); got.of[0] != receipt.Failed {
+		t.Errorf("in the kit: %v", got)
 	}
 }
