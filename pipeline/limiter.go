@@ -95,6 +95,7 @@ type bucket struct {
 	// waiting: the last take allowed fewer events than there were. served is the time
 	// of the last take that left nothing waiting after one that did.
 	waiting bool
+	since   int64 // from when on
 	served  int64
 }
 
@@ -134,7 +135,10 @@ func (b *bucket) free(rate Rate, now int64) int {
 
 // wait notes at the time now whether there are events that wait for the bucket.
 func (b *bucket) wait(waiting bool, now int64) {
-	if b.waiting && !waiting {
+	switch {
+	case waiting && !b.waiting:
+		b.since = now
+	case !waiting && b.waiting && now > b.since:
 		b.served = now
 	}
 	b.waiting = waiting

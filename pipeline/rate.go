@@ -55,14 +55,8 @@ func (r *rates) share(now int64) (again int64) {
 	if r.enough(now) || now >= r.short+tick {
 		r.grant(now)
 	}
+	r.noteWaiting(now)
 	again = math.MaxInt64
-	dry := false // a source waits for the rate of all
-	for _, v := range r.valves {
-		waits := v.wants() && v.out == 0
-		v.state.wait(waits, now)
-		dry = dry || waits
-	}
-	r.state.wait(dry, now)
 	for _, v := range r.valves {
 		if v.wants() {
 			at := max(r.nextOf(now, v.out+1), v.nextOf(now, v.out+1), r.short+tick)
@@ -70,6 +64,18 @@ func (r *rates) share(now int64) (again int64) {
 		}
 	}
 	return again
+}
+
+// noteWaiting notes which sources wait for a rate. What a stage has not passed on to its
+// source yet waits too: the stage may be late as well as a timer.
+func (r *rates) noteWaiting(now int64) {
+	any := false
+	for _, v := range r.valves {
+		waits := v.wants() && v.out == v.granted
+		v.state.wait(waits, now)
+		any = any || waits
+	}
+	r.state.wait(any, now)
 }
 
 // enough reports whether all demand can be passed on.

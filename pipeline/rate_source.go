@@ -149,6 +149,9 @@ func (v *valve) flow(n, emitted int) (pass int) {
 	v.addOwed(n)
 	v.update(v, now)
 	pass, v.granted = v.granted, 0
+	if pass > 0 {
+		v.rates.noteWaiting(now) // it is with the source now
+	}
 	return pass
 }
 
