@@ -15,7 +15,7 @@ var pipelineWorks = []work{
 
 // pipelineContestants are in the order of the table; the first one is the reference.
 func pipelineContestants() []contestant {
-	return []contestant{watermillRouter, goStreamsByHand}
+	return []contestant{penstockPipeline, watermillRouter, goStreamsByHand}
 }
 
 // The rates of P2 and P3, in events a second.
