@@ -13,6 +13,11 @@ import (
 // Fair hands out the events so that their keys share what comes after it, one event of a
 // key at a time and in order: see package fair. It is the dispatcher of the step before,
 // and adds no stage unless that step has a dispatcher already.
+//
+// What the next step has taken is not shared any more. For weights, or for keys that have
+// several events at once (UnorderedInFlight), set its Window to its Workers. An event that
+// waits for a retry still counts as one of its key's: let UnorderedInFlight be larger than
+// Workers.
 func Fair[T any, K comparable](from *Flow[T], key func(event T) K, cfg fair.Config[T]) *Flow[T] {
 	const kind = "fair"
 	if !from.valid() {

@@ -14,8 +14,6 @@ import (
 	"slices"
 
 	"github.com/penstock-go/penstock/pipeline"
-	"github.com/penstock-go/penstock/producer"
-	"github.com/penstock-go/penstock/stage"
 )
 
 type count struct {
@@ -28,13 +26,12 @@ func main() {
 	defer stop()
 	words := bufio.NewScanner(os.Stdin)
 	words.Split(bufio.ScanWords)
-	source := stage.Must(producer.NewSeq(func(yield func(string) bool) {
-		for words.Scan() && yield(words.Text()) {
-		}
-	}, producer.SeqConfig[string]{}))
 
 	p := pipeline.New(pipeline.Config{Name: "counts"})
-	in := pipeline.From(p, source, pipeline.SourceConfig[string]{})
+	in := pipeline.FromSeq(p, func(yield func(string) bool) {
+		for words.Scan() && yield(words.Text()) {
+		}
+	}, pipeline.SourceConfig[string]{})
 	seed := maphash.MakeSeed()
 	var counts []*pipeline.Flow[count]
 	for _, part := range pipeline.Partition(in, 4, func(word string) uint64 { return maphash.String(seed, word) }) {
