@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -23,7 +24,7 @@ type attempts struct {
 	counts AttemptCounts
 	meters meters
 
-	again, forGood failures // of the log
+	again, forGood pace.Failures // of the log
 
 	resting bool // the function is called again when resume comes
 	rests   uint64
@@ -55,7 +56,7 @@ func (a *attempts) once(ctx context.Context, attempt, most int, f func() error) 
 	policy.MaxAttempts = most
 	if next, err = decide(policy, attempt, err); next.again {
 		a.retried()
-		a.warn(a.again.note(time.Since(a.epoch), 1, err, attempt, true))
+		a.warn(a.again.Note(time.Since(a.epoch), 1, err, attempt, true))
 	}
 	return next, err
 }
@@ -93,7 +94,7 @@ func (a *attempts) retried() {
 func (a *attempts) failed(n int, err error, attempt int) {
 	a.counts.Failed += int64(n)
 	a.meters.failures.Add(int64(n))
-	a.warn(a.forGood.note(time.Since(a.epoch), n, err, attempt, false))
+	a.warn(a.forGood.Note(time.Since(a.epoch), n, err, attempt, false))
 }
 
 // end ends a pause, and logs the failures that are in no line yet, when the stage ends.
@@ -105,11 +106,11 @@ func (a *attempts) end() {
 	if a.self == nil {
 		return
 	}
-	a.warn(a.again.rest())
-	a.warn(a.forGood.rest())
+	a.warn(a.again.Rest())
+	a.warn(a.forGood.Rest())
 }
 
-func (a *attempts) warn(line failureLine) { line.log(a.log, a.what, a.self.Name()) }
+func (a *attempts) warn(line pace.Failure) { line.Log(a.log, a.what, a.self.Name()) }
 
 // caught calls f and returns its panic as an error.
 func caught(f func() error) (err error) {

@@ -8,13 +8,14 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 )
 
-// The errors of a supervisor. Test for them with errors.Is.
+// The errors of consumers. Test for them with errors.Is.
 var (
 	// ErrTooManyRestarts stops a supervisor whose workers were restarted more
 	// often than MaxRestarts allows.
 	ErrTooManyRestarts = errors.New("too many restarts")
-	// ErrTimeout ends a worker that took longer than Timeout.
-	ErrTimeout = errors.New("worker took too long")
+	// ErrTimeout ends an attempt that took longer than its Timeout. Packages pipeline and
+	// middleware have the same error.
+	ErrTimeout = errors.New("attempt took too long")
 )
 
 // OptionError reports a refused option: Owner, Option, Value, and in Allowed what

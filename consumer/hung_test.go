@@ -92,7 +92,7 @@ func TestHungWorkerIsNoticed(t *testing.T) {
 		close(hold)
 		synctest.Wait()
 		r.stop()
-		if log := lines.String(); strings.Count(log, "worker took too long") != 2 {
+		if log := lines.String(); strings.Count(log, "attempt took too long") != 2 {
 			t.Errorf("log:\n%s", log)
 		}
 	})

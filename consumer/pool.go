@@ -3,6 +3,7 @@ package consumer
 import (
 	"time"
 
+	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/internal/ring"
 )
 
@@ -30,10 +31,10 @@ type pool[T any] struct {
 	busy    int // of them those with a task
 	stuck   int // left the pool without their task and have not returned yet
 
-	restarted int64    // attempts that followed a failed one
-	failed    int64    // events that have failed for good
-	again     failures // of the log
-	forGood   failures
+	restarted int64         // attempts that followed a failed one
+	failed    int64         // events that have failed for good
+	again     pace.Failures // of the log
+	forGood   pace.Failures
 
 	buried  int        // events that wait for their letter
 	exhumed bool       // they are not waited for any more
@@ -100,7 +101,7 @@ type task[T any] struct {
 	failure  error         // a *WorkerError that is being reported
 	again    bool          // another attempt follows the report
 	pause    time.Duration // before that attempt
-	line     failureLine   // for the log
+	line     pace.Failure  // for the log
 	cost     time.Duration
 	sight    sight // of the looks for workers that do not return
 }

@@ -44,12 +44,12 @@ func (p *pool[T]) ended(t *task[T], e *event, o *orders[T]) bool {
 	if t.again {
 		p.restarted++
 		t.pause, t.counts = e.pause, e.counts
-		t.line = p.again.note(e.now, 1, e.err, t.attempt, true)
+		t.line = p.again.Note(e.now, 1, e.err, t.attempt, true)
 	} else {
 		if !t.deferred {
 			p.failed++
 		}
-		t.line = p.forGood.note(e.now, 1, e.err, t.attempt, false)
+		t.line = p.forGood.Note(e.now, 1, e.err, t.attempt, false)
 	}
 	t.failure, t.cost = failure, e.cost
 	o.do = report

@@ -174,11 +174,11 @@ func (s *Supervisor[T]) HandleTerminate(context.Context, error) error {
 	s.mu.Lock()
 	s.pool.close(o)
 	left, halted := s.pool.stats(), s.halted
-	again, forGood := s.pool.again.rest(), s.pool.forGood.rest()
+	again, forGood := s.pool.again.Rest(), s.pool.forGood.Rest()
 	s.mu.Unlock()
 	s.carryOut(o, nil)
-	again.log(s.cfg.Logger, "worker", s.self.Name())
-	forGood.log(s.cfg.Logger, "worker", s.self.Name())
+	again.Log(s.cfg.Logger, "worker", s.self.Name())
+	forGood.Log(s.cfg.Logger, "worker", s.self.Name())
 	if n := left.Goroutines + left.Stuck; n > 0 {
 		return fmt.Errorf("%d workers did not return within %v: %w", n, s.cfg.ShutdownTimeout, stage.ErrHung)
 	}

@@ -176,7 +176,7 @@ func (w *worker[T]) report(e *event) {
 	case !t.deferred:
 		s.meters.failures.Add(1)
 	}
-	t.line.log(s.cfg.Logger, "worker", failed.Stage)
+	t.line.Log(s.cfg.Logger, "worker", failed.Stage)
 	// The failure is in the task by now.
 	*e = event{what: reported}
 	switch {

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"math"
-	"reflect"
 	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
@@ -127,12 +126,8 @@ const maxWindow = math.MaxInt32
 
 // validate returns the error for the first refused option, or nil.
 func (c BatchConfig[T]) validate(owner option.Owner) error {
-	for i, m := range c.Use {
-		if m == nil {
-			return owner.Refuse("Use["+itoa(i)+"]", nil, "a function")
-		}
-	}
 	return option.First(
+		checkUse(owner, c.Use),
 		option.Within(owner, "Size", c.Size, 0, maxWindow),
 		option.AtLeast(owner, "Bytes", c.Bytes, 0),
 		owner.Check(c.Bytes == 0 || c.SizeOf != nil, "SizeOf", c.SizeOf, "a function if Bytes is set"),
@@ -153,17 +148,17 @@ func (c BatchConfig[T]) validate(owner option.Owner) error {
 
 // validateGathering is validate for Batch, which calls no function with a batch.
 func (c BatchConfig[T]) validateGathering(owner option.Owner) error {
-	const unset = "unset, since Batch calls no function: it is for MapBatch and EachBatch"
+	const none = "unset, since Batch calls no function: it is for MapBatch and EachBatch"
 	return option.First(
-		owner.Check(c.Workers == 0, "Workers", c.Workers, unset),
-		owner.Check(c.MaxHeld == 0, "MaxHeld", c.MaxHeld, unset),
-		owner.Check(reflect.ValueOf(c.Retry).IsZero(), "Retry", c.Retry, unset),
-		owner.Check(!c.Split, "Split", c.Split, unset),
-		owner.Check(c.OnFailure == 0, "OnFailure", c.OnFailure, unset),
-		owner.Check(c.DeadLetters == nil, "DeadLetters", c.DeadLetters, unset),
-		owner.Check(c.Encode == nil, "Encode", c.Encode, unset),
-		owner.Check(len(c.Use) == 0, "Use", c.Use, unset),
-		owner.Check(c.Rate == Rate{}, "Rate", c.Rate, unset),
+		owner.Check(c.Workers == 0, "Workers", c.Workers, none),
+		owner.Check(c.MaxHeld == 0, "MaxHeld", c.MaxHeld, none),
+		owner.Check(unset(c.Retry), "Retry", c.Retry, none),
+		owner.Check(!c.Split, "Split", c.Split, none),
+		owner.Check(c.OnFailure == 0, "OnFailure", c.OnFailure, none),
+		owner.Check(c.DeadLetters == nil, "DeadLetters", c.DeadLetters, none),
+		owner.Check(c.Encode == nil, "Encode", c.Encode, none),
+		owner.Check(len(c.Use) == 0, "Use", c.Use, none),
+		owner.Check(c.Rate == Rate{}, "Rate", c.Rate, none),
 		c.validate(owner),
 	)
 }

@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"time"
-
-	"github.com/penstock-go/penstock/internal/option"
 )
 
 // BatchSnapshot is the state of a step that gathers at one moment.
@@ -23,7 +21,7 @@ type BatchSnapshot struct {
 
 // Resize changes the number of workers. Any goroutine may call it.
 func (s *batchStep[T, Out]) Resize(workers int) error {
-	if err := option.AtLeast(stepOwner(s.at.stage), "Workers", workers, 1); err != nil {
+	if err := checkWorkers(stepOwner(s.at.stage), workers); err != nil {
 		return err
 	}
 	s.pool.resize(workers)

@@ -21,7 +21,7 @@ func EachBatch[T any](from *Flow[T], f func(ctx context.Context, events []T) err
 	}
 	end(from, cfg.spec("each-batch", check), func(n *node) (stage.Consumer[T], error) {
 		at, err := n.place(cfg.DeadLetters)
-		return newBatchEnd(f, cfg.within(n.p), at), err
+		return newBatchSink(f, cfg.within(n.p), at), err
 	})
 }
 
@@ -34,8 +34,8 @@ type batchSink[T any] struct {
 	give func(e *batchEnd[T, batchPlace[T]])
 }
 
-// newBatchEnd returns the handler of EachBatch for a config with its defaults.
-func newBatchEnd[T any](f func(ctx context.Context, events []T) error, cfg BatchConfig[T], at stepPlace) *batchSink[T] {
+// newBatchSink returns the handler of EachBatch for a config with its defaults.
+func newBatchSink[T any](f func(ctx context.Context, events []T) error, cfg BatchConfig[T], at stepPlace) *batchSink[T] {
 	b := &batchSink[T]{batchStep: newBatchStep(func(ctx context.Context, events []T) ([]struct{}, error) { return nil, f(ctx, events) }, cfg, at)}
 	b.give = b.receipts
 	b.wake = func() { b.self.Send(batchNews{}) }
@@ -77,12 +77,7 @@ func (b *batchSink[T]) turn() error {
 	b.pass(b.clock.now())
 	spare := b.spare()
 	for _, in := range b.ins.list {
-		n := in.ask(spare)
-		if n > 0 || len(in.finished) > 0 {
-			in.sub.Settle(n, in.finished...)
-			clear(in.finished)
-			in.finished = in.finished[:0]
-		}
+		in.finished = give(in.sub, in.ask(spare), in.finished)
 	}
 	if err := b.stopped(); err != nil {
 		return err

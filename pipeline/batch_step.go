@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -43,10 +42,11 @@ type batchStep[T, Out any] struct {
 	// It is guarded by the pool's lock.
 	credit account
 
-	mu     sync.Mutex // guards the rest
-	ends   []batchEnd[T, batchPlace[T]]
-	halted error // what stops the stage
-	begun  bool  // HandleStart was called: wake can be
+	ending
+
+	mu    sync.Mutex // guards the rest
+	ends  []batchEnd[T, batchPlace[T]]
+	begun bool // HandleStart was called: wake can be
 }
 
 // newBatchStep returns a step for a config with its defaults. wake is set later.
@@ -265,30 +265,12 @@ func (s *batchStep[T, Out]) bury(w *batchWork[T, batchPlace[T]], f failure, stor
 			if !e.failed {
 				continue
 			}
-			l := deadletter.Of(e.events[k], s.cfg.Encode)
-			l.Pipeline, l.Stage, l.Key = s.at.pipeline, s.at.stage, w.key
-			l.Error, l.Attempts, l.First, l.Last = e.err.Error(), e.tries, e.first, f.last
-			list = append(list, l)
+			own := failure{err: e.err, attempts: e.tries, first: e.first, last: f.last}
+			list = append(list, letterOf(s.at, e.events[k], s.cfg.Encode, w.key, own))
 		}
 	}
 	for _, l := range list {
 		s.at.letters.Send(l, done)
 	}
 	return true
-}
-
-// halt notes what stops the stage.
-func (s *batchStep[T, Out]) halt(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.halted == nil {
-		s.halted = final(fmt.Errorf("event failed: %w", err))
-	}
-}
-
-// stopped returns what stops the stage, nil for nothing.
-func (s *batchStep[T, Out]) stopped() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.halted
 }

@@ -22,7 +22,7 @@ func batchVerdictOf(err error, n int) batchVerdict {
 	switch {
 	case err == nil || err == stage.ErrDone:
 		return batchVerdict{}
-	case !single && batchDropped(err):
+	case !single && discarded(err):
 		return batchVerdict{whole: err}
 	case !single:
 		return batchVerdict{failed: err}
@@ -40,10 +40,4 @@ func batchVerdictOf(err error, n int) batchVerdict {
 		return batchVerdict{some: some}
 	}
 	return batchVerdict{failed: err}
-}
-
-// batchDropped reports whether err means that events were dropped on purpose.
-func batchDropped(err error) bool {
-	_, ok := errors.AsType[*stage.DiscardError](err)
-	return ok
 }

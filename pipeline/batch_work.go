@@ -152,7 +152,7 @@ func (w *batchWork[T, P]) judgeSome(policy batchPolicy, p batchPart[T, P], some 
 		}
 		w.end(p, from, i, nil, false, cost)
 		from = i + 1
-		if batchDropped(err) {
+		if discarded(err) {
 			w.end(p, i, i+1, err, false, cost)
 			continue
 		}

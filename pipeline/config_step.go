@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"math"
+	"reflect"
 	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
@@ -78,12 +79,8 @@ type StepConfig[In any] struct {
 
 // validate returns the error for the first refused option, or nil.
 func (c StepConfig[In]) validate(owner option.Owner) error {
-	for i, m := range c.Use {
-		if m == nil {
-			return owner.Refuse("Use["+itoa(i)+"]", nil, "a function")
-		}
-	}
 	return option.First(
+		checkUse(owner, c.Use),
 		option.Within(owner, "Workers", c.Workers, 0, math.MaxInt32),
 		option.AtLeast(owner, "Window", c.Window, 0),
 		owner.Check(c.Window == 0 || c.Window >= c.Workers, "Window", c.Window, "Workers or more, or 0 for the default"),
@@ -113,8 +110,21 @@ func (c StepConfig[In]) within(p *Pipeline) StepConfig[In] {
 
 // retryOr returns a policy with its defaults, or the pipeline's if it is zero.
 func retryOr(r, byDefault retry.Policy) retry.Policy {
-	if r.MaxAttempts == 0 && r.Backoff == 0 && r.MaxBackoff == 0 && r.Factor == 0 && r.Jitter == 0 && r.Retryable == nil {
+	if unset(r) {
 		return byDefault
 	}
 	return r.WithDefaults()
+}
+
+// unset reports whether a policy is the zero value. Its function forbids ==.
+func unset(r retry.Policy) bool { return reflect.ValueOf(r).IsZero() }
+
+// checkUse refuses a middleware that is nil.
+func checkUse[T any](owner option.Owner, use []Middleware[T]) error {
+	for i, m := range use {
+		if m == nil {
+			return owner.Refuse("Use["+itoa(i)+"]", nil, "a function")
+		}
+	}
+	return nil
 }

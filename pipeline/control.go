@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
@@ -86,13 +87,18 @@ func (n *node) gate() {
 	}
 }
 
+// checkWorkers refuses a number of workers that Resize cannot set.
+func checkWorkers(owner option.Owner, workers int) error {
+	return option.Within(owner, "Workers", workers, 1, math.MaxInt32)
+}
+
 // Resize changes the number of workers, also for the next lives of the stage. A step
 // without workers returns ErrUnable.
 func (s *Step) Resize(workers int) error {
 	n := s.n
 	n.p.mu.Lock()
 	defer n.p.mu.Unlock()
-	if err := option.AtLeast(n.owner(), "Workers", workers, 1); err != nil {
+	if err := checkWorkers(n.owner(), workers); err != nil {
 		return err
 	}
 	if n.state == lifeUp {

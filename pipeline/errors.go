@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -15,6 +16,9 @@ var (
 	ErrStarted = stage.ErrStarted
 	// ErrStopped reports that a pipeline does not run, or does not run any more.
 	ErrStopped = stage.ErrStopped
+	// ErrTimeout is the error of an attempt that took longer than its Timeout. It is that
+	// of package consumer.
+	ErrTimeout = consumer.ErrTimeout
 	// ErrUnable reports a control that a step does not have.
 	ErrUnable = errors.New("the step has no such control")
 )

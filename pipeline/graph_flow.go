@@ -26,10 +26,8 @@ type port[T any] struct {
 // outlet is the emitting side of a step, over the lives of its stage.
 type outlet[T any] struct {
 	stage stage.Output[T] // now; written by build
-	// dispatcher makes the dispatcher of each stage; nil is the default one. by names what
-	// has set it.
+	// dispatcher makes the dispatcher of each stage; nil is the default one.
 	dispatcher func() (dispatcher.Dispatcher[T], error)
-	by         string
 	cfg        stage.ProducerConfig[T] // Keep, BufferSize and Eager
 }
 

@@ -23,17 +23,10 @@ type notes struct {
 // noteState is the part that has a lock.
 type noteState struct {
 	mu      sync.Mutex
-	again   lines
-	forGood lines
+	again   pace.Failures
+	forGood pace.Failures
 	hung    pace.Limiter
 	begun   time.Time
-}
-
-// lines bounds the lines of one kind.
-type lines struct {
-	pace    pace.Limiter
-	err     error
-	attempt int
 }
 
 func newNotes(stage string, logger *slog.Logger, r metrics.Recorder) notes {
@@ -63,19 +56,12 @@ func (n *notes) failed(err error, attempt int, now int64) {
 	n.note(&n.state.forGood, false, err, attempt, now)
 }
 
-func (n *notes) note(l *lines, again bool, err error, attempt int, now int64) {
+func (n *notes) note(kind *pace.Failures, again bool, err error, attempt int, now int64) {
 	s := n.state
 	s.mu.Lock()
-	l.err, l.attempt = err, attempt
-	count := l.pace.Line(time.Duration(now), 1)
+	line := kind.Note(time.Duration(now), 1, err, attempt, again)
 	s.mu.Unlock()
-	n.line(count, again, err, attempt)
-}
-
-func (n *notes) line(count int, again bool, err error, attempt int) {
-	if count > 0 {
-		n.logger.Warn("event failed", "stage", n.stage, "attempt", attempt, "again", again, "failures", count, "error", err)
-	}
+	line.Log(n.logger, "event", n.stage)
 }
 
 // stuck logs attempts that do not return although their context is done.
@@ -93,9 +79,8 @@ func (n *notes) stuck(total int) {
 func (n *notes) rest() {
 	s := n.state
 	s.mu.Lock()
-	again, forGood := s.again, s.forGood
-	some, last := s.again.pace.Rest(), s.forGood.pace.Rest()
+	again, forGood := s.again.Rest(), s.forGood.Rest()
 	s.mu.Unlock()
-	n.line(some, true, again.err, again.attempt)
-	n.line(last, false, forGood.err, forGood.attempt)
+	again.Log(n.logger, "event", n.stage)
+	forGood.Log(n.logger, "event", n.stage)
 }

@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
@@ -150,17 +152,17 @@ func stepPool[In, Out any](cfg StepConfig[In], at stepPlace, make func() stepFun
 	}
 	if at.letters != nil {
 		p.bury = func(w *work[In, Out], f failure, stored func()) bool {
-			at.letters.Send(stepLetter(cfg, at, w, f), stored)
+			at.letters.Send(letterOf(at, w.in, cfg.Encode, w.key, f), stored)
 			return true
 		}
 	}
 	return p
 }
 
-// stepLetter returns the dead letter of an event.
-func stepLetter[In, Out any](cfg StepConfig[In], at stepPlace, w *work[In, Out], f failure) deadletter.Letter {
-	l := deadletter.Of(w.in, cfg.Encode)
-	l.Pipeline, l.Stage, l.Key = at.pipeline, at.stage, w.key
+// letterOf returns the dead letter of an event of the step.
+func letterOf[T any](at stepPlace, event T, encode func(T) ([]byte, error), key string, f failure) deadletter.Letter {
+	l := deadletter.Of(event, encode)
+	l.Pipeline, l.Stage, l.Key = at.pipeline, at.stage, key
 	l.Error, l.Attempts, l.First, l.Last = f.err.Error(), f.attempts, f.first, f.last
 	return l
 }
@@ -179,6 +181,28 @@ func keyed[In, Out any](cfg StepConfig[In], make func() stepFunc[In, Out]) func(
 			return f(ctx, w)
 		}
 	}
+}
+
+// ending is why a stage is to be stopped: an event has failed for good, with StopOnFailure.
+type ending struct {
+	mu  sync.Mutex
+	err error // guarded by mu
+}
+
+// halt notes what stops the stage, the first time. Any goroutine may call it.
+func (e *ending) halt(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err == nil {
+		e.err = final(fmt.Errorf("event failed: %w", err))
+	}
+}
+
+// stopped returns what stops the stage, nil for nothing.
+func (e *ending) stopped() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
 }
 
 // halt is how a worker's goroutine stops the stage of an end: HandleInfo returns err.

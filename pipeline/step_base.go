@@ -2,13 +2,10 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
-	"math"
 	"slices"
 	"sync"
 
 	"github.com/penstock-go/penstock/internal/crash"
-	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -25,9 +22,10 @@ type stepBase[In, Out any] struct {
 	lane work[In, Out]     // the event that does
 	keys []eventKey        // of a delivery
 
-	mu       sync.Mutex
+	ending
+
+	mu       sync.Mutex // guards accounts; only the stage's goroutine changes them
 	accounts []*stepAccount[In]
-	halted   error // what stops the stage
 }
 
 // stepAccount is the account of one subscription. The account is guarded by the pool's
@@ -132,22 +130,6 @@ func (s *stepBase[In, Out]) key(event In) (key string, err error) {
 	return s.cfg.Key(event), nil
 }
 
-// halt notes what stops the stage.
-func (s *stepBase[In, Out]) halt(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.halted == nil {
-		s.halted = final(fmt.Errorf("event failed: %w", err))
-	}
-}
-
-// stopped returns what stops the stage, nil for nothing.
-func (s *stepBase[In, Out]) stopped() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.halted
-}
-
 // Pause begins no attempt until Resume. Attempts that are under way go on. Any goroutine may
 // call it, as all controls.
 func (s *stepBase[In, Out]) Pause() {
@@ -160,7 +142,7 @@ func (s *stepBase[In, Out]) Resume() { s.pool.resume() }
 
 // Resize changes the number of workers.
 func (s *stepBase[In, Out]) Resize(workers int) error {
-	if err := option.Within(stepOwner(s.at.stage), "Workers", workers, 1, math.MaxInt32); err != nil {
+	if err := checkWorkers(stepOwner(s.at.stage), workers); err != nil {
 		return err
 	}
 	s.pool.resize(workers)

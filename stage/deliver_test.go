@@ -24,7 +24,6 @@ type crew struct {
 	at      []uint64 // First of each delivery
 	tasks   []task
 	flushes int
-	stalled bool
 	plain   func(d stage.Delivery[int], emit *stage.Emitter[int]) error // instead of holding
 }
 

@@ -25,7 +25,6 @@ type player struct {
 	begun   time.Time
 	next    time.Time // when the rate allows another event
 	told    time.Time // of the last line about the progress
-	lines   int
 
 	played  int
 	refused int // by the target, or without an event that could be played

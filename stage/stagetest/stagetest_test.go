@@ -99,8 +99,7 @@ func texts(ended []stagetest.Ended) string {
 
 // What stops a stage is an error, after which nothing more is called.
 func TestMisuseFails(t *testing.T) {
-	var other stage.Held
-	other = func() (h stage.Held) {
+	other := func() (h stage.Held) {
 		k := transform(t, func(_ events, emit *stage.Emitter[int]) error { h = emit.Hold(0); return nil })
 		_, _ = k.Events(1)
 		return h
