@@ -68,12 +68,12 @@ type BatchConfig[T any] struct {
 // Batch gathers events and passes them to a function, up to Size at a time, in
 // the order in which they arrived, one call after the other.
 //
-// A batch is passed on when it is full, when its first event has waited for
-// Timeout, when nothing more can arrive because the batch holds all that a
-// subscription may have outstanding, when a producer sends nothing more before it has
-// receipts, such as fair.Dispatcher for keys that have events in the batch, and at once
-// when a subscription with events in it has ended. Each event gets its own receipt when the function returns: it
-// was handled, or it has failed or was discarded as [EventErrors] say.
+// A batch is passed on when it is full, when its first event has waited for Timeout, when
+// nothing more can arrive because the batch holds all that a subscription may have
+// outstanding, when a producer sends nothing more before it has receipts, such as
+// fair.Dispatcher for keys that have events in the batch, and at once when a subscription
+// with events in it has ended. Each event gets its own receipt when the function returns:
+// it was handled, or it has failed or was discarded as [EventErrors] say.
 type Batch[T any] struct {
 	call func(ctx context.Context, events []T) error
 	cfg  BatchConfig[T]

@@ -32,12 +32,12 @@
 //
 // # Failure
 //
-// A worker's failure concerns only its own event. An error, a panic,
-// runtime.Goexit or a timeout ends the attempt. The worker is started again with
-// the same event, after a pause, as its retry.Policy says; then the event has
-// failed, and the supervisor goes on. A pause holds no goroutine and no slot: the others
-// go on meanwhile, and the event comes before those that wait when its pause is over. With MaxRestarts set, a supervisor with more
-// restarts in RestartWindow stops with [ErrTooManyRestarts].
+// A worker's failure concerns only its own event. An error, a panic, runtime.Goexit or a
+// timeout ends the attempt. The worker is started again with the same event, after a
+// pause, as its retry.Policy says; then the event has failed, and the supervisor goes on.
+// A pause holds no goroutine and no slot: the others go on meanwhile, and the event comes
+// before those that wait when its pause is over. With MaxRestarts set, a supervisor with
+// more restarts in RestartWindow stops with [ErrTooManyRestarts].
 //
 // A function of ForEach or NewBatch that fails, by an error or a panic, is called again
 // for the same event or batch, after a pause, as its retry.Policy says; then the event or

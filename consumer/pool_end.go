@@ -85,8 +85,8 @@ func (p *pool[T]) reported(t *task[T], e *event, o *orders[T]) bool {
 	return true
 }
 
-// conclude frees the slot of a task that has one and gives its receipt, unless that is deferred. Then
-// the slot is free, and the event counts as deferred.
+// conclude frees the slot of a task that has one and gives its receipt, unless that is
+// deferred. Then the slot is free, and the event counts as deferred.
 func (p *pool[T]) conclude(t *task[T], err error, cost time.Duration, o *orders[T]) {
 	a := t.account
 	if t.away {

@@ -11,5 +11,6 @@
 // A letter is stored at least once: a write that has failed may have stored some of
 // its letters, and an event whose receipt was lost in a crash fails again.
 //
-// The command cmd/deadletters, which docs/deadletters.md describes, lists letters and plays their events back.
+// The command cmd/deadletters, which docs/deadletters.md describes, lists letters and
+// plays their events back.
 package deadletter

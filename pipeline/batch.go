@@ -81,8 +81,8 @@ func (b *batcher[T]) add(in *inflow[T], events []T, at int) (next int) {
 	return i
 }
 
-// makeRoom runs when nothing more can come from a subscription. It passes on the oldest batches, so that a part of the window is free: a single
-// event at a time would cost more.
+// makeRoom runs when nothing more can come from a subscription. It passes on the oldest
+// batches, so that a part of the window is free: a single event at a time would cost more.
 func (b *batcher[T]) makeRoom(in *inflow[T]) {
 	for in.free(0) < max(1, in.max/8) && b.gather.passOldest(TriggerWindow) {
 		b.pass()

@@ -1,6 +1,6 @@
-// Package pipeline says what happens to events, as one typed expression: take them
-// from a source, map, filter and batch them with so many workers, retry what fails,
-// write them there. Each step is one stage of package stage, which gives it demand,
+// Package pipeline builds a graph of steps as one typed expression: take events from a
+// source, map, filter and batch them with a number of workers, retry what fails, and
+// write the results. Each step is one stage of package stage, which gives it demand,
 // receipts, an orderly end and figures; this package adds names, retries, rates,
 // restarts and control while it runs.
 //
@@ -29,9 +29,28 @@
 // stages around it live on: the one above delivers again what had no receipt. An event
 // may be handled twice after that, and is never lost.
 //
+// # Order
+//
+// Results leave a step in the order of its events, also with several Workers and when one
+// of them is tried again, unless the step is Unordered. With a Key the order is that of
+// each key. Batches have an order if there is one worker or a Key.
+//
+// # Concurrency
+//
+// Functions that build the graph do not block and are for one goroutine. Methods of
+// [Pipeline], [Step] and [Branches] may be called from any goroutine, and return at once
+// unless they say otherwise. The function of a step runs on up to Workers goroutines at
+// once; Key, SizeOf, Cut and the functions of [Reduce] run on the goroutine of the stage,
+// so that they should be quick.
+//
+// # Cost
+//
+// An event costs [Map], [Filter] and [Each] no allocation of their own. Quick events of a
+// step with one worker run on the goroutine of its stage.
+//
 // # The end
 //
 // Run ends when the sources have ended and all their events are finished, when Drain is
-// called or its context is done, and when a step has failed for good. It drains then: sources take nothing
-// more, and what was accepted is finished.
+// called or its context is done, and when a step has failed for good. It drains then:
+// sources take nothing more, and what was accepted is finished.
 package pipeline

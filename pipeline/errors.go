@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -22,6 +23,10 @@ var (
 	// ErrUnable reports a control that a step does not have.
 	ErrUnable = errors.New("the step has no such control")
 )
+
+// PanicError is a panic of user code that was recovered. The type is the same in every
+// package of this module.
+type PanicError = crash.PanicError
 
 // RestartError ends a pipeline of which a step has died too often.
 type RestartError struct {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -59,9 +60,7 @@ type made struct {
 func (n *node) begin() {
 	n.deaths.policy = n.restart
 	r := n.p.cfg.Metrics
-	if r == nil {
-		r = metrics.Nop()
-	}
+	option.Default(&r, metrics.Nop())
 	n.counter = r.Counter("pipeline.restarts", metrics.Tag{Key: "stage", Value: n.name})
 }
 

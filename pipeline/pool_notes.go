@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/metrics"
 )
@@ -30,12 +31,8 @@ type noteState struct {
 }
 
 func newNotes(stage string, logger *slog.Logger, r metrics.Recorder) notes {
-	if r == nil {
-		r = metrics.Nop()
-	}
-	if logger == nil {
-		logger = slog.Default()
-	}
+	option.Default(&r, metrics.Nop())
+	option.Logger(&logger)
 	tag := metrics.Tag{Key: "stage", Value: stage}
 	return notes{
 		stage: stage, logger: logger, state: &noteState{begun: time.Now()},

@@ -106,9 +106,7 @@ type reducer[T, S, Out any] struct {
 func newReducer[T, S, Out any](
 	name string, cfg ReduceConfig[T], log *slog.Logger, recorder metrics.Recorder, add func(*S, T) error, summary func(string, *S) Out,
 ) *reducer[T, S, Out] {
-	if recorder == nil {
-		recorder = metrics.Nop()
-	}
+	option.Default(&recorder, metrics.Nop())
 	return &reducer[T, S, Out]{
 		name: name, cfg: cfg, add: add, summary: summary, log: log,
 		states:    newReduction[S, stage.Held](cfg.MaxKeys, cfg.MaxEvents, cfg.Totals),

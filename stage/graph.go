@@ -110,9 +110,10 @@ func (n *node) checkCycle() error {
 	return nil
 }
 
-// checkGraph refuses stages that are subscribed in a cycle, and warns of parts that
-// were probably forgotten. It looks at those members that are about to be started. A stage may be subscribed, and a stage outside of the
-// pipeline started, after Run: those are no errors.
+// checkGraph refuses stages that are subscribed in a cycle, and warns of parts that were
+// probably forgotten. It looks at those members that are about to be started. A stage may
+// be subscribed, and a stage outside of the pipeline started, after Run: those are no
+// errors.
 func (p *Pipeline) checkGraph(starting []*member) error {
 	log := p.cfg.Logger
 	members := make(map[*node]bool)

@@ -76,8 +76,8 @@ type Pipeline struct {
 }
 
 // NewPipeline makes a pipeline. No goroutine runs before Run. An error is an
-// [*OptionError]: there must be a stage; two stages with one name are one, since snapshots, metrics and
-// errors do not distinguish them.
+// [*OptionError]: there must be a stage; two stages with one name are one, since
+// snapshots, metrics and errors do not distinguish them.
 func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
 	owner := option.Owner("stage.Pipeline")
 	if err := option.First(

@@ -108,9 +108,7 @@ func NewBreaker(cfg BreakerConfig) (*Breaker, error) {
 	if cfg.Failure == nil {
 		cfg.Failure = func(err error) bool { return !retry.IsNever(err) }
 	}
-	if cfg.Metrics == nil {
-		cfg.Metrics = metrics.Nop()
-	}
+	option.Default(&cfg.Metrics, metrics.Nop())
 	b := &Breaker{cfg: cfg, epoch: time.Now(), circuit: newCircuit(max(0, cfg.Failures), cfg.Ratio, cfg.Window, cfg.Pause, cfg.MaxPause)}
 	name := metrics.Tag{Key: "name", Value: cfg.Name}
 	b.opened = cfg.Metrics.Counter("middleware.breaker_opened", name)

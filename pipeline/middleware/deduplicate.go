@@ -92,9 +92,7 @@ func NewDeduplicator[T any](cfg DeduplicatorConfig[T]) (*Deduplicator[T], error)
 	option.Default(&cfg.Pause, 100*time.Millisecond)
 	option.Default(&cfg.Name, "deduplicate")
 	option.Logger(&cfg.Logger)
-	if cfg.Metrics == nil {
-		cfg.Metrics = metrics.Nop()
-	}
+	option.Default(&cfg.Metrics, metrics.Nop())
 	d := &Deduplicator[T]{cfg: cfg, epoch: time.Now(), later: retry.Later(ErrRunning, cfg.Pause), keys: newKeys(cfg.Window, cfg.MaxKeys)}
 	name := metrics.Tag{Key: "name", Value: cfg.Name}
 	d.counters.duplicates = cfg.Metrics.Counter("middleware.duplicates", name)

@@ -48,9 +48,7 @@ func Online[T any](cfg OnlineConfig[T]) (Func[T], error) {
 	option.Default(&cfg.Reason, receipt.Offline)
 	option.Default(&cfg.Name, "online")
 	discard := stage.Discard(cfg.Reason)
-	if cfg.Metrics == nil {
-		cfg.Metrics = metrics.Nop()
-	}
+	option.Default(&cfg.Metrics, metrics.Nop())
 	offline := cfg.Metrics.Counter("middleware.offline", metrics.Tag{Key: "name", Value: cfg.Name})
 	return func(ctx context.Context, event T, next func(ctx context.Context) error) error {
 		if cfg.Online(ctx, event) {
