@@ -13,13 +13,14 @@ import (
 // errTimeout is the cause of a write's context that took longer than Timeout.
 var errTimeout = errors.New("write took too long")
 
-// once writes the batch one time. A panic is a failed write.
+// once writes the batch one time. A panic and runtime.Goexit are failed writes.
 func (w *Writer) once(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.cfg.Timeout, errTimeout)
 	defer cancel()
 	defer w.watch()()
-	defer crash.Catch(&err)
-	err = w.sink.Write(ctx, w.letters)
+	if exit := crash.Apart(func() { err = w.sink.Write(ctx, w.letters) }); exit != nil {
+		err = exit
+	}
 	if err != nil && context.Cause(ctx) == errTimeout {
 		err = fmt.Errorf("%w (%v): %w", errTimeout, w.cfg.Timeout, err)
 	}

@@ -22,7 +22,9 @@ func Of[T any](event T, encode func(T) ([]byte, error)) (l Letter) {
 	data, err := encoded(event, encode)
 	if err != nil {
 		l.EncodeError = err.Error()
-		data, _ = json.Marshal(fmt.Sprintf("%+v", event)) // a string always has an encoding
+		text := fmt.Sprintf("an event of type %T", event)
+		_ = crash.Apart(func() { text = fmt.Sprintf("%+v", event) })
+		data, _ = json.Marshal(text) // a string always has an encoding
 	}
 	l.SetBytes(data)
 	l.Source, err = position(event)
@@ -34,17 +36,18 @@ func Of[T any](event T, encode func(T) ([]byte, error)) (l Letter) {
 
 // encoded calls encode and returns its panic as an error.
 func encoded[T any](event T, encode func(T) ([]byte, error)) (data []byte, err error) {
-	defer crash.Catch(&err)
-	return encode(event)
+	if exit := crash.Apart(func() { data, err = encode(event) }); exit != nil {
+		return nil, exit
+	}
+	return data, err
 }
 
 // position returns the position of an event that has one.
 func position(event any) (at string, err error) {
-	defer crash.Catch(&err)
 	if p, ok := event.(Positioner); ok {
-		return p.Position(), nil
+		err = crash.Apart(func() { at = p.Position() })
 	}
-	return "", nil
+	return at, err
 }
 
 // SetBytes sets Event and Binary for the encoded event data. Compact JSON is kept as it

@@ -278,11 +278,17 @@ func TestWriterSurvivesItsSink(t *testing.T) {
 		_ = result()
 	})
 	synctest.Test(t, func(t *testing.T) {
-		w := newWriter(t, SinkFunc(func(context.Context, []Letter) error { runtime.Goexit(); return nil }), WriterConfig{})
+		writes, stored := 0, false
+		w := newWriter(t, SinkFunc(func(context.Context, []Letter) error {
+			if writes++; writes == 1 {
+				runtime.Goexit()
+			}
+			return nil
+		}), WriterConfig{})
 		go func() { _ = w.Run(t.Context()) }()
-		w.Send(Letter{}, func() { t.Error("done") })
-		if err := w.Close(t.Context()); !errors.Is(err, ErrNotStored) {
-			t.Errorf("Close returns %v", err)
+		w.Send(Letter{}, func() { stored = true })
+		if err := w.Close(t.Context()); err != nil || writes != 2 || !stored {
+			t.Errorf("a write that ends its goroutine: %v, %d writes, stored %v", err, writes, stored)
 		}
 	})
 }

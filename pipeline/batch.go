@@ -13,8 +13,12 @@ import (
 //
 // [EachBatch] and [MapBatch] gather as well, and give each event its own receipt.
 func Batch[T any](from *Flow[T], cfg BatchConfig[T]) *Flow[[]T] {
-	return transform(from, cfg.spec("batch", cfg.validateGathering), func(*node) (stage.ProducerConsumer[T, []T], error) {
-		return newBatcher(cfg.withDefaults()), nil
+	return transform(from, cfg.spec("batch", cfg.validateGathering), func(n *node) (stage.ProducerConsumer[T, []T], error) {
+		own := cfg.withDefaults()
+		if n.wary.Load() {
+			own = own.warily()
+		}
+		return newBatcher(own), nil
 	})
 }
 

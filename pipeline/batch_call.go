@@ -93,7 +93,7 @@ func (c *batchCall[T, Out]) attempt(ctx context.Context, w *batchWork[T, batchPl
 	}()
 	defer crash.Catch(&err)
 	ctx = context.WithValue(ctx, batchInfoKey{}, BatchInfo{Key: w.key, Size: w.size, Trigger: w.trigger, Attempt: p.tries + 1})
-	err = c.chain(ctx)
+	err = c.step.exits.call(ctx, c.chain)
 	if c.out != nil {
 		w.out = c.out
 	}

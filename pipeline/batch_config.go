@@ -170,6 +170,12 @@ func (c BatchConfig[T]) rule() batchRule[T] {
 	}
 }
 
+// warily returns c with functions that cannot end the goroutine of the stage.
+func (c BatchConfig[T]) warily() BatchConfig[T] {
+	c.Key, c.SizeOf, c.Cut = wary1(c.Key), wary1(c.SizeOf), wary1(c.Cut)
+	return c
+}
+
 // spec describes the step to the graph.
 func (c BatchConfig[T]) spec(kind string, check func(owner option.Owner) error) spec {
 	return spec{

@@ -28,6 +28,7 @@ type batchStep[T, Out any] struct {
 	policy batchPolicy
 	pool   *pool[batchWork[T, batchPlace[T]]]
 	wake   func() // wakes the stage, from any goroutine
+	exits  exits
 
 	// These belong to the stage's goroutine.
 	self   *stage.Handle
@@ -51,6 +52,9 @@ type batchStep[T, Out any] struct {
 
 // newBatchStep returns a step for a config with its defaults. wake is set later.
 func newBatchStep[T, Out any](call batchFunc[T, Out], cfg BatchConfig[T], at stepPlace) *batchStep[T, Out] {
+	if at.wary {
+		cfg = cfg.warily()
+	}
 	s := &batchStep[T, Out]{
 		cfg: cfg, at: at, call: call, gather: newGatherer[T, batchPlace[T]](cfg.rule()),
 		policy: batchPolicy{retry: cfg.Retry, split: cfg.Split},

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"time"
 
-	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/retry"
 )
 
@@ -124,11 +123,7 @@ func (w *batchWork[T, P]) judge(policy batchPolicy, now time.Time, err error, co
 // is err, or the panic of a function of the policy, which ends the attempts.
 func (policy batchPolicy) next(attempt int, last bool, err error) (pause time.Duration, again, counts bool, failed error) {
 	failed = err
-	var panicked error
-	func() {
-		defer crash.Catch(&panicked)
-		pause, again, counts = policy.retry.Next(attempt, err)
-	}()
+	panicked := askRetry(policy.retry, func() { pause, again, counts = policy.retry.Next(attempt, err) })
 	if panicked != nil {
 		return 0, false, true, panicked
 	}

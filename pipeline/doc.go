@@ -27,7 +27,9 @@
 // stage or a panic outside of the handling of an event, is made anew, up to a number of
 // times in a period ([Restart]); then the pipeline ends with a [*RestartError]. The
 // stages around it live on: the one above delivers again what had no receipt. An event
-// may be handled twice after that, and is never lost.
+// may be handled twice after that, and is never lost. One over which steps have died again
+// is delivered no more: it is a dead letter if the pipeline has a sink, and its source is
+// told that it was abandoned.
 //
 // # Order
 //

@@ -3,16 +3,20 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
+	"github.com/penstock-go/penstock/internal/complain"
+	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
 
 // Fair hands out the events so that their keys share what comes after it, one event of a
 // key at a time and in order: see package fair. It is the dispatcher of the step before,
-// and adds no stage unless that step has a dispatcher already.
+// and adds no stage unless that step has a dispatcher already. An event for which key panics
+// has the zero key.
 //
 // What the next step has taken is not shared any more. For weights, or for keys that have
 // several events at once (UnorderedInFlight), set its Window to its Workers. An event that
@@ -24,11 +28,28 @@ func Fair[T any, K comparable](from *Flow[T], key func(event T) K, cfg fair.Conf
 		return nowhere[T](kind)
 	}
 	name := from.s.label(kind)
+	if key != nil {
+		key = keyOrZero(from, name, key)
+	}
 	makeDispatcher := func() (dispatcher.Dispatcher[T], error) { return fair.New(key, cfg) }
 	_, err := makeDispatcher()
 	from.s.note(owned(name, err))
 	n, out := hand(from, kind, name, makeDispatcher)
 	return &Flow[T]{s: from.s, ports: []port[T]{{n: n, out: out}}, use: from.s.open(stepOwner(name), `the events of "`+name+`"`)}
+}
+
+// keyOrZero returns key with the zero value for an event over which it panics: that would
+// stop the stage over one bad event.
+func keyOrZero[T any, K comparable](from *Flow[T], name string, key func(event T) K) func(event T) K {
+	log, panics := from.s.p.cfg.Logger, new(complain.Limit)
+	return func(event T) (k K) {
+		defer func() {
+			if p := recover(); p != nil {
+				panics.Log(log, slog.LevelError, "the function of a key panicked: the event has the zero key", "step", name, "error", crash.Of(p))
+			}
+		}()
+		return key(event)
+	}
 }
 
 // owned makes name the owner of a refused option of another package.

@@ -14,7 +14,7 @@ import (
 // the step, nil for the pipeline's. It is called by make, once for each life of the stage.
 func (n *node) place(own deadletter.Sink) (stepPlace, error) {
 	at := stepPlace{
-		pipeline: n.p.cfg.Name, stage: n.name, stopTimeout: n.p.cfg.StopTimeout, logger: n.log, metrics: n.p.cfg.Metrics,
+		pipeline: n.p.cfg.Name, stage: n.name, stopTimeout: n.p.cfg.StopTimeout, wary: n.wary.Load(), logger: n.log, metrics: n.p.cfg.Metrics,
 	}
 	option.Default(&at.metrics, metrics.Nop())
 	if own == nil {

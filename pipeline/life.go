@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
@@ -34,6 +35,7 @@ type life struct {
 	restarts int  // in all
 	counter  metrics.Counter
 	lastErr  error
+	wary     atomic.Bool // the step calls functions of the program on goroutines of their own
 	// A step that is made anew leads the group of those that are with it, itself included.
 	leader *node
 	group  []*node

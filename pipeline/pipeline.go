@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Pipeline is a graph of steps that live and end together. Make one with [New]. Its
@@ -13,6 +14,10 @@ type Pipeline struct {
 	cfg     Config // with its defaults
 	sources *sourceRates
 	offices offices
+	// ending reports that a step which dies is not made anew, and died holds a diedOf, what
+	// the last one has died of.
+	ending atomic.Bool
+	died   atomic.Value
 
 	mu     sync.Mutex // guards the fields below, and what is said elsewhere to be guarded by it
 	main   *scope
@@ -71,6 +76,7 @@ func (p *Pipeline) Stop(reason error) {
 	r := p.run
 	if !p.stopped {
 		p.stopped, p.reason = true, reason
+		p.ending.Store(true)
 	}
 	p.mu.Unlock()
 	if r != nil {

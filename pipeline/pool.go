@@ -26,6 +26,7 @@ type poolConfig[J any] struct {
 	timeout time.Duration // of an attempt; 0 for none
 	retry   retry.Policy  // with its defaults filled in
 	halts   bool          // an event that has failed for good stops the stage
+	wary    bool          // the owner runs no job itself, since it may end the goroutine
 
 	// newCall makes the function that makes an attempt, once for each goroutine. It may
 	// be called from any goroutine.

@@ -16,7 +16,7 @@ func (p *pool[J]) ask(a *account) int {
 func (p *pool[J]) inlines() bool {
 	c := &p.core
 	return c.rules.workers == 1 && !c.rules.keyed && !c.paused && c.troubled == 0 && c.size.quick() &&
-		p.cfg.timeout == 0 && !c.rate.limits() && c.phase == coreWorking
+		p.cfg.timeout == 0 && !p.cfg.wary && !c.rate.limits() && c.phase == coreWorking
 }
 
 // arrive counts n events that have come, and reports whether the owner may run them itself,

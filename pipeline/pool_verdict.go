@@ -5,6 +5,7 @@ import (
 
 	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/pace"
+	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -59,8 +60,18 @@ func (p *pool[J]) judge(err error, attempt int32, now int64) verdict {
 
 // askPolicy asks the retry policy, and returns the panic of a function in it.
 func (p *pool[J]) askPolicy(v *verdict, again *bool) (err error) {
+	return askRetry(p.cfg.retry, func() { v.pause, *again, v.counts = p.cfg.retry.Next(int(v.attempt), v.err) })
+}
+
+// askRetry calls ask, which asks the policy, and returns the panic of a function of the
+// policy. Such a function must not end the goroutine: that may be the stage's, or a
+// worker's that has its job no more.
+func askRetry(policy retry.Policy, ask func()) (err error) {
+	if policy.Retryable != nil {
+		return crash.Apart(ask)
+	}
 	defer crash.Catch(&err)
-	v.pause, *again, v.counts = p.cfg.retry.Next(int(v.attempt), v.err)
+	ask()
 	return nil
 }
 

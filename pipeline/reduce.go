@@ -60,7 +60,11 @@ type ReduceConfig[T any] struct {
 // the same key, with a Reduce for each.
 func Reduce[T, S, Out any](from *Flow[T], cfg ReduceConfig[T], add func(state *S, event T) error, summary func(key string, state *S) Out) *Flow[Out] {
 	return transform(from, cfg.spec(add, summary), func(n *node) (stage.ProducerConsumer[T, Out], error) {
-		return newReducer(n.name, cfg.withDefaults(), n.log, n.p.cfg.Metrics, add, summary), nil
+		own, add, summary := cfg.withDefaults(), add, summary
+		if n.wary.Load() {
+			own.Key, add, summary = wary1(own.Key), wary2(add), wary2(summary)
+		}
+		return newReducer(n.name, own, n.log, n.p.cfg.Metrics, add, summary), nil
 	})
 }
 

@@ -118,6 +118,7 @@ func (r *run) finishDrain() {
 		}
 	}
 	r.ending = true
+	r.p.ending.Store(true)
 	r.stages.Drain()
 }
 
@@ -127,6 +128,7 @@ func (r *run) forceDrain() {
 	defer r.p.mu.Unlock()
 	if !r.ending {
 		r.ending = true
+		r.p.ending.Store(true)
 		r.stages.Drain()
 	}
 }

@@ -16,7 +16,7 @@ func (r *run) failed(s stage.Stage, err error) bool {
 	defer p.mu.Unlock()
 	n := p.names[s.Name()]
 	switch {
-	case errors.Is(err, errRemade):
+	case errors.Is(err, errRemade), errors.Is(s.Err(), errRemade): // the latter of one that was stopped before its start
 		return true
 	case n == nil || n.made.stage != s:
 		return false
@@ -26,10 +26,15 @@ func (r *run) failed(s stage.Stage, err error) bool {
 		return false
 	}
 	n.lastErr = err
+	p.died.Store(diedOf{err})
 	if n.gone {
 		// Its branch is being removed, and a stage that drains takes no new subscriber.
 		n.log.Error("a step of a branch that is removed has failed, and leaves what it had", "pipeline", p.cfg.Name, "step", n.name, "error", err)
 		r.leave(n)
+		return true
+	}
+	if !r.ending && !n.late() && errors.Is(err, stage.ErrGoexit) && n.learns() {
+		r.relive(n, err)
 		return true
 	}
 	if r.ending || n.late() || isFinal(err) || n.restart.MaxRestarts == NoRestart {
@@ -48,6 +53,18 @@ func (n *node) late() bool {
 		}
 	}
 	return false
+}
+
+// relive makes a step anew at once that has died of runtime.Goexit over one event. It counts
+// as no death, since the next Goexit is a failure of its event. The caller holds
+// Pipeline.mu.
+func (r *run) relive(n *node, err error) {
+	n.restarts++
+	n.counter.Add(1)
+	n.log.Warn("a function has called runtime.Goexit: the step is made anew, and calls it on goroutines of its own from now on",
+		"pipeline", r.p.cfg.Name, "step", n.name, "error", err)
+	n.state = lifeWaiting
+	r.fell(n, n.restart.Below, 0)
 }
 
 // strike decides whether a step that has died is made anew, and arranges it. The caller
@@ -253,5 +270,6 @@ func (r *run) hung(n *node, s stage.Stage) {
 	r.p.cfg.Logger.Error("a step that is made anew has not stopped in time", "pipeline", r.p.cfg.Name, "step", n.name, "timeout", r.p.cfg.StopTimeout)
 	r.failures = append(r.failures, fmt.Errorf("pipeline step %q: restart: %w", n.name, stage.ErrHung))
 	r.draining, r.ending = true, true
+	r.p.ending.Store(true)
 	r.stages.Drain()
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"log/slog"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -33,6 +34,8 @@ func from[T any](p *Pipeline, once bool, cfg SourceConfig[T], check func(option.
 	n.once = once
 	v := p.sources.valve(cfg.Rate)
 	out := &outlet[T]{}
+	lost := &givenUp{n: n}
+	out.cfg.Abandoned = func(event T) { lost.take(deadletter.Of(event, nil)) }
 	n.build = func() (made, error) {
 		h, err := make()
 		if err != nil {

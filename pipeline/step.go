@@ -26,6 +26,7 @@ type stepPlace struct {
 	stage       string // the name of the step
 	letters     letters
 	stopTimeout time.Duration
+	wary        bool // the program's functions may end their goroutine, see node.learns
 	logger      *slog.Logger
 	metrics     metrics.Recorder
 }
@@ -145,7 +146,7 @@ func stepPool[In, Out any](cfg StepConfig[In], at stepPlace, make func() stepFun
 	p := poolConfig[work[In, Out]]{
 		stage: at.stage, workers: cfg.Workers, maxHeld: cfg.MaxHeld,
 		ordered: !cfg.Unordered, keyed: cfg.Key != nil, rate: cfg.Rate, keyRate: cfg.KeyRate,
-		timeout: cfg.Timeout, retry: cfg.Retry, halts: cfg.OnFailure == StopOnFailure,
+		timeout: cfg.Timeout, retry: cfg.Retry, wary: at.wary, halts: cfg.OnFailure == StopOnFailure,
 		logger: at.logger, metrics: at.metrics,
 		newCall: func() func(ctx context.Context, w *work[In, Out]) error { return make() },
 		isolate: func(w *work[In, Out]) { w.more = nil },

@@ -43,6 +43,9 @@ type eventKey struct {
 }
 
 func newStepBase[In, Out any](cfg StepConfig[In], at stepPlace, make func() stepFunc[In, Out]) *stepBase[In, Out] {
+	if at.wary {
+		cfg.Key = wary1(cfg.Key)
+	}
 	make = keyed(cfg, chained(cfg.Use, make))
 	return &stepBase[In, Out]{cfg: cfg, at: at, call: make(), pool: newPool(stepPool(cfg, at, make))}
 }

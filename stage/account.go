@@ -192,6 +192,21 @@ func (o *outlet[T]) discardNext(reason receipt.Reason) {
 	o.Discard(event, seq, reason)
 }
 
+// reportAbandoned calls Abandoned, as reportDiscard does.
+func (o *outlet[T]) reportAbandoned(event T) {
+	if o.orphaned == nil {
+		return
+	}
+	if o.emission.closed {
+		defer func() {
+			if p := recover(); p != nil && o.emission.err == nil {
+				o.emission.err = &Error{Stage: o.stage, Handler: "Abandoned", Err: crash.Of(p)}
+			}
+		}()
+	}
+	o.orphaned(event)
+}
+
 // reportDiscard calls Discarded. At the end of the stage a panic there must not
 // keep the other events from being reported.
 func (o *outlet[T]) reportDiscard(event T, reason receipt.Reason) {

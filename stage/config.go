@@ -79,6 +79,10 @@ type ProducerConfig[T any] struct {
 	// Discarded, if set, is called on the stage's goroutine for every event
 	// that is discarded. It must not block.
 	Discarded func(event T, reason receipt.Reason)
+	// Abandoned, if set, is called on the stage's goroutine for every event of a
+	// subscription with Redeliver over which a consumer has died, and that is delivered
+	// no more. Its receipt is receipt.Abandoned. It must not block.
+	Abandoned func(event T)
 	// Logger gets the warnings of the stage: events that were discarded or
 	// abandoned, by reason and number, events that wait without an end in sight,
 	// and what a handler does wrong; at most one line a second for each. Default:

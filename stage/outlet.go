@@ -35,6 +35,7 @@ type outlet[T any] struct {
 	descend   func()   // takes what a handler has said of its inputs
 	silent    bool     // it must get no more of them
 	discarded func(T, receipt.Reason)
+	orphaned  func(T) // ProducerConfig.Abandoned
 	epoch     time.Time
 
 	// live counts the subscriptions that are in a slot, leaving ones included.
@@ -88,7 +89,7 @@ type outlet[T any] struct {
 // bounds the buffer, in events.
 func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int) *outlet[T] {
 	o := &outlet[T]{
-		stage: name, disp: cfg.Dispatcher, sourced: sourced, discarded: cfg.Discarded,
+		stage: name, disp: cfg.Dispatcher, sourced: sourced, discarded: cfg.Discarded, orphaned: cfg.Abandoned,
 		lost: make(map[receipt.Reason]int64), losses: newLosses(), epoch: time.Now(),
 	}
 	if o.disp == nil {

@@ -155,6 +155,9 @@ func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool) {
 			reason = ""
 		}
 		o.abandonedNow(1)
+		if over && s.cfg.Redeliver {
+			o.reportAbandoned(f.event)
+		}
 		o.receipt(s, f, receipt.Abandoned, reason, 0)
 		return
 	}
