@@ -48,7 +48,7 @@ func (s *batchStep[T, Out]) stir() {
 	}
 }
 
-// HandleInspect implements stage.InspectHandler.
+// HandleInspect implements stage.InspectHandler. Its value is a [BatchSnapshot].
 func (s *batchStep[T, Out]) HandleInspect() any {
 	return BatchSnapshot{WorkSnapshot: s.pool.snapshot(), Open: s.gather.count, Gathered: s.gather.events, Batches: s.gather.begun, Size: s.cfg.Size, Timeout: max(0, s.cfg.Timeout)}
 }

@@ -46,6 +46,7 @@ func (s *Step) Pause() { s.n.pause(true) }
 // Resume ends a pause.
 func (s *Step) Resume() { s.n.pause(false) }
 
+// pause notes what control has set, for the next stage as well, and passes it on.
 func (n *node) pause(on bool) {
 	n.p.mu.Lock()
 	defer n.p.mu.Unlock()
@@ -229,6 +230,7 @@ func (p *Pipeline) Pause() { p.pause(true) }
 // Resume ends a pause of the pipeline. Sources that were paused alone stay so.
 func (p *Pipeline) Resume() { p.pause(false) }
 
+// pause is passed on to the sources alone: the steps below them run dry.
 func (p *Pipeline) pause(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

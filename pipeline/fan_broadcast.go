@@ -33,6 +33,7 @@ type BranchConfig struct {
 // DefaultBranchBuffer is the default of BranchConfig.Buffer.
 const DefaultBranchBuffer = 1000
 
+// validate returns the error for the first refused option, or nil.
 func (c BranchConfig) validate(owner option.Owner) error {
 	return option.First(
 		option.Within(owner, "Buffer", c.Buffer, 0, math.MaxInt32),

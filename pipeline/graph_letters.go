@@ -38,9 +38,9 @@ func (n *node) place(own deadletter.Sink) (stepPlace, error) {
 // of its stage. Steps with the same sink take turns, since a sink is called by one
 // goroutine at a time.
 type offices struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the rest; not held while a writer is closed
 	sinks   []*sharedSink
-	writers map[*deadletter.Writer]bool
+	writers map[*deadletter.Writer]bool // those that were not closed
 }
 
 // open starts a writer.
@@ -99,7 +99,7 @@ func (o *offices) closeAll(ctx context.Context) {
 // sharedSink is a sink of several steps, which take turns.
 type sharedSink struct {
 	sink deadletter.Sink
-	turn chan struct{}
+	turn chan struct{} // holds a token while one step writes; a channel, so that waiting can be given up
 }
 
 // Write implements deadletter.Sink.

@@ -24,9 +24,9 @@ type notes struct {
 // noteState is the part that has a lock.
 type noteState struct {
 	mu      sync.Mutex
-	again   pace.Failures
+	again   pace.Failures // attempts that are followed by another one
 	forGood pace.Failures
-	hung    pace.Limiter
+	hung    pace.Limiter // attempts that do not return, by the time since begun
 	begun   time.Time
 }
 

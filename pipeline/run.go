@@ -20,11 +20,11 @@ type run struct {
 	all    sync.WaitGroup
 
 	// Guarded by Pipeline.mu.
-	draining bool
-	ending   bool // the stages were told to drain
-	done     bool // all stages have ended
-	fatal    []*RestartError
-	failures []error // those that no stage has
+	draining bool            // a drain was asked for: nothing more is made anew or added
+	ending   bool            // the stages were told to drain
+	done     bool            // all stages have ended
+	fatal    []*RestartError // replace the errors of their stages in the result
+	failures []error         // those that no stage has
 }
 
 // errRemade stops a stage that is made anew.

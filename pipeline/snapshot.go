@@ -26,7 +26,8 @@ type Snapshot struct {
 	Edges  []stage.Edge     `json:"edges"`
 }
 
-// StepSnapshot is the state of a step.
+// StepSnapshot is the state of a step in the graph. What its workers are doing is a
+// [WorkSnapshot], in the Handler of its stage.
 type StepSnapshot struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`

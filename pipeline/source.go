@@ -23,6 +23,8 @@ func FromFunc[T any](p *Pipeline, make func() (stage.Producer[T], error), cfg So
 	return from(p, false, cfg, func(owner option.Owner) error { return owner.Needs("make", make, "a function") }, make)
 }
 
+// from adds a source. once is set if its handler exists only once, so that its stage cannot
+// be made anew. The valve with its rate outlives the stage.
 func from[T any](p *Pipeline, once bool, cfg SourceConfig[T], check func(option.Owner) error, make func() (stage.Producer[T], error)) *Flow[T] {
 	if p == nil {
 		slog.Default().Error("a step without a pipeline", "error", option.Owner("pipeline.From").Refuse("p", nil, "a pipeline"))

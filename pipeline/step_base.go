@@ -73,7 +73,7 @@ func (s *stepBase[In, Out]) HandleTerminate(context.Context, error) error {
 	return s.stopped()
 }
 
-// HandleInspect implements stage.InspectHandler.
+// HandleInspect implements stage.InspectHandler. Its value is a [WorkSnapshot].
 func (s *stepBase[In, Out]) HandleInspect() any { return s.pool.snapshot() }
 
 // account returns the account of a subscription, a new one at its first delivery.

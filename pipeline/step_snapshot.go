@@ -2,7 +2,8 @@ package pipeline
 
 import "time"
 
-// WorkSnapshot is what a step is doing at one moment.
+// WorkSnapshot is what the workers of a step are doing at one moment. [Pipeline.Snapshot]
+// has it as the Handler of the step's stage.
 type WorkSnapshot struct {
 	// Workers is how many events may be worked on at once, and Busy how many are. Stuck
 	// counts attempts that have not returned after their timeout; they are not in Busy.

@@ -8,12 +8,12 @@ import (
 	"os"
 )
 
-// journal remembers in a file which letters were played: one id a line. An id is written
-// right after its event was played, so that a run that is killed in between plays that one
-// event again, and no other.
+// journal remembers in a file which letters were played: one id a line. Ids are written
+// right after the write of their events, so that a run that is killed in between plays the
+// events of that write again, and no others.
 type journal struct {
-	file *os.File
-	ids  map[string]bool
+	file *os.File        // written at its end only
+	ids  map[string]bool // all that are in the file
 }
 
 // openJournal reads the file at path, which is made if it is not there.

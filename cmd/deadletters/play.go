@@ -21,8 +21,8 @@ type player struct {
 	*tool
 	target  target
 	journal *journal
-	batch   []item
-	begun   time.Time
+	batch   []item    // read, and not written; at most target.most
+	begun   time.Time // for the rate of the progress lines
 	next    time.Time // when the rate allows another event
 	told    time.Time // of the last line about the progress
 

@@ -23,6 +23,7 @@ type target interface {
 	// write writes the events of letters. An error marked with retry.Never is a refusal;
 	// after any other one the same letters are written again, or the play ends.
 	write(ctx context.Context, items []item) error
+	// close is called once, after the last write.
 	close()
 }
 
