@@ -5,7 +5,7 @@
 // restarts and control while it runs.
 //
 //	p := pipeline.New(pipeline.Config{Name: "imports"})
-//	lines := pipeline.From(p, source, pipeline.SourceConfig[string]{Name: "lines"})
+//	lines := pipeline.FromSeq(p, strings.Lines(text), pipeline.SourceConfig[string]{Name: "lines"})
 //	rows := pipeline.Map(lines, parse, pipeline.StepConfig[string]{Name: "parse", Workers: 4})
 //	pipeline.Each(rows, store, pipeline.StepConfig[Row]{Name: "store"})
 //	err := p.Run(ctx)
