@@ -21,6 +21,15 @@ func TestNoAllocationPerEvent(t *testing.T) {
 		"W4 100":      func(n int) { runW4(t, n, 100) },
 		"W4 1000":     func(n int) { runW4(t, n, 1000) },
 		"W5":          func(n int) { runW5(t, n, widest) },
+
+		"pipeline W1":                  func(n int) { pipelineW1(t, n) },
+		"pipeline W1 Each":             func(n int) { pipelineW1Each(t, n) },
+		"pipeline W2":                  func(n int) { pipelineW2(t, n) },
+		"pipeline W2 Map":              func(n int) { pipelineW2Map(t, n) },
+		"pipeline W4 100":              func(n int) { pipelineW4(t, n, 100) },
+		"pipeline W4 1000":             func(n int) { pipelineW4(t, n, 1000) },
+		"pipeline 4 workers":           func(n int) { pipelineWorkers(t, n, 4, false) },
+		"pipeline 4 workers unordered": func(n int) { pipelineWorkers(t, n, 4, true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			work(short)

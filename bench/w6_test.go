@@ -27,7 +27,7 @@ func benchPush(b *testing.B, pushers int) {
 	b.ReportAllocs()
 	queue := stage.Must(producer.NewQueue[int](producer.QueueConfig[int]{}))
 	sum := new(summer)
-	stop := pipeline(b, queue, sum)
+	stop := runThrough(b, queue, sum)
 	ctx := context.Background()
 	b.ResetTimer()
 	var wg sync.WaitGroup
@@ -95,7 +95,7 @@ func benchPushLatency(b *testing.B) {
 	<-done
 
 	queue := stage.Must(producer.NewQueue[time.Time](producer.QueueConfig[time.Time]{}))
-	stop := pipeline(b, queue, stage.Must(consumer.ForEach(func(_ context.Context, due time.Time) error { return record(ours, due) })))
+	stop := runThrough(b, queue, stage.Must(consumer.ForEach(func(_ context.Context, due time.Time) error { return record(ours, due) })))
 	b.ResetTimer()
 	offered := schedule(func(due time.Time) {
 		if err := queue.Push(context.Background(), due); err != nil {
@@ -113,9 +113,9 @@ func benchPushLatency(b *testing.B) {
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(time.Minute), 3) }
 
-// pipeline runs source and sink until the returned function is called, which waits
+// runThrough runs source and sink until the returned function is called, which waits
 // for the end.
-func pipeline[T any](b *testing.B, source stage.Producer[T], sink stage.Consumer[T]) (wait func()) {
+func runThrough[T any](b *testing.B, source stage.Producer[T], sink stage.Consumer[T]) (wait func()) {
 	from := stage.Must(stage.NewProducer(source, stage.ProducerConfig[T]{}))
 	to := stage.Must(stage.NewConsumer(sink, stage.ConsumerConfig{}))
 	if _, err := to.Subscribe(from, stage.SubscribeConfig{}); err != nil {

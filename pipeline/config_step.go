@@ -30,8 +30,9 @@ const (
 )
 
 // Middleware runs around each attempt at an event. It calls next once, or not at all to
-// decide in its place, and returns the error of the attempt. It is called by several
-// goroutines at once if the step has Workers.
+// decide in its place, and returns the error of the attempt. It may call next again after an
+// error; once the event is handled another call returns an error and does nothing else. It
+// is called by several goroutines at once if the step has Workers.
 type Middleware[T any] func(ctx context.Context, event T, next func(ctx context.Context) error) error
 
 // StepConfig configures a step for events of type In: [Map], [Filter], [FlatMap] and

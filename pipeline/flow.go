@@ -27,8 +27,9 @@ func Filter[T any](from *Flow[T], keep func(ctx context.Context, event T) (bool,
 }
 
 // FlatMap adds a step that makes any number of events of each: those that f passes to
-// emit, which must not be used after f has returned. Errors are as for [Map]; what was
-// emitted in an attempt that fails is taken back.
+// emit. It must not be called after f has returned, which is logged and ignored, nor by two
+// goroutines at once, which fails the event. Errors are as for [Map]; what was emitted in
+// an attempt that fails is taken back.
 func FlatMap[In, Out any](from *Flow[In], f func(ctx context.Context, event In, emit func(Out)) error, cfg StepConfig[In]) *Flow[Out] {
 	return transform(from, cfg.spec("flat-map", f), func(n *node) (stage.ProducerConsumer[In, Out], error) {
 		at, err := n.place(cfg.DeadLetters)
@@ -37,7 +38,8 @@ func FlatMap[In, Out any](from *Flow[In], f func(ctx context.Context, event In, 
 }
 
 // Each adds an end: f is called for each event, by Workers goroutines at once, and its
-// return is the receipt for the event. Errors are as for [Map].
+// return is the receipt for the event. Errors are as for [Map]: others do not wait for an
+// event that is tried again, unless they have its Key.
 func Each[T any](from *Flow[T], f func(ctx context.Context, event T) error, cfg StepConfig[T]) {
 	end(from, cfg.spec("each", f), func(n *node) (stage.Consumer[T], error) {
 		at, err := n.place(cfg.DeadLetters)

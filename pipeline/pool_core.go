@@ -20,6 +20,7 @@ type core[J any] struct {
 	ready   keyList[J] // the keys of which a worker may take jobs
 	spare   *jobKey[J] // keys that are not in use, linked by next
 	pauses  pauses[J]
+	ticked  int64 // when pauses were ended last
 	// first and last are the ends of the jobs in their order of arrival. With a total
 	// order a result leaves when it is first.
 	first, last *job[J]
@@ -115,10 +116,16 @@ func (c *core[J]) hold(j *job[J]) {
 	j.account.credit += int(j.weight)
 }
 
-// holdAll holds the jobs of a list.
-func (c *core[J]) holdAll(l *jobList[J]) {
-	for j := l.first; j != nil && c.held < c.rules.maxHeld; j = j.next {
+// holdKey holds the jobs of a key that pauses. Those at the front that are held already
+// are passed over: a key with a rate pauses after each of its jobs.
+func (c *core[J]) holdKey(k *jobKey[J]) {
+	j := k.queue.first
+	if k.heldTo != nil {
+		j = k.heldTo.next
+	}
+	for ; j != nil && c.held < c.rules.maxHeld; j = j.next {
 		c.hold(j)
+		k.heldTo = j
 	}
 }
 
@@ -182,6 +189,9 @@ func (c *core[J]) takeKeys(run []*job[J], now int64) (n int) {
 		c.ready.pop()
 		for range allowed {
 			run[n] = k.queue.pop()
+			if run[n] == k.heldTo {
+				k.heldTo = nil
+			}
 			n++
 		}
 		k.running = allowed
@@ -199,11 +209,12 @@ func (c *core[J]) delay(k *jobKey[J], at int64) {
 	j := k.queue.first
 	j.state, j.due = jobPausing, at
 	c.pauses.add(j)
-	c.holdAll(&k.queue)
+	c.holdKey(k)
 }
 
 // tick ends the pauses that are over.
 func (c *core[J]) tick(now int64) {
+	c.ticked = now
 	for len(c.pauses) > 0 && c.pauses[0].due <= now {
 		j := c.pauses.pop()
 		j.state = jobWaiting
@@ -221,10 +232,7 @@ func (c *core[J]) tick(now int64) {
 // due returns when tick is to be called, or work is to be looked for again; noTime if
 // that is not necessary.
 func (c *core[J]) due(now int64) int64 {
-	at := int64(noTime)
-	if len(c.pauses) > 0 {
-		at = c.pauses[0].due
-	}
+	at := c.pauses.next(c.ticked)
 	if c.runnable() > 0 && !c.paused && c.rate.shut(now) {
 		at = min(at, c.rate.opens)
 	}

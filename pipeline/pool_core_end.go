@@ -36,6 +36,9 @@ func (c *core[J]) back(j *job[J]) {
 		return
 	}
 	k.queue.pushFront(j)
+	if !j.held {
+		k.heldTo = nil
+	}
 	k.running--
 	c.release(k)
 }
@@ -54,9 +57,12 @@ func (c *core[J]) retry(j *job[J], err error, due int64) {
 	if k := j.key; k != nil {
 		c.queued -= k.queue.n
 		k.queue.pushFront(j)
+		if !j.held {
+			k.heldTo = nil
+		}
 		k.running--
 		k.pausing = true
-		c.holdAll(&k.queue)
+		c.holdKey(k)
 	}
 	c.pauses.add(j)
 }

@@ -1,7 +1,5 @@
 package pipeline
 
-import "container/heap"
-
 // job is one piece of work in a pool: an event or a batch, with J as its content. Except
 // for data and held all of it belongs to the pool's lock. A worker has data to itself while
 // the job runs, and the pool's owner before it is added and after it was taken as a result.
@@ -82,6 +80,7 @@ func (l *jobList[J]) pop() *job[J] {
 type jobKey[J any] struct {
 	name    string
 	queue   jobList[J] // jobs that no worker has, in order
+	heldTo  *job[J]    // the jobs of queue up to this one are held; nil if that is not known
 	running int        // jobs in the hands of one worker
 	pausing bool       // the first of queue pauses, and the others behind it
 	ready   bool       // in core.ready
@@ -135,28 +134,3 @@ func (a *account) due(hurry bool) int {
 	a.asked += n
 	return n
 }
-
-// pauses are the jobs that pause, the one that is due first at the front.
-type pauses[J any] []*job[J]
-
-func (p pauses[J]) Len() int { return len(p) }
-
-func (p pauses[J]) Less(a, b int) bool {
-	return p[a].due < p[b].due || p[a].due == p[b].due && p[a].seq < p[b].seq
-}
-func (p pauses[J]) Swap(a, b int) { p[a], p[b] = p[b], p[a] }
-
-// Push implements heap.Interface.
-func (p *pauses[J]) Push(x any) { *p = append(*p, x.(*job[J])) }
-
-// Pop implements heap.Interface.
-func (p *pauses[J]) Pop() any {
-	last := len(*p) - 1
-	j := (*p)[last]
-	(*p)[last] = nil
-	*p = (*p)[:last]
-	return j
-}
-
-func (p *pauses[J]) add(j *job[J]) { heap.Push(p, j) }
-func (p *pauses[J]) pop() *job[J]  { return heap.Pop(p).(*job[J]) }

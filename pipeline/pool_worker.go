@@ -28,6 +28,7 @@ type worker[J any] struct {
 	// The rest is guarded by pool.mu. The goroutine reads run without it, up to what it
 	// has begun.
 	run   [maxRun]*job[J]
+	reach int // jobs of the next run at most: few after a failure, since those behind it are given back
 	busy  bool
 	round uint64 // counts runs
 	seen  uint64 // the round at the last look
@@ -37,7 +38,7 @@ type worker[J any] struct {
 }
 
 func newWorker[J any](p *pool[J]) *worker[J] {
-	return &worker[J]{pool: p, call: p.cfg.newCall(), wake: make(chan struct{}, 1)}
+	return &worker[J]{pool: p, call: p.cfg.newCall(), wake: make(chan struct{}, 1), reach: maxRun}
 }
 
 // loop is the goroutine. ran is set if it takes over a run from one that was ended by a
@@ -113,7 +114,7 @@ func (w *worker[J]) step(ran bool) bool {
 // seek takes the next run, with the lock held.
 func (w *worker[J]) seek(now int64) order {
 	p := w.pool
-	room := w.run[:]
+	room := w.run[:w.reach]
 	if p.cfg.timeout > 0 {
 		room = room[:1]
 	}
@@ -158,8 +159,10 @@ func (w *worker[J]) report(v verdict, now int64) (after func()) {
 	}
 	if v.kind == verdictNone {
 		clear(w.run[:end])
+		w.reach = min(2*w.reach, maxRun)
 		return nil
 	}
+	w.reach = max(1, w.did)
 	for i := end - 1; i > w.did; i-- {
 		c.back(w.run[i])
 	}
@@ -257,7 +260,7 @@ func (w *worker[J]) overdue(round uint64) {
 // function of its own: that of w may still run, and has state.
 func (w *worker[J]) succeed() *worker[J] {
 	p := w.pool
-	next := &worker[J]{pool: p, call: p.cfg.newCall(), wake: make(chan struct{}, 1), run: w.run, did: w.did, begun: w.begun}
+	next := &worker[J]{pool: p, call: p.cfg.newCall(), wake: make(chan struct{}, 1), run: w.run, reach: 1, did: w.did, begun: w.begun}
 	next.span.Store(w.span.Load())
 	p.remove(w)
 	p.crew = append(p.crew, next)

@@ -37,7 +37,9 @@ func (r *run) failed(s stage.Stage, err error) bool {
 		r.relive(n, err)
 		return true
 	}
-	if r.ending || n.late() || isFinal(err) || n.restart.MaxRestarts == NoRestart {
+	// A handler that two steps share stays shared, however often one of them is made anew.
+	shared := errors.Is(err, stage.ErrShared) && n.restarts == 0
+	if shared || r.ending || n.late() || isFinal(err) || n.restart.MaxRestarts == NoRestart {
 		n.state = lifeOver
 		return false
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -87,24 +88,6 @@ func filterFunc[T any](keep func(ctx context.Context, event T) (bool, error)) st
 	}
 }
 
-// flatMapFunc makes the step of FlatMap. It is called once for each worker: the function
-// passed to the program is the same for all its events.
-func flatMapFunc[In, Out any](f func(ctx context.Context, event In, emit func(Out)) error) func() stepFunc[In, Out] {
-	return func() stepFunc[In, Out] {
-		var now *work[In, Out]
-		emit := func(out Out) { now.more = append(now.more, out) }
-		return func(ctx context.Context, w *work[In, Out]) error {
-			w.reset()
-			now = w
-			err := f(ctx, w.in, emit)
-			if err != nil {
-				w.reset()
-			}
-			return err
-		}
-	}
-}
-
 // eachFunc is the step of Each.
 func eachFunc[T any](f func(ctx context.Context, event T) error) stepFunc[T, struct{}] {
 	return func(ctx context.Context, w *work[T, struct{}]) error { return f(ctx, w.in) }
@@ -115,6 +98,10 @@ func always[In, Out any](f stepFunc[In, Out]) func() stepFunc[In, Out] {
 	return func() stepFunc[In, Out] { return f }
 }
 
+// errNextAgain is what next returns to a middleware that calls it again although the event
+// was handled. The event is not handled twice.
+var errNextAgain = retry.Never(errors.New("next was called again by a middleware, although the event was handled"))
+
 // chained puts middleware around the step of a worker, the first one outermost. The
 // closures are made once for a worker, so that an event costs no allocation.
 func chained[In, Out any](use []Middleware[In], make func() stepFunc[In, Out]) func() stepFunc[In, Out] {
@@ -123,14 +110,22 @@ func chained[In, Out any](use []Middleware[In], make func() stepFunc[In, Out]) f
 	}
 	return func() stepFunc[In, Out] {
 		var now *work[In, Out]
+		done := false // the function has handled the event
 		f := make()
-		next := func(ctx context.Context) error { return f(ctx, now) }
+		next := func(ctx context.Context) error {
+			if done {
+				return errNextAgain
+			}
+			err := f(ctx, now)
+			done = err == nil
+			return err
+		}
 		for i := len(use) - 1; i >= 0; i-- {
 			m, inner := use[i], next
 			next = func(ctx context.Context) error { return m(ctx, now.in, inner) }
 		}
 		return func(ctx context.Context, w *work[In, Out]) error {
-			now = w
+			now, done = w, false
 			w.reset() // a middleware may return nil without calling next
 			err := next(ctx)
 			if err != nil {

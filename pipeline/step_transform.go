@@ -37,7 +37,7 @@ func newFilterStep[T any](keep func(context.Context, T) (bool, error), cfg StepC
 
 // newFlatMapStep returns the handler of FlatMap.
 func newFlatMapStep[In, Out any](f func(context.Context, In, func(Out)) error, cfg StepConfig[In], at stepPlace) *transformStep[In, Out] {
-	return newTransformStep(cfg, at, flatMapFunc(f))
+	return newTransformStep(cfg, at, flatMapFunc(f, at))
 }
 
 // HandleEvents implements stage.ProducerConsumer; the step is given deliveries instead.
