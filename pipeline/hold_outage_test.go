@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"context"
 	"errors"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -234,5 +235,36 @@ func holdOutage(t *testing.T, tc outage) {
 	}
 	if !raceOn && used > outageLength/20 {
 		t.Errorf("%v of processor time in %v", used, outageLength)
+	}
+}
+
+// TestHoldAnOutageInRealTime measures the processor time of the process while everything
+// fails, for a few seconds of each shape.
+func TestHoldAnOutageInRealTime(t *testing.T) {
+	if os.Getenv("PENSTOCK_LONG") == "" {
+		t.Skip("takes a minute; set PENSTOCK_LONG")
+	}
+	for _, tc := range outages {
+		if tc.keep > 0 {
+			continue // others work meanwhile
+		}
+		t.Run(tc.name, func(t *testing.T) {
+			p := pipeline.New(pipeline.Config{Logger: quiet})
+			d := &target{takes: tc.takes, to: newOrder(outageKeys)}
+			d.down.Store(true)
+			var others atomic.Int64
+			tc.build(p, pipeline.From(p, &torrent{}, sourceConfig{}), d, &others)
+			done := started(t, p)
+			time.Sleep(2 * time.Second) // for what is taken in at first
+			used, attempts := cpu(t), d.attempts.Load()
+			time.Sleep(10 * time.Second)
+			used, attempts = cpu(t)-used, d.attempts.Load()-attempts
+			p.Stop(nil)
+			<-done
+			t.Logf("%v of processor time in 10 s, %d attempts", used, attempts)
+			if !raceOn && used > 500*time.Millisecond {
+				t.Errorf("%v of processor time in 10 s", used)
+			}
+		})
 	}
 }

@@ -113,6 +113,20 @@ func (f *flights[T]) land(n int) {
 	f.drop(n)
 }
 
+// inOrder returns how many receipts at the beginning of list are those of the deliveries at
+// the front, one after the other, and say no more than that they were handled: land takes
+// them as a whole. It is 0 while a delivery of the queue has finished out of order.
+func (f *flights[T]) inOrder(list []Finished) (n int) {
+	queue := int(f.next - f.base)
+	if f.open-len(f.late) != queue {
+		return 0
+	}
+	for n < min(len(list), queue) && list[n].Position == f.base+uint64(n) && list[n].Err == nil && list[n].Cost == 0 {
+		n++
+	}
+	return n
+}
+
 // finish removes and returns the delivery at a position; ok is false if it was
 // removed before.
 func (f *flights[T]) finish(position uint64) (d flight[T], ok bool) {

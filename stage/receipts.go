@@ -86,7 +86,14 @@ func (o *outlet[T]) plain(outcome receipt.Outcome) bool {
 
 // settle takes receipts that came one by one and in any order.
 func (o *outlet[T]) settle(s *Subscription[T], list []Finished) {
-	for _, fin := range list {
+	for len(list) > 0 {
+		if n := s.flights.inOrder(list); n > 1 {
+			o.land(s, n, receipt.Done, "")
+			list = list[n:]
+			continue
+		}
+		fin := list[0]
+		list = list[1:]
 		f, ok := s.flights.finish(fin.Position)
 		if !ok {
 			continue // settled before
