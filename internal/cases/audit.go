@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -33,6 +34,9 @@ type Audit struct {
 	// that are not tested under their number, one in each row.
 	Document string
 	Tables   []string
+	// Part is the title of the part of Document that is about these cases: a heading of
+	// the first level. "" is the whole document.
+	Part string
 }
 
 // A Report is what an Audit has found.
@@ -87,6 +91,9 @@ func (a Audit) Run() (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if text, err = part(text, a.Part); err != nil {
+		return nil, fmt.Errorf("cases: %s: %w", a.Document, err)
+	}
 	for _, m := range number.FindAllStringSubmatch(string(text), -1) {
 		if id := m[0]; letters[m[1]] && !slices.Contains(all, id) && !slices.Contains(within, id) {
 			problem("%s is no case, but the document mentions it", id)
@@ -137,6 +144,26 @@ func (a Audit) Run() (*Report, error) {
 	}
 	slices.Sort(r.Problems)
 	return r, nil
+}
+
+// part returns the part of a document with a title, all of it for "".
+func part(text []byte, title string) (found []byte, err error) {
+	if title == "" {
+		return text, nil
+	}
+	inside := false
+	for line := range bytes.Lines(text) {
+		if name, ok := bytes.CutPrefix(line, []byte("# ")); ok {
+			inside = string(bytes.TrimSpace(name)) == title
+		}
+		if inside {
+			found = append(found, line...)
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("no part %q", title)
+	}
+	return found, nil
 }
 
 // readTests notes the directories of the tests below root by the numbers in their

@@ -3,6 +3,8 @@ package pace
 import (
 	"log/slog"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/crash"
 )
 
 // Failures bounds the log about failures of one kind, those that are repeated or those for
@@ -42,6 +44,10 @@ func (f *Failures) Rest() Failure {
 // logger is the program's.
 func (l Failure) Log(logger *slog.Logger, what, stage string) {
 	if l.Count > 0 {
-		logger.Warn(what+" failed", "stage", stage, "attempt", l.Attempt, "again", l.Again, "failures", l.Count, "error", l.Err)
+		attrs := []any{"stage", stage, "attempt", l.Attempt, "again", l.Again, "failures", l.Count, "error", l.Err}
+		if stack := crash.StackOf(l.Err); stack != "" {
+			attrs = append(attrs, "stack", stack)
+		}
+		logger.Warn(what+" failed", attrs...)
 	}
 }
