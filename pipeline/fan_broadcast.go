@@ -45,6 +45,7 @@ func (c BranchConfig) validate(owner option.Owner) error {
 // receipt for the event, when all branches have. Make one with [Broadcast].
 type Branches[T any] struct {
 	p    *Pipeline // nil without a flow
+	s    *scope    // that of the flow
 	name string
 	n    *node // the step that hands the events out
 	out  *outlet[T]
@@ -58,7 +59,7 @@ func Broadcast[T any](from *Flow[T]) *Branches[T] {
 		nowhere[T](kind)
 		return &Branches[T]{}
 	}
-	b := &Branches[T]{p: from.s.p, name: from.s.label(kind)}
+	b := &Branches[T]{p: from.s.p, s: from.s, name: from.s.label(kind)}
 	b.n, b.out = hand(from, kind, b.name, func() (dispatcher.Dispatcher[T], error) { return dispatcher.NewBroadcast[T](), nil })
 	b.n.fan = copies
 	from.s.broadcasts = append(from.s.broadcasts, broadcast{b.name, b.n})
@@ -77,7 +78,7 @@ func (b *Branches[T]) Branch(name string, cfg BranchConfig) *Flow[T] {
 	if b.p == nil {
 		return &Flow[T]{}
 	}
-	return b.branch(b.p.main, name, cfg)
+	return b.branch(b.s, name, cfg)
 }
 
 // branch adds the first step of a branch, which has the branch's buffer. It is a stage of
@@ -115,12 +116,11 @@ func (b *Branches[T]) Add(name string, cfg BranchConfig, build func(branch *Flow
 		return stepOwner(b.name).Refuse("build", nil, "a function")
 	}
 	b.p.mu.Lock()
-	r, main := b.p.run, b.p.main
-	early := !main.shut
+	r, early := b.p.run, !b.s.shut
 	b.p.mu.Unlock()
 	if early {
-		build(b.branch(main, name, cfg))
-		return b.p.Err()
+		build(b.branch(b.s, name, cfg))
+		return b.s.err()
 	}
 	if r == nil {
 		return ErrStopped

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -157,6 +158,13 @@ func (s *scope) note(err error) {
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
 	s.refuse(err)
+}
+
+// err returns what is wrong with the scope so far. The caller does not hold Pipeline.mu.
+func (s *scope) err() error {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	return errors.Join(s.errs...)
 }
 
 // take notes that something takes a flow. Each flow has one consumer.

@@ -73,7 +73,9 @@ func join[T any](n *node, in *inlet[T], from *Flow[T], cfg stage.SubscribeConfig
 	// A stage that is made anew must not end those that are subscribed to it. They end by
 	// the pipeline, which hears of the end of each.
 	cfg.Cancel = stage.Temporary
-	cfg.Redeliver = true
+	// A step that dies again and again ends the pipeline, by Restart; until then it has its
+	// events again each time, also those over which it died.
+	cfg.Redeliver, cfg.Redeliveries = true, stage.Unlimited
 	p := n.p
 	p.mu.Lock()
 	defer p.mu.Unlock()

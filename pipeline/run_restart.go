@@ -173,8 +173,12 @@ func (r *run) rise(n *node) {
 // unable takes in that a step could not be made anew: it counts as a death of the leader.
 // The caller holds Pipeline.mu.
 func (r *run) unable(n *node, group []*node, err error) {
+	late := errors.Is(err, stage.ErrDraining) || errors.Is(err, stage.ErrStopped)
+	if late && n.lastErr != nil {
+		err = n.lastErr // the stages end: what it has died of is the failure
+	}
 	n.lastErr = err
-	if !r.ending && r.strike(n, err) {
+	if !late && !r.ending && r.strike(n, err) {
 		for _, g := range group {
 			if g != n {
 				g.leader = n

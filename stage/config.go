@@ -132,8 +132,13 @@ type SubscribeConfig struct {
 	Manual bool
 	// Redeliver delivers events again whose consumer died without a receipt for
 	// them: they return to the front of the buffer, in order, for the other
-	// subscribers. An event over which a consumer died is redelivered once.
+	// subscribers.
 	Redeliver bool
+	// Redeliveries bounds how often, with Redeliver, an event over which a consumer died is
+	// delivered again, so that a poisonous event does not end one consumer after the other.
+	// One that only waited for the consumer does not count. Default: 1; None means 0, and
+	// Unlimited is for a program that itself bounds how often it replaces a consumer.
+	Redeliveries int
 	// Partition and Selector are for the producer's dispatcher; see
 	// dispatcher.SubscribeConfig.
 	Partition any
@@ -173,6 +178,9 @@ func (c SubscribeConfig) demands(stage string, byDefault func() (maxDemand, minD
 	}
 	if c.Cancel > Temporary {
 		return 0, 0, ownerOf(stage).Refuse("Cancel", c.Cancel, "Permanent, Transient or Temporary")
+	}
+	if c.Redeliveries < None {
+		return 0, 0, ownerOf(stage).Refuse("Redeliveries", c.Redeliveries, "None, or 0 or more")
 	}
 	return maxDemand, minDemand, nil
 }

@@ -163,8 +163,8 @@
 // When a consumer dies, the events for which it had given no receipt are
 // abandoned and counted. With Redeliver set on its subscription they return to
 // the front of the buffer instead, in order, for the other subscribers. An event
-// over which a consumer has died is redelivered once. A copy of an event that
-// other subscribers have as well is abandoned.
+// over which a consumer has died is redelivered once, or as often as Redeliveries
+// says. A copy of an event that other subscribers have as well is abandoned.
 // If a subscriber of a dispatcher.Copier, such as dispatcher.Broadcast, fails and
 // its pipeline ends with it, the events that only the others get are abandoned. With
 // KeepRunning the others finish them, and so they do once the program has handled the

@@ -71,7 +71,7 @@ type outlet[T any] struct {
 	scratch  []dispatcher.Receipt[T] // for the dispatcher
 	tracking int                     // live subscriptions that are tracked
 	shared   sharing                 // events that were given more than once
-	again    map[uint64]struct{}     // events that were returned once
+	again    map[uint64]int          // how often events were returned over which a consumer died
 
 	// The counts are since the start. At the end: emitted = delivered + lost.
 	emitted    int64

@@ -117,7 +117,7 @@ func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
 			switch {
 			case !ok:
 			case r.outcome == receipt.Abandoned:
-				o.abandon(s, &f, r.reason != waited)
+				o.abandon(s, &f, r.reason != waited, min(1, s.redeliveries()))
 			default:
 				o.receipt(s, &f, r.outcome, r.reason, 0)
 			}
@@ -135,7 +135,7 @@ func (o *outlet[T]) giveUp(s *Subscription[T], f farewell) {
 		return
 	}
 	for _, d := range s.flights.removeAll() {
-		o.abandon(s, &d, d.position >= f.from && d.position < f.to)
+		o.abandon(s, &d, d.position >= f.from && d.position < f.to, s.redeliveries())
 	}
 	o.report()
 }
@@ -151,12 +151,12 @@ func worse(outcome receipt.Outcome, reason receipt.Reason, than receipt.Outcome,
 
 // abandon ends a delivery whose consumer, or another one further down, has died.
 // With Redeliver the event is delivered again: any number of times if it only
-// waited for the consumer, and once if the consumer died over it, so that a
-// poisonous event does not end one consumer after the other. A copy of an event
+// waited for the consumer, and up to most times if the consumer died over it: Redeliveries
+// for its own consumer, and once if one further down has died, since that one is not
+// replaced: its own producer would have kept the event. A copy of an event
 // that other subscribers have as well is not delivered again: some have handled it.
-func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool) {
-	_, again := o.again[f.seq]
-	if !s.cfg.Redeliver || over && again || o.shared.has(f.seq) {
+func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool, most int) {
+	if !s.cfg.Redeliver || over && o.again[f.seq] >= most || o.shared.has(f.seq) {
 		reason := waited
 		if over {
 			reason = ""
@@ -168,13 +168,24 @@ func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool) {
 		o.receipt(s, f, receipt.Abandoned, reason, 0)
 		return
 	}
-	if over {
+	if over && most != Unlimited {
 		if o.again == nil {
-			o.again = make(map[uint64]struct{})
+			o.again = make(map[uint64]int)
 		}
-		o.again[f.seq] = struct{}{}
+		o.again[f.seq]++
 	}
 	o.receipt(s, f, receipt.Returned, "", 0)
+}
+
+// redeliveries returns how often an event is delivered again over which the consumer died.
+func (s *Subscription[T]) redeliveries() int {
+	switch s.cfg.Redeliveries {
+	case 0:
+		return 1
+	case None:
+		return 0
+	}
+	return s.cfg.Redeliveries
 }
 
 // bereave takes note that a subscriber was lost with which the pipeline ends. If the

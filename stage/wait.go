@@ -106,8 +106,12 @@ func (r *pipelineRun) wait() error {
 			r.enter(r.p.takeFresh(false))
 		case <-r.ctx:
 			log.Info("draining", "timeout", r.p.cfg.DrainTimeout)
+			r.gather()
 			r.beginDrain()
 		case <-r.drain:
+			// The program may have drained after it has replaced a stage whose end is still
+			// on its way.
+			r.gather()
 			r.beginDrain()
 		case <-r.cut:
 			log.Warn("drained before HandleStart has returned", "stage", r.starting.Name())
@@ -256,7 +260,7 @@ func (r *pipelineRun) askProgram(s Stage, err error) (handled bool, panicked err
 
 // gather takes note of the stages that have stopped and whose end is still on its
 // way to this goroutine: their errors must not be lost to a deadline that is
-// reached at the same moment.
+// reached, or be heard of after a drain that begins, at the same moment.
 func (r *pipelineRun) gather() {
 	for _, m := range slices.Clone(r.live) {
 		if m.started && m != r.starting && hasStopped(m.Stopped()) {
