@@ -27,9 +27,9 @@
 // stage or a panic outside of the handling of an event, is made anew, up to a number of
 // times in a period ([Restart]); then the pipeline ends with a [*RestartError]. The
 // stages around it live on: the one above delivers again what had no receipt. An event
-// may be handled twice after that, and is never lost. One over which steps have died again
-// is delivered no more: it is a dead letter if the pipeline has a sink, and its source is
-// told that it was abandoned.
+// may be handled twice after that, and is never lost. If the pipeline has a sink, events over
+// which steps have died again are dead letters, and their source is told that they were
+// abandoned. Without a sink they are delivered again until [Restart] ends the pipeline.
 //
 // # Order
 //

@@ -73,10 +73,15 @@ func join[T any](n *node, in *inlet[T], from *Flow[T], cfg stage.SubscribeConfig
 	// A stage that is made anew must not end those that are subscribed to it. They end by
 	// the pipeline, which hears of the end of each.
 	cfg.Cancel = stage.Temporary
-	// A step that dies again and again ends the pipeline, by Restart; until then it has its
-	// events again each time, also those over which it died.
-	cfg.Redeliver, cfg.Redeliveries = true, stage.Unlimited
+	// A step that is made anew has its events again, those over which it has died too. Over
+	// these it may die again: with a sink they are dead letters then, see givenUp. Without
+	// one they are lost at a source that has no receipts, so they come back until Restart
+	// ends the pipeline.
 	p := n.p
+	cfg.Redeliver = true
+	if p.cfg.DeadLetters == nil {
+		cfg.Redeliveries = stage.Unlimited
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, at := range from.ports {

@@ -54,7 +54,8 @@ func (b *builder) node(kind string, from modelFlow) *modelNode {
 
 // step returns a random config, and what it does to the order.
 func (b *builder) step(n *modelNode, from *modelFlow) pipeline.StepConfig[item] {
-	c := pipeline.StepConfig[item]{Name: n.name, Restart: b.restart()}
+	// The pipeline itself has no sink: events over which a step dies again come back then.
+	c := pipeline.StepConfig[item]{Name: n.name, Restart: b.restart(), DeadLetters: b.r}
 	if b.one(2) {
 		c.Workers = 1 + b.rng.IntN(16)
 	}
@@ -248,7 +249,7 @@ func (b *builder) batch(f modelFlow) modelFlow {
 			emit(v)
 		}
 		return nil
-	}, pipeline.StepConfig[[]item]{Name: n.name + "-apart", Restart: b.restart(), Workers: 1 + b.rng.IntN(2)})
+	}, pipeline.StepConfig[[]item]{Name: n.name + "-apart", Restart: b.restart(), DeadLetters: b.r, Workers: 1 + b.rng.IntN(2)})
 	return out
 }
 

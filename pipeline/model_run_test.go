@@ -309,7 +309,7 @@ func (r *modelRun) Handle(_ context.Context, rec slog.Record) error {
 
 // build makes the pipeline.
 func (r *modelRun) build(rng *rand.Rand) {
-	cfg := pipeline.Config{Logger: r.logger, DeadLetters: r, DrainTimeout: time.Hour}
+	cfg := pipeline.Config{Logger: r.logger, DrainTimeout: time.Hour}
 	r.restart = pipeline.Restart{MaxRestarts: 1_000_000, Backoff: time.Duration(1 + rng.IntN(int(200*time.Millisecond)))}
 	r.calm = rng.IntN(4) == 0
 	if rng.IntN(4) == 0 {
