@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 
 	"github.com/penstock-go/penstock/internal/option"
@@ -15,7 +16,7 @@ type Step struct{ n *node }
 // Step returns the step of a name, false if there is none.
 func (p *Pipeline) Step(name string) (*Step, bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	n, ok := p.names[name]
 	if !ok {
 		return nil, false
@@ -49,7 +50,7 @@ func (s *Step) Resume() { s.n.pause(false) }
 // pause notes what control has set, for the next stage as well, and passes it on.
 func (n *node) pause(on bool) {
 	n.p.mu.Lock()
-	defer n.p.mu.Unlock()
+	defer n.p.unlock()
 	n.paused = on
 	n.gate()
 }
@@ -98,7 +99,7 @@ func checkWorkers(owner option.Owner, workers int) error {
 func (s *Step) Resize(workers int) error {
 	n := s.n
 	n.p.mu.Lock()
-	defer n.p.mu.Unlock()
+	defer n.p.unlock()
 	if err := checkWorkers(n.owner(), workers); err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (s *Step) Resize(workers int) error {
 func (s *Step) SetRate(rate Rate) error {
 	n := s.n
 	n.p.mu.Lock()
-	defer n.p.mu.Unlock()
+	defer n.p.unlock()
 	if err := checkRate(n.owner(), "Rate", rate); err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (s *Step) SetRate(rate Rate) error {
 func (s *Step) Restart() error {
 	n := s.n
 	n.p.mu.Lock()
-	defer n.p.mu.Unlock()
+	defer n.p.unlock()
 	r := n.p.run
 	switch {
 	case r == nil || r.ending:
@@ -160,7 +161,7 @@ func (s *Step) Restart() error {
 func (s *Step) Drain() error {
 	n := s.n
 	n.p.mu.Lock()
-	defer n.p.mu.Unlock()
+	defer n.p.unlock()
 	if n.p.run == nil || n.state == lifeOver {
 		return fmt.Errorf("pipeline step %q: drain: %w", n.name, ErrStopped)
 	}
@@ -210,12 +211,12 @@ func (n *node) tops(found []func()) ([]func(), error) {
 func (n *node) apply() {
 	if h, ok := n.made.handler.(resizer); ok && n.sized > 0 {
 		if err := h.Resize(n.sized); err != nil {
-			n.log.Error("a step could not be resized", "pipeline", n.p.cfg.Name, "step", n.name, "error", err)
+			n.p.say(n.log, slog.LevelError, "a step could not be resized", "pipeline", n.p.cfg.Name, "step", n.name, "error", err)
 		}
 	}
 	if h, ok := n.made.handler.(rater); ok && n.rated != nil {
 		if err := h.SetRate(*n.rated); err != nil {
-			n.log.Error("the rate of a step could not be set", "pipeline", n.p.cfg.Name, "step", n.name, "error", err)
+			n.p.say(n.log, slog.LevelError, "the rate of a step could not be set", "pipeline", n.p.cfg.Name, "step", n.name, "error", err)
 		}
 	}
 	if n.paused || n.p.paused && len(n.ins) == 0 {
@@ -233,7 +234,7 @@ func (p *Pipeline) Resume() { p.pause(false) }
 // pause is passed on to the sources alone: the steps below them run dry.
 func (p *Pipeline) pause(on bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	p.paused = on
 	for _, n := range p.all {
 		if len(n.ins) == 0 {

@@ -117,7 +117,7 @@ func (b *Branches[T]) Add(name string, cfg BranchConfig, build func(branch *Flow
 	}
 	b.p.mu.Lock()
 	r, early := b.p.run, !b.s.shut
-	b.p.mu.Unlock()
+	b.p.unlock()
 	if early {
 		build(b.branch(b.s, name, cfg))
 		return b.s.err()
@@ -138,7 +138,7 @@ func (b *Branches[T]) Remove(name string) error {
 		return option.Owner("pipeline.Branches").Refuse("flow", nil, "a flow of a step")
 	}
 	b.p.mu.Lock()
-	defer b.p.mu.Unlock()
+	defer b.p.unlock()
 	e, live := b.edge(name)
 	switch {
 	case b.p.run == nil:

@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +31,24 @@ type Pipeline struct {
 	drained, stopped bool
 	reason           error // of the stop
 	paused           bool
+	// lines are for the log, when mu is unlocked: the logger is the program's, and may call
+	// the pipeline.
+	lines []func()
+}
+
+// unlock unlocks mu and writes the lines that were left to it.
+func (p *Pipeline) unlock() {
+	lines := p.lines
+	p.lines = nil
+	p.mu.Unlock()
+	for _, line := range lines {
+		line()
+	}
+}
+
+// say leaves a line for the log to unlock. The caller holds mu.
+func (p *Pipeline) say(log *slog.Logger, level slog.Level, msg string, args ...any) {
+	p.lines = append(p.lines, func() { log.Log(context.Background(), level, msg, args...) })
 }
 
 // New makes a pipeline without steps. A refused option is returned by [Pipeline.Err] and
@@ -52,7 +72,7 @@ func (p *Pipeline) Name() string { return p.cfg.Name }
 // [*OptionError]. A flow that no step takes counts only when the pipeline is run.
 func (p *Pipeline) Err() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	return errors.Join(p.main.errs...)
 }
 
@@ -63,7 +83,7 @@ func (p *Pipeline) Drain() {
 	p.mu.Lock()
 	r := p.run
 	p.drained = true
-	p.mu.Unlock()
+	p.unlock()
 	if r != nil {
 		r.box.Post(r.drain)
 	}
@@ -78,7 +98,7 @@ func (p *Pipeline) Stop(reason error) {
 		p.stopped, p.reason = true, reason
 		p.ending.Store(true)
 	}
-	p.mu.Unlock()
+	p.unlock()
 	if r != nil {
 		r.stages.Stop(reason)
 	}
@@ -87,11 +107,11 @@ func (p *Pipeline) Stop(reason error) {
 // logShape logs what is going to run, and warns of what cannot be right.
 func (p *Pipeline) logShape() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cfg.Logger.Info("pipeline starts", "pipeline", p.cfg.Name, "steps", len(p.all), "shape", shape(p.all))
+	defer p.unlock()
+	p.say(p.cfg.Logger, slog.LevelInfo, "pipeline starts", "pipeline", p.cfg.Name, "steps", len(p.all), "shape", shape(p.all))
 	for _, n := range p.all {
 		if n.fan == copies && len(n.outs) == 1 {
-			p.cfg.Logger.Warn("a broadcast has one branch", "pipeline", p.cfg.Name, "step", n.name, "branch", n.outs[0].down.name)
+			p.say(p.cfg.Logger, slog.LevelWarn, "a broadcast has one branch", "pipeline", p.cfg.Name, "step", n.name, "branch", n.outs[0].down.name)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.mu.Lock()
 	p.run = r
 	drain, stop, reason := p.drained, p.stopped, p.reason
-	p.mu.Unlock()
+	p.unlock()
 	if drain {
 		p.Drain()
 	}
@@ -75,7 +75,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 // prepare checks the steps and shuts the pipeline for others.
 func (p *Pipeline) prepare() (*run, error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	if p.main.shut {
 		return nil, ErrStarted
 	}
@@ -98,7 +98,7 @@ func (p *Pipeline) prepare() (*run, error) {
 func (p *Pipeline) refuse(r *run, err error) error {
 	p.mu.Lock()
 	r.discard(p.main.nodes)
-	p.mu.Unlock()
+	p.unlock()
 	p.closeLetters()
 	return fmt.Errorf("pipeline %q: run: %w", p.cfg.Name, err)
 }
@@ -131,7 +131,7 @@ func (r *run) end(err error) error {
 	p := r.p
 	p.closeLetters()
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	r.done, r.ending = true, true
 	for _, n := range p.all {
 		if n.timer != nil {
@@ -214,7 +214,7 @@ func (r *run) raise(nodes []*node) ([]stage.Stage, error) {
 		stages = append(stages, m.stage)
 	}
 	r.p.mu.Lock()
-	defer r.p.mu.Unlock()
+	defer r.p.unlock()
 	edges := make(map[*edge]subscription)
 	for _, n := range nodes {
 		for _, e := range append(n.ins[:len(n.ins):len(n.ins)], n.outs...) {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 )
 
@@ -15,7 +16,7 @@ func (r *run) admit(s *scope) error {
 	if err != nil {
 		p.reject(s)
 	}
-	p.mu.Unlock()
+	p.unlock()
 	if err != nil {
 		return err
 	}
@@ -43,19 +44,19 @@ func (r *run) start(s *scope) error {
 	p.mu.Lock()
 	if r.draining {
 		p.reject(s)
-		p.mu.Unlock()
+		p.unlock()
 		return ErrStopped
 	}
 	for _, n := range s.nodes {
 		n.begin()
 	}
-	p.mu.Unlock()
+	p.unlock()
 	stages, err := r.raise(s.nodes)
 	if err == nil {
 		err = r.stages.Add(stages...)
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	if err != nil {
 		r.discard(s.nodes)
 		p.reject(s)
@@ -63,7 +64,7 @@ func (r *run) start(s *scope) error {
 	}
 	p.all = append(p.all, s.nodes...)
 	r.watch(s.nodes)
-	p.cfg.Logger.Info("a branch was added", "pipeline", p.cfg.Name, "step", s.nodes[0].name, "steps", len(s.nodes))
+	p.say(p.cfg.Logger, slog.LevelInfo, "a branch was added", "pipeline", p.cfg.Name, "step", s.nodes[0].name, "steps", len(s.nodes))
 	return nil
 }
 
@@ -77,7 +78,7 @@ func (p *Pipeline) reject(s *scope) {
 // drain is Pipeline.Drain on the loop.
 func (r *run) drain() {
 	r.p.mu.Lock()
-	defer r.p.mu.Unlock()
+	defer r.p.unlock()
 	if r.draining {
 		return
 	}
@@ -125,7 +126,7 @@ func (r *run) finishDrain() {
 // forceDrain drains the stages that there are.
 func (r *run) forceDrain() {
 	r.p.mu.Lock()
-	defer r.p.mu.Unlock()
+	defer r.p.unlock()
 	if !r.ending {
 		r.ending = true
 		r.p.ending.Store(true)

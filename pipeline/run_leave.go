@@ -9,7 +9,7 @@ import (
 // ended takes in the end of a stage.
 func (r *run) ended(n *node, s stage.Stage) {
 	r.p.mu.Lock()
-	defer r.p.mu.Unlock()
+	defer r.p.unlock()
 	if n.made.stage != s {
 		return
 	}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/penstock-go/penstock/stage"
@@ -13,7 +14,7 @@ import (
 func (r *run) failed(s stage.Stage, err error) bool {
 	p := r.p
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	n := p.names[s.Name()]
 	switch {
 	case errors.Is(err, errRemade), errors.Is(s.Err(), errRemade): // the latter of one that was stopped before its start
@@ -29,7 +30,7 @@ func (r *run) failed(s stage.Stage, err error) bool {
 	p.died.Store(diedOf{err})
 	if n.gone {
 		// Its branch is being removed, and a stage that drains takes no new subscriber.
-		n.log.Error("a step of a branch that is removed has failed, and leaves what it had", "pipeline", p.cfg.Name, "step", n.name, "error", err)
+		r.p.say(n.log, slog.LevelError, "a step of a branch that is removed has failed, and leaves what it had", "pipeline", p.cfg.Name, "step", n.name, "error", err)
 		r.leave(n)
 		return true
 	}
@@ -63,7 +64,7 @@ func (n *node) late() bool {
 func (r *run) relive(n *node, err error) {
 	n.restarts++
 	n.counter.Add(1)
-	n.log.Warn("a function has called runtime.Goexit: the step is made anew, and calls it on goroutines of its own from now on",
+	r.p.say(n.log, slog.LevelWarn, "a function has called runtime.Goexit: the step is made anew, and calls it on goroutines of its own from now on",
 		"pipeline", r.p.cfg.Name, "step", n.name, "error", err)
 	n.state = lifeWaiting
 	r.fell(n, n.restart.Below, 0)
@@ -80,7 +81,7 @@ func (r *run) strike(n *node, err error) bool {
 	}
 	n.restarts++
 	n.counter.Add(1)
-	n.log.Warn("a step has died and is made anew", "pipeline", r.p.cfg.Name, "step", n.name, "error", err, "pause", pause, "restarts", n.restarts)
+	r.p.say(n.log, slog.LevelWarn, "a step has died and is made anew", "pipeline", r.p.cfg.Name, "step", n.name, "error", err, "pause", pause, "restarts", n.restarts)
 	n.state = lifeWaiting
 	r.fell(n, n.restart.Below, pause)
 	return true
@@ -121,7 +122,7 @@ func (r *run) fold(n, d *node) {
 // dueNow ends the pause of a leader.
 func (r *run) dueNow(n *node) {
 	r.p.mu.Lock()
-	defer r.p.mu.Unlock()
+	defer r.p.unlock()
 	if n.leader == n && n.state != lifeOver {
 		n.due = true
 		r.rise(n)
@@ -140,7 +141,7 @@ func (r *run) rise(n *node) {
 		}
 	}
 	group := n.group
-	r.p.mu.Unlock()
+	r.p.unlock()
 	stages, err := r.raise(group)
 	r.p.mu.Lock()
 	if err == nil {
@@ -160,7 +161,7 @@ func (r *run) rise(n *node) {
 	n.group = nil
 	if err == nil {
 		r.watch(group)
-		r.p.cfg.Logger.Info("a step was made anew", "pipeline", r.p.cfg.Name, "step", n.name, "restarts", n.restarts)
+		r.p.say(r.p.cfg.Logger, slog.LevelInfo, "a step was made anew", "pipeline", r.p.cfg.Name, "step", n.name, "restarts", n.restarts)
 		r.finishDrain()
 		return
 	}
@@ -194,7 +195,7 @@ func (r *run) unable(n *node, group []*node, err error) {
 		err = r.fatal[len(r.fatal)-1]
 	}
 	r.failures = append(r.failures, err)
-	r.p.cfg.Logger.Error("a step could not be made anew", "pipeline", r.p.cfg.Name, "step", n.name, "error", err)
+	r.p.say(r.p.cfg.Logger, slog.LevelError, "a step could not be made anew", "pipeline", r.p.cfg.Name, "step", n.name, "error", err)
 	r.draining = true
 	r.finishDrain()
 }
@@ -235,7 +236,7 @@ func (r *run) hold(group []*node) {
 // release ends what hold has begun, unless the step is paused.
 func (r *run) release(n *node, forward func(stage.DemandMode) bool) {
 	r.p.mu.Lock()
-	defer r.p.mu.Unlock()
+	defer r.p.unlock()
 	if !n.paused || len(n.ins) > 0 {
 		forward(stage.Forward)
 	}
@@ -269,11 +270,11 @@ func (r *run) fall(n *node) {
 // hung ends the pipeline if a stage that was stopped to be made anew still runs.
 func (r *run) hung(n *node, s stage.Stage) {
 	r.p.mu.Lock()
-	defer r.p.mu.Unlock()
+	defer r.p.unlock()
 	if n.made.stage != s || n.made.stopped() || r.ending {
 		return
 	}
-	r.p.cfg.Logger.Error("a step that is made anew has not stopped in time", "pipeline", r.p.cfg.Name, "step", n.name, "timeout", r.p.cfg.StopTimeout)
+	r.p.say(r.p.cfg.Logger, slog.LevelError, "a step that is made anew has not stopped in time", "pipeline", r.p.cfg.Name, "step", n.name, "timeout", r.p.cfg.StopTimeout)
 	r.failures = append(r.failures, fmt.Errorf("pipeline step %q: restart: %w", n.name, stage.ErrHung))
 	r.draining, r.ending = true, true
 	r.p.ending.Store(true)
