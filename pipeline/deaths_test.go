@@ -48,7 +48,6 @@ func TestABranchThatIsAddedHasBranches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait() // the branch is subscribed
 		f.push(upTo(20)...)
 		time.Sleep(time.Second)
 		p.Drain()

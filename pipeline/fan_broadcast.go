@@ -106,8 +106,9 @@ func (b *Branches[T]) branch(s *scope, name string, cfg BranchConfig) *Flow[T] {
 
 // Add adds a branch while the pipeline runs. build gets the branch's flow and adds the steps
 // that follow; then they are started. If one of them is wrong nothing is started, and the
-// error is returned. The branch is subscribed soon after Add has returned, and gets the events
-// from then on. Before the pipeline is run Add is as Branch.
+// error is returned. When Add returns the branch is subscribed, and gets all events that the
+// broadcast hands out from then on. Add waits for the HandleStart of the branch's steps, and
+// so must not be called by them. Before the pipeline is run Add is as Branch.
 func (b *Branches[T]) Add(name string, cfg BranchConfig, build func(branch *Flow[T])) error {
 	if b.p == nil {
 		return option.Owner("pipeline.Branches").Refuse("flow", nil, "a flow of a step")

@@ -70,6 +70,9 @@ type scope struct {
 	uses  []*use
 	errs  []error
 	shut  bool // its steps were started, or refused
+	// subscribed is closed when the first step of a branch that was added while the pipeline
+	// runs has subscribed, or has ended. It is nil for others.
+	subscribed chan struct{}
 
 	broadcasts []broadcast
 }

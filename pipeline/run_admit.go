@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// admit starts the steps of a scope while the pipeline runs, and returns when they have
-// been started.
+// admit starts the steps of a scope while the pipeline runs, and returns when the first one
+// is subscribed to what is there already.
 func (r *run) admit(s *scope) error {
 	p := r.p
 	p.mu.Lock()
@@ -25,17 +25,19 @@ func (r *run) admit(s *scope) error {
 		return ErrStopped
 	}
 	select {
-	case err := <-done:
-		return err
+	case err = <-done:
 	case <-r.over:
 		r.all.Wait() // the loop may have run it last
 		select {
-		case err := <-done:
-			return err
+		case err = <-done:
 		default:
-			return ErrStopped
+			err = ErrStopped
 		}
 	}
+	if err == nil {
+		<-s.subscribed
+	}
+	return err
 }
 
 // start runs admit's part on the loop.
@@ -64,6 +66,11 @@ func (r *run) start(s *scope) error {
 	}
 	p.all = append(p.all, s.nodes...)
 	r.watch(s.nodes)
+	// The stage calls it after it has sent the subscription, or at its end.
+	s.subscribed = make(chan struct{})
+	if !s.nodes[0].made.stage.Do(func() { close(s.subscribed) }) {
+		close(s.subscribed)
+	}
 	p.say(p.cfg.Logger, slog.LevelInfo, "a branch was added", "pipeline", p.cfg.Name, "step", s.nodes[0].name, "steps", len(s.nodes))
 	return nil
 }
