@@ -567,7 +567,8 @@ func TestEnds(t *testing.T) {
 func TestRunNeedsAContextAndSteps(t *testing.T) {
 	var refused *pipeline.OptionError
 	p := pipeline.New(pipeline.Config{Logger: quiet})
-	if err := p.Run(nil); !errors.As(err, &refused) || refused.Option != "ctx" { //nolint:staticcheck // it is refused
+	var none context.Context
+	if err := p.Run(none); !errors.As(err, &refused) || refused.Option != "ctx" {
 		t.Error(err)
 	}
 	if err := p.Run(t.Context()); !errors.As(err, &refused) || refused.Option != "steps" {

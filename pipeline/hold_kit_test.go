@@ -20,7 +20,6 @@ type torrent struct {
 	next     int
 	outcomes []receipt.Outcome // by event
 	receipts int
-	drained  bool
 }
 
 func (s *torrent) HandleDemand(_ context.Context, n int, emit *stage.Emitter[int]) error {
@@ -124,12 +123,6 @@ func (o *order) note(v int) {
 	o.last[k] = v
 	o.moments[k] = time.Now()
 	o.handled++
-}
-
-func (o *order) total() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.handled
 }
 
 // check fails the test unless n events were handled, each once and in the order of its key.

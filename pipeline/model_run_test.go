@@ -49,7 +49,6 @@ type modelRun struct {
 	progress time.Time
 	ends     time.Time    // when the first source has ended
 	late     map[int]bool // abandoned events
-	removed  bool         // a branch was
 
 	faultMu sync.Mutex
 	faults  []string
@@ -208,13 +207,10 @@ func (r *modelRun) handled(n *modelNode, v item) {
 	} else {
 		domain = fmt.Sprint(domain, " of source ", v.ID/modelIDs)
 	}
-	for i := len(r.newest[domain]) - 1; i >= 0; i-- {
-		if last := r.newest[domain][i]; last > v.ID {
-			if !r.excused(v.ID) && !r.excused(last) {
-				r.fault("%s: %d after %d", domain, v.ID, last)
-			}
+	if n := len(r.newest[domain]); n > 0 {
+		if last := r.newest[domain][n-1]; last > v.ID && !r.excused(v.ID) && !r.excused(last) {
+			r.fault("%s: %d after %d", domain, v.ID, last)
 		}
-		break
 	}
 	r.newest[domain] = append(r.newest[domain], v.ID)
 }

@@ -110,7 +110,6 @@ type api struct {
 	calls  int
 	served []string
 	first  time.Time
-	waited bool
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {

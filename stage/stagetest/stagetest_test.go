@@ -415,8 +415,9 @@ func TestEveryFunction(t *testing.T) {
 
 // The constructors refuse what they cannot use.
 func TestRefused(t *testing.T) {
+	var none context.Context
 	for name, f := range map[string]func() error{
-		"no context":     func() error { _, err := stagetest.NewProducer[int](nil, &producer.Queue[int]{}); return err }, //nolint:staticcheck
+		"no context":     func() error { _, err := stagetest.NewProducer[int](none, &producer.Queue[int]{}); return err },
 		"no producer":    func() error { _, err := stagetest.NewProducer[int](t.Context(), nil); return err },
 		"nil queue":      func() error { _, err := stagetest.NewProducer(t.Context(), (*producer.Queue[int])(nil)); return err },
 		"empty table":    func() error { _, err := stagetest.NewProducer(t.Context(), &stage.ProducerHandlers[int]{}); return err },
