@@ -256,10 +256,28 @@ func TestWriterMetrics(t *testing.T) {
 	})
 }
 
+// lockedBuffer is a buffer for several goroutines.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
 // A sink that never returns, or ends the goroutine, is bounded and not silent.
 func TestWriterSurvivesItsSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log lockedBuffer
 		release := make(chan struct{})
 		w := newWriter(t, SinkFunc(func(context.Context, []Letter) error { <-release; return nil }),
 			WriterConfig{Timeout: time.Second, Logger: slog.New(slog.NewTextHandler(&log, nil))})

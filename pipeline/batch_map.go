@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/retry"
@@ -41,6 +42,9 @@ func newBatchMapper[In, Out any](f batchFunc[In, Out], cfg BatchConfig[In], at s
 		out, err := f(ctx, events)
 		if v := batchVerdictOf(err, n); len(out) != n && v.failed == nil && v.whole == nil {
 			return nil, retry.Never(fmt.Errorf("%d results for a batch of %d", len(out), n))
+		}
+		if _, lent := any(out).([]In); lent {
+			out = slices.Clone(out) // it may be the slice of events, which is used again
 		}
 		return out, err
 	}

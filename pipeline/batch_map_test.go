@@ -156,3 +156,17 @@ func TestMapBatchIsBusyAtTheEnd(t *testing.T) {
 		source.allDone(t, 25)
 	})
 }
+
+// A function may return the slice of events that it was given.
+func TestMapBatchReturnsItsEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []int
+		p := pipeline.New(pipeline.Config{Logger: quiet})
+		same := func(_ context.Context, events []int) ([]int, error) { return events, nil }
+		out := pipeline.MapBatch(pipeline.From(p, complete(100), sourceConfig{}), same, batchConfig{Size: 7, Timeout: time.Hour})
+		pipeline.Each(out, func(_ context.Context, v int) error { got = append(got, v); return nil }, stepConfig{})
+		if err := p.Run(t.Context()); err != nil || !slices.Equal(got, upTo(100)) {
+			t.Errorf("%v: %v", err, got)
+		}
+	})
+}

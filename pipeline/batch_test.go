@@ -168,7 +168,7 @@ func TestBatchDoesNotWaitForASourceThatWaits(t *testing.T) {
 		steps  func(in *pipeline.Flow[int]) *pipeline.Flow[int]
 		most   int // batches
 	}{
-		"bound of a key": {source: func(t *testing.T) stage.Producer[int] { return bounded(t, 10, 100, all) }, most: 20},
+		"bound of a key": {source: func(t *testing.T) stage.Producer[int] { return bounded(t, 10, 100, all) }, most: 40},
 		"bound of each key": {
 			source: func(t *testing.T) stage.Producer[int] { return bounded(t, 5, 100, modulo(2)) },
 			cfg:    batchConfig{Key: modulo(2)}, most: 40,

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,17 +19,22 @@ import (
 // clock notes events with the time since it was made, such as "0s 1, 10s 2".
 type clock struct {
 	begun time.Time
+	mu    sync.Mutex // guards list
 	list  []string
 }
 
 func newClock() *clock { return &clock{begun: time.Now()} }
 
 func (c *clock) add(_ context.Context, v int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.list = append(c.list, fmt.Sprint(time.Since(c.begun), " ", v))
 	return nil
 }
 
 func (c *clock) text() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	text := strings.Join(c.list, ", ")
 	c.list = nil
 	return text
@@ -36,11 +43,21 @@ func (c *clock) text() string {
 // asked is a source that notes how much it is asked for.
 type asked struct {
 	*feed
+	mu     sync.Mutex // guards demand
 	demand []int
 }
 
+// all returns what it was asked for.
+func (a *asked) all() []int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.demand)
+}
+
 func (a *asked) HandleDemand(ctx context.Context, n int, emit *stage.Emitter[int]) error {
+	a.mu.Lock()
 	a.demand = append(a.demand, n)
+	a.mu.Unlock()
 	return a.feed.HandleDemand(ctx, n, emit)
 }
 
@@ -77,17 +94,17 @@ var rateCases = []conformanceCase{
 		pipeline.Each(pipeline.From(p, source, sourceConfig{}), c.add, stepConfig{Window: 10})
 		pipelinetest.Run(t, p)
 		synctest.Wait()
-		is(t, "demand", source.demand, "[2]")
+		is(t, "demand", source.all(), "[2]")
 		source.push(1, 2, 3)
 		synctest.Wait()
 		is(t, "events", c.text(), "0s 1, 0s 2")
-		is(t, "demand", source.demand, "[2]")
+		is(t, "demand", source.all(), "[2]")
 		time.Sleep(9 * time.Second)
 		is(t, "events", c.text(), "")
 		time.Sleep(time.Second)
 		synctest.Wait()
 		is(t, "events", c.text(), "10s 3")
-		is(t, "demand", source.demand, "[2 1]")
+		is(t, "demand", source.all(), "[2 1]")
 	}},
 	{"B30_a drain goes on at the rate", func(t *testing.T) {
 		source, c := &lateSource{Source: pipelinetest.NewSource[int]()}, newClock()

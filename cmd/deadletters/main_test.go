@@ -287,6 +287,7 @@ func TestPlayToURL(t *testing.T) {
 	path := write(t, someLetters(), 0)
 	s := newServer(t)
 	busy := 0
+	s.mu.Lock()
 	s.answer = func(_ int, w http.ResponseWriter, r *http.Request) bool {
 		id := r.Header.Get("Dead-Letter-Id")
 		if r.Method != http.MethodPost || r.Header.Get("Authorization") != "Bearer x" || r.Header.Get("X") != "y" || id == "" {
@@ -307,6 +308,7 @@ func TestPlayToURL(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 		return true
 	}
+	s.mu.Unlock()
 	r := deadletters(t, "play", path, "-to", s.URL, "-header", "authorization: Bearer x", "-header", "X:y")
 	if r.code != 1 || !strings.Contains(r.log, "letter 4 was not played: 422 Unprocessable Entity: not this one") || !strings.Contains(r.log, "played 5, refused 1") {
 		t.Errorf("%+v", r)
