@@ -1,4 +1,4 @@
-.PHONY: all test race lint bench channels-bench demo ci soak soak-program attack fuzz autobahn
+.PHONY: all test race lint bench channels-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn
 
 all: lint test
 
@@ -31,6 +31,9 @@ soak: ## random runs of the fair dispatcher against its model; make soak STEPS=1
 
 soak-program: ## the push pipeline for an hour, with users that come and go; Linux
 	go run ./bench/attack -soak 1h -source kafka
+
+soak-pipeline: ## pipelines in real time (an outage, rates) and 20,000 random ones; on a machine that does nothing else
+	PENSTOCK_LONG=1 go test -count=1 -timeout 0 -v -run 'InRealTime|TestModelOfWholePipelines' ./pipeline
 
 attack: ## what hostile clients can do to the push pipeline; Linux, five minutes, on a machine that does nothing else
 	go run ./bench/attack

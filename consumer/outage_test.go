@@ -95,7 +95,7 @@ func TestSupervisorBridgesAnOutage(t *testing.T) {
 	})
 }
 
-// nowhere is a log that nobody reads.
+// nowhere is a log that is not read.
 type nowhere struct{}
 
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }

@@ -27,7 +27,8 @@
 // stage or a panic outside of the handling of an event, is made anew, up to a number of
 // times in a period ([Restart]); then the pipeline ends with a [*RestartError]. The
 // stages around it live on: the one above delivers again what had no receipt. An event
-// may be handled twice after that, and is never lost. If the pipeline has a sink, events over
+// may be handled twice after that. A step that dies in a drain is not made anew: Run returns
+// its error, and what it had has no receipt. If the pipeline has a sink, events over
 // which steps have died again are dead letters, and their source is told that they were
 // abandoned. Without a sink they are delivered again until [Restart] ends the pipeline.
 //

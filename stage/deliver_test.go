@@ -151,7 +151,7 @@ func TestReceiptsOfDeliveriesThroughATransform(t *testing.T) {
 	})
 }
 
-// Deliveries wait while nobody asks for what would be made of them.
+// Deliveries wait while no subscriber asks for what would be made of them.
 func TestDeliveriesWaitForDemand(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src, h, dst := &source{counting: true}, newCrew(), newSink()
