@@ -3,6 +3,7 @@ package pipelinetest
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
@@ -17,11 +18,13 @@ type Source[T any] struct {
 	waiting Receipts[T] // not emitted yet
 	emitted Receipts[T] // by the number of their emission in this life; nil once finished
 	demand  int
-	open    int   // without a receipt
-	bulk    bool  // the last events came with Batch
-	closing bool  // nothing more is taken
-	over    bool  // the stage has ended for good
-	failure error // with which HandleWake fails
+	open    int       // without a receipt
+	bulk    bool      // the last events came with Batch
+	pressed bool      // HandleStalled has reported true, and not false since
+	held    time.Time // when the first of waiting was held back; zero if none is
+	closing bool      // nothing more is taken
+	over    bool      // the stage has ended for good
+	failure error     // with which HandleWake fails
 }
 
 // NewSource makes a source for [pipeline.From], or for [pipeline.FromFunc] if the test is
@@ -99,7 +102,7 @@ func (s *Source[T]) wake() {
 func (s *Source[T]) HandleStart(_ context.Context, self *stage.Handle) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.self, s.demand, s.failure = self, 0, nil
+	s.self, s.demand, s.failure, s.pressed, s.held = self, 0, nil, false, time.Time{}
 	var again Receipts[T]
 	for _, r := range s.emitted {
 		if r != nil {
@@ -130,6 +133,9 @@ func (s *Source[T]) emit(emit *stage.Emitter[T]) error {
 	if s.failure != nil {
 		return s.failure
 	}
+	if s.holds() {
+		return nil
+	}
 	n := min(s.demand, len(s.waiting))
 	for _, r := range s.waiting[:n] {
 		emit.Emit(r.Event)
@@ -147,7 +153,31 @@ func (s *Source[T]) emit(emit *stage.Emitter[T]) error {
 func (s *Source[T]) HandleStalled() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.bulk && s.open > 0 && len(s.waiting) == 0
+	s.pressed = !s.bulk && s.open > 0 && len(s.waiting) == 0
+	if !s.held.IsZero() {
+		s.held = time.Time{}
+		s.wake()
+	}
+	return s.pressed
+}
+
+// patience is how long a batch waits for the stage to be idle, which it never is for a
+// handler without subscribers that gather.
+const patience = time.Millisecond
+
+// holds reports whether a batch must wait until the stage has been idle: after a stall the
+// stage presses its subscribers once more, with what was emitted in the same round.
+func (s *Source[T]) holds() bool {
+	if !s.bulk || !s.pressed || len(s.waiting) == 0 {
+		return false
+	}
+	now := time.Now()
+	if s.held.IsZero() {
+		s.held = now
+		s.self.WakeAt(now.Add(patience))
+		return true
+	}
+	return now.Sub(s.held) < patience
 }
 
 // HandleReceipts implements [stage.ReceiptsHandler].
