@@ -1,10 +1,10 @@
-.PHONY: all test race lint bench channels-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn
+.PHONY: all test race lint bench channels-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills
 
 all: lint test
 
 test: ## the tests; needs only Go
 	go test ./...
-	@echo "left out: the phoenix client of npm in Node and Chromium, and the live page: make ci runs them; Autobahn's suite: make autobahn; the whole lengths of attacks: PENSTOCK_LONG=1"
+	@echo "left out: the phoenix client of npm in Node and Chromium, and the live page: make ci runs them; Autobahn's suite: make autobahn; Apache Kafka: make test-kafka; the whole lengths of attacks: PENSTOCK_LONG=1"
 
 race: ## the tests with the race detector, in random order
 	go test -race -shuffle=on ./...
@@ -40,3 +40,18 @@ attack: ## what hostile clients can do to the push pipeline; Linux, five minutes
 
 autobahn: ## Autobahn's test suite against our frames; WSTEST is its program, for Python 2.7 (pip install autobahntestsuite)
 	go test -count=1 -timeout 10m -v -tags autobahn -run TestAutobahn ./sinks/websocket
+
+BROKERS ?= 1
+
+kafka: ## Apache Kafka on the loopback interface, make kafka BROKERS=3; needs Java 17 and Maven; kafka/cluster says more
+	kafka/cluster start $(BROKERS)
+	@echo "PENSTOCK_KAFKA=$$(kafka/cluster addr)"
+
+kafka-stop: ## ends it and deletes its data
+	kafka/cluster clean
+
+test-kafka: ## the tests that need Apache Kafka, with a broker of their own; four minutes
+	kafka/test
+
+kafka-kills: ## 100 kills of members over a million records; a quarter of an hour
+	PENSTOCK_LONG=1 kafka/test -v -timeout 60m -run 'TestRealKills'

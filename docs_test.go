@@ -167,7 +167,7 @@ func TestArchitectureNamesEveryFile(t *testing.T) {
 		mapped[file] = true
 	}
 	for _, top := range []string{
-		"stage", "dispatcher", "producer", "consumer", "deadletter", "cmd", "gostreams", "metrics", "receipt", "internal/feed", "internal/gcra", "internal/heap", "internal/mailbox", "internal/option",
+		"stage", "dispatcher", "producer", "consumer", "deadletter", "cmd", "gostreams", "metrics", "receipt", "internal/feed", "internal/gcra", "internal/heap", "internal/kafkatest", "internal/mailbox", "internal/option",
 		"internal/ring", "pubsub", "presence", "sinks/websocket", "token", "internal/crash", "internal/pattern",
 		"pipeline", "retry", "internal/complain", "internal/object", "internal/pace",
 	} {
