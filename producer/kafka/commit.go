@@ -11,17 +11,26 @@ import (
 )
 
 // commitRegularly is the committer's goroutine. It commits and measures every
-// CommitInterval, until HandleTerminate closes commitStop.
+// CommitInterval, and commits earlier if that makes room in a window, until
+// HandleTerminate closes commitStop. After a failure it waits for its time.
 func (p *Producer[T]) commitRegularly() {
 	tick := time.NewTicker(p.cfg.CommitInterval)
 	defer tick.Stop()
 	defer p.meters.end()
+	early := p.commitNext
 	for {
 		select {
 		case <-p.commitStop:
 			return
+		case <-early:
+			if p.commit(p.committing) != nil {
+				early = nil
+			}
 		case <-tick.C:
-			_ = p.commit(p.committing) // counted and reported there; the next commit includes it
+			early = p.commitNext
+			if p.commit(p.committing) != nil { // counted and reported there; the next commit includes it
+				early = nil
+			}
 			p.measure()
 		}
 	}
@@ -77,11 +86,11 @@ func (p *Producer[T]) commitNow(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	// What was finished meanwhile has moved on; heads says what the broker has.
-	p.core.commit(heads, refused)
+	do := p.core.commit(heads, refused)
 	if err == nil {
 		p.stats.Commits++
 	}
-	p.mu.Unlock()
+	p.release(do)
 	if err == nil {
 		p.meters.commits.Add(1)
 	}
@@ -93,6 +102,7 @@ func (p *Producer[T]) commitNow(ctx context.Context) error {
 // refused and failure need no lock.
 func (p *Producer[T]) send(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset, refused map[topicPartition]bool) error {
 	var failure error
+	unnamed := false // an error is of a topic that the response does not name
 	p.client.CommitOffsetsSync(ctx, offsets,
 		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 			if err != nil {
@@ -103,10 +113,14 @@ func (p *Producer[T]) send(ctx context.Context, offsets map[string]map[int32]kgo
 				for _, part := range t.Partitions {
 					if err := kerr.ErrorForCode(part.ErrorCode); err != nil {
 						refused[topicPartition{t.Topic, part.Partition}] = true
+						unnamed = unnamed || t.Topic == ""
 						failure = fmt.Errorf("topic %q, partition %d: %w", t.Topic, part.Partition, err)
 					}
 				}
 			}
 		})
+	if unnamed {
+		clear(refused) // nothing is known of any
+	}
 	return failure
 }

@@ -72,8 +72,9 @@ type Config[T any] struct {
 	Reset Position
 
 	// Window bounds the number of records of a partition from the first
-	// unfinished one to the last polled one: beyond it no more are polled. 1 to
-	// 1,000,000. Default: 10,000. See the package comment.
+	// uncommitted one to the last polled one, and so how many of it are delivered
+	// again after a crash. Beyond it no more are polled. 1 to 1,000,000. Default:
+	// 10,000. See the package comment.
 	Window int
 
 	// CommitInterval is the period of commits of finished prefixes, 10 ms to 1

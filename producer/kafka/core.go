@@ -53,6 +53,7 @@ type orders struct {
 	look    bool // the poller looks at the core again
 	now     bool // and ends its poll for that, if it is waiting for records
 	settled bool // nothing of the leaving partitions is in flight any more
+	commit  bool // a commit is due before its time, since it makes room in a window
 }
 
 func newCore(window int) core {
@@ -151,6 +152,7 @@ type head struct {
 	part   *partition
 	offset int64
 	epoch  int32
+	at     int64 // its position in the tracker
 }
 
 // uncommitted returns the finished prefixes that have grown since they were
@@ -161,18 +163,20 @@ func (c *core) uncommitted() (heads []head) {
 	}
 	for _, part := range c.parts {
 		if part.committed != unknown && part.tracker.head > part.committed {
-			heads = append(heads, head{part, part.tracker.head, part.tracker.headEpoch})
+			heads = append(heads, head{part, part.tracker.head, part.tracker.headEpoch, int64(part.tracker.base)})
 		}
 	}
 	return heads
 }
 
-// commit notes prefixes as committed. A partition may have been read again since
-// they were determined; then its later value is not concerned.
-func (c *core) commit(heads []head, refused map[topicPartition]bool) {
+// commit notes prefixes as committed, which may make room in windows. A partition may
+// have been read again since they were determined; then its later value is not concerned.
+func (c *core) commit(heads []head, refused map[topicPartition]bool) (do orders) {
 	for _, h := range heads {
 		if !refused[h.part.topicPartition] {
-			h.part.committed = h.offset
+			h.part.committed, h.part.committedAt = h.offset, h.at
+			do = do.and(c.after(h.part))
 		}
 	}
+	return do
 }

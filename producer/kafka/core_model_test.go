@@ -252,7 +252,7 @@ func (m *coreModel) commitAll(refuse bool) {
 			m.stored[h.part.partition] = h.offset
 		}
 	}
-	m.commit(heads, refused)
+	m.order(m.commit(heads, refused))
 }
 
 // check compares the core with the account.
@@ -274,6 +274,9 @@ func (m *coreModel) check() error {
 		}
 		if !m.owned[key] || m.isPaused(part) != m.paused[key] {
 			return fmt.Errorf("%v: owned %v, paused %v %v", key, m.owned[key], m.isPaused(part), m.paused[key])
+		}
+		if part.window() > m.core.window || part.uncommitted() < 0 {
+			return fmt.Errorf("%v has %d records from the first uncommitted one, %d of them finished", key, part.window(), part.uncommitted())
 		}
 		if part.phase == leaving && m.settled != (part.inFlight == 0) {
 			return fmt.Errorf("%v has %d in flight; settled %v", key, part.inFlight, m.settled)
@@ -316,8 +319,8 @@ func (m *coreModel) finish() error {
 		if err := m.emitAll(); err != nil {
 			return err
 		}
+		m.commitAll(false)
 	}
-	m.commitAll(false)
 	for key := range m.owned {
 		if part := m.parts[key]; part.phase != reading || m.paused[key] {
 			return fmt.Errorf("%v is stuck: %+v, paused %v", key, part, m.paused[key])

@@ -81,7 +81,7 @@ func (s *script) run(word string) {
 			s.note(fmt.Sprintf("commit %d:%d", h.part.partition, h.offset))
 		}
 	case "committed":
-		s.commit(s.heads, nil)
+		s.order(s.commit(s.heads, nil))
 	case "refused":
 		s.commit(s.heads, map[topicPartition]bool{at(0): true})
 	case "away":
@@ -151,13 +151,13 @@ func TestCore(t *testing.T) {
 			[]string{"demand 9", "assign 0", "poll 0:0-0", "emit", "poll 0:1-1", "drain", "emit", "poll 0:2-3", "owed", "done 0-0", "heads"},
 			[]string{"1=true", "not taken", "0 false", "commit 0:1"},
 		},
-		"a full window pauses its partition until half is free": {
-			[]string{"assign 0 1", "poll 0:0-9", "poll 1:0-8", "emit", "steer", "done 0-3", "steer", "done 4-4", "steer", "steer"},
-			[]string{"10=true 9=true", "pause 0", "now", "resume 0"},
+		"a full window pauses its partition until half is committed": {
+			[]string{"assign 0 1", "poll 0:0-9", "poll 1:0-8", "emit", "steer", "done 0-4", "steer", "heads", "committed", "steer", "steer"},
+			[]string{"10=true 9=true", "pause 0", "commit 0:5", "now", "resume 0"},
 		},
-		"poison alone resumes a partition": {
-			[]string{"assign 0", "poll 0:0-9", "emit", "steer", "done 1-9", "poison 0:10", "done 0-0", "steer"},
-			[]string{"10=true", "pause 0", "now", "resume 0"},
+		"poison counts in the window": {
+			[]string{"assign 0", "poll 0:0-9", "emit", "steer", "done 1-9", "poison 0:10", "done 0-0", "steer", "heads", "committed", "steer"},
+			[]string{"10=true", "pause 0", "commit 0:11", "now", "resume 0"},
 		},
 		"a paused partition that is forgotten is resumed": {
 			[]string{"assign 0", "poll 0:0-9", "steer", "forget 0"},
@@ -205,7 +205,7 @@ func TestCore(t *testing.T) {
 		},
 		"demand is polled for in portions": {
 			[]string{"demand 5000", "owed", "assign 0", "poll 0:0-1999", "emit", "owed", "steer", "owed"},
-			[]string{"2000 false", "2000=true", "2000 true", "pause 0", "2000 false"},
+			[]string{"10 false", "2000=true", "1 true", "pause 0", "10 false"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

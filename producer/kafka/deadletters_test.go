@@ -210,6 +210,11 @@ func TestNoPoisonIsLost(t *testing.T) {
 			sink := &keep{w: w, stored: map[string]int{}}
 			cfg := w.config()
 			cfg.Decode, cfg.DeadLetters, cfg.Window, cfg.CommitInterval = refuse, sink, 40, 20*time.Millisecond
+			stop := make(chan struct{})
+			var reaper sync.WaitGroup
+			reaper.Go(func() { w.expireSessions(stop) })
+			defer reaper.Wait()
+			defer close(stop)
 			join := func() *member {
 				return w.join(cfg, stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
 					time.Sleep(5 * time.Millisecond)

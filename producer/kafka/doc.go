@@ -41,9 +41,15 @@
 // branch of a fan-out is no subscriber any more, and the others finish the records.
 //
 // After a crash all records above the last commit are delivered again: those in
-// flight and those finished since. Commits happen every [Config.CommitInterval], when
-// a partition is revoked and at the end; while a rebalance is going on the group
-// accepts none.
+// flight and those finished since. Of each partition that are at most Window records,
+// so that a member with P partitions repeats at most
+//
+//	P × Window
+//
+// whatever happened before. Commits happen every [Config.CommitInterval], when the
+// finished records since the last one are a quarter of the window, when a partition is
+// revoked and at the end. While a rebalance is going on the group accepts none; then
+// intake stops when the windows are full.
 //
 // # Order
 //
@@ -54,8 +60,8 @@
 // # The window
 //
 // A partition is a queue. One record that is never finished stops its commits,
-// and after [Config.Window] further records its intake; then all later records of
-// that partition wait, and only those. With the default of 10,000, ten thousand
+// and [Config.Window] records from the last commit on its intake; then all later records
+// of that partition wait, and only those. With the default of 10,000, ten thousand
 // records of other keys pass a stuck one. A flood for one key fills the window only
 // if its records stay unfinished: bound the queue of a key in the dispatcher (its overflow is discarded, which is a
 // receipt), give records a time to live, or make the window larger. The client

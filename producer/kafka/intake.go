@@ -17,7 +17,7 @@ func (c *core) poll() (n int, steering bool) {
 	if c.phase != running {
 		return 0, false
 	}
-	return max(0, min(c.owed-c.waiting, maxPoll)), c.steering
+	return max(0, min(c.owed-c.waiting, maxPoll, c.room())), c.steering
 }
 
 // open returns the partition that polled records belong to, or nil if they are not
@@ -47,7 +47,7 @@ func (c *core) take(part *partition, offset int64, leaderEpoch int32, poison boo
 		part.tracker.add(offset, leaderEpoch)
 	}
 	c.records++
-	if part.tracker.window() >= c.window && !c.isPaused(part) {
+	if c.full(part) && !c.isPaused(part) {
 		c.steering = true
 	}
 	if poison {
@@ -119,15 +119,16 @@ func (c *core) dispose(part *partition, offset int64) orders {
 
 // after has the poller look after part if it may go on: to be read again, or to be
 // resumed. now ends a poll that waits for records of other partitions.
-func (c *core) after(part *partition) orders {
+func (c *core) after(part *partition) (do orders) {
 	if part.phase == rewinding && part.inFlight == 0 || part.phase == reading && c.mayResume(part) {
 		c.steering = true
-		return orders{look: true, now: true}
+		do.look, do.now = true, true
 	}
-	return orders{}
+	do.commit = part.phase == reading && part.uncommitted() >= max(1, c.window/4)
+	return do
 }
 
 // and joins the orders of two steps.
 func (do orders) and(more orders) orders {
-	return orders{do.look || more.look, do.now || more.now, do.settled || more.settled}
+	return orders{do.look || more.look, do.now || more.now, do.settled || more.settled, do.commit || more.commit}
 }

@@ -19,7 +19,10 @@ type partition struct {
 	// committed is the head that was last committed, or the offset of the first
 	// record; unknown before.
 	committed int64
-	highWater int64 // the offset after the newest record at the broker
+	// committedAt is the position in tracker of the committed offset. It is below 0 if
+	// records before the first one of this value are finished and not committed.
+	committedAt int64
+	highWater   int64 // the offset after the newest record at the broker
 }
 
 // unknown is the committed offset of a partition of which nothing was polled.
@@ -42,6 +45,13 @@ const (
 	// the place of this one. Receipts have no effect.
 	gone
 )
+
+// window is the number of records from the first one that is not committed to the last
+// one polled: what another member would have again after a crash.
+func (p *partition) window() int { return int(int64(p.tracker.next) - p.committedAt) }
+
+// uncommitted is the number of finished records that a commit would include now.
+func (p *partition) uncommitted() int { return int(int64(p.tracker.base) - p.committedAt) }
 
 // lag is the number of offsets between the finished prefix and the newest record.
 func (p *partition) lag() int64 {

@@ -43,6 +43,7 @@ type Producer[T any] struct {
 	running    sync.WaitGroup // poller and committer
 	polled     chan struct{}  // closed when the poller has ended
 	kick       chan struct{}  // has the poller look at the core again
+	commitNext chan struct{}  // has the committer commit before its time
 	commitSlot chan struct{}  // held while committing or moving offsets; taken before mu
 	// batch is empty between two partitions of a poll.
 	batch []decoded[T] // the poller's, used again
@@ -77,6 +78,7 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 		commitStop: make(chan struct{}),
 		polled:     make(chan struct{}),
 		kick:       make(chan struct{}, 1),
+		commitNext: make(chan struct{}, 1),
 		commitSlot: make(chan struct{}, 1),
 		core:       newCore(cfg.Window),
 	}, nil
@@ -159,6 +161,12 @@ func (p *Producer[T]) release(do orders) {
 	}
 	if do.look {
 		p.nudge()
+	}
+	if do.commit {
+		select {
+		case p.commitNext <- struct{}{}:
+		default: // one token is enough
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ type PartitionSnapshot struct {
 	Head      int64 `json:"head"`
 	Committed int64 `json:"committed"`
 	// Unfinished is the number of records without a receipt, InFlight that of
-	// those emitted, Window that of all from the first unfinished one on.
+	// those emitted, Window that of all from the first uncommitted one on.
 	Unfinished int `json:"unfinished"`
 	InFlight   int `json:"in_flight"`
 	Window     int `json:"window"`
@@ -85,7 +85,7 @@ func (p *Producer[T]) figures() (Snapshot, *deadletter.Writer) {
 		s.Partitions = append(s.Partitions, PartitionSnapshot{
 			Topic: part.topic, Partition: part.partition, Epoch: part.epoch,
 			Head: part.tracker.head, Committed: max(0, part.committed),
-			Unfinished: part.tracker.open, InFlight: part.inFlight, Window: part.tracker.window(),
+			Unfinished: part.tracker.open, InFlight: part.inFlight, Window: part.window(),
 			Lag: part.lag(), Paused: c.isPaused(part),
 		})
 	}

@@ -28,6 +28,7 @@ func TestBatchLargerThanTheWindow(t *testing.T) {
 		if d := time.Since(begun); d > time.Minute {
 			t.Errorf("it took %v", d)
 		}
+		w.wait("the last records", func() bool { return m.producer.Snapshot().Records == 500 })
 		m.leave()
 		w.waitAll()
 		w.check()

@@ -26,7 +26,7 @@ func (c *core) steer() (t turns) {
 		case c.mayResume(part):
 			delete(c.paused, part.topicPartition)
 			t.resume = append(t.resume, part.topicPartition)
-		case part.tracker.window() >= c.window && !c.isPaused(part):
+		case c.full(part) && !c.isPaused(part):
 			c.paused[part.topicPartition] = struct{}{}
 			t.pause = append(t.pause, part.topicPartition)
 		}
@@ -39,6 +39,7 @@ func (c *core) steer() (t turns) {
 func (c *core) rewind(part *partition) *partition {
 	next := c.replace(part.topicPartition)
 	next.committed, next.highWater = part.committed, part.highWater
+	next.committedAt = -int64(part.uncommitted())
 	next.tracker.head, next.tracker.headEpoch = part.tracker.head, part.tracker.headEpoch
 	return next
 }
@@ -50,10 +51,31 @@ func (c *core) isPaused(part *partition) bool {
 	return paused
 }
 
-// stalled reports whether a partition is read no further before there are receipts.
+// slack is how far below the window a partition is paused, and how much is polled at most
+// when another one is that far: a poll may bring records of one partition only.
+func (c *core) slack() int { return max(1, min(c.window/8, maxPoll)) }
+
+// full reports whether a further poll could exceed the window of a partition.
+func (c *core) full(part *partition) bool { return part.window() > c.window-c.slack() }
+
+// room returns how many records may be polled at once, so that no partition exceeds its
+// window whatever they are of.
+func (c *core) room() int {
+	most := 0
+	for _, part := range c.parts {
+		if part.phase == reading && !c.isPaused(part) {
+			most = max(most, part.window())
+		}
+	}
+	return max(c.slack(), c.window-most)
+}
+
+// stalled reports whether a partition is read no further before there are receipts. A
+// commit alone makes no room then.
 func (c *core) stalled() bool {
 	for _, part := range c.parts {
-		if part.tracker.window() >= c.window || c.isPaused(part) && !c.mayResume(part) {
+		open := part.tracker.window()
+		if open > c.window-c.slack() || c.isPaused(part) && open > c.window/2 {
 			return true
 		}
 	}
@@ -63,5 +85,5 @@ func (c *core) stalled() bool {
 // mayResume reports whether a paused partition has room for more: at half of its
 // window, since each pause costs the records that the client has fetched.
 func (c *core) mayResume(part *partition) bool {
-	return c.isPaused(part) && part.tracker.window() <= c.window/2
+	return c.isPaused(part) && part.window() <= c.window/2
 }
