@@ -76,22 +76,7 @@ func TestConformance(t *testing.T) {
 		}
 	})
 	t.Run("K17_ten_thousand_over_three_partitions", func(t *testing.T) {
-		w := newWorld(t, embeddedkafka.Config{Topics: map[string]int32{topic: 3}, Brokers: 2})
-		w.produce(3334, 0, 1, 2)
-		m := w.join(w.config(), w.handler("a"), stage.SubscribeConfig{})
-		w.waitAll()
-		m.leave()
-		if repeated := w.check(); repeated != 0 {
-			t.Errorf("%d were delivered twice", repeated)
-		}
-		for p, o := range w.committed() {
-			if o != 3334 {
-				t.Errorf("partition %s is committed up to %d", p, o)
-			}
-		}
-		if s := m.producer.Snapshot(); s.Records != 3*3334 || s.Poison != 0 || s.CommitErrors != 0 {
-			t.Errorf("stats are %+v", s)
-		}
+		tenThousandOverThreePartitions(t, newWorld(t, embeddedkafka.Config{Topics: map[string]int32{topic: 3}, Brokers: 2}))
 	})
 	t.Run("K10_polls_no_more_than_demand", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -171,72 +156,17 @@ func TestConformance(t *testing.T) {
 			t.Errorf("Run returns %v", err)
 		}
 	})
-	t.Run("K7_records_reach_decode_whole", func(t *testing.T) { conformMetadata(t) })
+	t.Run("K7_records_reach_decode_whole", func(t *testing.T) { virtually(t, 2, recordsReachDecodeWhole) })
 	t.Run("K8_one_and_several_partitions", func(t *testing.T) {
 		for _, partitions := range []int32{1, 4} {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, virtual(partitions))
-				for p := range partitions {
-					w.produce(5, p)
-				}
-				m := w.join(w.config(), w.handler("a"), stage.SubscribeConfig{})
-				w.waitAll()
-				m.leave()
-				w.check()
-			})
+			virtually(t, partitions, fiveOfEach)
 		}
 	})
-	t.Run("K9_the_client_is_gone_at_the_end", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, virtual(1))
-			w.produce(1, 0)
-			m := w.join(w.config(), w.handler("a"), stage.SubscribeConfig{})
-			w.waitAll()
-			m.leave()
-			if g := w.broker.Cluster.GroupInfo("g"); len(g.Members) != 0 {
-				t.Errorf("members are %+v", g.Members)
-			}
-		})
-	})
+	t.Run("K9_the_client_is_gone_at_the_end", func(t *testing.T) { virtually(t, 1, theClientIsGoneAtTheEnd) })
 	// K12 and K13 are also tried by every other test: the world that they run
 	// in fails for a commit that goes back or passes an unfinished record.
-	t.Run("K12_commits_in_order", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, virtual(2))
-			w.produce(100, 0, 1)
-			cfg := w.config()
-			cfg.CommitInterval = 100 * time.Millisecond
-			m := w.join(cfg, w.slowly("a", 100*time.Millisecond), stage.SubscribeConfig{MaxDemand: 20})
-			w.waitAll()
-			m.leave()
-			w.check()
-			if s := m.producer.Snapshot(); s.Commits < 5 {
-				t.Errorf("stats are %+v", s)
-			}
-		})
-	})
-	t.Run("K13_goes_on_after_revoke_and_stops_after_drain", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, virtual(2))
-			w.produce(50, 0, 1)
-			first := w.join(w.config(), w.handler("first"), stage.SubscribeConfig{})
-			second := w.join(w.config(), w.handler("second"), stage.SubscribeConfig{})
-			w.waitAll()
-			w.wait("two members", func() bool {
-				return len(first.producer.Snapshot().Partitions) == 1 && len(second.producer.Snapshot().Partitions) == 1
-			})
-			second.leave()
-			polled := second.producer.Snapshot().Records
-			w.wait("both partitions", func() bool { return len(first.producer.Snapshot().Partitions) == 2 })
-			w.produce(50, 0, 1)
-			w.waitAll()
-			first.leave()
-			if again := second.producer.Snapshot().Records; again != polled {
-				t.Errorf("after the drain %d records were polled", again-polled)
-			}
-			w.check()
-		})
-	})
+	t.Run("K12_commits_in_order", func(t *testing.T) { virtually(t, 2, commitsInOrder) })
+	t.Run("K13_goes_on_after_revoke_and_stops_after_drain", func(t *testing.T) { virtually(t, 2, goesOnAfterRevokeAndStopsAfterDrain) })
 	t.Run("K14_goes_on_when_the_connection_is_back", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, virtual(2))
@@ -256,31 +186,99 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func conformMetadata(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, virtual(2))
-		client, err := kgo.NewClient(append(w.broker.Options(), kgo.SeedBrokers(w.broker.Addrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-		if err != nil {
-			t.Fatal(err)
+func recordsReachDecodeWhole(t *testing.T, w *world) {
+	client, err := kgo.NewClient(append(w.options(), kgo.SeedBrokers(w.addrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	at := time.UnixMilli(1_700_000_000_123)
+	if err := client.ProduceSync(t.Context(), &kgo.Record{
+		Topic: w.topic, Partition: 1, Key: []byte("k"), Value: []byte("v"), Timestamp: at,
+		Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("x")}},
+	}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := w.config()
+	cfg.Decode = func(r *kgo.Record) (string, error) {
+		if r.Topic != w.topic || r.Partition != 1 || r.Offset != 0 || string(r.Key) != "k" || string(r.Value) != "v" ||
+			!r.Timestamp.Equal(at) || len(r.Headers) != 1 || r.Headers[0].Key != "h" || string(r.Headers[0].Value) != "x" {
+			t.Errorf("the record is %+v", r)
 		}
-		defer client.Close()
-		at := time.UnixMilli(1_700_000_000_123)
-		if err := client.ProduceSync(t.Context(), &kgo.Record{
-			Topic: topic, Partition: 1, Key: []byte("k"), Value: []byte("v"), Timestamp: at,
-			Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("x")}},
-		}).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-		cfg := w.config()
-		cfg.Decode = func(r *kgo.Record) (string, error) {
-			if r.Topic != topic || r.Partition != 1 || r.Offset != 0 || string(r.Key) != "k" || string(r.Value) != "v" ||
-				!r.Timestamp.Equal(at) || len(r.Headers) != 1 || r.Headers[0].Key != "h" || string(r.Headers[0].Value) != "x" {
-				t.Errorf("the record is %+v", r)
-			}
-			return decodeName(r)
-		}
-		m := w.join(cfg, w.handler("a"), stage.SubscribeConfig{})
-		w.wait("the record", func() bool { return len(w.handled) == 1 })
-		m.leave()
+		return decodeName(r)
+	}
+	m := w.join(cfg, w.handler("a"), stage.SubscribeConfig{})
+	w.wait("the record", func() bool { return len(w.handled) == 1 })
+	m.leave()
+}
+
+func theClientIsGoneAtTheEnd(t *testing.T, w *world) {
+	w.produce(1, 0)
+	m := w.join(w.config(), w.handler("a"), stage.SubscribeConfig{})
+	w.waitAll()
+	m.leave()
+	if n := w.groupSize(); n != 0 {
+		t.Errorf("the group has %d members", n)
+	}
+}
+
+func commitsInOrder(t *testing.T, w *world) {
+	w.produce(100, 0, 1)
+	cfg := w.config()
+	cfg.CommitInterval = 100 * time.Millisecond
+	m := w.join(cfg, w.slowly("a", 100*time.Millisecond), stage.SubscribeConfig{MaxDemand: 20})
+	w.waitAll()
+	m.leave()
+	w.check()
+	if s := m.producer.Snapshot(); s.Commits < 5 {
+		t.Errorf("stats are %+v", s)
+	}
+}
+
+func goesOnAfterRevokeAndStopsAfterDrain(t *testing.T, w *world) {
+	w.produce(50, 0, 1)
+	first := w.join(w.config(), w.handler("first"), stage.SubscribeConfig{})
+	second := w.join(w.config(), w.handler("second"), stage.SubscribeConfig{})
+	w.waitAll()
+	w.wait("two members", func() bool {
+		return len(first.producer.Snapshot().Partitions) == 1 && len(second.producer.Snapshot().Partitions) == 1
 	})
+	second.leave()
+	polled := second.producer.Snapshot().Records
+	w.wait("both partitions", func() bool { return len(first.producer.Snapshot().Partitions) == 2 })
+	w.produce(50, 0, 1)
+	w.waitAll()
+	first.leave()
+	if again := second.producer.Snapshot().Records; again != polled {
+		t.Errorf("after the drain %d records were polled", again-polled)
+	}
+	w.check()
+}
+
+func tenThousandOverThreePartitions(t *testing.T, w *world) {
+	w.produce(3334, 0, 1, 2)
+	m := w.join(w.config(), w.handler("a"), stage.SubscribeConfig{})
+	w.waitAll()
+	m.leave()
+	if repeated := w.check(); repeated != 0 {
+		t.Errorf("%d were delivered twice", repeated)
+	}
+	for p, o := range w.committed() {
+		if o != 3334 {
+			t.Errorf("partition %s is committed up to %d", p, o)
+		}
+	}
+	if s := m.producer.Snapshot(); s.Records != 3*3334 || s.Poison != 0 || s.CommitErrors != 0 {
+		t.Errorf("stats are %+v", s)
+	}
+}
+
+func fiveOfEach(_ *testing.T, w *world) {
+	for p := range w.partitions {
+		w.produce(5, p)
+	}
+	m := w.join(w.config(), w.handler("a"), stage.SubscribeConfig{})
+	w.waitAll()
+	m.leave()
+	w.check()
 }

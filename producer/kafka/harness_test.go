@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/penstock-go/penstock/internal/kafkatest"
 	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -24,7 +25,12 @@ const topic = "pushes"
 // its members have handled.
 type world struct {
 	t      testing.TB
-	broker *embeddedkafka.Broker
+	broker *embeddedkafka.Broker // nil in a real world
+	real   *kafkatest.Cluster    // nil in others
+	topic  string
+	group  string
+
+	partitions int32
 
 	mu       sync.Mutex
 	changed  chan struct{}
@@ -49,11 +55,8 @@ func newWorld(t testing.TB, cfg embeddedkafka.Config) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(broker.Close)
-	w := &world{
-		t: t, broker: broker, changed: make(chan struct{}),
-		produced: map[string]bool{}, handled: map[string]int{}, order: map[string][]string{},
-		finished: map[string]bool{}, commits: map[string]int64{},
-	}
+	w := emptyWorld(t)
+	w.broker, w.topic, w.group, w.partitions = broker, topic, "g", cfg.Topics[topic]
 	broker.Cluster.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		broker.Cluster.KeepControl()
 		w.inspect(req.(*kmsg.OffsetCommitRequest))
@@ -63,6 +66,29 @@ func newWorld(t testing.TB, cfg embeddedkafka.Config) *world {
 		return nil, nil, false
 	})
 	return w
+}
+
+func emptyWorld(t testing.TB) *world {
+	return &world{
+		t: t, changed: make(chan struct{}),
+		produced: map[string]bool{}, handled: map[string]int{}, order: map[string][]string{},
+		finished: map[string]bool{}, commits: map[string]int64{},
+	}
+}
+
+func (w *world) addrs() []string {
+	if w.real != nil {
+		return w.real.Addrs()
+	}
+	return w.broker.Addrs()
+}
+
+// options are what a client needs to reach the brokers.
+func (w *world) options() []kgo.Opt {
+	if w.real != nil {
+		return nil
+	}
+	return w.broker.Options()
 }
 
 // inspect checks that no commit passes an unfinished record.
@@ -97,8 +123,8 @@ func (w *world) notify() {
 // produce writes n records to each of the partitions.
 func (w *world) produce(n int, partitions ...int32) {
 	w.t.Helper()
-	client, err := kgo.NewClient(append(w.broker.Options(), kgo.SeedBrokers(w.broker.Addrs()...),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic(topic))...)
+	client, err := kgo.NewClient(append(w.options(), kgo.SeedBrokers(w.addrs()...),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic(w.topic))...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -137,8 +163,8 @@ func (w *world) done(member string, events ...string) {
 func (w *world) wait(what string, condition func() bool) {
 	w.t.Helper()
 	deadline := time.After(20 * time.Minute) // of a bubble's clock; a real one fails much earlier
-	if w.broker.Options() == nil {
-		deadline = time.After(30 * time.Second)
+	if w.options() == nil {
+		deadline = time.After(60 * time.Second)
 	}
 	poll := time.NewTicker(5 * time.Millisecond) // for conditions without a signal
 	defer poll.Stop()
@@ -158,7 +184,9 @@ func (w *world) wait(what string, condition func() bool) {
 			for i, m := range w.members {
 				w.t.Logf("member %d (%s): %+v", i, m.fate, m.producer.Snapshot())
 			}
-			w.t.Logf("group: %+v", w.broker.Cluster.GroupInfo("g"))
+			if w.broker != nil {
+				w.t.Logf("group: %+v", w.broker.Cluster.GroupInfo("g"))
+			}
 			w.t.Logf("wrong: %q", w.wrong)
 			w.t.Fatalf("%s does not come: handled %d of %d, commits %v", what, len(w.handled), len(w.produced), w.commits)
 		}
@@ -205,6 +233,12 @@ func (w *world) check() (repeated int) {
 
 func (w *world) committed() map[string]int64 {
 	all := map[string]int64{}
+	if w.real != nil {
+		for p, o := range w.real.Committed(w.group, w.topic) {
+			all[strconv.Itoa(int(p))] = o
+		}
+		return all
+	}
 	if g := w.broker.Cluster.GroupInfo("g"); g != nil {
 		for p, c := range g.Commits[topic] {
 			all[strconv.Itoa(int(p))] = c.Offset
@@ -226,7 +260,12 @@ type member struct {
 }
 
 func (w *world) config() Config[string] {
-	return Config[string]{Brokers: w.broker.Addrs(), Topics: []string{topic}, Group: "g", Decode: decodeName, Options: w.broker.Options()}
+	cfg := Config[string]{Brokers: w.addrs(), Topics: []string{w.topic}, Group: w.group, Decode: decodeName, Options: w.options()}
+	if w.real != nil {
+		// Real time passes until the group misses a member that was killed.
+		cfg.Options = append(cfg.Options, kgo.SessionTimeout(3*time.Second), kgo.HeartbeatInterval(500*time.Millisecond))
+	}
+	return cfg
 }
 
 // join starts a member whose consumer is sink.
@@ -244,7 +283,7 @@ func (w *world) join(cfg Config[string], sink stage.Consumer[string], sub stage.
 func (w *world) joinWith(cfg Config[string], build func(m *member) []stage.Stage) *member {
 	w.t.Helper()
 	m := &member{w: w, cable: &cable{}}
-	cfg.Options = append(cfg.Options, kgo.Dialer(m.cable.over(w.broker.Options())))
+	cfg.Options = append(cfg.Options, kgo.Dialer(m.cable.over(w.options())))
 	m.producer = stage.Must(NewProducer(cfg))
 	m.pipeline = stage.Must(stage.NewPipeline(stage.PipelineConfig{}, build(m)...))
 	w.mu.Lock()

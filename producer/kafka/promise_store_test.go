@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/penstock-go/penstock/consumer"
@@ -40,14 +39,13 @@ func TestStoreThatFails(t *testing.T) {
 	for _, redeliver := range []bool{false, true} {
 		for _, size := range []int{100, 70, 1} {
 			t.Run(fmt.Sprintf("redeliver=%v/batches of %d", redeliver, size), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { storeThatFails(t, size, redeliver) })
+				virtually(t, 1, func(t *testing.T, w *world) { storeThatFails(t, w, size, redeliver) })
 			})
 		}
 	}
 }
 
-func storeThatFails(t *testing.T, size int, redeliver bool) {
-	w := newWorld(t, virtual(1))
+func storeThatFails(t *testing.T, w *world, size int, redeliver bool) {
 	w.produce(1000, 0)
 	cfg := w.config()
 	cfg.CommitInterval = 10 * time.Millisecond

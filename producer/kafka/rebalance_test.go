@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -31,57 +30,55 @@ func (w *world) slowly(member string, d time.Duration) stage.ConsumerFunc[string
 
 // A second member takes half of the partitions; what is in flight is finished
 // and committed first, so that nothing is delivered twice.
-func TestRebalanceWithTwoMembers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, virtual(4))
-		w.produce(300, 0, 1, 2, 3)
-		cfg := w.config()
-		cfg.CommitInterval = time.Minute
-		first := w.join(cfg, w.slowly("first", 200*time.Millisecond), stage.SubscribeConfig{MaxDemand: 20})
-		w.wait("some", func() bool { return len(w.handled) >= 100 })
-		second := w.join(cfg, w.slowly("second", 200*time.Millisecond), stage.SubscribeConfig{MaxDemand: 20})
-		w.wait("the second member", func() bool { return len(w.order["second"]) > 0 })
-		if a, b := len(first.producer.Snapshot().Partitions), len(second.producer.Snapshot().Partitions); a+b != 4 || a == 0 || b == 0 {
-			t.Errorf("the members have %d and %d partitions", a, b)
-		}
-		w.waitAll()
-		first.leave()
-		second.leave()
-		if repeated := w.check(); repeated != 0 {
-			t.Errorf("%d were delivered twice", repeated)
-		}
-		if left := first.producer.Snapshot().LeftInFlight; left != 0 {
-			t.Errorf("%d were left in flight", left)
-		}
-	})
+func TestRebalanceWithTwoMembers(t *testing.T) { virtually(t, 4, rebalanceWithTwoMembers) }
+
+func rebalanceWithTwoMembers(t *testing.T, w *world) {
+	w.produce(300, 0, 1, 2, 3)
+	cfg := w.config()
+	cfg.CommitInterval = time.Minute
+	first := w.join(cfg, w.slowly("first", 200*time.Millisecond), stage.SubscribeConfig{MaxDemand: 20})
+	w.wait("some", func() bool { return len(w.handled) >= 100 })
+	second := w.join(cfg, w.slowly("second", 200*time.Millisecond), stage.SubscribeConfig{MaxDemand: 20})
+	w.wait("the second member", func() bool { return len(w.order["second"]) > 0 })
+	if a, b := len(first.producer.Snapshot().Partitions), len(second.producer.Snapshot().Partitions); a+b != 4 || a == 0 || b == 0 {
+		t.Errorf("the members have %d and %d partitions", a, b)
+	}
+	w.waitAll()
+	first.leave()
+	second.leave()
+	if repeated := w.check(); repeated != 0 {
+		t.Errorf("%d were delivered twice", repeated)
+	}
+	if left := first.producer.Snapshot().LeftInFlight; left != 0 {
+		t.Errorf("%d were left in flight", left)
+	}
 }
 
 // A handler that hangs holds a rebalance up for RevokeTimeout and no longer.
-func TestRevokeDoesNotWaitForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, virtual(2))
-		w.produce(50, 0, 1)
-		cfg := w.config()
-		cfg.RevokeTimeout = 3 * time.Second
-		hung := make(chan struct{})
-		first := w.join(cfg, stage.ConsumerFunc[string](func(ctx context.Context, events []string) error {
-			select {
-			case <-hung:
-			case <-ctx.Done():
-			}
-			return ctx.Err()
-		}), stage.SubscribeConfig{MaxDemand: 10})
-		w.wait("the first member", func() bool { return first.producer.Snapshot().Records > 0 })
-		second := w.join(cfg, w.handler("second"), stage.SubscribeConfig{})
-		w.wait("the second member's partition", func() bool { return len(w.handled) >= 50 })
-		// Nothing was ever finished by the first, so the second one gets all of
-		// its partition, from the start.
-		first.pipeline.Stop(nil)
-		_ = first.ended()
-		w.waitAll()
-		second.leave()
-		w.check()
-	})
+func TestRevokeDoesNotWaitForEver(t *testing.T) { virtually(t, 2, revokeDoesNotWaitForEver) }
+
+func revokeDoesNotWaitForEver(t *testing.T, w *world) {
+	w.produce(50, 0, 1)
+	cfg := w.config()
+	cfg.RevokeTimeout = 3 * time.Second
+	hung := make(chan struct{})
+	first := w.join(cfg, stage.ConsumerFunc[string](func(ctx context.Context, events []string) error {
+		select {
+		case <-hung:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}), stage.SubscribeConfig{MaxDemand: 10})
+	w.wait("the first member", func() bool { return first.producer.Snapshot().Records > 0 })
+	second := w.join(cfg, w.handler("second"), stage.SubscribeConfig{})
+	w.wait("the second member's partition", func() bool { return len(w.handled) >= 50 })
+	// Nothing was ever finished by the first, so the second one gets all of
+	// its partition, from the start.
+	first.pipeline.Stop(nil)
+	_ = first.ended()
+	w.waitAll()
+	second.leave()
+	w.check()
 }
 
 // Members come, go and are killed at random; nothing is lost and no commit
@@ -93,18 +90,19 @@ func TestMembersComeAndGo(t *testing.T) {
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { comeAndGo(t, seed) })
+			virtually(t, 5, func(t *testing.T, w *world) { comeAndGo(t, w, seed) })
 		})
 	}
 }
 
-func comeAndGo(t *testing.T, seed uint64) {
+func comeAndGo(t *testing.T, w *world, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 7))
-	w := newWorld(t, virtual(5))
 	w.produce(600, 0, 1, 2, 3, 4)
 	stop := make(chan struct{})
 	var reaper sync.WaitGroup
-	reaper.Go(func() { w.expireSessions(stop) })
+	if w.broker != nil {
+		reaper.Go(func() { w.expireSessions(stop) })
+	}
 	defer reaper.Wait()
 	defer close(stop)
 	var members []*member
