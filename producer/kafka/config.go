@@ -40,8 +40,18 @@ type Config[T any] struct {
 	Brokers []string
 	// Topics are read completely, all partitions.
 	Topics []string
+	// TopicPatterns, instead of Topics, are regular expressions. Every topic is read
+	// whose whole name matches one of them, and none of NotTopics. A topic that is made
+	// later is found within 30 s, or as soon as kgo.MetadataMaxAge in Options says.
+	TopicPatterns, NotTopics []string
 	// Group is the consumer group whose members share the partitions.
 	Group string
+	// Protocol is how the group assigns its partitions. Default: ClassicProtocol.
+	Protocol Protocol
+	// ReadCommitted has records of transactions delivered only when their transaction
+	// is committed, and never those of an aborted one. An open transaction holds up
+	// what is behind it on its partition. Default: all records are delivered.
+	ReadCommitted bool
 
 	// Decode makes an event of a record, on the poller's goroutine, in the
 	// order of each partition. An error or a panic makes the record poison;
@@ -66,10 +76,19 @@ type Config[T any] struct {
 	// Start is where the group begins on a partition on which it has committed
 	// nothing. Default: Oldest.
 	Start Position
+	// StartAt, instead of Start, begins at the first record of that time or later, by
+	// the records' timestamps, or behind the newest one if there is none.
+	StartAt time.Time
+	// StartAgo is StartAt, counted back from the start of the stage. A partition that
+	// is added later is read from its oldest record on.
+	StartAgo time.Duration
 	// Reset is where a partition continues if the broker no longer has the
 	// offset that is due. Default: Oldest, which repeats records rather than
 	// skip some.
 	Reset Position
+	// ResetAgo, instead of Reset, continues there with the first record that is at most
+	// that much older than the newest one.
+	ResetAgo time.Duration
 
 	// Window bounds the number of records of a partition from the first
 	// uncommitted one to the last polled one, and so how many of it are delivered
@@ -142,7 +161,7 @@ func (c *Config[T]) validate() error {
 	switch {
 	case len(c.Brokers) == 0:
 		return refuse("Brokers", c.Brokers, "one or more of host:port")
-	case len(c.Topics) == 0:
+	case len(c.Topics) == 0 && len(c.TopicPatterns) == 0:
 		return refuse("Topics", c.Topics, "one or more names")
 	case c.Group == "":
 		return refuse("Group", c.Group, "a name")
@@ -171,7 +190,7 @@ func (c *Config[T]) validate() error {
 	case c.FetchMaxBytes < c.FetchMaxPartitionBytes:
 		return refuse("FetchMaxBytes", c.FetchMaxBytes, "FetchMaxPartitionBytes or more")
 	}
-	return option.First(owner.Recorder(c.Metrics), owner.Optional("DeadLetters", c.DeadLetters, "a sink"), checkOptions(owner, c.Options))
+	return option.First(c.validateReading(owner), owner.Recorder(c.Metrics), owner.Optional("DeadLetters", c.DeadLetters, "a sink"), checkOptions(owner, c.Options))
 }
 
 // checkOptions refuses options that the client cannot be given.
@@ -191,12 +210,9 @@ const maxDecompressed = 64 << 20
 // in all: with several brokers a single one would wait at an idle broker while
 // another has records.
 func (c *Config[T]) options() []kgo.Opt {
-	return append(slices.Clone(c.Options),
+	return append(append(slices.Concat(c.preferences(), c.Options), c.reading()...),
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ConsumerGroup(c.Group),
-		kgo.ConsumeTopics(c.Topics...),
-		kgo.ConsumeStartOffset(c.Start.offset()),
-		kgo.ConsumeResetOffset(c.Reset.offset()),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.FetchMaxBytes(c.FetchMaxBytes),

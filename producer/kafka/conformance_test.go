@@ -120,6 +120,14 @@ func TestConformance(t *testing.T) {
 			"CloseTimeout":   func(c *Config[string]) { c.CloseTimeout = time.Nanosecond },
 			"StartTimeout":   func(c *Config[string]) { c.StartTimeout = -1 },
 			"FetchMaxBytes":  func(c *Config[string]) { c.FetchMaxBytes = 1 },
+			"Protocol":       func(c *Config[string]) { c.Protocol = 7 },
+			"StartAgo":       func(c *Config[string]) { c.StartAgo = -1 },
+			"ResetAgo":       func(c *Config[string]) { c.ResetAgo = -1 },
+			"TopicPatterns":  func(c *Config[string]) { c.TopicPatterns = []string{"a"} },
+			"NotTopics":      func(c *Config[string]) { c.NotTopics = []string{"a"} },
+			"TopicPatterns[1]": func(c *Config[string]) {
+				c.Topics, c.TopicPatterns = nil, []string{"a", "("}
+			},
 		} {
 			cfg := good
 			change(&cfg)
@@ -133,6 +141,9 @@ func TestConformance(t *testing.T) {
 			func(c *Config[string]) { c.Start, c.Reset = Newest, Newest },
 			func(c *Config[string]) { c.RevokeTimeout = stage.None },
 			func(c *Config[string]) { c.Window = 1_000_000 },
+			func(c *Config[string]) { c.Protocol, c.ReadCommitted = ServerProtocol, true },
+			func(c *Config[string]) { c.StartAt, c.ResetAgo = time.Now(), time.Hour },
+			func(c *Config[string]) { c.Topics, c.TopicPatterns, c.NotTopics = nil, []string{"a.*"}, []string{"ab"} },
 		} {
 			cfg := good
 			change(&cfg)

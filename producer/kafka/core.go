@@ -16,6 +16,7 @@ type core struct {
 	// in flights until its events have their receipt.
 	parts  map[topicPartition]*partition
 	paused map[topicPartition]struct{} // what the client does not fetch
+	held   map[topicPartition]struct{} // what the program has paused, a part of paused
 	epochs uint64                      // assignments until now
 
 	owed    int    // demand that has not been emitted yet
@@ -61,6 +62,7 @@ func newCore(window int) core {
 		window: window,
 		parts:  make(map[topicPartition]*partition),
 		paused: make(map[topicPartition]struct{}),
+		held:   make(map[topicPartition]struct{}),
 	}
 }
 
@@ -124,7 +126,7 @@ func (c *core) forget(keys []topicPartition) (resume []topicPartition) {
 		c.depart(part, gone)
 		c.leftInFlight += int64(part.inFlight)
 		delete(c.parts, key)
-		if _, paused := c.paused[key]; paused {
+		if _, paused := c.paused[key]; paused && !c.isHeld(key) {
 			delete(c.paused, key)
 			resume = append(resume, key)
 		}

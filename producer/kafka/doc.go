@@ -69,6 +69,34 @@
 // each pause discards fetched records, so a pause for every batch would fetch the
 // same records many times.
 //
+// # Where a group begins
+//
+// A group begins at [Config.Start], on partitions of which it has committed nothing, or at
+// a time: [Config.StartAt], [Config.StartAgo]. If the broker no longer has what is due, the
+// partition goes on at [Config.Reset] or [Config.ResetAgo]. [Config.TopicPatterns] reads
+// topics by their names, also those that are made later.
+//
+// [Producer.Pause] stops the intake of single partitions, until [Producer.Resume].
+//
+// # Transactions
+//
+// With [Config.ReadCommitted] a record is delivered when its transaction is committed.
+// Aborted records and the marks that end transactions are passed: the group's offset moves
+// over them, so that the lag of a quiet topic is 0. The client finds a partition's
+// position behind them by their marks.
+//
+// # The group's protocol
+//
+// The default is the classic protocol with the client's cooperative-sticky balancer. With
+// [ServerProtocol] the broker assigns partitions (KIP-848). It is not the default: it
+// needs Kafka 4.0, the client's makers advise it from 4.3 on since commits can be refused
+// for a stale epoch before that, and at an older broker the client would fall back to an
+// eager balancer, which stops all members in each rebalance. A producer may start before
+// any broker responds, so it cannot choose by the broker's version. In the server's
+// protocol the session timeout is the broker's (group.consumer.session.timeout.ms), not the
+// client's. Members of a running group may be moved over one by one: a broker of 4.0
+// or later has both kinds in one group meanwhile.
+//
 // # Rebalancing
 //
 // When a partition is revoked, nothing more of it is emitted, the producer waits

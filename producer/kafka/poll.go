@@ -90,11 +90,15 @@ func (p *Producer[T]) take(fetches kgo.Fetches) []poison {
 			return
 		}
 		for _, r := range f.Records {
+			if r.Attrs.IsControl() {
+				p.batch = append(p.batch, decoded[T]{record: r})
+				continue
+			}
 			event, err := p.cfg.decode(r)
 			p.batch = append(p.batch, decoded[T]{r, event, err})
 		}
 		key := topicPartition{f.Topic, f.Partition}
-		bad = append(bad, p.track(key, f.HighWatermark, p.batch)...)
+		bad = append(bad, p.track(key, p.cfg.end(f), p.batch)...)
 		clear(p.batch)
 		p.batch = p.batch[:0]
 	})
@@ -111,8 +115,16 @@ func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded
 		p.mu.Unlock()
 		return nil
 	}
+	var do orders
+	control := 0
 	for i := range batch {
 		d := &batch[i]
+		if d.record.Attrs.IsControl() {
+			part = p.core.pass(part, d.record.Offset, d.record.LeaderEpoch)
+			do = do.and(p.core.after(part))
+			control++
+			continue
+		}
 		// take may replace the partition, if the broker has lost records.
 		part = p.core.take(part, d.record.Offset, d.record.LeaderEpoch, d.err != nil)
 		if d.err != nil {
@@ -121,8 +133,8 @@ func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded
 			p.events = append(p.events, d.event)
 		}
 	}
-	p.mu.Unlock()
-	p.meters.records.Add(int64(len(batch)))
+	p.release(do)
+	p.meters.records.Add(int64(len(batch) - control))
 	p.wake()
 	return bad
 }

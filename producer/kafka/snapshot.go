@@ -52,8 +52,9 @@ type PartitionSnapshot struct {
 	Window     int `json:"window"`
 	// Lag is the distance from Head to the newest record, as of the last poll.
 	Lag int64 `json:"lag"`
-	// Paused: the window is full.
+	// Paused: the window is full, or the partition is held. Held: by Producer.Pause.
 	Paused bool `json:"paused"`
+	Held   bool `json:"held,omitempty"`
 	// Epoch numbers the assignments of this member.
 	Epoch uint64 `json:"epoch"`
 }
@@ -86,7 +87,7 @@ func (p *Producer[T]) figures() (Snapshot, *deadletter.Writer) {
 			Topic: part.topic, Partition: part.partition, Epoch: part.epoch,
 			Head: part.tracker.head, Committed: max(0, part.committed),
 			Unfinished: part.tracker.open, InFlight: part.inFlight, Window: part.window(),
-			Lag: part.lag(), Paused: c.isPaused(part),
+			Lag: part.lag(), Paused: c.isPaused(part), Held: c.isHeld(part.topicPartition),
 		})
 	}
 	slices.SortFunc(s.Partitions, func(a, b PartitionSnapshot) int {

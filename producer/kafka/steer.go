@@ -15,6 +15,7 @@ func (c *core) steer() (t turns) {
 		return t
 	}
 	c.steering = false
+	c.steerHeld(&t)
 	for _, part := range c.parts {
 		if part.phase == rewinding && part.inFlight == 0 {
 			// The replaced value is not in the map any more; ranging over it goes on with
@@ -85,5 +86,5 @@ func (c *core) stalled() bool {
 // mayResume reports whether a paused partition has room for more: at half of its
 // window, since each pause costs the records that the client has fetched.
 func (c *core) mayResume(part *partition) bool {
-	return c.isPaused(part) && part.window() <= c.window/2
+	return c.isPaused(part) && !c.isHeld(part.topicPartition) && part.window() <= c.window/2
 }
