@@ -71,6 +71,7 @@ func TestHeldPartitions(t *testing.T) {
 	steps("and it is held", 0, 0)
 	c.emit(func(int, bool) {})
 	c.receive(0, 4, receipt.Done)
+	c.commit(c.uncommitted(), nil)
 	steps("the window is empty", 0, 0)
 	if c.stalled() {
 		t.Error("a held partition with an empty window waits for no receipts")
