@@ -5,8 +5,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -68,23 +66,6 @@ func TestRepeatedAfterAKillIsBounded(t *testing.T) {
 		const partitions, window = 2, 1000
 		w := newWorld(t, virtual(partitions))
 		w.produce(15_000, 0, 1)
-		refuse := false
-		w.broker.Cluster.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			w.broker.Cluster.KeepControl()
-			if !refuse {
-				return nil, nil, false
-			}
-			// As a group does while it is rebalanced.
-			resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
-			for _, rt := range req.(*kmsg.OffsetCommitRequest).Topics {
-				st := kmsg.OffsetCommitResponseTopic{Topic: rt.Topic, TopicID: rt.TopicID}
-				for _, rp := range rt.Partitions {
-					st.Partitions = append(st.Partitions, kmsg.OffsetCommitResponseTopicPartition{Partition: rp.Partition, ErrorCode: 27})
-				}
-				resp.Topics = append(resp.Topics, st)
-			}
-			return resp, nil, true
-		})
 		cfg := w.config()
 		cfg.Window, cfg.CommitInterval = window, time.Minute
 		first := w.join(cfg, w.handler("first"), stage.SubscribeConfig{})
@@ -93,7 +74,7 @@ func TestRepeatedAfterAKillIsBounded(t *testing.T) {
 		if d := time.Since(begun); d > 30*time.Second {
 			t.Errorf("10,000 records took %v: intake waits for the commits of the interval", d)
 		}
-		refuse = true
+		w.refusing.Store(true)
 		before := w.committed()
 		time.Sleep(30 * time.Second)
 		first.kill()
@@ -106,7 +87,7 @@ func TestRepeatedAfterAKillIsBounded(t *testing.T) {
 		if most := mostRepeated(partitions, window); repeat > most || repeat < most/2 {
 			t.Errorf("%d are repeated, at most %d may be", repeat, most)
 		}
-		refuse = false
+		w.refusing.Store(false)
 		second := w.join(w.config(), w.handler("second"), stage.SubscribeConfig{})
 		w.waitAll()
 		second.leave()

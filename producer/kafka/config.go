@@ -102,9 +102,11 @@ type Config[T any] struct {
 	// CommitTimeout bounds one commit, 100 ms to 1 minute. Default: 3 s.
 	CommitTimeout time.Duration
 	// RevokeTimeout bounds how long a revoked partition waits for the receipts
-	// of events in flight, up to 50 s, since the group waits for that and its
-	// own limit is a minute. Another member delivers the events that have no
-	// receipt by then again. Default: 10 s; stage.None does not wait.
+	// of events in flight, up to 50 s. The group waits for that: RevokeTimeout,
+	// CommitTimeout and the client's HeartbeatInterval (3 s unless Options change
+	// it) together must be less than its RebalanceTimeout (1 minute). Another member
+	// delivers the events that have no receipt by then again. Default: 10 s;
+	// stage.None does not wait.
 	RevokeTimeout time.Duration
 	// CloseTimeout bounds the end: the last commit and leaving the group.
 	// Default: 4 s, less than the 5 s that a pipeline gives a stopped stage.
@@ -190,7 +192,10 @@ func (c *Config[T]) validate() error {
 	case c.FetchMaxBytes < c.FetchMaxPartitionBytes:
 		return refuse("FetchMaxBytes", c.FetchMaxBytes, "FetchMaxPartitionBytes or more")
 	}
-	return option.First(c.validateReading(owner), owner.Recorder(c.Metrics), owner.Optional("DeadLetters", c.DeadLetters, "a sink"), checkOptions(owner, c.Options))
+	if err := option.First(c.validateReading(owner), owner.Recorder(c.Metrics), owner.Optional("DeadLetters", c.DeadLetters, "a sink"), checkOptions(owner, c.Options)); err != nil {
+		return err
+	}
+	return checkGroup(owner, c.Options, c.RevokeTimeout, c.CommitTimeout)
 }
 
 // checkOptions refuses options that the client cannot be given.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -42,7 +43,8 @@ type world struct {
 	wrong    []string // what must never be
 	members  []*member
 
-	committing func() // called for each commit, before the broker takes it
+	committing func()      // called for each commit, before the broker takes it
+	refusing   atomic.Bool // commits are refused, as while a group is rebalanced
 }
 
 func newWorld(t testing.TB, cfg embeddedkafka.Config) *world {
@@ -59,6 +61,9 @@ func newWorld(t testing.TB, cfg embeddedkafka.Config) *world {
 	w.broker, w.topic, w.group, w.partitions = broker, topic, "g", cfg.Topics[topic]
 	broker.Cluster.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		broker.Cluster.KeepControl()
+		if w.refusing.Load() {
+			return refuseCommit(req.(*kmsg.OffsetCommitRequest)), nil, true
+		}
 		w.inspect(req.(*kmsg.OffsetCommitRequest))
 		if w.committing != nil {
 			w.committing()
@@ -89,6 +94,21 @@ func (w *world) options() []kgo.Opt {
 		return nil
 	}
 	return w.broker.Options()
+}
+
+// refuseCommit is how a broker refuses a commit during a rebalance.
+func refuseCommit(req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
+	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
+	for _, rt := range req.Topics {
+		st := kmsg.OffsetCommitResponseTopic{Topic: rt.Topic, TopicID: rt.TopicID}
+		for _, rp := range rt.Partitions {
+			st.Partitions = append(st.Partitions, kmsg.OffsetCommitResponseTopicPartition{
+				Partition: rp.Partition, ErrorCode: kerr.RebalanceInProgress.Code,
+			})
+		}
+		resp.Topics = append(resp.Topics, st)
+	}
+	return resp
 }
 
 // inspect checks that no commit passes an unfinished record.
