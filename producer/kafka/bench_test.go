@@ -62,7 +62,7 @@ func BenchmarkClient(b *testing.B) {
 	}
 	defer broker.Close()
 	cfg := Config[int64]{Brokers: broker.Addrs(), Topics: []string{topic}, Group: "g"}.withDefaults()
-	client, err := kgo.NewClient(cfg.options()...)
+	client, err := kgo.NewClient(cfg.options(nil)...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func BenchmarkClient(b *testing.B) {
 	b.ReportAllocs()
 	n := 0
 	for n < b.N {
-		fetches := client.PollRecords(context.Background(), maxPoll)
+		fetches := client.PollFetches(context.Background())
 		client.AllowRebalance()
 		if n == 0 {
 			b.ResetTimer()

@@ -25,22 +25,28 @@ func TestIntakeStopsWithoutCommits(t *testing.T) {
 		var next [3]int64
 		number, took := uint64(0), 0
 		for range 10_000 {
-			n, _ := c.poll()
 			before := took
 			for p := range next {
-				// A poll brings what it can of one partition.
-				key := at(int32(p))
-				for ; n > 0 && !paused[key]; n-- {
-					c.take(c.open(key, 0), next[p], 0, false)
-					next[p]++
-					took++
+				if key := at(int32(p)); !paused[key] {
+					c.enqueue(c.open(key, 0), queueOf(int32(p), next[p], next[p]+2999))
+					next[p] += 3000
 				}
+			}
+			for {
+				part, records := c.pick(1024)
+				if part == nil {
+					break
+				}
+				for _, r := range records {
+					part = c.take(part, r.Offset, 0, false)
+				}
+				took += len(records)
 			}
 			emitted := 0
 			c.emit(func(n int, _ bool) { emitted += n })
 			c.receive(number, emitted, receipt.Done)
 			number += uint64(emitted)
-			for _, key := range c.steer().pause {
+			for _, key := range c.stop(false) {
 				paused[key] = true
 			}
 			if took == before {

@@ -54,9 +54,9 @@ type Config[T any] struct {
 	ReadCommitted bool
 
 	// Decode makes an event of a record, on the poller's goroutine, in the
-	// order of each partition. An error or a panic makes the record poison;
-	// see the package comment. The record is not used again afterwards, so its
-	// bytes may be kept.
+	// order of each partition. An error, a panic or runtime.Goexit makes the record
+	// poison; see the package comment. Polls and rebalances do not wait for it. The
+	// record is not used again afterwards, so its bytes may be kept.
 	Decode func(*kgo.Record) (T, error)
 
 	// DeadLetters, if set, gets a letter for each record that could not be used,
@@ -119,6 +119,11 @@ type Config[T any] struct {
 	// FetchMaxBytes bounds a broker's response and FetchMaxPartitionBytes a
 	// partition's share of it, in compressed bytes. Default: 2 MiB and 1 MiB.
 	FetchMaxBytes, FetchMaxPartitionBytes int32
+	// FetchMaxUnpackedBytes bounds what a broker's response unpacks to, if it is
+	// compressed, in bytes of records in memory: the rest of it is fetched again
+	// later. One batch may exceed it, up to 64 MiB. Default: 16 MiB. See the package
+	// comment for what the producer has in memory at most.
+	FetchMaxUnpackedBytes int
 
 	// Options are added to the client's: TLS, SASL, a dialer, the group's
 	// balancer and timeouts. Commits, rebalance callbacks and the fields of
@@ -146,6 +151,7 @@ func (c Config[T]) withDefaults() Config[T] {
 	option.Default(&c.CloseTimeout, 4*time.Second)
 	option.Default(&c.FetchMaxBytes, 2<<20)
 	option.Default(&c.FetchMaxPartitionBytes, 1<<20)
+	option.Default(&c.FetchMaxUnpackedBytes, 16<<20)
 	option.Default(&c.Metrics, metrics.Nop())
 	option.Logger(&c.Logger)
 	return c
@@ -189,6 +195,8 @@ func (c *Config[T]) validate() error {
 		return refuse("StartTimeout", c.StartTimeout, "0 or more")
 	case c.FetchMaxPartitionBytes < 1:
 		return refuse("FetchMaxPartitionBytes", c.FetchMaxPartitionBytes, "1 or more, or 0 for the default")
+	case c.FetchMaxUnpackedBytes < 1:
+		return refuse("FetchMaxUnpackedBytes", c.FetchMaxUnpackedBytes, "1 or more, or 0 for the default")
 	case c.FetchMaxBytes < c.FetchMaxPartitionBytes:
 		return refuse("FetchMaxBytes", c.FetchMaxBytes, "FetchMaxPartitionBytes or more")
 	}
@@ -208,14 +216,25 @@ func checkOptions(owner option.Owner, opts []kgo.Opt) error {
 	return nil
 }
 
+// fetchMaxWait is how long a broker waits for records before it replies that there are
+// none.
+const fetchMaxWait = 250 * time.Millisecond
+
 // maxDecompressed bounds the size of one compressed batch in memory.
 const maxDecompressed = 64 << 20
 
 // options are the client's. One fetch for each broker is kept rather than one
 // in all: with several brokers a single one would wait at an idle broker while
 // another has records.
-func (c *Config[T]) options() []kgo.Opt {
-	return append(append(slices.Concat(c.preferences(), c.Options), c.reading()...),
+//
+// u, unless it is nil, is the client's hook, and its decompressor if Options have none.
+func (c *Config[T]) options(u *unpacking) []kgo.Opt {
+	// A partition that is resumed, or new at a broker, waits for a fetch of the others.
+	early := []kgo.Opt{kgo.FetchMaxWait(fetchMaxWait)}
+	if u != nil {
+		early = append(early, kgo.WithDecompressor(u), kgo.WithHooks(u))
+	}
+	return append(slices.Concat(early, c.preferences(), c.Options, c.reading()),
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ConsumerGroup(c.Group),
 		kgo.DisableAutoCommit(),

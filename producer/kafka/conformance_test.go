@@ -128,6 +128,7 @@ func TestConformance(t *testing.T) {
 			"TopicPatterns[1]": func(c *Config[string]) {
 				c.Topics, c.TopicPatterns = nil, []string{"a", "("}
 			},
+			"FetchMaxUnpackedBytes": func(c *Config[string]) { c.FetchMaxUnpackedBytes = -1 },
 		} {
 			cfg := good
 			change(&cfg)
@@ -151,7 +152,7 @@ func TestConformance(t *testing.T) {
 			if err := cfg.validate(); err != nil {
 				t.Errorf("%v", err)
 			}
-			client, err := kgo.NewClient(cfg.options()...)
+			client, err := kgo.NewClient(cfg.options(nil)...)
 			if err != nil {
 				t.Errorf("the client refuses: %v", err)
 				continue

@@ -17,6 +17,7 @@ type core struct {
 	parts  map[topicPartition]*partition
 	paused map[topicPartition]struct{} // what the client does not fetch
 	held   map[topicPartition]struct{} // what the program has paused, a part of paused
+	queued []*partition                // those with a queue, in turn; some may not be read any more
 	epochs uint64                      // assignments until now
 
 	owed    int    // demand that has not been emitted yet
@@ -113,6 +114,7 @@ func (c *core) depart(part *partition, to partitionPhase) {
 		}
 	}
 	part.phase = to
+	part.queue = queue{} // it is read again, here or by another member
 }
 
 // forget ends partitions, and returns those that the client has to resume: it would
@@ -145,7 +147,10 @@ func (c *core) advance(to phase) {
 	}
 	c.phase = to
 	// The producer drops its events with them.
-	c.ready, c.waiting = nil, 0
+	c.ready, c.waiting, c.queued = nil, 0, nil
+	for _, part := range c.parts {
+		part.queue = queue{}
+	}
 }
 
 // head is a finished prefix that is to be committed: offset is the next one to read, and

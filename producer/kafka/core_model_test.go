@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -128,30 +130,34 @@ func (m *coreModel) poll() error {
 	if steering || m.dry {
 		n = 0
 	}
-	var bad []modelRecord
-	for n > 0 {
-		p := m.r.IntN(3)
+	for p := range 3 * min(n, 1) {
 		key := at(int32(p))
-		k := min(n, 1+m.r.IntN(20))
-		n -= k
-		if !m.owned[key] || m.paused[key] {
+		k := m.r.IntN(30)
+		if !m.owned[key] || m.paused[key] || k == 0 {
 			continue
 		}
-		part := m.core.open(key, m.log[p])
+		var records []*kgo.Record
 		from := m.cursor[p]
 		for o := from; o < from+int64(k); o++ {
-			if gap(o) {
-				continue
+			if !gap(o) {
+				records = append(records, &kgo.Record{Offset: o, LeaderEpoch: int32(o / 64)})
+				m.log[p] = max(m.log[p], o+1)
 			}
-			if part == nil {
-				m.cursor[p] = o + 1
-				continue
+		}
+		m.cursor[p] = from + int64(k)
+		if part := m.core.open(key, m.log[p]); part != nil {
+			var q queue
+			q.add(records)
+			m.enqueue(part, q)
+		}
+	}
+	if n > 0 {
+		// What comes after this was asked for before the pause: it is not tried here.
+		for _, k := range m.stop(false) {
+			if m.paused[k] {
+				return fmt.Errorf("%v is paused twice", k)
 			}
-			poison := m.r.IntN(30) == 0
-			if part = m.take(part, o, int32(o/64), poison); poison {
-				bad = append(bad, modelRecord{part, o})
-			}
-			m.cursor[p], m.log[p] = o+1, max(m.log[p], o+1)
+			m.paused[k] = true
 		}
 	}
 	flying := map[topicPartition]int{}
@@ -165,17 +171,40 @@ func (m *coreModel) poll() error {
 		}
 		m.cursor[h.part.partition] = h.offset
 	}
-	for _, k := range turns.pause {
-		if m.paused[k] {
-			return fmt.Errorf("%v is paused twice", k)
-		}
-		m.paused[k] = true
-	}
 	for _, k := range turns.resume {
 		if !m.paused[k] {
 			return fmt.Errorf("%v is resumed and was not paused", k)
 		}
 		delete(m.paused, k)
+	}
+	for m.r.IntN(8) > 0 {
+		if err := m.decode(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decode takes what was queued, as a job of the poller does.
+func (m *coreModel) decode() error {
+	limit := 1 + m.r.IntN(20)
+	part, records := m.pick(limit)
+	if len(records) > limit || m.waiting+len(records) > m.owed {
+		return fmt.Errorf("picks %d with %d ready and %d owed", len(records), m.waiting, m.owed)
+	}
+	keep := len(records)
+	if m.r.IntN(6) == 0 {
+		keep = m.r.IntN(keep + 1)
+	}
+	var bad []modelRecord
+	for _, r := range records[:keep] {
+		poison := m.r.IntN(30) == 0
+		if part = m.take(part, r.Offset, r.LeaderEpoch, poison); poison {
+			bad = append(bad, modelRecord{part, r.Offset})
+		}
+	}
+	if part != nil {
+		m.giveBack(part, records[keep:])
 	}
 	for _, b := range bad {
 		m.order(m.dispose(b.part, b.offset))
@@ -269,6 +298,13 @@ func (m *coreModel) check() error {
 		}
 	}
 	for key, part := range m.parts {
+		n := 0
+		for _, run := range part.queue.runs {
+			n += len(run)
+		}
+		if n != part.queue.n || n == 0 && part.queue.bytes != 0 || n > 0 && part.phase != reading {
+			return fmt.Errorf("%v has %d records queued, %d are counted, %d bytes", key, n, part.queue.n, part.queue.bytes)
+		}
 		if flying[part] != part.inFlight {
 			return fmt.Errorf("%v has %d in flight, want %d", key, part.inFlight, flying[part])
 		}

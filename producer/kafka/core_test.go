@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/penstock-go/penstock/receipt"
 )
 
@@ -68,11 +70,28 @@ func (s *script) run(word string) {
 		for _, h := range t.rewind {
 			s.note(fmt.Sprintf("rewind %d:%d", h.part.partition, h.offset))
 		}
-		for _, key := range t.pause {
-			s.note(fmt.Sprintf("pause %d", key.partition))
-		}
 		for _, key := range t.resume {
 			s.note(fmt.Sprintf("resume %d", key.partition))
+		}
+	case "queue":
+		_, _ = fmt.Sscanf(rest, "%d:%d-%d", &p, &from, &to)
+		if part := s.open(at(p), 1000); part != nil {
+			s.enqueue(part, queueOf(p, from, to))
+		} else {
+			s.note("not queued")
+		}
+	case "pick":
+		_, _ = fmt.Sscan(rest, &from)
+		part, records := s.pick(int(from))
+		for i, r := range records {
+			if i == 0 {
+				s.note(fmt.Sprintf("%d:%d-%d", part.partition, r.Offset, records[len(records)-1].Offset))
+			}
+			part = s.take(part, r.Offset, 0, false)
+		}
+	case "hold", "hold again":
+		for _, key := range s.stop(rest == "again") {
+			s.note(fmt.Sprintf("pause %d", key.partition))
 		}
 	case "heads":
 		s.heads = s.uncommitted()
@@ -101,6 +120,16 @@ func (s *script) run(word string) {
 	default:
 		panic(word)
 	}
+}
+
+// queueOf returns a queue of records with the offsets from-to, as one poll brings them.
+func queueOf(partition int32, from, to int64) (q queue) {
+	var records []*kgo.Record
+	for o := from; o <= to; o++ {
+		records = append(records, &kgo.Record{Topic: topic, Partition: partition, Offset: o})
+	}
+	q.add(records)
+	return q
 }
 
 func (s *script) note(text string) {
@@ -152,16 +181,36 @@ func TestCore(t *testing.T) {
 			[]string{"1=true", "not taken", "0 false", "commit 0:1"},
 		},
 		"a full window pauses its partition until half is committed": {
-			[]string{"assign 0 1", "poll 0:0-9", "poll 1:0-8", "emit", "steer", "done 0-4", "steer", "heads", "committed", "steer", "steer"},
-			[]string{"10=true 9=true", "pause 0", "commit 0:5", "now", "resume 0"},
+			[]string{"demand 99", "assign 0 1", "queue 0:0-14", "queue 1:0-8", "pick 99", "pick 99", "pick 99", "emit", "hold", "done 0-4", "steer", "heads", "committed", "steer", "steer", "pick 2", "pick 99", "pick 99", "hold"},
+			[]string{"0:0-9", "1:0-8", "10=true 9=true", "pause 0", "commit 0:5", "now", "resume 0", "0:10-11", "0:12-14"},
+		},
+		"a full window without further records pauses nothing": {
+			[]string{"demand 99", "assign 0", "queue 0:0-9", "pick 99", "hold"},
+			[]string{"0:0-9"},
+		},
+		"what comes for a paused partition is queued, and it is paused again": {
+			[]string{"demand 99", "assign 0", "queue 0:0-10", "pick 99", "hold", "queue 0:11-12", "hold", "hold again", "emit", "done 0-9", "heads", "committed", "steer", "pick 99", "pick 99"},
+			[]string{"0:0-9", "pause 0", "pause 0", "10=true", "commit 0:10", "now", "resume 0", "0:10-10", "0:11-12"},
+		},
+		"partitions take turns": {
+			[]string{"demand 6", "assign 0 1", "queue 0:0-3", "queue 1:0-3", "pick 2", "pick 2", "pick 2", "pick 2"},
+			[]string{"0:0-1", "1:0-1", "0:2-3"},
+		},
+		"what is queued goes with its assignment": {
+			[]string{"demand 99", "assign 0 1 2", "queue 0:0-3", "queue 1:0-3", "queue 2:0-3", "revoke 0", "forget 1", "assign 1", "pick 99", "pick 99", "forget 0", "queue 0:4-5"},
+			[]string{"2:0-3", "not queued"},
+		},
+		"what is queued behind a loss of the broker stays": {
+			[]string{"demand 99", "assign 0", "queue 0:5-6", "pick 99", "queue 0:3-3", "queue 0:4-5", "pick 99", "pick 99", "emit", "done 0-2", "heads"},
+			[]string{"0:5-6", "0:3-3", "0:4-5", "2=false 3=true", "commit 0:6"},
 		},
 		"poison counts in the window": {
-			[]string{"assign 0", "poll 0:0-9", "emit", "steer", "done 1-9", "poison 0:10", "done 0-0", "steer", "heads", "committed", "steer"},
-			[]string{"10=true", "pause 0", "commit 0:11", "now", "resume 0"},
+			[]string{"demand 99", "assign 0", "queue 0:0-8", "pick 99", "emit", "poison 0:9", "queue 0:10-10", "pick 99", "hold", "done 0-8", "steer", "heads", "committed", "steer"},
+			[]string{"0:0-8", "9=true", "pause 0", "commit 0:10", "now", "resume 0"},
 		},
 		"a paused partition that is forgotten is resumed": {
-			[]string{"assign 0", "poll 0:0-9", "steer", "forget 0"},
-			[]string{"pause 0", "resume 0"},
+			[]string{"demand 99", "assign 0", "queue 0:0-10", "pick 99", "hold", "forget 0"},
+			[]string{"0:0-9", "pause 0", "resume 0"},
 		},
 		"an abandoned record is read again when nothing is in flight": {
 			[]string{"demand 9", "assign 0", "poll 0:0-4", "emit", "poll 0:5-5", "done 0-1", "abandoned 2-2", "emit", "poll 0:6-6", "steer", "done 3-4", "steer", "state 0", "poll 0:2-4", "emit", "owed"},
@@ -169,15 +218,15 @@ func TestCore(t *testing.T) {
 		},
 		"a partition is not read again while events of it are in flight": {
 			[]string{"assign 0 1", "poll 0:0-1", "emit", "abandoned 0-0", "poll 1:0-9", "steer", "done 1-1", "steer"},
-			[]string{"2=true", "pause 1", "now", "rewind 0:0"},
+			[]string{"2=true", "now", "rewind 0:0"},
 		},
 		"the finished prefix is committed although the rest is read again": {
 			[]string{"assign 0", "poll 0:0-2", "emit", "done 0-0", "abandoned 1-2", "steer", "heads", "committed", "heads", "poll 0:1-2", "emit", "done 3-3", "heads"},
 			[]string{"3=true", "now", "rewind 0:1", "commit 0:1", "2=true", "commit 0:2"},
 		},
 		"a paused partition that is read again is resumed": {
-			[]string{"assign 0", "poll 0:0-9", "emit", "steer", "abandoned 0-9", "steer"},
-			[]string{"10=true", "pause 0", "now", "rewind 0:0", "resume 0"},
+			[]string{"demand 99", "assign 0", "queue 0:0-10", "pick 99", "emit", "hold", "abandoned 0-9", "steer"},
+			[]string{"0:0-9", "10=true", "pause 0", "now", "rewind 0:0", "resume 0"},
 		},
 		"a revoked partition waits for what is in flight": {
 			[]string{"assign 0 1", "poll 0:0-1", "poll 1:0-0", "emit", "poll 0:2-2", "revoke 0 1", "emit", "poll 0:3-3", "done 2-2", "done 0-0", "done 1-1", "heads"},
@@ -203,9 +252,9 @@ func TestCore(t *testing.T) {
 			[]string{"assign 0", "poll 0:0-1", "emit", "done 0-1", "away", "heads", "assign", "heads", "refused", "heads", "committed", "heads"},
 			[]string{"2=true", "commit 0:2", "commit 0:2"},
 		},
-		"demand is polled for in portions": {
-			[]string{"demand 5000", "owed", "assign 0", "poll 0:0-1999", "emit", "owed", "steer", "owed"},
-			[]string{"10 false", "2000=true", "1 true", "pause 0", "10 false"},
+		"no more is taken than there is demand for": {
+			[]string{"demand 5", "owed", "assign 0", "queue 0:0-8", "pick 99", "owed", "emit", "pick 99", "demand 2", "pick 99", "owed"},
+			[]string{"5 false", "0:0-4", "0 false", "5=true", "0:5-6", "0 false"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,11 +8,28 @@
 //
 // # Demand
 //
-// The poller never polls for more records than the stage has asked for and not
-// received, so demand bounds the records that are decoded and waiting. In addition
-// the client keeps at most one fetched response for each broker, of
-// [Config.FetchMaxBytes] compressed bytes. Without demand nothing is polled; the
-// client's heartbeats continue, however long that lasts.
+// No more records are decoded than the stage has asked for and not received. The
+// poller polls when there is demand and nothing to decode; then it takes what the
+// client has fetched, which fetches more meanwhile. Without demand nothing is polled;
+// the client's heartbeats continue, however long that lasts.
+//
+// Decode is called between polls, when the group may be rebalanced: slow decoding
+// delays no heartbeat, no revocation and no drain by more than one call.
+//
+// # Memory
+//
+// Responses are bounded before and after they are unpacked, so that a small topic of
+// zeros does not fill the memory. With B brokers, U for [Config.FetchMaxUnpackedBytes],
+// F for [Config.FetchMaxBytes], H partitions whose window is full, and M the largest
+// batch in memory, a producer keeps at most
+//
+//	2 × B × (max(U, F) + M) + H × (2 × U + M)
+//
+// bytes of records that were not decoded: one response of each broker in the client and
+// one with the poller, and of a partition whose window is full what came before it was
+// paused. A record counts with 240 bytes beside its key, value and headers. No batch may
+// unpack to more than 64 MiB. What a response has beyond U is fetched again; if that
+// happens, less is fetched at a time. A decompressor of [Config.Options] is not bounded.
 //
 // # Delivery
 //
@@ -64,10 +81,10 @@
 // of that partition wait, and only those. With the default of 10,000, ten thousand
 // records of other keys pass a stuck one. A flood for one key fills the window only
 // if its records stay unfinished: bound the queue of a key in the dispatcher (its overflow is discarded, which is a
-// receipt), give records a time to live, or make the window larger. The client
-// is paused for a partition only then, and resumes when the window is half empty:
-// each pause discards fetched records, so a pause for every batch would fetch the
-// same records many times.
+// receipt), give records a time to live, or make the window larger. A partition goes on
+// when its window is half empty. What the client has fetched of it by then is kept and not
+// fetched twice; the client is paused for it only if there is demand, and nothing of it is
+// finished soon.
 //
 // # Where a group begins
 //
@@ -109,7 +126,7 @@
 // # Bad records
 //
 // Input is not trusted. A record is poison if it exceeds [Config.Limits], or if
-// [Config.Decode] returns an error or panics: it is counted, passed to
+// [Config.Decode] returns an error, panics or calls runtime.Goexit: it is counted, passed to
 // [Config.OnPoison], and finished, so that the partition continues. With
 // [Config.DeadLetters] it is finished when its letter is stored, and not committed
 // before. [NewDeadLetters] makes a sink that stores letters in a topic.
@@ -118,7 +135,8 @@
 //
 // Brokers that are absent, refuse requests or lose data are retried with back-off
 // and jitter without end, logged, counted and shown by [Producer.Snapshot]; nothing
-// busy-loops. [Config.StartTimeout] turns an absent broker at the start into
+// busy-loops. A partition whose fetches fail is left out of them for a while, up to 5 s,
+// and does not hold up the others. [Config.StartTimeout] turns an absent broker at the start into
 // an error.
 //
 // # Shutdown

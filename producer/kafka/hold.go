@@ -38,20 +38,13 @@ func (c *core) isHeld(key topicPartition) bool {
 	return held
 }
 
-// steerHeld adds what has to be paused since it is held, and to be resumed since it was
-// held and is not assigned. The client remembers a pause also of partitions that this
+// steerHeld adds what has to be paused since it is held. The client remembers a pause also of partitions that this
 // member does not have, so that nothing of a held one is polled when it comes.
 func (c *core) steerHeld(t *turns) {
 	for key := range c.held {
 		if _, paused := c.paused[key]; !paused {
 			c.paused[key] = struct{}{}
 			t.pause = append(t.pause, key)
-		}
-	}
-	for key := range c.paused {
-		if c.parts[key] == nil && !c.isHeld(key) {
-			delete(c.paused, key)
-			t.resume = append(t.resume, key)
 		}
 	}
 }

@@ -62,11 +62,15 @@ func TestHeldPartitions(t *testing.T) {
 	c.unhold(held)
 	steps("not held", 0, 1)
 	c.demand(10)
-	part := c.open(at(0), 20)
-	for o := range int64(4) {
-		part = c.take(part, o, 0, false)
+	c.enqueue(c.open(at(0), 20), queueOf(0, 0, 5))
+	part, records := c.pick(10)
+	for _, r := range records {
+		part = c.take(part, r.Offset, 0, false)
 	}
-	steps("the window is full", 1, 0)
+	if pause := c.stop(false); len(pause) != 1 || len(records) != 4 {
+		t.Errorf("the window is full: pause %v after %d records", pause, len(records))
+	}
+	steps("the window is full", 0, 0)
 	c.hold(held)
 	steps("and it is held", 0, 0)
 	c.emit(func(int, bool) {})
@@ -76,7 +80,13 @@ func TestHeldPartitions(t *testing.T) {
 	if c.stalled() {
 		t.Error("a held partition with an empty window waits for no receipts")
 	}
+	if part, _ := c.pick(10); part != nil {
+		t.Error("records of a held partition are taken")
+	}
 	c.unhold(held)
+	if part, records := c.pick(1); part == nil || records[0].Offset != 4 {
+		t.Errorf("takes %v", records)
+	}
 	steps("not held any more", 0, 1)
 	c.hold(held)
 	steps("held", 1, 0)

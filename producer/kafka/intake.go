@@ -2,22 +2,19 @@ package kafka
 
 import "github.com/penstock-go/penstock/receipt"
 
-// maxPoll bounds one poll, so that a group does not wait long for the decoding.
-const maxPoll = 2000
-
 // demand adds n events to what is owed, and has the poller look.
 func (c *core) demand(n int) orders {
 	c.owed += n
 	return orders{look: true}
 }
 
-// poll returns the number of records to poll for; 0 means that the poller waits.
-// With steering set, partitions need attention before that.
+// poll returns the number of records that are asked for and not there; 0 means that the
+// poller waits. With steering set, partitions need attention before that.
 func (c *core) poll() (n int, steering bool) {
 	if c.phase != running {
 		return 0, false
 	}
-	return max(0, min(c.owed-c.waiting, maxPoll, c.room())), c.steering
+	return max(0, c.owed-c.waiting), c.steering
 }
 
 // open returns the partition that polled records belong to, or nil if they are not
@@ -41,14 +38,16 @@ func (c *core) take(part *partition, offset int64, leaderEpoch int32, poison boo
 	if !part.tracker.add(offset, leaderEpoch) {
 		// The broker has lost records and the client went back: these are other
 		// records, although their offsets have been seen before.
-		highWater := part.highWater
+		// What is queued was polled after them.
+		highWater, rest := part.highWater, part.queue
 		part = c.replace(part.topicPartition)
 		part.committed, part.highWater = offset, highWater
+		c.enqueue(part, rest)
 		part.tracker.add(offset, leaderEpoch)
 	}
 	c.records++
-	if c.full(part) && !c.isPaused(part) {
-		c.steering = true
+	if part.window() >= c.window {
+		part.blocked = true
 	}
 	if poison {
 		return part
@@ -97,6 +96,7 @@ func (c *core) receive(first uint64, count int, outcome receipt.Outcome) (do ord
 			c.abandoned += int64(s.n)
 			if s.part.phase == reading {
 				s.part.phase = rewinding
+				s.part.queue = queue{} // these are read again too
 			}
 		} else {
 			s.part.tracker.finishRun(s.offset, s.n)
@@ -117,11 +117,16 @@ func (c *core) dispose(part *partition, offset int64) orders {
 	return c.after(part)
 }
 
-// after has the poller look after part if it may go on: to be read again, or to be
-// resumed. now ends a poll that waits for records of other partitions.
+// after has the poller look after part if it may go on: to be read again, or since its
+// window is half empty. now ends a poll that waits for records of other partitions.
 func (c *core) after(part *partition) (do orders) {
-	if part.phase == rewinding && part.inFlight == 0 || part.phase == reading && c.mayResume(part) {
+	switch {
+	case part.phase == rewinding && part.inFlight == 0:
 		c.steering = true
+		do.look, do.now = true, true
+	case part.phase == reading && part.blocked && part.window() <= c.window/2:
+		part.blocked = false
+		c.steering = c.steering || c.isPaused(part)
 		do.look, do.now = true, true
 	}
 	do.commit = part.phase == reading && part.uncommitted() >= max(1, c.window/4)

@@ -25,7 +25,11 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 	p.hard, p.abort = context.WithCancel(context.WithoutCancel(ctx))
 	p.alive, p.abandon = context.WithCancel(context.WithoutCancel(ctx))
 	p.committing, p.giveUp = context.WithCancel(context.WithoutCancel(ctx))
-	client, err := kgo.NewClient(append(p.cfg.options(),
+	var err error
+	if p.unpacking, err = newUnpacking(p.cfg.FetchMaxUnpackedBytes, maxDecompressed, p.reopen); err != nil {
+		return fmt.Errorf("kafka: start: %w", err)
+	}
+	client, err := kgo.NewClient(append(p.cfg.options(p.unpacking),
 		kgo.WithContext(p.alive),
 		kgo.OnPartitionsAssigned(p.assigned),
 		kgo.OnPartitionsRevoked(p.revoked),
@@ -46,10 +50,7 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 		return err
 	}
 	// All goroutines are waited for in HandleTerminate.
-	p.running.Go(func() {
-		defer close(p.polled)
-		p.poll()
-	})
+	p.running.Go(p.pollUntilEnd)
 	p.running.Go(p.commitRegularly)
 	return nil
 }
@@ -87,6 +88,7 @@ func (p *Producer[T]) stopTaking(to phase) {
 	p.mu.Lock()
 	p.core.advance(to)
 	p.events = nil
+	p.halt.Store(true)
 	p.mu.Unlock()
 	p.stopPoll()
 }

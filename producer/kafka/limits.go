@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/penstock-go/penstock/internal/crash"
 )
 
 // Limits bound a record: one that exceeds them is poison. They are checked before
@@ -62,16 +60,6 @@ func (l *Limits) check(r *kgo.Record) error {
 		return &LimitError{"ValueBytes", len(r.Value), l.ValueBytes}
 	}
 	return nil
-}
-
-// decode returns the event of a record, or the reason why the record is poison: a limit,
-// Decode's error, or its panic.
-func (c *Config[T]) decode(r *kgo.Record) (event T, err error) {
-	if err := c.Limits.check(r); err != nil {
-		return event, err
-	}
-	defer crash.Catch(&err)
-	return c.Decode(r)
 }
 
 // ProducedAt returns the time at which a record was produced, by its producer's or

@@ -23,6 +23,11 @@ type partition struct {
 	// records before the first one of this value are finished and not committed.
 	committedAt int64
 	highWater   int64 // the offset after the newest record at the broker
+	// queue has the records that were polled and not decoded: with demand, they wait for
+	// room in the window.
+	queue queue
+	// blocked: the window was full, and is not half empty yet.
+	blocked bool
 }
 
 // unknown is the committed offset of a partition of which nothing was polled.

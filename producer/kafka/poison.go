@@ -25,8 +25,8 @@ type poison struct {
 // take its time. The letter is stored meanwhile, on its writer's goroutine.
 func (p *Producer[T]) dispose(b poison) {
 	p.meters.poison.Add(1)
-	p.poisonAt = b
-	p.logPoison(p.poisonLines.Line(time.Since(p.epoch), 1))
+	p.poller.poisonAt = b
+	p.logPoison(p.poller.poisonLines.Line(time.Since(p.epoch), 1))
 	p.offer(b)
 	p.mu.Lock()
 	p.stats.Poison++
@@ -43,7 +43,7 @@ func (p *Producer[T]) dispose(b poison) {
 
 // logPoison logs n poison records, of which poisonAt is the last.
 func (p *Producer[T]) logPoison(n int) {
-	if b := p.poisonAt; n > 0 {
+	if b := p.poller.poisonAt; n > 0 {
 		p.cfg.Logger.Warn("kafka: records not usable", "group", p.cfg.Group, "records", n, "topic", b.record.Topic,
 			"partition", b.record.Partition, "offset", b.record.Offset, "error", b.err)
 	}

@@ -2,145 +2,218 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/internal/pace"
 )
 
-// poll is the poller's goroutine. Polling blocks rebalances until AllowRebalance, so that
-// decoding must not take long, and OnPoison is called after it. It ends when polling is
-// done or the client was closed.
+// poller is the poller's goroutine's own.
+type poller[T any] struct {
+	job      job[T]     // what it decodes
+	size     int        // of the next job, in records
+	grace    time.Time  // until when stuck partitions may get room before the next poll; zero: none waits
+	failing  quarantine // partitions that the client does not fetch since they failed
+	resizing resizing   // the size of fetches
+	// The log of poison records. The last one is poisonAt.
+	poisonLines pace.Limiter
+	poisonAt    poison
+}
+
+// grace is how long partitions may take to get room in their windows before others are
+// polled for, which fetches more of these as well. A consumer that is quicker than that
+// is not slowed down by pauses.
+const grace = 5 * time.Millisecond
+
+// pollUntilEnd is the poller's goroutine. If Decode or OnPoison has ended it by
+// runtime.Goexit, another one goes on where it was.
+func (p *Producer[T]) pollUntilEnd() {
+	ended := false
+	defer func() {
+		if ended {
+			close(p.polled)
+		} else {
+			p.running.Go(p.pollUntilEnd) // before this one is counted as done
+		}
+	}()
+	p.poll()
+	ended = true
+}
+
+// poll decodes what there is demand for, and polls when there is nothing to decode. Polling
+// blocks rebalances until AllowRebalance, so that Decode, OnPoison and the dead letters
+// have their turn after it. It ends when polling is done or the client was closed.
 func (p *Producer[T]) poll() {
-	var pause backOff
+	p.finish() // what an earlier goroutine has left
 	for {
-		ctx, n, ok := p.next()
-		if !ok {
-			p.logPoison(p.poisonLines.Rest()) // what has had no line yet
+		ctx, ok := p.next()
+		switch {
+		case !ok:
+			p.logPoison(p.poller.poisonLines.Rest()) // what has had no line yet
 			return
-		}
-		fetches := p.client.PollRecords(ctx, n)
-		bad := p.take(fetches)
-		p.steer()
-		// Between the poll and here no rebalance can happen: the polled records
-		// belong to the assignment that they are tracked under.
-		p.client.AllowRebalance()
-		for _, b := range bad {
-			p.dispose(b)
-		}
-		// Only errors pause the poller; an empty poll has waited already.
-		if p.failed(fetches) {
-			pause.wait(p.polling)
-		} else if !fetches.Empty() {
-			pause.reset()
+		case ctx == nil:
+			p.decode()
+			p.finish()
+		default:
+			p.fetch(ctx)
 		}
 	}
 }
 
-// next waits until there is something to poll for. It returns the number of records and
-// the context to poll with, which is done already if partitions need attention first: such
-// a poll returns at once and only makes steer safe. ok is false at the end.
-func (p *Producer[T]) next() (_ context.Context, n int, ok bool) {
+// next waits until there is something to do. With ctx nil the poller has a job to decode;
+// otherwise it polls with ctx, which is done already if partitions need attention first:
+// such a poll returns at once and only makes steer safe. ok is false at the end.
+func (p *Producer[T]) next() (ctx context.Context, ok bool) {
 	for {
 		p.mu.Lock()
 		if p.interrupt != nil {
 			p.interrupt() // releases the context of the last poll
 			p.interrupt = nil
 		}
+		if p.core.phase == failed || p.polling.Err() != nil {
+			p.mu.Unlock()
+			return nil, false
+		}
 		n, steering := p.core.poll()
-		ended := p.core.phase == failed || p.polling.Err() != nil
-		if !ended && (n > 0 || steering) {
-			ctx, cancel := context.WithCancel(p.polling)
+		if !steering {
+			if part, records := p.core.pick(p.poller.size); part != nil {
+				p.halt.Store(false)
+				p.mu.Unlock()
+				p.poller.grace = time.Time{}
+				p.poller.job.begin(part, records)
+				return nil, true
+			}
+		}
+		patience := time.Duration(-1)
+		if n > 0 && !steering && p.core.choked() {
+			patience = p.patience()
+		}
+		if steering || n > 0 && patience <= 0 {
+			ctx, cancel := p.pollContext()
 			// release calls it when a partition needs attention while the poll waits for
 			// records.
 			p.interrupt = cancel
 			p.mu.Unlock()
 			if steering {
 				cancel()
-				// The poll returns at once with what is there already, one record at most.
-				n = 1
 			}
-			return ctx, n, true
+			return ctx, true
 		}
 		p.mu.Unlock()
-		if ended {
-			return nil, 0, false
-		}
-		// The core has nothing to poll for. Demand, receipts and poison nudge the poller.
-		select {
-		case <-p.kick:
-		case <-p.polling.Done():
-			return nil, 0, false
+		if !p.pause(patience) {
+			return nil, false
 		}
 	}
 }
 
-// decoded is a record between decoding and tracking.
-type decoded[T any] struct {
-	record *kgo.Record
-	event  T
-	err    error
+// patience returns how long the poller still waits for partitions that are stuck.
+func (p *Producer[T]) patience() time.Duration {
+	now := time.Now()
+	if p.poller.grace.IsZero() {
+		p.poller.grace = now.Add(grace)
+	}
+	return p.poller.grace.Sub(now)
 }
 
-// take decodes and tracks the polled records, and returns the poisonous ones. Decode is
-// called without mu, and a partition is tracked as a whole, so that records and their
-// receipts stay in order.
-func (p *Producer[T]) take(fetches kgo.Fetches) []poison {
-	var bad []poison
+// pause waits until the core may have something to do: demand, receipts and poison nudge
+// the poller. A patience above 0 bounds it. It returns false when polling is done.
+func (p *Producer[T]) pause(patience time.Duration) bool {
+	var end <-chan time.Time
+	if patience > 0 {
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		end = t.C
+	}
+	select {
+	case <-p.kick:
+	case <-end:
+	case <-p.polling.Done():
+		return false
+	}
+	return true
+}
+
+// pollContext returns the context of a poll, which ends when a partition that has failed
+// is to be tried again.
+func (p *Producer[T]) pollContext() (context.Context, context.CancelFunc) {
+	if at := p.poller.failing.first(); !at.IsZero() {
+		return context.WithDeadline(p.polling, at)
+	}
+	return context.WithCancel(p.polling)
+}
+
+// fetch polls all that the client has, and queues it. Between the poll and AllowRebalance
+// no rebalance can happen: the records belong to the assignment that they are queued under.
+func (p *Producer[T]) fetch(ctx context.Context) {
+	fetches := p.client.PollFetches(ctx)
+	ended := ctx.Err() != nil && isContextError(fetches.Err0())
+	if !ended {
+		// The client fetches again as soon as it has been emptied: nothing may be between.
+		p.holdBack()
+		p.enqueue(fetches)
+	}
+	p.steer()
+	p.isolate(fetches, ended)
+	p.client.AllowRebalance()
+	if !ended {
+		p.failed(fetches)
+	}
+}
+
+func isContextError(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// holdBack pauses the partitions that have records for which there is no room.
+func (p *Producer[T]) holdBack() {
+	p.mu.Lock()
+	pause := p.core.stop(p.reopened.Swap(false))
+	p.mu.Unlock()
+	if len(pause) > 0 {
+		p.client.PauseFetchPartitions(byTopic(pause))
+	}
+}
+
+// reopen resumes a paused partition of which a response has records: they were asked for
+// before the pause, and a poll would discard them. The partition is paused again after the
+// poll. Beyond a response for a partition they are discarded, and fetched again later. The
+// client calls it before it keeps the response.
+func (p *Producer[T]) reopen(key topicPartition) {
+	p.mu.Lock()
+	_, paused := p.core.paused[key]
+	part := p.core.parts[key]
+	if paused = paused && part != nil && part.queue.bytes < p.cfg.FetchMaxUnpackedBytes; paused {
+		p.reopened.Store(true)
+	}
+	p.mu.Unlock()
+	if paused {
+		p.client.ResumeFetchPartitions(byTopic([]topicPartition{key}))
+	}
+}
+
+// enqueue gives the core the polled records. Those of partitions that are not read any more
+// are dropped: they are read again, here or by another member.
+func (p *Producer[T]) enqueue(fetches kgo.Fetches) {
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if len(f.Records) == 0 {
 			return
 		}
-		for _, r := range f.Records {
-			if r.Attrs.IsControl() {
-				p.batch = append(p.batch, decoded[T]{record: r})
-				continue
-			}
-			event, err := p.cfg.decode(r)
-			p.batch = append(p.batch, decoded[T]{r, event, err})
-		}
 		key := topicPartition{f.Topic, f.Partition}
-		bad = append(bad, p.track(key, p.cfg.end(f), p.batch)...)
-		clear(p.batch)
-		p.batch = p.batch[:0]
-	})
-	return bad
-}
-
-// track has the core take the records of one partition. If the partition is not read any
-// more they are dropped: they are read again, here or by another member. Events are
-// appended to p.events in the order of core.ready.
-func (p *Producer[T]) track(key topicPartition, highWater int64, batch []decoded[T]) (bad []poison) {
-	p.mu.Lock()
-	part := p.core.open(key, highWater)
-	if part == nil {
+		p.unpacking.polled(key)
+		var q queue
+		q.add(f.Records)
+		p.mu.Lock()
+		if part := p.core.open(key, p.cfg.end(f)); part != nil {
+			p.core.enqueue(part, q)
+		}
 		p.mu.Unlock()
-		return nil
-	}
-	var do orders
-	control := 0
-	for i := range batch {
-		d := &batch[i]
-		if d.record.Attrs.IsControl() {
-			part = p.core.pass(part, d.record.Offset, d.record.LeaderEpoch)
-			do = do.and(p.core.after(part))
-			control++
-			continue
-		}
-		// take may replace the partition, if the broker has lost records.
-		part = p.core.take(part, d.record.Offset, d.record.LeaderEpoch, d.err != nil)
-		if d.err != nil {
-			bad = append(bad, poison{d.record, part, d.err})
-		} else {
-			p.events = append(p.events, d.event)
-		}
-	}
-	p.release(do)
-	p.meters.records.Add(int64(len(batch) - control))
-	p.wake()
-	return bad
+	})
 }
 
-// steer tells the client which partitions to pause, to resume and to read again. It is
-// called between a poll and AllowRebalance, where the assignment cannot change.
+// steer has the client pause partitions, resume them and read them again. It is called between a poll
+// and AllowRebalance, where the assignment cannot change.
 func (p *Producer[T]) steer() {
 	p.mu.Lock()
 	turns := p.core.steer()
@@ -156,7 +229,7 @@ func (p *Producer[T]) steer() {
 	if len(turns.pause) > 0 {
 		p.client.PauseFetchPartitions(byTopic(turns.pause))
 	}
-	if len(turns.resume) > 0 {
-		p.client.ResumeFetchPartitions(byTopic(turns.resume))
+	if resume := p.poller.failing.without(turns.resume); len(resume) > 0 {
+		p.client.ResumeFetchPartitions(byTopic(resume))
 	}
 }

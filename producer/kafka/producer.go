@@ -3,12 +3,12 @@ package kafka
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock-go/penstock/deadletter"
-	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -40,19 +40,18 @@ type Producer[T any] struct {
 	giveUp     context.CancelFunc
 
 	commitStop chan struct{}
-	running    sync.WaitGroup // poller and committer
-	polled     chan struct{}  // closed when the poller has ended
-	kick       chan struct{}  // has the poller look at the core again
-	commitNext chan struct{}  // has the committer commit before its time
-	commitSlot chan struct{}  // held while committing or moving offsets; taken before mu
-	// batch is empty between two partitions of a poll.
-	batch []decoded[T] // the poller's, used again
-	// The log of poison records belongs to the poller too, until it has ended.
-	poisonLines pace.Limiter
-	poisonAt    poison             // the last one
-	letters     *deadletter.Writer // of poison records; nil: none are kept
-	name        string             // of the stage
-	epoch       time.Time          // when the producer was made
+	running    sync.WaitGroup     // poller and committer
+	polled     chan struct{}      // closed when the poller has ended
+	kick       chan struct{}      // has the poller look at the core again
+	commitNext chan struct{}      // has the committer commit before its time
+	commitSlot chan struct{}      // held while committing or moving offsets; taken before mu
+	poller     poller[T]          // the poller's goroutine's own, until it has ended
+	halt       atomic.Bool        // the poller decodes no further before it has looked at the core
+	reopened   atomic.Bool        // a paused partition is fetched until the next poll
+	unpacking  *unpacking         // bounds what the client unpacks
+	letters    *deadletter.Writer // of poison records; nil: none are kept
+	name       string             // of the stage
+	epoch      time.Time          // when the producer was made
 
 	mu        sync.Mutex // guards the rest
 	client    *kgo.Client
@@ -72,6 +71,7 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 		return nil, err
 	}
 	return &Producer[T]{
+		poller:     poller[T]{size: 1},
 		cfg:        cfg,
 		epoch:      time.Now(),
 		meters:     newMeters(cfg.Metrics),

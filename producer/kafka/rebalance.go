@@ -33,6 +33,7 @@ func (p *Producer[T]) revoked(_ context.Context, client *kgo.Client, gone map[st
 	var settled chan struct{}
 	// From here on the core takes no records of these partitions; receipts still finish
 	// them.
+	p.halt.Store(true)
 	if p.core.revoke(list) {
 		settled = make(chan struct{})
 		p.settled = settled

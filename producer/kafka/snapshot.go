@@ -87,7 +87,7 @@ func (p *Producer[T]) figures() (Snapshot, *deadletter.Writer) {
 			Topic: part.topic, Partition: part.partition, Epoch: part.epoch,
 			Head: part.tracker.head, Committed: max(0, part.committed),
 			Unfinished: part.tracker.open, InFlight: part.inFlight, Window: part.window(),
-			Lag: part.lag(), Paused: c.isPaused(part), Held: c.isHeld(part.topicPartition),
+			Lag: part.lag(), Paused: part.blocked || c.isPaused(part), Held: c.isHeld(part.topicPartition),
 		})
 	}
 	slices.SortFunc(s.Partitions, func(a, b PartitionSnapshot) int {

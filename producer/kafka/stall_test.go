@@ -27,7 +27,7 @@ func batchLargerThanTheWindow(t *testing.T, w *world) {
 	if d := time.Since(begun); d > time.Minute {
 		t.Errorf("it took %v", d)
 	}
-	w.wait("the last records", func() bool { return m.producer.Snapshot().Records == 500 })
+	w.wait("the last records", func() bool { s := m.producer.Snapshot(); return s.Records == 500 && s.Ready == 0 })
 	m.leave()
 	w.waitAll()
 	w.check()

@@ -8,13 +8,14 @@ type turns struct {
 	resume []topicPartition
 }
 
-// steer pauses partitions whose window is full, resumes those that have room again,
+// steer pauses partitions that the program holds, resumes paused ones that have room again,
 // and rewinds those whose abandoned records must be read again.
 func (c *core) steer() (t turns) {
 	if !c.steering || c.phase != running {
 		return t
 	}
 	c.steering = false
+	c.steerHeld(&t)
 	c.steerHeld(&t)
 	for _, part := range c.parts {
 		if part.phase == rewinding && part.inFlight == 0 {
@@ -23,16 +24,33 @@ func (c *core) steer() (t turns) {
 			part = c.rewind(part)
 			t.rewind = append(t.rewind, head{part: part, offset: part.tracker.head, epoch: -1})
 		}
-		switch {
-		case c.mayResume(part):
-			delete(c.paused, part.topicPartition)
-			t.resume = append(t.resume, part.topicPartition)
-		case c.full(part) && !c.isPaused(part):
-			c.paused[part.topicPartition] = struct{}{}
-			t.pause = append(t.pause, part.topicPartition)
+	}
+	for key := range c.paused {
+		if part := c.parts[key]; !c.isHeld(key) && (part == nil || !part.blocked) {
+			delete(c.paused, key)
+			t.resume = append(t.resume, key)
 		}
 	}
 	return t
+}
+
+// stop notes the stuck partitions as paused, and returns them; with again set also
+// those that were paused before. It is called when the client has no records left that it
+// would discard for a pause.
+func (c *core) stop(again bool) (pause []topicPartition) {
+	for _, part := range c.queued {
+		if c.stuck(part) && !c.isPaused(part) {
+			c.paused[part.topicPartition] = struct{}{}
+			pause = append(pause, part.topicPartition)
+		}
+	}
+	if again {
+		pause = pause[:0]
+		for key := range c.paused {
+			pause = append(pause, key)
+		}
+	}
+	return pause
 }
 
 // rewind puts another value in the place of part, which begins at its finished
@@ -52,39 +70,13 @@ func (c *core) isPaused(part *partition) bool {
 	return paused
 }
 
-// slack is how far below the window a partition is paused, and how much is polled at most
-// when another one is that far: a poll may bring records of one partition only.
-func (c *core) slack() int { return max(1, min(c.window/8, maxPoll)) }
-
-// full reports whether a further poll could exceed the window of a partition.
-func (c *core) full(part *partition) bool { return part.window() > c.window-c.slack() }
-
-// room returns how many records may be polled at once, so that no partition exceeds its
-// window whatever they are of.
-func (c *core) room() int {
-	most := 0
-	for _, part := range c.parts {
-		if part.phase == reading && !c.isPaused(part) {
-			most = max(most, part.window())
-		}
-	}
-	return max(c.slack(), c.window-most)
-}
-
 // stalled reports whether a partition is read no further before there are receipts. A
 // commit alone makes no room then.
 func (c *core) stalled() bool {
 	for _, part := range c.parts {
-		open := part.tracker.window()
-		if open > c.window-c.slack() || c.isPaused(part) && open > c.window/2 {
+		if part.blocked && part.tracker.window() > c.window/2 {
 			return true
 		}
 	}
 	return false
-}
-
-// mayResume reports whether a paused partition has room for more: at half of its
-// window, since each pause costs the records that the client has fetched.
-func (c *core) mayResume(part *partition) bool {
-	return c.isPaused(part) && !c.isHeld(part.topicPartition) && part.window() <= c.window/2
 }
