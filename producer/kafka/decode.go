@@ -8,8 +8,8 @@ import (
 	"github.com/penstock-go/penstock/internal/crash"
 )
 
-// job is the records of one partition that the poller decodes, while rebalances may happen.
-type job[T any] struct {
+// portion is the records of one partition that the poller decodes, while rebalances may happen.
+type portion[T any] struct {
 	part    *partition // nil: there is no job
 	records []*kgo.Record
 	at      int   // the next one to decode; control records are not
@@ -33,7 +33,7 @@ const (
 	longJob  = 5 * time.Millisecond
 )
 
-func (j *job[T]) begin(part *partition, records []*kgo.Record) {
+func (j *portion[T]) begin(part *partition, records []*kgo.Record) {
 	j.part, j.records, j.at = part, records, 0
 }
 
@@ -107,7 +107,7 @@ func (p *Producer[T]) finish() {
 // track has the core take the decoded records. If the partition is not read any more they
 // are dropped: they are read again, here or by another member. Events are appended to
 // p.events in the order of core.ready.
-func (p *Producer[T]) track(j *job[T]) {
+func (p *Producer[T]) track(j *portion[T]) {
 	p.mu.Lock()
 	taken := 0
 	var do orders

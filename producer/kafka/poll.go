@@ -12,7 +12,7 @@ import (
 
 // poller is the poller's goroutine's own.
 type poller[T any] struct {
-	job      job[T]     // what it decodes
+	job      portion[T] // what it decodes
 	size     int        // of the next job, in records
 	grace    time.Time  // until when stuck partitions may get room before the next poll; zero: none waits
 	failing  quarantine // partitions that the client does not fetch since they failed

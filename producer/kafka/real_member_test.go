@@ -26,7 +26,7 @@ import (
 // group, a process of its own that can be killed.
 const jobVariable = "PENSTOCK_TEST_MEMBER"
 
-// job is what such a member does. Journal gets a line for each record, which is on the disk
+// portion is what such a member does. Journal gets a line for each record, which is on the disk
 // before the record has its receipt.
 type job struct {
 	Brokers []string
