@@ -181,6 +181,10 @@ func constructors() []constructor {
 		of("kafka.NewProducer", kafka.Config[int]{
 			Brokers: []string{"127.0.0.1:1"}, Topics: []string{"t"}, Group: "g", Decode: func(*kgo.Record) (int, error) { return 0, nil },
 		}, kafka.NewProducer[int]),
+		of("kafka.NewTransactor", kafka.TransactorConfig{
+			Brokers: []string{"127.0.0.1:1"}, Topics: []string{"t"}, Group: "g", ID: "i",
+			Transform: func(context.Context, []*kgo.Record) ([]*kgo.Record, error) { return nil, nil },
+		}, kafka.NewTransactor),
 		of("gostreams.NewSource", gostreams.SourceConfig[int]{}, func(c gostreams.SourceConfig[int]) (*gostreams.Source[int], error) {
 			return gostreams.NewSource(flow{make(chan any)}, c)
 		}),

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/dispatcher"
@@ -104,6 +106,11 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"kafka.Producer", "Brokers", refusal(kafka.NewProducer(kafka.Config[int]{}))},
 		{"kafka.Writer", "Brokers", refusal(kafka.NewWriter(kafka.WriterConfig{}))},
 		{"kafka.DeadLetters", "Topic", refusal(kafka.NewDeadLetters(kafka.WriterConfig{Brokers: []string{"b:1"}}))},
+		{"kafka.Transactor", "Topics", refusal(kafka.NewTransactor(kafka.TransactorConfig{Brokers: []string{"b:1"}}))},
+		{"kafka.Transactor", "Retry.MaxAttempts", refusal(kafka.NewTransactor(kafka.TransactorConfig{
+			Brokers: []string{"b:1"}, Topics: []string{"t"}, Group: "g", ID: "i", Retry: retry.Policy{MaxAttempts: -1},
+			Transform: func(context.Context, []*kgo.Record) ([]*kgo.Record, error) { return nil, nil },
+		}))},
 		{"embeddedkafka", "Brokers", refusal(embeddedkafka.Start(embeddedkafka.Config{Brokers: -1}))},
 		{"consumer.ForEach", "f", refusal(consumer.ForEach[int](nil))},
 		{"consumer.ForEach", "Retry.Backoff", refusal(consumer.NewForEach(func(context.Context, int) error { return nil }, consumer.ForEachConfig[int]{Retry: retry.Policy{Backoff: -1}}))},

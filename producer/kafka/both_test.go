@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
@@ -30,7 +31,9 @@ type cluster struct {
 // embedded starts a broker in the process.
 func embedded(t *testing.T) *cluster {
 	t.Helper()
-	broker, err := embeddedkafka.Start(embeddedkafka.Config{RetentionBytes: -1})
+	broker, err := embeddedkafka.Start(embeddedkafka.Config{RetentionBytes: -1, Options: []kfake.Opt{
+		kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "1000"}),
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

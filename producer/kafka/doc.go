@@ -102,6 +102,11 @@
 // over them, so that the lag of a quiet topic is 0. The client finds a partition's
 // position behind them by their marks.
 //
+// A pipeline of stages is at least once. From topics to topics a [Transactor] is exactly
+// once: the results of a batch and its offsets are one transaction. What it does not cover
+// is anything that its function does elsewhere, and readers that do not read committed
+// records only.
+//
 // # The group's protocol
 //
 // The default is the classic protocol with the client's cooperative-sticky balancer. With

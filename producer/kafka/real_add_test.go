@@ -49,3 +49,12 @@ func TestRealProtocolsMixed(t *testing.T) {
 		}
 	}
 }
+
+func TestRealTransactorExactlyOnceThroughKills(t *testing.T) {
+	exactlyOnce(t, foreign(t), ClassicProtocol, 12, 6_000)
+}
+func TestRealTransactorServerProtocol(t *testing.T) {
+	exactlyOnce(t, foreign(t), ServerProtocol, 6, 3_000)
+}
+func TestRealTransactorDeadLetters(t *testing.T) { transactorDead(t, foreign(t)) }
+func TestRealTransactorIsFenced(t *testing.T)    { transactorFenced(t, foreign(t)) }
