@@ -55,7 +55,11 @@ func (c *Cluster) Create(name string, partitions int, configs ...string) {
 	}
 	for ctx.Err() == nil {
 		if found, err := admin.ListTopics(ctx, name); err == nil && led(found[name], partitions) {
-			return
+			// A broker knows a partition's leader before it has the partition. A client that
+			// asks between the two waits for five seconds until it asks again.
+			if begins, err := admin.ListStartOffsets(ctx, name); err == nil && begins.Error() == nil {
+				return
+			}
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

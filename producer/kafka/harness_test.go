@@ -183,7 +183,7 @@ func (w *world) done(member string, events ...string) {
 func (w *world) wait(what string, condition func() bool) {
 	w.t.Helper()
 	deadline := time.After(20 * time.Minute) // of a bubble's clock; a real one fails much earlier
-	if w.options() == nil {
+	if w.real != nil || w.options() == nil {
 		deadline = time.After(60 * time.Second)
 	}
 	poll := time.NewTicker(5 * time.Millisecond) // for conditions without a signal

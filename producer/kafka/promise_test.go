@@ -78,30 +78,35 @@ func TestNothingIsLost(t *testing.T) {
 func endAt(t *testing.T, s shape, how ending, at int) (reached bool) {
 	t.Run(fmt.Sprint("step ", at), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, virtual(2))
-			w.produce(perPartition, 0, 1)
-			l := &ledger{w: w, branches: s.branches(), handled: map[string]bool{}}
-			k := &killer{how: how, at: at}
-			w.committing = k.outside
-			first := s.join(w, l, k)
-			w.wait("the first member", func() bool { return first.over.Load() || len(w.handled) == len(w.produced) })
-			first.pipeline.Drain()
-			_ = first.ended()
-			first.end("ended")
-			reached = k.fired()
-			second := s.join(w, l, &killer{})
-			w.wait("the last commit", func() bool { return w.commits["0"] == perPartition && w.commits["1"] == perPartition })
-			second.leave()
-			w.order = nil // pools and members share it
-			w.check()
-			for p, c := range w.committed() {
-				if c != perPartition {
-					t.Errorf("partition %s is committed up to %d at the end", p, c)
-				}
-			}
+			reached = endMember(newWorld(t, virtual(2)), s, how, at)
 		})
 	})
 	return reached && !t.Failed()
+}
+
+// endMember has a member end at one of its steps and another one take over.
+func endMember(w *world, s shape, how ending, at int) (reached bool) {
+	w.produce(perPartition, 0, 1)
+	l := &ledger{w: w, branches: s.branches(), handled: map[string]bool{}}
+	k := &killer{how: how, at: at}
+	w.committing = k.outside
+	first := s.join(w, l, k)
+	w.wait("the first member", func() bool { return first.over.Load() || len(w.handled) == len(w.produced) })
+	first.pipeline.Drain()
+	_ = first.ended()
+	first.end("ended")
+	reached = k.fired()
+	second := s.join(w, l, &killer{})
+	w.wait("the last commit", func() bool { return w.commits["0"] == perPartition && w.commits["1"] == perPartition })
+	second.leave()
+	w.order = nil // pools and members share it
+	w.check()
+	for p, c := range w.committed() {
+		if c != perPartition {
+			w.t.Errorf("partition %s is committed up to %d at the end", p, c)
+		}
+	}
+	return reached
 }
 
 // join starts a member with the stages of s.
