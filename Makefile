@@ -1,10 +1,10 @@
-.PHONY: all test race lint bench channels-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills
+.PHONY: all test race lint bench channels-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills redis postgres servers-stop test-redis test-postgres
 
 all: lint test
 
 test: ## the tests; needs only Go
 	go test ./...
-	@echo "left out: the phoenix client of npm in Node and Chromium, and the live page: make ci runs them; Autobahn's suite: make autobahn; Apache Kafka: make test-kafka; the whole lengths of attacks: PENSTOCK_LONG=1"
+	@echo "left out: the phoenix client of npm in Node and Chromium, and the live page: make ci runs them; Autobahn's suite: make autobahn; Apache Kafka: make test-kafka; Redis and PostgreSQL: make test-redis test-postgres; the whole lengths of attacks: PENSTOCK_LONG=1"
 
 race: ## the tests with the race detector, in random order
 	go test -race -shuffle=on ./...
@@ -55,3 +55,18 @@ test-kafka: ## the tests that need Apache Kafka, with a broker of their own; fou
 
 kafka-kills: ## 100 kills of members over a million records; a quarter of an hour
 	PENSTOCK_LONG=1 kafka/test -v -timeout 60m -run 'TestRealKills'
+
+redis: ## a Redis on the loopback interface, for tests
+	servers/redis start && servers/redis env
+
+postgres: ## a PostgreSQL on the loopback interface, for tests
+	servers/postgres start && servers/postgres env
+
+servers-stop: ## ends both and deletes their data
+	servers/redis clean; servers/postgres clean
+
+test-redis: ## the tests that need Redis, with a server of their own; a minute
+	servers/test redis
+
+test-postgres: ## the tests that need PostgreSQL, with a server of their own; a minute
+	servers/test postgres

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+	goredis "github.com/redis/go-redis/v9"
 	streams "github.com/reugn/go-streams"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -26,6 +28,8 @@ import (
 	"github.com/penstock-go/penstock/presence"
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/producer/kafka"
+	"github.com/penstock-go/penstock/producer/postgres"
+	"github.com/penstock-go/penstock/producer/redis"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
@@ -185,6 +189,13 @@ func constructors() []constructor {
 			Brokers: []string{"127.0.0.1:1"}, Topics: []string{"t"}, Group: "g", ID: "i",
 			Transform: func(context.Context, []*kgo.Record) ([]*kgo.Record, error) { return nil, nil },
 		}, kafka.NewTransactor),
+		of("redis.NewProducer", redis.Config[int]{
+			Options: &goredis.UniversalOptions{}, Streams: []string{"s"}, Group: "g", Decode: func(redis.Entry) (int, error) { return 0, nil },
+		}, redis.NewProducer[int]),
+		of("redis.NewWriter", redis.WriterConfig{Options: &goredis.UniversalOptions{}, Stream: "s"}, redis.NewWriter),
+		of("postgres.NewProducer", postgres.Config[int]{
+			Pool: new(pgxpool.Pool), Queue: "q", Decode: func(postgres.Job) (int, error) { return 0, nil },
+		}, postgres.NewProducer[int]),
 		of("gostreams.NewSource", gostreams.SourceConfig[int]{}, func(c gostreams.SourceConfig[int]) (*gostreams.Source[int], error) {
 			return gostreams.NewSource(flow{make(chan any)}, c)
 		}),

@@ -23,6 +23,8 @@ import (
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/producer/kafka"
 	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
+	"github.com/penstock-go/penstock/producer/postgres"
+	"github.com/penstock-go/penstock/producer/redis"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/sinks/websocket"
@@ -104,6 +106,9 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"producer.Ticker", "Every", refusal(producer.NewTicker(producer.TickerConfig{Every: 1}))},
 		{"producer.Chan", "ch", refusal(producer.NewChan[int](nil, producer.ChanConfig[int]{}))},
 		{"kafka.Producer", "Brokers", refusal(kafka.NewProducer(kafka.Config[int]{}))},
+		{"redis.Producer", "Options", refusal(redis.NewProducer(redis.Config[int]{}))},
+		{"redis.Writer", "Options", refusal(redis.NewWriter(redis.WriterConfig{}))},
+		{"postgres.Producer", "Pool", refusal(postgres.NewProducer(postgres.Config[int]{}))},
 		{"kafka.Writer", "Brokers", refusal(kafka.NewWriter(kafka.WriterConfig{}))},
 		{"kafka.DeadLetters", "Topic", refusal(kafka.NewDeadLetters(kafka.WriterConfig{Brokers: []string{"b:1"}}))},
 		{"kafka.Transactor", "Topics", refusal(kafka.NewTransactor(kafka.TransactorConfig{Brokers: []string{"b:1"}}))},
