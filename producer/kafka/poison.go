@@ -27,7 +27,12 @@ func (p *Producer[T]) dispose(b poison) {
 	p.meters.poison.Add(1)
 	p.poller.poisonAt = b
 	p.logPoison(p.poller.poisonLines.Line(time.Since(p.epoch), 1))
+	defer p.settle(b) // also if OnPoison ends the goroutine
 	p.offer(b)
+}
+
+// settle finishes a poison record, or has its letter stored first.
+func (p *Producer[T]) settle(b poison) {
 	p.mu.Lock()
 	p.stats.Poison++
 	if p.letters == nil {
