@@ -16,7 +16,7 @@ import (
 func (p *Producer[T]) commitRegularly() {
 	tick := time.NewTicker(p.cfg.CommitInterval)
 	defer tick.Stop()
-	defer p.meters.end()
+	defer p.gauges.end()
 	early := p.commitNext
 	for {
 		select {
@@ -93,6 +93,7 @@ func (p *Producer[T]) commitNow(ctx context.Context) error {
 	p.release(do)
 	if err == nil {
 		p.meters.commits.Add(1)
+		p.over(place{topicPartition{"", everywhere}, doCommit})
 	}
 	return err
 }

@@ -73,8 +73,9 @@ type Config[T any] struct {
 	// Limits bound a record. Default: see [Limits].
 	Limits Limits
 
-	// Start is where the group begins on a partition on which it has committed
-	// nothing. Default: Oldest.
+	// Start is where the group begins in a topic of which it has committed nothing.
+	// Newest is committed at once. A partition that is added later, or has no commit for
+	// another reason, is read from its oldest record. Default: Oldest.
 	Start Position
 	// StartAt, instead of Start, begins at the first record of that time or later, by
 	// the records' timestamps, or behind the newest one if there is none.
@@ -89,6 +90,12 @@ type Config[T any] struct {
 	// ResetAgo, instead of Reset, continues there with the first record that is at most
 	// that much older than the newest one.
 	ResetAgo time.Duration
+
+	// BadBatches is what becomes of a batch of records that cannot be read: it is corrupt,
+	// or has more than 64 MiB uncompressed. Default: SkipBatches, once it was read in vain
+	// three times: its bytes are one poison record, with the batch's last offset and a
+	// *[BatchError].
+	BadBatches BadBatches
 
 	// Window bounds the number of records of a partition from the first
 	// uncommitted one to the last polled one, and so how many of it are delivered
@@ -111,6 +118,12 @@ type Config[T any] struct {
 	// CloseTimeout bounds the end: the last commit and leaving the group.
 	// Default: 4 s, less than the 5 s that a pipeline gives a stopped stage.
 	CloseTimeout time.Duration
+	// SessionTimeout is how long the group waits for a member that does not report, before
+	// it gives its partitions to others; members report three times as often, every 3 s at
+	// least. 1 s to 5 minutes; a broker refuses less than its group.min.session.timeout.ms,
+	// which is 6 s unless changed. Default: 45 s. kgo.SessionTimeout in Options is used
+	// instead.
+	SessionTimeout time.Duration
 	// StartTimeout makes the stage's start wait until a broker responds, and
 	// fail if none does in this time. Default: 0, the start does not wait, and
 	// brokers are tried without end.
@@ -131,8 +144,9 @@ type Config[T any] struct {
 	Options []kgo.Opt
 
 	// Metrics gets the counters kafka.records, kafka.poison, kafka.abandoned,
-	// kafka.commits, kafka.commit_errors and kafka.errors, and the gauges
-	// kafka.partitions, kafka.unfinished and kafka.lag, and with DeadLetters
+	// kafka.unreadable, kafka.commits, kafka.commit_errors and kafka.errors, the
+	// gauges kafka.partitions and kafka.unfinished with the group and the stage as tags,
+	// kafka.lag with the group, the topic and the partition, and with DeadLetters
 	// those of a deadletter.Writer. Nil records nothing.
 	Metrics metrics.Recorder
 	// Logger gets the events that an operator needs. Default: slog.Default.
@@ -149,6 +163,7 @@ func (c Config[T]) withDefaults() Config[T] {
 		c.RevokeTimeout = 0
 	}
 	option.Default(&c.CloseTimeout, 4*time.Second)
+	option.Default(&c.SessionTimeout, 45*time.Second)
 	option.Default(&c.FetchMaxBytes, 2<<20)
 	option.Default(&c.FetchMaxPartitionBytes, 1<<20)
 	option.Default(&c.FetchMaxUnpackedBytes, 16<<20)
@@ -191,6 +206,10 @@ func (c *Config[T]) validate() error {
 		return refuse("RevokeTimeout", c.RevokeTimeout, "up to 50s, 0 for the default, or stage.None")
 	case !within(c.CloseTimeout, 10*time.Millisecond, time.Minute):
 		return refuse("CloseTimeout", c.CloseTimeout, "10ms to 1m, or 0 for the default")
+	case c.BadBatches > StopPartition:
+		return refuse("BadBatches", c.BadBatches, "SkipBatches or StopPartition")
+	case !within(c.SessionTimeout, time.Second, 5*time.Minute):
+		return refuse("SessionTimeout", c.SessionTimeout, "1s to 5m, or 0 for the default")
 	case c.StartTimeout < 0:
 		return refuse("StartTimeout", c.StartTimeout, "0 or more")
 	case c.FetchMaxPartitionBytes < 1:
@@ -203,7 +222,12 @@ func (c *Config[T]) validate() error {
 	if err := option.First(c.validateReading(owner), owner.Recorder(c.Metrics), owner.Optional("DeadLetters", c.DeadLetters, "a sink"), checkOptions(owner, c.Options)); err != nil {
 		return err
 	}
-	return checkGroup(owner, c.Options, c.RevokeTimeout, c.CommitTimeout)
+	// What the client would refuse at the start, such as a session that is shorter than the
+	// time between two heartbeats.
+	if err := kgo.ValidateOpts(c.options(nil)...); err != nil {
+		return refuse("Options", err.Error(), "what the client accepts, together with the fields; a session timeout is best set by SessionTimeout")
+	}
+	return checkGroup(owner, c.options(nil), c.RevokeTimeout, c.CommitTimeout)
 }
 
 // checkOptions refuses options that the client cannot be given.
@@ -230,7 +254,10 @@ const maxDecompressed = 64 << 20
 // u, unless it is nil, is the client's hook, and its decompressor if Options have none.
 func (c *Config[T]) options(u *unpacking) []kgo.Opt {
 	// A partition that is resumed, or new at a broker, waits for a fetch of the others.
-	early := []kgo.Opt{kgo.FetchMaxWait(fetchMaxWait)}
+	early := []kgo.Opt{
+		kgo.FetchMaxWait(fetchMaxWait),
+		kgo.SessionTimeout(c.SessionTimeout), kgo.HeartbeatInterval(min(3*time.Second, c.SessionTimeout/3)),
+	}
 	if u != nil {
 		early = append(early, kgo.WithDecompressor(u), kgo.WithHooks(u))
 	}

@@ -12,9 +12,15 @@ type core struct {
 	phase    phase
 	session  session
 	steering bool // steer has something to do
+	// byTime: a group without commits begins at a time, which only the client looks up.
+	byTime bool
+	// committedOnly: records of transactions that are open, or were aborted, are not polled.
+	committedOnly bool
 	// parts are the partitions that this member reads. A value that was replaced lives on
 	// in flights until its events have their receipt.
-	parts  map[topicPartition]*partition
+	parts map[topicPartition]*partition
+	// views are what their brokers say of them.
+	views  map[topicPartition]*view
 	paused map[topicPartition]struct{} // what the client does not fetch
 	held   map[topicPartition]struct{} // what the program has paused, a part of paused
 	queued []*partition                // those with a queue, in turn; some may not be read any more
@@ -62,6 +68,7 @@ func newCore(window int) core {
 	return core{
 		window: window,
 		parts:  make(map[topicPartition]*partition),
+		views:  make(map[topicPartition]*view),
 		paused: make(map[topicPartition]struct{}),
 		held:   make(map[topicPartition]struct{}),
 	}
@@ -72,6 +79,7 @@ func newCore(window int) core {
 func (c *core) assign(keys []topicPartition) {
 	c.session = inside
 	for _, key := range keys {
+		c.views[key] = newView()
 		c.replace(key)
 	}
 }
@@ -128,6 +136,7 @@ func (c *core) forget(keys []topicPartition) (resume []topicPartition) {
 		c.depart(part, gone)
 		c.leftInFlight += int64(part.inFlight)
 		delete(c.parts, key)
+		delete(c.views, key)
 		if _, paused := c.paused[key]; paused && !c.isHeld(key) {
 			delete(c.paused, key)
 			resume = append(resume, key)

@@ -76,7 +76,10 @@ func (p *Producer[T]) decodeOn() {
 			j.at++
 			continue
 		}
-		err := p.cfg.Limits.check(r)
+		err := p.poller.unreadable(r)
+		if err == nil {
+			err = p.cfg.Limits.check(r)
+		}
 		var event T
 		if err == nil {
 			event, err = p.cfg.Decode(r)

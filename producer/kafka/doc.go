@@ -139,10 +139,23 @@
 // # Failure
 //
 // Brokers that are absent, refuse requests or lose data are retried with back-off
-// and jitter without end, logged, counted and shown by [Producer.Snapshot]; nothing
+// and jitter without end, counted and shown by [Producer.Snapshot]; nothing
 // busy-loops. A partition whose fetches fail is left out of them for a while, up to 5 s,
 // and does not hold up the others. [Config.StartTimeout] turns an absent broker at the start into
 // an error.
+//
+// Nothing fails in silence. Besides the client, which repeats most failures without a
+// word, a watcher asks the brokers every two seconds for the topics and their newest
+// records, and reads itself from partitions whose records were asked for and do not come.
+// So a wrong password, a certificate that is not accepted, a missing topic or a partition
+// without a leader is logged, and one of Snapshot's troubles, within five seconds; then it
+// is logged every ten seconds. [Producer.Ready] returns an error meanwhile: it is for the
+// program's readiness probe. A topic that was deleted and made again is read from its start
+// position, with what was in flight of the old one forgotten.
+//
+// A batch that cannot be read, since it is damaged or has more than 64 MiB uncompressed, is
+// one poison record after three attempts, with its bytes as the value; see
+// [Config.BadBatches].
 //
 // # Shutdown
 //

@@ -6,29 +6,37 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// failed examines the errors of a poll and reports whether to pause. It looks at the first
-// error: a broker that is away fails all partitions alike. A closed client ends the
+// failed notes the errors of a poll and reports whether to pause. A closed client ends the
 // producer, since the poller would get the same error without end. It runs on the poller's
 // goroutine.
 func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
-	var first error
+	any, closed, suspect := false, false, false
 	fetches.EachError(func(topic string, partition int32, err error) {
-		if first != nil || errors.Is(err, context.Canceled) {
+		switch {
+		case errors.Is(err, context.Canceled), isUnpackLimit(err):
+			return // the latter is fetched again
+		case errors.Is(err, kgo.ErrClientClosed):
+			closed = true
 			return
 		}
-		first = err
-		if topic != "" {
-			first = fmt.Errorf("topic %q, partition %d: %w", topic, partition, err)
+		any = true
+		if _, ok := errors.AsType[*kgo.ErrGroupSession](err); ok {
+			return // noted by groupFailed, without waiting for a poll
+		}
+		if p.failedAt(topic, partition, err) {
+			suspect = true
 		}
 	})
+	if suspect {
+		p.lookSoon()
+	}
 	switch {
-	case first == nil:
-		return false
 	// At the end this is expected: the phase is closing by then.
-	case errors.Is(first, kgo.ErrClientClosed):
+	case closed:
 		p.mu.Lock()
 		if p.core.phase < closing {
 			p.core.advance(failed)
@@ -38,29 +46,108 @@ func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 		p.mu.Unlock()
 		p.wake()
 		return false
+	case any:
+		p.meters.errors.Add(1)
+		p.mu.Lock()
+		p.stats.Errors++
+		p.mu.Unlock()
 	}
-	p.meters.errors.Add(1)
-	p.report("polling", first, func(s *counts) { s.Errors++ })
-	return true
+	return any
 }
 
-// report counts an error, keeps it for Snapshot, and logs it at most once in logEvery.
-// count adds to the counts; it is called with mu held. doing is what failed, for the log.
-func (p *Producer[T]) report(doing string, err error, count func(*counts)) {
-	now := time.Now()
+// failedAt notes the error of a partition, and reports whether its broker is to be asked
+// about it.
+func (p *Producer[T]) failedAt(topic string, partition int32, err error) (suspect bool) {
+	if topic == "" {
+		partition = everywhere
+	}
+	key := topicPartition{topic, partition}
 	p.mu.Lock()
-	count(&p.stats)
-	p.stats.LastError = fmt.Sprintf("%s: %v", doing, err)
-	// The limit is one for all kinds of errors; the counts tell them apart.
-	due := p.stats.logged.IsZero() || now.Sub(p.stats.logged) >= logEvery
-	if due {
-		p.stats.logged = now
+	part := p.core.parts[key]
+	if part != nil {
+		suspect = true
+		p.core.view(key).suspect = true
+	}
+	if topic != "" && errors.Is(err, kerr.UnknownTopicID) {
+		p.stale[topic] = true
+		suspect = true
 	}
 	p.mu.Unlock()
+	p.note(place{key, doPoll}, err, true)
+	return suspect
+}
+
+// report notes an error that concerns all partitions. count adds to the counts; it is
+// called with mu held. doing is what failed, for the log.
+func (p *Producer[T]) report(doing string, err error, count func(*counts)) {
+	p.mu.Lock()
+	count(&p.stats)
+	p.mu.Unlock()
+	p.note(place{topicPartition{"", everywhere}, doing}, err, doing != doCommit)
+}
+
+// note keeps a failure for Snapshot and Ready, and logs it: a new one at once, one that
+// goes on every ten seconds. blocks says that nothing is read there meanwhile. It may be
+// called from any goroutine, without mu.
+func (p *Producer[T]) note(at place, err error, blocks bool) {
+	text := err.Error()
+	p.mu.Lock()
+	due := p.troubles.note(at, text, blocks, time.Now())
+	count := p.troubles[at].Count
+	p.stats.LastError = at.text() + ": " + text
+	p.mu.Unlock()
 	if due {
-		p.cfg.Logger.Warn("kafka: "+doing+" failed; it is retried", "group", p.cfg.Group, "error", err)
+		p.cfg.Logger.Warn("kafka: "+at.doing+" failed; it is retried", p.where(at, "error", err, "times", count)...)
 	}
 }
 
-// logEvery is how often an error is logged.
-const logEvery = 10 * time.Second
+// over notes that what failed has succeeded, and logs that if the failure was logged.
+func (p *Producer[T]) over(at place) {
+	p.mu.Lock()
+	was := p.troubles.end(at)
+	p.mu.Unlock()
+	if was != nil {
+		p.cfg.Logger.Info("kafka: "+at.doing+" works again", p.where(at, "after", time.Since(was.Since), "failures", was.Count)...)
+	}
+}
+
+// arrived ends the troubles of a partition of which records have come.
+func (p *Producer[T]) arrived(key topicPartition) {
+	for _, doing := range []string{doPoll, doFetch, doRead} {
+		p.over(place{key, doing})
+	}
+}
+
+// where returns the attributes of a line about a place.
+func (p *Producer[T]) where(at place, more ...any) []any {
+	attrs := []any{"group", p.cfg.Group}
+	if at.topic != "" {
+		attrs = append(attrs, "topic", at.topic)
+	}
+	if at.topic != "" && at.partition != everywhere {
+		attrs = append(attrs, "partition", at.partition)
+	}
+	return append(attrs, more...)
+}
+
+// text is the place for an error.
+func (at place) text() string {
+	switch {
+	case at.topic == "":
+		return at.doing
+	case at.partition == everywhere:
+		return fmt.Sprintf("%s: topic %q", at.doing, at.topic)
+	}
+	return fmt.Sprintf("%s: topic %q, partition %d", at.doing, at.topic, at.partition)
+}
+
+// groupHook gets the errors for which the client leaves the group and joins it again.
+type groupHook func(error)
+
+// OnGroupManageError implements kgo.HookGroupManageError.
+func (f groupHook) OnGroupManageError(err error) { f(err) }
+
+// groupFailed notes that the group cannot be joined, or has removed this member.
+func (p *Producer[T]) groupFailed(err error) {
+	p.report(doJoin, err, func(s *counts) { s.Errors++ })
+}

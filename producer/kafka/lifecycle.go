@@ -25,19 +25,32 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 	p.hard, p.abort = context.WithCancel(context.WithoutCancel(ctx))
 	p.alive, p.abandon = context.WithCancel(context.WithoutCancel(ctx))
 	p.committing, p.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	p.outside = time.Now()
+	made := make(chan struct{}) // closed when client is set
+	var client *kgo.Client
 	var err error
 	if p.unpacking, err = newUnpacking(p.cfg.FetchMaxUnpackedBytes, maxDecompressed, p.reopen); err != nil {
 		return fmt.Errorf("kafka: start: %w", err)
 	}
-	client, err := kgo.NewClient(append(p.cfg.options(p.unpacking),
+	client, err = kgo.NewClient(append(p.cfg.options(p.unpacking),
 		kgo.WithContext(p.alive),
 		kgo.OnPartitionsAssigned(p.assigned),
 		kgo.OnPartitionsRevoked(p.revoked),
 		kgo.OnPartitionsLost(p.lost),
+		kgo.WithHooks(groupHook(p.groupFailed)),
+		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			select {
+			case <-made:
+				return p.begin(ctx, client, offsets)
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}),
 	)...)
 	if err != nil {
 		return fmt.Errorf("kafka: start: %w", err)
 	}
+	close(made)
 	if err := p.reach(ctx, client); err != nil {
 		client.Close()
 		return err
@@ -45,6 +58,8 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 	p.mu.Lock()
 	// Snapshot reads it from other goroutines.
 	p.client = client
+	p.core.byTime = !p.cfg.StartAt.IsZero() || p.cfg.StartAgo > 0
+	p.core.committedOnly = client.OptValue(kgo.FetchIsolationLevel) == kgo.ReadCommitted()
 	p.mu.Unlock()
 	if err := p.keepLetters(ctx, self); err != nil {
 		return err
@@ -52,6 +67,7 @@ func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 	// All goroutines are waited for in HandleTerminate.
 	p.running.Go(p.pollUntilEnd)
 	p.running.Go(p.commitRegularly)
+	p.running.Go(p.watch)
 	return nil
 }
 

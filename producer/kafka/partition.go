@@ -22,6 +22,7 @@ type partition struct {
 	// committedAt is the position in tracker of the committed offset. It is below 0 if
 	// records before the first one of this value are finished and not committed.
 	committedAt int64
+	polled      int64 // the offset after the last polled record, 0 before
 	highWater   int64 // the offset after the newest record at the broker
 	// queue has the records that were polled and not decoded: with demand, they wait for
 	// room in the window.
@@ -57,11 +58,3 @@ func (p *partition) window() int { return int(int64(p.tracker.next) - p.committe
 
 // uncommitted is the number of finished records that a commit would include now.
 func (p *partition) uncommitted() int { return int(int64(p.tracker.base) - p.committedAt) }
-
-// lag is the number of offsets between the finished prefix and the newest record.
-func (p *partition) lag() int64 {
-	if !p.tracker.started {
-		return 0
-	}
-	return max(0, p.highWater-p.tracker.head)
-}

@@ -12,11 +12,12 @@ import (
 
 // poller is the poller's goroutine's own.
 type poller[T any] struct {
-	job      portion[T] // what it decodes
-	size     int        // of the next job, in records
-	grace    time.Time  // until when stuck partitions may get room before the next poll; zero: none waits
-	failing  quarantine // partitions that the client does not fetch since they failed
-	resizing resizing   // the size of fetches
+	job      portion[T]                  // what it decodes
+	size     int                         // of the next job, in records
+	grace    time.Time                   // until when stuck partitions may get room before the next poll; zero: none waits
+	batches  map[*kgo.Record]*BatchError // of records that stand for batches that cannot be read
+	failing  quarantine                  // partitions that the client does not fetch since they failed
+	resizing resizing                    // the size of fetches
 	// The log of poison records. The last one is poisonAt.
 	poisonLines pace.Limiter
 	poisonAt    poison
@@ -155,6 +156,7 @@ func (p *Producer[T]) fetch(ctx context.Context) {
 		p.enqueue(fetches)
 	}
 	p.steer()
+	p.skip()
 	p.isolate(fetches, ended)
 	p.client.AllowRebalance()
 	if !ended {
@@ -207,8 +209,13 @@ func (p *Producer[T]) enqueue(fetches kgo.Fetches) {
 		p.mu.Lock()
 		if part := p.core.open(key, p.cfg.end(f)); part != nil {
 			p.core.enqueue(part, q)
+			p.core.arrived(key)
 		}
+		troubled := len(p.troubles) > 0
 		p.mu.Unlock()
+		if troubled {
+			p.arrived(key)
+		}
 	})
 }
 

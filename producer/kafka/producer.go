@@ -18,8 +18,8 @@ import (
 // demand at the time of the poll bounds what is emitted, and a polled record must
 // not be discarded.
 //
-// Four goroutines use it besides the stage's: the poller, the committer, the
-// client's, which calls back on rebalances, and the one of the dead letters, if they are
+// Five goroutines use it besides the stage's: the poller, the committer, the
+// watcher, the client's, which calls back on rebalances, and the one of the dead letters, if they are
 // kept. What they share is guarded by mu; the
 // core decides with mu held, and what it orders is done after mu is released.
 // Nothing of the client's, the user's, the logger's or the recorder's is called with
@@ -27,6 +27,8 @@ import (
 type Producer[T any] struct {
 	cfg    Config[T]
 	meters meters
+	gauges gauges      // of the committer
+	eyes   *kgo.Client // of the watcher
 
 	// Set by HandleStart, before the other goroutines begin.
 	wake       func()          // has HandleWake called
@@ -44,6 +46,7 @@ type Producer[T any] struct {
 	polled     chan struct{}      // closed when the poller has ended
 	kick       chan struct{}      // has the poller look at the core again
 	commitNext chan struct{}      // has the committer commit before its time
+	looking    chan struct{}      // has the watcher look now
 	commitSlot chan struct{}      // held while committing or moving offsets; taken before mu
 	poller     poller[T]          // the poller's goroutine's own, until it has ended
 	halt       atomic.Bool        // the poller decodes no further before it has looked at the core
@@ -61,6 +64,12 @@ type Producer[T any] struct {
 	settled   chan struct{}   // closed when no event of a leaving partition is in flight; nil if nothing waits
 	closing   context.Context // bounds the end; nil before
 	stats     counts
+	troubles  troubles
+	member    bool                // it has belonged to the group
+	outside   time.Time           // since when it does not, if core.session is outside
+	looked    time.Time           // when the ends were last measured
+	ids       map[string][16]byte // of topics, as they were last seen
+	stale     map[string]bool     // topics whose id the client may not know yet
 }
 
 // NewProducer makes a producer. It opens nothing and starts no goroutine; its
@@ -81,6 +90,10 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 		commitNext: make(chan struct{}, 1),
 		commitSlot: make(chan struct{}, 1),
 		core:       newCore(cfg.Window),
+		looking:    make(chan struct{}, 1),
+		troubles:   troubles{},
+		ids:        map[string][16]byte{},
+		stale:      map[string]bool{},
 	}, nil
 }
 

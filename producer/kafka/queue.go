@@ -34,6 +34,8 @@ func (c *core) enqueue(part *partition, more queue) {
 	part.queue.runs = append(part.queue.runs, more.runs...)
 	part.queue.n += more.n
 	part.queue.bytes += more.bytes
+	last := more.runs[len(more.runs)-1]
+	part.polled = last[len(last)-1].Offset + 1
 }
 
 // pick takes up to limit queued records of one partition that has room in its window, to

@@ -14,9 +14,12 @@ import (
 // not there is anything new.
 func (p *Producer[T]) assigned(_ context.Context, _ *kgo.Client, gained map[string][]int32) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	// Commits are accepted again, and the poller finds the partitions when it polls.
 	p.core.assign(keys(gained))
+	p.member = true
+	p.mu.Unlock()
+	p.over(place{topicPartition{"", everywhere}, doJoin})
+	p.lookSoon()
 }
 
 // revoked is called at the end of each session, and when partitions are revoked
@@ -77,6 +80,7 @@ func (p *Producer[T]) endSession(ctx context.Context, commit bool) error {
 	}
 	p.mu.Lock()
 	p.core.endSession()
+	p.outside = time.Now()
 	p.mu.Unlock()
 	return err
 }
@@ -92,6 +96,9 @@ func (p *Producer[T]) lost(_ context.Context, client *kgo.Client, gone map[strin
 func (p *Producer[T]) forget(client *kgo.Client, list []topicPartition) {
 	p.mu.Lock()
 	paused := p.core.forget(list)
+	for _, key := range list {
+		p.troubles.forget(key)
+	}
 	p.settled = nil // what has not landed by now is not waited for
 	p.mu.Unlock()
 	if len(paused) > 0 {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
-	"github.com/penstock-go/penstock/metrics"
 )
 
 // Snapshot is a producer's counts and what it holds.
@@ -24,6 +23,14 @@ type Snapshot struct {
 	Commits      int64 `json:"commits"`
 	CommitErrors int64 `json:"commit_errors"`
 	Errors       int64 `json:"errors"`
+	// Unreadable is the number of batches that could not be read, Recreated how often a
+	// topic was deleted and made again.
+	Unreadable int64 `json:"unreadable"`
+	Recreated  int64 `json:"recreated"`
+	// NotReady is the error of Ready, "" if there is none.
+	NotReady string `json:"not_ready,omitempty"`
+	// Troubles are what goes wrong at the moment.
+	Troubles []Trouble `json:"troubles,omitempty"`
 	// LastError is the latest failure, "" if there has been none.
 	LastError string `json:"last_error,omitempty"`
 	// Demand is the number of events asked for and not emitted, Ready that of
@@ -50,8 +57,13 @@ type PartitionSnapshot struct {
 	Unfinished int `json:"unfinished"`
 	InFlight   int `json:"in_flight"`
 	Window     int `json:"window"`
-	// Lag is the distance from Head to the newest record, as of the last poll.
+	// End is the offset after the newest record that can be read, as its broker has said in
+	// the last two seconds or at the last poll, -1 as long as it has not. Lag is the distance
+	// to it from Head, or from where the next record is if all that came before are finished.
+	End int64 `json:"end"`
 	Lag int64 `json:"lag"`
+	// Stopped: a batch cannot be read, and Config.BadBatches is StopPartition.
+	Stopped bool `json:"stopped,omitempty"`
 	// Paused: the window is full, or the partition is held. Held: by Producer.Pause.
 	Paused bool `json:"paused"`
 	Held   bool `json:"held,omitempty"`
@@ -62,7 +74,6 @@ type PartitionSnapshot struct {
 // counts is the part of Snapshot that is kept, guarded by Producer.mu.
 type counts struct {
 	Snapshot
-	logged time.Time // when an error was last logged
 }
 
 // Snapshot returns the counts. It blocks only while they are copied.
@@ -82,50 +93,21 @@ func (p *Producer[T]) figures() (Snapshot, *deadletter.Writer) {
 	c, s := &p.core, p.stats.Snapshot
 	s.Records, s.Abandoned, s.LeftInFlight = c.records, c.abandoned, c.leftInFlight
 	s.Demand, s.Ready = c.owed, c.waiting
+	if err := p.ready(time.Now()); err != nil {
+		s.NotReady = err.Error()
+	}
+	s.Troubles = p.troubles.list()
 	for _, part := range c.parts {
 		s.Partitions = append(s.Partitions, PartitionSnapshot{
 			Topic: part.topic, Partition: part.partition, Epoch: part.epoch,
 			Head: part.tracker.head, Committed: max(0, part.committed),
 			Unfinished: part.tracker.open, InFlight: part.inFlight, Window: part.window(),
-			Lag: part.lag(), Paused: part.blocked || c.isPaused(part), Held: c.isHeld(part.topicPartition),
+			End: c.end(part), Lag: c.lag(part), Stopped: c.view(part.topicPartition).stopped,
+			Paused: part.blocked || c.isPaused(part), Held: c.isHeld(part.topicPartition),
 		})
 	}
 	slices.SortFunc(s.Partitions, func(a, b PartitionSnapshot) int {
 		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return s, p.letters
-}
-
-type meters struct {
-	records, poison, abandoned, commits, commitErrors, errors metrics.Counter
-	partitions, unfinished, lag                               metrics.Gauge
-}
-
-func newMeters(r metrics.Recorder) meters {
-	return meters{
-		records: r.Counter("kafka.records"), poison: r.Counter("kafka.poison"), abandoned: r.Counter("kafka.abandoned"),
-		commits: r.Counter("kafka.commits"), commitErrors: r.Counter("kafka.commit_errors"), errors: r.Counter("kafka.errors"),
-		partitions: r.Gauge("kafka.partitions"), unfinished: r.Gauge("kafka.unfinished"), lag: r.Gauge("kafka.lag"),
-	}
-}
-
-// end sets the gauges to 0: the member has no partitions any more.
-func (m *meters) end() {
-	m.partitions.Set(0)
-	m.unfinished.Set(0)
-	m.lag.Set(0)
-}
-
-// measure sets the gauges. Only the committer calls it.
-func (p *Producer[T]) measure() {
-	p.mu.Lock()
-	partitions, unfinished, lag := len(p.core.parts), 0, int64(0)
-	for _, part := range p.core.parts {
-		unfinished += part.tracker.open
-		lag += part.lag()
-	}
-	p.mu.Unlock()
-	p.meters.partitions.Set(float64(partitions))
-	p.meters.unfinished.Set(float64(unfinished))
-	p.meters.lag.Set(float64(lag))
 }

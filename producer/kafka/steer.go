@@ -16,7 +16,6 @@ func (c *core) steer() (t turns) {
 	}
 	c.steering = false
 	c.steerHeld(&t)
-	c.steerHeld(&t)
 	for _, part := range c.parts {
 		if part.phase == rewinding && part.inFlight == 0 {
 			// The replaced value is not in the map any more; ranging over it goes on with
@@ -59,6 +58,8 @@ func (c *core) rewind(part *partition) *partition {
 	next := c.replace(part.topicPartition)
 	next.committed, next.highWater = part.committed, part.highWater
 	next.committedAt = -int64(part.uncommitted())
+	v := c.view(part.topicPartition)
+	v.begin, v.past = part.tracker.head, 0
 	next.tracker.head, next.tracker.headEpoch = part.tracker.head, part.tracker.headEpoch
 	return next
 }
