@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ func TestRevokeTimeoutIsHeldAgainstTheGroup(t *testing.T) {
 		revoke, commit time.Duration
 		opts           []kgo.Opt
 		most           string // "" if accepted
+		option         string // default: RevokeTimeout
 	}{
 		"defaults":           {},
 		"just below":         {revoke: 50 * time.Second},
@@ -33,14 +35,14 @@ func TestRevokeTimeoutIsHeldAgainstTheGroup(t *testing.T) {
 		"5s, a second more":  {revoke: 3 * time.Second, commit: time.Second, opts: []kgo.Opt{kgo.RebalanceTimeout(5 * time.Second), kgo.HeartbeatInterval(time.Second)}, most: "less than 3s"},
 		"none":               {revoke: stage.None, opts: []kgo.Opt{kgo.RebalanceTimeout(7 * time.Second)}},
 		"hooks are not used": {opts: []kgo.Opt{kgo.WithHooks(hook)}},
-		"refused by client":  {opts: []kgo.Opt{kgo.RebalanceTimeout(-1)}},
+		"refused by client":  {opts: []kgo.Opt{kgo.RebalanceTimeout(-1)}, option: "Options", most: "less than allowed 100ms"},
 	} {
 		_, err := NewProducer(Config[string]{
 			Brokers: []string{"b:1"}, Topics: []string{topic}, Group: "g", Decode: decodeName,
 			RevokeTimeout: c.revoke, CommitTimeout: c.commit, Options: c.opts,
 		})
 		got, refused := errors.AsType[*OptionError](err)
-		if refused != (c.most != "") || refused && (got.Option != "RevokeTimeout" || !strings.Contains(got.Error(), c.most)) {
+		if refused != (c.most != "") || refused && (got.Option != cmp.Or(c.option, "RevokeTimeout") || !strings.Contains(got.Error(), c.most)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
