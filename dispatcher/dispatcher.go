@@ -107,6 +107,14 @@ type Copier interface {
 	Copies() bool
 }
 
+// Dropper is a dispatcher that may discard events to make room for others. Where its source
+// wants receipts, such as a Kafka topic, the stage logs that once at its start: the source
+// counts what is discarded as finished.
+type Dropper interface {
+	// Drops names the policies that discard, such as "Overflow: DropLongest". "" is none.
+	Drops() string
+}
+
 // ReceiptTaker is a dispatcher that receives the receipts of its deliveries.
 type ReceiptTaker[T any] interface {
 	// Receipts reports finished deliveries, in the order in which they were

@@ -119,6 +119,9 @@ func (e *engine[In, Out]) begin() {
 	if e.out != nil {
 		e.out.emit.wake = e.box.Poke
 	}
+	if e.out != nil {
+		e.out.sayDrops(e.log)
+	}
 	if f := e.do.emitter; f != nil {
 		e.running = "HandleEmitter"
 		f(&e.out.emit)

@@ -3,6 +3,7 @@ package fair
 import (
 	"hash/maphash"
 	"reflect"
+	"strings"
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/option"
@@ -299,4 +300,21 @@ func (f *Dispatcher[T, K]) DiscardHeld(out dispatcher.Out[T], reason receipt.Rea
 			}
 		}
 	}
+}
+
+// Drops implements dispatcher.Dropper.
+func (d *Dispatcher[T, K]) Drops() string {
+	var policies []string
+	if d.cfg.Overflow == DropLongest {
+		policies = append(policies, "Overflow: DropLongest")
+	}
+	switch d.cfg.KeyOverflow {
+	case DropOldest:
+		policies = append(policies, "KeyOverflow: DropOldest")
+	case DropNewest:
+		policies = append(policies, "KeyOverflow: DropNewest")
+	case Conflate:
+		policies = append(policies, "KeyOverflow: Conflate")
+	}
+	return strings.Join(policies, ", ")
 }

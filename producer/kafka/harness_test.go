@@ -28,6 +28,7 @@ type world struct {
 	t      testing.TB
 	broker *embeddedkafka.Broker // nil in a real world
 	real   *kafkatest.Cluster    // nil in others
+	proxy  *kafkatest.Proxy      // between members and the brokers of a real world; nil: none
 	topic  string
 	group  string
 
@@ -90,10 +91,13 @@ func (w *world) addrs() []string {
 
 // options are what a client needs to reach the brokers.
 func (w *world) options() []kgo.Opt {
-	if w.real != nil {
-		return nil
+	switch {
+	case w.real == nil:
+		return w.broker.Options()
+	case w.proxy != nil:
+		return []kgo.Opt{kgo.Dialer(w.proxy.Dial)}
 	}
-	return w.broker.Options()
+	return nil
 }
 
 // refuseCommit is how a broker refuses a commit during a rebalance.

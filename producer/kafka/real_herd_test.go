@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -109,6 +111,46 @@ func (h *herd) term(m *process) time.Duration {
 	return time.Since(begun)
 }
 
+// cpu is the processor time that a running member has used until now, 0 where the system
+// does not show it.
+func (m *process) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// usage is the share of one processor that members use during a time.
+func usage(during time.Duration, members ...*process) float64 {
+	used := func() (sum time.Duration) {
+		for _, m := range members {
+			sum += m.cpu()
+		}
+		return sum
+	}
+	before := used()
+	time.Sleep(during)
+	return float64(used()-before) / float64(during) / float64(len(members))
+}
+
+// last is when a record was last handled.
+func (h *herd) last() (at time.Time) {
+	for _, m := range h.members {
+		if err := readJournal(m.job.Journal, func(e entry) {
+			if t := time.Unix(0, e.at); t.After(at) {
+				at = t
+			}
+		}); err != nil {
+			h.t.Error(err)
+		}
+	}
+	return at
+}
+
 func tail(b []byte) []byte { return b[max(0, len(b)-2000):] }
 
 // write writes n records of random users. The records of a user are on one partition.
@@ -125,7 +167,15 @@ func (h *herd) write(n int) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	h.cluster.Write(ctx, records...)
+	// Its own client: one that was there while brokers were away waits before it tries again.
+	client, err := kgo.NewClient(kgo.SeedBrokers(h.job.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		h.t.Errorf("%d records are not written: %v", n, err)
+	}
 	h.total += n
 }
 
@@ -180,6 +230,16 @@ type tally struct {
 	gap       time.Duration
 	examples  []string
 	byJournal []int
+}
+
+// complete fails the test for what must never be.
+func (h *herd) complete(mayRepeat int) tally {
+	h.t.Helper()
+	sum := h.check()
+	if sum.lost > 0 || sum.disorder > 0 || sum.again > mayRepeat {
+		h.t.Errorf("%d lost, %d handled again of at most %d, %d out of order: %q", sum.lost, sum.again, mayRepeat, sum.disorder, sum.examples)
+	}
+	return sum
 }
 
 // check reads all journals.

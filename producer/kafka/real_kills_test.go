@@ -63,8 +63,8 @@ func killMembers(t *testing.T, cluster *kafkatest.Cluster, shape string, kills, 
 	for _, m := range live {
 		slowest = max(slowest, h.term(m))
 	}
-	sum := h.check()
 	bound := kills * window * partitions
+	sum := h.complete(bound)
 	t.Logf("%s, commit %s, seed %d\n"+
 		"| shape | kills | records | members | partitions | users | lost | twice | bound | of a kill | out of order | longest gap | drain | time |\n"+
 		"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"+
@@ -72,9 +72,6 @@ func killMembers(t *testing.T, cluster *kafkatest.Cluster, shape string, kills, 
 		time.Now().Format(time.DateOnly), commitOfTest(), seed, shape, kills, records, members, partitions, users,
 		sum.lost, sum.again, bound, float64(sum.again)/float64(kills), sum.disorder,
 		sum.gap.Round(time.Millisecond), slowest.Round(time.Millisecond), time.Since(begun).Round(time.Second))
-	if sum.lost > 0 || sum.disorder > 0 || sum.again > bound {
-		t.Errorf("%d lost, %d handled again of at most %d, %d out of order: %q", sum.lost, sum.again, bound, sum.disorder, sum.examples)
-	}
 }
 
 // commitOfTest names the commit of the work tree, for tables.

@@ -36,6 +36,17 @@ type job struct {
 	Shape   string // see run
 	Window  int
 	Session time.Duration
+	// Down names a file: while it is there, what the members write to is down. Default: it
+	// is always up.
+	Down string
+}
+
+// up returns an error while what the members write to is down.
+func (j job) up() error {
+	if _, err := os.Stat(j.Down); j.Down != "" && err == nil {
+		return errPassing
+	}
+	return nil
 }
 
 // push is a record: the number seq of a user's, from 0 on.
@@ -84,7 +95,12 @@ func (j job) run(ctx context.Context, to *journal) error {
 		return err
 	}
 	write := func(_ context.Context, events []push) error { return to.write(events...) }
-	each := func(_ context.Context, event push) error { return to.write(event) }
+	each := func(_ context.Context, event push) error {
+		if err := j.up(); err != nil {
+			return err
+		}
+		return to.write(event)
+	}
 	user := func(p push) int32 { return p.User }
 	switch j.Shape {
 	case "chunks": // a source and a consumer
@@ -123,6 +139,11 @@ func (j job) run(ctx context.Context, to *journal) error {
 			}
 			return to.write(events...)
 		}, pipeline.BatchConfig[push]{Name: "journal", Size: 200, Timeout: 50 * time.Millisecond})
+		return p.Run(ctx)
+	case "workers": // a pipeline of one step, with the order of each user, that waits for what is down
+		p := pipeline.New(pipeline.Config{Retry: retry.Policy{MaxAttempts: retry.Unlimited, Backoff: 100 * time.Millisecond, MaxBackoff: time.Second}})
+		pipeline.Each(pipeline.From(p, source, pipeline.SourceConfig[push]{}), each,
+			pipeline.StepConfig[push]{Name: "journal", Workers: 64, Key: push.key})
 		return p.Run(ctx)
 	}
 	return errors.New("no such shape: " + j.Shape)

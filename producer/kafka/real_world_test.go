@@ -82,3 +82,12 @@ func (w *world) lookUp() map[string]int64 {
 	}
 	return all
 }
+
+// produceDirectly is produce past the proxy.
+func (w *world) produceDirectly(n int, partitions ...int32) {
+	w.t.Helper()
+	proxy := w.proxy
+	w.proxy = nil
+	w.produce(n, partitions...)
+	w.proxy = proxy
+}
