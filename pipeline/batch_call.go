@@ -69,7 +69,8 @@ func (c *batchCall[T, Out]) work(ctx context.Context, w *batchWork[T, batchPlace
 			if !failed {
 				err = errBatchPart
 			}
-			return retry.Later(fmt.Errorf("batch of %d, attempt %d: %w", w.size, tries, err), pause)
+			// As text: marks and discards of single events must not decide about the others.
+			return retry.Later(fmt.Errorf("batch of %d, attempt %d: %v", w.size, tries, err), pause)
 		}
 	}
 	switch {

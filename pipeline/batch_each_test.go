@@ -556,3 +556,51 @@ func TestEachBatchControl(t *testing.T) {
 		source.allDone(t, 100)
 	})
 }
+
+// An event of a batch that is dropped on purpose, or not to be tried again, does not keep
+// another one of the batch from being tried again.
+func TestEachBatchRetriesBesideOtherEnds(t *testing.T) {
+	for name, other := range map[string]error{
+		"discarded": stage.Discard(receipt.Unselected), "never": retry.Never(errWrite), "not counted": retry.Later(errWrite, time.Millisecond),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := complete(5)
+				tries, again := 0, 0
+				var letters []deadletter.Letter
+				sink := deadletter.SinkFunc(func(_ context.Context, some []deadletter.Letter) error {
+					letters = append(letters, some...)
+					return nil
+				})
+				err := write(t, f, func(_ context.Context, events []int) error {
+					failed := consumer.EventErrors{}
+					for i, v := range events {
+						switch {
+						case v == 1:
+							if tries++; tries < 3 {
+								failed[i] = errWrite
+							}
+						case v == 2:
+							failed[i] = errWrite
+						case v == 3:
+							if again++; again < 2 {
+								failed[i] = other
+							}
+						}
+					}
+					return failed
+				}, batchConfig{Size: 5, Retry: exact(3), DeadLetters: sink})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ends := f.ends()
+				if tries != 3 || ends[1] != receipt.Done || ends[2] != receipt.Failed || len(ends) != 5 {
+					t.Errorf("%d attempts, %v", tries, ends)
+				}
+				if !slices.ContainsFunc(letters, func(l deadletter.Letter) bool { return string(l.Event) == "2" && l.Attempts == 3 }) {
+					t.Errorf("%+v", letters)
+				}
+			})
+		})
+	}
+}

@@ -19,6 +19,7 @@ type batchPlace[T any] struct {
 	in       *inflow[T]
 	held     stage.Held // at a producer-consumer
 	position uint64     // at a consumer
+	place    uint64     // among all events of the step
 }
 
 // arrived notes that n of the events that were asked for are here.

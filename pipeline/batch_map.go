@@ -16,7 +16,8 @@ import (
 // [EachBatch]; the result of an event that consumer.EventErrors name is not used.
 //
 // Results are emitted when their batch has ended, in the order of the events if there is
-// one worker and no Key.
+// one worker and no Key, also if some of them were tried again. Otherwise the result of an
+// event that was tried again comes after the others.
 func MapBatch[In, Out any](from *Flow[In], f func(ctx context.Context, events []In) ([]Out, error), cfg BatchConfig[In]) *Flow[Out] {
 	check := func(owner option.Owner) error {
 		return option.First(owner.Needs("f", f, "a function"), cfg.validate(owner))
@@ -49,6 +50,7 @@ func newBatchMapper[In, Out any](f batchFunc[In, Out], cfg BatchConfig[In], at s
 		return out, err
 	}
 	b := &batchMapper[In, Out]{batchStep: newBatchStep(call, cfg, at)}
+	b.ordered = cfg.Key == nil && cfg.Workers == 1
 	b.give = b.results
 	b.wake = func() { b.self.Wake() }
 	return b

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -36,8 +38,12 @@ type batchStep[T, Out any] struct {
 	ins    inflows[T]
 	clock  batchClock
 	seq    uint64 // of the key of the last batch without an order
-	left   int    // events of the jobs that have left the pool
-	early  int    // events of those in it that have ended already
+	placed uint64 // events that have a place
+	// ordered lets the events of a batch end with it, in their order, also if some of them
+	// were tried again. It does not change.
+	ordered bool
+	left    int // events of the jobs that have left the pool
+	early   int // events of those in it that have ended already
 
 	// credit has the events of the jobs that have left or do not count against the window.
 	// It is guarded by the pool's lock.
@@ -123,7 +129,8 @@ func (s *batchStep[T, Out]) gatherAll(d stage.Delivery[T], hold func(i int) stag
 func (s *batchStep[T, Out]) gatherFrom(in *inflow[T], d stage.Delivery[T], at int, hold func(i int) stage.Held) (next int) {
 	i := at
 	place := func() batchPlace[T] {
-		p := batchPlace[T]{in: in, position: d.First + uint64(i)}
+		s.placed++
+		p := batchPlace[T]{in: in, position: d.First + uint64(i), place: s.placed}
 		if hold != nil {
 			p.held = hold(i)
 		}
@@ -213,6 +220,9 @@ func (s *batchStep[T, Out]) collect(give func(e *batchEnd[T, batchPlace[T]])) (d
 			w.giveUp(time.Now(), j.err)
 		}
 		done = done || j.err == stage.ErrDone
+		if s.ordered && len(w.ends) > 1 {
+			w.ends = inPlace(w.ends)
+		}
 		for i := range w.ends {
 			give(&w.ends[i])
 		}
@@ -227,9 +237,26 @@ func (s *batchStep[T, Out]) collect(give func(e *batchEnd[T, batchPlace[T]])) (d
 	return done
 }
 
+// inPlace returns the ends of single events, in the order in which these came.
+func inPlace[T any](ends []batchEnd[T, batchPlace[T]]) []batchEnd[T, batchPlace[T]] {
+	var single []batchEnd[T, batchPlace[T]]
+	for _, e := range ends {
+		for i := range e.places {
+			one := e
+			one.events, one.places, one.at = e.events[i:i+1], e.places[i:i+1], e.at+i
+			single = append(single, one)
+		}
+	}
+	slices.SortFunc(single, func(a, b batchEnd[T, batchPlace[T]]) int { return cmp.Compare(a.places[0].place, b.places[0].place) })
+	return single
+}
+
 // giveEarly passes on the ends of a batch whose other events wait for another attempt or
 // for their letters. It runs on a worker's goroutine.
 func (s *batchStep[T, Out]) giveEarly(w *batchWork[T, batchPlace[T]]) {
+	if s.ordered {
+		return
+	}
 	s.mu.Lock()
 	before, kept := len(s.ends), w.ends[:0]
 	for _, e := range w.ends {

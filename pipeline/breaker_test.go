@@ -143,14 +143,26 @@ func TestFunctionsThatBreak(t *testing.T) {
 			b := pipeline.Reduce(x.in, pipeline.ReduceConfig[int]{Key: func(v int) string { return fmt.Sprint(v) }}, func(s *int, v int) error { *s += v; return nil }, func(_ string, s *int) int { x.hit(*s); return *s })
 			pipeline.Each(b, x.sink.Each, pipeline.StepConfig[int]{})
 		}},
-		"route": {receipt.Discarded, func(x parts) {
+		"route": {receipt.Failed, func(x parts) {
 			r := pipeline.Route(x.in, []string{"a"}, func(v int) string { x.hit(v); return "a" })
 			pipeline.Each(r.Flow("a"), x.sink.Each, pipeline.StepConfig[int]{})
 		}},
-		"partition": {receipt.Discarded, func(x parts) {
+		"partition": {receipt.Failed, func(x parts) {
 			r := pipeline.Partition(x.in, 2, func(v int) uint64 { x.hit(v); return uint64(v) })
 			pipeline.Each(r[0], x.sink.Each, pipeline.StepConfig[int]{})
 			pipeline.Each(r[1], x.sink.Each, pipeline.StepConfig[int]{})
+		}},
+		"route of a step": {receipt.Failed, func(x parts) {
+			r := pipeline.Route(pipeline.Map(x.in, same, pipeline.StepConfig[int]{}), []string{"a"}, func(v int) string { x.hit(v); return "a" })
+			pipeline.Each(r.Flow("a"), x.sink.Each, pipeline.StepConfig[int]{})
+		}},
+		"partition of a step": {receipt.Failed, func(x parts) {
+			r := pipeline.Partition(pipeline.Map(x.in, same, pipeline.StepConfig[int]{}), 1, func(v int) uint64 { x.hit(v); return uint64(v) })
+			pipeline.Each(r[0], x.sink.Each, pipeline.StepConfig[int]{})
+		}},
+		"fair of a step": {receipt.Done, func(x parts) {
+			f := pipeline.Fair(pipeline.Map(x.in, same, pipeline.StepConfig[int]{}), func(v int) int { x.hit(v); return v }, fair.Config[int]{})
+			pipeline.Each(f, x.sink.Each, pipeline.StepConfig[int]{})
 		}},
 		"fair": {receipt.Done, func(x parts) {
 			f := pipeline.Fair(x.in, func(v int) int { x.hit(v); return v }, fair.Config[int]{})

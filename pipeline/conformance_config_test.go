@@ -102,9 +102,9 @@ var configCases = []conformanceCase{
 			b.start()
 			b.ends(b.source.bulk(1), "done")
 			b.is("batches", batches.text(), "[2] size")
-			b.is("workers", workers(t, b.p), fmt.Sprintf("step %d, odd %d, even %d", max(tc.steps, 1), max(tc.odd, 1), max(tc.even, 1)))
-			b.is("steps", len(b.p.Snapshot(t.Context()).Steps), fmt.Sprint(tc.sources+3))
-			if !b.log.has("pipeline starts", "pipeline=broadway", fmt.Sprintf("steps=%d", tc.sources+3), "source > step", "step > odd") {
+			b.is("workers", workers(t, b.p), fmt.Sprintf("step %d, route-%d 1, odd %d, even %d", max(tc.steps, 1), tc.sources+3, max(tc.odd, 1), max(tc.even, 1)))
+			b.is("steps", len(b.p.Snapshot(t.Context()).Steps), fmt.Sprint(tc.sources+4))
+			if !b.log.has("pipeline starts", "pipeline=broadway", fmt.Sprintf("steps=%d", tc.sources+4), "source > step", "step > odd") {
 				t.Error("no line about the start")
 			}
 			b.p.Drain()
@@ -122,7 +122,7 @@ var configCases = []conformanceCase{
 			{func(in *pipeline.Flow[int]) { pipeline.Each(in, none, stepConfig{Name: "step", Workers: 5}) },
 				"source from []; step each [source]", "step 5"},
 			{func(in *pipeline.Flow[int]) { batchers(in, batchConfig{Workers: 2}, batchConfig{}) },
-				"source from []; step map [source]; odd each-batch [step]; even each-batch [step]", "step 1, odd 2, even 1"},
+				"source from []; step map [source]; route-3 route [step]; odd each-batch [step]; even each-batch [step]", "step 1, route-3 1, odd 2, even 1"},
 		} {
 			b := newBroadway(t)
 			tc.build(b.in)

@@ -105,7 +105,7 @@ var stepCases = []conformanceCase{
 			// It ends the stage's goroutine, once; then the step has workers for its events.
 			{exits, "done failed done", "step -3 handler called runtime.Goexit", "runtime.Goexit", "step 1"},
 			{exits, "done failed done", "step -3 handler called runtime.Goexit", "runtime.Goexit", "step 1"},
-			{stray, "done discarded done", "", "discarded", "step 1"},
+			{stray, "done failed done", `route-3 7 there is no flow of the name "unknown"`, "", "step 1"},
 		} {
 			before := len(b.letters.All())
 			b.ends(b.source.bulk(1, tc.event, 4), tc.ends)

@@ -141,6 +141,7 @@ func (s *Step) SetRate(rate Rate) error {
 // Restart makes the step anew, with those below it if its Restart has Below: what it had
 // and had not finished is delivered to it again. It returns at once, and does not count
 // towards MaxRestarts. A source of From, and the first step of a branch, return ErrUnable.
+// A step below one that drains returns ErrStopped: nothing would be delivered to it again.
 func (s *Step) Restart() error {
 	n := s.n
 	n.p.mu.Lock()
@@ -187,7 +188,7 @@ func (n *node) tops(found []func()) ([]func(), error) {
 		}
 		others := 0
 		for _, o := range e.up.outs {
-			if o != e && !o.cut && o.down.state != lifeOver {
+			if o != e && !o.cut && o.down.state != lifeOver && !o.down.spare {
 				others++
 			}
 		}

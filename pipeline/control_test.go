@@ -238,7 +238,7 @@ func TestDrainOfAStep(t *testing.T) {
 		f.push(101)
 		time.Sleep(time.Second)
 		x.has(t, 100)
-		if got := states(); got != "f y g end-y z even odd" {
+		if got := states(); got != "f y g end-y z partition-11 even odd" {
 			t.Error(got)
 		}
 		if err := step(t, p, "g").Drain(); err != nil {

@@ -28,9 +28,16 @@
 // times in a period ([Restart]); then the pipeline ends with a [*RestartError]. The
 // stages around it live on: the one above delivers again what had no receipt. An event
 // may be handled twice after that. A step that dies in a drain is not made anew: Run returns
-// its error, and what it had has no receipt. If the pipeline has a sink, events over
-// which steps have died again are dead letters, and their source is told that they were
-// abandoned. Without a sink they are delivered again until [Restart] ends the pipeline.
+// its error, and what it had has no receipt. If the pipeline has a sink, an event over
+// which steps have died again is a dead letter, and its source is told that it was
+// abandoned. Without a sink it is delivered again until [Restart] ends the pipeline. The
+// events that were in hand with it are delivered again one by one, so that they are handled;
+// a step that is given deliveries, such as a pool, has all of them in hand.
+//
+// An event for which the function of [Route] or [Partition] panics, or has no flow, fails as
+// one in a step does; where the function of [Fair] panics the event has the zero key. If they
+// end the goroutine by runtime.Goexit the step above is made anew and the event then fails
+// alone. Directly below a source of [From], which cannot be made anew, that ends the pipeline.
 //
 // # Order
 //

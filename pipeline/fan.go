@@ -28,13 +28,20 @@ func Fair[T any, K comparable](from *Flow[T], key func(event T) K, cfg fair.Conf
 		return nowhere[T](kind)
 	}
 	name := from.s.label(kind)
-	if key != nil {
-		key = keyOrZero(from, name, key)
+	var n *node
+	makeDispatcher := func() (dispatcher.Dispatcher[T], error) {
+		switch {
+		case key == nil:
+			return fair.New(key, cfg) // which refuses it
+		case n != nil && n.wary.Load():
+			return fair.New(keyOrZero(from, name, wary1(key)), cfg)
+		}
+		return fair.New(keyOrZero(from, name, key), cfg)
 	}
-	makeDispatcher := func() (dispatcher.Dispatcher[T], error) { return fair.New(key, cfg) }
 	_, err := makeDispatcher()
 	from.s.note(owned(name, err))
-	n, out := hand(from, kind, name, makeDispatcher)
+	var out *outlet[T]
+	n, out = hand(from, kind, name, makeDispatcher)
 	return &Flow[T]{s: from.s, ports: []port[T]{{n: n, out: out}}, use: from.s.open(stepOwner(name), `the events of "`+name+`"`)}
 }
 

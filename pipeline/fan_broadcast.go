@@ -1,8 +1,9 @@
 package pipeline
 
 import (
-	"errors"
+	"fmt"
 	"math"
+	"slices"
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/option"
@@ -133,7 +134,8 @@ func (b *Branches[T]) Add(name string, cfg BranchConfig, build func(branch *Flow
 
 // Remove ends a branch in good order, with all steps that only it feeds, and returns at
 // once. What the branch has received is finished. The last branch cannot be removed, since
-// the pipeline would wait for another one without a word.
+// the pipeline would wait for another one without a word. A branch that has ended already,
+// or is ending, returns ErrStopped.
 func (b *Branches[T]) Remove(name string) error {
 	if b.p == nil {
 		return option.Owner("pipeline.Branches").Refuse("flow", nil, "a flow of a step")
@@ -142,8 +144,8 @@ func (b *Branches[T]) Remove(name string) error {
 	defer b.p.unlock()
 	e, live := b.edge(name)
 	switch {
-	case b.p.run == nil:
-		return errors.Join(ErrStopped)
+	case b.p.run == nil || e == nil && b.ended(name):
+		return fmt.Errorf("pipeline step %q: remove %q: %w", b.name, name, ErrStopped)
 	case e == nil:
 		return stepOwner(b.name).Refuse("Remove", name, "the name of a branch")
 	case live == 1:
@@ -151,6 +153,12 @@ func (b *Branches[T]) Remove(name string) error {
 	}
 	e.end()
 	return nil
+}
+
+// ended reports whether a branch of this name was there and has ended, or is ending. The
+// caller holds Pipeline.mu.
+func (b *Branches[T]) ended(name string) bool {
+	return slices.ContainsFunc(b.n.outs, func(e *edge) bool { return e.down.name == name && (e.cut || e.down.state == lifeOver) })
 }
 
 // edge returns the subscription of a branch, nil if there is none of that name, and how

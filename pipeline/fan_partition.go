@@ -1,18 +1,21 @@
 package pipeline
 
 import (
-	"log/slog"
+	"context"
+	"errors"
+	"fmt"
 
 	"github.com/penstock-go/penstock/dispatcher"
-	"github.com/penstock-go/penstock/internal/complain"
 	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/retry"
 )
 
 // Partition makes n flows: an event goes to the flow number hash(event) modulo n, always
 // the same for one key. Steps below can so have a state of their own for their keys. When
 // such a step is made anew the events of its partition wait for it. An event for which
-// hash panics is discarded, counted and logged.
+// hash panics has failed, as in a step: it is counted, logged and stored as a dead letter if
+// the pipeline has a sink. Its step has the name of the partition, such as "partition-2".
 func Partition[T any](from *Flow[T], n int, hash func(event T) uint64) []*Flow[T] {
 	const kind = "partition"
 	flows := make([]*Flow[T], max(n, 0))
@@ -28,11 +31,8 @@ func Partition[T any](from *Flow[T], n int, hash func(event T) uint64) []*Flow[T
 		option.Within(stepOwner(name), "n", n, 1, 1<<20),
 		stepOwner(name).Needs("hash", hash, "a function"),
 	))
-	sorted := &sorter[T]{name: name, log: from.s.p.cfg.Logger, sort: func(event T) (int, bool) { return int(hash(event) % uint64(n)), true }}
-	step, out := hand(from, kind, name, func() (dispatcher.Dispatcher[T], error) {
-		return dispatcher.NewPartition(n, sorted.partition, dispatcher.PartitionConfig{})
-	})
-	step.fan = splits
+	sorted := &sorter[T]{nowhere: n, sort: func(event T) (int, error) { return int(hash(event) % uint64(n)), nil }}
+	step, out := sorted.hand(from, kind, name)
 	for i := range flows {
 		flows[i] = part(from.s, step, out, name+"/"+itoa(i), i)
 	}
@@ -47,8 +47,9 @@ type Routes[T any] struct {
 }
 
 // Route makes a flow for each name: an event goes to the flow of the name that route
-// returns. An event for which it returns another name, or panics, is discarded, counted and
-// logged.
+// returns. An event for which it returns another name, or panics, has failed, as in a step:
+// it is counted, logged and stored as a dead letter if the pipeline has a sink. Its step has
+// the name of the route, such as "route-2".
 func Route[T any](from *Flow[T], names []string, route func(event T) string) *Routes[T] {
 	const kind = "route"
 	r := &Routes[T]{flows: make(map[string]*Flow[T])}
@@ -68,14 +69,15 @@ func Route[T any](from *Flow[T], names []string, route func(event T) string) *Ro
 		stepOwner(r.name).Check(len(names) > 0, "names", names, "one name or more"),
 		stepOwner(r.name).Needs("route", route, "a function"),
 	))
-	sorted := &sorter[T]{name: r.name, log: from.s.p.cfg.Logger, sort: func(event T) (int, bool) {
-		i, known := places[route(event)]
-		return i, known
+	sorted := &sorter[T]{nowhere: len(names), sort: func(event T) (int, error) {
+		name := route(event)
+		i, known := places[name]
+		if !known {
+			return 0, fmt.Errorf("there is no flow of the name %q", name)
+		}
+		return i, nil
 	}}
-	step, out := hand(from, kind, r.name, func() (dispatcher.Dispatcher[T], error) {
-		return dispatcher.NewPartition(len(names), sorted.partition, dispatcher.PartitionConfig{})
-	})
-	step.fan = splits
+	step, out := sorted.hand(from, kind, r.name)
 	for name, i := range places {
 		r.flows[name] = part(r.s, step, out, r.name+"/"+name, i)
 	}
@@ -103,24 +105,63 @@ func part[T any](s *scope, n *node, out *outlet[T], name string, partition int) 
 	}
 }
 
-// sorter assigns events to partitions by a function of the program. It belongs to the
-// goroutine of the stage, one stage after the other. The stage counts and logs what it
-// discards.
+// sorter assigns events to partitions by a function of the program. Those for which it has
+// none go to a partition more, whose step fails them: it counts, logs and stores them as any
+// step does. It is called on the goroutine of the stage, one stage after the other.
 type sorter[T any] struct {
-	name   string
-	log    *slog.Logger
-	sort   func(event T) (int, bool)
-	panics complain.Limit
+	nowhere int // the partition of the events that have none
+	sort    func(event T) (int, error)
 }
 
-// partition returns the event's partition, or false if the function has none for it: a
-// panic would stop the stage over one bad event.
+// hand gives the flow to the partitions, of which the caller makes the flows.
+func (s *sorter[T]) hand(from *Flow[T], kind, name string) (step *node, out *outlet[T]) {
+	step, out = hand(from, kind, name, func() (dispatcher.Dispatcher[T], error) {
+		partition := s.partition
+		if step.wary.Load() {
+			partition = s.partitionApart
+		}
+		return dispatcher.NewPartition(s.nowhere+1, partition, dispatcher.PartitionConfig{})
+	})
+	step.fan = splits
+	Each(part(from.s, step, out, name, s.nowhere), s.fail, StepConfig[T]{Name: name, Retry: retry.Policy{MaxAttempts: 1}})
+	from.s.p.mu.Lock()
+	defer from.s.p.mu.Unlock()
+	if made := from.s.p.names[name]; made != nil {
+		made.spare, made.kind = true, kind
+	}
+	return step, out
+}
+
+// partition returns the event's partition: a panic would stop the stage over one event.
 func (s *sorter[T]) partition(event T) (partition int, ok bool) {
 	defer func() {
-		if p := recover(); p != nil {
-			ok = false
-			s.panics.Log(s.log, slog.LevelError, "the function of a partition panicked: the event is discarded", "step", s.name, "error", crash.Of(p))
+		if recover() != nil {
+			partition, ok = s.nowhere, true // fail has the panic again
 		}
 	}()
-	return s.sort(event)
+	partition, err := s.sort(event)
+	if err != nil {
+		partition = s.nowhere
+	}
+	return partition, true
 }
+
+// partitionApart is partition on a goroutine of its own.
+func (s *sorter[T]) partitionApart(event T) (partition int, ok bool) {
+	if crash.Apart(func() { partition, _ = s.partition(event) }) != nil {
+		partition = s.nowhere
+	}
+	return partition, true
+}
+
+// fail returns why an event has no partition. It is the function of a step, which catches a
+// panic.
+func (s *sorter[T]) fail(_ context.Context, event T) error {
+	if _, err := s.sort(event); err != nil {
+		return err
+	}
+	return errNowhere
+}
+
+// errNowhere fails an event for which the function of a partition has had no result once.
+var errNowhere = errors.New("the function of the partition has failed before for this event")

@@ -167,6 +167,55 @@ func TestRouteByName(t *testing.T) {
 	})
 }
 
+// An event that no flow of a route or partition takes is a failure of that event: it has a
+// letter, and the step that is named after the route counts it.
+func TestNoFlowIsAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &taker{}
+		p := pipeline.New(pipeline.Config{Name: "p", Logger: quiet, DeadLetters: sink})
+		f := complete(9)
+		in := pipeline.From(p, f, sourceConfig{})
+		route := pipeline.Route(in, []string{"even", "odd"}, func(v int) string {
+			switch v {
+			case 8:
+				return "no such name"
+			case 7:
+				panic("seven")
+			}
+			return []string{"even", "odd"}[v%2]
+		})
+		var even, odd list
+		pipeline.Each(route.Flow("even"), even.add, stepConfig{})
+		pipeline.Each(pipeline.Partition(route.Flow("odd"), 1, func(v int) uint64 {
+			if v == 5 {
+				panic("five")
+			}
+			return 0
+		})[0], odd.add, stepConfig{})
+		run(t, p)
+		if got := fmt.Sprint(even.all(), odd.all()); got != "[0 2 4 6] [1 3]" {
+			t.Error(got)
+		}
+		f.haveFailed(t, 9, 5, 7, 8)
+		slices.Sort(sink.got)
+		want := []string{
+			`p/partition-5 5 after 1: panic: five`, `p/route-2 7 after 1: panic: seven`, `p/route-2 8 after 1: there is no flow of the name "no such name"`,
+		}
+		if len(sink.got) != 3 || !strings.HasSuffix(sink.got[0], "panic: five") || !slices.Equal(sink.got[1:], want[1:]) {
+			t.Errorf("%q", sink.got)
+		}
+		failures := map[string]int64{}
+		for _, s := range p.Snapshot(t.Context()).Stages {
+			if w, ok := s.Handler.(pipeline.WorkSnapshot); ok && w.Failures > 0 {
+				failures[s.Name] = w.Failures
+			}
+		}
+		if failures["route-2"] != 2 || len(failures) != 2 {
+			t.Error(failures)
+		}
+	})
+}
+
 func TestFairSharesBetweenKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pipeline.New(pipeline.Config{Logger: quiet})

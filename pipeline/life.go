@@ -95,7 +95,7 @@ func (n *node) fed() bool {
 // needed reports whether a step takes what this one emits. The caller holds Pipeline.mu.
 func (n *node) needed() bool {
 	for _, e := range n.outs {
-		if !e.cut && e.down.state != lifeOver {
+		if !e.cut && e.down.state != lifeOver && !e.down.spare {
 			return true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstock-go/penstock/pipeline"
@@ -32,9 +33,9 @@ func (r *modelRun) plan(rng *rand.Rand) []act {
 			names = append(names, n.name+"-apart")
 		}
 	}
-	kinds := []string{"pause", "pause all", "resize", "rate", "rate all", "restart", "restart", "crash", "crash", "add", "remove"}
+	kinds := []string{"pause", "pause all", "resize", "rate", "rate all", "look", "restart", "restart", "crash", "crash", "add", "remove", "drain step"}
 	if rng.IntN(3) == 0 {
-		kinds = kinds[:5]
+		kinds = kinds[:6]
 	}
 	span := 1 + rng.Int64N(int64(4*time.Second))
 	last := time.Duration(0)
@@ -77,7 +78,9 @@ func (r *modelRun) do(a act) {
 	if time.Since(begin) > 10*time.Second {
 		r.fault("%s of %s took %v", a.what, a.step, time.Since(begin))
 	}
-	if err != nil && !errors.Is(err, pipeline.ErrUnable) && !errors.Is(err, pipeline.ErrStopped) {
+	_, refused := errors.AsType[*pipeline.OptionError](err)
+	allowed := refused && (a.what == "drain step" || a.what == "remove" && r.lossy) // a partition; the last branch
+	if err != nil && !errors.Is(err, pipeline.ErrUnable) && !errors.Is(err, pipeline.ErrStopped) && !allowed {
 		r.fault("%s of %s: %v", a.what, a.step, err)
 	}
 	r.line("%s %s %d: %v", a.what, a.step, a.n, err)
@@ -100,6 +103,7 @@ func (r *modelRun) act(a act) error {
 	case "rate all":
 		return r.p.SetRate(randomRate(a.n))
 	case "drain":
+		r.ending()
 		r.p.Drain()
 	case "stop":
 		r.p.Stop(errModelStop)
@@ -113,6 +117,8 @@ func (r *modelRun) act(a act) error {
 		return r.addBranch(a)
 	case "remove":
 		return r.removeBranch(a)
+	case "look":
+		r.look(false)
 	}
 	step, ok := r.p.Step(a.step)
 	if !ok {
@@ -124,12 +130,17 @@ func (r *modelRun) act(a act) error {
 	case "resume":
 		step.Resume()
 	case "resize":
+		r.mu.Lock()
+		r.disordered = r.disordered || strings.HasPrefix(a.step, "mapbatch") || strings.HasPrefix(a.step, "eachbatch") // several workers
+		r.mu.Unlock()
 		return step.Resize(1 + a.n%16)
 	case "rate":
 		return step.SetRate(randomRate(a.n))
 	case "restart":
 		r.noteCrash()
 		return step.Restart()
+	case "drain step":
+		return r.drainStep(step, a)
 	}
 	return nil
 }
@@ -183,5 +194,27 @@ func (r *modelRun) removeBranch(a act) error {
 	name := m.names[i]
 	m.names, m.of1 = slices.Delete(m.names, i, i+1), slices.Delete(m.of1, i, i+1)
 	r.line("removes %s", name)
+	r.thinned = true
 	return m.of.Remove(name)
+}
+
+// drainStep ends a step. Branches that it is in may end with it.
+func (r *modelRun) drainStep(step *pipeline.Step, a act) error {
+	r.lossy = true
+	r.ending()
+	r.mu.Lock()
+	for _, n := range r.nodes {
+		if n.kind == "pass" || n.kind == "drop" {
+			n.optional = n.optional || n.leadsTo(a.step)
+		}
+	}
+	r.mu.Unlock()
+	return step.Drain()
+}
+
+// leadsTo reports whether events of the step may come to the one of a name.
+func (n *modelNode) leadsTo(name string) bool {
+	return name == n.name || name == n.name+"-apart" || slices.ContainsFunc(n.next, func(next *modelNode) bool {
+		return next != nil && next.leadsTo(name)
+	})
 }

@@ -84,6 +84,10 @@ func (b *builder) step(n *modelNode, from *modelFlow) pipeline.StepConfig[item] 
 	}
 	n.attempts = 1 + b.rng.IntN(4)
 	c.Retry = retry.Policy{MaxAttempts: n.attempts, Backoff: time.Duration(1 + b.rng.IntN(int(100*time.Millisecond)))}
+	if b.one(20) && !b.late {
+		c.OnFailure = pipeline.StopOnFailure
+		n.strict, b.r.strict = true, true
+	}
 	if b.one(4) {
 		n.skips = true
 		c.Use = append(c.Use, func(ctx context.Context, v item, next func(context.Context) error) error {
@@ -94,7 +98,7 @@ func (b *builder) step(n *modelNode, from *modelFlow) pipeline.StepConfig[item] 
 			return next(ctx)
 		})
 	}
-	n.note = fmt.Sprintf("{w%d win%d held%d un%v key%v rate%v krate%v to%v a%d}", c.Workers, c.Window, c.MaxHeld, c.Unordered, c.Key != nil, c.Rate.PerSecond, c.KeyRate.PerSecond, c.Timeout, n.attempts)
+	n.note = fmt.Sprintf("{w%d win%d held%d un%v key%v rate%v krate%v to%v a%d strict%v}", c.Workers, c.Window, c.MaxHeld, c.Unordered, c.Key != nil, c.Rate.PerSecond, c.KeyRate.PerSecond, c.Timeout, n.attempts, n.strict)
 	return c
 }
 
@@ -111,7 +115,11 @@ func (b *builder) grow(f modelFlow) {
 			f = b.transform(f)
 			continue
 		}
-		switch b.rng.IntN(12) {
+		switch b.rng.IntN(14) {
+		case 12:
+			f = b.reduce(f)
+		case 13:
+			f = b.mapBatch(f)
 		case 0, 1, 2, 3, 4, 5:
 			f = b.transform(f)
 		case 6:
@@ -341,7 +349,9 @@ type modelBranches struct {
 
 // end adds an end.
 func (b *builder) end(f modelFlow) {
-	switch b.rng.IntN(4) {
+	switch b.rng.IntN(5) {
+	case 4:
+		b.eachBatch(f)
 	case 0, 1:
 		n := b.node("each", f)
 		f.then(n)

@@ -40,8 +40,10 @@ type modelNode struct {
 	mark     string // what it appends to the path
 	attempts int    // of its retry policy
 	timeout  bool
+	strict   bool // its first failure ends the pipeline
 	calm     bool // nothing fails in it
 	skips    bool // its middleware skips some items
+	even     bool // its function has several events at once: those that fail do so one by one
 	// optional is set, under the run's lock, when items may pass it by: its branch drops, was
 	// added late or was removed.
 	optional bool
@@ -61,6 +63,13 @@ func (n *modelNode) fate(v item) (f fate) {
 		f.took = time.Duration(h/200%300) * time.Millisecond
 	}
 	if n.calm {
+		return f
+	}
+	if n.kind == "reduce" {
+		f.failed, f.panics, f.discarded = what >= 160 && what < 168, what == 167, what == 176
+		return f
+	}
+	if n.even && (what == 166 || what == 167 || what == 173 || what == 174 || what == 175) {
 		return f
 	}
 	most := max(1, n.attempts-1)
@@ -115,6 +124,7 @@ type outcome struct {
 	letters []string // the steps in which something fails for good, with a letter
 	// Whether something fails or is discarded for sure, and whether it may.
 	fails, discards, mayFail, mayDiscard bool
+	never                                bool // it has no receipt: it ends the pipeline
 }
 
 // expect adds what becomes of an item from the step on.
@@ -123,7 +133,7 @@ func (n *modelNode) expect(v item, maybe bool, o *outcome) {
 	if n.skipped(v) {
 		return
 	}
-	if n.kind == "batch" { // its inputs have a receipt together
+	if n.kind == "batch" || n.kind == "reduce" { // its inputs have a receipt together
 		o.mayFail, o.mayDiscard = true, true
 	}
 	f := n.fate(v)
@@ -131,9 +141,12 @@ func (n *modelNode) expect(v item, maybe bool, o *outcome) {
 	case f.discarded && n.kind != "drop":
 		o.mayDiscard, o.discards = true, o.discards || !maybe
 		return
+	case f.failed && n.strict:
+		o.never = o.never || !maybe
+		return
 	case f.failed:
 		o.mayFail, o.fails = true, o.fails || !maybe
-		if !maybe && n.kind != "pool" {
+		if !maybe && n.kind != "pool" && n.kind != "reduce" {
 			o.letters = append(o.letters, n.label(v))
 		}
 		return
@@ -153,7 +166,7 @@ func (n *modelNode) expect(v item, maybe bool, o *outcome) {
 			if i := n.split(out); i < len(n.next) {
 				n.next[i].expect(out, maybe, o)
 			} else {
-				o.mayDiscard, o.discards = true, o.discards || !maybe
+				o.mayFail, o.fails = true, o.fails || !maybe
 			}
 		default:
 			n.next[0].expect(out, maybe, o)

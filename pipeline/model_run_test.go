@@ -28,6 +28,9 @@ type modelRun struct {
 	p        *pipeline.Pipeline
 	logger   *slog.Logger
 	calm     bool // no event fails
+	strict   bool // a step ends the pipeline with its first failure
+	thinned  bool // a branch was removed
+	lossy    bool // a step was drained, and removing its branch may be refused
 	restart  pipeline.Restart
 	patience time.Duration // of a drain
 	sinkDown time.Time     // until when the dead-letter sink fails
@@ -35,20 +38,21 @@ type modelRun struct {
 	branches []*modelBranches
 	ended    chan struct{}
 
-	mu       sync.Mutex // guards what follows, and what others say is guarded by it
-	nodes    []*modelNode
-	mortal   []*modelNode
-	doomed   map[*modelNode]int // how often each is to fail
-	crashed  []time.Time        // when something has died or was told to restart
-	places   int
-	shape    []string
-	got      map[string]int // how often each label was handled
-	tries    map[string]int
-	letters  map[string]int
-	newest   map[string][]int // ids in an order's domain, in which they were handled
-	progress time.Time
-	ends     time.Time    // when the first source has ended
-	late     map[int]bool // abandoned events
+	mu         sync.Mutex // guards what follows, and what others say is guarded by it
+	nodes      []*modelNode
+	mortal     []*modelNode
+	doomed     map[*modelNode]int // how often each is to fail
+	crashed    []time.Time        // when something has died or was told to restart
+	places     int
+	disordered bool // a batch step was resized: with several workers it keeps no order
+	shape      []string
+	got        map[string]int // how often each label was handled
+	tries      map[string]int
+	letters    map[string]int
+	newest     map[string][]int // ids in an order's domain, in which they were handled
+	progress   time.Time
+	ends       time.Time    // when the first source has ended
+	late       map[int]bool // abandoned events
 
 	faultMu sync.Mutex
 	faults  []string
@@ -138,6 +142,9 @@ func (r *modelRun) attempt(ctx context.Context, n *modelNode, v item) ([]item, e
 	r.progress = time.Now()
 	r.tries[label]++
 	try := r.tries[label]
+	if n.strict && f.failed {
+		r.crashed = append(r.crashed, time.Now()) // its step ends with it
+	}
 	r.mu.Unlock()
 	r.trace(v.ID, "attempt %d at %s: %+v", try, label, f)
 	defer r.trace(v.ID, "attempt %d at %s ends", try, label)
@@ -198,7 +205,7 @@ func (r *modelRun) handled(n *modelNode, v item) {
 	if r.got[label] > 1 && !r.excused(v.ID) {
 		r.fault("%s was handled %d times", label, r.got[label])
 	}
-	if n.order == 0 {
+	if n.order == 0 || r.disordered {
 		return
 	}
 	domain := n.name
@@ -272,11 +279,11 @@ func (r *modelRun) finished(s *modelSource, id int, end receipt.Outcome) {
 	wrong := false
 	switch end {
 	case receipt.Done:
-		wrong = o.fails || o.discards
+		wrong = o.fails || o.discards || o.never
 	case receipt.Discarded:
-		wrong = o.fails || !o.mayDiscard
+		wrong = o.fails || !o.mayDiscard || o.never
 	case receipt.Failed:
-		wrong = !o.mayFail
+		wrong = !o.mayFail || o.never
 	}
 	if wrong {
 		r.fault("event %d is %v: %+v", id, end, o)
@@ -330,12 +337,18 @@ func (r *modelRun) build(rng *rand.Rand) {
 		r.sources = append(r.sources, s)
 		n := b.node("source", modelFlow{order: 't'})
 		n.calm = true
-		s.node = n
-		flows = append(flows, modelFlow{
-			flow:  pipeline.From(r.p, s, pipeline.SourceConfig[item]{Name: n.name, Rate: []pipeline.Rate{{}, {PerSecond: 100}}[rng.IntN(8)/7]}),
-			tails: []func(*modelNode){n.link}, order: 't',
-		})
-		r.say(fmt.Sprintf("%s{%d events, %d keys, endless %v}", n.name, s.n, s.keys, s.endless))
+		s.node, s.anew = n, rng.IntN(3) == 0
+		cfg := pipeline.SourceConfig[item]{Name: n.name, Rate: []pipeline.Rate{{}, {PerSecond: 100}}[rng.IntN(8)/7]}
+		f := modelFlow{tails: []func(*modelNode){n.link}, order: 't'}
+		if s.anew {
+			r.mayCrash(n)
+			cfg.Restart = b.restart()
+			f.flow = pipeline.FromFunc(r.p, func() (stage.Producer[item], error) { return s.feed(), nil }, cfg)
+		} else {
+			f.flow = pipeline.From(r.p, s.feed(), cfg)
+		}
+		flows = append(flows, f)
+		r.say(fmt.Sprintf("%s{%d events, %d keys, endless %v, anew %v}", n.name, s.n, s.keys, s.endless, s.anew))
 	}
 	if len(flows) > 1 {
 		merged := b.merge(flows)
@@ -414,17 +427,20 @@ func (r *modelRun) check(err error, acts []act) {
 	}
 	// What dies in a drain is not made anew.
 	died := errors.Is(err, errModelCrash) && !r.ends.IsZero() && !r.crashed[len(r.crashed)-1].Before(r.ends)
-	if err != nil && !stopped && !hasty && !died {
+	strict := r.strict && errors.Is(err, errModel)
+	if err != nil && !stopped && !hasty && !died && !strict {
 		r.fault("error %v", err)
 	}
 	if hasty && r.patience > time.Minute {
 		r.fault("the drain takes an hour: %v", err)
 	}
+	r.look(true)
 	if stopped || hasty || err != nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.audit()
 	for _, s := range r.sources {
 		if len(s.open) > 0 || len(s.final) != len(s.taken) {
 			r.fault("source %d: %d taken, %d finished, %d in flight", s.place, len(s.taken), len(s.final), len(s.open))
@@ -434,3 +450,11 @@ func (r *modelRun) check(err error, acts []act) {
 		}
 	}
 }
+
+// modelLines is how many of the last lines a failed run prints.
+var modelLines = func() int {
+	if os.Getenv("PENSTOCK_TRACE") != "" {
+		return 100_000
+	}
+	return 60
+}()

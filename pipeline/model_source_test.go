@@ -3,57 +3,95 @@ package pipeline_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
 )
 
-// modelSource emits numbers, some later than they are asked for, and knows the state of
-// each. Its stage's goroutine uses it; what the run reads is guarded by the run's lock.
+// modelSource is the account of a source: which events it has, and what became of each. It
+// outlives the handlers of a source that is made anew. What the run reads is guarded by the
+// run's lock.
 type modelSource struct {
-	r        *modelRun
-	node     *modelNode
-	place    int // among the sources
-	n, keys  int
-	endless  bool
-	rng      *rand.Rand
-	emit     *stage.Emitter[item]
-	self     *stage.Handle
-	next     int
-	owed     int
-	draining bool
-	redo     []int
-	seqs     []int // the ids that were emitted
+	r       *modelRun
+	node    *modelNode
+	place   int // among the sources
+	n, keys int
+	endless bool
+	anew    bool // it is one of FromFunc
+	rng     *rand.Rand
+	next    int
+	redo    []int
+	lives   int // handlers that were made
+	emitted int // by all of them
+	life    int // events that the handler now has emitted
 
 	taken map[int]time.Time // when each id was emitted the last time
 	final map[int]receipt.Outcome
 	open  map[int]int // emissions without a receipt
 }
 
-func (s *modelSource) HandleEmitter(emit *stage.Emitter[item]) { s.emit = emit }
+// modelFeed is a handler of a source: it emits numbers, some later than they are asked for.
+// Its stage's goroutine uses it.
+type modelFeed struct {
+	*modelSource
+	emit     *stage.Emitter[item]
+	self     *stage.Handle
+	owed     int
+	draining bool
+	seqs     []int // the ids that were emitted
+}
 
-func (s *modelSource) HandleStart(_ context.Context, self *stage.Handle) error {
+// feed makes a handler. What the one before had emitted and not finished is emitted again,
+// as a source does that goes on from where it has stored its progress.
+func (s *modelSource) feed() *modelFeed {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	s.lives++
+	s.life = 0
+	if s.lives > 1 {
+		s.redo = s.redo[:0]
+		for id := range s.taken {
+			if _, ended := s.final[id]; !ended {
+				s.redo = append(s.redo, id)
+				s.r.late[id] = true
+			}
+		}
+		slices.Sort(s.redo)
+		clear(s.open)
+	}
+	return &modelFeed{modelSource: s}
+}
+
+func (s *modelFeed) HandleEmitter(emit *stage.Emitter[item]) { s.emit = emit }
+
+func (s *modelFeed) HandleStart(_ context.Context, self *stage.Handle) error {
 	s.self = self
 	return nil
 }
 
-func (s *modelSource) HandleDemand(_ context.Context, n int, _ *stage.Emitter[item]) error {
+func (s *modelFeed) HandleDemand(_ context.Context, n int, _ *stage.Emitter[item]) error {
 	s.owed += n
 	return s.serve()
 }
 
-func (s *modelSource) HandleWake(context.Context, *stage.Emitter[item]) error { return s.serve() }
+func (s *modelFeed) HandleWake(context.Context, *stage.Emitter[item]) error { return s.serve() }
 
-func (s *modelSource) HandleDrain(context.Context) error {
+func (s *modelFeed) HandleDrain(context.Context) error {
 	s.draining = true
 	s.r.ending()
 	return stage.ErrDone
 }
 
-func (s *modelSource) serve() error {
+func (s *modelFeed) serve() error {
 	if s.draining {
 		return nil
+	}
+	if s.anew {
+		if err := s.r.crashes(s.node); err != nil {
+			return err
+		}
 	}
 	for n := min(s.owed, 1+s.rng.IntN(20)); n > 0; n-- {
 		i := s.next
@@ -72,6 +110,8 @@ func (s *modelSource) serve() error {
 		id := s.place*modelIDs + i
 		s.seqs = append(s.seqs, id)
 		s.r.mu.Lock()
+		s.emitted++
+		s.life++
 		s.taken[id] = time.Now()
 		s.open[id]++
 		s.r.mu.Unlock()
@@ -85,7 +125,7 @@ func (s *modelSource) serve() error {
 }
 
 // HandleReceipts takes receipts, and emits again what was abandoned.
-func (s *modelSource) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {
+func (s *modelFeed) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {
 	s.r.moved()
 	for _, rec := range receipts {
 		for seq := range rec.Seqs() {
@@ -102,7 +142,7 @@ func (s *modelSource) HandleReceipts(_ context.Context, receipts []stage.Receipt
 				s.r.noteAbandoned(id)
 				continue
 			}
-			s.r.finished(s, id, rec.Outcome)
+			s.r.finished(s.modelSource, id, rec.Outcome)
 		}
 	}
 	s.self.Wake()

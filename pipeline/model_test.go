@@ -50,7 +50,7 @@ func runModel(t *testing.T, seed uint64) {
 		t.Error(fault)
 	}
 	if t.Failed() {
-		for _, line := range r.lines[max(0, len(r.lines)-60):] {
+		for _, line := range r.lines[max(0, len(r.lines)-modelLines):] {
 			t.Log(line)
 		}
 		t.Logf("seed %d: %s", seed, strings.Join(r.shape, " > "))

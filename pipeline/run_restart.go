@@ -93,7 +93,9 @@ func (r *run) fell(n *node, below bool, pause time.Duration) {
 	n.leader, n.group, n.due = n, append(n.group[:0], n), false
 	if below {
 		for _, d := range n.below() {
-			r.fold(n, d)
+			if !d.late() { // it could not be subscribed again
+				r.fold(n, d)
+			}
 		}
 	}
 	if r.draining {
@@ -246,6 +248,9 @@ func (r *run) release(n *node, forward func(stage.DemandMode) bool) {
 func (r *run) restart(n *node) error {
 	switch n.state {
 	case lifeUp:
+		if n.late() {
+			return fmt.Errorf("pipeline step %q: restart: a step above drains: %w", n.name, ErrStopped)
+		}
 	case lifeFalling, lifeWaiting:
 		return nil // it is on its way
 	default:

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 
 	"github.com/penstock-go/penstock/stage"
 )
@@ -54,13 +55,19 @@ func (p *Pipeline) Snapshot(ctx context.Context) Snapshot {
 		s.Steps = append(s.Steps, n.snapshot())
 	}
 	r := p.run
+	known := make(map[string]bool, len(nodes))
+	for _, n := range nodes {
+		known[n.name] = true
+	}
 	if r != nil {
 		s.Running, s.Draining = !r.done, r.draining
 	}
 	p.mu.Unlock()
 	if r != nil {
 		stages := r.stages.Snapshot(ctx)
-		s.Stages, s.Edges = stages.Stages, stages.Edges
+		// The stages of a branch that was removed are no step's.
+		s.Stages = slices.DeleteFunc(stages.Stages, func(at stage.Snapshot) bool { return !known[at.Name] })
+		s.Edges = stages.Edges
 	}
 	return s
 }

@@ -16,7 +16,8 @@ import (
 // be called warily once it is made anew. The caller holds Pipeline.mu.
 func (n *node) learns() bool {
 	switch n.kind {
-	case "map", "filter", "flat-map", "each", "batch", "map-batch", "each-batch", "reduce":
+	case "map", "filter", "flat-map", "each", "batch", "map-batch", "each-batch", "reduce",
+		"route", "partition", "fair": // those pass events on to a dispatcher
 		return n.wary.CompareAndSwap(false, true)
 	}
 	return false // its handler is the program's

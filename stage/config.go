@@ -136,7 +136,9 @@ type SubscribeConfig struct {
 	Redeliver bool
 	// Redeliveries bounds how often, with Redeliver, an event over which a consumer died is
 	// delivered again, so that a poisonous event does not end one consumer after the other.
-	// One that only waited for the consumer does not count. Default: 1; None means 0, and
+	// One that only waited for the consumer does not count. While such events are under way a
+	// consumer's HandleEvents gets all events of the stage one by one, so that the next death
+	// is over one of them alone. Default: 1; None means 0, and
 	// Unlimited is for a program that itself bounds how often it replaces a consumer.
 	Redeliveries int
 	// Partition and Selector are for the producer's dispatcher; see

@@ -123,7 +123,8 @@ func (e *engine[In, Out]) consumeQueued() {
 }
 
 // consume passes a batch to the handler in chunks of at most MaxDemand-MinDemand events,
-// and asks for more after each chunk that brought the open demand to its minimum. A
+// and asks for more after each chunk that brought the open demand to its minimum. Events of
+// a careful batch are passed one by one, so that only one is in hand if the handler fails. A
 // handler of deliveries gets the batch at once and asks itself.
 //
 // If the handler fails, the rest of the batch is dropped: it counts as unhandled in the
@@ -140,6 +141,9 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	if s.cfg.Manual {
 		// With Manual, all events that arrived together are one chunk.
 		size = len(events)
+	}
+	if b.careful {
+		size = 1
 	}
 	position := s.received
 	s.received += uint64(len(events))

@@ -16,6 +16,7 @@ func (o *outlet[T]) Discard(event T, seq uint64, reason receipt.Reason) {
 	if o.awaiting {
 		o.leaves(seq)
 	}
+	delete(o.again, seq)
 	o.ended(seq, 1, receipt.Discarded, reason)
 	o.reportDiscard(event, reason)
 }

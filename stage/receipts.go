@@ -168,7 +168,7 @@ func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool, most in
 		o.receipt(s, f, receipt.Abandoned, reason, 0)
 		return
 	}
-	if over && most != Unlimited {
+	if over {
 		if o.again == nil {
 			o.again = make(map[uint64]int)
 		}

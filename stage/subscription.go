@@ -78,6 +78,7 @@ type batch[T any] struct {
 	// The first dirty places of the array may hold events of before; scrub clears them.
 	dirty   int  // places of the array that may hold events
 	tracked bool // receipts are wanted
+	careful bool // a consumer may have died over some of the events: they are handled one by one
 	next    *batch[T]
 }
 
