@@ -1,0 +1,275 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/penstock-go/penstock/pipeline"
+	"github.com/penstock-go/penstock/retry"
+	"github.com/penstock-go/penstock/stage"
+)
+
+func jobs(pool *pgxpool.Pool, queue string) Config[Job] {
+	return Config[Job]{
+		Pool: pool, Queue: queue, Lease: time.Second, PollInterval: time.Minute, // so that only announcements wake it
+		Decode: func(j Job) (Job, error) { return j, nil },
+	}
+}
+
+// begin runs a source of jobs into f, and returns what drains it.
+func begin(t *testing.T, cfg Config[Job], f func(context.Context, Job) error, step pipeline.StepConfig[Job]) (*Producer[Job], func()) {
+	t.Helper()
+	source := stage.Must(NewProducer(cfg))
+	p := pipeline.New(pipeline.Config{Retry: retry.Policy{MaxAttempts: 1}})
+	pipeline.Each(pipeline.From(p, source, pipeline.SourceConfig[Job]{}), f, step)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	return source, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not yet: " + what)
+		}
+	}
+}
+
+// count returns the number of jobs of a queue in a state.
+func count(t *testing.T, pool *pgxpool.Pool, queue, state string) (n int) {
+	t.Helper()
+	if err := pool.QueryRow(context.Background(), "SELECT count(*) FROM penstock_jobs WHERE queue = $1 AND state = $2", queue, state).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Jobs exist when their transaction has committed, and an idle source has them at once.
+func TestOutbox(t *testing.T) {
+	pool, queue := server(t), newQueue()
+	got := make(chan string, 10)
+	_, end := begin(t, jobs(pool, queue), func(_ context.Context, j Job) error {
+		got <- string(j.Payload)
+		return nil
+	}, pipeline.StepConfig[Job]{})
+	defer end()
+	time.Sleep(300 * time.Millisecond) // it listens
+	for _, commit := range []bool{false, true} {
+		tx, err := pool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Enqueue(t.Context(), tx, Job{Queue: queue, Payload: fmt.Append(nil, commit)}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if len(got) > 0 {
+			t.Fatalf("%s before its commit", <-got)
+		}
+		at := time.Now()
+		if !commit {
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if text := <-got; text != "true" {
+			t.Errorf("got %s", text)
+		}
+		t.Logf("%v after the commit", time.Since(at))
+		if d := time.Since(at); d > 3*time.Second {
+			t.Errorf("%v after the commit", d)
+		}
+	}
+}
+
+// A scheduled job comes when it is due, without a poll.
+func TestScheduledJobs(t *testing.T) {
+	pool, queue := server(t), newQueue()
+	due := time.Now().Add(1500 * time.Millisecond)
+	if err := Enqueue(t.Context(), pool, Job{Queue: queue, RunAt: due}, Job{Queue: queue, RunAt: due.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan time.Time, 2)
+	_, end := begin(t, jobs(pool, queue), func(context.Context, Job) error {
+		got <- time.Now()
+		return nil
+	}, pipeline.StepConfig[Job]{})
+	at := <-got
+	end()
+	if late := at.Sub(due); late < 0 || late > 2*time.Second || len(got) > 0 {
+		t.Errorf("%v late, %d more", late, len(got))
+	}
+}
+
+// A job that has failed for good is dead in the table, does not stop those behind it, and can be
+// revived. One that cannot be decoded has its error there.
+func TestDeadJobs(t *testing.T) {
+	pool, queue := server(t), newQueue()
+	if err := Enqueue(t.Context(), pool, Job{Queue: queue, Key: "k", Payload: []byte("bad")}, Job{Queue: queue, Key: "k", Payload: []byte("x\x00\xff")},
+		Job{Queue: queue, Key: "k", Payload: []byte("good")}); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var got []string
+	bad := true
+	cfg := jobs(pool, queue)
+	cfg.Ordered = true
+	cfg.Decode = func(j Job) (Job, error) {
+		if strings.HasPrefix(string(j.Payload), "x") {
+			return j, errors.New("no job: " + string(j.Payload))
+		}
+		return j, nil
+	}
+	_, end := begin(t, cfg, func(_ context.Context, j Job) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if bad && string(j.Payload) == "bad" {
+			return errors.New("refused")
+		}
+		got = append(got, string(j.Payload))
+		return nil
+	}, pipeline.StepConfig[Job]{})
+	until(t, "two are dead", func() bool { return count(t, pool, queue, "dead") == 2 && count(t, pool, queue, "waiting") == 0 })
+	var text string
+	if err := pool.QueryRow(t.Context(), "SELECT error FROM penstock_jobs WHERE queue = $1 AND payload <> 'bad'", queue).Scan(&text); err != nil || text != "no job: x??" {
+		t.Errorf("%q, %v", text, err)
+	}
+	mu.Lock()
+	bad = false
+	mu.Unlock()
+	var id int64
+	if err := pool.QueryRow(t.Context(), "SELECT id FROM penstock_jobs WHERE queue = $1 AND payload = 'bad'", queue).Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := Revive(t.Context(), pool, queue, id); n != 1 || err != nil {
+		t.Errorf("%d revived: %v", n, err)
+	}
+	// An update is not announced: the source polls.
+	if err := Enqueue(t.Context(), pool, Job{Queue: queue, Payload: []byte("more")}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is handled", func() bool { return count(t, pool, queue, "waiting") == 0 })
+	end()
+	if n := count(t, pool, queue, "dead"); n != 1 || len(got) != 3 || got[0] != "good" {
+		t.Errorf("%d dead, %q handled", n, got)
+	}
+}
+
+// A job that was leased too often is dead.
+func TestAttemptsAreBounded(t *testing.T) {
+	pool, queue := server(t), newQueue()
+	if err := Enqueue(t.Context(), pool, Job{Queue: queue}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), "UPDATE penstock_jobs SET attempts = 20 WHERE queue = $1", queue); err != nil {
+		t.Fatal(err)
+	}
+	_, end := begin(t, jobs(pool, queue), func(context.Context, Job) error {
+		t.Error("leased once more")
+		return nil
+	}, pipeline.StepConfig[Job]{})
+	until(t, "it is dead", func() bool { return count(t, pool, queue, "dead") == 1 })
+	end()
+}
+
+// What is marked as done stays.
+func TestKeepDone(t *testing.T) {
+	pool, queue := server(t), newQueue()
+	if err := Enqueue(t.Context(), pool, Job{Queue: queue}, Job{Queue: queue}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := jobs(pool, queue)
+	cfg.KeepDone = true
+	_, end := begin(t, cfg, func(context.Context, Job) error { return nil }, pipeline.StepConfig[Job]{})
+	until(t, "both are done", func() bool { return count(t, pool, queue, "done") == 2 })
+	end()
+}
+
+// Two sources of one ordered queue never have two jobs of a key at once, and 200,000 jobs that
+// wait do not slow them down.
+func TestOrderAcrossSources(t *testing.T) {
+	pool, queue := server(t), newQueue()
+	const keys, each, backlog = 30, 20, 200_000
+	if _, err := pool.Exec(t.Context(), `INSERT INTO penstock_jobs (queue, key, payload)
+		SELECT $1, 'key ' || i % $2, convert_to((i / $2)::text, 'UTF8') FROM generate_series(0, $3 - 1) AS i`, queue, keys, backlog); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = pool.Exec(context.Background(), "DELETE FROM penstock_jobs WHERE queue = $1", queue) })
+	var mu sync.Mutex
+	next, busy, total := map[string]int{}, map[string]bool{}, 0
+	handle := func(_ context.Context, j Job) error {
+		mu.Lock()
+		if busy[j.Key] || string(j.Payload) != fmt.Sprint(next[j.Key]) {
+			t.Errorf("%s: %s, busy: %v, due: %d", j.Key, j.Payload, busy[j.Key], next[j.Key])
+		}
+		busy[j.Key] = true
+		mu.Unlock()
+		time.Sleep(time.Millisecond)
+		mu.Lock()
+		busy[j.Key] = false
+		next[j.Key]++
+		total++
+		mu.Unlock()
+		return nil
+	}
+	var ends []func()
+	cfg := jobs(pool, queue)
+	cfg.Ordered, cfg.PollInterval, cfg.Lease = true, 100*time.Millisecond, 30*time.Second
+	begun := time.Now()
+	for range 2 {
+		_, end := begin(t, cfg, handle, pipeline.StepConfig[Job]{Workers: 8})
+		ends = append(ends, end)
+	}
+	until(t, "some of each", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return total >= keys*each
+	})
+	took := time.Since(begun)
+	for _, end := range ends {
+		end()
+	}
+	t.Logf("%d jobs in %v before %d that wait", total, took, backlog)
+}
+
+// A process whose lease was taken over does not end the job.
+func TestFence(t *testing.T) {
+	pool, queue := server(t), newQueue()
+	if err := Enqueue(t.Context(), pool, Job{Queue: queue}); err != nil {
+		t.Fatal(err)
+	}
+	open := make(chan struct{})
+	p, end := begin(t, jobs(pool, queue), func(context.Context, Job) error {
+		<-open
+		return nil
+	}, pipeline.StepConfig[Job]{})
+	until(t, "it is out", func() bool { return p.Snapshot().InFlight == 1 })
+	if _, err := pool.Exec(t.Context(), "UPDATE penstock_jobs SET lease = lease + 1, locked_by = 'another', locked_until = now() + interval '1 hour' WHERE queue = $1", queue); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is lost", func() bool { return p.Snapshot().Lost == 1 })
+	close(open)
+	until(t, "the receipt", func() bool { return p.Snapshot().Late == 1 })
+	end()
+	if n := count(t, pool, queue, "waiting"); n != 1 {
+		t.Errorf("%d waiting", n)
+	}
+}
