@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/stage"
@@ -58,6 +57,9 @@ type Backend struct {
 	// Ordered reports whether the order of each key is promised, across redelivery.
 	Ordered bool
 
+	// Memory reports that the source acknowledges nothing and ends with its pipeline, such as a
+	// queue in memory. Cases that need more are left out.
+	Memory bool
 	// Child is the environment in which a process of the same test binary makes a source of
 	// the queue, for Main. nil: the case that kills processes is left out.
 	Child []string
@@ -65,6 +67,4 @@ type Backend struct {
 	Control func(t testing.TB, action string)
 	// Addr is the server's address, for a proxy. "": the case is left out.
 	Addr string
-	// Again is how long it may take until events of a dead process are delivered again.
-	Again time.Duration
 }

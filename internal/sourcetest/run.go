@@ -35,6 +35,14 @@ func Run(t *testing.T, backend func(t *testing.T) Backend) {
 	}
 }
 
+// needsServer leaves a case out for sources in memory.
+func needsServer(t *testing.T, b Backend) {
+	t.Helper()
+	if b.Memory {
+		t.Skip("the source is in memory")
+	}
+}
+
 // events returns n events of some keys, in turn.
 func events(n, keys int) []Event {
 	list := make([]Event, n)
@@ -130,6 +138,7 @@ func demand(t *testing.T, b Backend) {
 
 // receipts: nothing is acknowledged before its event was handled.
 func receipts(t *testing.T, b Backend) {
+	needsServer(t, b)
 	b.Append(t, events(100, 100))
 	var l Ledger
 	open := make(chan struct{})
@@ -155,6 +164,7 @@ func receipts(t *testing.T, b Backend) {
 
 // poison: what cannot be decoded is a dead letter, and the others are handled.
 func poison(t *testing.T, b Backend) {
+	needsServer(t, b)
 	first, rest := events(100, 10)[:50], events(100, 10)[50:]
 	b.Append(t, first, Poison, "")
 	b.Append(t, rest)
@@ -182,6 +192,7 @@ func poison(t *testing.T, b Backend) {
 
 // drains: a pipeline that drains again and again, at any moment, handles each event once.
 func drains(t *testing.T, b Backend) {
+	needsServer(t, b)
 	const n = 3000
 	list := events(n, 30)
 	b.Append(t, list)

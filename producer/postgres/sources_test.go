@@ -122,7 +122,7 @@ func backend(t *testing.T, ordered bool) sourcetest.Backend {
 			return int(source.(*Producer[sourcetest.Event]).Snapshot().Fetched)
 		},
 		Child: []string{childQueue + "=" + queue},
-		Addr:  net.JoinHostPort(pool.Config().ConnConfig.Host, strconv.Itoa(int(pool.Config().ConnConfig.Port))), Again: 2 * time.Second,
+		Addr:  net.JoinHostPort(pool.Config().ConnConfig.Host, strconv.Itoa(int(pool.Config().ConnConfig.Port))),
 	}
 	if ordered {
 		b.Child = append(b.Child, childOrdered+"=1")

@@ -111,7 +111,7 @@ func backend(t *testing.T, names ...string) sourcetest.Backend {
 			return int(source.(*Producer[sourcetest.Event]).Snapshot().Fetched)
 		},
 		Child: []string{childStream + "=" + strings.Join(names, ",")},
-		Addr:  addr, Again: 2 * time.Second,
+		Addr:  addr,
 	}
 	if ctl := os.Getenv("PENSTOCK_REDIS_CTL"); ctl != "" {
 		b.Control = func(t testing.TB, action string) {
