@@ -196,6 +196,16 @@ func constructors() []constructor {
 		of("postgres.NewProducer", postgres.Config[int]{
 			Pool: new(pgxpool.Pool), Queue: "q", Decode: func(postgres.Job) (int, error) { return 0, nil },
 		}, postgres.NewProducer[int]),
+		of("kafka.NewRetries", kafka.RetriesConfig{Brokers: []string{"127.0.0.1:1"}, Topics: []string{"t"}, DeadTopic: "d"}, func(c kafka.RetriesConfig) (*int, error) {
+			r, err := kafka.NewRetries(c)
+			if err == nil {
+				err = r.Close(context.Background())
+			}
+			return nil, err
+		}),
+		of("kafka.NewShare", kafka.ShareConfig[int]{
+			Brokers: []string{"127.0.0.1:1"}, Topics: []string{"t"}, Group: "g", Decode: func(*kgo.Record) (int, error) { return 0, nil },
+		}, kafka.NewShare[int]),
 		of("gostreams.NewSource", gostreams.SourceConfig[int]{}, func(c gostreams.SourceConfig[int]) (*gostreams.Source[int], error) {
 			return gostreams.NewSource(flow{make(chan any)}, c)
 		}),

@@ -116,6 +116,10 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 			Brokers: []string{"b:1"}, Topics: []string{"t"}, Group: "g", ID: "i", Retry: retry.Policy{MaxAttempts: -1},
 			Transform: func(context.Context, []*kgo.Record) ([]*kgo.Record, error) { return nil, nil },
 		}))},
+		{"kafka.Share", "Size", refusal(kafka.NewShare(kafka.ShareConfig[int]{
+			Brokers: []string{"b:1"}, Topics: []string{"t"}, Group: "g", Size: -1, Decode: func(*kgo.Record) (int, error) { return 0, nil },
+		}))},
+		{"kafka.Retries", "DeadTopic", refusal(kafka.NewRetries(kafka.RetriesConfig{Brokers: []string{"b:1"}, Topics: []string{"t"}}))},
 		{"embeddedkafka", "Brokers", refusal(embeddedkafka.Start(embeddedkafka.Config{Brokers: -1}))},
 		{"consumer.ForEach", "f", refusal(consumer.ForEach[int](nil))},
 		{"consumer.ForEach", "Retry.Backoff", refusal(consumer.NewForEach(func(context.Context, int) error { return nil }, consumer.ForEachConfig[int]{Retry: retry.Policy{Backoff: -1}}))},

@@ -11,7 +11,8 @@ import (
 )
 
 // Of returns a letter with an event, encoded by encode or, if that is nil, as JSON,
-// and with its position if it is a [Positioner]. The caller fills in the rest.
+// with its position if it is a [Positioner], and with its past if it is a [Historian]. The
+// caller fills in the rest.
 //
 // An event that cannot be encoded, or whose encoding panics, is kept as text in the
 // form of %+v, and EncodeError says why: it is not lost, but it cannot be played back.
@@ -30,6 +31,12 @@ func Of[T any](event T, encode func(T) ([]byte, error)) (l Letter) {
 	l.Source, err = position(event)
 	if err != nil {
 		l.Source = err.Error()
+	}
+	if h, ok := any(event).(Historian); ok {
+		var past Past
+		if exit := crash.Apart(func() { past = h.Past() }); exit == nil && past != (Past{}) {
+			l.Past = &past
+		}
 	}
 	return l
 }

@@ -30,6 +30,8 @@ type Letter struct {
 	// Source is the event's position at its source, such as "pushes/3@1042", if it is
 	// known.
 	Source string `json:"source,omitempty"`
+	// Past is what happened to the event in earlier rounds, nil if this is the first one.
+	Past *Past `json:"past,omitempty"`
 }
 
 // Sink stores letters. A [Writer] calls it from one goroutine; a sink of several

@@ -96,6 +96,10 @@ type Config[T any] struct {
 	// three times: its bytes are one poison record, with the batch's last offset and a
 	// *[BatchError].
 	BadBatches BadBatches
+	// Delay holds a record back until it is that old, by its timestamp, and with it the
+	// records behind it on its partition: for a topic of retries, see [Retries]. Up to
+	// 7 days. Default: 0, records of any age are delivered.
+	Delay time.Duration
 
 	// Window bounds the number of records of a partition from the first
 	// uncommitted one to the last polled one, and so how many of it are delivered

@@ -1,5 +1,7 @@
 package kafka
 
+import "time"
+
 // core decides what a producer does: which polled records are taken and emitted,
 // what a receipt finishes, when partitions are paused, resumed and read again, and
 // what may be committed.
@@ -22,6 +24,8 @@ type core struct {
 	// views are what their brokers say of them.
 	views  map[topicPartition]*view
 	paused map[topicPartition]struct{} // what the client does not fetch
+	delay  time.Duration               // how old records must be; 0: any age
+	now    time.Time                   // the time of pick, if there is a delay
 	held   map[topicPartition]struct{} // what the program has paused, a part of paused
 	queued []*partition                // those with a queue, in turn; some may not be read any more
 	epochs uint64                      // assignments until now

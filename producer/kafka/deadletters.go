@@ -66,6 +66,7 @@ func (d *DeadLetters) Close(ctx context.Context) error { return d.writer.Close(c
 
 // letterRecord returns a letter's record.
 func letterRecord(l deadletter.Letter) *kgo.Record {
+	l = withPast(l)
 	r := &kgo.Record{}
 	value, err := l.Bytes()
 	if err != nil {

@@ -119,6 +119,28 @@
 // client's. Members of a running group may be moved over one by one: a broker of 4.0
 // or later has both kinds in one group meanwhile.
 //
+// # Share groups
+//
+// A [Share] is the second mode, for jobs without an order: the broker hands the records of
+// a partition out to any number of members, each under a lock, and takes a verdict for
+// each record. [VerdictOf] makes it of the receipt: a record is accepted, rejected if its
+// event has failed for good, and released, which is delivered again, if it was abandoned.
+// [ShareConfig.Verdict] may decide otherwise, for example release it until its third
+// delivery. A released record comes again at once and without a pause, so that an outage is
+// better waited for in the pipeline; after five deliveries (the broker's
+// group.share.delivery.count.limit) it is lost.
+//
+// Delivery is at least once. What a killed member had is delivered again at once when the
+// broker sees that its connection is closed, which is what the end of a process does, and
+// after the lock's time (share.record.lock.duration.ms, 30 s by default) if the machine or
+// the network has gone in silence. Locks of records that take longer are renewed, which
+// needs Kafka 4.2. A member has one batch at a time, of [ShareConfig.Size] records at most,
+// and fetches the next one when all of these have their verdict: one slow record stops this
+// member, and no other.
+//
+// The broker needs the feature share.version=1, which a new cluster of 4.4 has. A group
+// begins behind the newest record unless its setting share.auto.offset.reset is earliest.
+//
 // # Rebalancing
 //
 // When a partition is revoked, nothing more of it is emitted, the producer waits
@@ -135,6 +157,14 @@
 // [Config.OnPoison], and finished, so that the partition continues. With
 // [Config.DeadLetters] it is finished when its letter is stored, and not committed
 // before. [NewDeadLetters] makes a sink that stores letters in a topic.
+//
+// # Retries
+//
+// A step retries an event that fails, and holds it meanwhile. For pauses of minutes or
+// hours there are topics: [Retries] is a sink of dead letters that writes an event to the
+// topic of its next round, before its record is committed, and a producer with
+// [Config.Delay] reads it there when the pause is over. A partition of such a topic waits as
+// a whole, in the client: nothing is in flight, so that rebalances and drains do not wait.
 //
 // # Failure
 //

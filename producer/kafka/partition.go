@@ -1,5 +1,7 @@
 package kafka
 
+import "time"
+
 // topicPartition names a partition.
 type topicPartition struct {
 	topic     string
@@ -29,6 +31,10 @@ type partition struct {
 	queue queue
 	// blocked: the window was full, and is not half empty yet.
 	blocked bool
+	// early: the first record of the queue is due at dueAt, and not before.
+	early bool
+	dueAt time.Time
+	dueOf int64 // the offset of that record
 }
 
 // unknown is the committed offset of a partition of which nothing was polled.

@@ -76,6 +76,9 @@ func (p *Producer[T]) letter(b poison) deadletter.Letter {
 		Source: PositionOf(b.record),
 	}
 	l.SetBytes(b.record.Value)
+	if past := pastOf(b.record); past.Round > 0 {
+		l.Past = &past
+	}
 	return l
 }
 

@@ -78,6 +78,9 @@ func (p *Producer[T]) next() (ctx context.Context, ok bool) {
 			return nil, false
 		}
 		n, steering := p.core.poll()
+		if p.cfg.Delay > 0 {
+			p.core.now = time.Now()
+		}
 		if !steering {
 			if part, records := p.core.pick(p.poller.size); part != nil {
 				p.halt.Store(false)
@@ -139,7 +142,11 @@ func (p *Producer[T]) pause(patience time.Duration) bool {
 // pollContext returns the context of a poll, which ends when a partition that has failed
 // is to be tried again.
 func (p *Producer[T]) pollContext() (context.Context, context.CancelFunc) {
-	if at := p.poller.failing.first(); !at.IsZero() {
+	at := p.poller.failing.first()
+	if due := p.core.nextDue(); at.IsZero() || !due.IsZero() && due.Before(at) {
+		at = due
+	}
+	if !at.IsZero() {
 		return context.WithDeadline(p.polling, at)
 	}
 	return context.WithCancel(p.polling)

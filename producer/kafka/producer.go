@@ -89,7 +89,7 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 		kick:       make(chan struct{}, 1),
 		commitNext: make(chan struct{}, 1),
 		commitSlot: make(chan struct{}, 1),
-		core:       newCore(cfg.Window),
+		core:       newCore(cfg.Window).delayed(cfg.Delay),
 		looking:    make(chan struct{}, 1),
 		troubles:   troubles{},
 		ids:        map[string][16]byte{},

@@ -53,10 +53,11 @@ func (c *core) pick(limit int) (*partition, []*kgo.Record) {
 			i--
 			continue
 		}
-		if part.blocked || c.isHeld(part.topicPartition) {
+		due := c.due(part)
+		if part.blocked || due == 0 || c.isHeld(part.topicPartition) {
 			continue
 		}
-		records := part.queue.take(min(n, c.window-part.window()))
+		records := part.queue.take(min(n, c.window-part.window(), due))
 		c.queued = append(c.queued[:i], c.queued[i+1:]...)
 		if part.queue.n > 0 {
 			c.queued = append(c.queued, part)
@@ -92,9 +93,10 @@ func (c *core) choked() bool {
 	return false
 }
 
-// stuck reports whether part has records for which its window has no room.
+// stuck reports whether part has records for which its window has no room, or that are
+// not due.
 func (c *core) stuck(part *partition) bool {
-	return part.phase == reading && part.blocked && part.queue.n > 0
+	return part.phase == reading && (part.blocked || part.early) && part.queue.n > 0
 }
 
 // add appends polled records.

@@ -102,6 +102,7 @@ func (c *Config[T]) validateReading(owner option.Owner) error {
 		owner.Check(c.Protocol <= ServerProtocol, "Protocol", c.Protocol, "ClassicProtocol or ServerProtocol"),
 		owner.Check(c.StartAgo >= 0, "StartAgo", c.StartAgo, "0 or more"),
 		owner.Check(c.ResetAgo >= 0, "ResetAgo", c.ResetAgo, "0 or more"),
+		owner.Check(c.Delay >= 0 && c.Delay <= 7*24*time.Hour, "Delay", c.Delay, "up to 7 days"),
 		owner.Check(starts <= 1, "Start", c.Start, "one of Start, StartAt and StartAgo"),
 		owner.Check(c.Reset == Oldest || c.ResetAgo == 0, "Reset", c.Reset, "one of Reset and ResetAgo"),
 	)

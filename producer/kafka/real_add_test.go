@@ -3,6 +3,7 @@ package kafka
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/penstock-go/penstock/stage"
 )
@@ -58,3 +59,14 @@ func TestRealTransactorServerProtocol(t *testing.T) {
 }
 func TestRealTransactorDeadLetters(t *testing.T) { transactorDead(t, foreign(t)) }
 func TestRealTransactorIsFenced(t *testing.T)    { transactorFenced(t, foreign(t)) }
+
+func TestRealShareVerdicts(t *testing.T)     { shareVerdicts(t, foreign(t)) }
+func TestRealShareMembers(t *testing.T)      { shareMembers(t, foreign(t)) }
+func TestRealShareKilledMember(t *testing.T) { shareKilled(t, foreign(t)) }
+func TestRealShareRenewsItsLocks(t *testing.T) {
+	shareRenews(t, foreign(t), 15*time.Second, true, false)
+}
+func TestRealShareDrainGivesBack(t *testing.T) { shareDrain(t, foreign(t)) }
+
+func TestRealRetriesComeAfterTheirPause(t *testing.T) { retryRounds(t, foreign(t)) }
+func TestRealDelay(t *testing.T)                      { delay(t, foreign(t)) }

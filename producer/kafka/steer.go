@@ -25,7 +25,7 @@ func (c *core) steer() (t turns) {
 		}
 	}
 	for key := range c.paused {
-		if part := c.parts[key]; !c.isHeld(key) && (part == nil || !part.blocked) {
+		if part := c.parts[key]; !c.isHeld(key) && (part == nil || !part.blocked && !part.early) {
 			delete(c.paused, key)
 			t.resume = append(t.resume, key)
 		}
