@@ -93,7 +93,7 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 	k.producer, err = kafka.NewProducer(kafka.Config[push]{
 		Brokers: brokers, Topics: []string{cfg.Topic}, Group: cfg.Group, Decode: k.decode,
 		OnPoison: k.refuseRecord, CommitInterval: cfg.Commit, Window: cfg.window(),
-		Options: append(options, kgo.SessionTimeout(cfg.Session), kgo.HeartbeatInterval(min(3*time.Second, cfg.Session/3))), Metrics: l.recorder, Logger: log,
+		Options: options, SessionTimeout: cfg.Session, Metrics: l.recorder, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -115,8 +115,14 @@ func (k *kafkaSource) prepare(ctx context.Context) error {
 	return k.health.prepare(ctx, k.topic, k.log, k.learn)
 }
 
-// ready implements source.
-func (k *kafkaSource) ready() error { return k.health.away() }
+// ready implements source: the brokers respond, and the reading side reads, once it has
+// begun. Pushes are taken in while only the latter fails.
+func (k *kafkaSource) ready() error {
+	if err := k.health.away(); err != nil {
+		return err
+	}
+	return k.producer.Ready()
+}
 
 // handler implements source.
 func (k *kafkaSource) handler() stage.Producer[push] { return k.producer }
@@ -127,7 +133,7 @@ func (k *kafkaSource) capacity() int { return k.room.limits.pushes }
 // enter implements source. It stamps and writes under the sequencer's lock, so
 // that the order of the numbers is the order in Kafka.
 func (k *kafkaSource) enter(pushes []push, done func(error)) error {
-	if k.ready() != nil {
+	if k.health.away() != nil {
 		return errAway // no caller waits for a broker that is known to be away
 	}
 	now := time.Now()

@@ -2,11 +2,13 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock-go/penstock/deadletter"
@@ -37,14 +39,16 @@ const maxHeaderText = 16 << 10
 // Write returns nil when all in-sync replicas have every record. All methods may be
 // called from any goroutine.
 //
-// A record that the broker refuses for its size is tried without end. The topic must allow
-// records as large as the source's, plus 64 KiB; for records of more than 1 MB, Options
-// needs kgo.ProducerBatchMaxBytes as well.
+// The topic should allow records as large as the source's, plus 64 KiB. Of one that is
+// larger than it allows the letter is written without the event: dead-letter-encode-error
+// says so, and dead-letter-source where the event is.
 type DeadLetters struct{ writer *Writer }
 
 // NewDeadLetters makes a sink. It does not wait for a broker; the only errors are those of
 // the config, each an [*OptionError], and of Options.
 func NewDeadLetters(cfg WriterConfig) (*DeadLetters, error) {
+	// Records may be larger than the client's default of 1 MB; the topic decides.
+	cfg.Options = append([]kgo.Opt{kgo.ProducerBatchMaxBytes(maxLetterBytes)}, cfg.Options...)
 	w, err := newWriter(option.Owner("kafka.DeadLetters"), cfg)
 	if err != nil {
 		return nil, err
@@ -58,8 +62,33 @@ func (d *DeadLetters) Write(ctx context.Context, letters []deadletter.Letter) er
 	for i := range letters {
 		records[i] = letterRecord(letters[i])
 	}
-	return d.writer.Write(ctx, records...)
+	err := d.writer.Write(ctx, records...)
+	if !errors.Is(err, kerr.MessageTooLarge) {
+		return err
+	}
+	// One of them is too large for the topic. The others are written again, each alone, which
+	// may store some twice; of that one the reason is kept, and where it is.
+	for i, r := range records {
+		r = letterRecord(letters[i])
+		if err = d.writer.Write(ctx, r); errors.Is(err, kerr.MessageTooLarge) {
+			err = d.writer.Write(ctx, withoutValue(letters[i], r))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// withoutValue returns a letter's record with a reason in the place of its value.
+func withoutValue(l deadletter.Letter, r *kgo.Record) *kgo.Record {
+	l.EncodeError = fmt.Sprintf("the event has %d bytes, more than the topic of dead letters allows", len(r.Value))
+	l.Event, l.Binary, l.Key = nil, false, cut(l.Key)
+	return letterRecord(l)
+}
+
+// maxLetterBytes bounds a batch of letters, and so a letter.
+const maxLetterBytes = 64 << 20
 
 // Close waits until nothing is being written or ctx is done, and ends the sink.
 func (d *DeadLetters) Close(ctx context.Context) error { return d.writer.Close(ctx) }

@@ -11,7 +11,12 @@ import (
 // the record, otherwise with the reason why they have not, which wraps
 // kgo.ErrMaxBuffered if there was no room for the record. done must not block.
 func (w *Writer) TryWrite(record *kgo.Record, done func(error)) {
-	w.client.TryProduce(context.Background(), record, func(_ *kgo.Record, err error) { done(err) })
+	w.client.TryProduce(context.Background(), record, func(r *kgo.Record, err error) {
+		if isRemade(err) {
+			w.renewLater(r.Topic)
+		}
+		done(err)
+	})
 }
 
 // Buffered is the number of records that wait for their acknowledgement.
