@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"crypto/rand"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -72,7 +73,9 @@ func writeLarge(t *testing.T, addrs []string, topic string, room bool) {
 	}
 	defer client.Close()
 	letters := []deadletter.Letter{{Source: "pushes/0@7", Error: "too large"}, {Source: "pushes/0@8", Error: "too large"}}
-	letters[0].SetBytes(make([]byte, 2<<20))
+	body := make([]byte, 2<<20) // that is not compressed to less
+	_, _ = rand.Read(body)
+	letters[0].SetBytes(body)
 	letters[1].SetBytes([]byte("small"))
 	if err := sink.Write(t.Context(), letters); err != nil {
 		t.Error(err)
