@@ -54,14 +54,16 @@ func TestLettersOfLargeRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if err := b.Cluster.CreateTopic("large", 1, nil); err != nil {
-		t.Fatal(err)
+	for name, limit := range map[string]string{"large": "4194304", "small": "1048588"} {
+		if err := b.Cluster.CreateTopic(name, 1, map[string]string{"max.message.bytes": limit}); err != nil {
+			t.Fatal(err)
+		}
+		writeLarge(t, b.Addrs(), name, name == "large")
 	}
-	writeLarge(t, b.Addrs(), "large", true)
 }
 
 // writeLarge writes a letter of 2 MiB, and a small one, to a topic that has room for it or
-// not. The embedded broker has no bound.
+// not.
 func writeLarge(t *testing.T, addrs []string, topic string, room bool) {
 	sink, err := NewDeadLetters(WriterConfig{Brokers: addrs, Topic: topic})
 	if err != nil {
