@@ -442,7 +442,11 @@ func (r *modelRun) check(err error, acts []act) {
 	defer r.mu.Unlock()
 	r.audit()
 	for _, s := range r.sources {
-		if len(s.open) > 0 || len(s.final) != len(s.taken) {
+		kept := 0 // by a source that was made anew, and drained before it had them again
+		if s.lives > 1 {
+			kept = len(s.redo)
+		}
+		if len(s.open) > 0 || len(s.final)+kept != len(s.taken) {
 			r.fault("source %d: %d taken, %d finished, %d in flight", s.place, len(s.taken), len(s.final), len(s.open))
 		}
 		if !drained && len(s.final) != s.n {
