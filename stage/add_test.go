@@ -247,9 +247,9 @@ func TestManyReplacements(t *testing.T) {
 		lives++
 		until := 60 + random.IntN(2000) // a second failure over the same events would abandon them
 		h := newPipe(1)
-		h.onEvents = func(context.Context, []int) error {
+		h.onEvents = func(_ context.Context, events []int) error {
 			h.batches = nil
-			if until -= 20; until < 0 {
+			if until -= len(events); until < 0 {
 				return errOops
 			}
 			return nil

@@ -238,6 +238,9 @@ func ExamplePipeline_Add() {
 	fmt.Println(pipeline.Run(context.Background()))
 	// Output:
 	// stage "printer": HandleEvents: no connection
-	// [0 1 2 3]
+	// [0]
+	// [1]
+	// [2]
+	// [3]
 	// <nil>
 }
