@@ -41,13 +41,13 @@ func (w *world) fill(partition int32, n int, opts ...kgo.Opt) {
 	for i := range n {
 		value := make([]byte, 100)
 		copy(value, fmt.Sprintf("%d %x", i, uint64(i)*0x9E3779B97F4A7C15))
-		client.Produce(w.t.Context(), &kgo.Record{Topic: w.topic, Partition: partition, Value: value}, func(_ *kgo.Record, err error) {
+		client.Produce(context.Background(), &kgo.Record{Topic: w.topic, Partition: partition, Value: value}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				w.t.Error(err)
 			}
 		})
 	}
-	if err := client.Flush(w.t.Context()); err != nil {
+	if err := client.Flush(context.Background()); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -64,7 +64,7 @@ func (w *world) bareBytes(n int, cfg Config[string]) int64 {
 	}
 	defer client.Close()
 	for n > 0 {
-		n -= client.PollFetches(w.t.Context()).NumRecords()
+		n -= client.PollFetches(context.Background()).NumRecords()
 	}
 	return f.bytes.Load()
 }
@@ -274,7 +274,7 @@ func (w *world) zeros(n int) {
 		for i := range records {
 			records[i] = &kgo.Record{Value: value}
 		}
-		if err := client.ProduceSync(w.t.Context(), records...).FirstErr(); err != nil {
+		if err := client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
 			w.t.Fatal(err)
 		}
 		n -= len(records)
