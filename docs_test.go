@@ -225,6 +225,30 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
+// TestKafkaQuotes: what docs/kafka.md has of the package comment, as quotations, is there
+// word for word.
+func TestKafkaQuotes(t *testing.T) {
+	plain := func(file string) string {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	comment := regexp.MustCompile(`(?m)^// ?`).ReplaceAllString(plain("producer/kafka/doc.go"), "")
+	comment = strings.Join(strings.Fields(comment), " ")
+	quotes := regexp.MustCompile(`(?m)(?:^> .*\n)+`).FindAllString(plain("docs/kafka.md"), -1)
+	for _, quote := range quotes {
+		quote = strings.Join(strings.Fields(strings.ReplaceAll("\n"+quote, "\n> ", "\n")), " ")
+		if !strings.Contains(comment, quote) {
+			t.Errorf("the package comment does not have: %s", quote)
+		}
+	}
+	if len(quotes) == 0 {
+		t.Error("no quotations")
+	}
+}
+
 // hasHeading reports whether a Markdown text has a heading with that anchor.
 func hasHeading(text, anchor string) bool {
 	drop := regexp.MustCompile(`[^a-z0-9 -]`)

@@ -154,7 +154,8 @@ func (p *program) kill() {
 // follower is a client that comes back whenever it loses its connection, and
 // notes what it gets.
 type follower struct {
-	user string
+	user   string
+	joined func() // called at each join; may be nil
 
 	mu    sync.Mutex
 	first []int // n of each push in the order of its first delivery
@@ -172,6 +173,9 @@ func (f *follower) run(ctx context.Context, t *testing.T, addr, tok string) {
 			case <-ctx.Done():
 			}
 			continue
+		}
+		if f.joined != nil {
+			f.joined()
 		}
 		for {
 			got, err := s.next(ctx)
@@ -193,6 +197,13 @@ func (f *follower) note(n int) {
 			close(f.all)
 		}
 	}
+}
+
+// distinct returns how many different pushes have come.
+func (f *follower) distinct() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.first)
 }
 
 // TestKilledPipelineLosesNothing kills the process again and again while pushes

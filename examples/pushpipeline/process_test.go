@@ -16,6 +16,7 @@ import (
 type process struct {
 	*program
 	out bytes.Buffer // its standard output
+	log lines        // its standard error
 }
 
 // launch starts the program with a broker of the test's.
@@ -26,7 +27,7 @@ func launch(t *testing.T, args ...string) *process {
 	p.args = append([]string{"-addr", p.addr, "-debug-addr", "off", "-json", "-log-level", "warn"}, args...)
 	p.cmd = child(t, "program", p.args...)
 	p.cmd.Stdout = &p.out
-	p.cmd.Stderr = testLog{t}
+	p.cmd.Stderr = io.MultiWriter(testLog{t}, &p.log)
 	spawn(t, p.cmd)
 	return p
 }
@@ -181,6 +182,24 @@ func TestBrokerComesLater(t *testing.T) {
 	}
 	if sum, _ := p.finish(); sum.Delivered != 1 {
 		t.Errorf("%+v", sum)
+	}
+}
+
+// TestNoBrokerIsSaid: with an address at which nothing listens, the program starts, names the
+// reason in its log within five seconds, is not ready, and ends in order.
+func TestNoBrokerIsSaid(t *testing.T) {
+	t.Parallel() // it waits for other processes
+	p := launch(t, "-brokers", "127.0.0.1:1")
+	took := eventually(t, 5*time.Second, "the reason in the log", func() bool { return p.log.count("connection refused") > 0 })
+	t.Logf("in the log after %v", took)
+	status := 0
+	var body string
+	eventually(t, 5*time.Second, "a response", func() bool { status, body = p.readyz(); return status != 0 })
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "broker does not respond") {
+		t.Errorf("%d %s", status, body)
+	}
+	if _, took := p.finish(); took > 3*time.Second {
+		t.Errorf("the end took %v", took)
 	}
 }
 

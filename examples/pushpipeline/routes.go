@@ -103,8 +103,10 @@ func (a *app) notReady() error {
 		return errors.New("the program is ending")
 	}
 	// While it starts too: the source says what it waits for.
-	if err := a.source.ready(); err != nil {
+	if err := a.source.ready(); errors.Is(err, errAway) {
 		return errAway
+	} else if err != nil {
+		return errUnread
 	}
 	if a.phase.Load() == starting {
 		return errors.New("the program is starting")

@@ -49,6 +49,8 @@ var (
 	errClosing = errors.New("the pipeline is not running: it starts or shuts down")
 	// errAway is for pushes while no broker responds.
 	errAway = errors.New("the broker does not respond")
+	// errUnread is for the readiness while a broker responds and nothing can be read.
+	errUnread = errors.New("pushes cannot be read from Kafka; the log has the reason")
 )
 
 // sequencer numbers the pushes of each user and keeps that order until the
