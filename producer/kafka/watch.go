@@ -132,13 +132,15 @@ func (p *Producer[T]) topics() (names []string) {
 
 // askAny asks one broker after the other, without the client's retries, which would hide
 // why they fail. The error is the first one.
-func (p *Producer[T]) askAny(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+func (p *Producer[T]) askAny(ctx context.Context, req *kmsg.MetadataRequest) (kmsg.Response, error) {
 	brokers := append(p.eyes.DiscoveredBrokers(), p.eyes.SeedBrokers()...)
 	limit := max(watchTimeout/time.Duration(max(1, len(brokers))), 500*time.Millisecond)
 	var first error
 	for _, b := range brokers {
 		each, cancel := context.WithTimeout(ctx, limit)
-		resp, err := b.Request(each, req)
+		// The client writes to a request, also after the time is over.
+		own := *req
+		resp, err := b.Request(each, &own)
 		cancel()
 		if err == nil {
 			return resp, nil
