@@ -70,6 +70,14 @@ type Staller interface {
 	Stalled() bool
 }
 
+// Withdrawer is a [Holder] that gives back events which it has not handed out, because
+// their source has asked for them.
+type Withdrawer[T any] interface {
+	// Withdraw removes the held events whose numbers match, and calls gone for each. It
+	// is not called during a Dispatch, and Dispatch is called afterwards.
+	Withdraw(match func(seq uint64) bool, gone func(seq uint64))
+}
+
 // MisuseCounter is a dispatcher that counts the values of the program's functions
 // that it could not use and has replaced. Its stage logs them.
 type MisuseCounter interface {

@@ -22,11 +22,13 @@ const (
 	Abandoned
 	// Requeued: the dispatcher has taken the event back.
 	Requeued
+	// Withdrawn: the source asked for the event back before a handler had started it.
+	Withdrawn
 )
 
 // String returns the outcome's name in lower case.
 func (o Outcome) String() string {
-	names := [...]string{"done", "failed", "discarded", "returned", "abandoned", "requeued"}
+	names := [...]string{"done", "failed", "discarded", "returned", "abandoned", "requeued", "withdrawn"}
 	if int(o) < len(names) {
 		return names[o]
 	}
@@ -35,7 +37,7 @@ func (o Outcome) String() string {
 
 // Worse reports whether o is a worse end than other, where one of several parts
 // of an event decides for all of it: Abandoned before Failed before Discarded
-// before Done. Returned and Requeued count as Abandoned.
+// before Done. Returned, Requeued and Withdrawn count as Abandoned.
 func (o Outcome) Worse(other Outcome) bool { return o.severity() > other.severity() }
 
 func (o Outcome) severity() int {

@@ -172,7 +172,7 @@ func (o *outlet[T]) settleAccount() {
 		o.discarded = nil
 	}
 	// rest is 0 unless a dispatcher has broken its contract.
-	rest := o.emitted - o.delivered - int64(o.buf.len())
+	rest := o.emitted - o.delivered - o.withdrawn - int64(o.buf.len())
 	for _, n := range o.lost {
 		rest -= n
 	}

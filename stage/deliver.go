@@ -2,28 +2,47 @@ package stage
 
 // deliver passes a whole batch to a handler that asks for its events itself.
 func (e *engine[In, Out]) deliver(s *Subscription[In], b *batch[In]) {
+	position, at := s.received, 0
+	s.received += uint64(b.size())
+	for {
+		if s.withdrawn.Load() != nil || len(b.gaps) > 0 {
+			position += e.pass(s, b, at, position)
+		}
+		if at == len(b.events) {
+			break
+		}
+		events := b.events[at:b.until()]
+		if !e.deliverPart(s, events, position) {
+			return
+		}
+		at += len(events)
+		position += uint64(len(events))
+	}
+	e.giveBackBatch(s, b, 0)
+}
+
+// deliverPart passes events of a batch on that follow each other. It returns false if the
+// rest is dropped.
+func (e *engine[In, Out]) deliverPart(s *Subscription[In], events []In, first uint64) bool {
 	e.running = "HandleDelivery"
-	n := len(b.events)
-	first := s.received
-	s.received += uint64(n)
+	n := len(events)
 	if s.deferred {
 		s.open.Add(int64(n))
 		e.in.handled += int64(n)
-		e.check(e.do.delivery(e.ctx, Delivery[In]{Subscription: s, Events: b.events, First: first}))
 		// The events were copied by the handler, if it keeps them.
-		e.giveBackBatch(s, b, 0)
-		return
+		e.check(e.do.delivery(e.ctx, Delivery[In]{Subscription: s, Events: events, First: first}))
+		return true
 	}
 	// With as many as a chunk of HandleEvents, more is likely to be on its way.
 	e.brisk = n >= s.info.MaxDemand-s.info.MinDemand
 	s.inHand = n // farewell names these if the handler fails
-	err := e.transform(s, b.events, inputs[In]{position: first, n: n})
+	err := e.transform(s, events, inputs[In]{position: first, n: n})
 	if err != nil && err != ErrDone {
 		e.check(err)
-		return
+		return false
 	}
 	if poison.Load() {
-		clear(b.events)
+		clear(events)
 	}
 	e.in.handled += int64(n)
 	s.total += n
@@ -33,8 +52,8 @@ func (e *engine[In, Out]) deliver(s *Subscription[In], b *batch[In]) {
 	}
 	if err != nil {
 		e.check(err)
-		return
+		return false
 	}
 	e.out.serve()
-	e.giveBackBatch(s, b, 0)
+	return true
 }

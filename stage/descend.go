@@ -78,7 +78,7 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 	// Ends come after fresh holds: an input may be held and finished in one call.
 	for _, h := range em.ends {
 		outcome, reason := outcomeOf(h.err)
-		if h.err != nil {
+		if h.err != nil && h.err != ErrWithdrawn {
 			e.countFailure(h.err)
 		}
 		l.takeHeld(h.slot).finish(outcome, reason)
@@ -248,7 +248,9 @@ func (e *engine[In, Out]) failedAlone(in inputs[In], f failure, taken []bool) {
 	}
 	taken[f.input] = true
 	outcome, reason := outcomeOf(f.err)
-	e.countFailure(f.err)
+	if f.err != ErrWithdrawn {
+		e.countFailure(f.err)
+	}
 	in.part(f.input, 1).finish(outcome, reason)
 }
 

@@ -237,6 +237,10 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 		if e.out != nil {
 			e.out.consoled(m.x.(*node))
 		}
+	case mailWithdraw:
+		e.withdraw(m.x.(spans))
+	case mailWithdrawn:
+		e.recalled(m.up)
 	case mailStop:
 		reason, _ := m.x.(error)
 		e.stop(reason)

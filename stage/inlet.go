@@ -26,6 +26,7 @@ type inlet[T any] struct {
 	queue     ring.Ring[arrival[T]] // of a producer-consumer without demand
 	handled   int64
 	unhandled int64 // events whose producer stopped before this stage did
+	withdrawn int64 // events that were not handled, since their source has asked them back
 	batches   int64
 }
 
@@ -136,22 +137,28 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		e.deliver(s, b)
 		return
 	}
-	events := b.events
 	size := s.info.MaxDemand - s.info.MinDemand
 	if s.cfg.Manual {
 		// With Manual, all events that arrived together are one chunk.
-		size = len(events)
+		size = max(1, len(b.events))
 	}
 	if b.careful {
 		size = 1
 	}
-	position := s.received
-	s.received += uint64(len(events))
+	position, at := s.received, 0
+	s.received += uint64(b.size())
 	// A full chunk suggests that more is on its way.
-	e.brisk = len(events) >= size
-	for len(events) > 0 {
-		chunk := events[:min(size, len(events))]
-		events = events[len(chunk):]
+	e.brisk = len(b.events) >= size
+	for {
+		if s.withdrawn.Load() != nil || len(b.gaps) > 0 {
+			position += e.pass(s, b, at, position)
+			if at == len(b.events) {
+				e.giveBackBatch(s, b, 0)
+				return
+			}
+		}
+		chunk := b.events[at:min(at+size, b.until())]
+		at += len(chunk)
 		in := inputs[In]{position: position, n: len(chunk)}
 		position += uint64(len(chunk))
 		e.running = "HandleEvents"
@@ -196,8 +203,9 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 			e.out.serve()
 		}
 		switch {
-		case len(events) == 0:
+		case at == len(b.events) && len(b.gaps) == 0:
 			e.giveBackBatch(s, b, ask)
+			return
 		case ask > 0:
 			s.up.postAsk(s, s.pause.pass(ask), s.handled, nil, s.takePending())
 			s.handled = 0
@@ -244,6 +252,7 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 	if s.deferred && poison.Load() {
 		clear(b.events)
 	}
+	b.gaps, b.swept = nil, nil
 	b.next = s.spent
 	s.spent = b
 	s.spentCount++

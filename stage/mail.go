@@ -22,6 +22,8 @@ const (
 	mailDrain                  // x map[*node]bool or nil: the stages that drain together
 	mailHandled                // x *node: the program has handled its failure
 	mailStop                   // x error
+	mailWithdraw               // x spans: events that the source asks back
+	mailWithdrawn              // up: the producer has marked deliveries that are asked back
 )
 
 // mail is a message to a stage, from any goroutine. up is a subscription in which the

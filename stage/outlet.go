@@ -22,21 +22,22 @@ type outlet[T any] struct {
 	disp  dispatcher.Dispatcher[T]
 	// These are disp again, as the optional interfaces that it implements; nil if it does
 	// not.
-	holder    dispatcher.Holder[T]
-	timed     dispatcher.Timed
-	taker     dispatcher.ReceiptTaker[T]
-	staller   dispatcher.Staller
-	returner  dispatcher.Returner[T]
-	orphans   dispatcher.Orphanage[T]
-	parking   dispatcher.Parking[T]
-	misuses   dispatcher.MisuseCounter
-	sourced   bool     // the handler wants receipts
-	lineage   ancestry // of a producer-consumer whose inputs want receipts
-	descend   func()   // takes what a handler has said of its inputs
-	silent    bool     // it must get no more of them
-	discarded func(T, receipt.Reason)
-	orphaned  func(T) // ProducerConfig.Abandoned
-	epoch     time.Time
+	holder     dispatcher.Holder[T]
+	timed      dispatcher.Timed
+	taker      dispatcher.ReceiptTaker[T]
+	staller    dispatcher.Staller
+	returner   dispatcher.Returner[T]
+	orphans    dispatcher.Orphanage[T]
+	parking    dispatcher.Parking[T]
+	misuses    dispatcher.MisuseCounter
+	withdrawer dispatcher.Withdrawer[T]
+	sourced    bool     // the handler wants receipts
+	lineage    ancestry // of a producer-consumer whose inputs want receipts
+	descend    func()   // takes what a handler has said of its inputs
+	silent     bool     // it must get no more of them
+	discarded  func(T, receipt.Reason)
+	orphaned   func(T) // ProducerConfig.Abandoned
+	epoch      time.Time
 
 	// live counts the subscriptions that are in a slot, leaving ones included.
 	subs []*Subscription[T] // by slot; nil is free
@@ -73,8 +74,9 @@ type outlet[T any] struct {
 	shared   sharing                 // events that were given more than once
 	again    map[uint64]int          // how often events were returned over which a consumer died
 
-	// The counts are since the start. At the end: emitted = delivered + lost.
+	// The counts are since the start. At the end: emitted = delivered + lost + withdrawn.
 	emitted    int64
+	withdrawn  int64 // events that went back to the source
 	delivered  int64 // events that were given to at least one subscriber
 	deliveries int64 // copies of them that were given
 	abandoned  int64 // deliveries whose consumer died before it had handled them
@@ -102,6 +104,7 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	o.orphans, _ = o.disp.(dispatcher.Orphanage[T])
 	o.parking, _ = o.disp.(dispatcher.Parking[T])
 	o.misuses, _ = o.disp.(dispatcher.MisuseCounter)
+	o.withdrawer, _ = o.disp.(dispatcher.Withdrawer[T])
 	o.timed, _ = o.disp.(dispatcher.Timed)
 	o.taker, _ = o.disp.(dispatcher.ReceiptTaker[T])
 	o.staller = stallerOf(o.disp)

@@ -15,6 +15,7 @@ type finishedRun struct {
 	n        int
 	outcome  receipt.Outcome
 	reason   receipt.Reason
+	ordered  bool // the consumer gives all other receipts in order, by their number
 }
 
 // wantsReceipts reports whether every delivery is remembered until its receipt has come:
@@ -41,14 +42,21 @@ func (o *outlet[T]) handled(s *Subscription[T], n int) {
 		s.acked += n
 		return
 	}
-	// Positions count all deliveries since the start, so that acked is one as well.
-	if before := int(s.flights.base) - s.acked; before > 0 {
+	// Positions count all deliveries since the start, and all that are not open have their
+	// receipt or were delivered before the account began.
+	if before := int(s.flights.next) - s.flights.open - s.acked; before > 0 {
 		// Receipts for deliveries before the account began.
 		skip := min(n, before)
 		s.acked += skip
 		n -= skip
 	}
 	s.acked += n
+	// Only deliveries that were withdrawn out of order can have overtaken these.
+	for _, position := range s.flights.overtaken(n) {
+		f, _ := s.flights.finish(position)
+		o.receipt(s, &f, receipt.Done, "", 0)
+		n--
+	}
 	o.land(s, n, receipt.Done, "")
 	o.report()
 }
@@ -108,6 +116,9 @@ func (o *outlet[T]) settle(s *Subscription[T], list []Finished) {
 // delivery lands as a whole; any other is finished one by one.
 func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
 	for _, r := range runs {
+		if r.ordered {
+			s.acked += r.n
+		}
 		if r.position == s.flights.base && r.outcome != receipt.Abandoned {
 			o.land(s, r.n, r.outcome, r.reason)
 			continue
@@ -265,6 +276,10 @@ func (o *outlet[T]) endedOne(r *dispatcher.Receipt[T]) {
 		return
 	}
 	delete(o.again, r.Seq)
+	if outcome == receipt.Withdrawn {
+		o.delivered--
+		o.withdrawn++
+	}
 	if outcome == receipt.Discarded {
 		o.delivered--
 		o.lost[reason]++

@@ -43,14 +43,16 @@ type Snapshot struct {
 	Demand  int `json:"demand"`
 	Pending int `json:"pending"`
 	// Buffered is the number of events that were emitted and are neither delivered
-	// nor discarded: Emitted = Delivered + Buffered + the sum of Discarded. An
-	// event that went to several subscribers counts once in Delivered and for
+	// nor discarded: Emitted = Delivered + Buffered + Withdrawn + the sum of
+	// Discarded. Withdrawn are those that their source has asked back, and that were
+	// not started; see [Handle.Withdraw]. An event that went to several subscribers counts once in Delivered and for
 	// each of them in Deliveries.
 	Buffered   int                      `json:"buffered"`
 	Emitted    int64                    `json:"emitted"`
 	Delivered  int64                    `json:"delivered"`
 	Deliveries int64                    `json:"deliveries"`
 	Discarded  map[receipt.Reason]int64 `json:"discarded,omitempty"`
+	Withdrawn  int64                    `json:"withdrawn,omitempty"`
 	// Abandoned is the number of deliveries to consumers that died before they had
 	// handled them, and that were not delivered again. It includes those to a consumer
 	// that had stopped and whose HandleTerminate ran when this stage ended.
@@ -64,6 +66,9 @@ type Snapshot struct {
 	// Failed is the number of events that the handler reported as failed alone, or
 	// as dropped on purpose.
 	Failed int64 `json:"failed"`
+	// Skipped is the number of events that arrived and were not handled, since their
+	// source has asked them back.
+	Skipped int64 `json:"skipped,omitempty"`
 
 	// Unhandled is the number of events that arrived, were not handled when the
 	// stage stopped, and whose producer had stopped before and so does not count
@@ -147,7 +152,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 	if o := e.out; o != nil {
 		s.Demand, s.Pending, s.Buffered = o.disp.Demand(), o.told, o.held()
 		s.Emitted, s.Delivered, s.Discarded = o.emitted, o.delivered, maps.Clone(o.lost)
-		s.Accumulating = o.paused
+		s.Accumulating, s.Withdrawn = o.paused, o.withdrawn
 		s.Deliveries, s.Abandoned = o.deliveries, o.abandoned
 		for _, sub := range o.subs {
 			if sub != nil {
@@ -160,7 +165,7 @@ func (e *engine[In, Out]) snapshot() Snapshot {
 	}
 	if in := e.in; in != nil {
 		s.Queued, s.Handled, s.Batches, s.Failed = in.queue.Len(), in.handled, in.batches, in.failures.total
-		s.Unhandled = in.unhandled
+		s.Unhandled, s.Skipped = in.unhandled, in.withdrawn
 		for _, sub := range in.subs {
 			s.Subscriptions = append(s.Subscriptions, SubscriptionSnapshot{
 				ID: sub.id, Peer: sub.info.Producer, Upstream: true, Outstanding: sub.outstanding(), InFlight: int(sub.open.Load()) + sub.inputs,

@@ -89,6 +89,9 @@ func (e *engine[In, Out]) asked(s *Subscription[Out], n, done int, spent *batch[
 		e.out.soiled = append(e.out.soiled, s)
 	}
 	e.receive(s, done, x)
+	if s.withdrawn.Load() != nil && s.flights.open == 0 {
+		s.withdrawn.Store(nil)
+	}
 	if n > 0 && s.supply == supplyActive {
 		s.addAsked(n)
 		e.out.disp.Ask(s.slot, n)

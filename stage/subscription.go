@@ -32,7 +32,10 @@ type Subscription[T any] struct {
 	ending   atomic.Bool  // deferred: the consumer waits for open to reach 0
 	wants    atomic.Bool  // the producer wants receipts for what has arrived
 	replaced atomic.Bool  // another subscription took its place
-	pause    pause
+	// withdrawn are the positions of deliveries that their source has asked back. The
+	// producer replaces it, and the consumer reads it before it starts an event.
+	withdrawn atomic.Pointer[spans]
+	pause     pause
 
 	// Owned by the consumer's goroutine.
 	// owed, arrived and received are counts of events; received is also the position of
@@ -76,9 +79,11 @@ type Subscription[T any] struct {
 type batch[T any] struct {
 	events []T
 	// The first dirty places of the array may hold events of before; scrub clears them.
-	dirty   int  // places of the array that may hold events
-	tracked bool // receipts are wanted
-	careful bool // a consumer may have died over some of the events: they are handled one by one
+	dirty   int    // places of the array that may hold events
+	tracked bool   // receipts are wanted
+	careful bool   // a consumer may have died over some of the events: they are handled one by one
+	gaps    []gap  // where events were taken out that their source has asked back
+	swept   *spans // what was asked back when they were
 	next    *batch[T]
 }
 
@@ -103,6 +108,7 @@ type eventPort[T any] interface {
 	postEvents(s *Subscription[T], b *batch[T]) bool
 	postEnded(s *Subscription[T], reason error) bool
 	postStalled(s *Subscription[T])
+	postWithdrawn(s *Subscription[T])
 	poke()
 }
 
@@ -112,7 +118,8 @@ type Finished struct {
 	// Delivery.First.
 	Position uint64
 	// Err is nil if the event was handled, a *DiscardError if it was dropped on
-	// purpose, and anything else if handling it failed for good.
+	// purpose, ErrWithdrawn if it was not started since its source has asked it back,
+	// and anything else if handling it failed for good.
 	Err error
 	// Cost is how long handling it took; 0 if that was not measured.
 	Cost time.Duration
@@ -152,7 +159,7 @@ func (s *Subscription[T]) finishInputs(position uint64, n int, outcome receipt.O
 			return
 		}
 	}
-	s.pending.runs = append(runs, finishedRun{position, n, outcome, reason})
+	s.pending.runs = append(runs, finishedRun{position: position, n: n, outcome: outcome, reason: reason})
 }
 
 // takePending returns the receipts that were not sent, or nil.
@@ -296,8 +303,11 @@ func (s *Subscription[T]) recycle(chain *batch[T]) {
 
 // outcomeOf translates a receipt's error.
 func outcomeOf(err error) (receipt.Outcome, receipt.Reason) {
-	if err == nil {
+	switch err {
+	case nil:
 		return receipt.Done, ""
+	case ErrWithdrawn:
+		return receipt.Withdrawn, ""
 	}
 	var discard *DiscardError
 	if errors.As(err, &discard) {

@@ -13,6 +13,7 @@ type Handlers struct {
 	Terminate func(ctx context.Context, reason error) error
 	Inspect   func() any
 	Tick      func(ctx context.Context) error
+	Withdraw  func(ctx context.Context) error
 
 	handler any // of which they are
 }
@@ -196,6 +197,9 @@ func resolve(handler any) Handlers {
 	}
 	if x, ok := handler.(TickHandler); ok {
 		h.Tick = x.HandleTick
+	}
+	if x, ok := handler.(WithdrawHandler); ok {
+		h.Withdraw = x.HandleWithdraw
 	}
 	return h
 }

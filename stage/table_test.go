@@ -40,6 +40,7 @@ func (a *able) HandleDefaultDemand() (maxDemand, minDemand int) {
 func (a *able) HandleSubscribeConfig(stage.SubscribeConfig) error { return a.note("SubscribeConfig") }
 func (a *able) HandleStalled() bool                               { return a.note("Stalled") != nil }
 func (a *able) HandleTick(context.Context) error                  { return a.note("Tick") }
+func (a *able) HandleWithdraw(context.Context) error              { return a.note("Withdraw") }
 func (a *able) HandleBusy() bool                                  { return a.note("Busy") != nil }
 func (a *able) HandleReceiptsWanted(any) bool                     { return a.note("ReceiptsWanted") == nil }
 func (a *able) HandleProgress() int {

@@ -58,6 +58,7 @@ var (
 	_ dispatcher.Parking[int]      = (*Dispatcher[int, int])(nil)
 	_ dispatcher.MisuseCounter     = (*Dispatcher[int, int])(nil)
 	_ dispatcher.Staller           = (*Dispatcher[int, int])(nil)
+	_ dispatcher.Withdrawer[int]   = (*Dispatcher[int, int])(nil)
 )
 
 // New returns a dispatcher that is fair between the values of key. The function
