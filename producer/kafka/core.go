@@ -38,6 +38,7 @@ type core struct {
 
 	records      int64 // polled and taken
 	abandoned    int64 // receipts with that outcome
+	withdrawn    int64 // as these
 	leftInFlight int64 // events without a receipt when their partition went
 }
 

@@ -1,6 +1,9 @@
 package kafka
 
-import "github.com/penstock-go/penstock/internal/ring"
+import (
+	"github.com/penstock-go/penstock/internal/ring"
+	"github.com/penstock-go/penstock/stage"
+)
 
 // flights are the emitted events that have no receipt yet, by the number that the
 // stage gives them: each event that a stage emits has the next number, from 0 on.
@@ -73,4 +76,23 @@ func (f *flights) find(number uint64) *flightRun {
 		}
 	}
 	return f.runs.At(lo - 1)
+}
+
+// of returns the events without a receipt of the partitions for which which is true.
+func (f *flights) of(which func(*partition) bool) (list []stage.Span) {
+	for i := range f.runs.Len() {
+		r := f.runs.At(i)
+		if !which(r.part) {
+			continue
+		}
+		for at, end := r.at, r.at+uint64(r.n); ; {
+			first, n := f.stretch(at, end)
+			if n == 0 {
+				break
+			}
+			list = append(list, stage.Span{First: first, Count: n})
+			at = first + uint64(n)
+		}
+	}
+	return list
 }

@@ -18,7 +18,7 @@ func TestSnapshotHasTheFigures(t *testing.T) {
 		synctest.Wait()
 		snapshot := m.pipeline.Snapshot(t.Context())
 		got, err := json.Marshal(snapshot.Stages[0].Handler)
-		want := `{"records":3,"poison":0,"abandoned":0,"left_in_flight":0,"commits":1,"commit_errors":0,"errors":0,"unreadable":0,"recreated":0,"demand":7,"ready":0,` +
+		want := `{"records":3,"poison":0,"abandoned":0,"withdrawn":0,"left_in_flight":0,"commits":1,"commit_errors":0,"errors":0,"unreadable":0,"recreated":0,"demand":7,"ready":0,` +
 			`"partitions":[{"topic":"pushes","partition":0,"head":3,"committed":3,"unfinished":0,"in_flight":0,"window":0,"end":3,"lag":0,"paused":false,"epoch":1}]}`
 		if err != nil || string(got) != want {
 			t.Errorf("got  %s (%v)\nwant %s", got, err, want)

@@ -83,7 +83,7 @@ func (c *core) emit(f func(n int, emitted bool)) (do orders) {
 }
 
 // receive takes the receipt of the count events from number first on, which may be of
-// several partitions. Abandoned events are not finished: their partition is read again
+// several partitions. Abandoned and withdrawn events are not finished: their partition is read again
 // from its finished prefix, once nothing of it is in flight. The receipts of a partition
 // that was lost or replaced change nothing that is committed.
 func (c *core) receive(first uint64, count int, outcome receipt.Outcome) (do orders) {
@@ -92,8 +92,12 @@ func (c *core) receive(first uint64, count int, outcome receipt.Outcome) (do ord
 		if s, at = c.flights.land(at, end); s.n == 0 {
 			break // known already, or of no event
 		}
-		if outcome == receipt.Abandoned {
-			c.abandoned += int64(s.n)
+		if outcome == receipt.Abandoned || outcome == receipt.Withdrawn {
+			if outcome == receipt.Withdrawn {
+				c.withdrawn += int64(s.n)
+			} else {
+				c.abandoned += int64(s.n)
+			}
 			if s.part.phase == reading {
 				s.part.phase = rewinding
 				s.part.queue = queue{} // these are read again too

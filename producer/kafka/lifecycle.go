@@ -18,7 +18,7 @@ var errClientClosed = errors.New("kafka: client was closed")
 // HandleStart makes the client, waits for a broker if StartTimeout is set, and
 // starts polling and committing.
 func (p *Producer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	p.wake = self.Wake
+	p.self, p.wake = self, self.Wake
 	// The contexts have the values of ctx but not its end: each ends in its own step of
 	// HandleTerminate, in the order polling, hard, committing, alive.
 	p.polling, p.stopPoll = context.WithCancel(context.WithoutCancel(ctx))
@@ -91,11 +91,21 @@ func (p *Producer[T]) reach(ctx context.Context, client *kgo.Client) error {
 	}
 }
 
-// HandleDrain stops polling. Records that were polled and not emitted are left for
-// the next member.
+// HandleDrain stops polling, and asks back what was emitted: what no handler has started is
+// left for the next member, as are records that were polled and not emitted.
 func (p *Producer[T]) HandleDrain(context.Context) error {
 	p.stopTaking(draining)
+	p.askBack(func(*partition) bool { return true })
 	return stage.ErrDone
+}
+
+// askBack asks the stages for the events of some partitions that no handler has started.
+// Their receipts have the outcome Withdrawn.
+func (p *Producer[T]) askBack(which func(*partition) bool) {
+	p.mu.Lock()
+	list := p.core.flights.of(which)
+	p.mu.Unlock()
+	p.self.Withdraw(list...)
 }
 
 // stopTaking ends the intake: the core moves on, so that a poll under way takes nothing

@@ -32,6 +32,7 @@ type Producer[T any] struct {
 
 	// Set by HandleStart, before the other goroutines begin.
 	wake       func()          // has HandleWake called
+	self       *stage.Handle
 	polling    context.Context // done when nothing more is to be polled
 	stopPoll   context.CancelFunc
 	hard       context.Context // done when no receipts will come any more

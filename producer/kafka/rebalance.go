@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -43,6 +44,8 @@ func (p *Producer[T]) revoked(_ context.Context, client *kgo.Client, gone map[st
 	}
 	p.mu.Unlock()
 	if settled != nil {
+		// What was not started need not be waited for.
+		p.askBack(func(part *partition) bool { return part.phase == leaving })
 		p.await(settled)
 	}
 	if err := p.endSession(ctx, true); err != nil {
@@ -87,9 +90,12 @@ func (p *Producer[T]) endSession(ctx context.Context, commit bool) error {
 
 // lost is called when the group has removed this member: the partitions belong to
 // other members already.
-func (p *Producer[T]) lost(_ context.Context, client *kgo.Client, gone map[string][]int32) {
+func (p *Producer[T]) lost(_ context.Context, client *kgo.Client, taken map[string][]int32) {
 	_ = p.endSession(context.Background(), false)
-	p.forget(client, keys(gone))
+	list := keys(taken)
+	p.forget(client, list)
+	// The others have these records already.
+	p.askBack(func(part *partition) bool { return slices.Contains(list, part.topicPartition) && part.phase == gone })
 }
 
 // forget ends partitions. Receipts that still come for their events are ignored.

@@ -16,6 +16,9 @@ type Snapshot struct {
 	Records   int64 `json:"records"`
 	Poison    int64 `json:"poison"`
 	Abandoned int64 `json:"abandoned"`
+	// Withdrawn is the number of records that were emitted and came back without having
+	// been started, when their partition was revoked or the member drained.
+	Withdrawn int64 `json:"withdrawn"`
 	// LeftInFlight is the number of records that had no receipt when their
 	// partition was revoked: another member delivers them again.
 	LeftInFlight int64 `json:"left_in_flight"`
@@ -92,6 +95,7 @@ func (p *Producer[T]) figures() (Snapshot, *deadletter.Writer) {
 	defer p.mu.Unlock()
 	c, s := &p.core, p.stats.Snapshot
 	s.Records, s.Abandoned, s.LeftInFlight = c.records, c.abandoned, c.leftInFlight
+	s.Withdrawn = c.withdrawn
 	s.Demand, s.Ready = c.owed, c.waiting
 	if err := p.ready(time.Now()); err != nil {
 		s.NotReady = err.Error()

@@ -74,6 +74,9 @@ func (c *core) isPaused(part *partition) bool {
 // stalled reports whether a partition is read no further before there are receipts. A
 // commit alone makes no room then.
 func (c *core) stalled() bool {
+	if c.ending > 0 {
+		return true // what is gathered of a revoked partition is waited for
+	}
 	for _, part := range c.parts {
 		if part.blocked && part.tracker.window() > c.window/2 {
 			return true
