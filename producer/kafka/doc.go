@@ -143,9 +143,12 @@
 //
 // # Rebalancing
 //
-// When a partition is revoked, nothing more of it is emitted, the producer waits
-// up to [Config.RevokeTimeout] for the receipts of events in flight, and the
-// finished prefix is committed; meanwhile nothing is polled. When a partition is
+// When a partition is revoked, nothing more of it is emitted, and what was read ahead and
+// no handler has started is taken back out of dispatchers, buffers and mailboxes at once
+// (see stage.Handle.Withdraw). The producer waits up to [Config.RevokeTimeout] for the
+// receipts of events in flight, and the finished prefix is committed; meanwhile nothing is
+// polled. The group gives the partition to another member after that, so that
+// the records of a key are begun in order over both, unless a handler takes longer. When a partition is
 // lost (the group has already given it to another member) nothing is committed.
 // Each assignment of a partition has a tracker of its own: a receipt that comes
 // after the end of its assignment has no effect.
@@ -189,8 +192,8 @@
 //
 // # Shutdown
 //
-// Draining stops the poller at once; records that were polled and not emitted are
-// left for the next member. When the stage ends, the finished prefix is committed
+// Draining stops the poller at once; records that were polled and that no handler has
+// started are left for the next member. What is in flight is finished. When the stage ends, the finished prefix is committed
 // and the group is left, within [Config.CloseTimeout]. No goroutine outlives
 // the stage, unless OnPoison, Decode or DeadLetters does not return.
 //

@@ -31,7 +31,7 @@ type Producer[T any] struct {
 	eyes   *kgo.Client // of the watcher
 
 	// Set by HandleStart, before the other goroutines begin.
-	wake       func()          // has HandleWake called
+	wake       func() // has HandleWake called
 	self       *stage.Handle
 	polling    context.Context // done when nothing more is to be polled
 	stopPoll   context.CancelFunc
