@@ -263,12 +263,12 @@ func (l *lazy) work() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.events) > 0 {
-		e, at := l.events[0], l.at[0]
+		e, at, sub := l.events[0], l.at[0], l.sub
 		l.events, l.at = l.events[1:], l.at[1:]
 		l.mu.Unlock()
 		l.begun.note(e)
 		time.Sleep(l.pause)
-		l.sub.Settle(1, stage.Finished{Position: at})
+		sub.Settle(1, stage.Finished{Position: at})
 		l.mu.Lock()
 	}
 	l.running = false

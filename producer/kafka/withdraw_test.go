@@ -182,6 +182,7 @@ func TestDrainGivesBackWhatWasReadAhead(t *testing.T) {
 				if s := first.producer.Snapshot(); s.Records < 1000 {
 					t.Fatalf("only %d were read ahead", s.Records)
 				}
+				time.Sleep(500 * time.Millisecond) // all workers are in the middle of their second
 				w.mu.Lock()
 				handled, busy := len(w.handled), l.busy["first"]
 				w.mu.Unlock()
