@@ -18,6 +18,14 @@
 // "user:" and the id, and gets each push as the event "push_timed". Before the end of its token
 // it pushes the event renew with a new token to the topic "phoenix".
 //
+// # Several processes
+//
+// Processes with the same -brokers, -topic and -group share the partitions, so that each
+// pushes what it reads to its own sockets alone. A client must be connected to all of them:
+// a push whose user has no client at the process that has read it is discarded as
+// no_subscriber after -grace. When a process is killed, another one has its partitions after
+// -session-timeout, and repeats what was not committed.
+//
 // # Options
 //
 // Run it without arguments and open the page that it names. With -fairness it

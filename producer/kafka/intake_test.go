@@ -284,6 +284,13 @@ func (w *world) zeros(n int) {
 // unpacked reads zeros, at first without demand, and returns the most memory in use above
 // that before, in bytes, in both phases.
 func unpacked(t *testing.T, w *world, n int) (idle, busy int64) {
+	idle, busy, _ = unpackedWith(t, w, n, w.config(), 2)
+	return idle, busy
+}
+
+// unpackedWith is unpacked with a configuration and a demand. In the first phase no handler
+// returns; window is how many records of the first partition are unfinished at its end.
+func unpackedWith(t *testing.T, w *world, n int, cfg Config[string], demand int) (idle, busy int64, window int) {
 	w.zeros(n)
 	heap := func() int64 {
 		runtime.GC()
@@ -292,7 +299,6 @@ func unpacked(t *testing.T, w *world, n int) (idle, busy int64) {
 		return int64(s.HeapAlloc)
 	}
 	before := heap()
-	cfg := w.config()
 	done, release := 0, make(chan struct{})
 	m := w.join(cfg, stage.ConsumerFunc[string](func(_ context.Context, events []string) error {
 		<-release
@@ -301,15 +307,16 @@ func unpacked(t *testing.T, w *world, n int) (idle, busy int64) {
 		}
 		w.done("a", events...)
 		return nil
-	}), stage.SubscribeConfig{MaxDemand: 2, MinDemand: stage.None})
+	}), stage.SubscribeConfig{MaxDemand: demand, MinDemand: stage.None})
 	for range 20 {
 		time.Sleep(100 * time.Millisecond)
 		idle = max(idle, heap()-before)
 	}
+	window = m.producer.Snapshot().Partitions[0].Window
 	close(release)
 	w.wait("all records", func() bool { return len(w.handled) == n })
 	m.leave()
-	return idle, busy
+	return idle, busy, window
 }
 
 // mostUnpacked is the formula of the package comment, for a broker, batches of 1 MiB, and no
@@ -323,5 +330,22 @@ func TestUnpackedBytesAreBounded(t *testing.T) {
 	// The decompressor's own buffers come on top.
 	if most := int64(mostUnpacked + 16<<20); idle > most || busy > most {
 		t.Errorf("%d MiB without demand, %d MiB with, %d are allowed", idle>>20, busy>>20, most>>20)
+	}
+}
+
+// With a full window, and demand, what was fetched of its partition is kept as well.
+func TestUnpackedBytesAreBoundedBehindAFullWindow(t *testing.T) {
+	const window = 10
+	w := newWorld(t, embeddedkafka.Config{})
+	cfg := w.config()
+	cfg.Window = window
+	idle, busy, full := unpackedWith(t, w, 200, cfg, 1000)
+	t.Logf("%d MiB while nothing is finished, %d MiB then", idle>>20, busy>>20)
+	if full != window {
+		t.Errorf("%d records are unfinished, not %d", full, window)
+	}
+	// The window's records are in flight, and the decompressor has buffers of its own.
+	if most := int64(mostUnpacked + (2*16+1)<<20 + (window+16)<<20); idle > most || busy > most {
+		t.Errorf("%d MiB while nothing is finished, %d MiB then, %d are allowed", idle>>20, busy>>20, most>>20)
 	}
 }
