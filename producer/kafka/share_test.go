@@ -317,7 +317,14 @@ func shareDrain(t *testing.T, c *cluster) {
 	ended := make(chan error, 1)
 	go func() { ended <- pipeline.Run(context.Background()) }()
 	<-began
+	// Drain returns at once: what the consumer asks for until the member has been told is
+	// still for it.
 	pipeline.Drain()
+	eventually(t, "the member's drain", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.core.ended
+	})
 	close(release)
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -89,7 +89,13 @@ func (t *Transactor) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("kafka: transactor: %w", err)
 		}
-		err = t.loop(ctx, work, session, &pause)
+		// The client would ask for its producer id with the first record that it writes, and
+		// until then nothing aborts the transaction that an earlier member with this ID has
+		// left open. It may hold this member up: offsets of a group are not to be had while a
+		// transaction with some of them is open, so that there would be no first record.
+		if _, _, err = session.Client().ProducerID(ctx); err == nil {
+			err = t.loop(ctx, work, session, &pause)
+		}
 		t.leave(session)
 		if err != nil && ctx.Err() == nil {
 			if err = t.broken(err); err != nil {

@@ -20,6 +20,7 @@ import (
 func TestTransactorExactlyOnceThroughKills(t *testing.T) {
 	exactlyOnce(t, embedded(t), ClassicProtocol, 10, 4_000)
 }
+func TestTransactorAbortsAtItsStart(t *testing.T) { transactorAborts(t, embedded(t)) }
 func TestTransactorDeadLetters(t *testing.T) { transactorDead(t, embedded(t)) }
 func TestTransactorIsFenced(t *testing.T)    { transactorFenced(t, embedded(t)) }
 
@@ -94,7 +95,8 @@ func exactlyOnce(t *testing.T, c *cluster, protocol Protocol, kills, n int) {
 		ended  chan struct{}
 	}
 	start := func(id int) *life {
-		l := &life{cable: &cable{}, ended: make(chan struct{})}
+		l := &life{cable: &cable{silent: !c.real}, ended: make(chan struct{})}
+		t.Cleanup(l.cable.hangUp)
 		cfg := c.transactorConfig("g", fmt.Sprint("member-", id), from, to)
 		cfg.Size, cfg.CloseTimeout, cfg.Protocol = 50, 100*time.Millisecond, protocol
 		cfg.Options = append(cfg.Options, kgo.Dialer(l.cable.over(nil)))
@@ -141,6 +143,36 @@ func exactlyOnce(t *testing.T, c *cluster, protocol Protocol, kills, n int) {
 	}
 	if twice+lost > 0 || len(got) != len(want) {
 		t.Errorf("%d results, want %d: %d twice, %d lost", len(got), len(want), twice, lost)
+	}
+}
+
+// transactorAborts: the start of a member ends the transaction that a dead one with its ID
+// has left open, although there is nothing to transform.
+func transactorAborts(t *testing.T, c *cluster) {
+	from, to := c.topic("orders", 1), c.topic("doubled", 1)
+	cfg := c.transactorConfig("g", "member", from, to)
+	dead, err := kgo.NewClient(kgo.SeedBrokers(c.addrs...), kgo.TransactionalID(cfg.ID), kgo.TransactionTimeout(10*time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.ProduceSync(t.Context(), &kgo.Record{Topic: to, Value: []byte("left open")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	dead.CloseAllowingRebalance()
+	c.produce(to, 0, "behind")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	member := stage.Must(NewTransactor(cfg))
+	go func() { ended <- member.Run(ctx) }()
+	if got := c.values(to, 1); !slices.Equal(got, []string{"behind"}) {
+		t.Errorf("readers get %q", got)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run returns %v", err)
 	}
 }
 
