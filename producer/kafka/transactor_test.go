@@ -21,8 +21,8 @@ func TestTransactorExactlyOnceThroughKills(t *testing.T) {
 	exactlyOnce(t, embedded(t), ClassicProtocol, 10, 4_000)
 }
 func TestTransactorAbortsAtItsStart(t *testing.T) { transactorAborts(t, embedded(t)) }
-func TestTransactorDeadLetters(t *testing.T) { transactorDead(t, embedded(t)) }
-func TestTransactorIsFenced(t *testing.T)    { transactorFenced(t, embedded(t)) }
+func TestTransactorDeadLetters(t *testing.T)      { transactorDead(t, embedded(t)) }
+func TestTransactorIsFenced(t *testing.T)         { transactorFenced(t, embedded(t)) }
 
 // double is a transform with two results for each record.
 func double(_ context.Context, batch []*kgo.Record) (out []*kgo.Record, _ error) {
