@@ -17,10 +17,13 @@ func TestRealBacklogIsFetchedOnce(t *testing.T) {
 
 func TestRealMissingTopicSlowsNoOther(t *testing.T) {
 	w := realWorld(t, 1)
-	if d := otherTopics(t, w, []string{"missing"}, 20*time.Second); d > time.Second {
-		t.Errorf("a record of the healthy topic took %v", d)
-	} else {
-		t.Logf("a record took %v at most", d)
+	// A member that pauses for the missing topic does so again and again, up to 5 s, so that
+	// most records are late; other tests on the same broker delay single ones.
+	times := otherTopics(t, w, []string{"missing"}, 15*time.Second)
+	median, longest := times[len(times)/2], times[len(times)-1]
+	t.Logf("a record took %v, %v at most", median, longest)
+	if median > time.Second {
+		t.Errorf("most records of the healthy topic took more than %v", median)
 	}
 }
 
