@@ -103,6 +103,13 @@ func exactlyOnce(t *testing.T, c *cluster, protocol Protocol, kills, n int) {
 		if protocol == ClassicProtocol {
 			cfg.Options = append(cfg.Options, kgo.SessionTimeout(1500*time.Millisecond), kgo.HeartbeatInterval(200*time.Millisecond))
 		}
+		if !c.real {
+			// When the leader of a group has died before it has assigned the partitions, the
+			// embedded broker also throws out the member that waits for its part, and does not
+			// answer it: the group is held up until that request has timed out, which is a
+			// minute by default. Apache Kafka keeps a member that waits.
+			cfg.Options = append(cfg.Options, kgo.RebalanceTimeout(2*time.Second), kgo.RequestTimeoutOverhead(2*time.Second))
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		l.cancel = cancel
 		member := stage.Must(NewTransactor(cfg))
