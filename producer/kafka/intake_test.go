@@ -130,9 +130,9 @@ func TestBacklogIsFetchedOnce(t *testing.T) {
 		t.Run(fmt.Sprint(window), func(t *testing.T) {
 			virtually(t, 2, func(t *testing.T, w *world) {
 				w.mu.Lock()
-				w.finishUpTo(0, 60_000)
+				w.finishUpTo(0, 30_000)
 				w.mu.Unlock()
-				backlog(t, w, 60_000, window, 2*time.Millisecond)
+				backlog(t, w, 30_000, window, 2*time.Millisecond)
 			})
 		})
 	}
