@@ -41,13 +41,14 @@ func embedded(t *testing.T) *cluster {
 	return newCluster(t, broker.Addrs())
 }
 
-// foreign returns the broker that PENSTOCK_KAFKA names.
+// foreign returns the broker that PENSTOCK_KAFKA names. The test runs in parallel.
 func foreign(t *testing.T) *cluster {
 	t.Helper()
 	list := os.Getenv("PENSTOCK_KAFKA")
 	if list == "" {
 		t.Skip("PENSTOCK_KAFKA is not set to the host:port of a real broker")
 	}
+	t.Parallel() // they wait most of the time
 	c := newCluster(t, strings.Split(list, ","))
 	c.real = true
 	return c

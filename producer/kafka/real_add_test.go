@@ -64,7 +64,7 @@ func TestRealShareVerdicts(t *testing.T)     { shareVerdicts(t, foreign(t)) }
 func TestRealShareMembers(t *testing.T)      { shareMembers(t, foreign(t)) }
 func TestRealShareKilledMember(t *testing.T) { shareKilled(t, foreign(t)) }
 func TestRealShareRenewsItsLocks(t *testing.T) {
-	shareRenews(t, foreign(t), 15*time.Second, true, false)
+	shareRenews(t, foreign(t), 5*time.Second, true, false)
 }
 func TestRealShareDrainGivesBack(t *testing.T) { shareDrain(t, foreign(t)) }
 
