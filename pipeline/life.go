@@ -45,9 +45,11 @@ type life struct {
 	paused bool
 	sized  int   // by Resize, 0 if it was not called
 	rated  *Rate // by SetRate, nil if it was not called
-	// closing reports that the stage drains, and gone that the step leaves the pipeline when
-	// it has ended.
-	closing, gone bool
+	// ebbs reports that the step is to drain, closing that its stage does, and gone that the
+	// step leaves the pipeline when it has ended.
+	ebbs, closing, gone bool
+	// joining counts subscriptions to the step that were made and not sent yet.
+	joining int
 }
 
 // made is what build has made.
@@ -133,13 +135,30 @@ func (e *edge) end() {
 	}
 }
 
-// drain ends the step's stage in good order. The caller holds Pipeline.mu.
+// drain ends the step's stage in good order, once it can. The caller holds Pipeline.mu.
 func (n *node) drain() {
-	if n.state == lifeUp {
-		n.closing = true
-		n.made.stage.Drain()
-	}
+	n.ebbs = true
+	n.ebb()
 }
+
+// ebb drains the stage of a step that is to drain, unless the step or one below it is being
+// made anew: a stage that drains takes no new subscriber, and one without any discards what
+// came back from the old one. The caller holds Pipeline.mu.
+func (n *node) ebb() {
+	if !n.ebbs || n.closing || n.state != lifeUp || n.joining > 0 {
+		return
+	}
+	for _, e := range n.outs {
+		if !e.cut && e.down.remade() {
+			return
+		}
+	}
+	n.closing = true
+	n.made.stage.Drain()
+}
+
+// remade reports whether the step is being made anew. The caller holds Pipeline.mu.
+func (n *node) remade() bool { return n.state == lifeFalling || n.state == lifeWaiting }
 
 // depart ends a step that gets nothing more, and marks those that end with it. The caller
 // holds Pipeline.mu.

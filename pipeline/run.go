@@ -21,6 +21,7 @@ type run struct {
 
 	// Guarded by Pipeline.mu.
 	draining bool            // a drain was asked for: nothing more is made anew or added
+	joining  int             // subscriptions of stages that run to new ones which were not sent yet
 	ending   bool            // the stages were told to drain
 	done     bool            // all stages have ended
 	fatal    []*RestartError // replace the errors of their stages in the result
@@ -235,6 +236,11 @@ func (r *run) raise(nodes []*node) ([]stage.Stage, error) {
 	for i, n := range nodes {
 		n.made, n.state, n.born, n.closing = all[i], lifeUp, true, false
 		n.apply()
+	}
+	for e, sub := range edges {
+		if sub != nil {
+			r.join(e, fresh[e.down])
+		}
 	}
 	return stages, nil
 }

@@ -2,8 +2,12 @@ package pipeline
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
+
+	"github.com/penstock-go/penstock/stage"
 )
 
 // admit starts the steps of a scope while the pipeline runs, and returns when the first one
@@ -57,6 +61,9 @@ func (r *run) start(s *scope) error {
 	if err == nil {
 		err = r.stages.Add(stages...)
 	}
+	if errors.Is(err, stage.ErrDraining) {
+		err = fmt.Errorf("%w: %w", ErrStopped, err) // for a failure, or the end of the last source
+	}
 	p.mu.Lock()
 	defer p.unlock()
 	if err != nil {
@@ -109,34 +116,41 @@ func (r *run) drain() {
 	r.finishDrain()
 	if !r.ending {
 		// A stage that is to be made anew does not end.
-		timer := time.AfterFunc(r.p.cfg.StopTimeout, func() { r.box.Post(r.forceDrain) })
-		r.all.Go(func() { <-r.over; timer.Stop() })
+		r.after(r.p.cfg.StopTimeout, func() { r.forceDrain(false) })
 	}
 }
 
-// finishDrain drains the stages once no step waits to be made anew. The caller holds
-// Pipeline.mu.
+// after posts f after a time, unless the run is over.
+func (r *run) after(d time.Duration, f func()) {
+	timer := time.AfterFunc(d, func() { r.box.Post(f) })
+	r.all.Go(func() { <-r.over; timer.Stop() })
+}
+
+// finishDrain drains the stages once no step waits to be made anew, and those that run are
+// subscribed to the new ones. The caller holds Pipeline.mu.
 func (r *run) finishDrain() {
-	if !r.draining || r.ending {
+	if !r.draining || r.ending || r.joining > 0 || slices.ContainsFunc(r.p.all, (*node).remade) {
 		return
-	}
-	for _, n := range r.p.all {
-		if n.state == lifeFalling || n.state == lifeWaiting {
-			return
-		}
 	}
 	r.ending = true
 	r.p.ending.Store(true)
 	r.stages.Drain()
 }
 
-// forceDrain drains the stages that there are.
-func (r *run) forceDrain() {
+// forceDrain drains the stages that there are. A subscription that a busy handler keeps from
+// being sent is waited for as long as a drain may take: without it events would be lost.
+func (r *run) forceDrain(last bool) {
 	r.p.mu.Lock()
 	defer r.p.unlock()
-	if !r.ending {
-		r.ending = true
-		r.p.ending.Store(true)
-		r.stages.Drain()
+	if r.ending {
+		return
 	}
+	if more := r.p.cfg.DrainTimeout - r.p.cfg.StopTimeout; !last && more > 0 && !slices.ContainsFunc(r.p.all, (*node).remade) {
+		r.after(more, func() { r.forceDrain(true) })
+		return
+	}
+	r.p.say(r.p.cfg.Logger, slog.LevelError, "a drain does not wait any longer for steps that are made anew", "pipeline", r.p.cfg.Name, "unsubscribed", r.joining)
+	r.ending = true
+	r.p.ending.Store(true)
+	r.stages.Drain()
 }

@@ -40,6 +40,7 @@ func (r *run) leave(n *node) {
 		if !e.up.needed() {
 			e.up.drain()
 		}
+		e.up.ebb() // it may have waited for this one
 	}
 	if n.gone {
 		r.p.forget(n)

@@ -159,6 +159,9 @@ func (r *run) rise(n *node) {
 		if err == nil && !g.fed() {
 			g.drain() // what it had is above it no more
 		}
+		if err == nil {
+			g.ebb() // it was to drain before
+		}
 	}
 	n.group = nil
 	if err == nil {

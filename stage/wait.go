@@ -103,7 +103,9 @@ func (r *pipelineRun) wait() error {
 		case m := <-r.ended:
 			r.hasEnded(m)
 		case <-r.p.news:
-			r.enter(r.p.takeFresh(false))
+			fresh := r.p.takeFresh(false)
+			r.gather() // what they replace has ended before, and must not be awaited after them
+			r.enter(fresh)
 		case <-r.ctx:
 			log.Info("draining", "timeout", r.p.cfg.DrainTimeout)
 			r.gather()
