@@ -13,6 +13,7 @@ type places struct {
 	mu sync.Mutex // guards all fields
 	// The next offset, by partition.
 	written, seen map[int32]int64
+	finished      map[int32]int64 // up to where all is finished, as of the last look
 	last          map[int32]place // what was read last
 	most          place           // how far behind the last one a push may be; see crowded
 }
@@ -28,7 +29,8 @@ type place struct {
 // window pushes and bytes may be unfinished.
 func newPlaces(window int, bytes int64) *places {
 	return &places{
-		written: make(map[int32]int64), seen: make(map[int32]int64), last: make(map[int32]place),
+		written: make(map[int32]int64), seen: make(map[int32]int64), finished: make(map[int32]int64),
+		last: make(map[int32]place),
 		most: place{offset: int64(window) * 3 / 4, bytes: bytes * 3 / 4},
 	}
 }
@@ -71,20 +73,29 @@ func (p *places) read(partition int32, offset int64) (first bool) {
 	return true
 }
 
+// finish notes that a partition is finished up to an offset.
+func (p *places) finish(partition int32, offset int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finished[partition] = max(p.finished[partition], offset)
+}
+
 // unread returns the number of records of the given partitions, those of this member
 // of the group, that were written and that the producer has not taken in: by this process
 // as of now, by others as of the last poll. What was decoded only does not count as taken
 // in: if the program ends now, it never reaches the pipeline. A process that has no
-// partition counts all that it has written and not read.
+// partition, or has lost its partitions, counts all that it has written and that is not
+// known to be finished: what it had read and not begun comes again.
 func (p *places) unread(assigned []kafka.PartitionSnapshot) (n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(assigned) == 0 {
 		for partition, written := range p.written {
-			n += max(0, written-p.seen[partition])
+			n += max(0, written-p.finished[partition])
 		}
 	}
 	for _, part := range assigned {
+		p.finished[part.Partition] = max(p.finished[part.Partition], part.Head)
 		next := part.Head + int64(part.Window) // the first that was not taken in
 		n += max(0, p.written[part.Partition]-next, part.Head+part.Lag-next)
 	}

@@ -45,7 +45,7 @@ func TestUnread(t *testing.T) {
 		{"taken in to 150, three of them finished", []kafka.PartitionSnapshot{{Head: 3, Window: 147}}, 50},
 		{"all taken in", []kafka.PartitionSnapshot{{Head: 3, Window: 197}}, 0},
 		{"ten more of another process", []kafka.PartitionSnapshot{{Head: 3, Window: 197, Lag: 207}}, 10},
-		{"no partition", nil, 100},
+		{"no partition: what was read and not finished comes again", nil, 197},
 	} {
 		if n := p.unread(c.assigned); n != c.want {
 			t.Errorf("%s: %d, want %d", c.what, n, c.want)

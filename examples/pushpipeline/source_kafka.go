@@ -93,7 +93,8 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 	k.producer, err = kafka.NewProducer(kafka.Config[push]{
 		Brokers: brokers, Topics: []string{cfg.Topic}, Group: cfg.Group, Decode: k.decode,
 		OnPoison: k.refuseRecord, CommitInterval: cfg.Commit, Window: cfg.window(),
-		Options: options, SessionTimeout: cfg.Session, Metrics: l.recorder, Logger: log,
+		FinishReadAhead: true, // the users' clients are connected to this process
+		Options:         options, SessionTimeout: cfg.Session, Metrics: l.recorder, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -202,6 +203,7 @@ func (k *kafkaSource) learn(ctx context.Context) {
 	committed.Each(func(o kadm.OffsetResponse) {
 		if o.Err == nil && o.Topic == k.topic.name && o.At > 0 {
 			k.places.read(o.Partition, o.At-1)
+			k.places.finish(o.Partition, o.At)
 		}
 	})
 }

@@ -111,7 +111,8 @@ func (a *app) account(ctx context.Context) account {
 	// The stage makes it on its own goroutine, which may be busy.
 	s, err := a.producer.Snapshot(ctx)
 	acc.backlog = a.source.backlog()
-	acc.enqueued, acc.waiting = a.source.account(s.Emitted)
+	// What came back without having been begun is read again.
+	acc.enqueued, acc.waiting = a.source.account(s.Emitted - s.Withdrawn)
 	acc.delivered, acc.discarded = a.ledger.delivered.Load(), a.ledger.discards()
 	if err != nil {
 		return acc // the stage was busy until ctx was done

@@ -82,7 +82,7 @@
 // records of other keys pass a stuck one. A flood for one key fills the window only
 // if its records stay unfinished: bound the queue of a key in the dispatcher (its overflow is discarded, which is a
 // receipt), give records a time to live, or make the window larger. A partition goes on
-// when its window is half empty. What the client has fetched of it by then is kept and not
+// when an eighth of its window is free. What the client has fetched of it by then is kept and not
 // fetched twice; the client is paused for it only if there is demand, and nothing of it is
 // finished soon.
 //

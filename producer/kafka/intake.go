@@ -121,14 +121,19 @@ func (c *core) dispose(part *partition, offset int64) orders {
 	return c.after(part)
 }
 
+// low is the window at which a partition whose window was full is read on: an eighth of
+// room, so that records are not picked one by one, and events that wait long and leave no
+// more room than that hold up no others.
+func (c *core) low() int { return c.window - max(1, c.window/8) }
+
 // after has the poller look after part if it may go on: to be read again, or since its
-// window is half empty. now ends a poll that waits for records of other partitions.
+// window has room again. now ends a poll that waits for records of other partitions.
 func (c *core) after(part *partition) (do orders) {
 	switch {
 	case part.phase == rewinding && part.inFlight == 0:
 		c.steering = true
 		do.look, do.now = true, true
-	case part.phase == reading && part.blocked && part.window() <= c.window/2:
+	case part.phase == reading && part.blocked && part.window() <= c.low():
 		part.blocked = false
 		c.steering = c.steering || c.isPaused(part)
 		do.look, do.now = true, true

@@ -91,11 +91,14 @@ func (p *Producer[T]) reach(ctx context.Context, client *kgo.Client) error {
 	}
 }
 
-// HandleDrain stops polling, and asks back what was emitted: what no handler has started is
-// left for the next member, as are records that were polled and not emitted.
+// HandleDrain stops polling, and asks back what was emitted, unless FinishReadAhead is set:
+// what no handler has started is left for the next member, as are records that were polled
+// and not emitted.
 func (p *Producer[T]) HandleDrain(context.Context) error {
 	p.stopTaking(draining)
-	p.askBack(func(*partition) bool { return true })
+	if !p.cfg.FinishReadAhead {
+		p.askBack(func(*partition) bool { return true })
+	}
 	return stage.ErrDone
 }
 

@@ -29,7 +29,7 @@ type partition struct {
 	// queue has the records that were polled and not decoded: with demand, they wait for
 	// room in the window.
 	queue queue
-	// blocked: the window was full, and is not half empty yet.
+	// blocked: the window was full, and has not come down to low yet.
 	blocked bool
 	// early: the first record of the queue is due at dueAt, and not before.
 	early bool

@@ -78,7 +78,7 @@ func (c *core) stalled() bool {
 		return true // what is gathered of a revoked partition is waited for
 	}
 	for _, part := range c.parts {
-		if part.blocked && part.tracker.window() > c.window/2 {
+		if part.blocked && part.tracker.window() > c.low() {
 			return true
 		}
 	}
