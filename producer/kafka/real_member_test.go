@@ -89,7 +89,8 @@ func runJob(text string) int {
 func (j job) run(ctx context.Context, to *journal) error {
 	source, err := NewProducer(Config[push]{
 		Brokers: j.Brokers, Topics: []string{j.Topic}, Group: j.Group, Decode: decodePush, Window: j.Window,
-		Options: []kgo.Opt{kgo.SessionTimeout(j.Session), kgo.HeartbeatInterval(j.Session / 6)},
+		FinishReadAhead: true,
+		Options:         []kgo.Opt{kgo.SessionTimeout(j.Session), kgo.HeartbeatInterval(j.Session / 6)},
 	})
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ const (
 )
 
 // TestRealTermUnderLoad drains members under load by SIGTERM and starts others: nothing is
-// lost and nothing handled twice.
+// lost and, since they finish what they have read ahead, nothing handled twice.
 func TestRealTermUnderLoad(t *testing.T) {
 	cluster := kafkatest.Shared(t)
 	t.Parallel()
