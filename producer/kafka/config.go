@@ -119,10 +119,9 @@ type Config[T any] struct {
 	// delivers the events that have no receipt by then again. Default: 10 s;
 	// stage.None does not wait.
 	RevokeTimeout time.Duration
-	// FinishReadAhead makes a drain wait for all events that were emitted: nothing is
-	// delivered twice then, and the drain takes as long as they need. Default: false, what no
-	// handler has begun is left for the next member at once, which has the records again that
-	// were finished behind the first of these.
+	// FinishReadAhead makes a drain wait for all events that were emitted, as long as they
+	// need. Default: false, what no handler has begun is left for the next member at once,
+	// which has the records again that were finished behind the first of these.
 	FinishReadAhead bool
 	// CloseTimeout bounds the end: the last commit and leaving the group.
 	// Default: 4 s, less than the 5 s that a pipeline gives a stopped stage.
