@@ -30,6 +30,7 @@ func command(args []string, env environment, stdout, stderr io.Writer) int {
 	case err != nil:
 		return 2
 	}
+	stderr = &sharedWriter{w: stderr}
 	log := newLogger(cfg, stderr)
 	warnUnread(log, cfg.Unread)
 

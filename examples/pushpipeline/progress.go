@@ -5,7 +5,22 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 )
+
+// sharedWriter is a writer for several goroutines: those that log and the one that writes
+// the progress.
+type sharedWriter struct {
+	mu sync.Mutex // held during a Write
+	w  io.Writer
+}
+
+// Write implements io.Writer.
+func (s *sharedWriter) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
+}
 
 // progressEvery is the number of seconds between two lines of progress in a log.
 const progressEvery = 10
@@ -13,6 +28,9 @@ const progressEvery = 10
 // forPeople reports whether w is a terminal. A writer that is not a file, as in tests,
 // counts as one.
 func forPeople(w io.Writer) bool {
+	if shared, ok := w.(*sharedWriter); ok {
+		w = shared.w
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return true
