@@ -157,9 +157,6 @@ func delay(t *testing.T, c *cluster) {
 	r.want("old", "ancient")
 	send(1, "other", time.Hour)
 	r.want("old", "ancient", "other")
-	if d := time.Since(now); d > cfg.Delay {
-		t.Skipf("the machine is slow: %v", d)
-	}
 	r.want("old", "ancient", "other", "new", "behind")
 	if d := time.Since(now); d < cfg.Delay || d > cfg.Delay+5*time.Second {
 		t.Errorf("delivered after %v", d)

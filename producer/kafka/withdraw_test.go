@@ -207,3 +207,24 @@ func TestDrainGivesBackWhatWasReadAhead(t *testing.T) {
 		})
 	}
 }
+
+// With FinishReadAhead a drain waits for all that was read ahead, and gives nothing back.
+func TestFinishReadAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, virtual(2))
+		w.produce(1000, 0, 1)
+		l := newTimeline(w)
+		cfg := w.config()
+		cfg.FinishReadAhead = true
+		first := l.joinFair(cfg, "first", 8, 10*time.Millisecond)
+		w.wait("some", func() bool { return len(w.handled) >= 20 })
+		first.leave()
+		w.mu.Lock()
+		handled := len(w.handled)
+		w.mu.Unlock()
+		if s := first.producer.Snapshot(); s.Records < 1000 || s.Withdrawn > 0 || handled < 1000 {
+			t.Errorf("%d handled of %d read, %d came back", handled, s.Records, s.Withdrawn)
+		}
+		l.check()
+	})
+}
