@@ -58,22 +58,28 @@ func BenchmarkPipelineWorkers(b *testing.B) {
 }
 
 // beside runs ours and that by hand in turns, b.N events in all for each, and reports the
-// rate and the share.
+// rate and the share, also in processor time, which other work on the machine changes less.
 func beside(b *testing.B, ours, byHand func(n int) time.Duration) {
 	b.ReportAllocs()
 	const turns = 4
 	share := max(1, b.N/turns)
 	ours(min(b.N, 100_000)) // what is allocated once is not the steady state's
-	var mine, theirs time.Duration
+	var mine, theirs, mineBusy, theirsBusy time.Duration
 	b.ResetTimer()
 	for range turns {
+		begin := processorTime()
 		mine += ours(share)
+		between := processorTime()
 		b.StopTimer()
 		theirs += byHand(share)
+		mineBusy, theirsBusy = mineBusy+between-begin, theirsBusy+processorTime()-between
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(turns*share)/mine.Seconds(), "events/s")
 	b.ReportMetric(theirs.Seconds()/mine.Seconds(), "of-hand")
+	if mineBusy > 0 {
+		b.ReportMetric(theirsBusy.Seconds()/mineBusy.Seconds(), "of-hand-cpu")
+	}
 }
 
 // built runs a pipeline from a counter.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/complain"
@@ -30,6 +31,12 @@ type valve struct {
 	*sourceRates
 	valveState
 	self *stage.Handle // of its stage, nil while it has none
+
+	// open is set while demand may pass without the lock: there is no rate, and nothing is
+	// held back or waits to be passed on. It is written with the lock held.
+	open atomic.Bool
+	// loose is out while open is set. It belongs to the goroutine of the source's stage.
+	loose int
 }
 
 // passOn is the message by which a stage learns that demand for its source may pass.
@@ -84,6 +91,9 @@ func (t *sourceRates) change(f func(now int64)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
+	for _, v := range t.all {
+		v.open.Store(false) // until its stage has looked, by flow
+	}
 	f(now)
 	t.update(nil, now)
 }
@@ -121,7 +131,7 @@ func (t *sourceRates) fire() {
 func (v *valve) begin(self *stage.Handle) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.self, v.over = self, false
+	v.self, v.over, v.loose = self, false, 0
 }
 
 // end ends a life of the source: it is asked for nothing more.
@@ -132,6 +142,7 @@ func (v *valve) end() {
 		return
 	}
 	v.close()
+	v.open.Store(false)
 	v.self = nil
 	v.update(nil, v.now())
 }
@@ -144,6 +155,7 @@ func (v *valve) flow(n, emitted int) (pass int) {
 	if v.over {
 		return 0
 	}
+	v.out, v.loose = v.out+v.loose, 0
 	now := v.now()
 	v.rates.emitted(&v.valveState, emitted, now)
 	v.addOwed(n)
@@ -151,6 +163,10 @@ func (v *valve) flow(n, emitted int) (pass int) {
 	pass, v.granted = v.granted, 0
 	if pass > 0 {
 		v.rates.noteWaiting(now) // it is with the source now
+	}
+	if v.owed == 0 && v.rates.limiter.rate.PerSecond <= 0 && v.limiter.rate.PerSecond <= 0 {
+		v.out, v.loose = 0, v.out
+		v.open.Store(true)
 	}
 	return pass
 }
@@ -228,26 +244,35 @@ func (t *limitedSource[T]) start(ctx context.Context, self *stage.Handle) error 
 // after takes in what a handler of the source has done, and passes on the demand that may
 // pass. With any error the source is asked for nothing more.
 func (t *limitedSource[T]) after(ctx context.Context, err error) error {
-	for n := 0; ; {
+	for {
 		if err != nil {
 			t.end()
 			return err
 		}
-		emitted := t.emit.Emitted()
-		if n = t.flow(0, int(emitted-t.counted)); n == 0 {
-			t.counted = emitted
+		n := t.pass(0)
+		if n == 0 {
 			return nil
 		}
-		t.counted = emitted
 		err = t.source.Demand(ctx, n, t.emit)
 	}
 }
 
+// pass takes in that the source was asked for n more events, and what it has emitted, and
+// returns the demand that is to be passed on. While the valve is open that needs no lock.
+func (t *limitedSource[T]) pass(n int) int {
+	emitted := t.emit.Emitted()
+	fresh := int(emitted - t.counted)
+	t.counted = emitted
+	if t.open.Load() {
+		t.loose += n - min(fresh, t.loose)
+		return n
+	}
+	return t.flow(n, fresh)
+}
+
 func (t *limitedSource[T]) demand(ctx context.Context, n int, emit *stage.Emitter[T]) error {
 	t.emit = emit
-	emitted := emit.Emitted()
-	pass := t.flow(n, int(emitted-t.counted))
-	t.counted = emitted
+	pass := t.pass(n)
 	if pass == 0 {
 		return nil
 	}

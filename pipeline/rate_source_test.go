@@ -230,6 +230,32 @@ func TestSetRateWhileASourceSleeps(t *testing.T) {
 	})
 }
 
+// What a source was asked for while it had no rate counts for one that is set later.
+func TestRateCountsWhatWasAskedForBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := runLimited(t, Rate{}, nil, &later{})
+		time.Sleep(10*time.Millisecond + 100*time.Microsecond)
+		synctest.Wait()
+		before := r.got[0].Load()
+		if before < 10_000 {
+			t.Fatalf("%d events in 10 ms without a rate", before)
+		}
+		r.sourceRates.setRate(Rate{PerSecond: 1000})
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := r.got[0].Load() - before; n < 1900 || n > 2100 {
+			t.Errorf("%d events in 2 s after the change, want 2,000", n)
+		}
+		r.sourceRates.setRate(Rate{})
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+		if n := r.got[0].Load() - before; n < 10_000 {
+			t.Errorf("%d events after there is no rate again", n)
+		}
+		r.end(t)
+	})
+}
+
 // A source's own rate is a limit beside that of all; what it leaves is for the others.
 func TestOwnRateOfASource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 // the open deliveries, not to those made since the oldest of them.
 type flights[T any] struct {
 	keeps    bool   // events are kept, since they may come back
+	scrub    bool   // they refer to other memory, and are cleared when they have left
 	base     uint64 // position of the front of the queue
 	next     uint64 // position of the next delivery
 	runs     ring.Ring[flightRun]
@@ -95,7 +96,11 @@ func (f *flights[T]) front(n int) (seq, ticket uint64, k int, events []T) {
 func (f *flights[T]) drop(n int) {
 	f.base += uint64(n)
 	if f.keeps {
-		f.events.Drop(n)
+		if f.scrub {
+			f.events.Drop(n)
+		} else {
+			f.events.Skip(n)
+		}
 	}
 	for f.runs.Len() > 1 && f.runs.At(1).at <= f.base {
 		f.runs.Drop(1)

@@ -31,6 +31,7 @@ func (o *outlet[T]) track(s *Subscription[T]) {
 	}
 	s.tracked = true
 	s.flights.keeps = s.cfg.Redeliver || o.taker != nil || o.discarded != nil
+	s.flights.scrub = o.emit.scrub
 	s.flights.begin(uint64(s.given))
 	o.tracking++
 }

@@ -5,7 +5,7 @@ package ring
 // value is an empty ring. It is not safe for concurrent use.
 type Ring[T any] struct {
 	// The items are count from head on, modulo the length; all other places hold
-	// zero values, so nothing in them is kept from the collector.
+	// zero values, so nothing in them is kept from the collector, except after Skip.
 	items []T // length is a power of two, or zero
 	head  int
 	count int
@@ -99,6 +99,19 @@ func (r *Ring[T]) Drop(n int) {
 		clear(r.items[:end-len(r.items)])
 	}
 	r.head = end & (len(r.items) - 1)
+	r.count -= n
+}
+
+// Skip is Drop for items that refer to no other memory: they are not cleared, so that Extend
+// must not be used on the same ring.
+func (r *Ring[T]) Skip(n int) {
+	if n > r.count {
+		panic("ring: drop of more than there is")
+	}
+	if n == 0 {
+		return
+	}
+	r.head = (r.head + n) & (len(r.items) - 1)
 	r.count -= n
 }
 
