@@ -239,6 +239,8 @@ func (e *engine[In, Out]) take(m *mail[In, Out]) {
 		}
 	case mailWithdraw:
 		e.withdraw(m.x.(spans))
+	case mailWithdrawTails:
+		e.withdrawTails(m.x.([]spans))
 	case mailWithdrawn:
 		e.recalled(m.up)
 	case mailStop:

@@ -4,26 +4,27 @@ package stage
 type kind uint8
 
 const (
-	mailEvents     kind = iota // up, batch: events arrived
-	mailEnded                  // up, x error: the producer has ended it
-	mailSubscribe              // down: a consumer subscribes
-	mailAsk                    // down, n, done, spent, x *settled
-	mailCancel                 // down, x error: the consumer wants it to end
-	mailBye                    // down, done, x farewell: the consumer has ended it
-	mailJoin                   // up: subscribe to a producer
-	mailDo                     // x func()
-	mailInfo                   // x any
-	mailInfoBehind             // x any: after the buffered events
-	mailEvery                  // x time.Duration: the period of HandleTick
-	mailTick                   // n: the period of that number has passed
-	mailWakeAt                 // x time.Time
-	mailStalled                // up: no more events come before receipts
-	mailMode                   // n DemandMode
-	mailDrain                  // x map[*node]bool or nil: the stages that drain together
-	mailHandled                // x *node: the program has handled its failure
-	mailStop                   // x error
-	mailWithdraw               // x spans: events that the source asks back
-	mailWithdrawn              // up: the producer has marked deliveries that are asked back
+	mailEvents        kind = iota // up, batch: events arrived
+	mailEnded                     // up, x error: the producer has ended it
+	mailSubscribe                 // down: a consumer subscribes
+	mailAsk                       // down, n, done, spent, x *settled
+	mailCancel                    // down, x error: the consumer wants it to end
+	mailBye                       // down, done, x farewell: the consumer has ended it
+	mailJoin                      // up: subscribe to a producer
+	mailDo                        // x func()
+	mailInfo                      // x any
+	mailInfoBehind                // x any: after the buffered events
+	mailEvery                     // x time.Duration: the period of HandleTick
+	mailTick                      // n: the period of that number has passed
+	mailWakeAt                    // x time.Time
+	mailStalled                   // up: no more events come before receipts
+	mailMode                      // n DemandMode
+	mailDrain                     // x map[*node]bool or nil: the stages that drain together
+	mailHandled                   // x *node: the program has handled its failure
+	mailStop                      // x error
+	mailWithdraw                  // x spans: events that the source asks back
+	mailWithdrawTails             // x []spans: the same, of each list what is behind its last delivery
+	mailWithdrawn                 // up: the producer has marked deliveries that are asked back
 )
 
 // mail is a message to a stage, from any goroutine. up is a subscription in which the

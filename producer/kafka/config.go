@@ -120,8 +120,8 @@ type Config[T any] struct {
 	// stage.None does not wait.
 	RevokeTimeout time.Duration
 	// FinishReadAhead makes a drain wait for all events that were emitted, as long as they
-	// need. Default: false, what no handler has begun is left for the next member at once,
-	// which has the records again that were finished behind the first of these.
+	// need. Default: false, what was read ahead is left for the next member, as when a
+	// partition is revoked; see the package comment, section Rebalancing.
 	FinishReadAhead bool
 	// CloseTimeout bounds the end: the last commit and leaving the group.
 	// Default: 4 s, less than the 5 s that a pipeline gives a stopped stage.

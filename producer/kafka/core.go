@@ -35,6 +35,8 @@ type core struct {
 	waiting int    // events of ready
 	flights flights
 	ending  int // leaving partitions with events in flight
+	// disordered: an event was finished before an earlier one of its partition.
+	disordered bool
 
 	records      int64 // polled and taken
 	abandoned    int64 // receipts with that outcome

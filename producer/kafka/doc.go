@@ -143,11 +143,16 @@
 //
 // # Rebalancing
 //
-// When a partition is revoked, nothing more of it is emitted, and what was read ahead and
-// no handler has started is taken back out of dispatchers, buffers and mailboxes at once
-// (see stage.Handle.Withdraw). The producer waits up to [Config.RevokeTimeout] for the
-// receipts of events in flight, and the finished prefix is committed; meanwhile nothing is
-// polled. The group gives the partition to another member after that, so that
+// When a partition is revoked, nothing more of it is emitted, and what was read ahead is
+// taken back out of dispatchers, buffers and mailboxes (see stage.Handle.Withdraw). If
+// records have ended out of order, only what is behind the last one that a consumer has had
+// is taken back at first, and what is in front of it is finished, so that nothing comes
+// twice. If half of that is not finished in a quarter of [Config.RevokeTimeout], or not all
+// of it in half of that time, the rest that no handler has started is taken back as well:
+// then the next member has those again that were finished behind it.
+//
+// The producer waits up to RevokeTimeout in all for the receipts of events in flight, and
+// the finished prefix is committed; meanwhile nothing is polled. The group gives the partition to another member after that, so that
 // the records of a key are begun in order over both, unless a handler takes longer. When a partition is
 // lost (the group has already given it to another member) nothing is committed.
 // Each assignment of a partition has a tracker of its own: a receipt that comes
@@ -192,8 +197,8 @@
 //
 // # Shutdown
 //
-// Draining stops the poller at once; records that were polled and that no handler has
-// started are left for the next member. What is in flight is finished. When the stage ends, the finished prefix is committed
+// Draining stops the poller at once; what was read ahead is left for the next member, as
+// in a revocation, and what is in flight is finished. When the stage ends, the finished prefix is committed
 // and the group is left, within [Config.CloseTimeout]. No goroutine outlives
 // the stage, unless OnPoison, Decode or DeadLetters does not return.
 //

@@ -78,6 +78,25 @@ func (f *flights) find(number uint64) *flightRun {
 	return f.runs.At(lo - 1)
 }
 
+// queues returns the events of the partitions for which which is true, from the first one
+// without a receipt on: a list for each, in order.
+func (f *flights) queues(which func(*partition) bool) (lists [][]stage.Span) {
+	places := map[*partition]int{}
+	for i := range f.runs.Len() {
+		r := f.runs.At(i)
+		if !which(r.part) {
+			continue
+		}
+		place, known := places[r.part]
+		if !known {
+			place = len(lists)
+			places[r.part], lists = place, append(lists, nil)
+		}
+		lists[place] = append(lists[place], stage.Span{First: r.at, Count: r.n})
+	}
+	return lists
+}
+
 // of returns the events without a receipt of the partitions for which which is true.
 func (f *flights) of(which func(*partition) bool) (list []stage.Span) {
 	for i := range f.runs.Len() {

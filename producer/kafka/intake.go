@@ -103,6 +103,8 @@ func (c *core) receive(first uint64, count int, outcome receipt.Outcome) (do ord
 				s.part.queue = queue{} // these are read again too
 			}
 		} else {
+			// What the partition is committed up to is unfinished.
+			c.disordered = c.disordered || s.offset > s.part.tracker.head
 			s.part.tracker.finishRun(s.offset, s.n)
 		}
 		// A revoked partition waits in await for this.

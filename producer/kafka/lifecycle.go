@@ -92,23 +92,13 @@ func (p *Producer[T]) reach(ctx context.Context, client *kgo.Client) error {
 }
 
 // HandleDrain stops polling, and asks back what was emitted, unless FinishReadAhead is set:
-// what no handler has started is left for the next member, as are records that were polled
-// and not emitted.
+// records that were polled and not emitted are left for the next member anyway.
 func (p *Producer[T]) HandleDrain(context.Context) error {
 	p.stopTaking(draining)
 	if !p.cfg.FinishReadAhead {
-		p.askBack(func(*partition) bool { return true })
+		p.running.Go(func() { p.recede(func(*partition) bool { return true }, nil) })
 	}
 	return stage.ErrDone
-}
-
-// askBack asks the stages for the events of some partitions that no handler has started.
-// Their receipts have the outcome Withdrawn.
-func (p *Producer[T]) askBack(which func(*partition) bool) {
-	p.mu.Lock()
-	list := p.core.flights.of(which)
-	p.mu.Unlock()
-	p.self.Withdraw(list...)
 }
 
 // stopTaking ends the intake: the core moves on, so that a poll under way takes nothing

@@ -85,15 +85,11 @@ func runJob(text string) int {
 	return 0
 }
 
-// atWork is the most events that a member of shape fair handles at a time.
-const atWork = 64
-
 // run runs the member's pipeline until ctx is done.
 func (j job) run(ctx context.Context, to *journal) error {
 	source, err := NewProducer(Config[push]{
 		Brokers: j.Brokers, Topics: []string{j.Topic}, Group: j.Group, Decode: decodePush, Window: j.Window,
-		FinishReadAhead: true,
-		Options:         []kgo.Opt{kgo.SessionTimeout(j.Session), kgo.HeartbeatInterval(j.Session / 6)},
+		Options: []kgo.Opt{kgo.SessionTimeout(j.Session), kgo.HeartbeatInterval(j.Session / 6)},
 	})
 	if err != nil {
 		return err
@@ -118,7 +114,7 @@ func (j job) run(ctx context.Context, to *journal) error {
 		from := stage.Must(stage.NewProducer(source, stage.ProducerConfig[push]{
 			Name: "source", Dispatcher: stage.Must(fair.New(user, fair.Config[push]{})),
 		}))
-		pool := stage.Must(consumer.NewSupervisor(each, consumer.SupervisorConfig[push]{MaxDemand: atWork}))
+		pool := stage.Must(consumer.NewSupervisor(each, consumer.SupervisorConfig[push]{MaxDemand: 64}))
 		end := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{Name: "journal"}))
 		if _, err := end.Subscribe(from, stage.SubscribeConfig{}); err != nil {
 			return err

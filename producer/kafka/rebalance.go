@@ -44,26 +44,12 @@ func (p *Producer[T]) revoked(_ context.Context, client *kgo.Client, gone map[st
 	}
 	p.mu.Unlock()
 	if settled != nil {
-		// What was not started need not be waited for.
-		p.askBack(func(part *partition) bool { return part.phase == leaving })
-		p.await(settled)
+		p.recede(func(part *partition) bool { return part.phase == leaving }, settled)
 	}
 	if err := p.endSession(ctx, true); err != nil {
 		p.cfg.Logger.Warn("kafka: commit at the end of a session failed; records will be delivered again", "group", p.cfg.Group, "error", err)
 	}
 	p.forget(client, list)
-}
-
-// await waits until settled is closed, RevokeTimeout has passed or no receipts will come
-// any more. The group waits meanwhile, which is why there is a bound.
-func (p *Producer[T]) await(settled <-chan struct{}) {
-	deadline := time.NewTimer(p.cfg.RevokeTimeout)
-	defer deadline.Stop()
-	select {
-	case <-settled:
-	case <-deadline.C:
-	case <-p.hard.Done():
-	}
 }
 
 // endSession stops commits until the next session begins, after a last one unless the
