@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock-go/penstock/consumer"
@@ -39,6 +40,8 @@ type job struct {
 	// Down names a file: while it is there, what the members write to is down. Default: it
 	// is always up.
 	Down string
+	// Database and Table, if set, take what shape pipeline writes, in place of the journal.
+	Database, Table string
 }
 
 // up returns an error while what the members write to is down.
@@ -101,6 +104,14 @@ func (j job) run(ctx context.Context, to *journal) error {
 		}
 		return to.write(event)
 	}
+	if j.Table != "" {
+		pool, err := pgxpool.New(ctx, j.Database)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		write = func(ctx context.Context, events []push) error { return insert(ctx, pool, j.Table, events) }
+	}
 	user := func(p push) int32 { return p.User }
 	switch j.Shape {
 	case "chunks": // a source and a consumer
@@ -133,11 +144,11 @@ func (j job) run(ctx context.Context, to *journal) error {
 			emit(e)
 			return nil
 		}, pipeline.StepConfig[push]{Name: "enrich", Workers: 4, Key: push.key})
-		pipeline.EachBatch(twice, func(_ context.Context, events []push) error {
+		pipeline.EachBatch(twice, func(ctx context.Context, events []push) error {
 			if err := fail.now(5); err != nil {
 				return err
 			}
-			return to.write(events...)
+			return write(ctx, events)
 		}, pipeline.BatchConfig[push]{Name: "journal", Size: 200, Timeout: 50 * time.Millisecond})
 		return p.Run(ctx)
 	case "workers": // a pipeline of one step, with the order of each user, that waits for what is down
