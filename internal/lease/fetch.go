@@ -16,15 +16,9 @@ func (s *Source[K, T]) fetch() {
 		if !ok {
 			return
 		}
-		ctx, cancel := context.WithTimeout(s.alive, s.cfg.Timeout)
-		items, err := s.store.Fetch(ctx, n)
-		cancel()
-		bad := s.take(items)
-		for _, b := range bad {
-			s.dispose(b)
-		}
-		if err == nil && len(items) == 0 {
-			err = s.await()
+		err := s.assure()
+		if err == nil && s.fetching.Err() == nil {
+			err = s.call(n)
 		}
 		if s.fetching.Err() != nil {
 			continue // wanted ends the loop
@@ -36,6 +30,21 @@ func (s *Source[K, T]) fetch() {
 			s.fail(fmt.Errorf("%s: %s: %w", s.cfg.Name, fetchCall, err))
 		}
 	}
+}
+
+// call fetches up to n items once. If there are none it waits for some.
+func (s *Source[K, T]) call(n int) error {
+	// A call that outlasts the leases would find them free.
+	ctx, cancel := context.WithTimeout(s.alive, min(s.cfg.Timeout, s.valid()))
+	items, err := s.store.Fetch(ctx, n)
+	cancel()
+	for _, b := range s.take(items) {
+		s.dispose(b)
+	}
+	if err == nil && len(items) == 0 {
+		return s.await()
+	}
+	return err
 }
 
 // wanted waits until there is room for items, and returns for how many. ok is false at the end.

@@ -12,7 +12,7 @@ import (
 // called when there is demand.
 func (s *Source[K, T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	s.mu.Lock()
-	s.self = self
+	s.self, s.renewed = self, time.Now()
 	s.mu.Unlock()
 	// They have the values of ctx but not its end: each ends in its own step of HandleTerminate.
 	apart := context.WithoutCancel(ctx)

@@ -59,6 +59,7 @@ type Source[K comparable, T any] struct {
 	settledAll chan struct{}  // closed when the settler has ended
 	look       chan struct{}  // has the fetcher look at the core
 	kick       chan struct{}  // has the settler look
+	tried      chan struct{}  // the renewer has tried
 	lines      map[string]*complain.Limit
 
 	mu        sync.Mutex // guards the rest
@@ -68,6 +69,8 @@ type Source[K comparable, T any] struct {
 	freed     bool               // items may have become free since the last fetch began
 	last      bool               // the settler ends when there are no ends left
 	failure   error              // stops the stage
+	renewed   time.Time          // before the last renewal that has succeeded
+	renewal   error              // of the last attempt
 	stats     Snapshot
 	trouble   map[string]bool // kinds of calls of which the last one has failed
 }
@@ -85,7 +88,7 @@ func New[K comparable, T any](store Store[K, T], cfg Config) *Source[K, T] {
 	s := &Source[K, T]{
 		cfg: cfg, store: store, core: newCore[K](cfg.Window),
 		fetched: make(chan struct{}), settledAll: make(chan struct{}),
-		look: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		look: make(chan struct{}, 1), kick: make(chan struct{}, 1), tried: make(chan struct{}, 1),
 		lines: make(map[string]*complain.Limit), trouble: make(map[string]bool),
 	}
 	for _, kind := range []string{fetchCall, settleCall, renewCall, lagCall, poisonLine, lostLine} {

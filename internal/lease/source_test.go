@@ -28,6 +28,7 @@ type fake struct {
 	most    int // of a fetch
 	changed chan struct{}
 	lease   time.Duration
+	way     time.Duration // of ends, to the server
 }
 
 func newFake(n int) *fake {
@@ -85,6 +86,10 @@ func (f *fake) Wait(ctx context.Context) error {
 
 func (f *fake) Settle(_ context.Context, ends []Verdict[int]) (late int, err error) {
 	f.mu.Lock()
+	way := f.way
+	f.mu.Unlock()
+	time.Sleep(way)
+	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.call(); err != nil {
 		return 0, err
@@ -132,6 +137,13 @@ func (f *fake) set(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.err = err
+}
+
+// slow has ends take a time to the server.
+func (f *fake) slow(way time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.way = way
 }
 
 func (f *fake) count() (ended, calls int) {
@@ -231,6 +243,63 @@ func TestAbsentServer(t *testing.T) {
 		}
 		if s.Snapshot().Failing {
 			t.Errorf("%+v", s.Snapshot())
+		}
+	})
+}
+
+// After an outage that was longer than the leases the source renews them before it fetches: its
+// own items are free, and a fetch that meets the end of one on its way delivers it again.
+func TestRenewalComesBeforeAFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for seed := range 20 {
+			f := newFake(100)
+			var got []int
+			s := sourceOf(f, nil)
+			end := begin(t, s, 10, func(_ context.Context, list []int) error {
+				time.Sleep(500 * time.Millisecond)
+				got = append(got, list...)
+				return nil
+			})
+			time.Sleep(2600 * time.Millisecond)
+			f.set(errors.New("away"))
+			time.Sleep(time.Minute + time.Duration(seed)*77*time.Millisecond)
+			f.set(nil)
+			// An end is under way to the server for a time in which it may be leased again.
+			f.slow(50 * time.Millisecond)
+			time.Sleep(5 * time.Minute)
+			if err := end(); err != nil {
+				t.Error(err)
+			}
+			slices.Sort(got)
+			if snap := s.Snapshot(); len(got) != 100 || snap.Again+snap.Lost+snap.Late > 0 || len(slices.Compact(got)) != 100 {
+				t.Fatalf("outage %d: %d handled, %+v", seed, len(got), snap)
+			}
+		}
+	})
+}
+
+// MaxAttempts bounds attempts that wait for a renewal as well.
+func TestBoundOfAttemptsWithLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, away := newFake(1), errors.New("away")
+		s := sourceOf(f, func(c *Config) { c.Retry.MaxAttempts = 20 })
+		open := make(chan struct{})
+		up := stage.Must(stage.NewProducer(s, stage.ProducerConfig[int]{}))
+		down := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(context.Context, []int) error {
+			<-open
+			return nil
+		}), stage.ConsumerConfig{}))
+		if _, err := down.Subscribe(up, stage.SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			time.Sleep(10 * time.Second)
+			f.set(away)
+			time.Sleep(90 * time.Second)
+			close(open)
+		}()
+		if err := stage.Run(t.Context(), up, down); !errors.Is(err, away) {
+			t.Error(err)
 		}
 	})
 }
