@@ -133,7 +133,8 @@ type Receipt[T any] struct {
 	// Seq and Ticket are as they were passed to [Out.GiveHeld]; Ticket is 0 for
 	// an event that was handed out by [Out.Give].
 	Seq, Ticket uint64
-	// Outcome is how it ended, Reason the reason of Discarded.
+	// Outcome is how it ended, Reason the reason of Discarded, and of Failed the text of the
+	// error.
 	Outcome receipt.Outcome
 	Reason  receipt.Reason
 	// Cost is the time that the handler took for this event, in nanoseconds, 0

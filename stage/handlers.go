@@ -117,6 +117,9 @@ type Receipt struct {
 	Outcome receipt.Outcome
 	// Reason names why they were discarded.
 	Reason receipt.Reason
+	// Error is the text of the error with which they failed, at most 1,024 bytes of it; of
+	// several parts of one event that of the first. It is for a source that keeps failed events.
+	Error string
 }
 
 // Seqs returns the numbers of the run's events, in order.
@@ -128,8 +131,8 @@ func (r Receipt) Seqs() iter.Seq[uint64] {
 }
 
 // extends reports whether an event with this number and end continues the run.
-func (r *Receipt) extends(seq uint64, outcome receipt.Outcome, reason receipt.Reason) bool {
-	return r.First+uint64(r.Count) == seq && r.Outcome == outcome && r.Reason == reason
+func (r *Receipt) extends(seq uint64, outcome receipt.Outcome, reason receipt.Reason, text string) bool {
+	return r.First+uint64(r.Count) == seq && r.Outcome == outcome && r.Reason == reason && r.Error == text
 }
 
 // DrainHandler is a producer that can run dry, or a consumer that acts

@@ -305,11 +305,15 @@ func (o *outlet[T]) ended(seq uint64, n int, outcome receipt.Outcome, reason rec
 	if outcome == receipt.Abandoned {
 		reason = "" // the source need not know more
 	}
-	if last := len(o.receipts) - 1; last >= 0 && o.receipts[last].extends(seq, outcome, reason) {
+	text := ""
+	if outcome == receipt.Failed {
+		text, reason = string(reason), ""
+	}
+	if last := len(o.receipts) - 1; last >= 0 && o.receipts[last].extends(seq, outcome, reason, text) {
 		o.receipts[last].Count += n
 		return
 	}
-	o.receipts = append(o.receipts, Receipt{First: seq, Count: n, Outcome: outcome, Reason: reason})
+	o.receipts = append(o.receipts, Receipt{First: seq, Count: n, Outcome: outcome, Reason: reason, Error: text})
 }
 
 // takeBack puts returned events before all that wait, in the order in which they

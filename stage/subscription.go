@@ -3,6 +3,7 @@ package stage
 import (
 	"errors"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -301,7 +302,8 @@ func (s *Subscription[T]) recycle(chain *batch[T]) {
 	}
 }
 
-// outcomeOf translates a receipt's error.
+// outcomeOf translates a receipt's error. Between stages the reason of Failed is the text of
+// the error.
 func outcomeOf(err error) (receipt.Outcome, receipt.Reason) {
 	switch err {
 	case nil:
@@ -313,5 +315,22 @@ func outcomeOf(err error) (receipt.Outcome, receipt.Reason) {
 	if errors.As(err, &discard) {
 		return receipt.Discarded, discard.Reason
 	}
-	return receipt.Failed, ""
+	return receipt.Failed, receipt.Reason(textOf(err))
+}
+
+// maxErrorText bounds [Receipt.Error].
+const maxErrorText = 1024
+
+// textOf returns the beginning of an error's text. The error is the program's, and may panic.
+func textOf(err error) (text string) {
+	defer func() {
+		if v := recover(); v != nil {
+			text = "an error whose method Error panics"
+		}
+	}()
+	text = err.Error()
+	if len(text) > maxErrorText {
+		text = strings.ToValidUTF8(text[:maxErrorText], "")
+	}
+	return text
 }

@@ -109,8 +109,9 @@ func (c *core[K]) emit(f func(emitted bool)) {
 	c.ready = c.ready[:0]
 }
 
-// receive takes the receipt of the count events from number first on.
-func (c *core[K]) receive(first uint64, count int, outcome receipt.Outcome) {
+// receive takes the receipt of the count events from number first on, with the text of the error
+// of failed ones.
+func (c *core[K]) receive(first uint64, count int, outcome receipt.Outcome, text string) {
 	end := Done
 	switch outcome {
 	case receipt.Failed:
@@ -121,7 +122,7 @@ func (c *core[K]) receive(first uint64, count int, outcome receipt.Outcome) {
 	for n := first; n < first+uint64(count); n++ {
 		if h := c.flights[n]; h != nil {
 			delete(c.flights, n)
-			c.finish(h, end, "")
+			c.finish(h, end, text)
 		}
 	}
 }

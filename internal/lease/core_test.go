@@ -58,12 +58,12 @@ func TestReceiptsBecomeEnds(t *testing.T) {
 	c := newCore[int](10)
 	c.owed = 4
 	c.step(1, 2, 3, 4)
-	c.receive(0, 1, receipt.Done)
-	c.receive(1, 1, receipt.Failed)
-	c.receive(2, 1, receipt.Discarded)
-	c.receive(3, 1, receipt.Abandoned)
-	c.receive(0, 4, receipt.Failed) // known already
-	want := []Verdict[int]{{1, 1, Done, ""}, {2, 1, Failed, ""}, {3, 1, Done, ""}, {4, 1, Released, ""}}
+	c.receive(0, 1, receipt.Done, "")
+	c.receive(1, 1, receipt.Failed, "refused")
+	c.receive(2, 1, receipt.Discarded, "")
+	c.receive(3, 1, receipt.Abandoned, "")
+	c.receive(0, 4, receipt.Failed, "") // known already
+	want := []Verdict[int]{{1, 1, Done, ""}, {2, 1, Failed, "refused"}, {3, 1, Done, ""}, {4, 1, Released, ""}}
 	if got := c.verdicts(nil, 10); !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
@@ -85,7 +85,7 @@ func TestTakenAgainIsNotEmittedAgain(t *testing.T) {
 	if h := c.take(1, 2); h != nil || c.again != 1 {
 		t.Errorf("emitted again: %v", h)
 	}
-	c.receive(0, 1, receipt.Done)
+	c.receive(0, 1, receipt.Done, "")
 	if got := c.verdicts(nil, 1); got[0] != (Verdict[int]{1, 2, Done, ""}) {
 		t.Errorf("got %v", got)
 	}
@@ -106,7 +106,7 @@ func TestLostLeases(t *testing.T) {
 	}
 	c.makeReady(c.take(1, 3))
 	c.step()
-	c.receive(0, 1, receipt.Done) // of the first lease
+	c.receive(0, 1, receipt.Done, "") // of the first lease
 	if got := c.verdicts(nil, 10); len(got) != 0 || c.late != 1 {
 		t.Errorf("ends %v, %d late", got, c.late)
 	}
@@ -114,7 +114,7 @@ func TestLostLeases(t *testing.T) {
 	if n := c.lose([]Held[int]{{1, 1}}); n != 0 {
 		t.Error("the second lease is lost")
 	}
-	c.receive(1, 1, receipt.Done)
+	c.receive(1, 1, receipt.Done, "")
 	if got := c.verdicts(nil, 10); len(got) != 1 || got[0].Fence != 3 {
 		t.Errorf("ends %v", got)
 	}
@@ -129,7 +129,7 @@ func TestDrainGivesBackWhatWasNotEmitted(t *testing.T) {
 	if h := c.take(3, 1); h != nil {
 		t.Error("taken during a drain")
 	}
-	c.receive(0, 1, receipt.Done)
+	c.receive(0, 1, receipt.Done, "")
 	want := []Verdict[int]{{2, 1, Unused, ""}, {3, 1, Unused, ""}, {1, 1, Done, ""}}
 	if got := c.verdicts(nil, 10); !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
@@ -144,7 +144,7 @@ func TestCloseReleasesWhatIsInFlight(t *testing.T) {
 	if got := c.verdicts(nil, 10); len(got) != 1 || got[0].End != Released {
 		t.Errorf("got %v", got)
 	}
-	c.receive(0, 1, receipt.Done)
+	c.receive(0, 1, receipt.Done, "")
 	if len(c.ends) != 1 {
 		t.Error("two ends of one lease")
 	}
@@ -204,7 +204,7 @@ func life(r *rand.Rand) error {
 		case 3, 4:
 			if len(inFlight) > 0 {
 				i := r.IntN(len(inFlight))
-				c.receive(inFlight[i], 1, []receipt.Outcome{receipt.Done, receipt.Failed, receipt.Abandoned, receipt.Discarded}[r.IntN(4)])
+				c.receive(inFlight[i], 1, []receipt.Outcome{receipt.Done, receipt.Failed, receipt.Abandoned, receipt.Discarded}[r.IntN(4)], "")
 				inFlight = slices.Delete(inFlight, i, i+1)
 			}
 		case 5:
@@ -251,7 +251,7 @@ func life(r *rand.Rand) error {
 			}
 		})
 		for number := range c.flights {
-			c.receive(number, 1, receipt.Done)
+			c.receive(number, 1, receipt.Done, "")
 		}
 		list := c.verdicts(nil, n)
 		for _, v := range list {

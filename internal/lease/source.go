@@ -128,7 +128,7 @@ func (s *Source[K, T]) HandleWake(_ context.Context, emit *stage.Emitter[T]) err
 func (s *Source[K, T]) HandleReceipts(_ context.Context, receipts []stage.Receipt) error {
 	s.mu.Lock()
 	for _, r := range receipts {
-		s.core.receive(r.First, r.Count, r.Outcome)
+		s.core.receive(r.First, r.Count, r.Outcome, r.Error)
 	}
 	s.mu.Unlock()
 	nudge(s.kick)
