@@ -26,8 +26,8 @@ type Config[T any] struct {
 	// Ordered has at most one job of a key out, and the jobs of a key in their order. See the
 	// package comment. Default: false.
 	Ordered bool
-	// KeepDone marks handled jobs with the state 'done' rather than delete them. The program
-	// deletes them some time. Default: false.
+	// KeepDone marks handled jobs with the state 'done' rather than delete them. [Sweep]
+	// deletes them some time later. Default: false.
 	KeepDone bool
 	// DeadLetters, if set, gets a letter for each job that could not be used, with its payload
 	// as the event, before the job is dead in the table. Default: it is dead in the table.

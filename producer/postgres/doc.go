@@ -23,8 +23,9 @@
 // earlier. What the receipt of an event waits for, and so what is stored before the job is
 // deleted, is as with every source with receipts: all that the stages have made of it, and
 // its dead letter if its step has a sink for them. A job with the outcome Failed stays in
-// the table with the state 'dead', from where [Revive] takes it back; one with the outcome
-// Abandoned is free at once, and is delivered again.
+// the table with the state 'dead' and the first 1,024 bytes of its error, from where [Revive]
+// takes it back; one with the outcome Abandoned is free at once, and is delivered again.
+// Jobs that are done stay until [Sweep] deletes them, and dead ones until the program does.
 //
 // A job is leased for [Config.Lease]. The producer renews that for all jobs in work, every
 // third of the lease, so that a slow handler keeps its jobs however long it takes. The

@@ -62,11 +62,13 @@ FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[]) WITH ORDINAL
 ORDER BY n`
 
 // Revive has dead jobs of a queue delivered again, as if they had not been leased: those with
-// these ids, or without ids all. It returns their number.
+// these ids, or without ids all. It returns their number. Sources are told at once, as by
+// Enqueue.
 func Revive(ctx context.Context, db Execer, queue string, ids ...int64) (int64, error) {
 	tag, err := db.Exec(ctx, `
 UPDATE penstock_jobs SET state = 'waiting', attempts = 0, finished_at = NULL, error = NULL, locked_by = NULL, locked_until = NULL
-WHERE queue = $1 AND state = 'dead' AND (cardinality($2::bigint[]) = 0 OR id = ANY ($2))`, queue, append([]int64{}, ids...))
+WHERE queue = $1 AND state = 'dead' AND (cardinality($2::bigint[]) = 0 OR id = ANY ($2))
+RETURNING pg_notify('`+channel+`', queue)`, queue, append([]int64{}, ids...))
 	if err != nil {
 		return 0, fmt.Errorf("postgres: revive: %w", err)
 	}

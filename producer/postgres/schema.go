@@ -40,7 +40,7 @@ CREATE OR REPLACE TRIGGER penstock_jobs_announce AFTER INSERT ON penstock_jobs
 	REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION penstock_jobs_announce();
 `
 
-// channel is where the trigger of Schema announces.
+// channel is where the trigger of Schema announces, and Revive.
 const channel = "penstock_jobs"
 
 // Beginner begins transactions: a *pgxpool.Pool or a *pgx.Conn.

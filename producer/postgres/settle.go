@@ -84,5 +84,13 @@ func (s *store[T]) Close(context.Context, bool) error {
 	return nil
 }
 
-// text returns what a column can hold of a text.
-func text(s string) string { return strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "?") }
+// maxText bounds the error of a dead job, in bytes.
+const maxText = 1024
+
+// text returns what a column is to hold of a text.
+func text(s string) string {
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") // without a part of a character
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "?")
+}
