@@ -21,6 +21,10 @@ type stepBase[In, Out any] struct {
 	call stepFunc[In, Out] // for events that run on it
 	lane work[In, Out]     // the event that does
 	keys []eventKey        // of a delivery
+	// recent is the account that was asked for last, and passed counts the runs whose time
+	// was not taken.
+	recent *stepAccount[In]
+	passed int
 
 	ending
 
@@ -79,6 +83,13 @@ func (s *stepBase[In, Out]) HandleInspect() any { return s.pool.snapshot() }
 // account returns the account of a subscription, a new one at its first delivery.
 // Accounts of subscriptions that have ended are dropped then.
 func (s *stepBase[In, Out]) account(sub *stage.Subscription[In]) *stepAccount[In] {
+	if s.recent == nil || s.recent.sub != sub {
+		s.recent = s.accountOf(sub)
+	}
+	return s.recent
+}
+
+func (s *stepBase[In, Out]) accountOf(sub *stage.Subscription[In]) *stepAccount[In] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range s.accounts {
@@ -91,6 +102,19 @@ func (s *stepBase[In, Out]) account(sub *stage.Subscription[In]) *stepAccount[In
 	a.asked = sub.Info().MaxDemand
 	s.accounts = append(s.accounts, a)
 	return a
+}
+
+// clock returns the time at which a run of n events begins on the stage's goroutine, and
+// whether it is to be taken at all. Where many events come together, looking at the clock
+// costs more than the others, and once in a while is enough: one run that takes long sets
+// the flag of late anyway.
+func (s *stepBase[In, Out]) clock(n int) (begun int64, timed bool) {
+	const many, every = 64, 8
+	if s.passed++; n >= many && s.passed < every {
+		return 0, false
+	}
+	s.passed = 0
+	return s.pool.clock(), true
 }
 
 // enqueue adds the events of a delivery to the pool, from the i-th on. hold is called for

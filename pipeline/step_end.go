@@ -16,17 +16,21 @@ var errDeliveries = errors.New("pipeline: a step is called with deliveries")
 // that has ended a job gives its receipt.
 type endStep[T any] struct {
 	*stepBase[T, struct{}]
+	direct func(ctx context.Context, event T) error // the program's function; nil if there is middleware
 
 	// turns counts calls of settle that were not served. The goroutine that makes it 1
 	// serves them all.
 	turns atomic.Int64
-	done  []stage.Finished // of the events that have run on the stage's goroutine
+	done  []stage.FinishedRun // of the events that have run on the stage's goroutine
 }
 
 // newEachStep returns the handler of Each. cfg has its defaults filled in.
 func newEachStep[T any](f func(context.Context, T) error, cfg StepConfig[T], at stepPlace) *endStep[T] {
 	cfg.Unordered = true // there is no output
 	e := &endStep[T]{stepBase: newStepBase(cfg, at, always(eachFunc(f)))}
+	if len(cfg.Use) == 0 {
+		e.direct = f
+	}
 	e.pool.cfg.ready = e.settle
 	e.pool.cfg.fail = func(err error) {
 		e.halt(err)
@@ -66,17 +70,29 @@ func (e *endStep[T]) inline(ctx context.Context, d stage.Delivery[T], a *stepAcc
 	defer e.late.exit()
 	events, half := d.Events, max(1, e.cfg.Window/2)
 	for n < len(events) {
-		begun := e.pool.clock()
 		first, end := n, min(n+half, len(events))
+		begun, timed := e.clock(end - n)
 		var failed error
-		n, failed = e.inlineUntil(ctx, d, events[:end], n)
+		for {
+			from := n
+			n, failed = e.inlineUntil(ctx, events[:end], n)
+			e.finished(d.First+uint64(from), n-from, nil)
+			if failed == nil || !discarded(failed) {
+				break
+			}
+			e.finished(d.First+uint64(n), 1, failed)
+			n++
+			failed = nil
+		}
 		if failed == stage.ErrDone { // the event was handled
-			e.done = append(e.done, stage.Finished{Position: d.First + uint64(n)})
-			e.done = give(a.sub, 0, e.done)
+			e.finished(d.First+uint64(n), 1, nil)
+			e.settleRuns(a.sub, 0)
 			return n, failed
 		}
-		e.done = give(a.sub, e.pool.earn(&a.account, n-first), e.done)
-		e.pool.took(max(1, n-first), e.pool.clock()-begun)
+		e.settleRuns(a.sub, e.pool.earn(&a.account, n-first))
+		if timed {
+			e.pool.took(max(1, n-first), e.pool.clock()-begun)
+		}
 		if failed != nil {
 			if ctx.Err() != nil {
 				return n, failed
@@ -93,8 +109,55 @@ func (e *endStep[T]) inline(ctx context.Context, d stage.Delivery[T], a *stepAcc
 	return n, nil
 }
 
-// inlineUntil is as that of a transformStep.
-func (e *endStep[T]) inlineUntil(ctx context.Context, d stage.Delivery[T], events []T, at int) (i int, err error) {
+// finished notes the receipt for n events that have run on the stage's goroutine.
+func (e *endStep[T]) finished(first uint64, n int, err error) {
+	if n > 0 {
+		e.done = append(e.done, stage.FinishedRun{First: first, Count: n, Err: err})
+	}
+}
+
+// settleRuns gives the receipts that were noted, and asks for more.
+func (e *endStep[T]) settleRuns(sub *stage.Subscription[T], ask int) {
+	if ask > 0 || len(e.done) > 0 {
+		sub.SettleRuns(ask, e.done...)
+		clear(e.done)
+		e.done = e.done[:0]
+	}
+}
+
+// inlineUntil runs events from place at on, until one returns an error or the flag of
+// lateness is set, and returns the place of that. One deferred call covers many events.
+func (e *endStep[T]) inlineUntil(ctx context.Context, events []T, at int) (i int, err error) {
+	if e.direct == nil {
+		return e.inlineWork(ctx, events, at)
+	}
+	i = at
+	defer func() {
+		if p := recover(); p != nil {
+			err = crash.Of(p)
+		}
+	}()
+	return e.inlineCalls(ctx, events, at, &i)
+}
+
+// inlineCalls is the loop of inlineUntil, which keeps *place up to date. It has no deferred
+// call, since with one the compiler keeps what a loop needs in memory.
+func (e *endStep[T]) inlineCalls(ctx context.Context, events []T, at int, place *int) (i int, err error) {
+	f, late := e.direct, &e.late.flag
+	for k := at; k < len(events); k++ {
+		*place = k
+		if late.Load() {
+			return k, nil
+		}
+		if err := f(ctx, events[k]); err != nil {
+			return k, err
+		}
+	}
+	return len(events), nil
+}
+
+// inlineWork is inlineUntil with middleware.
+func (e *endStep[T]) inlineWork(ctx context.Context, events []T, at int) (i int, err error) {
 	i = at
 	w := &e.lane
 	defer func() {
@@ -108,11 +171,9 @@ func (e *endStep[T]) inlineUntil(ctx context.Context, d stage.Delivery[T], event
 			return i, nil
 		}
 		w.in = events[i]
-		err := e.call(ctx, w)
-		if err != nil && !discarded(err) {
+		if err := e.call(ctx, w); err != nil {
 			return i, err
 		}
-		e.done = append(e.done, stage.Finished{Position: d.First + uint64(i), Err: err})
 	}
 	return i, nil
 }

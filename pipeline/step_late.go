@@ -26,7 +26,9 @@ const lateAfter = 2 * time.Millisecond
 // enter is called at the beginning of a delivery, and exit at its end, by the stage's
 // goroutine.
 func (l *lateness) enter() {
-	l.flag.Store(false)
+	if l.flag.Load() {
+		l.flag.Store(false)
+	}
 	l.round.Add(1)
 	if !l.armed.Load() {
 		l.arm()

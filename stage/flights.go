@@ -132,6 +132,20 @@ func (f *flights[T]) inOrder(list []Finished) (n int) {
 	return n
 }
 
+// areOpen reports whether n deliveries from a position on are those at the front, and all
+// of them are open.
+func (f *flights[T]) areOpen(position uint64, n int) bool {
+	if position != f.base || n > int(f.next-f.base) {
+		return false
+	}
+	for i := 0; i < n && f.finished.count > 0; i++ {
+		if f.finished.has(position+uint64(i), f.base) {
+			return false
+		}
+	}
+	return true
+}
+
 // finish removes and returns the delivery at a position; ok is false if it was
 // removed before.
 func (f *flights[T]) finish(position uint64) (d flight[T], ok bool) {

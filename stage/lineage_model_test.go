@@ -415,7 +415,9 @@ func (r *lineageRun) settle(n int) {
 			positions = append(positions, position)
 		}
 		slices.Sort(positions)
-		r.rng.Shuffle(len(positions), func(i, j int) { positions[i], positions[j] = positions[j], positions[i] })
+		if r.rng.IntN(2) == 0 { // otherwise they make runs
+			r.rng.Shuffle(len(positions), func(i, j int) { positions[i], positions[j] = positions[j], positions[i] })
+		}
 		for _, position := range positions[:min(n, len(positions))] {
 			event := e.open[position]
 			delete(e.open, position)
@@ -428,11 +430,28 @@ func (r *lineageRun) settle(n int) {
 			}
 			list = append(list, f)
 		}
-		if len(list) > 0 {
+		switch {
+		case len(list) == 0:
+		case r.rng.IntN(2) == 0:
+			e.sub.SettleRuns(len(list), runsOf(list)...)
+			synctest.Wait()
+		default:
 			e.sub.Settle(len(list), list...)
 			synctest.Wait() // more may arrive at the others
 		}
 	}
+}
+
+// runsOf returns the receipts of list as runs.
+func runsOf(list []stage.Finished) (runs []stage.FinishedRun) {
+	for _, f := range list {
+		if last := len(runs) - 1; last >= 0 && runs[last].First+uint64(runs[last].Count) == f.Position && runs[last].Err == f.Err {
+			runs[last].Count++
+			continue
+		}
+		runs = append(runs, stage.FinishedRun{First: f.Position, Count: 1, Err: f.Err})
+	}
+	return runs
 }
 
 // settleAll gives receipts until nothing arrives any more.

@@ -45,7 +45,7 @@ type SubscriptionProbe struct {
 // wants receipts.
 func NewSubscription[T any](_ probe.Key, info SubscriptionInfo, settles bool, p SubscriptionProbe) *Subscription[T] {
 	s := &Subscription[T]{
-		id: lastSubscription.Add(1), info: info, asks: true, deferred: settles,
+		id: lastSubscription.Add(1), info: info, asks: true, deferred: settles, probed: true,
 		up: probePort[T]{info: info, probe: p}, done: make(chan struct{}),
 	}
 	s.wants.Store(true)

@@ -113,14 +113,14 @@ func (o *outlet[T]) settle(s *Subscription[T], list []Finished) {
 	o.report()
 }
 
-// settleRuns takes the receipts of a producer-consumer. A run that begins at the oldest
-// delivery lands as a whole; any other is finished one by one.
+// settleRuns takes receipts that came in runs. A run that begins at the oldest delivery
+// lands as a whole; any other is finished one by one.
 func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
 	for _, r := range runs {
 		if r.ordered {
 			s.acked += r.n
 		}
-		if r.position == s.flights.base && r.outcome != receipt.Abandoned {
+		if r.outcome != receipt.Abandoned && s.flights.areOpen(r.position, r.n) {
 			o.land(s, r.n, r.outcome, r.reason)
 			continue
 		}

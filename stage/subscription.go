@@ -22,6 +22,7 @@ type Subscription[T any] struct {
 	scrub    bool // handled events are cleared, since they refer to other memory
 	asks     bool // the handler asks for all but the first events, and gets what arrived together
 	deferred bool // as asks, and it gives receipts itself
+	probed   bool // it is one of package stagetest, which takes receipts one by one
 	gathers  bool // the consumer has a HandleFlush, or consumers that may have
 	up       demandPort[T]
 	down     eventPort[T]
@@ -126,6 +127,17 @@ type Finished struct {
 	Cost time.Duration
 }
 
+// FinishedRun is the receipt for a run of events that ended alike, as a [DeliveryHandler]
+// gives it with [Subscription.SettleRuns].
+type FinishedRun struct {
+	// First is the position of the first event of the run, and Count their number, 1 or
+	// more.
+	First uint64
+	Count int
+	// Err is as in Finished.
+	Err error
+}
+
 // settled are receipts on their way to the producer: those of a consumer one by one, those
 // of a producer-consumer as runs. The receiver returns it to settledPool.
 type settled struct {
@@ -196,19 +208,45 @@ func (s *Subscription[T]) Ask(n int) error {
 // and asks for n more events, n ≥ 0. The slice may be reused afterwards. Each
 // position must be settled exactly once.
 func (s *Subscription[T]) Settle(n int, finished ...Finished) {
-	tracked := s.wants.Load()
-	n = s.pause.pass(n)
-	if tracked || n > 0 {
-		var list *settled
-		if tracked && len(finished) > 0 {
-			list = settledPool.Get().(*settled)
-			list.list = append(list.list[:0], finished...)
-		}
-		if list != nil || n > 0 {
-			s.up.postAsk(s, n, 0, nil, list)
+	var list *settled
+	if len(finished) > 0 && s.wants.Load() {
+		list = settledPool.Get().(*settled)
+		list.list = append(list.list[:0], finished...)
+	}
+	s.settle(n, len(finished), list)
+}
+
+// SettleRuns is as [Subscription.Settle] for whole runs of events, which cost as much as
+// one.
+func (s *Subscription[T]) SettleRuns(n int, finished ...FinishedRun) {
+	var list *settled
+	if len(finished) > 0 && s.wants.Load() {
+		list = settledPool.Get().(*settled)
+	}
+	count := 0
+	for _, f := range finished {
+		count += f.Count
+		switch {
+		case list == nil:
+		case s.probed:
+			for i := range f.Count {
+				list.list = append(list.list, Finished{Position: f.First + uint64(i), Err: f.Err})
+			}
+		default:
+			outcome, reason := outcomeOf(f.Err)
+			list.runs = append(list.runs, finishedRun{position: f.First, n: f.Count, outcome: outcome, reason: reason})
 		}
 	}
-	if len(finished) > 0 && s.open.Add(-int64(len(finished))) == 0 && s.ending.Load() {
+	s.settle(n, count, list)
+}
+
+// settle asks for n more events, and passes on the receipts for count events. list is nil if
+// the producer wants none.
+func (s *Subscription[T]) settle(n, count int, list *settled) {
+	if n = s.pause.pass(n); list != nil || n > 0 {
+		s.up.postAsk(s, n, 0, nil, list)
+	}
+	if count > 0 && s.open.Add(-int64(count)) == 0 && s.ending.Load() {
 		s.down.poke()
 	}
 }
