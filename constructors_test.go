@@ -31,6 +31,7 @@ import (
 	"github.com/penstock-go/penstock/producer/postgres"
 	"github.com/penstock-go/penstock/producer/redis"
 	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
 	"github.com/penstock-go/penstock/stage"
@@ -148,6 +149,7 @@ func constructors() []constructor {
 		of("statsd.New", statsd.Config{}, statsd.New),
 		of("pubsub.NewMemory", pubsub.MemoryConfig{Topics: []string{"a"}}, pubsub.NewMemory),
 		of("pubsub.New", pubsub.Config{}, pubsub.New),
+		of("nats.New", nats.Config{}, nats.New),
 		of("presence.New", presence.Config{Hub: stage.Must(pubsub.New(pubsub.Config{}))}, presence.New),
 		of("token.NewJWT", token.JWTConfig{Secret: make([]byte, 32)}, token.NewJWT),
 		of("token.NewPhoenix", token.PhoenixConfig{SecretKeyBase: strings.Repeat("a", 64)}, token.NewPhoenix),

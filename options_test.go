@@ -26,6 +26,8 @@ import (
 	"github.com/penstock-go/penstock/producer/postgres"
 	"github.com/penstock-go/penstock/producer/redis"
 	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/pubsub/nats"
+	"github.com/penstock-go/penstock/pubsub/nats/embedded"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
@@ -134,6 +136,8 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"gostreams.Sink", "sink", refusal(gostreams.NewSink[int](nil, gostreams.SinkConfig{}))},
 		{"pubsub.Hub", "Shards", refusal(pubsub.New(pubsub.Config{Shards: -1}))},
 		{"pubsub.Memory", "Topics", refusal(pubsub.NewMemory(pubsub.MemoryConfig{}))},
+		{"nats.Remote", "Prefix", refusal(nats.New(nats.Config{Prefix: "a..b"}))},
+		{"embedded.Server", "Join", refusal(embedded.Start(embedded.Config{Join: []string{"nowhere"}}))},
 		{"presence.Tracker", "Hub", refusal(presence.New(presence.Config{}))},
 		{"websocket.Endpoint", "Limits.Connections", refusal(websocket.NewEndpoint(websocket.EndpointConfig{Limits: websocket.EndpointLimits{Connections: -2}}))},
 		{"websocket.Endpoint", "Limits.HungHandlers", refusal(websocket.NewEndpoint(websocket.EndpointConfig{Limits: websocket.EndpointLimits{HungHandlers: -1}}))},

@@ -8,19 +8,54 @@ import (
 
 // pendings are the deliveries of this node that other nodes have still to answer.
 // A delivery ends with the first node that has it, with the negative answer of the
-// last of a known number of nodes, or at its deadline. All deadlines are the same
-// time ahead, so that a list in the order of arrival is in their order as well.
+// last of a known number of nodes, or at its deadline. That comes sooner after a
+// negative answer if the number is unknown: mostly one node has a user.
 //
 // The mutex is a leaf: no function of a caller runs under it.
 type pendings struct {
 	timeout time.Duration
-	wake    chan struct{} // of the clock: the list is not empty any more
+	wake    chan struct{} // of the clock: a list is not empty any more
 
-	mu          sync.Mutex
-	running     bool // there is a receiver for answers and a clock
-	lastID      uint64
-	byID        map[uint64]*pending
-	first, last *pending
+	mu      sync.Mutex
+	running bool // there is a receiver for answers and a clock
+	lastID  uint64
+	byID    map[uint64]*pending
+	all     pendingList // ends after timeout
+	soon    pendingList // ends after answerSpread
+}
+
+// answerSpread is how much later than a negative answer another node may answer, if
+// the remote does not know how many will.
+const answerSpread = 250 * time.Millisecond
+
+// pendingList has deliveries whose deadlines are the same time ahead, so that the
+// order of arrival is that of the deadlines as well.
+type pendingList struct{ first, last *pending }
+
+// push reports whether the list was empty.
+func (l *pendingList) push(e *pending) (first bool) {
+	e.list = l
+	if e.prev = l.last; e.prev != nil {
+		e.prev.next = e
+	} else {
+		l.first = e
+	}
+	l.last = e
+	return e.prev == nil
+}
+
+func (l *pendingList) remove(e *pending) {
+	if e.prev != nil {
+		e.prev.next = e.next
+	} else {
+		l.first = e.next
+	}
+	if e.next != nil {
+		e.next.prev = e.prev
+	} else {
+		l.last = e.prev
+	}
+	e.prev, e.next = nil, nil
 }
 
 // pending is one such delivery. Its fields are guarded by pendings.mu.
@@ -30,6 +65,7 @@ type pending struct {
 	until      time.Time
 	nodes      int      // that will answer; unknown until Publish has returned
 	negative   []string // nodes that answered that no subscriber there has it
+	list       *pendingList
 	prev, next *pending
 }
 
@@ -57,13 +93,9 @@ func (p *pendings) open(e *pending, t *Tally, now time.Time) bool {
 	p.lastID = max(p.lastID+1, 1) // 0 asks for no answer
 	e.id, e.tally, e.until, e.nodes = p.lastID, t, now.Add(p.timeout), unknown
 	p.byID[e.id] = e
-	if e.prev = p.last; e.prev != nil {
-		e.prev.next = e
-	} else {
-		p.first = e
+	if p.all.push(e) {
 		poke(p.wake)
 	}
-	p.last = e
 	return true
 }
 
@@ -73,17 +105,7 @@ func (p *pendings) remove(e *pending) bool {
 		return false
 	}
 	delete(p.byID, e.id)
-	if e.prev != nil {
-		e.prev.next = e.next
-	} else {
-		p.first = e.next
-	}
-	if e.next != nil {
-		e.next.prev = e.prev
-	} else {
-		p.last = e.prev
-	}
-	e.prev, e.next = nil, nil
+	e.list.remove(e)
 	return true
 }
 
@@ -91,12 +113,34 @@ func (p *pendings) remove(e *pending) bool {
 // come before: then the delivery ends here.
 func (p *pendings) published(e *pending, nodes int) {
 	p.mu.Lock()
-	e.nodes = nodes
-	over := nodes != unknown && len(e.negative) >= nodes && p.remove(e)
+	over := p.know(e, nodes)
 	p.mu.Unlock()
 	if over {
 		e.tally.Report(time.Time{}, ErrNoSubscriber)
 	}
+}
+
+// counted is published for a delivery whose number of nodes the remote has learned
+// later. One that has ended is ignored.
+func (p *pendings) counted(id uint64, nodes int) {
+	p.mu.Lock()
+	e := p.byID[id]
+	over := e != nil && p.know(e, nodes)
+	p.mu.Unlock()
+	if over {
+		e.tally.Report(time.Time{}, ErrNoSubscriber)
+	}
+}
+
+// know notes the number of nodes and reports whether the delivery has ended with it.
+// What is known already, perhaps before Publish has returned, is not forgotten. The
+// mutex is held.
+func (p *pendings) know(e *pending, nodes int) (over bool) {
+	if nodes == unknown {
+		return false
+	}
+	e.nodes = nodes
+	return len(e.negative) >= nodes && p.remove(e)
 }
 
 // abandon ends a delivery that could not be published.
@@ -131,6 +175,12 @@ func (p *pendings) answered(node string, a answer, now time.Time) bool {
 		e.negative = append(e.negative, node)
 		if over = e.nodes != unknown && len(e.negative) >= e.nodes; over {
 			p.remove(e)
+		} else if until := now.Add(answerSpread); e.nodes == unknown && e.list == &p.all && until.Before(e.until) {
+			p.all.remove(e)
+			e.until = until
+			if p.soon.push(e) {
+				poke(p.wake)
+			}
 		}
 	}
 	p.mu.Unlock()
@@ -146,23 +196,26 @@ func (p *pendings) answered(node string, a answer, now time.Time) bool {
 // expire ends deliveries whose deadline is over, all if at is zero, and returns
 // how many of them had no other end, and the next deadline.
 func (p *pendings) expire(at time.Time) (unanswered int, next time.Time) {
-	for {
-		p.mu.Lock()
-		e := p.first
-		if e == nil || (!at.IsZero() && e.until.After(at)) {
-			if e != nil {
-				next = e.until
+	for _, list := range []*pendingList{&p.soon, &p.all} {
+		for {
+			p.mu.Lock()
+			e := list.first
+			if e == nil || (!at.IsZero() && e.until.After(at)) {
+				if e != nil && (next.IsZero() || e.until.Before(next)) {
+					next = e.until
+				}
+				p.mu.Unlock()
+				break
 			}
+			p.remove(e)
 			p.mu.Unlock()
-			return unanswered, next
+			if !e.tally.told.Load() {
+				unanswered++
+			}
+			e.tally.Report(time.Time{}, ErrNoAnswer)
 		}
-		p.remove(e)
-		p.mu.Unlock()
-		if !e.tally.told.Load() {
-			unanswered++
-		}
-		e.tally.Report(time.Time{}, ErrNoAnswer)
 	}
+	return unanswered, next
 }
 
 // count returns the number of deliveries that wait.

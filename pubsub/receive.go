@@ -113,6 +113,9 @@ func (h *Hub) gap(topic string, err error) {
 	}
 }
 
+// Counted implements CountReceiver.
+func (r receiver) Counted(delivery uint64, nodes int) { r.hub.pending.counted(delivery, nodes) }
+
 // Lost reports that messages of other nodes may be missing.
 func (r receiver) Lost(topic string) { r.hub.lost(topic) }
 

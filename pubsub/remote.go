@@ -42,7 +42,8 @@ type InterestedRemote interface {
 	Join(topic string)
 	Leave(topic string)
 	// Sync waits until all earlier calls of Join and Leave are in effect: what
-	// any node publishes afterwards respects them.
+	// any node publishes afterwards respects them. What this node has published
+	// before has left it by then.
 	Sync(ctx context.Context) error
 }
 
@@ -59,6 +60,16 @@ type Receiver interface {
 	// history of the topic do not continue then, and clients that follow it are
 	// told.
 	Lost(topic string)
+}
+
+// CountReceiver is a [Receiver] that can be given later the number of nodes that a
+// delivery was handed to, by a remote whose Publish returns before it knows that. The
+// receiver of a [Hub] is one.
+type CountReceiver interface {
+	Receiver
+	// Counted reports that so many nodes were handed the message with this
+	// [Message.DeliveryID]. It may be called before Publish has returned -1.
+	Counted(delivery uint64, nodes int)
 }
 
 // RemoteError reports that other nodes did not get a message, or that it is not

@@ -68,6 +68,16 @@ func (m *Message) Origin() string {
 	return m.more.wire.origin
 }
 
+// DeliveryID returns the number of a delivery of this node that other nodes are to
+// answer, and 0 for any other message. It is for a [Remote] that calls
+// [CountReceiver.Counted].
+func (m *Message) DeliveryID() uint64 {
+	if m.more == nil || m.more.wire.kind != kindDelivery {
+		return 0
+	}
+	return m.more.wire.id
+}
+
 // OriginPosition returns where a message from another node stands in the history
 // of that node, if its history keeps the message. A history that nodes share keeps
 // the message at that position and not a second time.

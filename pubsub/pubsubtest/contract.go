@@ -151,6 +151,7 @@ func testInterest(t *testing.T, nodes []*node) {
 		return // such a remote sends everything to all nodes
 	}
 	nodes[0].publish("", "news", "early", nil, 0)
+	nodes[0].sync() // what was published before has left the node
 	b.Join("news")
 	nodes[1].sync()
 	nodes[0].publish("", "news", "now", nil, 1)

@@ -1,0 +1,341 @@
+package nats_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/pubsub/nats"
+	"github.com/penstock-go/penstock/pubsub/nats/embedded"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest"
+)
+
+// runHub makes a hub on a remote and runs it until the end of the test or until stop.
+func runHub(t testing.TB, cfg nats.Config) (h *pubsub.Hub, r *nats.Remote, stop func()) {
+	t.Helper()
+	r = newRemote(t, cfg)
+	h, err := pubsub.New(pubsub.Config{Remote: r, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = pubsubtest.Run(t, h.Run)
+	if err := r.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return h, r, stop
+}
+
+// reported delivers and returns the report.
+func reported(t testing.TB, h *pubsub.Hub, topic string) pubsub.Report {
+	t.Helper()
+	got := make(chan pubsub.Report, 1)
+	if err := h.Deliver(t.Context(), topic, "e", nil, func(r pubsub.Report) { got <- r }); err != nil {
+		t.Fatal(err)
+	}
+	return <-got
+}
+
+// taker takes deliveries and reports err for each.
+func taker(err error) pubsub.Subscriber {
+	return pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
+		m.Tally().Take()
+		m.Tally().Report(time.Now(), err)
+		return true
+	})
+}
+
+// TestADeliveryThatNoNodeWantsEndsAtOnce: the server says so, also over routes.
+func TestADeliveryThatNoNodeWantsEndsAtOnce(t *testing.T) {
+	servers := startServers(t, 2)
+	a, _, _ := runHub(t, nats.Config{Node: "a", Options: servers[0].Options()})
+	b, rb, _ := runHub(t, nats.Config{Node: "b", Options: servers[1].Options()})
+	begin := time.Now()
+	if r := reported(t, a, "user:1"); !errors.Is(r.Err, pubsub.ErrNoSubscriber) {
+		t.Errorf("reported %v", r.Err)
+	}
+	sub, err := b.Subscribe("user:1", taker(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Settle(t.Context(), "user:1")
+	if r := reported(t, a, "user:1"); r.Err != nil {
+		t.Errorf("reported %v of a user at the other node", r.Err)
+	}
+	sub.Unsubscribe()
+	await(t, "the end of the interest", func() bool { return rb.Snapshot().Topics == 0 })
+	if err := rb.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := reported(t, a, "user:1"); !errors.Is(r.Err, pubsub.ErrNoSubscriber) {
+		t.Errorf("reported %v of a user who has left", r.Err)
+	}
+	if d := time.Since(begin); d > 4*time.Second { // 5 s is the deadline of one
+		t.Errorf("took %v", d)
+	}
+}
+
+// TestANegativeAnswerEndsADeliverySoon, although other nodes may be asked as well.
+func TestANegativeAnswerEndsADeliverySoon(t *testing.T) {
+	server := startServer(t, embedded.Config{})
+	a, _, _ := runHub(t, nats.Config{Node: "a", Options: server.Options()})
+	b, _, _ := runHub(t, nats.Config{Node: "b", Options: server.Options()})
+	if _, err := b.Subscribe("user:1", pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
+		m.Tally().Refuse(pubsub.ErrFull)
+		return false
+	})); err != nil {
+		t.Fatal(err)
+	}
+	b.Settle(t.Context(), "user:1")
+	begin := time.Now()
+	if r := reported(t, a, "user:1"); !errors.Is(r.Err, pubsub.ErrFull) || time.Since(begin) > 4*time.Second {
+		t.Errorf("reported %v after %v", r.Err, time.Since(begin))
+	}
+}
+
+func TestASecondNodeOfANameIsRefused(t *testing.T) {
+	servers := startServers(t, 2)
+	_, _, stop := runHub(t, nats.Config{Node: "same", Options: servers[0].Options()})
+	for _, server := range servers { // at the same server and at another one
+		var name *nats.NameError
+		err := newRemote(t, nats.Config{Node: "same", Options: server.Options()}).Run(t.Context(), nothing{})
+		if !errors.As(err, &name) || name.Node != "same" || name.Fenced || !strings.Contains(err.Error(), `"same"`) {
+			t.Errorf("Run: %v", err)
+		}
+	}
+	stop()
+	// The name is free again at once.
+	begin := time.Now()
+	_, _, _ = runHub(t, nats.Config{Node: "same", Options: servers[1].Options()})
+	if d := time.Since(begin); d > time.Second {
+		t.Errorf("joined after %v", d)
+	}
+}
+
+// TestOfTwoThatClaimANameAtOnceOneHasIt.
+func TestOfTwoThatClaimANameAtOnceOneHasIt(t *testing.T) {
+	server := startServer(t, embedded.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	failed := make(chan error, 4)
+	var group sync.WaitGroup
+	for range cap(failed) {
+		r := newRemote(t, nats.Config{Node: "same", Options: server.Options()})
+		group.Go(func() {
+			if err := r.Run(ctx, nothing{}); err != nil {
+				failed <- err
+			}
+		})
+	}
+	for range cap(failed) - 1 {
+		var name *nats.NameError
+		if err := <-failed; !errors.As(err, &name) {
+			t.Error(err)
+		}
+	}
+	cancel()
+	group.Wait()
+	if len(failed) > 0 {
+		t.Errorf("no node has the name: %v", <-failed)
+	}
+}
+
+// TestAnOlderNodeOfTheSameNameIsFenced: both have joined while the servers were apart.
+func TestAnOlderNodeOfTheSameNameIsFenced(t *testing.T) {
+	first := startServer(t, embedded.Config{ClusterListen: "127.0.0.1:0"})
+	link := newProxy(t, first.ClusterAddr())
+	link.cut()
+	second := startServer(t, embedded.Config{Join: []string{link.addr()}, JoinTimeout: 1})
+	old := make(chan error, 1)
+	go func() {
+		old <- newRemote(t, nats.Config{Node: "same", Options: first.Options()}).Run(t.Context(), nothing{})
+	}()
+	<-time.After(20 * time.Millisecond)
+	_, young, _ := runHub(t, nats.Config{Node: "same", Options: second.Options()})
+	link.heal()
+	var name *nats.NameError
+	if err := <-old; !errors.As(err, &name) || !name.Fenced {
+		t.Errorf("the older one: %v", err)
+	}
+	if !young.Snapshot().Connected {
+		t.Error("the younger one has ended as well")
+	}
+}
+
+func TestAMessageThatIsTooLargeIsRefusedWithTheLimit(t *testing.T) {
+	server := startServer(t, embedded.Config{})
+	a, r, _ := runHub(t, nats.Config{Node: "a", Options: server.Options()})
+	_, err := a.Broadcast(t.Context(), "t", "e", pubsub.Binary(make([]byte, 1<<20)))
+	var large *nats.TooLargeError
+	var remote *pubsub.RemoteError
+	if !errors.As(err, &remote) || !errors.As(err, &large) || large.Limit != 1<<20 || large.Size <= large.Limit {
+		t.Errorf("Broadcast: %v", err)
+	}
+	if s := r.Snapshot(); s.TooLarge != 1 || !s.Connected {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestWithoutAServerPublishFailsAtOnce(t *testing.T) {
+	target := startServer(t, embedded.Config{Listen: "127.0.0.1:0"})
+	link := newProxy(t, target.Server.Addr().String())
+	link.cut()
+	r := newRemote(t, nats.Config{Node: "a", URL: "nats://" + link.addr()})
+	h, err := pubsub.New(pubsub.Config{Remote: r, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pubsubtest.Run(t, h.Run)
+	got := make(chan string, 10)
+	if _, err := h.Subscribe("t", pubsub.SubscriberFunc(func(m *pubsub.Message) bool { got <- m.Event; return true })); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // before the first connection, and after it is lost
+		var remote *pubsub.RemoteError
+		n, err := h.Broadcast(t.Context(), "t", "local", nil)
+		if !errors.As(err, &remote) || !errors.Is(err, nats.ErrNotConnected) || n != 1 {
+			t.Errorf("Broadcast: %d, %v", n, err)
+		}
+		if e := <-got; e != "local" {
+			t.Errorf("received %q", e)
+		}
+		link.heal()
+		if err := r.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Broadcast(t.Context(), "t", "e", nil); err != nil {
+			t.Error(err)
+		}
+		<-got
+		link.cut()
+		await(t, "the end of the connection", func() bool { return !r.Snapshot().Connected })
+	}
+	if s := r.Snapshot(); s.Lost == 0 || s.Reconnects != 1 || s.Disconnects != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestACutBetweenServersIsReported: no connection of a node is lost, but messages are.
+func TestACutBetweenServersIsReported(t *testing.T) {
+	first := startServer(t, embedded.Config{ClusterListen: "127.0.0.1:0"})
+	link := newProxy(t, first.ClusterAddr())
+	second := startServer(t, embedded.Config{Join: []string{link.addr()}})
+	_, a, _ := runHub(t, nats.Config{Node: "a", Options: first.Options()})
+	_, b, _ := runHub(t, nats.Config{Node: "b", Options: second.Options()})
+	for _, r := range []*nats.Remote{a, b} {
+		await(t, "the other node", func() bool { return len(r.Snapshot().Nodes) == 1 })
+	}
+	lostA, lostB := a.Snapshot().Lost, b.Snapshot().Lost
+	link.cut()
+	await(t, "the end of the routes", func() bool { return first.Routes() == 0 && second.Routes() == 0 })
+	<-time.After(100 * time.Millisecond) // two beats
+	link.heal()
+	await(t, "the loss", func() bool { return a.Snapshot().Lost > lostA && b.Snapshot().Lost > lostB })
+	if !a.Snapshot().Connected || !b.Snapshot().Connected {
+		t.Error("a node has lost its connection")
+	}
+}
+
+// TestApplicationsShareAServer without hearing each other.
+func TestApplicationsShareAServer(t *testing.T) {
+	server := startServer(t, embedded.Config{})
+	a, _, _ := runHub(t, nats.Config{Node: "a", Prefix: "one", Options: server.Options()})
+	b, r, _ := runHub(t, nats.Config{Node: "a", Prefix: "two.x", Options: server.Options()}) // the same name is no fault
+	if _, err := b.Subscribe("t", taker(nil)); err != nil {
+		t.Fatal(err)
+	}
+	b.Settle(t.Context(), "t")
+	if r := reported(t, a, "t"); !errors.Is(r.Err, pubsub.ErrNoSubscriber) {
+		t.Error(r.Err)
+	}
+	if s := r.Snapshot(); len(s.Nodes) != 0 || s.Received != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestHostileFramesAreCountedAndDropped.
+func TestHostileFramesAreCountedAndDropped(t *testing.T) {
+	server := startServer(t, embedded.Config{})
+	h, r, _ := runHub(t, nats.Config{Node: "a", Options: server.Options()})
+	other, err := natsgo.Connect("", server.Options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for subject, all := range map[string][]string{
+		"penstock.c":   {"", "\x01", "\x02\x01", "\x01\x01\xff\xff\xff\xff\xff", "\x01\x63\x01x\x01y\x00\x00\x00\x00\x00"},
+		"penstock.o.a": {"nonsense"},
+		"penstock.n.a": {"nonsense", "\x01\xff"},
+	} {
+		for _, data := range all {
+			if err := other.Publish(subject, []byte(data)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	await(t, "all to be counted", func() bool {
+		s, hs := r.Snapshot(), h.Snapshot()
+		return s.Versions == 2 && s.Malformed == 3 && s.Unknown == 1 && hs.Malformed+hs.Versions == 2
+	})
+	if s := r.Snapshot(); !s.Connected || len(s.Nodes) != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestNodesKnowEachOther, and learn at once who leaves.
+func TestNodesKnowEachOther(t *testing.T) {
+	servers := startServers(t, 3)
+	var all []*nats.Remote
+	var stops []func()
+	for i, name := range []string{"a", "b", "c"} {
+		_, r, stop := runHub(t, nats.Config{Node: name, Options: servers[i].Options(), DownAfter: time.Hour})
+		all, stops = append(all, r), append(stops, stop)
+	}
+	await(t, "all", func() bool {
+		return slices.Equal(all[0].Snapshot().Nodes, []string{"b", "c"}) && slices.Equal(all[2].Snapshot().Nodes, []string{"a", "b"})
+	})
+	stops[1]()
+	await(t, "the end of one", func() bool { return slices.Equal(all[0].Snapshot().Nodes, []string{"c"}) })
+}
+
+func TestAServerThatRefusesEndsRun(t *testing.T) {
+	server := startServer(t, embedded.Config{Listen: "127.0.0.1:0", Configure: requirePassword})
+	limit, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	with := func(password string) nats.Config {
+		return nats.Config{Node: "a", URL: "nats://" + server.Server.Addr().String(), Options: []natsgo.Option{natsgo.UserInfo("a", password)}}
+	}
+	err := newRemote(t, with("wrong")).Run(limit, nothing{})
+	if err == nil || !strings.Contains(strings.ToLower(err.Error()), "authorization") {
+		t.Errorf("Run: %v", err)
+	}
+	_, _, _ = runHub(t, with("right"))
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for option, cfg := range map[string]nats.Config{
+		"Node": {Node: strings.Repeat("n", 201)}, "Prefix": {Prefix: "a.*"}, "OutboxBytes": {OutboxBytes: 1}, "InboxBytes": {InboxBytes: -1},
+		"Beat": {Beat: 1}, "DownAfter": {Beat: time.Second, DownAfter: time.Second},
+	} {
+		var bad *nats.OptionError
+		if _, err := nats.New(cfg); !errors.As(err, &bad) || bad.Option != option {
+			t.Errorf("%s: %v", option, err)
+		}
+	}
+	if r := newRemote(t, nats.Config{}); r.Node() == "" || r.Node() == newRemote(t, nats.Config{}).Node() {
+		t.Errorf("made up name %q", r.Node())
+	}
+}
+
+// nothing ignores what arrives.
+type nothing struct{}
+
+func (nothing) Receive([]byte) {}
+func (nothing) Lost(string)    {}
