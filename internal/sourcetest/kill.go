@@ -82,14 +82,14 @@ func kills(t *testing.T, b Backend) {
 	for range times {
 		before, at := lines(), time.Now()
 		cmd, _ := start(t, b, path)
-		until(t, 30*time.Second, "events of the next process", func() bool { return lines() > before })
+		Until(t, "events of the next process", func() bool { return lines() > before })
 		gap = max(gap, time.Since(at))
 		time.Sleep(rand.N(300 * time.Millisecond))
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
 	cmd, in := start(t, b, path)
-	until(t, 2*time.Minute, "all acknowledged", func() bool { return b.Left(t) == 0 })
+	Until(t, "all acknowledged", func() bool { return b.Left(t) == 0 })
 	_ = in.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the last process: %v", err)

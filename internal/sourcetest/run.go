@@ -52,49 +52,6 @@ func events(n, keys int) []Event {
 	return list
 }
 
-// until waits for a condition.
-func until(t testing.TB, limit time.Duration, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(limit); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("after %v not yet: %s", limit, what)
-		}
-	}
-}
-
-// running is a pipeline that runs.
-type running struct {
-	t      testing.TB
-	p      *pipeline.Pipeline
-	cancel context.CancelFunc
-	ended  chan error
-}
-
-// run runs a source into a function.
-func run(t testing.TB, source stage.Producer[Event], f func(context.Context, Event) error, step pipeline.StepConfig[Event]) *running {
-	t.Helper()
-	p := pipeline.New(pipeline.Config{DrainTimeout: 20 * time.Second})
-	pipeline.Each(pipeline.From(p, source, pipeline.SourceConfig[Event]{}), f, step)
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{t: t, p: p, cancel: cancel, ended: make(chan error, 1)}
-	go func() { r.ended <- p.Run(ctx) }()
-	return r
-}
-
-// drain ends the pipeline in good order.
-func (r *running) drain() {
-	r.t.Helper()
-	r.cancel()
-	select {
-	case err := <-r.ended:
-		if err != nil {
-			r.t.Errorf("the pipeline: %v", err)
-		}
-	case <-time.After(30 * time.Second):
-		r.t.Fatal("the drain does not end")
-	}
-}
-
 // byKey has the events of a key handled in order.
 func byKey(workers int) pipeline.StepConfig[Event] {
 	return pipeline.StepConfig[Event]{Workers: workers, Key: func(e Event) string { return e.Key }}
@@ -120,13 +77,13 @@ func demand(t *testing.T, b Backend) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- stage.Run(ctx, up, sink) }()
-	until(t, 10*time.Second, "10 events", func() bool { return b.Taken(source) >= 10 })
+	Until(t, "10 events", func() bool { return b.Taken(source) >= 10 })
 	time.Sleep(500 * time.Millisecond)
 	if n := b.Taken(source); n != 10 {
 		t.Errorf("%d were taken for a demand of 10", n)
 	}
 	close(open)
-	until(t, 10*time.Second, "all", func() bool { return got.Load() == 500 && b.Left(t) == 0 })
+	Until(t, "all", func() bool { return got.Load() == 500 && b.Left(t) == 0 })
 	if n := b.Taken(source); n != 500 {
 		t.Errorf("%d were taken of 500", n)
 	}
@@ -142,21 +99,21 @@ func receipts(t *testing.T, b Backend) {
 	b.Append(t, events(100, 100))
 	var l Ledger
 	open := make(chan struct{})
-	r := run(t, b.Source(t, Options{}), func(ctx context.Context, e Event) error {
+	r := Begin(t, b.Source(t, Options{}), func(ctx context.Context, e Event) error {
 		if e.Seq == 0 && e.Key == "k0" || l.Len() >= 50 {
 			<-open
 		}
 		l.Handle(e)
 		return nil
 	}, pipeline.StepConfig[Event]{Workers: 100})
-	until(t, 10*time.Second, "half", func() bool { return l.Len() >= 50 })
+	Until(t, "half", func() bool { return l.Len() >= 50 })
 	time.Sleep(1500 * time.Millisecond) // beyond a lease: what is in work stays here
 	if left, want := b.Left(t), 100-l.Len(); left < want {
 		t.Errorf("%d are left, and %d were not handled", left, want)
 	}
 	close(open)
-	until(t, 10*time.Second, "all acknowledged", func() bool { return b.Left(t) == 0 })
-	r.drain()
+	Until(t, "all acknowledged", func() bool { return b.Left(t) == 0 })
+	r.Drain()
 	if lost, twice := l.Check(events(100, 100)); lost > 0 || twice > 0 {
 		t.Errorf("%d lost, %d twice", lost, twice)
 	}
@@ -173,12 +130,12 @@ func poison(t *testing.T, b Backend) {
 		t.Fatal(err)
 	}
 	var l Ledger
-	r := run(t, b.Source(t, Options{DeadLetters: letters}), func(_ context.Context, e Event) error {
+	r := Begin(t, b.Source(t, Options{DeadLetters: letters}), func(_ context.Context, e Event) error {
 		l.Handle(e)
 		return nil
 	}, pipeline.StepConfig[Event]{})
-	until(t, 20*time.Second, "all", func() bool { return l.Len() == 100 && b.Left(t) == 0 })
-	r.drain()
+	Until(t, "all", func() bool { return l.Len() == 100 && b.Left(t) == 0 })
+	r.Drain()
 	list := letters.Letters()
 	if len(list) != 2 {
 		t.Errorf("%d letters", len(list))
@@ -204,18 +161,18 @@ func drains(t *testing.T, b Backend) {
 			t.Fatalf("%d of %d after a minute", l.Len(), n)
 		}
 		before := l.Len()
-		r := run(t, b.Source(t, Options{}), func(context.Context, Event) error { return nil }, pipeline.StepConfig[Event]{})
+		r := Begin(t, b.Source(t, Options{}), func(context.Context, Event) error { return nil }, pipeline.StepConfig[Event]{})
 		r.cancel() // at once: nothing was handled
 		<-r.ended
-		r = run(t, b.Source(t, Options{}), func(_ context.Context, e Event) error {
+		r = Begin(t, b.Source(t, Options{}), func(_ context.Context, e Event) error {
 			time.Sleep(time.Millisecond)
 			l.Handle(e)
 			return nil
 		}, byKey(8))
-		until(t, 20*time.Second, "some", func() bool { return l.Len() > before || l.Len() == n })
+		Until(t, "some", func() bool { return l.Len() > before || l.Len() == n })
 		time.Sleep(rand.N(60 * time.Millisecond))
 		at := time.Now()
-		r.drain()
+		r.Drain()
 		worst = max(worst, time.Since(at))
 	}
 	lost, twice := l.Check(list)
@@ -237,12 +194,12 @@ func restart(t *testing.T, b Backend, action string) {
 	list := events(n, 40)
 	b.Append(t, list)
 	var l Ledger
-	r := run(t, b.Source(t, Options{Window: 500}), func(_ context.Context, e Event) error {
+	r := Begin(t, b.Source(t, Options{Window: 500}), func(_ context.Context, e Event) error {
 		time.Sleep(2 * time.Millisecond)
 		l.Handle(e)
 		return nil
 	}, byKey(8))
-	until(t, 20*time.Second, "some", func() bool { return l.Len() > n/8 })
+	Until(t, "some", func() bool { return l.Len() > n/8 })
 	b.Control(t, action)
 	time.Sleep(300 * time.Millisecond) // what was in memory is handled
 	busy := cpu()
@@ -250,10 +207,10 @@ func restart(t *testing.T, b Backend, action string) {
 	busy = cpu() - busy
 	b.Control(t, "start")
 	at, before := time.Now(), l.Len()
-	until(t, 30*time.Second, "events again", func() bool { return l.Len() > before+500 || l.Len() >= n })
+	Until(t, "events again", func() bool { return l.Len() > before+500 || l.Len() >= n })
 	recovery := time.Since(at)
-	until(t, 60*time.Second, "all", func() bool { return l.Distinct() == n && b.Left(t) == 0 })
-	r.drain()
+	Until(t, "all", func() bool { return l.Distinct() == n && b.Left(t) == 0 })
+	r.Drain()
 	lost, twice := l.Check(list)
 	if lost > 0 || twice > 500 {
 		t.Errorf("%d lost, %d twice", lost, twice)
@@ -274,18 +231,18 @@ func cuts(t *testing.T, b Backend) {
 	b.Append(t, list)
 	proxy := newProxy(t, b.Addr)
 	var l Ledger
-	r := run(t, b.Source(t, Options{Addr: proxy.addr(), Window: window}), func(_ context.Context, e Event) error {
+	r := Begin(t, b.Source(t, Options{Addr: proxy.addr(), Window: window}), func(_ context.Context, e Event) error {
 		time.Sleep(time.Millisecond)
 		l.Handle(e)
 		return nil
 	}, byKey(4))
-	until(t, 20*time.Second, "some", func() bool { return l.Len() > 100 })
+	Until(t, "some", func() bool { return l.Len() > 100 })
 	for range times {
 		proxy.cut()
 		time.Sleep(50*time.Millisecond + rand.N(50*time.Millisecond))
 	}
-	until(t, 60*time.Second, "all", func() bool { return l.Distinct() == n && b.Left(t) == 0 })
-	r.drain()
+	Until(t, "all", func() bool { return l.Distinct() == n && b.Left(t) == 0 })
+	r.Drain()
 	if lost, twice := l.Check(list); lost > 0 || twice > times*window {
 		t.Errorf("%d lost, %d twice", lost, twice)
 	} else {
@@ -308,7 +265,7 @@ func outage(t *testing.T, b Backend) {
 	failures := atomic.Int64{}
 	step := byKey(8)
 	step.Retry = retry.Policy{MaxAttempts: retry.Unlimited, Backoff: 50 * time.Millisecond, MaxBackoff: time.Second}
-	r := run(t, b.Source(t, Options{}), func(_ context.Context, e Event) error {
+	r := Begin(t, b.Source(t, Options{}), func(_ context.Context, e Event) error {
 		if down.Load() {
 			failures.Add(1)
 			return errors.New("the service is down")
@@ -316,13 +273,13 @@ func outage(t *testing.T, b Backend) {
 		l.Handle(e)
 		return nil
 	}, step)
-	until(t, 10*time.Second, "failures", func() bool { return failures.Load() > 0 })
+	Until(t, "failures", func() bool { return failures.Load() > 0 })
 	busy := cpu()
 	time.Sleep(length)
 	busy = cpu() - busy
 	down.Store(false)
-	until(t, 30*time.Second, "all", func() bool { return l.Distinct() == n && b.Left(t) == 0 })
-	r.drain()
+	Until(t, "all", func() bool { return l.Distinct() == n && b.Left(t) == 0 })
+	r.Drain()
 	lost, twice := l.Check(list)
 	if lost > 0 || twice > 0 {
 		t.Errorf("%d lost, %d twice", lost, twice)

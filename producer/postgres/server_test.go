@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/penstock-go/penstock/internal/sourcetest"
 	"github.com/penstock-go/penstock/pipeline"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
@@ -24,30 +25,12 @@ func jobs(pool *pgxpool.Pool, queue string) Config[Job] {
 	}
 }
 
-// begin runs a source of jobs into f, and returns what drains it.
+// begin runs a source of jobs into f, which is called once for each, and returns what drains it.
 func begin(t *testing.T, cfg Config[Job], f func(context.Context, Job) error, step pipeline.StepConfig[Job]) (*Producer[Job], func()) {
 	t.Helper()
 	source := stage.Must(NewProducer(cfg))
-	p := pipeline.New(pipeline.Config{Retry: retry.Policy{MaxAttempts: 1}})
-	pipeline.Each(pipeline.From(p, source, pipeline.SourceConfig[Job]{}), f, step)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- p.Run(ctx) }()
-	return source, func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func until(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("not yet: " + what)
-		}
-	}
+	step.Retry = retry.Policy{MaxAttempts: 1}
+	return source, sourcetest.Begin(t, source, f, step).Drain
 }
 
 // count returns the number of jobs of a queue in a state.
@@ -61,7 +44,7 @@ func count(t *testing.T, pool *pgxpool.Pool, queue, state string) (n int) {
 
 // Jobs exist when their transaction has committed, and an idle source has them at once.
 func TestOutbox(t *testing.T) {
-	pool, queue := server(t), newQueue()
+	pool, queue := server(t), sourcetest.NewName()
 	got := make(chan string, 10)
 	_, end := begin(t, jobs(pool, queue), func(_ context.Context, j Job) error {
 		got <- string(j.Payload)
@@ -103,7 +86,7 @@ func TestOutbox(t *testing.T) {
 
 // A scheduled job comes when it is due, without a poll.
 func TestScheduledJobs(t *testing.T) {
-	pool, queue := server(t), newQueue()
+	pool, queue := server(t), sourcetest.NewName()
 	due := time.Now().Add(1500 * time.Millisecond)
 	if err := Enqueue(t.Context(), pool, Job{Queue: queue, RunAt: due}, Job{Queue: queue, RunAt: due.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
@@ -123,7 +106,7 @@ func TestScheduledJobs(t *testing.T) {
 // A job that has failed for good is dead in the table, does not stop those behind it, and can be
 // revived, which the source has at once. Both kinds have their error there.
 func TestDeadJobs(t *testing.T) {
-	pool, queue := server(t), newQueue()
+	pool, queue := server(t), sourcetest.NewName()
 	if err := Enqueue(t.Context(), pool, Job{Queue: queue, Key: "k", Payload: []byte("bad")}, Job{Queue: queue, Key: "k", Payload: []byte("x\x00\xff")},
 		Job{Queue: queue, Key: "k", Payload: []byte("good")}); err != nil {
 		t.Fatal(err)
@@ -148,7 +131,7 @@ func TestDeadJobs(t *testing.T) {
 		got = append(got, string(j.Payload))
 		return nil
 	}, pipeline.StepConfig[Job]{})
-	until(t, "two are dead", func() bool { return count(t, pool, queue, "dead") == 2 && count(t, pool, queue, "waiting") == 0 })
+	sourcetest.Until(t, "two are dead", func() bool { return count(t, pool, queue, "dead") == 2 && count(t, pool, queue, "waiting") == 0 })
 	var text string
 	if err := pool.QueryRow(t.Context(), "SELECT error FROM penstock_jobs WHERE queue = $1 AND payload <> 'bad'", queue).Scan(&text); err != nil || text != "no job: x??" {
 		t.Errorf("%q, %v", text, err)
@@ -167,7 +150,7 @@ func TestDeadJobs(t *testing.T) {
 	if n, err := Revive(t.Context(), pool, queue, id); n != 1 || err != nil {
 		t.Errorf("%d revived: %v", n, err)
 	}
-	until(t, "it is handled", func() bool { return count(t, pool, queue, "waiting") == 0 }) // the next poll is in a minute
+	sourcetest.Until(t, "it is handled", func() bool { return count(t, pool, queue, "waiting") == 0 }) // the next poll is in a minute
 	end()
 	if n := count(t, pool, queue, "dead"); n != 1 || len(got) != 2 || got[0] != "good" {
 		t.Errorf("%d dead, %q handled", n, got)
@@ -176,7 +159,7 @@ func TestDeadJobs(t *testing.T) {
 
 // A job that was leased too often is dead.
 func TestAttemptsAreBounded(t *testing.T) {
-	pool, queue := server(t), newQueue()
+	pool, queue := server(t), sourcetest.NewName()
 	if err := Enqueue(t.Context(), pool, Job{Queue: queue}); err != nil {
 		t.Fatal(err)
 	}
@@ -187,26 +170,26 @@ func TestAttemptsAreBounded(t *testing.T) {
 		t.Error("leased once more")
 		return nil
 	}, pipeline.StepConfig[Job]{})
-	until(t, "it is dead", func() bool { return count(t, pool, queue, "dead") == 1 })
+	sourcetest.Until(t, "it is dead", func() bool { return count(t, pool, queue, "dead") == 1 })
 	end()
 }
 
 // What is marked as done stays.
 func TestKeepDone(t *testing.T) {
-	pool, queue := server(t), newQueue()
+	pool, queue := server(t), sourcetest.NewName()
 	if err := Enqueue(t.Context(), pool, Job{Queue: queue}, Job{Queue: queue}); err != nil {
 		t.Fatal(err)
 	}
 	cfg := jobs(pool, queue)
 	cfg.KeepDone = true
 	_, end := begin(t, cfg, func(context.Context, Job) error { return nil }, pipeline.StepConfig[Job]{})
-	until(t, "both are done", func() bool { return count(t, pool, queue, "done") == 2 })
+	sourcetest.Until(t, "both are done", func() bool { return count(t, pool, queue, "done") == 2 })
 	end()
 }
 
 // Sweep deletes what was done, and nothing else. With PENSTOCK_LONG it has a million jobs.
 func TestSweep(t *testing.T) {
-	pool, queue := server(t), newQueue()
+	pool, queue := server(t), sourcetest.NewName()
 	n := 25_000
 	if os.Getenv("PENSTOCK_LONG") != "" {
 		n = 1_000_000
@@ -239,7 +222,7 @@ func TestSweep(t *testing.T) {
 // Two sources of one ordered queue never have two jobs of a key at once, and 200,000 jobs that
 // wait do not slow them down.
 func TestOrderAcrossSources(t *testing.T) {
-	pool, queue := server(t), newQueue()
+	pool, queue := server(t), sourcetest.NewName()
 	const keys, each, backlog = 30, 20, 200_000
 	if _, err := pool.Exec(t.Context(), `INSERT INTO penstock_jobs (queue, key, payload)
 		SELECT $1, 'key ' || i % $2, convert_to((i / $2)::text, 'UTF8') FROM generate_series(0, $3 - 1) AS i`, queue, keys, backlog); err != nil {
@@ -271,7 +254,7 @@ func TestOrderAcrossSources(t *testing.T) {
 		_, end := begin(t, cfg, handle, pipeline.StepConfig[Job]{Workers: 8})
 		ends = append(ends, end)
 	}
-	until(t, "some of each", func() bool {
+	sourcetest.Until(t, "some of each", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return total >= keys*each
@@ -285,7 +268,7 @@ func TestOrderAcrossSources(t *testing.T) {
 
 // A process whose lease was taken over does not end the job.
 func TestFence(t *testing.T) {
-	pool, queue := server(t), newQueue()
+	pool, queue := server(t), sourcetest.NewName()
 	if err := Enqueue(t.Context(), pool, Job{Queue: queue}); err != nil {
 		t.Fatal(err)
 	}
@@ -294,13 +277,13 @@ func TestFence(t *testing.T) {
 		<-open
 		return nil
 	}, pipeline.StepConfig[Job]{})
-	until(t, "it is out", func() bool { return p.Snapshot().InFlight == 1 })
+	sourcetest.Until(t, "it is out", func() bool { return p.Snapshot().InFlight == 1 })
 	if _, err := pool.Exec(t.Context(), "UPDATE penstock_jobs SET lease = lease + 1, locked_by = 'another', locked_until = now() + interval '1 hour' WHERE queue = $1", queue); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it is lost", func() bool { return p.Snapshot().Lost == 1 })
+	sourcetest.Until(t, "it is lost", func() bool { return p.Snapshot().Lost == 1 })
 	close(open)
-	until(t, "the receipt", func() bool { return p.Snapshot().Late == 1 })
+	sourcetest.Until(t, "the receipt", func() bool { return p.Snapshot().Late == 1 })
 	end()
 	if n := count(t, pool, queue, "waiting"); n != 1 {
 		t.Errorf("%d waiting", n)

@@ -2,12 +2,9 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,10 +33,7 @@ func TestMain(m *testing.M) {
 // server returns a pool of a PostgreSQL with the table, or skips the test.
 func server(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	dsn := os.Getenv("PENSTOCK_POSTGRES")
-	if dsn == "" {
-		t.Skip("needs a PostgreSQL: make test-postgres, or PENSTOCK_POSTGRES=postgres://user@host:port/database")
-	}
+	sourcetest.Server(t, "postgres")
 	pool := newPool(t, "")
 	if err := Migrate(t.Context(), pool); err != nil {
 		t.Fatal(err)
@@ -81,16 +75,11 @@ func eventConfig(pool *pgxpool.Pool, queue string, ordered bool, o sourcetest.Op
 	}
 }
 
-var queues atomic.Int64
-
-func newQueue() string {
-	return fmt.Sprintf("test-%d-%d-%d", os.Getpid(), time.Now().Unix(), queues.Add(1))
-}
-
 func backend(t *testing.T, ordered bool) sourcetest.Backend {
-	pool, queue := server(t), newQueue()
+	pool, queue := server(t), sourcetest.NewName()
 	b := sourcetest.Backend{
 		Ordered: ordered,
+		Control: sourcetest.Control("postgres"),
 		Append: func(t testing.TB, events []sourcetest.Event, more ...string) {
 			t.Helper()
 			var jobs []Job
@@ -126,14 +115,6 @@ func backend(t *testing.T, ordered bool) sourcetest.Backend {
 	}
 	if ordered {
 		b.Child = append(b.Child, childOrdered+"=1")
-	}
-	if ctl := os.Getenv("PENSTOCK_POSTGRES_CTL"); ctl != "" {
-		b.Control = func(t testing.TB, action string) {
-			t.Helper()
-			if out, err := exec.Command(ctl, action).CombinedOutput(); err != nil {
-				t.Fatalf("%s %s: %v\n%s", ctl, action, err, out)
-			}
-		}
 	}
 	return b
 }

@@ -3,10 +3,7 @@ package redis
 import (
 	"context"
 	"os"
-	"os/exec"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,16 +25,6 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// server returns the address of a Redis, or skips the test.
-func server(t testing.TB) string {
-	t.Helper()
-	addr := os.Getenv("PENSTOCK_REDIS")
-	if addr == "" {
-		t.Skip("needs a Redis: make test-redis, or PENSTOCK_REDIS=host:port")
-	}
-	return addr
-}
-
 func at(addr string) *goredis.UniversalOptions {
 	return &goredis.UniversalOptions{Addrs: []string{addr}}
 }
@@ -52,11 +39,9 @@ func eventConfig(addr, stream string, o sourcetest.Options) Config[sourcetest.Ev
 	}
 }
 
-var streams atomic.Int64
-
 // newStream returns a stream that no other test has.
 func newStream(t testing.TB, client *goredis.Client) string {
-	name := "test-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(streams.Add(1), 10)
+	name := sourcetest.NewName()
 	t.Cleanup(func() { client.Del(context.Background(), name) })
 	return name
 }
@@ -68,13 +53,14 @@ func connect(t testing.TB, addr string) *goredis.Client {
 }
 
 func backend(t *testing.T, names ...string) sourcetest.Backend {
-	addr := server(t)
+	addr := sourcetest.Server(t, "redis")
 	client := connect(t, addr)
 	if names == nil {
 		names = []string{newStream(t, client)}
 	}
 	turn := 0
-	b := sourcetest.Backend{
+	return sourcetest.Backend{
+		Control: sourcetest.Control("redis"),
 		Append: func(t testing.TB, events []sourcetest.Event, more ...string) {
 			t.Helper()
 			lists := make([][]map[string]string, len(names))
@@ -113,15 +99,6 @@ func backend(t *testing.T, names ...string) sourcetest.Backend {
 		Child: []string{childStream + "=" + strings.Join(names, ",")},
 		Addr:  addr,
 	}
-	if ctl := os.Getenv("PENSTOCK_REDIS_CTL"); ctl != "" {
-		b.Control = func(t testing.TB, action string) {
-			t.Helper()
-			if out, err := exec.Command(ctl, action).CombinedOutput(); err != nil {
-				t.Fatalf("%s %s: %v\n%s", ctl, action, err, out)
-			}
-		}
-	}
-	return b
 }
 
 // left returns how many entries of a stream are not acknowledged: pending ones, and those after
@@ -146,7 +123,7 @@ func TestSource(t *testing.T) {
 
 // TestSourceOfStreams runs them with three streams.
 func TestSourceOfStreams(t *testing.T) {
-	addr := server(t)
+	addr := sourcetest.Server(t, "redis")
 	sourcetest.Run(t, func(t *testing.T) sourcetest.Backend {
 		client := connect(t, addr)
 		b := backend(t, newStream(t, client), newStream(t, client), newStream(t, client))
