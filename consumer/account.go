@@ -30,7 +30,8 @@ type account[T any] struct {
 // track begins to note receipts one by one. Those of events that have ended before
 // stay a number: their producer has no account of those events.
 func (a *account[T]) track() {
-	a.tracked, a.measured = true, true
+	a.tracked = true
+	a.measured = a.measured || a.sub.Costs()
 	a.finished = blank(a.finished, a.ended)
 }
 

@@ -78,6 +78,15 @@ type Withdrawer[T any] interface {
 	Withdraw(match func(seq uint64) bool, gone func(seq uint64))
 }
 
+// Costed is a [ReceiptTaker] that may do without [Receipt.Cost]. A consumer then need not
+// read the clock twice for each event. The cost of receipts is wanted by any other
+// ReceiptTaker.
+type Costed interface {
+	// Costs reports whether the cost is wanted. It is called once, before the first
+	// Subscribe.
+	Costs() bool
+}
+
 // MisuseCounter is a dispatcher that counts the values of the program's functions
 // that it could not use and has replaced. Its stage logs them.
 type MisuseCounter interface {

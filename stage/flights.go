@@ -119,14 +119,15 @@ func (f *flights[T]) land(n int) {
 }
 
 // inOrder returns how many receipts at the beginning of list are those of the deliveries at
-// the front, one after the other, and say no more than that they were handled: land takes
-// them as a whole. It is 0 while a delivery of the queue has finished out of order.
-func (f *flights[T]) inOrder(list []Finished) (n int) {
+// the front, one after the other, and say no more than that they were handled, and if costs
+// is set no cost either: land takes them as a whole. It is 0 while a delivery of the queue
+// has finished out of order.
+func (f *flights[T]) inOrder(list []Finished, costs bool) (n int) {
 	queue := int(f.next - f.base)
 	if f.open-len(f.late) != queue {
 		return 0
 	}
-	for n < min(len(list), queue) && list[n].Position == f.base+uint64(n) && list[n].Err == nil && list[n].Cost == 0 {
+	for n < min(len(list), queue) && list[n].Position == f.base+uint64(n) && list[n].Err == nil && (!costs || list[n].Cost == 0) {
 		n++
 	}
 	return n

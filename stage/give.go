@@ -176,7 +176,7 @@ func (o *outlet[T]) flush() {
 	for i, s := range o.touched {
 		b := s.out
 		s.out = nil
-		b.tracked, b.careful = s.tracked, len(o.again) > 0
+		b.tracked, b.costs, b.careful = s.tracked, o.costs, len(o.again) > 0
 		o.touched[i] = nil
 		// If the consumer is dead its farewell is on the way, and giveUp counts the events
 		// that it has not handled, including these. A farewell that comes after the end of

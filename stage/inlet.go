@@ -90,6 +90,7 @@ func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
 	}
 	if b.tracked && !s.wanted {
 		s.wanted = true
+		s.costs.Store(b.costs)
 		s.wants.Store(true)
 		if e.out != nil {
 			e.follow()

@@ -31,6 +31,7 @@ type outlet[T any] struct {
 	parking    dispatcher.Parking[T]
 	misuses    dispatcher.MisuseCounter
 	withdrawer dispatcher.Withdrawer[T]
+	costs      bool     // taker wants the cost of each delivery
 	sourced    bool     // the handler wants receipts
 	lineage    ancestry // of a producer-consumer whose inputs want receipts
 	descend    func()   // takes what a handler has said of its inputs
@@ -107,6 +108,10 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	o.withdrawer, _ = o.disp.(dispatcher.Withdrawer[T])
 	o.timed, _ = o.disp.(dispatcher.Timed)
 	o.taker, _ = o.disp.(dispatcher.ReceiptTaker[T])
+	o.costs = o.taker != nil
+	if c, ok := o.disp.(dispatcher.Costed); ok && !c.Costs() {
+		o.costs = false
+	}
 	o.staller = stallerOf(o.disp)
 	o.buf.limit, o.buf.keep = size, cfg.Keep
 	return o

@@ -96,7 +96,7 @@ func (o *outlet[T]) plain(outcome receipt.Outcome) bool {
 // settle takes receipts that came one by one and in any order.
 func (o *outlet[T]) settle(s *Subscription[T], list []Finished) {
 	for len(list) > 0 {
-		if n := s.flights.inOrder(list); n > 1 {
+		if n := s.flights.inOrder(list, o.costs); n > 1 {
 			o.land(s, n, receipt.Done, "")
 			list = list[n:]
 			continue
@@ -272,11 +272,16 @@ func (o *outlet[T]) report() {
 
 // endedOne accounts for an event that is finished for one of its subscribers.
 func (o *outlet[T]) endedOne(r *dispatcher.Receipt[T]) {
-	outcome, reason, last := o.shared.finish(r.Seq, r.Outcome, r.Reason)
-	if !last {
-		return
+	outcome, reason := r.Outcome, r.Reason
+	if o.shared.any() {
+		last := false
+		if outcome, reason, last = o.shared.finish(r.Seq, outcome, reason); !last {
+			return
+		}
 	}
-	delete(o.again, r.Seq)
+	if len(o.again) > 0 {
+		delete(o.again, r.Seq)
+	}
 	if outcome == receipt.Withdrawn {
 		o.delivered--
 		o.withdrawn++

@@ -96,6 +96,38 @@ func TestReceiptsInAnyOrder(t *testing.T) {
 	})
 }
 
+// taking is a dispatcher that takes receipts, which wants their cost unless costed says no.
+type taking struct{ dispatcher.Dispatcher[int] }
+
+func (taking) Receipts(int64, []dispatcher.Receipt[int]) {}
+
+type costed struct {
+	taking
+	wanted bool
+}
+
+func (c costed) Costs() bool { return c.wanted }
+
+func TestCostIsWantedByDispatchersOnly(t *testing.T) {
+	for name, test := range map[string]struct {
+		disp dispatcher.Dispatcher[int]
+		want bool
+	}{
+		"no receipts":   {dispatcher.NewDemand[int](), false},
+		"receipts":      {taking{dispatcher.NewDemand[int]()}, true},
+		"costs":         {costed{taking{dispatcher.NewDemand[int]()}, true}, true},
+		"without costs": {costed{taking{dispatcher.NewDemand[int]()}, false}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				src, _, p, _, sub := pooled(t, stage.ProducerConfig[int]{Dispatcher: test.disp})
+				push(t, p, &src.source, 10)
+				equal(t, "costs", sub.Costs(), test.want)
+			})
+		})
+	}
+}
+
 func TestDiscardIsAReceipt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		src := &acking{}

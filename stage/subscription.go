@@ -33,6 +33,7 @@ type Subscription[T any] struct {
 	open     atomic.Int64 // deferred: delivered and not yet settled
 	ending   atomic.Bool  // deferred: the consumer waits for open to reach 0
 	wants    atomic.Bool  // the producer wants receipts for what has arrived
+	costs    atomic.Bool  // with their cost
 	replaced atomic.Bool  // another subscription took its place
 	// withdrawn are the positions of deliveries that their source has asked back. The
 	// producer replaces it, and the consumer reads it before it starts an event.
@@ -83,6 +84,7 @@ type batch[T any] struct {
 	// The first dirty places of the array may hold events of before; scrub clears them.
 	dirty   int    // places of the array that may hold events
 	tracked bool   // receipts are wanted
+	costs   bool   // with their cost
 	careful bool   // a consumer may have died over some of the events: they are handled one by one
 	gaps    []gap  // where events were taken out that their source has asked back
 	swept   *spans // what was asked back when they were
@@ -123,7 +125,8 @@ type Finished struct {
 	// purpose, ErrWithdrawn if it was not started since its source has asked it back,
 	// and anything else if handling it failed for good.
 	Err error
-	// Cost is how long handling it took; 0 if that was not measured.
+	// Cost is how long handling it took; 0 if that was not measured. It is used only if
+	// [Subscription.Costs] reports true.
 	Cost time.Duration
 }
 
@@ -151,6 +154,10 @@ var settledPool = sync.Pool{New: func() any { return new(settled) }}
 // arrives from now on. It may become true later: receipts are wanted as soon as
 // an event arrives for which a source further up wants one.
 func (s *Subscription[T]) Tracked() bool { return s.wants.Load() }
+
+// Costs reports whether the producer's dispatcher uses Finished.Cost. It is false until
+// Tracked reports true.
+func (s *Subscription[T]) Costs() bool { return s.costs.Load() }
 
 // finishInputs notes the end of n inputs of a producer-consumer, from a position on. It
 // runs on the consumer's goroutine, which sends what was noted at the end of the round.

@@ -13,14 +13,16 @@ type core struct {
 	items slab[item]
 	times slab[slotTimes] // by slot, if timed
 	timed bool            // there are rate limits, measured costs or pauses
-	// Slots and items not in use are linked by next, the last one freed first. The
-	// tops are the highest indices ever used: what is above has never been, or not
-	// since trim.
-	freeSlot uint32
-	freeItem uint32
-	topSlot  uint32
-	topItem  uint32
-	live     int // slots in use
+	// Slots not in use are linked by next. Items not in use are in freed, from 1 to
+	// freeItems: a link would be read from an item that is in no cache any more. The last
+	// one freed is the first to be used. The tops are the highest indices ever used: what is
+	// above has never been, or not since trim.
+	freeSlot  uint32
+	freed     slab[uint32]
+	freeItems uint32
+	topSlot   uint32
+	topItem   uint32
+	live      int // slots in use
 
 	// The slabs of classes and levels are two-dimensional: group times nclass, and
 	// group times levelsOf. root and rootClass are the elements of group 1.

@@ -3,10 +3,11 @@ package fair
 import "math/bits"
 
 // depths files every queue under its depth, so that the longest one is
-// found in constant time, as in the drop rule of Linux's sch_sfq. Up to 127 the
-// depth is exact, above it the lists are powers of two, so that the queue found
-// is at least half as long as the longest. Queues of depth 0 and 1 are in no list,
-// so a light user's key costs nothing.
+// found in constant time, as in the drop rule of Linux's sch_sfq. Up to 15 the
+// depth is exact, above it there are eight lists from one power of two to the next, so
+// that the queue found is at least 8/9 as long as the longest, and a queue changes its
+// list with few of its events. Queues of depth 0 and 1 are in no list, so a light user's
+// key costs nothing.
 //
 // A queue's depth is the part of the room that it takes up, in events or in bytes,
 // the larger of the two: bytes are divided by the size at which both global bounds
@@ -15,15 +16,15 @@ type depths struct {
 	// heads are the first slots of the lists, linked by dprev and dnext; used is
 	// the set of the lists that are not empty, one bit each.
 	heads [depthLists]uint32
-	used  [3]uint64
+	used  [depthLists / 64]uint64
 	shift uint8 // bytes to events
 }
 
 const (
-	// Lists 1 to 127 are exact; from 128 on a list is for the depths from 2^k to
-	// 2^(k+1)-1.
-	exactDepths = 128
-	depthLists  = exactDepths + 32
+	// Lists 2 to 15 are exact; from 16 on a list is for the depths with the same four
+	// leading bits.
+	exactDepths = 16
+	depthLists  = 256
 )
 
 // init sets the rate at which bytes count as events: the global bounds' quotient,
@@ -42,7 +43,8 @@ func (d *depths) list(count uint32, bytes int64) uint8 {
 	case m < exactDepths:
 		return uint8(m)
 	default:
-		return uint8(min(exactDepths+bits.Len64(m)-8, depthLists-1))
+		n := bits.Len64(m)
+		return uint8(min(exactDepths+(n-5)*8+int(m>>(n-4)&7), depthLists-1))
 	}
 }
 

@@ -59,6 +59,7 @@ var (
 	_ dispatcher.MisuseCounter     = (*Dispatcher[int, int])(nil)
 	_ dispatcher.Staller           = (*Dispatcher[int, int])(nil)
 	_ dispatcher.Withdrawer[int]   = (*Dispatcher[int, int])(nil)
+	_ dispatcher.Costed            = (*Dispatcher[int, int])(nil)
 )
 
 // New returns a dispatcher that is fair between the values of key. The function
@@ -124,6 +125,9 @@ func (f *Dispatcher[T, K]) Ask(sub, n int) { f.subs.ask(sub, n) }
 
 // Cancel implements [dispatcher.Dispatcher].
 func (f *Dispatcher[T, K]) Cancel(sub int) { f.subs.cancel(sub) }
+
+// Costs implements [dispatcher.Costed]: only [Config.MeasuredCost] needs the cost of events.
+func (f *Dispatcher[T, K]) Costs() bool { return f.measured }
 
 // Held implements [dispatcher.Holder]: the events in the queues, without those
 // in flight.

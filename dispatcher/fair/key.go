@@ -204,10 +204,11 @@ func (f *Dispatcher[T, K]) trim() {
 		return
 	}
 	f.topSlot, f.freeSlot = 0, 0
-	f.topItem, f.freeItem = 0, 0
+	f.topItem, f.freeItems = 0, 0
 	f.slots.trim(keepChunks)
 	f.times.trim(keepChunks)
 	f.items.trim(keepChunks)
+	f.freed.trim(keepChunks)
 	f.events.trim(keepChunks)
 	f.index.trim(keepChunks)
 	f.tenants.trim(keepChunks)

@@ -96,24 +96,28 @@ func TestWheel(t *testing.T) {
 	}
 }
 
-// Depth lists are exact up to 127 and within a factor of two above.
+// Depth lists are exact up to 15 and within an eighth above.
 func TestDepths(t *testing.T) {
 	var d depths
 	d.init(1000, 1000*16)
+	least := uint32(0) // of the list
 	for n := range uint32(5000) {
 		list := d.list(n, 0)
-		switch {
-		case n < 2 && list != 0, n >= 2 && n < 128 && list != uint8(n):
+		switch before := d.list(max(n, 1)-1, 0); {
+		case n < 2 && list != 0, n >= 2 && n < 16 && list != uint8(n):
 			t.Fatalf("depth %d is in list %d", n, list)
-		case n >= 128 && (list < 128 || d.list(2*n, 0) != list+1):
-			t.Fatalf("depth %d is in list %d, twice that in %d", n, list, d.list(2*n, 0))
+		case n < 16:
+		case list == before+1:
+			least = n
+		case list != before || n-least >= least/8:
+			t.Fatalf("depth %d is in list %d, as is %d", n, list, least)
 		}
 	}
-	if d.list(1, 16*50) != 50 || d.list(60, 16*50) != 60 {
+	if d.list(1, 16*10) != 10 || d.list(12, 16*10) != 12 {
 		t.Error("bytes do not count as events")
 	}
-	if d.list(1<<31, 0) >= depthLists || d.list(0, 1<<62) >= depthLists {
-		t.Error("out of range")
+	if d.list(1<<31, 0) <= d.list(1<<30, 0) || d.list(0, 1<<62) < d.list(1<<31, 0) {
+		t.Error("the deepest are not in the last lists")
 	}
 }
 

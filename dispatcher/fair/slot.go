@@ -65,7 +65,7 @@ const (
 type item struct {
 	seq      uint64
 	deadline int64  // on the clock of Offer.Now, 0 is never
-	next     uint32 // in the key's queue, or in the free list
+	next     uint32 // in the key's queue
 	key      uint32 // slot
 	size     uint32 // bytes, saturated
 	gen      uint32 // counts deliveries from this slot: the ticket's other half
@@ -149,21 +149,21 @@ func (c *core) dropSlot(i uint32, s *slot) {
 
 // newItem returns a free item. Its generation goes on from its last use.
 func (c *core) newItem() (uint32, *item) {
-	i := c.freeItem
-	if i == 0 {
+	if c.freeItems == 0 {
 		c.topItem++
-		i = c.topItem
-		c.items.reach(i)
-	} else {
-		it := c.items.at(i)
-		c.freeItem, it.next = it.next, 0
+		c.items.reach(c.topItem)
+		return c.topItem, c.items.at(c.topItem)
 	}
+	i := *c.freed.at(c.freeItems)
+	c.freeItems--
 	return i, c.items.at(i)
 }
 
 // dropItem frees an item and keeps its generation, so that old tickets stay
 // invalid.
 func (c *core) dropItem(i uint32, it *item) {
-	*it = item{next: c.freeItem, gen: it.gen}
-	c.freeItem = i
+	*it = item{gen: it.gen}
+	c.freeItems++
+	c.freed.reach(c.freeItems)
+	*c.freed.at(c.freeItems) = i
 }

@@ -23,8 +23,8 @@ type Snapshot[K comparable] struct {
 	// key has two events waiting.
 	Longest int `json:"longest"`
 	// Top are the keys that take up most of the room, the largest first, at most
-	// 32 and each with two events or more (or few but large ones). Beyond 127
-	// events a key may be missing in favour of one with half as many.
+	// 32 and each with two events or more (or few but large ones). Beyond 15
+	// events a key may be missing in favour of one with an eighth less.
 	Top []KeyBacklog[K] `json:"top,omitempty"`
 	// Parked is the number of keys that are parked, Delayed of those that wait for
 	// their rate limit.
