@@ -104,6 +104,9 @@ func (m *model) run() {
 			m.deliver(m.sides[m.rnd.IntN(len(m.sides))])
 		case n < 3:
 			take(m.rnd, &m.finish)()
+			if m.rnd.IntN(10) == 0 {
+				m.withdraw()
+			}
 		case n < 4:
 			m.carryOut()
 			m.tick()
@@ -350,6 +353,27 @@ func (m *model) rests(side *modelSide, at uint64) {
 	if !slices.ContainsFunc(m.p.pauses.jobs, func(c comeback[int]) bool { return c.account == side.a && c.position == at }) {
 		m.t.Errorf("event %d does not wait for its next attempt", at)
 	}
+}
+
+// withdraw asks some of the events back that no worker has.
+func (m *model) withdraw() {
+	var o orders[int]
+	m.p.withdraw(func(j *job[int]) bool {
+		if m.rnd.IntN(2) == 0 {
+			return false
+		}
+		side := m.sideOf(j.account)
+		ev := &side.events[j.position]
+		ev.finished = true
+		if !ev.away {
+			side.inUse--
+		}
+		return true
+	}, &o)
+	m.setAlarm()
+	m.handOvers(&o)() // on the stage's goroutine, which also ends the pool
+	o.settle = nil
+	m.obey(nil, &o)
 }
 
 // finishDeferred gives a deferred receipt.

@@ -93,6 +93,8 @@ func (m *coreModel) step(calm bool) {
 		m.woken, m.idle = m.woken+c.wake, m.idle-c.wake
 	case p < 97:
 		m.core.paused = !calm && m.rnd.IntN(2) == 0
+	case p < 98 && !calm:
+		m.withdraw()
 	}
 	c := m.core.summon(m.now)
 	m.woken += c.wake + c.start
@@ -223,6 +225,20 @@ func (m *coreModel) reclaim() {
 	m.runs[i] = run[:keep]
 }
 
+// withdraw gives a part of the events back that no goroutine has.
+func (m *coreModel) withdraw() {
+	of := 1 + m.rnd.IntN(4)
+	m.core.withdraw(func(n *int) bool {
+		if m.rnd.IntN(4) >= of {
+			return false
+		}
+		m.ended[*n]++
+		m.buried[*n] = false // as a letter its result waits for no other
+		delete(m.pauses, *n)
+		return true
+	}, errTest)
+}
+
 // take takes the results.
 func (m *coreModel) take() {
 	for j := m.core.results.first; j != nil; j = j.next {
@@ -253,6 +269,12 @@ func (m *coreModel) check() {
 			counted++
 		}
 	}
+	queued := 0
+	for _, j := range m.all {
+		if j.state == jobWaiting && (j.key == nil || !j.key.pausing) {
+			queued++
+		}
+	}
 	running := 0
 	for _, run := range m.runs {
 		running += len(run)
@@ -272,6 +294,8 @@ func (m *coreModel) check() {
 		m.fail("running %d, there are %d", c.running, running)
 	case c.crew.size != len(m.runs)+m.woken+m.idle, c.crew.idle != m.idle, c.crew.waking != m.woken:
 		m.fail("crew %+v, there are %d runs, %d woken, %d idle", c.crew, len(m.runs), m.woken, m.idle)
+	case c.queued != queued:
+		m.fail("queued %d, there are %d", c.queued, queued)
 	case c.queued < 0 || c.troubled < 0 || c.burying < 0:
 		m.fail("queued %d, troubled %d, burying %d", c.queued, c.troubled, c.burying)
 	}
