@@ -12,7 +12,8 @@ import (
 type portion[T any] struct {
 	part    *partition // nil: there is no job
 	records []*kgo.Record
-	at      int   // the next one to decode; control records are not
+	at      int // the next one to decode; control records are not
+	begun   time.Time
 	events  []T   // of those before it that are no poison
 	bad     []bad // the others
 	poison  []poison
@@ -38,19 +39,33 @@ func (j *portion[T]) begin(part *partition, records []*kgo.Record) {
 }
 
 // decode decodes a job, without mu. It stops early if a rebalance or the end has been
-// signalled.
+// signalled, or if Decode has become so slow that a job of this size would take long.
 func (p *Producer[T]) decode() {
-	begun := time.Now()
 	j := &p.poller.job
-	for j.at < len(j.records) && !p.halt.Load() {
+	j.begun = time.Now()
+	for p.decoding() {
 		p.decodeOn()
 	}
-	switch d := time.Since(begun); {
+	switch d := time.Since(j.begun); {
 	case d < shortJob && j.at == p.poller.size:
 		p.poller.size = min(2*p.poller.size, maxJob)
 	case d > longJob:
 		p.poller.size = max(p.poller.size/2, 1)
 	}
+}
+
+// decoding reports whether the job goes on. The clock is read after the first, second,
+// fourth and eighth record, and then after every sixteenth, since that takes as long as a
+// quick Decode.
+func (p *Producer[T]) decoding() bool {
+	j := &p.poller.job
+	switch at := j.at; {
+	case at >= len(j.records) || p.halt.Load():
+		return false
+	case at == 0 || at%16 != 0 && at&(at-1) != 0:
+		return true
+	}
+	return time.Since(j.begun) <= longJob
 }
 
 // decodeOn decodes until the end of the job or until Decode does not return, for a panic or
@@ -70,7 +85,7 @@ func (p *Producer[T]) decodeOn() {
 		j.bad = append(j.bad, bad{j.at, err})
 		j.at++
 	}()
-	for j.at < len(j.records) && !p.halt.Load() {
+	for p.decoding() {
 		r := j.records[j.at]
 		if r.Attrs.IsControl() {
 			j.at++

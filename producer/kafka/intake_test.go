@@ -192,9 +192,13 @@ func slowDecode(t *testing.T, w *world) {
 	first := w.join(cfg, w.handler("first"), stage.SubscribeConfig{})
 	w.wait("the first records", func() bool { return len(w.handled) == 2000 })
 	slow.Store(true)
+	begun := time.Now()
 	w.produce(2000, 0, 1)
 	w.wait("some slow ones", func() bool { return len(w.handled) > 2010 })
-	begun := time.Now()
+	if d := time.Since(begun); d > 3*time.Second {
+		t.Errorf("the first slow ones came after %v", d)
+	}
+	begun = time.Now()
 	second := w.join(cfg, w.handler("second"), stage.SubscribeConfig{})
 	w.wait("the second member", func() bool { return len(w.order["second"]) > 0 })
 	if d := time.Since(begun); d > 8*time.Second {
