@@ -42,6 +42,7 @@ type app struct {
 	endpoint *websocket.Endpoint
 	address  func(*http.Request) netip.Addr // of a request's client
 	clients  clients
+	cluster  cluster
 
 	listener net.Listener
 	// Nil without -push-addr, and with -debug-addr off.
@@ -96,7 +97,10 @@ func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
 		return nil, err
 	}
 	a.clients.name, a.clients.renewEvery, a.clients.tokenFor = newOrigin(), cfg.TokenAge*4/5, a.tokenFor
-	// The endpoint needs the recorder and the tokens from above.
+	if err = a.openCluster(); err != nil {
+		return nil, err
+	}
+	// The endpoint needs the recorder, the tokens and the cluster from above.
 	if err = a.openEndpoint(); err != nil {
 		return nil, err
 	}
@@ -178,6 +182,7 @@ func (a *app) close() {
 			_ = l.Close() // closed already after run
 		}
 	}
+	a.cluster.close()
 	// Nil if newApp has failed before it made one.
 	if a.source != nil {
 		a.source.close()

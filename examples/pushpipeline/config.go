@@ -52,6 +52,13 @@ type config struct {
 	PushJWTFile string
 	PushRate    float64 // pushes a second of a producer; 0 for no bound
 
+	// Other processes.
+	Cluster           string // embedded, a URL, or empty for none
+	ClusterListen     string
+	Join              string // addresses, separated by commas
+	Node              string // name of this process among them
+	ClusterSecretFile string
+
 	// The end of the pipeline.
 	Workers int           // pushes that are on their way to sockets at once
 	Work    time.Duration // for each push, before it is sent
@@ -125,6 +132,11 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	fs.BoolVar(&c.Plaintext, "plaintext", false, "serve clients on an address that is not loopback, as this program does without TLS: for a proxy in front that ends it")
 	fs.StringVar(&c.StatsD, "statsd", "", "StatsD `host:port` (UDP) that gets every measurement too; the page and the summary read a small listener inside this process in any case")
 	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with the secret of at least 20 bytes that signs socket tokens; on a loopback interface, and with -demo, one is made up at every start without it. The variable PUSHPIPELINE_SECRET may hold the secret itself, an option may not: every program of a machine can read the command lines")
+	fs.StringVar(&c.Cluster, "cluster", "", "form a cluster with other processes, so that a push reaches its user's sockets at any of them: embedded starts a NATS server inside this process, nats://host:port uses one elsewhere")
+	fs.StringVar(&c.ClusterListen, "cluster-listen", "", "`host:port` at which the server of -cluster embedded is joined by others; default 127.0.0.1:6222, with -join any port of 127.0.0.1")
+	fs.StringVar(&c.Join, "join", "", "`host:port,...` of the -cluster-listen of other processes, of which one is enough")
+	fs.StringVar(&c.ClusterSecretFile, "cluster-secret-file", "", "`file` with a secret of at least 20 bytes that processes need to join each other; it passes in the clear")
+	fs.StringVar(&c.Node, "node", "", "`name` of this process in the cluster, which no other one has; default the machine's name and a random part")
 	fs.IntVar(&c.Workers, "workers", 64, "pushes that are worked on or on their way to sockets at once, 1 to 100000")
 	fs.DurationVar(&c.Work, "work", 0, "how long each push takes before it is sent, as a lookup would, 0 to 1m")
 	fs.DurationVar(&c.Grace, "grace", 5*time.Second, "how long a push waits for a user without a client, who may be reconnecting, before it is discarded as no_subscriber, 0 to 24h; from Kafka it is discarded earlier if it would hold up the pushes of others")

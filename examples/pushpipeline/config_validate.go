@@ -49,6 +49,7 @@ func (c config) validate() error {
 		within("partitions", c.Parts, 1, 1000),
 		within("users", c.Users, 1, 1_000_000),
 		c.validateClients(),
+		c.validateCluster(),
 		within("buffer", c.Buffer, 1, 100_000_000),
 		within("user-buffer", c.UserBuffer, 1, 100_000_000),
 		within("buffer-mib", c.BufferMiB, 1, 1_000_000),

@@ -20,11 +20,21 @@
 //
 // # Several processes
 //
-// Processes with the same -brokers, -topic and -group share the partitions, so that each
-// pushes what it reads to its own sockets alone. A client must be connected to all of them:
-// a push whose user has no client at the process that has read it is discarded as
-// no_subscriber after -grace. When a process is killed, another one has its partitions after
-// -session-timeout, and repeats what was not committed.
+// With -cluster a push reaches its user's sockets at any process, whichever has read
+// it, and its receipt comes back:
+//
+//	pushpipeline -cluster embedded
+//	pushpipeline -cluster embedded -join 127.0.0.1:6222 -addr 127.0.0.1:4010 -debug-addr off
+//
+// Each of them has a NATS server, and the servers join each other; -cluster
+// nats://host:port uses a server elsewhere. All need the same -secret-file if a token
+// is to be valid at each. A push whose user has no client at any process is discarded as
+// no_subscriber after -grace.
+//
+// Processes with the same -brokers, -topic and -group share the partitions. Without
+// -cluster each pushes what it reads to its own sockets alone, so that a client must be
+// connected to all of them. When a process is killed, another one has its partitions
+// after -session-timeout, and repeats what was not committed.
 //
 // # Options
 //

@@ -26,6 +26,7 @@ type run struct {
 	ended   chan error     // what the pipeline has returned; nil if it never ran
 
 	stopLoad, stopReports context.CancelFunc
+	leaveCluster          func() // waits until the hub has ended
 }
 
 // errEnd is the cause of an end that was asked for.
@@ -41,7 +42,7 @@ func (a *app) run(ctx, hard context.Context, progress func(status)) (summary, er
 		ctx, cancel = context.WithTimeout(ctx, a.cfg.Duration)
 		defer cancel()
 	}
-	r := &run{app: a, stopLoad: func() {}}
+	r := &run{app: a, stopLoad: func() {}, leaveCluster: func() {}}
 	r.ctx, r.fail = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer r.fail(nil)
 	defer context.AfterFunc(ctx, func() { r.fail(errEnd) })()
@@ -123,6 +124,7 @@ func (r *run) begin() {
 	if r.cfg.MadeUp {
 		r.log.Info("no -secret-file: the secret of socket tokens is made up, and the tokens end with this process")
 	}
+	r.joinCluster()
 	if err := r.source.prepare(r.ctx); err != nil {
 		r.fail(err)
 		return
@@ -197,6 +199,7 @@ func (r *run) end(hard context.Context) (summary, error) {
 	// It closes the connections of the clients, which end then.
 	failure = errors.Join(failure, r.endpoint.Close(closing))
 	failure = errors.Join(failure, r.clients.wait(closing))
+	r.leaveCluster() // nothing is delivered to others any more
 	r.shutdown(closing)
 	// The pushes that no broker has confirmed fail, and with them the last requests.
 	r.source.close()

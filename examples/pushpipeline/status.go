@@ -20,6 +20,9 @@ type status struct {
 	Source string `json:"source"`
 	// Whether the broker runs inside this process, and loses all at its end.
 	Embedded bool `json:"embedded_broker"`
+	// Of the cluster: this process, and the others; empty without -cluster.
+	Node  string   `json:"node,omitempty"`
+	Nodes []string `json:"nodes,omitempty"`
 	// "" without a load: all latencies are of the class light then.
 	Heavy string `json:"heavy_user"`
 	Users int    `json:"users"`
@@ -155,7 +158,9 @@ func (a *app) status(ctx context.Context) status {
 		away += s.WaitingForClient
 		full += s.WaitingForRoom
 	}
+	node, nodes := a.cluster.names()
 	s := status{
+		Node: node, Nodes: nodes,
 		Now: time.Now().UnixMilli(), Uptime: time.Since(a.begun).Seconds(),
 		Ready: a.notReady() == nil, Draining: a.phase.Load() == draining,
 		Source: a.cfg.Source, Embedded: a.cfg.Source == "kafka" && a.cfg.Brokers == "",

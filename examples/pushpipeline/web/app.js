@@ -138,6 +138,8 @@ function show(stats) {
   else pill($("health"), "running", "good");
   put($("source"), stats.source === "kafka" ? (stats.embedded_broker ? "Kafka, in this process" : "Kafka") : stats.source || "–");
   put($("users"), count(stats.users));
+  $("cluster").hidden = !stats.node;
+  put($("nodes"), [stats.node, ...(stats.nodes || [])].join(", "));
   put($("uptime"), duration(stats.uptime_s));
 
   put($("t-in"), count(rate((s) => s.enqueued)));

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/pubsub/nats"
+	"github.com/penstock-go/penstock/pubsub/nats/embedded"
+)
+
+// cluster joins this process to others: a push that one of them takes in reaches its
+// user's sockets at all of them. The zero value is a process without others.
+type cluster struct {
+	server *embedded.Server // nil unless it is embedded
+	remote *nats.Remote     // nil without -cluster
+	hub    *pubsub.Hub      // nil without -cluster: the endpoint makes its own
+}
+
+// inside is the value of -cluster for a server in this process.
+const inside = "embedded"
+
+// defaultClusterListen is where the first process of a machine listens for others. One
+// that joins takes any port.
+const defaultClusterListen = "127.0.0.1:6222"
+
+// validateCluster returns why these processes cannot form a cluster.
+func (c config) validateCluster() error {
+	var errs []error
+	isURL := strings.HasPrefix(c.Cluster, "nats://") || strings.HasPrefix(c.Cluster, "tls://")
+	if c.Cluster != "" && c.Cluster != inside && !isURL {
+		errs = append(errs, fmt.Errorf("-cluster %q is not allowed: embedded, or the nats://host:port of a server", c.Cluster))
+	}
+	if c.Cluster != "" && c.Fairness {
+		errs = append(errs, errors.New("-fairness measures one process: without -cluster"))
+	}
+	for name, value := range map[string]string{"cluster-listen": c.ClusterListen, "join": c.Join, "cluster-secret-file": c.ClusterSecretFile} {
+		if value != "" && c.Cluster != inside {
+			errs = append(errs, fmt.Errorf("-%s needs -cluster embedded", name))
+		}
+	}
+	if c.Node != "" && c.Cluster == "" {
+		errs = append(errs, errors.New("-node needs -cluster"))
+	}
+	for _, join := range c.joins() {
+		if _, ok := splitAddress(join); !ok {
+			errs = append(errs, fmt.Errorf("-join %q is not a host:port with a port from 0 to 65535", join))
+		}
+	}
+	if c.ClusterListen != "" {
+		host, ok := splitAddress(c.ClusterListen)
+		switch {
+		case !ok:
+			errs = append(errs, fmt.Errorf("-cluster-listen %q is not a host:port with a port from 0 to 65535", c.ClusterListen))
+		case !loopback(host) && c.ClusterSecretFile == "":
+			errs = append(errs, fmt.Errorf("-cluster-listen %q, which is not on a loopback interface, needs -cluster-secret-file: anything that joins reads and makes pushes", c.ClusterListen))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// joins returns the addresses of -join.
+func (c config) joins() []string {
+	return strings.FieldsFunc(c.Join, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// openCluster makes the hub of -cluster, and its server if that is to run in this
+// process. It waits a moment for the others.
+func (a *app) openCluster() (err error) {
+	if a.cfg.Cluster == "" {
+		return nil
+	}
+	cfg := nats.Config{Node: a.cfg.Node, Metrics: a.recorder, Logger: a.log}
+	if a.cfg.Cluster == inside {
+		if a.cluster.server, err = a.cfg.startServer(a); err != nil {
+			return err
+		}
+		cfg.Options = a.cluster.server.Options()
+	} else {
+		cfg.URL = a.cfg.Cluster
+	}
+	if a.cluster.remote, err = nats.New(cfg); err != nil {
+		return fmt.Errorf("-cluster: %w", err)
+	}
+	a.cluster.hub, err = pubsub.New(pubsub.Config{Remote: a.cluster.remote, Logger: a.log})
+	return err
+}
+
+// startServer starts the server of this process.
+func (c config) startServer(a *app) (*embedded.Server, error) {
+	cfg := embedded.Config{ClusterListen: c.ClusterListen, Join: c.joins(), Logger: a.log}
+	if cfg.ClusterListen == "" && len(cfg.Join) == 0 {
+		cfg.ClusterListen = defaultClusterListen
+	}
+	if c.ClusterSecretFile != "" {
+		text, err := os.ReadFile(c.ClusterSecretFile)
+		if err != nil {
+			return nil, fmt.Errorf("-cluster-secret-file: %w", err)
+		}
+		if cfg.Secret = strings.TrimSpace(string(text)); len(cfg.Secret) < minSecret {
+			return nil, fmt.Errorf("-cluster-secret-file: the secret has %d bytes: %d or more are required", len(cfg.Secret), minSecret)
+		}
+	}
+	server, err := embedded.Start(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("-cluster: %w", err)
+	}
+	return server, nil
+}
+
+// clusterPatience is how long the start waits for the other processes.
+const clusterPatience = 5 * time.Second
+
+// joinCluster runs the hub until leaveCluster, and waits until the others are reached.
+// Without them the program begins all the same: users of this process get their pushes.
+func (r *run) joinCluster() {
+	if r.cluster.hub == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := r.cluster.hub.Run(ctx); err != nil {
+			r.fail(err)
+		}
+	}()
+	r.leaveCluster = func() {
+		cancel()
+		<-ended
+	}
+	limit, stop := context.WithTimeout(r.ctx, clusterPatience)
+	defer stop()
+	if err := r.cluster.remote.Sync(limit); err != nil {
+		r.log.Warn("other processes are not reached yet", "error", err)
+		return
+	}
+	attrs := []any{"node", r.cluster.remote.Node(), "others", r.cluster.remote.Snapshot().Nodes}
+	if r.cluster.server != nil {
+		attrs = append(attrs, "join", r.cluster.server.ClusterAddr())
+	}
+	r.log.Info("in the cluster", attrs...)
+}
+
+// names returns the names of this process and of the others.
+func (c *cluster) names() (own string, others []string) {
+	if c.remote == nil {
+		return "", nil
+	}
+	return c.remote.Node(), c.remote.Snapshot().Nodes
+}
+
+// close ends the server of this process.
+func (c *cluster) close() {
+	if c.server != nil {
+		c.server.Close()
+		c.server = nil
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub/nats/embedded"
+)
+
+// startPair starts two processes of a cluster whose servers are embedded.
+func startPair(t *testing.T, args ...string) (a, b running) {
+	a = start(t, append([]string{"-cluster", "embedded", "-cluster-listen", "127.0.0.1:0", "-node", "a"}, args...)...)
+	b = start(t, append([]string{"-cluster", "embedded", "-join", a.cluster.server.ClusterAddr(), "-node", "b"}, args...)...)
+	return a, b
+}
+
+// TestAPushReachesItsUserAtAnotherProcess, and its receipt comes back: the process that
+// took it in counts it as delivered.
+func TestAPushReachesItsUserAtAnotherProcess(t *testing.T) {
+	a, b := startPair(t, "-grace", "5s")
+	here, there := a.join("1"), b.join("2")
+	b.endpoint.PubSub().Settle(t.Context(), "user:2")
+	ctx := within(t, 10*time.Second)
+	const count = 50
+	for n := range count {
+		a.push("1", n)
+		a.push("2", n)
+	}
+	for n := range count {
+		for _, s := range []*subscriber{here, there} {
+			if got, err := s.next(ctx); err != nil || got.Data.N != n {
+				t.Fatalf("push %d: %+v, %v", n, got, err)
+			}
+		}
+	}
+	if s := a.status(t.Context()); s.Node != "a" || len(s.Nodes) != 1 || s.Nodes[0] != "b" {
+		t.Errorf("the page shows %q and %q", s.Node, s.Nodes)
+	}
+	for _, s := range []*subscriber{here, there} {
+		s.conn.CloseNow() // the end would wait for a client that does not read
+	}
+	if sum := a.stop(); sum.Delivered != 2*count {
+		t.Errorf("%d of %d have a receipt: %+v", sum.Delivered, 2*count, sum)
+	}
+	if sum := b.stop(); sum.Delivered != 0 || sum.Enqueued != 0 {
+		t.Errorf("the other process has taken pushes in: %+v", sum)
+	}
+}
+
+// TestAUserWhoIsAtNoProcessIsKnownAtOnce.
+func TestAUserWhoIsAtNoProcessIsKnownAtOnce(t *testing.T) {
+	a, _ := startPair(t)
+	begin := time.Now()
+	a.push("1", 1)
+	eventually(t, 4*time.Second, "discarded", func() bool { return a.status(t.Context()).Discarded["no_subscriber"] == 1 }) // 5 s is the deadline
+	t.Log(time.Since(begin))
+}
+
+// TestAProcessUsesAServerElsewhere.
+func TestAProcessUsesAServerElsewhere(t *testing.T) {
+	server, err := embedded.Start(embedded.Config{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	a, b := start(t, "-cluster", server.URL(), "-node", "a"), start(t, "-cluster", server.URL(), "-node", "b")
+	there := b.join("2")
+	b.endpoint.PubSub().Settle(t.Context(), "user:2")
+	a.push("2", 7)
+	if got, err := there.next(within(t, 5*time.Second)); err != nil || got.Data.N != 7 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+}
+
+func TestClusterOptionsAreChecked(t *testing.T) {
+	for _, c := range []struct{ args, complaint string }{
+		{"-cluster redis", "-cluster"},
+		{"-join 127.0.0.1:1", "needs -cluster embedded"},
+		{"-cluster nats://127.0.0.1:4222 -join 127.0.0.1:1", "needs -cluster embedded"},
+		{"-cluster embedded -join nowhere", "-join"},
+		{"-cluster embedded -cluster-listen 0.0.0.0:6222", "needs -cluster-secret-file"},
+		{"-node a", "-node needs -cluster"},
+		{"-cluster embedded -fairness", "-fairness"},
+	} {
+		_, out, err := parse(t, nil, strings.Fields(c.args)...)
+		if err == nil || !strings.Contains(out, c.complaint) {
+			t.Errorf("%s: %v, %q", c.args, err, out)
+		}
+	}
+}
