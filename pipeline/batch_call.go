@@ -73,12 +73,12 @@ func (c *batchCall[T, Out]) work(ctx context.Context, w *batchWork[T, batchPlace
 			return retry.Later(fmt.Errorf("batch of %d, attempt %d: %v", w.size, tries, err), pause)
 		}
 	}
-	switch {
-	case w.failed > 0:
+	s.give(w) // the pool wakes the stage
+	if w.failed > 0 {
 		s.pool.failedToo(w.failed - 1)
-		s.giveEarly(w)
 		return retry.Never(w.err)
-	case done:
+	}
+	if done {
 		return stage.ErrDone
 	}
 	return nil

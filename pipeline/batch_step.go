@@ -51,6 +51,8 @@ type batchStep[T, Out any] struct {
 
 	ending
 
+	spent []batchEnd[T, batchPlace[T]] // the array of ends, empty, for use in turn
+
 	mu    sync.Mutex // guards the rest
 	ends  []batchEnd[T, batchPlace[T]]
 	begun bool // HandleStart was called: wake can be
@@ -79,9 +81,7 @@ func newBatchStep[T, Out any](call batchFunc[T, Out], cfg BatchConfig[T], at ste
 			s.wake()
 		},
 	}
-	if at.letters != nil {
-		p.bury = s.bury
-	}
+	p.bury = s.bury
 	s.pool = newPool(p)
 	return s
 }
@@ -205,14 +205,16 @@ func (s *batchStep[T, Out]) spare() int {
 func (s *batchStep[T, Out]) collect(give func(e *batchEnd[T, batchPlace[T]])) (done bool) {
 	first := s.pool.take()
 	s.mu.Lock()
-	// After the jobs were taken: those that have ended in part before their end are here.
+	// After the jobs were taken: what they have passed on before their end is here.
 	ends := s.ends
-	s.ends = nil
+	s.ends, s.spent = s.spent, nil
 	s.mu.Unlock()
 	for i := range ends {
 		s.early += len(ends[i].events)
 		give(&ends[i])
 	}
+	clear(ends)
+	s.spent = ends[:0]
 	var last *job[batchWork[T, batchPlace[T]]]
 	for j := first; j != nil; j = j.next {
 		w := &j.data
@@ -220,9 +222,6 @@ func (s *batchStep[T, Out]) collect(give func(e *batchEnd[T, batchPlace[T]])) (d
 			w.giveUp(time.Now(), j.err)
 		}
 		done = done || j.err == stage.ErrDone
-		if s.ordered && len(w.ends) > 1 {
-			w.ends = inPlace(w.ends)
-		}
 		for i := range w.ends {
 			give(&w.ends[i])
 		}
@@ -251,11 +250,21 @@ func inPlace[T any](ends []batchEnd[T, batchPlace[T]]) []batchEnd[T, batchPlace[
 	return single
 }
 
-// giveEarly passes on the ends of a batch whose other events wait for another attempt or
-// for their letters. It runs on a worker's goroutine.
+// giveEarly passes on the ends of a batch whose other events wait for another attempt. It
+// runs on a worker's goroutine.
 func (s *batchStep[T, Out]) giveEarly(w *batchWork[T, batchPlace[T]]) {
-	if s.ordered {
-		return
+	if !s.ordered && s.give(w) {
+		s.wake()
+	}
+}
+
+// give passes on the ends of a batch, but for those of events that have failed for good: they
+// may have to wait for their letters. It reports whether there were any. The next batch of the
+// key is begun later, so that its ends, early ones included, come after these. It runs on a
+// worker's goroutine, and the caller has the stage woken.
+func (s *batchStep[T, Out]) give(w *batchWork[T, batchPlace[T]]) (some bool) {
+	if s.ordered && len(w.ends) > 1 {
+		w.ends = inPlace(w.ends)
 	}
 	s.mu.Lock()
 	before, kept := len(s.ends), w.ends[:0]
@@ -267,20 +276,25 @@ func (s *batchStep[T, Out]) giveEarly(w *batchWork[T, batchPlace[T]]) {
 		s.ends = append(s.ends, e)
 		w.given += len(e.events)
 	}
-	some := len(s.ends) > before
+	some = len(s.ends) > before
 	s.mu.Unlock()
 	clear(w.ends[len(kept):])
 	w.ends = kept
-	if some {
-		s.wake()
-	}
+	return some
 }
 
-// bury sends a letter for each event of a job that has failed for good.
+// bury passes on what is left of a job that has failed for good, and sends a letter for each
+// of its failed events, if there is a sink.
 func (s *batchStep[T, Out]) bury(w *batchWork[T, batchPlace[T]], f failure, stored func()) bool {
 	if len(w.parts) > 0 { // the attempt has ended its goroutine
 		w.giveUp(f.last, f.err)
 		s.pool.failedToo(w.failed - 1)
+	}
+	if s.give(w) {
+		s.wake()
+	}
+	if s.at.letters == nil {
+		return false
 	}
 	left := new(atomic.Int64)
 	left.Store(int64(w.failed))

@@ -111,6 +111,7 @@ func (p *pool[J]) rule(j *job[J], v verdict, now int64) (after func()) {
 		return func() { p.notes.failed(v.err, int(v.attempt), now) }
 	}
 	p.core.bury(j, logged)
+	p.nudge = true // there is room, also while the letter cannot be stored
 	f := failure{err: v.err, attempts: int(v.attempt), first: p.epoch.Add(time.Duration(j.failed)), last: p.epoch.Add(time.Duration(now))}
 	return func() {
 		p.notes.failed(v.err, int(v.attempt), now)
