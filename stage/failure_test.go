@@ -212,13 +212,15 @@ func TestFailuresOfOptionalHandlers(t *testing.T) {
 	for way, fail := range ways {
 		t.Run("HandleReceipts/"+way, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				src := &failingSource{onReceipts: fail, onDrain: none}
+				calls := 0
+				src := &failingSource{onReceipts: func() error { calls++; return fail() }, onDrain: none}
 				p := producer(src, stage.ProducerConfig[int]{})
 				start(t, p)
 				c := join(t, p, newSink(), stage.SubscribeConfig{MaxDemand: 1})
 				push(t, p, &src.source, 1)
 				failedBy(t, p.Err(), "P", "HandleReceipts", way)
 				died(t, c, p.Err())
+				equal(t, "calls", calls, 1) // it has had the receipt
 			})
 		})
 		t.Run("HandleDrain/"+way, func(t *testing.T) {

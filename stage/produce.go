@@ -87,9 +87,11 @@ func (e *engine[In, Out]) reportReceipts() {
 	if len(o.receipts) == 0 {
 		return
 	}
+	list := o.receipts
 	if f := e.do.receipts; f != nil {
+		o.receipts = nil // a handler that panics has had them
 		e.running = "HandleReceipts"
-		e.check(f(e.ctx, o.receipts))
+		e.check(f(e.ctx, list))
 	}
-	o.receipts = o.receipts[:0]
+	o.receipts = list[:0]
 }
