@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/stage"
@@ -141,7 +142,8 @@ func (s *Step) SetRate(rate Rate) error {
 // Restart makes the step anew, with those below it if its Restart has Below: what it had
 // and had not finished is delivered to it again. It returns at once, and does not count
 // towards MaxRestarts. A source of From, and the first step of a branch, return ErrUnable.
-// A step below one that drains returns ErrStopped: nothing would be delivered to it again.
+// A step that drains, or below one that does, returns ErrStopped: nothing would be delivered to
+// it again.
 func (s *Step) Restart() error {
 	n := s.n
 	n.p.mu.Lock()
@@ -166,7 +168,7 @@ func (s *Step) Drain() error {
 	if n.p.run == nil || n.state == lifeOver {
 		return fmt.Errorf("pipeline step %q: drain: %w", n.name, ErrStopped)
 	}
-	tops, err := n.tops(nil)
+	tops, err := n.tops()
 	if err != nil {
 		return err
 	}
@@ -178,34 +180,43 @@ func (s *Step) Drain() error {
 
 // tops returns what ends the paths into a step at their beginnings. The caller holds
 // Pipeline.mu.
-func (n *node) tops(found []func()) ([]func(), error) {
-	if len(n.ins) == 0 {
-		return append(found, n.drain), nil
-	}
-	for _, e := range n.ins {
-		if e.cut {
-			continue
+func (n *node) tops() (ends []func(), err error) {
+	with := n.feeders()
+	for _, m := range with {
+		if len(m.ins) == 0 {
+			ends = append(ends, m.drain)
 		}
-		others := 0
-		for _, o := range e.up.outs {
-			if o != e && !o.cut && o.down.state != lifeOver && !o.down.spare {
-				others++
+		for _, e := range m.ins {
+			switch {
+			case e.cut || slices.Contains(with, e.up):
+			case e.up.fan == splits:
+				return nil, n.owner().Refuse("Drain", e.up.name, "a step that has no partition of its own")
+			default:
+				ends = append(ends, e.end)
 			}
 		}
-		var err error
-		switch {
-		case others > 0 && e.up.fan == splits:
-			return nil, n.owner().Refuse("Drain", e.up.name, "a step that has no partition of its own")
-		case others > 0:
-			found = append(found, e.end)
-		default:
-			found, err = e.up.tops(found)
-		}
-		if err != nil {
-			return nil, err
+	}
+	return ends, nil
+}
+
+// feeders returns the step and those above it that feed nothing else, directly or through
+// each other: all branches of a broadcast may lead to one step. The caller holds Pipeline.mu.
+func (n *node) feeders() []*node {
+	with := []*node{n}
+	other := func(e *edge) bool {
+		return !e.cut && e.down.state != lifeOver && !e.down.spare && !slices.Contains(with, e.down)
+	}
+	for grown := true; grown; {
+		grown = false
+		for _, m := range with {
+			for _, e := range m.ins {
+				if !e.cut && !slices.Contains(with, e.up) && !slices.ContainsFunc(e.up.outs, other) {
+					with, grown = append(with, e.up), true
+				}
+			}
 		}
 	}
-	return found, nil
+	return with
 }
 
 // apply gives a new stage what control has set before. The caller holds Pipeline.mu.
