@@ -61,6 +61,7 @@ type edge struct {
 // subscription is a *stage.Subscription of any type.
 type subscription interface {
 	Cancel(reason error)
+	Err() error
 }
 
 // scope is a set of steps that start together: those of the pipeline, or those of a

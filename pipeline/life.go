@@ -35,6 +35,7 @@ type life struct {
 	restarts int  // in all
 	counter  metrics.Counter
 	lastErr  error
+	asked    bool        // it is made anew because it was told to, and not because it has died
 	wary     atomic.Bool // the step calls functions of the program on goroutines of their own
 	// A step that is made anew leads the group of those that are with it, itself included.
 	leader *node

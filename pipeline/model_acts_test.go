@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -79,7 +80,7 @@ func (r *modelRun) do(a act) {
 		r.fault("%s of %s took %v", a.what, a.step, time.Since(begin))
 	}
 	_, refused := errors.AsType[*pipeline.OptionError](err)
-	allowed := refused && (a.what == "drain step" || a.what == "remove" && r.lossy) // a partition; the last branch
+	allowed := refused && (a.what == "drain step" || a.what == "remove" && (r.lossy || r.lastBranch)) // a partition; the last branch
 	if err != nil && !errors.Is(err, pipeline.ErrUnable) && !errors.Is(err, pipeline.ErrStopped) && !allowed {
 		r.fault("%s of %s: %v", a.what, a.step, err)
 	}
@@ -195,7 +196,19 @@ func (r *modelRun) removeBranch(a act) error {
 	m.names, m.of1 = slices.Delete(m.names, i, i+1), slices.Delete(m.of1, i, i+1)
 	r.line("removes %s", name)
 	r.thinned = true
+	r.lastBranch = r.alone(m)
 	return m.of.Remove(name)
+}
+
+// alone reports whether all branches that were not removed have ended otherwise: with a step
+// that was drained, or that has died.
+func (r *modelRun) alone(m *modelBranches) bool {
+	for _, at := range r.p.Snapshot(context.Background()).Steps {
+		if at.State != "stopped" && slices.Contains(m.names, at.Name) {
+			return false
+		}
+	}
+	return true
 }
 
 // drainStep ends a step. Branches that it is in may end with it.

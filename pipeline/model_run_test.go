@@ -23,20 +23,22 @@ import (
 
 // modelRun is one run of a random pipeline.
 type modelRun struct {
-	t        *testing.T
-	seed     uint64
-	p        *pipeline.Pipeline
-	logger   *slog.Logger
-	calm     bool // no event fails
-	strict   bool // a step ends the pipeline with its first failure
-	thinned  bool // a branch was removed
-	lossy    bool // a step was drained, and removing its branch may be refused
-	restart  pipeline.Restart
-	patience time.Duration // of a drain
-	sinkDown time.Time     // until when the dead-letter sink fails
-	sources  []*modelSource
-	branches []*modelBranches
-	ended    chan struct{}
+	t       *testing.T
+	seed    uint64
+	p       *pipeline.Pipeline
+	logger  *slog.Logger
+	calm    bool // no event fails
+	strict  bool // a step ends the pipeline with its first failure
+	thinned bool // a branch was removed
+	lossy   bool // a step was drained, and removing its branch may be refused
+	// lastBranch reports that all others have ended of the branch that was removed last.
+	lastBranch bool
+	restart    pipeline.Restart
+	patience   time.Duration // of a drain
+	sinkDown   time.Time     // until when the dead-letter sink fails
+	sources    []*modelSource
+	branches   []*modelBranches
+	ended      chan struct{}
 
 	mu         sync.Mutex // guards what follows, and what others say is guarded by it
 	nodes      []*modelNode
@@ -53,6 +55,7 @@ type modelRun struct {
 	progress   time.Time
 	ends       time.Time    // when the first source has ended
 	late       map[int]bool // abandoned events
+	left       bool         // a branch that was removed has left what it had
 
 	faultMu sync.Mutex
 	faults  []string
@@ -302,6 +305,11 @@ func (r *modelRun) WithAttrs([]slog.Attr) slog.Handler       { return r }
 func (r *modelRun) WithGroup(string) slog.Handler            { return r }
 func (r *modelRun) Handle(_ context.Context, rec slog.Record) error {
 	line := rec.Message
+	if strings.HasPrefix(line, "a step of a branch that is removed has failed") {
+		r.mu.Lock()
+		r.left = true
+		r.mu.Unlock()
+	}
 	rec.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
 	if len(line) > 400 {
 		line = line[:400]
@@ -442,8 +450,10 @@ func (r *modelRun) check(err error, acts []act) {
 	defer r.mu.Unlock()
 	r.audit()
 	for _, s := range r.sources {
-		kept := 0 // by a source that was made anew, and drained before it had them again
-		if s.lives > 1 {
+		// By a source that was made anew, and drained before it had them again; or abandoned by
+		// a branch that has died while it was removed, when the source had no more events.
+		kept := 0
+		if s.lives > 1 || r.left {
 			kept = len(s.redo)
 		}
 		if len(s.open) > 0 || len(s.final)+kept != len(s.taken) {

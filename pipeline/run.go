@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/penstock-go/penstock/internal/mailbox"
@@ -134,6 +135,7 @@ func (r *run) end(err error) error {
 	p.mu.Lock()
 	defer p.unlock()
 	r.done, r.ending = true, true
+	remade := slices.ContainsFunc(p.all, (*node).remade)
 	for _, n := range p.all {
 		if n.timer != nil {
 			n.timer.Stop()
@@ -148,6 +150,8 @@ func (r *run) end(err error) error {
 	} else if err != nil {
 		errs = append(errs, err)
 	}
+	// What was stopped to be made anew has not failed: the pipeline has ended meanwhile.
+	errs = slices.DeleteFunc(errs, func(e error) bool { return errors.Is(e, errRemade) })
 	for i, e := range errs {
 		for _, f := range r.fatal {
 			if errors.Is(e, f.Err) {
@@ -155,7 +159,11 @@ func (r *run) end(err error) error {
 			}
 		}
 	}
-	return errors.Join(append(errs, r.failures...)...)
+	errs = append(errs, r.failures...)
+	if p.reason != nil && remade && len(errs) == 0 && !errors.Is(p.reason, ErrStopped) {
+		errs = append(errs, p.reason) // no stage was there that a stop could end
+	}
+	return errors.Join(errs...)
 }
 
 // loop runs what is posted.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/penstock-go/penstock/stage"
@@ -26,7 +27,7 @@ func (r *run) failed(s stage.Stage, err error) bool {
 	case n.state != lifeUp:
 		return false
 	}
-	n.lastErr = err
+	n.lastErr, n.asked = err, false
 	p.died.Store(diedOf{err})
 	if n.gone {
 		// Its branch is being removed, and a stage that drains takes no new subscriber.
@@ -47,15 +48,21 @@ func (r *run) failed(s stage.Stage, err error) bool {
 	return r.strike(n, err)
 }
 
-// late reports whether a step above drains: it takes no new subscriber. The caller holds
-// Pipeline.mu.
+// late reports whether a step above drains, or has drained and lost its subscriber by
+// something else: it takes no new one. The caller holds Pipeline.mu.
 func (n *node) late() bool {
-	for _, e := range n.ins {
-		if e.up.closing && e.up.state == lifeUp {
-			return true
-		}
+	return slices.ContainsFunc(n.ins, func(e *edge) bool { return e.up.closing && (e.up.state == lifeUp || e.torn()) })
+}
+
+// torn reports whether the step above has ended for good without this subscription having
+// ended in good order: what it had delivered and got back it has discarded. The caller holds
+// Pipeline.mu.
+func (e *edge) torn() bool {
+	if e.up.state != lifeOver || e.cut || e.sub == nil {
+		return false
 	}
-	return false
+	err := e.sub.Err()
+	return err != nil && !errors.Is(err, stage.ErrDone)
 }
 
 // relive makes a step anew at once that has died of runtime.Goexit over one event. It counts
@@ -108,12 +115,19 @@ func (r *run) fell(n *node, below bool, pause time.Duration) {
 func (r *run) fold(n, d *node) {
 	switch {
 	case d.state == lifeUp:
+		d.asked = true
 		r.fall(d)
-	case d.leader == d: // it was to be made anew alone
+	case d.leader == d: // it was to be made anew, with its group
 		if d.timer != nil {
 			d.timer.Stop()
 		}
 		d.due = false
+		for _, g := range d.group {
+			g.leader = n
+		}
+		n.group = append(n.group, d.group...)
+		d.group = nil
+		return
 	default:
 		return // it is in a group already, or has ended for good
 	}
@@ -180,8 +194,14 @@ func (r *run) rise(n *node) {
 // The caller holds Pipeline.mu.
 func (r *run) unable(n *node, group []*node, err error) {
 	late := errors.Is(err, stage.ErrDraining) || errors.Is(err, stage.ErrStopped)
-	if late && n.lastErr != nil {
-		err = n.lastErr // the stages end: what it has died of is the failure
+	if late {
+		// The stages end: what one of them has died of is the failure.
+		dead := slices.IndexFunc(group, func(g *node) bool { return !g.asked && g.lastErr != nil })
+		if dead < 0 {
+			r.ceased(n, group)
+			return
+		}
+		err = group[dead].lastErr
 	}
 	n.lastErr = err
 	if !late && !r.ending && r.strike(n, err) {
@@ -201,6 +221,17 @@ func (r *run) unable(n *node, group []*node, err error) {
 	}
 	r.failures = append(r.failures, err)
 	r.p.say(r.p.cfg.Logger, slog.LevelError, "a step could not be made anew", "pipeline", r.p.cfg.Name, "step", n.name, "error", err)
+	r.draining = true
+	r.finishDrain()
+}
+
+// ceased takes in that steps which were stopped, on request, to be made anew are not, since
+// the stages have begun to end in good order meanwhile. The caller holds Pipeline.mu.
+func (r *run) ceased(n *node, group []*node) {
+	for _, g := range group {
+		g.state = lifeOver
+	}
+	r.p.say(r.p.cfg.Logger, slog.LevelWarn, "a step is not made anew, since the pipeline ends", "pipeline", r.p.cfg.Name, "step", n.name)
 	r.draining = true
 	r.finishDrain()
 }
@@ -251,8 +282,8 @@ func (r *run) release(n *node, forward func(stage.DemandMode) bool) {
 func (r *run) restart(n *node) error {
 	switch n.state {
 	case lifeUp:
-		if n.late() {
-			return fmt.Errorf("pipeline step %q: restart: a step above drains: %w", n.name, ErrStopped)
+		if n.ebbs || n.late() {
+			return fmt.Errorf("pipeline step %q: restart: it drains, or a step above does: %w", n.name, ErrStopped)
 		}
 	case lifeFalling, lifeWaiting:
 		return nil // it is on its way
@@ -261,6 +292,7 @@ func (r *run) restart(n *node) error {
 	}
 	n.restarts++
 	n.counter.Add(1)
+	n.asked = true
 	r.fall(n)
 	r.fell(n, n.restart.Below, 0)
 	return nil
