@@ -126,3 +126,26 @@ func deadly(l *list, deaths *int, of int) func() (stage.Consumer[int], error) {
 		}), nil
 	}
 }
+
+// However many steps are between the source and the one that dies, an event ends it twice.
+func TestDeadlyEventBehindSeveralSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &taker{}
+		p := pipeline.New(pipeline.Config{Name: "p", Logger: quiet, DeadLetters: sink})
+		f := complete(100)
+		var l list
+		var deaths int
+		flow := pipeline.From(p, f, sourceConfig{Name: "source"})
+		for range 3 {
+			flow = pipeline.Map(flow, same, stepConfig{})
+		}
+		pipeline.To(flow, deadly(&l, &deaths, 61), pipeline.StageConfig{Name: "end"})
+		run(t, p)
+		if got := l.all(); len(got) != 99 || slices.Contains(got, 61) {
+			t.Errorf("%d handled", len(got))
+		}
+		if deaths != 2 || len(sink.got) != 1 || !strings.HasPrefix(sink.got[0], "p/source 61 after 2: ") {
+			t.Errorf("%d deaths, %q", deaths, sink.got)
+		}
+	})
+}

@@ -129,7 +129,7 @@ func (o *outlet[T]) settleRuns(s *Subscription[T], runs []finishedRun) {
 			switch {
 			case !ok:
 			case r.outcome == receipt.Abandoned:
-				o.abandon(s, &f, r.reason != waited, min(1, s.redeliveries()))
+				o.abandon(s, &f, r.reason, min(1, s.redeliveries()))
 			default:
 				o.receipt(s, &f, r.outcome, r.reason, 0)
 			}
@@ -147,31 +147,39 @@ func (o *outlet[T]) giveUp(s *Subscription[T], f farewell) {
 		return
 	}
 	for _, d := range s.flights.removeAll() {
-		o.abandon(s, &d, d.position >= f.from && d.position < f.to, s.redeliveries())
+		reason := waited
+		if d.position >= f.from && d.position < f.to {
+			reason = ""
+		}
+		o.abandon(s, &d, reason, s.redeliveries())
 	}
 	o.report()
 }
 
-// waited is the reason of an abandoned event over which no consumer has failed. It
-// goes up to the producer that delivers the event again, and no further.
-const waited receipt.Reason = "waited"
+// The reasons of abandoned events. They go up to the producer that delivers the event
+// again or gives it up, and no further.
+const (
+	waited receipt.Reason = "waited" // no consumer has failed over it
+	spent  receipt.Reason = "spent"  // consumers have, and it was delivered again as often as it may
+)
 
 // worse reports whether one end of a part of an event decides rather than another.
 func worse(outcome receipt.Outcome, reason receipt.Reason, than receipt.Outcome, thanReason receipt.Reason) bool {
-	return outcome.Worse(than) || outcome == receipt.Abandoned && than == outcome && reason == "" && thanReason == waited
+	return outcome.Worse(than) || outcome == receipt.Abandoned && than == outcome && reason != thanReason && (reason == spent || thanReason == waited)
 }
 
 // abandon ends a delivery whose consumer, or another one further down, has died.
 // With Redeliver the event is delivered again: any number of times if it only
 // waited for the consumer, and up to most times if the consumer died over it: Redeliveries
 // for its own consumer, and once if one further down has died, since that one is not
-// replaced: its own producer would have kept the event. A copy of an event
-// that other subscribers have as well is not delivered again: some have handled it.
-func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], over bool, most int) {
-	if !s.cfg.Redeliver || over && o.again[f.seq] >= most || o.shared.has(f.seq) {
-		reason := waited
-		if over {
-			reason = ""
+// replaced: its own producer would have kept the event. One that a producer further down
+// has given up is delivered no more by those above: each would double the deaths. A copy of
+// an event that other subscribers have as well is not delivered again: some have handled it.
+func (o *outlet[T]) abandon(s *Subscription[T], f *flight[T], reason receipt.Reason, most int) {
+	over := reason != waited
+	if !s.cfg.Redeliver || reason == spent || over && o.again[f.seq] >= most || o.shared.has(f.seq) {
+		if over && o.again[f.seq] > 0 {
+			reason = spent
 		}
 		o.abandonedNow(1)
 		if over && s.cfg.Redeliver {
