@@ -73,3 +73,54 @@ func TestHandledFailureBelowAStageThatEnds(t *testing.T) {
 		}
 	})
 }
+
+// A stage that has failed is replaced before the pipeline has heard of its end: it does not wait
+// for another one. The pipeline is kept in Failed until both the end and the new stage are there,
+// and takes either of them first.
+func TestReplacementBeforeTheEndIsHeardOf(t *testing.T) {
+	for range 20 {
+		bubble(t, func(t *testing.T) {
+			held := make(chan struct{})
+			p := producer(&source{}, stage.ProducerConfig[int]{})
+			b, c := consumer(newSink(), "B"), consumer(newSink(), "C")
+			subscribe(t, b, p, stage.SubscribeConfig{Cancel: stage.Temporary})
+			subscribe(t, c, p, stage.SubscribeConfig{Cancel: stage.Temporary})
+			line := stage.Must(stage.NewPipeline(stage.PipelineConfig{Failed: func(s stage.Stage, _ error) bool {
+				if s.Name() == "C" {
+					<-held
+				}
+				return true
+			}}, p, b, c))
+			done := run(t.Context(), line)
+			synctest.Wait()
+			for _, s := range []stage.Stage{c, b} {
+				s.Do(func() { panic(errOops) })
+				synctest.Wait()
+			}
+			b = consumer(newSink(), "B")
+			first := subscribe(t, b, p, stage.SubscribeConfig{Cancel: stage.Temporary})
+			add(t, line, b)
+			close(held)
+			synctest.Wait()
+			c = consumer(newSink(), "C")
+			second := subscribe(t, c, p, stage.SubscribeConfig{Cancel: stage.Temporary})
+			add(t, line, c)
+			synctest.Wait()
+			b.Drain()
+			c.Drain()
+			first.Cancel(stage.ErrDone)
+			second.Cancel(stage.ErrDone)
+			synctest.Wait()
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Error(err)
+				}
+			default:
+				t.Error("the end of the last consumer has begun no drain")
+				line.Drain()
+				<-done
+			}
+		})
+	}
+}
