@@ -160,7 +160,8 @@ func (s *Step) Restart() error {
 
 // Drain ends the step in good order, with those above that feed nothing else and those
 // below that have no other source, and returns at once. A step that is fed by one partition
-// of several cannot be drained alone, since its events would hold up the others.
+// of several cannot be drained alone, since its events would hold up the others. A step below
+// that waits to be made anew is so at once.
 func (s *Step) Drain() error {
 	n := s.n
 	n.p.mu.Lock()

@@ -51,3 +51,37 @@ func TestDrainOfAStepBehindAllBranches(t *testing.T) {
 		})
 	}
 }
+
+// A drain of the source ends the pause after which the step below is made anew, also one that
+// begins later.
+func TestDrainOfAStepEndsPauses(t *testing.T) {
+	for name, at := range map[string]time.Duration{"before": 500 * time.Millisecond, "after": 100 * time.Millisecond} {
+		t.Run("it dies "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := pipeline.New(pipeline.Config{Logger: quiet, Restart: pipeline.Restart{Backoff: time.Hour, MaxBackoff: time.Hour}})
+				f := newFeed(upTo(20)...)
+				m := &mortal{at: 7, deaths: 1}
+				var l list
+				out := pipeline.Map(pipeline.From(p, f, sourceConfig{Name: "source"}), func(_ context.Context, v int) (int, error) {
+					time.Sleep(30 * time.Millisecond) // 7 is there after 240 ms
+					return v, nil
+				}, stepConfig{})
+				pipeline.To(out, m.to(&l), pipeline.StageConfig{})
+				done := started(t, p)
+				time.Sleep(at)
+				begun := time.Now()
+				if err := step(t, p, "source").Drain(); err != nil {
+					t.Error(err)
+				}
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(begun); took > time.Second {
+					t.Errorf("the drain took %v", took)
+				}
+				l.has(t, 20)
+				f.allDone(t, 20)
+			})
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -139,6 +140,9 @@ func (e *edge) end() {
 // drain ends the step's stage in good order, once it can. The caller holds Pipeline.mu.
 func (n *node) drain() {
 	n.ebbs = true
+	for _, d := range n.below() {
+		d.hasten()
+	}
 	n.ebb()
 }
 
@@ -156,6 +160,23 @@ func (n *node) ebb() {
 	}
 	n.closing = true
 	n.made.stage.Drain()
+}
+
+// hasten ends the pause after which a step is made anew: a step above waits for it in order to
+// drain. The caller holds Pipeline.mu.
+func (n *node) hasten() {
+	if l := n.leader; l != nil && !l.due && l.timer != nil && l.timer.Stop() {
+		l.timer = nil
+		l.p.run.box.Post(func() { l.p.run.dueNow(l) })
+	}
+}
+
+// awaited reports whether a step above is to drain, and so waits for this one. The caller holds
+// Pipeline.mu.
+func (n *node) awaited() bool {
+	return slices.ContainsFunc(n.ins, func(e *edge) bool {
+		return e.up.state != lifeOver && (e.up.ebbs || e.up.awaited())
+	})
 }
 
 // remade reports whether the step is being made anew. The caller holds Pipeline.mu.

@@ -105,8 +105,8 @@ func (r *run) fell(n *node, below bool, pause time.Duration) {
 			}
 		}
 	}
-	if r.draining {
-		pause = 0
+	if r.draining || n.awaited() {
+		pause = 0 // the drain waits for it
 	}
 	n.timer = time.AfterFunc(pause, func() { r.box.Post(func() { r.dueNow(n) }) })
 }
