@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"context"
+	"strings"
 
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
@@ -94,6 +95,21 @@ type HandlerFunc func(ctx context.Context, ch *Channel, payload Payload) (reply 
 // HandleJoin calls f.
 func (f HandlerFunc) HandleJoin(ctx context.Context, ch *Channel, payload Payload) (any, error) {
 	return f(ctx, ch, payload)
+}
+
+// Private is for the channels of single users on a socket whose state is the user's name, as in
+//
+//	socket.Channel("user:*", websocket.Private)
+//
+// Only the user ann may join the topic "user:ann": a topic whose part after the first colon is
+// not the user's name, or is empty, is refused with the reason "unauthorized".
+func Private(user, topic string) Handler {
+	return HandlerFunc(func(context.Context, *Channel, Payload) (any, error) {
+		if _, owner, _ := strings.Cut(topic, ":"); owner == "" || owner != user {
+			return nil, Refuse("unauthorized")
+		}
+		return nil, nil
+	})
 }
 
 // Reply is the reply to one message of a client. The zero value is no reply: the

@@ -1,39 +1,27 @@
-// Command api posts each line of its standard input, "tenant body", to the URL that is its
-// argument: no more than 100 a second. A tenant whose name begins with "gold" gets four
-// times as much of that as each other.
+// Command api posts each line of its standard input, "tenant body", to its argument, at most
+// 100 a second. A tenant whose name begins with "gold" gets four times as much as others.
 package main
 
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"log"
 	"net/http"
 	"os"
-	"os/signal"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/pipeline"
 	"github.com/penstock-go/penstock/retry"
+	"github.com/penstock-go/penstock/retry/httpretry"
 )
 
-func tenant(line string) string { return line[:strings.IndexByte(line+" ", ' ')] }
-
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	p := pipeline.New(pipeline.Config{Name: "api", Retry: retry.Policy{MaxAttempts: 10}})
-	lines := pipeline.FromSeq(p, func(yield func(string) bool) {
-		for in := bufio.NewScanner(os.Stdin); in.Scan() && yield(in.Text()); {
-		}
-	}, pipeline.SourceConfig[string]{})
-	shared := pipeline.Fair(lines, tenant, fair.Config[string]{
-		UnorderedInFlight: 100, Weights: []int{1, 4},
-		Class: func(line string) int { return strings.Count(line[:min(4, len(line))], "gold") },
-	})
+	lines := pipeline.FromScanner(p, bufio.NewScanner(os.Stdin), pipeline.SourceConfig[string]{})
+	tenant := func(line string) string { return strings.SplitN(line, " ", 2)[0] }
+	shared := pipeline.Fair(lines, tenant, fair.Config[string]{UnorderedInFlight: 100, Weights: []int{1, 4},
+		Class: func(line string) int { return strings.Count(line[:min(4, len(line))], "gold") }})
 	pipeline.Each(shared, func(ctx context.Context, line string) error {
 		req, err := http.NewRequestWithContext(ctx, "POST", os.Args[1], strings.NewReader(line))
 		if err != nil {
@@ -44,13 +32,9 @@ func main() {
 			return err
 		}
 		defer res.Body.Close()
-		if res.StatusCode < 300 {
-			return nil
-		}
-		seconds, _ := strconv.Atoi(res.Header.Get("Retry-After"))
-		return retry.After(fmt.Errorf("%s", res.Status), time.Duration(seconds)*time.Second)
+		return httpretry.Status(res)
 	}, pipeline.StepConfig[string]{Workers: 4, Window: 4, Rate: pipeline.Rate{PerSecond: 100, Burst: 4}})
-	if err := p.Run(ctx); err != nil {
+	if err := p.RunUntilSignal(); err != nil {
 		log.Fatal(err)
 	}
 }

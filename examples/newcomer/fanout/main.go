@@ -8,28 +8,20 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/penstock-go/penstock/pipeline"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	p := pipeline.New(pipeline.Config{Name: "fanout"})
-	b := pipeline.Broadcast(pipeline.FromSeq(p, func(yield func(string) bool) {
-		for in := bufio.NewScanner(os.Stdin); in.Scan() && yield(in.Text()); {
-		}
-	}, pipeline.SourceConfig[string]{Rate: pipeline.Rate{PerSecond: 5000, Burst: 100}}))
-
+	in := pipeline.FromScanner(p, bufio.NewScanner(os.Stdin), pipeline.SourceConfig[string]{Rate: pipeline.Rate{PerSecond: 5000, Burst: 100}})
+	b := pipeline.Broadcast(in)
 	// The store sees every line, at once. So does the index, which may be behind by 10,000.
 	// The display takes 10 ms for a line, and only the latest ones when it is behind.
 	stored, indexed, shown := 0, 0, 0
-	pipeline.Each(b.Branch("store", pipeline.BranchConfig{}), func(context.Context, string) error {
-		stored++
-		return nil
-	}, pipeline.StepConfig[string]{})
+	pipeline.Each(b.Branch("store", pipeline.BranchConfig{}), func(context.Context, string) error { stored++; return nil },
+		pipeline.StepConfig[string]{})
 	pipeline.EachBatch(b.Branch("index", pipeline.BranchConfig{Buffer: 10_000}), func(_ context.Context, lines []string) error {
 		time.Sleep(30 * time.Millisecond)
 		indexed += len(lines)
@@ -40,7 +32,7 @@ func main() {
 		shown++
 		return nil
 	}, pipeline.StepConfig[string]{Window: 1})
-	if err := p.Run(ctx); err != nil {
+	if err := p.RunUntilSignal(); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("store", stored, "index", indexed, "display", shown)

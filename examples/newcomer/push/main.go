@@ -8,7 +8,6 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"os/signal"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -21,22 +20,13 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	endpoint := stage.Must(websocket.NewEndpoint(websocket.EndpointConfig{}))
 	socket := websocket.NewSocket(websocket.SocketConfig[string]{
 		Connect: func(_ context.Context, r *websocket.ConnectRequest) (string, error) {
 			return r.Params.Get("user"), nil // a real program checks a token here
 		},
 	})
-	socket.Channel("user:*", func(user, topic string) websocket.Handler {
-		return websocket.HandlerFunc(func(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
-			if topic != "user:"+user {
-				return nil, websocket.Refuse("unauthorized")
-			}
-			return nil, nil
-		})
-	})
+	socket.Channel("user:*", websocket.Private)
 	if err := endpoint.Mount("/socket", socket, websocket.MountConfig{}); err != nil {
 		log.Fatal(err)
 	}
@@ -54,7 +44,7 @@ func main() {
 			Payload: func(r *kgo.Record) (any, error) { return json.RawMessage(r.Value), nil },
 		})
 	}, pipeline.StageConfig{})
-	if err := p.Run(ctx); err != nil {
+	if err := p.RunUntilSignal(); err != nil {
 		log.Fatal(err)
 	}
 }
