@@ -173,6 +173,53 @@ func TestAnUncountedDeliveryWaitsForAPositiveAnswer(t *testing.T) {
 	})
 }
 
+// TestANegativeAnswerShortensTheWaitOfAnUncountedDelivery: mostly one node has a user,
+// whose answer must not wait for the deadline.
+func TestANegativeAnswerShortensTheWaitOfAnUncountedDelivery(t *testing.T) {
+	bubble(t, pubsub.Config{RemoteTimeout: 5 * time.Second}, func(t *testing.T, net *pubsubtest.Network, hubs []*pubsub.Hub) {
+		net.Uncounted = true
+		subscribeAll(t, hubs[1], &socket{refuse: pubsub.ErrFull})
+		synctest.Wait()
+		early := deliverOn(t, hubs[0], "elsewhere") // ends at its deadline
+		<-time.After(time.Second)
+		got := deliverFrom(t, hubs[0])
+		<-time.After(250*time.Millisecond - 1)
+		if len(got.get()) != 0 {
+			t.Fatalf("reported %v at once, although another node may have it", got.get())
+		}
+		<-time.After(1)
+		reported(t, got, pubsub.ErrFull)
+		if len(early.get()) != 0 {
+			t.Fatalf("reported %v before the deadline", early.get())
+		}
+		<-time.After(4 * time.Second)
+		reported(t, early, pubsub.ErrNoAnswer)
+	})
+}
+
+// TestANumberOfNodesMayComeLater, before Publish has returned or after the last answer.
+func TestANumberOfNodesMayComeLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &raw{in: make(chan pubsub.Receiver, 1)}
+		h := newHub(t, pubsub.Config{Remote: r})
+		pubsubtest.Run(t, h.Run)
+		in := (<-r.in).(pubsub.CountReceiver)
+		got := deliverFrom(t, h)
+		if len(got.get()) != 0 || r.id == 0 {
+			t.Fatalf("reported %v, id %d", got.get(), r.id)
+		}
+		in.Counted(r.id+1, 0) // of no delivery
+		in.Counted(r.id, 0)
+		reported(t, got, pubsub.ErrNoSubscriber)
+		in.Counted(r.id, 0)
+		r.publishing = func(id uint64) { in.Counted(id, 0) }
+		reported(t, deliverFrom(t, h), pubsub.ErrNoSubscriber)
+		if s := h.Snapshot(); s.Pending != 0 || s.Unanswered != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestADeliveryWithoutRunIsNotAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := pubsubtest.NewNetwork()
@@ -362,6 +409,9 @@ type raw struct {
 	in   chan pubsub.Receiver
 	last []byte
 	fail error
+
+	id         uint64
+	publishing func(id uint64)
 }
 
 func (r *raw) Node() string { return "a" }
@@ -376,7 +426,10 @@ func (r *raw) Run(ctx context.Context, in pubsub.Receiver) error {
 }
 
 func (r *raw) Publish(_ context.Context, _ string, m *pubsub.Message) (int, error) {
-	r.last = m.Append(nil)
+	r.last, r.id = m.Append(nil), m.DeliveryID()
+	if r.publishing != nil {
+		r.publishing(r.id)
+	}
 	return -1, nil
 }
 

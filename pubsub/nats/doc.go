@@ -39,6 +39,7 @@
 //
 // # Cost
 //
-// A node has one connection and six goroutines, whatever the number of topics. What
-// waits is bounded by Config.OutboxBytes and InboxBytes.
+// A node has one connection and six goroutines besides that of Run, three of them the
+// client's, whatever the number of topics. What waits is bounded by Config.OutboxBytes and
+// InboxBytes.
 package nats

@@ -13,6 +13,9 @@ type proxy struct {
 	target   string
 	running  sync.WaitGroup
 
+	// gate is held while nothing passes, although connections stay open.
+	gate sync.RWMutex
+
 	mu    sync.Mutex
 	open  map[net.Conn]bool
 	isCut bool
@@ -59,11 +62,23 @@ func (p *proxy) accept() {
 		}
 		for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
 			p.running.Go(func() {
-				_, _ = io.Copy(pair[0], pair[1])
+				_, _ = io.Copy(gated{pair[0], &p.gate}, pair[1])
 				_, _ = pair[0].Close(), pair[1].Close()
 			})
 		}
 	}
+}
+
+// gated is a writer that waits at a gate.
+type gated struct {
+	io.Writer
+	gate *sync.RWMutex
+}
+
+func (g gated) Write(b []byte) (int, error) {
+	g.gate.RLock()
+	defer g.gate.RUnlock()
+	return g.Writer.Write(b)
 }
 
 // cut ends all connections and refuses new ones until heal.
