@@ -62,6 +62,16 @@ func TestRoomsCompileNoThirdPartyCode(t *testing.T) {
 	}
 }
 
+// TestARemoteCompilesNoServer: a program that uses a NATS server elsewhere does not
+// compile one.
+func TestARemoteCompilesNoServer(t *testing.T) {
+	for _, p := range goList(t, "-deps", "./pubsub/nats") {
+		if strings.HasPrefix(p.ImportPath, "github.com/nats-io/nats-server/") {
+			t.Errorf("pubsub/nats compiles %s", p.ImportPath)
+		}
+	}
+}
+
 // TestExamplesImportNothingInternal: whatever an example does, its reader can
 // copy.
 func TestExamplesImportNothingInternal(t *testing.T) {
