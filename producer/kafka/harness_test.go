@@ -46,6 +46,8 @@ type world struct {
 
 	committing func()      // called for each commit, before the broker takes it
 	refusing   atomic.Bool // commits are refused, as while a group is rebalanced
+
+	wire func(net.Conn) net.Conn // put around each connection of a member; nil: nothing
 }
 
 func newWorld(t testing.TB, cfg embeddedkafka.Config) *world {
@@ -306,7 +308,7 @@ func (w *world) join(cfg Config[string], sink stage.Consumer[string], sub stage.
 // joinWith starts a member with the stages that build makes around its producer.
 func (w *world) joinWith(cfg Config[string], build func(m *member) []stage.Stage) *member {
 	w.t.Helper()
-	m := &member{w: w, cable: &cable{}}
+	m := &member{w: w, cable: &cable{wire: w.wire}}
 	cfg.Options = append(cfg.Options, kgo.Dialer(m.cable.over(w.options())))
 	m.producer = stage.Must(NewProducer(cfg))
 	m.pipeline = stage.Must(stage.NewPipeline(stage.PipelineConfig{}, build(m)...))
@@ -389,6 +391,7 @@ type cable struct {
 	// connection, so that the death of one that joins holds up its group for the rebalance
 	// timeout, a minute. They are closed by hangUp.
 	silent bool
+	wire   func(net.Conn) net.Conn
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -465,6 +468,9 @@ func (c *cable) over(opts []kgo.Opt) func(context.Context, string, string) (net.
 		conn, err := dial(ctx, network, host)
 		if err != nil {
 			return nil, err
+		}
+		if c.wire != nil {
+			conn = c.wire(conn)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()

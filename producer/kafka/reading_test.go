@@ -51,9 +51,23 @@ func readUncommitted(t *testing.T, c *cluster) {
 	c.transact(false, topic, 0, "a") // 0 and the mark 1
 	c.transact(true, topic, 0, "b")  // 2 and the mark 3
 	cfg := c.config("g", topic)
-	r := read(t, stage.Must(NewProducer(cfg)))
+	p := stage.Must(NewProducer(cfg))
+	r := read(t, p)
 	r.want("a", "b")
 	eventually(t, "the commit past the marks", func() bool { return c.committed(cfg.Group, topic, 0) == 4 })
+	noLag := func() bool {
+		s := p.Snapshot()
+		return len(s.Partitions) == 1 && s.Partitions[0].Lag == 0
+	}
+	eventually(t, "no lag", noLag)
+	r.leave()
+	// Nor has a member that has read nothing itself.
+	p = stage.Must(NewProducer(cfg))
+	r = read(t, p)
+	eventually(t, "no lag of the next member", noLag)
+	c.transact(false, topic, 0, "c") // 4 and the mark 5
+	r.want("c")
+	eventually(t, "no lag behind the next mark", func() bool { return c.committed(cfg.Group, topic, 0) == 6 && noLag() })
 	r.leave()
 }
 
