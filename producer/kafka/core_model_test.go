@@ -197,11 +197,16 @@ func (m *coreModel) decode() error {
 		keep = m.r.IntN(keep + 1)
 	}
 	var bad []modelRecord
-	for _, r := range records[:keep] {
+	for at := 0; at < keep; at++ {
+		r := records[at]
 		poison := m.r.IntN(30) == 0
 		if part = m.take(part, r.Offset, r.LeaderEpoch, poison); poison {
 			bad = append(bad, modelRecord{part, r.Offset})
+			continue
 		}
+		n := following(records[at:keep], m.r.IntN(20))
+		m.takeMore(part, n)
+		at += n
 	}
 	if part != nil {
 		m.giveBack(part, records[keep:])
@@ -300,10 +305,10 @@ func (m *coreModel) check() error {
 	for key, part := range m.parts {
 		n := 0
 		for _, run := range part.queue.runs {
-			n += len(run)
+			n += len(run.records)
 		}
-		if n != part.queue.n || n == 0 && part.queue.bytes != 0 || n > 0 && part.phase != reading {
-			return fmt.Errorf("%v has %d records queued, %d are counted, %d bytes", key, n, part.queue.n, part.queue.bytes)
+		if n != part.queue.n || n > 0 && part.phase != reading {
+			return fmt.Errorf("%v has %d records queued, %d are counted", key, n, part.queue.n)
 		}
 		if flying[part] != part.inFlight {
 			return fmt.Errorf("%v has %d in flight, want %d", key, part.inFlight, flying[part])

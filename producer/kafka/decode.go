@@ -131,7 +131,8 @@ func (p *Producer[T]) track(j *portion[T]) {
 	var do orders
 	if part := j.part; part.phase == reading && p.core.phase == running {
 		rest := j.bad
-		for i, r := range j.records[:j.at] {
+		for i := 0; i < j.at; i++ {
+			r := j.records[i]
 			if r.Attrs.IsControl() {
 				part = p.core.pass(part, r.Offset, r.LeaderEpoch)
 				do = do.and(p.core.after(part))
@@ -144,7 +145,17 @@ func (p *Producer[T]) track(j *portion[T]) {
 			if poisonous {
 				j.poison = append(j.poison, poison{r, part, rest[0].err})
 				rest = rest[1:]
+				continue
 			}
+			// The good records that follow without a gap are taken at once.
+			good := j.at
+			if len(rest) > 0 {
+				good = rest[0].at
+			}
+			more := following(j.records[i:good], good-i)
+			p.core.takeMore(part, more)
+			taken += more
+			i += more
 		}
 		p.events = append(p.events, j.events...)
 		p.core.giveBack(part, j.records[j.at:])

@@ -12,7 +12,7 @@ func (c core) delayed(delay time.Duration) core {
 // than the delay after it has come to the front, so that a timestamp from a wrong clock
 // stops its partition for that long only.
 func (c *core) due(part *partition) int {
-	first := part.queue.runs[0]
+	first := part.queue.runs[0].records
 	if c.delay == 0 {
 		return len(first)
 	}

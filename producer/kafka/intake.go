@@ -1,6 +1,10 @@
 package kafka
 
-import "github.com/penstock-go/penstock/receipt"
+import (
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/receipt"
+)
 
 // demand adds n events to what is owed, and has the poller look.
 func (c *core) demand(n int) orders {
@@ -58,6 +62,34 @@ func (c *core) take(part *partition, offset int64, leaderEpoch int32, poison boo
 		c.ready = append(c.ready, next)
 	}
 	return part
+}
+
+// takeMore takes the n records after the last one taken, which was no poison: following has
+// counted them.
+func (c *core) takeMore(part *partition, n int) {
+	if n == 0 {
+		return
+	}
+	part.tracker.addMore(n)
+	c.records += int64(n)
+	c.waiting += n
+	c.ready[len(c.ready)-1].n += n
+	if part.window() >= c.window {
+		part.blocked = true
+	}
+}
+
+// following returns how many records continue the first one without a gap, under its leader
+// epoch, and are no control records; up to limit.
+func following(records []*kgo.Record, limit int) (n int) {
+	offset, epoch := records[0].Offset, records[0].LeaderEpoch
+	for _, r := range records[1:min(limit+1, len(records))] {
+		if r.Offset != offset+int64(n)+1 || r.LeaderEpoch != epoch || r.Attrs.IsControl() {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // emit takes the ready events. For each span, in order, it calls f with the number of

@@ -193,7 +193,7 @@ func (p *Producer[T]) reopen(key topicPartition) {
 	p.mu.Lock()
 	_, paused := p.core.paused[key]
 	part := p.core.parts[key]
-	if paused = paused && part != nil && part.queue.bytes < p.cfg.FetchMaxUnpackedBytes; paused {
+	if paused = paused && part != nil && part.queue.bytes() < p.cfg.FetchMaxUnpackedBytes; paused {
 		p.reopened.Store(true)
 	}
 	p.mu.Unlock()

@@ -5,9 +5,30 @@ import "github.com/twmb/franz-go/pkg/kgo"
 // queue is the records of a partition that were polled and not decoded, in order. It keeps
 // the client's slices as they came. It belongs to the core.
 type queue struct {
-	runs  [][]*kgo.Record // none is empty
-	n     int             // records
-	bytes int             // by sizeOf
+	runs []stretch
+	n    int // records
+}
+
+// stretch is the records of one poll that are left, at least one.
+type stretch struct {
+	records []*kgo.Record
+	// size is what they take in memory, by sizeOf, or 0: nobody has asked yet.
+	size int
+}
+
+// bytes returns what the records take in memory, about. It is asked for while a partition is
+// paused; otherwise no record is looked at for it.
+func (q *queue) bytes() (n int) {
+	for i := range q.runs {
+		run := &q.runs[i]
+		if run.size == 0 {
+			for _, r := range run.records {
+				run.size += sizeOf(r)
+			}
+		}
+		n += run.size
+	}
+	return n
 }
 
 // recordBytes is what a record takes in memory beside its key, value and headers: the
@@ -33,8 +54,7 @@ func (c *core) enqueue(part *partition, more queue) {
 	}
 	part.queue.runs = append(part.queue.runs, more.runs...)
 	part.queue.n += more.n
-	part.queue.bytes += more.bytes
-	last := more.runs[len(more.runs)-1]
+	last := more.runs[len(more.runs)-1].records
 	part.polled = last[len(last)-1].Offset + 1
 }
 
@@ -75,11 +95,8 @@ func (c *core) giveBack(part *partition, records []*kgo.Record) {
 	if part.queue.n == 0 {
 		c.queued = append(c.queued, part)
 	}
-	part.queue.runs = append([][]*kgo.Record{records}, part.queue.runs...)
+	part.queue.runs = append([]stretch{{records: records}}, part.queue.runs...)
 	part.queue.n += len(records)
-	for _, r := range records {
-		part.queue.bytes += sizeOf(r)
-	}
 }
 
 // choked reports whether a partition with queued records waits for room, and is still
@@ -104,26 +121,20 @@ func (q *queue) add(records []*kgo.Record) {
 	if len(records) == 0 {
 		return
 	}
-	q.runs = append(q.runs, records)
+	q.runs = append(q.runs, stretch{records: records})
 	q.n += len(records)
-	for _, r := range records {
-		q.bytes += sizeOf(r)
-	}
 }
 
 // take removes the first records, up to n, and returns them: those of one poll at most.
 func (q *queue) take(n int) []*kgo.Record {
-	first := q.runs[0]
+	first := q.runs[0].records
 	n = min(n, len(first))
 	if n == len(first) {
-		q.runs[0] = nil
+		q.runs[0] = stretch{}
 		q.runs = q.runs[1:]
 	} else {
-		q.runs[0] = first[n:]
+		q.runs[0] = stretch{records: first[n:]} // counted anew if it is asked for again
 	}
 	q.n -= n
-	for _, r := range first[:n] {
-		q.bytes -= sizeOf(r)
-	}
 	return first[:n:n]
 }

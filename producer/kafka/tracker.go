@@ -48,6 +48,12 @@ func (t *tracker) add(offset int64, leaderEpoch int32) bool {
 	return true
 }
 
+// addMore adds n records with the offsets after the last one, and its leader epoch.
+func (t *tracker) addMore(n int) {
+	t.extend(n)
+	t.end += int64(n)
+}
+
 // finishRun finishes the records with the n offsets from offset on, and returns how
 // many of them there were that had not been finished before.
 func (t *tracker) finishRun(offset int64, n int) (finished int) {
