@@ -52,6 +52,7 @@ func TestRestartOfAStepThatDrains(t *testing.T) {
 		}, stepConfig{Name: "end", Window: 200})
 		done := started(t, p)
 		time.Sleep(5 * time.Second)
+		synctest.Wait() // lives is written on another goroutine
 		if lives != 2 {
 			t.Fatalf("%d lives", lives)
 		}
