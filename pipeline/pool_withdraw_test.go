@@ -72,8 +72,10 @@ func TestWithdrawFromSteps(t *testing.T) {
 				over := make(chan error, 1)
 				go func() { over <- p.Run(context.Background()) }()
 				time.Sleep(1050 * time.Millisecond)
+				synctest.Wait()
 				src.self.Withdraw(stage.Span{First: 0, Count: n})
 				time.Sleep(150 * time.Millisecond)
+				synctest.Wait()
 				ends, back := src.ends(), 0
 				for v := range n {
 					o, ended := ends[v]
@@ -93,6 +95,7 @@ func TestWithdrawFromSteps(t *testing.T) {
 					src.push(v)
 				}
 				time.Sleep(3 * time.Hour) // one that was being worked on may pause in front of them
+				synctest.Wait()
 				for v := n; v < n+20; v++ {
 					if completed[v] != 1 {
 						t.Errorf("event %d, which came later, was completed %d times", v, completed[v])
