@@ -32,6 +32,7 @@ import (
 	"github.com/penstock-go/penstock/producer/redis"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
+	redisremote "github.com/penstock-go/penstock/pubsub/redis"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
 	"github.com/penstock-go/penstock/stage"
@@ -150,6 +151,7 @@ func constructors() []constructor {
 		of("pubsub.NewMemory", pubsub.MemoryConfig{Topics: []string{"a"}}, pubsub.NewMemory),
 		of("pubsub.New", pubsub.Config{}, pubsub.New),
 		of("nats.New", nats.Config{}, nats.New),
+		of("redis.New", redisremote.Config{}, redisremote.New),
 		of("presence.New", presence.Config{Hub: stage.Must(pubsub.New(pubsub.Config{}))}, presence.New),
 		of("token.NewJWT", token.JWTConfig{Secret: make([]byte, 32)}, token.NewJWT),
 		of("token.NewPhoenix", token.PhoenixConfig{SecretKeyBase: strings.Repeat("a", 64)}, token.NewPhoenix),

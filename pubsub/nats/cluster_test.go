@@ -7,6 +7,7 @@ import (
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
 
+	"github.com/penstock-go/penstock/internal/cutproxy"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
@@ -74,14 +75,14 @@ func startServers(t testing.TB, count int) (all []*embedded.Server) {
 
 // behindProxies makes remotes, each behind a proxy of its own that can be cut.
 func behindProxies(t *testing.T, names []string, server func(i int) string) pubsubtest.Cluster {
-	proxies := make(map[string]*proxy)
+	proxies := make(map[string]*cutproxy.Proxy)
 	c := pubsubtest.Cluster{
-		Cut:  func(name string) { proxies[name].cut() },
-		Heal: func(name string) { proxies[name].heal() },
+		Cut:  func(name string) { proxies[name].Cut() },
+		Heal: func(name string) { proxies[name].Heal() },
 	}
 	for i, name := range names {
-		proxies[name] = newProxy(t, server(i))
-		c.Remotes = append(c.Remotes, pubsub.Remote(newRemote(t, nats.Config{Node: name, URL: "nats://" + proxies[name].addr()})))
+		proxies[name] = cutproxy.New(t, server(i))
+		c.Remotes = append(c.Remotes, pubsub.Remote(newRemote(t, nats.Config{Node: name, URL: "nats://" + proxies[name].Addr()})))
 	}
 	return c
 }

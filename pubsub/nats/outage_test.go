@@ -7,6 +7,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/penstock-go/penstock/internal/cutproxy"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
@@ -17,10 +18,10 @@ import (
 // oldest messages are dropped and counted, and the other node reports a loss.
 func TestAServerThatTakesNothingIsWaitedForInBounds(t *testing.T) {
 	server := startServer(t, embedded.Config{Listen: "127.0.0.1:0"})
-	link := newProxy(t, server.Server.Addr().String())
+	link := cutproxy.New(t, server.Server.Addr().String())
 	// The connection is not given up during the test.
 	patient := []natsgo.Option{natsgo.PingInterval(time.Minute), natsgo.FlusherTimeout(time.Minute)}
-	a, ra, _ := runHub(t, nats.Config{Node: "a", URL: "nats://" + link.addr(), Options: patient, OutboxBytes: 1 << 20})
+	a, ra, _ := runHub(t, nats.Config{Node: "a", URL: "nats://" + link.Addr(), Options: patient, OutboxBytes: 1 << 20})
 	b, rb, _ := runHub(t, nats.Config{Node: "b", Options: server.Options(), DownAfter: time.Minute})
 	last := make(chan struct{}, 1)
 	if _, err := b.Subscribe("t", pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
@@ -34,7 +35,7 @@ func TestAServerThatTakesNothingIsWaitedForInBounds(t *testing.T) {
 	b.Settle(t.Context(), "t")
 	await(t, "the other node", func() bool { return len(rb.Snapshot().Nodes) == 1 })
 	lost := rb.Snapshot().Lost
-	link.gate.Lock()
+	link.Gate.Lock()
 	payload := pubsub.Binary(make([]byte, 100_000))
 	for range 500 {
 		if _, err := a.Broadcast(t.Context(), "t", "e", payload); err != nil {
@@ -50,7 +51,7 @@ func TestAServerThatTakesNothingIsWaitedForInBounds(t *testing.T) {
 	if _, err := a.Broadcast(t.Context(), "t", "last", nil); err != nil {
 		t.Fatal(err)
 	}
-	link.gate.Unlock()
+	link.Gate.Unlock()
 	<-last
 	await(t, "the report of the loss", func() bool { return rb.Snapshot().Lost > lost })
 }

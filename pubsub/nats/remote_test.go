@@ -12,6 +12,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/penstock-go/penstock/internal/cutproxy"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
@@ -150,16 +151,16 @@ func TestOfTwoThatClaimANameAtOnceOneHasIt(t *testing.T) {
 // TestAnOlderNodeOfTheSameNameIsFenced: both have joined while the servers were apart.
 func TestAnOlderNodeOfTheSameNameIsFenced(t *testing.T) {
 	first := startServer(t, embedded.Config{ClusterListen: "127.0.0.1:0"})
-	link := newProxy(t, first.ClusterAddr())
-	link.cut()
-	second := startServer(t, embedded.Config{Join: []string{link.addr()}, JoinTimeout: 1})
+	link := cutproxy.New(t, first.ClusterAddr())
+	link.Cut()
+	second := startServer(t, embedded.Config{Join: []string{link.Addr()}, JoinTimeout: 1})
 	old := make(chan error, 1)
 	go func() {
 		old <- newRemote(t, nats.Config{Node: "same", Options: first.Options()}).Run(t.Context(), nothing{})
 	}()
 	<-time.After(20 * time.Millisecond)
 	_, young, _ := runHub(t, nats.Config{Node: "same", Options: second.Options()})
-	link.heal()
+	link.Heal()
 	var name *nats.NameError
 	if err := <-old; !errors.As(err, &name) || !name.Fenced {
 		t.Errorf("the older one: %v", err)
@@ -185,9 +186,9 @@ func TestAMessageThatIsTooLargeIsRefusedWithTheLimit(t *testing.T) {
 
 func TestWithoutAServerPublishFailsAtOnce(t *testing.T) {
 	target := startServer(t, embedded.Config{Listen: "127.0.0.1:0"})
-	link := newProxy(t, target.Server.Addr().String())
-	link.cut()
-	r := newRemote(t, nats.Config{Node: "a", URL: "nats://" + link.addr()})
+	link := cutproxy.New(t, target.Server.Addr().String())
+	link.Cut()
+	r := newRemote(t, nats.Config{Node: "a", URL: "nats://" + link.Addr()})
 	h, err := pubsub.New(pubsub.Config{Remote: r, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +207,7 @@ func TestWithoutAServerPublishFailsAtOnce(t *testing.T) {
 		if e := <-got; e != "local" {
 			t.Errorf("received %q", e)
 		}
-		link.heal()
+		link.Heal()
 		if err := r.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +215,7 @@ func TestWithoutAServerPublishFailsAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 		<-got
-		link.cut()
+		link.Cut()
 		await(t, "the end of the connection", func() bool { return !r.Snapshot().Connected })
 	}
 	if s := r.Snapshot(); s.Lost == 0 || s.Reconnects != 1 || s.Disconnects != 2 {
@@ -225,18 +226,18 @@ func TestWithoutAServerPublishFailsAtOnce(t *testing.T) {
 // TestACutBetweenServersIsReported: no connection of a node is lost, but messages are.
 func TestACutBetweenServersIsReported(t *testing.T) {
 	first := startServer(t, embedded.Config{ClusterListen: "127.0.0.1:0"})
-	link := newProxy(t, first.ClusterAddr())
-	second := startServer(t, embedded.Config{Join: []string{link.addr()}})
+	link := cutproxy.New(t, first.ClusterAddr())
+	second := startServer(t, embedded.Config{Join: []string{link.Addr()}})
 	_, a, _ := runHub(t, nats.Config{Node: "a", Options: first.Options()})
 	_, b, _ := runHub(t, nats.Config{Node: "b", Options: second.Options()})
 	for _, r := range []*nats.Remote{a, b} {
 		await(t, "the other node", func() bool { return len(r.Snapshot().Nodes) == 1 })
 	}
 	lostA, lostB := a.Snapshot().Lost, b.Snapshot().Lost
-	link.cut()
+	link.Cut()
 	await(t, "the end of the routes", func() bool { return first.Routes() == 0 && second.Routes() == 0 })
 	<-time.After(100 * time.Millisecond) // two beats
-	link.heal()
+	link.Heal()
 	await(t, "the loss", func() bool { return a.Snapshot().Lost > lostA && b.Snapshot().Lost > lostB })
 	if !a.Snapshot().Connected || !b.Snapshot().Connected {
 		t.Error("a node has lost its connection")

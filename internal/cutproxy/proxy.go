@@ -1,4 +1,6 @@
-package nats_test
+// Package cutproxy has a proxy between a client and a server whose connections a test
+// can cut or stop.
+package cutproxy
 
 import (
 	"io"
@@ -7,39 +9,41 @@ import (
 	"testing"
 )
 
-// proxy passes bytes to a server, and refuses to while it is cut.
-type proxy struct {
+// Proxy passes bytes to a server, and refuses to while it is cut. Make one with [New].
+type Proxy struct {
+	// Gate is held while nothing passes, although connections stay open.
+	Gate sync.RWMutex
+
 	listener net.Listener
 	target   string
 	running  sync.WaitGroup
-
-	// gate is held while nothing passes, although connections stay open.
-	gate sync.RWMutex
 
 	mu    sync.Mutex
 	open  map[net.Conn]bool
 	isCut bool
 }
 
-func newProxy(t *testing.T, target string) *proxy {
+// New runs a proxy to the host:port target until the end of the test.
+func New(t testing.TB, target string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, target: target, open: make(map[net.Conn]bool)}
+	p := &Proxy{listener: l, target: target, open: make(map[net.Conn]bool)}
 	p.running.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
-		p.cut()
+		p.Cut()
 		p.running.Wait()
 	})
 	return p
 }
 
-func (p *proxy) addr() string { return p.listener.Addr().String() }
+// Addr returns the host:port of the proxy.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-func (p *proxy) accept() {
+func (p *Proxy) accept() {
 	for {
 		in, err := p.listener.Accept()
 		if err != nil {
@@ -62,7 +66,7 @@ func (p *proxy) accept() {
 		}
 		for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
 			p.running.Go(func() {
-				_, _ = io.Copy(gated{pair[0], &p.gate}, pair[1])
+				_, _ = io.Copy(gated{pair[0], &p.Gate}, pair[1])
 				_, _ = pair[0].Close(), pair[1].Close()
 			})
 		}
@@ -75,14 +79,15 @@ type gated struct {
 	gate *sync.RWMutex
 }
 
+// Write implements io.Writer.
 func (g gated) Write(b []byte) (int, error) {
 	g.gate.RLock()
 	defer g.gate.RUnlock()
 	return g.Writer.Write(b)
 }
 
-// cut ends all connections and refuses new ones until heal.
-func (p *proxy) cut() {
+// Cut ends all connections and refuses new ones until Heal.
+func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.isCut = true
@@ -92,7 +97,8 @@ func (p *proxy) cut() {
 	clear(p.open)
 }
 
-func (p *proxy) heal() {
+// Heal lets connections be made again.
+func (p *Proxy) Heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.isCut = false

@@ -1,0 +1,154 @@
+package redis
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/backplane"
+)
+
+// receive handles what is in the inbox, in order.
+func (s *session) receive() {
+	late := lateness{last: make(map[uint64]lastOf), swept: time.Now()}
+	var list []backplane.Arrival[message]
+	for {
+		select {
+		case <-s.ended:
+			return
+		case <-s.inbox.Wake():
+		}
+		for list = s.inbox.Take(list); len(list) > 0; list = s.inbox.Take(list) {
+			now := time.Now()
+			for _, a := range list {
+				select {
+				case <-s.ended:
+					return
+				default:
+				}
+				switch {
+				case a.Lost:
+					s.mu.Lock()
+					s.members.CutOff(time.Now())
+					s.mu.Unlock()
+					s.lose("this node was cut off or too slow")
+				case late.late(a.Message, now):
+					s.counters.late.Add(1)
+					s.complain(&s.logs.late, "message of another node dropped: later ones have arrived before", "channel", a.Message.channel)
+				default:
+					s.handle(a.Message)
+				}
+			}
+		}
+	}
+}
+
+// lose reports a loss to the hub.
+func (s *session) lose(why string, attrs ...any) {
+	s.counters.lost.Add(1)
+	s.meters.lost.Add(1)
+	s.complain(&s.logs.lost, "messages of other nodes may be lost: "+why, attrs...)
+	s.in.Lost("")
+}
+
+// handle passes on a message of a hub and takes the others.
+func (s *session) handle(m message) {
+	data := []byte(m.data[headerSize:])
+	if strings.HasPrefix(m.channel, s.channels.topics) || strings.HasPrefix(m.channel, s.channels.nodes) {
+		s.counters.received.Add(1)
+		s.in.Receive(data)
+		return
+	}
+	f, err := backplane.ReadFrame(data)
+	switch {
+	case errors.Is(err, backplane.ErrVersion):
+		s.counters.versions.Add(1)
+		s.complain(&s.logs.versions, "frame of another node dropped: this node does not know its version")
+	case err != nil:
+		s.counters.malformed.Add(1)
+		s.complain(&s.logs.malformed, "frame of another node dropped", "error", err)
+	default:
+		s.handleFrame(f)
+	}
+}
+
+// handleFrame takes a frame of another node.
+func (s *session) handleFrame(f backplane.Frame) {
+	switch f.Kind {
+	case backplane.KindBeat:
+		s.handleBeat(f)
+	case backplane.KindBye:
+		s.mu.Lock()
+		left := s.members.Bye(f)
+		s.mu.Unlock()
+		if left {
+			s.showMembers("redis: node has left", f.Node)
+		}
+	case backplane.KindClaim:
+		s.handleClaim(f)
+	case backplane.KindTaken:
+		s.mu.Lock()
+		fenced := s.members.Taken(f)
+		s.mu.Unlock()
+		if joined := s.joined.Load(); fenced || !joined {
+			s.fail(&NameError{Node: s.cfg.Node, Fenced: joined})
+		}
+	default:
+		s.counters.unknown.Add(1) // of a later release
+	}
+}
+
+// handleBeat follows another node.
+func (s *session) handleBeat(f backplane.Frame) {
+	s.mu.Lock()
+	v := s.members.Beat(f, time.Now())
+	s.mu.Unlock()
+	switch {
+	case v.Fenced:
+		s.fail(&NameError{Node: s.cfg.Node, Fenced: true})
+	case v.Rival:
+		s.tell(s.channels.process(f.Instance), s.frame(backplane.KindTaken))
+	case v.New:
+		s.showMembers("redis: node has joined", f.Node)
+		s.tell(s.channels.process(f.Instance), s.frame(backplane.KindBeat))
+	}
+	if v.Lost {
+		s.lose("a node was cut off, or has been here for longer than this one knew", "node", f.Node)
+	}
+}
+
+// handleClaim refuses the name of this node to another process. Of two that claim it at
+// once the first one has it.
+func (s *session) handleClaim(f backplane.Frame) {
+	if f.Node != s.cfg.Node || f.Instance == s.self.Instance {
+		return
+	}
+	earlier := f.Started.Before(s.self.Started) || f.Started.Equal(s.self.Started) && f.Instance < s.self.Instance
+	if !s.joined.Load() && earlier {
+		s.fail(&NameError{Node: s.cfg.Node})
+		return
+	}
+	s.tell(s.channels.process(f.Instance), s.frame(backplane.KindTaken))
+}
+
+// expireMembers removes nodes that are silent, unless it is this one that hears none.
+func (s *session) expireMembers() {
+	if s.up.Load() != s {
+		return
+	}
+	s.mu.Lock()
+	down := s.members.Tick(time.Now())
+	s.mu.Unlock()
+	for _, name := range down {
+		s.showMembers("redis: node is silent", name)
+	}
+}
+
+// showMembers logs and records that a node has come or gone.
+func (s *session) showMembers(message, node string) {
+	s.mu.Lock()
+	n := len(s.members.Names())
+	s.mu.Unlock()
+	s.meters.nodes.Set(float64(n))
+	s.cfg.Logger.Info(message, "node", node, "others", n)
+}
