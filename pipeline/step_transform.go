@@ -12,11 +12,12 @@ import (
 // its pool, whose results it emits when it is woken.
 type transformStep[In, Out any] struct {
 	*stepBase[In, Out]
+	direct func(ctx context.Context, event In) (Out, error) // that of a Map without middleware
 }
 
 // newTransformStep returns the handler of a step with cfg, whose defaults are filled in.
 func newTransformStep[In, Out any](cfg StepConfig[In], at stepPlace, make func() stepFunc[In, Out]) *transformStep[In, Out] {
-	t := &transformStep[In, Out]{newStepBase(cfg, at, make)}
+	t := &transformStep[In, Out]{stepBase: newStepBase(cfg, at, make)}
 	t.pool.cfg.ready = func() { t.self.Wake() }
 	t.pool.cfg.fail = func(err error) {
 		t.halt(err)
@@ -27,7 +28,11 @@ func newTransformStep[In, Out any](cfg StepConfig[In], at stepPlace, make func()
 
 // newMapStep returns the handler of Map.
 func newMapStep[In, Out any](f func(context.Context, In) (Out, error), cfg StepConfig[In], at stepPlace) *transformStep[In, Out] {
-	return newTransformStep(cfg, at, always(mapFunc(f)))
+	t := newTransformStep(cfg, at, always(mapFunc(f)))
+	if len(cfg.Use) == 0 {
+		t.direct = f
+	}
+	return t
 }
 
 // newFilterStep returns the handler of Filter.
@@ -66,10 +71,18 @@ func (t *transformStep[In, Out]) inline(ctx context.Context, d stage.Delivery[In
 	defer t.late.exit()
 	events, half := d.Events, max(1, t.cfg.Window/2)
 	for n < len(events) {
-		begun := t.pool.clock()
 		first, end := n, min(n+half, len(events))
+		begun, timed := t.clock(end - n)
 		var failed error
-		n, failed = t.inlineUntil(ctx, events[:end], n, emit)
+		for {
+			n, failed = t.inlineUntil(ctx, events[:end], n, emit)
+			if failed == nil || !discarded(failed) {
+				break
+			}
+			emit.Fail(n, failed)
+			n++
+			failed = nil
+		}
 		if ask := t.pool.earn(&a.account, n-first); ask > 0 {
 			_ = a.sub.Ask(ask)
 		}
@@ -79,7 +92,9 @@ func (t *transformStep[In, Out]) inline(ctx context.Context, d stage.Delivery[In
 			}
 			return n, failed
 		}
-		t.pool.took(max(1, n-first), t.pool.clock()-begun)
+		if timed {
+			t.pool.took(max(1, n-first), t.pool.clock()-begun)
+		}
 		if failed != nil {
 			if ctx.Err() != nil {
 				return n, failed
@@ -94,10 +109,47 @@ func (t *transformStep[In, Out]) inline(ctx context.Context, d stage.Delivery[In
 	return n, nil
 }
 
-// inlineUntil runs events from place at on, until one fails or the flag of lateness is set,
-// and returns the place to go on from. One deferred call covers many events.
+// inlineUntil runs events from place at on, until one returns an error or the flag of
+// lateness is set, and returns the place of that. One deferred call covers many events.
 func (t *transformStep[In, Out]) inlineUntil(ctx context.Context, events []In, at int, emit *stage.Emitter[Out]) (i int, err error) {
+	if at == len(events) {
+		return at, nil
+	}
+	if t.direct == nil {
+		return t.inlineWork(ctx, events, at, emit)
+	}
 	i = at
+	defer func() {
+		if p := recover(); p != nil {
+			err = crash.Of(p)
+		}
+	}()
+	return t.inlineCalls(ctx, events, at, emit, &i)
+}
+
+// inlineCalls is the loop of inlineUntil, which keeps *place up to date. It has no deferred
+// call, since with one the compiler keeps what a loop needs in memory.
+func (t *transformStep[In, Out]) inlineCalls(ctx context.Context, events []In, at int, emit *stage.Emitter[Out], place *int) (i int, err error) {
+	f, late := t.direct, &t.late.flag
+	emit.FromEach(at)
+	for k := at; k < len(events); k++ {
+		*place = k
+		if late.Load() {
+			return k, nil
+		}
+		out, err := f(ctx, events[k])
+		if err != nil {
+			return k, err
+		}
+		emit.Emit(out)
+	}
+	return len(events), nil
+}
+
+// inlineWork is inlineUntil for other steps than a Map without middleware.
+func (t *transformStep[In, Out]) inlineWork(ctx context.Context, events []In, at int, emit *stage.Emitter[Out]) (i int, err error) {
+	i = at
+	next := -1 // the input of the next event, by FromEach
 	w := &t.lane
 	defer func() {
 		if p := recover(); p != nil {
@@ -111,17 +163,18 @@ func (t *transformStep[In, Out]) inlineUntil(ctx context.Context, events []In, a
 		}
 		w.in = events[i]
 		if err := t.call(ctx, w); err != nil {
-			if !discarded(err) {
-				return i, err
-			}
-			emit.Fail(i, err)
-			continue
+			return i, err
 		}
-		emit.From(i)
 		if w.one {
+			if i != next {
+				emit.FromEach(i)
+			}
 			emit.Emit(w.out)
+			next = i + 1
 		} else if len(w.more) > 0 {
+			emit.From(i)
 			emit.EmitAll(w.more)
+			next = -1
 		}
 	}
 	return i, nil

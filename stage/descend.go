@@ -2,6 +2,7 @@ package stage
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/penstock-go/penstock/receipt"
 )
@@ -53,6 +54,10 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 		e.misnamed(em.wrong, em.wrongAt, in.n)
 		return
 	}
+	if l != nil && em.onlyEach(start, end, in.n) {
+		l.addEach(e.out.nextSeq+uint64(start), in)
+		return
+	}
 	// taken marks the inputs that have an end of their own; the emitted events belong to
 	// the others.
 	taken := e.takenInputs(in.n)
@@ -86,31 +91,43 @@ func (e *engine[In, Out]) descend(in inputs[In], start int) {
 	if e.isOver() || l == nil {
 		return
 	}
-	if em.byInput(start, end, in.n, taken) {
+	if em.byInput(start, end, taken) {
 		e.descendEach(in, taken)
 	} else {
 		e.descendAll(in, start, taken)
 	}
 }
 
+// onlyEach reports whether the one thing that was said is that each of the n inputs has one
+// of the events emitted from start to end, which needs no look at single events.
+func (o *origins) onlyEach(start, end, n int) bool {
+	return len(o.marks) == 1 && o.marks[0].each && o.marks[0].at == start && o.marks[0].input == 0 && end-start == n &&
+		len(o.failures) == 0 && len(o.fresh) == 0 && len(o.ends) == 0
+}
+
 // byInput reports whether the marks name the input of every event emitted from start to
 // end, input by input, in ascending order. Events for a taken input, which has failed or
 // is held, make it false, and so does an input that is named again after held ones: its
 // events would be two groups, and it would have two receipts.
-func (o *origins) byInput(start, end, n int, taken []bool) bool {
+func (o *origins) byInput(start, end int, taken []bool) bool {
 	if len(o.marks) == 0 || o.marks[0].at != start {
 		return false
 	}
 	last, apart := -1, false
 	for i, m := range o.marks {
-		to := end
-		if i+1 < len(o.marks) {
-			to = o.marks[i+1].at
-		}
+		_, to := o.events(i, end)
 		switch {
 		case m.held:
 			apart = true
-		case m.input < last || m.input == last && apart || m.input < 0 || m.input >= n || taken[m.input] && to > m.at:
+		case m.each:
+			n := to - m.at
+			if m.input < 0 || m.input+max(n, 1) > len(taken) || n > 0 && (m.input <= last || slices.Contains(taken[m.input:m.input+n], true)) {
+				return false
+			}
+			if n > 0 {
+				last, apart = m.input+n-1, true // it is complete
+			}
+		case m.input < last || m.input == last && apart || m.input < 0 || m.input >= len(taken) || taken[m.input] && to > m.at:
 			return false
 		default:
 			last, apart = m.input, false
@@ -126,18 +143,20 @@ func (e *engine[In, Out]) descendEach(in inputs[In], taken []bool) {
 	em, l, first := &e.out.emit, e.lineage, e.out.nextSeq
 	for i := 0; i < len(em.marks); i++ {
 		m := em.marks[i]
-		for !m.held && i+1 < len(em.marks) && !em.marks[i+1].held && em.marks[i+1].input == m.input {
+		for m.names() && i+1 < len(em.marks) && em.marks[i+1].names() && em.marks[i+1].input == m.input {
 			// A handler may call From before each event of one input.
 			i++ // the same input is named again
 		}
-		to := len(em.buf)
-		if i+1 < len(em.marks) {
-			to = em.marks[i+1].at
-		}
+		_, to := em.events(i, len(em.buf))
 		seq, n := first+uint64(m.at), to-m.at
 		switch {
 		case m.held:
 			e.descendHeld(seq, n, m)
+		case m.each:
+			l.addEach(seq, in.part(m.input, n))
+			for k := range n {
+				taken[m.input+k] = true
+			}
 		// One event for one input is the usual case, for which addEach keeps no group of
 		// its own.
 		case n == 1:
@@ -179,11 +198,14 @@ func (e *engine[In, Out]) descendHeld(seq uint64, n int, m mark) {
 func (e *engine[In, Out]) descendAll(in inputs[In], start int, taken []bool) {
 	// The slice is kept by the group, and so is not used again.
 	all := e.rest(in, taken)
-	for _, m := range e.out.emit.marks {
+	for i, m := range e.out.emit.marks {
 		if m.held {
 			all = append(all, e.heldInputs(m)...)
-		} else if m.input < 0 || m.input >= in.n {
-			e.misnamed("From", m.input, in.n)
+			continue
+		}
+		from, to := e.out.emit.events(i, len(e.out.emit.buf))
+		if last, method := m.lastNamed(to - from); last < 0 || last >= in.n {
+			e.misnamed(method, last, in.n)
 			return
 		}
 	}

@@ -85,7 +85,7 @@ func (e *Emitter[T]) Len() int { return len(e.buf) }
 func (e *Emitter[T]) Emitted() uint64 { return e.passed + uint64(len(e.buf)) }
 
 // From makes the events that HandleEvents emits from now on belong to events[i]
-// alone, until the next call of From or For or until the handler returns.
+// alone, until the next call of From, FromEach or For or until the handler returns.
 // Inputs are named in ascending order; otherwise, and if something was emitted
 // before the first call, all that HandleEvents emits belongs to all its events.
 // An input for which nothing is emitted is finished when the handler returns.
@@ -100,6 +100,25 @@ func (e *Emitter[T]) From(i int) {
 	case uint(i) >= uint(e.chunk):
 		e.name()
 		e.misname("From", i)
+	}
+}
+
+// FromEach makes the events that HandleEvents emits from now on belong to events[i],
+// events[i+1] and so on, one each, until the next call of From, FromEach or For or until
+// the handler returns. It says as much as a call of From before each of these events, and
+// costs nothing for each. Inputs are named as for From.
+func (e *Emitter[T]) FromEach(i int) {
+	switch {
+	case e.tracked:
+		e.name()
+		e.said = true
+		if n := len(e.marks); n > 0 && e.marks[n-1].each && i > 0 && e.marks[n-1].input-e.marks[n-1].at == i-len(e.buf) {
+			return // the last mark says so already
+		}
+		e.marks = append(e.marks, mark{at: len(e.buf), input: i, each: true})
+	case uint(i) >= uint(e.chunk):
+		e.name()
+		e.misname("FromEach", i)
 	}
 }
 

@@ -21,6 +21,7 @@ type lineage[In any] struct {
 	open   int // groups of the ring that have open children
 	late   map[uint64]*group[In]
 	held   []inputs[In] // by slot; the emitter gives the slots out
+	words  [][]uint64   // for group.ended, cleared and not in use
 }
 
 // group is a set of inputs and the n events that were emitted for them, with
@@ -28,8 +29,9 @@ type lineage[In any] struct {
 type group[In any] struct {
 	first   uint64
 	n, open int
-	each    bool   // the i-th child is that of the i-th input alone
-	ended   uint64 // then, by bit, the children that have ended
+	each    bool     // the i-th child is that of the i-th input alone
+	front   int      // then, the children at the front that have ended, while ended is nil
+	ended   []uint64 // by bit, the children that have ended; nil while they end in order
 	worst   receipt.Outcome
 	reason  receipt.Reason
 	inputs  inputs[In]
@@ -76,23 +78,30 @@ func (l *lineage[In]) add(first uint64, n int, in inputs[In], more []inputs[In])
 	l.push(group[In]{first: first, n: n, open: n, inputs: in, more: more})
 }
 
-// maxEach bounds the children of a group of inputs with one child each.
-const maxEach = 64
+// maxEach bounds the children of a group of inputs with one child each. It is a multiple of
+// 64, the bits of a word.
+const maxEach = 1024
 
-// addEach adds one input with one child. It joins those of the group before it,
-// if they follow each other on both sides.
+// addEach adds inputs with one child each. They join those of the group before them, if
+// they follow each other on both sides.
 func (l *lineage[In]) addEach(seq uint64, in inputs[In]) {
 	if last := l.groups.Len() - 1; last >= 0 {
 		g := l.groups.At(last)
-		// maxEach is the number of bits in ended.
 		if g.each && g.open > 0 && g.n < maxEach && g.inputs.sub == in.sub && g.first+uint64(g.n) == seq && g.inputs.position+uint64(g.n) == in.position {
-			g.n++
-			g.open++
-			g.inputs.n++
-			return
+			n := min(in.n, maxEach-g.n)
+			g.n += n
+			g.open += n
+			g.inputs.n += n
+			seq += uint64(n)
+			in = in.part(n, in.n-n)
 		}
 	}
-	l.push(group[In]{first: seq, n: 1, open: 1, each: true, inputs: in})
+	for in.n > 0 {
+		n := min(in.n, maxEach)
+		l.push(group[In]{first: seq, n: n, open: n, each: true, inputs: in.part(0, n)})
+		seq += uint64(n)
+		in = in.part(n, in.n-n)
+	}
 }
 
 // push adds a group, whose children must follow those of all others.
@@ -108,7 +117,7 @@ func (l *lineage[In]) ended(seq uint64, n int, outcome receipt.Outcome, reason r
 	for n > 0 {
 		k := 1
 		if g, ok := l.late[seq]; ok {
-			if g.end(seq, 1, outcome, reason) {
+			if l.end(g, seq, 1, outcome, reason) {
 				l.dropLate(g)
 			}
 		} else if g, before := l.find(seq); g == nil {
@@ -123,7 +132,7 @@ func (l *lineage[In]) ended(seq uint64, n int, outcome receipt.Outcome, reason r
 			}
 		} else {
 			k = min(n, int(g.first+uint64(g.n)-seq))
-			if g.end(seq, k, outcome, reason) {
+			if l.end(g, seq, k, outcome, reason) {
 				l.open--
 			}
 		}
@@ -163,11 +172,16 @@ func (l *lineage[In]) find(seq uint64) (g *group[In], before int) {
 // end takes the end of n children and reports whether they were the last. In an each
 // group, the inputs get their receipts at once; otherwise all of them when the last child
 // has ended, with the worst outcome.
-func (g *group[In]) end(seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason) bool {
+func (l *lineage[In]) end(g *group[In], seq uint64, n int, outcome receipt.Outcome, reason receipt.Reason) bool {
 	g.open -= n
 	if g.each {
 		at := int(seq - g.first)
-		g.ended |= (1<<n - 1) << at
+		switch {
+		case at == g.front && g.ended == nil:
+			g.front += n
+		case g.open > 0:
+			l.endEach(g, at, n)
+		}
 		g.inputs.part(at, n).finish(outcome, reason)
 		return g.open == 0
 	}
@@ -179,6 +193,38 @@ func (g *group[In]) end(seq uint64, n int, outcome receipt.Outcome, reason recei
 	}
 	finishAll(g.inputs, g.more, g.worst, g.reason)
 	return true
+}
+
+// endEach notes the end of n children of an each group, from a place on, out of their
+// order.
+func (l *lineage[In]) endEach(g *group[In], at, n int) {
+	if g.ended == nil {
+		if last := len(l.words) - 1; last >= 0 {
+			g.ended, l.words = l.words[last], l.words[:last]
+		} else {
+			g.ended = make([]uint64, maxEach/64)
+		}
+		setBits(g.ended, 0, g.front)
+	}
+	setBits(g.ended, at, n)
+}
+
+// setBits sets n bits from a place on.
+func setBits(words []uint64, at, n int) {
+	for n > 0 {
+		k := min(n, 64-at%64)
+		words[at/64] |= (1<<k - 1) << (at % 64)
+		at += k
+		n -= k
+	}
+}
+
+// hasEnded reports whether the i-th child of an each group has ended.
+func (g *group[In]) hasEnded(i int) bool {
+	if g.ended == nil {
+		return i < g.front
+	}
+	return g.ended[i/64]&(1<<(i%64)) != 0
 }
 
 // finishAll gives all inputs of a group the same receipt.
@@ -202,6 +248,10 @@ func (l *lineage[In]) trim() {
 			l.moveLate(*g)
 			l.open--
 		}
+		if g.ended != nil {
+			clear(g.ended)
+			l.words = append(l.words, g.ended)
+		}
 		l.groups.Drop(1)
 	}
 }
@@ -219,7 +269,7 @@ func (l *lineage[In]) moveLate(g group[In]) {
 		return
 	}
 	for i := range g.n {
-		if g.ended&(1<<i) == 0 {
+		if !g.hasEnded(i) {
 			seq := g.first + uint64(i)
 			l.late[seq] = &group[In]{first: seq, n: 1, open: 1, each: true, inputs: g.inputs.part(i, 1)}
 		}

@@ -36,6 +36,8 @@ func TestMisusedEmitter(t *testing.T) {
 		{"Hold beyond the chunk", "Emitter.Hold", func(emit *stage.Emitter[int]) { emit.Hold(1) }},
 		{"Hold before the chunk", "Emitter.Hold", func(emit *stage.Emitter[int]) { emit.Hold(-1) }},
 		{"From beyond the chunk", "Emitter.From", func(emit *stage.Emitter[int]) { emit.From(1); emit.Emit(1) }},
+		{"FromEach beyond the chunk", "Emitter.FromEach", func(emit *stage.Emitter[int]) { emit.FromEach(1) }},
+		{"FromEach for too many events", "Emitter.FromEach", func(emit *stage.Emitter[int]) { emit.FromEach(0); emit.EmitAll([]int{1, 2}) }},
 		{"For of another stage", "Emitter.For", func(emit *stage.Emitter[int]) { emit.For(other) }},
 		{"Finish of another stage", "Emitter.Finish", func(emit *stage.Emitter[int]) { emit.Finish(nil, other) }},
 	} {
@@ -128,6 +130,8 @@ func TestWrongIndexWithoutReceipts(t *testing.T) {
 	for option, handle := range map[string]func(emit *stage.Emitter[int]){
 		"Emitter.From": func(emit *stage.Emitter[int]) { emit.From(1); emit.Emit(1) },
 		"Emitter.Hold": func(emit *stage.Emitter[int]) { emit.Hold(-1) },
+
+		"Emitter.FromEach": func(emit *stage.Emitter[int]) { emit.FromEach(1) },
 	} {
 		bubble(t, func(t *testing.T) {
 			src := &source{}

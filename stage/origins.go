@@ -24,12 +24,35 @@ type origins struct {
 }
 
 // mark notes that the events emitted from place at on belong to one input of the
-// chunk, or to held inputs if held is set: those of released[lo:hi].
+// chunk, or to that and those after it if each is set, one event to each. If held is set they
+// belong to held inputs: those of released[lo:hi].
 type mark struct {
 	at     int
 	input  int
+	each   bool
 	held   bool
 	lo, hi int
+}
+
+// names reports whether m names one input for all its events.
+func (m *mark) names() bool { return !m.held && !m.each }
+
+// lastNamed returns the last input of the chunk that a mark for n events names, and the
+// method that has named it.
+func (m *mark) lastNamed(n int) (input int, method string) {
+	if m.each {
+		return m.input + max(n, 1) - 1, "FromEach"
+	}
+	return m.input, "From"
+}
+
+// events returns the places of the events that belong to the i-th mark; end is the length of
+// the emitter.
+func (o *origins) events(i, end int) (from, to int) {
+	if i+1 < len(o.marks) {
+		end = o.marks[i+1].at
+	}
+	return o.marks[i].at, end
 }
 
 // failure is an input that failed alone.

@@ -42,12 +42,13 @@ func TestEmitFromAnotherGoroutine(t *testing.T) {
 // Mistakes that the race detector reports as well.
 func init() {
 	for name, use := range map[string]func(e *stage.Emitter[int], held stage.Held){
-		"Emit":   func(e *stage.Emitter[int], _ stage.Held) { e.Emit(1) },
-		"From":   func(e *stage.Emitter[int], _ stage.Held) { e.From(0) },
-		"Fail":   func(e *stage.Emitter[int], _ stage.Held) { e.Fail(0, errOops) },
-		"Hold":   func(e *stage.Emitter[int], _ stage.Held) { e.Hold(0) },
-		"For":    func(e *stage.Emitter[int], held stage.Held) { e.For(held) },
-		"Finish": func(e *stage.Emitter[int], held stage.Held) { e.Finish(nil, held) },
+		"Emit":     func(e *stage.Emitter[int], _ stage.Held) { e.Emit(1) },
+		"From":     func(e *stage.Emitter[int], _ stage.Held) { e.From(0) },
+		"FromEach": func(e *stage.Emitter[int], _ stage.Held) { e.FromEach(0) },
+		"Fail":     func(e *stage.Emitter[int], _ stage.Held) { e.Fail(0, errOops) },
+		"Hold":     func(e *stage.Emitter[int], _ stage.Held) { e.Hold(0) },
+		"For":      func(e *stage.Emitter[int], held stage.Held) { e.For(held) },
+		"Finish":   func(e *stage.Emitter[int], held stage.Held) { e.Finish(nil, held) },
 	} {
 		mistakes["an emitter in another goroutine: "+name] = mistake{make: func(k *bench) error {
 			h := newCrew()

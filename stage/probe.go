@@ -120,7 +120,10 @@ func (p *EmitterProbe[T]) End(failed bool) (EmitterReport[T], error) {
 func (p *EmitterProbe[T]) origins(r *EmitterReport[T], n int, taken []bool) error {
 	em := &p.emit
 	var all []int
-	each := em.byInput(0, len(em.buf), n, taken)
+	each := em.byInput(0, len(em.buf), taken)
+	if each {
+		em.split()
+	}
 	for i, m := range em.marks {
 		inputs := []int{p.first + m.input}
 		if m.held {
@@ -132,15 +135,15 @@ func (p *EmitterProbe[T]) origins(r *EmitterReport[T], n int, taken []bool) erro
 		if !each {
 			if m.held {
 				all = append(all, inputs...)
-			} else if m.input < 0 || m.input >= n {
-				return misnamed(p.name, "From", m.input, n)
+				continue
+			}
+			from, to := em.events(i, len(em.buf))
+			if last, method := m.lastNamed(to - from); last < 0 || last >= n {
+				return misnamed(p.name, method, last, n)
 			}
 			continue
 		}
-		to := len(em.buf)
-		if i+1 < len(em.marks) {
-			to = em.marks[i+1].at
-		}
+		_, to := em.events(i, len(em.buf))
 		if m.at == to {
 			// Held inputs without an event are finished; others may be named again.
 			for _, input := range inputs {
@@ -180,6 +183,22 @@ func (p *EmitterProbe[T]) origins(r *EmitterReport[T], n int, taken []bool) erro
 		r.Inputs[at] = all
 	}
 	return nil
+}
+
+// split replaces each mark of FromEach by those of From that say the same.
+func (e *Emitter[T]) split() {
+	var marks []mark
+	for i, m := range e.marks {
+		if !m.each {
+			marks = append(marks, m)
+			continue
+		}
+		from, to := e.events(i, len(e.buf))
+		for at := from; at < to; at++ {
+			marks = append(marks, mark{at: at, input: m.input + at - from})
+		}
+	}
+	e.marks = marks
 }
 
 // takeHeld returns the number of the input in a slot that was freed.

@@ -1,6 +1,7 @@
 package stage_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 
@@ -24,4 +25,24 @@ func TestSettleRuns(t *testing.T) {
 		synctest.Wait()
 		equal(t, "receipts", len(ended(src.receipts)), 6)
 	})
+}
+
+// What MapFunc has emitted has its own receipts on either side of events that fail.
+func TestMapFuncNamesEachInput(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newChain(t, stage.SubscribeConfig{}, stage.MapFunc[int, int](failsOverOdd))
+		k.push(0, 1, 2, 4, 3, 6)
+		k.want("1 failed", "4 failed")
+		k.w.settle(k.sub, 0, nil, 1)
+		k.want("2 done")
+		k.w.settle(k.sub, 0, nil, 3, 0, 2)
+		k.want("5 done", "0 done", "3 done")
+	})
+}
+
+func failsOverOdd(_ context.Context, v int) (int, error) {
+	if v%2 == 1 {
+		return 0, errOops
+	}
+	return v, nil
 }

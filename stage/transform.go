@@ -13,13 +13,53 @@ type MapFunc[In, Out any] func(ctx context.Context, event In) (Out, error)
 
 // HandleEvents implements ProducerConsumer.
 func (f MapFunc[In, Out]) HandleEvents(ctx context.Context, events []In, emit *Emitter[Out]) error {
-	return eachEvent(ctx, events, emit, func(ctx context.Context, event In, emit *Emitter[Out]) error {
-		out, err := f(ctx, event)
-		if err == nil {
-			emit.Emit(out)
+	for at := 0; at < len(events); {
+		next, err := f.untilPanic(ctx, events, at, emit)
+		if err != nil {
+			return err
 		}
-		return err
-	})
+		at = next
+	}
+	return nil
+}
+
+// untilPanic is as eachUntilPanic, and cheaper: each event has exactly one result.
+func (f MapFunc[In, Out]) untilPanic(ctx context.Context, events []In, at int, emit *Emitter[Out]) (next int, err error) {
+	place := at
+	defer func() {
+		if p := recover(); p != nil {
+			emit.Fail(place, crash.Of(p))
+			next, err = place+1, nil
+		}
+	}()
+	next, err = f.untilError(ctx, events, at, emit, &place)
+	switch {
+	case err == nil:
+	case err == ErrDone:
+		for i := next; i < len(events); i++ {
+			emit.Hold(i) // it was not handled, and is given back
+		}
+	case ctx.Err() != nil: // the stage is being stopped
+	default:
+		emit.Fail(next, err)
+		return next + 1, nil
+	}
+	return next, err
+}
+
+// untilError calls f for the events from place at on, up to the first for which it returns
+// an error. It keeps *place up to date, for a panic.
+func (f MapFunc[In, Out]) untilError(ctx context.Context, events []In, at int, emit *Emitter[Out], place *int) (next int, err error) {
+	emit.FromEach(at)
+	for i := at; i < len(events); i++ {
+		*place = i
+		out, err := f(ctx, events[i])
+		if err != nil {
+			return i, err
+		}
+		emit.Emit(out)
+	}
+	return len(events), nil
 }
 
 // FilterFunc is a producer-consumer that emits the events for which the function

@@ -207,7 +207,7 @@ func (l *lineage[In]) children(whole spans, parts []Span) (spans, []Span) {
 		case g.open == 0:
 		case g.each:
 			for i := range g.n {
-				if g.ended&(1<<i) == 0 && g.inputs.part(i, 1).withdrawn() {
+				if !g.hasEnded(i) && g.inputs.part(i, 1).withdrawn() {
 					whole = append(whole, Span{g.first + uint64(i), 1})
 				}
 			}

@@ -31,7 +31,13 @@ func (s *scripted) HandleEmitter(emit *stage.Emitter[int]) { s.emit = emit }
 func (s *scripted) HandleEvents(_ context.Context, events []int, emit *stage.Emitter[int]) error {
 	input := 0
 	for range s.rnd.IntN(8) {
-		switch s.rnd.IntN(7) {
+		switch s.rnd.IntN(8) {
+		case 7:
+			emit.FromEach(s.rnd.IntN(len(events)))
+			for range s.rnd.IntN(3) {
+				emit.Emit(s.next)
+				s.next++
+			}
 		case 0, 1:
 			emit.Emit(s.next)
 			s.next++
