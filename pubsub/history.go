@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"weak"
 )
 
@@ -109,9 +110,13 @@ func (m *Message) Record() (r Record, kept bool) {
 	return m.more.record, m.more.record.Offset > 0
 }
 
+// private begins topics of parts of a program that talk to each other. No client
+// can name them, since it is not valid UTF-8.
+const private = "\xff"
+
 // keep gives m to the history.
 func (h *Hub) keep(ctx context.Context, m *Message, from *Subscription) error {
-	if h.history == nil {
+	if h.history == nil || strings.HasPrefix(m.Topic, private) {
 		return nil
 	}
 	if from != nil {

@@ -209,6 +209,19 @@ func (h *Hub) DirectBroadcast(ctx context.Context, node, topic, event string, pa
 	return 0, err
 }
 
+// Send offers the message to the subscriptions of another node, and returns the
+// number of nodes that it was handed to: 0 if there is no such node, -1 if that
+// cannot be known. Handed over does not mean received. It is for parts of a program
+// that talk to each other: on a topic that begins with the byte 0xff, which no
+// client can name, no history keeps it.
+func (h *Hub) Send(ctx context.Context, node, topic, event string, payload any) (nodes int, err error) {
+	m, err := h.message(topic, event, payload)
+	if err != nil || h.remote == nil || node == h.node {
+		return 0, err
+	}
+	return h.publish(ctx, node, m)
+}
+
 // Subscribers returns the number of subscriptions of topic on this node.
 func (h *Hub) Subscribers(topic string) int { return h.shard(topic).count(topic) }
 

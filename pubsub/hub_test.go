@@ -406,3 +406,37 @@ func BenchmarkBroadcast(b *testing.B) {
 		})
 	}
 }
+
+// TestSendReachesOneNode: what parts of a program send each other is in no history.
+func TestSendReachesOneNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := pubsubtest.NewNetwork()
+		memory, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"*"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, _ := net.Hub(t, "a", pubsub.Config{})
+		b, _ := net.Hub(t, "b", pubsub.Config{History: memory})
+		synctest.Wait()
+		got := 0
+		if _, err := b.Subscribe("\xffprivate", pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
+			if _, kept := m.Record(); kept || m.Origin() != "a" || !m.Payload.Binary {
+				t.Errorf("%+v", m)
+			}
+			got++
+			return true
+		})); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := a.Send(t.Context(), "b", "\xffprivate", "e", pubsub.Binary("x")); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		if n, err := a.Send(t.Context(), "nowhere", "\xffprivate", "e", pubsub.Binary("x")); n != 0 || err != nil {
+			t.Errorf("to no node: %d, %v", n, err)
+		}
+		synctest.Wait()
+		if got != 1 {
+			t.Errorf("arrived %d times", got)
+		}
+	})
+}

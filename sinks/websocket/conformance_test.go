@@ -582,6 +582,7 @@ var endCases = []conformanceCase{
 	{"P78_P79_P84_P88_long_poll", TestLongPoll},
 	{"P81_P82_long_poll_ends", TestLongPollEnds},
 	{"P83_P86_P89_long_poll_requests", TestLongPollRefusals},
+	{"P85_long_poll_over_any_node", TestLongPollOverAnyNode},
 	{"V1", func(t *testing.T) {
 		f := start(t, setup{channels: map[string]*app{"room:*": conversation(nil)}})
 		c, _, err := f.dial("vsn=1.0.0", &client.DialOptions{})

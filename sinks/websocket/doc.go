@@ -165,6 +165,13 @@
 // again. A ReadTimeout or WriteTimeout of the
 // server does not apply to a GET that waits.
 //
+// On several nodes a session stays on the node that began it. With
+// LongPollConfig.Secret its requests may reach any node, which passes them there. A
+// response with messages counts as written when the node that the client has
+// reached has written it; without word of that the session ends. A request whose
+// session's node is gone, or does not respond within 5 s, is treated like one whose
+// session is over.
+//
 // In a query, the last of several values for one name counts. Phoenix.js up to 1.8
 // appends the session's token under the name token, which an application may use
 // too: Connect sees the application's.

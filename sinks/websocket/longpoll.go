@@ -9,8 +9,8 @@ import (
 )
 
 // LongPollConfig configures long polling, for clients without WebSocket. A
-// session lives on the node that began it: behind a load balancer, all requests
-// of one client must reach the same node.
+// session lives on the node that began it. Behind a load balancer, all requests
+// of one client must reach that node, unless the nodes have a Secret in common.
 type LongPollConfig struct {
 	// Suffix follows the mount path. Default: "/longpoll", which phoenix.js
 	// appends.
@@ -18,7 +18,17 @@ type LongPollConfig struct {
 	// Window is how long a GET waits for messages. A client that does not come
 	// back within one and a half times Window is gone. At most 1 h. Default: 10 s.
 	Window time.Duration
+	// Secret is what all nodes of a cluster have in common, 32 bytes or more. With
+	// it a request may reach any of them: the token of a session names its node,
+	// and is signed with Secret; the request is passed to that node over the
+	// endpoint's PubSub, and what that node responds comes back. Endpoints of one
+	// node need different paths then. Default: a request must reach the node of
+	// its session.
+	Secret []byte
 }
+
+// minSecret is the least number of bytes of LongPollConfig.Secret.
+const minSecret = 32
 
 // maxWindow bounds LongPollConfig.Window, so that one and a half times as much is a
 // duration too.
@@ -33,6 +43,7 @@ func (cfg *LongPollConfig) validate() error {
 	return option.First(
 		suffixAllowed("LongPoll.Suffix", cfg.Suffix),
 		option.Within(mountOwner, "LongPoll.Window", cfg.Window, 0, maxWindow),
+		mountOwner.Check(cfg.Secret == nil || len(cfg.Secret) >= minSecret, "LongPoll.Secret", option.Hidden, "32 bytes or more"),
 	)
 }
 
@@ -92,25 +103,40 @@ func (m *mount) serveLongPoll(w http.ResponseWriter, r *http.Request, vars map[s
 		_ = m.answerPoll(w, pollAnswer{Status: pollForbidden, Reason: refusalTexts[refusedOrigin]})
 		return
 	}
-	p := m.endpoint.polls.find(pollToken(r), m)
+	token := pollToken(r)
+	p := m.endpoint.polls.find(token, m)
+	if p == nil {
+		if node := m.relays.nodeOf(token); node != "" {
+			m.relays.pass(w, r, node, token)
+			return
+		}
+	}
 	switch {
-	// Phoenix begins a new session at once. Phoenix.js up to 1.7 then goes on as if
-	// its topics were joined, and its pushes and broadcasts are lost. Told that the
-	// server has failed, all versions connect and join again.
-	case r.Method == http.MethodGet && p == nil && strings.HasPrefix(pollToken(r), pollTokenPrefix):
-		_ = m.answerPoll(w, pollAnswer{Status: pollLost})
-	case r.Method == http.MethodGet && p == nil:
+	case r.Method == http.MethodGet && p == nil && !strings.HasPrefix(token, pollTokenPrefix):
 		m.beginPoll(w, r, vars)
+	case p == nil:
+		m.answerOver(w, r)
 	case r.Method == http.MethodGet:
 		p.serveGet(w, r)
-	// A POST cannot begin a session: the client must come with a GET.
-	// Nothing of its body is read, and nothing more of its connection.
-	case p == nil:
-		h.Set("Connection", "close")
-		_ = m.answerPoll(w, pollAnswer{Status: pollGone})
 	default:
 		p.servePost(w, r)
 	}
+}
+
+// answerOver responds to a request whose session is over.
+func (m *mount) answerOver(w http.ResponseWriter, r *http.Request) {
+	a := pollAnswer{Status: pollLost}
+	// To a GET Phoenix begins a new session at once. Phoenix.js up to 1.7 then goes
+	// on as if its topics were joined, and its pushes and broadcasts are lost. Told
+	// that the server has failed, all versions connect and join again.
+	//
+	// A POST cannot begin a session: the client must come with a GET. Nothing of
+	// its body is read, and nothing more of its connection.
+	if r.Method == http.MethodPost {
+		a.Status = pollGone
+		w.Header().Set("Connection", "close")
+	}
+	_ = m.answerPoll(w, a) // the client may be gone
 }
 
 // beginPoll admits a client as for a WebSocket connection and sends it a token.
@@ -142,6 +168,9 @@ func (p *poll) serveGet(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.exit(g)
+	if remote, ok := w.(*relayWriter); ok {
+		remote.replaced = g.replaced
+	}
 	// Window bounds the GET, whether or not a message comes.
 	timer := time.NewTimer(p.mount.cfg.LongPoll.Window)
 	defer timer.Stop()

@@ -20,12 +20,21 @@ func (m *mount) answerPoll(w http.ResponseWriter, a pollAnswer) error {
 	if a.Messages == nil {
 		a.Messages = []string{}
 	}
+	if remote, ok := w.(*relayWriter); ok {
+		remote.confirm = len(a.Messages) > 0
+	}
 	body, err := json.Marshal(a)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	return m.writePoll(w, body)
+}
+
+// writePoll writes the body of a response. Its error means that the client may not
+// have it.
+func (m *mount) writePoll(w http.ResponseWriter, body []byte) error {
 	// All is written by the flush: nothing is left that would need a deadline.
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	for len(body) > 0 {
@@ -38,7 +47,7 @@ func (m *mount) answerPoll(w http.ResponseWriter, a pollAnswer) error {
 	}
 	// A flush shows whether the client has gone. Without it its messages would
 	// count as written.
-	err = http.NewResponseController(w).Flush()
+	err := http.NewResponseController(w).Flush()
 	// A ResponseWriter that cannot flush: the write counts.
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err

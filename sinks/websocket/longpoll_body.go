@@ -38,24 +38,27 @@ type pollBody struct {
 	held int64
 }
 
-// readBody reads the body of a POST within Timeouts.Message. The caller has the
-// turn. The body must be released, also after an error.
-func (p *poll) readBody(w http.ResponseWriter, r *http.Request) (*pollBody, error) {
+// readBody reads the body of a POST within Timeouts.Message: for p, whose turn the
+// caller has, or for a session of another node if p is nil. The body must be
+// released, also after an error.
+func (m *mount) readBody(w http.ResponseWriter, r *http.Request, p *poll) (*pollBody, error) {
 	// min before the product, so that Unlimited does not overflow.
-	limit := min(min(int64(p.mount.cfg.Limits.MessageBytes), maxPost)*maxLines, maxPost)
-	b := &pollBody{e: p.endpoint(), from: http.MaxBytesReader(w, r.Body, limit)}
+	limit := min(min(int64(m.cfg.Limits.MessageBytes), maxPost)*maxLines, maxPost)
+	b := &pollBody{e: m.endpoint, from: http.MaxBytesReader(w, r.Body, limit)}
 	if r.ContentLength > limit {
 		// Known before a byte is read.
 		w.Header().Set("Connection", "close")
 		return b, &http.MaxBytesError{Limit: limit}
 	}
-	p.mount.readUntil(w, time.Now().Add(p.mount.cfg.Timeouts.Message))
-	if !p.startReading(w) {
+	m.readUntil(w, time.Now().Add(m.cfg.Timeouts.Message))
+	if p != nil && !p.startReading(w) {
 		return b, errBodyOver
 	}
 	var err error
 	b.data, err = io.ReadAll(b)
-	p.stopReading()
+	if p != nil {
+		p.stopReading()
+	}
 	if err != nil {
 		// The rest of the body is not read as the next request.
 		w.Header().Set("Connection", "close")
@@ -63,7 +66,7 @@ func (p *poll) readBody(w http.ResponseWriter, r *http.Request) (*pollBody, erro
 	}
 	// While the messages are handled, the server watches for the client's end
 	// without a deadline.
-	p.mount.readUntil(w, time.Time{})
+	m.readUntil(w, time.Time{})
 	return b, nil
 }
 

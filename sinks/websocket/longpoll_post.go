@@ -24,7 +24,7 @@ func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
 		_ = p.mount.answerPoll(w, pollAnswer{Status: status})
 		return
 	}
-	b, err := p.readBody(w, r)
+	b, err := p.mount.readBody(w, r, p)
 	var messages []posted
 	if err == nil {
 		messages, err = splitBody(r, b.data)
@@ -32,12 +32,7 @@ func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		b.release()
 		<-p.turn
-		reason := refusedBody
-		if errors.Is(err, errBodies) {
-			reason = refusedBodies
-		}
-		p.endpoint().refusals.note(r, reason, "", err)
-		refuse(w, postStatus(err), "")
+		p.mount.refuseBody(w, r, err)
 		return
 	}
 	// The messages are handled in another goroutine, since a join can take
@@ -59,6 +54,16 @@ func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
 		a.Status = pollTimeout
 	}
 	_ = p.mount.answerPoll(w, a) // the client may be gone
+}
+
+// refuseBody responds to a POST whose body is not taken.
+func (m *mount) refuseBody(w http.ResponseWriter, r *http.Request, err error) {
+	reason := refusedBody
+	if errors.Is(err, errBodies) {
+		reason = refusedBodies
+	}
+	m.endpoint.refusals.note(r, reason, "", err)
+	refuse(w, postStatus(err), "")
 }
 
 // waitTurn waits until no other POST of the session is read or handled. It returns

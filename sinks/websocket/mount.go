@@ -26,6 +26,7 @@ type mount struct {
 	deflate  *deflater // nil: messages are not compressed
 	offered  []string  // subprotocols
 	pings    pings
+	relays   *relays // nil: requests for sessions of other nodes find none
 
 	connectOK, connectError, unmatched metrics.Counter
 }
@@ -71,6 +72,9 @@ func (e *Endpoint) Mount(path string, s Mountable, cfg MountConfig) error {
 		if m.collides(other) {
 			return mountOwner.Refuse("path", path, "a path whose requests no socket gets that was mounted before")
 		}
+	}
+	if err := m.beginRelays(); err != nil {
+		return err
 	}
 	e.mounts = append(e.mounts, m)
 	return nil

@@ -110,6 +110,7 @@ func (cfg MountConfig) withDefaults() MountConfig {
 		own := *cfg.LongPoll
 		option.Default(&own.Suffix, "/longpoll")
 		option.Default(&own.Window, 10*time.Second)
+		own.Secret = slices.Clone(own.Secret)
 		cfg.LongPoll = &own
 	}
 	return cfg

@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"crypto/rand"
 	"net/http"
 	"sync"
 	"time"
@@ -49,7 +48,7 @@ func (ps *polls) find(token string, m *mount) *poll {
 // begin makes a session for an admitted client.
 func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	e := m.endpoint
-	p := &poll{token: pollTokenPrefix + rand.Text(), ready: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	p := &poll{token: m.relays.newToken(), ready: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	p.session = newSession(m, a)
 	// A response is JSON, in which a binary frame has no place.
 	p.textOnly = true

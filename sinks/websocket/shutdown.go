@@ -28,6 +28,8 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	// First, so that new requests are refused before they cost anything.
 	e.closing.Store(true)
 	e.registry.close()
+	e.eachRelays((*relays).stop)
+	defer e.eachRelays((*relays).end)
 	all := e.registry.all()
 	var err error
 	// No connection is added any more: the list is complete, apart from those
