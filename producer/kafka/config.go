@@ -274,6 +274,9 @@ func (c *Config[T]) options(u *unpacking) []kgo.Opt {
 		kgo.ConsumerGroup(c.Group),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
+		// The client would repeat a fetch in which one partition of several fails without a
+		// pause; isolate keeps the partition out of fetches instead.
+		kgo.KeepRetryableFetchErrors(),
 		kgo.FetchMaxBytes(c.FetchMaxBytes),
 		kgo.FetchMaxPartitionBytes(c.FetchMaxPartitionBytes),
 		kgo.MaxDecompressBatchBytes(maxDecompressed),

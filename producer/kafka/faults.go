@@ -56,23 +56,36 @@ func (p *Producer[T]) failed(fetches kgo.Fetches) bool {
 }
 
 // failedAt notes the error of a partition, and reports whether its broker is to be asked
-// about it.
+// about it. The move of a partition to another broker is no trouble: of errors that pass, the
+// watcher notes those that the broker repeats, and this only what lasts and the watcher does
+// not see.
 func (p *Producer[T]) failedAt(topic string, partition int32, err error) (suspect bool) {
 	if topic == "" {
 		partition = everywhere
 	}
 	key := topicPartition{topic, partition}
+	retriable := topic != "" && kerr.IsRetriable(err)
+	passing := retriable && p.poller.failing.passing(key)
+	// The broker of a new topic does not know it at first, and that of one that was made again
+	// never knows the old one.
+	remade := topic != "" && errors.Is(err, kerr.UnknownTopicID)
+	if remade && passing {
+		return false
+	}
 	p.mu.Lock()
-	part := p.core.parts[key]
-	if part != nil {
+	if p.core.parts[key] != nil {
 		suspect = true
 		p.core.view(key).suspect = true
 	}
-	if topic != "" && errors.Is(err, kerr.UnknownTopicID) {
+	if remade {
 		p.stale[topic] = true
 		suspect = true
 	}
+	noted := p.troubles[place{key, doFetch}] != nil || p.troubles[place{key, doDescribe}] != nil
 	p.mu.Unlock()
+	if passing || retriable && noted {
+		return suspect
+	}
 	p.note(place{key, doPoll}, err, true)
 	return suspect
 }

@@ -42,6 +42,19 @@ func (p *Producer[T]) probe(leaders map[topicPartition]leader) {
 	}
 }
 
+// suspects has the next probe ask for partitions that a broker has refused, also if nothing of
+// them is due: the trouble ends when the broker does not. It reports whether there are any.
+func (p *Producer[T]) suspects() (any bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for at := range p.troubles {
+		if at.doing == doFetch && p.core.parts[at.topicPartition] != nil {
+			p.core.view(at.topicPartition).suspect, any = true, true
+		}
+	}
+	return any
+}
+
 // probeOne fetches from one partition.
 func (p *Producer[T]) probeOne(ctx context.Context, q query, l leader) {
 	at := place{q.topicPartition, doFetch}
@@ -57,6 +70,7 @@ func (p *Producer[T]) probeOne(ctx context.Context, q query, l leader) {
 		p.mu.Lock()
 		p.core.reset(q.topicPartition, p.cfg.Reset == Newest || p.cfg.ResetAgo > 0)
 		p.mu.Unlock()
+		p.over(at)
 		return
 	case err != nil:
 		p.note(at, err, true)

@@ -19,6 +19,7 @@ type sickness struct {
 	pause time.Duration
 	until time.Time // when it is fetched again
 	out   bool      // it is not fetched
+	times int       // failures since it had records
 }
 
 // fail keeps a partition out until after a pause, and reports whether it was let in before.
@@ -32,9 +33,20 @@ func (q *quarantine) fail(key topicPartition, now time.Time) bool {
 		q.parts[key] = s
 	}
 	was := s.out
+	s.times++
 	s.pause = min(max(2*s.pause, firstPause), maxPause)
 	s.until, s.out = now.Add(s.pause/2+rand.N(s.pause/2)), true
 	return !was
+}
+
+// lasting is the number of failures from which on a reason that may pass by itself is a trouble:
+// a second or two after the first one.
+const lasting = 6
+
+// passing reports whether the failures of a partition may be over soon.
+func (q *quarantine) passing(key topicPartition) bool {
+	s := q.parts[key]
+	return s == nil || s.times < lasting
 }
 
 // heal forgets a partition that has records.

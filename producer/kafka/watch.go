@@ -19,6 +19,8 @@ const (
 	// watchTimeout bounds that, so that a broker that does not respond is logged within
 	// five seconds.
 	watchTimeout = 4 * time.Second
+	// lookAgain is when they are asked again if a broker has refused a partition.
+	lookAgain = time.Second
 	// maxProbes bounds the partitions at which one look reads itself.
 	maxProbes = 8
 )
@@ -50,10 +52,15 @@ func (p *Producer[T]) watch() {
 	defer tick.Stop()
 	for {
 		p.look(p.committing)
+		var again <-chan time.Time
+		if p.suspects() {
+			again = time.After(lookAgain)
+		}
 		select {
 		case <-p.commitStop:
 			return
 		case <-tick.C:
+		case <-again:
 		case <-p.looking:
 		}
 	}
