@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,9 +17,10 @@ import (
 // cluster joins this process to others: a push that one of them takes in reaches its
 // user's sockets at all of them. The zero value is a process without others.
 type cluster struct {
-	server *embedded.Server // nil unless it is embedded
-	remote *nats.Remote     // nil without -cluster
-	hub    *pubsub.Hub      // nil without -cluster: the endpoint makes its own
+	server *embedded.Server        // nil unless it is embedded
+	remote pubsub.InterestedRemote // nil without -cluster
+	nodes  func() []string         // the names of the other processes
+	hub    *pubsub.Hub             // nil without -cluster: the endpoint makes its own
 }
 
 // inside is the value of -cluster for a server in this process.
@@ -31,9 +33,14 @@ const defaultClusterListen = "127.0.0.1:6222"
 // validateCluster returns why these processes cannot form a cluster.
 func (c config) validateCluster() error {
 	var errs []error
-	isURL := strings.HasPrefix(c.Cluster, "nats://") || strings.HasPrefix(c.Cluster, "tls://")
-	if c.Cluster != "" && c.Cluster != inside && !isURL {
-		errs = append(errs, fmt.Errorf("-cluster %q is not allowed: embedded, or the nats://host:port of a server", c.Cluster))
+	switch {
+	case c.Cluster == "", c.Cluster == inside, hasScheme(c.Cluster, "nats", "tls"):
+	case c.onRedis():
+		if _, err := redisOptions(c.Cluster); err != nil {
+			errs = append(errs, err)
+		}
+	default:
+		errs = append(errs, fmt.Errorf("-cluster %q is not allowed: embedded, or the nats://host:port or redis://host:port of a server", c.Cluster))
 	}
 	if c.Cluster != "" && c.Fairness {
 		errs = append(errs, errors.New("-fairness measures one process: without -cluster"))
@@ -63,6 +70,15 @@ func (c config) validateCluster() error {
 	return errors.Join(errs...)
 }
 
+// onRedis reports whether -cluster is a Redis.
+func (c config) onRedis() bool { return hasScheme(c.Cluster, "redis", "rediss") }
+
+// hasScheme reports whether text is a URL of one of these schemes.
+func hasScheme(text string, schemes ...string) bool {
+	scheme, _, ok := strings.Cut(text, "://")
+	return ok && slices.Contains(schemes, scheme)
+}
+
 // joins returns the addresses of -join.
 func (c config) joins() []string {
 	return strings.FieldsFunc(c.Join, func(r rune) bool { return r == ',' || r == ' ' })
@@ -74,6 +90,20 @@ func (a *app) openCluster() (err error) {
 	if a.cfg.Cluster == "" {
 		return nil
 	}
+	if a.cfg.onRedis() {
+		err = a.openRedis()
+	} else {
+		err = a.openNATS()
+	}
+	if err != nil {
+		return err
+	}
+	a.cluster.hub, err = pubsub.New(pubsub.Config{Remote: a.cluster.remote, Logger: a.log})
+	return err
+}
+
+// openNATS makes the remote of -cluster embedded and of -cluster nats://host:port.
+func (a *app) openNATS() (err error) {
 	cfg := nats.Config{Node: a.cfg.Node, Metrics: a.recorder, Logger: a.log}
 	if a.cfg.Cluster == inside {
 		if a.cluster.server, err = a.cfg.startServer(a); err != nil {
@@ -83,11 +113,12 @@ func (a *app) openCluster() (err error) {
 	} else {
 		cfg.URL = a.cfg.Cluster
 	}
-	if a.cluster.remote, err = nats.New(cfg); err != nil {
+	r, err := nats.New(cfg)
+	if err != nil {
 		return fmt.Errorf("-cluster: %w", err)
 	}
-	a.cluster.hub, err = pubsub.New(pubsub.Config{Remote: a.cluster.remote, Logger: a.log})
-	return err
+	a.cluster.remote, a.cluster.nodes = r, func() []string { return r.Snapshot().Nodes }
+	return nil
 }
 
 // startServer starts the server of this process.
@@ -139,7 +170,7 @@ func (r *run) joinCluster() {
 		r.log.Warn("other processes are not reached yet", "error", err)
 		return
 	}
-	attrs := []any{"node", r.cluster.remote.Node(), "others", r.cluster.remote.Snapshot().Nodes}
+	attrs := []any{"node", r.cluster.remote.Node(), "others", r.cluster.nodes()}
 	if r.cluster.server != nil {
 		attrs = append(attrs, "join", r.cluster.server.ClusterAddr())
 	}
@@ -151,7 +182,7 @@ func (c *cluster) names() (own string, others []string) {
 	if c.remote == nil {
 		return "", nil
 	}
-	return c.remote.Node(), c.remote.Snapshot().Nodes
+	return c.remote.Node(), c.nodes()
 }
 
 // close ends the server of this process.

@@ -76,6 +76,8 @@ func TestAProcessUsesAServerElsewhere(t *testing.T) {
 func TestClusterOptionsAreChecked(t *testing.T) {
 	for _, c := range []struct{ args, complaint string }{
 		{"-cluster redis", "-cluster"},
+		{"-cluster redis://127.0.0.1:no", "-cluster"},
+		{"-cluster redis://127.0.0.1:6379 -join 127.0.0.1:1", "needs -cluster embedded"},
 		{"-join 127.0.0.1:1", "needs -cluster embedded"},
 		{"-cluster nats://127.0.0.1:4222 -join 127.0.0.1:1", "needs -cluster embedded"},
 		{"-cluster embedded -join nowhere", "-join"},

@@ -132,7 +132,7 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	fs.BoolVar(&c.Plaintext, "plaintext", false, "serve clients on an address that is not loopback, as this program does without TLS: for a proxy in front that ends it")
 	fs.StringVar(&c.StatsD, "statsd", "", "StatsD `host:port` (UDP) that gets every measurement too; the page and the summary read a small listener inside this process in any case")
 	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with the secret of at least 20 bytes that signs socket tokens; on a loopback interface, and with -demo, one is made up at every start without it. The variable PUSHPIPELINE_SECRET may hold the secret itself, an option may not: every program of a machine can read the command lines")
-	fs.StringVar(&c.Cluster, "cluster", "", "form a cluster with other processes, so that a push reaches its user's sockets at any of them: embedded starts a NATS server inside this process, nats://host:port uses one elsewhere")
+	fs.StringVar(&c.Cluster, "cluster", "", "form a cluster with other processes, so that a push reaches its user's sockets at any of them: embedded starts a NATS server inside this process, nats://host:port uses one elsewhere, redis://host:port a Redis (rediss:// with TLS)")
 	fs.StringVar(&c.ClusterListen, "cluster-listen", "", "`host:port` at which the server of -cluster embedded is joined by others; default 127.0.0.1:6222, with -join any port of 127.0.0.1")
 	fs.StringVar(&c.Join, "join", "", "`host:port,...` of the -cluster-listen of other processes, of which one is enough")
 	fs.StringVar(&c.ClusterSecretFile, "cluster-secret-file", "", "`file` with a secret of at least 20 bytes that processes need to join each other; it passes in the clear")

@@ -27,9 +27,9 @@
 //	pushpipeline -cluster embedded -join 127.0.0.1:6222 -addr 127.0.0.1:4010 -debug-addr off
 //
 // Each of them has a NATS server, and the servers join each other; -cluster
-// nats://host:port uses a server elsewhere. All need the same -secret-file if a token
-// is to be valid at each. A push whose user has no client at any process is discarded as
-// no_subscriber after -grace.
+// nats://host:port uses a server elsewhere, redis://host:port a Redis. All need the same
+// -secret-file if a token is to be valid at each. A push whose user has no client at any
+// process is discarded as no_subscriber after -grace.
 //
 // Processes with the same -brokers, -topic and -group share the partitions. Without
 // -cluster each pushes what it reads to its own sockets alone, so that a client must be
