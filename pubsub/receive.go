@@ -121,7 +121,7 @@ func (r receiver) Lost(topic string) { r.hub.lost(topic) }
 
 // LossHandler is a [Subscriber] that is told when messages of its topic may not
 // have reached this node. It is called for topics that keep history only, after
-// the history has begun anew.
+// [History.Lost]: what the history has now says whether something is missing.
 type LossHandler interface {
 	// HandleLoss is called in any goroutine and must not block.
 	HandleLoss(topic string)

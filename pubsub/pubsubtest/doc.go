@@ -8,5 +8,6 @@
 //	network := pubsubtest.NewNetwork()
 //	a, b := network.Hub(t, "a", pubsub.Config{}), network.Hub(t, "b", pubsub.Config{})
 //
-// An implementation of [pubsub.Remote] calls [TestRemote] from its own tests.
+// An implementation of [pubsub.Remote] calls [TestRemote] from its own tests, and one of
+// [pubsub.History] calls [TestHistory].
 package pubsubtest

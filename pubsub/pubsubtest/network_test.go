@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/pubsubtest"
 )
 
@@ -31,4 +32,27 @@ func TestNetwork(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestHistories(t *testing.T) {
+	cfg := pubsub.MemoryConfig{Topics: []string{"kept:*"}}
+	t.Run("memory", func(t *testing.T) {
+		pubsubtest.TestHistory(t, func(t *testing.T) pubsubtest.Histories {
+			var h pubsubtest.Histories
+			for range 2 {
+				memory, err := pubsub.NewMemory(cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.Nodes = append(h.Nodes, memory)
+			}
+			return h
+		})
+	})
+	t.Run("shared", func(t *testing.T) {
+		pubsubtest.TestHistory(t, func(t *testing.T) pubsubtest.Histories {
+			h := pubsubtest.NewSharedHistory(t, cfg)
+			return pubsubtest.Histories{Nodes: []pubsub.History{h, h}, Shared: true}
+		})
+	})
 }

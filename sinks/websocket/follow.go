@@ -46,8 +46,9 @@ func (ch *Channel) expects(m *pubsub.Message, r *pubsub.Record) bool {
 
 var _ pubsub.LossHandler = (*receiver)(nil)
 
-// HandleLoss closes the connection: its client may have missed messages of
-// another node.
+// HandleLoss looks at the history for what the client may have missed of another node.
+// A history that nodes share has it. One of this node alone has begun anew: the
+// connection is closed then, as by any gap.
 func (r *receiver) HandleLoss(string) {
 	ch := (*Channel)(r)
 	if !ch.route.cfg.Resume {
@@ -56,7 +57,11 @@ func (r *receiver) HandleLoss(string) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	if ch.state == joining || ch.state == joined {
-		ch.giveUp()
+		ch.rare.place.look = true
+	}
+	// While joining, beginToFollow does that.
+	if ch.state == joined {
+		ch.pull()
 	}
 }
 

@@ -22,16 +22,23 @@ import (
 // history and are resumable.
 func twoNodes(t *testing.T, s setup, a *app) (*pubsubtest.Network, [2]*fixture) {
 	t.Helper()
-	net := pubsubtest.NewNetwork()
-	var nodes [2]*fixture
-	for i, name := range []string{"a", "b"} {
+	return twoNodesWith(t, s, a, func() pubsub.History {
 		h, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"kept:*"}})
 		if err != nil {
 			t.Fatal(err)
 		}
+		return h
+	})
+}
+
+func twoNodesWith(t *testing.T, s setup, a *app, history func() pubsub.History) (*pubsubtest.Network, [2]*fixture) {
+	t.Helper()
+	net := pubsubtest.NewNetwork()
+	var nodes [2]*fixture
+	for i, name := range []string{"a", "b"} {
 		s := s
 		s.pipes = true
-		s.endpoint.PubSub, _ = net.Hub(t, name, pubsub.Config{History: h, Linger: time.Minute, RemoteTimeout: 2 * time.Second})
+		s.endpoint.PubSub, _ = net.Hub(t, name, pubsub.Config{History: history(), Linger: time.Minute, RemoteTimeout: 2 * time.Second})
 		synctest.Wait() // so that the Run of no hub begins after its first client
 		nodes[i] = start(t, s, func(f *fixture) {
 			f.socket.ChannelWith("kept:*", websocket.ChannelConfig{Resume: true}, func(user, string) websocket.Handler { return a })
