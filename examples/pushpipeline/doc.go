@@ -29,7 +29,8 @@
 // Each of them has a NATS server, and the servers join each other; -cluster
 // nats://host:port uses a server elsewhere, redis://host:port a Redis. All need the same
 // -secret-file if a token is to be valid at each. A push whose user has no client at any
-// process is discarded as no_subscriber after -grace.
+// process is discarded as no_subscriber after -grace. A URL with a password belongs in PUSHPIPELINE_CLUSTER: every
+// program of a machine can read the command lines.
 //
 // Processes with the same -brokers, -topic and -group share the partitions. Without
 // -cluster each pushes what it reads to its own sockets alone, so that a client must be

@@ -130,6 +130,30 @@ func TestASilentServerIsGivenUp(t *testing.T) {
 	}
 }
 
+// TestANodeThatStoodStillIsFenced: another one takes its name meanwhile.
+func TestANodeThatStoodStillIsFenced(t *testing.T) {
+	c := newCluster(t)
+	link := cutproxy.New(t, c.addr)
+	cfg := c.config("same")
+	cfg.Options = &goredis.UniversalOptions{Addrs: []string{link.Addr()}, ReadTimeout: time.Minute, WriteTimeout: time.Minute}
+	r := newRemote(t, cfg)
+	old := make(chan error, 1)
+	go func() { old <- r.Run(t.Context(), nothing{}) }()
+	if err := r.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	link.Gate.Lock()
+	_, young, _ := runHub(t, c.config("same")) // after claimPatience
+	link.Gate.Unlock()
+	var name *redis.NameError
+	if err := <-old; !errors.As(err, &name) || !name.Fenced {
+		t.Errorf("the older one: %v", err)
+	}
+	if !young.Snapshot().Connected {
+		t.Error("the younger one has ended as well")
+	}
+}
+
 // TestASubscriberThatRedisEndsIsReported: it ends those that read too slowly.
 func TestASubscriberThatRedisEndsIsReported(t *testing.T) {
 	c := newCluster(t)

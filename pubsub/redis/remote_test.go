@@ -24,7 +24,7 @@ type cluster struct {
 	addr, prefix string
 }
 
-func newCluster(t *testing.T) cluster {
+func newCluster(t testing.TB) cluster {
 	return cluster{sourcetest.Server(t, "redis"), newPrefix()}
 }
 
