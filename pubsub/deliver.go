@@ -48,7 +48,9 @@ type Report struct {
 	At time.Time
 	// Err is nil if a subscriber has the message. Otherwise it is the reason for
 	// which none has it and none will have it: ErrNoSubscriber, ErrUnfit,
-	// ErrGone, ErrFull or ErrSuperseded; or ErrNoAnswer, if one may have it.
+	// ErrGone, ErrFull or ErrSuperseded; or ErrNoAnswer, if one may have it. With
+	// other nodes ErrFull and ErrSuperseded are certain of one subscriber only: of
+	// another node that did not answer, one may have it.
 	Err error
 	// Kept is set if the history of the topic has the message, on this node or on
 	// another one. Delivering it again would number it a second time.

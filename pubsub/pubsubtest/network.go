@@ -3,6 +3,7 @@ package pubsubtest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -30,6 +31,9 @@ type Network struct {
 	nodes map[string]*Remote
 	// cut has the pairs {from, to} whose messages are lost.
 	cut map[[2]string]bool
+	// faults and the chance of each pair {from, to} under them.
+	faults Faults
+	chance map[[2]string]*rand.Rand
 }
 
 // NewNetwork makes a network without nodes. Its fields are set before the first
@@ -141,7 +145,7 @@ func (n *Network) publish(from *Remote, to string, m *pubsub.Message) int {
 	for name, r := range n.nodes {
 		// A node that does not run is not there. A direct message needs no
 		// interest.
-		if r == from || r.in == nil || (to != "" && to != name) || (to == "" && !r.topics[m.Topic]) {
+		if r == from || r.in == nil || r.dead || (to != "" && to != name) || (to == "" && !r.topics[m.Topic]) {
 			continue
 		}
 		count++
@@ -150,15 +154,17 @@ func (n *Network) publish(from *Remote, to string, m *pubsub.Message) int {
 			r.missed = true
 		case n.Drop != nil && n.Drop(from.name, name, m):
 		default:
-			at := time.Now()
-			if n.Delay != nil {
-				at = at.Add(n.Delay(from.name, name))
-			}
+			delay, lost := n.draw(from.name, name)
+			at := time.Now().Add(delay)
 			// Messages of one sender keep their order, whatever Delay says.
 			if last := r.lastAt[from.name]; at.Before(last) {
 				at = last
 			}
 			r.lastAt[from.name] = at
+			if lost {
+				r.push(parcel{lost: true, at: at})
+				continue
+			}
 			r.push(parcel{data: slices.Clone(data), at: at})
 		}
 	}

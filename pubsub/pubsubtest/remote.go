@@ -25,6 +25,7 @@ type Remote struct {
 	lastAt map[string]time.Time
 	frozen bool
 	missed bool
+	dead   bool // by Kill
 }
 
 var _ pubsub.InterestedRemote = (*Remote)(nil)
@@ -50,7 +51,7 @@ func (r *Remote) Publish(ctx context.Context, to string, m *pubsub.Message) (int
 		return 0, err
 	}
 	r.net.mu.Lock()
-	running := r.in != nil
+	running := r.in != nil && !r.dead
 	r.net.mu.Unlock()
 	if !running {
 		return 0, errNotRunning
