@@ -30,6 +30,12 @@
 // since its process stands still, is fenced: its Run ends with that error as soon as it
 // hears of its successor.
 //
+// # Trust
+//
+// Any program that may publish in the channels can send messages to the nodes, and take
+// a name from one. Messages that cannot be read are counted and dropped. A node needs the
+// right to PING, and to PUBLISH, SUBSCRIBE and UNSUBSCRIBE in the channels PREFIX.*.
+//
 // # Loss
 //
 // Delivery is at most once, and a message whose fate is not known when the connection fails

@@ -171,7 +171,7 @@ func TestAServerThatRefusesEndsRun(t *testing.T) {
 	c := newCluster(t)
 	client := goredis.NewUniversalClient(at(c.addr))
 	defer client.Close()
-	if err := client.Do(t.Context(), "acl", "setuser", "penstock", "on", ">right", "resetchannels", "&"+c.prefix+".*", "+@all").Err(); err != nil {
+	if err := client.Do(t.Context(), "acl", "setuser", "penstock", "on", ">right", "resetchannels", "&"+c.prefix+".*", "+publish", "+subscribe", "+unsubscribe", "+ping").Err(); err != nil {
 		t.Fatal(err)
 	}
 	defer client.Do(context.WithoutCancel(t.Context()), "acl", "deluser", "penstock")
@@ -186,7 +186,7 @@ func TestAServerThatRefusesEndsRun(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
 		t.Errorf("Run: %v", err)
 	}
-	_, _, stop := runHub(t, with("right")) // with no right but to its own channels
+	_, _, stop := runHub(t, with("right")) // with the rights of the package comment
 	stop()
 }
 
