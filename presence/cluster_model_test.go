@@ -33,12 +33,12 @@ func TestModelOfACluster(t *testing.T) {
 	for seed := first; seed < first+n; seed++ {
 		synctest.Test(t, func(t *testing.T) { newSim(t, seed, &total).life() })
 		if t.Failed() {
-			t.Fatalf("again with PENSTOCK_SEED=%d", seed)
+			return // a line of the bubble has the seed
 		}
 	}
 	t.Logf("%+v", total)
 	// A model in which nothing happens would always be green.
-	if n >= 100 && (total.Delivered == 0 || total.Expired == 0 || total.Repeated == 0 || total.Gaps == 0 || total.Deaths == 0 || total.Downs == 0) {
+	if n >= 100 && (total.Delivered == 0 || total.Expired == 0 || total.Repeated == 0 || total.Gaps == 0 || total.Resumed == 0 || total.Deaths == 0 || total.Downs == 0) {
 		t.Errorf("something never happened: %+v", total)
 	}
 }

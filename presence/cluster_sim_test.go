@@ -36,7 +36,7 @@ const (
 )
 
 // simTotals counts over all seeds what happened.
-type simTotals struct{ Delivered, Expired, Repeated, Gaps, Deaths, Downs, Broadcasts int }
+type simTotals struct{ Delivered, Expired, Repeated, Gaps, Deaths, Downs, Broadcasts, Resumed int }
 
 // sim is one cluster with its users. The goroutine of the test drives it.
 type sim struct {
@@ -128,9 +128,11 @@ func (s *sim) life() {
 		u.settled()
 	}
 	for _, n := range s.live() {
+		n.room.resume()
 		s.end(n, false)
 	}
 	if s.t.Failed() {
+		s.t.Logf("again with PENSTOCK_SEED=%d", s.seed)
 		for _, line := range s.log[max(0, len(s.log)-150):] {
 			s.t.Log(line)
 		}

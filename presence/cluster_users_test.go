@@ -37,10 +37,19 @@ type simRoom struct {
 	last map[string]int  // by process
 	gap  map[string]bool // a loss was reported since the last message
 	lost bool            // also for processes of which nothing came yet
+	// epoch has that of the last message of a process, and kept all messages.
+	epoch map[string]string
+	kept  []simKept
+}
+
+// simKept is a message with its place in the history.
+type simKept struct {
+	at   pubsub.Position
+	data string
 }
 
 func newSimRoom(s *sim, n *simNode) *simRoom {
-	r := &simRoom{s: s, n: n, last: map[string]int{}, gap: map[string]bool{}}
+	r := &simRoom{s: s, n: n, last: map[string]int{}, gap: map[string]bool{}, epoch: map[string]string{}}
 	for _, other := range s.live() {
 		r.last[other.process] = other.sent
 		r.gap[other.process] = true // what was on its way may still come
@@ -57,7 +66,12 @@ func (r *simRoom) Deliver(m *pubsub.Message) bool {
 	defer r.mu.Unlock()
 	last, known := r.last[v.From]
 	gap := r.gap[v.From] || (!known && r.lost)
+	at, kept := m.Position()
 	switch {
+	case !kept:
+		r.s.fault("%s got %+v, which the history has not", r.n.process, v)
+	case v.Seq > last+1 && r.epoch[v.From] == at.Epoch:
+		r.s.fault("%s got %+v after %d in one epoch: a client would resume over the gap", r.n.process, v, last)
 	case v.Seq <= last:
 		r.s.fault("%s got %+v after %d", r.n.process, v, last)
 	case v.Seq > last+1 && !gap:
@@ -65,7 +79,8 @@ func (r *simRoom) Deliver(m *pubsub.Message) bool {
 	case v.Seq > last+1:
 		r.s.count(func(t *simTotals) { t.Gaps++ })
 	}
-	r.last[v.From], r.gap[v.From] = v.Seq, false
+	r.last[v.From], r.gap[v.From], r.epoch[v.From] = v.Seq, false, at.Epoch
+	r.kept = append(r.kept, simKept{at, string(m.Payload.Data)})
 	return true
 }
 
@@ -76,6 +91,33 @@ func (r *simRoom) HandleLoss(string) {
 	r.lost = true
 	for from := range r.last {
 		r.gap[from] = true
+	}
+}
+
+// resume is what clients do that saw the room up to any message: each gets what came
+// afterwards, or learns that it cannot.
+func (r *simRoom) resume() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, k := range r.kept {
+		records, now, err := r.n.hub.History().Since(context.Background(), "room", k.at)
+		if err != nil {
+			if !errors.Is(err, pubsub.ErrEpoch) || now.Epoch == k.at.Epoch {
+				r.s.fault("%s cannot resume after %+v: %v, now %+v", r.n.process, k, err, now)
+			}
+			continue
+		}
+		rest := r.kept[i+1:]
+		if len(records) != len(rest) {
+			r.s.fault("%s resumes after %+v with %d messages, want %d", r.n.process, k, len(records), len(rest))
+			continue
+		}
+		for j, record := range records {
+			if string(record.Data) != rest[j].data || record.Offset != rest[j].at.Offset {
+				r.s.fault("%s resumes after %+v with %s, want %+v", r.n.process, k, record.Data, rest[j])
+			}
+		}
+		r.s.count(func(t *simTotals) { t.Resumed++ })
 	}
 }
 
