@@ -142,8 +142,9 @@ func (s *Step) SetRate(rate Rate) error {
 // Restart makes the step anew, with those below it if its Restart has Below: what it had
 // and had not finished is delivered to it again. It returns at once, and does not count
 // towards MaxRestarts. A source of From, and the first step of a branch, return ErrUnable.
-// A step that drains, or below one that does, returns ErrStopped: nothing would be delivered to
-// it again.
+// A step that drains, or directly below one that does, returns ErrStopped: a stage that drains
+// takes no new subscriber, so that nothing would be delivered to it again. A step further below
+// is made anew, and loses nothing.
 func (s *Step) Restart() error {
 	n := s.n
 	n.p.mu.Lock()

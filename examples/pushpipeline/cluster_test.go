@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,5 +91,46 @@ func TestClusterOptionsAreChecked(t *testing.T) {
 		if err == nil || !strings.Contains(out, c.complaint) {
 			t.Errorf("%s: %v, %q", c.args, err, out)
 		}
+	}
+}
+
+// TestTheCommandsOfTheDocumentsFormACluster starts the two processes of the front page, on
+// ports that are free, and pushes at the first one to a user of the second one.
+// docs/cluster.md has the same commands.
+func TestTheCommandsOfTheDocumentsFormACluster(t *testing.T) {
+	commands := func(file string) (all [][]string) {
+		text, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if args, ok := strings.CutPrefix(line, "go run ./examples/pushpipeline "); ok && strings.Contains(args, "-cluster embedded") {
+				all = append(all, strings.Fields(args))
+			}
+		}
+		return all
+	}
+	two := commands("README.md")
+	if other := commands("docs/cluster.md"); len(two) != 2 || !slices.EqualFunc(two, other, slices.Equal) {
+		t.Fatalf("the front page has %q, docs/cluster.md %q", two, other)
+	}
+	first, _, err := parse(t, nil, two[0]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := parse(t, nil, two[1]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Join != defaultClusterListen || first.ClusterListen != "" || first.Addr == second.Addr || first.DebugAddr == second.DebugAddr {
+		t.Errorf("%q and %q cannot run on one machine", two[0], two[1])
+	}
+	a := start(t, append(two[0], "-cluster-listen", "127.0.0.1:0", "-addr", "127.0.0.1:0", "-debug-addr", "off")...)
+	b := start(t, append(two[1], "-join", a.cluster.server.ClusterAddr(), "-addr", "127.0.0.1:0")...)
+	there := b.join("42")
+	b.endpoint.PubSub().Settle(t.Context(), "user:42")
+	a.push("42", 7)
+	if got, err := there.next(within(t, 5*time.Second)); err != nil || got.Data.N != 7 {
+		t.Fatalf("%+v, %v", got, err)
 	}
 }
