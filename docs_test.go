@@ -225,28 +225,39 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
-// TestKafkaQuotes: what docs/kafka.md has of the package comment, as quotations, is there
-// word for word.
-func TestKafkaQuotes(t *testing.T) {
-	plain := func(file string) string {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+// TestQuotes: what documents have of package comments, as quotations, is there word for
+// word.
+func TestQuotes(t *testing.T) {
+	for document, packages := range map[string][]string{
+		"docs/kafka.md":   {"producer/kafka"},
+		"docs/cluster.md": {"pubsub", "sinks/websocket/delivery", "presence"},
+	} {
+		comments := ""
+		for _, p := range packages {
+			comments += regexp.MustCompile(`(?m)^// ?`).ReplaceAllString(plain(t, p+"/doc.go"), "")
 		}
-		return string(text)
-	}
-	comment := regexp.MustCompile(`(?m)^// ?`).ReplaceAllString(plain("producer/kafka/doc.go"), "")
-	comment = strings.Join(strings.Fields(comment), " ")
-	quotes := regexp.MustCompile(`(?m)(?:^> .*\n)+`).FindAllString(plain("docs/kafka.md"), -1)
-	for _, quote := range quotes {
-		quote = strings.Join(strings.Fields(strings.ReplaceAll("\n"+quote, "\n> ", "\n")), " ")
-		if !strings.Contains(comment, quote) {
-			t.Errorf("the package comment does not have: %s", quote)
+		comments = strings.Join(strings.Fields(comments), " ")
+		quotes := regexp.MustCompile(`(?m)(?:^> .*\n)+`).FindAllString(plain(t, document), -1)
+		for _, quote := range quotes {
+			quote = strings.Join(strings.Fields(strings.ReplaceAll("\n"+quote, "\n> ", "\n")), " ")
+			if !strings.Contains(comments, quote) {
+				t.Errorf("%s quotes what no package comment has: %s", document, quote)
+			}
+		}
+		if len(quotes) == 0 {
+			t.Errorf("%s has no quotations", document)
 		}
 	}
-	if len(quotes) == 0 {
-		t.Error("no quotations")
+}
+
+// plain returns the text of a file.
+func plain(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return string(text)
 }
 
 // hasHeading reports whether a Markdown text has a heading with that anchor.
