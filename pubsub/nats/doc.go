@@ -14,7 +14,7 @@
 //
 //	PREFIX.t.TOPIC  broadcasts and deliveries (the topic is escaped)
 //	PREFIX.n.NODE   messages to one node, such as answers to deliveries
-//	PREFIX.c        beats of all nodes
+//	PREFIX.c.all    beats of all nodes
 //	PREFIX.k.ID     replies to one process
 //	PREFIX.o.NODE   claims of a name
 //

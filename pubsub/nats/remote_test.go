@@ -261,6 +261,26 @@ func TestApplicationsShareAServer(t *testing.T) {
 	}
 }
 
+// TestPrefixesMayBeginOneAnother: the subjects of one are no topics of the other.
+func TestPrefixesMayBeginOneAnother(t *testing.T) {
+	server := startServer(t, embedded.Config{})
+	a, r, _ := runHub(t, nats.Config{Node: "a", Prefix: "one", Options: server.Options()})
+	for _, topic := range []string{"c", "c.all", "k", "n", "o"} {
+		if _, err := a.Subscribe(topic, taker(nil)); err != nil {
+			t.Fatal(err)
+		}
+		a.Settle(t.Context(), topic)
+	}
+	_, _, stop := runHub(t, nats.Config{Node: "b", Prefix: "one.t", Options: server.Options()})
+	stop() // it has said who it is, and that it leaves
+	if err := r.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Snapshot(); s.Received != 0 || s.Malformed != 0 || s.Unknown != 0 || len(s.Nodes) != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestHostileFramesAreCountedAndDropped.
 func TestHostileFramesAreCountedAndDropped(t *testing.T) {
 	server := startServer(t, embedded.Config{})
@@ -271,9 +291,9 @@ func TestHostileFramesAreCountedAndDropped(t *testing.T) {
 	}
 	defer other.Close()
 	for subject, all := range map[string][]string{
-		"penstock.c":   {"", "\x01", "\x02\x01", "\x01\x01\xff\xff\xff\xff\xff", "\x01\x63\x01x\x01y\x00\x00\x00\x00\x00"},
-		"penstock.o.a": {"nonsense"},
-		"penstock.n.a": {"nonsense", "\x01\xff"},
+		"penstock.c.all": {"", "\x01", "\x02\x01", "\x01\x01\xff\xff\xff\xff\xff", "\x01\x63\x01x\x01y\x00\x00\x00\x00\x00"},
+		"penstock.o.a":   {"nonsense"},
+		"penstock.n.a":   {"nonsense", "\x01\xff"},
 	} {
 		for _, data := range all {
 			if err := other.Publish(subject, []byte(data)); err != nil {

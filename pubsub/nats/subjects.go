@@ -10,7 +10,7 @@ type subjects struct {
 }
 
 func newSubjects(prefix string) subjects {
-	return subjects{topics: prefix + ".t.", nodes: prefix + ".n.", processes: prefix + ".k.", owners: prefix + ".o.", all: prefix + ".c"}
+	return subjects{topics: prefix + ".t.", nodes: prefix + ".n.", processes: prefix + ".k.", owners: prefix + ".o.", all: prefix + ".c.all"}
 }
 
 func (s *subjects) topic(name string) string   { return s.topics + backplane.Token(name) }
