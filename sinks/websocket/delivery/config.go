@@ -21,7 +21,8 @@ const (
 	// NoSubscriber: no client had joined the topic by the end of the grace.
 	NoSubscriber receipt.Reason = "no_subscriber"
 	// NoAnswer: no client of this node had joined the topic by the end of the
-	// grace, and another node did not answer. A client there may have the event.
+	// grace, and another node did not answer, to this attempt or to an earlier
+	// one. A client there may have the event.
 	NoAnswer receipt.Reason = "no_answer"
 	// ClientFull: the clients' queues were still full when the stage drained.
 	ClientFull receipt.Reason = "client_full"

@@ -53,7 +53,12 @@ func New[T any](endpoint *websocket.Endpoint, cfg Config[T]) (*Consumer[T], erro
 	c.meters.init(cfg.Metrics, cfg.Logger)
 	c.book.grace, c.book.timeout, c.book.maxGone = cfg.Grace, cfg.Timeout, cfg.MaxWaiting
 	c.book.crowded = cfg.Crowded
-	c.drop = func(f *flight[T], reason receipt.Reason) { c.end(f, stage.Discard(reason), time.Time{}) }
+	c.drop = func(f *flight[T], reason receipt.Reason) {
+		if f.unsure && reason == NoSubscriber {
+			reason = NoAnswer
+		}
+		c.end(f, stage.Discard(reason), time.Time{})
+	}
 	return c, nil
 }
 
@@ -205,6 +210,7 @@ func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 	default:
 		why := causeOf(r.Err)
 		c.meters.missed[why].Add(1)
+		f.unsure = f.unsure || why == forAnswer
 		if v, reason := c.book.missed(f, why, c.now()); v == discard {
 			c.drop(f, reason)
 		}

@@ -22,6 +22,7 @@ type flight[T any] struct {
 	lags   bool          // it counts towards MaxWaiting until its receipt
 	sent   bool          // a report is to come
 	over   bool          // it has its receipt
+	unsure bool          // a node that did not answer may have it, whatever the last attempt found
 	listed bool          // in the list of open flights
 
 	prev, next *flight[T] // of the list
