@@ -7,13 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestTokensAreSafeAndDiffer(t *testing.T) {
 	seen := make(map[string]string)
 	for _, text := range []string{"", "=", "==", "a", "A", "a.b", "a=2Eb", "a b", "*", ">", "\x00", "\xff", "ü", "user:42", strings.Repeat(".", 200), strings.Repeat(".", 201), strings.Repeat("a", 513)} {
 		token := Token(text)
-		if token == "" || len(token) > maxToken || strings.ContainsAny(token, " .*>\x00\r\n\xff") {
+		if token == "" || len(token) > maxToken || strings.ContainsAny(token, " .*>\x00\r\n") || !utf8.ValidString(token) {
 			t.Errorf("%q becomes %q", text, token)
 		}
 		if other, ok := seen[token]; ok {
