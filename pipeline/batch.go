@@ -9,7 +9,8 @@ import (
 
 // Batch adds a step that gathers events into slices. A slice belongs to the step that
 // takes it: it is not used again. The events of a slice get their receipts when that step
-// has finished it. An event for which Key, SizeOf or Cut panics fails alone.
+// has finished it. An event for which Key, SizeOf or Cut panics fails alone, without a dead
+// letter, since Batch has none.
 //
 // [EachBatch] and [MapBatch] gather as well, and give each event its own receipt.
 func Batch[T any](from *Flow[T], cfg BatchConfig[T]) *Flow[[]T] {

@@ -20,12 +20,21 @@ type batchCall[T, Out any] struct {
 	chain func(ctx context.Context) error
 	lent  []T   // the copy of the events that the function may change
 	out   []Out // what it has returned
+	done  bool  // it has handled the events
 }
 
 func newBatchCall[T, Out any](s *batchStep[T, Out]) *batchCall[T, Out] {
 	c := &batchCall[T, Out]{step: s}
 	c.chain = func(ctx context.Context) (err error) {
+		if c.done {
+			return errNextAgain
+		}
 		c.out, err = s.call(ctx, c.lent)
+		v := batchVerdictOf(err, len(c.lent))
+		if v.failed != nil || v.whole != nil {
+			c.out = nil // not for the events, also if a middleware makes the error none
+		}
+		c.done = v.failed == nil && v.whole == nil && len(v.some) == 0
 		return err
 	}
 	for i := len(s.cfg.Use) - 1; i >= 0; i-- {
@@ -87,7 +96,7 @@ func (c *batchCall[T, Out]) work(ctx context.Context, w *batchWork[T, batchPlace
 // attempt calls the function for the part of the batch that is next.
 func (c *batchCall[T, Out]) attempt(ctx context.Context, w *batchWork[T, batchPlace[T]]) (err error) {
 	p := w.top()
-	c.lent, c.out, w.out = append(c.lent[:0], p.events...), nil, nil
+	c.lent, c.out, c.done, w.out = append(c.lent[:0], p.events...), nil, false, nil
 	defer func() {
 		clear(c.lent)
 		c.out = nil

@@ -74,8 +74,8 @@ type BatchConfig[T any] struct {
 	// Split halves a batch that has failed in its last attempt, and tries the halves, one
 	// attempt each, down to single events: one that cannot be handled does not fail the
 	// others. It is for a function that undoes what it has done of a batch that fails, such
-	// as a transaction. If all of n events fail it is called 2n-1 times. Default: all
-	// events of the batch have failed.
+	// as a transaction. If all of n events fail it is called 2n-1 times, from that last
+	// attempt on. Default: all events of the batch have failed.
 	Split bool
 	// OnFailure selects what follows when an event has failed for good. Default:
 	// ContinueOnFailure.

@@ -15,9 +15,9 @@ import (
 // order. Another number of results fails the batch for good. Errors are as for
 // [EachBatch]; the result of an event that consumer.EventErrors name is not used.
 //
-// Results are emitted when their batch has ended, in the order of the events if there is
-// one worker and no Key, also if some of them were tried again. Otherwise the result of an
-// event that was tried again comes after the others.
+// With one worker and no Key, results are emitted when their batch has ended, in the order
+// of the events, also if some of them were tried again. Otherwise the result of an event that
+// is tried again comes after the others, which do not wait for it.
 func MapBatch[In, Out any](from *Flow[In], f func(ctx context.Context, events []In) ([]Out, error), cfg BatchConfig[In]) *Flow[Out] {
 	check := func(owner option.Owner) error {
 		return option.First(owner.Needs("f", f, "a function"), cfg.validate(owner))

@@ -37,7 +37,8 @@
 // An event for which the function of [Route] or [Partition] panics, or has no flow, fails as
 // one in a step does; where the function of [Fair] panics the event has the zero key. If they
 // end the goroutine by runtime.Goexit the step above is made anew and the event then fails
-// alone. Directly below a source of [From], which cannot be made anew, that ends the pipeline.
+// alone. Directly below a source other than [FromFunc], or a branch, which cannot be made
+// anew, that ends the pipeline, with an error that names it.
 //
 // # Order
 //

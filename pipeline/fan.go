@@ -15,8 +15,10 @@ import (
 
 // Fair hands out the events so that their keys share what comes after it, one event of a
 // key at a time and in order: see package fair. It is the dispatcher of the step before,
-// and adds no stage unless that step has a dispatcher already. An event for which key panics
-// has the zero key.
+// and adds no stage unless that step has a dispatcher already or there are several, as with
+// [Merge]. An event for which key panics has the zero key. So has one for which it calls
+// runtime.Goexit, but directly below a source other than [FromFunc], or a branch, that ends
+// the pipeline: see [Partition].
 //
 // What the next step has taken is not shared any more. For weights, or for keys that have
 // several events at once (UnorderedInFlight), set its Window to its Workers. An event that
@@ -42,6 +44,7 @@ func Fair[T any, K comparable](from *Flow[T], key func(event T) K, cfg fair.Conf
 	from.s.note(owned(name, err))
 	var out *outlet[T]
 	n, out = hand(from, kind, name, makeDispatcher)
+	n.sorts = true
 	return &Flow[T]{s: from.s, ports: []port[T]{{n: n, out: out}}, use: from.s.open(stepOwner(name), `the events of "`+name+`"`)}
 }
 

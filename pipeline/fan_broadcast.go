@@ -134,8 +134,8 @@ func (b *Branches[T]) Add(name string, cfg BranchConfig, build func(branch *Flow
 
 // Remove ends a branch in good order, with all steps that only it feeds, and returns at
 // once. What the branch has received is finished. The last branch cannot be removed, since
-// the pipeline would wait for another one without a word. A branch that has ended already,
-// or is ending, returns ErrStopped.
+// the pipeline would wait for another one without a word. For a branch that has ended
+// already, or is ending, and before the pipeline is run, Remove returns ErrStopped.
 func (b *Branches[T]) Remove(name string) error {
 	if b.p == nil {
 		return option.Owner("pipeline.Branches").Refuse("flow", nil, "a flow of a step")

@@ -16,6 +16,10 @@ import (
 // such a step is made anew the events of its partition wait for it. An event for which
 // hash panics has failed, as in a step: it is counted, logged and stored as a dead letter if
 // the pipeline has a sink. Its step has the name of the partition, such as "partition-2".
+//
+// hash must not call runtime.Goexit directly below a source other than [FromFunc], or a
+// branch: that ends the pipeline with an error that names the source or the branch. Anywhere
+// else the event alone fails.
 func Partition[T any](from *Flow[T], n int, hash func(event T) uint64) []*Flow[T] {
 	const kind = "partition"
 	flows := make([]*Flow[T], max(n, 0))
@@ -49,7 +53,7 @@ type Routes[T any] struct {
 // Route makes a flow for each name: an event goes to the flow of the name that route
 // returns. An event for which it returns another name, or panics, has failed, as in a step:
 // it is counted, logged and stored as a dead letter if the pipeline has a sink. Its step has
-// the name of the route, such as "route-2".
+// the name of the route, such as "route-2". For runtime.Goexit in route see [Partition].
 func Route[T any](from *Flow[T], names []string, route func(event T) string) *Routes[T] {
 	const kind = "route"
 	r := &Routes[T]{flows: make(map[string]*Flow[T])}
@@ -122,7 +126,7 @@ func (s *sorter[T]) hand(from *Flow[T], kind, name string) (step *node, out *out
 		}
 		return dispatcher.NewPartition(s.nowhere+1, partition, dispatcher.PartitionConfig{})
 	})
-	step.fan = splits
+	step.fan, step.sorts = splits, true
 	Each(part(from.s, step, out, name, s.nowhere), s.fail, StepConfig[T]{Name: name, Retry: retry.Policy{MaxAttempts: 1}})
 	from.s.p.mu.Lock()
 	defer from.s.p.mu.Unlock()

@@ -29,6 +29,7 @@ type node struct {
 	// writer stores its dead letters, nil for none. It belongs to make.
 	writer *deadletter.Writer
 	once   bool // its stage cannot be made anew: the handler exists once
+	sorts  bool // its dispatcher calls a function of the program
 	spare  bool // it fails what a partition above has no flow for, and keeps nothing going
 
 	life // guarded by Pipeline.mu

@@ -12,15 +12,18 @@ import (
 // cost each event, so the step is made anew, and wary from then on: such functions are
 // called on goroutines of their own, and Goexit fails one event, as a panic does.
 
-// learns reports whether the step has just ended by runtime.Goexit of a function that will
-// be called warily once it is made anew. The caller holds Pipeline.mu.
+// learns reports whether the step, which has just ended by runtime.Goexit, may have ended by a
+// function that will be called warily once it is made anew. The caller holds Pipeline.mu.
 func (n *node) learns() bool {
 	switch n.kind {
 	case "map", "filter", "flat-map", "each", "batch", "map-batch", "each-batch", "reduce",
 		"route", "partition", "fair": // those pass events on to a dispatcher
-		return n.wary.CompareAndSwap(false, true)
+	default: // its handler is the program's, and only its dispatcher can be wary
+		if !n.sorts || n.once || n.restart.MaxRestarts == NoRestart {
+			return false
+		}
 	}
-	return false // its handler is the program's
+	return n.wary.CompareAndSwap(false, true)
 }
 
 // wary1 returns f, which panics with crash.ErrGoexit instead of ending the goroutine.
