@@ -168,10 +168,10 @@ func (t *Tally) Refuse(reason error) { t.note(reason) }
 // Deliver.
 func (t *Tally) Report(at time.Time, err error) {
 	if err == nil {
-		t.open.Add(-1)
 		if t.told.CompareAndSwap(false, true) {
 			t.done(Report{At: at, Kept: t.kept || t.keptThere.Load()})
 		}
+		t.open.Add(-1) // now: a failure that finds no other party open would report itself
 		return
 	}
 	t.note(err)

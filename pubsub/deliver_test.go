@@ -182,6 +182,31 @@ func TestReportsExactlyOnce(t *testing.T) {
 	}
 }
 
+// TestASuccessIsNotOvertakenByAFailure: of two subscribers that report at the same
+// moment, one has the message, whatever the other says. The race detector makes the
+// moment long enough for a fault to show.
+func TestASuccessIsNotOvertakenByAFailure(t *testing.T) {
+	h := newHub(t, pubsub.Config{})
+	has, gone := &socket{}, &socket{}
+	subscribeAll(t, h, has)
+	subscribeAll(t, h, gone)
+	for i := range 50_000 {
+		var failed atomic.Bool
+		if err := h.Deliver(t.Context(), "t", "e", nil, func(r pubsub.Report) { failed.Store(r.Err != nil) }); err != nil {
+			t.Fatal(err)
+		}
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() { <-start; has.taken[i].Report(time.Now(), nil) })
+		wg.Go(func() { <-start; gone.taken[i].Report(time.Time{}, pubsub.ErrGone) })
+		close(start)
+		wg.Wait()
+		if failed.Load() {
+			t.Fatalf("delivery %d has failed", i)
+		}
+	}
+}
+
 func TestADeliveryCostsWhatABroadcastCosts(t *testing.T) {
 	h := newHub(t, pubsub.Config{})
 	subscribeAll(t, h, pubsub.SubscriberFunc(func(m *pubsub.Message) bool {
