@@ -3,7 +3,9 @@ package pipeline_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,6 +29,20 @@ var gathering = map[string]func(in *pipeline.Flow[int], l *batchLog, cfg batchCo
 	},
 }
 
+// seen returns the sizes of the batches.
+func (l *batchLog) seen() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.sizes)
+}
+
+// taken returns how many events were taken from the feed.
+func (f *feed) taken() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.emitted)
+}
+
 // eachGathering runs a test for each of them in virtual time.
 func eachGathering(t *testing.T, f func(t *testing.T, add func(in *pipeline.Flow[int], l *batchLog, cfg batchConfig))) {
 	for name, add := range gathering {
@@ -41,12 +57,14 @@ func TestZeroBatchConfigIsAHundredEventsOrASecond(t *testing.T) {
 		add(pipeline.From(p, f, sourceConfig{}), l, batchConfig{})
 		done := started(t, p)
 		time.Sleep(999 * time.Millisecond)
-		if got := fmt.Sprint(l.sizes); got != "[100 100]" {
+		synctest.Wait()
+		if got := fmt.Sprint(l.seen()); got != "[100 100]" {
 			t.Errorf("before a second: %s", got)
 		}
 		time.Sleep(2 * time.Millisecond)
-		if got := fmt.Sprint(l.sizes); got != "[100 100 50]" || l.at[2] != time.Second {
-			t.Errorf("after a second: %s, %v", got, l.at)
+		synctest.Wait()
+		if got := fmt.Sprint(l.seen()); got != "[100 100 50]" || !strings.HasPrefix(l.times()[strings.LastIndex(l.times(), "s [")-1:], "1s [") {
+			t.Errorf("after a second: %s", got)
 		}
 		drained(t, p, done)
 	})
@@ -85,7 +103,7 @@ func TestDefaultWindowOfBatches(t *testing.T) {
 			pipeline.EachBatch(pipeline.From(p, f, sourceConfig{}), func(context.Context, []int) error { <-gate; return nil }, cfg)
 			done := started(t, p)
 			synctest.Wait()
-			if n := len(f.emitted); n != want {
+			if n := f.taken(); n != want {
 				t.Errorf("%d events were taken, want %d", n, want)
 			}
 			close(gate)
@@ -135,10 +153,12 @@ func TestMaxHeldOfBatchesBoundsWhatWaits(t *testing.T) {
 		}, batchConfig{Size: 10, Window: 30, MaxHeld: 50, Key: modulo(1), Retry: exact(2)})
 		done := started(t, p)
 		time.Sleep(time.Minute)
-		if n := len(f.emitted); n <= 30 || n > 80 {
+		synctest.Wait()
+		if n := f.taken(); n <= 30 || n > 80 {
 			t.Errorf("%d events were taken, want more than Window and at most 80", n)
 		}
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		drained(t, p, done)
 		f.allDone(t, 1000)
 	})

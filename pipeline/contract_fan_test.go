@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,6 +84,7 @@ func TestFairEventThatWaitsForARetryIsOneOfItsKeys(t *testing.T) {
 func TestFairEventWhoseKeyPanicsHasTheZeroKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, at, begun := pipeline.New(pipeline.Config{Logger: quiet}), map[int]time.Duration{}, time.Now()
+		var mu sync.Mutex
 		flow := pipeline.Fair(pipeline.From(p, complete(3), sourceConfig{}), func(v int) int {
 			if v == 1 {
 				panic("no key")
@@ -91,6 +93,8 @@ func TestFairEventWhoseKeyPanicsHasTheZeroKey(t *testing.T) {
 		}, fair.Config[int]{})
 		pipeline.Each(flow, func(_ context.Context, v int) error {
 			time.Sleep(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
 			at[v] = time.Since(begun)
 			return nil
 		}, stepConfig{Workers: 3, Unordered: true})

@@ -45,6 +45,7 @@ func TestReadersAreNotAheadOfDemand(t *testing.T) {
 				pipeline.To(in, blocked(gate, l), pipeline.StageConfig{MaxDemand: 1})
 				done := started(t, p)
 				time.Sleep(time.Hour)
+				synctest.Wait()
 				if reads > 3 {
 					t.Errorf("%d reads for one event that is handled", reads)
 				}
@@ -74,6 +75,7 @@ func TestFromSeqIsNotAheadOfDemand(t *testing.T) {
 		}
 		done := started(t, p)
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if yielded > 2 {
 			t.Errorf("%d values for one event that is handled", yielded)
 		}
