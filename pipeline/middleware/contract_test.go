@@ -88,11 +88,11 @@ func TestDeduplicatorDefaults(t *testing.T) {
 		if pause := pauseOf(t, inner); !errors.Is(inner, ErrRunning) || pause != 100*time.Millisecond {
 			t.Errorf("%v, after %v", inner, pause)
 		}
-		time.Sleep(10*time.Minute - 1)
+		time.Sleep(10*time.Minute - time.Nanosecond)
 		if err := d.Handle(t.Context(), "a", ok); !errors.Is(err, errDuplicate) {
 			t.Errorf("just before 10 min: %v", err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if err := d.Handle(t.Context(), "a", ok); err != nil {
 			t.Errorf("after 10 min: %v", err)
 		}
