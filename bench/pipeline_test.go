@@ -12,7 +12,8 @@ import (
 )
 
 // BenchmarkPipelineW1 is W1 through the builder: with the same consumer, and with Each
-// beside a consumer that calls a function for each event.
+// beside a consumer that calls a function for each event; then also beside stages by hand
+// whose subscriptions deliver again what a dead consumer had, as those of a pipeline do.
 func BenchmarkPipelineW1(b *testing.B) {
 	b.Run("stages", func(b *testing.B) {
 		beside(b, func(n int) time.Duration { return pipelineW1(b, n) },
@@ -20,11 +21,19 @@ func BenchmarkPipelineW1(b *testing.B) {
 	})
 	b.Run("steps", func(b *testing.B) {
 		beside(b, func(n int) time.Duration { return pipelineW1Each(b, n) },
-			func(n int) time.Duration { return handW1Each(b, n) })
+			func(n int) time.Duration { return handW1Each(b, n, widest) })
+	})
+	b.Run("stages_that_redeliver", func(b *testing.B) {
+		beside(b, func(n int) time.Duration { return pipelineW1(b, n) },
+			func(n int) time.Duration { return runW1(b, n, redelivering) })
+	})
+	b.Run("steps_that_redeliver", func(b *testing.B) {
+		beside(b, func(n int) time.Duration { return pipelineW1Each(b, n) },
+			func(n int) time.Duration { return handW1Each(b, n, redelivering) })
 	})
 }
 
-// BenchmarkPipelineW2 is W2 through the builder, in the same two ways.
+// BenchmarkPipelineW2 is W2 through the builder, in the same ways.
 func BenchmarkPipelineW2(b *testing.B) {
 	b.Run("stages", func(b *testing.B) {
 		beside(b, func(n int) time.Duration { return pipelineW2(b, n) },
@@ -33,6 +42,10 @@ func BenchmarkPipelineW2(b *testing.B) {
 	b.Run("steps", func(b *testing.B) {
 		beside(b, func(n int) time.Duration { return pipelineW2Map(b, n) },
 			func(n int) time.Duration { return handW2Map(b, n) })
+	})
+	b.Run("stages_that_redeliver", func(b *testing.B) {
+		beside(b, func(n int) time.Duration { return pipelineW2(b, n) },
+			func(n int) time.Duration { return runW2(b, n, redelivering) })
 	})
 }
 
@@ -56,6 +69,10 @@ func BenchmarkPipelineWorkers(b *testing.B) {
 		})
 	}
 }
+
+// redelivering is the widest demand with the promise that each subscription of a pipeline
+// makes: what a dead consumer had is delivered again.
+var redelivering = demand{max: widest.max, min: widest.min, redeliver: true}
 
 // beside runs ours and that by hand in turns, b.N events in all for each, and reports the
 // rate and the share, also in processor time, which other work on the machine changes less.
@@ -121,11 +138,11 @@ func pipelineW1Each(tb testing.TB, n int) time.Duration {
 }
 
 // handW1Each is a consumer that calls a function for each event.
-func handW1Each(tb testing.TB, n int) time.Duration {
+func handW1Each(tb testing.TB, n int, d demand) time.Duration {
 	sum := new(summer)
 	source := stage.Must(stage.NewProducer(&counter{limit: n}, stage.ProducerConfig[int]{}))
 	end := stage.Must(stage.NewConsumer(each(sum.add), stage.ConsumerConfig{}))
-	subscribe(tb, source, end, widest.config())
+	subscribe(tb, source, end, d.config())
 	took := run(tb, source, end)
 	sum.check(tb, n)
 	return took
@@ -221,7 +238,7 @@ func TestPipelineWorkIsComplete(t *testing.T) {
 	for _, n := range []int{1, 7, 1000, 54_321} {
 		pipelineW1(t, n)
 		pipelineW1Each(t, n)
-		handW1Each(t, n)
+		handW1Each(t, n, widest)
 		pipelineW2(t, n)
 		pipelineW2Map(t, n)
 		handW2Map(t, n)

@@ -10,14 +10,17 @@ import (
 
 // demand is a pair of max and min demand, with the size of the batches that
 // follow from it.
-type demand struct{ max, min int }
+type demand struct {
+	max, min  int
+	redeliver bool
+}
 
 func (d demand) batch() int { return d.max - d.min }
 
 // demands are those that a hand-over is measured with; the benchmarks of
 // anything more take the widest.
 var (
-	demands = []demand{{10, 5}, {100, 50}, {1000, 500}}
+	demands = []demand{{max: 10, min: 5}, {max: 100, min: 50}, {max: 1000, min: 500}}
 	widest  = demands[len(demands)-1]
 )
 
@@ -132,7 +135,7 @@ func subscribe[T any](tb testing.TB, to stage.Output[T], by interface {
 }
 
 func (d demand) config() stage.SubscribeConfig {
-	return stage.SubscribeConfig{MaxDemand: d.max, MinDemand: d.min}
+	return stage.SubscribeConfig{MaxDemand: d.max, MinDemand: d.min, Redeliver: d.redeliver}
 }
 
 // compare runs ours and the reference in turns, b.N events in all for each,
