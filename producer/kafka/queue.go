@@ -12,7 +12,7 @@ type queue struct {
 // stretch is the records of one poll that are left, at least one.
 type stretch struct {
 	records []*kgo.Record
-	// size is what they take in memory, by sizeOf, or 0: nobody has asked yet.
+	// size is what they take in memory, by sizeOf, or 0 if they were not counted yet.
 	size int
 }
 
