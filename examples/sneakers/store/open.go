@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// connections bounds those to PostgreSQL, and so the transactions at once.
+const connections = 16
+
+// Open opens a database and brings its tables up to date: PostgreSQL for a URL that begins
+// with postgres:// or postgresql://, otherwise the SQLite file of that path, which is made
+// if it does not exist. Errors do not have the password of a URL.
+func Open(ctx context.Context, database string) (_ *Store, err error) {
+	var s *Store
+	var dialect goose.Dialect
+	var options []goose.ProviderOption
+	if isPostgres(database) {
+		dialect = goose.DialectPostgres
+		if s, err = openPostgres(database); err != nil {
+			return nil, err
+		}
+		// Of nodes that start together one migrates, and the others wait.
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	} else {
+		dialect = goose.DialectSQLite3
+		if s, err = openSQLite(database); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if err != nil {
+			_ = s.Close()
+		}
+	}()
+	files, err := fs.Sub(migrations, "migrations/"+s.name)
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(dialect, s.write, files, options...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return nil, fmt.Errorf("store: migrations: %w", err)
+	}
+	return s, nil
+}
+
+func isPostgres(database string) bool {
+	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+}
+
+func openPostgres(database string) (*Store, error) {
+	cfg, err := pgx.ParseConfig(database)
+	if err != nil {
+		// pgx's own text has the URL, with what it takes for the password left out; if it
+		// cannot be parsed at all that may fail.
+		return nil, fmt.Errorf("store: not the URL of a PostgreSQL: postgres://user:password@host:port/name")
+	}
+	db := stdlib.OpenDB(*cfg)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return &Store{write: db, read: db, name: "postgres"}, nil
+}
+
+func openSQLite(path string) (*Store, error) {
+	open := func(n int) (*sql.DB, error) {
+		q := url.Values{"_txlock": {"immediate"}, "_pragma": {
+			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
+		}}
+		db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
+		if err != nil {
+			return nil, err
+		}
+		db.SetMaxOpenConns(n)
+		db.SetMaxIdleConns(n)
+		return db, nil
+	}
+	write, err := open(1)
+	if err != nil {
+		return nil, err
+	}
+	read, err := open(4)
+	if err != nil {
+		_ = write.Close()
+		return nil, err
+	}
+	return &Store{write: write, read: read, name: "sqlite"}, nil
+}
