@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Proxy passes bytes to a server, and refuses to while it is cut. Make one with [New].
+// Proxy passes bytes to a server, and refuses to while it is cut. Make one with [New] or
+// [Start].
 type Proxy struct {
 	// Gate is held while nothing passes, although connections stay open.
 	Gate sync.RWMutex
@@ -26,18 +27,30 @@ type Proxy struct {
 // New runs a proxy to the host:port target until the end of the test.
 func New(t testing.TB, target string) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := Start(target)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// Start runs a proxy to the host:port target until it is closed.
+func Start(target string) (*Proxy, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
 	p := &Proxy{listener: l, target: target, open: make(map[net.Conn]bool)}
 	p.running.Go(p.accept)
-	t.Cleanup(func() {
-		_ = l.Close()
-		p.Cut()
-		p.running.Wait()
-	})
-	return p
+	return p, nil
+}
+
+// Close ends the proxy and all its connections.
+func (p *Proxy) Close() {
+	_ = p.listener.Close()
+	p.Cut()
+	p.running.Wait()
 }
 
 // Addr returns the host:port of the proxy.

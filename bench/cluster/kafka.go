@@ -1,0 +1,172 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// broker is Apache Kafka: that of PENSTOCK_KAFKA, or one of our own.
+type broker struct {
+	addr  string
+	env   []string // nil if it is not ours
+	topic string
+}
+
+// openBroker starts one, unless PENSTOCK_KAFKA has its address.
+func openBroker(ctx context.Context, dir, topic string) (*broker, error) {
+	if addr := os.Getenv("PENSTOCK_KAFKA"); addr != "" {
+		return &broker{addr: addr, topic: topic}, nil
+	}
+	b := &broker{topic: topic}
+	var err error
+	// Others may use the same ports at the same time.
+	for range 3 {
+		b.env = append(os.Environ(), "KAFKA_DIR="+filepath.Join(dir, "kafka"), "KAFKA_PORT="+strconv.Itoa(16000+60*rand.IntN(60)))
+		if _, err = b.script(ctx, "start"); err == nil || ctx.Err() != nil {
+			break
+		}
+		b.close()
+	}
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	b.addr, err = b.script(ctx, "addr")
+	return b, err
+}
+
+// script runs kafka/cluster and returns what it prints.
+func (b *broker) script(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join("kafka", "cluster"), args...)
+	cmd.Env = b.env
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			out = append(out, exit.Stderr...)
+		}
+		return "", fmt.Errorf("kafka/cluster %v: %w: %s", args, err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// close ends our own broker and deletes its data, or deletes the topic of another.
+func (b *broker) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if b.env != nil {
+		if _, err := b.script(ctx, "clean"); err != nil {
+			fmt.Fprintln(os.Stderr, "cluster:", err)
+		}
+		return
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.addr))
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	_, _ = kadm.NewClient(client).DeleteTopics(ctx, b.topic) // a test's topic may remain
+}
+
+// pourer writes numbered records for all users.
+type pourer struct {
+	client *kgo.Client
+	ledger *ledger
+	begun  time.Time
+	group  string
+
+	mu         sync.Mutex
+	partitions []int32 // by user, -1 before the first record; guarded by mu
+}
+
+func newPourer(b *broker, group string, l *ledger, begun time.Time) (*pourer, error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.addr), kgo.DefaultProduceTopic(b.topic), kgo.ProducerLinger(5*time.Millisecond))
+	if err != nil {
+		return nil, err
+	}
+	p := &pourer{client: client, ledger: l, begun: begun, group: group, partitions: make([]int32, len(l.users))}
+	for i := range p.partitions {
+		p.partitions[i] = -1
+	}
+	return p, nil
+}
+
+// pour writes rate records a second until ctx is done. Each has a user that is drawn.
+func (p *pourer) pour(ctx context.Context, rate int, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 2))
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	begun, made := time.Now(), 0
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		// What a late tick has missed is made up for.
+		for due := int(time.Since(begun).Seconds() * float64(rate)); made < due; made++ {
+			p.write(r.IntN(len(p.partitions)))
+		}
+	}
+}
+
+// write produces one record of about 200 bytes.
+func (p *pourer) write(user int) {
+	number := p.ledger.make(user, time.Since(p.begun))
+	p.client.Produce(context.Background(), &kgo.Record{
+		Key:   []byte(name(user)),
+		Value: fmt.Appendf(nil, `{"user_id":%q,"data":{"to":%q,"n":%d,"pad":%q}}`, name(user), name(user), number, padding),
+	}, func(r *kgo.Record, err error) {
+		if err != nil {
+			p.ledger.refuse(user, number)
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.partitions[user] = r.Partition
+	})
+}
+
+var padding = strings.Repeat(".", 140)
+
+// owners returns the member of the group that has each partition, by its instance id.
+func (p *pourer) owners(ctx context.Context) (map[int32]string, error) {
+	groups, err := kadm.NewClient(p.client).DescribeGroups(ctx, p.group)
+	if err != nil {
+		return nil, err
+	}
+	owners := map[int32]string{}
+	for _, m := range groups[p.group].Members {
+		assigned, ok := m.Assigned.AsConsumer()
+		if !ok || m.InstanceID == nil {
+			continue
+		}
+		for _, t := range assigned.Topics {
+			for _, partition := range t.Partitions {
+				owners[partition] = *m.InstanceID
+			}
+		}
+	}
+	return owners, groups[p.group].Err
+}
+
+// partitionOf returns the partition of a user's records, -1 before the first.
+func (p *pourer) partitionOf(user int) int32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.partitions[user]
+}
