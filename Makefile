@@ -1,4 +1,4 @@
-.PHONY: all test race lint bench channels-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills redis postgres servers-stop test-redis test-postgres
+.PHONY: all test race lint bench channels-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills redis postgres servers-stop test-redis test-postgres cluster-faults
 
 all: lint test
 
@@ -55,6 +55,11 @@ test-kafka: ## the tests that need Apache Kafka, with a broker of their own; fou
 
 kafka-kills: ## 100 kills of members over a million records; a quarter of an hour
 	PENSTOCK_LONG=1 kafka/test -v -timeout 60m -run 'TestRealKills'
+
+CYCLES ?= 50
+
+cluster-faults: ## three nodes, 300 clients, 5,000 pushes a second from Apache Kafka, 50 faults; ten minutes, on a machine that does nothing else; Linux
+	go run ./bench/cluster -cycles $(CYCLES) -seed 1
 
 redis: ## a Redis on the loopback interface, for tests
 	servers/redis start && servers/redis env

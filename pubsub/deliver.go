@@ -19,7 +19,7 @@ var (
 	ErrGone = errors.New("pubsub: subscribers ended before they had the message")
 	// ErrNoAnswer: no subscriber of this node has the message, and it is not known
 	// about other nodes: it could not be sent to them, or not all of them answered
-	// within Config.RemoteTimeout.
+	// within Config.RemoteTimeout, or one of them left before it did.
 	ErrNoAnswer = errors.New("pubsub: other nodes did not answer")
 	// ErrFull: a subscriber has no room now. The message can be delivered when
 	// it has room again, which [Hub.Watch] reports.

@@ -66,7 +66,8 @@
 // A delivery goes to the other nodes in one message each, and each of them answers
 // once, several deliveries in one message. The delivery ends with the first node
 // that has it; with the last negative answer, at once if no node has a subscriber;
-// or after Config.RemoteTimeout with [ErrNoAnswer].
+// or with [ErrNoAnswer], after Config.RemoteTimeout or shortly after a node has left
+// that may have had it.
 //
 // # History
 //

@@ -9,7 +9,8 @@ import (
 // pendings are the deliveries of this node that other nodes have still to answer.
 // A delivery ends with the first node that has it, with the negative answer of the
 // last of a known number of nodes, or at its deadline. That comes sooner after a
-// negative answer if the number is unknown: mostly one node has a user.
+// negative answer if the number is unknown: mostly one node has a user. It comes sooner
+// too when a node leaves that may have been asked.
 //
 // The mutex is a leaf: no function of a caller runs under it.
 type pendings struct {
@@ -21,11 +22,12 @@ type pendings struct {
 	lastID  uint64
 	byID    map[uint64]*pending
 	all     pendingList // ends after timeout
-	soon    pendingList // ends after answerSpread
+	soon    pendingList // ends answerSpread after a negative answer or a goodbye
 }
 
 // answerSpread is how much later than a negative answer another node may answer, if
-// the remote does not know how many will.
+// the remote does not know how many will, and than the goodbye of one that may have had
+// the delivery.
 const answerSpread = 250 * time.Millisecond
 
 // pendingList has deliveries whose deadlines are the same time ahead, so that the
@@ -175,12 +177,8 @@ func (p *pendings) answered(node string, a answer, now time.Time) bool {
 		e.negative = append(e.negative, node)
 		if over = e.nodes != unknown && len(e.negative) >= e.nodes; over {
 			p.remove(e)
-		} else if until := now.Add(answerSpread); e.nodes == unknown && e.list == &p.all && until.Before(e.until) {
-			p.all.remove(e)
-			e.until = until
-			if p.soon.push(e) {
-				poke(p.wake)
-			}
+		} else if e.nodes == unknown {
+			p.hasten(e, now)
 		}
 	}
 	p.mu.Unlock()
@@ -191,6 +189,33 @@ func (p *pendings) answered(node string, a answer, now time.Time) bool {
 		e.tally.Report(time.Time{}, ErrNoSubscriber)
 	}
 	return true
+}
+
+// hasten makes a delivery end soon. The mutex is held.
+func (p *pendings) hasten(e *pending, now time.Time) {
+	until := now.Add(answerSpread)
+	if e.list != &p.all || !until.Before(e.until) {
+		return
+	}
+	p.all.remove(e)
+	e.until = until
+	if p.soon.push(e) {
+		poke(p.wake)
+	}
+}
+
+// left notes that a node has left. What it has not answered it never will, unless it
+// was not asked.
+func (p *pendings) left(node string, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e := p.all.first; e != nil; {
+		next := e.next // hasten takes e out
+		if !slices.Contains(e.negative, node) {
+			p.hasten(e, now)
+		}
+		e = next
+	}
 }
 
 // expire ends deliveries whose deadline is over, all if at is zero, and returns

@@ -116,6 +116,9 @@ func (h *Hub) gap(topic string, err error) {
 // Counted implements CountReceiver.
 func (r receiver) Counted(delivery uint64, nodes int) { r.hub.pending.counted(delivery, nodes) }
 
+// Left implements LeaveReceiver.
+func (r receiver) Left(node string) { r.hub.pending.left(node, time.Now()) }
+
 // Lost reports that messages of other nodes may be missing.
 func (r receiver) Lost(topic string) { r.hub.lost(topic) }
 

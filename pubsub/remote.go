@@ -72,6 +72,15 @@ type CountReceiver interface {
 	Counted(delivery uint64, nodes int)
 }
 
+// LeaveReceiver is a [Receiver] that can be given word of nodes that have left. The
+// receiver of a [Hub] is one.
+type LeaveReceiver interface {
+	Receiver
+	// Left reports that a node has said goodbye: it answers no delivery any more. What
+	// it had sent before was passed to Receive before.
+	Left(node string)
+}
+
 // RemoteError reports that other nodes did not get a message, or that it is not
 // known whether they did. Deliveries on this node were made all the same.
 type RemoteError struct {

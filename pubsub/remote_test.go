@@ -197,6 +197,30 @@ func TestANegativeAnswerShortensTheWaitOfAnUncountedDelivery(t *testing.T) {
 	})
 }
 
+// TestADeliveryDoesNotWaitForANodeThatHasLeft, which may have been the only one that had it.
+func TestADeliveryDoesNotWaitForANodeThatHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &raw{in: make(chan pubsub.Receiver, 1)}
+		h := newHub(t, pubsub.Config{Remote: r})
+		pubsubtest.Run(t, h.Run)
+		in := (<-r.in).(pubsub.LeaveReceiver)
+		in.Left("b")
+		got := deliverFrom(t, h)
+		<-time.After(time.Second)
+		in.Left("b")
+		<-time.After(250*time.Millisecond - 1)
+		if len(got.get()) != 0 {
+			t.Fatalf("reported %v at once, although another node may answer", got.get())
+		}
+		<-time.After(1)
+		synctest.Wait()
+		reported(t, got, pubsub.ErrNoAnswer)
+		if s := h.Snapshot(); s.Pending != 0 || s.Unanswered != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // TestANumberOfNodesMayComeLater, before Publish has returned or after the last answer.
 func TestANumberOfNodesMayComeLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,11 +4,12 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/cutproxy"
@@ -113,14 +114,15 @@ func (b *backplane) close() {
 	}
 }
 
-// serveNATS is the process of the server: it runs one until standard input ends, or
-// this process does.
+// serveNATS is the process of the server: it runs one until it is told to end.
 func serveNATS(address string) error {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGTERM, syscall.SIGINT)
 	s, err := embedded.Start(embedded.Config{Listen: address})
 	if err != nil {
 		return fmt.Errorf("the server: %w", err)
 	}
 	defer s.Close()
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	<-told
+	return nil
 }

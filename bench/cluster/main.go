@@ -37,7 +37,7 @@ func main() {
 	flag.StringVar(&cfg.program, "program", "", "the push pipeline's `file`; empty builds it")
 	flag.StringVar(&cfg.logs, "logs", "", "`folder` in which the nodes' logs are kept; empty keeps none")
 	withJSON := flag.Bool("json", false, "print the result as one JSON object, and nothing else on standard output")
-	nats := flag.String("serve-nats", "", "be a NATS server at this `host:port` until standard input ends: what this program starts for -backplane nats")
+	nats := flag.String("serve-nats", "", "be a NATS server at this `host:port` until SIGTERM: what this program starts for -backplane nats")
 	flag.Parse()
 	if *nats != "" {
 		if err := serveNATS(*nats); err != nil {

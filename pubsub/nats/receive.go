@@ -128,6 +128,9 @@ func (s *session) handleFrame(f backplane.Frame) {
 		if left {
 			s.showMembers("nats: node has left", f.Node)
 			s.synced(f.Instance, 0)
+			if in, ok := s.in.(pubsub.LeaveReceiver); ok {
+				in.Left(f.Node)
+			}
 		}
 	case backplane.KindClaim:
 		s.handleClaim(f)

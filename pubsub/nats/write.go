@@ -204,6 +204,11 @@ func (w *writer) leave() {
 		return
 	}
 	w.flush()
+	// What others send once they have heard the goodbye must not come here, where nothing
+	// is answered any more.
+	for _, sub := range w.topics {
+		w.wentWell(sub.Unsubscribe())
+	}
 	if w.publish(w.subjects.all, 0, w.frame(backplane.KindBye).Append(nil)) {
 		_ = w.conn.FlushTimeout(byePatience / 2) // nothing follows from it
 	}

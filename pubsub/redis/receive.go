@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/backplane"
+	"github.com/penstock-go/penstock/pubsub"
 )
 
 // receive handles what is in the inbox, in order.
@@ -83,6 +84,9 @@ func (s *session) handleFrame(f backplane.Frame) {
 		s.mu.Unlock()
 		if left {
 			s.showMembers("redis: node has left", f.Node)
+			if in, ok := s.in.(pubsub.LeaveReceiver); ok {
+				in.Left(f.Node)
+			}
 		}
 	case backplane.KindClaim:
 		s.handleClaim(f)
