@@ -42,6 +42,11 @@ func Open(ctx context.Context, database string) (_ *Store, err error) {
 		options = append(options, goose.WithSessionLocker(locker))
 	} else {
 		dialect = goose.DialectSQLite3
+		unlock, err := lockSQLite(ctx, database)
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
 		if s, err = openSQLite(database); err != nil {
 			return nil, err
 		}
@@ -82,24 +87,45 @@ func openPostgres(database string) (*Store, error) {
 	return &Store{write: db, read: db, name: "postgres"}, nil
 }
 
-func openSQLite(path string) (*Store, error) {
-	open := func(n int) (*sql.DB, error) {
-		q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
-		}}
-		db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
-		if err != nil {
-			return nil, err
-		}
-		db.SetMaxOpenConns(n)
-		db.SetMaxIdleConns(n)
-		return db, nil
-	}
-	write, err := open(1)
+// sqlite returns up to n connections to a file.
+func sqlite(path string, n int, pragmas ...string) (*sql.DB, error) {
+	// First of all, so that the others wait too.
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, err
 	}
-	read, err := open(4)
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
+}
+
+// lockSQLite waits until no other process migrates the file. The lock is a transaction on a
+// file beside it, which ends with the process that holds it: migrations run in several
+// transactions, and the first connection changes the file's journal.
+func lockSQLite(ctx context.Context, path string) (unlock func(), err error) {
+	db, err := sqlite(path+"-lock", 1)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return func() {
+		_ = tx.Rollback() // it has changed nothing
+		_ = db.Close()
+	}, nil
+}
+
+func openSQLite(path string) (*Store, error) {
+	pragmas := []string{"journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)"}
+	write, err := sqlite(path, 1, pragmas...)
+	if err != nil {
+		return nil, err
+	}
+	read, err := sqlite(path, 4, pragmas...)
 	if err != nil {
 		_ = write.Close()
 		return nil, err
