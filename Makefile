@@ -1,4 +1,4 @@
-.PHONY: all test race lint bench channels-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills redis postgres servers-stop test-redis test-postgres cluster-faults
+.PHONY: all test race lint bench channels-bench cluster-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills redis postgres servers-stop test-redis test-postgres cluster-faults
 
 all: lint test
 
@@ -17,6 +17,9 @@ bench: ## every benchmark with its ratio to the reference
 
 channels-bench: ## what WebSocket connections and deliveries cost, with the targets; Linux, two minutes
 	go run ./bench/channelserver/load -suite
+
+cluster-bench: ## what several nodes cost, over NATS and Redis, with the goals; needs redis-server; Linux, three minutes
+	go run ./bench/clusterspeed
 
 demo: ## the push pipeline for ten seconds
 	go run ./examples/pushpipeline -duration 10s
