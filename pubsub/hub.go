@@ -36,6 +36,7 @@ type Hub struct {
 	pending  pendings
 	outbox   outbox
 	polls    polls
+	reach    reaching
 	counters counters
 	logs     logs
 }
@@ -63,6 +64,7 @@ func New(cfg Config) (*Hub, error) {
 		return h, nil
 	}
 	h.node = h.remote.Node()
+	h.reach.remote, _ = h.remote.(ReachRemote)
 	h.pending.timeout = h.timeout
 	h.pending.wake = make(chan struct{}, 1)
 	h.pending.byID = make(map[uint64]*pending)

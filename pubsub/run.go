@@ -26,8 +26,10 @@ func (h *Hub) Run(ctx context.Context) error {
 	if !h.running.CompareAndSwap(false, true) {
 		return ErrRunning
 	}
+	defer h.reach.changed()
 	defer h.running.Store(false)
 	h.ran.Store(true)
+	h.reach.changed()
 	// The goroutines end with the remote, also when that ends by itself.
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -12,6 +12,8 @@ type Snapshot struct {
 	Node string `json:"node"`
 	// Running is set while Run joins this node to the others.
 	Running bool `json:"running"`
+	// Reach is set while the other nodes can be asked.
+	Reach bool `json:"reach"`
 	// Topics have a subscription on this node.
 	Topics int `json:"topics"`
 	// Published and NotPublished are messages that the remote has taken and
@@ -58,7 +60,7 @@ type logs struct{ idle, noNode, versions, publish, answers, malformed, own, refu
 func (h *Hub) Snapshot() Snapshot {
 	c := &h.counters
 	return Snapshot{
-		Node: h.node, Running: h.running.Load(), Topics: h.Topics(),
+		Node: h.node, Running: h.running.Load(), Reach: h.Reach(), Topics: h.Topics(),
 		Published: c.published.Load(), NotPublished: c.notPublished.Load(), NoNode: c.noNode.Load(),
 		Received: c.received.Load(), Malformed: c.malformed.Load(), Versions: c.versions.Load(), Own: c.own.Load(), Refused: c.refused.Load(), Crashed: c.crashed.Load(),
 		Lost: c.lost.Load(), Pending: h.pending.count(), Unanswered: c.unanswered.Load(),

@@ -129,5 +129,21 @@ func (m *Members) Quiet(instance string) {
 	}
 }
 
+// Missing reports whether a member cannot be reached perhaps: nothing was heard of it
+// for silence, or since this node was cut off. What it wants may be unknown then.
+func (m *Members) Missing(now time.Time, silence time.Duration) bool {
+	for _, p := range m.byName {
+		if p.again || now.Sub(p.seen) > silence {
+			return true
+		}
+	}
+	return false
+}
+
+// Silence returns after how long without a word a member counts as missing, of those
+// that send a beat each beat and are down after down: long before that, and not for
+// one late beat.
+func Silence(beat, down time.Duration) time.Duration { return max(2*beat, down*3/10) }
+
 // Names returns the names of the other nodes.
 func (m *Members) Names() []string { return slices.Sorted(maps.Keys(m.byName)) }

@@ -115,3 +115,39 @@ func FuzzReadFrame(f *testing.F) {
 		}
 	})
 }
+
+// TestMembersAreMissing while nothing is heard of them, until they are given up.
+func TestMembersAreMissing(t *testing.T) {
+	down := 10 * time.Second
+	m := NewMembers(beat("me", "i", 10, 0, 0), down)
+	at := func(seconds int) time.Time { return zero.Add(time.Duration(seconds) * time.Second) }
+	silence := Silence(500*time.Millisecond, down)
+	for _, c := range []struct {
+		name string
+		at   int
+		do   func()
+		want bool
+	}{
+		{"there is no other node", 0, nil, false},
+		{"one is there", 0, func() { m.Beat(beat("b", "1", 0, 1, 0), at(0)) }, false},
+		{"one beat is late", 1, nil, false},
+		{"it is silent", 4, nil, true},
+		{"it is back", 4, func() { m.Beat(beat("b", "1", 0, 2, 0), at(4)) }, false},
+		{"this node was cut off", 5, func() { m.CutOff(at(5)) }, true},
+		{"it is heard of again", 6, func() { m.Beat(beat("b", "1", 0, 4, 0), at(6)) }, false},
+		{"it is silent for good", 16, nil, true},
+		{"it is given up", 16, func() { m.Tick(at(16)) }, false},
+		{"it leaves after a cut", 17, func() {
+			m.Beat(beat("b", "1", 0, 5, 0), at(17))
+			m.CutOff(at(17))
+			m.Bye(beat("b", "1", 0, 5, 0))
+		}, false},
+	} {
+		if c.do != nil {
+			c.do()
+		}
+		if got := m.Missing(at(c.at), silence); got != c.want {
+			t.Errorf("%s: missing is %t", c.name, got)
+		}
+	}
+}

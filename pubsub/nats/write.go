@@ -94,6 +94,7 @@ func (w *writer) announce() bool {
 		// What was on its way out may be lost, as the others are to know before
 		// anything else comes.
 		w.links.Add(1)
+		w.cutOff()
 		return w.sayBeat()
 	}
 	if w.claimEnds.IsZero() && !w.subscribe(w.none+"*", w.subjects.process(w.self.Instance), w.subjects.owner(w.cfg.Node)) {

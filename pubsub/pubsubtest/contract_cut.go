@@ -12,7 +12,8 @@ import (
 
 // testCut checks that a remote connects again after a cut, with the interest that it
 // had, and that it reports the loss: after all that it received before the cut, and
-// before anything that was published after it. Nothing comes twice or out of order,
+// before anything that was published after it. A remote that knows its reach has none
+// meanwhile. Nothing comes twice or out of order,
 // and nodes that were not cut off miss nothing.
 func testCut(t *testing.T, nodes []*node, cluster Cluster) {
 	a, b, c := nodes[0], nodes[1], nodes[2]
@@ -30,7 +31,9 @@ func testCut(t *testing.T, nodes []*node, cluster Cluster) {
 	}
 	publish("before")
 	b.until("a message before the cut", func() bool { return b.has("before") })
+	b.untilReach(true)
 	cluster.Cut("b")
+	b.untilReach(false)
 	for range 5 {
 		publish("during")
 	}
@@ -67,6 +70,10 @@ func testCut(t *testing.T, nodes []*node, cluster Cluster) {
 		}
 	}
 	a.until("a message of the node that was cut off", func() bool { return a.has("mine") })
+
+	for _, n := range nodes {
+		n.untilReach(true)
+	}
 
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -3,7 +3,10 @@ package pubsubtest
 import (
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
 )
 
 // Faults are what goes wrong by chance. The zero value is a network without faults.
@@ -34,6 +37,36 @@ func (n *Network) Kill(name string) {
 	defer n.mu.Unlock()
 	if r := n.nodes[name]; r != nil {
 		r.dead, r.inbox = true, nil
+	}
+}
+
+// Disconnect makes nodes lose their connection, all nodes if none is named, as when the
+// backplane is away: what they publish is refused, what was on its way to them is lost,
+// and all nodes know it.
+func (n *Network) Disconnect(names ...string) { n.setCutOff(true, names) }
+
+// Reconnect ends Disconnect. Each node is told that it has missed messages.
+func (n *Network) Reconnect(names ...string) { n.setCutOff(false, names) }
+
+func (n *Network) setCutOff(cutOff bool, names []string) {
+	n.mu.Lock()
+	var tell []pubsub.ReachReceiver
+	for name, r := range n.nodes {
+		if r.cutOff != cutOff && (len(names) == 0 || slices.Contains(names, name)) {
+			r.cutOff = cutOff
+			if cutOff {
+				r.inbox = nil
+			} else {
+				r.pushLost()
+			}
+		}
+		if in, ok := r.in.(pubsub.ReachReceiver); ok {
+			tell = append(tell, in)
+		}
+	}
+	n.mu.Unlock()
+	for _, in := range tell {
+		in.ReachChanged()
 	}
 }
 

@@ -145,7 +145,7 @@ func (n *Network) publish(from *Remote, to string, m *pubsub.Message) int {
 	for name, r := range n.nodes {
 		// A node that does not run is not there. A direct message needs no
 		// interest.
-		if r == from || r.in == nil || r.dead || (to != "" && to != name) || (to == "" && !r.topics[m.Topic]) {
+		if r == from || r.in == nil || r.dead || r.cutOff || (to != "" && to != name) || (to == "" && !r.topics[m.Topic]) {
 			continue
 		}
 		count++

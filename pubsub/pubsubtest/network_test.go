@@ -26,12 +26,24 @@ func TestNetwork(t *testing.T) {
 					}
 				}
 				for _, name := range names {
-					c.Remotes = append(c.Remotes, n.Remote(name))
+					// Nothing notices a cut, so that there is no reach to speak of.
+					c.Remotes = append(c.Remotes, struct{ pubsub.InterestedRemote }{n.Remote(name)})
 				}
 				return c
 			})
 		})
 	}
+}
+
+func TestNetworkWithDisconnects(t *testing.T) {
+	pubsubtest.TestRemote(t, func(_ *testing.T, names ...string) pubsubtest.Cluster {
+		n := pubsubtest.NewNetwork()
+		c := pubsubtest.Cluster{Cut: func(name string) { n.Disconnect(name) }, Heal: func(name string) { n.Reconnect(name) }}
+		for _, name := range names {
+			c.Remotes = append(c.Remotes, n.Remote(name))
+		}
+		return c
+	})
 }
 
 func TestHistories(t *testing.T) {

@@ -140,6 +140,20 @@ func (n *node) until(what string, done func() bool) {
 	}
 }
 
+// untilReach waits until the remote has reach, or none, if it knows that.
+func (n *node) untilReach(want bool) {
+	n.t.Helper()
+	r, ok := n.Remote.(pubsub.ReachRemote)
+	if !ok {
+		return
+	}
+	for begin := time.Now(); r.Reach() != want; <-time.After(moment / 10) {
+		if time.Since(begin) > patience {
+			n.t.Fatalf("Reach of %s is not %t", n.Node(), want)
+		}
+	}
+}
+
 // expect waits for exactly these messages, in their order, and forgets them.
 func (n *node) expect(want ...string) {
 	n.t.Helper()

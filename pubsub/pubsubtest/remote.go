@@ -26,9 +26,13 @@ type Remote struct {
 	frozen bool
 	missed bool
 	dead   bool // by Kill
+	cutOff bool // by Disconnect
 }
 
-var _ pubsub.InterestedRemote = (*Remote)(nil)
+var (
+	_ pubsub.InterestedRemote = (*Remote)(nil)
+	_ pubsub.ReachRemote      = (*Remote)(nil)
+)
 
 // parcel is a message on its way, or the news that some were lost. at is when it
 // arrives.
@@ -42,6 +46,9 @@ type parcel struct {
 // ended.
 var errNotRunning = errors.New("pubsubtest: node does not run")
 
+// errNotConnected refuses to publish between Disconnect and Reconnect.
+var errNotConnected = errors.New("pubsubtest: node is disconnected")
+
 // Node implements pubsub.Remote.
 func (r *Remote) Node() string { return r.name }
 
@@ -51,10 +58,13 @@ func (r *Remote) Publish(ctx context.Context, to string, m *pubsub.Message) (int
 		return 0, err
 	}
 	r.net.mu.Lock()
-	running := r.in != nil && !r.dead
+	running, cutOff := r.in != nil && !r.dead, r.cutOff
 	r.net.mu.Unlock()
-	if !running {
+	switch {
+	case !running:
 		return 0, errNotRunning
+	case cutOff:
+		return 0, errNotConnected
 	}
 	return r.net.publish(r, to, m), nil
 }
@@ -75,6 +85,19 @@ func (r *Remote) Leave(topic string) {
 
 // Sync implements pubsub.InterestedRemote: Join and Leave are in effect at once.
 func (r *Remote) Sync(ctx context.Context) error { return ctx.Err() }
+
+// Reach implements pubsub.ReachRemote. It is false while this node or another one is
+// disconnected.
+func (r *Remote) Reach() bool {
+	r.net.mu.Lock()
+	defer r.net.mu.Unlock()
+	for _, other := range r.net.nodes {
+		if other.cutOff {
+			return false
+		}
+	}
+	return true
+}
 
 // Topics returns the number of topics that the node wants.
 func (r *Remote) Topics() int {

@@ -29,9 +29,7 @@ func (s *session) receive() {
 				}
 				switch {
 				case a.Lost:
-					s.mu.Lock()
-					s.members.CutOff(time.Now())
-					s.mu.Unlock()
+					s.cutOff()
 					s.lose("this node was cut off or too slow")
 				case late.late(a.Message, now):
 					s.counters.late.Add(1)
@@ -87,6 +85,7 @@ func (s *session) handleFrame(f backplane.Frame) {
 			if in, ok := s.in.(pubsub.LeaveReceiver); ok {
 				in.Left(f.Node)
 			}
+			s.followReach()
 		}
 	case backplane.KindClaim:
 		s.handleClaim(f)
@@ -107,6 +106,7 @@ func (s *session) handleBeat(f backplane.Frame) {
 	s.mu.Lock()
 	v := s.members.Beat(f, time.Now())
 	s.mu.Unlock()
+	s.followReach()
 	switch {
 	case v.Fenced:
 		s.fail(&NameError{Node: s.cfg.Node, Fenced: true})
@@ -118,6 +118,30 @@ func (s *session) handleBeat(f backplane.Frame) {
 	}
 	if v.Lost {
 		s.lose("a node was cut off, or has been here for longer than this one knew", "node", f.Node)
+	}
+}
+
+// cutOff notes that this node was cut off: it knows nothing of the others until it hears
+// of them again.
+func (s *session) cutOff() {
+	s.mu.Lock()
+	s.members.CutOff(time.Now())
+	s.mu.Unlock()
+	s.followReach()
+}
+
+// followReach notes whether a node is missing, and tells the hub of a change of reach.
+func (s *session) followReach() {
+	s.mu.Lock()
+	s.missing.Store(s.members.Missing(time.Now(), backplane.Silence(s.cfg.Beat, s.cfg.DownAfter)))
+	s.mu.Unlock()
+	s.Remote.mu.Lock()
+	reach := s.Reach()
+	changed := s.reach != reach
+	s.reach = reach
+	s.Remote.mu.Unlock()
+	if in, ok := s.in.(pubsub.ReachReceiver); ok && changed {
+		in.ReachChanged()
 	}
 }
 
@@ -143,6 +167,7 @@ func (s *session) expireMembers() {
 	s.mu.Lock()
 	down := s.members.Tick(time.Now())
 	s.mu.Unlock()
+	s.followReach()
 	for _, name := range down {
 		s.showMembers("redis: node is silent", name)
 	}

@@ -24,14 +24,20 @@ type Remote struct {
 	running atomic.Bool
 	// up is the session that can publish, nil without a connection.
 	up atomic.Pointer[session]
+	// missing is set while another node cannot be reached perhaps.
+	missing atomic.Bool
 	// last is the session of the current or the last Run.
 	last atomic.Pointer[session]
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when up changes
+	reach   bool          // as the hub was told last
 }
 
-var _ pubsub.InterestedRemote = (*Remote)(nil)
+var (
+	_ pubsub.InterestedRemote = (*Remote)(nil)
+	_ pubsub.ReachRemote      = (*Remote)(nil)
+)
 
 // New makes a remote. It connects in [Remote.Run]. The error is an [*OptionError].
 func New(cfg Config) (*Remote, error) {
@@ -74,6 +80,10 @@ func (r *Remote) Publish(ctx context.Context, to string, m *pubsub.Message) (int
 	}
 	return -1, nil
 }
+
+// Reach implements pubsub.ReachRemote. A node that said no goodbye counts until it was
+// silent for DownAfter.
+func (r *Remote) Reach() bool { return r.up.Load() != nil && !r.missing.Load() }
 
 // Join implements pubsub.InterestedRemote.
 func (r *Remote) Join(topic string) { r.interest.Join(topic) }
@@ -128,6 +138,7 @@ func (r *Remote) setUp(s *session, up bool) {
 		close(r.changed)
 		r.changed = make(chan struct{})
 		r.mu.Unlock()
+		s.followReach()
 	}
 }
 

@@ -105,6 +105,14 @@ func (l *link) announce(ctx context.Context) error {
 	// What was on its way out may be lost, as the others are to know before anything
 	// else comes.
 	l.links.Add(1)
+	l.cutOff()
+	// A beat says that the topics of this node are in effect.
+	if err := l.tellInterest(); err != nil {
+		return err
+	}
+	if err := l.confirm(ctx); err != nil {
+		return err
+	}
 	return l.sayBeat()
 }
 

@@ -31,6 +31,9 @@ type book[T any] struct {
 	patience time.Duration
 	draining bool // what would wait is discarded
 
+	outage   bool          // other nodes cannot be asked: no grace ends
+	outSince time.Duration // when that began
+
 	seq uint64 // of the newest event
 	// Every event is in open, and those that wait are in the waiting of a line
 	// too. A topic has a line from its first miss until settle finds nothing

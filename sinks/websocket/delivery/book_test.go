@@ -13,7 +13,7 @@ import (
 // arrives; wX, nX, rX the oldest event of X that is with sockets is written, found
 // no client, found no room; NX the newest one found no client, mX no answer; cX the topic changes, CX it gets a client; d the due lines are sent again,
 // dn and dr with no client and no room for the first event; +N N seconds pass;
-// drain. After the colon is what came of it.
+// drain; out and back: from then on, and no longer, other nodes cannot be asked. After the colon is what came of it.
 func TestTheBook(t *testing.T) {
 	for name, script := range map[string]string{
 		"at once":                       "a1:send a2:send w1: w2: d:",
@@ -34,6 +34,15 @@ func TestTheBook(t *testing.T) {
 		"a grace after one was written": "a1:send a1:send n1:wait n1:wait d:send0,send1 +3: w1: n1:wait +4: +1:no_subscriber1",
 		"no room after the grace":       "a1:send n1:wait d:send0 +5: r1:wait +9: c1: d:send0 w1: a1:send",
 		"one grace with no answer":      "a1:send m1:wait dn:send0,wait +4: c1: dm:send0,wait +1:no_answer0",
+		"an outage stops the grace":     "a1:send n1:wait dn:send0,wait +2: out: +50: a1:wait back: dn:send0,wait +2: +1:no_subscriber0,no_subscriber1",
+		"a grace that begins in it":     "out a1:send m1:wait dm:send0,wait +50: back: dm:send0,wait +4: +1:no_answer0",
+		"a client comes in it":          "out a1:send m1:wait dm:send0,wait +50: c1: d:send0 w1: a1:send",
+		"back, and it is delivered":     "out a1:send m1:wait a1:wait dm:send0,wait +50: back: d:send0,send1 w1: w1: a1:send",
+		"gone before an outage":         "a1:send n1:wait dn:send0,wait +5:no_subscriber0 out a1:send m1:wait dm:send1,wait +50: back: d:send1",
+		"a probe is out in an outage":   "a1:send n1:wait dn:send0,wait +5:no_subscriber0 c1: d: a1:send out m1:wait +50: back: d:send1",
+		"late in an outage":             "a1:send n1:wait d:send0 +5: out m1:wait +50: back: dn:send0,wait +4: +1:no_subscriber0",
+		"the second of two outages":     "a1:send n1:wait dn:send0,wait +2: out +9: back: dn:send0,wait +2: out +9: back: dn:send0,wait +1:no_subscriber0",
+		"no room in an outage":          "a1:send r1:wait dr:send0,wait out +9: back: dr:send0,wait +9: c1: d:send0",
 		"the order of arrival":          "a1:send a1:send a1:send n1:wait n1:wait d:send0,send1 a1:send",
 		"the first failure comes last":  "a1:send a2:send a1:send w2: N1:wait n1:wait a1:wait d:send0,send2,send3",
 		"a drain":                       "a1:send a2:send n1:wait a3:send drain:no_subscriber0 n2:no_subscriber r3:client_full a4:send",
@@ -86,6 +95,10 @@ func playBook(t *testing.T, b *book[int], script string) {
 		switch topic := word[1:]; {
 		case word == "drain":
 			b.drain(drop)
+		case word == "out":
+			b.cutOff(now)
+		case word == "back":
+			b.reached(now)
 		case word[0] == 'd':
 			for l := b.takeDue(); l != nil; l = b.takeDue() {
 				l.tried = true

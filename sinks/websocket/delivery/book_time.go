@@ -11,7 +11,7 @@ import (
 // loops rely on it. Both lists are in the order of their deadlines, so that only
 // their heads are looked at.
 func (b *book[T]) expire(now time.Duration, drop func(f *flight[T], reason receipt.Reason)) {
-	for e := b.absent.Front(); e != nil && e.Value.(*line[T]).since+b.grace <= now; e = b.absent.Front() {
+	for e := b.absent.Front(); e != nil && !b.outage && e.Value.(*line[T]).since+b.grace <= now; e = b.absent.Front() {
 		b.endGrace(e.Value.(*line[T]), now, drop)
 	}
 	b.relieve(now, drop)
@@ -43,7 +43,7 @@ const crowdedEvery = 10 * time.Millisecond
 
 // relieve ends the grace of lines that hold up the source, the longest waiting first.
 func (b *book[T]) relieve(now time.Duration, drop func(f *flight[T], reason receipt.Reason)) {
-	if b.crowded == nil || b.absent.Len() == 0 || now < b.looked+crowdedEvery {
+	if b.crowded == nil || b.outage || b.absent.Len() == 0 || now < b.looked+crowdedEvery {
 		return
 	}
 	b.looked = now
@@ -61,7 +61,10 @@ func (b *book[T]) relieve(now time.Duration, drop func(f *flight[T], reason rece
 // time.
 func (b *book[T]) deadline() (at time.Duration, ok bool) {
 	at = 1<<63 - 1
-	for _, l := range []*list.List{&b.absent, &b.gone} {
+	for _, l := range [...]*list.List{&b.absent, &b.gone} {
+		if l == &b.absent && b.outage {
+			continue
+		}
 		if e := l.Front(); e != nil {
 			at, ok = min(at, e.Value.(*line[T]).since+b.grace), true
 		}
@@ -69,7 +72,7 @@ func (b *book[T]) deadline() (at time.Duration, ok bool) {
 	if b.timeout > 0 && b.open.first != nil {
 		at, ok = min(at, b.open.first.since+b.timeout), true
 	}
-	if b.crowded != nil && b.absent.Len() > 0 {
+	if b.crowded != nil && !b.outage && b.absent.Len() > 0 {
 		at, ok = min(at, b.looked+crowdedEvery), true
 	}
 	if b.drains && !b.draining {

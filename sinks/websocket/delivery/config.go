@@ -57,14 +57,16 @@ type Config[T any] struct {
 	// Grace is how long the events of a topic wait for its first client, from
 	// when the first of them found none. After it, further events of the topic
 	// are discarded at once until a client joins, or until none has come for as
-	// long again. At most MaxWaiting such topics are remembered. Default: 5 s.
+	// long again. At most MaxWaiting such topics are remembered. Time in which other
+	// nodes cannot be asked does not count. Default: 5 s.
 	Grace time.Duration
 	// Crowded, if set, reports whether an event is so old that the source will soon wait
 	// for it, and with it for the events of clients that are here. If no client has
 	// joined its topic, the grace of that topic ends early: what waits is discarded as
 	// NoSubscriber. It is called for the first event of each topic that waits for a
 	// client, at most every 10 ms. With Crowded set, such graces also end early, the
-	// longest first, while more than three quarters of MaxWaiting are taken up.
+	// longest first, while more than three quarters of MaxWaiting are taken up. None
+	// does while other nodes cannot be asked.
 	// DiscardAbsent must not be set then. Default: no grace ends early.
 	Crowded func(event T) bool
 	// DiscardAbsent discards an event at once if no client has joined its topic.
@@ -98,8 +100,8 @@ type Config[T any] struct {
 
 	// Metrics gets the timer pipeline.push_delivered, the counters
 	// delivery.events (tag outcome), delivery.discarded (tag reason),
-	// delivery.missed (tag reason: attempts that found no client or no room) and
-	// delivery.clock_skew, and the gauges
+	// delivery.missed (tag reason: attempts that found no client or no room),
+	// delivery.outages and delivery.clock_skew, and the gauges
 	// delivery.in_flight and delivery.waiting (tag reason). nil records nothing.
 	Metrics metrics.Recorder
 	// Logger gets a line for events that fail, and one for those that are discarded,

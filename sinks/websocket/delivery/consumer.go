@@ -30,6 +30,7 @@ type Consumer[T any] struct {
 	// The rest belongs to the stage's goroutine.
 	ctx      context.Context
 	book     book[T]
+	outages  outages
 	accounts []*account[T]
 	free     []*flight[T]                              // to be used again
 	reports  []reported[T]                             // storage that look exchanges with the inbox
@@ -74,6 +75,9 @@ func (c *Consumer[T]) HandleStart(ctx context.Context, self *stage.Handle) error
 	// The timer is made stopped; arm sets it.
 	c.timer = time.AfterFunc(time.Hour, c.inbox.tick)
 	c.timer.Stop()
+	if c.cluster {
+		c.outages.stop = c.endpoint.PubSub().WatchReach(c.inbox.tick)
+	}
 	return nil
 }
 
@@ -93,6 +97,7 @@ func (c *Consumer[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) err
 	c.inbox.stayAwake()
 	a := c.accountOf(d.Subscription)
 	a.receive(len(d.Events))
+	c.follow()
 	now := c.now()
 	for i, event := range d.Events {
 		f := c.take()
@@ -126,6 +131,9 @@ func (c *Consumer[T]) HandleTerminate(context.Context, error) error {
 	c.inbox.close()
 	if c.timer != nil {
 		c.timer.Stop()
+	}
+	if c.outages.stop != nil {
+		c.outages.stop()
 	}
 	for _, l := range c.book.lines {
 		l.unwatch()
@@ -211,6 +219,7 @@ func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 		why := causeOf(r.Err)
 		c.meters.missed[why].Add(1)
 		f.unsure = f.unsure || why == forAnswer
+		c.follow()
 		if v, reason := c.book.missed(f, why, c.now()); v == discard {
 			c.drop(f, reason)
 		}
@@ -220,6 +229,7 @@ func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 // work does all that is due: reports, lines that can go on, deadlines, receipts
 // and demand.
 func (c *Consumer[T]) work() {
+	c.follow()
 	var now time.Duration
 	for again := true; again; again = c.book.due.Len() > 0 {
 		// The stage may sleep only after a look that found nothing, with no line

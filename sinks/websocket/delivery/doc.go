@@ -57,6 +57,12 @@
 // event waits as it does for a client and is sent again, so that a client of that
 // node may get it twice; at the end of the grace it is discarded as [NoAnswer].
 //
+// While other nodes cannot be asked, as pubsub.ReachRemote defines it, no grace ends:
+// clients of this node have their events at once, and the others wait, so that the
+// demand runs out and the source keeps the rest. Afterwards what waits is sent, and
+// each grace goes on with what was left of it. Only Timeout and DiscardOnDrain discard
+// something meanwhile.
+//
 // # Concurrency
 //
 // A Consumer belongs to one stage, whose goroutine makes all of its decisions and

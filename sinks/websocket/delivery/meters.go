@@ -25,6 +25,10 @@ type Snapshot struct {
 	// AbsentTopics is how many topics are remembered as being without a client
 	// since the end of their grace.
 	AbsentTopics int `json:"absent_topics"`
+	// OutOfReach is set while other nodes cannot be asked, so that no grace ends, and
+	// Outages is how often that has begun.
+	OutOfReach bool  `json:"out_of_reach"`
+	Outages    int64 `json:"outages"`
 	// Delivered and Failed count events since the start, and Discarded those that were
 	// dropped, by reason; nil without one.
 	Delivered int64                    `json:"delivered"`
@@ -41,6 +45,7 @@ func (c *Consumer[T]) Snapshot() Snapshot {
 	m := &c.meters
 	return Snapshot{
 		InFlight: int(m.inFlight.Load()), AbsentTopics: int(m.absent.Load()),
+		OutOfReach: m.outOfReach.Load(), Outages: m.outages.Load(),
 		WaitingForClient: int(m.waiting[forClient].Load() + m.waiting[forAnswer].Load()), WaitingForRoom: int(m.waiting[forRoom].Load()),
 		Delivered: m.delivered.Load(), Discarded: m.discards.byReason(), Failed: m.failed.Load(),
 	}
@@ -52,10 +57,13 @@ type meters struct {
 	inFlight, absent  atomic.Int64
 	waiting           [causes]atomic.Int64
 	delivered, failed atomic.Int64
+	outOfReach        atomic.Bool
+	outages           atomic.Int64
 	discards          discards
 
 	took          metrics.Timer
 	skewed        metrics.Counter
+	outageCounter metrics.Counter
 	missed        [causes]metrics.Counter
 	outcomes      [2]metrics.Counter // delivered, failed
 	inFlightGauge metrics.Gauge
@@ -73,6 +81,7 @@ func (m *meters) init(r metrics.Recorder, log *slog.Logger) {
 	m.log, m.discards = log, newDiscards(r, log)
 	m.took = r.Timer("pipeline.push_delivered")
 	m.skewed = r.Counter("delivery.clock_skew")
+	m.outageCounter = r.Counter("delivery.outages")
 	m.outcomes = [2]metrics.Counter{outcome("delivered"), outcome("failed")}
 	m.inFlightGauge = r.Gauge("delivery.in_flight")
 	for c := range causes {
