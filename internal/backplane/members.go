@@ -13,6 +13,7 @@ import (
 type Members struct {
 	self   Frame // this node: Node, Instance, Started
 	down   time.Duration
+	joined time.Time // when this node did
 	byName map[string]*member
 }
 
@@ -37,9 +38,15 @@ type Verdict struct {
 	New bool
 	// Lost: messages of the sender may not have arrived before this frame.
 	Lost bool
+	// Joining: the sender was there before this node joined, which misses nothing that
+	// it was to have. The loss is one of this node's beginning.
+	Joining bool
 	// Rival: the sender has the name of this node. Fenced: this node is to end.
 	Rival, Fenced bool
 }
+
+// Join notes that this node has joined the cluster: the members reply soon.
+func (m *Members) Join(now time.Time) { m.joined = now }
 
 // Beat takes a KindBeat. Of two nodes of one name that have both joined, the one that
 // joined last stays: the other one did not reply to its claim.
@@ -57,7 +64,7 @@ func (m *Members) Beat(f Frame, now time.Time) Verdict {
 		}
 		m.byName[f.Node] = &member{Frame: f, seen: now}
 		// One that has sent before may have sent to this node in vain.
-		return Verdict{New: true, Lost: f.Beat > 1}
+		return Verdict{New: true, Lost: f.Beat > 1, Joining: f.Beat > 1 && now.Sub(m.joined) < m.down}
 	}
 	v := Verdict{Lost: old.quiet || !old.again && (f.Beat > old.Beat+1 || f.Link != old.Link)}
 	f.Beat = max(f.Beat, old.Beat)

@@ -118,6 +118,9 @@ func (w *writer) join() bool {
 	if !w.subscribe(w.subjects.all, w.subjects.node(w.cfg.Node)) {
 		return false
 	}
+	w.mu.Lock()
+	w.members.Join(time.Now())
+	w.mu.Unlock()
 	w.joined.Store(true)
 	w.greets = time.AfterFunc(min(w.cfg.Beat, greeting), func() { close(w.greeted) })
 	return w.sayBeat()

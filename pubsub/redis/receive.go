@@ -116,7 +116,11 @@ func (s *session) handleBeat(f backplane.Frame) {
 		s.showMembers("redis: node has joined", f.Node)
 		s.tell(s.channels.process(f.Instance), s.frame(backplane.KindBeat))
 	}
-	if v.Lost {
+	switch {
+	case v.Joining: // the hub counts on nothing before its beginning
+		s.counters.lost.Add(1)
+		s.in.Lost("")
+	case v.Lost:
 		s.lose("a node was cut off, or has been here for longer than this one knew", "node", f.Node)
 	}
 }

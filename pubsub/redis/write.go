@@ -173,6 +173,9 @@ func (l *link) join(ctx context.Context) error {
 	if err := l.confirm(ctx); err != nil {
 		return err
 	}
+	l.mu.Lock()
+	l.members.Join(time.Now())
+	l.mu.Unlock()
 	l.joined.Store(true)
 	l.greets = time.AfterFunc(min(l.cfg.Beat, greeting), func() { close(l.greeted) })
 	return l.sayBeat()
