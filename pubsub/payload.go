@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/jsontext"
 )
 
 // Payload is the encoded payload of a message: JSON, or bytes that go out
@@ -76,7 +77,7 @@ func encodedAlready(data []byte) (Payload, error) {
 
 // validJSON reports whether data is JSON in valid UTF-8. json.Valid accepts strings
 // with other bytes, for which a client closes its connection (RFC 6455, 8.1).
-func validJSON(data []byte) bool { return utf8.Valid(data) && json.Valid(data) }
+func validJSON(data []byte) bool { return jsontext.Valid(data) }
 
 func marshal(v any) (p Payload, err error) {
 	defer func() {

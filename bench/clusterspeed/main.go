@@ -50,7 +50,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	backplanes := f.String("backplane", strings.Join(allBackplanes, ","), "the `backplanes`, separated by commas")
 	parts := f.String("part", strings.Join(allParts, ","), "the `parts`, separated by commas")
 	f.StringVar(&o.redis, "redis", "", "`host:port` of a Redis that is used by nothing else; empty: start redis-server")
-	f.StringVar(&o.profile, "profile", "", "`directory` for the processor profiles of the nodes while pushes are made flat out; empty: none")
+	f.StringVar(&o.profile, "profile", "", "`directory` for the processor profiles of the nodes during pushes flat out and broadcasts; empty: none")
 	f.BoolVar(&o.json, "json", false, "print JSON instead of the table")
 	f.DurationVar(&o.seconds, "for", 2*time.Second, "how long each measurement of pushes lasts")
 	f.DurationVar(&o.timeout, "timeout", 6*time.Minute, "give up after so long")

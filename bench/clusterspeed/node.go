@@ -56,7 +56,7 @@ func (n *node) handlers() map[string]handler {
 	return map[string]handler{
 		"start": on(n.start), "reach": on(n.reach), "subscriptions": on(n.subscriptions), "usage": on(usage), "heap": on(heap), "profile": on(n.profileTo),
 		"users": on(n.setUsers), "listen": on(n.listen), "push": on(n.push),
-		"room": on(n.openRoom), "broadcast": on(n.broadcast), "await": on(n.awaitRoom),
+		"room": on(n.openRoom), "broadcast": on(n.broadcast), "await": on(n.awaitRoom), "got": on(n.gotRoom),
 		"track": on(n.track), "count": on(n.awaitCount), "online": on(n.awaitOnline), "untrack": on(n.untrack), "herd": on(n.herd),
 		"topics": on(n.topics),
 	}

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/penstock-go/penstock/dispatcher/fair"
@@ -186,8 +188,11 @@ func flood(ctx context.Context, queue *producer.Queue[push], cfg pushing, begin 
 	return pushes, nil
 }
 
-// pace pushes at a rate.
+// pace pushes at a rate. Its thread sleeps, since a goroutine of an idle process wakes up
+// to a millisecond late.
 func pace(ctx context.Context, queue *producer.Queue[push], cfg pushing, begin time.Time) (pushes int, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	users := names(cfg.Users)
 	for total := due(cfg.Rate, cfg.For); pushes < total; {
 		for upTo := min(due(cfg.Rate, time.Since(begin)), total); pushes < upTo; pushes++ {
@@ -196,7 +201,8 @@ func pace(ctx context.Context, queue *producer.Queue[push], cfg pushing, begin t
 				return pushes, err
 			}
 		}
-		time.Sleep(100 * time.Microsecond)
+		nap := syscall.NsecToTimespec(int64(50 * time.Microsecond))
+		_ = syscall.Nanosleep(&nap, nil) // a signal may end it early
 	}
 	return pushes, nil
 }

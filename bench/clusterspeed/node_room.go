@@ -212,3 +212,6 @@ func (n *node) awaitRoom(ctx context.Context, count int64) (last time.Time, err 
 	}
 	return time.Unix(0, r.last.Load()), nil
 }
+
+// gotRoom returns how many broadcasts the last member has.
+func (n *node) gotRoom(context.Context, none) (int64, error) { return n.room.got.Load(), nil }

@@ -55,7 +55,7 @@ type session struct {
 }
 
 // arrivals is how many messages the client may be ahead of the pump.
-const arrivals = 1 << 13
+const arrivals = 1 << 16
 
 func newSession(r *Remote, in pubsub.Receiver) *session {
 	s := &session{
