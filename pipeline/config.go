@@ -29,6 +29,11 @@ type Config struct {
 	// Rate limits what the sources emit together, in equal parts as long as all of them
 	// have events; [Pipeline.SetRate] changes it. A drain goes on at the rate. What a
 	// source emits without being asked is not limited. The zero value is no limit.
+	//
+	// What comes late, by a timer or since the source takes its time, is made up for, up to
+	// what the rate brings in 100 ms. So a source reaches the rate if it emits within 50 ms
+	// what it was asked for; a slower one needs a Burst of what the rate brings in twice its
+	// delay. How much it is asked for is bounded by the demand of the steps below it as well.
 	Rate Rate
 	// Restart is what follows when a step dies. Default: it is made anew, up to 3
 	// times in 5 s.

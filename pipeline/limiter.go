@@ -16,10 +16,11 @@ const (
 	maxRate  = 1e9
 	maxBurst = math.MaxInt32
 	// maxLateness bounds the lateness that a limiter makes up for while events wait
-	// for it, and for as long after that, in nanoseconds. A timer comes a little late;
-	// without this each delay would be lost for good, and a burst of 1 would keep a
-	// high rate far below what was asked for.
-	maxLateness = int64(10 * time.Millisecond)
+	// for it, and for as long after that, in nanoseconds. A timer comes a little late,
+	// on a busy machine tens of milliseconds, and a source such as a database takes its
+	// time; without this each delay would be lost for good, and a burst of 1 would keep a
+	// rate far below what was asked for.
+	maxLateness = int64(100 * time.Millisecond)
 	// abandoned is how long, in nanoseconds, nothing is asked about events that wait
 	// before their bucket may be forgotten.
 	abandoned = int64(10 * time.Second)
@@ -93,7 +94,8 @@ type bucket struct {
 	tokens float64
 	at     int64
 	// waiting: the last take allowed fewer events than there were. served is the time
-	// of the last take that left nothing waiting after one that did.
+	// of the last take that left nothing waiting after one that did, or until which events
+	// have come that were held back before.
 	waiting bool
 	since   int64 // from when on
 	served  int64

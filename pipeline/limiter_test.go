@@ -30,10 +30,10 @@ func TestLimiterTable(t *testing.T) {
 		"a burst after a pause":      {Rate{PerSecond: 10, Burst: 5}, []step{{0, 5, 5}, {100 * second, 50, 5}, {100 * second, 45, 0}}, 100*second + 100*ms},
 		"part of a burst":            {Rate{PerSecond: 10, Burst: 5}, []step{{0, 5, 5}, {200 * ms, 5, 2}}, 300 * ms},
 		"a late timer":               {Rate{PerSecond: 10}, []step{{0, 2, 1}, {102 * ms, 2, 1}}, 200 * ms},
-		"a timer that is too late":   {Rate{PerSecond: 1000}, []step{{0, 100, 1}, {100 * ms, 99, 11}, {100 * ms, 88, 0}}, 101 * ms},
+		"a timer that is too late":   {Rate{PerSecond: 1000}, []step{{0, 200, 1}, {200 * ms, 199, 101}, {200 * ms, 98, 0}}, 201 * ms},
 		"nothing waits":              {Rate{PerSecond: 1000}, []step{{0, 1, 1}, {100 * ms, 9, 1}, {100 * ms, 8, 0}}, 101 * ms},
 		"served, and soon the next":  {Rate{PerSecond: 1000}, []step{{0, 2, 1}, {9 * ms, 1, 1}, {9 * ms, 20, 8}}, 10 * ms},
-		"served, and later the next": {Rate{PerSecond: 1000}, []step{{0, 2, 1}, {9 * ms, 1, 1}, {29 * ms, 20, 1}}, 30 * ms},
+		"served, and later the next": {Rate{PerSecond: 1000}, []step{{0, 2, 1}, {9 * ms, 1, 1}, {119 * ms, 20, 1}}, 120 * ms},
 		"one in a thousand years":    {Rate{PerSecond: 1e-12}, []step{{0, 2, 1}, {second, 1, 0}}, second + 1<<61},
 		"a billion a second":         {Rate{PerSecond: 1e9}, []step{{0, 2, 1}, {1, 2, 1}, {5 * ms, 1e9, 5*ms - 1}}, 5*ms + 1},
 		"a clock that goes back":     {Rate{PerSecond: 10}, []step{{second, 2, 1}, {0, 1, 0}}, 100 * ms},
@@ -93,9 +93,9 @@ func TestLimiterReachesItsRate(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for _, perSecond := range []float64{10, 1000, 100_000} {
 		for _, portion := range []int{1, 500, 1 << 40} {
-			for _, late := range []int64{1, 2 * ms} {
-				if portion == 1 && perSecond == 100_000 && late > 1 {
-					continue // one event a timer of 2 ms: not this rate
+			for _, late := range []int64{1, 2 * ms, 90 * ms} {
+				if float64(late/2)*perSecond > float64(portion)*float64(second) {
+					continue // a portion in each timer: not this rate
 				}
 				t.Run(fmt.Sprint(perSecond, " a second, portions of ", portion, ", late by ", time.Duration(late)), func(t *testing.T) {
 					l, passed := newLimiter(Rate{PerSecond: perSecond}), 0
@@ -210,8 +210,9 @@ func TestKeyLimiterModel(t *testing.T) {
 			}
 			u.open -= u.take(now, u.open)
 			u.want -= keys.take(now, key, u.want)
-			// A forgotten key has no lateness to make up for, which is less than an event.
-			if d := u.want - u.open; d < 0 || d > 1 {
+			// A forgotten key has no lateness to make up for, which is up to two events. What it
+			// lets through later than the model, it may also let through when that has none.
+			if d := u.want - u.open; d < -3 || d > 3 {
 				t.Fatalf("key %d: %d events wait, %d in the model", key, u.want, u.open)
 			}
 		}

@@ -1,6 +1,9 @@
 package pipeline
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // rates is how the sources of a pipeline share its rate: how much of the demand for each
 // is passed on to it, and when more of it. It has no clock, lock or goroutine; times are
@@ -26,10 +29,13 @@ type valveState struct {
 	owed    int  // demand that was not passed on
 	out     int  // demand that the source has, and has not emitted events for
 	granted int  // of out: what its stage has not passed on yet
+	// due is what the source has not emitted yet of the demand that it had at the time asked.
+	due   int
+	asked int64
 }
 
-// tick is the time between two portions of what a rate brings, in nanoseconds.
-const tick = maxLateness / 10
+// tick is the least time between two portions of what a rate brings, in nanoseconds.
+const tick = int64(time.Millisecond)
 
 // addOwed adds demand for a source.
 func (v *valveState) addOwed(n int) { v.owed += n }
@@ -39,15 +45,28 @@ func (v *valveState) wants() bool { return v.owed > 0 && !v.over }
 
 // emitted counts n events that a source has emitted. Those that it was not asked for do
 // not count: they are not limited.
+//
+// A source that has emitted within maxLateness all that it was asked for, while more demand
+// is held back, is limited by the rate, also if it takes its time for each question and so
+// never waits with none. What the rate brings meanwhile must not be lost.
 func (r *rates) emitted(v *valveState, n int, now int64) {
 	n = min(n, v.out)
 	v.out -= n
 	r.spend(now, n)
 	v.spend(now, n)
+	if n == 0 {
+		return
+	}
+	if v.due -= n; v.due <= 0 {
+		if v.wants() && now-v.asked <= maxLateness {
+			r.state.served, v.state.served = now, now
+		}
+		v.due, v.asked = v.out, now
+	}
 }
 
 // close ends a source, or its present life.
-func (v *valveState) close() { v.over, v.owed, v.out, v.granted = true, 0, 0, 0 }
+func (v *valveState) close() { v.over, v.owed, v.out, v.granted, v.due = true, 0, 0, 0, 0 }
 
 // share grants what may pass now. It returns the time at which it is to be called again
 // if nothing else happens before, or math.MaxInt64.
@@ -119,6 +138,9 @@ func (r *rates) grant(now int64) {
 			n = min(n, (free+takers-1)/takers)
 			v.owed, v.out, v.granted = v.owed-n, v.out+n, v.granted+n
 			free -= n
+			if v.due == 0 {
+				v.due, v.asked = v.out, now
+			}
 			if takers--; r.turn == begin {
 				r.turn = (at + 1) % len(r.valves)
 			}
