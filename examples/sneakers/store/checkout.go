@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Purchase is what a shopper wants to buy: one pair of each item.
@@ -28,7 +29,7 @@ type Order struct {
 	Repeated bool
 	// Stocks are what is left of each item. Empty if Repeated is set.
 	Stocks []Stock
-	// Bought is a moment just before the commit.
+	// Bought is a moment just before the commit, which the database keeps in milliseconds.
 	Bought time.Time
 }
 
@@ -56,9 +57,9 @@ var ErrPurchase = errors.New("store: not a purchase")
 func (p Purchase) check() error {
 	ids := sorted(p.Items)
 	switch {
-	case p.CartID == "" || len(p.CartID) > maxKey || strings.ContainsRune(p.CartID, 0):
+	case !validKey(p.CartID):
 		return fmt.Errorf("%w: no cart", ErrPurchase)
-	case p.Key == "" || len(p.Key) > maxKey || strings.ContainsRune(p.Key, 0):
+	case !validKey(p.Key):
 		return fmt.Errorf("%w: a key of 1 to %d bytes is required", ErrPurchase, maxKey)
 	case len(ids) == 0 || len(ids) > MaxItems:
 		return fmt.Errorf("%w: %d items are not 1 to %d", ErrPurchase, len(ids), MaxItems)
@@ -66,6 +67,11 @@ func (p Purchase) check() error {
 		return fmt.Errorf("%w: an item twice", ErrPurchase)
 	}
 	return nil
+}
+
+// validKey reports whether every database can hold a key.
+func validKey(key string) bool {
+	return key != "" && len(key) <= maxKey && utf8.ValidString(key) && !strings.ContainsRune(key, 0)
 }
 
 // Checkout buys one pair of each item, or nothing. The error is a *GoneError if an item
@@ -88,8 +94,9 @@ func (s *Store) Checkout(ctx context.Context, p Purchase) (order Order, err erro
 		if err := take(ctx, tx, &order); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE orders SET total_usd = $2 WHERE id = $1`, order.ID, order.TotalUSD)
+		// The time is that of the end of the transaction, which may have waited for others.
 		order.Bought = time.Now()
+		_, err = tx.ExecContext(ctx, `UPDATE orders SET total_usd = $2, created_at = $3 WHERE id = $1`, order.ID, order.TotalUSD, order.Bought.UnixMilli())
 		return err
 	})
 	if err != nil {
@@ -177,4 +184,38 @@ func (s *Store) Order(ctx context.Context, cartID string, id int64) (order Order
 		return Order{}, ErrUnknown
 	}
 	return order, err
+}
+
+// OrderByKey returns the order that a purchase with this key has made, or ErrUnknown.
+func (s *Store) OrderByKey(ctx context.Context, cartID, key string) (order Order, err error) {
+	order = Order{CartID: cartID, Repeated: true}
+	if !validKey(key) {
+		return Order{}, ErrUnknown
+	}
+	err = s.read.QueryRowContext(ctx, `SELECT id, total_usd FROM orders WHERE cart_id = $1 AND idempotency_key = $2`, cartID, key).
+		Scan(&order.ID, &order.TotalUSD)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Order{}, ErrUnknown
+	}
+	return order, err
+}
+
+// SoldOut returns when the last pair of each size that has none was bought.
+func (s *Store) SoldOut(ctx context.Context) (map[int64]time.Time, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT a.item_id, max(o.created_at) FROM item_availabilities a
+		JOIN order_items i ON i.item_id = a.item_id JOIN orders o ON o.id = i.order_id
+		WHERE a.available_count = 0 GROUP BY a.item_id`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	times := make(map[int64]time.Time)
+	for rows.Next() {
+		var id, ms int64
+		if err := rows.Scan(&id, &ms); err != nil {
+			return nil, err
+		}
+		times[id] = time.UnixMilli(ms)
+	}
+	return times, rows.Err()
 }

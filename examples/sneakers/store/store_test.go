@@ -140,6 +140,10 @@ func TestACartIsBoughtAsAWholeOrNotAtAll(t *testing.T) {
 		if order.Stocks[1] != (Stock{ids[1], 0, 2}) {
 			t.Error(order.Stocks)
 		}
+		out, err := s.SoldOut(t.Context())
+		if err != nil || len(out) != 1 || out[ids[1]].UnixMilli() != order.Bought.UnixMilli() {
+			t.Error(out, err)
+		}
 		// The second size is gone now, and so is the third: the first is not bought either.
 		_, err = s.Checkout(t.Context(), Purchase{"cart", "k2", []int64{ids[0], ids[1], ids[2], ids[3], 1 << 40}})
 		var gone *GoneError
@@ -298,6 +302,12 @@ func TestAnOrderBelongsToItsCart(t *testing.T) {
 		}
 		if got, err := s.Order(t.Context(), "cart", order.ID); err != nil || got.TotalUSD != 100 {
 			t.Error(got, err)
+		}
+		if got, err := s.OrderByKey(t.Context(), "cart", "k"); err != nil || got.ID != order.ID {
+			t.Error(got, err)
+		}
+		if _, err := s.OrderByKey(t.Context(), "other", "k"); !errors.Is(err, ErrUnknown) {
+			t.Error(err)
 		}
 		if _, err := s.Order(t.Context(), "other", order.ID); !errors.Is(err, ErrUnknown) {
 			t.Error(err)

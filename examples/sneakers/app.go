@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-go/penstock/examples/sneakers/inventory"
+	"github.com/penstock-go/penstock/examples/sneakers/store"
+	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/metrics/statsd"
+	"github.com/penstock-go/penstock/presence"
+	"github.com/penstock-go/penstock/producer"
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// app is one node of the shop. newApp makes its parts, run gives them their life. The fields
+// do not change after newApp, except for the counters.
+type app struct {
+	cfg    config
+	log    *slog.Logger
+	signer signer
+
+	folder    string // of the embedded database; empty if there is another one
+	store     *store.Store
+	recorder  metrics.Recorder
+	statsd    *statsd.Recorder // nil without -statsd
+	cluster   cluster
+	hub       *pubsub.Hub
+	endpoint  *websocket.Endpoint
+	inventory *inventory.Inventory
+	tracker   *presence.Tracker
+	rendered  rendered
+
+	wanted   wanted
+	alerts   *producer.Queue[alert]
+	pipeline *stage.Pipeline
+	alerted  latencies
+
+	sold, refused atomic.Int64 // by this node: pairs, and carts that came too late
+
+	listener net.Listener
+	server   *http.Server
+}
+
+// newApp makes a node and opens its listener. If it fails it has closed what it has opened.
+func newApp(ctx context.Context, cfg config, log *slog.Logger) (a *app, err error) {
+	a = &app{cfg: cfg, log: log, recorder: metrics.Nop()}
+	defer func() {
+		if err != nil {
+			a.close()
+			a = nil
+		}
+	}()
+	if a.signer, err = newSigner(cfg.Secret); err != nil {
+		return a, err
+	}
+	if a.listener, err = net.Listen("tcp", cfg.Addr); err != nil {
+		return a, fmt.Errorf("-addr: %w", err)
+	}
+	if cfg.StatsD != "" {
+		if a.statsd, err = statsd.New(statsd.Config{Address: cfg.StatsD, Logger: log}); err != nil {
+			return a, fmt.Errorf("-statsd: %w", err)
+		}
+		a.recorder = a.statsd
+	}
+	if err = a.openStore(ctx); err != nil {
+		return a, err
+	}
+	if err = a.openHub(); err != nil {
+		return a, err
+	}
+	a.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{PubSub: a.hub, Metrics: a.recorder, Logger: log, Limits: cfg.limits()})
+	if err != nil {
+		return a, err
+	}
+	if err = errors.Join(a.openSocket(), a.openAdminSocket(), a.openAlerts()); err != nil {
+		return a, err
+	}
+	a.tracker, err = presence.New(presence.Config{Hub: a.hub, DiffPeriod: 250 * time.Millisecond, BroadcastPeriod: 500 * time.Millisecond, Logger: log})
+	if err != nil {
+		return a, err
+	}
+	a.inventory, err = inventory.New(ctx, inventory.Config{Hub: a.hub, Loader: a.store, Changed: a.notify, Logger: log})
+	if err != nil {
+		return a, err
+	}
+	return a, a.openServer()
+}
+
+// openStore opens the database and fills an empty one.
+func (a *app) openStore(ctx context.Context) (err error) {
+	database := a.cfg.Database
+	if database == "" {
+		if a.folder, err = os.MkdirTemp("", "sneakers-"); err != nil {
+			return err
+		}
+		database = filepath.Join(a.folder, "shop.db")
+	}
+	if a.store, err = store.Open(ctx, database); err != nil {
+		return fmt.Errorf("-database: %w", err)
+	}
+	return a.store.Seed(ctx, catalogue(a.cfg.Stock, a.cfg.Released))
+}
+
+// openServer makes what serves HTTP.
+func (a *app) openServer() (err error) {
+	mux := http.NewServeMux()
+	mux.Handle("/socket/", a.endpoint)
+	mux.Handle("/admin_socket/", a.endpoint)
+	a.shopRoutes(mux)
+	a.adminRoutes(mux)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	// A page of another site cannot post: the browser's own headers give it away. The forms
+	// have tokens besides.
+	guarded, err := websocket.CheckHost(http.NewCrossOriginProtection().Handler(mux), a.cfg.hosts(a.listener.Addr().String())...)
+	if err != nil {
+		return err
+	}
+	var certificates *tls.Config // TLS ends at a proxy: -plaintext
+	a.server, err = websocket.NewServer(guarded, websocket.ServerConfig{
+		TLS: certificates, Plaintext: a.cfg.Plaintext, Metrics: a.recorder, Logger: a.log,
+		Limits: websocket.ServerLimits{BodyBytes: maxForm}, Timeouts: websocket.ServerTimeouts{Drain: time.Second},
+	})
+	return err
+}
+
+// address is where the node is reached.
+func (a *app) address() string { return "http://" + a.listener.Addr().String() }
+
+// close frees what newApp has opened and run has not closed. It is idempotent.
+func (a *app) close() {
+	if a.listener != nil {
+		_ = a.listener.Close() // closed already after run
+	}
+	a.cluster.close()
+	if a.store != nil {
+		_ = a.store.Close()
+	}
+	if a.folder != "" {
+		_ = os.RemoveAll(a.folder) // below the folder for temporary files
+	}
+	if a.statsd != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = a.statsd.Close(ctx)
+	}
+}
+
+// afterwards returns a context for what must still be said after a transaction, although
+// the client that caused it may be gone.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+}

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/penstock-go/penstock/examples/sneakers/store"
+)
+
+// result is what became of a load.
+type result struct {
+	Shoppers int    `json:"shoppers"`
+	Database string `json:"database"`
+	Nodes    int    `json:"nodes"`
+	Stocked  int    `json:"stocked"` // pairs
+	Sold     int    `json:"sold"`    // as the database has it
+	Bought   int64  `json:"bought"`  // as the shoppers have it
+	Left     int    `json:"left"`
+	Refused  int64  `json:"refused"` // attempts for a pair that was gone
+	Oversold int    `json:"oversold"`
+	// How much later than the commit of a size's last pair a page shows it as out.
+	OutP50 float64 `json:"out_p50_ms"`
+	OutP99 float64 `json:"out_p99_ms"`
+	OutMax float64 `json:"out_max_ms"`
+	// Pages that have not shown a size as out that is.
+	Missed   int     `json:"missed"`
+	Returned int64   `json:"returned"` // shoppers who left, or lost their node, and came back
+	Errors   int64   `json:"errors"`
+	Seconds  float64 `json:"seconds"` // from the release to the end
+}
+
+// load lets shoppers loose on a shop.
+type load struct {
+	cfg   config
+	log   *slog.Logger
+	store *store.Store
+	shops []string
+	// release makes all shoes buyable.
+	release func(ctx context.Context) error
+
+	clients []*client
+
+	present, bought, refused, returned, errors atomic.Int64
+	firstError                                 sync.Once
+}
+
+// shopping runs a load against this process's own shop, or that of -shops.
+func shopping(ctx context.Context, cfg config, log *slog.Logger, stdout, stderr io.Writer) (err error) {
+	l := &load{cfg: cfg, log: log, shops: list(cfg.Shops)}
+	if len(l.shops) > 0 {
+		if l.store, err = store.Open(ctx, cfg.Database); err != nil {
+			return fmt.Errorf("-database: %w", err)
+		}
+		defer l.store.Close()
+		// In the database only: the nodes read it.
+		l.release = func(ctx context.Context) error { return l.releaseAll(ctx, l.store.Release) }
+		return l.run(ctx, stdout, stderr)
+	}
+	cfg.Released = 0
+	a, err := newApp(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	ready := make(chan struct{})
+	go func() { ended <- a.run(serving, func() { close(ready) }) }()
+	select {
+	case <-ready:
+		l.store, l.shops = a.store, []string{a.address()}
+		l.release = func(ctx context.Context) error { return l.releaseAll(ctx, a.release) }
+		err = l.run(ctx, stdout, stderr)
+		end()
+		return errors.Join(err, <-ended)
+	case err = <-ended:
+		end()
+		return err
+	}
+}
+
+func (l *load) releaseAll(ctx context.Context, release func(context.Context, int64) (bool, error)) error {
+	products, err := l.store.Products(ctx)
+	for _, p := range products {
+		_, releaseErr := release(ctx, p.ID)
+		err = errors.Join(err, releaseErr)
+	}
+	return err
+}
+
+// run brings the shoppers in, releases the shoes, and waits until all is sold and every page
+// shows it, at most for -for.
+func (l *load) run(ctx context.Context, stdout, stderr io.Writer) error {
+	// All shoppers share the connections for requests: a browser's own one would only idle.
+	transport := &http.Transport{MaxConnsPerHost: 128, MaxIdleConnsPerHost: 128}
+	defer transport.CloseIdleConnections()
+	hc := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	progress := background(func(ctx context.Context) { l.progress(ctx, stderr) })
+	defer progress()
+
+	var arriving errgroup.Group
+	arriving.SetLimit(64)
+	l.clients = make([]*client, l.cfg.Shoppers)
+	for i := range l.clients {
+		l.clients[i] = newClient(hc, l.shops, i)
+		arriving.Go(func() error {
+			err := l.clients[i].browse(ctx)
+			if err == nil {
+				err = l.clients[i].connect(ctx)
+			}
+			if err == nil {
+				l.present.Add(1)
+			}
+			return err
+		})
+	}
+	defer func() {
+		for _, c := range l.clients {
+			c.leave()
+		}
+	}()
+	if err := arriving.Wait(); err != nil {
+		return fmt.Errorf("a shopper cannot come in: %w", err)
+	}
+	begun := time.Now()
+	if err := l.release(ctx); err != nil {
+		return err
+	}
+	limit, cancel := context.WithTimeout(ctx, l.cfg.For)
+	defer cancel()
+	var shopping sync.WaitGroup
+	for i, c := range l.clients {
+		shopping.Go(func() { l.shop(limit, c, i%10 == 9) })
+	}
+	shopping.Wait()
+	seconds := time.Since(begun).Seconds()
+	progress()
+	return l.report(context.WithoutCancel(ctx), seconds, stdout)
+}
+
+// shop is one shopper: wants up to three pairs, and watches until all is out. A wanderer
+// leaves and comes back in between.
+func (l *load) shop(ctx context.Context, c *client, wanderer bool) {
+	wants := 1 + mathrand.IntN(3)
+	for ctx.Err() == nil {
+		item := int64(0)
+		if wants > 0 {
+			item = c.choose()
+		}
+		if item == 0 && c.knowsAllOut() {
+			return
+		}
+		var err error
+		switch {
+		case item != 0:
+			pause(ctx, time.Duration(mathrand.IntN(200))*time.Millisecond) // thinks
+			if err = c.buy(ctx, item); err == nil {
+				wants--
+				l.bought.Add(1)
+			} else if errors.Is(err, errRefused) && !errors.Is(err, errNoReply) {
+				l.refused.Add(1)
+				err = nil
+			}
+			if err == nil && wanderer {
+				wanderer = false
+				c.leave()
+				pause(ctx, time.Second)
+				l.returned.Add(1)
+				err = c.connect(ctx)
+			}
+		default:
+			select {
+			case <-c.news:
+			case <-c.wire.done:
+				err = errNoReply
+			case <-ctx.Done():
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			l.recover(ctx, c, err)
+		}
+	}
+}
+
+// recover brings a shopper back whose shop has gone, to another one if there is.
+func (l *load) recover(ctx context.Context, c *client, err error) {
+	if len(l.shops) == 1 {
+		l.errors.Add(1)
+		l.firstError.Do(func() { l.log.Warn("a shopper has an error: the first one", "error", err) })
+	}
+	c.leave()
+	c.cart = "" // whether the last purchase was made is not known
+	for ctx.Err() == nil {
+		l.returned.Add(1)
+		c.next()
+		if err := c.connect(ctx); err == nil {
+			return
+		}
+		pause(ctx, time.Duration(100+mathrand.IntN(400))*time.Millisecond)
+	}
+}
+
+// knowsAllOut reports whether the page shows sizes, and all of them as out.
+func (c *client) knowsAllOut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.levels) < len(c.products)*len(sizes) {
+		return false
+	}
+	for _, level := range c.levels {
+		if level != levelOut {
+			return false
+		}
+	}
+	return true
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// report counts, prints, and fails if the shop has failed.
+func (l *load) report(ctx context.Context, seconds float64, stdout io.Writer) error {
+	account, err := l.store.Account(ctx)
+	if err != nil {
+		return err
+	}
+	truth, err := l.store.SoldOut(ctx)
+	if err != nil {
+		return err
+	}
+	r := result{
+		Shoppers: l.cfg.Shoppers, Database: l.store.Kind(), Nodes: len(l.shops), Stocked: account.Stocked, Sold: account.Sold, Left: account.Available,
+		Oversold: account.Oversold, Bought: l.bought.Load(), Refused: l.refused.Load(), Returned: l.returned.Load(), Errors: l.errors.Load(), Seconds: seconds,
+	}
+	var all []time.Duration
+	for _, c := range l.clients {
+		delays, missed := c.delays(truth)
+		all = append(all, delays...)
+		r.Missed += missed
+	}
+	slices.Sort(all)
+	r.OutP50, r.OutP99, r.OutMax = percentileOf(all, 50), percentileOf(all, 99), percentileOf(all, 100)
+	if l.cfg.JSON {
+		err = json.NewEncoder(stdout).Encode(r)
+	} else {
+		_, err = fmt.Fprintf(stdout, "%d shoppers on %s bought %d of %d pairs in %.1f s, oversold %d; %d were too late. A page showed a size as sold out %.1f ms (p50), %.1f ms (p99) after the truth, %d missed it; %d errors.\n",
+			r.Shoppers, r.Database, r.Sold, r.Stocked, r.Seconds, r.Oversold, r.Refused, r.OutP50, r.OutP99, r.Missed, r.Errors)
+	}
+	switch {
+	case err != nil:
+		return err
+	case r.Oversold != 0 || r.Stocked != r.Sold+r.Left:
+		return fmt.Errorf("the account does not add up: %+v", account)
+	case len(l.shops) == 1 && r.Bought != int64(r.Sold):
+		return fmt.Errorf("shoppers have %d pairs, the database has sold %d", r.Bought, r.Sold)
+	}
+	return nil
+}
+
+// progress writes a line a second.
+func (l *load) progress(ctx context.Context, stderr io.Writer) {
+	begun := time.Now()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			fmt.Fprintf(stderr, "%4.0f s  shoppers %d  bought %d  too late %d  errors %d\n",
+				time.Since(begun).Seconds(), l.present.Load(), l.bought.Load(), l.refused.Load(), l.errors.Load())
+		}
+	}
+}
