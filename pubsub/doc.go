@@ -67,7 +67,9 @@
 // once, several deliveries in one message. The delivery ends with the first node
 // that has it; with the last negative answer, at once if no node has a subscriber;
 // or with [ErrNoAnswer], after Config.RemoteTimeout or shortly after a node has left
-// that may have had it.
+// that may have had it. Where a remote does not know how many nodes have a delivery
+// ([MemberRemote]), all are asked what became of it, after a negative answer or 250 ms
+// of silence: so a message that got lost is known then, and that nobody has it at once.
 //
 // # History
 //

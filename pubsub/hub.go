@@ -37,6 +37,8 @@ type Hub struct {
 	outbox   outbox
 	polls    polls
 	reach    reaching
+	members  MemberRemote // nil if the remote is none
+	arrivals arrivals
 	counters counters
 	logs     logs
 }
@@ -65,6 +67,7 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h.node = h.remote.Node()
 	h.reach.remote, _ = h.remote.(ReachRemote)
+	h.members, _ = h.remote.(MemberRemote)
 	h.pending.timeout = h.timeout
 	h.pending.wake = make(chan struct{}, 1)
 	h.pending.byID = make(map[uint64]*pending)

@@ -18,6 +18,7 @@ type outbox struct {
 	running bool                // otherwise nothing would send
 	byNode  map[string][]answer // by origin of the delivery
 	n       int                 // answers in byNode
+	asks    []uint64            // deliveries of this node about which the others are asked
 }
 
 const (
@@ -40,13 +41,25 @@ func (o *outbox) add(node string, a answer) bool {
 	return true
 }
 
-// take returns all answers and empties the outbox.
-func (o *outbox) take() map[string][]answer {
+// ask queues questions. What does not fit is dropped: the deliveries end at their
+// deadline.
+func (o *outbox) ask(ids []uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.running && len(o.asks)+len(ids) <= maxOutbox {
+		o.asks = append(o.asks, ids...)
+		poke(o.wake)
+	}
+}
+
+// take returns all answers and questions and empties the outbox.
+func (o *outbox) take() (answers map[string][]answer, asks []uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	all := o.byNode
+	asks, o.asks = o.asks, nil
 	o.byNode, o.n = make(map[string][]answer, len(all)), 0
-	return all
+	return all, asks
 }
 
 // setRunning starts taking answers, or drops those that wait and any further. It
@@ -56,11 +69,12 @@ func (o *outbox) setRunning(running bool) (dropped int) {
 	defer o.mu.Unlock()
 	o.running = running
 	clear(o.byNode)
+	o.asks = nil
 	dropped, o.n = o.n, 0
 	return dropped
 }
 
-// sendAnswers sends what the outbox gets until ctx is done. No node waits longer
+// sendAnswers sends what the outbox gets, answers and questions, until ctx is done. No node waits longer
 // for the answers of this one than the timeout, so that neither does sending.
 func (h *Hub) sendAnswers(ctx context.Context) {
 	for {
@@ -69,7 +83,11 @@ func (h *Hub) sendAnswers(ctx context.Context) {
 			return
 		case <-h.outbox.wake:
 		}
-		for node, list := range h.outbox.take() {
+		all, asks := h.outbox.take()
+		if len(asks) > 0 {
+			h.sendQuestions(ctx, asks)
+		}
+		for node, list := range all {
 			for len(list) > 0 {
 				n := min(len(list), maxAnswers)
 				h.sendTo(ctx, node, list[:n])

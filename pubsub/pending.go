@@ -22,6 +22,7 @@ type pendings struct {
 	lastID  uint64
 	byID    map[uint64]*pending
 	all     pendingList // ends after timeout
+	young   *pending    // of all: the first that was not looked at for a question; the later ones follow it
 	soon    pendingList // ends answerSpread after a negative answer or a goodbye
 }
 
@@ -67,6 +68,8 @@ type pending struct {
 	until      time.Time
 	nodes      int      // that will answer; unknown until Publish has returned
 	negative   []string // nodes that answered that no subscriber there has it
+	asked      []string // nodes that were asked what became of it
+	sent       bool     // Publish has returned
 	list       *pendingList
 	prev, next *pending
 }
@@ -95,7 +98,11 @@ func (p *pendings) open(e *pending, t *Tally, now time.Time) bool {
 	p.lastID = max(p.lastID+1, 1) // 0 asks for no answer
 	e.id, e.tally, e.until, e.nodes = p.lastID, t, now.Add(p.timeout), unknown
 	p.byID[e.id] = e
-	if p.all.push(e) {
+	first := p.all.push(e)
+	if p.young == nil {
+		p.young, first = e, true
+	}
+	if first {
 		poke(p.wake)
 	}
 	return true
@@ -107,14 +114,23 @@ func (p *pendings) remove(e *pending) bool {
 		return false
 	}
 	delete(p.byID, e.id)
-	e.list.remove(e)
+	p.unlist(e)
 	return true
+}
+
+// unlist takes e out of its list. The mutex is held.
+func (p *pendings) unlist(e *pending) {
+	if p.young == e {
+		p.young = e.next
+	}
+	e.list.remove(e)
 }
 
 // published notes how many nodes will answer. The last negative answer may have
 // come before: then the delivery ends here.
 func (p *pendings) published(e *pending, nodes int) {
 	p.mu.Lock()
+	e.sent = true
 	over := p.know(e, nodes)
 	p.mu.Unlock()
 	if over {
@@ -156,13 +172,13 @@ func (p *pendings) abandon(e *pending) {
 }
 
 // answered takes the answer of a node. It reports false for one that is late or
-// came before.
-func (p *pendings) answered(node string, a answer, now time.Time) bool {
+// came before. doubt is set if the others are to be asked now.
+func (p *pendings) answered(node string, a answer, now time.Time) (taken, doubt bool) {
 	p.mu.Lock()
 	e := p.byID[a.id]
 	if e == nil || slices.Contains(e.negative, node) {
 		p.mu.Unlock()
-		return false
+		return false, false
 	}
 	if a.kept {
 		e.tally.keptThere.Store(true)
@@ -175,10 +191,11 @@ func (p *pendings) answered(node string, a answer, now time.Time) bool {
 	} else {
 		e.tally.note(a.err)
 		e.negative = append(e.negative, node)
-		if over = e.nodes != unknown && len(e.negative) >= e.nodes; over {
+		if over = p.answeredByAll(e); over {
 			p.remove(e)
-		} else if e.nodes == unknown {
+		} else if e.nodes == unknown && e.asked == nil { // otherwise the rest will answer
 			p.hasten(e, now)
+			doubt = e.sent
 		}
 	}
 	p.mu.Unlock()
@@ -188,7 +205,7 @@ func (p *pendings) answered(node string, a answer, now time.Time) bool {
 	case over:
 		e.tally.Report(time.Time{}, ErrNoSubscriber)
 	}
-	return true
+	return true, doubt
 }
 
 // hasten makes a delivery end soon. The mutex is held.
@@ -197,7 +214,7 @@ func (p *pendings) hasten(e *pending, now time.Time) {
 	if e.list != &p.all || !until.Before(e.until) {
 		return
 	}
-	p.all.remove(e)
+	p.unlist(e)
 	e.until = until
 	if p.soon.push(e) {
 		poke(p.wake)

@@ -43,12 +43,18 @@ func (r receiver) Receive(data []byte) {
 	case kindAnswers:
 		now := time.Now()
 		for _, a := range m.more.wire.answers {
-			if !h.pending.answered(m.Origin(), a, now) {
+			taken, doubt := h.pending.answered(m.Origin(), a, now)
+			if !taken {
 				h.counters.answersLate.Add(1)
+			}
+			if doubt {
+				h.question(a.id)
 			}
 		}
 	case kindDelivery:
 		h.receiveDelivery(m)
+	case kindQuestion:
+		h.receiveQuestion(m.Origin(), m.more.wire.ids)
 	default:
 		if err := h.keep(context.Background(), m, nil); err != nil {
 			h.refused(m, err)
@@ -64,9 +70,14 @@ func (r receiver) Receive(data []byte) {
 func (h *Hub) receiveDelivery(m *Message) {
 	id, origin := m.more.wire.id, m.more.wire.origin
 	d := newDelivery(&delivery{}, m.Topic, m.Event, m.Payload, func(r Report) {
-		if id != 0 && !h.outbox.add(origin, answer{id: id, err: r.Err, kept: r.Kept}) {
+		if id == 0 {
+			return
+		}
+		// In this order, so that a question finds the delivery or its answer.
+		if !h.outbox.add(origin, answer{id: id, err: r.Err, kept: r.Kept}) {
 			h.counters.answersDropped.Add(1)
 		}
+		h.arrivals.drop(origin, id)
 	})
 	d.Message.more = m.more
 	passedOver, err := h.offer(context.Background(), d)
@@ -85,6 +96,9 @@ func (h *Hub) receiveDelivery(m *Message) {
 		d.tally.note(err)
 	}
 	d.tally.Report(time.Time{}, ErrNoSubscriber)
+	if id != 0 {
+		h.arrivals.hold(origin, id, &d.tally)
+	}
 }
 
 // survive recovers from a subscriber that panics over a message of another node: the

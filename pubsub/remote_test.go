@@ -173,27 +173,71 @@ func TestAnUncountedDeliveryWaitsForAPositiveAnswer(t *testing.T) {
 	})
 }
 
-// TestANegativeAnswerShortensTheWaitOfAnUncountedDelivery: mostly one node has a user,
-// whose answer must not wait for the deadline.
-func TestANegativeAnswerShortensTheWaitOfAnUncountedDelivery(t *testing.T) {
+// TestOtherNodesAreAskedAfterANegativeAnswer, if their number is not known: the delivery
+// ends with the last of them, and at once if none has it.
+func TestOtherNodesAreAskedAfterANegativeAnswer(t *testing.T) {
 	bubble(t, pubsub.Config{RemoteTimeout: 5 * time.Second}, func(t *testing.T, net *pubsubtest.Network, hubs []*pubsub.Hub) {
 		net.Uncounted = true
 		subscribeAll(t, hubs[1], &socket{refuse: pubsub.ErrFull})
 		synctest.Wait()
-		early := deliverOn(t, hubs[0], "elsewhere") // ends at its deadline
-		<-time.After(time.Second)
 		got := deliverFrom(t, hubs[0])
+		synctest.Wait()
+		reported(t, got, pubsub.ErrFull)
+		s := &socket{}
+		subscribeAll(t, hubs[2], s)
+		synctest.Wait()
+		got = deliverFrom(t, hubs[0])
+		<-time.After(200 * time.Millisecond)
+		if len(got.get()) != 0 {
+			t.Fatalf("reported %v, although another node has it", got.get())
+		}
+		s.taken[0].Report(time.Now(), nil)
+		synctest.Wait()
+		reported(t, got, nil)
+		// A node that says nothing is not waited for until the deadline.
+		net.Freeze("c")
+		got = deliverFrom(t, hubs[0])
 		<-time.After(250*time.Millisecond - 1)
 		if len(got.get()) != 0 {
 			t.Fatalf("reported %v at once, although another node may have it", got.get())
 		}
 		<-time.After(1)
+		synctest.Wait()
 		reported(t, got, pubsub.ErrFull)
-		if len(early.get()) != 0 {
-			t.Fatalf("reported %v before the deadline", early.get())
+		net.Thaw("c")
+		if s := hubs[0].Snapshot(); s.Asked != 3 || s.Pending != 0 {
+			t.Errorf("%+v", s)
 		}
+	})
+}
+
+// TestOtherNodesAreAskedAfterSilence: a delivery that was lost, as where a subscription
+// ends just then, does not wait for its deadline; one that a socket is slow to write does.
+func TestOtherNodesAreAskedAfterSilence(t *testing.T) {
+	bubble(t, pubsub.Config{RemoteTimeout: 5 * time.Second}, func(t *testing.T, net *pubsubtest.Network, hubs []*pubsub.Hub) {
+		net.Uncounted = true
+		s := &socket{}
+		subscribeAll(t, hubs[1], s)
+		synctest.Wait()
+		lost := deliverOn(t, hubs[0], "elsewhere")
+		slow := deliverFrom(t, hubs[0])
+		<-time.After(250*time.Millisecond - 1)
+		if len(lost.get())+len(slow.get()) != 0 {
+			t.Fatalf("reported %v, %v before the question", lost.get(), slow.get())
+		}
+		<-time.After(1)
+		synctest.Wait()
+		reported(t, lost, pubsub.ErrNoSubscriber)
 		<-time.After(4 * time.Second)
-		reported(t, early, pubsub.ErrNoAnswer)
+		if len(slow.get()) != 0 {
+			t.Fatalf("reported %v, although a node has it", slow.get())
+		}
+		s.taken[0].Report(time.Now(), nil)
+		synctest.Wait()
+		reported(t, slow, nil)
+		if s := hubs[0].Snapshot(); s.Asked != 2 || s.Pending != 0 || s.Unanswered != 0 {
+			t.Errorf("%+v", s)
+		}
 	})
 }
 

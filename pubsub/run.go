@@ -83,6 +83,8 @@ func (h *Hub) clock(ctx context.Context) {
 		notify(watches)
 		// Both return when they are due again; a poke means that the first of an
 		// empty list came.
+		ids, ask := h.pending.silent(time.Now())
+		h.question(ids...)
 		n, next := h.pending.expire(time.Now())
 		if n > 0 {
 			h.counters.unanswered.Add(int64(n))
@@ -90,6 +92,9 @@ func (h *Hub) clock(ctx context.Context) {
 		}
 		if next.IsZero() || (!poll.IsZero() && poll.Before(next)) {
 			next = poll
+		}
+		if h.members != nil && !ask.IsZero() && (next.IsZero() || ask.Before(next)) {
+			next = ask
 		}
 		if !next.IsZero() {
 			timer.Reset(time.Until(next))

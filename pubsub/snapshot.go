@@ -40,6 +40,8 @@ type Snapshot struct {
 	// deadline.
 	Pending    int   `json:"pending"`
 	Unanswered int64 `json:"unanswered"`
+	// Asked are deliveries about which the other nodes were asked again.
+	Asked int64 `json:"asked"`
 	// AnswersSent went to the origins of deliveries, AnswersDropped could not be
 	// sent. AnswersLate came for deliveries that had ended, mostly because
 	// another node was first, or came twice.
@@ -50,7 +52,7 @@ type Snapshot struct {
 
 type counters struct {
 	published, notPublished, noNode, received, malformed, versions, own, refused, crashed, lost atomic.Int64
-	unanswered, answersSent, answersDropped, answersLate                                        atomic.Int64
+	unanswered, asked, answersSent, answersDropped, answersLate                                 atomic.Int64
 }
 
 // logs bounds the warnings, by kind.
@@ -63,7 +65,7 @@ func (h *Hub) Snapshot() Snapshot {
 		Node: h.node, Running: h.running.Load(), Reach: h.Reach(), Topics: h.Topics(),
 		Published: c.published.Load(), NotPublished: c.notPublished.Load(), NoNode: c.noNode.Load(),
 		Received: c.received.Load(), Malformed: c.malformed.Load(), Versions: c.versions.Load(), Own: c.own.Load(), Refused: c.refused.Load(), Crashed: c.crashed.Load(),
-		Lost: c.lost.Load(), Pending: h.pending.count(), Unanswered: c.unanswered.Load(),
+		Lost: c.lost.Load(), Pending: h.pending.count(), Unanswered: c.unanswered.Load(), Asked: c.asked.Load(),
 		AnswersSent: c.answersSent.Load(), AnswersDropped: c.answersDropped.Load(), AnswersLate: c.answersLate.Load(),
 	}
 }

@@ -12,6 +12,7 @@ import (
 //	kind     1 byte
 //	origin   text: the name of the node that sends
 //	answers  9 bytes each, up to the end                       (kindAnswers)
+//	ids      8 bytes each, up to the end                       (kindQuestion)
 //	topic, event                                                (other kinds)
 //	id       8 bytes                                            (kindDelivery)
 //	flags    1 byte
@@ -28,6 +29,7 @@ const (
 	kindBroadcast = iota
 	kindDelivery  // to be answered, unless its id is 0
 	kindAnswers   // what became of deliveries
+	kindQuestion  // asks what became of them
 	kinds
 )
 
@@ -57,6 +59,7 @@ type wire struct {
 	id      uint64   // of a delivery
 	at      Position // in the origin's history; offset 0 if that does not keep the message
 	answers []answer // of kindAnswers
+	ids     []uint64 // of kindQuestion
 }
 
 // Origin returns the name of the node that published m; empty if that is this
@@ -96,9 +99,15 @@ func (m *Message) Append(dst []byte) []byte {
 	}
 	dst = append(dst, wireVersion, w.kind)
 	dst = appendText(dst, w.origin)
-	if w.kind == kindAnswers {
+	switch w.kind {
+	case kindAnswers:
 		for _, a := range w.answers {
 			dst = a.append(dst)
+		}
+		return dst
+	case kindQuestion:
+		for _, id := range w.ids {
+			dst = binary.BigEndian.AppendUint64(dst, id)
 		}
 		return dst
 	}
@@ -152,6 +161,10 @@ func Decode(data []byte) (*Message, error) {
 	case w.kind == kindAnswers:
 		for len(r.rest) > 0 && r.reason == "" {
 			w.answers = append(w.answers, r.answer())
+		}
+	case w.kind == kindQuestion:
+		for len(r.rest) > 0 && r.reason == "" {
+			w.ids = append(w.ids, r.fixed())
 		}
 	default:
 		r.message(&m.Message)

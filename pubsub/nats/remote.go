@@ -37,6 +37,7 @@ type Remote struct {
 var (
 	_ pubsub.InterestedRemote = (*Remote)(nil)
 	_ pubsub.ReachRemote      = (*Remote)(nil)
+	_ pubsub.MemberRemote     = (*Remote)(nil)
 )
 
 // New makes a remote. It connects in [Remote.Run]. The error is an [*OptionError].
@@ -85,6 +86,17 @@ func (r *Remote) Publish(ctx context.Context, to string, m *pubsub.Message) (int
 // Reach implements pubsub.ReachRemote. A node that said no goodbye counts until it was
 // silent for DownAfter.
 func (r *Remote) Reach() bool { return r.up.Load() != nil && !r.missing.Load() }
+
+// Members implements pubsub.MemberRemote.
+func (r *Remote) Members() []string {
+	s := r.up.Load()
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.members.Names()
+}
 
 // Join implements pubsub.InterestedRemote.
 func (r *Remote) Join(topic string) { r.interest.Join(topic) }

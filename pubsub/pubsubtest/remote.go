@@ -32,6 +32,7 @@ type Remote struct {
 var (
 	_ pubsub.InterestedRemote = (*Remote)(nil)
 	_ pubsub.ReachRemote      = (*Remote)(nil)
+	_ pubsub.MemberRemote     = (*Remote)(nil)
 )
 
 // parcel is a message on its way, or the news that some were lost. at is when it
@@ -97,6 +98,19 @@ func (r *Remote) Reach() bool {
 		}
 	}
 	return true
+}
+
+// Members implements pubsub.MemberRemote. It returns none if the network counts the
+// nodes that it hands a message to.
+func (r *Remote) Members() (names []string) {
+	r.net.mu.Lock()
+	defer r.net.mu.Unlock()
+	for name, other := range r.net.nodes {
+		if r.net.Uncounted && other != r && other.in != nil && !other.dead {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Topics returns the number of topics that the node wants.

@@ -1,0 +1,165 @@
+package pubsub
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// MemberRemote is a [Remote] that does not know how many nodes it hands a message to,
+// but which nodes there are. A hub asks these what became of a delivery that one of them
+// has answered negatively, or that none has answered for 250 ms: so it ends with the
+// last of their answers and not at its deadline. Messages that such a remote takes one
+// after another reach another node in that order, also those on different topics.
+type MemberRemote interface {
+	Remote
+	// Members returns the names of the other nodes. It returns at once.
+	Members() []string
+}
+
+// askAfter is how long a delivery is without an answer before the other nodes are
+// asked: longer than a socket usually takes, since the question costs two messages for
+// each node. A subscription that ends just when a delivery comes leaves it unanswered.
+const askAfter = 250 * time.Millisecond
+
+// silent returns deliveries about which the other nodes are to be asked since they were
+// silent for askAfter, and when to look again; zero if there is none.
+func (p *pendings) silent(now time.Time) (ids []uint64, next time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.young != nil {
+		e := p.young
+		if at := e.until.Add(askAfter - p.timeout); at.After(now) {
+			return ids, at
+		}
+		p.young = e.next
+		if e.nodes == unknown && e.sent && e.asked == nil {
+			ids = append(ids, e.id)
+		}
+	}
+	return ids, time.Time{}
+}
+
+// ask notes that these nodes are asked about deliveries, and returns those that still
+// wait. One ends with the negative answer of the last of them.
+func (p *pendings) ask(ids []uint64, nodes []string) (open []uint64) {
+	var over []*pending
+	p.mu.Lock()
+	for _, id := range ids {
+		e := p.byID[id]
+		if e == nil || e.nodes != unknown || e.asked != nil {
+			continue
+		}
+		if e.asked = nodes; p.answeredByAll(e) {
+			p.remove(e)
+			over = append(over, e)
+			continue
+		}
+		open = append(open, id)
+	}
+	p.mu.Unlock()
+	for _, e := range over {
+		e.tally.Report(time.Time{}, ErrNoSubscriber)
+	}
+	return open
+}
+
+// answeredByAll reports whether all nodes that were asked have answered negatively. The
+// mutex is held.
+func (p *pendings) answeredByAll(e *pending) bool {
+	if e.nodes != unknown {
+		return len(e.negative) >= e.nodes
+	}
+	if len(e.asked) == 0 || len(e.negative) < len(e.asked) {
+		return false
+	}
+	return !slices.ContainsFunc(e.asked, func(node string) bool { return !slices.Contains(e.negative, node) })
+}
+
+// question has the other nodes asked about deliveries.
+func (h *Hub) question(ids ...uint64) {
+	if h.members != nil && len(ids) > 0 {
+		h.outbox.ask(ids)
+	}
+}
+
+// sendQuestions asks all other nodes. A node that cannot be asked does not answer.
+func (h *Hub) sendQuestions(ctx context.Context, ids []uint64) {
+	nodes := h.members.Members()
+	if len(nodes) == 0 {
+		return
+	}
+	open := h.pending.ask(ids, nodes)
+	h.counters.asked.Add(int64(len(open)))
+	for len(open) > 0 {
+		n := min(len(open), maxAnswers)
+		for _, node := range nodes {
+			limit, cancel := context.WithTimeout(ctx, h.timeout)
+			m := &Message{more: &more{wire: wire{kind: kindQuestion, origin: h.node, ids: open[:n]}}}
+			if _, err := h.remote.Publish(limit, node, m); err != nil {
+				h.complain(&h.logs.answers, "nodes not asked about deliveries", "node", node, "error", err)
+			}
+			cancel()
+		}
+		open = open[n:]
+	}
+}
+
+// arrivals are the deliveries of other nodes that subscribers here have taken and not
+// reported. The mutex is a leaf.
+type arrivals struct {
+	mu     sync.Mutex
+	byNode map[string]map[uint64]struct{} // by origin
+}
+
+// hold notes a delivery, unless it was reported already.
+func (a *arrivals) hold(origin string, id uint64, t *Tally) {
+	if t.told.Load() {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t.told.Load() { // before drop
+		return
+	}
+	if a.byNode == nil {
+		a.byNode = make(map[string]map[uint64]struct{})
+	}
+	if a.byNode[origin] == nil {
+		a.byNode[origin] = make(map[uint64]struct{})
+	}
+	a.byNode[origin][id] = struct{}{}
+}
+
+// drop notes that a delivery was reported.
+func (a *arrivals) drop(origin string, id uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if all := a.byNode[origin]; all != nil {
+		if delete(all, id); len(all) == 0 && len(a.byNode) > maxOrigins {
+			delete(a.byNode, origin)
+		}
+	}
+}
+
+// maxOrigins is how many origins keep an empty map for a next delivery.
+const maxOrigins = 64
+
+// holds reports whether a delivery is still to be reported.
+func (a *arrivals) holds(origin string, id uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, ok := a.byNode[origin][id]
+	return ok
+}
+
+// receiveQuestion answers for deliveries that this node does not have: they did not
+// come, or were answered before.
+func (h *Hub) receiveQuestion(origin string, ids []uint64) {
+	for _, id := range ids {
+		if !h.arrivals.holds(origin, id) && !h.outbox.add(origin, answer{id: id, err: ErrNoSubscriber}) {
+			h.counters.answersDropped.Add(1)
+		}
+	}
+}
