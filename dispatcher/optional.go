@@ -87,6 +87,20 @@ type Costed interface {
 	Costs() bool
 }
 
+// DoneTaker is a [ReceiptTaker] that takes the usual receipts as short notes.
+type DoneTaker interface {
+	// Done reports deliveries with the outcome Done and without a cost, in the order in
+	// which they were finished. Receipts is called for all others. The slice may be used
+	// only during the call. now is the clock of Offer.Now.
+	Done(now int64, done []Done)
+}
+
+// Done is the end of a delivery that was handled.
+type Done struct {
+	// Seq and Ticket are as in [Receipt].
+	Seq, Ticket uint64
+}
+
 // MisuseCounter is a dispatcher that counts the values of the program's functions
 // that it could not use and has replaced. Its stage logs them.
 type MisuseCounter interface {

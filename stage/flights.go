@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/ring"
 )
 
@@ -58,7 +59,13 @@ func (f *flights[T]) push(seq, ticket uint64, n int, events []T) {
 
 // pushOne adds one delivery.
 func (f *flights[T]) pushOne(seq, ticket uint64, event T) {
-	f.push(seq, ticket, 1, nil)
+	if ticket == 0 {
+		f.push(seq, ticket, 1, nil)
+	} else {
+		f.runs.Push(flightRun{at: f.next, seq: seq, ticket: ticket})
+		f.next++
+		f.open++
+	}
 	if f.keeps {
 		f.events.Push(event)
 	}
@@ -96,11 +103,7 @@ func (f *flights[T]) front(n int) (seq, ticket uint64, k int, events []T) {
 func (f *flights[T]) drop(n int) {
 	f.base += uint64(n)
 	if f.keeps {
-		if f.scrub {
-			f.events.Drop(n)
-		} else {
-			f.events.Skip(n)
-		}
+		f.dropEvents(n)
 	}
 	for f.runs.Len() > 1 && f.runs.At(1).at <= f.base {
 		f.runs.Drop(1)
@@ -110,12 +113,50 @@ func (f *flights[T]) drop(n int) {
 	}
 }
 
+// dropEvents removes the first n events, which are cleared if they refer to other memory.
+func (f *flights[T]) dropEvents(n int) {
+	if f.scrub {
+		f.events.Drop(n)
+	} else {
+		f.events.Skip(n)
+	}
+}
+
 // land removes the first n deliveries, which were open and have their receipt. The
 // caller calls trim when it has removed all that it means to: trim may move the
 // deliveries that follow out of the queue.
 func (f *flights[T]) land(n int) {
 	f.open -= n
 	f.drop(n)
+}
+
+// landAll is land, and adds a note for each of the deliveries to done.
+func (f *flights[T]) landAll(n int, done []dispatcher.Done) []dispatcher.Done {
+	f.open -= n
+	for n > 0 {
+		runs := f.runs.Front()
+		at, k := f.base, 0 // runs that end
+		for ; k < len(runs) && n > 0; k++ {
+			r, end := &runs[k], f.next
+			if k+1 < f.runs.Len() {
+				end = f.runs.At(k + 1).at
+			}
+			count := min(n, int(end-at))
+			for i := range uint64(count) {
+				done = append(done, dispatcher.Done{Seq: r.seq + (at - r.at) + i, Ticket: r.ticket})
+			}
+			at += uint64(count)
+			if n -= count; at < end {
+				break // the run goes on
+			}
+		}
+		if f.keeps {
+			f.dropEvents(int(at - f.base))
+		}
+		f.runs.Skip(k)
+		f.base = at
+	}
+	return done
 }
 
 // inOrder returns how many receipts at the beginning of list are those of the deliveries at

@@ -2,7 +2,10 @@ package stage
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
+
+	"github.com/penstock-go/penstock/dispatcher"
 )
 
 // TestFlightsAgainstModel finishes deliveries in random order, some of them
@@ -47,6 +50,46 @@ func TestFlightsAgainstModel(t *testing.T) {
 		}
 		if len(model) != 0 || f.open != 0 {
 			t.Fatalf("seed %d: %d were lost", seed, len(model))
+		}
+	}
+}
+
+// TestFlightsLandAll lands runs of any length from the front, of deliveries with and without
+// tickets, in a queue that goes around its end.
+func TestFlightsLandAll(t *testing.T) {
+	for seed := range uint64(100) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		f := flights[int]{keeps: true, scrub: seed%2 == 0}
+		var model, got []dispatcher.Done
+		seq := uint64(0)
+		for range 500 {
+			seq += uint64(random.IntN(2))
+			if n := 1 + random.IntN(5); random.IntN(2) == 0 {
+				f.push(seq, 0, n, make([]int, n))
+				for range n {
+					model = append(model, dispatcher.Done{Seq: seq})
+					seq++
+				}
+			} else {
+				ticket := uint64(1 + random.IntN(1000))
+				f.pushOne(seq, ticket, 0)
+				model = append(model, dispatcher.Done{Seq: seq, Ticket: ticket})
+				seq++
+			}
+			n := random.IntN(min(f.open, 9) + 1)
+			got = f.landAll(n, got[:0])
+			if !slices.Equal(got, model[:n]) {
+				t.Fatalf("seed %d: %v, want %v", seed, got, model[:n])
+			}
+			model = model[n:]
+			if f.open != len(model) || f.events.Len() != len(model) || f.next-f.base != uint64(len(model)) {
+				t.Fatalf("seed %d: %d open, %d events, want %d", seed, f.open, f.events.Len(), len(model))
+			}
+		}
+		for i, d := range f.removeAll() {
+			if d.seq != model[i].Seq || d.ticket != model[i].Ticket {
+				t.Fatalf("seed %d: %+v, want %v", seed, d, model[i])
+			}
 		}
 	}
 }

@@ -25,6 +25,7 @@ type outlet[T any] struct {
 	holder     dispatcher.Holder[T]
 	timed      dispatcher.Timed
 	taker      dispatcher.ReceiptTaker[T]
+	doneTaker  dispatcher.DoneTaker // taker again
 	staller    dispatcher.Staller
 	returner   dispatcher.Returner[T]
 	orphans    dispatcher.Orphanage[T]
@@ -71,6 +72,7 @@ type outlet[T any] struct {
 
 	receipts []Receipt               // for the handler, at the end of the round
 	scratch  []dispatcher.Receipt[T] // for the dispatcher
+	done     []dispatcher.Done       // these come before scratch
 	tracking int                     // live subscriptions that are tracked
 	shared   sharing                 // events that were given more than once
 	again    map[uint64]int          // how often events were returned over which a consumer died
@@ -107,7 +109,9 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	o.misuses, _ = o.disp.(dispatcher.MisuseCounter)
 	o.withdrawer, _ = o.disp.(dispatcher.Withdrawer[T])
 	o.timed, _ = o.disp.(dispatcher.Timed)
-	o.taker, _ = o.disp.(dispatcher.ReceiptTaker[T])
+	if o.taker, _ = o.disp.(dispatcher.ReceiptTaker[T]); o.taker != nil {
+		o.doneTaker, _ = o.disp.(dispatcher.DoneTaker)
+	}
 	o.costs = o.taker != nil
 	if c, ok := o.disp.(dispatcher.Costed); ok && !c.Costs() {
 		o.costs = false

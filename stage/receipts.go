@@ -65,6 +65,12 @@ func (o *outlet[T]) handled(s *Subscription[T], n int) {
 // land takes receipts of one kind for the n oldest deliveries of s, all of which must be
 // open. In the usual case a run costs as much as one event.
 func (o *outlet[T]) land(s *Subscription[T], n int, outcome receipt.Outcome, reason receipt.Reason) {
+	if o.brief(outcome, 0) {
+		o.noteDone()
+		o.done = s.flights.landAll(n, o.done)
+		s.flights.trim()
+		return
+	}
 	for n > 0 {
 		seq, ticket, k, events := s.flights.front(n)
 		if o.plain(outcome) {
@@ -91,6 +97,19 @@ func (o *outlet[T]) land(s *Subscription[T], n int, outcome receipt.Outcome, rea
 // run of events need not be looked at one by one.
 func (o *outlet[T]) plain(outcome receipt.Outcome) bool {
 	return o.taker == nil && !o.shared.any() && len(o.again) == 0 && (outcome == receipt.Done || outcome == receipt.Failed)
+}
+
+// brief reports whether the dispatcher takes a receipt as a note without the event: nothing
+// can come back for it, and no other copy of the event matters.
+func (o *outlet[T]) brief(outcome receipt.Outcome, cost int64) bool {
+	return o.doneTaker != nil && outcome == receipt.Done && cost == 0 && !o.shared.any() && len(o.again) == 0
+}
+
+// noteDone makes room for the notes of a next receipt: those before it come first.
+func (o *outlet[T]) noteDone() {
+	if len(o.scratch) > 0 {
+		o.report()
+	}
 }
 
 // settle takes receipts that came one by one and in any order.
@@ -236,6 +255,12 @@ func (o *outlet[T]) consoled(of *node) {
 // receipt notes the end of a delivery; report passes it on. The event itself is kept only
 // if a later step may need it.
 func (o *outlet[T]) receipt(s *Subscription[T], f *flight[T], outcome receipt.Outcome, reason receipt.Reason, cost int64) {
+	if o.brief(outcome, cost) {
+		o.noteDone()
+		o.done = append(o.done, dispatcher.Done{Seq: f.seq, Ticket: f.ticket})
+		return
+	}
+	o.reportDone()
 	r := dispatcher.Receipt[T]{Sub: s.slot, Seq: f.seq, Ticket: f.ticket, Outcome: outcome, Reason: reason, Cost: cost}
 	if outcome != receipt.Done || o.shared.any() {
 		r.Event = f.event
@@ -247,6 +272,7 @@ func (o *outlet[T]) receipt(s *Subscription[T], f *flight[T], outcome receipt.Ou
 // Events that came back, and that the dispatcher did not take, are buffered in
 // front.
 func (o *outlet[T]) report() {
+	o.reportDone()
 	if len(o.scratch) == 0 {
 		return
 	}
@@ -276,6 +302,25 @@ func (o *outlet[T]) report() {
 	}
 	clear(o.scratch)
 	o.scratch = o.scratch[:0]
+}
+
+// reportDone is report for the receipts of which only a note was made.
+func (o *outlet[T]) reportDone() {
+	if len(o.done) == 0 {
+		return
+	}
+	// A panic of the dispatcher must not have it called with them again.
+	done := o.done
+	o.done = done[:0]
+	o.doneTaker.Done(o.now(), done)
+	o.changed = true
+	for i := 0; i < len(done); {
+		first, n := done[i].Seq, 1
+		for i++; i < len(done) && done[i].Seq == first+uint64(n); i++ {
+			n++
+		}
+		o.ended(first, n, receipt.Done, "")
+	}
 }
 
 // endedOne accounts for an event that is finished for one of its subscribers.

@@ -54,6 +54,7 @@ type Dispatcher[T any, K comparable] struct {
 var (
 	_ dispatcher.Holder[int]       = (*Dispatcher[int, int])(nil)
 	_ dispatcher.ReceiptTaker[int] = (*Dispatcher[int, int])(nil)
+	_ dispatcher.DoneTaker         = (*Dispatcher[int, int])(nil)
 	_ dispatcher.Timed             = (*Dispatcher[int, int])(nil)
 	_ dispatcher.Parking[int]      = (*Dispatcher[int, int])(nil)
 	_ dispatcher.MisuseCounter     = (*Dispatcher[int, int])(nil)

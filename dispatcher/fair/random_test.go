@@ -265,7 +265,11 @@ func (r *randomDispatcher) finish(outcome receipt.Outcome) {
 	slices.Sort(seqs)
 	g := m.flying[seqs[r.next(len(seqs))]]
 	rs := []dispatcher.Receipt[ev]{{Sub: g.sub, Seq: g.seq, Ticket: g.ticket, Outcome: outcome, Event: g.event, Cost: int64(r.next(1e7))}}
-	r.f.Receipts(m.now, rs)
+	if outcome == receipt.Done && !m.cfg.MeasuredCost && r.next(2) == 0 {
+		r.f.Done(m.now, []dispatcher.Done{{Seq: g.seq, Ticket: g.ticket}, {Seq: g.seq, Ticket: g.ticket}, {Seq: g.seq + 1, Ticket: 0}})
+	} else {
+		r.f.Receipts(m.now, rs)
+	}
 	delete(m.flying, g.seq)
 	k := m.key(g.event.key)
 	k.flying = slices.DeleteFunc(k.flying, func(s uint64) bool { return s == g.seq })
