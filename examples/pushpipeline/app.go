@@ -43,6 +43,7 @@ type app struct {
 	address  func(*http.Request) netip.Addr // of a request's client
 	clients  clients
 	cluster  cluster
+	shared   *sharedRevocations // nil without -cluster
 
 	listener net.Listener
 	// Nil without -push-addr, and with -debug-addr off.
@@ -102,6 +103,9 @@ func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
 	}
 	// The endpoint needs the recorder, the tokens and the cluster from above.
 	if err = a.openEndpoint(); err != nil {
+		return nil, err
+	}
+	if a.shared, err = a.shareRevocations(); err != nil {
 		return nil, err
 	}
 	if err = a.openSource(); err != nil {

@@ -160,9 +160,15 @@ func (r *run) joinCluster() {
 			r.fail(err)
 		}
 	}()
+	sharing := make(chan struct{})
+	go func() {
+		defer close(sharing)
+		r.shared.run(ctx)
+	}()
 	r.leaveCluster = func() {
 		cancel()
 		<-ended
+		<-sharing
 	}
 	limit, stop := context.WithTimeout(r.ctx, clusterPatience)
 	defer stop()

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
 )
 
 // maxRevoked bounds the users whose tokens are revoked at one time.
@@ -34,6 +36,11 @@ func newRevocations(age time.Duration) *revocations {
 func (r *revocations) revoke(user string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.set(user, now.Add(r.age), now)
+}
+
+// set notes an end. It reports whether there was room for it. The mutex is held.
+func (r *revocations) set(user string, end, now time.Time) bool {
 	if len(r.until) >= maxRevoked {
 		for id, end := range r.until {
 			if end.Before(now) {
@@ -44,8 +51,39 @@ func (r *revocations) revoke(user string, now time.Time) bool {
 	if _, known := r.until[user]; !known && len(r.until) >= maxRevoked {
 		return false
 	}
-	r.until[user] = now.Add(r.age)
+	r.until[user] = end
 	return true
+}
+
+// merge notes a revocation of another process, as ends are known there. It reports
+// whether it is new here.
+func (r *revocations) merge(user string, end, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if end.Before(now) || !end.After(r.until[user]) {
+		return false
+	}
+	return r.set(user, end, now)
+}
+
+// end returns until when tokens of a user are revoked.
+func (r *revocations) end(user string) (end time.Time, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	end, ok = r.until[user]
+	return end, ok
+}
+
+// list returns all that still count.
+func (r *revocations) list(now time.Time) (all []revocation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, end := range r.until {
+		if !end.Before(now) {
+			all = append(all, revocation{id, end.UnixMilli()})
+		}
+	}
+	return all
 }
 
 // check returns an error for a user whose token is revoked.
@@ -83,13 +121,20 @@ func (a *app) revokeTokens(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusServiceUnavailable, "too many tokens are revoked already")
 		return
 	}
+	// Before the connections end, so that their clients are refused at other processes too.
+	told := a.shared.tell(r.Context(), id)
 	n, err := a.endpoint.Disconnect(r.Context(), socketID(id))
-	if err != nil {
+	var remote *pubsub.RemoteError
+	switch err = errors.Join(told, err); {
+	case errors.As(err, &remote):
+		// Other processes ask once they are reached, and close connections then.
+		a.log.Warn("revoked here; other processes are not reached yet", "user", id, "error", err)
+	case err != nil:
 		answerError(w, http.StatusInternalServerError, "revoked, but the connections may go on: "+err.Error())
 		return
 	}
 	a.log.Info("tokens revoked", "user", id, "connections", n)
-	answer(w, http.StatusOK, map[string]any{"revoked": id, "connections": n})
+	answer(w, http.StatusOK, map[string]any{"revoked": id, "connections": n, "others_reached": err == nil})
 }
 
 // socketID returns what all connections of a user are known by.
