@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"runtime"
 	"sync"
 )
 
@@ -83,6 +84,9 @@ func (h *Hub) sendAnswers(ctx context.Context) {
 			return
 		case <-h.outbox.wake:
 		}
+		// More answers are likely to be on their way: those of deliveries that came
+		// together. They travel in one message.
+		runtime.Gosched()
 		all, asks := h.outbox.take()
 		if len(asks) > 0 {
 			h.sendQuestions(ctx, asks)

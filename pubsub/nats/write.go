@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -38,6 +39,7 @@ func (s *session) write(ctx context.Context) {
 			w.leave()
 			return
 		case <-s.wake:
+			runtime.Gosched() // what is about to be published goes out in the same write
 		case <-ticker.C:
 			beat = true
 			s.expireMembers()

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -70,7 +71,8 @@ func (s *session) connect(ctx context.Context) error {
 		case <-l.done:
 			return l.err
 		case <-s.wake:
-			select { // also while there always is something to send
+			runtime.Gosched() // what is about to be published goes out in the same round trip
+			select {          // also while there always is something to send
 			case <-ticker.C:
 				beat = true
 			default:
