@@ -46,7 +46,7 @@ func TestIntakeStopsWithoutCommits(t *testing.T) {
 			c.emit(func(n int, _ bool) { emitted += n })
 			c.receive(number, emitted, receipt.Done)
 			number += uint64(emitted)
-			for _, key := range c.stop(false) {
+			for _, key := range c.stop() {
 				paused[key] = true
 			}
 			if took == before {

@@ -24,11 +24,17 @@ type core struct {
 	// views are what their brokers say of them.
 	views  map[topicPartition]*view
 	paused map[topicPartition]struct{} // what the client does not fetch
-	delay  time.Duration               // how old records must be; 0: any age
-	now    time.Time                   // the time of pick, if there is a delay
-	held   map[topicPartition]struct{} // what the program has paused, a part of paused
-	queued []*partition                // those with a queue, in turn; some may not be read any more
-	epochs uint64                      // assignments until now
+	coming map[topicPartition]awaited  // what it has, and a poll is to take
+	// reopened: the client may fetch paused partitions, since it has records of them.
+	reopened bool
+	narrowed bool                        // the client fetches one batch at a time
+	single   map[topicPartition]bool     // partitions of which nothing else can come
+	most     int                         // bytes of a queue from which on what comes is discarded; 0: any
+	delay    time.Duration               // how old records must be; 0: any age
+	now      time.Time                   // the time of pick, if there is a delay
+	held     map[topicPartition]struct{} // what the program has paused, a part of paused
+	queued   []*partition                // those with a queue, in turn; some may not be read any more
+	epochs   uint64                      // assignments until now
 
 	owed    int    // demand that has not been emitted yet
 	ready   []span // polled and not emitted, the oldest first
@@ -78,6 +84,8 @@ func newCore(window int) core {
 		views:  make(map[topicPartition]*view),
 		paused: make(map[topicPartition]struct{}),
 		held:   make(map[topicPartition]struct{}),
+		coming: make(map[topicPartition]awaited),
+		single: make(map[topicPartition]bool),
 	}
 }
 
@@ -97,6 +105,8 @@ func (c *core) replace(key topicPartition) *partition {
 		c.depart(old, gone)
 	}
 	c.epochs++
+	delete(c.coming, key) // the client discards it
+	delete(c.single, key)
 	part := &partition{topicPartition: key, epoch: c.epochs, committed: unknown}
 	c.parts[key] = part
 	if _, paused := c.paused[key]; paused {
@@ -144,6 +154,8 @@ func (c *core) forget(keys []topicPartition) (resume []topicPartition) {
 		c.leftInFlight += int64(part.inFlight)
 		delete(c.parts, key)
 		delete(c.views, key)
+		delete(c.coming, key)
+		delete(c.single, key)
 		if _, paused := c.paused[key]; paused && !c.isHeld(key) {
 			delete(c.paused, key)
 			resume = append(resume, key)

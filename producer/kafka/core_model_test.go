@@ -153,7 +153,7 @@ func (m *coreModel) poll() error {
 	}
 	if n > 0 {
 		// What comes after this was asked for before the pause: it is not tried here.
-		for _, k := range m.stop(false) {
+		for _, k := range m.stop() {
 			if m.paused[k] {
 				return fmt.Errorf("%v is paused twice", k)
 			}

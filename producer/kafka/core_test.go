@@ -90,7 +90,8 @@ func (s *script) run(word string) {
 			part = s.take(part, r.Offset, 0, false)
 		}
 	case "hold", "hold again":
-		for _, key := range s.stop(rest == "again") {
+		s.reopened = rest == "again"
+		for _, key := range s.stop() {
 			s.note(fmt.Sprintf("pause %d", key.partition))
 		}
 	case "heads":

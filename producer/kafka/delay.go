@@ -27,7 +27,7 @@ func (c *core) due(part *partition) int {
 	}
 	if part.early {
 		part.early = false
-		c.steering = c.steering || c.isPaused(part)
+		c.steering = c.steering || c.isPaused(part) && c.short(part)
 	}
 	n := 1
 	for n < len(first) && !first[n].Timestamp.Add(c.delay).After(c.now) {

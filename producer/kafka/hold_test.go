@@ -67,7 +67,7 @@ func TestHeldPartitions(t *testing.T) {
 	for _, r := range records {
 		part = c.take(part, r.Offset, 0, false)
 	}
-	if pause := c.stop(false); len(pause) != 1 || len(records) != 4 {
+	if pause := c.stop(); len(pause) != 1 || len(records) != 4 {
 		t.Errorf("the window is full: pause %v after %d records", pause, len(records))
 	}
 	steps("the window is full", 0, 0)

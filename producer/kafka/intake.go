@@ -169,7 +169,7 @@ func (c *core) after(part *partition) (do orders) {
 		do.look, do.now = true, true
 	case part.phase == reading && part.blocked && part.window() <= c.low():
 		part.blocked = false
-		c.steering = c.steering || c.isPaused(part)
+		c.steering = c.steering || c.isPaused(part) && c.short(part)
 		do.look, do.now = true, true
 	}
 	do.commit = part.phase == reading && part.uncommitted() >= max(1, c.window/4)

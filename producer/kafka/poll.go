@@ -16,6 +16,7 @@ type poller[T any] struct {
 	size     int                         // of the next job, in records
 	grace    time.Time                   // until when stuck partitions may get room before the next poll; zero: none waits
 	batches  map[*kgo.Record]*BatchError // of records that stand for batches that cannot be read
+	polled   []topicPartition            // of the last poll
 	failing  quarantine                  // partitions that the client does not fetch since they failed
 	resizing resizing                    // the size of fetches
 	// The log of poison records. The last one is poisonAt.
@@ -155,11 +156,17 @@ func (p *Producer[T]) pollContext() (context.Context, context.CancelFunc) {
 // fetch polls all that the client has, and queues it. Between the poll and AllowRebalance
 // no rebalance can happen: the records belong to the assignment that they are queued under.
 func (p *Producer[T]) fetch(ctx context.Context) {
+	p.mu.Lock()
+	if p.core.narrow() {
+		p.setSize()
+	}
+	narrowed := p.core.narrowed
+	p.mu.Unlock()
 	fetches := p.client.PollFetches(ctx)
 	ended := ctx.Err() != nil && isContextError(fetches.Err0())
 	if !ended {
 		// The client fetches again as soon as it has been emptied: nothing may be between.
-		p.holdBack()
+		p.holdBack(fetches, narrowed)
 		p.enqueue(fetches)
 	}
 	p.steer()
@@ -175,31 +182,51 @@ func isContextError(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// holdBack pauses the partitions that have records for which there is no room.
-func (p *Producer[T]) holdBack() {
+// holdBack pauses the partitions that have records for which there is no room, after a poll;
+// narrowed is that at its beginning.
+func (p *Producer[T]) holdBack(fetches kgo.Fetches, narrowed bool) {
+	polled := p.poller.polled[:0]
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if len(f.Records) > 0 {
+			polled = append(polled, topicPartition{f.Topic, f.Partition})
+		}
+	})
+	p.poller.polled = polled
+	empty := p.client.BufferedFetchRecords() == 0
 	p.mu.Lock()
-	pause := p.core.stop(p.reopened.Swap(false))
-	p.mu.Unlock()
-	if len(pause) > 0 {
+	p.core.collect(polled, narrowed, empty)
+	// With mu held, since reopen may resume one of them at the same time.
+	if pause := p.core.stop(); len(pause) > 0 {
 		p.client.PauseFetchPartitions(byTopic(pause))
 	}
+	if p.core.widen() {
+		p.setSize()
+	}
+	p.mu.Unlock()
 }
 
 // reopen resumes a paused partition of which a response has records: they were asked for
-// before the pause, and a poll would discard them. The partition is paused again after the
-// poll. Beyond a response for a partition they are discarded, and fetched again later. The
-// client calls it before it keeps the response.
+// before the pause, and a poll would discard them. The client calls it before it keeps the
+// response.
 func (p *Producer[T]) reopen(key topicPartition) {
 	p.mu.Lock()
-	_, paused := p.core.paused[key]
-	part := p.core.parts[key]
-	if paused = paused && part != nil && part.queue.bytes() < p.cfg.FetchMaxUnpackedBytes; paused {
-		p.reopened.Store(true)
-	}
-	p.mu.Unlock()
-	if paused {
+	defer p.mu.Unlock()
+	if p.core.arrive(key) {
+		if p.core.narrow() {
+			p.setSize()
+		}
 		p.client.ResumeFetchPartitions(byTopic([]topicPartition{key}))
 	}
+}
+
+// setSize has the client fetch so much at a time. mu is held.
+func (p *Producer[T]) setSize() {
+	total := p.cfg.FetchMaxBytes >> p.halvings
+	if p.core.narrowed {
+		total = 1 // a broker sends the first batch whatever its size
+	}
+	// A session remembers a partition's size, also if the partition had no turn.
+	p.client.UpdateFetchMaxBytes(total, max(1, p.cfg.FetchMaxPartitionBytes>>p.halvings))
 }
 
 // enqueue gives the core the polled records. Those of partitions that are not read any more

@@ -51,7 +51,6 @@ type Producer[T any] struct {
 	commitSlot chan struct{}      // held while committing or moving offsets; taken before mu
 	poller     poller[T]          // the poller's goroutine's own, until it has ended
 	halt       atomic.Bool        // the poller decodes no further before it has looked at the core
-	reopened   atomic.Bool        // a paused partition is fetched until the next poll
 	unpacking  *unpacking         // bounds what the client unpacks
 	letters    *deadletter.Writer // of poison records; nil: none are kept
 	name       string             // of the stage
@@ -64,6 +63,7 @@ type Producer[T any] struct {
 	interrupt context.CancelFunc
 	settled   chan struct{}   // closed when no event of a leaving partition is in flight; nil if nothing waits
 	closing   context.Context // bounds the end; nil before
+	halvings  int             // how much less than the configured sizes it fetches
 	stats     counts
 	troubles  troubles
 	member    bool                // it has belonged to the group
@@ -80,6 +80,8 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	core := newCore(cfg.Window).delayed(cfg.Delay)
+	core.most = cfg.FetchMaxUnpackedBytes
 	return &Producer[T]{
 		poller:     poller[T]{size: 1},
 		cfg:        cfg,
@@ -90,7 +92,7 @@ func NewProducer[T any](cfg Config[T]) (*Producer[T], error) {
 		kick:       make(chan struct{}, 1),
 		commitNext: make(chan struct{}, 1),
 		commitSlot: make(chan struct{}, 1),
-		core:       newCore(cfg.Window).delayed(cfg.Delay),
+		core:       core,
 		looking:    make(chan struct{}, 1),
 		troubles:   troubles{},
 		ids:        map[string][16]byte{},

@@ -82,6 +82,9 @@ func (c *core) pick(limit int) (*partition, []*kgo.Record) {
 		if part.queue.n > 0 {
 			c.queued = append(c.queued, part)
 		}
+		if c.isPaused(part) && c.short(part) {
+			c.steering = true
+		}
 		return part, records
 	}
 	return nil, nil
@@ -133,7 +136,11 @@ func (q *queue) take(n int) []*kgo.Record {
 		q.runs[0] = stretch{}
 		q.runs = q.runs[1:]
 	} else {
-		q.runs[0] = stretch{records: first[n:]} // counted anew if it is asked for again
+		size := q.runs[0].size
+		for i := 0; i < n && size > 0; i++ {
+			size -= sizeOf(first[i])
+		}
+		q.runs[0] = stretch{records: first[n:], size: size}
 	}
 	q.n -= n
 	return first[:n:n]

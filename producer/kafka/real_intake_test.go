@@ -12,7 +12,7 @@ func TestRealBacklogIsFetchedOnce(t *testing.T) {
 	w.mu.Lock()
 	w.finishUpTo(0, int64(n))
 	w.mu.Unlock()
-	backlog(t, w, n, 0, 0, 1.1)
+	backlog(t, w, w.config(), n, 0, 0)
 }
 
 func TestRealMissingTopicSlowsNoOther(t *testing.T) {

@@ -8,8 +8,8 @@ type turns struct {
 	resume []topicPartition
 }
 
-// steer pauses partitions that the program holds, resumes paused ones that have room again,
-// and rewinds those whose abandoned records must be read again.
+// steer pauses partitions that the program holds, resumes paused ones that have room again, in
+// window and queue, and rewinds those whose abandoned records must be read again.
 func (c *core) steer() (t turns) {
 	if !c.steering || c.phase != running {
 		return t
@@ -25,7 +25,7 @@ func (c *core) steer() (t turns) {
 		}
 	}
 	for key := range c.paused {
-		if part := c.parts[key]; !c.isHeld(key) && (part == nil || !part.blocked && !part.early) {
+		if part := c.parts[key]; !c.isHeld(key) && (part == nil || !part.blocked && !part.early && c.short(part)) {
 			delete(c.paused, key)
 			t.resume = append(t.resume, key)
 		}
@@ -33,19 +33,24 @@ func (c *core) steer() (t turns) {
 	return t
 }
 
-// stop notes the stuck partitions as paused, and returns them; with again set also
-// those that were paused before. It is called when the client has no records left that it
-// would discard for a pause.
-func (c *core) stop(again bool) (pause []topicPartition) {
+// stop notes the stuck partitions as paused, and returns them; if some were reopened also
+// those that were paused before. Those of which the client has records that the pause would
+// discard stay open until after the next poll.
+func (c *core) stop() (pause []topicPartition) {
 	for _, part := range c.queued {
-		if c.stuck(part) && !c.isPaused(part) {
+		if c.stuck(part) && !c.isPaused(part) && !c.expects(part.topicPartition) {
 			c.paused[part.topicPartition] = struct{}{}
 			pause = append(pause, part.topicPartition)
 		}
 	}
-	if again {
-		pause = pause[:0]
-		for key := range c.paused {
+	if !c.reopened {
+		return pause
+	}
+	c.reopened, pause = false, pause[:0]
+	for key := range c.paused {
+		if c.expects(key) {
+			c.reopened = true
+		} else {
 			pause = append(pause, key)
 		}
 	}

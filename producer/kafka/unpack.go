@@ -27,8 +27,12 @@ type unpacking struct {
 	mu       sync.Mutex // guards the rest
 	loads    map[int32]*load
 	brokerOf map[topicPartition]*load
-	total    int64 // of loads
-	pending  int64 // unpacked, and its broker is not known yet
+	// reads counts the responses of each broker; seen has the last one of these that has
+	// records of a partition.
+	reads   map[int32]uint64
+	seen    map[topicPartition]uint64
+	total   int64 // of loads
+	pending int64 // unpacked, and its broker is not known yet
 }
 
 // load is what was unpacked of a broker's last response and was not polled.
@@ -51,6 +55,7 @@ func newUnpacking(bound, maxBatch int, reopen func(topicPartition)) (*unpacking,
 	return &unpacking{
 		inner: maker.OptValue(kgo.WithDecompressor).(kgo.Decompressor), bound: int64(bound), reopen: reopen,
 		loads: map[int32]*load{}, brokerOf: map[topicPartition]*load{},
+		reads: map[int32]uint64{}, seen: map[topicPartition]uint64{},
 	}, nil
 }
 
@@ -78,7 +83,14 @@ func (u *unpacking) Decompress(src []byte, codec kgo.CompressionCodecType) ([]by
 func (u *unpacking) OnFetchBatchRead(broker kgo.BrokerMetadata, topic string, partition int32, m kgo.FetchBatchMetrics) {
 	key := topicPartition{topic, partition}
 	if m.NumRecords > 0 {
-		u.reopen(key)
+		u.mu.Lock()
+		read := u.reads[broker.NodeID]
+		first := u.seen[key] != read
+		u.seen[key] = read
+		u.mu.Unlock()
+		if first {
+			u.reopen(key)
+		}
 	}
 	if kgo.CompressionCodecType(m.CompressionType) == kgo.CodecNone {
 		return // it is a part of the response, whose size is bounded
@@ -105,6 +117,7 @@ func (u *unpacking) OnBrokerRead(broker kgo.BrokerMetadata, key int16, _ int, _,
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.reads[broker.NodeID]++
 	u.drop(u.loads[broker.NodeID])
 }
 
@@ -169,6 +182,9 @@ func (p *Producer[T]) resize(fetches kgo.Fetches, starved bool) {
 		p.unpacking.reset()
 	}
 	if s := &p.poller.resizing; s.next(p.unpacking.denied.Swap(false)) {
-		p.client.UpdateFetchMaxBytes(p.cfg.FetchMaxBytes>>s.halvings, max(1, p.cfg.FetchMaxPartitionBytes>>s.halvings))
+		p.mu.Lock()
+		p.halvings = s.halvings
+		p.setSize()
+		p.mu.Unlock()
 	}
 }

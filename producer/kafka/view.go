@@ -118,7 +118,8 @@ func (c *core) overdue(now time.Time, most int) (ask []query, silent []topicPart
 		}
 		waits := now.Sub(v.since)
 		// A partition may wait for its turn among others, which is no reason to ask often.
-		if v.suspect || v.probed.IsZero() || v.bad != nil || now.Sub(v.probed) >= logEvery {
+		// What was asked for a moment ago may be under way, and would be fetched twice.
+		if v.suspect || v.bad != nil || waits >= lookAgain && now.Sub(v.probed) >= logEvery {
 			if len(ask) < most {
 				v.probed, v.suspect = now, false
 				ask = append(ask, query{key, at})
