@@ -51,7 +51,9 @@ type crowd struct {
 	begun      time.Time
 	clients    []*client
 	reconnects atomic.Int64
+	expelled   atomic.Int64 // channels that ended although their connection did not
 	connected  atomic.Int64
+	away       absences // of phoenix clients
 	running    sync.WaitGroup
 }
 
@@ -71,7 +73,7 @@ func newCrowd(users int, nodes []string, secret string, l *ledger, begun time.Ti
 	if err != nil {
 		return nil, err
 	}
-	c := &crowd{nodes: nodes, ledger: l, begun: begun}
+	c := &crowd{nodes: nodes, ledger: l, begun: begun, away: absences{since: map[string]time.Time{}}}
 	for user := range users {
 		fields := map[string]any{fieldUser: name(user), fieldEnds: time.Now().Add(24 * time.Hour).UnixMilli()}
 		tok, err := tokens.Sign(tokenSalt, fields, token.SignConfig{MaxAge: 24 * time.Hour})
@@ -211,7 +213,16 @@ func (s *session) read() {
 		}
 		now := time.Since(s.begun)
 		s.heard.Store(int64(now))
-		if f.event != "push_timed" {
+		switch f.event {
+		case "push_timed":
+		case "phx_error", "phx_close":
+			// Its channel is over. phoenix.js joins again; this client connects again.
+			if f.topic == "user:"+name(s.user) {
+				s.expelled.Add(1)
+				return
+			}
+			continue
+		default:
 			continue
 		}
 		var p struct {

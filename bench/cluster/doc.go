@@ -5,8 +5,9 @@
 // reached its user.
 //
 //	go run ./bench/cluster                                  # 50 cycles, ten minutes
-//	go run ./bench/cluster -cycles 4 -for 3s                # one of each fault
+//	go run ./bench/cluster -cycles 5 -for 3s                # one of each fault
 //	go run ./bench/cluster -backplane redis -faults kill,cut
+//	go run ./bench/cluster -phoenix -faults restart -cycles 6    # a rolling restart, with clients of npm
 //
 // The faults:
 //

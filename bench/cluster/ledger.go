@@ -159,6 +159,29 @@ func (l *ledger) counts() tally {
 	return t
 }
 
+// gap is what a user has not got.
+type gap struct{ user, first, missing int }
+
+// gaps returns the users with records that have not arrived.
+func (l *ledger) gaps() (all []gap) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.users {
+		a, g := &l.users[i], gap{user: i}
+		for j, seen := range a.seen {
+			if seen == 0 {
+				if g.missing++; g.missing == 1 {
+					g.first = j + 1
+				}
+			}
+		}
+		if g.missing > 0 {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
 // quick returns the tally without Lost and Stranded.
 func (l *ledger) quick() tally {
 	l.mu.Lock()

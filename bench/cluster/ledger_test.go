@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -67,6 +68,9 @@ func TestLedgerKnowsTheOldest(t *testing.T) {
 	}
 	if got := l.worstOf([]int{0, 1}, 100); got != 85 {
 		t.Errorf("one that is not over %d, want 85", got)
+	}
+	if got := l.gaps(); !slices.Equal(got, []gap{{user: 1, first: 1, missing: 1}}) {
+		t.Errorf("gaps %v", got)
 	}
 	l.refuse(1, 1)
 	if got := l.oldest(100); got != 0 {

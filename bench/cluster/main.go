@@ -27,6 +27,7 @@ func main() {
 	flag.IntVar(&cfg.partitions, "partitions", 12, "of the topic")
 	flag.IntVar(&cfg.cycles, "cycles", 50, "faults, one after the other")
 	faults := flag.String("faults", "", "`list` with commas of kill, restart, stop, backplane and cut; empty for all that the backplane has")
+	flag.BoolVar(&cfg.phoenix, "phoenix", false, "the clients are phoenix clients of npm in a process of Node, behind a balancer that takes the nodes in turn; .ci/rolling installs them")
 	flag.DurationVar(&cfg.length, "for", 5*time.Second, "how long each cycle is watched after its fault at least")
 	flag.Uint64Var(&cfg.seed, "seed", rand.Uint64(), "of the order of the faults, the nodes that have them, and the users' choices")
 	flag.DurationVar(&cfg.grace, "grace", 30*time.Second, "the nodes' -grace: how long a push waits for a user without a client")

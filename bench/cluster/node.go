@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -101,6 +102,20 @@ func (n *node) ready() bool {
 	}
 	_ = r.Body.Close()
 	return r.StatusCode == http.StatusOK
+}
+
+// stats returns what the process says of itself.
+func (n *node) stats() string {
+	r, err := asking.Get("http://" + n.addr + "/api/stats")
+	if err != nil {
+		return err.Error()
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // gone counts a process that has ended by itself, and reports whether it has.

@@ -51,13 +51,17 @@ type step struct {
 }
 
 // plan returns the steps of a run. The faults come in turn, each round in another order,
-// at nodes that are drawn.
+// at nodes that are drawn. Restarts alone are a rolling restart: the nodes take turns.
 func plan(cycles int, faults []fault, nodes int, seed uint64) []step {
 	r := rand.New(rand.NewPCG(seed, 1))
 	var steps []step
 	for len(steps) < cycles {
 		for _, i := range r.Perm(len(faults)) {
-			steps = append(steps, step{faults[i], r.IntN(nodes)})
+			node := r.IntN(nodes)
+			if len(faults) == 1 && faults[0] == faultRestart {
+				node = len(steps) % nodes
+			}
+			steps = append(steps, step{faults[i], node})
 		}
 	}
 	return steps[:cycles]

@@ -29,6 +29,7 @@ type config struct {
 	bufferMiB        int // of a node
 	recovery         time.Duration
 	memory           int64 // bytes
+	phoenix          bool  // the clients are those of npm
 }
 
 // The lengths of the faults.
@@ -39,7 +40,7 @@ const (
 )
 
 // patience is how long a run waits for what should have come long ago.
-const patience = time.Minute
+const patience = 40 * time.Second
 
 // run is one run: the processes, and what is measured. The goroutine of execute owns it.
 type run struct {
@@ -76,7 +77,13 @@ func execute(ctx context.Context, cfg config) (res result, err error) {
 	audience, disperse := context.WithCancel(context.Background())
 	defer r.crowd.running.Wait()
 	defer disperse()
-	r.crowd.start(audience)
+	if r.phoenix {
+		if err := r.crowd.startPhoenix(audience); err != nil {
+			return res, err
+		}
+	} else {
+		r.crowd.start(audience)
+	}
 	pouring, stopPouring := context.WithCancel(ctx)
 	var poured, watching sync.WaitGroup
 	defer poured.Wait()
@@ -105,6 +112,9 @@ func execute(ctx context.Context, cfg config) (res result, err error) {
 			return res, fmt.Errorf("cycle %d, %s: %w", i+1, s.fault, err)
 		}
 		res.Cycles = append(res.Cycles, c)
+		if c.Recovery > patience.Seconds()/2 {
+			break // the rest would show the same: say now what it hangs on
+		}
 	}
 	r.say("waits for the rest")
 	stopPouring()
@@ -113,10 +123,14 @@ func execute(ctx context.Context, cfg config) (res result, err error) {
 	defer cancel()
 	_ = r.pourer.client.Flush(flushing) // what is not written counts as lost
 	// What has not come by then is lost.
-	_ = r.await(context.Background(), "the rest", func() bool { return r.ledger.oldest(r.now()) == 0 })
+	if r.await(context.Background(), "the rest", func() bool { return r.ledger.oldest(r.now()) == 0 }) != nil {
+		r.explain()
+	}
 	rest(context.Background(), time.Second) // for what comes twice
+	res.Away = r.crowd.away.most(time.Now()).Seconds()
 	res.Ends = r.finish()
-	res.tally, res.Reconnects, res.Elapsed = r.ledger.counts(), r.crowd.reconnects.Load(), r.now().Seconds()
+	res.tally, res.Elapsed = r.ledger.counts(), r.now().Seconds()
+	res.Reconnects, res.Expelled = r.crowd.reconnects.Load(), r.crowd.expelled.Load()
 	return res, nil
 }
 
@@ -291,6 +305,26 @@ func (r *run) finish() []end {
 	}
 	all.Wait()
 	return ends
+}
+
+// explain prints where the users are who miss records, and what the nodes say.
+func (r *run) explain() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	owners, err := r.pourer.owners(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cluster: the group:", err)
+	}
+	for _, g := range r.ledger.gaps() {
+		at, partition := "no node", r.pourer.partitionOf(g.user)
+		if i := r.crowd.clients[g.user].at.Load(); i >= 0 {
+			at = r.nodes[i].name
+		}
+		fmt.Fprintf(os.Stderr, "user %s misses %d records from number %d on: at %s, partition %d of %s\n", name(g.user), g.missing, g.first, at, partition, owners[partition])
+	}
+	for _, n := range r.nodes {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", n.name, n.stats())
+	}
 }
 
 // watch notes when records are late.

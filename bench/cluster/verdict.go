@@ -55,6 +55,8 @@ type result struct {
 	Elapsed     float64 `json:"elapsed_s"`
 	Interrupted bool    `json:"interrupted,omitempty"`
 	Reconnects  int64   `json:"reconnects"`
+	Away        float64 `json:"away_s"`   // the longest time of a phoenix client without its channel
+	Expelled    int64   `json:"expelled"` // channels that a node ended without its connection
 	tally
 	Cycles []cycle  `json:"cycles"`
 	Ends   []end    `json:"ends"`
@@ -79,6 +81,7 @@ func (r result) misses(b bounds) (all []string) {
 	for i, c := range r.Cycles {
 		miss(c.Recovery > b.Recovery.Seconds(), "cycle %d, %s %s: recovery took %.1f s", i+1, c.Fault, c.Node, c.Recovery)
 	}
+	miss(r.Away > b.Recovery.Seconds(), "a client was away for %.1f s", r.Away)
 	for _, e := range r.Ends {
 		miss(e.Peak > b.Memory, "%s: %d MiB resident, at most %d", e.Node, e.Peak>>20, b.Memory>>20)
 		miss(e.Died != 0, "%s ended by itself %d times", e.Node, e.Died)
@@ -129,8 +132,11 @@ func (r result) print(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\n%s, %d nodes, %d clients, %d records in %.0f s, seed %d: lost %d, out of order %d, wrong %d, twice %d, stranded %d, %d reconnects\n",
-		r.Backplane, r.Nodes, r.Clients, r.Made, r.Elapsed, r.Seed, r.Lost, r.Disorder, r.Wrong, r.Twice, r.Stranded, r.Reconnects)
+	if r.Away > 0 {
+		fmt.Fprintf(w, "\nphoenix clients were away for up to %.1f s\n", r.Away)
+	}
+	_, err := fmt.Fprintf(w, "\n%s, %d nodes, %d clients, %d records in %.0f s, seed %d: lost %d, out of order %d, wrong %d, twice %d, stranded %d, %d reconnects, %d channels ended\n",
+		r.Backplane, r.Nodes, r.Clients, r.Made, r.Elapsed, r.Seed, r.Lost, r.Disorder, r.Wrong, r.Twice, r.Stranded, r.Reconnects, r.Expelled)
 	return err
 }
 

@@ -24,6 +24,7 @@ func TestMisses(t *testing.T) {
 		"wrong record":          func(r *result) { r.Wrong = 1 },
 		"21 records came twice": func(r *result) { r.Twice++ },
 		"cycle 2, stop n2":      func(r *result) { r.Cycles[1].Recovery = 5.1 },
+		"away for 5.1 s":        func(r *result) { r.Away = 5.1 },
 		"n1: 101 MiB":           func(r *result) { r.Ends[0].Peak = 101 << 20 },
 		"by itself":             func(r *result) { r.Ends[0].Died = 1 },
 		"exit code -1":          func(r *result) { r.Ends[0].Exit = -1 },
@@ -77,6 +78,15 @@ func TestPlan(t *testing.T) {
 	for _, s := range a {
 		if s.node < 0 || s.node > 2 {
 			t.Errorf("node %d", s.node)
+		}
+	}
+}
+
+// Restarts alone go round.
+func TestPlanOfARollingRestart(t *testing.T) {
+	for i, s := range plan(7, []fault{faultRestart}, 3, 5) {
+		if s.node != i%3 {
+			t.Errorf("step %d is at node %d", i, s.node)
 		}
 	}
 }

@@ -98,9 +98,13 @@ func (a *app) openCluster() (err error) {
 	if err != nil {
 		return err
 	}
-	a.cluster.hub, err = pubsub.New(pubsub.Config{Remote: a.cluster.remote, Logger: a.log})
+	a.cluster.hub, err = pubsub.New(pubsub.Config{Remote: a.cluster.remote, RemoteTimeout: answerTimeout, Logger: a.log})
 	return err
 }
+
+// answerTimeout is how long an attempt waits for other nodes. It is what a push that was
+// on its way to a node which is killed waits before it is tried again.
+const answerTimeout = 3 * time.Second
 
 // openNATS makes the remote of -cluster embedded and of -cluster nats://host:port.
 func (a *app) openNATS() (err error) {
