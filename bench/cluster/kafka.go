@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -88,21 +87,17 @@ type pourer struct {
 	ledger *ledger
 	begun  time.Time
 	group  string
-
-	mu         sync.Mutex
-	partitions []int32 // by user, -1 before the first record; guarded by mu
+	// Of the topic. Users are spread evenly: a node waits for a user as long as the fullest
+	// partition allows, which by a hash of 300 keys has half as many users again.
+	partitions int
 }
 
-func newPourer(b *broker, group string, l *ledger, begun time.Time) (*pourer, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.addr), kgo.DefaultProduceTopic(b.topic), kgo.ProducerLinger(5*time.Millisecond))
+func newPourer(b *broker, group string, partitions int, l *ledger, begun time.Time) (*pourer, error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.addr), kgo.DefaultProduceTopic(b.topic), kgo.ProducerLinger(5*time.Millisecond), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return nil, err
 	}
-	p := &pourer{client: client, ledger: l, begun: begun, group: group, partitions: make([]int32, len(l.users))}
-	for i := range p.partitions {
-		p.partitions[i] = -1
-	}
-	return p, nil
+	return &pourer{client: client, ledger: l, begun: begun, group: group, partitions: partitions}, nil
 }
 
 // pour writes rate records a second until ctx is done. Each has a user that is drawn.
@@ -119,7 +114,7 @@ func (p *pourer) pour(ctx context.Context, rate int, seed uint64) {
 		}
 		// What a late tick has missed is made up for.
 		for due := int(time.Since(begun).Seconds() * float64(rate)); made < due; made++ {
-			p.write(r.IntN(len(p.partitions)))
+			p.write(r.IntN(len(p.ledger.users)))
 		}
 	}
 }
@@ -128,16 +123,12 @@ func (p *pourer) pour(ctx context.Context, rate int, seed uint64) {
 func (p *pourer) write(user int) {
 	number := p.ledger.make(user, time.Since(p.begun))
 	p.client.Produce(context.Background(), &kgo.Record{
-		Key:   []byte(name(user)),
+		Partition: p.partitionOf(user), Key: []byte(name(user)),
 		Value: fmt.Appendf(nil, `{"user_id":%q,"data":{"to":%q,"n":%d,"pad":%q}}`, name(user), name(user), number, padding),
-	}, func(r *kgo.Record, err error) {
+	}, func(_ *kgo.Record, err error) {
 		if err != nil {
 			p.ledger.refuse(user, number)
-			return
 		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.partitions[user] = r.Partition
 	})
 }
 
@@ -164,9 +155,5 @@ func (p *pourer) owners(ctx context.Context) (map[int32]string, error) {
 	return owners, groups[p.group].Err
 }
 
-// partitionOf returns the partition of a user's records, -1 before the first.
-func (p *pourer) partitionOf(user int) int32 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.partitions[user]
-}
+// partitionOf returns the partition of a user's records.
+func (p *pourer) partitionOf(user int) int32 { return int32(user % p.partitions) }

@@ -176,7 +176,7 @@ func (r *run) open(ctx context.Context, dir string) (err error) {
 			return err
 		}
 	}
-	if r.pourer, err = newPourer(r.broker, topic, r.ledger, r.begun); err != nil {
+	if r.pourer, err = newPourer(r.broker, topic, r.partitions, r.ledger, r.begun); err != nil {
 		return err
 	}
 	r.crowd, err = newCrowd(r.clients, addrs, secret, r.ledger, r.begun, r.seed)
