@@ -80,7 +80,7 @@ func newCrowd(users int, nodes []string, secret string, l *ledger, begun time.Ti
 		if err != nil {
 			return nil, err
 		}
-		one := &client{crowd: c, user: user, token: tok, impatient: user%2 == 0, r: rand.New(rand.NewPCG(seed, 3+uint64(user)))}
+		one := &client{crowd: c, user: user, token: tok, impatient: user%5 < 3, r: rand.New(rand.NewPCG(seed, 3+uint64(user)))}
 		one.at.Store(-1)
 		c.clients = append(c.clients, one)
 	}

@@ -26,8 +26,8 @@
 // ends in order with an account that adds up and without a discarded push. The exit code
 // is 1 if one of these does not hold.
 //
-// A client whose node is silent gives its connection up: every other one after three
-// seconds, the rest never. What arrives on a connection that was given up counts as
+// A client whose node is silent gives its connection up: three of five after three
+// seconds, the others never. What arrives on a connection that was given up counts as
 // delivered, since the operating system has taken it, which is what a receipt says; the
 // table has it as stranded unless it came again.
 //
