@@ -14,7 +14,7 @@
 // fair dispatcher with one push in flight for each user, [delivery], the backplane, and
 // back. Their users are at b and c: in one row functions that take the push at once, which
 // shows what the cluster costs, in another one WebSocket clients, in a process of their
-// own, which shares the machine. Flat out is measured three times, of which the median
+// own, which shares the machine. Each is measured three times, of which the median
 // counts. Latencies at a rate are from the moment at which a push was due until its
 // receipt is at a. Messages out and back are counted by the hub of a.
 //

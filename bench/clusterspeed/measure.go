@@ -25,6 +25,7 @@ func measure(ctx context.Context, o options, out io.Writer) error {
 			failures = append(failures, fmt.Errorf("%s: %w", backplane, err))
 		}
 	}
+	where += ", " + loadNow() + " at the end"
 	// What was measured is printed also if the rest has failed.
 	if o.json {
 		failures = append(failures, document(out, where, rows))

@@ -10,7 +10,6 @@ import (
 )
 
 const (
-	roomRuns  = 3
 	bursts    = 4      // of each run
 	burstSize = 20_000 // broadcasts, which fit into the buffers on the way
 )
@@ -19,7 +18,7 @@ const (
 func (c *cluster) measureRooms(ctx context.Context) error {
 	for _, members := range []int{2000, 1} {
 		var ours, bare []float64
-		for range roomRuns {
+		for range runs {
 			for _, is := range []struct {
 				bare  bool
 				rates *[]float64
