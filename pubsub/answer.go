@@ -14,7 +14,7 @@ type answer struct {
 
 // The codes of outcomes in the wire form. A code that is not listed, as a later
 // release may send, is read as ErrGone.
-var answerCodes = []error{0: nil, 1: ErrNoSubscriber, 2: ErrUnfit, 3: ErrGone, 4: ErrFull, 5: ErrSuperseded}
+var answerCodes = []error{0: nil, 1: ErrNoSubscriber, 2: ErrUnfit, 3: ErrGone, 4: ErrFull, 5: ErrSuperseded, 6: errLate, 7: errAbsent}
 
 const (
 	answerSize = 9

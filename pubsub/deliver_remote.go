@@ -40,12 +40,16 @@ func (h *Hub) publishDelivery(ctx context.Context, r *remoteDelivery) (nodes int
 	r.more.wire.kind = kindDelivery
 	if !r.tally.told.Load() {
 		r.tally.open.Add(1) // before an answer can come
-		if !h.pending.open(&r.pending, &r.tally, time.Now()) {
+		now := time.Now()
+		r.pending.of, r.more.wire.sent = r, now.UnixMilli()
+		if !h.pending.open(&r.pending, &r.tally, now) {
 			// Without Run no answer can arrive.
 			r.tally.Report(time.Time{}, ErrNoAnswer)
 		} else {
 			r.more.wire.id = r.pending.id
 		}
+	} else {
+		h.pending.newer(r.Topic)
 	}
 	nodes, err := h.publish(ctx, "", &r.Message)
 	switch {

@@ -71,6 +71,12 @@
 // ([MemberRemote]), all are asked what became of it, after a negative answer or 250 ms
 // of silence: so a message that got lost is known then, and that nobody has it at once.
 //
+// A node that stood still finds deliveries that their origin has given up, and has sent
+// again elsewhere. It estimates their age, and asks the origin about what seems older
+// than half of RemoteTimeout before it offers it. The origin sends it once more if it
+// still waits for it and has sent nothing newer on the topic. A delivery on a topic that
+// keeps history is offered in any case, since clients know it by its number.
+//
 // # History
 //
 // Without a [History] nothing is kept. With one, each broadcast on the topics

@@ -39,6 +39,7 @@ type Hub struct {
 	reach    reaching
 	members  MemberRemote // nil if the remote is none
 	arrivals arrivals
+	ages     ages
 	counters counters
 	logs     logs
 }
@@ -70,7 +71,7 @@ func New(cfg Config) (*Hub, error) {
 	h.members, _ = h.remote.(MemberRemote)
 	h.pending.timeout = h.timeout
 	h.pending.wake = make(chan struct{}, 1)
-	h.pending.byID = make(map[uint64]*pending)
+	h.pending.byID, h.pending.byTopic = make(map[uint64]*pending), make(map[string]*pending)
 	h.pending.lastID = rand.Uint64() // answers to an earlier process of this name match nothing
 	h.outbox.wake = make(chan struct{}, 1)
 	h.outbox.byNode = make(map[string][]answer)

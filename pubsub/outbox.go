@@ -20,6 +20,7 @@ type outbox struct {
 	byNode  map[string][]answer // by origin of the delivery
 	n       int                 // answers in byNode
 	asks    []uint64            // deliveries of this node about which the others are asked
+	agains  []again             // deliveries of this node about which others have asked
 }
 
 const (
@@ -53,14 +54,26 @@ func (o *outbox) ask(ids []uint64) {
 	}
 }
 
-// take returns all answers and questions and empties the outbox.
-func (o *outbox) take() (answers map[string][]answer, asks []uint64) {
+// again queues a delivery that another node asks about. What does not fit is dropped:
+// the deliveries end at their deadline.
+func (o *outbox) again(a again) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.running && len(o.agains) < maxOutbox {
+		o.agains = append(o.agains, a)
+		poke(o.wake)
+	}
+}
+
+// take returns all that is to be sent and empties the outbox.
+func (o *outbox) take() (answers map[string][]answer, asks []uint64, agains []again) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	all := o.byNode
 	asks, o.asks = o.asks, nil
+	agains, o.agains = o.agains, nil
 	o.byNode, o.n = make(map[string][]answer, len(all)), 0
-	return all, asks
+	return all, asks, agains
 }
 
 // setRunning starts taking answers, or drops those that wait and any further. It
@@ -70,7 +83,7 @@ func (o *outbox) setRunning(running bool) (dropped int) {
 	defer o.mu.Unlock()
 	o.running = running
 	clear(o.byNode)
-	o.asks = nil
+	o.asks, o.agains = nil, nil
 	dropped, o.n = o.n, 0
 	return dropped
 }
@@ -87,7 +100,8 @@ func (h *Hub) sendAnswers(ctx context.Context) {
 		// More answers are likely to be on their way: those of deliveries that came
 		// together. They travel in one message.
 		runtime.Gosched()
-		all, asks := h.outbox.take()
+		all, asks, agains := h.outbox.take()
+		h.sendAgain(ctx, agains)
 		if len(asks) > 0 {
 			h.sendQuestions(ctx, asks)
 		}

@@ -17,7 +17,7 @@ func TestOutboxIsBounded(t *testing.T) {
 		t.Error("took more than it may hold")
 	}
 	n := 0
-	all, _ := o.take()
+	all, _, _ := o.take()
 	for _, list := range all {
 		n += len(list)
 	}
@@ -27,7 +27,7 @@ func TestOutboxIsBounded(t *testing.T) {
 	if n := o.setRunning(false); n != 1 {
 		t.Errorf("%d answers dropped at the end", n)
 	}
-	if all, asks := o.take(); len(all)+len(asks) != 0 {
+	if all, asks, agains := o.take(); len(all)+len(asks)+len(agains) != 0 {
 		t.Errorf("%d nodes have answers after the end", len(all))
 	}
 }

@@ -21,9 +21,10 @@ type pendings struct {
 	running bool // there is a receiver for answers and a clock
 	lastID  uint64
 	byID    map[uint64]*pending
-	all     pendingList // ends after timeout
-	young   *pending    // of all: the first that was not looked at for a question; the later ones follow it
-	soon    pendingList // ends answerSpread after a negative answer or a goodbye
+	byTopic map[string]*pending // the newest of each topic
+	all     pendingList         // ends after timeout
+	young   *pending            // of all: the first that was not looked at for a question; the later ones follow it
+	soon    pendingList         // ends answerSpread after a negative answer or a goodbye
 }
 
 // answerSpread is how much later than a negative answer another node may answer, if
@@ -65,11 +66,13 @@ func (l *pendingList) remove(e *pending) {
 type pending struct {
 	id         uint64
 	tally      *Tally
+	of         *remoteDelivery
 	until      time.Time
 	nodes      int      // that will answer; unknown until Publish has returned
 	negative   []string // nodes that answered that no subscriber there has it
 	asked      []string // nodes that were asked what became of it
 	sent       bool     // Publish has returned
+	passed     bool     // a newer delivery was made on the topic: it is not sent again
 	list       *pendingList
 	prev, next *pending
 }
@@ -90,6 +93,7 @@ func (p *pendings) setRunning(running bool) {
 func (p *pendings) open(e *pending, t *Tally, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.pass(e.of.Topic)
 	if !p.running {
 		return false
 	}
@@ -97,7 +101,7 @@ func (p *pendings) open(e *pending, t *Tally, now time.Time) bool {
 	// others is later than theirs, so that the clock need not wake.
 	p.lastID = max(p.lastID+1, 1) // 0 asks for no answer
 	e.id, e.tally, e.until, e.nodes = p.lastID, t, now.Add(p.timeout), unknown
-	p.byID[e.id] = e
+	p.byID[e.id], p.byTopic[e.of.Topic] = e, e
 	first := p.all.push(e)
 	if p.young == nil {
 		p.young, first = e, true
@@ -108,12 +112,29 @@ func (p *pendings) open(e *pending, t *Tally, now time.Time) bool {
 	return true
 }
 
+// newer notes a delivery that no node is to answer.
+func (p *pendings) newer(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pass(topic)
+}
+
+// pass notes that a newer delivery is made on a topic. The mutex is held.
+func (p *pendings) pass(topic string) {
+	if e := p.byTopic[topic]; e != nil { // it has noted those before it
+		e.passed = true
+	}
+}
+
 // remove takes e out. It reports false if e had ended before. The mutex is held.
 func (p *pendings) remove(e *pending) bool {
 	if p.byID[e.id] != e {
 		return false
 	}
 	delete(p.byID, e.id)
+	if p.byTopic[e.of.Topic] == e {
+		delete(p.byTopic, e.of.Topic)
+	}
 	p.unlist(e)
 	return true
 }
@@ -179,6 +200,10 @@ func (p *pendings) answered(node string, a answer, now time.Time) (taken, doubt 
 	if e == nil || slices.Contains(e.negative, node) {
 		p.mu.Unlock()
 		return false, false
+	}
+	if a.err == errLate { // no end: it is sent again
+		p.mu.Unlock()
+		return true, false
 	}
 	if a.kept {
 		e.tally.keptThere.Store(true)

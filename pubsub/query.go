@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -111,6 +112,38 @@ func (h *Hub) sendQuestions(ctx context.Context, ids []uint64) {
 type arrivals struct {
 	mu     sync.Mutex
 	byNode map[string]map[uint64]struct{} // by origin
+	// Deliveries about which this node has asked their origin, and their order: they may
+	// still come.
+	late  map[again]bool
+	order []lateAt
+}
+
+// lateAt is such a delivery and how long it may still come.
+type lateAt struct {
+	again
+	until time.Time
+}
+
+// ask notes a delivery about which the origin is asked.
+func (a *arrivals) ask(origin string, id uint64, now, until time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.late == nil {
+		a.late = make(map[again]bool)
+	}
+	for len(a.order) > 0 && a.order[0].until.Before(now) {
+		delete(a.late, a.order[0].again)
+		a.order = a.order[1:]
+	}
+	a.late[again{origin, id}] = true
+	a.order = append(a.order, lateAt{again{origin, id}, until})
+}
+
+// came notes that the origin has sent a delivery again.
+func (a *arrivals) came(origin string, id uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.late, again{origin, id})
 }
 
 // hold notes a delivery, unless it was reported already.
@@ -151,14 +184,18 @@ func (a *arrivals) holds(origin string, id uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, ok := a.byNode[origin][id]
-	return ok
+	return ok || a.late[again{origin, id}]
 }
 
-// receiveQuestion answers for deliveries that this node does not have: they did not
-// come, or were answered before.
+// errAbsent is the answer to a question about a delivery that the node does not have now:
+// it did not come, or its answer was lost.
+var errAbsent = fmt.Errorf("%w: it is not here now", ErrNoAnswer)
+
+// receiveQuestion answers for deliveries that this node does not have. Of others the
+// answer is still to come.
 func (h *Hub) receiveQuestion(origin string, ids []uint64) {
 	for _, id := range ids {
-		if !h.arrivals.holds(origin, id) && !h.outbox.add(origin, answer{id: id, err: ErrNoSubscriber}) {
+		if !h.arrivals.holds(origin, id) && !h.outbox.add(origin, answer{id: id, err: errAbsent}) {
 			h.counters.answersDropped.Add(1)
 		}
 	}

@@ -47,8 +47,11 @@ func (r receiver) Receive(data []byte) {
 			if !taken {
 				h.counters.answersLate.Add(1)
 			}
-			if doubt {
+			switch {
+			case doubt:
 				h.question(a.id)
+			case taken && a.err == errLate:
+				h.outbox.again(again{m.Origin(), a.id})
 			}
 		}
 	case kindDelivery:
@@ -69,6 +72,18 @@ func (r receiver) Receive(data []byte) {
 // replies to it once.
 func (h *Hub) receiveDelivery(m *Message) {
 	id, origin := m.more.wire.id, m.more.wire.origin
+	now := time.Now()
+	if m.more.wire.certain {
+		h.arrivals.came(origin, id)
+	}
+	if id != 0 && h.late(m.Topic, &m.more.wire, now) {
+		h.counters.late.Add(1)
+		h.arrivals.ask(origin, id, now, now.Add(h.timeout))
+		if !h.outbox.add(origin, answer{id: id, err: errLate}) {
+			h.counters.answersDropped.Add(1)
+		}
+		return
+	}
 	d := newDelivery(&delivery{}, m.Topic, m.Event, m.Payload, func(r Report) {
 		if id == 0 {
 			return

@@ -33,6 +33,9 @@ type Snapshot struct {
 	Refused   int64 `json:"refused"`
 	// Crashed are messages of other nodes over which a subscriber panicked.
 	Crashed int64 `json:"crashed"`
+	// Late are deliveries of other nodes that seemed late, so that this node asked their
+	// origin before it offered them.
+	Late int64 `json:"late"`
 	// Lost counts the occasions on which messages of other nodes may have been
 	// missed, the start of each Run among them.
 	Lost int64 `json:"lost"`
@@ -51,8 +54,8 @@ type Snapshot struct {
 }
 
 type counters struct {
-	published, notPublished, noNode, received, malformed, versions, own, refused, crashed, lost atomic.Int64
-	unanswered, asked, answersSent, answersDropped, answersLate                                 atomic.Int64
+	published, notPublished, noNode, received, malformed, versions, own, refused, crashed, late, lost atomic.Int64
+	unanswered, asked, answersSent, answersDropped, answersLate                                       atomic.Int64
 }
 
 // logs bounds the warnings, by kind.
@@ -64,7 +67,7 @@ func (h *Hub) Snapshot() Snapshot {
 	return Snapshot{
 		Node: h.node, Running: h.running.Load(), Reach: h.Reach(), Topics: h.Topics(),
 		Published: c.published.Load(), NotPublished: c.notPublished.Load(), NoNode: c.noNode.Load(),
-		Received: c.received.Load(), Malformed: c.malformed.Load(), Versions: c.versions.Load(), Own: c.own.Load(), Refused: c.refused.Load(), Crashed: c.crashed.Load(),
+		Received: c.received.Load(), Malformed: c.malformed.Load(), Versions: c.versions.Load(), Own: c.own.Load(), Refused: c.refused.Load(), Crashed: c.crashed.Load(), Late: c.late.Load(),
 		Lost: c.lost.Load(), Pending: h.pending.count(), Unanswered: c.unanswered.Load(), Asked: c.asked.Load(),
 		AnswersSent: c.answersSent.Load(), AnswersDropped: c.answersDropped.Load(), AnswersLate: c.answersLate.Load(),
 	}

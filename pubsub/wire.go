@@ -16,6 +16,7 @@ import (
 //	topic, event                                                (other kinds)
 //	id       8 bytes                                            (kindDelivery)
 //	flags    1 byte
+//	sent     in unix milliseconds                               (flagSent)
 //	epoch, offset                                               (flagPosition)
 //	payload  up to the end
 //
@@ -36,7 +37,9 @@ const (
 const (
 	flagBinary   = 1 << iota // the payload is binary
 	flagPosition             // the origin's history keeps the message
-	flagsKnown   = flagBinary | flagPosition
+	flagSent                 // a delivery says when it was sent
+	flagCertain              // its origin waits for it
+	flagsKnown   = flagBinary | flagPosition | flagSent | flagCertain
 )
 
 // MalformedError reports why bytes are not a message. It holds nothing of them.
@@ -57,6 +60,8 @@ type wire struct {
 	kind    uint8
 	origin  string
 	id      uint64   // of a delivery
+	sent    int64    // of a delivery, in unix milliseconds; 0 if it does not say
+	certain bool     // of a delivery: it is not late
 	at      Position // in the origin's history; offset 0 if that does not keep the message
 	answers []answer // of kindAnswers
 	ids     []uint64 // of kindQuestion
@@ -124,7 +129,16 @@ func (m *Message) Append(dst []byte) []byte {
 	if kept {
 		flags |= flagPosition
 	}
+	if w.sent > 0 {
+		flags |= flagSent
+	}
+	if w.certain {
+		flags |= flagCertain
+	}
 	dst = append(dst, flags)
+	if w.sent > 0 {
+		dst = binary.AppendUvarint(dst, uint64(w.sent))
+	}
 	if kept {
 		dst = appendText(dst, at.Epoch)
 		dst = binary.AppendUvarint(dst, at.Offset)
@@ -241,6 +255,10 @@ func (r *reader) message(m *Message) {
 	if flags&^flagsKnown != 0 {
 		r.fail("unknown flags")
 	}
+	if flags&flagSent != 0 {
+		m.more.wire.sent = int64(r.number())
+	}
+	m.more.wire.certain = flags&flagCertain != 0
 	if flags&flagPosition != 0 {
 		m.more.wire.at = Position{Epoch: r.text(), Offset: r.number()}
 	}

@@ -30,6 +30,10 @@ func TestWireForm(t *testing.T) {
 			"\x01\x00\x01n\x01t\x01e\x02\x02ep\xac\x02" + string(object.Data)},
 		{"delivery", wired(Message{Topic: "t", Event: "e", Payload: object}, wire{origin: "n", kind: kindDelivery, id: 258}, Position{}),
 			"\x01\x01\x01n\x01t\x01e\x00\x00\x00\x00\x00\x00\x01\x02\x00" + string(object.Data)},
+		{"delivery that says when", wired(Message{Topic: "t", Event: "e", Payload: object}, wire{origin: "n", kind: kindDelivery, id: 258, sent: 300, certain: true}, Position{}),
+			"\x01\x01\x01n\x01t\x01e\x00\x00\x00\x00\x00\x00\x01\x02\x0c\xac\x02" + string(object.Data)},
+		{"question", wired(Message{}, wire{origin: "n", kind: kindQuestion, ids: []uint64{1, 258}}, Position{}),
+			"\x01\x03\x01n\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01\x02"},
 		{"answers", wired(Message{}, wire{origin: "n", kind: kindAnswers, answers: []answer{{id: 1}, {2, ErrFull, true}}}, Position{}),
 			"\x01\x02\x01n\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x84"},
 	} {
@@ -46,7 +50,8 @@ func TestWireForm(t *testing.T) {
 			want, keptThere := c.m.Position()
 			if m.Topic != c.m.Topic || m.Event != c.m.Event || m.Payload.Binary != c.m.Payload.Binary || !bytes.Equal(m.Payload.Data, c.m.Payload.Data) ||
 				m.Origin() != c.m.Origin() || at != want || kept != keptThere || m.more.wire.kind != c.m.more.wire.kind || m.more.wire.id != c.m.more.wire.id ||
-				!reflect.DeepEqual(m.more.wire.answers, c.m.more.wire.answers) {
+				!reflect.DeepEqual(m.more.wire.answers, c.m.more.wire.answers) || !reflect.DeepEqual(m.more.wire.ids, c.m.more.wire.ids) ||
+				m.more.wire.sent != c.m.more.wire.sent || m.more.wire.certain != c.m.more.wire.certain {
 				t.Errorf("%+v became %+v", c.m.more, m.more)
 			}
 			if _, kept := m.Record(); kept {
@@ -59,7 +64,7 @@ func TestWireForm(t *testing.T) {
 				if err != nil && (!errors.As(err, &bad) || bad.Reason == "" || bad.Error() == "") {
 					t.Errorf("%d bytes: %v", n, err)
 				}
-				if err == nil && c.name != "answers" && c.name != "binary" {
+				if err == nil && c.name != "answers" && c.name != "question" && c.name != "binary" {
 					t.Errorf("%d of %d bytes were decoded", n, len(c.want))
 				}
 			}

@@ -55,7 +55,8 @@
 // With a hub of several nodes the clients may be connected to any of them. A user
 // without a client anywhere is known at once. If another node does not answer, the
 // event waits as it does for a client and is sent again, so that a client of that
-// node may get it twice; at the end of the grace it is discarded as [NoAnswer].
+// node may get it twice; at the end of the grace it is discarded as [NoAnswer]. A node
+// that stood still does not write an old event after a newer one: it asks first.
 //
 // While other nodes cannot be asked, as pubsub.ReachRemote defines it, no grace ends:
 // clients of this node have their events at once, and the others wait, so that the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -256,4 +257,49 @@ func TestATimeoutFreesTheLine(t *testing.T) {
 		ch.AssertBroadcast("push", payload{N: first + 1})
 		p.net.Thaw("b")
 	})
+}
+
+// TestALatePushIsNotWritten: a node that stood still asks before it writes what was sent
+// long ago. What has ended meanwhile it drops: the user had it elsewhere, and newer ones
+// after it. What still waits is written once, although it was sent several times.
+func TestALatePushIsNotWritten(t *testing.T) {
+	for name, uncounted := range map[string]bool{"counted": false, "uncounted": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p := twoNodes(t, options{config: delivery.Config[push]{Grace: time.Minute}})
+				p.net.Uncounted = uncounted
+				client, _ := p.b.join("1")
+				_, other := p.b.join("2")
+				p.a.push("1", "2")
+				p.a.expect(0, done, done)
+				other.AssertBroadcast("push", payload{N: 1})
+				p.net.Freeze("b")
+				moved, waits := p.a.push("1"), p.a.push("2")
+				pass(5 * time.Second)
+				client.Close()
+				client, ch := p.a.join("1")
+				pass(5 * time.Second)
+				newer := p.a.push("1")
+				pass(0)
+				p.a.expect(moved, done)
+				p.a.expect(newer, done)
+				if got := numbers(t, ch); !slices.Equal(got, []int{moved, newer}) {
+					t.Errorf("the user has %v", got)
+				}
+				client.Close()
+				_, ch = p.b.join("1")
+				p.net.Thaw("b")
+				pass(5 * time.Second)
+				p.a.expect(waits, done)
+				if got := numbers(t, other); !slices.Equal(got, []int{waits}) {
+					t.Errorf("who waited has %v, want %d once", got, waits)
+				}
+				last := p.a.push("1")
+				p.a.expect(last, done)
+				if got := numbers(t, ch); !slices.Equal(got, []int{last}) {
+					t.Errorf("back at the node that stood still the user gets %v, want %d", got, last)
+				}
+			})
+		})
+	}
 }
