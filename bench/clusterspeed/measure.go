@@ -57,9 +57,10 @@ func measureOn(ctx context.Context, o options, backplane string) (rows []row, er
 		if !slices.Contains(o.parts, part.name) {
 			continue
 		}
-		if err := part.run(ctx); err != nil {
-			return c.rows, fmt.Errorf("%s: %w", part.name, err)
+		// The other parts are measured also if one has failed.
+		if e := part.run(ctx); e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", part.name, e))
 		}
 	}
-	return c.rows, nil
+	return c.rows, err
 }
