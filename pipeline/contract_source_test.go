@@ -33,7 +33,13 @@ func TestReadersAreNotAheadOfDemand(t *testing.T) {
 		},
 		"FromScanner": func(p *pipeline.Pipeline, read func() int) *pipeline.Flow[int] {
 			s := bufio.NewScanner(strings.NewReader(strings.Repeat("x", 1000)))
-			s.Split(func(data []byte, _ bool) (int, []byte, error) { read(); return 1, data[:1], nil })
+			s.Split(func(data []byte, _ bool) (int, []byte, error) {
+				if len(data) == 0 {
+					return 0, nil, nil // all are read, before the drain
+				}
+				read()
+				return 1, data[:1], nil
+			})
 			lines := pipeline.FromScanner(p, s, pipeline.SourceConfig[string]{})
 			return pipeline.Map(lines, func(context.Context, string) (int, error) { return 0, nil }, pipeline.StepConfig[string]{Window: 1})
 		},
