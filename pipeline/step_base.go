@@ -16,6 +16,9 @@ type stepBase[In, Out any] struct {
 	pool *pool[work[In, Out]]
 	self *stage.Handle
 	late lateness
+	// place is that of the event, in the delivery of an end, that the program's function is
+	// called for. It belongs to the stage's goroutine.
+	place int
 
 	// These belong to the stage's goroutine.
 	call stepFunc[In, Out] // for events that run on it

@@ -131,26 +131,26 @@ func (e *endStep[T]) inlineUntil(ctx context.Context, events []T, at int) (i int
 	if e.direct == nil {
 		return e.inlineWork(ctx, events, at)
 	}
-	i = at
 	defer func() {
 		if p := recover(); p != nil {
-			err = crash.Of(p)
+			i, err = e.place, crash.Of(p)
 		}
 	}()
-	return e.inlineCalls(ctx, events, at, &i)
+	return e.inlineCalls(ctx, events, at)
 }
 
-// inlineCalls is the loop of inlineUntil, which keeps *place up to date. It has no deferred
-// call, since with one the compiler keeps what a loop needs in memory.
-func (e *endStep[T]) inlineCalls(ctx context.Context, events []T, at int, place *int) (i int, err error) {
-	f, late := e.direct, &e.late.flag
-	for k := at; k < len(events); k++ {
-		*place = k
-		if late.Load() {
-			return k, nil
+// inlineCalls is the loop of inlineUntil, which keeps e.place up to date. It has no deferred
+// call, since with one the compiler keeps what a loop needs in memory. What it changes for
+// each event it reaches by one pointer.
+func (e *endStep[T]) inlineCalls(ctx context.Context, events []T, at int) (i int, err error) {
+	s, f := e.stepBase, e.direct
+	for k, event := range events[at:] {
+		s.place = at + k
+		if s.late.flag.Load() {
+			return at + k, nil
 		}
-		if err := f(ctx, events[k]); err != nil {
-			return k, err
+		if err := f(ctx, event); err != nil {
+			return at + k, err
 		}
 	}
 	return len(events), nil

@@ -31,6 +31,9 @@ func (e *engine[In, Out]) deliverPart(s *Subscription[In], events []In, first ui
 		e.in.handled += int64(n)
 		// The events were copied by the handler, if it keeps them.
 		e.check(e.do.delivery(e.ctx, Delivery[In]{Subscription: s, Events: events, First: first}))
+		// With about as many as such a handler asks for at once, more is likely to be on its
+		// way, unless others work on them: a turn of theirs takes longer than to park.
+		e.brisk = 2*n >= s.info.MaxDemand-s.info.MinDemand && s.open.Load() == 0
 		return true
 	}
 	// With as many as a chunk of HandleEvents, more is likely to be on its way.

@@ -174,6 +174,9 @@ func (f *flights[T]) inOrder(list []Finished, costs bool) (n int) {
 	return n
 }
 
+// allOpen reports whether all deliveries of the queue are open, and none were overtaken.
+func (f *flights[T]) allOpen() bool { return f.finished.count == 0 && len(f.late) == 0 }
+
 // areOpen reports whether n deliveries from a position on are those at the front, and all
 // of them are open.
 func (f *flights[T]) areOpen(position uint64, n int) bool {

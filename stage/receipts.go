@@ -71,6 +71,11 @@ func (o *outlet[T]) land(s *Subscription[T], n int, outcome receipt.Outcome, rea
 		s.flights.trim()
 		return
 	}
+	if !o.sourced && o.lineage == nil && o.plain(outcome) && s.flights.allOpen() {
+		o.report()        // earlier notes come first
+		s.flights.land(n) // nothing but the account is concerned
+		return
+	}
 	for n > 0 {
 		seq, ticket, k, events := s.flights.front(n)
 		if o.plain(outcome) {
