@@ -139,18 +139,13 @@ func fenced(err error) bool {
 
 // loop works with one session until ctx is done, or the session is of no use any more.
 func (t *Transactor) loop(ctx, work context.Context, session *kgo.GroupTransactSession, pause *backOff) error {
+	var failing quarantine
 	for ctx.Err() == nil {
-		fetches := session.PollRecords(ctx, t.cfg.Size)
+		fetches := t.poll(ctx, session, &failing)
 		if fetches.IsClientClosed() {
 			return kgo.ErrClientClosed
 		}
-		failed := false
-		fetches.EachError(func(topic string, partition int32, err error) {
-			if !errors.Is(err, context.Canceled) {
-				failed = true
-				t.report("polling", fmt.Errorf("topic %q, partition %d: %w", topic, partition, err))
-			}
-		})
+		failed := t.isolate(session.Client(), fetches, &failing)
 		if batch := fetches.Records(); len(batch) > 0 {
 			committed, err := t.work(ctx, work, session, batch)
 			if err != nil {

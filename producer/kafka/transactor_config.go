@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -103,7 +102,8 @@ func (c *TransactorConfig) validate() error {
 
 // options are the client's.
 func (c *TransactorConfig) options() []kgo.Opt {
-	opts := slices.Clone(c.Options)
+	// A partition that is resumed waits for a fetch of the others.
+	opts := append([]kgo.Opt{kgo.FetchMaxWait(fetchMaxWait)}, c.Options...)
 	if c.Protocol == ServerProtocol {
 		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
 	}
@@ -118,6 +118,8 @@ func (c *TransactorConfig) options() []kgo.Opt {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.MaxDecompressBatchBytes(maxDecompressed),
+		// As for the source: a partition that fails is kept out of fetches.
+		kgo.KeepRetryableFetchErrors(),
 		kgo.TransactionalID(c.ID),
 		kgo.TransactionTimeout(c.Timeout),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
