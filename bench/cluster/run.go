@@ -68,7 +68,7 @@ func execute(ctx context.Context, cfg config) (res result, err error) {
 	}
 	defer os.RemoveAll(dir)
 	r := &run{config: cfg, begun: time.Now(), ledger: newLedger(cfg.clients)}
-	res = result{Backplane: cfg.backplane, Nodes: cfg.nodes, Clients: cfg.clients, Rate: cfg.rate, Seed: cfg.seed}
+	res = result{Backplane: cfg.backplane, Nodes: cfg.nodes, Clients: cfg.clients, Rate: cfg.rate, Seed: cfg.seed, Planned: cfg.cycles}
 	defer r.close()
 	if err := r.open(ctx, dir); err != nil {
 		return res, err

@@ -53,6 +53,7 @@ type result struct {
 	Rate        int     `json:"rate"`
 	Seed        uint64  `json:"seed"`
 	Elapsed     float64 `json:"elapsed_s"`
+	Planned     int     `json:"planned"` // cycles
 	Interrupted bool    `json:"interrupted,omitempty"`
 	Reconnects  int64   `json:"reconnects"`
 	Away        float64 `json:"away_s"`   // the longest time of a phoenix client without its channel
@@ -73,6 +74,7 @@ func (r result) misses(b bounds) (all []string) {
 	miss(r.Interrupted, "the run was interrupted")
 	miss(r.Made == 0, "nothing was produced")
 	miss(len(r.Cycles) == 0, "no fault was made")
+	miss(len(r.Cycles) > 0 && len(r.Cycles) < r.Planned, "%d of %d cycles were made", len(r.Cycles), r.Planned)
 	miss(r.Lost != 0, "%d of %d records are lost", r.Lost, r.Made)
 	miss(r.Refused != 0, "Kafka has not taken %d records", r.Refused)
 	miss(r.Disorder != 0, "%d first deliveries are out of order", r.Disorder)

@@ -18,6 +18,7 @@ func TestMisses(t *testing.T) {
 		"interrupted":           func(r *result) { r.Interrupted = true },
 		"nothing was produced":  func(r *result) { r.Made = 0 },
 		"no fault":              func(r *result) { r.Cycles, r.Twice = nil, 0 },
+		"2 of 3 cycles":         func(r *result) { r.Planned = 3 },
 		"1 of 100 records":      func(r *result) { r.Lost = 1 },
 		"not taken 1":           func(r *result) { r.Refused = 1 },
 		"out of order":          func(r *result) { r.Disorder = 1 },
