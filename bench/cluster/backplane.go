@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/cutproxy"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
 )
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/cutproxy"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
 )
 

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/penstock-go/penstock/internal/complain"
 	"github.com/penstock-go/penstock/pubsub"
 )
 
@@ -44,7 +42,7 @@ type sharedRevocations struct {
 	hub  *pubsub.Hub
 	sub  *pubsub.Subscription
 	wake chan struct{}
-	logs complain.Limit
+	logs logLimit // owned by run
 
 	// mu guards what follows and is a leaf.
 	mu    sync.Mutex
@@ -164,7 +162,10 @@ func (s *sharedRevocations) everything(ctx context.Context, node string) error {
 // complain logs why others may not know revocations, or connections may go on. Others
 // ask once they are reached.
 func (s *sharedRevocations) complain(err error) {
-	if err != nil {
-		s.logs.Log(s.app.log, slog.LevelWarn, "revocations are not in effect at all processes yet", "error", err)
+	if err == nil {
+		return
+	}
+	if skipped, ok := s.logs.allow(time.Now()); ok {
+		s.app.log.Warn("revocations are not in effect at all processes yet", "error", err, "left_out", skipped)
 	}
 }

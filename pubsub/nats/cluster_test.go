@@ -7,7 +7,7 @@ import (
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
 
-	"github.com/penstock-go/penstock/internal/cutproxy"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"

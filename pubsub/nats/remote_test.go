@@ -12,7 +12,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
-	"github.com/penstock-go/penstock/internal/cutproxy"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
