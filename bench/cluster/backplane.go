@@ -12,8 +12,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 )
 
 // backplane is what joins the nodes: a server in a process of its own, with a proxy for

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 )
 
 // TestAnOutageOfTheClusterDiscardsNoPush, although it takes ten times -grace: users of

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 )
 
 // refuses reports whether a process refuses a token.

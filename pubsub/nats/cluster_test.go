@@ -7,11 +7,11 @@ import (
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
 
-	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
 	"github.com/penstock-go/penstock/pubsub/pubsubtest"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 )
 
 // startServer runs a server until the end of the test.

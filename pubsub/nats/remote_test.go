@@ -12,11 +12,11 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
-	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
 	"github.com/penstock-go/penstock/pubsub/pubsubtest"
+	"github.com/penstock-go/penstock/pubsub/pubsubtest/cutproxy"
 )
 
 // runHub makes a hub on a remote and runs it until the end of the test or until stop.
