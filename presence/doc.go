@@ -43,6 +43,13 @@
 //	tracker, err := presence.New(presence.Config{Hub: hub})
 //	go tracker.Run(ctx)
 //
+// At the end of a node, end Run first, then close the clients, then end the hub's Run.
+// After the goodbye the node's users have left everywhere, so that those who come to
+// other nodes are shown once. If clients are closed before, the first ones are shown
+// twice, with a meta of each node, until the leave is announced. So is a user who moves
+// from a node that goes on, for BroadcastPeriod at the longest, and one whose node was
+// killed, until that is back or for DownPeriod.
+//
 // The presences of a node are written by that node alone, so that a version
 // number for each node keeps copies in step: changes are sent as deltas every
 // BroadcastPeriod, and a heartbeat with the version when there are none. A node

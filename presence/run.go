@@ -17,8 +17,9 @@ const goodbyeTimeout = time.Second
 
 // Run takes part in the exchange with other nodes until ctx is done, says goodbye
 // then and returns nil. The hub must run longer than that, or other nodes notice
-// the end only after DownPeriod. Without other nodes Run only waits. It is called
-// once.
+// the end only after DownPeriod. Clients are closed after Run has returned, so that
+// they are not seen twice at other nodes. Without other nodes Run only waits. It is
+// called once.
 //
 // The goroutine of Run sends all that this node has to say. The goroutine in which
 // the hub receives only decides.

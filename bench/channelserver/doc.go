@@ -22,6 +22,8 @@
 // POST /pipeline (the pushes through producer, fair dispatcher and workers),
 // POST /disconnect, GET /stats.
 //
+// With -cluster and -join several of them share broadcasts and presences.
+//
 // It is for tests: it gives a token to every client that asks, but not to pages of
 // other sites. Requests must name one of the -hosts; numbers are bounded.
 package main

@@ -8,16 +8,16 @@ import (
 )
 
 // newHub makes the hub, with the history of the resumable topics if wanted:
-// the load tests are made without.
-func newHub(resume bool) (*pubsub.Hub, error) {
+// the load tests are made without. remote is nil without other servers.
+func newHub(resume bool, remote pubsub.Remote) (*pubsub.Hub, error) {
 	if !resume {
-		return pubsub.New(pubsub.Config{})
+		return pubsub.New(pubsub.Config{Remote: remote})
 	}
 	history, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{"kept:*"}})
 	if err != nil {
 		return nil, err
 	}
-	return pubsub.New(pubsub.Config{History: history})
+	return pubsub.New(pubsub.Config{History: history, Remote: remote})
 }
 
 // keptChannel is a room that intercepts nothing and can be resumed.

@@ -25,6 +25,10 @@ func main() {
 	period := flag.Duration("presence-period", 0, "gather changes of presences for so long before they are broadcast")
 	ping := flag.Duration("ping", 0, "send WebSocket pings this often to clients of /socket")
 	hosts := flag.String("hosts", "localhost,127.0.0.1,[::1]", "hosts by which the server may be reached, with commas; empty for any")
+	clusterListen := flag.String("cluster", "", "share broadcasts and presences with others over a NATS server inside the process, which listens for theirs at this `host:port`")
+	join := flag.String("join", "", "with -cluster: the -cluster of others, with commas")
+	node := flag.String("node", "", "with -cluster: the name of this server; empty makes one up")
+	batch := flag.Int("shutdown-batch", 0, "clients that are closed at once at the end, a tenth of a second before the next ones; 0 for the library's default")
 	verbose := flag.Bool("v", false, "log connects and joins")
 	flag.Parse()
 	level := slog.LevelError + 1
@@ -32,8 +36,13 @@ func main() {
 		level = slog.LevelDebug
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	o := options{secret: *secret, resume: *resume, diffPeriod: *period, ping: *ping, batch: *batch, logger: logger}
 	err := profiled(*profile, func() error {
-		return run(*listen, *hosts, options{secret: *secret, resume: *resume, diffPeriod: *period, ping: *ping, logger: logger})
+		others, err := openCluster(*node, *clusterListen, *join, &o)
+		if err != nil {
+			return err
+		}
+		return run(*listen, *hosts, o, others)
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "channelserver:", err)
@@ -58,7 +67,7 @@ func profiled(file string, f func() error) error {
 	return errors.Join(err, w.Close())
 }
 
-func run(listen, hosts string, o options) error {
+func run(listen, hosts string, o options, others cluster) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s, err := newServer(o)
@@ -81,9 +90,11 @@ func run(listen, hosts string, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("listening on", l.Addr())
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	untrack, leave := others.join(ctx, s, failed)
+	defer leave()
+	fmt.Println("listening on", l.Addr())
+	go func() { report(failed, server.Serve(l)) }()
 	select {
 	case err := <-failed:
 		return err
@@ -92,5 +103,8 @@ func run(listen, hosts string, o options) error {
 	stop() // a second signal aborts
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	s.endpoint.Drain()
+	// Before the clients, which are at other nodes soon: there they must not be seen twice.
+	untrack()
 	return errors.Join(s.endpoint.Close(grace), server.Shutdown(grace))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/presence"
+	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/token"
 )
@@ -33,6 +34,8 @@ type options struct {
 	resume     bool          // add the resumable topics
 	diffPeriod time.Duration // of the presences
 	ping       time.Duration // 0: none
+	batch      int           // of clients that are closed at once; 0: the default
+	remote     pubsub.Remote // nil: no others
 	logger     *slog.Logger
 }
 
@@ -44,11 +47,15 @@ func newServer(o options) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	hub, err := newHub(o.resume)
+	hub, err := newHub(o.resume, o.remote)
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub, Logger: o.logger, Limits: websocket.EndpointLimits{QueuedBytes: 4 << 30}})
+	cfg := websocket.EndpointConfig{PubSub: hub, Logger: o.logger, Limits: websocket.EndpointLimits{QueuedBytes: 4 << 30}}
+	if o.batch != 0 {
+		cfg.Shutdown = websocket.ShutdownConfig{Batch: o.batch, Interval: 100 * time.Millisecond}
+	}
+	endpoint, err := websocket.NewEndpoint(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 var errEnd = errors.New("the end was asked for")
 
 // run serves until ctx is done or a part fails, and then ends in order: the last requests,
-// the alerts, the connections, the goodbye to other nodes, the database. ready is called
+// the goodbye to other nodes, the connections, the alerts, the database. ready is called
 // once pages are served. No goroutine of the node is left.
 func (a *app) run(ctx context.Context, ready func()) error {
 	defer a.close()
@@ -57,10 +57,10 @@ func (a *app) run(ctx context.Context, ready func()) error {
 	}
 	stopFigures()
 	a.pipeline.Drain()
+	untrack() // before the clients, which other nodes would show twice, and before the hub
 	closing := a.endpoint.Close(limit)
 	working.Wait()
 	forget()
-	untrack() // before the hub, so that its goodbye is sent
 	if cause := context.Cause(life); !errors.Is(cause, errEnd) {
 		return errors.Join(cause, closing)
 	}

@@ -14,19 +14,25 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../.
 // mount that suits it: long polling has a window of a second at /short.
 export const transports = [["WebSocket", WebSocket, "/socket"], ["LongPoll", LongPoll, "/short"]];
 
-// serve builds channelserver and starts it on a free port. base is its address,
-// which restart keeps.
-export async function serve(...args) {
+let built;
+
+// build builds channelserver once, and returns its file.
+function build() {
+  if (built) return built;
   const dir = mkdtempSync(path.join(tmpdir(), "channelserver-"));
-  const bin = path.join(dir, "channelserver");
-  execFileSync("go", ["build", "-o", bin, "./bench/channelserver"], { cwd: root, stdio: "inherit" });
+  built = path.join(dir, "channelserver");
+  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+  process.once("SIGTERM", () => process.exit(1));
+  execFileSync("go", ["build", "-o", built, "./bench/channelserver"], { cwd: root, stdio: "inherit" });
+  return built;
+}
+
+// serve starts channelserver on a free port. base is its address, which restart keeps.
+export async function serve(...args) {
+  const bin = build();
   let child;
   // A test that is ended from outside leaves no server behind.
-  process.once("exit", () => {
-    child?.kill("SIGKILL");
-    rmSync(dir, { recursive: true, force: true });
-  });
-  process.once("SIGTERM", () => process.exit(1));
+  process.once("exit", () => child?.kill("SIGKILL"));
   const server = {
     base: "127.0.0.1:0",
     async start() {
