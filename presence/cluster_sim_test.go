@@ -28,7 +28,6 @@ const (
 	simDown      = 2 * simHeartbeat
 	simConverge  = simDown + 3*simBroadcast + 6*simDelay
 	simAnswer    = time.Second
-	simSpread    = 250 * time.Millisecond // after a negative answer, see pubsub
 	simFreeze    = 500 * time.Millisecond // of a node in most cases
 	simMove      = simDelay + simFreeze + 50*time.Millisecond
 	simDeadline  = 6 * time.Second // of a push
@@ -50,8 +49,6 @@ type sim struct {
 	conns int // ids
 	begun map[string]int
 	moved time.Time // when sources moved last
-	// answer is how long a node has to answer at least.
-	answer time.Duration
 
 	mu     sync.Mutex
 	total  *simTotals
@@ -74,10 +71,7 @@ type simNode struct {
 
 func newSim(t *testing.T, seed uint64, total *simTotals) *sim {
 	s := &sim{t: t, seed: seed, total: total, rand: rand.New(rand.NewPCG(seed, 1)), net: pubsubtest.NewNetwork(), nodes: map[string]*simNode{}, begun: map[string]int{}}
-	s.answer = simAnswer
-	if s.net.Uncounted = s.rand.IntN(3) == 0; s.net.Uncounted {
-		s.answer = simSpread
-	}
+	s.net.Uncounted = s.rand.IntN(3) == 0
 	s.names = strings.Split("abcde", "")[:2+s.rand.IntN(4)]
 	return s
 }

@@ -156,12 +156,13 @@ type simAttempt struct {
 	written []int // connections
 }
 
-// end notes the outcome. A full client outranks a node that did not answer: then
-// the attempt took as long as an answer may take, or its own node ended.
-func (a *simAttempt) end(err error, answer time.Duration) {
+// end notes the outcome. A full client outranks a node whose answer is missing: then
+// the attempt took as long as an answer may take, or its own node ended. Without counts
+// the other nodes are asked, and one whose answer was lost does not know any more.
+func (a *simAttempt) end(err error, uncounted bool) {
 	a.ended, a.err = true, err
 	a.unsure = errors.Is(err, pubsub.ErrNoAnswer) ||
-		errors.Is(err, pubsub.ErrFull) && (time.Since(a.begun) >= answer || a.home.over.Load())
+		errors.Is(err, pubsub.ErrFull) && (uncounted || time.Since(a.begun) >= simAnswer || a.home.over.Load())
 }
 
 func (u *simUser) anyConn(r *rand.Rand) *simConn {
@@ -235,7 +236,7 @@ func (u *simUser) reported(id int, a *simAttempt, err error) {
 		return
 	}
 	u.flying = false
-	a.end(err, u.s.answer)
+	a.end(err, u.s.net.Uncounted)
 	pause := time.Duration(0)
 	if err == nil {
 		u.queue, u.next = u.queue[1:], u.next+1
