@@ -30,6 +30,7 @@ import (
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
 	natshistory "github.com/penstock-go/penstock/pubsub/nats/history"
 	redisremote "github.com/penstock-go/penstock/pubsub/redis"
+	redishistory "github.com/penstock-go/penstock/pubsub/redis/history"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
@@ -141,6 +142,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"nats.Remote", "Prefix", refusal(nats.New(nats.Config{Prefix: "a..b"}))},
 		{"redis.Remote", "Prefix", refusal(redisremote.New(redisremote.Config{Prefix: "a b"}))},
 		{"history.History", "js", refusal(natshistory.New(t.Context(), nil, natshistory.Config{Topics: []string{"a"}}))},
+		{"history.History", "Topics", refusal(redishistory.New(redishistory.Config{}))},
 		{"embedded.Server", "Join", refusal(embedded.Start(embedded.Config{Join: []string{"nowhere"}}))},
 		{"presence.Tracker", "Hub", refusal(presence.New(presence.Config{}))},
 		{"websocket.Endpoint", "Limits.Connections", refusal(websocket.NewEndpoint(websocket.EndpointConfig{Limits: websocket.EndpointLimits{Connections: -2}}))},
