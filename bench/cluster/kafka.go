@@ -87,8 +87,8 @@ type pourer struct {
 	ledger *ledger
 	begun  time.Time
 	group  string
-	// Of the topic. Users are spread evenly: a node waits for a user as long as the fullest
-	// partition allows, which by a hash of 300 keys has half as many users again.
+	// Of the topic. Users are spread evenly: the fullest partition is held up first by users
+	// who are away, and by a hash of 300 keys it has half as many users again.
 	partitions int
 }
 

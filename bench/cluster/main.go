@@ -33,7 +33,7 @@ func main() {
 	flag.DurationVar(&cfg.grace, "grace", 30*time.Second, "the nodes' -grace: how long a push waits for a user without a client")
 	flag.DurationVar(&cfg.session, "session-timeout", 10*time.Second, "the nodes' -session-timeout: how long the group waits for a node that died")
 	flag.DurationVar(&cfg.recovery, "recovery", 5*time.Second, "bound on the recovery after each fault")
-	flag.IntVar(&cfg.bufferMiB, "buffer-mib", 800, "the nodes' -buffer-mib, 1 or more: a push for a user who is away is discarded early when 96 records for each MiB have been read behind it, in all partitions together")
+	flag.IntVar(&cfg.bufferMiB, "buffer-mib", 800, "the nodes' -buffer-mib, 1 or more: pushes for users who are away hold up their partitions when 128 records for each MiB wait, in all partitions together")
 	memory := flag.Int64("memory", 512, "`MiB` of resident memory that a node may take")
 	flag.StringVar(&cfg.program, "program", "", "the push pipeline's `file`; empty builds it")
 	flag.StringVar(&cfg.logs, "logs", "", "`folder` in which the nodes' logs are kept; empty keeps none")

@@ -61,7 +61,7 @@ func newNode(i int, cfg nodeConfig) (*node, error) {
 		"-brokers", cfg.brokers, "-topic", cfg.topic, "-group", cfg.topic, "-partitions", strconv.Itoa(cfg.partitions), "-member", n.name,
 		"-addr", addr, "-debug-addr", "off", "-push-addr", "off", "-secret-file", cfg.secretFile, "-token-age", "24h",
 		"-max-per-address", "1000000", "-connect-rate", "1000000", "-rate", "0", "-clients", "0",
-		"-grace", cfg.grace.String(), "-session-timeout", cfg.session.String(), "-buffer-mib", strconv.Itoa(cfg.bufferMiB), "-drain", drain.String(), "-json", "-log-level", "warn",
+		"-grace", cfg.grace.String(), "-full-grace", "-session-timeout", cfg.session.String(), "-buffer-mib", strconv.Itoa(cfg.bufferMiB), "-drain", drain.String(), "-json", "-log-level", "warn",
 	}, cfg.plane.flags(i)...)
 	return n, nil
 }

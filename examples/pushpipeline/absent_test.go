@@ -47,3 +47,45 @@ func TestAbsentUsersDoNotDelayOthers(t *testing.T) {
 		})
 	}
 }
+
+// TestAbsentUsersAreWaitedFor with -full-grace, although their pushes fill the window: a
+// user who comes back gets all of them, in order, and nothing is discarded.
+func TestAbsentUsersAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	r := start(t, "-source", "kafka", "-grace", "1m", "-full-grace", "-partitions", "1", "-buffer-mib", "1", "-drain", "10s")
+	window := r.cfg.window()
+	const users = 10
+	count := 2 * window / users // for each user
+	name := func(user int) string { return fmt.Sprint("away", user) }
+	for n := range users * count {
+		if err := r.intake.enter([]push{{User: name(n % users), Data: json.RawMessage(`{}`)}}, func(error) {}); err != nil {
+			t.Fatalf("push %d: %v", n, err)
+		}
+	}
+	ctx := within(t, 20*time.Second)
+	looks := 0
+	eventually(t, 20*time.Second, "a hundred looks at a full window", func() bool {
+		s := r.status(ctx)
+		if len(s.Discarded) != 0 {
+			t.Fatalf("%+v", s)
+		}
+		if s.Queued+s.InFlight >= int64(window) {
+			looks++
+		}
+		return looks == 100
+	})
+	var back [users]*subscriber // all at once: each holds up the others
+	for user := range back {
+		back[user] = r.join(name(user))
+	}
+	for user, socket := range back {
+		for n := range count {
+			if got, err := socket.next(ctx); err != nil || got.Seq != uint64(n+1) {
+				t.Fatalf("push %d of %s: %+v %v", n+1, name(user), got, err)
+			}
+		}
+	}
+	if sum := r.stop(); sum.Delivered != int64(users*count) || len(sum.Discarded) != 0 {
+		t.Errorf("%+v", sum)
+	}
+}

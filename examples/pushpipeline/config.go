@@ -63,6 +63,8 @@ type config struct {
 	Workers int           // pushes that are on their way to sockets at once
 	Work    time.Duration // for each push, before it is sent
 	Grace   time.Duration // for users without a client
+	// Whether the grace is not shortened for the sake of other users; from Kafka.
+	FullGrace bool
 
 	// What is held at once.
 	Overflow     string // pause or drop
@@ -139,7 +141,8 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	fs.StringVar(&c.Node, "node", "", "`name` of this process in the cluster, which no other one has; default the machine's name and a random part")
 	fs.IntVar(&c.Workers, "workers", 64, "pushes that are worked on or on their way to sockets at once, 1 to 100000")
 	fs.DurationVar(&c.Work, "work", 0, "how long each push takes before it is sent, as a lookup would, 0 to 1m")
-	fs.DurationVar(&c.Grace, "grace", 5*time.Second, "how long a push waits for a user without a client, who may be reconnecting, before it is discarded as no_subscriber, 0 to 24h; from Kafka it is discarded earlier if it would hold up the pushes of others")
+	fs.DurationVar(&c.Grace, "grace", 5*time.Second, "how long a push waits for a user without a client, who may be reconnecting, before it is discarded as no_subscriber, 0 to 24h; from Kafka it is discarded earlier if it would hold up the pushes of others, see -full-grace")
+	fs.BoolVar(&c.FullGrace, "full-grace", false, "let pushes wait for all of -grace, although they hold up the other users of their partition meanwhile")
 	fs.StringVar(&c.Overflow, "overflow", "pause", "what a flood that fills its user's queue does: pause loses nothing, as POST /push refuses that user with 429 and Kafka is read later; drop discards the user's oldest pushes")
 	fs.IntVar(&c.Buffer, "buffer", 10_000, "pushes that the memory source holds before it refuses, 1 or more")
 	fs.IntVar(&c.UserBuffer, "user-buffer", 1000, "pushes of one user that the memory source holds before it refuses, 1 or more")

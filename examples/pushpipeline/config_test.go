@@ -77,6 +77,8 @@ func TestConfigRefusesAndNamesTheOption(t *testing.T) {
 		{[]string{"-clients", "-2"}, "-clients -2 is not allowed: from 0 to -users, which is 200, or -1"},
 		{[]string{"-drain", "25h"}, "-drain 25h0m0s is not allowed: from 0s to 24h"},
 		{[]string{"-grace", "-1s"}, "-grace -1s is not allowed: from 0s to 24h"},
+		{[]string{"-grace", "0s", "-full-grace"}, "-full-grace needs"},
+		{[]string{"-source", "memory", "-full-grace"}, "-full-grace needs"},
 		{[]string{"-topic", "a b"}, `-topic "a b"`},
 		{[]string{"-topic", ".."}, `-topic ".."`},
 		{[]string{"-host", "https://a.example"}, "without a scheme"},

@@ -79,6 +79,9 @@ func (c config) validate() error {
 	if c.Fairness {
 		errs = append(errs, c.validateFairness())
 	}
+	if c.FullGrace && (c.Source != "kafka" || c.Grace == 0) {
+		errs = append(errs, errors.New("-full-grace needs -source kafka and a -grace"))
+	}
 	if c.Source == "memory" && c.Brokers != "" {
 		errs = append(errs, errors.New("-brokers needs -source kafka"))
 	}

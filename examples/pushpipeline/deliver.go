@@ -29,7 +29,7 @@ type framed struct {
 // maxDemand is how many pushes may be on their way to sockets at once.
 func (a *app) newSockets(maxDemand int) (*delivery.Consumer[push], error) {
 	var crowded func(push) bool
-	if a.cfg.Grace > 0 && a.cfg.Source == "kafka" {
+	if a.cfg.Grace > 0 && a.cfg.Source == "kafka" && !a.cfg.FullGrace {
 		crowded = a.source.crowded
 	}
 	return delivery.New(a.endpoint, delivery.Config[push]{
