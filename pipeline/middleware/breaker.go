@@ -27,7 +27,8 @@ type BreakerConfig struct {
 	// Window is the number of attempts that Ratio looks at. Default: 100.
 	Window int
 	// Pause is how long the breaker is open before it lets one attempt through. While
-	// such attempts fail the pause doubles, up to MaxPause. Defaults: 5 s and 1 min.
+	// such attempts fail the pause doubles, up to MaxPause. Defaults: 5 s, but at most MaxPause,
+	// and 1 min, but at least Pause.
 	Pause    time.Duration
 	MaxPause time.Duration
 	// Failure reports whether an error says that what the breaker protects does not work.
