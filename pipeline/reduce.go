@@ -56,8 +56,8 @@ type ReduceConfig[T any] struct {
 // check events in a [Map] before. add must leave the state unchanged then. All events of a
 // summary fail if summary panics.
 //
-// Never do two calls of either function run at once. For more of them take the flows of [Partition] by
-// the same key, with a Reduce for each.
+// Calls of either function never run at the same time. For more of them take the flows of
+// [Partition] by the same key, with a Reduce for each.
 func Reduce[T, S, Out any](from *Flow[T], cfg ReduceConfig[T], add func(state *S, event T) error, summary func(key string, state *S) Out) *Flow[Out] {
 	return transform(from, cfg.spec(add, summary), func(n *node) (stage.ProducerConsumer[T, Out], error) {
 		own, add, summary := cfg.withDefaults(), add, summary
