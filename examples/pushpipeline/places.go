@@ -96,7 +96,8 @@ func (p *places) unread(assigned []kafka.PartitionSnapshot) (n int64) {
 	}
 	for _, part := range assigned {
 		p.finished[part.Partition] = max(p.finished[part.Partition], part.Head)
-		next := part.Head + int64(part.Window) // the first that was not taken in
+		// The first that was not taken in, if no offset between is without a record.
+		next := max(part.Committed+int64(part.Window), part.Head+int64(part.Unfinished))
 		n += max(0, p.written[part.Partition]-next, part.Head+part.Lag-next)
 	}
 	return n

@@ -42,10 +42,11 @@ func TestUnread(t *testing.T) {
 		want     int64
 	}{
 		{"decoded, and not taken in", []kafka.PartitionSnapshot{{}}, 200},
-		{"taken in to 150, three of them finished", []kafka.PartitionSnapshot{{Head: 3, Window: 147}}, 50},
-		{"all taken in", []kafka.PartitionSnapshot{{Head: 3, Window: 197}}, 0},
-		{"ten more of another process", []kafka.PartitionSnapshot{{Head: 3, Window: 197, Lag: 207}}, 10},
+		{"taken in to 150, three of them finished", []kafka.PartitionSnapshot{{Head: 3, Committed: 3, Window: 147}}, 50},
+		{"all taken in", []kafka.PartitionSnapshot{{Head: 3, Committed: 3, Window: 197}}, 0},
+		{"ten more of another process", []kafka.PartitionSnapshot{{Head: 3, Committed: 3, Window: 197, Lag: 207}}, 10},
 		{"no partition: what was read and not finished comes again", nil, 197},
+		{"taken in to 150, all finished and none committed", []kafka.PartitionSnapshot{{Head: 150, Window: 150}}, 50},
 	} {
 		if n := p.unread(c.assigned); n != c.want {
 			t.Errorf("%s: %d, want %d", c.what, n, c.want)

@@ -229,9 +229,11 @@ func (k *kafkaSource) refuse(ctx context.Context) error {
 	// -1 differs from every count, so that the first look counts as progress.
 	last, moved := -1, time.Now()
 	for {
+		// On the way to the broker, from there to this process, and to the pipeline: looked at
+		// in the order of the way, so that a push that moves on meanwhile is not missed.
+		n := k.writer.Buffered() + k.backlog()
 		_, waiting := k.account(0)
-		// On the way to the broker, and from there to the pipeline.
-		n := k.writer.Buffered() + k.backlog() + waiting
+		n += waiting
 		if n == 0 {
 			return nil
 		}
