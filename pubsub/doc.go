@@ -69,7 +69,7 @@
 // or with [ErrNoAnswer], after Config.RemoteTimeout or shortly after a node has left
 // that may have had it. Where a remote does not know how many nodes have a delivery
 // ([MemberRemote]), all are asked what became of it, after a negative answer or 250 ms
-// of silence: so a message that got lost is known then, and that nobody has it at once.
+// of silence: so a lost message is known then, and the lack of a subscriber at once.
 //
 // A node that stood still finds deliveries that their origin has given up, and has sent
 // again elsewhere. It estimates their age, and asks the origin about what seems older

@@ -191,7 +191,7 @@ func (a *arrivals) holds(origin string, id uint64) bool {
 // it did not come, or its answer was lost.
 var errAbsent = fmt.Errorf("%w: it is not here now", ErrNoAnswer)
 
-// receiveQuestion answers for deliveries that this node does not have. Of others the
+// receiveQuestion sends answers about deliveries that this node does not have. Of others the
 // answer is still to come.
 func (h *Hub) receiveQuestion(origin string, ids []uint64) {
 	for _, id := range ids {

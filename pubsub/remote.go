@@ -76,7 +76,7 @@ type CountReceiver interface {
 // receiver of a [Hub] is one.
 type LeaveReceiver interface {
 	Receiver
-	// Left reports that a node has said goodbye: it answers no delivery any more. What
+	// Left reports that a node has said goodbye: no answer of it will come any more. What
 	// it had sent before was passed to Receive before.
 	Left(node string)
 }

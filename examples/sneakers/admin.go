@@ -52,7 +52,7 @@ func (a *app) adminRoutes(mux *http.ServeMux) {
 	}))
 }
 
-// release makes a product buyable, in the database first, and tells everyone.
+// release makes a product buyable, in the database first, and notifies all nodes.
 func (a *app) release(ctx context.Context, product int64) (changed bool, err error) {
 	if changed, err = a.store.Release(ctx, product); err != nil || !changed {
 		return changed, err

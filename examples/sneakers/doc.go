@@ -1,5 +1,5 @@
 // Command sneakers is a shop for limited shoes on Penstock: thousands of shoppers watch one
-// page, sizes sell out in seconds, and nobody buys what is gone.
+// page, sizes sell out in seconds, and what is gone cannot be bought.
 //
 //	go run ./examples/sneakers
 //

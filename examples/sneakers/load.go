@@ -260,8 +260,12 @@ func (l *load) report(ctx context.Context, seconds float64, stdout io.Writer) er
 	if l.cfg.JSON {
 		err = json.NewEncoder(stdout).Encode(r)
 	} else {
-		_, err = fmt.Fprintf(stdout, "%d shoppers on %s bought %d of %d pairs in %.1f s, oversold %d; %d were too late. A page showed a size as sold out %.1f ms (p50), %.1f ms (p99) after the truth, %d missed it; %d errors.\n",
-			r.Shoppers, r.Database, r.Sold, r.Stocked, r.Seconds, r.Oversold, r.Refused, r.OutP50, r.OutP99, r.Missed, r.Errors)
+		shown := "No page saw a size sell out"
+		if len(all) > 0 {
+			shown = fmt.Sprintf("A page showed a size as sold out %.1f ms (p50), %.1f ms (p99) after the truth", r.OutP50, r.OutP99)
+		}
+		_, err = fmt.Fprintf(stdout, "%d shoppers on %s bought %d of %d pairs in %.1f s, oversold %d; %d were too late. %s, %d missed it; %d errors.\n",
+			r.Shoppers, r.Database, r.Sold, r.Stocked, r.Seconds, r.Oversold, r.Refused, shown, r.Missed, r.Errors)
 	}
 	switch {
 	case err != nil:

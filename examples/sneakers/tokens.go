@@ -40,7 +40,7 @@ func newSigner(secret string) (signer, error) {
 	return signer{p}, err
 }
 
-// newCartID makes an id that nobody can guess.
+// newCartID returns a random id that cannot be guessed.
 func newCartID() string { return (rand.Text() + rand.Text() + rand.Text())[:cartIDLength] }
 
 func validCartID(id string) bool {

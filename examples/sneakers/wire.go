@@ -27,7 +27,7 @@ type wire struct {
 	replies map[string]chan reply
 }
 
-// reply is what the server answers to a message.
+// reply is the response of the server to a message.
 type reply struct {
 	Status   string          `json:"status"`
 	Response json.RawMessage `json:"response"`
