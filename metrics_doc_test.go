@@ -14,29 +14,37 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/penstock-go/penstock/metrics"
 )
 
-// TestMetricsAreDocumented compares the catalogue in docs/metrics.md with the
-// instruments that the code makes: name, kind, tags and package, in both
-// directions.
+// TestMetricsAreDocumented compares the catalogue in Go with docs/metrics.md, in full,
+// and with the instruments that the code makes: name, kind, tags and package. Both in
+// both directions.
 func TestMetricsAreDocumented(t *testing.T) {
 	text, err := os.ReadFile("docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed := make(map[string]bool)
-	row := regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| (counter|gauge|timer) \\| ([^|]+) \\|([^|]*)\\| `([a-z_./]+)` \\| [^|]+ \\|$")
+	documented := make(map[string]bool)
+	row := regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| (counter|gauge|timer) \\| ([^|]+) \\|([^|]*)\\| `([a-z_./]+)` \\| ([^|]+) \\|$")
 	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
 		tags := regexp.MustCompile("`([a-z_]+)`").FindAllString(m[4], -1)
 		for i := range tags {
 			tags[i] = strings.Trim(tags[i], "`")
 		}
 		slices.Sort(tags)
-		line := instrument{name: m[1], kind: m[2], tags: strings.Join(tags, " "), dir: m[5]}.String()
-		if listed[line] {
+		line := instrument{name: m[1], kind: m[2], tags: strings.Join(tags, " "), dir: m[5]}.String() + ": " + m[3] + ", " + strings.ReplaceAll(m[6], "`", "")
+		if documented[line] {
 			t.Errorf("listed twice: %s", line)
 		}
-		listed[line] = true
+		documented[line] = true
+	}
+	described, listed := make(map[string]bool), make(map[string]bool)
+	for _, d := range metrics.Catalogue() {
+		i := instrument{name: d.Name, kind: d.Kind.String(), tags: strings.Join(d.Tags, " "), dir: d.Package}.String()
+		listed[i] = true
+		described[i+": "+d.Unit+", "+d.Help] = true
 	}
 	found := make(map[string]bool)
 	for _, i := range instruments(t) {
@@ -45,14 +53,21 @@ func TestMetricsAreDocumented(t *testing.T) {
 	if len(found) < 20 {
 		t.Fatalf("only %d instruments were found: the test does not look in the right places", len(found))
 	}
-	for _, line := range slices.Sorted(maps.Keys(found)) {
-		if !listed[line] {
-			t.Errorf("not in docs/metrics.md: %s", line)
+	same(t, described, documented, "in metrics.Catalogue and not as such in docs/metrics.md", "in docs/metrics.md and not as such in metrics.Catalogue")
+	same(t, found, listed, "recorded, and not in metrics.Catalogue", "in metrics.Catalogue, but recorded nowhere")
+}
+
+// same reports what only one of two sets has.
+func same(t *testing.T, a, b map[string]bool, onlyA, onlyB string) {
+	t.Helper()
+	for _, line := range slices.Sorted(maps.Keys(a)) {
+		if !b[line] {
+			t.Errorf("%s: %s", onlyA, line)
 		}
 	}
-	for _, line := range slices.Sorted(maps.Keys(listed)) {
-		if !found[line] {
-			t.Errorf("in docs/metrics.md, but recorded nowhere: %s", line)
+	for _, line := range slices.Sorted(maps.Keys(b)) {
+		if !a[line] {
+			t.Errorf("%s: %s", onlyB, line)
 		}
 	}
 }
@@ -164,7 +179,7 @@ func (p *metricSource) instruments(t *testing.T) (all []instrument) {
 				}
 				kind := map[string]string{"Counter": "counter", "Gauge": "gauge", "Timer": "timer", "Inc": "counter"}[method.Sel.Name]
 				_, literal := call.Args[0].(*ast.BasicLit)
-				if kind == "" || p.dir == "metrics/statsd" && !literal {
+				if kind == "" || strings.HasPrefix(p.dir, "metrics/") && !literal {
 					return true // a recorder passes on what it was given
 				}
 				for _, args := range p.arguments(f) {
