@@ -84,7 +84,7 @@ func (s *Store) Checkout(ctx context.Context, p Purchase) (order Order, err erro
 		order = Order{CartID: p.CartID, Items: sorted(p.Items)}
 		// With PostgreSQL the second of two with the same key waits here for the end of the first.
 		err := tx.QueryRowContext(ctx, `INSERT INTO orders (cart_id, idempotency_key, total_usd, created_at)
-			VALUES ($1, $2, 0, $3) ON CONFLICT DO NOTHING RETURNING id`, p.CartID, p.Key, time.Now().UnixMilli()).Scan(&order.ID)
+			VALUES ($1, $2, 0, $3) ON CONFLICT (cart_id, idempotency_key) DO NOTHING RETURNING id`, p.CartID, p.Key, time.Now().UnixMilli()).Scan(&order.ID)
 		if errors.Is(err, sql.ErrNoRows) {
 			return earlier(ctx, tx, p, &order)
 		}

@@ -3,69 +3,39 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
-
-//go:embed migrations
-var migrations embed.FS
 
 // connections bounds those to PostgreSQL, and so the transactions at once.
 const connections = 16
 
 // Open opens a database and brings its tables up to date: PostgreSQL for a URL that begins
 // with postgres:// or postgresql://, otherwise the SQLite file of that path, which is made
-// if it does not exist. Errors do not have the password of a URL.
-func Open(ctx context.Context, database string) (_ *Store, err error) {
-	var s *Store
-	var dialect goose.Dialect
-	var options []goose.ProviderOption
+// if it does not exist. The error is ErrNewer for the database of a later release. Errors do
+// not have the password of a URL.
+func Open(ctx context.Context, database string) (s *Store, err error) {
 	if isPostgres(database) {
-		dialect = goose.DialectPostgres
-		if s, err = openPostgres(database); err != nil {
-			return nil, err
-		}
-		// Of nodes that start together one migrates, and the others wait.
-		locker, err := lock.NewPostgresSessionLocker()
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, goose.WithSessionLocker(locker))
+		s, err = openPostgres(database)
 	} else {
-		dialect = goose.DialectSQLite3
-		unlock, err := lockSQLite(ctx, database)
-		if err != nil {
-			return nil, err
+		unlock, lockErr := lockSQLite(ctx, database)
+		if lockErr != nil {
+			return nil, lockErr
 		}
 		defer unlock()
-		if s, err = openSQLite(database); err != nil {
-			return nil, err
-		}
+		s, err = openSQLite(database)
 	}
-	defer func() {
-		if err != nil {
-			_ = s.Close()
-		}
-	}()
-	files, err := fs.Sub(migrations, "migrations/"+s.name)
 	if err != nil {
 		return nil, err
 	}
-	provider, err := goose.NewProvider(dialect, s.write, files, options...)
-	if err != nil {
+	if err := s.migrate(ctx); err != nil {
+		_ = s.Close()
 		return nil, err
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return nil, fmt.Errorf("store: migrations: %w", err)
 	}
 	return s, nil
 }
