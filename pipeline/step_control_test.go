@@ -177,7 +177,7 @@ func TestSlowEventsLeaveTheStage(t *testing.T) {
 			if err != nil || time.Since(begun) > 0 {
 				t.Errorf("%v after %v", err, time.Since(begun))
 			}
-			if w, ok := s.Handler.(WorkSnapshot); !ok || w.Busy != 1 {
+			if w, ok := s.Handler.(WorkSnapshot); !ok || w.Busy != 1 || len(w.Ages) != 1 || w.Ages[0] <= 0 || w.Ages[0] > time.Second {
 				t.Errorf("%+v", s.Handler)
 			}
 		})

@@ -1,6 +1,10 @@
 package pipeline
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // WorkSnapshot is what the workers of a step are doing at one moment. [Pipeline.Snapshot]
 // has it as the Handler of the step's stage.
@@ -30,7 +34,13 @@ type WorkSnapshot struct {
 	Paused bool `json:"paused"`
 	// Oldest is the age of the event that has waited longest for its result.
 	Oldest time.Duration `json:"oldest_ns"`
+	// Ages are how long the busy workers have been at what they took last, the longest
+	// first, at most 64. Those of Stuck attempts are not among them.
+	Ages []time.Duration `json:"ages_ns,omitempty"`
 }
+
+// maxAges bounds WorkSnapshot.Ages.
+const maxAges = 64
 
 // snapshot returns the figures of the pool.
 func (p *pool[J]) snapshot() WorkSnapshot {
@@ -48,5 +58,12 @@ func (p *pool[J]) snapshot() WorkSnapshot {
 	if c.first != nil {
 		s.Oldest = time.Duration(now - c.first.arrived)
 	}
+	for _, w := range p.crew {
+		if w.busy {
+			s.Ages = append(s.Ages, time.Duration(max(0, now-w.begun)))
+		}
+	}
+	slices.SortFunc(s.Ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
+	s.Ages = s.Ages[:min(len(s.Ages), maxAges)]
 	return s
 }

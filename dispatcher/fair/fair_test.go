@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/option"
@@ -364,6 +365,25 @@ func TestSnapshotNamesTheLongest(t *testing.T) {
 		if top.Key != key("k", 99-i) || top.Events != 100-i {
 			t.Errorf("top %d is %+v", i, top)
 		}
+	}
+}
+
+// A page shows how long a key waits, and which one is parked.
+func TestSnapshotSaysWhyAKeyWaits(t *testing.T) {
+	r := newRig(t, Config[ev]{Rate: Rate{PerSecond: 0.1, Burst: 1}}).workers(1)
+	r.offer("slow", "slow", "slow", "parked", "parked", "parked", "parked")
+	r.f.Park("parked")
+	r.finish(0, receipt.Done)
+	r.dispatch()
+	s := r.f.Snapshot()
+	if len(s.Top) != 2 {
+		t.Fatalf("snapshot %+v", s)
+	}
+	if top := s.Top[0]; top.Key != "parked" || !top.Parked || top.Left != 0 {
+		t.Errorf("the parked key is %+v", top)
+	}
+	if top := s.Top[1]; top.Key != "slow" || top.Parked || top.Left < 9*time.Second || top.Left > 11*time.Second {
+		t.Errorf("the key over its limit is %+v", top)
 	}
 }
 

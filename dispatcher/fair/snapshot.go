@@ -3,6 +3,7 @@ package fair
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/penstock-go/penstock/receipt"
 )
@@ -45,11 +46,24 @@ type KeyBacklog[K comparable] struct {
 	Key    K     `json:"key"`
 	Events int   `json:"events"`
 	Bytes  int64 `json:"bytes"`
+	// Parked reports that the key is parked. Left is how long one that waits for its rate
+	// limit or for the pause after a failure is not served yet, as of the last time that
+	// the stage has dispatched; 0 for any other key.
+	Parked bool          `json:"parked,omitempty"`
+	Left   time.Duration `json:"left_ns,omitempty"`
 }
 
 // HandleInspect returns the dispatcher's [Snapshot], which has the keys with the
 // longest queues in it.
 func (f *Dispatcher[T, K]) HandleInspect() any { return f.Snapshot() }
+
+// left returns how long a key is in the timer wheel yet, 0 if it is not.
+func (f *Dispatcher[T, K]) left(s *slot) time.Duration {
+	if s.where != whereDelayed {
+		return 0
+	}
+	return time.Duration(max(0, f.timesOf(s).due<<tickBits-f.now))
+}
 
 // topKeys bounds Snapshot.Top.
 const topKeys = 32
@@ -82,7 +96,7 @@ func (f *Dispatcher[T, K]) Snapshot() Snapshot[K] {
 		// Above the exact lists, one list may hold queues of different lengths.
 		for looked := 0; i != 0 && looked < 8*topKeys; looked++ {
 			q := f.slots.at(i)
-			s.Top = append(s.Top, KeyBacklog[K]{*f.index.keys.at(i), int(q.count), q.bytes})
+			s.Top = append(s.Top, KeyBacklog[K]{*f.index.keys.at(i), int(q.count), q.bytes, q.flags&flagParked != 0, f.left(q)})
 			s.Longest = max(s.Longest, int(q.count))
 			i = q.dnext
 		}
