@@ -169,7 +169,7 @@ func TestArchitectureNamesEveryFile(t *testing.T) {
 	for _, top := range []string{
 		"stage", "dispatcher", "producer", "consumer", "deadletter", "cmd", "gostreams", "metrics", "receipt", "internal/feed", "internal/gcra", "internal/heap", "internal/kafkatest", "internal/mailbox", "internal/option",
 		"internal/ring", "pubsub", "presence", "sinks/websocket", "token", "internal/crash", "internal/pattern",
-		"pipeline", "retry", "internal/complain", "internal/object", "internal/pace",
+		"pipeline", "retry", "internal/complain", "internal/object", "internal/pace", "internal/ports",
 	} {
 		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

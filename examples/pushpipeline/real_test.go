@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,46 +17,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstock-go/penstock/internal/kafkatest"
 	"github.com/penstock-go/penstock/token"
 )
 
-// kafkaBroker is an Apache Kafka in a process of its own, by the script of this repository.
-type kafkaBroker struct {
-	t    *testing.T
-	env  []string
-	addr string
-}
-
-// startKafka starts a broker for this test, which needs three seconds, or skips the test.
+// startKafka starts Apache Kafka for this test, which needs three seconds, or skips the test.
 // Its bounds of the session timeout are those that Kafka has by default.
-func startKafka(t *testing.T) *kafkaBroker {
+func startKafka(t *testing.T) *kafkatest.Cluster {
 	t.Helper()
-	if os.Getenv("PENSTOCK_KAFKA") == "" {
-		t.Skip("needs Apache Kafka: make test-kafka, or make kafka and PENSTOCK_KAFKA=host:port")
-	}
-	b := &kafkaBroker{t: t}
-	dir, port := t.TempDir(), 20_000+60*rand.IntN(200)
-	b.env = append(os.Environ(), "KAFKA_DIR="+dir, "KAFKA_PORT="+strconv.Itoa(port), "KAFKA_SETTINGS=group.min.session.timeout.ms=6000")
-	t.Cleanup(func() { b.do("clean") })
-	b.do("start")
-	b.addr = strings.TrimSpace(b.do("addr"))
-	return b
-}
-
-// do runs the script and returns what it prints.
-func (b *kafkaBroker) do(args ...string) string {
-	b.t.Helper()
-	cmd := exec.Command(filepath.Join("..", "..", "kafka", "cluster"), args...)
-	cmd.Env = b.env
-	out, err := cmd.Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			out = append(out, exit.Stderr...)
-		}
-		b.t.Fatalf("kafka/cluster %v: %v\n%s", args, err, out)
-	}
-	return string(out)
+	return kafkatest.Start(t, kafkatest.Config{Settings: "group.min.session.timeout.ms=6000"})
 }
 
 // TestRealPushes is the job of the program on Apache Kafka: two processes in a group, users
@@ -76,7 +42,7 @@ func TestRealPushes(t *testing.T) {
 	const secret = "a secret of more than twenty bytes"
 	// All that concerns Kafka and delivery has its default.
 	flags := []string{
-		"-brokers", broker.addr, "-secret-file", fileWith(t, secret), "-debug-addr", "off", "-rate", "0", "-clients", "0", "-log-level", "warn",
+		"-brokers", broker.Addrs()[0], "-secret-file", fileWith(t, secret), "-debug-addr", "off", "-rate", "0", "-clients", "0", "-log-level", "warn",
 	}
 	members := make([]*program, 2)
 	for i := range members {
@@ -111,7 +77,7 @@ func TestRealPushes(t *testing.T) {
 	}
 	eventually(t, 20*time.Second, "all clients are there", func() bool { return int(connected.Load()) == 2*users })
 
-	w := newPourer(t, broker.addr, users)
+	w := newPourer(t, broker.Addrs()[0], users)
 	stopped := make(chan struct{})
 	wg.Go(func() { w.pour(ctx, stopped, rate) })
 	// settled waits until all records up to now have arrived, and returns the time since
@@ -137,9 +103,9 @@ func TestRealPushes(t *testing.T) {
 		p.start()
 		afterKill = max(afterKill, settled(begun))
 		if (k+1)*outages/kills > k*outages/kills {
-			broker.do("stop", "1")
+			broker.Stop(1)
 			time.Sleep(time.Second)
-			broker.do("up", "1")
+			broker.Up(1)
 			up := time.Now()
 			afterStop = max(afterStop, settled(up))
 		}
@@ -264,12 +230,12 @@ func (w *pourer) counts() []int {
 // range, and one that the broker alone refuses is in the log within five seconds.
 func TestRealSessionTimeout(t *testing.T) {
 	broker := startKafka(t)
-	refused := child(t, "program", "-brokers", broker.addr, "-session-timeout", "900ms")
+	refused := child(t, "program", "-brokers", broker.Addrs()[0], "-session-timeout", "900ms")
 	out, err := refused.CombinedOutput()
 	if err == nil || refused.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "-session-timeout 900ms is not allowed: from 1s to 5m") {
 		t.Errorf("%v: %s", err, out)
 	}
-	p := launch(t, "-brokers", broker.addr, "-session-timeout", "2s", "-rate", "0", "-clients", "0")
+	p := launch(t, "-brokers", broker.Addrs()[0], "-session-timeout", "2s", "-rate", "0", "-clients", "0")
 	eventually(t, 10*time.Second, "the topic", func() bool { status, _ := p.readyz(); return status != 0 })
 	took := eventually(t, 6*time.Second, "the reason in the log", func() bool { return p.log.count("INVALID_SESSION_TIMEOUT") > 0 })
 	status, body := p.readyz()

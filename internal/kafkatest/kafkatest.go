@@ -13,7 +13,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +24,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/internal/ports"
 )
 
 // Variable is the environment variable that has the brokers of [Shared].
@@ -72,12 +73,21 @@ func Start(t testing.TB, cfg Config) *Cluster {
 	dir := t.TempDir()
 	n := cmp.Or(cfg.Brokers, 1)
 	for range 5 {
-		first := freePorts(t)
-		script := func(args ...string) (string, error) { return run(dir, first, cfg.Settings, args...) }
+		taken := ports.For(t, listeners)
+		beforeStart(taken)
+		script := func(args ...string) (string, error) { return run(dir, taken.First, cfg.Settings, args...) }
+		// Before the start, which may fail or end the test when some brokers run.
+		t.Cleanup(func() {
+			if out, err := script("clean"); err != nil {
+				t.Errorf("kafka/cluster clean: %v\n%s", err, out)
+			}
+		})
 		out, err := script("start", strconv.Itoa(n))
 		if err != nil && strings.Contains(out, "already in use") {
+			// A program that does not use package ports was quicker.
+			t.Logf("other ports than %d: %s", taken.First, out)
 			_, _ = script("clean")
-			continue // the ports were taken since
+			continue
 		}
 		if err != nil {
 			t.Fatalf("kafka/cluster start: %v\n%s", err, out)
@@ -87,11 +97,6 @@ func Start(t testing.TB, cfg Config) *Cluster {
 			t.Fatal(err, addrs)
 		}
 		c := newCluster(t, strings.Split(strings.TrimSpace(addrs), ","), script)
-		t.Cleanup(func() {
-			if out, err := script("clean"); err != nil {
-				t.Errorf("kafka/cluster clean: %v\n%s", err, out)
-			}
-		})
 		if cfg.Stopped {
 			for id := range n {
 				c.Stop(id + 1)
@@ -99,9 +104,15 @@ func Start(t testing.TB, cfg Config) *Cluster {
 		}
 		return c
 	}
-	t.Fatal("no free ports")
+	t.Fatal("the ports were taken by others again and again")
 	return nil
 }
+
+// listeners is the number of kinds of listeners of kafka/cluster, each of which has ten ports.
+const listeners = 5
+
+// beforeStart is called with the ports that a cluster is about to use. Tests set it.
+var beforeStart = func(*ports.Range) {}
 
 func newCluster(t testing.TB, addrs []string, script func(...string) (string, error)) *Cluster {
 	c := &Cluster{t: t, addrs: addrs, script: script}
@@ -129,27 +140,6 @@ func run(dir string, port int, settings string, args ...string) (string, error) 
 // libraries returns the folder of the jars, as kafka/cluster finds it.
 func libraries() string {
 	return cmp.Or(os.Getenv("KAFKA_LIBS"), filepath.Join(os.TempDir(), "penstock-kafka", "libs"))
-}
-
-// freePorts returns the first of 60 ports of which the first three are free. They are below
-// those that the system hands out by itself.
-func freePorts(t testing.TB) int {
-	t.Helper()
-	for range 50 {
-		first := 20_000 + 60*rand.IntN(200)
-		free := true
-		for i := 1; i <= 3 && free; i++ {
-			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+i)))
-			if free = err == nil; free {
-				_ = l.Close()
-			}
-		}
-		if free {
-			return first
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
 }
 
 // Addrs are the brokers' host:port.
