@@ -9,7 +9,8 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// DefaultPartitionCapacity is the default of PartitionConfig.Capacity.
+// DefaultPartitionCapacity is the default of PartitionConfig.Capacity for up to 156
+// partitions; beyond that it is 64 for each.
 const DefaultPartitionCapacity = 10_000
 
 const partitionOwner = option.Owner("dispatcher.Partition")
@@ -17,7 +18,8 @@ const partitionOwner = option.Owner("dispatcher.Partition")
 // PartitionConfig configures a [Partition]. The zero value is useful.
 type PartitionConfig struct {
 	// Capacity bounds the events that wait in all partitions together for their
-	// partition's subscriber, 1 or more. Default: 10,000.
+	// partition's subscriber, 1 or more. Default: 10,000, or 64 for each partition if that
+	// is more.
 	Capacity int
 }
 
@@ -143,7 +145,7 @@ func (c PartitionConfig) validate(n int, noHash bool) error {
 // init makes n partitions without subscriptions. The options have been validated.
 func (p *Partition[T]) init(n int, cfg PartitionConfig) {
 	p.capacity = cfg.Capacity
-	option.Default(&p.capacity, DefaultPartitionCapacity)
+	option.Default(&p.capacity, max(DefaultPartitionCapacity, 64*n))
 	p.parts = make([]partition[T], n)
 	for i := range p.parts {
 		p.parts[i].sub = -1

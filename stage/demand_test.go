@@ -3,10 +3,12 @@ package stage_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 	"testing/synctest"
 
+	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -91,6 +93,52 @@ func TestGreatDemandInPortions(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The portions grow while each subscriber gets few events of one, and shrink again.
+func TestPortionsGrowForManySubscribers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const parts = 64
+		few := false // the events of all but a few partitions are left out
+		src := &source{}
+		next := 0
+		src.onDemand = func(n int) error {
+			for range n {
+				src.emit.Emit(next)
+				next++
+			}
+			return nil
+		}
+		p := producer(src, stage.ProducerConfig[int]{Dispatcher: stage.Must(dispatcher.NewPartition(parts,
+			func(v int) (int, bool) {
+				if few {
+					return v % 2, true
+				}
+				return v % parts, true
+			}, dispatcher.PartitionConfig{}))})
+		stages := []stage.Stage{p}
+		var subs []*stage.Subscription[int]
+		for i := range parts {
+			c := consumer(newSink(), fmt.Sprint(i))
+			subs = append(subs, subscribe(t, c, p, stage.SubscribeConfig{Partition: i, Manual: true}))
+			stages = append(stages, c)
+		}
+		start(t, stages...)
+		ask := func(n int, of ...*stage.Subscription[int]) {
+			for _, s := range of {
+				if err := s.Ask(n); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		p.Do(func() { ask(200, subs...) })
+		synctest.Wait()
+		equal(t, "demands", src.demands, []int{1000, 2000, 4000, 4000, 1800})
+		src.demands, few = nil, true
+		p.Do(func() { ask(9000, subs[:2]...) })
+		synctest.Wait()
+		equal(t, "demands to few", src.demands, []int{8000, 4000, 2000, 1000, 1000, 1000, 1000})
+	})
 }
 
 func TestDemandIsToldOnce(t *testing.T) {

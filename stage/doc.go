@@ -92,7 +92,8 @@
 // The stage passes each unit of demand to a producer's handler exactly once, and
 // the handler owes those events until it has emitted them. Demand above 1,000 is
 // passed on in portions of 1,000, as long as the handler emits something for
-// each. Events emitted beyond the demand are buffered by the stage; the buffer
+// each. The portions grow to at most 65,536 while a dispatcher splits them so that
+// each subscriber gets 32 events or fewer of one. Events emitted beyond the demand are buffered by the stage; the buffer
 // is served before the handler is asked for more. The open demand of a
 // subscriber that has left is not asked for again until the handler has emitted
 // as many events. Sums of demand saturate at the greatest int. With Manual set

@@ -54,6 +54,7 @@ type outlet[T any] struct {
 	emission  emission[T]
 	buf       buffer[T]
 	nextSeq   uint64
+	portion   int                 // what the handler is asked for at once
 	told      int                 // demand that the handler was asked for and still owes
 	changed   bool                // the dispatcher was called since its last Dispatch
 	eager     bool                // a producer-consumer handles events without demand
@@ -118,6 +119,7 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	}
 	o.staller = stallerOf(o.disp)
 	o.buf.limit, o.buf.keep = size, cfg.Keep
+	o.portion = minPortion
 	return o
 }
 
@@ -186,6 +188,7 @@ func (o *outlet[T]) abandonParked() bool {
 // that a handler has named are entered first, while their places in the emitter hold.
 // Nothing may be delivered before that: its receipt would find no input.
 func (o *outlet[T]) serve() {
+	before := o.deliveries
 	if o.emit.told() {
 		o.descend()
 	}
@@ -195,7 +198,18 @@ func (o *outlet[T]) serve() {
 	} else if o.changed && o.holder != nil && !o.paused {
 		o.dispatch(nil, o.nextSeq, false)
 	}
+	o.size(o.deliveries - before)
 	o.flush()
+}
+
+// size adapts the portion to what each subscriber has got of the last one.
+func (o *outlet[T]) size(given int64) {
+	switch n := int64(len(o.touched)); {
+	case n > 1 && given <= thinBatch*n:
+		o.portion = min(2*o.portion, maxPortion)
+	case o.portion > minPortion && given > 4*thinBatch*n:
+		o.portion = max(o.portion/2, minPortion)
+	}
 }
 
 // serveBuffer offers the buffered events, run by run, until the dispatcher takes fewer

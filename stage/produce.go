@@ -7,10 +7,16 @@ import "runtime"
 // rather than delivered, which does not lower the demand.
 const passes = 16
 
-// portion bounds the events that the handler is asked for at once, if it emits them
-// at once: they are on their way while it emits the next ones, and the demand of
-// many subscribers does not make one emission of as many events.
-const portion = 1000
+// The handler is asked for a portion of the demand at once, if it emits at once: the events
+// are on their way while it emits the next ones, and the demand of many subscribers does not
+// make one emission of as many events. The portion grows from minPortion to maxPortion while
+// a dispatcher splits it so that each subscriber gets thinBatch events or fewer of it, since
+// waking a consumer costs as much as some fifty events.
+const (
+	minPortion = 1000
+	maxPortion = 1 << 16
+	thinBatch  = 32
+)
 
 // produce serves the events that are there, then asks the handler for the rest, until
 // neither changes anything. Each pass begins with what the last one has caused: receipts,
@@ -53,7 +59,7 @@ func (e *engine[In, Out]) produce() {
 		}
 		ask := n
 		if !silent {
-			ask = min(n, portion)
+			ask = min(n, o.portion)
 		}
 		if first == 0 {
 			first = ask
