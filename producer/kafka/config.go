@@ -142,7 +142,7 @@ type Config[T any] struct {
 	FetchMaxBytes, FetchMaxPartitionBytes int32
 	// FetchMaxUnpackedBytes bounds what a broker's response unpacks to, if it is
 	// compressed, in bytes of records in memory: the rest of it is fetched again
-	// later. One batch may exceed it, up to 64 MiB. Default: 16 MiB. See the package
+	// later. One batch may exceed it, up to 64 MiB. Default: 24 MiB. See the package
 	// comment for what the producer has in memory at most.
 	FetchMaxUnpackedBytes int
 
@@ -174,7 +174,7 @@ func (c Config[T]) withDefaults() Config[T] {
 	option.Default(&c.SessionTimeout, 45*time.Second)
 	option.Default(&c.FetchMaxBytes, 2<<20)
 	option.Default(&c.FetchMaxPartitionBytes, 1<<20)
-	option.Default(&c.FetchMaxUnpackedBytes, 16<<20)
+	option.Default(&c.FetchMaxUnpackedBytes, 24<<20)
 	option.Default(&c.Metrics, metrics.Nop())
 	option.Logger(&c.Logger)
 	return c

@@ -348,7 +348,7 @@ func unpackedWith(t *testing.T, w *world, n int, cfg Config[string], demand int)
 
 // mostUnpacked is the formula of the package comment, for a broker, batches of 1 MiB, and no
 // partition with a full window.
-const mostUnpacked = 2 * (16 + 1) << 20
+const mostUnpacked = 2 * (24 + 1) << 20
 
 func TestUnpackedBytesAreBounded(t *testing.T) {
 	w := newWorld(t, embeddedkafka.Config{})
@@ -372,7 +372,7 @@ func TestUnpackedBytesAreBoundedBehindAFullWindow(t *testing.T) {
 		t.Errorf("%d records are unfinished, not %d", full, window)
 	}
 	// The window's records are in flight, and the decompressor has buffers of its own.
-	if most := int64(mostUnpacked + (2*16+1)<<20 + (window+16)<<20); idle > most || busy > most {
+	if most := int64(mostUnpacked + (2*24+1)<<20 + (window+16)<<20); idle > most || busy > most {
 		t.Errorf("%d MiB while nothing is finished, %d MiB then, %d are allowed", idle>>20, busy>>20, most>>20)
 	}
 }
