@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/dashboard"
 	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
@@ -153,6 +154,9 @@ func constructors() []constructor {
 		of("nats.New", nats.Config{}, nats.New),
 		of("redis.New", redisremote.Config{}, redisremote.New),
 		of("presence.New", presence.Config{Hub: stage.Must(pubsub.New(pubsub.Config{}))}, presence.New),
+		of("dashboard.New", dashboard.Config{}, func(c dashboard.Config) (*dashboard.Dashboard, error) {
+			return dashboard.New(c, dashboard.Sockets("sockets", stage.Must(websocket.NewEndpoint(websocket.EndpointConfig{}))))
+		}),
 		of("token.NewJWT", token.JWTConfig{Secret: make([]byte, 32)}, token.NewJWT),
 		of("token.NewPhoenix", token.PhoenixConfig{SecretKeyBase: strings.Repeat("a", 64)}, token.NewPhoenix),
 		of("dispatcher.NewPartition", dispatcher.PartitionConfig{}, func(c dispatcher.PartitionConfig) (*dispatcher.Partition[int], error) {

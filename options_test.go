@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/dashboard"
 	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
@@ -157,6 +158,11 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"delivery.Consumer", "endpoint", refusal(delivery.New[int](nil, delivery.Config[int]{}))},
 		{"statsd.Recorder", "MaxSeries", refusal(statsd.New(statsd.Config{MaxSeries: -1}))},
 		{"statsdserver.Server", "MaxSeries", refusal(statsdserver.Listen(statsdserver.Config{MaxSeries: -1}))},
+		{"dashboard.Dashboard", "parts", refusal(dashboard.New(dashboard.Config{}))},
+		{"dashboard.Dashboard", "parts[1]", refusal(dashboard.New(dashboard.Config{}, dashboard.Topics("t", stage.Must(pubsub.New(pubsub.Config{}))), dashboard.Pipeline(nil)))},
+		{"dashboard.Dashboard", "parts[0].Kind", refusal(dashboard.New(dashboard.Config{}, dashboard.Part{}))},
+		{"dashboard.Dashboard", "Interval", refusal(dashboard.New(dashboard.Config{Interval: -1}, dashboard.Part{}))},
+		{"dashboard.Dashboard", "MaxViewers", refusal(dashboard.New(dashboard.Config{MaxViewers: -1}, dashboard.Part{}))},
 		{"token.Phoenix", "SecretKeyBase", refusal(token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: "short"}))},
 		{"token.JWT", "Leeway", refusal(token.NewJWT(token.JWTConfig{Secret: make([]byte, 32), Leeway: -1}))},
 		{"token.JWT", "Secret", refusal(token.NewJWT(token.JWTConfig{Secret: []byte("short")}))},

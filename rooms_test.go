@@ -49,7 +49,7 @@ func TestRoomsCompileNoThirdPartyCode(t *testing.T) {
 	allowed := []string{module, "golang.org/x/sync"}
 	for _, room := range []string{
 		"stage", "stage/...", "producer", "consumer", "deadletter", "retry", "dispatcher", "dispatcher/fair", "receipt", "pubsub", "presence", "metrics",
-		"pipeline", "trace",
+		"pipeline", "dashboard", "trace",
 	} {
 		packages := goList(t, "-deps", "./"+room)
 		for _, p := range packages {

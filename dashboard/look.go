@@ -1,0 +1,143 @@
+package dashboard
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/pipeline"
+	"github.com/penstock-go/penstock/stage"
+)
+
+// snapshotTime bounds how long a snapshot waits for a stage whose handler is running.
+const snapshotTime = 250 * time.Millisecond
+
+// look is what a run has seen of one part. It belongs to the run's goroutine, or is guarded
+// by run.mu where viewers need it: to change and encode.
+type look struct {
+	d     *Dashboard
+	id    string
+	part  *Part
+	found chan any // has the snapshot that was begun
+	begun bool     // one is under way
+	value any      // that has come and is not encoded, nil: none
+
+	name  string
+	late  bool // no snapshot came in time
+	shown bool // late, as viewers know it
+	graph graph
+	plain plain
+	// plain or graph, by the type of the snapshots
+	isGraph bool
+	any     bool // there was a snapshot
+}
+
+func newLook(d *Dashboard, i int) *look {
+	return &look{
+		d: d, id: strconv.Itoa(i), part: &d.parts[i], name: d.parts[i].Name, found: make(chan any, 1),
+		graph: newGraph(d.cfg.MaxItems, d.cfg.MaxList), plain: plain{limit: d.cfg.MaxList},
+	}
+}
+
+// begin begins a snapshot, unless the last one is still under way.
+func (l *look) begin(ctx context.Context) {
+	if l.begun {
+		return
+	}
+	l.begun = true
+	l.d.mu.Lock()
+	defer l.d.mu.Unlock()
+	l.d.goes(func() {
+		ctx, cancel := context.WithTimeout(ctx, min(l.d.cfg.Interval/4, snapshotTime))
+		defer cancel()
+		l.found <- l.part.take(ctx)
+	})
+}
+
+// take calls the part's function. A panic is shown in the place of the snapshot.
+func (p *Part) take(ctx context.Context) (v any) {
+	err := crash.ErrGoexit
+	defer func() {
+		if err != nil {
+			v = problem{err.Error()}
+		}
+	}()
+	defer crash.Catch(&err)
+	v = p.Snapshot(ctx)
+	err = nil
+	return v
+}
+
+// problem is what is shown where there is no snapshot.
+type problem struct {
+	Error string `json:"error"`
+}
+
+// await waits for the snapshot that was begun.
+func (l *look) await(ctx context.Context, limit *time.Timer) {
+	select {
+	case v := <-l.found:
+		l.have(v)
+		return
+	default:
+	}
+	select {
+	case v := <-l.found:
+		l.have(v)
+	case <-limit.C:
+		limit.Reset(0) // for the other parts as well
+		l.late = true
+	case <-ctx.Done():
+	}
+}
+
+func (l *look) have(v any) { l.begun, l.late, l.value = false, false, v }
+
+// change appends the part with what has changed since the last call, and reports whether
+// anything has.
+func (l *look) change(b []byte) ([]byte, bool) {
+	b = l.open(b)
+	changed := l.late != l.shown
+	l.shown = l.late
+	if v := l.value; v != nil {
+		l.value, l.any = nil, true
+		var moved bool
+		b = append(b, `,"data":`...)
+		switch s := v.(type) {
+		case pipeline.Snapshot:
+			l.name, l.isGraph = s.Name, true
+			b, moved = l.graph.pipeline(b, &s)
+		case stage.PipelineSnapshot:
+			l.isGraph = true
+			b, moved = l.graph.stages(b, &s)
+		default:
+			l.isGraph = false
+			b, moved = l.plain.set(b, v)
+		}
+		changed = changed || moved
+	}
+	return append(b, '}'), changed
+}
+
+// open appends the fields that a part always has, without its end.
+func (l *look) open(b []byte) []byte {
+	b = append(append(b, `{"id":"`...), l.id...)
+	b = append(b, `","late":`...)
+	return strconv.AppendBool(b, l.late)
+}
+
+// whole appends all that is known of the part.
+func (l *look) whole(b []byte) []byte {
+	b = l.open(b)
+	b = quote(append(b, `,"kind":`...), l.part.Kind)
+	b = quote(append(b, `,"name":`...), l.name)
+	switch {
+	case !l.any:
+	case l.isGraph:
+		b = l.graph.whole(append(b, `,"data":`...))
+	default:
+		b = append(append(b, `,"data":`...), l.plain.data...)
+	}
+	return append(b, '}')
+}
