@@ -91,7 +91,8 @@
 // receives. Positions of another node are of another epoch. When messages may have
 // been missed, because the remote lost its connection or the node was not
 // interested in the topic, the topic begins a new epoch and its subscribers are
-// told ([LossHandler]): a gap is never silent.
+// told ([LossHandler]): a gap is never silent. Subscribers of topics without history
+// are told as well: they can read anew what they have a copy of.
 //
 // # Errors
 //

@@ -3,6 +3,8 @@ package pubsub
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
@@ -152,8 +154,9 @@ func (r receiver) Left(node string) { r.hub.pending.left(node, time.Now()) }
 func (r receiver) Lost(topic string) { r.hub.lost(topic) }
 
 // LossHandler is a [Subscriber] that is told when messages of its topic may not
-// have reached this node. It is called for topics that keep history only, after
-// [History.Lost]: what the history has now says whether something is missing.
+// have reached this node, whether or not the topic keeps history. If it does,
+// HandleLoss is called after [History.Lost]: what the history has now says whether
+// something is missing.
 type LossHandler interface {
 	// HandleLoss is called in any goroutine and must not block.
 	HandleLoss(topic string)
@@ -163,10 +166,9 @@ type LossHandler interface {
 // topics if topic is empty.
 func (h *Hub) lost(topic string) {
 	h.counters.lost.Add(1)
-	if h.history == nil {
-		return
+	if h.history != nil {
+		h.history.Lost(topic)
 	}
-	h.history.Lost(topic)
 	if topic != "" {
 		h.shard(topic).tellLoss(topic)
 		return
@@ -174,12 +176,7 @@ func (h *Hub) lost(topic string) {
 	for i := range h.shards {
 		s := &h.shards[i]
 		s.mu.Lock()
-		names := make([]string, 0, len(s.topics))
-		for name := range s.topics {
-			if h.history.Keeps(name) {
-				names = append(names, name)
-			}
-		}
+		names := slices.Collect(maps.Keys(s.topics))
 		s.mu.Unlock()
 		for _, name := range names {
 			s.tellLoss(name)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket"
 )
 
@@ -49,11 +48,8 @@ type cartChannel struct {
 	meta      meta
 }
 
-// joined is sent to the channel itself by HandleJoin, which cannot push yet.
-type joined struct{}
-
 // HandleJoin implements websocket.Handler.
-func (c *cartChannel) HandleJoin(_ context.Context, ch *websocket.Channel, payload websocket.Payload) (any, error) {
+func (c *cartChannel) HandleJoin(_ context.Context, _ *websocket.Channel, payload websocket.Payload) (any, error) {
 	var params struct {
 		Serialized string `json:"serialized"`
 		Page       string `json:"page"`
@@ -69,7 +65,7 @@ func (c *cartChannel) HandleJoin(_ context.Context, ch *websocket.Channel, paylo
 		return nil, websocket.Refuse("invalid_cart")
 	}
 	c.meta = meta{Page: pageName(params.Page), PageLoadedAt: time.Now().UnixMilli()}
-	return nil, ch.Send(joined{})
+	return nil, nil
 }
 
 // maxPage bounds the path that a tab says it shows.
@@ -83,20 +79,22 @@ func pageName(path string) string {
 	return path
 }
 
-// HandleInfo implements websocket.InfoHandler.
-func (c *cartChannel) HandleInfo(_ context.Context, ch *websocket.Channel, msg any) error {
-	switch msg.(type) {
-	case joined:
-		// Subscribed first, so that the cart that is pushed then misses nothing.
-		if err := c.follow(ch, c.cart.items, nil); err != nil {
-			return err
-		}
-		c.meta.Items = c.items()
-		if _, err := c.app.tracker.Track(ch.Context(), trackerTopic, c.id, c.meta); err != nil {
-			return err
-		}
-	case *pubsub.Message: // item_out: a size of the cart is sold out, or back
+// HandleJoined implements websocket.JoinedHandler.
+func (c *cartChannel) HandleJoined(_ context.Context, ch *websocket.Channel) error {
+	// Subscribed first, so that the cart that is pushed then misses nothing.
+	if err := c.follow(ch, c.cart.items, nil); err != nil {
+		return err
 	}
+	c.meta.Items = c.items()
+	if _, err := c.app.tracker.Track(ch.Context(), trackerTopic, c.id, c.meta); err != nil {
+		return err
+	}
+	return c.push(ch)
+}
+
+// HandleInfo implements websocket.InfoHandler. What comes is item_out: a size of the cart is
+// sold out, or back.
+func (c *cartChannel) HandleInfo(_ context.Context, ch *websocket.Channel, _ any) error {
 	return c.push(ch)
 }
 

@@ -12,7 +12,6 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/penstock-go/penstock/examples/sneakers/inventory"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
@@ -33,12 +32,7 @@ func (a *app) openHub() (err error) {
 	if err = a.openCluster(); err != nil {
 		return fmt.Errorf("-cluster: %w", err)
 	}
-	// Kept so that the inventory learns of losses. A few reports are enough for that.
-	history, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{inventory.Topic}, Events: 16})
-	if err != nil {
-		return err
-	}
-	cfg := pubsub.Config{History: history, Logger: a.log}
+	cfg := pubsub.Config{Logger: a.log}
 	if a.cluster.remote != nil {
 		cfg.Remote = a.cluster.remote
 	}

@@ -31,12 +31,12 @@ func (a *app) openAdminSocket() error {
 type dashboard struct{ app *app }
 
 // HandleJoin implements websocket.Handler.
-func (d *dashboard) HandleJoin(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
-	return nil, ch.Send(joined{})
+func (d *dashboard) HandleJoin(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
+	return nil, nil
 }
 
-// HandleInfo implements websocket.InfoHandler.
-func (d *dashboard) HandleInfo(_ context.Context, ch *websocket.Channel, _ any) error {
+// HandleJoined implements websocket.JoinedHandler.
+func (d *dashboard) HandleJoined(_ context.Context, ch *websocket.Channel) error {
 	// In parts, if there are many carts: a task, so that the channel goes on.
 	return ch.Go(func(ctx context.Context) {
 		d.app.pushFigures(ctx, ch.Push)

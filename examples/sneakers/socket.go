@@ -37,8 +37,9 @@ func (a *app) openSocket() error {
 
 // productChannel follows one product. It takes nothing from the client.
 type productChannel struct {
-	app *app
-	id  string
+	app     *app
+	id      string // of the topic
+	product int64
 }
 
 // productState is the payload of state, which a client gets after it has joined, so that
@@ -51,18 +52,18 @@ type productState struct {
 }
 
 // HandleJoin implements websocket.Handler.
-func (c *productChannel) HandleJoin(_ context.Context, ch *websocket.Channel, _ websocket.Payload) (any, error) {
-	id, err := parseID(c.id)
-	if err != nil || c.app.inventory.Product(id) == nil {
+func (c *productChannel) HandleJoin(context.Context, *websocket.Channel, websocket.Payload) (any, error) {
+	var err error
+	if c.product, err = parseID(c.id); err != nil || c.app.inventory.Product(c.product) == nil {
 		return nil, websocket.Refuse("not_found")
 	}
-	return nil, ch.Send(id)
+	return nil, nil
 }
 
-// HandleInfo implements websocket.InfoHandler. It runs after the join: what changes from
-// now on comes as an event.
-func (c *productChannel) HandleInfo(_ context.Context, ch *websocket.Channel, msg any) error {
-	p := c.app.inventory.Product(msg.(int64))
+// HandleJoined implements websocket.JoinedHandler: what changes from now on comes as an
+// event.
+func (c *productChannel) HandleJoined(_ context.Context, ch *websocket.Channel) error {
+	p := c.app.inventory.Product(c.product)
 	if p == nil {
 		return websocket.ErrStopped
 	}

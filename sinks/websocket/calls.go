@@ -35,6 +35,14 @@ func (ch *Channel) callOut(m *mail) (err error) {
 	return ch.handler.(OutHandler).HandleOut((*channelContext)(ch), ch, m.event, m.payload)
 }
 
+// callJoined tells the handler, a JoinedHandler, that its client is joined.
+func (ch *Channel) callJoined() (err error) {
+	defer crash.Catch(&err)
+	defer ch.idle()
+	ch.busy(doingJoined)
+	return ch.handler.(JoinedHandler).HandleJoined((*channelContext)(ch), ch)
+}
+
 // callInfo passes on a message of the program, or logs that the handler takes none.
 func (ch *Channel) callInfo(m *mail) (err error) {
 	defer crash.Catch(&err)

@@ -11,6 +11,7 @@ type doing int64
 const (
 	doingNothing doing = iota
 	doingJoin
+	doingJoined
 	doingIn
 	doingOut
 	doingInfo
@@ -20,7 +21,7 @@ const (
 
 // String returns the name of the method.
 func (d doing) String() string {
-	return [...]string{"no method", "HandleJoin", "HandleIn", "HandleOut", "HandleInfo", "HandleRenew", "HandleTerminate"}[d]
+	return [...]string{"no method", "HandleJoin", "HandleJoined", "HandleIn", "HandleOut", "HandleInfo", "HandleRenew", "HandleTerminate"}[d]
 }
 
 // doingBits is the room for a doing below the time of its beginning.

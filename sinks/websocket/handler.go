@@ -21,7 +21,7 @@ type Binary = codec.Binary
 // are never called by two goroutines at once, and so need no lock.
 //
 // A handler can have further methods, each with an interface of its own:
-// [InHandler], [OutHandler], [InfoHandler], [RenewHandler] and
+// [JoinedHandler], [InHandler], [OutHandler], [InfoHandler], [RenewHandler] and
 // [TerminateHandler].
 type Handler interface {
 	// HandleJoin decides whether the client may join ch's topic. With a nil error
@@ -31,9 +31,19 @@ type Handler interface {
 	//
 	// No other message of this connection is handled before HandleJoin returns, for
 	// Timeouts.Join at the longest: then the client gets an error reply. ctx ends
-	// then, and with the connection. Pushing is not possible yet: Send a message
-	// to the channel itself for that.
+	// then, and with the connection. Pushing is not possible yet: see
+	// [JoinedHandler].
 	HandleJoin(ctx context.Context, ch *Channel, payload Payload) (reply any, err error)
+}
+
+// JoinedHandler is a [Handler] that has something to do once its client is joined,
+// such as pushing what the client should know. HandleJoined is called once, after
+// the reply to the join was queued and the subscription has begun, and before
+// everything else that waits for the handler: what is read in it and pushed misses
+// nothing that is broadcast from then on. It holds up its own channel only, unlike
+// HandleJoin. It is not called if the client has gone meanwhile.
+type JoinedHandler interface {
+	HandleJoined(ctx context.Context, ch *Channel) error
 }
 
 // InHandler is a [Handler] that takes events from the client. If a handler is

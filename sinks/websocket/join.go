@@ -76,6 +76,9 @@ func (ch *Channel) decide(m codec.Message, old *Channel) {
 	if ch.route.cfg.Resume && ch.reason == nil {
 		ch.beginToFollow(missed)
 	}
+	if _, ok := ch.handler.(JoinedHandler); ok && ch.reason == nil {
+		ch.addFirst(mail{kind: mailJoined})
+	}
 	ch.running = false
 	if ch.inbox.len() > 0 || ch.reason != nil {
 		ch.ensureRunning()

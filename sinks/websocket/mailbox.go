@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
@@ -9,11 +10,12 @@ import (
 // The kinds of mail.
 // Which fields of a mail are set depends on its kind.
 const (
-	mailIn    = iota // an event of the client
-	mailLeave        // phx_leave
-	mailOut          // an intercepted broadcast
-	mailInfo         // a message of the program
-	mailRenew        // new credentials of the client
+	mailIn     = iota // an event of the client
+	mailLeave         // phx_leave
+	mailOut           // an intercepted broadcast
+	mailInfo          // a message of the program
+	mailRenew         // new credentials of the client
+	mailJoined        // the join has succeeded: the first mail of a JoinedHandler
 )
 
 // mail is one thing for the handler to do.
@@ -31,7 +33,7 @@ type mail struct {
 // logs what the client loses.
 func (ch *Channel) discard(reason error, mails ...[]mail) {
 	e := ch.sess.endpoint()
-	var n [mailRenew + 1]int
+	var n [mailJoined + 1]int
 	for _, list := range mails {
 		for i := range list {
 			n[list[i].kind]++
@@ -137,6 +139,14 @@ func (ch *Channel) add(m mail) {
 	}
 	ch.inbox.mails = append(ch.inbox.mails, m)
 	ch.ensureRunning()
+}
+
+// addFirst is add before all that waits. The mutex is held.
+func (ch *Channel) addFirst(m mail) {
+	if ch.inbox == nil {
+		ch.inbox = inboxes.Get().(*inbox)
+	}
+	ch.inbox.mails = slices.Insert(ch.inbox.mails, 0, m)
 }
 
 // ensureRunning starts the channel's goroutine if it does not run. The mutex is

@@ -92,6 +92,8 @@ func (ch *Channel) handle(m *mail, rest []mail) bool {
 		err = ch.callInfo(m)
 	case mailRenew:
 		err = ch.callRenew(m)
+	case mailJoined:
+		err = ch.callJoined()
 	}
 	reason := reasonToEnd(err)
 	if reason == nil {

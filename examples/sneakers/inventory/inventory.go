@@ -11,8 +11,7 @@ import (
 	"github.com/penstock-go/penstock/pubsub"
 )
 
-// Topic is where nodes report what they have changed. The hub's history must keep it, so
-// that losses are noticed: see pubsub.LossHandler.
+// Topic is where nodes report what they have changed.
 const Topic = "inventory_replication"
 
 // The events on Topic.

@@ -97,11 +97,7 @@ func newNode(t *testing.T, hub *pubsub.Hub, db Loader, refresh time.Duration) *n
 
 func hub(t *testing.T, network *pubsubtest.Network, name string) *pubsub.Hub {
 	t.Helper()
-	history, err := pubsub.NewMemory(pubsub.MemoryConfig{Topics: []string{Topic}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, _ := network.Hub(t, name, pubsub.Config{History: history})
+	h, _ := network.Hub(t, name, pubsub.Config{})
 	return h
 }
 
