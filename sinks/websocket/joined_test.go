@@ -33,7 +33,9 @@ func TestJoined(t *testing.T) {
 						}
 						return nil, ch.Send("sent in HandleJoin")
 					},
-					info: func(_ context.Context, ch *websocket.Channel, msg any) error { return ch.Push("info", map[string]any{"got": msg}) },
+					info: func(_ context.Context, ch *websocket.Channel, msg any) error {
+						return ch.Push("info", map[string]any{"got": msg})
+					},
 					out: func(_ context.Context, ch *websocket.Channel, _ string, p websocket.Payload) error {
 						return ch.Push("intercepted", p)
 					},
