@@ -24,6 +24,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/gostreams"
+	"github.com/penstock-go/penstock/metrics/prometheus"
 	"github.com/penstock-go/penstock/metrics/statsd"
 	"github.com/penstock-go/penstock/pipeline/middleware"
 	"github.com/penstock-go/penstock/presence"
@@ -149,6 +150,7 @@ func constructors() []constructor {
 		}),
 		of("deadletter.NewMemory", deadletter.MemoryConfig{}, deadletter.NewMemory),
 		of("statsd.New", statsd.Config{}, statsd.New),
+		of("prometheus.New", prometheus.Config{}, prometheus.New),
 		of("pubsub.NewMemory", pubsub.MemoryConfig{Topics: []string{"a"}}, pubsub.NewMemory),
 		of("pubsub.New", pubsub.Config{}, pubsub.New),
 		of("nats.New", nats.Config{}, nats.New),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/gostreams"
+	"github.com/penstock-go/penstock/metrics/prometheus"
 	"github.com/penstock-go/penstock/metrics/statsd"
 	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
 	"github.com/penstock-go/penstock/pipeline"
@@ -156,6 +158,8 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"websocket.Endpoint.Mount", "socket", endpoint.Mount("/socket", nil, websocket.MountConfig{})},
 		{"websocket.NewServer", "Limits.Headers", refusal(websocket.NewServer(http.NotFoundHandler(), websocket.ServerConfig{Limits: websocket.ServerLimits{Headers: -1}}))},
 		{"delivery.Consumer", "endpoint", refusal(delivery.New[int](nil, delivery.Config[int]{}))},
+		{"prometheus.Recorder", "Namespace", refusal(prometheus.New(prometheus.Config{Namespace: "a b"}))},
+		{"prometheus.Recorder", "Buckets", refusal(prometheus.New(prometheus.Config{Buckets: []time.Duration{2, 1}}))},
 		{"statsd.Recorder", "MaxSeries", refusal(statsd.New(statsd.Config{MaxSeries: -1}))},
 		{"statsdserver.Server", "MaxSeries", refusal(statsdserver.Listen(statsdserver.Config{MaxSeries: -1}))},
 		{"dashboard.Dashboard", "parts", refusal(dashboard.New(dashboard.Config{}))},

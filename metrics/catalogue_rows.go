@@ -134,6 +134,10 @@ var catalogue = []Description{
 	// StatsD.
 	{"metrics.dropped", KindCounter, "lines", nil, "metrics/statsd", "that could not be sent"},
 
+	// Prometheus and OpenTelemetry.
+	{"metrics.series", KindGauge, "series", nil, "metrics/prometheus", "that the recorder keeps, two of its own included"},
+	{"metrics.refused", KindCounter, "uses", nil, "metrics/prometheus", "of instruments that recorded nothing: no room beyond MaxSeries, or a negative number"},
+
 	// The example.
 	{"pipeline.push_delivered", KindTimer, "duration", []string{"class"}, "examples/pushpipeline", "as above, for the heavy user and for the others"},
 	{"pipeline.worker.process_time", KindTimer, "duration", nil, "examples/pushpipeline", "from the delivery of an event to the stage until its receipt"},

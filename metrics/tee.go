@@ -1,6 +1,10 @@
 package metrics
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/trace"
+)
 
 // Tee returns a recorder that records everything in each of recorders, in the
 // order given. Nil recorders are left out; Tee of none records nothing.
@@ -71,6 +75,13 @@ func (t teeGauge) Set(v float64) {
 func (t teeTimer) Observe(d time.Duration) {
 	for _, o := range t {
 		o.Observe(d)
+	}
+}
+
+// ObserveTraced implements TracedTimer.
+func (t teeTimer) ObserveTraced(d time.Duration, tc trace.Context) {
+	for _, o := range t {
+		ObserveTraced(o, d, tc)
 	}
 }
 
