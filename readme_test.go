@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"go/format"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/penstock-go/penstock/internal/ports"
 )
 
 // TestReadmeProgramRuns compiles and runs the program of the front page, joins
@@ -33,14 +34,7 @@ func TestReadmeProgramRuns(t *testing.T) {
 	if pretty, err := format.Source([]byte(program)); err != nil || string(pretty) != program {
 		t.Errorf("the program is not formatted as gofmt does (%v)", err)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
+	addr := ports.For(t, 1).Addr(0)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(build(t, map[string]string{"readme": program}), "readme"))

@@ -16,12 +16,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/internal/ports"
 )
 
 // broker is Apache Kafka: that of PENSTOCK_KAFKA, or one of our own.
 type broker struct {
 	addr  string
 	env   []string // nil if it is not ours
+	ports *ports.Range
 	topic string
 }
 
@@ -31,19 +34,22 @@ func openBroker(ctx context.Context, dir, topic string) (*broker, error) {
 		return &broker{addr: addr, topic: topic}, nil
 	}
 	b := &broker{topic: topic}
-	var err error
-	// Others may use the same ports at the same time.
-	for range 3 {
-		b.env = append(os.Environ(), "KAFKA_DIR="+filepath.Join(dir, "kafka"), "KAFKA_PORT="+strconv.Itoa(16000+60*rand.IntN(60)))
-		if _, err = b.script(ctx, "start"); err == nil || ctx.Err() != nil {
+	for try := 1; ; try++ {
+		var err error
+		if b.ports, err = ports.Take(5); err != nil { // ten for each kind of listener
+			return nil, err
+		}
+		b.env = append(os.Environ(), "KAFKA_DIR="+filepath.Join(dir, "kafka"), "KAFKA_PORT="+strconv.Itoa(b.ports.First))
+		if _, err = b.script(ctx, "start"); err == nil {
 			break
 		}
 		b.close()
+		// A program that does not use package ports was quicker.
+		if try == 5 || ctx.Err() != nil || !strings.Contains(err.Error(), "already in use") {
+			return nil, err
+		}
 	}
-	if err != nil {
-		b.close()
-		return nil, err
-	}
+	var err error
 	b.addr, err = b.script(ctx, "addr")
 	return b, err
 }
@@ -71,6 +77,7 @@ func (b *broker) close() {
 		if _, err := b.script(ctx, "clean"); err != nil {
 			fmt.Fprintln(os.Stderr, "cluster:", err)
 		}
+		b.ports.Close()
 		return
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.addr))

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/ports"
 )
 
 // process is a child that ends with this program, whatever becomes of it.
@@ -85,14 +87,17 @@ func (p *process) end(limit time.Duration) {
 	}
 }
 
-// freePort returns a loopback address on which no program listens.
+// kept are the ports of freePort, which has one caller at a time.
+var kept []*ports.Range
+
+// freePort returns a loopback address that this program has until it ends.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	r, err := ports.Take(1)
 	if err != nil {
 		return "", err
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	kept = append(kept, r)
+	return r.Addr(0), nil
 }
 
 // awaitPort waits until a program listens at an address.

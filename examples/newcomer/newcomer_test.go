@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,6 +21,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstock-go/penstock/internal/ports"
 	"github.com/penstock-go/penstock/producer/kafka"
 	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
 )
@@ -170,12 +170,7 @@ func TestPush(t *testing.T) {
 	defer broker.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	_ = listener.Close()
+	addr := ports.For(t, 1).Addr(0)
 	cmd, out, log := program(t, "", "push", broker.Addrs()[0], addr)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/penstock-go/penstock/internal/ports"
 	"github.com/penstock-go/penstock/producer/kafka/embeddedkafka"
 	"github.com/penstock-go/penstock/token"
 )
@@ -101,15 +101,10 @@ func startBroker(t *testing.T, port ...string) (cmd *exec.Cmd, addr string) {
 	return cmd, strings.TrimSpace(addr)
 }
 
-// freePort returns a loopback address on which no program listens.
+// freePort returns a loopback address that the test has for a program.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return ports.For(t, 1).Addr(0)
 }
 
 // program is the pipeline in a process that can be killed.

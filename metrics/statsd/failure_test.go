@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/ports"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
 )
@@ -74,12 +75,7 @@ func TestSampledCountIsTrue(t *testing.T) {
 
 // Nobody listens on the port: the host says so, and what it refused is counted.
 func TestRefusedDatagramsAreCounted(t *testing.T) {
-	free, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.LocalAddr().String()
-	free.Close()
+	addr := ports.For(t, 1).Addr(0)
 	var log strings.Builder
 	s, err := New(Config{Address: addr, FlushInterval: time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {

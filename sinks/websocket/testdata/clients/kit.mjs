@@ -1,14 +1,13 @@
 // A channelserver, and nginx in front of it: TLS, a path prefix, and a read
-// timeout of ten seconds. .ci/clients builds the server and makes the
-// certificate that Node trusts.
+// timeout of ten seconds. .ci/clients builds the server, and the program that
+// keeps ports, and makes the certificate that Node trusts.
 import { spawn } from "node:child_process";
 import { once as emitted } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-const { CHANNELSERVER, CERTIFICATE, KEY, NGINX = "nginx" } = process.env;
+const { CHANNELSERVER, HOLD, CERTIFICATE, KEY, NGINX = "nginx" } = process.env;
 
 // The location of nginx is what its documentation has for WebSocket, with a
 // prefix that the server does not know of.
@@ -39,13 +38,12 @@ http {
 }
 `;
 
+// freePort is a loopback port that no other test has until this process ends.
 async function freePort() {
-  const s = createServer().listen(0, "127.0.0.1");
-  await emitted(s, "listening");
-  const { port } = s.address();
-  s.close();
-  await emitted(s, "close");
-  return port;
+  const holder = spawn(HOLD, { stdio: ["pipe", "pipe", "inherit"] });
+  const [first] = await emitted(holder.stdout, "data");
+  for (const handle of [holder, holder.stdin, holder.stdout]) handle.unref(); // it ends with this process, which need not wait
+  return Number(first) + 1;
 }
 
 // serve starts both. routes are the two ways in, as URLs without a path.

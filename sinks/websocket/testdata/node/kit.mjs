@@ -27,19 +27,31 @@ function build() {
   return built;
 }
 
-// serve starts channelserver on a free port. base is its address, which restart keeps.
+// address is a loopback address that no other test has until this process ends.
+export async function address() {
+  const holder = spawn("go", ["run", "./internal/ports/hold"], { cwd: root, stdio: ["pipe", "pipe", "inherit"] });
+  const first = await new Promise((resolve, reject) => {
+    holder.once("exit", (code) => reject(new Error(`no port: ${code}`)));
+    holder.stdout.once("data", (d) => resolve(Number(d)));
+  });
+  for (const handle of [holder, holder.stdin, holder.stdout]) handle.unref(); // it ends with this process, which need not wait
+  return `127.0.0.1:${first + 1}`;
+}
+
+// serve starts channelserver. base is its address, which restart keeps.
 export async function serve(...args) {
   const bin = build();
+  const base = await address();
   let child;
   // A test that is ended from outside leaves no server behind.
   process.once("exit", () => child?.kill("SIGKILL"));
   const server = {
-    base: "127.0.0.1:0",
+    base,
     async start() {
       child = spawn(bin, ["-listen", server.base, ...args], { stdio: ["ignore", "pipe", "inherit"] });
-      server.base = await new Promise((resolve, reject) => {
+      await new Promise((resolve, reject) => {
         child.once("exit", (code) => reject(new Error(`server ended with ${code}`)));
-        child.stdout.once("data", (d) => resolve(String(d).match(/listening on (\S+)/)[1]));
+        child.stdout.once("data", resolve); // that it listens
       });
     },
     async end(signal) {

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import WebSocket from "ws";
 import { Presence, Socket } from "phoenix";
-import { serve } from "./kit.mjs";
+import { address, serve } from "./kit.mjs";
 
 const users = Array.from({ length: 60 }, (_, i) => `u${i}`);
 const rounds = 2;
@@ -14,13 +14,6 @@ const back = 5_000; // milliseconds from the end of a restart until all lists ar
 const gone = 1_000; // from SIGTERM until the others show that a user of that node has left
 
 const listen = (server) => new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address().port)));
-
-async function freePort() {
-  const server = net.createServer();
-  const port = await listen(server);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 // balance passes each connection to the next node that accepts one.
 async function balance(nodes) {
@@ -57,8 +50,7 @@ async function time(limit, condition) {
 }
 
 test("a rolling restart shows no user twice", async (t) => {
-  const ports = await Promise.all([freePort(), freePort(), freePort()]);
-  const addrs = ports.map((port) => `127.0.0.1:${port}`);
+  const addrs = await Promise.all([address(), address(), address()]);
   // In batches, as a node with many clients ends: the first are elsewhere before the last leave.
   const nodes = await Promise.all(addrs.map((addr, i) =>
     serve("-shutdown-batch", "4", "-node", `n${i}`, "-cluster", addr, "-join", addrs.filter((other) => other !== addr).join())));
