@@ -143,4 +143,6 @@ var catalogue = []Description{
 	{"pipeline.worker.process_time", KindTimer, "duration", nil, "examples/pushpipeline", "from the delivery of an event to the stage until its receipt"},
 	{"pipeline.refused", KindCounter, "pushes", []string{"reason"}, "examples/pushpipeline", "refused at POST /push: full, key_full (a user's), share_full and rate (a producer's), too_many, away (no broker), not_running (starts or ends); and whole requests: unauthorized, malformed, too_large, bodies (too many bytes at once), unread (a body that did not come), idempotency (a wrong key, or one that was used for another body)"},
 	{"pipeline.clock_skew", KindCounter, "pushes", nil, "examples/pushpipeline", "ingested before they were produced, by the clocks"},
+	{"sneakers.admin_wrong_passwords", KindCounter, "requests", nil, "examples/sneakers", "to /admin, with a wrong name or password"},
+	{"sneakers.admin_limited", KindCounter, "requests", nil, "examples/sneakers", "to /admin, refused since there were too many wrong passwords: see -admin-attempts"},
 }

@@ -41,6 +41,7 @@ type app struct {
 	inventory *inventory.Inventory
 	tracker   *presence.Tracker
 	rendered  rendered
+	gate      *gate
 
 	wanted   wanted
 	alerts   *producer.Queue[alert]
@@ -74,6 +75,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (a *app, err erro
 		}
 		a.recorder = a.statsd
 	}
+	a.gate = newGate(cfg, a.recorder, log)
 	if err = a.openStore(ctx); err != nil {
 		return a, err
 	}

@@ -304,6 +304,7 @@ func TestConfig(t *testing.T) {
 		{"-secret-file " + short, "20 bytes or more"},
 		{"-secret-file /no/such/file", "-secret-file"},
 		{"-log-level loud", "-log-level"},
+		{"-admin-attempts 0", "-admin-attempts 0"},
 		{"surplus", "unexpected argument"},
 		{"-no-such-flag", "not defined"},
 	} {

@@ -35,6 +35,7 @@ type config struct {
 
 	Stock, Released            int // of an empty shop: pairs of each size, and products
 	MaxPerAddress, ConnectRate int
+	AdminAttempts              int // a minute and address
 
 	Cluster, ClusterListen, Join, Node, ClusterSecretFile string
 	ClusterSecret                                         string
@@ -64,6 +65,7 @@ func parseConfig(args []string, stdout, stderr io.Writer) (config, error) {
 	fs.StringVar(&c.Database, "database", "", "postgres://user:password@host:port/name, or the `file` of a SQLite database; empty makes one in a temporary folder, which is removed at the end")
 	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with the secret of at least 20 bytes that signs carts, sessions and forms; without it one is made up, and carts end with this process")
 	fs.StringVar(&c.AdminPasswordFile, "admin-password-file", "", "`file` with the admin's password of at least 8 bytes; without it one is made up and printed")
+	fs.IntVar(&c.AdminAttempts, "admin-attempts", 10, "wrong passwords a minute that one address may send to /admin, 1 or more; all addresses together may send ten times as many")
 	fs.IntVar(&c.Stock, "stock", 25, "pairs of each of the 20 sizes that an empty shop begins with, 0 to 10000")
 	fs.IntVar(&c.Released, "released", 2, "how many of the 4 shoes of an empty shop can be bought from the beginning, 0 to 4")
 	fs.IntVar(&c.MaxPerAddress, "max-per-address", 1000, "WebSocket connections from one address, 1 or more")
@@ -119,6 +121,7 @@ func (c config) validate() error {
 	errs := []error{
 		address("addr", c.Addr), c.validateCluster(),
 		within("stock", c.Stock, 0, 10_000), within("released", c.Released, 0, 4), within("shoppers", c.Shoppers, 0, 100_000),
+		within("admin-attempts", c.AdminAttempts, 1, 1_000_000),
 		within("max-per-address", c.MaxPerAddress, 1, math.MaxInt32), within("connect-rate", c.ConnectRate, 1, math.MaxInt32),
 	}
 	if c.For < 0 {

@@ -37,6 +37,10 @@ func (d *dashboard) HandleJoin(context.Context, *websocket.Channel, websocket.Pa
 
 // HandleJoined implements websocket.JoinedHandler.
 func (d *dashboard) HandleJoined(_ context.Context, ch *websocket.Channel) error {
+	if err := d.pushToken(ch); err != nil {
+		return err
+	}
+	ch.SendEvery(adminAge/3, renew{})
 	// In parts, if there are many carts: a task, so that the channel goes on.
 	return ch.Go(func(ctx context.Context) {
 		d.app.pushFigures(ctx, ch.Push)
@@ -44,6 +48,23 @@ func (d *dashboard) HandleJoined(_ context.Context, ch *websocket.Channel) error
 			d.app.log.Warn("an admin does not get all carts", "error", err)
 		}
 	})
+}
+
+// renew is sent to the channel for as long as it lasts.
+type renew struct{}
+
+// HandleInfo implements websocket.InfoHandler: a page that is left open connects again,
+// after a day as well, with a token that is young.
+func (d *dashboard) HandleInfo(_ context.Context, ch *websocket.Channel, _ any) error {
+	return d.pushToken(ch)
+}
+
+func (d *dashboard) pushToken(ch *websocket.Channel) error {
+	tok, err := d.app.adminToken()
+	if err != nil {
+		return err
+	}
+	return ch.Push("token", tok)
 }
 
 // HandleIn implements websocket.InHandler: what an admin does, forms do.

@@ -5,6 +5,8 @@ const carts = new Map(); // by cart id: the metas of its tabs
 
 const live = new Live("/admin_socket", document.body.dataset.token, (connected) => {
   $("offline").hidden = connected;
+  // The connection was perhaps away for longer than the token is valid.
+  if (!connected) fetch("/admin/token").then((r) => r.ok && r.json().then(({ token }) => (live.token = token))).catch(() => {});
   document.body.dataset.live = connected ? "yes" : "no";
 });
 
@@ -114,4 +116,5 @@ live.channel("admin:cart_tracker", () => ({}), {
     later();
   },
   figures,
+  token: ({ token }) => (live.token = token), // of the next connection
 });
