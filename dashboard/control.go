@@ -89,14 +89,17 @@ func body(w http.ResponseWriter, r *http.Request, v any) error {
 }
 
 // deny replies with an error.
-func deny(w http.ResponseWriter, err error) {
-	status := http.StatusConflict
+func deny(w http.ResponseWriter, err error) { fail(w, statusOf(err), err.Error()) }
+
+// statusOf returns the status for an error. That of the program's own ones is 409.
+func statusOf(err error) int {
 	if r, ok := errors.AsType[*refusal](err); ok {
-		status = r.status
-	} else if _, ok := errors.AsType[*OptionError](err); ok {
-		status = http.StatusBadRequest
+		return r.status
 	}
-	fail(w, status, err.Error())
+	if _, ok := errors.AsType[*OptionError](err); ok {
+		return http.StatusBadRequest
+	}
+	return http.StatusConflict
 }
 
 // serveControl carries out an action.

@@ -19,7 +19,6 @@ type Dashboard struct {
 	parts   []Part
 	origins *http.CrossOriginProtection
 	refused complain.Limit
-	reading chan struct{} // holds a token while dead letters are read
 
 	mu      sync.Mutex // guards the rest
 	run     *run       // nil while nobody looks
@@ -46,7 +45,7 @@ func New(cfg Config, parts ...Part) (*Dashboard, error) {
 		}
 	}
 	return &Dashboard{
-		cfg: cfg, parts: append([]Part(nil), parts...), origins: http.NewCrossOriginProtection(), reading: make(chan struct{}, 1), ended: make(chan struct{}),
+		cfg: cfg, parts: append([]Part(nil), parts...), origins: http.NewCrossOriginProtection(), ended: make(chan struct{}),
 	}, nil
 }
 

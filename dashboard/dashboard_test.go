@@ -62,6 +62,7 @@ type program struct {
 	f *feed
 }
 
+// begin starts it, in a bubble of synctest.
 func begin(t *testing.T, cfg Config, parts ...Part) *program {
 	t.Helper()
 	g := &program{p: pipeline.New(pipeline.Config{Name: "numbers", Logger: quiet}), f: &feed{}}
@@ -70,6 +71,7 @@ func begin(t *testing.T, cfg Config, parts ...Part) *program {
 	pipeline.Each(mapped, func(context.Context, int) error { return nil }, pipeline.StepConfig[int]{Name: "end"})
 	done := make(chan error, 1)
 	go func() { done <- g.p.Run(context.Background()) }()
+	synctest.Wait()
 	if cfg.Logger == nil {
 		cfg.Logger = quiet
 	}

@@ -13,24 +13,25 @@ import (
 // snapshotTime bounds how long a snapshot waits for a stage whose handler is running.
 const snapshotTime = 250 * time.Millisecond
 
-// look is what a run has seen of one part. It belongs to the run's goroutine, or is guarded
-// by run.mu where viewers need it: to change and encode.
+// look is what a run has seen of one part.
 type look struct {
-	d     *Dashboard
-	id    string
-	part  *Part
+	d    *Dashboard
+	id   string
+	part *Part
+
+	// These belong to the run's goroutine.
 	found chan any // has the snapshot that was begun
 	begun bool     // one is under way
 	value any      // that has come and is not encoded, nil: none
+	late  bool     // no snapshot came in time
 
-	name  string
-	late  bool // no snapshot came in time
-	shown bool // late, as viewers know it
-	graph graph
-	plain plain
-	// plain or graph, by the type of the snapshots
-	isGraph bool
+	// These are guarded by run.mu.
+	name    string
+	shown   bool // late, as viewers know it
 	any     bool // there was a snapshot
+	isGraph bool // it is in graph, otherwise in plain
+	graph   graph
+	plain   plain
 }
 
 func newLook(d *Dashboard, i int) *look {
@@ -51,22 +52,22 @@ func (l *look) begin(ctx context.Context) {
 	l.d.goes(func() {
 		ctx, cancel := context.WithTimeout(ctx, min(l.d.cfg.Interval/4, snapshotTime))
 		defer cancel()
-		l.found <- l.part.take(ctx)
+		var v any = problem{crash.ErrGoexit.Error()}
+		defer func() { l.found <- v }()
+		v = l.part.take(ctx)
 	})
 }
 
 // take calls the part's function. A panic is shown in the place of the snapshot.
 func (p *Part) take(ctx context.Context) (v any) {
-	err := crash.ErrGoexit
+	var err error
 	defer func() {
 		if err != nil {
 			v = problem{err.Error()}
 		}
 	}()
 	defer crash.Catch(&err)
-	v = p.Snapshot(ctx)
-	err = nil
-	return v
+	return p.Snapshot(ctx)
 }
 
 // problem is what is shown where there is no snapshot.
@@ -97,9 +98,9 @@ func (l *look) have(v any) { l.begun, l.late, l.value = false, false, v }
 // change appends the part with what has changed since the last call, and reports whether
 // anything has.
 func (l *look) change(b []byte) ([]byte, bool) {
-	b = l.open(b)
 	changed := l.late != l.shown
 	l.shown = l.late
+	b = l.open(b)
 	if v := l.value; v != nil {
 		l.value, l.any = nil, true
 		var moved bool
@@ -124,7 +125,7 @@ func (l *look) change(b []byte) ([]byte, bool) {
 func (l *look) open(b []byte) []byte {
 	b = append(append(b, `{"id":"`...), l.id...)
 	b = append(b, `","late":`...)
-	return strconv.AppendBool(b, l.late)
+	return strconv.AppendBool(b, l.shown)
 }
 
 // whole appends all that is known of the part.

@@ -91,17 +91,12 @@ func (t *table) put(b []byte, start int, v reflect.Value, known map[string]bool)
 	return b
 }
 
-// another returns a key for a row whose own key is taken in this round.
+// another returns a key for a row whose own key, a name, is taken in this round.
 func (t *table) another(key []byte) []byte {
-	base := string(key)
-	text, quoted := strings.CutSuffix(base, `"`)
+	text := strings.TrimSuffix(string(key), `"`)
 	for i := 2; ; i++ {
-		key = append(key[:0], text...)
-		if quoted {
-			key = append(strconv.AppendInt(append(key, " ("...), int64(i), 10), `)"`...)
-		} else {
-			key = strconv.AppendInt(key, int64(i), 10)
-		}
+		key = append(append(key[:0], text...), " ("...)
+		key = append(strconv.AppendInt(key, int64(i), 10), `)"`...)
 		if old := t.rows[string(key)]; old == nil || old.round != t.round {
 			return key
 		}
