@@ -13,12 +13,6 @@ import (
 // adminName is the user of /admin, and what the admin's tokens carry.
 const adminName = "admin"
 
-// adminPage is what the admin's page shows.
-type adminPage struct {
-	Token, CSRF, News string
-	Products          []*store.Product
-}
-
 // adminRoutes are behind basic auth.
 func (a *app) adminRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /admin", a.forAdmin(a.showAdmin))
@@ -74,7 +68,11 @@ func (a *app) adminDone(w http.ResponseWriter, r *http.Request, err error) error
 		return refusal{http.StatusNotFound, "There is no such shoe"}
 	}
 	if err == nil {
-		http.Redirect(w, r, "/admin", http.StatusSeeOther)
+		at := "/admin"
+		if shoe, err := parseID(r.PostForm.Get("shoe")); err == nil {
+			at += "#shoe-" + strconv.FormatInt(shoe, 10) // where the button was
+		}
+		http.Redirect(w, r, at, http.StatusSeeOther)
 	}
 	return err
 }
@@ -89,12 +87,9 @@ func (a *app) adminToken() (tok adminToken, err error) {
 	return tok, err
 }
 
-func (a *app) showAdmin(w http.ResponseWriter, _ *http.Request) (err error) {
-	page := adminPage{Products: a.inventory.Products()}
-	if page.Token, err = a.signer.text(saltAdmin, adminName, adminAge); err != nil {
-		return err
-	}
-	if page.CSRF, err = a.signer.text(saltForm, adminName, formAge); err != nil {
+func (a *app) showAdmin(w http.ResponseWriter, r *http.Request) error {
+	page, err := a.adminPage(r.Context())
+	if err != nil {
 		return err
 	}
 	return render(w, http.StatusOK, "admin", page)

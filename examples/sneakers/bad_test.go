@@ -164,7 +164,8 @@ func TestHTMLInNamesIsText(t *testing.T) {
 	for name, data := range map[string]any{
 		"list":  &visit{Products: []*store.Product{p}},
 		"lines": &visit{Lines: []line{{ID: 2, Brand: p.Brand, Name: p.Name, Color: p.Color, Size: p.Items[0].Size}}},
-		"admin": adminPage{Products: []*store.Product{p}},
+		"one":   &visit{Product: p},
+		"admin": adminPage{Products: adminProducts([]*store.Product{p}, 1, audience{}), Pages: pageRows([]*store.Product{p}, audience{})},
 	} {
 		html, err := renderText(name, data)
 		if err != nil {

@@ -84,15 +84,9 @@ type figures struct {
 	Released   []int64       `json:"released"`    // products
 }
 
-// pushFigures reads the figures and gives them to push.
-func (a *app) pushFigures(ctx context.Context, push func(event string, payload any) error) {
+// figures reads the figures.
+func (a *app) figures(ctx context.Context) (figures, error) {
 	account, err := a.store.Account(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			a.log.Warn("figures could not be read", "error", err)
-		}
-		return
-	}
 	f := figures{Account: account, At: time.Now().UnixMilli(), Refused: a.refused.Load(), Items: make(map[int64]int),
 		Connection: a.endpoint.Snapshot().Connections, Released: []int64{}}
 	var p99 time.Duration
@@ -105,6 +99,18 @@ func (a *app) pushFigures(ctx context.Context, push func(event string, payload a
 		for _, it := range p.Items {
 			f.Items[it.ID] = it.Available
 		}
+	}
+	return f, err
+}
+
+// pushFigures reads the figures and gives them to push.
+func (a *app) pushFigures(ctx context.Context, push func(event string, payload any) error) {
+	f, err := a.figures(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.log.Warn("figures could not be read", "error", err)
+		}
+		return
 	}
 	if err := push("figures", f); err != nil {
 		a.log.Debug("figures were not sent", "error", err)

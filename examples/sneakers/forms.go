@@ -135,9 +135,10 @@ func (a *app) itemName(id int64) string {
 func markOut(v *visit, gone *store.GoneError) {
 	for i := range v.Lines {
 		if slices.Contains(gone.SoldOut, v.Lines[i].ID) {
-			v.Lines[i].Out, v.AnyOut = true, true
+			v.Lines[i].Out = true
 		}
 	}
+	v.sum()
 }
 
 // ids writes item ids for a header.

@@ -54,7 +54,10 @@ func (a *app) shopRoutes(mux *http.ServeMux) {
 		} else if err != nil {
 			return err
 		}
-		v.Title = "Complete"
+		v.Title, v.Lines = "Complete", a.lines(cart{v.Order.Items})
+		for i := range v.Lines {
+			v.Lines[i].Out = false // if these were the last pairs: they are the shopper's
+		}
 		return render(w, http.StatusOK, "complete", v)
 	})
 	page("/", func(http.ResponseWriter, *http.Request, *visit) error {

@@ -120,10 +120,19 @@ func (a *app) newVisit(w http.ResponseWriter, r *http.Request) (v *visit, err er
 
 // fill works out what templates show of the cart.
 func (v *visit) fill(a *app) {
-	v.Lines, v.Total, v.AnyOut = a.lines(v.cart), 0, false
+	v.Lines = a.lines(v.cart)
+	v.sum()
+}
+
+// sum adds up what can be bought.
+func (v *visit) sum() {
+	v.Total, v.AnyOut = 0, false
 	for _, l := range v.Lines {
-		v.Total += l.PriceUSD
-		v.AnyOut = v.AnyOut || l.Out
+		if l.Out {
+			v.AnyOut = true
+		} else {
+			v.Total += l.PriceUSD
+		}
 	}
 }
 

@@ -155,25 +155,32 @@ func (e *GoneError) note(ctx context.Context, tx *sql.Tx, item int64) error {
 
 // earlier reads the order that has the key of p.
 func earlier(ctx context.Context, tx *sql.Tx, p Purchase, order *Order) error {
-	order.Repeated, order.Items = true, nil
+	order.Repeated = true
 	err := tx.QueryRowContext(ctx, `SELECT id, total_usd FROM orders WHERE cart_id = $1 AND idempotency_key = $2`, p.CartID, p.Key).
 		Scan(&order.ID, &order.TotalUSD)
-	if err != nil {
-		return err
+	if err == nil {
+		order.Items, err = orderItems(ctx, tx, order.ID)
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT item_id FROM order_items WHERE order_id = $1 ORDER BY item_id`, order.ID)
+	return err
+}
+
+// orderItems returns the items of an order, in order.
+func orderItems(ctx context.Context, in interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}, order int64) (items []int64, err error) {
+	rows, err := in.QueryContext(ctx, `SELECT item_id FROM order_items WHERE order_id = $1 ORDER BY item_id`, order)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var id int64
 		if err := rows.Scan(&id); err != nil {
-			return err
+			return nil, err
 		}
-		order.Items = append(order.Items, id)
+		items = append(items, id)
 	}
-	return rows.Err()
+	return items, rows.Err()
 }
 
 // Order returns an order of a cart, or ErrUnknown.
@@ -182,6 +189,9 @@ func (s *Store) Order(ctx context.Context, cartID string, id int64) (order Order
 	err = s.read.QueryRowContext(ctx, `SELECT total_usd FROM orders WHERE cart_id = $1 AND id = $2`, cartID, id).Scan(&order.TotalUSD)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Order{}, ErrUnknown
+	}
+	if err == nil {
+		order.Items, err = orderItems(ctx, s.read, id)
 	}
 	return order, err
 }

@@ -300,7 +300,7 @@ func TestAnOrderBelongsToItsCart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.Order(t.Context(), "cart", order.ID); err != nil || got.TotalUSD != 100 {
+		if got, err := s.Order(t.Context(), "cart", order.ID); err != nil || got.TotalUSD != 100 || !slices.Equal(got.Items, ids[:1]) {
 			t.Error(got, err)
 		}
 		if got, err := s.OrderByKey(t.Context(), "cart", "k"); err != nil || got.ID != order.ID {

@@ -1,119 +1,70 @@
-"use strict";
+// The admin's page: loaded with the figures of the moment, and live from there on.
 
-const $ = (id) => document.getElementById(id);
-const carts = new Map(); // by cart id: the metas of its tabs
+import { Audience } from "./audience.js";
+import { Live } from "./channels.js";
+import { $, showState } from "./notices.js";
+import { Sales, showPages, showSizes } from "./charts.js";
 
-const live = new Live("/admin_socket", document.body.dataset.token, (connected) => {
-  $("offline").hidden = connected;
-  // The connection was perhaps away for longer than the token is valid.
-  if (!connected) fetch("/admin/token").then((r) => r.ok && r.json().then(({ token }) => (live.token = token))).catch(() => {});
-  document.body.dataset.live = connected ? "yes" : "no";
+const live = new Live("/admin_socket", document.body.dataset.token, (state) => {
+  showState(state);
+  if (state === "lost") renew();
 });
+const audience = new Audience();
+const sales = new Sales($("sales"), $("sales-text"));
+let latest; // figures
 
-// --- presence: who is here ---
-
-let state = null; // presence_state has come
-
-function apply({ joins, leaves }) {
-  for (const [id, { metas }] of Object.entries(joins)) {
-    const known = (carts.get(id) ?? []).filter((m) => !metas.some((n) => n.phx_ref === m.phx_ref));
-    carts.set(id, [...known, ...metas]);
-  }
-  for (const [id, { metas }] of Object.entries(leaves)) {
-    const left = (carts.get(id) ?? []).filter((m) => !metas.some((n) => n.phx_ref === m.phx_ref));
-    if (left.length) carts.set(id, left);
-    else carts.delete(id);
-  }
+// renew gets a token for the next connection: this page may have been without one for longer
+// than its own is valid. The address is written out, since that of the page may have a
+// password in it, with which nothing can be fetched.
+async function renew() {
+  const response = await fetch(location.origin + "/admin/token", { cache: "no-store" }).catch(() => undefined);
+  if (response?.ok) live.token = (await response.json()).token;
 }
 
+// Many changes are one look.
 let due = false;
 function later() {
   if (due) return;
   due = true;
-  setTimeout(() => { due = false; show(); }, 100); // many changes are one look
+  setTimeout(() => {
+    due = false;
+    show();
+  }, 100);
 }
 
 function show() {
-  const pages = new Map(), items = new Map();
-  let tabs = 0, inCarts = 0;
-  for (const metas of carts.values()) {
-    for (const { page } of metas) {
-      tabs++;
-      pages.set(page, (pages.get(page) ?? 0) + 1);
-    }
-    for (const id of metas.at(-1).items) {
-      inCarts++;
-      items.set(String(id), (items.get(String(id)) ?? 0) + 1);
-    }
-  }
-  $("shoppers").textContent = carts.size;
+  const { shoppers, tabs, inCarts, pages, items } = audience.count();
+  $("shoppers").textContent = shoppers;
   $("tabs").textContent = tabs;
   $("in-carts").textContent = inCarts;
-  const most = Math.max(1, ...pages.values());
-  $("pages").replaceChildren(...[...pages].sort((a, b) => b[1] - a[1]).slice(0, 12).map(([page, count]) => {
-    const li = document.createElement("li"), name = document.createElement("span"), bar = document.createElement("meter"), figure = document.createElement("b");
-    name.textContent = page;
-    bar.max = most;
-    bar.value = count;
-    figure.textContent = count;
-    li.append(name, bar, figure);
-    return li;
-  }));
-  for (const li of document.querySelectorAll("li[data-item-id]")) li.querySelector(".carts").textContent = items.get(li.dataset.itemId) ?? 0;
+  showPages($("pages"), pages, tabs);
+  if (latest) showSizes(latest, items);
 }
-
-// --- figures: stock and sales ---
-
-const rates = []; // {at, sold}, the last minute
 
 function figures(f) {
   $("sold").textContent = f.sold;
   $("left").textContent = f.available;
   $("refused").textContent = f.refused;
-  $("alerts").textContent = f.alerts ? f.alert_p99_ms.toFixed(1) + " ms" : "–";
-  for (const li of document.querySelectorAll("li[data-item-id]")) {
-    const left = f.items[li.dataset.itemId];
-    if (left === undefined) continue;
-    li.querySelector(".left").textContent = left;
-    const meter = li.querySelector("meter");
-    if (left > meter.max) meter.max = left;
-    meter.value = left;
-  }
-  for (const shoe of document.querySelectorAll("article[data-product-id]")) {
-    const button = shoe.querySelector(".release button");
-    if (!f.released.includes(Number(shoe.dataset.productId)) || button.disabled) continue;
+  $("alerts").textContent = f.alerts;
+  $("alert-p99").textContent = f.alerts ? "p99 " + f.alert_p99_ms.toFixed(1) + " ms" : "";
+  latest = f;
+  sales.add(f.at, f.sold);
+  for (const id of f.released) {
+    const button = document.querySelector(`article[data-product-id="${id}"] .release button`);
+    if (!button || button.disabled) continue;
+    button.firstChild.textContent = "Released";
     button.disabled = true;
-    button.textContent = "Released";
   }
-  rates.push({ at: f.at, sold: f.sold });
-  while (rates[0].at < f.at - 60_000) rates.shift();
-  chart();
-}
-
-function chart() {
-  const points = [];
-  for (let i = 1; i < rates.length; i++) {
-    const seconds = Math.max(0.1, (rates[i].at - rates[i - 1].at) / 1000);
-    points.push({ at: rates[i].at, rate: Math.max(0, rates[i].sold - rates[i - 1].sold) / seconds });
-  }
-  if (!points.length) return;
-  const most = Math.max(1, ...points.map((p) => p.rate)), end = points.at(-1).at;
-  $("rate").textContent = Math.round(points.at(-1).rate);
-  $("sales").querySelector("polyline").setAttribute("points",
-    points.map((p) => (600 - (end - p.at) / 100).toFixed(1) + "," + (96 - (p.rate / most) * 92).toFixed(1)).join(" "));
+  if (audience.known) later();
 }
 
 live.channel("admin:cart_tracker", () => ({}), {
-  presence_state: (all) => {
-    carts.clear();
-    apply({ joins: all, leaves: {} });
-    state = true;
+  presence_state: (state) => {
+    audience.begin(state);
     later();
   },
   presence_diff: (diff) => {
-    if (!state) return; // it is in the state that comes
-    apply(diff);
-    later();
+    if (audience.apply(diff)) later();
   },
   figures,
   token: ({ token }) => (live.token = token), // of the next connection

@@ -1,10 +1,12 @@
-"use strict";
-
 // A small client of the Phoenix Channels protocol, version 2: connect, join, push, and
-// joining again after a drop. Messages are [join_ref, ref, topic, event, payload].
+// joining again after a drop. Messages are [join_ref, ref, topic, event, payload]. The
+// phoenix package from npm speaks the same, and can be used in its place.
 
-class Live {
-  // changed(connected) is called when the connection comes and goes.
+const HEARTBEAT = 30_000; // milliseconds: the server closes a connection that is silent for 60 s
+
+export class Live {
+  // changed(state) is called with "live" and "lost", and with "refused" if the server is
+  // there and takes no connection of this page any more: its token has expired.
   constructor(path, token, changed) {
     this.path = path;
     this.token = token;
@@ -12,7 +14,7 @@ class Live {
     this.channels = new Map(); // by topic
     this.replies = new Map(); // by ref: what to call with (status, response)
     this.ref = 0;
-    this.tries = 0;
+    this.tries = 0; // since it was connected
     this.open();
     // A page that was in the background may have lost its connection without notice.
     document.addEventListener("visibilitychange", () => {
@@ -21,24 +23,32 @@ class Live {
   }
 
   open() {
+    // From location.host, which never has the user and password that an address can begin with.
     const scheme = location.protocol === "https:" ? "wss://" : "ws://";
     const bearer = btoa(this.token).replaceAll("=", "").replaceAll("+", "-").replaceAll("/", "_");
     this.socket = new WebSocket(scheme + location.host + this.path + "/websocket?vsn=2.0.0", ["phoenix", "base64url.bearer.phx." + bearer]);
     this.socket.onopen = () => {
       this.tries = 0;
-      this.changed(true);
-      this.beat = setInterval(() => this.send(null, "phoenix", "heartbeat", {}), 30_000);
+      this.changed("live");
+      this.beat = setInterval(() => this.send(null, "phoenix", "heartbeat", {}), HEARTBEAT);
       for (const channel of this.channels.values()) channel.joinNow();
     };
     this.socket.onmessage = (message) => this.receive(JSON.parse(message.data));
     this.socket.onclose = () => {
       clearInterval(this.beat);
-      this.changed(false);
+      this.changed("lost");
       this.replies.clear();
       for (const channel of this.channels.values()) channel.joined = false;
       // Spread out, so that a crowd does not come back in one moment.
       this.retry(Math.min(10_000, 250 * 2 ** this.tries++) * (0.5 + Math.random()));
+      if (this.tries > 3) this.ask();
     };
+  }
+
+  // ask finds out why there is no connection, which a WebSocket does not say.
+  async ask() {
+    const there = await fetch(location.origin + "/healthz", { cache: "no-store" }).then((r) => r.ok, () => false);
+    if (there && this.tries > 0) this.changed("refused");
   }
 
   retry(ms) {
