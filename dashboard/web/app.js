@@ -19,12 +19,14 @@ const at = (id) => document.getElementById(id);
 const detail = new Detail(at("detail"), actions);
 let meters = new Meters();
 let model, due, live;
+let spent = 0; // milliseconds of work for what will be drawn
 
 // take notes a state and draws it in the next frame, or soon in a page that is hidden.
-function take(next) {
+function take(next, begun) {
   if (next !== model) meters.at = undefined; // the clock of another server may be behind
   model = next;
   meters.observe(model);
+  spent += performance.now() - begun;
   if (!due) due = document.hidden ? setTimeout(draw, 50) : requestAnimationFrame(draw);
 }
 
@@ -43,7 +45,8 @@ function draw() {
   each(at("graphs"), graphs, (p) => p.id, makePipeline, (el, p) => showPipeline(el, p, byStage.get(p.id)));
   showRooms(at("rooms"), model, meters, cluster, actions);
   if (detail.at) detail.update(model, meters, byStage.get(detail.at.part) || new Map());
-  set(root, { "data-drawn": model.at, "data-took": (performance.now() - begun).toFixed(1) });
+  set(root, { "data-drawn": model.at, "data-took": (spent + performance.now() - begun).toFixed(1) });
+  spent = 0;
 }
 
 // sources is what enters a pipeline a second.

@@ -5,7 +5,7 @@ import { opened, patched } from "./merge.js";
 const asJSON = { "Content-Type": "application/json" };
 
 // Stream keeps one connection, and begins another one when it is lost. show is called with
-// each new state, and status with "connecting", "live" or "lost".
+// each new state and the time at which its reading began, and status with "connecting", "live" or "lost".
 export class Stream {
   constructor({ show, status }) {
     this.show = show;
@@ -25,6 +25,7 @@ export class Stream {
     this.begun = this.heard = performance.now();
     const hear = (use) => (e) => {
       if (source !== this.source) return;
+      const begun = performance.now();
       try {
         use(JSON.parse(e.data));
       } catch (err) {
@@ -34,7 +35,7 @@ export class Stream {
       this.heard = performance.now();
       this.pause = 500;
       this.status("live");
-      this.show(this.model);
+      this.show(this.model, begun);
     };
     source.addEventListener("state", hear((state) => (this.model = opened(state))));
     source.addEventListener("patch", hear((patch) => this.model && patched(this.model, patch)));

@@ -96,26 +96,22 @@ export async function lost(page, way) {
 // crowd measures the work of an update with a thousand stages.
 export async function crowd(page) {
   await page.until(() => [...document.querySelectorAll(".node[data-many]")].length === 3);
-  const cdp = await page.context().newCDPSession(page);
-  await cdp.send("Performance.enable");
-  const scripting = async () => (await cdp.send("Performance.getMetrics")).metrics.find((m) => m.name === "ScriptDuration").value * 1000;
-  const begun = await scripting();
   const took = await page.evaluate(() => new Promise((done) => {
     const all = [];
     const watch = new MutationObserver(() => {
       all.push(Number(document.documentElement.dataset.took));
-      if (all.length === 12) done(all);
+      if (all.length === 13) done(all);
     });
     watch.observe(document.documentElement, { attributeFilter: ["data-drawn"] });
   }));
-  const each = ((await scripting()) - begun) / took.length;
   took.sort((a, b) => a - b);
-  assert.ok(each < 50, `an update took ${each} ms of scripting`);
+  const usual = took[6]; // one that another process has delayed does not count
+  assert.ok(usual < 50, `updates took ${took} ms`);
   await page.locator(".node[data-many]").first().click();
   await page.locator("#detail input[type=search]").fill("fetch-33");
   await page.until(() => document.querySelectorAll("#detail .member").length === 5); // 33, 330 to 333
   await page.locator("#detail .member").first().click();
   await page.until(() => document.getElementById("detail-title").textContent.startsWith("fetch-33"));
   await page.keyboard.press("Escape");
-  says(`a thousand stages are three groups; an update takes ${each.toFixed(1)} ms of scripting (drawing: ${took[6]} ms)`);
+  says(`a thousand stages are three groups; an update takes ${usual} ms, from its text to its picture`);
 }

@@ -29,7 +29,6 @@ try {
       await troubles(page);
       await picture(page, "desktop");
       await keyboard(page);
-      await crowd(page);
     })(),
     looks(browser, scene, picture),
     (async () => {
@@ -38,6 +37,7 @@ try {
       await shut(only);
     })(),
   ]);
+  await crowd(page);
   await control(page);
   await shut(page);
   const way = await proxy(scene);
