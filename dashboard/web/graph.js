@@ -1,6 +1,6 @@
 // The graph of a pipeline: its nodes are buttons, above a drawing of the pipes.
 import { each, h, line, s, say, set, styled } from "./dom.js";
-import { count, rate } from "./format.js";
+import { count, rate, span } from "./format.js";
 import { pipe, placed } from "./layout.js";
 import { resign, sign } from "./signs.js";
 import { showCells } from "./cells.js";
@@ -31,7 +31,9 @@ export class Graph {
     const edges = picture.edges.filter((e) => this.at.boxes.has(e.from) && this.at.boxes.has(e.to));
     set(this.pipes, { "data-lively": edges.length <= lively });
     each(this.runs, edges, (e) => e.id, makeRun, (el, e) => this.showRun(el, e, most));
-    each(this.labels, edges.length <= lively ? edges : [], (e) => e.id, makeLabel, (el, e) => this.showLabel(el, e));
+    const leaving = new Map();
+    for (const e of edges) leaving.set(e.from, (leaving.get(e.from) || 0) + 1);
+    each(this.labels, edges.length <= lively ? edges : [], (e) => e.id, makeLabel, (el, e) => this.showLabel(el, e, leaving.get(e.from) > 1));
   }
 
   // place computes the boxes anew if the nodes, the pipes or the width have changed.
@@ -101,8 +103,8 @@ export class Graph {
     styled(flow, { "stroke-width": Math.max(1.5, width * 0.45).toFixed(1), "animation-duration": (0.5 + 1.5 * (1 - Math.sqrt(e.rate / most))).toFixed(1) + "s" });
   }
 
-  showLabel(el, e) {
-    const at = pipe(this.at.boxes.get(e.from), this.at.boxes.get(e.to), this.narrow);
+  showLabel(el, e, forks) {
+    const at = pipe(this.at.boxes.get(e.from), this.at.boxes.get(e.to), this.narrow, forks);
     const [above, below, title] = el.children;
     set(above, { x: at.x, y: at.above, "text-anchor": at.anchor });
     set(below, { x: at.x, y: at.below, "text-anchor": at.anchor });
@@ -123,5 +125,6 @@ function foot(n) {
   if (n.paused) all.push("paused");
   if (n.batch) all.push(`batch ${count(n.batch.events)} of ${count(n.batch.size)}`);
   if (n.waiting) all.push(`${count(n.waiting)} waiting`);
+  if (n.oldest >= 1e9) all.push(`the oldest ${span(n.oldest)}`);
   return all.join(" · ") || n.sort || n.kind;
 }

@@ -104,8 +104,8 @@ function downward(columns, width) {
 }
 
 // pipe is the path of an edge between two boxes, and where its label is: on a straight pipe
-// in the middle, on a bent one at its lower end, out of its way.
-export function pipe(a, b, narrow) {
+// in the middle, unless others leave beside it, and on a bent one at its end, out of its way.
+export function pipe(a, b, narrow, forks) {
   if (narrow) {
     const x1 = a.x + a.w / 2, y1 = a.y + a.h, x2 = b.x + b.w / 2, y2 = b.y;
     const bend = Math.max(20, (y2 - y1) / 2);
@@ -115,6 +115,6 @@ export function pipe(a, b, narrow) {
   const x1 = a.x + a.w, y1 = a.y + a.h / 2, x2 = b.x, y2 = b.y + b.h / 2;
   const bend = Math.max(24, (x2 - x1) / 2);
     const d = `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
-  if (Math.abs(y2 - y1) < 8) return { d, x: (x1 + x2) / 2, above: y1 - 12, below: y1 + 20, anchor: "middle" };
+  if (Math.abs(y2 - y1) < 8) return { d, x: forks ? x2 - 8 : (x1 + x2) / 2, above: y1 - 12, below: y1 + 20, anchor: forks ? "end" : "middle" };
   return y2 > y1 ? { d, x: x2 - 8, above: y2 + 20, below: y2 + 34, anchor: "end" } : { d, x: x2 - 8, above: y2 - 26, below: y2 - 12, anchor: "end" };
 }

@@ -1,5 +1,5 @@
 // What the graph of a pipeline shows: its nodes and pipes. Nothing here touches the page.
-import { count, plural, rate } from "./format.js";
+import { count, plural, rate, span } from "./format.js";
 import { gathered, joined } from "./crowd.js";
 import { batchOf, cells, waitingAt, workOf } from "./shapes.js";
 
@@ -27,7 +27,7 @@ function one(part, name, meters, found) {
     id: name, name, kind: kinds[stage.kind] || stage.kind,
     sort: step ? step.kind : "", phase: stage.phase,
     rate: meters.rate(name), spark: meters.flows.get(name)?.history.values || [],
-    waiting: waitingAt(stage), cells: work ? cells(work) : undefined, batch: batchOf(stage),
+    waiting: waitingAt(stage), oldest: work?.oldest || 0, cells: work ? cells(work) : undefined, batch: batchOf(stage),
     severity: problems[0]?.severity || "", problem: problems[0]?.kind || "", paused: step?.paused || false,
     members: undefined,
   };
@@ -39,6 +39,7 @@ function one(part, name, meters, found) {
 function spoken(node, work, problems) {
   const all = [`${node.name}, ${node.kind}`, `${rate(node.rate)} events a second`];
   if (node.waiting) all.push(`${count(node.waiting)} waiting`);
+  if (node.oldest >= 1e9) all.push(`the oldest for ${span(node.oldest)}`);
   if (work) all.push(`${work.busy} of ${plural(work.workers, "worker")} busy`);
   if (node.batch) all.push(`batch ${count(node.batch.events)} of ${count(node.batch.size)}`);
   return [...all, ...problems.map((p) => p.text.replace(/\.$/, ""))].join(", ");

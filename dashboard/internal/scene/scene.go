@@ -47,11 +47,12 @@ func newScene(o options) (*scene, error) {
 	})
 	in := pipeline.From(s.pipe, s.queue, pipeline.SourceConfig[push]{Name: "intake"})
 	turns := pipeline.Fair(in, func(p push) string { return p.User }, fair.Config[push]{
-		UnorderedInFlight: 4, RateOf: func(p push) fair.Rate {
-			if p.User == "user-parked" && !s.calm {
-				return fair.Rate{PerSecond: 1.0 / 600, Burst: 1}
+		UnorderedInFlight: 4, KeyMaxEvents: 1500, KeyOverflow: fair.DropOldest, RateOf: s.rateOf,
+		TTLOf: func(p push) time.Duration {
+			if p.User == "user-late" {
+				return 50 * time.Millisecond
 			}
-			return fair.Rate{}
+			return 0
 		},
 	})
 	rendered := pipeline.Map(turns, s.render, pipeline.StepConfig[push]{
@@ -68,6 +69,17 @@ func newScene(o options) (*scene, error) {
 	records := pipeline.From(s.pipe, s.lags, pipeline.SourceConfig[push]{Name: "orders"})
 	pipeline.Each(records, func(context.Context, push) error { return nil }, pipeline.StepConfig[push]{Name: "book"})
 	return s, s.pipe.Err()
+}
+
+// rateOf holds one user back for ten minutes, and lets usual ones wait for a little.
+func (s *scene) rateOf(p push) fair.Rate {
+	switch {
+	case s.calm, p.User == "user-flood", p.User == "user-stuck":
+		return fair.Rate{}
+	case p.User == "user-parked":
+		return fair.Rate{PerSecond: 1.0 / 600, Burst: 1}
+	}
+	return fair.Rate{PerSecond: 80, Burst: 1}
 }
 
 // render is the slow step: of the pushes of user-stuck one does not return, and every
@@ -126,9 +138,10 @@ func (s *scene) feed(ctx context.Context) {
 			for u := range 12 {
 				send(fmt.Sprintf("user-%d", u), 2+rand.IntN(12))
 			}
+			send("user-late", 20) // most of them expire
 		}
 		if !s.calm && round%20 == 0 {
-			send("user-flood", 100)
+			send("user-flood", 200)
 		}
 	}
 }
