@@ -1,6 +1,6 @@
 // Dead letters: how many, what is in them, and playing them back.
 import { each, h, say, set } from "./dom.js";
-import { clock, count, plural } from "./format.js";
+import { bytes, clock, count, plural } from "./format.js";
 
 // showLetters shows a part of dead letters. The letters themselves are asked for when
 // somebody looks.
@@ -8,7 +8,7 @@ export function showLetters(el, part, model, actions) {
   const d = part.data;
   const stored = d.stored ?? d.letters ?? 0;
   if (!el.look) make(el, part, actions);
-  say(el.words, stored ? `${plural(stored, "letter")}${d.waiting ? `, ${count(d.waiting)} not stored yet` : ""}` : "None.");
+  say(el.words, d.error ? `They cannot be counted: ${d.error}` : stored ? `${plural(stored, "letter")}${d.waiting ? `, ${count(d.waiting)} not stored yet` : ""}` : "None.");
   set(el, { "data-severity": stored ? "warn" : undefined });
   set(el.look, { hidden: !stored && !el.open });
   set(el.play, { hidden: !(el.open && model.control && d.playable !== false) });
@@ -22,7 +22,7 @@ function make(el, part, actions) {
   const load = async () => {
     const answer = await actions.letters(part.id);
     say(el.note, answer.error || (answer.left_off ? `${count(answer.left_off)} more are not shown.` : answer.letters.length ? "" : "There are none."));
-    each(el.list, answer.letters || [], (l) => l.id, letter);
+    if (!answer.error) each(el.list, answer.letters, (l) => l.id + (l.played ? "!" : ""), letter);
   };
   el.look.onclick = () => {
     el.open = !el.open;
@@ -38,7 +38,7 @@ function make(el, part, actions) {
     if (!ids.length) return say(el.note, "Tick the letters to play back first.");
     const answer = await actions.play(part.id, ids);
     if (!answer.error) await load();
-    say(el.note, answer.error || `${plural(answer.played ?? ids.length, "letter")} played back.`);
+    say(el.note, answer.error || `${plural(answer.played ?? ids.length, "letter")} played back${answer.skipped ? `, ${count(answer.skipped)} left out since they were played back before` : ""}.`);
   };
   el.room.append(h("div", { class: "row" }, el.look, el.play), el.note, el.list);
 }
@@ -46,6 +46,7 @@ function make(el, part, actions) {
 function letter(l) {
   const event = l.binary ? "(binary) " + l.event : JSON.stringify(l.event);
   return h("li", {},
-    h("label", {}, h("input", { type: "checkbox", value: l.id }), h("span", {}, h("b", {}, l.error), h("span", { class: "quiet" }, ` in ${l.stage}, ${plural(l.attempts, "attempt")}, ${clock(l.last)}${l.key ? `, key ${l.key}` : ""}${l.source ? `, from ${l.source}` : ""}`))),
-    h("code", {}, event.length > 400 ? event.slice(0, 400) + "…" : event));
+    h("label", {}, h("input", { type: "checkbox", value: l.id }), h("span", {}, h("b", {}, l.error), l.played && h("span", { class: "chip" }, "played back"), h("span", { class: "quiet" }, ` in ${l.stage}, ${plural(l.attempts, "attempt")}, ${clock(l.last)}${l.key ? `, key ${l.key}` : ""}${l.source ? `, from ${l.source}` : ""}`))),
+    h("code", {}, event.length > 400 ? event.slice(0, 400) + "…" : event),
+    l.bytes && h("span", { class: "words" }, `${bytes(l.bytes)} in all`));
 }

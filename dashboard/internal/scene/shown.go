@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"iter"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/penstock-go/penstock/dashboard"
+	"github.com/penstock-go/penstock/deadletter"
 )
 
 // object is a snapshot that is made up.
@@ -38,11 +41,33 @@ func (s *scene) dashboard(o options) (*dashboard.Dashboard, error) {
 		made("presence", "users", func() any {
 			return object{"node": "node-a", "presences": 1240, "up": []string{"node-b"}, "down": down, "waiting": 0, "sent": count(3), "failed": 0}
 		}),
+		dashboard.DeadLetters("failed pushes", dashboard.LettersConfig{Read: s.read, Count: func() int { return len(s.letters.Letters()) }, Play: s.play}),
 	}
 	if o.stages > 0 {
 		parts = append(parts, made("stages", "crawler", func() any { return crowd(o.stages, count(100)) }))
 	}
 	return dashboard.New(cfg, parts...)
+}
+
+// read returns the dead letters.
+func (s *scene) read() iter.Seq2[deadletter.Letter, error] {
+	return func(yield func(deadletter.Letter, error) bool) {
+		for _, l := range s.letters.Letters() {
+			if !yield(l, nil) {
+				return
+			}
+		}
+	}
+}
+
+// play pushes the event of a letter again, under a number that does not fail.
+func (s *scene) play(_ context.Context, l deadletter.Letter) error {
+	var p push
+	if err := json.Unmarshal(l.Event, &p); err != nil {
+		return err
+	}
+	p.N++
+	return s.queue.TryPush(p)
 }
 
 // made is a part with a made-up snapshot.

@@ -66,6 +66,20 @@ export async function control(page) {
   says("a drain is asked about first");
 }
 
+// letters looks at the dead letters and plays one back.
+export async function letters(page) {
+  const panel = page.locator("#rooms .panel", { hasText: "Dead letters" });
+  await panel.getByRole("button", { name: "Look at them" }).click();
+  await page.until(() => document.querySelectorAll(".letters li").length > 3);
+  assert.match(await panel.locator(".letters li").first().textContent(), /no field "price" in render, 2 attempts.*"user":"user-/);
+  await panel.locator(".letters input").first().check();
+  await panel.getByRole("button", { name: "Play back" }).click();
+  await page.until(() => [...document.querySelectorAll(".panel [role=status]")].some((p) => p.textContent === "1 letter played back."));
+  assert.ok(await panel.locator(".letters .chip").count() >= 1);
+  await panel.getByRole("button", { name: "Close" }).click();
+  says("dead letters are looked at, and one is played back");
+}
+
 // locked looks at a page without permission: no buttons, a note, and a refusal by the server.
 export async function locked(page) {
   await page.until(() => document.getElementById("locked").checkVisibility());

@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { desktop, faults, launch, open, shut } from "./browser.mjs";
 import { graph, looks, troubles } from "./sights.mjs";
-import { control, crowd, keyboard, locked, lost } from "./acts.mjs";
+import { control, crowd, keyboard, letters, locked, lost } from "./acts.mjs";
 import { proxy } from "./proxy.mjs";
 
 const [scene, looking, folder] = process.argv.slice(2);
@@ -37,6 +37,7 @@ try {
       await shut(only);
     })(),
   ]);
+  await letters(page);
   await crowd(page);
   await control(page);
   await shut(page);

@@ -55,6 +55,9 @@ export async function troubles(page) {
   assert.equal(await page.locator("[id*=-partitions-] .bar[data-state=still] .sign[data-sign=paused]").count(), 1);
   says("growing lag has an arrow, a paused and a stopped partition are hatched");
 
+  await page.until(() => document.querySelectorAll("[id*=-discards-] .legend li").length === 2 && document.querySelector(".stack .series1"));
+  says("discards are stacked by reason");
+
   assert.equal(await page.locator(".dot").count(), 3);
   assert.equal(await page.locator(".dot.missing").count(), 1);
   const more = page.locator("#attention > button");
