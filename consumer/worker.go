@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/pprof"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
@@ -62,6 +63,8 @@ func (w *worker[T]) run(e event) {
 		}
 	}()
 	s, o := w.s, &w.orders
+	// The goroutine can be started by any other one, whose labels it would have.
+	pprof.SetGoroutineLabels(s.ctx)
 	for {
 		// The orders of the last step were carried out.
 		o.reset()

@@ -16,6 +16,8 @@ var catalogue = []Description{
 	{"pipeline.retries", KindCounter, "attempts", []string{"stage"}, "pipeline", "that have failed and are followed by another one"},
 	{"pipeline.failures", KindCounter, "events", []string{"stage"}, "pipeline", "that have failed for good"},
 	{"pipeline.keys_forgotten", KindCounter, "keys", []string{"stage"}, "pipeline", "of a Reduce with Totals that have lost their total to other keys, beyond MaxKeys"},
+	{"pipeline.waiting_time", KindTimer, "duration", []string{"stage"}, "pipeline", "from an event's arrival at a worker's step until its first attempt; of events that a worker takes together, the first"},
+	{"pipeline.handling_time", KindTimer, "duration", []string{"stage"}, "pipeline", "of an attempt; of events that are handled one after the other, their mean, once for all"},
 	{"pipeline.dead_letters", KindCounter, "letters", []string{"stage"}, "deadletter", "stored"},
 	{"pipeline.dead_letter_errors", KindCounter, "writes", []string{"stage"}, "deadletter", "that failed, and were repeated"},
 	{"pipeline.dead_letters_waiting", KindGauge, "letters", []string{"stage"}, "deadletter", "not stored yet; their events have no receipt"},

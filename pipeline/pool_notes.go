@@ -17,6 +17,9 @@ type notes struct {
 	logger   *slog.Logger
 	retries  metrics.Counter
 	failures metrics.Counter
+	// Of runs: how long the first job has waited, and the mean of their attempts. They are
+	// nil without a recorder.
+	waited, handled metrics.Timer
 
 	state *noteState
 }
@@ -31,13 +34,35 @@ type noteState struct {
 }
 
 func newNotes(stage string, logger *slog.Logger, r metrics.Recorder) notes {
+	measured := r != nil
 	option.Default(&r, metrics.Nop())
 	option.Logger(&logger)
 	tag := metrics.Tag{Key: "stage", Value: stage}
-	return notes{
+	n := notes{
 		stage: stage, logger: logger, state: &noteState{begun: time.Now()},
 		retries:  r.Counter("pipeline.retries", tag),
 		failures: r.Counter("pipeline.failures", tag),
+	}
+	if measured {
+		n.waited = r.Timer("pipeline.waiting_time", tag)
+		n.handled = r.Timer("pipeline.handling_time", tag)
+	}
+	return n
+}
+
+// ran notes a run of n jobs that took that long, in nanoseconds. It is called without the
+// lock of the pool: the recorder is the program's.
+func (n *notes) ran(jobs int, elapsed int64) {
+	if n.handled != nil {
+		n.handled.Observe(time.Duration(elapsed / int64(max(1, jobs))))
+	}
+}
+
+// begins notes that a run begins, whose first job has waited that long, in nanoseconds. It
+// is called without the lock of the pool.
+func (n *notes) begins(waited int64) {
+	if n.waited != nil && waited >= 0 {
+		n.waited.Observe(time.Duration(waited))
 	}
 }
 
@@ -78,6 +103,7 @@ func (n *notes) rest() {
 	s.mu.Lock()
 	again, forGood := s.again.Rest(), s.forGood.Rest()
 	s.mu.Unlock()
+	metrics.End(n.retries, n.failures, n.waited, n.handled)
 	again.Log(n.logger, "event", n.stage)
 	forGood.Log(n.logger, "event", n.stage)
 }

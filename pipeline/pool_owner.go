@@ -37,9 +37,10 @@ func (p *pool[J]) earn(a *account, n int) (ask int) {
 	return a.due(false)
 }
 
-// took notes that n jobs which the owner has run itself took that long. They count only if
-// they were slow: the pool is used then.
+// took notes that n jobs which the owner has run itself took that long. The pool is used
+// from now on if they were slow.
 func (p *pool[J]) took(n int, elapsed int64) {
+	p.notes.ran(n, elapsed)
 	if elapsed/int64(n) < quickTime {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/pprof"
 	"sync/atomic"
 	"time"
 
@@ -33,8 +34,11 @@ type worker[J any] struct {
 	round uint64 // counts runs
 	seen  uint64 // the round at the last look
 	begun int64
-	lost  bool // its job has timed out, and another goroutine reports that
-	next  *worker[J]
+	// waited is how long the first job of the run has, -1 if it was attempted before. It
+	// belongs to the goroutine.
+	waited int64
+	lost   bool // its job has timed out, and another goroutine reports that
+	next   *worker[J]
 }
 
 func newWorker[J any](p *pool[J]) *worker[J] {
@@ -50,6 +54,8 @@ func (w *worker[J]) loop(ran bool) {
 			w.exited()
 		}
 	}()
+	// The goroutine can be started by any other one, whose labels it would have.
+	pprof.SetGoroutineLabels(w.pool.ctx)
 	if !ran {
 		w.join()
 	}
@@ -89,7 +95,9 @@ func (w *worker[J]) step(ran bool) bool {
 			p.core.stop() // its owner is about to
 		}
 		var after func()
+		did, took := 0, int64(0)
 		if ran {
+			did, took = max(1, w.did), now-w.begun
 			after = w.report(v, now)
 		} else {
 			p.core.crew.waking--
@@ -99,8 +107,12 @@ func (w *worker[J]) step(ran bool) bool {
 		if after != nil {
 			after()
 		}
+		if did > 0 {
+			p.notes.ran(did, took)
+		}
 		switch do {
 		case orderRun:
+			p.notes.begins(w.waited)
 			return true
 		case orderLeave:
 			p.left()
@@ -126,6 +138,10 @@ func (w *worker[J]) seek(now int64) order {
 		w.span.Store(uint64(n)) // before the lookout can see the run
 		w.round++
 		w.begun = now
+		w.waited = -1
+		if first := w.run[0]; first.attempt == 1 {
+			w.waited = now - first.arrived
+		}
 		if n > 1 && p.lookAt == noTime {
 			p.lookAt = now + lookEvery
 		}

@@ -121,6 +121,12 @@ func newReducer[T, S, Out any](
 // HandleEmitter implements stage.EmitterHandler.
 func (r *reducer[T, S, Out]) HandleEmitter(emit *stage.Emitter[Out]) { r.emit = emit }
 
+// HandleTerminate implements stage.TerminateHandler.
+func (r *reducer[T, S, Out]) HandleTerminate(context.Context, error) error {
+	metrics.End(r.forgotten)
+	return nil
+}
+
 // HandleStart implements stage.StartHandler.
 func (r *reducer[T, S, Out]) HandleStart(_ context.Context, self *stage.Handle) error {
 	self.Tick(r.cfg.Every)

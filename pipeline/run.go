@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/penstock-go/penstock/internal/mailbox"
+	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -143,6 +144,7 @@ func (r *run) end(err error) error {
 		if n.state != lifeNew {
 			n.state = lifeOver
 		}
+		metrics.End(n.counter)
 	}
 	var errs []error
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

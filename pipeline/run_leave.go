@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 
+	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -43,6 +44,7 @@ func (r *run) leave(n *node) {
 		e.up.ebb() // it may have waited for this one
 	}
 	if n.gone {
+		metrics.End(n.counter)
 		r.p.forget(n)
 		if w := n.writer; w != nil {
 			r.all.Go(func() {

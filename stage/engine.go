@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,6 +103,8 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) error
 
 // run is the stage's goroutine.
 func (e *engine[In, Out]) run() {
+	// What the handlers start has the label too.
+	pprof.SetGoroutineLabels(e.ctx)
 	clean := false
 	defer func() { e.finish(recover(), clean) }()
 	if e.begin(); !e.isOver() {

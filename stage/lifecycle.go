@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 	"fmt"
+	"runtime/pprof"
 )
 
 // Name implements Stage.
@@ -67,7 +68,7 @@ func (e *engine[In, Out]) launch(ctx context.Context) error {
 	release := context.AfterFunc(ctx, func() {
 		e.Stop(&stopError{context.Cause(ctx)})
 	})
-	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	inner, cancel := context.WithCancelCause(pprof.WithLabels(context.WithoutCancel(ctx), pprof.Labels("stage", e.name)))
 	e.mu.Lock()
 	e.ctx = inner
 	e.cancel = func(cause error) {

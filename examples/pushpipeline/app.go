@@ -28,6 +28,7 @@ type app struct {
 
 	statsd   *statsdserver.Server    // what is recorded, for the page and the summary
 	recorder metrics.Recorder        // sends to statsd, and to the server of -statsd
+	scrapes  http.Handler            // of a Prometheus server; nil without -debug-addr
 	closers  []func(context.Context) // of the recorders, in order
 
 	// The path of a push: intake, source, producer, workers, endpoint, clients.
@@ -78,6 +79,9 @@ func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
 		return nil, err
 	}
 	if err = a.openMetrics(); err != nil {
+		return nil, err
+	}
+	if err = a.openPrometheus(); err != nil {
 		return nil, err
 	}
 	// Without a load there is no heavy user, and all latencies are of the class

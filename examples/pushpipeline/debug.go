@@ -27,6 +27,7 @@ func (a *app) debugRoutes() (http.Handler, error) {
 		defer cancel()
 		answer(w, http.StatusOK, a.stages(ctx))
 	})
+	mux.Handle("GET /metrics", a.scrapes)
 	mux.HandleFunc("POST /debug/revoke", a.revokeTokens)
 	config := a.cfg
 	config.Hosts = "" // names of this machine only
