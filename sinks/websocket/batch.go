@@ -1,16 +1,24 @@
 package websocket
 
-import "sync"
-
-// The bounds of one write: large enough that the cost of the call is small
-// compared with that of the frames, small enough to keep the buffer small.
-const (
-	maxBatchFrames = 32
-	maxBatchBytes  = 16 << 10
+import (
+	"iter"
+	"slices"
+	"sync"
 )
 
+// The bounds of one write: large enough that the cost of the call is small compared with
+// that of the frames, small enough to keep the buffers small and the other connections from
+// waiting. What waits for a client that does not take a full batch at once is less, since no
+// policy can discard what is being written.
+var (
+	fullBatch = load{frames: maxBatchFrames, bytes: 64 << 10}
+	slowBatch = load{frames: 32, bytes: writeStep}
+)
+
+const maxBatchFrames = 256
+
 // batch is what one write takes. One goroutine at a time owns it: the one that has
-// it from the pool batches. A single frame may exceed maxBatchBytes.
+// it from the pool batches. A single frame may exceed the bound on bytes.
 type batch struct {
 	// How many of items are used.
 	n int
@@ -28,13 +36,67 @@ func (b *batch) joined() []byte {
 	if b.n == 1 {
 		return b.items[0].wire
 	}
-	// A batch that only ever holds one frame needs no buffer.
-	if b.buf == nil {
-		b.buf = make([]byte, 0, maxBatchBytes)
-	}
-	b.buf = b.buf[:0]
-	for i := range b.n {
-		b.buf = append(b.buf, b.items[i].wire...)
-	}
+	b.join(0, b.n, 0)
 	return b.buf
+}
+
+// join puts the frames from to until-1, less the first skipped bytes, into buf.
+func (b *batch) join(from, until, skipped int) {
+	size := 0
+	for _, it := range b.items[from:until] {
+		size += len(it.wire)
+	}
+	b.buf = slices.Grow(b.buf[:0], size-skipped)
+	for _, it := range b.items[from:until] {
+		b.buf = append(b.buf, it.wire[skipped:]...)
+		skipped = 0
+	}
+}
+
+// pieces yields the content of the batch but for the first sent bytes, in pieces of at
+// most writeStep bytes or of one frame, so that a batch that waits for its client needs a
+// small buffer only. A piece is valid until the next one.
+func (b *batch) pieces(sent int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		i := 0
+		for i < b.n && sent >= len(b.items[i].wire) {
+			sent -= len(b.items[i].wire)
+			i++
+		}
+		for i < b.n {
+			until, size := i+1, len(b.items[i].wire)-sent
+			for until < b.n && size+len(b.items[until].wire) <= writeStep {
+				size += len(b.items[until].wire)
+				until++
+			}
+			piece := b.items[i].wire[sent:]
+			if until > i+1 {
+				b.join(i, until, sent)
+				piece = b.buf
+			}
+			if !yield(piece) {
+				return
+			}
+			i, sent = until, 0
+		}
+	}
+}
+
+// until returns how many items a slow batch has room for, from that on with which sent bytes
+// have not gone out in full.
+func (b *batch) until(sent int) int {
+	i := 0
+	for i < b.n && sent >= len(b.items[i].wire) {
+		sent -= len(b.items[i].wire)
+		i++
+	}
+	first, bytes := i, -sent
+	for i < b.n && i < first+slowBatch.frames {
+		bytes += len(b.items[i].wire)
+		if i > first && bytes > slowBatch.bytes {
+			break
+		}
+		i++
+	}
+	return i
 }

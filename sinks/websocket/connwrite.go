@@ -14,8 +14,8 @@ func (c *conn) wake(free bool) {
 	go func() {
 		// The outbox has one writer at a time, so that this goroutine is the only one.
 		b := batches.Get().(*batch)
-		if c.take(b) {
-			c.writeRest(b, b.joined())
+		if c.take(b, slowBatch) {
+			c.writeRest(b, 0)
 			return
 		}
 		batches.Put(b)
@@ -23,23 +23,25 @@ func (c *conn) wake(free bool) {
 	}()
 }
 
-// writeRest writes p, which is the rest of b, and then all that is queued. It
+// writeRest writes b but for the first sent bytes, and then all that is queued. It
 // waits for the client to take it.
-func (c *conn) writeRest(b *batch, p []byte) {
+func (c *conn) writeRest(b *batch, sent int) {
 	defer c.endpoint().work.done()
 	defer batches.Put(b)
 	for {
 		// The hooks of the batch come before those of what still waits in the queue.
-		if err := c.write(p); err != nil {
-			c.slowToWrite(err)
-			c.wrote(b, err)
-			c.finish(ErrClosed)
+		for piece := range b.pieces(sent) {
+			if err := c.write(piece); err != nil {
+				c.slowToWrite(err)
+				c.wrote(b, err)
+				c.finish(ErrClosed)
+				return
+			}
+		}
+		if !c.done(b) || !c.take(b, slowBatch) {
 			return
 		}
-		if !c.done(b) || !c.take(b) {
-			return
-		}
-		p = b.joined()
+		sent = 0
 	}
 }
 

@@ -227,7 +227,7 @@
 // A channel has a goroutine only while its handler works. A broadcast is encoded
 // once for each serializer. Each delivery allocates nothing, and on
 // resumable topics two objects, of which one is the frame. What is queued for a
-// connection is written in batches of up to 32 frames and 16 KiB. On plain TCP a
+// connection is written in batches of up to 256 frames and 64 KiB. On plain TCP a
 // few goroutines write for all connections, or, while there is little to write,
 // the goroutine that queues a message. docs/performance-channels.md has figures.
 package websocket

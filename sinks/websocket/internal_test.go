@@ -21,7 +21,7 @@ type sink struct {
 }
 
 func (k *sink) wake(bool) {
-	for k.s.take(&k.b) {
+	for k.s.take(&k.b, slowBatch) {
 		for i := 0; k.saw != nil && i < k.b.n; i++ {
 			k.saw(k.b.items[i])
 		}

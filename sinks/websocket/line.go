@@ -145,14 +145,14 @@ func (l *line) removeEvents() (gone []*item) {
 	return gone
 }
 
-// take moves items from the head into b, as many as one write may hold.
-func (l *line) take(b *batch) {
+// take moves items from the head into b, as many as a write of the size may hold.
+func (l *line) take(b *batch, most load) {
 	b.n, b.events, b.asked = 0, load{}, load{}
 	bytes := 0
-	for l.head < len(l.items) && b.n < maxBatchFrames {
+	for l.head < len(l.items) && b.n < most.frames {
 		it := l.items[l.head]
 		// The first item is taken whatever its size.
-		if b.n > 0 && bytes+len(it.wire) > maxBatchBytes {
+		if b.n > 0 && bytes+len(it.wire) > most.bytes {
 			break
 		}
 		b.items[b.n] = it
@@ -174,4 +174,27 @@ func (l *line) take(b *batch) {
 	if l.head == len(l.items) {
 		l.items, l.head = l.items[:0], 0
 	}
+}
+
+// giveBack moves the items of b from the i-th on to the head again, as they were, but behind
+// what has become urgent since.
+func (l *line) giveBack(b *batch, i int) {
+	back := b.items[i:b.n]
+	urgent := 0
+	for _, it := range back {
+		if it.control {
+			b.asked.add(it.load(), -1)
+		} else {
+			b.events.add(it.load(), -1)
+		}
+		if it.urgent {
+			urgent++
+		}
+	}
+	// Urgent ones are always taken first.
+	l.items = slices.Insert(l.items, l.head+l.urgent, back[urgent:]...)
+	l.items = slices.Insert(l.items, l.head, back[:urgent]...)
+	l.urgent += urgent
+	clear(back)
+	b.n = i
 }

@@ -102,15 +102,28 @@ func (o *outbox) start(do *effects) {
 	}
 }
 
-// take moves the next items into b. It returns false if there are none: the
+// take moves the next items into b, within most. It returns false if there are none: the
 // writer is idle then.
-func (o *outbox) take(b *batch) bool {
+func (o *outbox) take(b *batch, most load) bool {
 	if !o.toWrite() {
 		o.idle()
 		return false
 	}
-	o.line.take(b)
+	o.line.take(b, most)
 	return true
+}
+
+// giveBack puts the items of b from the i-th on into the queue again, since the client does
+// not take them now: the policies may discard them then. Those of a session that ends stay
+// in b.
+func (o *outbox) giveBack(b *batch, i int) {
+	if o.phase != open || i >= b.n {
+		return
+	}
+	if o.line == nil {
+		o.line = lines.Get().(*line)
+	}
+	o.line.giveBack(b, i)
 }
 
 // wrote accounts for a batch that was written, or that could not be. Until then its

@@ -45,6 +45,22 @@ func (n *naive) append(it *item) {
 	n.waiting = slices.Insert(n.waiting, at, it)
 }
 
+// giveBack moves what is being written from i on back, behind what is urgent.
+func (n *naive) giveBack(i int) {
+	if n.phase != open {
+		return
+	}
+	back := n.writing[i:]
+	n.writing = n.writing[:i:i]
+	for k := len(back) - 1; k >= 0; k-- {
+		at := 0
+		for !back[k].urgent && at < len(n.waiting) && n.waiting[at].urgent {
+			at++
+		}
+		n.waiting = slices.Insert(n.waiting, at, back[k])
+	}
+}
+
 // goOn ends the hold if there is room.
 func (n *naive) goOn() {
 	frames, bytes := n.size(true, n.waiting, n.writing)
@@ -295,7 +311,7 @@ func (r *modelRun) expect(fate map[*item]error) {
 	r.calls = 0
 }
 
-func (r *modelRun) write() {
+func (r *modelRun) write(rnd *rand.Rand) {
 	if r.taken {
 		var do effects
 		r.o.wrote(&r.b, &do)
@@ -314,7 +330,7 @@ func (r *modelRun) write() {
 	if r.woke == 0 {
 		return
 	}
-	if !r.o.take(&r.b) {
+	if !r.o.take(&r.b, load{1 + rnd.IntN(64), 1 + rnd.IntN(20_000)}) {
 		r.woke--
 		if len(r.n.waiting) > 0 && r.n.phase != closed {
 			r.t.Fatal("nothing to take, but something waits")
@@ -328,6 +344,15 @@ func (r *modelRun) write() {
 	}
 	r.n.writing, r.n.waiting = r.n.waiting[:r.b.n:r.b.n], r.n.waiting[r.b.n:]
 	r.taken = true
+}
+
+// giveBack is a client that does not take all of a batch at once.
+func (r *modelRun) giveBack(rnd *rand.Rand) {
+	if r.taken {
+		i := rnd.IntN(r.b.n + 1)
+		r.o.giveBack(&r.b, i)
+		r.n.giveBack(i)
+	}
 }
 
 func (r *modelRun) notifier() {
@@ -412,8 +437,12 @@ func TestOutboxModel(t *testing.T) {
 			case 11, 12, 13, 14, 15:
 				r.hold(1+rnd.IntN(2), rnd.IntN(3) == 0)
 			default:
+				if rnd.IntN(10) == 0 {
+					r.giveBack(rnd)
+					break
+				}
 				if rnd.IntN(5) < 2 {
-					r.write()
+					r.write(rnd)
 					break
 				}
 				r.put(randomItem(rnd, own.bytes))
@@ -428,7 +457,7 @@ func TestOutboxModel(t *testing.T) {
 		r.n.finish(fate)
 		r.expect(fate)
 		for r.taken || r.woke > 0 || r.notifiers > 0 {
-			r.write()
+			r.write(rnd)
 			r.notifier()
 		}
 		r.check()

@@ -211,7 +211,7 @@ func TestOutboxLife(t *testing.T) {
 	if o.start(step()); !do.wake {
 		t.Error("what waited was not written after the hold")
 	}
-	if !o.take(&b) || b.n != 1 {
+	if !o.take(&b, slowBatch) || b.n != 1 {
 		t.Errorf("took %d frames", b.n)
 	}
 	if o.put(boxed("b", CloseSlow), step()); do.wake {
@@ -220,7 +220,7 @@ func TestOutboxLife(t *testing.T) {
 	if o.wrote(&b, step()); !do.more {
 		t.Error("the writer was not told that there is more")
 	}
-	o.take(&b)
+	o.take(&b, slowBatch)
 	if o.wrote(&b, step()); do.more || o.writer != writerIdle || o.line != nil {
 		t.Errorf("more %v, writer %v, line %v", do.more, o.writer, o.line)
 	}
@@ -236,7 +236,7 @@ func TestOutboxLife(t *testing.T) {
 	if o.close(1000, gone, true, step()); do.closing {
 		t.Error("closed twice")
 	}
-	o.take(&b)
+	o.take(&b, slowBatch)
 	if o.finish(ErrShutdown, step()); !do.closed || o.ended != gone {
 		t.Errorf("closed %v, ended by %v", do.closed, o.ended)
 	}

@@ -118,12 +118,19 @@ func (s *session) put(it *item) (wake bool, err error) {
 	return do.wake, do.err
 }
 
-// take gives the next batch to the transport. It returns false if there is
+// take gives the next batch, within most, to the transport. It returns false if there is
 // none; wake will be called when there is one again.
-func (s *session) take(b *batch) bool {
+func (s *session) take(b *batch, most load) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out.take(b)
+	return s.out.take(b, most)
+}
+
+// giveBack puts the items of a batch from the i-th on into the queue again.
+func (s *session) giveBack(b *batch, i int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out.giveBack(b, i)
 }
 
 // wrote reports that the batch was written, or why it was not, to the hooks of

@@ -148,7 +148,7 @@ func (w *writers) run() {
 // serve writes once what c has queued. It returns the batch to use from then on,
 // and whether there is more.
 func (w *writers) serve(c *conn, r *rawWriter, b *batch) (*batch, bool) {
-	if !c.take(b) {
+	if !c.take(b, fullBatch) {
 		return b, false
 	}
 	// All frames of the batch in one buffer, hence one system call.
@@ -161,9 +161,13 @@ func (w *writers) serve(c *conn, r *rawWriter, b *batch) (*batch, bool) {
 	// The socket's buffer is full: only a goroutine may wait for this client.
 	case sent < len(p):
 		w.work.add()
-		// The batch belongs to that goroutine now; the writer goes on with another.
-		go c.writeRest(b, p[sent:])
-		return batches.Get().(*batch), false
+		c.giveBack(b, b.until(sent))
+		// The batch belongs to that goroutine now; the writer goes on with another, and
+		// with the buffer, of which a client that waits needs only a part.
+		next := batches.Get().(*batch)
+		next.buf, b.buf = b.buf, nil
+		go c.writeRest(b, sent)
+		return next, false
 	default:
 		return b, c.done(b)
 	}
