@@ -28,6 +28,14 @@ const maxLetters = 4096
 // add adds letters that do not wait already, and wakes the sender. The mutex is
 // held.
 func (p *post) add(list []letter) {
+	p.keep(list...)
+	if len(p.waiting) > 0 {
+		poke(p.wake)
+	}
+}
+
+// keep is add without waking the sender, which has a pause to keep. The mutex is held.
+func (p *post) keep(list ...letter) {
 	for _, l := range list {
 		switch {
 		case p.known[l]:
@@ -37,9 +45,6 @@ func (p *post) add(list []letter) {
 			p.known[l] = true
 			p.waiting = append(p.waiting, l)
 		}
-	}
-	if len(p.waiting) > 0 {
-		poke(p.wake)
 	}
 }
 
@@ -80,7 +85,7 @@ func (t *Tracker) sendAll(ctx context.Context) bool {
 				l.event = gossipHeartbeat
 			}
 			t.mu.Lock()
-			t.post.add([]letter{l})
+			t.post.keep(l)
 			t.mu.Unlock()
 			return false
 		}

@@ -319,6 +319,7 @@ func (c *cluster) startAt(name string, clock time.Time) *member {
 	if _, err := hub.Subscribe("room", m.diff); err != nil {
 		c.t.Fatal(err)
 	}
+	synctest.Wait() // the hub runs: the first request is sent at once
 	stop := pubsubtest.Run(c.t, m.Run)
 	m.stop = func() {
 		stop()

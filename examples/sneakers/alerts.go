@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"slices"
 	"sync"
 	"time"
@@ -69,6 +70,20 @@ func (w *wanted) by(id int64) (carts []string) {
 	return carts
 }
 
+// alertsFor reports whether this node alerts a cart to an item. An alert goes to all tabs of
+// the cart at all nodes, and each node has seen the change: of those at which a tab with the
+// item is open, the one whose name comes first alerts. While nodes do not know yet of each
+// other's tabs, an alert can come twice; while one that died counts as up, it is missed.
+func (a *app) alertsFor(cartID string, item int64) bool {
+	for _, raw := range a.tracker.Get(trackerTopic, cartID) {
+		var m meta
+		if json.Unmarshal(raw, &m) == nil && m.Node < a.hub.Node() && slices.Contains(m.Items, item) {
+			return false
+		}
+	}
+	return true
+}
+
 // alert pushes what has become of an item to those who have it in their cart. It does not
 // block: a shopper whose queue is full misses an alert, which the queue counts and logs.
 func (a *app) alert(it *store.Item, before, now string) {
@@ -82,6 +97,9 @@ func (a *app) alert(it *store.Item, before, now string) {
 		return
 	}
 	for _, cartID := range a.wanted.by(it.ID) {
+		if !a.alertsFor(cartID, it.ID) {
+			continue
+		}
 		_ = a.alerts.TryPush(alert{cartID: cartID, ItemID: it.ID, Kind: kind, Text: text})
 	}
 }

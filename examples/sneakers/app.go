@@ -66,8 +66,10 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (a *app, err erro
 	if a.signer, err = newSigner(cfg.Secret); err != nil {
 		return a, err
 	}
-	if a.listener, err = net.Listen("tcp", cfg.Addr); err != nil {
-		return a, fmt.Errorf("-addr: %w", err)
+	if a.listener = cfg.listener; a.listener == nil {
+		if a.listener, err = net.Listen("tcp", cfg.Addr); err != nil {
+			return a, fmt.Errorf("-addr: %w", err)
+		}
 	}
 	if cfg.StatsD != "" {
 		if a.statsd, err = statsd.New(statsd.Config{Address: cfg.StatsD, Logger: log}); err != nil {
@@ -89,7 +91,9 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (a *app, err erro
 	if err = errors.Join(a.openSocket(), a.openAdminSocket(), a.openAlerts()); err != nil {
 		return a, err
 	}
-	a.tracker, err = presence.New(presence.Config{Hub: a.hub, DiffPeriod: 250 * time.Millisecond, BroadcastPeriod: 500 * time.Millisecond, Logger: log})
+	// The admin sees the shoppers of a node that was killed leave within two seconds.
+	a.tracker, err = presence.New(presence.Config{Hub: a.hub, DiffPeriod: 250 * time.Millisecond, BroadcastPeriod: 250 * time.Millisecond,
+		HeartbeatPeriod: 500 * time.Millisecond, DownPeriod: 1250 * time.Millisecond, Logger: log})
 	if err != nil {
 		return a, err
 	}

@@ -26,6 +26,7 @@ type meta struct {
 	Page         string  `json:"page"`
 	PageLoadedAt int64   `json:"page_loaded_at"` // unix milliseconds
 	Items        []int64 `json:"items"`
+	Node         string  `json:"node"` // that the tab is connected to
 }
 
 // cartUpdate is the payload of cart_updated.
@@ -64,7 +65,7 @@ func (c *cartChannel) HandleJoin(_ context.Context, _ *websocket.Channel, payloa
 	if c.cart, err = c.app.signer.readCart(c.id, params.Serialized); err != nil {
 		return nil, websocket.Refuse("invalid_cart")
 	}
-	c.meta = meta{Page: pageName(params.Page), PageLoadedAt: time.Now().UnixMilli()}
+	c.meta = meta{Page: pageName(params.Page), PageLoadedAt: time.Now().UnixMilli(), Node: c.app.hub.Node()}
 	return nil, nil
 }
 

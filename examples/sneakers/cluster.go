@@ -44,6 +44,9 @@ func (a *app) openCluster() (err error) {
 	c := a.cfg
 	cfg := nats.Config{Node: c.Node, Metrics: a.recorder, Logger: a.log}
 	switch {
+	case c.remote != nil:
+		a.cluster.remote = c.remote
+		return nil
 	case c.Cluster == "":
 		return nil
 	case hasScheme(c.Cluster, "redis", "rediss"):

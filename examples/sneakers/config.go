@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket"
 )
 
@@ -45,6 +46,10 @@ type config struct {
 	Shops    string // addresses of others; empty: of this process
 	For      time.Duration
 	JSON     bool
+
+	// Parts of a test, in place of those that the options choose.
+	listener net.Listener
+	remote   pubsub.InterestedRemote
 }
 
 // errUsage ends the program with the exit code for a wrong command line. The message has

@@ -87,8 +87,12 @@ type visitor struct {
 func enter(t *testing.T, a *app) *visitor {
 	t.Helper()
 	transport := &http.Transport{}
+	if p, ok := a.listener.(*pipes); ok {
+		transport.DialContext = p.dial
+	}
 	hc := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	v := &visitor{client: newClient(hc, []string{a.address()}, 0), t: t, events: make(chan event, 1000)}
+	v.dials = hc
 	t.Cleanup(func() {
 		for _, w := range v.wires {
 			w.close()
@@ -103,7 +107,7 @@ func enter(t *testing.T, a *app) *visitor {
 
 // open opens a tab: a connection with a token.
 func (v *visitor) open(path, tok string) (*wire, error) {
-	w, err := dial(v.t.Context(), v.base(), path, tok, func(topic, name string, payload json.RawMessage) {
+	w, err := dial(v.t.Context(), v.dials, v.base(), path, tok, func(topic, name string, payload json.RawMessage) {
 		v.events <- event{topic, name, payload}
 	})
 	if err == nil {

@@ -22,8 +22,9 @@ import (
 // client is one simulated shopper: a browser's cookies, a page, and its connection.
 type client struct {
 	http  *http.Client
-	shops []string // where to go next if one does not answer
-	at    int      // the shop it is in
+	dials *http.Client // for WebSockets; nil: a connection of its own for each
+	shops []string     // where to go next if one does not answer
+	at    int          // the shop it is in
 
 	session, cart, cartID, token, csrf string
 
@@ -77,7 +78,7 @@ func (c *client) browse(ctx context.Context) error {
 
 // connect opens the page's connection and joins its topics.
 func (c *client) connect(ctx context.Context) error {
-	w, err := dial(ctx, c.base(), "/socket", c.token, c.got)
+	w, err := dial(ctx, c.dials, c.base(), "/socket", c.token, c.got)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,9 +39,11 @@ const replyTimeout = 20 * time.Second
 
 var errNoReply = errors.New("no reply")
 
-// dial connects with a socket token, as a page of the shop at base does.
-func dial(ctx context.Context, base, path, tok string, got func(topic, event string, payload json.RawMessage)) (*wire, error) {
+// dial connects with a socket token, as a page of the shop at base does. Without hc it takes
+// a connection of its own.
+func dial(ctx context.Context, hc *http.Client, base, path, tok string, got func(topic, event string, payload json.RawMessage)) (*wire, error) {
 	conn, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(base, "http")+path+"/websocket?vsn=2.0.0", &websocket.DialOptions{
+		HTTPClient:   hc,
 		Subprotocols: []string{"phoenix", "base64url.bearer.phx." + base64.RawURLEncoding.EncodeToString([]byte(tok))},
 	})
 	if err != nil {
