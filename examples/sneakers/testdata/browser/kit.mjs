@@ -50,7 +50,8 @@ export class Street {
     context.on("weberror", (e) => this.faults.push("an uncaught error: " + e.error().message));
     context.on("console", (m) => {
       if (m.type() !== "error" && m.type() !== "warning") return;
-      if (this.restarting || /status of (409|404)/.test(m.text())) return; // pages of refusals have that status
+      // Pages of refusals have such a status; what belongs to a page has not.
+      if (this.restarting || (/status of (409|404)/.test(m.text()) && /\/(checkout|nowhere)$/.test(m.location().url))) return;
       this.faults.push(m.type() + " on the console of " + m.page()?.url() + ": " + m.text());
     });
     if (scripts) {

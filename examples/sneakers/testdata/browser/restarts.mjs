@@ -5,7 +5,7 @@ import { live, says, shows, size } from "./kit.mjs";
 
 export async function restarts(street, { shopping, second, admin }, command) {
   const restart = (env = {}) => execFileSync("/bin/sh", ["-c", command], { env: { ...process.env, ...env } });
-  street.restarting = true; // connections fail, which is on the console
+  street.restarting = true; // until the end: connections fail, which is on the console
   await size(shopping, 1, "7").focus();
   await size(shopping, 1, "7").evaluate((button) => (button.dataset.old = "yes"));
   const sold = await admin.locator("#sold").textContent();
@@ -30,6 +30,5 @@ export async function restarts(street, { shopping, second, admin }, command) {
   await live(shopping);
   await shows(shopping, "cart-count", "0");
   await live(admin);
-  street.restarting = false;
   says("a page whose token is no longer taken says so, and is live once it is loaded again");
 }
