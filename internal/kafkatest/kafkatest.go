@@ -52,6 +52,9 @@ type Config struct {
 	// Stopped leaves the brokers down after their start: their addresses are known
 	// and Up starts them.
 	Stopped bool
+
+	// taken is called with the ports that the cluster is about to use; tests set it.
+	taken func(*ports.Range)
 }
 
 // Shared returns the brokers that other tests use at the same time. Without any the test is
@@ -74,7 +77,9 @@ func Start(t testing.TB, cfg Config) *Cluster {
 	n := cmp.Or(cfg.Brokers, 1)
 	for range 5 {
 		taken := ports.For(t, listeners)
-		beforeStart(taken)
+		if cfg.taken != nil {
+			cfg.taken(taken)
+		}
 		script := func(args ...string) (string, error) { return run(dir, taken.First, cfg.Settings, args...) }
 		// Before the start, which may fail or end the test when some brokers run.
 		t.Cleanup(func() {
@@ -110,9 +115,6 @@ func Start(t testing.TB, cfg Config) *Cluster {
 
 // listeners is the number of kinds of listeners of kafka/cluster, each of which has ten ports.
 const listeners = 5
-
-// beforeStart is called with the ports that a cluster is about to use. Tests set it.
-var beforeStart = func(*ports.Range) {}
 
 func newCluster(t testing.TB, addrs []string, script func(...string) (string, error)) *Cluster {
 	c := &Cluster{t: t, addrs: addrs, script: script}

@@ -16,6 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestRealKit uses all that the kit offers once: brokers that are killed, stopped and
 // paused, listeners with TLS and a password, topics, and a proxy.
 func TestRealKit(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.Start(t, kafkatest.Config{})
 	topic := c.Topic(2, "cleanup.policy=compact")
 	c.Produce(topic, 2, 10, 3)
