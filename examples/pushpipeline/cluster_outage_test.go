@@ -42,7 +42,7 @@ func TestAnOutageOfTheClusterDiscardsNoPush(t *testing.T) {
 			b.endpoint.PubSub().Settle(t.Context(), "user:2")
 			link.Cut()
 			ctx := within(t, 20*time.Second)
-			eventually(t, 5*time.Second, "the end of the connection", func() bool { return !a.endpoint.PubSub().Reach() })
+			eventually(t, 20*time.Second, "the end of the connection", func() bool { return !a.endpoint.PubSub().Reach() })
 			const count = 20
 			for n := range count {
 				a.push("1", n)

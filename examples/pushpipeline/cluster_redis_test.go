@@ -16,7 +16,7 @@ func TestRedisCarriesAPushToAnotherProcess(t *testing.T) {
 	a, b := start(t, "-cluster", "redis://"+at, "-node", "a"), start(t, "-cluster", "redis://"+at, "-node", "b")
 	here, there := a.join("1"), b.join("2")
 	b.endpoint.PubSub().Settle(t.Context(), "user:2")
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, 30*time.Second)
 	const count = 50
 	for n := range count {
 		a.push("1", n)

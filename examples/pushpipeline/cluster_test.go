@@ -23,7 +23,7 @@ func TestAPushReachesItsUserAtAnotherProcess(t *testing.T) {
 	a, b := startPair(t, "-grace", "5s")
 	here, there := a.join("1"), b.join("2")
 	b.endpoint.PubSub().Settle(t.Context(), "user:2")
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, 30*time.Second)
 	const count = 50
 	for n := range count {
 		a.push("1", n)
@@ -70,7 +70,7 @@ func TestAProcessUsesAServerElsewhere(t *testing.T) {
 	there := b.join("2")
 	b.endpoint.PubSub().Settle(t.Context(), "user:2")
 	a.push("2", 7)
-	if got, err := there.next(within(t, 5*time.Second)); err != nil || got.Data.N != 7 {
+	if got, err := there.next(within(t, 20*time.Second)); err != nil || got.Data.N != 7 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 }
@@ -130,7 +130,7 @@ func TestTheCommandsOfTheDocumentsFormACluster(t *testing.T) {
 	there := b.join("42")
 	b.endpoint.PubSub().Settle(t.Context(), "user:42")
 	a.push("42", 7)
-	if got, err := there.next(within(t, 5*time.Second)); err != nil || got.Data.N != 7 {
+	if got, err := there.next(within(t, 20*time.Second)); err != nil || got.Data.N != 7 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 }

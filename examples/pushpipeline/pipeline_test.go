@@ -255,7 +255,7 @@ func TestSocketsAreClosedAsGoingAway(t *testing.T) {
 	s := r.join("1")
 	r.push("1", 1)
 	r.stop()
-	ctx := within(t, 5*time.Second)
+	ctx := within(t, 20*time.Second)
 	if _, err := s.next(ctx); err != nil {
 		t.Fatalf("the push that was taken in did not arrive: %v", err)
 	}

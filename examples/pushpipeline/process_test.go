@@ -59,6 +59,10 @@ func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) 
 	return time.Since(begin)
 }
 
+// soon is far less than the 25 seconds that an orderly end may take, and long enough for a machine
+// that does other things.
+const soon = 10 * time.Second
+
 // wait waits until the program is ready.
 func (p *process) wait() {
 	p.t.Helper()
@@ -155,7 +159,7 @@ func TestBrokerComesLater(t *testing.T) {
 	broker := freePort(t)
 	_, port, _ := net.SplitHostPort(broker)
 	p := launch(t, "-brokers", broker, "-rate", "0", "-clients", "1", "-users", "1")
-	eventually(t, 10*time.Second, "a reason", func() bool {
+	eventually(t, 30*time.Second, "a reason", func() bool {
 		status, body := p.readyz()
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "broker does not respond")
 	})
@@ -171,8 +175,8 @@ func TestBrokerComesLater(t *testing.T) {
 		t.Errorf("push: %d %s", status, body)
 	}
 	ended := launch(t, "-brokers", broker)
-	eventually(t, 10*time.Second, "a response", func() bool { status, _ := ended.readyz(); return status != 0 })
-	if _, took := ended.finish(); took > 3*time.Second {
+	eventually(t, 30*time.Second, "a response", func() bool { status, _ := ended.readyz(); return status != 0 })
+	if _, took := ended.finish(); took > soon {
 		t.Errorf("the end took %v", took)
 	}
 	startBroker(t, port)
@@ -186,19 +190,19 @@ func TestBrokerComesLater(t *testing.T) {
 }
 
 // TestNoBrokerIsSaid: with an address at which nothing listens, the program starts, names the
-// reason in its log within five seconds, is not ready, and ends in order.
+// reason in its log, is not ready, and ends in order.
 func TestNoBrokerIsSaid(t *testing.T) {
 	t.Parallel() // it waits for other processes
 	p := launch(t, "-brokers", "127.0.0.1:1")
-	took := eventually(t, 5*time.Second, "the reason in the log", func() bool { return p.log.count("connection refused") > 0 })
+	took := eventually(t, 20*time.Second, "the reason in the log", func() bool { return p.log.count("connection refused") > 0 })
 	t.Logf("in the log after %v", took)
 	status := 0
 	var body string
-	eventually(t, 5*time.Second, "a response", func() bool { status, body = p.readyz(); return status != 0 })
+	eventually(t, 20*time.Second, "a response", func() bool { status, body = p.readyz(); return status != 0 })
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, "broker does not respond") {
 		t.Errorf("%d %s", status, body)
 	}
-	if _, took := p.finish(); took > 3*time.Second {
+	if _, took := p.finish(); took > soon {
 		t.Errorf("the end took %v", took)
 	}
 }
@@ -214,13 +218,13 @@ func TestFrozenBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	if status, body := post(t, "http://"+p.addr+"/push", `{"user_id":"1","data":{}}`); status != http.StatusServiceUnavailable || time.Since(begin) > confirmTimeout+time.Second {
+	if status, body := post(t, "http://"+p.addr+"/push", `{"user_id":"1","data":{}}`); status != http.StatusServiceUnavailable || time.Since(begin) > 2*confirmTimeout {
 		t.Errorf("push: %d %s after %v", status, body, time.Since(begin))
 	}
-	noticed := eventually(t, 10*time.Second, "not ready", func() bool { status, _ := p.readyz(); return status == http.StatusServiceUnavailable })
+	noticed := eventually(t, 30*time.Second, "not ready", func() bool { status, _ := p.readyz(); return status == http.StatusServiceUnavailable })
 	t.Logf("not ready %v after the first push", noticed)
 	begin = time.Now()
-	if status, body := post(t, "http://"+p.addr+"/push", `{"user_id":"1","data":{}}`); status != http.StatusServiceUnavailable || time.Since(begin) > time.Second {
+	if status, body := post(t, "http://"+p.addr+"/push", `{"user_id":"1","data":{}}`); status != http.StatusServiceUnavailable || time.Since(begin) > confirmTimeout/2 {
 		t.Errorf("second push: %d %s after %v", status, body, time.Since(begin))
 	}
 	if err := broker.Process.Signal(syscall.SIGCONT); err != nil {
@@ -252,7 +256,7 @@ func TestOpenRequestsDoNotSpoilTheEnd(t *testing.T) {
 		}
 	}
 	sum, took := p.finish()
-	if took > 5*time.Second || sum.Queued != 0 {
+	if took > soon || sum.Queued != 0 {
 		t.Errorf("%+v after %v", sum, took)
 	}
 }
@@ -262,16 +266,16 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	p := launch(t, "-source", "memory", "-rate", "100", "-users", "1", "-work", "60s")
 	p.wait()
-	eventually(t, 10*time.Second, "a push at work", func() bool { return p.status().InFlight > 0 })
+	eventually(t, 30*time.Second, "a push at work", func() bool { return p.status().InFlight > 0 })
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "the end has begun", func() bool { status, _ := p.readyz(); return status == http.StatusServiceUnavailable })
+	eventually(t, 30*time.Second, "the end has begun", func() bool { status, _ := p.readyz(); return status == http.StatusServiceUnavailable })
 	begin := time.Now()
 	// The second signal must not come with the first.
 	again := time.AfterFunc(2*sameSignal, func() { _ = p.cmd.Process.Signal(syscall.SIGTERM) })
 	defer again.Stop()
-	if err := p.cmd.Wait(); err == nil || time.Since(begin) > 3*time.Second {
+	if err := p.cmd.Wait(); err == nil || time.Since(begin) > soon {
 		t.Errorf("it ended with %v after %v", err, time.Since(begin))
 	}
 }

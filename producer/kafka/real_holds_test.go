@@ -142,7 +142,7 @@ func TestRealStorm(t *testing.T) {
 			}
 			repeated := w.check()
 			t.Logf("%s, seed %d: %d joins and leaves, %d records, %d handled twice, longest gap %v", name, seed, changes, len(w.produced), repeated, longest.Round(time.Millisecond))
-			bound := 2 * time.Second // the machine may be shared
+			bound := 4 * time.Second // less than the session; the machine may be shared
 			if long {
 				bound = 500 * time.Millisecond
 			}

@@ -19,7 +19,7 @@ func TestRealMissingTopicIsTrouble(t *testing.T) {
 	begun := time.Now()
 	m := w.join(cfg, w.handler("a"), stage.SubscribeConfig{})
 	w.wait("a line", func() bool { return strings.Contains(log.String(), "UNKNOWN_TOPIC_OR_PARTITION") })
-	if d := time.Since(begun); d > 5*time.Second {
+	if d := time.Since(begun); d > 2*recovery {
 		t.Errorf("logged after %v", d)
 	}
 	w.wait("not ready", func() bool { return m.producer.Ready() != nil && len(m.producer.Snapshot().Troubles) == 1 })
