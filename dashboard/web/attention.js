@@ -2,7 +2,7 @@
 import { each, h, say, set } from "./dom.js";
 import { resign, sign } from "./signs.js";
 
-const most = () => (innerWidth < 640 ? 5 : 8);
+const most = () => (innerWidth < 640 ? 5 : 10);
 
 // showAttention lists problems as links to their places. go is called with the problem.
 export function showAttention(el, found, summary, go) {

@@ -7,7 +7,7 @@ import { resign, sign } from "./signs.js";
 // column looks, mark the sign on its top.
 export function showBars(el, items) {
   const most = Math.max(1, ...items.map((i) => i.value));
-  set(el, { class: "bars", role: "list" });
+  set(el, { class: "bars", role: "list", "data-roomy": items.length <= 12 });
   each(el, items, (i) => i.id, makeBar, (bar, item) => {
     set(bar, { "data-state": item.state, "aria-label": item.label, title: item.label });
     styled(bar.column, { height: (item.value > 0 ? Math.max(1.5, (76 * item.value) / most) : 0).toFixed(1) + "%" });

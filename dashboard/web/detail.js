@@ -110,7 +110,7 @@ export class Detail {
     numbers(rows, stage.handler, "", new Set(["workers", "busy", "size"]));
     if (typeof stage.handler?.dead_letters === "object") numbers(rows, stage.handler.dead_letters, "dead letters: ", skip);
     numbers(rows, fairOf(stage) || stage.dispatcher, "dispatcher: ", skip);
-    const zeros = rows.filter((r) => r[1] === "0" && r[0] !== "waiting");
+    const zeros = rows.filter((r) => ["0", "0 B", "0 ms"].includes(r[1]) && r[0] !== "waiting");
     say(this.zeros, zeros.length ? `0: ${zeros.map((r) => r[0]).join(", ")}` : "");
     each(this.figures, rows.filter((r) => !zeros.includes(r)), (r) => r[0], (r) => h("div", {}, h("dt", {}, r[0]), h("dd", {})), (el, r) => say(el.lastChild, r[1]));
   }

@@ -7,7 +7,7 @@ import { showCells } from "./cells.js";
 
 // Beyond lively pipes none is animated: each costs a repaint a frame.
 const lively = 60;
-const sparkWidth = 64, sparkHeight = 24, sparkSlots = 60;
+const sparkWidth = 64, sparkHeight = 24;
 
 // Graph draws the pictures of one pipeline. open is called with the node that was chosen.
 export class Graph {
@@ -82,9 +82,10 @@ export class Graph {
     if (n.severity) resign(el.badge, n.problem);
     say(el.title_, n.name);
     say(el.rate, rate(n.rate));
-    const d = line(n.spark, sparkWidth, sparkHeight, sparkSlots);
+    const slots = Math.max(15, n.spark.length); // a short history is drawn wider
+    const d = line(n.spark, sparkWidth, sparkHeight, slots);
     set(el.curve, { d });
-    set(el.area, { d: d && `${d}V${sparkHeight}H${(sparkWidth - ((n.spark.length - 1) * sparkWidth) / (sparkSlots - 1)).toFixed(1)}Z` });
+    set(el.area, { d: d && `${d}V${sparkHeight}H${(sparkWidth - ((n.spark.length - 1) * sparkWidth) / (slots - 1)).toFixed(1)}Z` });
     set(el.cells, { hidden: !n.cells });
     if (n.cells) showCells(el.cells, n.cells, Math.max(6, Math.floor((box.w - 48) / 14)));
     set(el.batch, { hidden: !n.batch });

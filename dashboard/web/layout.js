@@ -60,7 +60,7 @@ export function rows(names, edges, layer) {
 }
 
 // size of a node, and the room that a graph leaves between two of them.
-export const card = { width: 196, height: 112, least: 148, gapX: 84, leastGap: 44, gapY: 20 };
+export const card = { width: 196, height: 118, least: 148, gapX: 84, leastGap: 44, gapY: 20 };
 
 // placed returns the boxes of the nodes, left to right, or top to bottom if it is narrow.
 export function placed(names, edges, width, narrow) {

@@ -33,10 +33,11 @@ function showKeys(el, fair) {
   const keys = keysOf(fair);
   const left = fair.backlogged - keys.length;
   say(el.words, keys.length ? `${plural(fair.held, "event")} of ${plural(fair.backlogged, "key")} wait` + (left > 0 ? `; ${count(left)} short ones not shown` : "") : "No key has more than one event waiting.");
-  showBars(el.room, keys.map((k) => ({
+  const apart = [...keys.filter((k) => !k.still), ...keys.filter((k) => k.still)]; // those that are held back stand at the end
+  showBars(el.room, apart.map((k) => ({
     id: k.key, name: k.key, value: k.events, state: k.flood ? "flood" : k.still ? "still" : "usual",
     mark: k.flood ? "flood" : k.still ? "parked" : "",
-    text: k.flood ? count(k.events) : k.still ? (k.parked ? "parked" : span(k.left).replace(/ \d\d s$/, "")) : "",
+    text: k.flood ? count(k.events) : k.still ? (k.parked ? "parked" : span(k.left).replace(/ \d\d s$/, "")) : count(k.events),
     label: `${k.key}: ${plural(k.events, "event")} waiting${k.flood ? ", a flood" : ""}${k.parked ? ", parked" : k.still ? `, held back for ${span(k.left)}` : ""}`,
   })));
 }

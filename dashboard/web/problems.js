@@ -25,10 +25,8 @@ function ofGraph(part, m, add) {
   if (data.draining) add("note", "paused", `The pipeline ${part.name} drains: it takes in nothing more.`, {});
   for (const step of part.steps.values()) ofStep(step, m, add);
   for (const stage of part.stages.values()) ofStage(stage, m, add);
-  for (const [reason, { total }] of m.discards) {
-    if (!m.lately("discards/" + reason)) continue;
-    add("warn", "discards", `Events were discarded in the last minute: ${reason.replaceAll("_", " ")}, ${count(total)} so far.`, { panel: "discards", id: reason });
-  }
+  const lost = [...m.discards].filter(([reason]) => m.lately("discards/" + reason));
+  if (lost.length) add("warn", "discards", `Events were discarded in the last minute: ${lost.map(([reason, { total }]) => `${reason.replaceAll("_", " ")} (${count(total)} so far)`).join(", ")}.`, { panel: "discards" });
 }
 
 function ofStep(step, m, add) {

@@ -68,6 +68,11 @@ function showCluster(el, nodes) {
   const at = new Map();
   nodes.filter((n) => n.self).forEach((n, i, all) => at.set(n, { x: width / 2 + (i - (all.length - 1) / 2) * 70, y: height / 2 - 16 }));
   others.forEach((n, i) => {
+    if (others.length === 1) {
+      for (const self of at.values()) self.x -= 59;
+      at.set(n, { x: width / 2 + 59, y: height / 2 - 16 });
+      return;
+    }
     const angle = Math.PI * (1 + (2 * i) / others.length);
     at.set(n, { x: width / 2 + 118 * Math.cos(angle), y: height / 2 - 16 + 74 * Math.sin(angle) });
   });

@@ -31,13 +31,14 @@ type lags struct {
 	mu    sync.Mutex
 	parts []partition
 	begun time.Time
+	calm  bool
 	owed  int
 	n     int
 	emit  *stage.Emitter[push]
 }
 
-func newLags() *lags {
-	l := &lags{begun: time.Now()}
+func newLags(calm bool) *lags {
+	l := &lags{begun: time.Now(), calm: calm}
 	for i := range 12 {
 		l.parts = append(l.parts, partition{Topic: "orders", Partition: int32(i), Head: 1000, End: 1000})
 	}
@@ -76,12 +77,13 @@ func (l *lags) HandleInspect() any {
 	for i := range l.parts {
 		p := &l.parts[i]
 		p.Lag = int64(20 + rand.IntN(40))
-		switch i {
-		case 3:
+		switch {
+		case l.calm:
+		case i == 3:
 			p.Lag = 200 + int64(age/time.Millisecond)/20
-		case 7:
+		case i == 7:
 			p.Lag, p.Paused, p.Held = 260, true, true
-		case 10:
+		case i == 10:
 			p.Lag, p.Stopped = 120, true
 		}
 		p.Head += 25

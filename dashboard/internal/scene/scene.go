@@ -33,7 +33,7 @@ type scene struct {
 }
 
 func newScene(o options) (*scene, error) {
-	s := &scene{lags: newLags(), calm: o.calm}
+	s := &scene{lags: newLags(o.calm), calm: o.calm}
 	var err error
 	if s.letters, err = deadletter.NewMemory(deadletter.MemoryConfig{}); err != nil {
 		return nil, err
@@ -138,7 +138,9 @@ func (s *scene) feed(ctx context.Context) {
 			for u := range 12 {
 				send(fmt.Sprintf("user-%d", u), 2+rand.IntN(12))
 			}
-			send("user-late", 20) // most of them expire
+			if !s.calm {
+				send("user-late", 20) // most of them expire
+			}
 		}
 		if !s.calm && round%20 == 0 {
 			send("user-flood", 200)

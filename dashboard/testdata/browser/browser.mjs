@@ -4,7 +4,8 @@ import { chromium } from "playwright-core";
 // patience is how long any one step may take, in milliseconds.
 export const patience = Number(process.env.PAGE_TIMEOUT_MS || 20_000);
 export const faults = [];
-export const says = (text) => console.log("ok: " + text);
+const begun = Date.now();
+export const says = (text) => console.log(`ok: ${text} (${((Date.now() - begun) / 1000).toFixed(1)} s)`);
 
 // launch starts the browser.
 export function launch() {
