@@ -48,8 +48,8 @@ export function fairOf(stage) {
 }
 
 // keysOf are the keys with the most waiting events. A flood is a key that has at least
-// twenty events waiting and five times as many as a usual one, among those that could be
-// served: a key that is parked, or over its rate, holds up nobody.
+// twenty events waiting, a fifth of all and five times as many as a usual key, among those
+// that could be served: a key that is parked, or over its rate, holds up nobody.
 export function keysOf(fair, most = 20) {
   const top = (fair.top || []).slice(0, most).map((k) => ({
     key: typeof k.key === "string" ? k.key : JSON.stringify(k.key),
@@ -63,7 +63,8 @@ export function keysOf(fair, most = 20) {
   for (let i = others.length; i < fair.backlogged; i++) others.push(1); // those that the list leaves out
   others.sort((a, b) => a - b);
   const usual = others.length > 1 ? others[Math.floor((others.length - 1) / 2)] : 1;
-  for (const key of top) key.flood = !key.still && key.events >= 20 && key.events >= 5 * usual;
+  const served = fair.held - top.reduce((sum, k) => sum + (k.still ? k.events : 0), 0);
+  for (const key of top) key.flood = !key.still && key.events >= Math.max(20, 5 * usual, served / 5);
   return top;
 }
 

@@ -76,7 +76,7 @@ func (l *lags) HandleInspect() any {
 	age := time.Since(l.begun)
 	for i := range l.parts {
 		p := &l.parts[i]
-		p.Lag = int64(20 + rand.IntN(40))
+		p.Lag = int64(30 + rand.IntN(10))
 		switch {
 		case l.calm:
 		case i == 3:

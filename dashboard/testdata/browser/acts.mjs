@@ -30,7 +30,7 @@ export async function control(page) {
   await page.until(() => document.querySelector("#part-0 .chip").textContent === "paused");
   await untilRate(page, "orders", 0, 0);
   await whole.getByRole("button", { name: "Resume" }).click();
-  await untilRate(page, "orders", 100, 1000);
+  await untilRate(page, "orders", 100, 5000);
   says("pause brings the rate to 0, resume back: " + (await rateOf(page, "orders")));
 
   const drawer = page.locator("#detail");
@@ -40,7 +40,7 @@ export async function control(page) {
   await untilRate(page, "orders", 10, 120); // in a short interval it is not exact
   await drawer.getByLabel(/^Rate/).fill("0");
   await drawer.getByRole("button", { name: "Set rate" }).click();
-  await untilRate(page, "orders", 200, 1000);
+  await untilRate(page, "orders", 200, 5000);
   await drawer.getByLabel(/^Rate/).fill("-1");
   await drawer.getByRole("button", { name: "Set rate" }).click();
   await page.until(() => /^Not done: .*rate/i.test(document.querySelector("#detail .outcome").textContent));

@@ -130,13 +130,14 @@ test("workers are cells", () => {
 });
 
 test("a flood is a key that towers above the usual one", () => {
-  const fair = (events, backlogged = events.length, more = {}) => ({ held: 1, backlogged, top: events.map((n, i) => ({ key: "k" + i, events: n, ...more })) });
+  const fair = (events, backlogged = events.length, more = {}) => ({ held: events.reduce((a, b) => a + b, 0) + backlogged - events.length, backlogged, top: events.map((n, i) => ({ key: "k" + i, events: n, ...more })) });
   const floods = (f) => keysOf(f).filter((k) => k.flood).map((k) => k.key);
   assert.deepEqual(floods(fair([500, 12, 10, 9])), ["k0"]);
   assert.deepEqual(floods(fair([12, 11, 10])), [], "all have some");
   assert.deepEqual(floods(fair([900, 850, 10, 9, 8])), ["k0", "k1"], "two at once");
   assert.deepEqual(floods(fair([100, 90, 80, 70])), [], "all have much");
-  assert.deepEqual(floods(fair([30], 400)), ["k0"], "399 have one each");
+  assert.deepEqual(floods(fair([200], 400)), ["k0"], "399 have one each");
+  assert.deepEqual(floods(fair([900, 30, 2, 2, 2])), ["k0"], "a small one beside a flood is none");
   assert.deepEqual(floods(fair([500, 2], 2, { left_ns: 5e9 })), [], "one that is held back holds up nobody");
   assert.deepEqual(floods(fair([4, 3])), []);
   assert.ok(fairOf({ dispatcher: fair([1]) }));
