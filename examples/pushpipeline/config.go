@@ -126,7 +126,7 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	fs.IntVar(&c.MaxPerAddress, "max-per-address", 1000, "WebSocket connections from one address (the program's own clients count as one each), 1 or more")
 	fs.IntVar(&c.MaxPerUser, "max-per-user", 20, "WebSocket connections of one user, 1 or more")
 	fs.IntVar(&c.ConnectRate, "connect-rate", 100, "WebSocket connections a second that one address may try to make, 1 or more")
-	fs.StringVar(&c.DebugAddr, "debug-addr", "127.0.0.1:4001", "loopback `host:port` for pprof, expvar, /debug/stages and /metrics, which a Prometheus server scrapes; off for none")
+	fs.StringVar(&c.DebugAddr, "debug-addr", "127.0.0.1:4001", "loopback `host:port` for /dashboard/, /metrics, which a Prometheus server scrapes, pprof, expvar and /debug/stages; off for none")
 	fs.StringVar(&c.PushAddr, "push-addr", "", "`host:port` for /push alone, which -addr then does not serve; off for no /push at all")
 	fs.StringVar(&c.PushKeyFile, "push-key-file", "", "`file` with a shared key of 20 bytes or more a line, one of which POST /push then requires: Authorization: Bearer KEY")
 	fs.StringVar(&c.PushJWTFile, "push-jwt-file", "", "`file` with a secret of 32 bytes or more (HS256) or a public key (PEM: RS256, ES256, EdDSA) for the JSON Web Tokens that POST /push then requires: with exp, sub and the audience push")

@@ -10,7 +10,7 @@ import (
 )
 
 // debugRoutes are what only operators on this machine reach.
-func (a *app) debugRoutes() (http.Handler, error) {
+func (a *app) debugRoutes(overview http.Handler) (http.Handler, error) {
 	mux := http.NewServeMux()
 	// Registered by hand: the import also puts them on http.DefaultServeMux, which
 	// this program does not serve. There is no command line, which may hold a secret
@@ -29,6 +29,7 @@ func (a *app) debugRoutes() (http.Handler, error) {
 	})
 	mux.Handle("GET /metrics", a.scrapes)
 	mux.HandleFunc("POST /debug/revoke", a.revokeTokens)
+	mux.Handle("/dashboard/", overview)
 	config := a.cfg
 	config.Hosts = "" // names of this machine only
 	return config.checked(sameSite(mux), nil, a.debugListener.Addr().String())

@@ -72,13 +72,19 @@ func (r *run) serve() error {
 	if r.debugListener == nil {
 		return nil
 	}
-	handler, err := r.debugRoutes()
+	overview, err := r.dashboard()
+	if err != nil {
+		return err
+	}
+	handler, err := r.debugRoutes(overview)
 	if err != nil {
 		return err
 	}
 	// Only programs of this machine reach it, so that its log needs no limit.
 	errorLog := slog.NewLogLogger(r.log.Handler(), slog.LevelWarn)
-	r.listen(&http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog}, r.debugListener)
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: errorLog}
+	server.RegisterOnShutdown(overview.Stop)
+	r.listen(server, r.debugListener)
 	return nil
 }
 

@@ -50,6 +50,7 @@ type app struct {
 
 	sold, refused atomic.Int64 // by this node: pairs, and carts that came too late
 
+	overview *overview
 	listener net.Listener
 	server   *http.Server
 }
@@ -126,6 +127,9 @@ func (a *app) openServer() (err error) {
 	mux.Handle("/admin_socket/", a.endpoint)
 	a.shopRoutes(mux)
 	a.adminRoutes(mux)
+	if err := a.openOverview(mux); err != nil {
+		return err
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	// A page of another site cannot post: the browser's own headers give it away. The forms
 	// have tokens besides.
@@ -138,6 +142,9 @@ func (a *app) openServer() (err error) {
 		TLS: certificates, Plaintext: a.cfg.Plaintext, Metrics: a.recorder, Logger: a.log,
 		Limits: websocket.ServerLimits{BodyBytes: maxForm}, Timeouts: websocket.ServerTimeouts{Drain: time.Second},
 	})
+	if err == nil {
+		a.server.RegisterOnShutdown(a.overview.Stop)
+	}
 	return err
 }
 

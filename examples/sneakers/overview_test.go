@@ -1,0 +1,41 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestOverview: the dashboard needs the admin's password.
+func TestOverview(t *testing.T) {
+	a := start(t)
+	get := func(password string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.address()+"/admin/dashboard/state", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if password != "" {
+			req.SetBasicAuth(adminName, password)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	if status, body := get(""); status != http.StatusUnauthorized || strings.Contains(body, "parts") {
+		t.Error(status, body)
+	}
+	status, body := get(a.cfg.AdminPassword)
+	for _, want := range []string{`"control":false`, `"kind":"stages","name":"alerts"`, `"kind":"sockets"`, `"kind":"topics"`, `"kind":"presence"`} {
+		if status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%d: no %s in %s", status, want, body)
+		}
+	}
+}
