@@ -52,6 +52,9 @@ func (o *outlet[T]) serveEmission() {
 	events, first := o.emit.buf, o.nextSeq
 	o.nextSeq += uint64(len(events))
 	o.emitted += int64(len(events))
+	if o.traces.read != nil {
+		o.traces.emitted(events, first)
+	}
 	asked := o.told
 	o.told = max(0, asked-len(events))
 	em := &o.emission

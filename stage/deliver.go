@@ -29,6 +29,9 @@ func (e *engine[In, Out]) deliverPart(s *Subscription[In], events []In, first ui
 	if s.deferred {
 		s.open.Add(int64(n))
 		e.in.handled += int64(n)
+		if e.in.traces.read != nil {
+			e.traceDelivery(s, events, first)
+		}
 		// The events were copied by the handler, if it keeps them.
 		e.check(e.do.delivery(e.ctx, Delivery[In]{Subscription: s, Events: events, First: first}))
 		// With about as many as such a handler asks for at once, more is likely to be on its
@@ -39,7 +42,7 @@ func (e *engine[In, Out]) deliverPart(s *Subscription[In], events []In, first ui
 	// With as many as a chunk of HandleEvents, more is likely to be on its way.
 	e.brisk = n >= s.info.MaxDemand-s.info.MinDemand
 	s.inHand = n // farewell names these if the handler fails
-	err := e.transform(s, events, inputs[In]{position: first, n: n})
+	err := e.transform(e.ctx, s, events, inputs[In]{position: first, n: n})
 	if err != nil && err != ErrDone {
 		e.check(err)
 		return false

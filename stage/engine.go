@@ -122,6 +122,7 @@ func (e *engine[In, Out]) begin() {
 	if e.out != nil {
 		e.out.emit.wake = e.box.Poke
 	}
+	e.beginTracing()
 	if e.out != nil {
 		e.out.sayDrops(e.log)
 	}

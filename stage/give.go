@@ -17,6 +17,9 @@ func (o *outlet[T]) Give(sub, lo, hi int) {
 	for i := lo; o.awaiting && i < hi; i++ {
 		o.leaves(o.offer.First + uint64(i))
 	}
+	if len(o.traces.waits) > 0 {
+		o.traces.given(o.stage, o.offer.First+uint64(lo), hi-lo)
+	}
 	if o.tracking > 0 {
 		o.shared.give(lo, hi, s.tracked)
 		if s.tracked {
@@ -45,6 +48,9 @@ func (o *outlet[T]) GiveEach(sub int, at []int32) {
 	o.emission.marks.given = append(o.emission.marks.given, at...)
 	for i := 0; o.awaiting && i < len(at); i++ {
 		o.leaves(o.offer.First + uint64(at[i]))
+	}
+	for i := 0; len(o.traces.waits) > 0 && i < len(at); i++ {
+		o.traces.given(o.stage, o.offer.First+uint64(at[i]), 1)
 	}
 	b := o.batchFor(s)
 	from := o.offer.Events
@@ -76,6 +82,9 @@ func (o *outlet[T]) GiveHeld(sub int, event T, seq, ticket uint64) {
 	if o.awaiting {
 		o.leaves(seq)
 	}
+	if len(o.traces.waits) > 0 {
+		o.traces.given(o.stage, seq, 1)
+	}
 	if s.tracked {
 		s.flights.pushOne(seq, ticket, event)
 	}
@@ -94,6 +103,9 @@ func (o *outlet[T]) GiveHeldAll(sub int, events []T, seqs []uint64) {
 	o.emission.marks.held += int64(len(events))
 	for i := 0; o.awaiting && i < len(seqs); i++ {
 		o.leaves(seqs[i])
+	}
+	for i := 0; len(o.traces.waits) > 0 && i < len(seqs); i++ {
+		o.traces.given(o.stage, seqs[i], 1)
 	}
 	b := o.batchFor(s)
 	b.events = append(b.events, events...)

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ type inlet[T any] struct {
 	unhandled int64 // events whose producer stopped before this stage did
 	withdrawn int64 // events that were not handled, since their source has asked them back
 	batches   int64
+	traces    inTraces[T]
 }
 
 // arrival is a batch, the end of a subscription if ended is set, or a message that
@@ -158,19 +160,14 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 				return
 			}
 		}
-		chunk := b.events[at:min(at+size, b.until())]
+		chunk := e.in.traces.limit(b.events[at:min(at+size, b.until())])
 		at += len(chunk)
 		in := inputs[In]{position: position, n: len(chunk)}
 		position += uint64(len(chunk))
 		e.running = "HandleEvents"
 		// If the handler panics now, farewell names these events as the possible cause.
 		s.inHand = len(chunk)
-		var err error
-		if e.out != nil {
-			err = e.transform(s, chunk, in)
-		} else {
-			err = e.do.consume(e.ctx, chunk)
-		}
+		err := e.call(s, chunk, in)
 		if err != nil && err != ErrDone {
 			e.check(err)
 			return
@@ -217,7 +214,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 // transform passes a chunk to the handler of a producer-consumer and notes which events it
 // has emitted for which input. On error the inputs stay open: the farewell gives them
 // back.
-func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[In]) error {
+func (e *engine[In, Out]) transform(ctx context.Context, s *Subscription[In], chunk []In, in inputs[In]) error {
 	em := &e.out.emit
 	if em.told() {
 		e.out.serve() // of an earlier handler; it must not be taken for this one's
@@ -232,11 +229,14 @@ func (e *engine[In, Out]) transform(s *Subscription[In], chunk []In, in inputs[I
 	em.chunk = len(chunk)
 	var err error
 	if f := e.do.pass; f != nil {
-		err = f(e.ctx, Delivery[In]{Subscription: s, Events: chunk, First: in.position}, em)
+		err = f(ctx, Delivery[In]{Subscription: s, Events: chunk, First: in.position}, em)
 	} else {
-		err = e.do.transform(e.ctx, chunk, em)
+		err = e.do.transform(ctx, chunk, em)
 	}
 	em.chunk = 0
+	if e.in.traces.calls != nil {
+		e.in.traces.noteFailures(em.failures)
+	}
 	switch {
 	case err != nil && err != ErrDone:
 		// Nothing of the chunk is finished.

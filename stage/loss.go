@@ -17,6 +17,9 @@ func (o *outlet[T]) Discard(event T, seq uint64, reason receipt.Reason) {
 		o.leaves(seq)
 	}
 	delete(o.again, seq)
+	if len(o.traces.waits) > 0 {
+		o.traces.end(o.stage, seq, receipt.Discarded, reason)
+	}
 	o.ended(seq, 1, receipt.Discarded, reason)
 	o.reportDiscard(event, reason)
 }

@@ -86,7 +86,8 @@ type outlet[T any] struct {
 	abandoned  int64 // deliveries whose consumer died before it had handled them
 	discards   int64
 	lost       map[receipt.Reason]int64
-	losses     losses    // what of this was logged
+	losses     losses // what of this was logged
+	traces     outTraces[T]
 	wait       waitState // what the log says of events that wait
 	log        *slog.Logger
 }

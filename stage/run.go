@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // Run starts stages, which may be given in any order, and blocks until all of
@@ -50,6 +51,9 @@ type PipelineConfig struct {
 	// stage.abandoned and pipeline.discarded (tag reason), all with the tag
 	// stage, every MetricsInterval. nil records nothing.
 	Metrics metrics.Recorder
+	// Tracer makes the spans of sampled events, see package trace: stages and their handlers
+	// get it with their context. nil makes none.
+	Tracer trace.Tracer
 	// MetricsInterval defaults to 1 s.
 	MetricsInterval time.Duration
 	// Logger gets what an operator should know. Default: slog.Default.
@@ -85,6 +89,7 @@ func NewPipeline(cfg PipelineConfig, stages ...Stage) (*Pipeline, error) {
 		option.AtLeast(owner, "StopTimeout", cfg.StopTimeout, 0),
 		option.AtLeast(owner, "MetricsInterval", cfg.MetricsInterval, 0),
 		owner.Recorder(cfg.Metrics),
+		owner.Optional("Tracer", cfg.Tracer, "a tracer"),
 		owner.Check(len(stages) > 0, "stages", "none", "one or more"),
 	); err != nil {
 		return nil, err
@@ -151,7 +156,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		return fmt.Errorf("pipeline: run: %w", err)
 	}
 	// The stages end by Drain and Stop, not by ctx, but have its values.
-	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	inner, cancel := context.WithCancel(trace.WithTracer(context.WithoutCancel(ctx), p.cfg.Tracer))
 	defer cancel()
 	defer p.finish()
 	r := p.begin(ctx, inner)

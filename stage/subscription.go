@@ -39,6 +39,7 @@ type Subscription[T any] struct {
 	// producer replaces it, and the consumer reads it before it starts an event.
 	withdrawn atomic.Pointer[spans]
 	pause     pause
+	spans     openSpans // deferred: of the sampled events that are open
 
 	// Owned by the consumer's goroutine.
 	// owed, arrived and received are counts of events; received is also the position of
@@ -215,6 +216,11 @@ func (s *Subscription[T]) Ask(n int) error {
 // and asks for n more events, n ≥ 0. The slice may be reused afterwards. Each
 // position must be settled exactly once.
 func (s *Subscription[T]) Settle(n int, finished ...Finished) {
+	if s.spans.n.Load() > 0 {
+		for _, f := range finished {
+			s.endSpans(f.Position, 1, f.Err)
+		}
+	}
 	var list *settled
 	if len(finished) > 0 && s.wants.Load() {
 		list = settledPool.Get().(*settled)
@@ -233,6 +239,9 @@ func (s *Subscription[T]) SettleRuns(n int, finished ...FinishedRun) {
 	count := 0
 	for _, f := range finished {
 		count += f.Count
+		if s.spans.n.Load() > 0 {
+			s.endSpans(f.First, f.Count, f.Err)
+		}
 		switch {
 		case list == nil:
 		case s.probed:
@@ -295,6 +304,7 @@ func (s *Subscription[T]) finish(reason error) {
 	}
 	s.intake = intakeOver
 	s.reason = reason
+	s.spans.abandon()
 	s.down.vertex().unlink(s.up.vertex())
 	close(s.done)
 }

@@ -23,6 +23,11 @@ func (f MapFunc[In, Out]) HandleEvents(ctx context.Context, events []In, emit *E
 	return nil
 }
 
+// These make a stage pass sampled events alone, so that ctx names their spans.
+func (MapFunc[In, Out]) perEvent()     {}
+func (FilterFunc[T]) perEvent()        {}
+func (FlatMapFunc[In, Out]) perEvent() {}
+
 // untilPanic is as eachUntilPanic, and cheaper: each event has exactly one result.
 func (f MapFunc[In, Out]) untilPanic(ctx context.Context, events []In, at int, emit *Emitter[Out]) (next int, err error) {
 	place := at

@@ -77,6 +77,9 @@ func (o *outlet[T]) gaveBack(seq uint64) {
 		o.leaves(seq)
 	}
 	delete(o.again, seq)
+	if len(o.traces.waits) > 0 {
+		o.traces.end(o.stage, seq, receipt.Withdrawn, "")
+	}
 	o.ended(seq, 1, receipt.Withdrawn, "")
 }
 
