@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // attempts repeats the calls of a function on the goroutine of a stage, and counts and
@@ -20,6 +21,7 @@ type attempts struct {
 	what   string           // is called: "batch" or "event"
 	final  func(error) bool // the function must not be called again for this error
 	self   *stage.Handle
+	tracer trace.Tracer // nil: there are no spans
 	epoch  time.Time
 	counts AttemptCounts
 	meters meters
@@ -43,7 +45,9 @@ type AttemptCounts struct {
 }
 
 // start notes the stage.
-func (a *attempts) start(self *stage.Handle) { a.self, a.epoch = self, time.Now() }
+func (a *attempts) start(ctx context.Context, self *stage.Handle) {
+	a.self, a.epoch, a.tracer = self, time.Now(), trace.TracerOf(ctx)
+}
 
 // once calls f, for the given attempt of most, and returns its error and what follows. A
 // panic of f is an error. While the stage is being stopped nothing follows.

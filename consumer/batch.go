@@ -152,7 +152,7 @@ func (b *Batch[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
 // HandleStart implements stage.StartHandler.
 func (b *Batch[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	b.self = self
-	b.attempts.start(self)
+	b.attempts.start(ctx, self)
 	return b.buried.begin(ctx, self, b.cfg.Metrics, b.cfg.Logger)
 }
 

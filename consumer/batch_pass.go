@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/tracing"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -94,6 +95,23 @@ func (b *Batch[T]) keep(sub *stage.Subscription[T], first uint64, events []T) {
 	b.late = append(b.late, events...)
 }
 
+// traced calls the function with the events from lo to hi-1, in a span if some of them are
+// sampled.
+func (b *Batch[T]) traced(ctx context.Context, lo, hi, attempt int) error {
+	if b.attempts.tracer != nil {
+		var links tracing.Links
+		for _, p := range b.parts {
+			for i := max(lo, p.at); i < min(hi, p.at+p.count); i++ {
+				links.Add(p.sub.TraceContext(p.first + uint64(i-p.at)))
+			}
+		}
+		if links.Any() {
+			return links.Try(ctx, b.attempts.tracer, b.self.Name(), hi-lo, attempt, func(ctx context.Context) error { return b.call(ctx, b.lent) })
+		}
+	}
+	return b.call(ctx, b.lent)
+}
+
 // handle makes an attempt for the next part of the batch. If another one follows it begins
 // the pause.
 func (b *Batch[T]) handle(ctx context.Context, next *span) error {
@@ -105,7 +123,7 @@ func (b *Batch[T]) handle(ctx context.Context, next *span) error {
 		b.lent = append(b.lent[:0], b.events[lo:hi]...)
 		defer clear(b.lent)
 		begun = time.Now()
-		return b.call(ctx, b.lent)
+		return b.traced(ctx, lo, hi, attempt)
 	})
 	if err != nil && next.first.IsZero() {
 		next.first = time.Now()

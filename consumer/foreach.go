@@ -7,9 +7,11 @@ import (
 
 	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/internal/tracing"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // ForEachConfig configures [NewForEach]. The zero value is useful.
@@ -94,8 +96,8 @@ type eachEvent[T any] struct {
 }
 
 // HandleStart implements stage.StartHandler.
-func (c *eachEvent[T]) HandleStart(_ context.Context, self *stage.Handle) error {
-	c.attempts.start(self)
+func (c *eachEvent[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	c.attempts.start(ctx, self)
 	return nil
 }
 
@@ -109,10 +111,16 @@ func (c *eachEvent[T]) HandleTerminate(context.Context, error) error {
 func (c *eachEvent[T]) HandleInspect() any { return ForEachSnapshot{AttemptCounts: c.attempts.counts} }
 
 // call makes an attempt for one event. If another one follows next.again is set. Otherwise
-// the error is what f has returned, or a *WorkerError if the event has failed for good.
-func (c *eachEvent[T]) call(ctx context.Context, event T) (next decision, err error) {
+// the error is what f has returned, or a *WorkerError if the event has failed for good. The
+// attempt has a span below that of the event, if it is sampled.
+func (c *eachEvent[T]) call(ctx context.Context, event T, span trace.Context) (next decision, err error) {
 	attempt := c.attempt
-	next, err = c.attempts.once(ctx, attempt, c.cfg.Retry.MaxAttempts, func() error { return c.f(ctx, event) })
+	next, err = c.attempts.once(ctx, attempt, c.cfg.Retry.MaxAttempts, func() error {
+		if span.IsSampled() {
+			return tracing.Try(ctx, c.attempts.tracer, span, c.attempts.self.Name(), attempt, func(ctx context.Context) error { return c.f(ctx, event) })
+		}
+		return c.f(ctx, event)
+	})
 	if err != nil && c.first.IsZero() {
 		c.first = time.Now()
 	}
@@ -146,14 +154,18 @@ type forEachOrStop[T any] struct {
 // HandleEvents implements stage.Consumer. The stage reads handled through HandleProgress
 // after a call that failed.
 func (c *forEachOrStop[T]) HandleEvents(ctx context.Context, events []T) error {
+	var span trace.Context
+	if c.attempts.tracer != nil {
+		span = trace.FromContext(ctx) // that of the event, which is alone if it is sampled
+	}
 	for i, event := range events {
 		c.handled = i // if the call does not return
-		next, err := c.call(ctx, event)
+		next, err := c.call(ctx, event, span)
 		for next.again {
 			if !wait(ctx, next.pause) {
 				return ctx.Err() // it might have succeeded yet
 			}
-			next, err = c.call(ctx, event)
+			next, err = c.call(ctx, event, span)
 		}
 		if err != nil {
 			if err == stage.ErrDone {
@@ -164,6 +176,9 @@ func (c *forEachOrStop[T]) HandleEvents(ctx context.Context, events []T) error {
 	}
 	return nil
 }
+
+// PerEvent makes the stage pass sampled events alone.
+func (c *forEachOrStop[T]) PerEvent() {}
 
 // HandleProgress implements stage.ProgressHandler.
 func (c *forEachOrStop[T]) HandleProgress() int { return c.handled }

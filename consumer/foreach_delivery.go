@@ -19,7 +19,7 @@ type forEach[T any] struct {
 
 // HandleStart implements stage.StartHandler.
 func (c *forEach[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	c.attempts.start(self)
+	c.attempts.start(ctx, self)
 	return c.buried.begin(ctx, self, c.cfg.Metrics, c.cfg.Logger)
 }
 
@@ -97,7 +97,7 @@ func (c *forEach[T]) handle(ctx context.Context, sub *stage.Subscription[T], fir
 		if ctx.Err() != nil {
 			return i, ctx.Err()
 		}
-		next, err := c.call(ctx, event)
+		next, err := c.call(ctx, event, sub.TraceContext(first+uint64(i)))
 		switch {
 		case next.again:
 			c.attempts.rest(next.pause)

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // Supervisor runs a worker for each event, at most as many at once as its
@@ -24,6 +25,7 @@ type Supervisor[T any] struct {
 	self    *stage.Handle
 	ctx     context.Context
 	timer   metrics.Timer
+	tracer  trace.Tracer // nil: there are no spans
 	meters  meters
 	epoch   time.Time     // the start
 	quiet   chan struct{} // closed when the pool stops and nothing of it runs any more
@@ -74,7 +76,7 @@ func (s *Supervisor[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
 
 // HandleStart implements stage.StartHandler.
 func (s *Supervisor[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	s.ctx, s.self, s.epoch = ctx, self, time.Now()
+	s.ctx, s.self, s.epoch, s.tracer = ctx, self, time.Now(), trace.TracerOf(ctx)
 	s.pool.rules = rules{
 		stage: self.Name(), restart: s.cfg.Restart,
 		maxRestarts: s.cfg.MaxRestarts, window: s.cfg.RestartWindow,

@@ -8,7 +8,10 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/tracing"
+	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // worker is a goroutine of the pool, which runs one job after the other. The fields above
@@ -115,10 +118,18 @@ func (w *worker[T]) attempt(e *event, timed bool) {
 	w.doing = ended
 	attempt := w.task.attempt // overdue may take the task away
 	if e.timed = timed; timed {
+		var span trace.Context // before the receipt, which ends it
+		if s.tracer != nil {
+			span = w.task.account.sub.TraceContext(w.task.position)
+		}
 		begun := s.clock()
 		e.err = w.once()
 		e.cost = s.clock() - begun
-		s.timer.Observe(e.cost)
+		if s.tracer == nil {
+			s.timer.Observe(e.cost)
+		} else {
+			metrics.ObserveTraced(s.timer, e.cost, span)
+		}
 	} else {
 		e.err, e.cost = w.once(), 0
 	}
@@ -144,19 +155,30 @@ func (w *worker[T]) decide(e *event, attempt int) {
 // once runs the worker's function one time. A panic is a failure of the attempt.
 func (w *worker[T]) once() (err error) {
 	defer crash.Catch(&err)
-	if w.s.cfg.Timeout > 0 {
-		return w.limited(w.s.cfg.Timeout)
+	if w.s.tracer != nil {
+		// The receipt ends the span, so that it is there during all attempts.
+		if c := w.task.account.sub.TraceContext(w.task.position); c.IsSampled() {
+			return tracing.Try(&w.ctx, w.s.tracer, c, w.s.self.Name(), w.task.attempt, w.within)
+		}
 	}
-	return w.s.work(&w.ctx, w.task.event)
+	return w.within(&w.ctx)
+}
+
+// within is once in a context.
+func (w *worker[T]) within(ctx context.Context) error {
+	if w.s.cfg.Timeout > 0 {
+		return w.limited(ctx, w.s.cfg.Timeout)
+	}
+	return w.s.work(ctx, w.task.event)
 }
 
 // limited is once with a timeout. A worker that does not return in time after its context
 // was cancelled, within a tenth of the timeout, loses its task. Then w.task is nil when
 // work returns: the job is read before.
-func (w *worker[T]) limited(timeout time.Duration) error {
+func (w *worker[T]) limited(ctx context.Context, timeout time.Duration) error {
 	// overdue may take the task away while work runs.
 	job, try, limit := w.task.event, w.task.tries, timeout+timeout/10
-	ctx, cancel := context.WithTimeoutCause(&w.ctx, timeout, ErrTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
 	defer cancel()
 	hung := time.AfterFunc(limit, func() { w.overdue(try, limit) })
 	defer hung.Stop()

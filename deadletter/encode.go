@@ -8,11 +8,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // Of returns a letter with an event, encoded by encode or, if that is nil, as JSON,
-// with its position if it is a [Positioner], and with its past if it is a [Historian]. The
-// caller fills in the rest.
+// with its position if it is a [Positioner], its past if it is a [Historian], and its trace
+// context if it is a trace.Carrier. The caller fills in the rest.
 //
 // An event that cannot be encoded, or whose encoding panics, is kept as text in the
 // form of %+v, and EncodeError says why: it is not lost, but it cannot be played back.
@@ -31,6 +32,9 @@ func Of[T any](event T, encode func(T) ([]byte, error)) (l Letter) {
 	l.Source, err = position(event)
 	if err != nil {
 		l.Source = err.Error()
+	}
+	if c, ok := any(event).(trace.Carrier); ok {
+		_ = crash.Apart(func() { l.Trace = c.TraceContext() })
 	}
 	if h, ok := any(event).(Historian); ok {
 		var past Past

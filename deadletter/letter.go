@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/penstock-go/penstock/trace"
 )
 
 // Letter is an event that has failed for good.
@@ -30,6 +32,8 @@ type Letter struct {
 	// Source is the event's position at its source, such as "pushes/3@1042", if it is
 	// known.
 	Source string `json:"source,omitempty"`
+	// Trace is the event's trace context, if it is a trace.Carrier.
+	Trace trace.Context `json:"trace,omitzero"`
 	// Past is what happened to the event in earlier rounds, nil if this is the first one.
 	Past *Past `json:"past,omitempty"`
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/tracing"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -103,9 +104,35 @@ func (c *batchCall[T, Out]) attempt(ctx context.Context, w *batchWork[T, batchPl
 	}()
 	defer crash.Catch(&err)
 	ctx = context.WithValue(ctx, batchInfoKey{}, BatchInfo{Key: w.key, Size: w.size, Trigger: w.trigger, Attempt: p.tries + 1})
-	err = c.step.exits.call(ctx, c.chain)
+	err = c.traced(ctx, p)
 	if c.out != nil {
 		w.out = c.out
 	}
 	return err
+}
+
+// traced calls the function for a part of a batch, in a span if some of the events are
+// sampled. At an end the stage has a span for each of them, and otherwise the batch's is the
+// only one.
+func (c *batchCall[T, Out]) traced(ctx context.Context, p *batchPart[T, batchPlace[T]]) error {
+	s := c.step
+	if s.traces.read != nil {
+		var links tracing.Links
+		for i := range p.events {
+			span := s.traces.read(&p.events[i])
+			if !span.IsSampled() {
+				continue
+			}
+			if own := p.places[i].in.sub.TraceContext(p.places[i].position); own.IsValid() {
+				span = own
+			}
+			links.Add(span)
+		}
+		if links.Any() {
+			return links.Try(ctx, s.traces.tracer, s.at.stage, len(p.events), p.tries+1, func(ctx context.Context) error {
+				return s.exits.call(ctx, c.chain)
+			})
+		}
+	}
+	return s.exits.call(ctx, c.chain)
 }

@@ -31,6 +31,7 @@ type batchStep[T, Out any] struct {
 	pool   *pool[batchWork[T, batchPlace[T]]]
 	wake   func() // wakes the stage, from any goroutine
 	exits  exits
+	traces stepTraces[T]
 
 	// These belong to the stage's goroutine.
 	self   *stage.Handle
@@ -94,6 +95,7 @@ func (s *batchStep[T, Out]) HandleDefaultDemand() (maxDemand, minDemand int) {
 // HandleStart implements stage.StartHandler.
 func (s *batchStep[T, Out]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	s.self = self
+	s.traces.start(ctx)
 	s.mu.Lock()
 	s.begun = true
 	s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // OptionError reports a refused option: Owner, Option, Value, and in Allowed what
@@ -47,6 +48,8 @@ type Config struct {
 	Metrics metrics.Recorder
 	// MetricsInterval is the time between two reports of the stages' figures. Default: 1 s.
 	MetricsInterval time.Duration
+	// Tracer makes the spans of sampled events, see package trace. nil makes none.
+	Tracer trace.Tracer
 	// Logger gets what an operator should know. Default: slog.Default.
 	Logger *slog.Logger
 }
@@ -60,6 +63,7 @@ func (c *Config) validate() []error {
 		option.AtLeast(pipelineOwner, "StopTimeout", c.StopTimeout, 0),
 		option.AtLeast(pipelineOwner, "MetricsInterval", c.MetricsInterval, 0),
 		pipelineOwner.Recorder(c.Metrics),
+		pipelineOwner.Optional("Tracer", c.Tracer, "a tracer"),
 		pipelineOwner.Optional("DeadLetters", c.DeadLetters, "a sink"),
 		c.Retry.Validate(string(pipelineOwner)),
 		checkRate(pipelineOwner, "Rate", c.Rate),

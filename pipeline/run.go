@@ -50,7 +50,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	if err == nil {
 		r.stages, err = stage.NewPipeline(stage.PipelineConfig{
 			DrainTimeout: p.cfg.DrainTimeout, StopTimeout: p.cfg.StopTimeout, Logger: p.cfg.Logger,
-			Metrics: p.cfg.Metrics, MetricsInterval: p.cfg.MetricsInterval, Failed: r.failed,
+			Metrics: p.cfg.Metrics, MetricsInterval: p.cfg.MetricsInterval, Tracer: p.cfg.Tracer, Failed: r.failed,
 		}, first...)
 	}
 	if err != nil {

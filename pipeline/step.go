@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
+	"github.com/penstock-go/penstock/internal/tracing"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // letters takes dead letters, as deadletter.Writer does. Send does not block; done is
@@ -46,6 +48,9 @@ type work[In, Out any] struct {
 
 	from     *stepAccount[In]
 	position uint64 // on the subscription
+
+	span  trace.Span // of a sampled event in a step with output; otherwise nil
+	tries int        // attempts at a sampled event
 }
 
 // reset empties w, for another attempt or another event.
@@ -57,11 +62,20 @@ func (w *work[In, Out]) reset() {
 	}
 }
 
+// abandon ends the span of an event that has no end. It does nothing after the end.
+func (w *work[In, Out]) abandon() {
+	if w.span != nil {
+		tracing.Abandon(w.span)
+		w.span = nil
+	}
+}
+
 // wipe makes w refer to no event any more.
 func (w *work[In, Out]) wipe() {
 	var in In
 	var out Out
-	w.in, w.out, w.held, w.key, w.bad, w.from = in, out, stage.Held{}, "", nil, nil
+	w.in, w.out, w.held, w.key, w.bad, w.from, w.tries = in, out, stage.Held{}, "", nil, nil, 0
+	w.abandon()
 	w.reset()
 }
 

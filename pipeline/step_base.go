@@ -29,6 +29,8 @@ type stepBase[In, Out any] struct {
 	recent *stepAccount[In]
 	passed int
 
+	traces stepTraces[In]
+
 	ending
 
 	mu       sync.Mutex // guards accounts; only the stage's goroutine changes them
@@ -54,7 +56,9 @@ func newStepBase[In, Out any](cfg StepConfig[In], at stepPlace, make func() step
 		cfg.Key = wary1(cfg.Key)
 	}
 	make = keyed(cfg, chained(cfg.Use, make))
-	return &stepBase[In, Out]{cfg: cfg, at: at, call: make(), pool: newPool(stepPool(cfg, at, make))}
+	s := &stepBase[In, Out]{cfg: cfg, at: at, call: make()}
+	s.pool = newPool(stepPool(cfg, at, s.traced(make)))
+	return s
 }
 
 // HandleDefaultDemand implements stage.DefaultDemandHandler.
@@ -63,6 +67,7 @@ func (s *stepBase[In, Out]) HandleDefaultDemand() (maxDemand, minDemand int) { r
 // HandleStart implements stage.StartHandler.
 func (s *stepBase[In, Out]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	s.self = self
+	s.traces.start(ctx)
 	s.pool.start(ctx)
 	return nil
 }
@@ -77,6 +82,7 @@ func (s *stepBase[In, Out]) HandleTerminate(context.Context, error) error {
 	if err := s.pool.close(s.at.stopTimeout); err != nil {
 		return err
 	}
+	s.abandonSpans()
 	return s.stopped()
 }
 
@@ -129,6 +135,7 @@ func (s *stepBase[In, Out]) enqueue(d stage.Delivery[In], i int, from *stepAccou
 	if s.cfg.Key != nil {
 		s.readKeys(d.Events[i:])
 	}
+	spans := s.beginSpans(d.Events[i:], hold != nil)
 	a := s.pool.begin()
 	for n, event := range d.Events[i:] {
 		var k eventKey
@@ -139,6 +146,9 @@ func (s *stepBase[In, Out]) enqueue(d stage.Delivery[In], i int, from *stepAccou
 		w.in, w.key, w.bad, w.from, w.position = event, k.key, k.err, from, d.First+uint64(i+n)
 		if hold != nil {
 			w.held = hold(i + n)
+		}
+		if spans != nil {
+			w.span = spans[n]
 		}
 	}
 	a.end()

@@ -56,7 +56,7 @@ func (e *endStep[T]) HandleDelivery(ctx context.Context, d stage.Delivery[T]) er
 	i := 0
 	if e.pool.arrive(&a.account, len(d.Events)) {
 		var err error
-		if i, err = e.inline(ctx, d, a); err != nil {
+		if i, err = e.inline(ctx, e.traces.before(d), a); err != nil {
 			return err
 		}
 	}

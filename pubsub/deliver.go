@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock-go/penstock/trace"
 )
 
 // The reasons for which no subscriber has a delivery, as Report.Err holds them,
@@ -77,7 +79,10 @@ type Report struct {
 // replies once, when its first subscriber has the message or none there will. The
 // delivery ends with the first node that has it, or when all nodes have answered
 // that they do not; without those answers it ends after Config.RemoteTimeout with
-// ErrNoAnswer. A nil done is refused with an [*OptionError].
+// ErrNoAnswer.
+//
+// If ctx names a span of a sampled trace, the message carries it to the subscribers of all
+// nodes, see [Message.TraceContext]. A nil done is refused with an [*OptionError].
 func (h *Hub) Deliver(ctx context.Context, topic, event string, payload any, done func(Report)) error {
 	if done == nil {
 		return hubOwner.Refuse("done", nil, "a function")
@@ -93,6 +98,9 @@ func (h *Hub) Deliver(ctx context.Context, topic, event string, payload any, don
 		return h.deliverEverywhere(ctx, &Message{Topic: topic, Event: event, Payload: p}, done)
 	}
 	d := newDelivery(&delivery{}, topic, event, p, done)
+	if c := trace.FromContext(ctx); c.IsSampled() {
+		d.Message.rest().wire.trace = c
+	}
 	if _, err := h.offer(ctx, d); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type more struct {
 	record Record
 	epoch  string // of the record
 	wire   wire   // of a message from or for other nodes
+	traced int    // spans that subscribers of this node have made for it
 }
 
 // rest returns more, which it makes if needed. It is called before and during the

@@ -3,6 +3,8 @@ package pubsub
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/penstock-go/penstock/trace"
 )
 
 // The wire form of a message, in which numbers are unsigned varints and texts
@@ -18,6 +20,8 @@ import (
 //	flags    1 byte
 //	sent     in unix milliseconds                               (flagSent)
 //	epoch, offset                                               (flagPosition)
+//	trace    16 bytes trace id, 8 bytes span id, 1 byte flags,  (flagTrace)
+//	         and the tracestate as a text
 //	payload  up to the end
 //
 // A node drops messages of a version that it does not know. So a release that
@@ -39,7 +43,8 @@ const (
 	flagPosition             // the origin's history keeps the message
 	flagSent                 // a delivery says when it was sent
 	flagCertain              // its origin waits for it
-	flagsKnown   = flagBinary | flagPosition | flagSent | flagCertain
+	flagTrace                // it belongs to a sampled trace
+	flagsKnown   = flagBinary | flagPosition | flagSent | flagCertain | flagTrace
 )
 
 // MalformedError reports why bytes are not a message. It holds nothing of them.
@@ -59,12 +64,13 @@ func (e *MalformedError) Error() string {
 type wire struct {
 	kind    uint8
 	origin  string
-	id      uint64   // of a delivery
-	sent    int64    // of a delivery, in unix milliseconds; 0 if it does not say
-	certain bool     // of a delivery: it is not late
-	at      Position // in the origin's history; offset 0 if that does not keep the message
-	answers []answer // of kindAnswers
-	ids     []uint64 // of kindQuestion
+	id      uint64        // of a delivery
+	sent    int64         // of a delivery, in unix milliseconds; 0 if it does not say
+	certain bool          // of a delivery: it is not late
+	at      Position      // in the origin's history; offset 0 if that does not keep the message
+	answers []answer      // of kindAnswers
+	ids     []uint64      // of kindQuestion
+	trace   trace.Context // of a delivery of a sampled trace
 }
 
 // Origin returns the name of the node that published m; empty if that is this
@@ -94,6 +100,28 @@ func (m *Message) OriginPosition() (at Position, kept bool) {
 		return Position{}, false
 	}
 	return m.more.wire.at, m.more.wire.at.Offset > 0
+}
+
+// TraceContext returns the span that a delivery was made for, if its trace is sampled: that of
+// the context given to Deliver, on whichever node that was.
+func (m *Message) TraceContext() trace.Context {
+	if m.more == nil {
+		return trace.Context{}
+	}
+	return m.more.wire.trace
+}
+
+// maxTraced bounds the spans for one message at one node.
+const maxTraced = 16
+
+// Traced reports whether a subscriber of this node may make a span of its own for the message,
+// as the first 16 may. It is called in Subscriber.Deliver.
+func (m *Message) Traced() bool {
+	if m.more == nil || !m.more.wire.trace.IsSampled() || m.more.traced == maxTraced {
+		return false
+	}
+	m.more.traced++
+	return true
 }
 
 // Append appends the wire form of m to dst. It is called by a [Remote] in Publish.
@@ -135,6 +163,9 @@ func (m *Message) Append(dst []byte) []byte {
 	if w.certain {
 		flags |= flagCertain
 	}
+	if w.trace.IsSampled() {
+		flags |= flagTrace
+	}
 	dst = append(dst, flags)
 	if w.sent > 0 {
 		dst = binary.AppendUvarint(dst, uint64(w.sent))
@@ -142,6 +173,12 @@ func (m *Message) Append(dst []byte) []byte {
 	if kept {
 		dst = appendText(dst, at.Epoch)
 		dst = binary.AppendUvarint(dst, at.Offset)
+	}
+	if flags&flagTrace != 0 {
+		dst = append(dst, w.trace.TraceID[:]...)
+		dst = append(dst, w.trace.SpanID[:]...)
+		dst = append(dst, byte(w.trace.Flags))
+		dst = appendText(dst, w.trace.State)
 	}
 	return append(dst, m.Payload.Data...)
 }
@@ -245,6 +282,17 @@ func (r *reader) text() string {
 	return string(r.bytes(r.number()))
 }
 
+// trace reads a trace context. One that cannot be is left out: the message is good without it.
+func (r *reader) trace() (c trace.Context) {
+	copy(c.TraceID[:], r.bytes(uint64(len(c.TraceID))))
+	copy(c.SpanID[:], r.bytes(uint64(len(c.SpanID))))
+	c.Flags = trace.Flags(r.byte())
+	if c = c.WithState(r.text()); !c.IsSampled() {
+		return trace.Context{}
+	}
+	return c
+}
+
 // message reads a broadcast or a delivery.
 func (r *reader) message(m *Message) {
 	m.Topic, m.Event = r.text(), r.text()
@@ -261,6 +309,9 @@ func (r *reader) message(m *Message) {
 	m.more.wire.certain = flags&flagCertain != 0
 	if flags&flagPosition != 0 {
 		m.more.wire.at = Position{Epoch: r.text(), Offset: r.number()}
+	}
+	if flags&flagTrace != 0 {
+		m.more.wire.trace = r.trace()
 	}
 	m.Payload = Payload{Data: r.rest, Binary: flags&flagBinary != 0}
 	if r.reason == "" && !m.Payload.Binary && (!m.Payload.IsObject() || !validJSON(m.Payload.Data)) {

@@ -153,8 +153,9 @@ var settledPool = sync.Pool{New: func() any { return new(settled) }}
 
 // Tracked reports whether the producer wants a receipt for each event that
 // arrives from now on. It may become true later: receipts are wanted as soon as
-// an event arrives for which a source further up wants one.
-func (s *Subscription[T]) Tracked() bool { return s.wants.Load() }
+// an event arrives for which a source further up wants one, and as soon as one arrives
+// whose span lasts until its receipt.
+func (s *Subscription[T]) Tracked() bool { return s.wants.Load() || s.spans.used.Load() }
 
 // Costs reports whether the producer's dispatcher uses Finished.Cost. It is false until
 // Tracked reports true.

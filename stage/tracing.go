@@ -147,6 +147,7 @@ type openSpans struct {
 	n     atomic.Int64 // their number: most subscriptions have none, and pass the lock over
 	mu    sync.Mutex
 	spans map[uint64]trace.Span // guarded by mu
+	used  atomic.Bool           // there was one
 }
 
 // add adds the span of the event at a position.
@@ -158,6 +159,7 @@ func (o *openSpans) add(position uint64, s trace.Span) {
 	}
 	o.spans[position] = s
 	o.n.Store(int64(len(o.spans)))
+	o.used.Store(true)
 }
 
 // take removes the spans of count events from a position on, and passes them to end.

@@ -1,20 +1,33 @@
 package trace
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 type (
 	contextKey struct{}
 	tracerKey  struct{}
 )
 
+// carried is set once a context has been put into a ctx: in a program that traces nothing
+// FromContext need not look.
+var carried atomic.Bool
+
 // NewContext returns a ctx in which c is the span that work is done for.
 func NewContext(ctx context.Context, c Context) context.Context {
+	if !carried.Load() {
+		carried.Store(true)
+	}
 	return context.WithValue(ctx, contextKey{}, c)
 }
 
 // FromContext returns the span that work with ctx is done for, zero if there is none. In the
 // function of a program that handles one sampled event it is the span of that attempt.
 func FromContext(ctx context.Context) Context {
+	if !carried.Load() {
+		return Context{}
+	}
 	c, _ := ctx.Value(contextKey{}).(Context)
 	return c
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/stage"
 	"github.com/penstock-go/penstock/token"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // app is the whole program: its parts, made by newApp and run by run. The fields
@@ -30,6 +31,7 @@ type app struct {
 	recorder metrics.Recorder        // sends to statsd, and to the server of -statsd
 	scrapes  http.Handler            // of a Prometheus server; nil without -debug-addr
 	closers  []func(context.Context) // of the recorders, in order
+	tracer   trace.Tracer            // nil without -otlp
 
 	// The path of a push: intake, source, producer, workers, endpoint, clients.
 	ledger   *ledger
@@ -84,6 +86,9 @@ func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
 	if err = a.openPrometheus(); err != nil {
 		return nil, err
 	}
+	if err = a.openTracing(); err != nil {
+		return nil, err
+	}
 	// Without a load there is no heavy user, and all latencies are of the class
 	// light.
 	heavy := ""
@@ -116,6 +121,7 @@ func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
 		return nil, err
 	}
 	a.intake = newIntake(a.source, a.ledger, callers, cfg.PushRate, log)
+	a.intake.tracer, a.intake.sampleRoots = a.tracer, cfg.TraceSample > 0
 	return a, a.build()
 }
 

@@ -49,7 +49,7 @@ func (a *app) build() (err error) {
 	}
 	a.pipeline, err = stage.NewPipeline(stage.PipelineConfig{
 		// run.drain stops it before.
-		DrainTimeout: a.cfg.Drain + time.Second, Metrics: a.recorder, Logger: a.log,
+		DrainTimeout: a.cfg.Drain + time.Second, Metrics: a.recorder, Tracer: a.tracer, Logger: a.log,
 	}, stages...)
 	return err
 }

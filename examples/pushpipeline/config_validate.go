@@ -101,6 +101,7 @@ func (c config) validate() error {
 	if !(c.HeavyShare >= 0 && c.HeavyShare <= 1) {
 		errs = append(errs, fmt.Errorf("-heavy-share %v is not allowed: from 0 to 1", c.HeavyShare))
 	}
+	errs = append(errs, c.validateTracing())
 	if c.StatsD != "" {
 		errs = append(errs, address("statsd", c.StatsD))
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // confirmTimeout bounds how long a request waits for the broker's acknowledgement.
@@ -29,6 +30,9 @@ type intake struct {
 	refusals  *refusals
 	confirm   time.Duration  // confirmTimeout; tests have less
 	pending   sync.WaitGroup // goroutines of requests with an idempotency key
+	// Set before the first request. Without a tracer there are no spans.
+	tracer      trace.Tracer
+	sampleRoots bool // requests without a header may be sampled
 
 	// Guards open. What enters holds it for reading, so that nothing is on its way into
 	// the source once setOpen(false) has returned. source.enter does not wait.
@@ -116,11 +120,15 @@ func (in *intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for i := range pushes {
 		pushes[i].By = producer
 	}
+	span := in.beginSpan(r, pushes)
+	var answer result
 	if key == "" {
-		in.take(r.Context(), producer, pushes, in.confirm).write(w)
-		return
+		answer = in.take(r.Context(), producer, pushes, in.confirm)
+	} else {
+		answer = in.once(r.Context(), answerID{producer, key}, [sha256.Size]byte(hash.Sum(nil)), pushes)
 	}
-	in.once(r.Context(), answerID{producer, key}, [sha256.Size]byte(hash.Sum(nil)), pushes).write(w)
+	answer.write(w)
+	endSpan(span, answer)
 }
 
 // refuseBody responds to a body that could not be read or is wrong.

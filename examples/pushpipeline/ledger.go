@@ -52,7 +52,7 @@ func (l *ledger) deliver(p push, at time.Time) {
 	if p.User == l.heavy {
 		timer = l.heavyTimer
 	}
-	timer.Observe(at.Sub(p.At))
+	metrics.ObserveTraced(timer, at.Sub(p.At), p.trace)
 }
 
 // discard books a push that is dropped. The stage, the delivery and the Kafka source

@@ -9,6 +9,8 @@ import (
 	"io"
 	"time"
 	"unicode/utf8"
+
+	"github.com/penstock-go/penstock/trace"
 )
 
 // The bounds of what is taken in.
@@ -35,6 +37,8 @@ type push struct {
 	Seq    uint64
 	// Where it was read in Kafka; zero from memory.
 	place place
+	// Its trace; zero if it has none.
+	trace trace.Context
 }
 
 // size is what a push counts for wherever bytes are bounded: what belongs to it
@@ -42,7 +46,7 @@ type push struct {
 func (p push) size() int { return len(p.Data) + len(p.User) + pushOverhead }
 
 // pushOverhead is about what a push takes in memory besides its data, in bytes.
-const pushOverhead = 128
+const pushOverhead = 176
 
 // inputError is what is wrong with what was posted. Its message is for the caller.
 type inputError struct {

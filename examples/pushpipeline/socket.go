@@ -59,7 +59,7 @@ func (a *app) openEndpoint() (err error) {
 		return err
 	}
 	a.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{
-		PubSub: a.cluster.hub, Metrics: a.recorder, Logger: a.log, ClientAddress: a.address,
+		PubSub: a.cluster.hub, Metrics: a.recorder, Tracer: a.tracer, Logger: a.log, ClientAddress: a.address,
 		Limits: websocket.EndpointLimits{
 			Connections: a.cfg.MaxConnections, PerAddress: a.cfg.MaxPerAddress, PerID: a.cfg.MaxPerUser, ConnectRate: a.cfg.ConnectRate,
 		},

@@ -36,6 +36,9 @@ func (k *kafkaSource) encode(p push) *kgo.Record {
 	if p.By != "" {
 		record.Headers = append(record.Headers, kgo.RecordHeader{Key: headerBy, Value: []byte(p.By)})
 	}
+	if p.trace.IsValid() {
+		kafka.SetTraceContext(record, p.trace)
+	}
 	return record
 }
 
@@ -61,6 +64,7 @@ func (k *kafkaSource) decode(r *kgo.Record) (push, error) {
 // stamp reads what the headers say. They are not trusted: a time that cannot
 // be is counted and taken for now.
 func (k *kafkaSource) stamp(p *push, r *kgo.Record) {
+	p.trace = kafka.TraceContext(r)
 	now := time.Now()
 	// A record of another program has its partition as origin and its offset as
 	// number, which both keep the order.

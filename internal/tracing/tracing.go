@@ -37,28 +37,58 @@ func Abandon(s trace.Span) {
 	s.End(time.Time{}, nil)
 }
 
-// Attempt begins the span of an attempt below parent, which is sampled, and returns a context
-// with it.
-func Attempt(ctx context.Context, t trace.Tracer, parent trace.Context, stage string, attempt int) (context.Context, trace.Span) {
-	s := t.Start(parent, trace.SpanAttempt+" "+stage, trace.SpanConfig{
+// Try calls f with the span of an attempt below parent, which is sampled. The span ends with
+// the error of f, and with one of its own if f panics or ends its goroutine.
+func Try(ctx context.Context, t trace.Tracer, parent trace.Context, stage string, attempt int, f func(ctx context.Context) error) error {
+	return within(ctx, t.Start(parent, trace.SpanAttempt+" "+stage, trace.SpanConfig{
 		Attrs: []trace.Attr{trace.String(trace.AttrStage, stage), trace.Int(trace.AttrAttempt, attempt)},
-	})
-	return trace.NewContext(ctx, s.Context()), s
+	}), f)
 }
 
-// Try calls f with the span of an attempt, which ends with its error, or with ErrPanicked.
-func Try(ctx context.Context, t trace.Tracer, parent trace.Context, stage string, attempt int, f func(ctx context.Context) error) (err error) {
-	ctx, span := Attempt(ctx, t, parent, stage, attempt)
+// within calls f with a span, and ends that.
+func within(ctx context.Context, span trace.Span, f func(ctx context.Context) error) (err error) {
 	returned := false
 	defer func() {
-		if !returned { // a panic, or runtime.Goexit
+		if !returned {
 			span.End(time.Time{}, errUnwound)
 		}
 	}()
-	err = f(ctx)
+	err = f(trace.NewContext(ctx, span.Context()))
 	returned = true
 	span.End(time.Time{}, err)
 	return err
 }
 
 var errUnwound = errors.New("the function panicked, or ended its goroutine")
+
+// Links gathers the spans of the events of a batch. The zero value is empty.
+type Links struct {
+	list []trace.Context
+	left int // sampled events beyond MaxLinks
+}
+
+// Add adds the span of an event, if that is sampled.
+func (l *Links) Add(c trace.Context) {
+	switch {
+	case !c.IsSampled():
+	case len(l.list) < trace.MaxLinks:
+		l.list = append(l.list, c)
+	default:
+		l.left++
+	}
+}
+
+// Any reports whether there is a sampled event.
+func (l *Links) Any() bool { return len(l.list) > 0 }
+
+// Try calls f with a span for an attempt at a batch of n events: below the span of the first
+// sampled one, and linked to the others.
+func (l *Links) Try(ctx context.Context, t trace.Tracer, stage string, n, attempt int, f func(ctx context.Context) error) error {
+	attrs := []trace.Attr{
+		trace.String(trace.AttrStage, stage), trace.Int(trace.AttrEvents, n), trace.Int(trace.AttrAttempt, attempt),
+	}
+	if l.left > 0 {
+		attrs = append(attrs, trace.Int(trace.AttrUnlinked, l.left))
+	}
+	return within(ctx, t.Start(l.list[0], trace.SpanBatch+" "+stage, trace.SpanConfig{Attrs: attrs, Links: l.list[1:]}), f)
+}

@@ -119,6 +119,9 @@ func letterRecord(l deadletter.Letter) *kgo.Record {
 	add(headerFirst, stamp(l.First))
 	add(headerLast, stamp(l.Last))
 	add(headerSource, l.Source)
+	if l.Trace.IsValid() {
+		SetTraceContext(r, l.Trace)
+	}
 	return r
 }
 
@@ -145,7 +148,7 @@ func stamp(at time.Time) string {
 // LetterOf returns the letter of a record that [DeadLetters] has written. For any other
 // record it is one with the record as its event and without an error.
 func LetterOf(r *kgo.Record) deadletter.Letter {
-	l := deadletter.Letter{Key: string(r.Key)}
+	l := deadletter.Letter{Key: string(r.Key), Trace: TraceContext(r)}
 	l.SetBytes(r.Value)
 	for _, h := range r.Headers {
 		value := string(h.Value)

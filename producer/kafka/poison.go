@@ -73,7 +73,7 @@ func (p *Producer[T]) letter(b poison) deadletter.Letter {
 	now := time.Now()
 	l := deadletter.Letter{
 		Stage: p.name, Key: string(b.record.Key), Error: b.err.Error(), Attempts: 1, First: now, Last: now,
-		Source: PositionOf(b.record),
+		Source: PositionOf(b.record), Trace: TraceContext(b.record),
 	}
 	l.SetBytes(b.record.Value)
 	if past := pastOf(b.record); past.Round > 0 {

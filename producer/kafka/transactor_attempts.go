@@ -100,7 +100,7 @@ func (t *Transactor) once(ctx context.Context, batch []*kgo.Record) (results []*
 func (t *Transactor) letter(r *kgo.Record, f failure) *kgo.Record {
 	l := deadletter.Letter{
 		Stage: "transactor " + t.cfg.Group, Key: string(r.Key), Error: f.err.Error(), Attempts: f.attempts,
-		First: f.first, Last: f.last, Source: PositionOf(r),
+		First: f.first, Last: f.last, Source: PositionOf(r), Trace: TraceContext(r),
 	}
 	l.SetBytes(r.Value)
 	dead := letterRecord(l)

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // EndpointConfig configures an [Endpoint]. The zero value is useful.
@@ -18,6 +19,9 @@ type EndpointConfig struct {
 	// Metrics receives socket_connect, channel_join and websocket.*, as
 	// docs/metrics.md lists them. Default: metrics.Nop.
 	Metrics metrics.Recorder
+	// Tracer makes a span of each write of a delivery whose trace is sampled, also of another
+	// node's. nil makes none.
+	Tracer trace.Tracer
 	// Logger receives failures (Warn, Error), connects and joins (Debug).
 	// Payloads and tokens are never logged; names chosen by a client are escaped
 	// and cut. Default: slog.Default.
@@ -95,6 +99,7 @@ func (cfg EndpointConfig) validate() error {
 		publicErr,
 		hostsErr,
 		endpointOwner.Recorder(cfg.Metrics),
+		endpointOwner.Optional("Tracer", cfg.Tracer, "a tracer"),
 		endpointOwner.Check(cfg.Shutdown.Code == 0 || closeCodeAllowed(cfg.Shutdown.Code),
 			"Shutdown.Code", cfg.Shutdown.Code, "1000 to 1014 but not 1004 to 1006, or 3000 to 4999"),
 		option.AtLeast(endpointOwner, "Shutdown.Batch", cfg.Shutdown.Batch, 0),

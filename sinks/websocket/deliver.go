@@ -90,12 +90,15 @@ func (ch *Channel) deliver(m *pubsub.Message, t *pubsub.Tally) bool {
 		m.Fail(err)
 		return false
 	}
+	if tracer := ch.sess.endpoint().cfg.Tracer; tracer != nil && m.Traced() {
+		it = traceWrite(it, m, ch.sess.endpoint().hub.Node(), tracer)
+	}
 	t.Take() // first: the frame can be written before offer returns
 	if err = ch.offer(it); err == ErrNoBinary {
 		err = pubsub.ErrUnfit
 	}
-	if err != nil {
-		t.Report(time.Time{}, err)
+	if err != nil && it.written != nil {
+		it.written.Report(time.Time{}, err)
 	}
 	return err == nil
 }

@@ -81,7 +81,9 @@ func (r *recorded) Context() trace.Context { return r.span.Context }
 func (r *recorded) Set(attrs ...trace.Attr) {
 	r.tracer.mu.Lock()
 	defer r.tracer.mu.Unlock()
-	r.set(attrs)
+	if r.span.End.IsZero() {
+		r.set(attrs)
+	}
 }
 
 // End implements trace.Span.

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // patience is how long a socket may hold an event before the event counts
@@ -22,8 +23,9 @@ type Consumer[T any] struct {
 	endpoint *websocket.Endpoint
 	cfg      Config[T]
 	self     *stage.Handle
-	epoch    time.Time // the zero of the book's clock
-	cluster  bool      // there are other nodes, whose reports come later
+	epoch    time.Time    // the zero of the book's clock
+	tracer   trace.Tracer // nil: there are no spans
+	cluster  bool         // there are other nodes, whose reports come later
 	meters   meters
 	inbox    inbox[T]
 
@@ -70,7 +72,7 @@ func (c *Consumer[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
 
 // HandleStart implements stage.StartHandler.
 func (c *Consumer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	c.ctx, c.self, c.epoch = ctx, self, time.Now()
+	c.ctx, c.self, c.epoch, c.tracer = ctx, self, time.Now(), trace.TracerOf(ctx)
 	c.inbox.wake = func() { self.Send(wake{}) } // false once the stage has stopped: then nothing is due
 	// The timer is made stopped; arm sets it.
 	c.timer = time.AfterFunc(time.Hour, c.inbox.tick)
@@ -102,6 +104,9 @@ func (c *Consumer[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) err
 	for i, event := range d.Events {
 		f := c.take()
 		f.event, f.account, f.position = event, a, d.First+uint64(i)
+		if c.tracer != nil {
+			f.trace = d.Subscription.TraceContext(f.position)
+		}
 		c.begin(f, now)
 	}
 	c.work()
@@ -177,8 +182,13 @@ func (c *Consumer[T]) prepare(f *flight[T]) (err error) {
 // one node, the report of a miss comes before Deliver returns.
 func (c *Consumer[T]) send(f *flight[T]) {
 	f.sent = true
-	if err := c.endpoint.Deliver(c.ctx, f.topic, c.cfg.Event, f.payload, f.done); err != nil {
+	ctx := c.ctx
+	if f.trace.IsSampled() {
+		ctx = c.beginSpan(f)
+	}
+	if err := c.endpoint.Deliver(ctx, f.topic, c.cfg.Event, f.payload, f.done); err != nil {
 		f.sent = false
+		f.endSpan(err)
 		c.end(f, err, time.Time{})
 		return
 	}
@@ -204,6 +214,7 @@ func (c *Consumer[T]) look(sleep bool) bool {
 // one.
 func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 	f.sent = false
+	f.endSpan(r.Err)
 	switch {
 	case f.over: // it has timed out
 		c.put(f)
@@ -322,7 +333,7 @@ func (c *Consumer[T]) end(f *flight[T], err error, at time.Time) {
 	}
 	c.book.end(f, err == nil, now)
 	f.account.finish(f, err)
-	c.note(f.event, err, at)
+	c.note(f.event, f.trace, err, at)
 	f.over = true
 	if !f.sent {
 		c.put(f)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/sinks/websocket"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // flight is one event from its arrival to its receipt. It belongs to the stage's
@@ -15,15 +16,18 @@ type flight[T any] struct {
 	account  *account[T]
 	position uint64 // in its subscription, for the receipt
 
-	seq    uint64        // order of arrival
-	since  time.Duration // when it arrived, since the consumer's epoch
-	line   *line[T]      // where it waits; nil while it is with sockets
-	from   *line[T]      // where it waited before it was sent again
-	lags   bool          // it counts towards MaxWaiting until its receipt
-	sent   bool          // a report is to come
-	over   bool          // it has its receipt
-	unsure bool          // a node that did not answer may have it, whatever the last attempt found
-	listed bool          // in the list of open flights
+	seq     uint64        // order of arrival
+	since   time.Duration // when it arrived, since the consumer's epoch
+	line    *line[T]      // where it waits; nil while it is with sockets
+	from    *line[T]      // where it waited before it was sent again
+	lags    bool          // it counts towards MaxWaiting until its receipt
+	sent    bool          // a report is to come
+	over    bool          // it has its receipt
+	attempt int           // that it was sent for, from 1
+	trace   trace.Context // the span of its delivery, of a sampled event
+	span    trace.Span    // of the attempt, until its report
+	unsure  bool          // a node that did not answer may have it, whatever the last attempt found
+	listed  bool          // in the list of open flights
 
 	prev, next *flight[T] // of the list
 

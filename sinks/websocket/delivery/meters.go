@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 var errNoTopic = errors.New("delivery: event has no topic")
@@ -111,7 +112,7 @@ func (m *meters) show(open int, waiting [causes]int, absent int) {
 
 // note counts the end of an event and calls the functions of the config. err is nil
 // for one that was written, a *stage.DiscardError for one that was discarded.
-func (c *Consumer[T]) note(event T, err error, at time.Time) {
+func (c *Consumer[T]) note(event T, span trace.Context, err error, at time.Time) {
 	m := &c.meters
 	dropped, isDrop := errors.AsType[*stage.DiscardError](err)
 	switch {
@@ -123,7 +124,7 @@ func (c *Consumer[T]) note(event T, err error, at time.Time) {
 			if took < 0 {
 				m.skewed.Add(1)
 			}
-			m.took.Observe(max(0, took))
+			metrics.ObserveTraced(m.took, max(0, took), span)
 		}
 		if c.cfg.Delivered != nil {
 			c.cfg.Delivered(event, at)

@@ -1,0 +1,45 @@
+package kafka
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstock-go/penstock/trace"
+)
+
+// TraceContext returns the W3C trace context in a record's headers, zero if there is none that
+// can be read. A Decode puts it into the event, whose type then implements trace.Carrier. A
+// header is a wish of the program that has written the record: where that is not trusted,
+// Decode leaves the context out. It does not allocate unless there is a tracestate.
+func TraceContext(r *kgo.Record) trace.Context {
+	var c trace.Context
+	var state []byte
+	for i := range r.Headers {
+		switch h := &r.Headers[i]; h.Key {
+		case trace.ParentHeader:
+			c, _ = trace.Parse(h.Value)
+		case trace.StateHeader:
+			state = h.Value
+		}
+	}
+	if len(state) > 0 && c.IsValid() {
+		c = c.WithState(string(state))
+	}
+	return c
+}
+
+// SetTraceContext sets the headers of a record that carry a trace context on, in the place of
+// those that it may have. A context that is not valid removes them.
+func SetTraceContext(r *kgo.Record, c trace.Context) {
+	r.Headers = slices.DeleteFunc(r.Headers, func(h kgo.RecordHeader) bool {
+		return h.Key == trace.ParentHeader || h.Key == trace.StateHeader
+	})
+	if !c.IsValid() {
+		return
+	}
+	r.Headers = append(r.Headers, kgo.RecordHeader{Key: trace.ParentHeader, Value: c.Append(nil)})
+	if c.State != "" {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: trace.StateHeader, Value: []byte(c.State)})
+	}
+}
