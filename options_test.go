@@ -40,6 +40,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 	"github.com/penstock-go/penstock/stage/stagetest"
 	"github.com/penstock-go/penstock/token"
+	"github.com/penstock-go/penstock/trace/otel"
 )
 
 // refusal is the error of a constructor.
@@ -167,6 +168,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"dashboard.Dashboard", "parts[0].Kind", refusal(dashboard.New(dashboard.Config{}, dashboard.Part{}))},
 		{"dashboard.Dashboard", "Interval", refusal(dashboard.New(dashboard.Config{Interval: -1}, dashboard.Part{}))},
 		{"dashboard.Dashboard", "MaxViewers", refusal(dashboard.New(dashboard.Config{MaxViewers: -1}, dashboard.Part{}))},
+		{"otel.Tracer", "Provider", refusal(otel.New(otel.Config{}))},
 		{"token.Phoenix", "SecretKeyBase", refusal(token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: "short"}))},
 		{"token.JWT", "Leeway", refusal(token.NewJWT(token.JWTConfig{Secret: make([]byte, 32), Leeway: -1}))},
 		{"token.JWT", "Secret", refusal(token.NewJWT(token.JWTConfig{Secret: []byte("short")}))},
