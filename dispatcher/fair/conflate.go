@@ -28,18 +28,17 @@ func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size
 	if it.key != i || it.state != itemQueued {
 		return false // SubKey has returned something else when the event left the queue
 	}
-	at := f.events.at(n)
-	old, oldSeq := *at, it.seq
+	old, oldSeq := it.event, it.seq
 	if f.cfg.Merge != nil {
 		event = f.merged(old, event, sub)
 		size = f.size(event)
 	}
 	// The difference may be negative. The bounds are not checked here: enqueue
 	// trims afterwards, since Merge may return a larger event.
-	more := int64(size) - int64(it.size)
-	*at, it.seq, it.size = event, seq, size
-	if f.mortal {
-		it.deadline = f.deadline(event)
+	more := int64(size) - int64(f.sizeOf(n))
+	it.event, it.seq = event, seq
+	if f.apart {
+		f.note(n, event, size)
 	}
 	s.bytes += more
 	f.heldBytes += more
@@ -60,7 +59,11 @@ func (f *Dispatcher[T, K]) replaces(i uint32, event T, size uint32) bool {
 		return false
 	}
 	it := f.items.at(n)
-	return it.key == i && it.state == itemQueued && (size <= it.size || f.heldBytes+int64(size)-int64(it.size) <= f.cfg.MaxBytes)
+	if it.key != i || it.state != itemQueued {
+		return false
+	}
+	old := f.sizeOf(n)
+	return size <= old || f.heldBytes+int64(size)-int64(old) <= f.cfg.MaxBytes
 }
 
 // forget removes the entry that makes a queued item the latest of its sub-key, which

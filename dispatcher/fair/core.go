@@ -10,7 +10,6 @@ import (
 // stage. Slots, items and groups are named by their index in a slab; 0 is none.
 type core struct {
 	slots slab[slot]
-	items slab[item]
 	times slab[slotTimes] // by slot, if timed
 	timed bool            // there are rate limits, measured costs or pauses
 	// Slots not in use are linked by next. Items not in use are in freed, from 1 to

@@ -33,8 +33,7 @@ func (f *Dispatcher[T, K]) expire(i uint32, s *slot, out dispatcher.Out[T]) (any
 	for s.count > 0 {
 		// Only the head is looked at. With TTLOf a later event may expire earlier:
 		// it waits for its turn.
-		it := f.items.at(s.head)
-		if it.deadline == 0 || it.deadline > f.now {
+		if at := f.extras.at(s.head).deadline; at == 0 || at > f.now {
 			break
 		}
 		last := s.count == 1
@@ -51,7 +50,7 @@ func (f *Dispatcher[T, K]) expire(i uint32, s *slot, out dispatcher.Out[T]) (any
 // event: when what the event takes is in the bucket. The queue must not be empty.
 // A rate of 0 or less is no limit.
 func (f *Dispatcher[T, K]) allowedAt(s *slot) int64 {
-	rate := f.rate(*f.events.at(s.head))
+	rate := f.rate(f.items.at(s.head).event)
 	if rate.PerSecond <= 0 {
 		return math.MinInt64
 	}

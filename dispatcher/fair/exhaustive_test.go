@@ -130,7 +130,7 @@ func (x *exRun) fail(format string, args ...any) {
 func exCopy(dst, src *Dispatcher[exEvent, uint8]) {
 	keep := *dst
 	*dst = *src
-	dst.slots, dst.items, dst.events = keep.slots, keep.items, keep.events
+	dst.slots, dst.items, dst.extras = keep.slots, keep.items, keep.extras
 	dst.groups, dst.classes, dst.levels = keep.groups, keep.classes, keep.levels
 	dst.index, dst.tenants = keep.index, keep.tenants
 	dst.root, dst.rootClass = keep.root, keep.rootClass
@@ -140,7 +140,7 @@ func exCopy(dst, src *Dispatcher[exEvent, uint8]) {
 	for i := range uint32(top) {
 		*dst.slots.at(i) = *src.slots.at(i)
 		*dst.items.at(i) = *src.items.at(i)
-		*dst.events.at(i) = *src.events.at(i)
+		*dst.extras.at(i) = *src.extras.at(i)
 		*dst.classes.at(i) = *src.classes.at(i)
 		*dst.levels.at(i) = *src.levels.at(i)
 		g := dst.groups.at(i)
@@ -180,7 +180,7 @@ func (x *exRun) newDispatcher() *Dispatcher[exEvent, uint8] {
 	f := option.Must(New(func(e exEvent) uint8 { return e.key }, x.cfg))
 	f.slots.reach(1)
 	f.items.reach(1)
-	f.events.reach(1)
+	f.extras.reach(1)
 	f.groups.reach(1)
 	f.classes.reach(1)
 	f.levels.reach(1)

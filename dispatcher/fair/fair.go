@@ -31,9 +31,11 @@ type Dispatcher[T any, K comparable] struct {
 	meanSize int64
 
 	// index and tenants find slots by key and by tenant; both number their slots
-	// in core.slots. events is parallel to core.items.
+	// in core.slots. extras is parallel to items, and empty unless apart is set.
 	index   keyIndex[K]
-	events  slab[T]
+	items   slab[cell[T]]
+	extras  slab[itemExtra]
+	apart   bool
 	tenants keyIndex[string]
 	// Groups not in use, linked by owner, and the highest group ever used.
 	free uint32 // groups not in use, linked by owner
@@ -95,6 +97,7 @@ func New[T any, K comparable](key func(T) K, cfg Config[T]) (*Dispatcher[T, K], 
 	f.credits = int32(cfg.Credits)
 	f.capacity = uint32(cfg.UnorderedInFlight)
 	f.measured = cfg.MeasuredCost
+	f.apart = f.measured || f.mortal || cfg.Size != nil
 	f.pauses = cfg.Retry.MaxAttempts > 1 && cfg.Retry.Pause(1) > 0
 	f.timed = f.rated || f.measured || f.pauses
 	f.unit = int64(cfg.CostUnit)
@@ -253,10 +256,11 @@ func (f *Dispatcher[T, K]) hand(i uint32, out dispatcher.Out[T]) {
 	n := s.head
 	it := f.items.at(n)
 	if f.measured {
-		it.estimate = f.estimate(s)
-		f.prepay(s, it.estimate)
+		estimate := f.estimate(s)
+		f.extras.at(n).estimate = estimate
+		f.prepay(s, estimate)
 		if t != nil {
-			f.prepay(t, it.estimate)
+			f.prepay(t, estimate)
 		}
 	}
 	event := f.pop(i, s, it)

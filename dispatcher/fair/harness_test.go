@@ -203,7 +203,7 @@ func (f *Dispatcher[T, K]) check(t testing.TB) {
 		last := uint32(0)
 		for it := s.head; it != 0; it = f.items.at(it).next {
 			n++
-			sum += int64(f.items.at(it).size)
+			sum += int64(f.sizeOf(it))
 			last = it
 			if f.items.at(it).key != i {
 				t.Fatalf("item %d of slot %d is slot %d's", it, i, f.items.at(it).key)

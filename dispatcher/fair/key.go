@@ -209,7 +209,7 @@ func (f *Dispatcher[T, K]) trim() {
 	f.times.trim(keepChunks)
 	f.items.trim(keepChunks)
 	f.freed.trim(keepChunks)
-	f.events.trim(keepChunks)
+	f.extras.trim(keepChunks)
 	f.index.trim(keepChunks)
 	f.tenants.trim(keepChunks)
 }

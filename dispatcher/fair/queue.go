@@ -121,12 +121,10 @@ func (f *Dispatcher[T, K]) keyFull(s *slot, size uint32) bool {
 // append puts a new event at the end of a queue, in an item of its own.
 func (f *Dispatcher[T, K]) append(i uint32, s *slot, event T, seq uint64, size uint32) {
 	n, it := f.newItem()
-	it.seq, it.key, it.size, it.state = seq, i, size, itemQueued
-	if f.mortal {
-		it.deadline = f.deadline(event)
+	it.seq, it.key, it.state, it.event = seq, i, itemQueued, event
+	if f.apart {
+		f.note(n, event, size)
 	}
-	f.events.reach(n)
-	*f.events.at(n) = event
 	if s.count == 0 {
 		s.head = n
 	} else {
@@ -136,16 +134,24 @@ func (f *Dispatcher[T, K]) append(i uint32, s *slot, event T, seq uint64, size u
 	if f.latest != nil {
 		f.latest[subKey{i, f.cfg.SubKey(event)}] = n
 	}
-	f.grown(i, s, it)
+	f.grown(i, s, size)
+}
+
+// note keeps the size of an event that is queued in item n, and when it expires.
+func (f *Dispatcher[T, K]) note(n uint32, event T, size uint32) {
+	extra := f.extras.at(n)
+	extra.size = size
+	if f.mortal {
+		extra.deadline = f.deadline(event)
+	}
 }
 
 // requeue puts an event that was in flight back before all that were not, and
 // before those with a greater number that came back too: events of one key that
 // come back together keep their order. The bounds do not hold for it, since it was
 // accepted before.
-func (f *Dispatcher[T, K]) requeue(i uint32, s *slot, n uint32, it *item, event T) {
-	*f.events.at(n) = event
-	it.state = itemRequeued
+func (f *Dispatcher[T, K]) requeue(i uint32, s *slot, n uint32, it *cell[T], event T) {
+	it.event, it.state = event, itemRequeued
 	// The walk is as long as the events that came back already, which are never
 	// more than UnorderedInFlight.
 	link := &s.head
@@ -167,17 +173,17 @@ func (f *Dispatcher[T, K]) requeue(i uint32, s *slot, n uint32, it *item, event 
 		it.next = *link
 		*link = n
 	}
-	f.grown(i, s, it)
+	f.grown(i, s, f.sizeOf(n))
 }
 
 // grown counts an event that has come into a queue and lets its key run.
-func (f *Dispatcher[T, K]) grown(i uint32, s *slot, it *item) {
+func (f *Dispatcher[T, K]) grown(i uint32, s *slot, size uint32) {
 	if s.count++; s.count == 1 && s.inflight >= f.capacity {
 		f.blocked++
 	}
-	s.bytes += int64(it.size)
+	s.bytes += int64(size)
 	f.held++
-	f.heldBytes += int64(it.size)
+	f.heldBytes += int64(size)
 	f.refile(i, s)
 	if s.count > 1 {
 		// A key that was busy may run again: its receipt has come.
@@ -199,12 +205,11 @@ func (f *Dispatcher[T, K]) grown(i uint32, s *slot, it *item) {
 // pop takes the first event out of a queue and clears its cell, so that it can be
 // collected. Its item is the caller's to drop or to send into flight. The slot
 // stays in its list.
-func (f *Dispatcher[T, K]) pop(i uint32, s *slot, it *item) T {
+func (f *Dispatcher[T, K]) pop(i uint32, s *slot, it *cell[T]) T {
 	var zero T
-	n := s.head
-	at := f.events.at(n)
-	event := *at
-	*at = zero
+	n, size := s.head, f.sizeOf(s.head)
+	event := it.event
+	it.event = zero
 	if f.latest != nil && it.state == itemQueued {
 		f.forget(subKey{i, f.cfg.SubKey(event)}, n)
 	}
@@ -216,9 +221,9 @@ func (f *Dispatcher[T, K]) pop(i uint32, s *slot, it *item) T {
 		s.head, s.tail = 0, 0
 		f.quieter(s.group)
 	}
-	s.bytes -= int64(it.size)
+	s.bytes -= int64(size)
 	f.held--
-	f.heldBytes -= int64(it.size)
+	f.heldBytes -= int64(size)
 	f.refile(i, s)
 	return event
 }

@@ -31,7 +31,7 @@ func (f *Dispatcher[T, K]) Done(now int64, done []dispatcher.Done) {
 
 // land takes an event out of flight, and returns its item and the slot of its key. The item
 // is nil if the ticket is of no event in flight.
-func (f *Dispatcher[T, K]) land(seq, ticket uint64) (n uint32, it *item, s *slot) {
+func (f *Dispatcher[T, K]) land(seq, ticket uint64) (n uint32, it *cell[T], s *slot) {
 	// A ticket is the item's generation and its index, as hand makes it. The
 	// generation refuses a second receipt for an item that is in use again.
 	n = uint32(ticket)
@@ -52,7 +52,7 @@ func (f *Dispatcher[T, K]) land(seq, ticket uint64) (n uint32, it *item, s *slot
 }
 
 // over ends an event that land has returned. Its key may be served again.
-func (f *Dispatcher[T, K]) over(n uint32, it *item, s *slot) {
+func (f *Dispatcher[T, K]) over(n uint32, it *cell[T], s *slot) {
 	f.dropItem(n, it)
 	if s.where == whereUnlisted {
 		f.place(s.self, s)
@@ -70,9 +70,10 @@ func (f *Dispatcher[T, K]) receipt(r *dispatcher.Receipt[T]) {
 	// events.
 	if f.measured && r.Cost > 0 {
 		f.mean += (r.Cost - f.mean) / 16
-		f.repay(s, it.estimate, r.Cost)
+		estimate := f.extras.at(n).estimate
+		f.repay(s, estimate, r.Cost)
 		if owner := f.group(s.group).owner; owner != 0 {
-			f.repay(f.slots.at(owner), it.estimate, r.Cost)
+			f.repay(f.slots.at(owner), estimate, r.Cost)
 		}
 	}
 	switch {
@@ -94,7 +95,7 @@ func (f *Dispatcher[T, K]) receipt(r *dispatcher.Receipt[T]) {
 
 // again reports whether an event that has failed is handed out again, and begins the pause
 // of its key. The slot is left unlisted then: requeue places it.
-func (f *Dispatcher[T, K]) again(s *slot, it *item) bool {
+func (f *Dispatcher[T, K]) again(s *slot, it *cell[T]) bool {
 	pause, again, _ := f.cfg.Retry.Next(int(it.tries)+1, nil)
 	if !again {
 		return false

@@ -60,18 +60,30 @@ const (
 	flagPaced                        // has waited for its rate limit since its queue was last empty
 )
 
-// An item holds all that is known of one event except the event itself. It exists
-// from the offer to the last receipt.
+// An item holds what is known of one event. It exists from the offer to the last receipt.
 type item struct {
-	seq      uint64
+	seq   uint64
+	next  uint32 // in the key's queue
+	key   uint32 // slot
+	gen   uint32 // counts deliveries from this slot: the ticket's other half
+	tries uint16 // saturated
+	state itemState
+}
+
+// cell is an item with its event beside it. Thousands of others come and go between the
+// offer of an event and its turn: by then neither is in a cache, and each access to memory
+// costs as much as all else that is done for the event.
+type cell[T any] struct {
+	item
+	event T // zero unless the item is queued
+}
+
+// itemExtra are the parts of an item that only Size, TTL and MeasuredCost need. They are
+// kept apart, and only with such options.
+type itemExtra struct {
 	deadline int64  // on the clock of Offer.Now, 0 is never
-	next     uint32 // in the key's queue
-	key      uint32 // slot
 	size     uint32 // bytes, saturated
-	gen      uint32 // counts deliveries from this slot: the ticket's other half
 	estimate int32  // the charge in advance of its receipt, in 1.024 µs
-	tries    uint16 // saturated
-	state    itemState
 }
 
 // itemState is where an event is on its way from offer to receipt.
@@ -148,22 +160,33 @@ func (c *core) dropSlot(i uint32, s *slot) {
 }
 
 // newItem returns a free item. Its generation goes on from its last use.
-func (c *core) newItem() (uint32, *item) {
-	if c.freeItems == 0 {
-		c.topItem++
-		c.items.reach(c.topItem)
-		return c.topItem, c.items.at(c.topItem)
+func (f *Dispatcher[T, K]) newItem() (uint32, *cell[T]) {
+	if f.freeItems == 0 {
+		f.topItem++
+		f.items.reach(f.topItem)
+		if f.apart {
+			f.extras.reach(f.topItem)
+		}
+		return f.topItem, f.items.at(f.topItem)
 	}
-	i := *c.freed.at(c.freeItems)
-	c.freeItems--
-	return i, c.items.at(i)
+	i := *f.freed.at(f.freeItems)
+	f.freeItems--
+	return i, f.items.at(i)
 }
 
-// dropItem frees an item and keeps its generation, so that old tickets stay
-// invalid.
-func (c *core) dropItem(i uint32, it *item) {
-	*it = item{gen: it.gen}
-	c.freeItems++
-	c.freed.reach(c.freeItems)
-	*c.freed.at(c.freeItems) = i
+// dropItem frees an item, whose event is zero, and keeps its generation, so that old
+// tickets stay invalid.
+func (f *Dispatcher[T, K]) dropItem(i uint32, it *cell[T]) {
+	it.item = item{gen: it.gen}
+	f.freeItems++
+	f.freed.reach(f.freeItems)
+	*f.freed.at(f.freeItems) = i
+}
+
+// sizeOf returns what a queued event counts for, in bytes.
+func (f *Dispatcher[T, K]) sizeOf(i uint32) uint32 {
+	if f.cfg.Size == nil {
+		return f.sizeof
+	}
+	return f.extras.at(i).size
 }

@@ -33,15 +33,15 @@ func (f *Dispatcher[T, K]) withdraw(i uint32, s *slot, match func(seq uint64) bo
 			at = next
 			continue
 		}
-		event := f.events.at(at)
 		if f.latest != nil && it.state == itemQueued {
-			f.forget(subKey{i, f.cfg.SubKey(*event)}, at)
+			f.forget(subKey{i, f.cfg.SubKey(it.event)}, at)
 		}
-		*event = zero
+		it.event = zero
+		size := int64(f.sizeOf(at))
 		s.count--
-		s.bytes -= int64(it.size)
+		s.bytes -= size
 		f.held--
-		f.heldBytes -= int64(it.size)
+		f.heldBytes -= size
 		gone(it.seq)
 		f.dropItem(at, it)
 		at = next
