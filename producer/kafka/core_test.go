@@ -299,3 +299,25 @@ func TestCoreAllocatesNothing(t *testing.T) {
 		t.Errorf("head %d of %d, %d in flight", part.tracker.head, offset, c.flights.open)
 	}
 }
+
+// Behind a dispatcher that reads ahead there is demand with every few events.
+func TestDemandForWhatIsOwedWakesNoPoller(t *testing.T) {
+	c := newCore(10)
+	for i, step := range []struct {
+		do   func() orders
+		look bool
+	}{
+		{func() orders { return c.demand(3) }, true},
+		{func() orders { return c.demand(2) }, false},
+		{func() orders {
+			c.assign([]topicPartition{at(0)})
+			c.take(c.parts[at(0)], 0, 0, false)
+			return c.demand(1)
+		}, false},
+		{func() orders { c.waiting = c.owed; return c.demand(1) }, true},
+	} {
+		if do := step.do(); do.look != step.look {
+			t.Errorf("step %d: look %v", i, do.look)
+		}
+	}
+}

@@ -6,10 +6,13 @@ import (
 	"github.com/penstock-go/penstock/receipt"
 )
 
-// demand adds n events to what is owed, and has the poller look.
+// demand adds n events to what is owed. The poller looks if that is what it waits for:
+// behind a dispatcher that reads ahead there is demand for more with every few events,
+// while the poller waits for room or for records.
 func (c *core) demand(n int) orders {
+	waits := c.owed <= c.waiting
 	c.owed += n
-	return orders{look: true}
+	return orders{look: waits}
 }
 
 // poll returns the number of records that are asked for and not there; 0 means that the
