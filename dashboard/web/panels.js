@@ -52,11 +52,12 @@ export function showPartitions(el, data, owner, meters) {
     const trend = meters.trendOf(owner, p);
     const still = p.held || p.stopped;
     const grows = !still && trend === "growing";
+    const full = !still && !grows && p.paused; // its window is full
     return {
       id: p.topic + "/" + p.partition, name: topics.size > 1 ? `${p.topic}/${p.partition}` : String(p.partition), value: p.lag,
-      state: p.stopped ? "stopped" : still ? "still" : grows ? "growing" : "usual",
+      state: p.stopped ? "stopped" : still || full ? "still" : grows ? "growing" : "usual",
       mark: p.stopped ? "stopped" : p.held ? "paused" : grows ? "growing" : "", text: count(p.lag),
-      label: `Partition ${p.partition} of ${p.topic}: ${count(p.lag)} behind` + (p.stopped ? ", stopped" : p.held ? ", paused" : trend ? `, ${trend}` : ""),
+      label: `Partition ${p.partition} of ${p.topic}: ${count(p.lag)} behind` + (p.stopped ? ", stopped" : p.held ? ", paused" : full ? ", its window is full" : trend ? `, ${trend}` : ""),
     };
   }));
 }

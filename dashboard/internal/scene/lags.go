@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/penstock-go/penstock/stage"
@@ -28,7 +27,6 @@ type partition struct {
 // lags is a source that looks like one of Kafka: one partition's lag grows, one is paused,
 // and one cannot be read.
 type lags struct {
-	mu    sync.Mutex
 	parts []partition
 	begun time.Time
 	calm  bool
@@ -71,8 +69,6 @@ func (l *lags) HandleTick(context.Context) error {
 
 // HandleInspect implements stage.InspectHandler.
 func (l *lags) HandleInspect() any {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	age := time.Since(l.begun)
 	for i := range l.parts {
 		p := &l.parts[i]
