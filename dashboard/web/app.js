@@ -17,13 +17,13 @@ import { actions, Stream } from "./stream.js";
 const root = document.documentElement;
 const at = (id) => document.getElementById(id);
 const detail = new Detail(at("detail"), actions);
-let meters = new Meters();
+const meters = new Meters();
 let model, due, live;
 let spent = 0; // milliseconds of work for what will be drawn
 
 // take notes a state and draws it in the next frame, or soon in a page that is hidden.
 function take(next, begun) {
-  if (next !== model) meters.at = undefined; // the clock of another server may be behind
+  if (next !== model) meters.begin(next);
   model = next;
   meters.observe(model);
   spent += performance.now() - begun;

@@ -13,6 +13,14 @@ export class Meters {
     this.nodes = new Map(); // each node that was ever seen, and when
   }
 
+  // begin is called with the first state of a connection. What was remembered is of no use if
+  // its server's clock is behind the last one's.
+  begin(model) {
+    if (model.at > this.at) return;
+    this.at = undefined;
+    this.parts.clear();
+  }
+
   // observe takes in a state. It returns false if the state is not newer than the last.
   observe(model) {
     if (this.at !== undefined && !(model.at > this.at)) return false;

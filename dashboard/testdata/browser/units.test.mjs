@@ -169,6 +169,13 @@ test("what needs attention is said, the worst first", () => {
   assert.equal(partitionsOf({ partitions: [{ name: "0", held: 1 }] }), undefined, "a dispatcher's partitions are others");
 });
 
+test("a server whose clock is behind is begun with anew", () => {
+  const meters = new Meters();
+  const of = (s, n) => opened({ at: at(s), parts: [part({ stages: [{ name: "a", kind: "consumer", handled: n }] })] });
+  const see = (m) => (meters.begin(m), meters.observe(m), meters.of(m.parts.get("0")).rate("a"));
+  assert.deepEqual([see(of(100, 0)), see(of(102, 20)), see(of(50, 20)), see(of(51, 25))], [undefined, 10, undefined, 5]);
+});
+
 test("a node that was seen and is named no more is missing", () => {
   const seen = new Map();
   const of = (nodes, more = {}) => opened({ at: at(0), parts: [part({ node: "a", nodes, ...more }, "nodes")] });
