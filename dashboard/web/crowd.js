@@ -2,7 +2,7 @@
 // touches the page.
 
 // readable is how many nodes a graph shows at most.
-export const readable = 40;
+export const readable = 24;
 
 // family is the name that stages share which differ in a number at the end: "fetch" for
 // "fetch-17".
