@@ -1,7 +1,7 @@
 // The page: it takes in each state, and brings all that is shown up to date, at most once a
 // frame.
 import { each, h, say, set } from "./dom.js";
-import { clock, plural, rate } from "./format.js";
+import { clock, count, plural, rate } from "./format.js";
 import { Meters } from "./meters.js";
 import { clusterOf } from "./cluster.js";
 import { problems, worst } from "./problems.js";
@@ -80,7 +80,7 @@ function showPipeline(el, part, found) {
   say(el.state, part.late ? "no reply" : state);
   set(el.state, { hidden: !state && !part.late, "data-state": part.late ? "late" : state });
   const limit = d.rate?.PerSecond ?? d.rate?.per_second ?? 0;
-  say(el.flow, `${rate(sources(part))}/s in · ${plural(part.stages.size, "stage")}${limit > 0 ? ` · limited to ${rate(limit)}/s` : ""}`);
+  say(el.flow, `${rate(sources(part))}/s in · ${plural(part.stages.size, "stage")}${d.stages_left ? ` and ${count(d.stages_left)} that are not shown` : ""}${limit > 0 ? ` · limited to ${rate(limit)}/s` : ""}`);
   el.controls?.update(d.paused, model.control);
   el.graph.update(picture(part, m, found));
   showPanels(el.panels, part, m);

@@ -47,7 +47,7 @@ export function showPartitions(el, data, owner, meters) {
   const all = partitionsOf(data) || [];
   const topics = new Set(all.map((p) => p.topic));
   const lag = all.reduce((sum, p) => sum + p.lag, 0);
-  say(el.words, `${plural(lag, "record")} behind in ${plural(all.length, "partition")} of ${[...topics].join(", ")}`);
+  say(el.words, `${plural(lag, "record")} behind in ${plural(all.length, "partition")} of ${[...topics].join(", ")}${data.partitions_left ? `; ${count(data.partitions_left)} more are not shown` : ""}`);
   showBars(el.room, all.map((p) => {
     const trend = meters.trendOf(owner, p);
     const still = p.held || p.stopped;

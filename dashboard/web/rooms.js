@@ -32,7 +32,10 @@ export function showRooms(host, model, meters, cluster, actions) {
 function showFigures(el, part, meters) {
   const d = part.data;
   const names = first[part.kind] || Object.keys(d).filter((k) => typeof d[k] === "number").slice(0, 12);
-  if (!el.tiles) el.room.append((el.tiles = h("dl", { class: "tiles" })), (el.list = h("ul", { class: "slow" })));
+  if (!el.tiles) el.room.append((el.tiles = h("dl", { class: "tiles" })), (el.list = h("ul", { class: "slow" })), (el.rest = h("dl", { class: "figures" })));
+  // Of a kind that the page does not know, all that is not a large figure is a table.
+  const rest = first[part.kind] || part.kind === "nodes" ? [] : Object.keys(d).filter((k) => !names.includes(k) && ["number", "string", "boolean"].includes(typeof d[k]) && d[k] !== "");
+  each(el.rest, rest, (k) => k, (k) => h("div", {}, h("dt", {}, words(k)), h("dd", {})), (row, k) => say(row.lastChild, typeof d[k] === "number" ? figure(k, d[k]) : d[k] === true ? "yes" : d[k] === false ? "no" : d[k]));
   each(el.tiles, names.filter((n) => typeof d[n] === "number"), (n) => n, () => h("div", {}, h("dt", {}), h("dd", {}, h("span", {}), h("small", {}))), (tile, name) => {
     say(tile.firstChild, words(name));
     say(tile.lastChild.firstChild, figure(name, d[name]));

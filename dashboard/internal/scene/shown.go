@@ -41,6 +41,9 @@ func (s *scene) dashboard(o options) (*dashboard.Dashboard, error) {
 		made("presence", "users", func() any {
 			return object{"node": "node-a", "presences": 1240, "up": []string{"node-b"}, "down": down, "waiting": 0, "sent": count(3), "failed": 0}
 		}),
+		made("weather", "outside", func() any {
+			return object{"degrees": 21, "wind": "from the west", "rain": false, "measured": count(1)}
+		}),
 		dashboard.DeadLetters("failed pushes", dashboard.LettersConfig{Read: s.read, Count: func() int { return len(s.letters.Letters()) }, Play: s.play}),
 	}
 	if o.stages > 0 {

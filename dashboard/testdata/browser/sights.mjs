@@ -59,6 +59,10 @@ export async function troubles(page) {
   await page.until(() => document.querySelectorAll("[id*=-discards-] .legend li").length === 2 && document.querySelector(".stack .series1"));
   says("discards are stacked by reason");
 
+  const unknown = await page.locator("#rooms .panel", { hasText: "weather: outside" }).innerText();
+  assert.match(unknown, /degrees\s+21[^]*rain\s+no[^]*wind\s+from the west/);
+  says("a kind that the page does not know is a table");
+
   assert.equal(await page.locator(".dot").count(), 3);
   assert.equal(await page.locator(".dot.missing").count(), 1);
   const more = page.locator("#attention > button");
