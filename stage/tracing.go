@@ -78,7 +78,11 @@ func (t *inTraces[T]) start(parent trace.Context, name string) trace.Span {
 // call passes a chunk to the handler, with spans for its sampled events.
 func (e *engine[In, Out]) call(s *Subscription[In], chunk []In, in inputs[In]) error {
 	if e.in.traces.read != nil {
-		if at := e.in.traces.firstSampled(chunk); at >= 0 {
+		some := chunk
+		if e.in.traces.alone {
+			some = chunk[:min(1, len(chunk))] // limit has looked at the others
+		}
+		if at := e.in.traces.firstSampled(some); at >= 0 {
 			return e.callTraced(s, chunk, in, at)
 		}
 	}

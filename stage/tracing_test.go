@@ -269,6 +269,15 @@ func BenchmarkTracing(b *testing.B) {
 			runCarriers(b, b.N, v.tracer)
 		})
 	}
+	b.Run("ratio", func(b *testing.B) {
+		var took [2]time.Duration
+		for i := range 20 { // by turns, so that both have the same machine
+			begin := time.Now()
+			runCarriers(b, b.N/20+1, []trace.Tracer{nil, new(tracetest.Tracer)}[i%2])
+			took[i%2] += time.Since(begin)
+		}
+		b.ReportMetric(float64(took[1])/float64(took[0]), "of-off")
+	})
 }
 
 // runCarriers runs events that are not sampled through three stages.

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -41,5 +42,18 @@ func SetTraceContext(r *kgo.Record, c trace.Context) {
 	r.Headers = append(r.Headers, kgo.RecordHeader{Key: trace.ParentHeader, Value: c.Append(nil)})
 	if c.State != "" {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: trace.StateHeader, Value: []byte(c.State)})
+	}
+}
+
+// carryOn puts the span of ctx into the headers of records that have no trace context.
+func carryOn(ctx context.Context, records []*kgo.Record) {
+	c := trace.FromContext(ctx)
+	if !c.IsValid() {
+		return
+	}
+	for _, r := range records {
+		if !slices.ContainsFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == trace.ParentHeader }) {
+			SetTraceContext(r, c)
+		}
 	}
 }

@@ -85,8 +85,9 @@ func newWriter(owner option.Owner, cfg WriterConfig) (*Writer, error) {
 
 // Write writes records and blocks until all of them are acknowledged, have
 // failed, or ctx is done. nil means that all are durable. After an error some may
-// be durable, or may still become so.
+// be durable, or may still become so. Records without a trace context get that of ctx.
 func (w *Writer) Write(ctx context.Context, records ...*kgo.Record) error {
+	carryOn(ctx, records)
 	deadline := time.Now().Add(w.timeout)
 	var pause backOff
 	for {
