@@ -17,6 +17,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	streams "github.com/reugn/go-streams"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/dashboard"
@@ -24,6 +25,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/gostreams"
+	"github.com/penstock-go/penstock/metrics/otel"
 	"github.com/penstock-go/penstock/metrics/prometheus"
 	"github.com/penstock-go/penstock/metrics/statsd"
 	"github.com/penstock-go/penstock/pipeline/middleware"
@@ -150,6 +152,7 @@ func constructors() []constructor {
 		}),
 		of("deadletter.NewMemory", deadletter.MemoryConfig{}, deadletter.NewMemory),
 		of("statsd.New", statsd.Config{}, statsd.New),
+		of("otel.New", otel.Config{Provider: noop.NewMeterProvider()}, otel.New),
 		of("prometheus.New", prometheus.Config{}, prometheus.New),
 		of("pubsub.NewMemory", pubsub.MemoryConfig{Topics: []string{"a"}}, pubsub.NewMemory),
 		of("pubsub.New", pubsub.Config{}, pubsub.New),

@@ -17,6 +17,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/gostreams"
+	"github.com/penstock-go/penstock/metrics/otel"
 	"github.com/penstock-go/penstock/metrics/prometheus"
 	"github.com/penstock-go/penstock/metrics/statsd"
 	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
@@ -159,6 +160,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"websocket.Endpoint.Mount", "socket", endpoint.Mount("/socket", nil, websocket.MountConfig{})},
 		{"websocket.NewServer", "Limits.Headers", refusal(websocket.NewServer(http.NotFoundHandler(), websocket.ServerConfig{Limits: websocket.ServerLimits{Headers: -1}}))},
 		{"delivery.Consumer", "endpoint", refusal(delivery.New[int](nil, delivery.Config[int]{}))},
+		{"otel.Recorder", "Provider", refusal(otel.New(otel.Config{}))},
 		{"prometheus.Recorder", "Namespace", refusal(prometheus.New(prometheus.Config{Namespace: "a b"}))},
 		{"prometheus.Recorder", "Buckets", refusal(prometheus.New(prometheus.Config{Buckets: []time.Duration{2, 1}}))},
 		{"statsd.Recorder", "MaxSeries", refusal(statsd.New(statsd.Config{MaxSeries: -1}))},

@@ -149,13 +149,17 @@ func (t *Table) remove(e *Entry) bool {
 	return true
 }
 
-// Collect calls f with each series, after it has removed those that have ended and were
-// collected since. The order is random. f is called without the lock.
-func (t *Table) Collect(f func(Series)) {
+// Collect calls f with each series that is wanted, all if wanted is nil, after it has removed
+// those of them that have ended and were collected since. The order is random. f is called
+// without the lock, wanted with it.
+func (t *Table) Collect(wanted func(Series) bool, f func(Series)) {
 	now := time.Now()
 	t.mu.Lock()
 	all := make([]Series, 0, len(t.byKey))
 	for _, one := range t.byKey {
+		if wanted != nil && !wanted(one) {
+			continue
+		}
 		e := one.Base()
 		if at := e.endedAt.Load(); e.state.Load() == ended && e.seenAt.Load() >= at && now.UnixNano()-at >= int64(t.linger) && t.remove(e) {
 			continue

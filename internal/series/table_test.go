@@ -21,7 +21,7 @@ func get(t *Table, key string) (*one, bool) {
 
 // seen returns the names that a collection sees, sorted.
 func seen(t *Table) (names []string) {
-	t.Collect(func(s Series) { names = append(names, s.(*one).name) })
+	t.Collect(nil, func(s Series) { names = append(names, s.(*one).name) })
 	slices.Sort(names)
 	return names
 }

@@ -48,7 +48,7 @@ func (r *Recorder) Collect(to chan<- client.Metric) {
 	if r.closed.Load() {
 		return
 	}
-	r.table.Collect(func(one series.Series) {
+	r.table.Collect(nil, func(one series.Series) {
 		if one != r.self.series.(series.Series) && one != r.self.refused.(series.Series) {
 			to <- one.(interface{ shown() client.Metric }).shown()
 		}
