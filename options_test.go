@@ -17,7 +17,7 @@ import (
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/gostreams"
-	"github.com/penstock-go/penstock/metrics/otel"
+	otelmetrics "github.com/penstock-go/penstock/metrics/otel"
 	"github.com/penstock-go/penstock/metrics/prometheus"
 	"github.com/penstock-go/penstock/metrics/statsd"
 	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
@@ -160,7 +160,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"websocket.Endpoint.Mount", "socket", endpoint.Mount("/socket", nil, websocket.MountConfig{})},
 		{"websocket.NewServer", "Limits.Headers", refusal(websocket.NewServer(http.NotFoundHandler(), websocket.ServerConfig{Limits: websocket.ServerLimits{Headers: -1}}))},
 		{"delivery.Consumer", "endpoint", refusal(delivery.New[int](nil, delivery.Config[int]{}))},
-		{"otel.Recorder", "Provider", refusal(otel.New(otel.Config{}))},
+		{"otel.Recorder", "Provider", refusal(otelmetrics.New(otelmetrics.Config{}))},
 		{"prometheus.Recorder", "Namespace", refusal(prometheus.New(prometheus.Config{Namespace: "a b"}))},
 		{"prometheus.Recorder", "Buckets", refusal(prometheus.New(prometheus.Config{Buckets: []time.Duration{2, 1}}))},
 		{"statsd.Recorder", "MaxSeries", refusal(statsd.New(statsd.Config{MaxSeries: -1}))},
@@ -170,7 +170,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"dashboard.Dashboard", "parts[0].Kind", refusal(dashboard.New(dashboard.Config{}, dashboard.Part{}))},
 		{"dashboard.Dashboard", "Interval", refusal(dashboard.New(dashboard.Config{Interval: -1}, dashboard.Part{}))},
 		{"dashboard.Dashboard", "MaxViewers", refusal(dashboard.New(dashboard.Config{MaxViewers: -1}, dashboard.Part{}))},
-		{"otel.Tracer", "Provider", refusal(otel.New(otel.Config{}))},
+		{"otel.Tracer", "Provider", refusal(otelmetrics.New(otelmetrics.Config{}))},
 		{"token.Phoenix", "SecretKeyBase", refusal(token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: "short"}))},
 		{"token.JWT", "Leeway", refusal(token.NewJWT(token.JWTConfig{Secret: make([]byte, 32), Leeway: -1}))},
 		{"token.JWT", "Secret", refusal(token.NewJWT(token.JWTConfig{Secret: []byte("short")}))},
