@@ -170,7 +170,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"dashboard.Dashboard", "parts[0].Kind", refusal(dashboard.New(dashboard.Config{}, dashboard.Part{}))},
 		{"dashboard.Dashboard", "Interval", refusal(dashboard.New(dashboard.Config{Interval: -1}, dashboard.Part{}))},
 		{"dashboard.Dashboard", "MaxViewers", refusal(dashboard.New(dashboard.Config{MaxViewers: -1}, dashboard.Part{}))},
-		{"otel.Tracer", "Provider", refusal(otelmetrics.New(otelmetrics.Config{}))},
+		{"otel.Tracer", "Provider", refusal(otel.New(otel.Config{}))},
 		{"token.Phoenix", "SecretKeyBase", refusal(token.NewPhoenix(token.PhoenixConfig{SecretKeyBase: "short"}))},
 		{"token.JWT", "Leeway", refusal(token.NewJWT(token.JWTConfig{Secret: make([]byte, 32), Leeway: -1}))},
 		{"token.JWT", "Secret", refusal(token.NewJWT(token.JWTConfig{Secret: []byte("short")}))},
