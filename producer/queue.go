@@ -41,6 +41,7 @@ type Queue[T any] struct {
 	pushed    int64
 	taken     int64
 	discarded int64
+	ages      ages
 }
 
 // NewQueue returns an empty queue. An error is an [*OptionError].

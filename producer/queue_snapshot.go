@@ -1,10 +1,15 @@
 package producer
 
+import "time"
+
 // QueueSnapshot holds a queue's counts at one moment. Those since the start add up:
 // Pushed = Waiting + Taken + Discarded.
 type QueueSnapshot struct {
 	// Waiting is the number of events in the queue now.
 	Waiting int `json:"waiting"`
+	// Oldest is how long the first of them has waited at least, as far as snapshots know:
+	// it begins with the first one that has found the event waiting.
+	Oldest time.Duration `json:"oldest_ns"`
 	// Pushed is the number of accepted events, including those that the overflow
 	// policy dropped, Taken that of events the stage has emitted, Discarded that
 	// of dropped events.
@@ -44,8 +49,9 @@ func (q *Queue[T]) Snapshot() QueueSnapshot {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	g, r := &q.gate, &q.refused.count
+	waiting := q.events.Len()
 	return QueueSnapshot{
-		Waiting: q.events.Len(), Pushed: q.pushed, Taken: q.taken, Discarded: q.discarded, Blocked: g.blocked,
+		Waiting: waiting, Oldest: q.ages.oldest(time.Now(), q.pushed-int64(waiting), q.pushed), Pushed: q.pushed, Taken: q.taken, Discarded: q.discarded, Blocked: g.blocked,
 		Unfinished: g.unfinished, Bytes: g.bytes, Keys: len(g.keys), FullKeys: g.fullKeys,
 		Refused: QueueRefused{Full: r[full], Key: r[keyFull], Bytes: r[heavy], TooLarge: r[tooLarge], Closed: r[closed]},
 	}

@@ -29,9 +29,10 @@ type engine[In, Out any] struct {
 	log     *slog.Logger
 	box     *mailbox.Mailbox[mail[In, Out]]
 
-	mu       sync.Mutex // guards rejected, killed, and cancel until the stage runs
-	rejected error      // of the first Subscribe that was refused before the start
-	killed   error      // stopped while it was being started
+	mu       sync.Mutex      // guards rejected, killed, unread, and cancel until the stage runs
+	rejected error           // of the first Subscribe that was refused before the start
+	killed   error           // stopped while it was being started
+	unread   []chan Snapshot // asked for by callers that have gone since
 	started  atomic.Bool
 	ready    chan struct{} // closed when the start has succeeded or failed
 	start    readiness     // read by others once ready is closed

@@ -56,6 +56,34 @@ func TestSnapshotHasWhatTheHandlerReports(t *testing.T) {
 	})
 }
 
+// TestSnapshotsOfABusyStage: those that did not come in time are not taken one after the
+// other when the handler returns.
+func TestSnapshotsOfABusyStage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		calls := 0
+		src := &open{inspect: func() any { calls++; return calls }}
+		p := producer(src, stage.ProducerConfig[int]{})
+		c := consumer(newSink(), "C")
+		subscribe(t, c, p, four)
+		start(t, p, c)
+		synctest.Wait()
+		hang := make(chan struct{})
+		p.Do(func() { <-hang })
+		for range 1000 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := p.Snapshot(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		close(hang)
+		synctest.Wait()
+		equal(t, "snapshots taken", calls, 1)
+		equal(t, "of the present", snap(t, p).Handler, 2)
+		lives(t, p, c)
+	})
+}
+
 func TestSnapshotHasWhatTheDispatcherReports(t *testing.T) {
 	for name, tc := range map[string]struct {
 		d    dispatcher.Dispatcher[int]

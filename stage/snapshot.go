@@ -112,19 +112,41 @@ func (e *engine[In, Out]) Snapshot(ctx context.Context) (Snapshot, error) {
 	if !hasStopped(e.ready) && !hasStopped(e.stopped) {
 		return Snapshot{Name: e.name, Kind: e.kindOf(), Phase: PhaseStarting}, nil
 	}
-	// The reply has room, so that the stage never waits for a caller whose ctx is done.
-	reply := make(chan Snapshot, 1)
-	e.Do(func() { reply <- e.snapshot() })
+	reply := e.look()
 	select {
 	case s := <-reply:
 		return s, nil
 	case <-e.stopped:
 	case <-ctx.Done():
 		if !hasStopped(e.stopped) {
+			e.mu.Lock()
+			e.unread = append(e.unread, reply)
+			e.mu.Unlock()
 			return Snapshot{}, fmt.Errorf("stage %q: snapshot: %w", e.name, context.Cause(ctx))
 		}
 	}
 	return e.last, nil
+}
+
+// look asks for a snapshot. What an earlier caller has asked for in vain, since a handler
+// runs for long, is not asked for again: the mailbox must not grow with each look.
+func (e *engine[In, Out]) look() (reply chan Snapshot) {
+	e.mu.Lock()
+	for len(e.unread) > 0 && reply == nil {
+		last := len(e.unread) - 1
+		// One that is there already is of an earlier time.
+		if len(e.unread[last]) == 0 {
+			reply = e.unread[last]
+		}
+		e.unread = e.unread[:last]
+	}
+	e.mu.Unlock()
+	if reply == nil {
+		// It has room, so that the stage never waits for a caller whose ctx is done.
+		reply = make(chan Snapshot, 1)
+		e.Do(func() { reply <- e.snapshot() })
+	}
+	return reply
 }
 
 // busy returns the snapshot of a stage that does not reply.
