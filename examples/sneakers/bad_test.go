@@ -37,6 +37,9 @@ func TestBadForms(t *testing.T) {
 		"huge":                 {"/cart/add", []string{"item_id", strings.Repeat("9", 40)}, nil, http.StatusNotFound, "no such item"},
 		"not a number":         {"/cart/add", []string{"item_id", "1 OR 1=1"}, nil, http.StatusNotFound, "no such item"},
 		"unreleased":           {"/cart/add", []string{"item_id", id(item(a, 3, 0))}, nil, http.StatusConflict, "cannot be bought yet"},
+		"many pairs":           {"/cart/add", []string{"item_id", id(item(a, 0, 0)), "quantity", "1000000000000"}, nil, http.StatusBadRequest, "One pair"},
+		"no pair":              {"/cart/add", []string{"item_id", id(item(a, 0, 0)), "quantity", "0"}, nil, http.StatusBadRequest, "One pair"},
+		"a negative quantity":  {"/cart/add", []string{"item_id", id(item(a, 0, 0)), "quantity", "-1"}, nil, http.StatusBadRequest, "One pair"},
 		"not in the cart":      {"/cart/remove", []string{"item_id", id(item(a, 0, 0))}, nil, http.StatusNotFound, "no such item"},
 		"too large":            {"/cart/add", []string{"item_id", strings.Repeat("1", maxForm)}, nil, http.StatusRequestEntityTooLarge, ""},
 		"an empty cart":        {"/checkout", []string{"key", "k"}, nil, http.StatusConflict, "empty"},
@@ -133,14 +136,28 @@ func TestBadMessages(t *testing.T) {
 		"huge":         {"add_item", json.Number("1" + strings.Repeat("0", 30)), "not_found"},
 		"a fraction":   {"add_item", 1.5, "not_found"},
 		"a list":       {"add_item", []int{1}, "not_found"},
+		"many pairs":   {"add_item", map[string]any{"item_id": item(a, 0, 0), "quantity": 1000}, "one_pair"},
+		"minus one":    {"add_item", map[string]any{"item_id": item(a, 0, 0), "quantity": -1}, "one_pair"},
+		"no item":      {"add_item", map[string]any{}, "not_found"},
 		"unreleased":   {"add_item", item(a, 3, 0), "not_released"},
 		"not in it":    {"remove_item", item(a, 0, 0), "not_found"},
 		"another word": {"buy_everything", 1, "unknown_event"},
 	} {
-		r, err := w.ask(t.Context(), cartTopic(v.cartID), test.event, map[string]any{"item_id": test.item})
+		payload, ok := test.item.(map[string]any)
+		if !ok {
+			payload = map[string]any{"item_id": test.item}
+		}
+		r, err := w.ask(t.Context(), cartTopic(v.cartID), test.event, payload)
 		if err != nil || r.Status != "error" || !strings.Contains(string(r.Response), test.want) {
 			t.Errorf("%s: %s %s, %v", name, r.Status, r.Response, err)
 		}
+	}
+	// Nothing has changed.
+	if r, err := w.ask(t.Context(), cartTopic(v.cartID), "remove_item", map[string]any{"item_id": item(a, 0, 0)}); err != nil || !strings.Contains(string(r.Response), "not_found") {
+		t.Errorf("%s %s, %v", r.Status, r.Response, err)
+	}
+	if available, sold := left(t, a); available != 20 || sold != 0 {
+		t.Error(available, sold)
 	}
 	if pages := a.tracker.Get(trackerTopic, v.cartID); len(pages) != 1 || !strings.Contains(string(pages[0]), `"page":"other"`) {
 		t.Errorf("%s", pages)
@@ -199,13 +216,26 @@ func TestTheAdminIsAlone(t *testing.T) {
 			t.Error(name, status)
 		}
 	}
-	for want, form := range map[int]url.Values{
-		http.StatusNotFound:   {"item_id": {"-1"}, "pairs": {"1"}},
-		http.StatusBadRequest: {"item_id": {"1"}, "pairs": {"-1"}},
+	for _, test := range []struct {
+		item, pairs string
+		status      int
+	}{
+		{"-1", "1", http.StatusNotFound},
+		{"x", "1", http.StatusNotFound},
+		{"99999999999999999999", "1", http.StatusNotFound},
+		{"9223372036854775807", "1", http.StatusNotFound},
+		{"1", "-1", http.StatusBadRequest},
+		{"1", "0", http.StatusBadRequest},
+		{"1", "1001", http.StatusBadRequest},
+		{"1", "99999999999999999999", http.StatusBadRequest},
+		{"1", "1e3", http.StatusBadRequest},
 	} {
-		if status, _ := admin(t, a, "/admin/restock", form); status != want {
-			t.Error(want, status)
+		if status, page := admin(t, a, "/admin/restock", url.Values{"item_id": {test.item}, "pairs": {test.pairs}}); status != test.status {
+			t.Error(test, status, page)
 		}
+	}
+	if available, _ := left(t, a); available != 500 {
+		t.Error(available, "pairs are left")
 	}
 	if a.inventory.Products()[3].Released {
 		t.Error("released")

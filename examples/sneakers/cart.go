@@ -16,6 +16,7 @@ var (
 	errNotFound    = errors.New("not_found")      // no such item, in the shop or in the cart
 	errNotReleased = errors.New("not_released")
 	errCartFull    = errors.New("cart_full")
+	errQuantity    = errors.New("one_pair") // of a size can be bought, and a client asked for others
 )
 
 // cart is the list of what a shopper wants, the oldest first: at most one size of a shoe.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/penstock-go/penstock/sinks/websocket"
@@ -51,33 +49,18 @@ type cartChannel struct {
 
 // HandleJoin implements websocket.Handler.
 func (c *cartChannel) HandleJoin(_ context.Context, _ *websocket.Channel, payload websocket.Payload) (any, error) {
-	var params struct {
-		Serialized string `json:"serialized"`
-		Page       string `json:"page"`
-	}
-	if err := payload.Decode(&params); err != nil {
+	params, err := joinParams(payload)
+	if err != nil {
 		return nil, websocket.Refuse("bad_request")
 	}
 	if c.id != c.owner {
 		return nil, websocket.Refuse("unauthorized")
 	}
-	var err error
 	if c.cart, err = c.app.signer.readCart(c.id, params.Serialized); err != nil {
 		return nil, websocket.Refuse("invalid_cart")
 	}
 	c.meta = meta{Page: pageName(params.Page), PageLoadedAt: time.Now().UnixMilli(), Node: c.app.hub.Node()}
 	return nil, nil
-}
-
-// maxPage bounds the path that a tab says it shows.
-const maxPage = 80
-
-// pageName is the path of a page as the admin sees it: no client can make it long.
-func pageName(path string) string {
-	if !strings.HasPrefix(path, "/") || len(path) > maxPage {
-		return "other"
-	}
-	return path
 }
 
 // HandleJoined implements websocket.JoinedHandler.
@@ -104,14 +87,7 @@ func (c *cartChannel) items() []int64 { return append([]int64{}, c.cart.items...
 
 // HandleIn implements websocket.InHandler.
 func (c *cartChannel) HandleIn(ctx context.Context, ch *websocket.Channel, event string, payload websocket.Payload) (websocket.Reply, error) {
-	var params struct {
-		ItemID json.RawMessage `json:"item_id"`
-	}
-	if payload.Decode(&params) != nil {
-		return websocket.Fail(map[string]string{"error": "bad_request"}), nil
-	}
-	// A button's value is a string, and a program's number is a number.
-	id, err := parseID(strings.Trim(string(params.ItemID), `"`))
+	id, err := itemID(payload)
 	var changed cart
 	var added, removed []int64
 	switch {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,8 +9,6 @@ import (
 	"math"
 	"net"
 	"net/url"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -160,49 +157,6 @@ func (c config) validate() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// readFiles reads the secrets, or makes them up.
-func (c *config) readFiles() error {
-	c.Secret, c.AdminPassword, c.MadeUpPassword = rand.Text(), rand.Text()[:16], c.AdminPasswordFile == ""
-	for _, f := range []struct {
-		name, file string
-		bytes      int
-		to         *string
-	}{
-		{"secret-file", c.SecretFile, minSecret, &c.Secret},
-		{"admin-password-file", c.AdminPasswordFile, 8, &c.AdminPassword},
-		{"cluster-secret-file", c.ClusterSecretFile, minSecret, &c.ClusterSecret},
-	} {
-		if f.file == "" {
-			continue
-		}
-		text, err := os.ReadFile(f.file)
-		if err != nil {
-			return fmt.Errorf("-%s: %w", f.name, err)
-		}
-		if *f.to = strings.TrimSpace(string(text)); len(*f.to) < f.bytes {
-			return fmt.Errorf("-%s %s: %d bytes or more are required", f.name, f.file, f.bytes)
-		}
-	}
-	return nil
-}
-
-// address returns why a value is not a host and port.
-func address(name, value string) error {
-	_, port, err := net.SplitHostPort(value)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		return fmt.Errorf("-%s %q is not a host:port with a port from 0 to 65535", name, value)
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // hosts returns the names by which requests may ask for the shop.

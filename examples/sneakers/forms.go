@@ -13,6 +13,9 @@ import (
 // postAdd puts an item into the cart, without a script.
 func (a *app) postAdd(w http.ResponseWriter, r *http.Request, v *visit) error {
 	id, err := parseID(r.PostForm.Get("item_id"))
+	if q := r.PostForm.Get("quantity"); q != "" && q != "1" {
+		err = errQuantity
+	}
 	if err == nil {
 		v.cart, err = v.cart.add(a.inventory, id)
 	}
@@ -51,6 +54,8 @@ func cartRefusal(err error) error {
 		return refusal{http.StatusConflict, "This shoe is in your cart already, one size of it is allowed"}
 	case errors.Is(err, errNotReleased):
 		return refusal{http.StatusConflict, "This shoe cannot be bought yet"}
+	case errors.Is(err, errQuantity):
+		return refusal{http.StatusBadRequest, "One pair of a size can be bought"}
 	case errors.Is(err, errCartFull):
 		return refusal{http.StatusConflict, "Your cart is full"}
 	}

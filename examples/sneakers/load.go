@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,28 +16,6 @@ import (
 
 	"github.com/penstock-go/penstock/examples/sneakers/store"
 )
-
-// result is what became of a load.
-type result struct {
-	Shoppers int    `json:"shoppers"`
-	Database string `json:"database"`
-	Nodes    int    `json:"nodes"`
-	Stocked  int    `json:"stocked"` // pairs
-	Sold     int    `json:"sold"`    // as the database has it
-	Bought   int64  `json:"bought"`  // as the shoppers have it
-	Left     int    `json:"left"`
-	Refused  int64  `json:"refused"` // attempts for a pair that was gone
-	Oversold int    `json:"oversold"`
-	// How much later than the commit of a size's last pair a page shows it as out.
-	OutP50 float64 `json:"out_p50_ms"`
-	OutP99 float64 `json:"out_p99_ms"`
-	OutMax float64 `json:"out_max_ms"`
-	// Pages that have not shown a size as out that is.
-	Missed   int     `json:"missed"`
-	Returned int64   `json:"returned"` // shoppers who left, or lost their node, and came back
-	Errors   int64   `json:"errors"`
-	Seconds  float64 `json:"seconds"` // from the release to the end
-}
 
 // load lets shoppers loose on a shop.
 type load struct {
@@ -144,9 +120,9 @@ func (l *load) run(ctx context.Context, stdout, stderr io.Writer) error {
 		shopping.Go(func() { l.shop(limit, c, i%10 == 9) })
 	}
 	shopping.Wait()
-	seconds := time.Since(begun).Seconds()
+	ended := time.Now()
 	progress()
-	return l.report(context.WithoutCancel(ctx), seconds, stdout)
+	return l.report(context.WithoutCancel(ctx), begun, ended, stdout)
 }
 
 // shop is one shopper: wants up to three pairs, and watches until all is out. A wanderer
@@ -211,85 +187,11 @@ func (l *load) recover(ctx context.Context, c *client, err error) {
 	}
 }
 
-// knowsAllOut reports whether the page shows sizes, and all of them as out.
-func (c *client) knowsAllOut() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.levels) < len(c.products)*len(sizes) {
-		return false
-	}
-	for _, level := range c.levels {
-		if level != levelOut {
-			return false
-		}
-	}
-	return true
-}
-
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-	}
-}
-
-// report counts, prints, and fails if the shop has failed.
-func (l *load) report(ctx context.Context, seconds float64, stdout io.Writer) error {
-	account, err := l.store.Account(ctx)
-	if err != nil {
-		return err
-	}
-	truth, err := l.store.SoldOut(ctx)
-	if err != nil {
-		return err
-	}
-	r := result{
-		Shoppers: l.cfg.Shoppers, Database: l.store.Kind(), Nodes: len(l.shops), Stocked: account.Stocked, Sold: account.Sold, Left: account.Available,
-		Oversold: account.Oversold, Bought: l.bought.Load(), Refused: l.refused.Load(), Returned: l.returned.Load(), Errors: l.errors.Load(), Seconds: seconds,
-	}
-	var all []time.Duration
-	for _, c := range l.clients {
-		delays, missed := c.delays(truth)
-		all = append(all, delays...)
-		r.Missed += missed
-	}
-	slices.Sort(all)
-	r.OutP50, r.OutP99, r.OutMax = percentileOf(all, 50), percentileOf(all, 99), percentileOf(all, 100)
-	if l.cfg.JSON {
-		err = json.NewEncoder(stdout).Encode(r)
-	} else {
-		shown := "No page saw a size sell out"
-		if len(all) > 0 {
-			shown = fmt.Sprintf("A page showed a size as sold out %.1f ms (p50), %.1f ms (p99) after the truth", r.OutP50, r.OutP99)
-		}
-		_, err = fmt.Fprintf(stdout, "%d shoppers on %s bought %d of %d pairs in %.1f s, oversold %d; %d were too late. %s, %d missed it; %d errors.\n",
-			r.Shoppers, r.Database, r.Sold, r.Stocked, r.Seconds, r.Oversold, r.Refused, shown, r.Missed, r.Errors)
-	}
-	switch {
-	case err != nil:
-		return err
-	case r.Oversold != 0 || r.Stocked != r.Sold+r.Left:
-		return fmt.Errorf("the account does not add up: %+v", account)
-	case len(l.shops) == 1 && r.Bought != int64(r.Sold):
-		return fmt.Errorf("shoppers have %d pairs, the database has sold %d", r.Bought, r.Sold)
-	}
-	return nil
-}
-
-// progress writes a line a second.
-func (l *load) progress(ctx context.Context, stderr io.Writer) {
-	begun := time.Now()
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			fmt.Fprintf(stderr, "%4.0f s  shoppers %d  bought %d  too late %d  errors %d\n",
-				time.Since(begun).Seconds(), l.present.Load(), l.bought.Load(), l.refused.Load(), l.errors.Load())
-		}
 	}
 }

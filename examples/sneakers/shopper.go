@@ -7,12 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	mathrand "math/rand/v2"
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,73 +96,6 @@ func (c *client) connect(ctx context.Context) error {
 	return nil
 }
 
-// got is what the page's script does with an event.
-func (c *client) got(topic, event string, payload json.RawMessage) {
-	now := time.Now()
-	var p struct {
-		ItemID   int64             `json:"item_id"`
-		Level    string            `json:"level"`
-		SizeHTML string            `json:"size_html"`
-		Levels   map[string]string `json:"levels"`
-	}
-	if event != stockChange && event != released && event != "state" || json.Unmarshal(payload, &p) != nil {
-		return
-	}
-	c.mu.Lock()
-	switch event {
-	case stockChange:
-		c.show(p.ItemID, p.Level, now)
-	case released:
-		// A script puts the HTML into the page; a shopper reads the sizes from it.
-		for _, m := range sizeButton.FindAllStringSubmatch(p.SizeHTML, -1) {
-			id, _ := strconv.ParseInt(m[2], 10, 64)
-			c.show(id, m[1], now)
-		}
-	case "state":
-		for text, level := range p.Levels {
-			id, _ := strconv.ParseInt(text, 10, 64)
-			c.show(id, level, now)
-		}
-	}
-	c.mu.Unlock()
-	wake(c.news)
-}
-
-var sizeButton = regexp.MustCompile(`level-(\w+)" name="item_id" value="(\d+)"`)
-
-// show notes what the page shows. c.mu is held.
-func (c *client) show(id int64, level string, now time.Time) {
-	c.levels[id] = level
-	if _, known := c.outAt[id]; level == levelOut && !known {
-		c.outAt[id] = now
-	}
-}
-
-// wake sends unless there is a signal already.
-func wake(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// choose returns a size that the page shows as buyable, or 0.
-func (c *client) choose() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var ids []int64
-	for id, level := range c.levels {
-		if level != levelOut && !c.gone[id] {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) == 0 {
-		return 0
-	}
-	slices.Sort(ids)
-	return ids[mathrand.IntN(len(ids))]
-}
-
 // errRefused: what the shopper wants is gone.
 var errRefused = errors.New("sold out")
 
@@ -249,32 +179,4 @@ func (c *client) leave() {
 		c.wire.close()
 		c.wire = nil
 	}
-}
-
-// delays returns how much later than the truth the shopper's page has shown each size as
-// out, and how many it has not shown at all. Pages that were opened later do not count.
-func (c *client) delays(truth map[int64]time.Time) (delays []time.Duration, missed int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, at := range truth {
-		seen, ok := c.outAt[id]
-		switch {
-		case c.since.IsZero() || c.since.After(at):
-		case !ok:
-			missed++
-		default:
-			// The truth is known to the millisecond.
-			delays = append(delays, max(0, seen.Sub(at)))
-		}
-	}
-	return delays, missed
-}
-
-// percentileOf returns what so many percent do not exceed, in milliseconds.
-func percentileOf(sorted []time.Duration, p float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	i := min(len(sorted)-1, int(math.Ceil(float64(len(sorted))*p/100))-1)
-	return math.Round(float64(sorted[max(0, i)].Microseconds())/10) / 100
 }

@@ -87,7 +87,7 @@ func (c *productChannel) HandleIn(context.Context, *websocket.Channel, string, w
 }
 
 // cartErrors are the errors that clients get by name.
-var cartErrors = []error{errDuplicate, errNotFound, errNotReleased, errCartFull}
+var cartErrors = []error{errDuplicate, errNotFound, errNotReleased, errCartFull, errQuantity}
 
 // failure is the reply for an error of a cart.
 func failure(err error) websocket.Reply {
