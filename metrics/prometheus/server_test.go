@@ -85,8 +85,8 @@ func eventually(t *testing.T, check func() error) {
 	}
 }
 
-// elsewhere are the metrics that neither program can have: of servers that they do not use.
-var elsewhere = regexp.MustCompile(`^(nats|redis|postgres)\.|^kafka\.(share|transactor)\.|^metrics\.dropped$|^websocket\.(longpoll_relays|compressors_busy)$`)
+// elsewhere are the metrics that neither program can have: of others, and of servers that they do not use.
+var elsewhere = regexp.MustCompile(`^(nats|redis|postgres|sneakers)\.|^kafka\.(share|transactor)\.|^metrics\.dropped$|^websocket\.(longpoll_relays|compressors_busy)$`)
 
 // TestServerHasTheCatalogue: the server knows each metric that the programs can have, with
 // its type and its help text.
