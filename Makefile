@@ -1,4 +1,4 @@
-.PHONY: all test race lint bench channels-bench cluster-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills redis postgres servers-stop test-redis test-postgres cluster-faults
+.PHONY: all test race lint bench limits channels-bench cluster-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills redis postgres servers-stop test-redis test-postgres cluster-faults
 
 all: lint test
 
@@ -14,6 +14,9 @@ lint:
 
 bench: ## every benchmark with its ratio to the reference
 	go test -run '^$$' -bench . ./bench
+
+limits: ## what the engine reaches beside bare channels, each figure with its goal; five minutes, on a machine that does nothing else
+	go run ./bench/limits
 
 channels-bench: ## what WebSocket connections and deliveries cost, with the targets; Linux, two minutes
 	go run ./bench/channelserver/load -suite

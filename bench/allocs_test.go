@@ -23,6 +23,7 @@ func TestNoAllocationPerEvent(t *testing.T) {
 		"W5":          func(n int) { runW5(t, n, widest) },
 
 		"pipeline W1":                  func(n int) { pipelineW1(t, n) },
+		"pipeline W1, a dashboard":     func(n int) { dashboardW1(t, n) },
 		"pipeline W1 Each":             func(n int) { pipelineW1Each(t, n) },
 		"pipeline W2":                  func(n int) { pipelineW2(t, n) },
 		"pipeline W2 Map":              func(n int) { pipelineW2Map(t, n) },

@@ -171,7 +171,7 @@ func pipelineW2(tb testing.TB, n int) time.Duration {
 		}
 		pipeline.To(in, func() (stage.Consumer[int], error) { return sum, nil }, stageConfig)
 	})
-	checkW2(tb, sum, n)
+	checkHops(tb, sum, w2Between, n)
 	return took
 }
 
@@ -185,7 +185,7 @@ func pipelineW2Map(tb testing.TB, n int) time.Duration {
 		}
 		pipeline.Each(in, sum.add, pipeline.StepConfig[int]{})
 	})
-	checkW2(tb, sum, n)
+	checkHops(tb, sum, w2Between, n)
 	return took
 }
 
@@ -203,7 +203,7 @@ func handW2Map(tb testing.TB, n int) time.Duration {
 	end := stage.Must(stage.NewConsumer(each(sum.add), stage.ConsumerConfig{}))
 	subscribe(tb, last, end, widest.config())
 	took := run(tb, append(stages, end)...)
-	checkW2(tb, sum, n)
+	checkHops(tb, sum, w2Between, n)
 	return took
 }
 

@@ -33,7 +33,7 @@ func (a *acknowledged) HandleReceipts(_ context.Context, receipts []stage.Receip
 func runW2Receipts(tb testing.TB, n int, d demand) time.Duration {
 	tb.Helper()
 	source := &acknowledged{counter: counter{limit: n}}
-	took := between(tb, source, n, d)
+	took := between(tb, source, w2Between, n, d)
 	if source.receipts != n {
 		tb.Fatalf("%d receipts for %d events", source.receipts, n)
 	}

@@ -109,6 +109,21 @@ func benchPushLatency(b *testing.B) {
 	b.ReportMetric(float64(ours.ValueAtQuantile(99))/1e3, "p99-µs")
 	b.ReportMetric(float64(bare.ValueAtQuantile(99))/1e3, "channels-p99-µs")
 	b.ReportMetric(float64(floor.ValueAtQuantile(99))/1e3, "machine-p99-µs")
+	b.ReportMetric(100*late(ours), "late-%")
+	if of := late(bare); of > 0 {
+		b.ReportMetric(late(ours)/of, "late-of-channels")
+	}
+}
+
+// late is the share of events later than 100 µs.
+func late(h *hdrhistogram.Histogram) float64 {
+	var n int64
+	for _, bar := range h.Distribution() {
+		if bar.From >= 100_000 {
+			n += bar.Count
+		}
+	}
+	return float64(n) / float64(max(1, h.TotalCount()))
 }
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(time.Minute), 3) }

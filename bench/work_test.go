@@ -15,7 +15,7 @@ func TestWorkIsComplete(t *testing.T) {
 			handOverRecords(t, n, d)
 			runW2(t, n, d)
 			runW2Receipts(t, n, d)
-			relay(t, n, d)
+			relay(t, w2Between, n, d)
 			runW5(t, n, d)
 			copyToAll(t, n, d)
 		}
