@@ -49,8 +49,8 @@ func Catalogue() []Description {
 }
 
 // Describe returns the description of a name, with the tags of all packages that record
-// it, and reports whether the catalogue has the name. Recorders that tell the server more
-// than names and values use it. The caller must not change the tags.
+// it, and reports whether the catalogue has the name. Recorders that show units and help
+// texts use it. The caller must not change the tags.
 func Describe(name string) (Description, bool) {
 	d, ok := byName()[name]
 	return d, ok

@@ -39,6 +39,7 @@ type Queue[T any] struct {
 	self      *stage.Handle
 	unused    *time.Timer // of warnUnused; nil before the first event
 	pushed    int64
+	entered   int64 // events that were put into the queue: pushed less what DropNewest kept out
 	taken     int64
 	discarded int64
 	ages      ages

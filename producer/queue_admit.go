@@ -23,6 +23,7 @@ func (q *Queue[T]) append(event T, t ticket[T]) {
 		q.tickets.Push(t)
 	}
 	q.pushed++
+	q.entered++
 }
 
 // admit lets in the waiting pushes for which there is room.

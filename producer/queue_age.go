@@ -14,7 +14,7 @@ type ages struct {
 	marks []mark // those at which the first event was there already, in order
 }
 
-// mark is how many events had been pushed at the time of a snapshot.
+// mark is how many events had entered the queue by the time of a snapshot.
 type mark struct {
 	at     time.Time
 	pushed int64

@@ -51,7 +51,7 @@ func (q *Queue[T]) Snapshot() QueueSnapshot {
 	g, r := &q.gate, &q.refused.count
 	waiting := q.events.Len()
 	return QueueSnapshot{
-		Waiting: waiting, Oldest: q.ages.oldest(time.Now(), q.pushed-int64(waiting), q.pushed), Pushed: q.pushed, Taken: q.taken, Discarded: q.discarded, Blocked: g.blocked,
+		Waiting: waiting, Oldest: q.ages.oldest(time.Now(), q.entered-int64(waiting), q.entered), Pushed: q.pushed, Taken: q.taken, Discarded: q.discarded, Blocked: g.blocked,
 		Unfinished: g.unfinished, Bytes: g.bytes, Keys: len(g.keys), FullKeys: g.fullKeys,
 		Refused: QueueRefused{Full: r[full], Key: r[keyFull], Bytes: r[heavy], TooLarge: r[tooLarge], Closed: r[closed]},
 	}

@@ -43,8 +43,10 @@ const (
 	flagPosition             // the origin's history keeps the message
 	flagSent                 // a delivery says when it was sent
 	flagCertain              // its origin waits for it
-	flagTrace                // it belongs to a sampled trace
-	flagsKnown   = flagBinary | flagPosition | flagSent | flagCertain | flagTrace
+	// It belongs to a sampled trace. A node of a release that does not know the flag drops
+	// the delivery, so that a tracer is configured once all nodes know it.
+	flagTrace
+	flagsKnown = flagBinary | flagPosition | flagSent | flagCertain | flagTrace
 )
 
 // MalformedError reports why bytes are not a message. It holds nothing of them.

@@ -70,6 +70,7 @@ func (o *outlet[T]) serveEmission() {
 			o.losses.grow(o.buf.len())
 		}
 	}
+	o.traces.pass++ // what is handed out from here on has waited
 	o.endEmission()
 }
 

@@ -137,7 +137,7 @@ func TestPortionsGrowForManySubscribers(t *testing.T) {
 		src.demands, few = nil, true
 		p.Do(func() { ask(9000, subs[:2]...) })
 		synctest.Wait()
-		equal(t, "demands to few", src.demands, []int{8000, 4000, 2000, 1000, 1000, 1000, 1000})
+		equal(t, "demands to few", src.demands, []int{4000, 2000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000})
 	})
 }
 

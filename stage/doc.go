@@ -93,13 +93,13 @@
 // the handler owes those events until it has emitted them. Demand above 1,000 is
 // passed on in portions of 1,000, as long as the handler emits something for
 // each. The portions grow to at most 65,536 while a dispatcher splits them so that
-// each subscriber gets 32 events or fewer of one. Events emitted beyond the demand are buffered by the stage; the buffer
-// is served before the handler is asked for more. The open demand of a
-// subscriber that has left is not asked for again until the handler has emitted
-// as many events. Sums of demand saturate at the greatest int. With Manual set
-// only [Subscription.Ask] asks; asking for less than one event returns an error. A
-// consumer that asks itself refuses Manual ([SubscribeConfigHandler]).
-// [Accumulate] keeps demand and events back until [Forward] lets them pass, so
+// each subscriber gets 32 events or fewer of one. Events emitted beyond the
+// demand are buffered by the stage; the buffer is served before the handler is
+// asked for more. The open demand of a subscriber that has left is not asked for
+// again until the handler has emitted as many events. Sums of demand saturate at
+// the greatest int. With Manual set only [Subscription.Ask] asks; asking for less
+// than one event returns an error. A consumer that asks itself refuses Manual
+// ([SubscribeConfigHandler]). [Accumulate] keeps demand and events back until [Forward] lets them pass, so
 // that every subscriber can be there before the first event. [Subscription.Pause]
 // keeps the further demand of one subscription back until Resume; a drain resumes
 // it. A producer-consumer handles events only while its subscribers have demand,

@@ -189,7 +189,7 @@ func (o *outlet[T]) abandonParked() bool {
 // that a handler has named are entered first, while their places in the emitter hold.
 // Nothing may be delivered before that: its receipt would find no input.
 func (o *outlet[T]) serve() {
-	before := o.deliveries
+	before, emitted := o.deliveries, o.emitted
 	if o.emit.told() {
 		o.descend()
 	}
@@ -199,14 +199,15 @@ func (o *outlet[T]) serve() {
 	} else if o.changed && o.holder != nil && !o.paused {
 		o.dispatch(nil, o.nextSeq, false)
 	}
-	o.size(o.deliveries - before)
+	o.size(o.deliveries-before, o.emitted-emitted)
 	o.flush()
 }
 
 // size adapts the portion to what each subscriber has got of the last one.
-func (o *outlet[T]) size(given int64) {
+func (o *outlet[T]) size(given, emitted int64) {
 	switch n := int64(len(o.touched)); {
-	case n > 1 && given <= thinBatch*n:
+	// Less than half a portion was not held up by it.
+	case n > 1 && given <= thinBatch*n && 2*emitted >= int64(o.portion):
 		o.portion = min(2*o.portion, maxPortion)
 	case o.portion > minPortion && given > 4*thinBatch*n:
 		o.portion = max(o.portion/2, minPortion)

@@ -129,7 +129,8 @@ func (e *engine[In, Out]) Snapshot(ctx context.Context) (Snapshot, error) {
 }
 
 // look asks for a snapshot. What an earlier caller has asked for in vain, since a handler
-// runs for long, is not asked for again: the mailbox must not grow with each look.
+// runs for long, is not asked for again: the mailbox must not grow with each look. Such a
+// snapshot may be of before what the caller has sent since that earlier look.
 func (e *engine[In, Out]) look() (reply chan Snapshot) {
 	e.mu.Lock()
 	for len(e.unread) > 0 && reply == nil {

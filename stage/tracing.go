@@ -166,30 +166,37 @@ func (o *openSpans) add(position uint64, s trace.Span) {
 	o.used.Store(true)
 }
 
-// take removes the spans of count events from a position on, and passes them to end.
+// take removes the spans of count events from a position on, and passes them to end, without
+// the lock: the tracer is the program's code.
 func (o *openSpans) take(first uint64, count int, end func(trace.Span)) {
+	for _, s := range o.remove(first, count) {
+		end(s)
+	}
+}
+
+// remove is take without end.
+func (o *openSpans) remove(first uint64, count int) (gone []trace.Span) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	drop := func(position uint64) {
+		if s := o.spans[position]; s != nil {
+			delete(o.spans, position)
+			gone = append(gone, s)
+		}
+	}
 	if count < len(o.spans) {
 		for position := first; position < first+uint64(count); position++ {
-			o.drop(position, end)
+			drop(position)
 		}
 	} else {
 		for position := range o.spans {
 			if position-first < uint64(count) {
-				o.drop(position, end)
+				drop(position)
 			}
 		}
 	}
 	o.n.Store(int64(len(o.spans)))
-}
-
-// drop is take for one position, with the lock held.
-func (o *openSpans) drop(position uint64, end func(trace.Span)) {
-	if s := o.spans[position]; s != nil {
-		delete(o.spans, position)
-		end(s)
-	}
+	return gone
 }
 
 // abandon ends all spans: no receipt comes any more.
@@ -198,12 +205,13 @@ func (o *openSpans) abandon() {
 		return
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, s := range o.spans {
-		tracing.Abandon(s)
-	}
+	open := o.spans
 	o.spans = nil
 	o.n.Store(0)
+	o.mu.Unlock()
+	for _, s := range open {
+		tracing.Abandon(s)
+	}
 }
 
 // traceDelivery begins the spans of a delivery's sampled events, which end with their receipts.
@@ -250,7 +258,7 @@ type outTraces[T any] struct {
 	tracer trace.Tracer
 	read   func(*T) trace.Context // nil: nothing is traced
 	always bool                   // events that do not wait have a span too: it is the stage's only one
-	pass   uint64                 // counts emissions
+	pass   uint64                 // counts the Dispatches of emissions
 	waits  map[uint64]tracedWait  // by sequence number
 }
 
@@ -263,7 +271,6 @@ type tracedWait struct {
 
 // emitted notes the sampled ones of the events that are about to be dispatched.
 func (t *outTraces[T]) emitted(events []T, first uint64) {
-	t.pass++
 	for i := range events {
 		c := t.read(&events[i])
 		if !c.IsSampled() || len(t.waits) >= maxTracedWaits {

@@ -149,6 +149,31 @@ func TestSpanOfTheWait(t *testing.T) {
 	})
 }
 
+// TestSpanOfTheWaitBehindAStage: what waits for demand behind a producer-consumer that emits
+// nothing more has a span of that wait.
+func TestSpanOfTheWaitBehindAStage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tracer := runTraced(t, sampled(1), stage.ProducerConfig[letter]{}, func(source *stage.ProducerStage[letter]) []stage.Stage {
+			middle := stage.Must(stage.NewProducerConsumer(stage.MapFunc[letter, letter](func(_ context.Context, l letter) (letter, error) {
+				return l, nil
+			}), stage.ProducerConsumerConfig[letter]{Name: "middle", Eager: true}))
+			end := stage.Must(stage.NewConsumer(stage.ConsumerFunc[letter](func(context.Context, []letter) error { return nil }), stage.ConsumerConfig{Name: "end"}))
+			stage.Must(middle.Subscribe(source, stage.SubscribeConfig{}))
+			sub := stage.Must(end.Subscribe(middle, stage.SubscribeConfig{Manual: true}))
+			time.AfterFunc(10*time.Second, func() {
+				if err := sub.Ask(1); err != nil {
+					t.Error(err)
+				}
+			})
+			return []stage.Stage{end, middle}
+		})
+		spans := tracer.Named("dispatch middle")
+		if len(spans) != 1 || spans[0].End.Sub(spans[0].Begin) != 10*time.Second {
+			t.Errorf("%+v", spans)
+		}
+	})
+}
+
 // lazyEnd gives receipts later than its handler returns.
 type lazyEnd struct {
 	contexts map[uint64]trace.Context

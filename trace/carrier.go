@@ -6,7 +6,8 @@ import "reflect"
 // pointer to it.
 type Carrier interface {
 	// TraceContext returns the context that the event came with, zero if it had none. It is
-	// called for every event by several stages, so that it only returns a field.
+	// called for every event by several stages, so that it only returns a field. A panic in
+	// it stops the stage.
 	TraceContext() Context
 }
 
@@ -30,7 +31,12 @@ func Reader[T any]() func(event *T) Context {
 	return nil
 }
 
-// isNil reports whether an event whose type is a pointer is nil: its method may need more.
+// isNil reports whether an event is a nil pointer, also one in an interface: its method may
+// need more.
 func isNil[T any](t reflect.Type, event *T) bool {
-	return t.Kind() == reflect.Pointer && reflect.ValueOf(event).Elem().IsNil()
+	v := reflect.ValueOf(event).Elem()
+	if t.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	return v.Kind() == reflect.Pointer && v.IsNil()
 }

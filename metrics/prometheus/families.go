@@ -78,7 +78,7 @@ func help(d metrics.Description) string {
 }
 
 // labelsOf returns the labels for tags, and their text in a fixed order. Tags without a
-// value are left out, since Prometheus does not tell an empty label from none.
+// value are left out, since an empty label is the same as none to Prometheus.
 func (f *families) labelsOf(one *family, tags []metrics.Tag) (client.Labels, string) {
 	labels := make(client.Labels, len(tags))
 	for _, tag := range tags {

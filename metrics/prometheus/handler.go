@@ -74,8 +74,8 @@ func (f figures) Collect(to chan<- client.Metric) {
 	self := &f.r.self
 	self.mu.Lock()
 	now := f.r.refused.Load()
-	refused.Add(now - self.told)
-	self.told = now
+	refused.Add(now - self.shown)
+	self.shown = now
 	self.mu.Unlock()
 	n, _, _ := f.r.table.Counts()
 	series.Set(float64(n))

@@ -26,7 +26,7 @@ func newNames(max int) *names {
 }
 
 // name returns the name for a text, and whether it is another one than its characters
-// alone would give. forms returns all that a name stands for; key tells texts apart that
+// alone would give. forms returns all that a name stands for; key differs for texts that
 // are the same in different kinds. ok is false if there are too many names.
 func (n *names) name(key, text string, forms func(string) []string) (name string, changed, ok bool) {
 	if have, ok := n.given[key]; ok {

@@ -29,8 +29,8 @@ type Recorder struct {
 	self struct {
 		series  metrics.Gauge
 		refused metrics.Counter
-		mu      sync.Mutex // guards told
-		told    int64      // of refused, what its counter has
+		mu      sync.Mutex // guards shown
+		shown   int64      // of refused, what its counter has
 	}
 }
 

@@ -33,9 +33,14 @@ func TraceContext(r *kgo.Record) trace.Context {
 // SetTraceContext sets the headers of a record that carry a trace context on, in the place of
 // those that it may have. A context that is not valid removes them.
 func SetTraceContext(r *kgo.Record, c trace.Context) {
-	r.Headers = slices.DeleteFunc(r.Headers, func(h kgo.RecordHeader) bool {
-		return h.Key == trace.ParentHeader || h.Key == trace.StateHeader
-	})
+	// A copy: other records may have the same slice.
+	kept := make([]kgo.RecordHeader, 0, len(r.Headers)+2)
+	for _, h := range r.Headers {
+		if h.Key != trace.ParentHeader && h.Key != trace.StateHeader {
+			kept = append(kept, h)
+		}
+	}
+	r.Headers = kept
 	if !c.IsValid() {
 		return
 	}

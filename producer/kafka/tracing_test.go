@@ -30,3 +30,17 @@ func TestTraceContextOfARecord(t *testing.T) {
 		t.Errorf("a wrong header: %v", got)
 	}
 }
+
+// TestHeadersOfAnotherRecordStay: a record that has the headers of another one does not change
+// them.
+func TestHeadersOfAnotherRecordStay(t *testing.T) {
+	c, _ := trace.Parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	in := &kgo.Record{}
+	kafka.SetTraceContext(in, c)
+	in.Headers = append(in.Headers, kgo.RecordHeader{Key: "a", Value: []byte("b")})
+	out := &kgo.Record{Headers: in.Headers}
+	kafka.SetTraceContext(out, trace.Context{TraceID: [16]byte{1}, SpanID: [8]byte{2}})
+	if got := kafka.TraceContext(in); got != c || len(in.Headers) != 2 || in.Headers[1].Key != "a" {
+		t.Errorf("%v of %v", got, in.Headers)
+	}
+}

@@ -35,7 +35,7 @@ func (ch *Channel) callOut(m *mail) (err error) {
 	return ch.handler.(OutHandler).HandleOut((*channelContext)(ch), ch, m.event, m.payload)
 }
 
-// callJoined tells the handler, a JoinedHandler, that its client is joined.
+// callJoined calls HandleJoined of the handler, which is a JoinedHandler.
 func (ch *Channel) callJoined() (err error) {
 	defer crash.Catch(&err)
 	defer ch.idle()

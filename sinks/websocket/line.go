@@ -75,14 +75,15 @@ func (l *line) pushUrgent(it *item) {
 	l.urgent++
 }
 
-// find returns the item with a key, or nil.
+// find returns the last item with a key, or nil. There are two if one was given back after
+// another had been queued.
 func (l *line) find(key string) *item {
 	if l == nil {
 		return nil
 	}
 	// A linear search: a line is short, and few channels conflate.
-	for _, it := range l.items[l.head:] {
-		if it.key == key {
+	for i := len(l.items) - 1; i >= l.head; i-- {
+		if it := l.items[i]; it.key == key {
 			return it
 		}
 	}

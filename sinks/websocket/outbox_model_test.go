@@ -100,7 +100,11 @@ func (n *naive) put(it *item) map[*item]error {
 	}
 	at := -1
 	if it.key != "" {
-		at = slices.IndexFunc(n.waiting, func(w *item) bool { return w.key == it.key })
+		for i, w := range n.waiting {
+			if w.key == it.key {
+				at = i
+			}
+		}
 	}
 	for {
 		if at >= 0 {

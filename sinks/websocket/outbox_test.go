@@ -195,6 +195,24 @@ func sameFlags(a, b effects) bool {
 		a.filled == b.filled && a.drained == b.drained && a.notify == b.notify && a.more == b.more
 }
 
+// TestLatestOfAKeyAfterAGiveBack: an item that comes back does not take the place of the latest
+// one with its key.
+func TestLatestOfAKeyAfterAGiveBack(t *testing.T) {
+	o := &outbox{bounds: &bounds{frames: 10, bytes: 100, budget: 1000}}
+	put := func(name string) {
+		o.put(&item{wire: wire(name), key: "k", policy: DropNewest}, new(effects))
+	}
+	var b batch
+	put("1")
+	o.take(&b, fullBatch)
+	put("2")
+	o.giveBack(&b, 0)
+	put("3")
+	if got := waitingIn(o); got != "1 3" && got != "1 3 " {
+		t.Errorf("waiting: %q, want 1 and 3", got)
+	}
+}
+
 // TestOutboxLife goes through the phases of a session.
 func TestOutboxLife(t *testing.T) {
 	var do effects

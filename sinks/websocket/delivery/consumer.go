@@ -143,6 +143,9 @@ func (c *Consumer[T]) HandleTerminate(context.Context, error) error {
 	for _, l := range c.book.lines {
 		l.unwatch()
 	}
+	for f := c.book.open.first; f != nil; f = f.next {
+		f.abandonSpan()
+	}
 	c.meters.discards.end()
 	c.meters.show(0, [causes]int{}, 0)
 	return nil

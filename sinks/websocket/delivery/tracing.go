@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/penstock-go/penstock/internal/tracing"
 	"github.com/penstock-go/penstock/trace"
 )
 
@@ -15,6 +16,14 @@ func (c *Consumer[T]) beginSpan(f *flight[T]) context.Context {
 		Kind: trace.Producer, Attrs: []trace.Attr{trace.String(trace.AttrStage, c.self.Name()), trace.Int(trace.AttrAttempt, f.attempt)},
 	})
 	return trace.NewContext(c.ctx, f.span.Context())
+}
+
+// abandonSpan ends the span of an attempt whose report does not come any more.
+func (f *flight[T]) abandonSpan() {
+	if f.span != nil {
+		tracing.Abandon(f.span)
+		f.span = nil
+	}
 }
 
 // endSpan ends the span of an attempt, if it has one.

@@ -1,0 +1,34 @@
+package trace_test
+
+import (
+	"testing"
+
+	"github.com/penstock-go/penstock/trace"
+)
+
+type parcel struct{ trace trace.Context }
+
+func (p *parcel) TraceContext() trace.Context { return p.trace }
+
+// TestReaderOfNil: a nil event has no context, also inside of an interface.
+func TestReaderOfNil(t *testing.T) {
+	c := trace.Context{TraceID: [16]byte{1}, SpanID: [8]byte{2}}
+	pointer := trace.Reader[*parcel]()
+	var none *parcel
+	for event, want := range map[*parcel]trace.Context{{c}: c, none: {}} {
+		if got := pointer(&event); got != want {
+			t.Errorf("pointer: %v, want %v", got, want)
+		}
+		boxed := any(event)
+		if got := trace.Reader[any]()(&boxed); got != want {
+			t.Errorf("interface: %v, want %v", got, want)
+		}
+	}
+	var empty any
+	if got := trace.Reader[any]()(&empty); got.IsValid() {
+		t.Errorf("an empty interface has %v", got)
+	}
+	if trace.Reader[int]() != nil {
+		t.Error("an int is no carrier")
+	}
+}
