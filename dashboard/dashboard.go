@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/penstock-go/penstock/internal/complain"
 )
@@ -19,6 +20,7 @@ type Dashboard struct {
 	parts   []Part
 	origins *http.CrossOriginProtection
 	refused complain.Limit
+	taking  []atomic.Bool // by part: its snapshot is under way
 
 	mu      sync.Mutex // guards the rest
 	run     *run       // nil while nobody looks
@@ -45,7 +47,8 @@ func New(cfg Config, parts ...Part) (*Dashboard, error) {
 		}
 	}
 	return &Dashboard{
-		cfg: cfg, parts: append([]Part(nil), parts...), origins: http.NewCrossOriginProtection(), ended: make(chan struct{}),
+		cfg: cfg, parts: append([]Part(nil), parts...), taking: make([]atomic.Bool, len(parts)),
+		origins: http.NewCrossOriginProtection(), ended: make(chan struct{}),
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
@@ -15,13 +16,14 @@ const snapshotTime = 250 * time.Millisecond
 
 // look is what a run has seen of one part.
 type look struct {
-	d    *Dashboard
-	id   string
-	part *Part
+	d      *Dashboard
+	id     string
+	part   *Part
+	taking *atomic.Bool // a snapshot is under way, of this run or of one before
 
 	// These belong to the run's goroutine.
 	found chan any // has the snapshot that was begun
-	begun bool     // one is under way
+	begun bool     // one of this run is under way
 	value any      // that has come and is not encoded, nil: none
 	late  bool     // no snapshot came in time
 
@@ -36,14 +38,15 @@ type look struct {
 
 func newLook(d *Dashboard, i int) *look {
 	return &look{
-		d: d, id: strconv.Itoa(i), part: &d.parts[i], name: d.parts[i].Name, found: make(chan any, 1),
+		d: d, id: strconv.Itoa(i), part: &d.parts[i], taking: &d.taking[i], name: d.parts[i].Name, found: make(chan any, 1),
 		graph: newGraph(d.cfg.MaxItems, d.cfg.MaxList), plain: plain{limit: d.cfg.MaxList},
 	}
 }
 
-// begin begins a snapshot, unless the last one is still under way.
+// begin begins a snapshot, unless the last one is still under way, which may be that of a
+// run whose viewers have left.
 func (l *look) begin(ctx context.Context) {
-	if l.begun {
+	if l.begun || !l.taking.CompareAndSwap(false, true) {
 		return
 	}
 	l.begun = true
@@ -53,7 +56,10 @@ func (l *look) begin(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, min(l.d.cfg.Interval/4, snapshotTime))
 		defer cancel()
 		var v any = problem{crash.ErrGoexit.Error()}
-		defer func() { l.found <- v }()
+		defer func() {
+			l.taking.Store(false) // first, since the run may begin the next one then
+			l.found <- v
+		}()
 		v = l.part.take(ctx)
 	})
 }
@@ -77,6 +83,10 @@ type problem struct {
 
 // await waits for the snapshot that was begun.
 func (l *look) await(ctx context.Context, limit *time.Timer) {
+	if !l.begun {
+		l.late = true
+		return
+	}
 	select {
 	case v := <-l.found:
 		l.have(v)

@@ -146,6 +146,42 @@ func TestStop(t *testing.T) {
 	})
 }
 
+// TestOneSnapshotAtATime: a viewer that comes while the snapshot of an earlier one is under
+// way does not begin another one, and gets its own once that has returned.
+func TestOneSnapshotAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var callers, most, calls atomic.Int64
+		hang := make(chan struct{})
+		g := begin(t, Config{}, Part{Kind: "hung", Snapshot: func(ctx) any {
+			defer callers.Add(-1)
+			most.Store(max(most.Load(), callers.Add(1)))
+			calls.Add(1)
+			<-hang
+			return "here"
+		}})
+		for range 5 {
+			v := g.view(t)
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			if v.read(t); !strings.Contains(text(t, v.state), `"id":"1","kind":"hung","late":true`) {
+				t.Error(text(t, v.state))
+			}
+			v.leave()
+		}
+		if calls.Load() != 1 || most.Load() != 1 {
+			t.Errorf("%d calls, %d at a time", calls.Load(), most.Load())
+		}
+		close(hang)
+		synctest.Wait()
+		v := g.view(t)
+		synctest.Wait()
+		if v.read(t); !strings.Contains(text(t, v.state), `"data":"here","id":"1","kind":"hung","late":false`) || most.Load() != 1 {
+			t.Error(text(t, v.state), most.Load())
+		}
+		v.leave()
+	})
+}
+
 // TestBadParts: a panic and what has no JSON form are shown in the place of a snapshot.
 func TestBadParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
