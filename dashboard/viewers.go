@@ -110,6 +110,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no") // some proxies gather otherwise
 	control, out := d.may(r), http.NewResponseController(w)
 	_ = out.SetReadDeadline(time.Time{}) // where the server sets one, it is not meant for this
+	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err := out.Flush(); err != nil {
 		return // the writer cannot stream
 	}
@@ -122,6 +123,8 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
+		// With HTTP/2 a deadline that passes ends the stream, although nothing is written.
+		_ = out.SetWriteDeadline(time.Time{})
 		if !run.wait(r.Context(), next) {
 			return
 		}

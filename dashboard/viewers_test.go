@@ -243,6 +243,53 @@ func TestHeaders(t *testing.T) {
 	})
 }
 
+// bounded is a stream that notes the deadline of its writes.
+type bounded struct {
+	*stream
+	until         atomic.Pointer[time.Time]
+	written, free atomic.Int64 // all writes, and those without a deadline
+}
+
+func (b *bounded) SetWriteDeadline(at time.Time) error { b.until.Store(&at); return nil }
+
+func (b *bounded) note() {
+	b.written.Add(1)
+	if at := b.until.Load(); at == nil || at.IsZero() {
+		b.free.Add(1)
+	}
+}
+
+func (b *bounded) Flush() { b.note() }
+
+func (b *bounded) Write(p []byte) (int, error) { b.note(); return b.stream.Write(p) }
+
+// TestWriteDeadline: all writes have one, and none is set while the viewer waits, since it
+// would end a stream of HTTP/2.
+func TestWriteDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := begin(t, Config{Interval: time.Minute})
+		w := &bounded{stream: &stream{ResponseRecorder: httptest.NewRecorder()}}
+		c, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			g.d.ServeHTTP(w, httptest.NewRequest("GET", "/events", nil).WithContext(c))
+		}()
+		for range 3 {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if at := w.until.Load(); at == nil || !at.IsZero() {
+				t.Errorf("it waits with a deadline at %v", at)
+			}
+		}
+		cancel()
+		<-done
+		if w.written.Load() < 3 || w.free.Load() > 0 {
+			t.Errorf("%d of %d writes without a deadline", w.free.Load(), w.written.Load())
+		}
+	})
+}
+
 // TestOverHTTP: the events come through a real server, whose Shutdown is not held up.
 func TestOverHTTP(t *testing.T) {
 	d, err := New(Config{Interval: 100 * time.Millisecond, Logger: quiet}, Part{Kind: "a", Name: "<b>", Snapshot: func(ctx) any { return time.Now().UnixNano() }})
@@ -252,11 +299,12 @@ func TestOverHTTP(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/deep/below/", d)
 	s := httptest.NewUnstartedServer(mux)
-	s.Config.WriteTimeout, s.Config.ReadTimeout = 300*time.Millisecond, 300*time.Millisecond
+	s.Config.WriteTimeout, s.Config.ReadTimeout = 2*time.Second, 2*time.Second
 	s.Config.RegisterOnShutdown(d.Stop)
 	s.Start()
 	defer s.Close()
 	defer s.Client().CloseIdleConnections()
+	begun := time.Now()
 	r, err := s.Client().Get(s.URL + "/deep/below/events")
 	if err != nil {
 		t.Fatal(err)
@@ -267,8 +315,8 @@ func TestOverHTTP(t *testing.T) {
 	}
 	var got strings.Builder
 	buf := make([]byte, 4096)
-	// More than the time-outs of the server let pass.
-	for strings.Count(got.String(), "event: patch\n") < 5 {
+	// For longer than the time-outs of the server allow.
+	for time.Since(begun) < 2500*time.Millisecond || strings.Count(got.String(), "event: patch\n") < 5 {
 		n, err := r.Body.Read(buf)
 		if err != nil {
 			t.Fatalf("%v after %q", err, got.String())
