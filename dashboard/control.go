@@ -39,12 +39,15 @@ func refuse(status int, format string, args ...any) error {
 	return &refusal{status, fmt.Sprintf(format, args...)}
 }
 
-// admit checks that a request may act and reads its body into v. Otherwise it replies and
-// returns false.
+// admit checks that a request may act, reads its body into v and notes that it acts, until
+// the caller calls exit. Otherwise it replies and returns false.
 func (d *Dashboard) admit(w http.ResponseWriter, r *http.Request, v any) bool {
 	err := d.check(r)
 	if err == nil {
 		err = body(w, r, v)
+	}
+	if err == nil {
+		err = d.enter()
 	}
 	if err == nil {
 		return true
@@ -52,6 +55,25 @@ func (d *Dashboard) admit(w http.ResponseWriter, r *http.Request, v any) bool {
 	d.refused.Log(d.cfg.Logger, slog.LevelWarn, "dashboard: an action was refused", "remote", r.RemoteAddr, "path", r.URL.Path, "error", err)
 	deny(w, err)
 	return false
+}
+
+// enter notes that an action runs, for which Close waits.
+func (d *Dashboard) enter() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return refuse(http.StatusServiceUnavailable, "%v", errStopped)
+	}
+	d.running++
+	return nil
+}
+
+// exit notes that an action has ended.
+func (d *Dashboard) exit() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running--
+	d.rest()
 }
 
 // check refuses requests of other sites, and ones that the program does not allow.
@@ -108,6 +130,7 @@ func (d *Dashboard) serveControl(w http.ResponseWriter, r *http.Request) {
 	if !d.admit(w, r, &c) {
 		return
 	}
+	defer d.exit()
 	p, err := d.part(c.Part)
 	if err == nil {
 		err = p.act(&c)

@@ -1,7 +1,10 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"iter"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -10,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/pipeline"
 )
 
@@ -144,6 +148,45 @@ func TestRefusedControl(t *testing.T) {
 		}
 		if asked == 0 || !strings.Contains(log.String(), `level=WARN msg="dashboard: an action was refused" remote=192.0.2.1:1234`) {
 			t.Error(asked, log.String())
+		}
+	})
+}
+
+// TestCloseWaitsForActions, and none begins after Stop.
+func TestCloseWaitsForActions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang, all := make(chan struct{}), []deadletter.Letter{letter(1)}
+		d, err := New(Config{Allow: everybody, Logger: quiet}, DeadLetters("l", LettersConfig{
+			Read: func() iter.Seq2[deadletter.Letter, error] {
+				return func(f func(deadletter.Letter, error) bool) { f(all[0], nil) }
+			},
+			Count: func() int { return 1 },
+			Play:  func(ctx, deadletter.Letter) error { <-hang; return nil },
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := &program{d: d}
+		played := make(chan int, 1)
+		go func() { status, _ := g.replay(identify(&all[0])); played <- status }()
+		synctest.Wait()
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Close(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Close does not wait for an action: %v", err)
+		}
+		close(hang)
+		if status := <-played; status != http.StatusOK {
+			t.Error(status)
+		}
+		if err := d.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if status, _ := g.replay(identify(&all[0])); status != http.StatusServiceUnavailable {
+			t.Errorf("an action after Stop: %d", status)
+		}
+		if status, text := g.control(`{"part":"0","action":"pause"}`); status != http.StatusServiceUnavailable || text != errStopped.Error() {
+			t.Errorf("an action after Stop: %d %s", status, text)
 		}
 	})
 }

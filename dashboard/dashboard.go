@@ -90,7 +90,7 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // may reports whether a request may control something.
 func (d *Dashboard) may(r *http.Request) bool { return d.cfg.Allow != nil && d.cfg.Allow(r) }
 
-// Stop ends all viewers' requests and refuses others, and returns at once. It suits
+// Stop ends all viewers' requests, refuses others and actions, and returns at once. It suits
 // [http.Server.RegisterOnShutdown], since Shutdown waits for requests.
 func (d *Dashboard) Stop() {
 	d.mu.Lock()
@@ -102,7 +102,9 @@ func (d *Dashboard) Stop() {
 	d.rest()
 }
 
-// Close stops the dashboard and waits until nothing of it runs, or until ctx is done.
+// Close stops the dashboard and waits until no snapshot and no action runs, or until ctx is
+// done. It must not be called by an action, such as LettersConfig.Play, which would wait for
+// itself.
 func (d *Dashboard) Close(ctx context.Context) error {
 	d.Stop()
 	select {

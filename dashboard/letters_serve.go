@@ -132,6 +132,7 @@ func (d *Dashboard) servePlay(w http.ResponseWriter, r *http.Request) {
 	if !d.admit(w, r, &c) {
 		return
 	}
+	defer d.exit()
 	l, err := d.lettersOf(c.Part)
 	var done replayed
 	if err == nil {

@@ -52,12 +52,7 @@ func (d *Dashboard) leave(r *run) {
 func (d *Dashboard) goes(f func()) {
 	d.running++
 	go func() {
-		defer func() {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.running--
-			d.rest()
-		}()
+		defer d.exit()
 		f()
 	}()
 }
