@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -260,6 +261,34 @@ func text(t *testing.T, v any) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// TestErrorAndBack: after a snapshot that has panicked viewers get the graph again, although
+// it is the same as before, and the same error once more when it comes back.
+func TestErrorAndBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		g := begin(t, Config{}, Part{Kind: "stages", Snapshot: func(context.Context) any {
+			if calls.Add(1)%2 == 0 {
+				panic("once")
+			}
+			return stage.PipelineSnapshot{Stages: []stage.Snapshot{{Name: "a"}}}
+		}})
+		v := g.view(t)
+		for i := range 4 {
+			synctest.Wait()
+			v.read(t)
+			w := g.view(t)
+			synctest.Wait()
+			w.read(t)
+			if a, b := text(t, v.state), text(t, w.state); a != b || strings.Contains(a, "once") != (i%2 == 1) {
+				t.Errorf("snapshot %d, merged:\n%s\nwhole:\n%s", i, a, b)
+			}
+			w.leave()
+			time.Sleep(time.Second)
+		}
+		v.leave()
+	})
 }
 
 // get makes one request.

@@ -32,6 +32,7 @@ type look struct {
 	shown   bool // late, as viewers know it
 	any     bool // there was a snapshot
 	isGraph bool // it is in graph, otherwise in plain
+	flipped bool // it was in the other one before the last change
 	graph   graph
 	plain   plain
 }
@@ -106,12 +107,16 @@ func (l *look) await(ctx context.Context, limit *time.Timer) {
 func (l *look) have(v any) { l.begun, l.late, l.value = false, false, v }
 
 // change appends the part with what has changed since the last call, and reports whether
-// anything has.
+// anything has. If it sets flipped, what is appended is not of use to viewers: graph and plain
+// compare with what they had last, which was before a snapshot of the other form.
 func (l *look) change(b []byte) ([]byte, bool) {
 	changed := l.late != l.shown
 	l.shown = l.late
+	before := l.isGraph
+	l.flipped = false
 	b = l.open(b)
 	if v := l.value; v != nil {
+		seen := l.any
 		l.value, l.any = nil, true
 		var moved bool
 		b = append(b, `,"data":`...)
@@ -126,7 +131,8 @@ func (l *look) change(b []byte) ([]byte, bool) {
 			l.isGraph = false
 			b, moved = l.plain.set(b, v)
 		}
-		changed = changed || moved
+		l.flipped = seen && l.isGraph != before
+		changed = changed || moved || l.flipped
 	}
 	return append(b, '}'), changed
 }

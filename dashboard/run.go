@@ -21,6 +21,7 @@ type run struct {
 	seq   uint64        // the number of the newest frame, 0: none yet
 	at    string        // its time, as JSON
 	patch []byte        // its change against the frame before, as an event
+	anew  bool          // no viewer can use the patch
 	whole []byte        // the state's parts, nil: nobody has needed it yet
 }
 
@@ -75,6 +76,7 @@ func (r *run) publish(at time.Time) {
 	b = append(b, r.at...)
 	b = append(b, `,"parts":[`...)
 	first := true
+	r.anew = false
 	for _, l := range r.looks {
 		before := len(b)
 		if !first {
@@ -86,6 +88,7 @@ func (r *run) publish(at time.Time) {
 		} else {
 			b = b[:before]
 		}
+		r.anew = r.anew || l.flipped
 	}
 	r.patch = append(b, "]}\n\n"...)
 	r.whole = nil
@@ -111,7 +114,7 @@ func (r *run) frame(seq uint64, f *frame) (next <-chan struct{}) {
 	*f = frame{seq: r.seq, fresh: r.seq != seq}
 	switch {
 	case !f.fresh:
-	case seq != 0 && seq == r.seq-1:
+	case seq != 0 && seq == r.seq-1 && !r.anew:
 		f.patch = r.patch
 	default:
 		if r.whole == nil {
