@@ -52,39 +52,48 @@ func each(ctx context.Context, all iter.Seq2[deadletter.Letter, error], f func(d
 // fileStore reads the files that a deadletter.File has written.
 type fileStore struct {
 	path  string
-	known map[string]counted // by path
-	files int                // how many there were
+	known map[string]counted // by path, of those that were there
+	last  string             // the path of the full file that was written last
 }
 
 // counted is how far a file was counted.
-type counted struct{ bytes, lines int64 }
+type counted struct {
+	bytes, lines int64
+	file         os.FileInfo // which file that was, nil: none yet
+}
 
 // count counts the lines that were added to the files.
 func (s *fileStore) count() (int64, error) {
 	paths, err := deadletter.Files(s.path)
-	if err != nil || len(paths) == 0 {
+	if err != nil {
 		return 0, err
 	}
-	if len(paths) != s.files {
-		// The present file was renamed, or old ones were deleted.
-		s.files = len(paths)
+	newest := ""
+	for _, path := range paths {
+		if path != s.path {
+			newest = path
+		}
+	}
+	if newest != s.last {
+		// The present file was renamed. Another one may have its inode, if it was deleted.
+		s.last = newest
 		delete(s.known, s.path)
 	}
-	if s.known == nil {
-		s.known = make(map[string]counted)
-	}
+	before := s.known
+	s.known = make(map[string]counted, len(paths))
 	var total int64
 	budget := int64(maxCounted)
 	for _, path := range paths {
-		c := s.known[path]
+		c := before[path]
 		if budget > 0 {
-			before := c.bytes
+			from := c.bytes
 			if c, err = more(path, c, budget); err != nil {
+				s.known = before // and count on from there the next time
 				return total, err
 			}
-			budget -= max(0, c.bytes-before)
-			s.known[path] = c
+			budget -= max(0, c.bytes-from)
 		}
+		s.known[path] = c
 		total += c.lines
 	}
 	return total, nil
@@ -104,9 +113,10 @@ func more(path string, c counted, most int64) (counted, error) {
 	if err != nil {
 		return c, err
 	}
-	if info.Size() < c.bytes {
+	if info.Size() < c.bytes || c.file != nil && !os.SameFile(c.file, info) {
 		c = counted{}
 	}
+	c.file = info
 	buf := make([]byte, min(64<<10, info.Size()-c.bytes))
 	for most > 0 && c.bytes < info.Size() {
 		n, err := f.ReadAt(buf, c.bytes)

@@ -177,3 +177,43 @@ func TestLettersOfAFunction(t *testing.T) {
 		}
 	}
 }
+
+// TestCountAfterRotation: a file that was renamed is counted under its new name and the one
+// after it from its beginning, although an older one was deleted since the last count.
+func TestCountAfterRotation(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dead")
+	write := func(path string, lines int, line string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(strings.Repeat(line+"\n", lines)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(path+".000001", 1, "{}")
+	write(path+".000002", 10, "{}")
+	write(path, 3, "a longer line")
+	s := &fileStore{path: path}
+	count := func(want int64) {
+		t.Helper()
+		if n, err := s.count(); err != nil || n != want {
+			t.Errorf("%d letters, not %d: %v", n, want, err)
+		}
+	}
+	count(14)
+	if err := errors.Join(os.Remove(path+".000001"), os.Rename(path, path+".000003")); err != nil {
+		t.Fatal(err)
+	}
+	write(path, 50, "{}")
+	count(10 + 3 + 50)
+	// Another file in the place of one.
+	write(path+".new", 20, "{}")
+	if err := os.Rename(path+".new", path+".000003"); err != nil {
+		t.Fatal(err)
+	}
+	count(10 + 20 + 50)
+	if err := errors.Join(os.Remove(path+".000002"), os.Remove(path+".000003")); err != nil {
+		t.Fatal(err)
+	}
+	if count(50); len(s.known) != 1 {
+		t.Errorf("%d files are known of 1", len(s.known))
+	}
+}
