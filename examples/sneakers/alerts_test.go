@@ -37,6 +37,25 @@ func (v *visitor) buys(item int64, key string) {
 	}
 }
 
+// TestATabThatHasNotJoined takes nothing away from another tab of the same cart.
+func TestATabThatHasNotJoined(t *testing.T) {
+	a := &app{}
+	joined := &cartChannel{app: a, id: "c", cart: cart{[]int64{1, 2}}}
+	joined.want(joined.cart.items, nil)
+	before := &cartChannel{app: a, id: "c", cart: cart{[]int64{1, 2}}}
+	before.HandleTerminate(t.Context(), nil, nil)
+	joined.want([]int64{1, 3}, []int64{2, 9})
+	for id, n := range map[int64]int{1: 1, 2: 0, 3: 1, 9: 0} {
+		if got := a.wanted.by(id); len(got) != n {
+			t.Errorf("%v want item %d", got, id)
+		}
+	}
+	joined.HandleTerminate(t.Context(), nil, nil)
+	if len(a.wanted.carts) != 0 || len(joined.wants) != 0 {
+		t.Errorf("%v are wanted in the end", a.wanted.carts)
+	}
+}
+
 // TestAnAlertComesOnceAtTwoNodes: the same cart is open at two nodes, which both see that a
 // size is almost gone.
 func TestAnAlertComesOnceAtTwoNodes(t *testing.T) {

@@ -45,6 +45,7 @@ type cartChannel struct {
 	owner, id string // of the connection, and of the topic
 	cart      cart
 	meta      meta
+	wants     []int64 // what app.wanted has of this tab
 }
 
 // HandleJoin implements websocket.Handler.
@@ -147,8 +148,16 @@ func (c *cartChannel) follow(ch *websocket.Channel, added, removed []int64) erro
 			return err
 		}
 	}
-	c.app.wanted.change(c.id, added, removed)
+	c.want(added, removed)
 	return nil
+}
+
+// want notes in app.wanted what this tab wants now and no longer.
+func (c *cartChannel) want(added, removed []int64) {
+	added = slices.DeleteFunc(slices.Clone(added), func(id int64) bool { return slices.Contains(c.wants, id) })
+	removed = slices.DeleteFunc(slices.Clone(removed), func(id int64) bool { return !slices.Contains(c.wants, id) })
+	c.app.wanted.change(c.id, added, removed)
+	c.wants = slices.DeleteFunc(append(c.wants, added...), func(id int64) bool { return slices.Contains(removed, id) })
 }
 
 // track shows the admin what is in the cart now.
@@ -170,5 +179,5 @@ func (c *cartChannel) push(ch *websocket.Channel) error {
 
 // HandleTerminate implements websocket.TerminateHandler.
 func (c *cartChannel) HandleTerminate(context.Context, *websocket.Channel, error) {
-	c.app.wanted.change(c.id, nil, c.cart.items)
+	c.want(nil, c.wants) // which are none, if it ends before it has joined
 }
