@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,7 +208,13 @@ func TestTheAdminsCountsAreTrueWithinTwoSeconds(t *testing.T) {
 		t.Run(fmt.Sprint(len(names), " nodes"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				seed := rand.Uint64()
-				t.Log("seed", seed)
+				if s := os.Getenv("PENSTOCK_SEED"); s != "" {
+					var err error
+					if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+						t.Fatal(err)
+					}
+				}
+				t.Logf("again with PENSTOCK_SEED=%d", seed)
 				town := newTown(t, "-stock", "3")
 				c := &crowd{t: t, r: rand.New(rand.NewPCG(seed, 0)), stock: make(map[int64]int)}
 				for _, name := range names {
