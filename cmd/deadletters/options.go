@@ -117,7 +117,7 @@ func (o *options) check(command string, others []string) error {
 		return wrong("-rate, -limit and -number are 0 or more, -timeout is above 0")
 	}
 	if u, err := url.Parse(o.to); o.to != "" && o.to != "-" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		return wrong("-to %q is neither http://..., https://... nor -", o.to)
+		return wrong("-to is neither http://..., https://... nor -")
 	}
 	if o.played == "" {
 		o.played = o.file + o.from + ".played" // one of them is empty

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -34,13 +35,15 @@ const defaultClusterListen = "127.0.0.1:6222"
 func (c config) validateCluster() error {
 	var errs []error
 	switch {
-	case c.Cluster == "", c.Cluster == inside, hasScheme(c.Cluster, "nats", "tls"):
+	case c.Cluster == "", c.Cluster == inside:
+	case hasScheme(c.Cluster, "nats", "tls"):
+		errs = append(errs, natsURLs(c.Cluster))
 	case c.onRedis():
 		if _, err := redisOptions(c.Cluster); err != nil {
 			errs = append(errs, err)
 		}
 	default:
-		errs = append(errs, fmt.Errorf("-cluster %q is not allowed: embedded, or the nats://host:port or redis://host:port of a server", c.Cluster))
+		errs = append(errs, errors.New("-cluster is neither embedded nor the nats://host:port or redis://host:port of a server"))
 	}
 	if c.Cluster != "" && c.Fairness {
 		errs = append(errs, errors.New("-fairness measures one process: without -cluster"))
@@ -72,6 +75,20 @@ func (c config) validateCluster() error {
 
 // onRedis reports whether -cluster is a Redis.
 func (c config) onRedis() bool { return hasScheme(c.Cluster, "redis", "rediss") }
+
+// natsURLs returns why text is not a list of URLs of NATS servers. The error has no part of
+// it: what cannot be parsed may be a part of the password.
+func natsURLs(text string) error {
+	for server := range strings.SplitSeq(text, ",") {
+		if server = strings.TrimSpace(server); !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		if u, err := url.Parse(server); err != nil || u.Host == "" {
+			return errors.New("-cluster is not the URL of a NATS server, nats://user:password@host:port")
+		}
+	}
+	return nil
+}
 
 // hasScheme reports whether text is a URL of one of these schemes.
 func hasScheme(text string, schemes ...string) bool {

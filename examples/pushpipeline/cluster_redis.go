@@ -3,22 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/url"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/penstock-go/penstock/pubsub/redis"
 )
 
-// redisOptions reads the URL of a Redis. The error does not have its password.
+// redisOptions reads the URL of a Redis. The error has no part of it: what cannot be parsed
+// may be a part of the password.
 func redisOptions(text string) (*goredis.UniversalOptions, error) {
 	o, err := goredis.ParseURL(text)
 	if err != nil {
-		var parse *url.Error
-		if errors.As(err, &parse) {
-			err = parse.Err
-		}
-		return nil, fmt.Errorf("-cluster is not the URL of a Redis, redis://user:password@host:port: %w", err)
+		return nil, errors.New("-cluster is not the URL of a Redis, redis://user:password@host:port")
 	}
 	return &goredis.UniversalOptions{
 		Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,

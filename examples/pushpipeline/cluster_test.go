@@ -79,6 +79,11 @@ func TestClusterOptionsAreChecked(t *testing.T) {
 	for _, c := range []struct{ args, complaint string }{
 		{"-cluster redis", "-cluster"},
 		{"-cluster redis://127.0.0.1:no", "-cluster"},
+		{"-cluster redis://u:secret/x@host:1", "not the URL of a Redis"},
+		{"-cluster nats://u:secret/x@host:1", "not the URL of a NATS"},
+		{"-cluster http://u:secret@host:1", "-cluster is neither"},
+		{"-otlp ftp://u:secret@host:1", "-otlp"},
+		{"-otlp http://u:secret/x@host:1", "-otlp"},
 		{"-cluster redis://127.0.0.1:6379 -join 127.0.0.1:1", "needs -cluster embedded"},
 		{"-join 127.0.0.1:1", "needs -cluster embedded"},
 		{"-cluster nats://127.0.0.1:4222 -join 127.0.0.1:1", "needs -cluster embedded"},
@@ -90,6 +95,9 @@ func TestClusterOptionsAreChecked(t *testing.T) {
 		_, out, err := parse(t, nil, strings.Fields(c.args)...)
 		if err == nil || !strings.Contains(out, c.complaint) {
 			t.Errorf("%s: %v, %q", c.args, err, out)
+		}
+		if strings.Contains(out, ":secret") || err != nil && strings.Contains(err.Error(), ":secret") {
+			t.Errorf("%s: the password is shown: %q", c.args, out)
 		}
 	}
 }

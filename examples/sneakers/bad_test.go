@@ -328,8 +328,13 @@ func TestConfig(t *testing.T) {
 		{"-shoppers 1 -database x -shops ftp://x", "http://host:port"},
 		{"-for -1s", "-for"},
 		{"-cluster embedded", "needs -database"},
-		{"-cluster smoke", "is not allowed"},
+		{"-cluster smoke", "-cluster is neither"},
 		{"-cluster redis://%zz:secret@x -database x -secret-file " + secret, "not the URL of a Redis"},
+		{"-cluster redis://u:secret/x@host:1 -database x -secret-file " + secret, "not the URL of a Redis"},
+		{"-cluster nats://u:secret/x@host:1 -database x -secret-file " + secret, "not the URL of a NATS"},
+		{"-cluster nats://a:1,u:secret/x@host:1 -database x -secret-file " + secret, "not the URL of a NATS"},
+		{"-cluster http://u:secret@host:1 -database x -secret-file " + secret, "-cluster is neither"},
+		{"-shoppers 1 -database x -shops http://u:secret@x/path", "http://host:port"},
 		{"-join 127.0.0.1:1", "-join needs -cluster"},
 		{"-node a", "-node needs"},
 		{"-secret-file " + short, "20 bytes or more"},
@@ -347,7 +352,7 @@ func TestConfig(t *testing.T) {
 		if err == nil && (len(c.Secret) < minSecret || len(c.AdminPassword) < 8) {
 			t.Errorf("%q: a short secret", test.args)
 		}
-		if strings.Contains(stderr.String(), ":secret@") {
+		if strings.Contains(stderr.String(), ":secret") {
 			t.Errorf("%q: the password is shown", test.args)
 		}
 	}

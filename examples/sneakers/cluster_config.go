@@ -15,12 +15,14 @@ import (
 func (c config) validateCluster() error {
 	var errs []error
 	switch {
-	case c.Cluster == "", c.Cluster == inside, hasScheme(c.Cluster, "nats", "tls"):
+	case c.Cluster == "", c.Cluster == inside:
+	case hasScheme(c.Cluster, "nats", "tls"):
+		errs = append(errs, natsURLs(c.Cluster))
 	case hasScheme(c.Cluster, "redis", "rediss"):
 		_, err := redisOptions(c.Cluster)
 		errs = append(errs, err)
 	default:
-		errs = append(errs, fmt.Errorf("-cluster %q is not allowed: embedded, or the nats://host:port or redis://host:port of a server", c.Cluster))
+		errs = append(errs, errors.New("-cluster is neither embedded nor the nats://host:port or redis://host:port of a server"))
 	}
 	for _, option := range [][2]string{{"cluster-listen", c.ClusterListen}, {"join", c.Join}, {"cluster-secret-file", c.ClusterSecretFile}} {
 		if option[1] != "" && c.Cluster != inside {
@@ -48,17 +50,28 @@ func (c config) validateCluster() error {
 	return errors.Join(errs...)
 }
 
-// redisOptions reads the URL of a Redis. The error does not have its password.
+// redisOptions reads the URL of a Redis. The error has no part of it: what cannot be parsed
+// may be a part of the password.
 func redisOptions(text string) (*goredis.UniversalOptions, error) {
 	o, err := goredis.ParseURL(text)
 	if err != nil {
-		var parse *url.Error
-		if errors.As(err, &parse) {
-			err = parse.Err
-		}
-		return nil, fmt.Errorf("-cluster is not the URL of a Redis, redis://user:password@host:port: %w", err)
+		return nil, errors.New("-cluster is not the URL of a Redis, redis://user:password@host:port")
 	}
 	return &goredis.UniversalOptions{Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig}, nil
+}
+
+// natsURLs returns why text is not a list of URLs of NATS servers. The error has no part of
+// it: what cannot be parsed may be a part of the password.
+func natsURLs(text string) error {
+	for server := range strings.SplitSeq(text, ",") {
+		if server = strings.TrimSpace(server); !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		if u, err := url.Parse(server); err != nil || u.Host == "" {
+			return errors.New("-cluster is not the URL of a NATS server, nats://user:password@host:port")
+		}
+	}
+	return nil
 }
 
 // hasScheme reports whether text is a URL of one of these schemes.

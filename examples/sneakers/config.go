@@ -144,7 +144,7 @@ func (c config) validate() error {
 	}
 	for _, shop := range list(c.Shops) {
 		if u, err := url.Parse(shop); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-			errs = append(errs, fmt.Errorf("-shops %q is not http://host:port", shop))
+			errs = append(errs, errors.New("-shops has what is not http://host:port"))
 		}
 	}
 	if c.Shops != "" && (c.Shoppers == 0 || c.Database == "") {

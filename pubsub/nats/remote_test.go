@@ -364,6 +364,14 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
+// TestThePasswordOfAURLIsNotInTheError, although its text cannot be parsed.
+func TestThePasswordOfAURLIsNotInTheError(t *testing.T) {
+	err := newRemote(t, nats.Config{URL: "nats://user:secret/x@127.0.0.1:4222"}).Run(t.Context(), nothing{})
+	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "Config.URL") {
+		t.Errorf("Run: %v", err)
+	}
+}
+
 // nothing ignores what arrives.
 type nothing struct{}
 

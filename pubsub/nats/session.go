@@ -3,7 +3,9 @@ package nats
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -81,6 +83,10 @@ func (s *session) run(ctx context.Context) error {
 		group.Wait()
 	}()
 	conn, err := s.options(ctx).Connect()
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		// Its text quotes what it cannot parse, which may be a part of a password.
+		err = errors.New("Config.URL is not the URL of a server, nats://user:password@host:port")
+	}
 	if err != nil {
 		return fmt.Errorf("nats: %w", err)
 	}
