@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // connect opens a database without its migrations.
@@ -224,4 +227,27 @@ func TestMigrationsAreAlike(t *testing.T) {
 	if !slices.Equal(names[0], names[1]) {
 		t.Error(names)
 	}
+}
+
+// TestTheLockOfSQLiteWaits while a migration takes long, and not for a context that is done.
+func TestTheLockOfSQLiteWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "shop.db")
+		unlock, err := lockSQLite(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := lockSQLite(short, path); err == nil {
+			t.Error("two have the lock")
+		}
+		time.AfterFunc(100*time.Second, unlock)
+		begun := time.Now()
+		again, err := lockSQLite(t.Context(), path)
+		if err != nil {
+			t.Fatalf("after %v: %v", time.Since(begun), err)
+		}
+		again()
+	})
 }

@@ -3,13 +3,16 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	driver "modernc.org/sqlite" // "sqlite"
+	codes "modernc.org/sqlite/lib"
 )
 
 // connections bounds those to PostgreSQL, and so the transactions at once.
@@ -57,6 +60,10 @@ func openPostgres(database string) (*Store, error) {
 	return &Store{write: db, read: db, name: "postgres"}, nil
 }
 
+// lockTime bounds how long a process waits until another one has migrated the database, as
+// migrator has it for PostgreSQL.
+const lockTime = 300 * time.Second
+
 // sqlite returns up to n connections to a file.
 func sqlite(path string, n int, pragmas ...string) (*sql.DB, error) {
 	// First of all, so that the others wait too.
@@ -78,7 +85,14 @@ func lockSQLite(ctx context.Context, path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	tx, err := db.BeginTx(ctx, nil)
+	var tx *sql.Tx
+	for begun := time.Now(); ; {
+		// Several times, since ctx does not end the wait of one.
+		tx, err = db.BeginTx(ctx, nil)
+		if busy, ok := errors.AsType[*driver.Error](err); !ok || busy.Code()&0xff != codes.SQLITE_BUSY || time.Since(begun) > lockTime {
+			break
+		}
+	}
 	if err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("store: %w", err)
