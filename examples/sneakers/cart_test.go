@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -82,5 +83,28 @@ func TestTabsConverge(t *testing.T) {
 		if !slices.Equal(a.items, b.items) {
 			t.Fatalf("%d and %d: %v and %v", x, y, a.items, b.items)
 		}
+	}
+}
+
+// TestTabsForgetWhatWasBought: no cart that a tab gets after a purchase has what was bought,
+// also the one that comes since the last pair is gone: the browser would keep it.
+func TestTabsForgetWhatWasBought(t *testing.T) {
+	t.Parallel()
+	a := start(t, "-stock", "1")
+	v := enter(t, a)
+	v.tab(cartTopic(v.cartID))
+	var view cartView
+	v.next("cart", &view)
+	if status, _ := v.post("/cart/add", "item_id", id(item(a, 0, 2))); status != http.StatusSeeOther {
+		t.Fatal(status)
+	}
+	if v.next("cart", &view); len(view.Items) != 1 {
+		t.Fatal(view)
+	}
+	if status, page := v.post("/checkout", "key", "k"); status != http.StatusSeeOther {
+		t.Fatal(status, page)
+	}
+	if v.next("cart", &view); len(view.Items) != 0 {
+		t.Errorf("after the purchase the tab has %+v", view.Items)
 	}
 }

@@ -102,11 +102,13 @@ func (a *app) postCheckout(w http.ResponseWriter, r *http.Request, v *visit) err
 		return complete(w, r, order)
 	}
 	a.sold.Add(int64(len(order.Stocks)))
+	// Before the sale is known: tabs that learn of a size that sold out keep the cart that
+	// they are sent with it, which must not have what was bought.
+	a.tellTabs(r.Context(), v.CartID, cart{}, nil, order.Items)
 	ctx, cancel := afterwards(r.Context())
 	defer cancel()
 	a.inventory.Sold(ctx, order.Stocks)
 	a.forgetCart(w)
-	a.tellTabs(r.Context(), v.CartID, cart{}, nil, order.Items)
 	return complete(w, r, order)
 }
 

@@ -15,13 +15,17 @@ const ERRORS = {
 
 const kept = () => document.cookie.split("; ").find((c) => c.startsWith(COOKIE + "="))?.slice(COOKIE.length + 1) ?? "";
 
+let buying = false; // the response to a purchase says what the cart is then
+
 function keep(serialized, age = WEEK) {
+  if (buying) return;
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = COOKIE + "=" + serialized + "; Path=/; Max-Age=" + age + "; SameSite=Lax" + secure;
 }
 
 // openCart joins the channel of a cart. changed(ids) is called with the items in it.
 export function openCart(live, id, changed) {
+  window.addEventListener("pageshow", () => (buying = false)); // back from what was bought
   let shown; // the items that the page shows, by id; none before the first
 
   function show({ items, serialized, html }) {
@@ -63,6 +67,7 @@ export function openCart(live, id, changed) {
     const { target: form, submitter } = event;
     if (submitter && isLocked(submitter)) return event.preventDefault();
     if (form.id === "purchase") {
+      buying = true;
       // The key makes a second click harmless; this only spares the shopper the wait.
       setTimeout(() => ($("buy").disabled = true));
       return;
