@@ -11,8 +11,8 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// BenchmarkW1Dashboard is W1 through the builder with a dashboard that is mounted and that
-// nobody looks at, beside the same without one.
+// BenchmarkW1Dashboard is W1 through the builder with a dashboard that is mounted and has no
+// viewer, beside the same without one.
 func BenchmarkW1Dashboard(b *testing.B) {
 	beside(b, func(n int) time.Duration { return dashboardW1(b, n) },
 		func(n int) time.Duration { return pipelineW1(b, n) })

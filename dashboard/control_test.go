@@ -191,7 +191,7 @@ func TestCloseWaitsForActions(t *testing.T) {
 	})
 }
 
-// TestControlWithoutAllow: nobody may, and the page knows it.
+// TestControlWithoutAllow: no request may, and the page has no controls.
 func TestControlWithoutAllow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := begin(t, Config{})

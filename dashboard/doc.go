@@ -10,7 +10,7 @@
 //
 // # Cost
 //
-// While nobody looks nothing runs. The first viewer starts one goroutine, which takes one
+// Without a viewer nothing runs. The first viewer starts one goroutine, which takes one
 // snapshot at each [Config.Interval] and encodes what has changed once for all viewers; it
 // ends with the last viewer. A viewer that is slow misses changes, and gets the whole state
 // instead when it can take it.

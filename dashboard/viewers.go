@@ -76,7 +76,7 @@ func (d *Dashboard) view(w http.ResponseWriter) *run {
 	return r
 }
 
-// serveState replies with the state, of the next snapshot if nobody looks so far.
+// serveState replies with the state, of the next snapshot if there is no viewer so far.
 func (d *Dashboard) serveState(w http.ResponseWriter, r *http.Request) {
 	run := d.view(w)
 	if run == nil {

@@ -82,7 +82,7 @@ func TestTooManyViewers(t *testing.T) {
 	})
 }
 
-// TestSlowViewer: one that does not take its events delays nobody, and gets the whole
+// TestSlowViewer: one that does not take its events delays no other, and gets the whole
 // state when it does.
 func TestSlowViewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -40,7 +40,8 @@ function draw() {
   say(at("title"), model.title);
   say(at("at"), `as of ${clock(model.at)}`);
   set(at("locked"), { hidden: model.control || !graphs.some((p) => p.kind === "pipeline") });
-  showAttention(at("attention"), found, `${rate(graphs.reduce((sum, p) => sum + sources(p), 0))} events a second enter.`, go);
+  const entering = total(graphs.map(sources));
+  showAttention(at("attention"), found, entering === undefined ? "" : `${rate(entering)} events a second enter.`, go);
   const byStage = new Map(graphs.map((p) => [p.id, worst(found, p.id)]));
   each(at("graphs"), graphs, (p) => p.id, makePipeline, (el, p) => showPipeline(el, p, byStage.get(p.id)));
   showRooms(at("rooms"), model, meters, cluster, actions);
@@ -49,12 +50,14 @@ function draw() {
   spent = 0;
 }
 
-// sources is what enters a pipeline a second.
+// sources is what enters a pipeline a second, undefined before it is known.
 function sources(part) {
-  let sum = 0;
-  for (const stage of part.stages.values()) if (stage.kind === "producer") sum += meters.of(part).rate(stage.name) || 0;
-  return sum;
+  const producers = [...part.stages.values()].filter((stage) => stage.kind === "producer");
+  return total(producers.map((stage) => meters.of(part).rate(stage.name)));
 }
+
+// total adds up the rates that are known.
+const total = (rates) => rates.reduce((sum, r) => (Number.isFinite(r) ? (sum ?? 0) + r : sum), undefined);
 
 function makePipeline(part) {
   const el = h("section", { class: "pipeline", id: "part-" + part.id });

@@ -6,7 +6,7 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
-// crowd is the snapshot of a pipeline that nobody has built: n stages in chains of three,
+// crowd is the snapshot of a pipeline that does not exist: n stages in chains of three,
 // each of which has handled so many events.
 func crowd(n, handled int) stage.PipelineSnapshot {
 	var s stage.PipelineSnapshot

@@ -1,6 +1,6 @@
 // Command scene runs a pipeline that is in trouble, behind a dashboard: one user floods it,
 // one worker does not return, one user is parked, and so on. The test of the page in a
-// browser opens it, and so may whoever changes the page.
+// browser opens it, and so may those who change the page.
 package main
 
 import (
