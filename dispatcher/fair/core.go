@@ -43,6 +43,7 @@ type core struct {
 	debtors   int // idle keys that wait in the wheel
 
 	depths depths
+	ages   ages
 	wheel  wheel
 	subs   subscribers
 	// The latest Offer.Now, in nanoseconds from 0 up. It never goes back.

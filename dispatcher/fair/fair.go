@@ -92,6 +92,7 @@ func New[T any, K comparable](key func(T) K, cfg Config[T]) (*Dispatcher[T, K], 
 	f.tenants.init(seed)
 
 	f.subs.init()
+	f.ages.begin()
 	f.depths.init(cfg.MaxEvents, cfg.MaxBytes)
 	f.maxGhosts = max(1024, cfg.MaxEvents)
 	f.credits = int32(cfg.Credits)
@@ -187,6 +188,9 @@ func (f *Dispatcher[T, K]) Stalled() bool { return f.blocked > 0 && f.subs.head 
 // event that paused the source, so the two alternate until neither makes progress.
 func (f *Dispatcher[T, K]) Dispatch(offer dispatcher.Offer[T], out dispatcher.Out[T]) (taken int) {
 	f.advance(offer.Now)
+	if len(offer.Events) > 0 {
+		f.ages.arrive(f.now)
+	}
 	for {
 		from := taken
 		for taken < len(offer.Events) && f.enqueue(offer.Events[taken], offer.First+uint64(taken), out) {

@@ -172,6 +172,7 @@ func (r *rig) drained() {
 func (f *Dispatcher[T, K]) check(t testing.TB) {
 	t.Helper()
 	var held, inflight, backlog, blocked, live, ready int
+	var cohorts [256]int
 	var bytes int64
 	for i := uint32(1); i <= f.topSlot; i++ {
 		s := f.slots.at(i)
@@ -205,6 +206,7 @@ func (f *Dispatcher[T, K]) check(t testing.TB) {
 			n++
 			sum += int64(f.sizeOf(it))
 			last = it
+			cohorts[f.items.at(it).age]++
 			if f.items.at(it).key != i {
 				t.Fatalf("item %d of slot %d is slot %d's", it, i, f.items.at(it).key)
 			}
@@ -226,6 +228,11 @@ func (f *Dispatcher[T, K]) check(t testing.TB) {
 	if held != f.held || bytes != f.heldBytes || inflight != f.inflight || backlog != f.backlog || live != f.live {
 		t.Fatalf("counted held %d bytes %d in flight %d backlog %d live %d, kept %d %d %d %d %d",
 			held, bytes, inflight, backlog, live, f.held, f.heldBytes, f.inflight, f.backlog, f.live)
+	}
+	for n, waiting := range cohorts {
+		if waiting != f.ages.cohorts[n].waiting {
+			t.Fatalf("%d events of cohort %d wait, counted %d", waiting, n, f.ages.cohorts[n].waiting)
+		}
 	}
 	if blocked != f.blocked {
 		t.Fatalf("%d keys wait for receipts, counted %d", blocked, f.blocked)

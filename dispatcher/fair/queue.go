@@ -121,7 +121,7 @@ func (f *Dispatcher[T, K]) keyFull(s *slot, size uint32) bool {
 // append puts a new event at the end of a queue, in an item of its own.
 func (f *Dispatcher[T, K]) append(i uint32, s *slot, event T, seq uint64, size uint32) {
 	n, it := f.newItem()
-	it.seq, it.key, it.state, it.event = seq, i, itemQueued, event
+	it.seq, it.key, it.state, it.age, it.event = seq, i, itemQueued, f.ages.come(), event
 	if f.apart {
 		f.note(n, event, size)
 	}
@@ -151,7 +151,8 @@ func (f *Dispatcher[T, K]) note(n uint32, event T, size uint32) {
 // come back together keep their order. The bounds do not hold for it, since it was
 // accepted before.
 func (f *Dispatcher[T, K]) requeue(i uint32, s *slot, n uint32, it *cell[T], event T) {
-	it.event, it.state = event, itemRequeued
+	f.ages.arrive(f.now)
+	it.event, it.state, it.age = event, itemRequeued, f.ages.come()
 	// The walk is as long as the events that came back already, which are never
 	// more than UnorderedInFlight.
 	link := &s.head
@@ -223,6 +224,7 @@ func (f *Dispatcher[T, K]) pop(i uint32, s *slot, it *cell[T]) T {
 	}
 	s.bytes -= int64(size)
 	f.held--
+	f.ages.leave(it.age)
 	f.heldBytes -= int64(size)
 	f.refile(i, s)
 	return event

@@ -68,6 +68,7 @@ type item struct {
 	gen   uint32 // counts deliveries from this slot: the ticket's other half
 	tries uint16 // saturated
 	state itemState
+	age   uint8 // the number of its cohort in ages, while it is queued
 }
 
 // cell is an item with its event beside it. Thousands of others come and go between the

@@ -20,6 +20,9 @@ type Snapshot[K comparable] struct {
 	Held      int   `json:"held"`
 	HeldBytes int64 `json:"held_bytes"`
 	InFlight  int   `json:"in_flight"`
+	// Oldest is how long the oldest waiting event has waited since it came, or came back: at
+	// most 10 ms too much, or a sixteenth of what Oldest was at that time.
+	Oldest time.Duration `json:"oldest_ns"`
 	// Longest is the number of events in the longest queue of Top, and 1 if no
 	// key has two events waiting.
 	Longest int `json:"longest"`
@@ -81,6 +84,7 @@ func (f *Dispatcher[T, K]) Snapshot() Snapshot[K] {
 		Held:       f.held,
 		HeldBytes:  f.heldBytes,
 		InFlight:   f.inflight,
+		Oldest:     f.ages.oldest(),
 		Longest:    min(f.held, 1),
 		Parked:     f.parked,
 		Delayed:    f.wheel.n - f.debtors,

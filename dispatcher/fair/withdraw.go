@@ -41,6 +41,7 @@ func (f *Dispatcher[T, K]) withdraw(i uint32, s *slot, match func(seq uint64) bo
 		s.count--
 		s.bytes -= size
 		f.held--
+		f.ages.leave(it.age)
 		f.heldBytes -= size
 		gone(it.seq)
 		f.dropItem(at, it)
