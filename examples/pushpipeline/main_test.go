@@ -24,12 +24,15 @@ import (
 // broker, in a process that can be killed.
 const childVariable = "PUSHPIPELINE_TEST_CHILD"
 
+// children are what the test binary can run as. Each returns its exit code.
+var children = map[string]func() int{
+	"program": func() int { return command(os.Args[1:], nil, os.Stdout, os.Stderr) },
+	"broker":  brokerProcess,
+}
+
 func TestMain(m *testing.M) {
-	switch os.Getenv(childVariable) {
-	case "program":
-		os.Exit(command(os.Args[1:], nil, os.Stdout, os.Stderr))
-	case "broker":
-		os.Exit(brokerProcess())
+	if child := children[os.Getenv(childVariable)]; child != nil {
+		os.Exit(child())
 	}
 	stage.PoisonBatches(true)
 	goleak.VerifyTestMain(m)
