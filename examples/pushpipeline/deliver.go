@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -15,14 +17,53 @@ import (
 const event = "push_timed"
 
 // topicOf returns the topic that only this user may join.
-func topicOf(user string) string { return "user:" + user }
+func topicOf(user string) string { return topicPrefix + user }
 
-// framed is a push as its user's clients get it.
-type framed struct {
-	Data   json.RawMessage `json:"data"`
-	At     float64         `json:"at"` // when it was enqueued, in unix milliseconds
-	Seq    uint64          `json:"seq"`
-	Origin string          `json:"origin"`
+// topicPrefix is what the topics of users begin with.
+const topicPrefix = "user:"
+
+// payload returns a push as its user's clients get it: an object with data as it came,
+// at, which is when it was enqueued in unix milliseconds, seq and origin. It is written by
+// hand since an encoder would read the data a second time.
+func payload(p push) (any, error) {
+	b := make([]byte, 0, len(p.Data)+len(p.Origin)+payloadOverhead)
+	b = append(append(b, `{"data":`...), p.Data...)
+	b = appendMillis(append(b, `,"at":`...), p.At)
+	b = strconv.AppendUint(append(b, `,"seq":`...), p.Seq, 10)
+	b = append(b, `,"origin":`...)
+	if plainText(p.Origin) {
+		b = append(append(append(b, '"'), p.Origin...), '"')
+	} else {
+		origin, err := json.Marshal(p.Origin)
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, origin...)
+	}
+	return pubsub.Payload{Data: append(b, '}')}, nil
+}
+
+// payloadOverhead is about what payload writes besides data and origin.
+const payloadOverhead = 72
+
+// appendMillis appends a time in unix milliseconds, with the microseconds as decimals.
+func appendMillis(b []byte, at time.Time) []byte {
+	micros := at.UnixMicro()
+	b = strconv.AppendInt(b, micros/1000, 10)
+	if rest := micros % 1000; rest > 0 {
+		b = append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+	}
+	return b
+}
+
+// plainText reports whether a text is JSON when it is put between quotes.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // newSockets makes the end of the pipeline: the channels of the users.
@@ -33,11 +74,7 @@ func (a *app) newSockets(maxDemand int) (*delivery.Consumer[push], error) {
 		crowded = a.source.crowded
 	}
 	return delivery.New(a.endpoint, delivery.Config[push]{
-		Topic: func(p push) string { return topicOf(p.User) },
-		Event: event,
-		Payload: func(p push) (any, error) {
-			return framed{p.Data, float64(p.At.UnixMicro()) / 1000, p.Seq, p.Origin}, nil
-		},
+		Topic: push.topicOf, Event: event, Payload: payload,
 		// Demand is asked for one by one, so that the dispatcher decides as late
 		// as it can which user is next.
 		MaxDemand: maxDemand, MinDemand: min(1, maxDemand-1),

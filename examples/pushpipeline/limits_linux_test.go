@@ -144,7 +144,7 @@ type limits struct {
 // startLimits starts the program, and then its clients, who join.
 func startLimits(b *testing.B, source string, clients int) *limits {
 	var complaint bytes.Buffer
-	cfg, err := parseConfig([]string{"-addr", "127.0.0.1:0", "-debug-addr", "off", "-rate", "0", "-clients", "0", "-source", source}, nil, &complaint, &complaint)
+	cfg, err := parseConfig([]string{"-addr", "127.0.0.1:0", "-debug-addr", "off", "-rate", "0", "-clients", "0", "-source", source}, os.Environ(), &complaint, &complaint)
 	if err != nil {
 		b.Fatalf("%v: %s", err, complaint.String())
 	}

@@ -19,7 +19,7 @@ type load struct {
 	users      int
 	rate       float64 // pushes a second
 	heavyShare float64 // of heavyUser, 0 to 1
-	// Called by the goroutine of run only.
+	// Called by the goroutine of run only, with a slice that is used again afterwards.
 	enter func(pushes []push, done func(error)) error
 }
 
@@ -29,6 +29,8 @@ func (l *load) run(ctx context.Context, begin time.Time) {
 		return
 	}
 	random := rand.New(rand.NewPCG(1, 2)) // the same users in the same order in every run
+	made := make([]*push, l.users+1)      // the push of each user, by id, once it has been due
+	one := make([]push, 1)
 	timer := time.NewTimer(time.Until(begin))
 	defer timer.Stop()
 	for n := 0; ; {
@@ -48,8 +50,12 @@ func (l *load) run(ctx context.Context, begin time.Time) {
 			}
 			// The intake counts what it refuses.
 			user := l.pick(random)
-			data := json.RawMessage(`{"to":"` + user + `","text":"a push of a couple of dozen bytes"}`)
-			_ = l.enter([]push{{User: user, Data: data, At: due}}, func(error) {})
+			if made[user] == nil {
+				made[user] = madePush(user)
+			}
+			one[0] = *made[user]
+			one[0].At = due
+			_ = l.enter(one, func(error) {})
 			n++
 			// A generator that is far behind its schedule would never reach the
 			// select.
@@ -62,9 +68,16 @@ func (l *load) run(ctx context.Context, begin time.Time) {
 
 // pick returns the user of the next push: the heavy one with the probability
 // heavyShare, otherwise any of the others.
-func (l *load) pick(random *rand.Rand) string {
+func (l *load) pick(random *rand.Rand) (id int) {
 	if l.users == 1 || random.Float64() < l.heavyShare {
-		return heavyUser
+		return 1
 	}
-	return strconv.Itoa(2 + random.IntN(l.users-1))
+	return 2 + random.IntN(l.users-1)
+}
+
+// madePush returns what the load pushes to a user, the same each time.
+func madePush(id int) *push {
+	topic := topicOf(strconv.Itoa(id))
+	user := topic[len(topicPrefix):]
+	return &push{User: user, topic: topic, Data: json.RawMessage(`{"to":"` + user + `","text":"a push of a couple of dozen bytes"}`)}
 }

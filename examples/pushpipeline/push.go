@@ -25,6 +25,8 @@ type push struct {
 	// Never empty, and checked by checkUserID.
 	User string
 	Data json.RawMessage // a JSON object
+	// topic is that of User, "" if it has not been made; see topicOf.
+	topic string
 	// At is when the push was enqueued, in the caller.
 	At time.Time
 	// By is the producer that has posted the push: "" for the load generator, and where
@@ -41,12 +43,20 @@ type push struct {
 	trace trace.Context
 }
 
+// topicOf returns the topic of the push.
+func (p push) topicOf() string {
+	if p.topic == "" {
+		return topicOf(p.User)
+	}
+	return p.topic
+}
+
 // size is what a push counts for wherever bytes are bounded: what belongs to it
 // alone, its data above all.
 func (p push) size() int { return len(p.Data) + len(p.User) + pushOverhead }
 
 // pushOverhead is about what a push takes in memory besides its data, in bytes.
-const pushOverhead = 176
+const pushOverhead = 192
 
 // inputError is what is wrong with what was posted. Its message is for the caller.
 type inputError struct {
@@ -182,7 +192,9 @@ func parsePush(body []byte, index int) (push, error) {
 	case w.user[0] != '"':
 		return refuse("user_id must be a string")
 	}
-	id := unquote(w.user)
+	// The id is the end of the topic, so that both are one allocation.
+	topic := unquoteAfter(topicPrefix, w.user)
+	id := topic[len(topicPrefix):]
 	if err := checkUserID(id); err != nil {
 		return refuse("user_id %v", err)
 	}
@@ -195,7 +207,7 @@ func parsePush(body []byte, index int) (push, error) {
 		return push{}, &inputError{Index: index, Large: true, Fault: fmt.Sprintf("data has %d bytes: at most %d are allowed", len(w.data), maxData)}
 	}
 	// A copy: neither the body of the request nor raw must live as long as the push.
-	return push{User: id, Data: bytes.Clone(w.data)}, nil
+	return push{User: id, topic: topic, Data: bytes.Clone(w.data)}, nil
 }
 
 // plain replaces a decoder's error for a value that is cut off by one that says so.

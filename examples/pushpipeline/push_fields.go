@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // wirePush is a push as it is posted, each field as raw JSON; nil is a missing one.
@@ -49,10 +50,14 @@ func readFields(body []byte) (w wirePush, err error) {
 
 // named returns the field with a name, which is a JSON string, or nil.
 func (w *wirePush) named(name []byte) *[]byte {
-	switch unquote(name) {
-	case "user_id":
+	// Names with escapes are rare: the others need no copy.
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name = strconv.AppendQuote(nil, unquote(name))
+	}
+	switch string(name) {
+	case `"user_id"`:
 		return &w.user
-	case "data":
+	case `"data"`:
 		return &w.data
 	}
 	return nil
@@ -92,11 +97,14 @@ func cutValue(b []byte) (value, rest []byte) {
 }
 
 // unquote returns the text of a valid JSON string.
-func unquote(quoted []byte) string {
-	if !bytes.ContainsRune(quoted, '\\') {
-		return string(quoted[1 : len(quoted)-1])
+func unquote(quoted []byte) string { return unquoteAfter("", quoted) }
+
+// unquoteAfter is unquote with a prefix, in one allocation unless there are escapes.
+func unquoteAfter(prefix string, quoted []byte) string {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return prefix + string(quoted[1:len(quoted)-1])
 	}
 	var text string
 	_ = json.Unmarshal(quoted, &text) // it is valid
-	return text
+	return prefix + text
 }

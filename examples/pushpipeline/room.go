@@ -60,6 +60,9 @@ func newRoom(limits roomLimits) *room {
 // take makes room for all of pushes, which are those of one producer, or for none of
 // them and returns why.
 func (r *room) take(pushes []push) error {
+	if len(pushes) == 1 && pushes[0].By == "" {
+		return r.takeOne(pushes[0])
+	}
 	var all usage
 	each := make(map[string]usage, 1)
 	for _, p := range pushes {
@@ -104,6 +107,27 @@ func (r *room) take(pushes []push) error {
 	return nil
 }
 
+// takeOne is take for one push of no named producer, as those of the load are.
+func (r *room) takeOne(p push) error {
+	one := usage{1, int64(p.size())}
+	total, user := usage{r.limits.pushes, r.limits.bytes}, usage{r.limits.userPushes, r.limits.userBytes}
+	if one.exceeds(total) || one.exceeds(user) {
+		return errNever
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.used.plus(one).exceeds(total) {
+		return errFull
+	}
+	held := r.users[p.User].plus(one)
+	if held.exceeds(user) {
+		return errKeyFull
+	}
+	r.used = r.used.plus(one)
+	r.users[p.User] = held
+	return nil
+}
+
 // free gives back the room of a push that has ended.
 func (r *room) free(p push) {
 	gone := usage{-1, -int64(p.size())}
@@ -115,7 +139,9 @@ func (r *room) free(p push) {
 			delete(r.by, p.By)
 		}
 	}
-	if r.users[p.User] = r.users[p.User].plus(gone); r.users[p.User].pushes == 0 {
+	if left := r.users[p.User].plus(gone); left.pushes > 0 {
+		r.users[p.User] = left
+	} else {
 		delete(r.users, p.User)
 	}
 }

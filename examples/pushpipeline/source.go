@@ -20,7 +20,7 @@ type source interface {
 	// handler is the producer of the pipeline's first stage.
 	handler() stage.Producer[push]
 	// enter takes in all of pushes, or none of them and returns an error. It does
-	// not wait. done is called once for each push that was taken in, with nil
+	// not wait, and does not keep the slice. done is called once for each push that was taken in, with nil
 	// when a crash cannot lose it any more, otherwise with what went wrong. It is
 	// called from any goroutine and must not block.
 	enter(pushes []push, done func(error)) error

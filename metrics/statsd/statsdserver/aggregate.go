@@ -21,6 +21,7 @@ type Aggregate struct {
 	// mu guards what follows. start is what the timers count from.
 	mu        sync.Mutex
 	series    map[id]*values
+	known     known
 	datagrams int64
 	lines     int64
 	malformed int64
@@ -63,7 +64,7 @@ func (a *Aggregate) Add(datagram []byte) {
 		if len(line) == 0 {
 			continue
 		}
-		if s, ok := parseLine(line); ok {
+		if s, ok := a.known.parse(line); ok {
 			a.add(s, now)
 		} else {
 			a.malformed++
