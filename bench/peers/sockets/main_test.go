@@ -1,0 +1,95 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMain is also the process of a server, which the command starts.
+func TestMain(m *testing.M) {
+	if name := os.Getenv(serveVariable); name != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestEveryServerDoesEveryWork(t *testing.T) {
+	var all []string
+	for _, w := range works {
+		if w.name != "idle" || !testing.Short() {
+			all = append(all, w.name)
+		}
+	}
+	o, err := parse([]string{"-conns", "20", "-rounds", "1", "-works", strings.Join(all, ",")}, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, progress bytes.Buffer
+	if err := compare(t.Context(), o, &out, &progress); err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	for _, p := range peers {
+		if n := strings.Count(out.String(), "\n| "+p.name+" "); n != len(o.works) {
+			t.Errorf("%s has %d rows, want %d, in\n%s", p.name, n, len(o.works), out.String())
+		}
+	}
+}
+
+func TestRefusedFlags(t *testing.T) {
+	for _, args := range [][]string{{"-conns", "0"}, {"-rounds", "0"}, {"-peers", "none"}, {"-works", "none"}, {"more"}} {
+		if _, err := parse(args, new(bytes.Buffer)); err == nil {
+			t.Errorf("%q was taken", args)
+		}
+	}
+}
+
+func TestNumbersOfAMessage(t *testing.T) {
+	payload := string(appendPayload(nil, 12, 34))
+	for _, tt := range []struct {
+		name, message, topic string
+		echo, ok             bool
+	}{
+		{"Phoenix", `[null,null,"user:1","msg",` + payload + `]`, "user:1", false, true},
+		{"Centrifuge", `{"push":{"channel":"user:1","pub":{"data":` + payload + `}}}`, "user:1", false, true},
+		{"another topic", `[null,null,"user:12","msg",` + payload + `]`, "user:1", false, false},
+		{"an echo", `{"id":3,"rpc":{"data":` + payload + `}}`, "user:1", true, true},
+		{"cut off", `[null,null,"user:1","msg",` + payload[:200], "user:1", false, false},
+		{"something else", `[null,null,"user:1","msg",{}]`, "user:1", false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ts, seq, ok := numbers([]byte(tt.message), []byte(`"`+tt.topic+`"`), tt.echo)
+			if ok != tt.ok || ok && (ts != 12 || seq != 34) {
+				t.Errorf("%d, %d, %v", ts, seq, ok)
+			}
+		})
+	}
+}
+
+func TestTallyFindsWhatIsWrong(t *testing.T) {
+	tl := newTally()
+	want := int64(0)
+	for _, seq := range []int64{0, 1, 1, 3} { // one again, one missing
+		want = tl.count(seq, want, 0, 1000)
+	}
+	if tl.repeated != 1 || tl.missed != 1 || tl.check(4) == nil {
+		t.Errorf("%+v", tl)
+	}
+}
+
+func TestResponses(t *testing.T) {
+	for _, tt := range []struct{ in, topic, response string }{
+		{`["1","1","room:load","phx_join",{}]`, "room:load", `["1","1","room:load","phx_reply",{"status":"ok","response":{}}]`},
+		{`["1","2","user:3","echo",{"a":"b"}]`, "", `["1","2","user:3","phx_reply",{"status":"ok","response":{"a":"b"}}]`},
+		{`nothing`, "", ""},
+	} {
+		topic, response := respond([]byte(tt.in))
+		if topic != tt.topic || string(response) != tt.response {
+			t.Errorf("%s: %q, %s", tt.in, topic, response)
+		}
+	}
+}
