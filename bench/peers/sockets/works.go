@@ -33,7 +33,7 @@ const (
 const patience = 5 * time.Second
 
 // settle is how long connections are left alone before they count as idle.
-const settle = 1500 * time.Millisecond
+var settle = 1500 * time.Millisecond
 
 var rateColumns = []string{"M/s", "server us", "client us", "p50 ms", "p99 ms"}
 var latencyColumns = []string{"server us", "client us", "p50 ms", "p99 ms", "p99.9 ms"}
