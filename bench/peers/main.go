@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -43,6 +44,7 @@ func mainErr(args []string, out, progress io.Writer) error {
 	only := flags.String("work", "", "measure these works only, such as W1,W3")
 	svg := flags.String("svg", "", "draw the rates into this file as well")
 	pipelines := flags.Bool("pipelines", false, "compare what pipelines do with their policies, instead of how fast events are moved")
+	handover := flags.Bool("handover", false, "compare the hand-over alone, in batches and from outside, also with Rust and Java if cargo and mvn are there")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -50,12 +52,25 @@ func mainErr(args []string, out, progress io.Writer) error {
 		return fmt.Errorf("-time is %v and must be above 0", *budget)
 	}
 	all, among := contestants(), works
-	if *pipelines {
+	switch {
+	case *pipelines && *handover:
+		return errors.New("-pipelines and -handover are two tables: one of them at a time")
+	case *pipelines:
 		all, among = pipelineContestants(), pipelineWorks
+	case *handover:
+		among = handoverWorks
 	}
 	chosen, err := choose(among, *only)
 	if err != nil {
 		return err
+	}
+	if *handover {
+		rows, end, err := prepare(foreigners, progress)
+		if err != nil {
+			return err
+		}
+		defer end()
+		all = handoverContestants(rows)
 	}
 	patience = 2*time.Second + 2**budget
 	results := make([][]entry, len(chosen))
@@ -63,7 +78,7 @@ func mainErr(args []string, out, progress io.Writer) error {
 		fmt.Fprintf(progress, "%s: %s\n", w.name, w.what)
 		results[i] = compete(w, all, *budget)
 	}
-	if err := table(out, chosen, all, results); err != nil || *svg == "" {
+	if err := table(out, chosen, all, results, *handover); err != nil || *svg == "" {
 		return err
 	}
 	return draw(*svg, chosen, all, results)
@@ -91,8 +106,13 @@ func choose(works []work, names string) ([]work, error) {
 
 // table prints rates in millions of events a second and ratios to the first
 // contestant, as Markdown, with the reasons for dashes and what the works are.
-func table(out io.Writer, chosen []work, all []contestant, results [][]entry) error {
-	fmt.Fprintf(out, "%s, %s/%s, GOMAXPROCS %d. Millions of events a second, and the ratio to the reference in the first row.\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
+// With costs, the processor time of an event follows.
+func table(out io.Writer, chosen []work, all []contestant, results [][]entry, costs bool) error {
+	more := ""
+	if costs {
+		more = ", and the processor time of an event, of all threads together"
+	}
+	fmt.Fprintf(out, "%s, %s/%s, GOMAXPROCS %d. Millions of events a second, and the ratio to the reference in the first row%s.\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), more)
 	tw := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
 	head, line := "| \t| version", "|-\t|-"
 	for _, w := range chosen {
@@ -110,6 +130,9 @@ func table(out io.Writer, chosen []work, all []contestant, results [][]entry) er
 				cell = fmt.Sprintf("%.4g", e.perSecond/1e6)
 				if reference := results[j][0].perSecond; reference > 0 {
 					cell += fmt.Sprintf(" (%.3g)", e.perSecond/reference)
+				}
+				if costs {
+					cell += fmt.Sprintf(", %.3g ns", e.cpu)
 				}
 			} else {
 				notes = append(notes, fmt.Sprintf("— %s, %s: %s.", c.name, w.name, e.reason))

@@ -20,7 +20,7 @@ func TestEverybodyIsRight(t *testing.T) {
 	for _, l := range []struct {
 		all   []contestant
 		works []work
-	}{{contestants(), works}, {pipelineContestants(), pipelineWorks}} {
+	}{{contestants(), works}, {pipelineContestants(), pipelineWorks}, {handoverContestants(nil), handoverWorks}} {
 		everybodyIsRight(t, l.all, l.works, known)
 	}
 }
@@ -59,7 +59,7 @@ func TestCheckFindsFaults(t *testing.T) {
 func TestTableShowsDashesWithReasons(t *testing.T) {
 	all := []contestant{{name: "reference"}, {name: "half"}, {name: "none"}}
 	var out bytes.Buffer
-	if err := table(&out, works[:1], all, [][]entry{{{perSecond: 2e6}, {perSecond: 1e6}, {reason: errors.New("it cannot").Error()}}}); err != nil {
+	if err := table(&out, works[:1], all, [][]entry{{{perSecond: 2e6}, {perSecond: 1e6}, {reason: errors.New("it cannot").Error()}}}, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"2 (1)", "1 (0.5)", "| —", "— none, W1: it cannot."} {
@@ -70,7 +70,7 @@ func TestTableShowsDashesWithReasons(t *testing.T) {
 }
 
 func TestWrongFlags(t *testing.T) {
-	for _, args := range [][]string{{"-time", "0s"}, {"-work", "W9"}, {"-work", "P1"}, {"-pipelines", "-work", "W1"}, {"-nothing"}} {
+	for _, args := range [][]string{{"-time", "0s"}, {"-work", "W9"}, {"-work", "P1"}, {"-pipelines", "-work", "W1"}, {"-handover", "-work", "W1"}, {"-handover", "-pipelines"}, {"-nothing"}} {
 		var out, progress bytes.Buffer
 		if err := mainErr(args, &out, &progress); err == nil {
 			t.Errorf("%v was accepted", args)

@@ -19,6 +19,7 @@ var patience = 5 * time.Second
 // entry is a contestant's result in one work.
 type entry struct {
 	perSecond float64 // 0: none
+	cpu       float64 // nanoseconds of processor time for an event, 0 if not known
 	reason    string  // why there is none
 }
 
@@ -26,7 +27,7 @@ type entry struct {
 func compete(w work, all []contestant, budget time.Duration) []entry {
 	entries := make([]entry, len(all))
 	sizes := make([]int, len(all))
-	rates := make([][]float64, len(all))
+	rates, costs := make([][]float64, len(all)), make([][]float64, len(all))
 	for i, c := range all {
 		if c.runs[w.name] == nil {
 			entries[i].reason = c.cannot[w.name]
@@ -44,21 +45,32 @@ func compete(w work, all []contestant, budget time.Duration) []entry {
 			if sizes[i] == 0 || entries[i].reason != "" {
 				continue
 			}
+			before := c.cpuTime()
 			took, err := run(w, c, sizes[i])
 			if err != nil {
 				entries[i].reason = err.Error()
 				continue
 			}
 			rates[i] = append(rates[i], float64(w.deliveries(sizes[i]))/took.Seconds())
+			costs[i] = append(costs[i], float64(c.cpuTime()-before)/float64(w.deliveries(sizes[i])))
 		}
 	}
 	for i := range entries {
 		if len(rates[i]) == rounds && entries[i].reason == "" {
 			slices.Sort(rates[i])
-			entries[i].perSecond = rates[i][rounds/2]
+			slices.Sort(costs[i])
+			entries[i].perSecond, entries[i].cpu = rates[i][rounds/2], costs[i][rounds/2]
 		}
 	}
 	return entries
+}
+
+// cpuTime is the processor time that the process of c has used so far.
+func (c contestant) cpuTime() time.Duration {
+	if c.cpu != nil {
+		return c.cpu()
+	}
+	return cpuOf(0)
 }
 
 // size finds how many events keep c busy for about d.

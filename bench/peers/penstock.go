@@ -13,20 +13,20 @@ var penstock = contestant{
 	comment: "max demand 1000, min demand 500",
 	runs: map[string]runner{
 		"W1": func(n int) (time.Duration, []sum, error) {
-			return runStages(n, dispatcher.NewDemand[int](), 0, 1)
+			return runStages(n, dispatcher.NewDemand[int](), 0, 1, stage.SubscribeConfig{})
 		},
 		"W2": func(n int) (time.Duration, []sum, error) {
-			return runStages(n, dispatcher.NewDemand[int](), hops, 1)
+			return runStages(n, dispatcher.NewDemand[int](), hops, 1, stage.SubscribeConfig{})
 		},
 		"W3": func(n int) (time.Duration, []sum, error) {
 			d, err := dispatcher.NewPartition(parts, func(v int) (int, bool) { return partOf(v), true }, dispatcher.PartitionConfig{})
 			if err != nil {
 				return 0, nil, err
 			}
-			return runStages(n, d, 0, parts)
+			return runStages(n, d, 0, parts, stage.SubscribeConfig{})
 		},
 		"W5": func(n int) (time.Duration, []sum, error) {
-			return runStages(n, dispatcher.NewBroadcast[int](), 0, copies)
+			return runStages(n, dispatcher.NewBroadcast[int](), 0, copies, stage.SubscribeConfig{})
 		},
 	},
 }
@@ -56,7 +56,8 @@ func (c *stageCounter) HandleDemand(_ context.Context, n int, emit *stage.Emitte
 	return nil
 }
 
-func runStages(n int, d dispatcher.Dispatcher[int], between, takers int) (time.Duration, []sum, error) {
+// runStages runs a counter, stages that add one, and takers; the takers subscribe with cfg.
+func runStages(n int, d dispatcher.Dispatcher[int], between, takers int, cfg stage.SubscribeConfig) (time.Duration, []sum, error) {
 	counter := &stageCounter{limit: n, missing: takers}
 	source := stage.Must(stage.NewProducer(counter, stage.ProducerConfig[int]{Dispatcher: d, Demand: stage.Accumulate}))
 	counter.self = source
@@ -71,11 +72,7 @@ func runStages(n int, d dispatcher.Dispatcher[int], between, takers int) (time.D
 	}
 	sums := make([]sum, takers)
 	for i := range sums {
-		end := stage.Must(stage.NewConsumer(stage.ConsumerFunc[int](func(_ context.Context, events []int) error {
-			sums[i].addAll(events)
-			return nil
-		}), stage.ConsumerConfig{}))
-		var cfg stage.SubscribeConfig
+		end := stage.Must(stage.NewConsumer(&stageSummer{&sums[i]}, stage.ConsumerConfig{}))
 		if _, parted := d.(*dispatcher.Partition[int]); parted {
 			cfg.Partition = i
 		}
@@ -87,6 +84,14 @@ func runStages(n int, d dispatcher.Dispatcher[int], between, takers int) (time.D
 	begin := time.Now()
 	err := stage.Run(context.Background(), stages...)
 	return time.Since(begin), sums, err
+}
+
+// stageSummer is a consumer that adds up.
+type stageSummer struct{ sum *sum }
+
+func (s *stageSummer) HandleEvents(_ context.Context, events []int) error {
+	s.sum.addAll(events)
+	return nil
 }
 
 func addOne(_ context.Context, events []int, emit *stage.Emitter[int]) error {

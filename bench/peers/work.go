@@ -99,6 +99,7 @@ type contestant struct {
 	name    string
 	module  string // its version is looked up in the build; empty for what is ours
 	runs    map[string]runner
-	cannot  map[string]string // why not, for works that are not in runs
+	cannot  map[string]string    // why not, for works that are not in runs
+	cpu     func() time.Duration // processor time so far of the process that runs it; nil: this one
 	comment string
 }
