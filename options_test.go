@@ -152,6 +152,7 @@ func TestOneErrorForRefusedOptions(t *testing.T) {
 		{"presence.Tracker", "Hub", refusal(presence.New(presence.Config{}))},
 		{"websocket.Endpoint", "Limits.Connections", refusal(websocket.NewEndpoint(websocket.EndpointConfig{Limits: websocket.EndpointLimits{Connections: -2}}))},
 		{"websocket.Endpoint", "Limits.HungHandlers", refusal(websocket.NewEndpoint(websocket.EndpointConfig{Limits: websocket.EndpointLimits{HungHandlers: -1}}))},
+		{"websocket.Endpoint", "Limits.Backlog", refusal(websocket.NewEndpoint(websocket.EndpointConfig{Limits: websocket.EndpointLimits{Backlog: -1}}))},
 		{"websocket.Endpoint", "Limits.AtPerID", refusal(websocket.NewEndpoint(websocket.EndpointConfig{Limits: websocket.EndpointLimits{AtPerID: 2}}))},
 		{"websocket.Endpoint", "Origins", refusal(websocket.NewEndpoint(websocket.EndpointConfig{Origins: []string{"null"}}))},
 		{"websocket.Origins", "entries", refusal(websocket.Origins())},

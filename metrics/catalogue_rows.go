@@ -111,6 +111,7 @@ var catalogue = []Description{
 	{"websocket.discarded", KindCounter, "messages", []string{"reason"}, "sinks/websocket", "not sent: queue_full, inbox_full, conflated, closed, too_large, no_binary; or received and not handled: unhandled"},
 	{"websocket.slow_closed", KindCounter, "connections", []string{"reason"}, "sinks/websocket", "closed since their clients are slow: queue, budget (all queues), history, write"},
 	{"websocket.client_held", KindCounter, "times", nil, "sinks/websocket", "a client's messages wait until it reads its replies"},
+	{"websocket.broadcasts_waited", KindCounter, "broadcasts", nil, "sinks/websocket", "that have waited since more was queued than could be written in time"},
 	{"websocket.refused", KindCounter, "requests", []string{"reason"}, "sinks/websocket", "refused before they reached a channel or, with NewServer, the handler: origin, host, connect, connect_rate, body and others"},
 	{"websocket.rejected", KindCounter, "messages", []string{"reason"}, "sinks/websocket", "of clients, with an error reply: malformed, unmatched, topic (grammar), channels (too many), join (by its handler); join_rate, hung (too many handlers do not end), renew (credentials not renewed); stale ones, of an earlier join, are ignored"},
 	{"websocket.replaced", KindCounter, "connections", nil, "sinks/websocket", "closed for a newer one of the same socket id"},

@@ -94,12 +94,15 @@ func (ch *Channel) Context() context.Context { return (*channelContext)(ch) }
 // Broadcast sends an event to all clients that have joined the topic, this one
 // included. It returns what [Endpoint.Broadcast] returns.
 func (ch *Channel) Broadcast(ctx context.Context, event string, payload any) (int, error) {
-	return ch.sess.endpoint().hub.Broadcast(ctx, ch.topic, event, payload)
+	return ch.sess.endpoint().Broadcast(ctx, ch.topic, event, payload)
 }
 
 // BroadcastFrom is Broadcast to all channels but this one: other connections of
 // the same user do get the event.
 func (ch *Channel) BroadcastFrom(ctx context.Context, event string, payload any) (int, error) {
+	if err := ch.sess.endpoint().keepUp(ctx); err != nil {
+		return 0, err
+	}
 	n, err := ch.sess.endpoint().hub.BroadcastFrom(ctx, ch.subscription(), ch.topic, event, payload)
 	var remote *pubsub.RemoteError // this node has numbered the broadcast all the same
 	if ch.route.cfg.Resume && (err == nil || errors.As(err, &remote)) {
@@ -110,7 +113,7 @@ func (ch *Channel) BroadcastFrom(ctx context.Context, event string, payload any)
 
 // LocalBroadcast is Broadcast to the clients of this node.
 func (ch *Channel) LocalBroadcast(event string, payload any) (int, error) {
-	return ch.sess.endpoint().hub.LocalBroadcast(nil, ch.topic, event, payload)
+	return ch.sess.endpoint().LocalBroadcast(ch.topic, event, payload)
 }
 
 // subscription returns the subscription of the topic. While the channel is being

@@ -27,7 +27,9 @@ type conn struct {
 	raw   syscall.RawConn // nil if nc is no plain TCP
 	early []byte          // read by net/http before the upgrade
 
-	nextReady *conn // guarded by writers.mu
+	// Guarded by writers.mu.
+	nextReady  *conn
+	readySince time.Duration // of writers.since, when it was put into the line
 
 	// Owned by the goroutine that reads.
 	header   [ws.MaxHeaderSize - 2]byte

@@ -52,7 +52,9 @@
 //
 // # Blocking
 //
-// No push, reply or broadcast waits for a client. A handler that takes long holds
+// No push, reply or broadcast waits for a client. Broadcasts wait while the endpoint's
+// writers are behind ([EndpointLimits].Backlog), which counts in
+// websocket.broadcasts_waited. A handler that takes long holds
 // up its own channel and then, when Limits.Inbox messages wait, the reading of its
 // own connection, and no other connection. [Channel.Go] runs long work, a bounded
 // number of tasks at a time. HandleJoin and Connect hold up their own connection.

@@ -52,12 +52,14 @@ type Endpoint struct {
 	bodyBytes  atomic.Int64 // of long-poll bodies that are read or handled
 
 	queuedBytes atomic.Int64 // in all outboxes together
+	apartBytes  atomic.Int64 // of them, in those that wait for their clients
 	shedding    atomic.Bool  // a goroutine runs that closes the longest queues
 	closing     atomic.Bool  // Drain or Close was called
 	delivers    atomic.Bool  // a delivery has been offered to a channel
 
 	queueFull   metrics.Counter // how often a queue has become full
 	held        metrics.Counter // how often replies have filled a queue, so that messages of its client wait
+	waited      metrics.Counter // broadcasts that have waited for the writers
 	discarded   map[string]metrics.Counter
 	formats     formats
 	replaced    metrics.Counter
@@ -98,6 +100,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		cfg: cfg, hub: hub, log: cfg.Logger, peers: peers, epoch: time.Now(),
 		queueFull: cfg.Metrics.Counter("websocket.queue_full"),
 		held:      cfg.Metrics.Counter("websocket.client_held"),
+		waited:    cfg.Metrics.Counter("websocket.broadcasts_waited"),
 		discarded: make(map[string]metrics.Counter),
 		slow:      slowCounters(cfg.Metrics),
 		rejected:  rejectionCounters(cfg.Metrics),
@@ -120,6 +123,8 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e.resting = resting{work: &e.work, after: restAfter}
 	e.writers.limit = runtime.GOMAXPROCS(0)
 	e.writers.since = time.Now()
+	e.writers.writable = e.writable
+	e.writers.backlog.begin(cfg.Limits.Backlog)
 	for _, reason := range []string{discardedQueueFull, discardedInboxFull, discardedConflated, discardedClosed, discardedTooLarge, discardedNoBinary, discardedUnhandled} {
 		e.discarded[reason] = cfg.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}
@@ -133,15 +138,21 @@ func (e *Endpoint) PubSub() *pubsub.Hub { return e.hub }
 // returns how many subscriptions of this node took it: 0 means that no client of
 // this node gets it. Taken means queued for the client, or for the handler that
 // intercepts the event; on a resumable topic also kept for a client whose queue
-// is full. It does not wait for clients. The payload is encoded once, for clients
+// is full. It waits for no client, but for the endpoint's writers while they are
+// behind, see EndpointLimits.Backlog: if ctx ends meanwhile, its error is returned
+// and nothing was sent. The payload is encoded once, for clients
 // and other nodes alike; the error is [ErrPayload] if it is neither a JSON object
 // nor [Binary].
 func (e *Endpoint) Broadcast(ctx context.Context, topic, event string, payload any) (int, error) {
+	if err := e.keepUp(ctx); err != nil {
+		return 0, err
+	}
 	return e.hub.Broadcast(ctx, topic, event, payload)
 }
 
 // LocalBroadcast is Broadcast to the clients of this node only.
 func (e *Endpoint) LocalBroadcast(topic, event string, payload any) (int, error) {
+	_ = e.keepUp(context.Background()) // which does not end
 	return e.hub.LocalBroadcast(nil, topic, event, payload)
 }
 

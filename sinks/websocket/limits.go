@@ -214,6 +214,15 @@ type EndpointLimits struct {
 	// handled, for all sessions together; a body beyond it is refused with status
 	// 503. A session has one body at a time, of 8 MiB at most. Default: 64 MiB.
 	BodyBytes int64
+	// Backlog bounds how long a connection waits for its turn to be written to. While
+	// so much is queued that it would be longer, Endpoint.Broadcast, Channel.Broadcast and
+	// the like wait, for a second at most: a program that broadcasts faster than the
+	// machine writes is slowed down instead of filling the queues. Queues that wait for
+	// their clients do not count, those over TLS and long polling never do, and
+	// pushes, deliveries and the broadcasts of other nodes do not wait. A shorter time costs
+	// throughput, since each write has fewer messages. [NoTimeout] turns it off.
+	// Default: 80 ms.
+	Backlog time.Duration
 	// LogRate bounds the lines of each kind that are logged in a second at the level
 	// warn or above, since clients can cause many. The next line of the kind has the
 	// number of those left out. Lines below that level may be 100 times as many.
@@ -231,6 +240,7 @@ func (l *EndpointLimits) setDefaults() {
 	option.Default(&l.HungHandlers, 10_000)
 	option.Default(&l.QueuedBytes, 256<<20)
 	option.Default(&l.BodyBytes, 64<<20)
+	option.Default(&l.Backlog, 80*time.Millisecond)
 	option.Default(&l.LogRate, 1)
 }
 
@@ -246,6 +256,7 @@ func (l *EndpointLimits) validate() error {
 		option.AtLeast(endpointOwner, "Limits.HungHandlers", l.HungHandlers, 0),
 		option.AtLeast(endpointOwner, "Limits.QueuedBytes", l.QueuedBytes, 0),
 		option.AtLeast(endpointOwner, "Limits.BodyBytes", l.BodyBytes, 0),
+		option.AtLeast(endpointOwner, "Limits.Backlog", l.Backlog, 0),
 		option.AtLeast(endpointOwner, "Limits.LogRate", l.LogRate, 0),
 	)
 }

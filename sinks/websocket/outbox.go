@@ -56,6 +56,8 @@ type outbox struct {
 	full    bool // since the high mark was passed, until the queue falls below the low one
 	held    bool // messages of the client wait until asked is low
 	pressed bool // they wait until asked is zero
+	apart   bool // the queue waits for its client, and not for the endpoint's writers
+	own     bool // it always does: the transport has a writer of its own
 	notice  notice
 }
 
@@ -80,6 +82,8 @@ type effects struct {
 	dropped   []*item // will never be written
 	reason    error   // why they were dropped
 	bytes     int     // change of the queued bytes
+	apart     bool    // they are of a queue that waits for its client
+	moved     int     // queued bytes that have become such
 
 	lost    bool // put: the policy discards the item
 	unfit   bool // put: the item is larger than the queue can ever take
@@ -131,7 +135,7 @@ func (o *outbox) giveBack(b *batch, i int) {
 func (o *outbox) wrote(b *batch, do *effects) {
 	o.events.add(b.events, -1)
 	o.asked.add(b.asked, -1)
-	do.bytes = -b.events.bytes - b.asked.bytes
+	do.bytes, do.apart = -b.events.bytes-b.asked.bytes, o.apart
 	if o.full && o.low() {
 		o.setFull(false, do)
 	}
@@ -148,6 +152,16 @@ func (o *outbox) toWrite() bool { return o.phase != closed && o.line.len() > 0 }
 func (o *outbox) idle() {
 	o.freeLine()
 	o.writer = writerIdle
+	o.apart = o.own // nothing is queued that would have to be moved
+}
+
+// setApart notes that the client does not take what is written, so that the queue waits for
+// it until it is empty.
+func (o *outbox) setApart(do *effects) {
+	if !o.apart {
+		o.apart = true
+		do.moved = o.total().bytes
+	}
 }
 
 // close begins the end: the close frame goes out after what waits, or in its
@@ -175,6 +189,7 @@ func (o *outbox) leave(code ws.StatusCode, do *effects) {
 			o.events.add(it.load(), -1)
 			do.bytes -= len(it.wire)
 		}
+		do.apart = o.apart
 		o.close(code, ErrClosed, true, do)
 	}
 }
@@ -200,6 +215,7 @@ func (o *outbox) finish(reason error, do *effects) {
 func (o *outbox) drop(do *effects) {
 	// What the writer has taken is not in the line: wrote accounts for it.
 	gone := o.line.removeAll()
+	do.apart = o.apart
 	for _, it := range gone {
 		o.of(it).add(it.load(), -1)
 		do.bytes -= len(it.wire)

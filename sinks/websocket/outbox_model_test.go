@@ -231,6 +231,7 @@ type modelRun struct {
 	hooks           map[*item]error // by the items that were put
 	calls           int
 	bytes           int  // the sum of the changes
+	apart           int  // of them, those that wait for the client
 	fulls, drains   int  // effects
 	held            bool // by its effects
 	wasFull         bool
@@ -263,6 +264,9 @@ func (r *modelRun) act(do *effects) {
 		r.hook(it, do.reason)
 	}
 	r.bytes += do.bytes
+	if r.apart += do.moved; do.apart {
+		r.apart += do.bytes
+	}
 	if do.wake {
 		r.woke++
 	}
@@ -353,6 +357,9 @@ func (r *modelRun) write(rnd *rand.Rand) {
 // giveBack is a client that does not take all of a batch at once.
 func (r *modelRun) giveBack(rnd *rand.Rand) {
 	if r.taken {
+		var do effects
+		r.o.setApart(&do)
+		r.act(&do)
 		i := rnd.IntN(r.b.n + 1)
 		r.o.giveBack(&r.b, i)
 		r.n.giveBack(i)
@@ -377,6 +384,8 @@ func (r *modelRun) check() {
 	switch {
 	case o.total() != load{frames, bytes} || r.bytes != bytes || o.line.len() != len(r.n.waiting):
 		r.t.Fatalf("%+v (%d bytes by its changes), want %d, %d", o.total(), r.bytes, frames, bytes)
+	case o.apart && r.apart != bytes || !o.apart && r.apart != 0:
+		r.t.Fatalf("%d bytes wait for the client, of %d (%v)", r.apart, bytes, o.apart)
 	case o.held != r.n.held || r.held != r.n.held:
 		r.t.Fatalf("held %v, by its effects %v, want %v", o.held, r.held, r.n.held)
 	case r.held && r.woke == 0:

@@ -18,6 +18,7 @@ func (o *outbox) put(it *item, do *effects) {
 	if it.key != "" {
 		old = o.line.find(it.key)
 	}
+	do.apart = o.apart
 	// Each turn removes one item, so that this ends.
 	for !o.fits(it, old) {
 		gone := o.giveWay(it)
@@ -102,6 +103,7 @@ func (o *outbox) push(it *item, do *effects) {
 	}
 	o.of(it).add(it.load(), 1)
 	do.bytes += len(it.wire)
+	do.apart = o.apart
 	if o.writer == writerIdle {
 		o.writer = writerBusy
 		do.wake = true

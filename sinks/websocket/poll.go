@@ -50,6 +50,7 @@ func (ps *polls) begin(m *mount, a admission) (*poll, error) {
 	e := m.endpoint
 	p := &poll{token: m.relays.newToken(), ready: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	p.session = newSession(m, a)
+	p.out.apart, p.out.own = true, true // it waits for the client's next request
 	// A response is JSON, in which a binary frame has no place.
 	p.textOnly = true
 	p.tr = p

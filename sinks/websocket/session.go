@@ -133,6 +133,15 @@ func (s *session) giveBack(b *batch, i int) {
 	s.out.giveBack(b, i)
 }
 
+// setApart notes that the client does not take what is written.
+func (s *session) setApart() {
+	var do effects
+	s.mu.Lock()
+	s.out.setApart(&do)
+	s.mu.Unlock()
+	s.act(&do)
+}
+
 // wrote reports that the batch was written, or why it was not, to the hooks of
 // its items. It returns whether the batch held the close frame, and whether
 // there is more to take: if not, wake will be called when there is again.
@@ -196,6 +205,12 @@ func (s *session) sayEnding() {
 func (s *session) act(do *effects) {
 	e := s.endpoint()
 	// Negative bytes are those that were written or dropped.
+	if moved := do.moved; do.apart || moved != 0 {
+		if do.apart {
+			moved += do.bytes
+		}
+		e.apartBytes.Add(int64(moved))
+	}
 	over := e.queued(do.bytes)
 	if do.filled {
 		e.queueFull.Add(1)

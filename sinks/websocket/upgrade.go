@@ -29,6 +29,8 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 	c := newConn(m, a)
 	// raw is nil over TLS: then it neither rests nor is written to directly.
 	c.nc, c.raw = nc, rawConn(nc)
+	c.out.own = c.raw == nil
+	c.out.apart = c.out.own
 	if n := rw.Reader.Buffered(); n > 0 {
 		early, _ := rw.Reader.Peek(n) // cannot fail: they are there
 		// A client may send its first frames with the request. net/http reuses

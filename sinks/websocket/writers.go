@@ -22,9 +22,12 @@ import (
 type writers struct {
 	mu          sync.Mutex
 	first, last *conn // ready, linked by conn.nextReady; each at most once
-	active      int   // writers at work
-	limit       int   // on active
+	line        int   // how many those are
+	backlog     backlog
+	active      int // writers at work
+	limit       int // on active
 	work        *tracker
+	writable    func() int64 // bytes that wait for the writers
 
 	// How often there was something to write, in this window and the one before.
 	since         time.Time
@@ -49,7 +52,10 @@ const yieldAfter = 16
 // wake ensures that c is written to: by the caller if that is free and there is
 // little to write, otherwise by a writer.
 func (w *writers) wake(c *conn, free bool) {
-	if free && w.calm(time.Since(w.since)) {
+	now := time.Since(w.since)
+	w.mu.Lock()
+	if free && w.calm(now) {
+		w.mu.Unlock()
 		// The caller serves this connection once and does not loop: it has work of its own.
 		r, b := rawWriters.Get().(*rawWriter), batches.Get().(*batch)
 		b, more := w.serve(c, r, b)
@@ -58,15 +64,15 @@ func (w *writers) wake(c *conn, free bool) {
 		if !more {
 			return
 		}
+		now = time.Since(w.since)
+		w.mu.Lock()
 	}
-	w.ready(c)
+	w.ready(c, now)
 }
 
 // calm counts a waking and reports whether there is little to write: few wakings
-// in this window and the one before, and no writer at work.
+// in this window and the one before, and no writer at work. The mutex is held.
 func (w *writers) calm(now time.Duration) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	// Windows without a waking are skipped: then the one before has a count of zero.
 	if n := now / window; n != w.window {
 		w.before = 0
@@ -80,15 +86,16 @@ func (w *writers) calm(now time.Duration) bool {
 }
 
 // ready puts c at the end of the line, and starts a writer if fewer than allowed
-// are at work.
-func (w *writers) ready(c *conn) {
-	w.mu.Lock()
+// are at work. The mutex is held, and is free afterwards.
+func (w *writers) ready(c *conn, now time.Duration) {
+	c.readySince = now
 	if w.last == nil {
 		w.first = c
 	} else {
 		w.last.nextReady = c
 	}
 	w.last = c
+	w.line++
 	// Counted here, under the mutex, so that no more than limit are at work.
 	start := w.active < w.limit
 	if start {
@@ -104,6 +111,7 @@ func (w *writers) ready(c *conn) {
 // next returns the connection that has been ready longest, or nil if the writer
 // must end.
 func (w *writers) next() *conn {
+	now := time.Since(w.since)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := w.first
@@ -118,6 +126,8 @@ func (w *writers) next() *conn {
 	}
 	// So that a connection which has ended is not kept alive by this one.
 	c.nextReady = nil
+	w.line--
+	w.backlog.served(now, now-c.readySince, w.line, w.writable())
 	return c
 }
 
@@ -135,9 +145,15 @@ func (w *writers) run() {
 		if c == nil {
 			return
 		}
+		since := c.readySince
 		var more bool
 		if b, more = w.serve(c, r, b); more {
-			w.ready(c)
+			// What did not fit into a full batch has waited since then.
+			if b.n < maxBatchFrames && b.events.bytes+b.asked.bytes < fullBatch.bytes/2 {
+				since = time.Since(w.since)
+			}
+			w.mu.Lock()
+			w.ready(c, since)
 		}
 		if n%yieldAfter == 0 {
 			runtime.Gosched()
@@ -161,6 +177,7 @@ func (w *writers) serve(c *conn, r *rawWriter, b *batch) (*batch, bool) {
 	// The socket's buffer is full: only a goroutine may wait for this client.
 	case sent < len(p):
 		w.work.add()
+		c.setApart()
 		c.giveBack(b, b.until(sent))
 		// The batch belongs to that goroutine now; the writer goes on with another, and
 		// with the buffer, of which a client that waits needs only a part.

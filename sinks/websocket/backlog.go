@@ -1,0 +1,124 @@
+package websocket
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// backlog bounds what waits for the endpoint's writers: broadcasts wait while the
+// bytes in the queues exceed a window, which follows from how long the connections
+// wait for their turn. Queues that wait for their clients do not count, so that no
+// broadcast waits for a client.
+type backlog struct {
+	limit time.Duration // EndpointLimits.Backlog
+
+	window atomic.Int64 // bytes; changed under writers.mu
+	held   atomic.Bool  // gate is not nil
+
+	// Guarded by writers.mu.
+	pace pace
+	gate chan struct{} // closed when the broadcasts go on
+}
+
+// maxBacklogWait bounds the wait of one broadcast. It ends the wait of a hook that
+// broadcasts in the goroutine of a writer, which would wait for itself.
+const maxBacklogWait = time.Second
+
+// begin sets the limit.
+func (b *backlog) begin(limit time.Duration) {
+	b.limit = limit
+	b.pace.window = firstWindow
+	b.window.Store(firstWindow)
+}
+
+// served notes that the writers take a connection which has waited for so long, of a
+// line of so many. queued is what waits for the writers. writers.mu is held.
+func (b *backlog) served(now, waited time.Duration, line int, queued int64) {
+	b.pace.served(now, waited, b.limit, line, queued)
+	b.window.Store(b.pace.window)
+	// They go on before all of the window is free, but not one by one.
+	if b.gate != nil && (line == 0 || queued < b.pace.window/8*7) {
+		close(b.gate)
+		b.gate = nil
+		b.held.Store(false)
+	}
+}
+
+// pace adapts the window: it grows while connections wait for less than the limit,
+// and shrinks while they wait for longer. It is a state machine without a clock.
+type pace struct {
+	window int64         // bytes
+	until  time.Duration // when the window is looked at next
+
+	// Since it was looked at last.
+	sum   time.Duration // of the waits
+	n     int
+	line  int  // the longest
+	tight bool // the window was half full
+}
+
+// The bounds of the window. Less than the least for each connection would make writes of
+// single frames, which cost several times as much; more than a full batch for each does not
+// make writes cheaper.
+const (
+	firstWindow   = 1 << 20
+	leastEach     = 1 << 10
+	mostEach      = 64 << 10
+	leastInWindow = 64 << 10
+)
+
+// served notes a wait in a line.
+func (p *pace) served(now, waited, limit time.Duration, line int, queued int64) {
+	p.sum += waited
+	p.n++
+	p.line = max(p.line, line)
+	p.tight = p.tight || queued > p.window/2
+	if now < p.until {
+		return
+	}
+	mean := max(p.sum/time.Duration(p.n), 1)
+	// At most by half, or to the double, at a time.
+	if factor := min(max(float64(limit)/float64(mean), 0.5), 2); factor < 1 || p.tight {
+		p.window = int64(float64(p.window) * factor)
+	}
+	each := int64(p.line + 1)
+	p.window = min(max(p.window, leastInWindow, each*leastEach), max(each*mostEach, firstWindow))
+	p.until = now + limit
+	p.sum, p.n, p.line, p.tight = 0, 0, 0, false
+}
+
+// keepUp waits while more waits for the writers than they can write in time. It returns
+// an error if ctx ends meanwhile: then the broadcast must not be made.
+func (e *Endpoint) keepUp(ctx context.Context) error {
+	w := &e.writers
+	b := &w.backlog
+	if !b.held.Load() && e.writable() <= b.window.Load() {
+		return nil
+	}
+	w.mu.Lock()
+	// Without a line what is queued is being written, or waits for something else.
+	if b.limit == NoTimeout || w.first == nil || b.gate == nil && e.writable() <= b.pace.window {
+		w.mu.Unlock()
+		return nil
+	}
+	if b.gate == nil {
+		b.gate = make(chan struct{})
+		b.held.Store(true)
+	}
+	gate := b.gate
+	w.mu.Unlock()
+	e.waited.Add(1)
+	timer := time.NewTimer(maxBacklogWait)
+	defer timer.Stop()
+	select {
+	case <-gate:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// writable returns the bytes in the queues that do not wait for their clients.
+func (e *Endpoint) writable() int64 { return e.queuedBytes.Load() - e.apartBytes.Load() }
