@@ -31,8 +31,9 @@ func (s *shard) flip(name string, subscribed bool) {
 type topic struct {
 	name    string
 	subs    []*Subscription
-	walkers int    // dispatches that walk the current array of subs
-	gen     uint32 // number of the current array
+	first   [1]*Subscription // the array of subs at first: most topics belong to one user
+	walkers int32            // dispatches that walk the current array of subs
+	gen     uint32           // number of the current array
 }
 
 // Subscription is one entry in a topic.
@@ -87,14 +88,11 @@ func (s *shard) add(name string, sub *Subscription) {
 			s.topics = make(map[string]*topic)
 		}
 		t = &topic{name: name}
+		t.subs = t.first[:0]
 		s.topics[name] = t
 		s.flip(name, true)
 	}
 	sub.topic, sub.index = t, len(t.subs)
-	if cap(t.subs) == 0 {
-		// Most topics belong to one user: one slot, not append's first four.
-		t.subs = make([]*Subscription, 0, 1)
-	}
 	if len(t.subs) == cap(t.subs) {
 		// append moves to a new array; walkers stay with the old one.
 		t.walkers, t.gen = 0, t.gen+1

@@ -99,7 +99,7 @@ func (c *conn) closeDue(now time.Time) (until time.Time, closes bool) {
 	case !c.closeSent:
 		return now.Add(c.mount.cfg.Timeouts.Close), true
 	}
-	return c.closeBy, true
+	return c.endpoint().epoch.Add(c.closeBy), true
 }
 
 // readUntil sets the read deadline, unless that of the close must stay. The zero
@@ -139,8 +139,22 @@ func (c *conn) silentUntil(now time.Time) time.Time {
 }
 
 // restAfter is how long a connection keeps its goroutine after the last bytes. A
-// client that sends more within that time gets its reply sooner.
-const restAfter = time.Second
+// client that sends more within that time gets its reply sooner. Most clients join and
+// then listen: the first rest comes sooner, so that thousands that connect at once do not
+// all have a goroutine at the same time, whose memory stays with the program.
+const (
+	restAfter      = time.Second
+	firstRestAfter = 30 * time.Millisecond
+)
+
+// restsAfter returns how long the client must be silent before the connection rests.
+func (c *conn) restsAfter() time.Duration {
+	after := c.endpoint().resting.after
+	if c.hasRested() {
+		return after
+	}
+	return min(after, firstRestAfter)
+}
 
 // nextLook returns the read deadline between messages: when the connection may
 // come to rest, or must end.
@@ -149,7 +163,7 @@ func (c *conn) nextLook(now time.Time) time.Time {
 	if c.raw == nil {
 		return next
 	}
-	after := c.endpoint().resting.after
+	after := c.restsAfter()
 	rest := c.lastRead.Add(after)
 	if !rest.After(now) { // it could not rest: it tries again later
 		rest = now.Add(after)
@@ -163,7 +177,7 @@ func (c *conn) nextLook(now time.Time) time.Time {
 // rests reports whether the connection has come to rest. If so, it does not
 // belong to this goroutine any more.
 func (c *conn) rests() bool {
-	if c.raw == nil || time.Since(c.lastRead) < c.endpoint().resting.after || !c.endpoint().resting.add(c) {
+	if c.raw == nil || time.Since(c.lastRead) < c.restsAfter() || !c.endpoint().resting.add(c) {
 		return false
 	}
 	if c.isClosing() { // it may have begun before the rest

@@ -81,7 +81,7 @@ func (c *conn) write(p []byte) error {
 func (c *conn) sentClose() {
 	by := time.Now().Add(c.mount.cfg.Timeouts.Close)
 	c.mu.Lock()
-	c.closeSent, c.closeBy = true, by
+	c.closeSent, c.closeBy = true, by.Sub(c.endpoint().epoch)
 	done := c.peerClosed
 	c.mu.Unlock()
 	if done {

@@ -136,7 +136,7 @@ var pingItem = &item{wire: seal(newWire(0), ws.OpPing), control: true, urgent: t
 // heard until now.
 func (c *conn) alive() {
 	c.lastRead = time.Now()
-	if c.unanswered.Load() != 0 {
+	if c.pinged != nil && c.unanswered.Load() != 0 {
 		c.unanswered.Store(0)
 	}
 }
