@@ -118,7 +118,7 @@ func (c *client) receive(p []byte, now int64, t *tally) (rest []byte, err error)
 				continue
 			}
 		}
-		if err := c.control(op, message, t); err != nil {
+		if err := c.control(op, message, now, t); err != nil {
 			return nil, err
 		}
 	}
@@ -130,11 +130,15 @@ var (
 )
 
 // control handles what is no delivery.
-func (c *client) control(op byte, message []byte, t *tally) error {
+func (c *client) control(op byte, message []byte, now int64, t *tally) error {
 	switch {
 	case op == opClose:
 		return fmt.Errorf("closed by the server: %q", message)
 	case bytes.Contains(message, replyEvent):
+		if ts, seq, ok := echoed(message); ok && c.state == joined {
+			c.want = t.count(seq, c.want, ts, now)
+			return nil
+		}
 		if !bytes.Contains(message, statusOK) {
 			return fmt.Errorf("refused: %.100q", message)
 		}

@@ -10,6 +10,7 @@
 //	idle       what an idle connection that has joined a topic costs
 //	room       broadcasts to all clients, who have joined one room
 //	users      pushes to each client's own topic
+//	echo       each client sends in turn, and the server's handler replies
 //	pipeline   the same pushes, through producer, fair dispatcher and workers
 //	stalled    a room in which a tenth of the clients stop reading
 //	reconnect  all clients lose their connections and come back at once
@@ -24,7 +25,8 @@
 //
 // The latency of a delivery is the time from the payload's "ts", which the
 // server takes just before it encodes the message, to the return of the read
-// that brought its last byte: both on the one machine's clock. The rate counts
+// that brought its last byte: both on the one machine's clock. The time of an echo
+// is taken by the client, just before it sends. The rate counts
 // from before the request that starts the pushes to the last arrival. CPU time
 // and resident memory are the server process's, as /proc has them; the work of
 // the loopback interface counts for the process to which the kernel attributes

@@ -93,8 +93,11 @@ func number(m, key []byte) (n int64, end int, ok bool) {
 }
 
 // masked is a text frame of a client; the mask is zero, which changes nothing.
-func masked(message string) []byte {
-	b := []byte{0x80 | opText}
+func masked(message string) []byte { return appendMasked(nil, []byte(message)) }
+
+// appendMasked appends such a frame.
+func appendMasked(b, message []byte) []byte {
+	b = append(b, 0x80|opText)
 	if n := len(message); n < 126 {
 		b = append(b, 0x80|byte(n))
 	} else {

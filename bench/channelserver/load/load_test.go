@@ -53,6 +53,7 @@ func TestModes(t *testing.T) {
 		{"-mode room -rounds 5 -rate 50 -repeat 2", []string{`200 deliveries`, `200 deliveries`}},
 		{"-mode users -rounds 20 -workers 3", []string{`800 deliveries`}},
 		{"-mode users -rounds 5 -rate 2000 -loops 1", []string{`200 deliveries .*; made at (19|20)\d\d/s`}},
+		{"-mode echo -rounds 5 -rate 2000", []string{`200 deliveries .*; made at \d+/s`, `latency p50 .*, p99 .*, longest`}},
 		{"-mode pipeline -rounds 20", []string{`800 deliveries`}},
 		{"-mode stalled -rounds 3 -rate 20", []string{`4 clients stopped reading and were gone after [456]\.`, `without: .* p99`, `with: .* p99`}},
 		{"-mode reconnect", []string{`40 clients have come back in`}},
@@ -116,7 +117,7 @@ func TestPortInUse(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"-mode walk":      `-mode is "walk", allowed: idle, room, users, pipeline, stalled, reconnect`,
+		"-mode walk":      `-mode is "walk", allowed: idle, room, users, echo, pipeline, stalled, reconnect`,
 		"-conns 0":        "-conns is 0, allowed: 1 or more",
 		"-rate -1":        "-rate is -1, allowed: 0 or more",
 		"-conns 99999999": "-conns is 99999999, allowed: up to",

@@ -29,6 +29,7 @@ type loop struct {
 	apart   *tally // of the clients that are meant to stop reading
 	err     error  // the first one
 	beats   int    // heartbeats sent
+	echoes  echoes
 	since   time.Time
 
 	buf  []byte
@@ -68,8 +69,9 @@ func (l *loop) stop() {
 func (l *loop) run() {
 	defer close(l.done)
 	events := make([]syscall.EpollEvent, 256)
+	pause := 50
 	for !l.over.Load() {
-		n, err := syscall.EpollWait(l.epoll, events, 50)
+		n, err := syscall.EpollWait(l.epoll, events, pause)
 		if err != nil && err != syscall.EINTR {
 			l.mu.Lock()
 			l.err = fmt.Errorf("epoll_wait: %w", err)
@@ -85,6 +87,8 @@ func (l *loop) run() {
 			}
 		}
 		l.beat()
+		l.echo()
+		pause = l.echoes.pause()
 		l.received.Add(l.tally.deliveries - before)
 		l.mu.Unlock()
 	}

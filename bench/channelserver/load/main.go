@@ -36,7 +36,7 @@ const usageText = `Load measures a channelserver with many WebSocket clients on 
 	load -suite                          all measurements, with servers of its own
 	load -mode room -rounds 600          one measurement of a server that runs
 
-Modes: idle, room, users, pipeline, stalled, reconnect.
+Modes: idle, room, users, echo, pipeline, stalled, reconnect.
 
 `
 
@@ -57,7 +57,7 @@ func parse(args []string, errs io.Writer) (options, error) {
 	f.IntVar(&o.parallel, "parallel", 128, "clients that connect at once; reconnect means all")
 	f.IntVar(&o.loops, "loops", defaultLoops(), "epoll loops of the client")
 	f.IntVar(&o.rounds, "rounds", 0, "broadcasts, or pushes for each client; 0: as in the suite")
-	f.IntVar(&o.rate, "rate", 0, "broadcasts or pushes `per second`; 0: flat out (stalled: 10)")
+	f.IntVar(&o.rate, "rate", 0, "broadcasts or pushes `per second`; 0: flat out (stalled: 10, echo: 10,000)")
 	f.IntVar(&o.bytes, "bytes", 200, "length of the filler in each payload")
 	f.IntVar(&o.workers, "workers", 2, "goroutines of the server that push (users), or pools (pipeline)")
 	f.IntVar(&o.repeat, "repeat", 1, "measure so often, with the same connections")
@@ -81,7 +81,7 @@ func parse(args []string, errs io.Writer) (options, error) {
 		}
 	}
 	if _, ok := modes[o.mode]; !ok {
-		return o, fmt.Errorf("-mode is %q, allowed: idle, room, users, pipeline, stalled, reconnect", o.mode)
+		return o, fmt.Errorf("-mode is %q, allowed: idle, room, users, echo, pipeline, stalled, reconnect", o.mode)
 	}
 	if most := openFiles() - 100; o.conns > most {
 		return o, fmt.Errorf("-conns is %d, allowed: up to %d (the bound of open files, less a hundred)", o.conns, most)

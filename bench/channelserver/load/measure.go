@@ -35,8 +35,16 @@ func connect(ctx context.Context, o options, s *server, topic string, sparse int
 	if err != nil {
 		return nil, none, err
 	}
-	st, err := s.stats(ctx, true)
+	st, err := s.stats(ctx, false)
 	if err != nil {
+		return nil, none, err
+	}
+	// What the first connection of all brings with it, such as pages of the program, belongs
+	// to no connection.
+	if err := once(ctx, o, topic, tokens[:1], s); err != nil {
+		return nil, none, err
+	}
+	if _, err := s.stats(ctx, true); err != nil {
 		return nil, none, err
 	}
 	before, err := usageOf(st.PID)
@@ -68,6 +76,16 @@ func connect(ctx context.Context, o options, s *server, topic string, sparse int
 	}
 	each := func(u usage) float64 { return float64(u.resident-before.resident) / float64(o.conns) }
 	return b, idle{conns: o.conns, connecting: took, asIs: each(asIs), released: each(released)}, nil
+}
+
+// once connects one client and drops it.
+func once(ctx context.Context, o options, topic string, tokens []string, s *server) error {
+	f, err := newFleet(o, topic, tokens, 0)
+	if err != nil {
+		return err
+	}
+	b := &bench{o: o, server: s, fleet: f}
+	return errors.Join(f.connect(ctx, 1), b.close(ctx))
 }
 
 // close drops the clients and waits until the server knows.
@@ -144,6 +162,12 @@ type answer struct {
 
 // load makes the server push, and waits until all of it has come.
 func (b *bench) load(ctx context.Context, path string, expected int64, rate int) (delivered, error) {
+	return b.measure(ctx, expected, rate, func(ctx context.Context) (posted, error) { return b.server.post(ctx, path) })
+}
+
+// measure calls send, which returns when all has been sent, and waits until all of it has
+// come.
+func (b *bench) measure(ctx context.Context, expected int64, rate int, send func(ctx context.Context) (posted, error)) (delivered, error) {
 	if b.o.suite {
 		if err := b.calm(ctx); err != nil {
 			return delivered{}, err
@@ -160,7 +184,7 @@ func (b *bench) load(ctx context.Context, path string, expected int64, rate int)
 	answers := make(chan answer, 1)
 	start := time.Now()
 	go func() {
-		p, err := b.server.post(ctx, path)
+		p, err := send(ctx)
 		answers <- answer{p, err}
 	}()
 	if err := b.fleet.wait(ctx, b.o.quiet, "deliveries", expected, b.fleet.received); err != nil {

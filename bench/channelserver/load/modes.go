@@ -28,6 +28,9 @@ func init() { // a literal would refer to itself
 		"users": {usersTopic, 40, func(ctx context.Context, b *bench, rounds int, out io.Writer) error {
 			return printed(out)(b.users(ctx, rounds, b.o.rate))
 		}},
+		"echo": {usersTopic, 10, func(ctx context.Context, b *bench, rounds int, out io.Writer) error {
+			return printed(out)(b.echo(ctx, rounds, cmp.Or(b.o.rate, echoRate)))
+		}},
 		"pipeline": {usersTopic, 40, func(ctx context.Context, b *bench, rounds int, out io.Writer) error {
 			return printed(out)(b.pipeline(ctx, rounds))
 		}},

@@ -24,6 +24,8 @@ const (
 	usersRounds  = 60
 	usersRate    = 20_000
 	usersSeconds = 5
+	echoRate     = 10_000
+	echoSeconds  = 5
 )
 
 // suite makes all measurements, each with a fresh server, and prints the table.
@@ -84,8 +86,8 @@ func suiteIdle(_ context.Context, b *bench, i idle, t *table) error {
 }
 
 func (t *table) idle(i idle) {
-	t.add(fmt.Sprintf("idle connection that has joined, %d of them: resident", i.conns), "<= 6 KB",
-		fmt.Sprintf("%.1f KB; %.1f KB before unused memory is given back", i.released/1000, i.asIs/1000), i.released <= 6000)
+	t.add(fmt.Sprintf("idle connection that has joined, %d of them: resident", i.conns), "<= 2.5 KB; 4 KB before unused memory is given back",
+		fmt.Sprintf("%.1f KB; %.1f KB", i.released/1000, i.asIs/1000), i.released <= 2500 && i.asIs <= 4000)
 }
 
 func suiteUsers(ctx context.Context, b *bench, i idle, t *table) error {
@@ -94,14 +96,21 @@ func suiteUsers(ctx context.Context, b *bench, i idle, t *table) error {
 	if err != nil {
 		return err
 	}
-	t.add(fmt.Sprintf("a push to each of %d users, %d times, flat out", b.o.conns, usersRounds), ">= 300 k/s",
-		fmt.Sprintf("%.0f k/s, %.1f us of CPU each%s", d.rate()/1e3, us(d.cpuEach()), d.remark()), d.rate() >= 300e3)
+	t.add(fmt.Sprintf("a push to each of %d users, %d times, flat out", b.o.conns, usersRounds), ">= 600 k/s, <= 2.5 us of CPU each",
+		fmt.Sprintf("%.0f k/s, %.1f us%s", d.rate()/1e3, us(d.cpuEach()), d.remark()), d.rate() >= 600e3 && d.cpuEach() <= 2500*time.Nanosecond)
+	t.add("the same: p50, p99", "p99 <= 30 ms", fmt.Sprintf("%.0f, %.0f ms", ms(d.quantile(50)), ms(d.quantile(99))), d.quantile(99) <= 30*time.Millisecond)
 	if d, err = b.users(ctx, usersRate*usersSeconds/b.o.conns, usersRate); err != nil {
 		return err
 	}
-	t.add(fmt.Sprintf("the same at %d/s: p50, p99", usersRate), "<= 0.15, 0.6 ms",
-		fmt.Sprintf("%.2f, %.2f ms%s", ms(d.quantile(50)), ms(d.quantile(99)), d.remark()),
-		d.quantile(50) <= 150*time.Microsecond && d.quantile(99) <= 600*time.Microsecond && !d.void())
+	t.add(fmt.Sprintf("the same at %d/s: p50, p99, p99.9", usersRate), "<= 0.15, 0.45, 1.5 ms",
+		fmt.Sprintf("%.2f, %.2f, %.2f ms%s", ms(d.quantile(50)), ms(d.quantile(99)), ms(d.quantile(99.9)), d.remark()),
+		d.quantile(50) <= 150*time.Microsecond && d.quantile(99) <= 450*time.Microsecond && d.quantile(99.9) <= 1500*time.Microsecond && !d.void())
+	if d, err = b.echo(ctx, echoRate*echoSeconds/b.o.conns, echoRate); err != nil {
+		return err
+	}
+	t.add(fmt.Sprintf("echoes to %d users in turn, %d/s: p50, p99, p99.9", b.o.conns, echoRate), "p99.9 <= 1 ms",
+		fmt.Sprintf("%.2f, %.2f, %.2f ms, %.1f us of CPU each%s", ms(d.quantile(50)), ms(d.quantile(99)), ms(d.quantile(99.9)), us(d.cpuEach()), d.remark()),
+		d.quantile(99.9) <= time.Millisecond && !d.void())
 	return nil
 }
 
@@ -112,6 +121,7 @@ func suiteRoom(ctx context.Context, b *bench, _ idle, t *table) error {
 	}
 	t.add(fmt.Sprintf("%d broadcasts to a room of %d, flat out", roomRounds, b.o.conns), ">= 2 M/s, <= 0.7 us of CPU each",
 		fmt.Sprintf("%.2f M/s, %.2f us%s", d.rate()/1e6, us(d.cpuEach()), d.remark()), d.rate() >= 2e6 && d.cpuEach() <= 700*time.Nanosecond)
+	t.add("the same: p50, p99", "p50 <= 60 ms", fmt.Sprintf("%.0f, %.0f ms", ms(d.quantile(50)), ms(d.quantile(99))), d.quantile(50) <= 60*time.Millisecond)
 	if d, err = b.room(ctx, roomRate*roomSeconds, roomRate); err != nil {
 		return err
 	}
