@@ -16,25 +16,39 @@ import (
 	"time"
 )
 
-// build compiles complete programs, by name, and returns the directory of the
-// binaries. An overlay adds the programs to the module as packages.
-func build(t *testing.T, programs map[string]string) string {
+// build compiles complete programs, by name, into one binary, which runs the one that its
+// first argument names: linking each of them alone takes most of a test's time. An overlay
+// adds the programs to the module as packages.
+func build(t *testing.T, programs map[string]string) (binary string) {
 	t.Helper()
 	root, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources, binaries := t.TempDir(), t.TempDir()
+	const all = "github.com/penstock-go/penstock/internal/documented/"
+	sources := t.TempDir()
+	binary = filepath.Join(sources, "programs.exe")
 	replace := make(map[string]string)
-	args := []string{"build", "-overlay", filepath.Join(sources, "overlay.json"), "-o", binaries + string(filepath.Separator)}
-	for name, source := range programs {
+	add := func(name, source string) {
 		file := filepath.Join(sources, name+".go")
 		if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		replace[filepath.Join(root, "internal", "documented", name, "main.go")] = file
-		args = append(args, "./internal/documented/"+name)
 	}
+	var imports, cases strings.Builder
+	for name, source := range programs {
+		body, isProgram := strings.CutPrefix(source, "package main\n")
+		before, after, hasMain := strings.Cut(body, "\nfunc main() {")
+		if !isProgram || !hasMain {
+			t.Fatalf("%s is no program:\n%s", name, source)
+		}
+		add(name, "package "+name+"\n"+before+"\nfunc Main() {"+after)
+		fmt.Fprintf(&imports, "import %q\n", all+name)
+		fmt.Fprintf(&cases, "case %q: %s.Main()\n", name, name)
+	}
+	add("all", "package main\nimport \"os\"\n"+imports.String()+"func main() {\nname := os.Args[1]\nos.Args = os.Args[:1]\nswitch name {\n"+
+		cases.String()+"default: panic(name)\n}\n}\n")
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		t.Fatal(err)
@@ -42,20 +56,21 @@ func build(t *testing.T, programs map[string]string) string {
 	if err := os.WriteFile(filepath.Join(sources, "overlay.json"), overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	args := []string{"build", "-ldflags=-s -w", "-overlay", filepath.Join(sources, "overlay.json"), "-o", binary, all + "all"}
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return binaries
+	return binary
 }
 
 // output runs a program that build has compiled and returns what it printed on its
 // standard output. The log, on the standard error, is not part of a program's text.
-func output(t *testing.T, binaries, name string) string {
+func output(t *testing.T, binary, name string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var log bytes.Buffer
-	cmd := exec.CommandContext(ctx, filepath.Join(binaries, name))
+	cmd := exec.CommandContext(ctx, binary, name)
 	cmd.Stderr = &log
 	out, err := cmd.Output()
 	if err != nil {
@@ -125,10 +140,10 @@ func TestGuideProgramsRun(t *testing.T) {
 	if t.Failed() || len(expected) == 0 {
 		t.Fatalf("%d programs found", len(expected))
 	}
-	binaries := build(t, sources)
+	binary := build(t, sources)
 	for _, e := range expected {
 		t.Run(strings.ReplaceAll(e.heading, " ", "_"), func(t *testing.T) {
-			if got := output(t, binaries, e.name); got != e.output {
+			if got := output(t, binary, e.name); got != e.output {
 				t.Errorf("printed\n%s\nnot\n%s", got, e.output)
 			}
 		})

@@ -7,7 +7,6 @@ import (
 	"go/format"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,7 +36,7 @@ func TestReadmeProgramRuns(t *testing.T) {
 	addr := ports.For(t, 1).Addr(0)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(build(t, map[string]string{"readme": program}), "readme"))
+	cmd := exec.CommandContext(ctx, build(t, map[string]string{"readme": program}), "readme")
 	cmd.Env = append(os.Environ(), "ADDR="+addr)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -1,16 +1,21 @@
 package main
 
-import "strings"
+import (
+	"context"
+	"fmt"
+	"strings"
+)
 
-// goal is a figure of a benchmark and what it must reach.
+// goal is a figure of a Go benchmark and what it must reach.
 type goal struct {
 	work  string // as the table names it
 	pkg   string
-	bench string // the function, as -bench selects it
 	row   string // what go test prints of it, without the number of processors
-	unit  string
-	least float64 // the figure must be at least this; 0 for no bound
-	most  float64 // it must be at most this; 0 for no bound
+	unit  string // of the figure that is judged
+	over  string // the figure is divided by that of this row; empty: it is not
+	ours  string // a unit of the same row, of what is measured, if the figure is a ratio to a limit
+	least float64
+	most  float64 // exactly one of the two bounds is above 0
 	once  bool    // the benchmark runs a fixed work
 }
 
@@ -32,31 +37,122 @@ const (
 	channels = "./bench/channelserver"
 )
 
-// goals are in the order of the table.
-var goals = []goal{
-	{work: "W1 10/5", pkg: engine, bench: "BenchmarkW1", row: "BenchmarkW1/10/5", unit: "of-ref", least: 1},
-	{work: "W1 100/50", pkg: engine, bench: "BenchmarkW1", row: "BenchmarkW1/100/50", unit: "of-ref", least: 1},
-	{work: "W1 1000/500", pkg: engine, bench: "BenchmarkW1", row: "BenchmarkW1/1000/500", unit: "of-ref", least: 1},
-	{work: "W2", pkg: engine, bench: "BenchmarkW2", row: "BenchmarkW2", unit: "of-ref", least: 0.9},
-	{work: "W3", pkg: engine, bench: "BenchmarkW3", row: "BenchmarkW3", unit: "of-ref", least: 0.9},
-	{work: "chain of 16", pkg: engine, bench: "BenchmarkChain", row: "BenchmarkChain/stages=16", unit: "of-ref", least: 0.9},
-	{work: "chain of 64", pkg: engine, bench: "BenchmarkChain", row: "BenchmarkChain/stages=64", unit: "of-ref", least: 0.9},
-	{work: "Partition into 1", pkg: engine, bench: "BenchmarkW3Growth", row: "BenchmarkW3Growth/partitions=1", unit: "events/s", least: 100e6},
-	{work: "Partition into 1,024", pkg: engine, bench: "BenchmarkW3Growth", row: "BenchmarkW3Growth/partitions=1024", unit: "events/s", least: 40e6},
-	{work: "W6", pkg: engine, bench: "BenchmarkW6", row: "BenchmarkW6/push/goroutines=1", unit: "events/s", least: 37e6},
-	{work: "W6 at 50,000 a second, events later than 100 µs, of those of bare channels", pkg: engine, bench: "BenchmarkW6", row: "BenchmarkW6/latency/50000-per-s", unit: "late-of-channels", most: 1.2},
-	{work: "W7, the light users' p99 beside their own work", pkg: engine, bench: "BenchmarkW7", row: "BenchmarkW7/fair", unit: "x-floor", most: 1.1},
-	{work: "W8 10/5, 3,000 consumers", pkg: engine, bench: "BenchmarkW8", row: "BenchmarkW8/10/5/consumers=3000", unit: "events/s", least: 15e6},
-	{work: "presence: 1,000 join one topic", pkg: channels, bench: "BenchmarkPresence", row: "BenchmarkPresence/at_once", unit: "frames", most: 15e3, once: true},
-	{work: "presence: 1,000 join one topic", pkg: channels, bench: "BenchmarkPresence", row: "BenchmarkPresence/at_once", unit: "s", most: 0.4, once: true},
+// ofRef is a goal for a share of the reference.
+func ofRef(work, row string, least float64) goal {
+	return goal{work: work, pkg: engine, row: row, unit: ofReference, ours: "events/s", least: least}
 }
 
-// choose returns the goals whose work contains the text.
-func choose(text string) (chosen []goal) {
+// rate is a goal for events a second.
+func rate(work, row string, least float64) goal {
+	return goal{work: work, pkg: engine, row: row, unit: "events/s", least: least}
+}
+
+// goals are in the order of the table.
+var goals = []goal{
+	ofRef("W1 counter → consumer, demand 10/5", "BenchmarkW1/10/5", 1),
+	ofRef("W1, 100/50", "BenchmarkW1/100/50", 1),
+	ofRef("W1, 1000/500", "BenchmarkW1/1000/500", 1),
+	ofRef("W1b, a struct with a 48-byte string, 10/5", "BenchmarkW1b/10/5", 0.8),
+	ofRef("W1b, 100/50", "BenchmarkW1b/100/50", 0.8),
+	ofRef("W1b, 1000/500", "BenchmarkW1b/1000/500", 0.8),
+	ofRef("W2, two producer-consumers between, 1000/500", "BenchmarkW2", 0.9),
+	ofRef("W3, `Partition` into 4 by hash", "BenchmarkW3", 0.9),
+	ofRef("W4, a worker per event, 100 at once; limit: a fixed pool", "BenchmarkW4/100", 1),
+	ofRef("W4, 1,000 at once", "BenchmarkW4/1000", 1),
+	ofRef("W5, `Broadcast` to 8", "BenchmarkW5", 1),
+	ofRef("chain of 16", "BenchmarkChain/stages=16", 0.9),
+	ofRef("chain of 64", "BenchmarkChain/stages=64", 0.9),
+	rate("`Partition` into 1", "BenchmarkW3Growth/partitions=1", 100e6),
+	rate("`Partition` into 1,024", "BenchmarkW3Growth/partitions=1024", 40e6),
+	rate("W6, pushes from outside, one goroutine", "BenchmarkW6/push/goroutines=1", 37e6),
+	rate("W6, eight goroutines", "BenchmarkW6/push/goroutines=8", 15e6),
+	{work: "W6 at 50,000 a second, later than 100 µs; limit: bare channels", pkg: engine, row: "BenchmarkW6/latency/50000-per-s", unit: "late-of-channels", ours: "late-%", most: 1.2},
+	{work: "W7, light users' p99 in a flood; limit: their work alone", pkg: engine, row: "BenchmarkW7/fair", unit: "x-floor", ours: "light-p99-ms", most: 1.1},
+	rate("W8, 3,000 consumers, 10/5", "BenchmarkW8/10/5/consumers=3000", 15e6),
+	{work: "W8, an ask with 3,000 consumers; limit: with 3", pkg: engine, row: "BenchmarkW8/10/5/consumers=3000", unit: "ns/ask", over: "BenchmarkW8/10/5/consumers=3", most: 1.4},
+	{work: "1,000 join one topic of presences", pkg: channels, row: "BenchmarkPresence/at_once", unit: "frames", most: 15e3, once: true},
+	{work: "1,000 join one topic of presences", pkg: channels, row: "BenchmarkPresence/at_once", unit: "s", most: 0.4, once: true},
+}
+
+// works are the names of a package's goals.
+func works(pkg string) (names []string) {
 	for _, g := range goals {
-		if strings.Contains(g.work, text) {
-			chosen = append(chosen, g)
+		if g.pkg == pkg {
+			names = append(names, g.work)
 		}
 	}
-	return chosen
+	return names
+}
+
+// goRows measures the goals of one package.
+func goRows(pkg string) func(context.Context, options, *binaries) ([]row, error) {
+	return func(ctx context.Context, o options, b *binaries) (rows []row, err error) {
+		done := make(map[string]figures)
+		measured := func(g goal, name string) (figures, error) {
+			f, ok := done[name]
+			if ok {
+				return f, nil
+			}
+			fmt.Fprintf(b.progress, "measuring %s, %d times\n", strings.TrimPrefix(name, "Benchmark"), o.count)
+			what := bench{pkg: pkg, row: name, time: o.length.String(), count: o.count}
+			if g.once {
+				what.time = "1x"
+			}
+			f, err := b.run(ctx, what)
+			if err == nil {
+				done[name] = f
+			}
+			return f, err
+		}
+		for _, g := range goals {
+			if g.pkg != pkg || !strings.Contains(g.work, o.only) {
+				continue
+			}
+			f, err := measured(g, g.row)
+			if err != nil {
+				return rows, err
+			}
+			var over figures
+			if g.over != "" {
+				if over, err = measured(g, g.over); err != nil {
+					return rows, err
+				}
+			}
+			r, err := g.result(f, over)
+			if err != nil {
+				return rows, err
+			}
+			rows = append(rows, r)
+		}
+		return rows, nil
+	}
+}
+
+// result is the row of the table for what was measured of the goal and of the row under it.
+func (g goal) result(f, over figures) (row, error) {
+	v, n := f.median(g.row, g.unit)
+	if n == 0 {
+		return row{}, fmt.Errorf("%s did not print %s", g.row, g.unit)
+	}
+	r := row{work: g.work, figure: g.unit, ours: number(v), goal: g.want()}
+	switch {
+	case g.over != "":
+		limit, n := over.median(g.over, g.unit)
+		if n == 0 || limit == 0 {
+			return row{}, fmt.Errorf("%s did not print %s", g.over, g.unit)
+		}
+		v /= limit
+		r.limit, r.ratio = number(limit), fmt.Sprintf("%.2f", v)
+	case g.ours != "":
+		ours, n := f.median(g.row, g.ours)
+		if n == 0 {
+			return row{}, fmt.Errorf("%s did not print %s", g.row, g.ours)
+		}
+		r.figure, r.ours, r.ratio = g.ours, number(ours), fmt.Sprintf("%.2f", v)
+		if v > 0 {
+			r.limit = number(ours / v)
+		}
+	}
+	r.verdict = verdict(g.met(v))
+	return r, nil
 }

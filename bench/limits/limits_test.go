@@ -37,41 +37,87 @@ PASS
 	}
 }
 
-func TestTableSaysWhatIsMissed(t *testing.T) {
+// A goal for a share, one for a figure, one beside another row: what the table says of each.
+func TestResults(t *testing.T) {
+	f := figures{
+		{"W1", "events/s"}: {20e6}, {"W1", "of-ref"}: {0.8},
+		{"W8/3000", "ns/ask"}: {300}, {"W8/3", "ns/ask"}: {200},
+		{"join", "s"}: {0.41},
+	}
+	for _, c := range []struct {
+		goal goal
+		want row
+	}{
+		{goal{row: "W1", unit: "of-ref", ours: "events/s", least: 0.9}, row{figure: "events/s", ours: "20 M", limit: "25 M", ratio: "0.80", goal: "≥ 0.9", verdict: missed}},
+		{goal{row: "W1", unit: "events/s", least: 15e6}, row{figure: "events/s", ours: "20 M", goal: "≥ 15 M", verdict: met}},
+		{goal{row: "W8/3000", unit: "ns/ask", over: "W8/3", most: 1.5}, row{figure: "ns/ask", ours: "300", limit: "200", ratio: "1.50", goal: "≤ 1.5", verdict: met}},
+		{goal{row: "join", unit: "s", most: 0.4}, row{figure: "s", ours: "0.41", goal: "≤ 0.4", verdict: missed}},
+	} {
+		if got, err := c.goal.result(f, f); err != nil || got != c.want {
+			t.Errorf("%+v: %+v, %v, want %+v", c.goal, got, err, c.want)
+		}
+	}
+	if _, err := (goal{row: "W1", unit: "s"}).result(f, nil); err == nil {
+		t.Error("a figure that was not printed is not missed")
+	}
+}
+
+func TestTable(t *testing.T) {
 	var out strings.Builder
-	err := table(t.Context(), &out, []result{
-		{goal{work: "fast", unit: "of-ref", least: 1}, 1.04},
-		{goal{work: "slow", unit: "of-ref", least: 1}, 0.91},
-		{goal{work: "late", unit: "s", most: 0.4}, 0.41},
-	})
-	if err != nil {
+	rows := []row{{work: "a", ours: "1", verdict: met}, {work: "b", ours: "2", verdict: missed}, {work: "c", ours: "3"}}
+	if err := table(&out, rows); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{
-		"fast  of-ref  1.04     ≥ 1    met\n",
-		"slow  of-ref  0.91     ≥ 1    missed\n",
-		"late  s       0.41     ≤ 0.4  missed\n",
-		"2 of 3 goals missed\n",
-	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("%q is not in:\n%s", want, out.String())
-		}
+	if !strings.Contains(out.String(), "1 of 2 goals missed.\n") {
+		t.Error(out.String())
+	}
+	// What it prints can be read again.
+	if got := tableRows(out.String()); len(got) != 3 || got[0] != rows[0] || got[1] != rows[1] || got[2] != rows[2] {
+		t.Errorf("%+v of\n%s", got, out.String())
+	}
+}
+
+// Tables of other commands, with their columns, and others that have nothing to do with it.
+func TestTableRows(t *testing.T) {
+	got := tableRows(`2026-11-28; 2 processors.
+
+| what | target | measured | |
+|---|---|---|---|
+| idle | <= 6 KB | 2.8 KB | met |
+| room | >= 2 M/s | 1.9 M/s | **missed** |
+
+| users | colour |
+|---|---|
+| 3 | red |
+`)
+	want := []row{
+		{work: "idle", goal: "<= 6 KB", ours: "2.8 KB", verdict: met},
+		{work: "room", goal: ">= 2 M/s", ours: "1.9 M/s", verdict: missed},
+	}
+	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("%+v", got)
 	}
 }
 
 func TestRefusedFlags(t *testing.T) {
-	for _, args := range []string{"-count 0", "-time 1ms", "-only nothing", "W1"} {
+	for _, args := range []string{
+		"-count 0", "-time 1ms", "-only nothing", "W1", "-section garden", "-renew", "-slowed", "-svg .",
+		"-guard -only nothing", "-guard -renew -only W1", "-growth -section garden",
+	} {
 		if err := run(t.Context(), strings.Fields(args), io.Discard, io.Discard); err == nil {
 			t.Errorf("%s is not refused", args)
 		}
 	}
 }
 
-// Each goal has one bound.
+// Each goal has one bound, and a limit only in one way.
 func TestGoals(t *testing.T) {
 	for _, g := range goals {
-		if (g.least > 0) == (g.most > 0) || g.work == "" || !strings.HasPrefix(g.row, g.bench) {
+		if (g.least > 0) == (g.most > 0) || g.work == "" || !strings.HasPrefix(g.row, "Benchmark") || g.over != "" && g.ours != "" {
 			t.Errorf("%+v", g)
 		}
+	}
+	if got := exactly("BenchmarkW1/10/5"); got != "^BenchmarkW1$/^10$/^5$" {
+		t.Error(got)
 	}
 }

@@ -1,27 +1,31 @@
-// Command limits runs the benchmarks that compare Penstock with bare channels and with
-// itself, and prints what each reaches beside its goal, as met or missed:
+// Command limits measures what Penstock reaches beside what is possible on the machine, and
+// prints each figure with its limit and its goal, as met or missed:
 //
-//	go run ./bench/limits
-//	go run ./bench/limits -only W3 -count 5
+//	go run ./bench/limits                       everything; ten minutes
+//	go run ./bench/limits -only W3 -count 5     works with this in their name
+//	go run ./bench/limits -section sockets      one part: engine, presence, sockets, pushes, peers
+//	go run ./bench/limits -guard                has a share of the reference fallen by a third?
+//	go run ./bench/limits -growth -svg docs/img how figures grow with size, with pictures
 //
-// Each figure is the median of -count runs; a benchmark that has a reference runs it in turns
-// with what it measures, so that ratios hold on a machine that is shared. -only is a part of
-// a work's name. The sockets' side has a command of its own, make channels-bench.
+// Each figure of a Go benchmark is the median of -count runs. One that has a reference runs
+// it in turns with what it measures, so that ratios hold on a machine that is shared; other
+// figures need a machine that does nothing else.
+//
+// The guard compares such ratios with those in base.json. After a change that is meant to
+// cost something, go run ./bench/limits -guard -renew measures that file anew.
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"runtime"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -35,102 +39,139 @@ func main() {
 	}
 }
 
-// run measures and prints the table. A missed goal is printed and is no error; a benchmark
-// that does not print its figure is one.
-func run(ctx context.Context, args []string, out, progress io.Writer) error {
+type options struct {
+	count         int
+	length        time.Duration
+	only, section string
+	guard, renew  bool
+	slowed        bool
+	growth        bool
+	svg           string
+}
+
+func readFlags(args []string, progress io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("limits", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	count := flags.Int("count", 3, "runs of each benchmark, of which the median counts, 1 or more")
-	length := flags.Duration("time", time.Second, "length of a run, 10ms or more")
-	only := flags.String("only", "", "measure only works whose name contains this")
+	flags.IntVar(&o.count, "count", 3, "runs of each benchmark, of which the median counts, 1 or more")
+	flags.DurationVar(&o.length, "time", 500*time.Millisecond, "length of a run, 10ms or more")
+	flags.StringVar(&o.only, "only", "", "measure only works, with -guard only rows, whose name contains this")
+	flags.StringVar(&o.section, "section", "", "measure only these parts of the table, or of the growth, such as engine,sockets")
+	flags.BoolVar(&o.guard, "guard", false, "fail if a share of the reference has fallen by more than a third; half a minute")
+	flags.BoolVar(&o.renew, "renew", false, "with -guard: write the shares of now to "+baseFile)
+	flags.BoolVar(&o.slowed, "slowed", false, "with -guard: let our side work twice, to see that the guard fails")
+	flags.BoolVar(&o.growth, "growth", false, "measure how figures grow with size; five minutes")
+	flags.StringVar(&o.svg, "svg", "", "with -growth: draw the figures into this `folder`")
 	if err := flags.Parse(args); err != nil {
-		return err
+		return o, err
 	}
 	switch {
 	case flags.NArg() > 0:
-		return fmt.Errorf("%q is no flag", flags.Arg(0))
-	case *count < 1:
-		return fmt.Errorf("-count %d is not allowed: 1 or more", *count)
-	case *length < 10*time.Millisecond:
-		return fmt.Errorf("-time %v is not allowed: 10ms or more", *length)
+		return o, fmt.Errorf("%q is no flag", flags.Arg(0))
+	case o.count < 1:
+		return o, fmt.Errorf("-count %d is not allowed: 1 or more", o.count)
+	case o.length < 10*time.Millisecond:
+		return o, fmt.Errorf("-time %v is not allowed: 10ms or more", o.length)
+	case (o.renew || o.slowed) && !o.guard:
+		return o, errors.New("-renew and -slowed go with -guard")
+	case o.renew && (o.slowed || o.only != ""):
+		return o, errors.New("-renew measures all rows as they are: neither -slowed nor -only")
+	case o.svg != "" && !o.growth:
+		return o, errors.New("-svg goes with -growth")
 	}
-	chosen := choose(*only)
-	if len(chosen) == 0 {
-		return fmt.Errorf("-only %q: no work has this in its name", *only)
-	}
-	var results []result
-	done := make(map[string]figures)
-	for _, g := range chosen {
-		f, ok := done[g.bench]
-		if !ok {
-			fmt.Fprintf(progress, "measuring %s, %d times\n", g.bench, *count)
-			text, err := benchmark(ctx, g, *count, *length)
-			if err != nil {
-				return err
-			}
-			if f, err = parse(text); err != nil {
-				return err
-			}
-			done[g.bench] = f
-		}
-		v, n := f.median(g.row, g.unit)
-		if n == 0 {
-			return fmt.Errorf("%s did not print %s of %s", g.bench, g.unit, g.row)
-		}
-		results = append(results, result{g, v})
-	}
-	return table(ctx, out, results)
+	return o, nil
 }
 
-// benchmark runs one function of Go's benchmarks, and returns what it printed.
-func benchmark(ctx context.Context, g goal, count int, length time.Duration) (string, error) {
-	time := length.String()
-	if g.once {
-		time = "1x"
-	}
-	cmd := exec.CommandContext(ctx, "go", "test", g.pkg, "-run", "^$", "-bench", "^"+g.bench+"$", "-count", fmt.Sprint(count), "-benchtime", time, "-timeout", "20m")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args, " "), err, stdout.String(), stderr.String())
-	}
-	return stdout.String(), nil
-}
-
-// result is what was measured of a goal.
-type result struct {
-	goal
-	value float64
-}
-
-func table(ctx context.Context, out io.Writer, results []result) error {
-	commit, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output()
+// run does what the flags say. A missed goal is printed and is no error; a part that cannot
+// be measured is one, after the table has been printed.
+func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
+	o, err := readFlags(args, progress)
 	if err != nil {
-		commit = []byte("unknown")
+		return err
 	}
-	fmt.Fprintf(out, "%s, commit %s, %d processors, %s\n\n", time.Now().UTC().Format(time.DateOnly), bytes.TrimSpace(commit), runtime.GOMAXPROCS(0), runtime.Version())
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "work\tfigure\treached\tgoal\t")
-	missed := 0
-	for _, r := range results {
-		verdict := "met"
-		if !r.met(r.value) {
-			verdict = "missed"
-			missed++
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.work, r.unit, number(r.value), r.want(), verdict)
+	b, err := newBinaries(progress)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(w, "\n%d of %d goals missed\n", missed, len(results))
-	return w.Flush()
+	defer func() { err = errors.Join(err, b.close()) }()
+	switch {
+	case o.guard:
+		return runGuard(ctx, o, b, out)
+	case o.growth:
+		return runGrowth(ctx, o, b, out)
+	default:
+		return runTable(ctx, o, b, out)
+	}
 }
 
-// number is a figure with three digits that count.
-func number(v float64) string {
-	switch {
-	case v >= 1e6:
-		return fmt.Sprintf("%.3g M", v/1e6)
-	case v >= 1e4:
-		return fmt.Sprintf("%.3g k", v/1e3)
+func runGuard(ctx context.Context, o options, b *binaries, out io.Writer) error {
+	measure := measureShare(b, o.slowed)
+	if o.renew {
+		return renew(ctx, guarded, measure, out)
 	}
-	return fmt.Sprintf("%.3g", v)
+	var rows []string
+	for _, row := range guarded {
+		if strings.Contains(row, o.only) {
+			rows = append(rows, row)
+		}
+	}
+	if len(rows) == 0 {
+		return fmt.Errorf("-only %q: no row of the guard has this in its name", o.only)
+	}
+	was, err := readBase(baseText, rows)
+	if err != nil {
+		return err
+	}
+	return guard(ctx, rows, was, measure, out)
+}
+
+func runTable(ctx context.Context, o options, b *binaries, out io.Writer) error {
+	chosen, err := chooseSections(sections, o.section)
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	var rows []row
+	var failures []error
+	for _, s := range chosen {
+		if o.only != "" && !s.has(o.only) {
+			continue
+		}
+		if o.only == "" {
+			fmt.Fprintf(b.progress, "-- %s, about %v\n", s.name, s.about)
+		}
+		measured, err := s.rows(ctx, o, b)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", s.name, err))
+			reason, _, _ := strings.Cut(err.Error(), "\n")
+			measured = append(measured, row{work: s.name, figure: "not measured: " + reason})
+		}
+		rows = append(rows, measured...)
+	}
+	if len(rows) == 0 {
+		return cmp.Or(errors.Join(failures...), fmt.Errorf("-only %q: no work has this in its name", o.only))
+	}
+	fmt.Fprintf(out, "%s; measured in %v\n\n", machine(ctx), time.Since(begin).Round(time.Second))
+	if err := table(out, rows); err != nil {
+		return err
+	}
+	return errors.Join(failures...)
+}
+
+// chooseSections returns those that a list of names means, all for an empty one.
+func chooseSections(all []section, names string) ([]section, error) {
+	if names == "" {
+		return slices.DeleteFunc(slices.Clone(all), func(s section) bool { return s.asked }), nil
+	}
+	var chosen []section
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(all, func(s section) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-section: there is no %q", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
 }

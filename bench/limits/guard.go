@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// guarded are the rows whose share of the reference must not fall. W6's delays are not among
+// them: on a shared machine they differ tenfold from run to run.
+var guarded = []string{
+	"BenchmarkW1/10/5",
+	"BenchmarkW1/100/50",
+	"BenchmarkW1/1000/500",
+	"BenchmarkW2",
+	"BenchmarkW3",
+	"BenchmarkW4/100",
+	"BenchmarkW5",
+	"BenchmarkChain/stages=16",
+	"BenchmarkChain/stages=64",
+}
+
+const (
+	ofReference = "of-ref"
+	mayFall     = 1.0 / 3 // of the base
+	guardRounds = 3
+	guardTime   = 100 * time.Millisecond // of a side, in a round
+	guardCPU    = 2                      // ratios depend on the number of processors
+	baseFile    = "bench/limits/base.json"
+)
+
+// baseText is what the shares were when they were last looked at.
+//
+//go:embed base.json
+var baseText []byte
+
+// base is the content of base.json.
+type base struct {
+	Commit string             `json:"commit"`
+	Date   string             `json:"date"`
+	Shares map[string]float64 `json:"shares"` // by row
+}
+
+// errFallen is the end of a guard that has found something.
+var errFallen = errors.New("a share of the reference has fallen by more than a third")
+
+// measurement returns the shares of one run of a row that lasts about so long.
+type measurement func(ctx context.Context, row string, length time.Duration) (float64, error)
+
+// measureShare runs ours and the reference in turns in one process. slowed runs ours twice
+// where it should run once, for the proof that the guard sees it.
+func measureShare(b *binaries, slowed bool) measurement {
+	return func(ctx context.Context, row string, length time.Duration) (float64, error) {
+		what := bench{pkg: engine, row: row, time: length.String(), count: 1, cpu: guardCPU}
+		if slowed {
+			what.env = []string{"PENSTOCK_SLOWED=1"}
+		}
+		f, err := b.run(ctx, what)
+		if err != nil {
+			return 0, err
+		}
+		v, n := f.median(row, ofReference)
+		if n == 0 {
+			return 0, fmt.Errorf("%s did not print %s", row, ofReference)
+		}
+		return v, nil
+	}
+}
+
+// shares measures all rows in turns, so that no row has all its runs in the same bad moment,
+// and returns their medians.
+func shares(ctx context.Context, rows []string, rounds int, length time.Duration, measure measurement) (map[string]float64, error) {
+	f := make(figures)
+	for range rounds {
+		for _, row := range rows {
+			v, err := measure(ctx, row, length)
+			if err != nil {
+				return nil, err
+			}
+			at := [2]string{row, ofReference}
+			f[at] = append(f[at], v)
+		}
+	}
+	medians := make(map[string]float64, len(rows))
+	for _, row := range rows {
+		medians[row], _ = f.median(row, ofReference)
+	}
+	return medians, nil
+}
+
+// guard compares each row with its base and prints a table. A row that has fallen is
+// measured once more, for longer, before it fails.
+func guard(ctx context.Context, rows []string, was base, measure measurement, out io.Writer) error {
+	now, err := shares(ctx, rows, guardRounds, guardTime, measure)
+	if err != nil {
+		return err
+	}
+	least := func(row string) float64 { return was.Shares[row] * (1 - mayFall) }
+	var again []string
+	for _, row := range rows {
+		if now[row] < least(row) {
+			again = append(again, row)
+		}
+	}
+	second, err := shares(ctx, again, guardRounds+2, 3*guardTime, measure)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "row\t%s\tbase of %s\tnow/base\t\n", ofReference, was.Commit)
+	fallen := false
+	for _, row := range rows {
+		v, verdict := now[row], "ok"
+		if again, ok := second[row]; ok {
+			v, verdict = again, fmt.Sprintf("ok, but %.3g at first", v)
+			if again < least(row) {
+				verdict, fallen = fmt.Sprintf("FALLEN, and %.3g at first", now[row]), true
+			}
+		}
+		fmt.Fprintf(w, "%s\t%.3g\t%.3g\t%.2f\t%s\n", strings.TrimPrefix(row, "Benchmark"), v, was.Shares[row], v/was.Shares[row], verdict)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if fallen {
+		return fmt.Errorf("%w; if that is meant: go run ./bench/limits -guard -renew, on a machine that does nothing else", errFallen)
+	}
+	return nil
+}
+
+// readBase reads the file and checks that it has the rows.
+func readBase(text []byte, rows []string) (was base, err error) {
+	if err := json.Unmarshal(text, &was); err != nil {
+		return was, fmt.Errorf("%s: %w", baseFile, err)
+	}
+	for _, row := range rows {
+		if !(was.Shares[row] > 0) {
+			return was, fmt.Errorf("%s has no %s: go run ./bench/limits -guard -renew", baseFile, row)
+		}
+	}
+	return was, nil
+}
+
+// renew measures the base anew and writes it.
+func renew(ctx context.Context, rows []string, measure measurement, out io.Writer) error {
+	now, err := shares(ctx, rows, 2*guardRounds+1, 2*guardTime, measure)
+	if err != nil {
+		return err
+	}
+	for row, v := range now {
+		now[row] = float64(int(v*1000+0.5)) / 1000
+	}
+	text, err := json.MarshalIndent(base{Commit: commit(ctx), Date: time.Now().UTC().Format(time.DateOnly), Shares: now}, "", "  ")
+	if err != nil {
+		return err
+	}
+	for _, row := range slices.Sorted(maps.Keys(now)) {
+		fmt.Fprintf(out, "%-28s %.3f\n", row, now[row])
+	}
+	return os.WriteFile(baseFile, append(text, '\n'), 0o644)
+}
