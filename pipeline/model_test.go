@@ -14,6 +14,9 @@ import (
 // PENSTOCK_LONG=1 runs 20,000.
 func TestModelOfWholePipelines(t *testing.T) {
 	first, n := uint64(0), uint64(300)
+	if testing.Short() {
+		n = 60
+	}
 	if os.Getenv("PENSTOCK_LONG") != "" {
 		n = 20_000
 	}
