@@ -1,4 +1,4 @@
-.PHONY: all test race lint bench limits channels-bench cluster-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills redis postgres servers-stop test-redis test-postgres cluster-faults
+.PHONY: all test race lint bench limits growth guard channels-bench cluster-bench demo ci soak soak-program soak-pipeline attack fuzz autobahn kafka kafka-stop test-kafka kafka-kills redis postgres servers-stop test-redis test-postgres cluster-faults
 
 all: lint test
 
@@ -15,8 +15,14 @@ lint:
 bench: ## every benchmark with its ratio to the reference
 	go test -run '^$$' -bench . ./bench
 
-limits: ## what the engine reaches beside bare channels, each figure with its goal; five minutes, on a machine that does nothing else
+limits: ## what is reached beside what is possible, each figure with its goal; ten minutes, on a machine that does nothing else
 	go run ./bench/limits
+
+growth: ## how figures grow with size, with pictures in docs/img; five minutes, on a machine that does nothing else
+	go run ./bench/limits -growth -svg docs/img -write docs/growth.md
+
+guard: ## has a share of the reference fallen by more than a third? half a minute
+	go run ./bench/limits -guard
 
 channels-bench: ## what WebSocket connections and deliveries cost, with the targets; Linux, two minutes
 	go run ./bench/channelserver/load -suite

@@ -46,7 +46,7 @@ type options struct {
 	guard, renew  bool
 	slowed        bool
 	growth        bool
-	svg           string
+	svg, write    string
 }
 
 func readFlags(args []string, progress io.Writer) (o options, err error) {
@@ -61,6 +61,7 @@ func readFlags(args []string, progress io.Writer) (o options, err error) {
 	flags.BoolVar(&o.slowed, "slowed", false, "with -guard: let our side work twice, to see that the guard fails")
 	flags.BoolVar(&o.growth, "growth", false, "measure how figures grow with size; five minutes")
 	flags.StringVar(&o.svg, "svg", "", "with -growth: draw the figures into this `folder`")
+	flags.StringVar(&o.write, "write", "", "also put what is printed between its marks in this Markdown `file`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -77,6 +78,8 @@ func readFlags(args []string, progress io.Writer) (o options, err error) {
 		return o, errors.New("-renew measures all rows as they are: neither -slowed nor -only")
 	case o.svg != "" && !o.growth:
 		return o, errors.New("-svg goes with -growth")
+	case o.write != "" && (o.guard || o.only != "" || o.section != ""):
+		return o, errors.New("-write writes whole tables: neither -guard, -only nor -section")
 	}
 	return o, nil
 }
@@ -93,14 +96,19 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	switch {
-	case o.guard:
+	if o.guard {
 		return runGuard(ctx, o, b, out)
-	case o.growth:
-		return runGrowth(ctx, o, b, out)
-	default:
-		return runTable(ctx, o, b, out)
 	}
+	name, measure := "limits", runTable
+	if o.growth {
+		name, measure = "growth", runGrowth
+	}
+	var text strings.Builder
+	err = measure(ctx, o, b, io.MultiWriter(out, &text))
+	if o.write != "" && text.Len() > 0 {
+		err = errors.Join(err, document(o.write, name, text.String()))
+	}
+	return err
 }
 
 func runGuard(ctx context.Context, o options, b *binaries, out io.Writer) error {
