@@ -47,8 +47,9 @@ type Config struct {
 	// Silent keeps diffs from being broadcast: then only OnDiff gets them.
 	Silent bool
 	// DiffPeriod is how long changes are gathered before a diff of all of them is
-	// broadcast to clients; docs/presence.md has what a period saves. Default: not
-	// at all, only changes made until the next diff is made are merged.
+	// broadcast to clients; docs/presence.md has what a period saves. Default: not at
+	// all while changes come one by one; those of a crowd for 5 to 25 ms. A period of a
+	// nanosecond gathers only what comes until the next diff is made.
 	DiffPeriod time.Duration
 	// BroadcastPeriod is how often changes are sent to other nodes. Default: 1.5 s.
 	BroadcastPeriod time.Duration

@@ -24,9 +24,10 @@
 //
 //	err := tracker.PushState(ctx, ch.Topic(), ch.PushWritten)
 //
-// Changes of the same moment are merged into one diff: those made until the
-// diff before has been broadcast, or within Config.DiffPeriod. A meta that came
-// and went in between is not mentioned.
+// Changes of the same moment are merged into one diff: those made until the diff
+// before has been broadcast, or within Config.DiffPeriod. Without a period the changes
+// of a crowd, of which a diff has four or more, are gathered for up to 25 ms after the
+// diff before. A meta that came and went in between is not mentioned.
 //
 // # Order
 //

@@ -33,7 +33,7 @@ type stream struct {
 // share their first part.
 //
 // It returns when the last part has been pushed, with the first error of push, or
-// when ctx is done. push is called in another goroutine, usually after DiffPeriod.
+// when ctx is done. push is called in another goroutine, when the next diff is due.
 // PushState must not be called in Fetch, OnDiff or a subscriber.
 func (t *Tracker) PushState(ctx context.Context, topic string, push Push) error {
 	if push == nil {

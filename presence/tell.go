@@ -20,6 +20,8 @@ type teller struct {
 	telling bool     // a round goes on, or will begin
 	// Clients whose next part of a state is due in the next round.
 	streams []*stream
+	changes int  // of the present round
+	pace    pace // when the next one begins, on the clock of Tracker.made
 	// Closed when the next round, or the present one, is over. They are nil unless
 	// Settle waits for them.
 	next, now chan struct{}
@@ -57,10 +59,15 @@ func (t *Tracker) wakeTeller() {
 	}
 }
 
-// beginRound begins a round, at once or when DiffPeriod is over.
+// beginRound begins a round, when DiffPeriod is over, or without one as pace has it. The
+// mutex is held.
 func (t *Tracker) beginRound() {
-	if d := t.cfg.DiffPeriod; d > 0 {
-		time.AfterFunc(d, t.tellWaiting)
+	wait := t.cfg.DiffPeriod
+	if wait == 0 {
+		wait = t.teller.pace.wait(time.Since(t.made))
+	}
+	if wait > 0 {
+		time.AfterFunc(wait, t.tellWaiting)
 	} else {
 		go t.tellWaiting()
 	}
@@ -70,7 +77,7 @@ func (t *Tracker) beginRound() {
 func (t *Tracker) tellWaiting() {
 	t.mu.Lock()
 	list := t.teller.waiting
-	t.teller.waiting = nil
+	t.teller.waiting, t.teller.changes = nil, len(list)
 	t.teller.now, t.teller.next = t.teller.next, nil
 	parts := t.parts() // of what clients know once these changes have been told
 	t.mu.Unlock()
@@ -119,6 +126,7 @@ func (t *Tracker) endRound(r *round) {
 		close(t.teller.now)
 		t.teller.now = nil
 	}
+	t.teller.pace.round(t.teller.changes, time.Since(t.made))
 	if t.teller.telling = len(t.teller.waiting)+len(t.teller.streams) > 0; t.teller.telling {
 		t.beginRound()
 	}

@@ -42,10 +42,11 @@ type kafkaSource struct {
 	// Records whose time cannot be true.
 	skewed metrics.Counter
 
-	still    time.Duration // without progress, after which refuse waits no longer
-	left     atomic.Int64  // the backlog at the end; -1 before
-	poison   atomic.Int64  // records that are no push
-	poisoned logLimit      // owned by the goroutine that polls
+	origin   atomic.Pointer[string] // of the record that was read last
+	still    time.Duration          // without progress, after which refuse waits no longer
+	left     atomic.Int64           // the backlog at the end; -1 before
+	poison   atomic.Int64           // records that are no push
+	poisoned logLimit               // owned by the goroutine that polls
 }
 
 // newKafkaSource makes what talks to the brokers, or starts one. It does not wait for
@@ -146,21 +147,9 @@ func (k *kafkaSource) enter(pushes []push, done func(error)) error {
 	}
 	k.seq.stamp(pushes, now)
 	for _, p := range pushes {
-		record := k.encode(p)
-		k.writer.TryWrite(record, func(err error) {
-			// It runs in a goroutine of the Kafka client. A push that was not
-			// confirmed was never taken in: its caller gets the error.
-			if err == nil {
-				k.places.wrote(record.Partition, record.Offset)
-				k.ledger.accepted.Add(1)
-			}
-			// The broker inside this process keeps so little that what was not read counts
-			// on: decode frees it.
-			if err != nil || !k.small {
-				k.room.free(p)
-			}
-			done(err)
-		})
+		o := &outgoing{push: p, source: k, done: done}
+		o.encode()
+		k.writer.TryWrite(&o.record, o.confirmed)
 	}
 	return nil
 }
