@@ -74,6 +74,7 @@ type config struct {
 	BufferMiB    int
 	UserBuffer   int // pushes of one user, of the memory source
 	RetentionMiB int // of the broker inside this process
+	GCFloorMiB   int // garbage between two collections, at least; see garbage
 
 	// The load.
 	// The ids are 1 to Users; user 1 is the heavy one.
@@ -152,6 +153,7 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	fs.IntVar(&c.UserBuffer, "user-buffer", 1000, "pushes of one user that the memory source holds before it refuses, 1 or more")
 	fs.IntVar(&c.BufferMiB, "buffer-mib", 64, "`MiB` of pushes that this process holds at once, an eighth of it of one user, 1 to 1000000")
 	fs.IntVar(&c.RetentionMiB, "retention-mib", 64, "`MiB` that the broker inside this process keeps, 8 to 1000000")
+	fs.IntVar(&c.GCFloorMiB, "gc-floor-mib", 64, "`MiB` of garbage that gather between two collections at least, so that a small heap is not collected many times a second, 0 to 1000000; 0 leaves it to the runtime, and so does the variable GOGC")
 	fs.IntVar(&c.Users, "users", 200, "users that the load generator pushes to, 1 to 1000000")
 	fs.Float64Var(&c.Rate, "rate", 2000, "pushes per second that the load generator makes; 0 for none")
 	fs.Float64Var(&c.HeavyShare, "heavy-share", 0.5, "share of the load that goes to user 1, from 0 to 1")

@@ -54,6 +54,7 @@ func (c config) validate() error {
 		within("user-buffer", c.UserBuffer, 1, 100_000_000),
 		within("buffer-mib", c.BufferMiB, 1, 1_000_000),
 		within("retention-mib", c.RetentionMiB, 8, 1_000_000),
+		within("gc-floor-mib", c.GCFloorMiB, 0, 1_000_000),
 		between("work", c.Work, 0, time.Minute), between("grace", c.Grace, 0, 24*time.Hour), between("drain", c.Drain, 0, 24*time.Hour),
 		between("session-timeout", c.Session, time.Second, 5*time.Minute), between("commit-interval", c.Commit, 10*time.Millisecond, time.Minute),
 		between("token-age", c.TokenAge, 2*time.Second, 24*time.Hour), between("duration", c.Duration, 0, math.MaxInt64),

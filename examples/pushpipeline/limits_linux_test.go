@@ -41,7 +41,7 @@ func BenchmarkPushLimits(b *testing.B) {
 	for _, source := range []struct {
 		name  string
 		first float64 // the rate of the first try
-	}{{"memory", 60e3}, {"kafka", 30e3}} {
+	}{{"memory", 80e3}, {"kafka", 40e3}} {
 		for _, clients := range []int{200, 5000} {
 			b.Run(fmt.Sprintf("%s/clients=%d", source.name, clients), func(b *testing.B) {
 				// Batches that are overwritten after use find errors and cost time.
@@ -148,6 +148,7 @@ func startLimits(b *testing.B, source string, clients int) *limits {
 	if err != nil {
 		b.Fatalf("%v: %s", err, complaint.String())
 	}
+	b.Cleanup(allowGarbage(cfg.GCFloorMiB))
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	a, err := newApp(cfg, log)
 	if err != nil {

@@ -33,6 +33,7 @@ func command(args []string, env environment, stdout, stderr io.Writer) int {
 	stderr = &sharedWriter{w: stderr}
 	log := newLogger(cfg, stderr)
 	warnUnread(log, cfg.Unread)
+	defer allowGarbage(cfg.GCFloorMiB)()
 
 	// The first signal ends in order, the second at once.
 	hard, abort := context.WithCancel(context.Background())
