@@ -35,6 +35,7 @@ func (g goal) want() string {
 const (
 	engine   = "./bench"
 	channels = "./bench/channelserver"
+	pushes   = "./examples/pushpipeline"
 )
 
 // ofRef is a goal for a share of the reference.
@@ -56,6 +57,7 @@ var goals = []goal{
 	ofRef("W1b, 100/50", "BenchmarkW1b/100/50", 0.8),
 	ofRef("W1b, 1000/500", "BenchmarkW1b/1000/500", 0.8),
 	ofRef("W2, two producer-consumers between, 1000/500", "BenchmarkW2", 0.9),
+	ofRef("W2 with receipts; limit: W2", "BenchmarkW2Receipts", 0.7),
 	ofRef("W3, `Partition` into 4 by hash", "BenchmarkW3", 0.9),
 	ofRef("W4, a worker per event, 100 at once; limit: a fixed pool", "BenchmarkW4/100", 1),
 	ofRef("W4, 1,000 at once", "BenchmarkW4/1000", 1),
@@ -72,6 +74,17 @@ var goals = []goal{
 	{work: "W8, an ask with 3,000 consumers; limit: with 3", pkg: engine, row: "BenchmarkW8/10/5/consumers=3000", unit: "ns/ask", over: "BenchmarkW8/10/5/consumers=3", most: 1.4},
 	{work: "1,000 join one topic of presences", pkg: channels, row: "BenchmarkPresence/at_once", unit: "frames", most: 15e3, once: true},
 	{work: "1,000 join one topic of presences", pkg: channels, row: "BenchmarkPresence/at_once", unit: "s", most: 0.4, once: true},
+	push("push pipeline, p99 ≤ 50 ms, memory, 200 clients", "memory/clients=200", "pushes/s", 140e3, 0),
+	push("push pipeline, memory, 5,000 clients", "memory/clients=5000", "pushes/s", 110e3, 0),
+	push("push pipeline, memory, 200 clients", "memory/clients=200", "us/push", 0, 9),
+	push("push pipeline, memory, 200 clients", "memory/clients=200", "allocs/push", 0, 6),
+	push("push pipeline, embedded Kafka, 200 clients", "kafka/clients=200", "pushes/s", 90e3, 0),
+	push("push pipeline, embedded Kafka, 5,000 clients", "kafka/clients=5000", "pushes/s", 70e3, 0),
+}
+
+// push is a goal for the push pipeline at the highest rate that its clients get in time.
+func push(work, row, unit string, least, most float64) goal {
+	return goal{work: work, pkg: pushes, row: "BenchmarkPushLimits/" + row, unit: unit, least: least, most: most, once: true}
 }
 
 // works are the names of a package's goals.

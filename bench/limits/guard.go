@@ -22,6 +22,7 @@ var guarded = []string{
 	"BenchmarkW1/100/50",
 	"BenchmarkW1/1000/500",
 	"BenchmarkW2",
+	"BenchmarkW2Receipts",
 	"BenchmarkW3",
 	"BenchmarkW4/100",
 	"BenchmarkW5",

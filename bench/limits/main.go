@@ -3,7 +3,7 @@
 //
 //	go run ./bench/limits                       everything; ten minutes
 //	go run ./bench/limits -only W3 -count 5     works with this in their name
-//	go run ./bench/limits -section sockets      one part: engine, presence, sockets, pushes, peers
+//	go run ./bench/limits -section sockets      one part: engine, presence, pushes, sockets, bare
 //	go run ./bench/limits -guard                has a share of the reference fallen by a third?
 //	go run ./bench/limits -growth -svg docs/img how figures grow with size, with pictures
 //

@@ -54,7 +54,9 @@ func (s section) has(text string) bool {
 var sections = []section{
 	{name: "engine", about: 2 * time.Minute, works: works(engine), rows: goRows(engine)},
 	{name: "presence", about: 15 * time.Second, works: works(channels), rows: goRows(channels)},
+	{name: "pushes", about: 2 * time.Minute, works: works(pushes), rows: goRows(pushes)},
 	{name: "sockets", about: 2 * time.Minute, rows: command{args: []string{"go", "run", "./bench/channelserver/load", "-suite"}}.rows},
+	{name: "bare", about: time.Minute, rows: besideBare},
 }
 
 // table prints Markdown.
