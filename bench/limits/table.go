@@ -87,6 +87,8 @@ func number(v float64) string {
 		return fmt.Sprintf("%.3g M", v/1e6)
 	case v >= 1e4:
 		return fmt.Sprintf("%.3g k", v/1e3)
+	case v >= 999.5:
+		return fmt.Sprintf("%.0f", v)
 	}
 	return fmt.Sprintf("%.3g", v)
 }
