@@ -35,9 +35,10 @@ type conn struct {
 	// Owned by the goroutine that reads.
 	header   [ws.MaxHeaderSize - 2]byte
 	small    [64]byte
-	from, to int       // the part of small that has not been read yet
-	lastRead time.Time // when bytes came from the client, or reading began again
-	deadline time.Time // of the message that is being read; zero between messages
+	readBy   time.Duration // of Endpoint.uptime, the read deadline that was set last; 0 for none
+	from, to int           // the part of small that has not been read yet
+	lastRead time.Time     // when bytes came from the client, or reading began again
+	deadline time.Time     // of the message that is being read; zero between messages
 
 	// Guarded by the session's mutex.
 	closeSent, peerClosed bool          // the frame has gone out, or has come in: RFC 6455, 7.1.4
@@ -62,8 +63,7 @@ func newConn(m *mount, a admission) *conn {
 // only ends.
 func (c *conn) start(refused *StatusError) {
 	c.lastRead = time.Now()
-	// The first read returns the error, if any.
-	_ = c.nc.SetReadDeadline(c.nextLook(c.lastRead))
+	_ = c.readUntil(c.nextLook(c.lastRead)) // the first read returns the error, if any
 	var do effects
 	c.mu.Lock()
 	// Broadcasts can have been queued since the registry has it, and wait for
@@ -117,10 +117,10 @@ func (c *conn) abort() (reads bool) {
 
 // readLoop waits for the client and handles its messages. An idle connection
 // waits in this function, whose stack must fit into the smallest that a goroutine
-// can have, of which the runtime leaves about a kilobyte. Handling a message may
-// have grown the stack, and it would stay grown: therefore a new goroutine waits
-// for the next message. After a while the connection rests, without a goroutine
-// of its own.
+// can have, of which the runtime leaves about a kilobyte. Handling a message grows
+// the stack, and it would stay grown: therefore a runner handles it, and then a new
+// goroutine waits for the next message. After a while the connection rests, without a
+// goroutine of its own.
 func (c *conn) readLoop() {
 	var err error
 	for c.from == c.to && len(c.early) == 0 && err == nil {
@@ -136,8 +136,15 @@ func (c *conn) readLoop() {
 			return
 		}
 	}
-	c.handleRead(err)
+	if err != nil {
+		c.handleRead(err)
+		return
+	}
+	c.endpoint().runners.run(c)
 }
+
+// run handles what has come, in a runner.
+func (c *conn) run() { c.handleRead(nil) }
 
 // handleRead handles the messages that have come, or ends the connection.
 func (c *conn) handleRead(err error) {

@@ -105,6 +105,9 @@ func (c *conn) closeDue(now time.Time) (until time.Time, closes bool) {
 // readUntil sets the read deadline, unless that of the close must stay. The zero
 // time means none.
 func (c *conn) readUntil(t time.Time) error {
+	if c.readBy = 0; !t.IsZero() {
+		c.readBy = t.Sub(c.endpoint().epoch)
+	}
 	if err := c.nc.SetReadDeadline(t); err != nil {
 		return err
 	}
@@ -192,10 +195,15 @@ func (c *conn) resume() {
 	go c.readLoop()
 }
 
-// within sets a deadline for the rest of an incomplete message.
+// within sets a deadline for the rest of an incomplete message. The read deadline is left
+// where it is if it comes earlier: then goOn moves it, and mostly the rest of the message
+// comes before.
 func (c *conn) within(d time.Duration) {
-	if c.deadline.IsZero() {
-		c.deadline = time.Now().Add(d)
+	if !c.deadline.IsZero() {
+		return
+	}
+	c.deadline = time.Now().Add(d)
+	if c.readBy == 0 || c.readBy > c.deadline.Sub(c.endpoint().epoch) {
 		_ = c.readUntil(c.deadline) // an error shows at the next read
 	}
 }

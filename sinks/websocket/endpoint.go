@@ -32,6 +32,7 @@ type Endpoint struct {
 	arrivals arrivals
 	epoch    time.Time // where uptime begins
 	writers  writers
+	runners  runners
 	resting  resting
 	polls    polls
 	// Channels that outlive their connections.
@@ -120,6 +121,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e.arrivals.rate = cfg.Limits.ConnectRate
 	e.work.zero = make(chan struct{}, 1)
 	e.writers.work = &e.work
+	e.runners.work = &e.work
 	e.resting = resting{work: &e.work, after: restAfter}
 	e.writers.limit = runtime.GOMAXPROCS(0)
 	e.writers.since = time.Now()

@@ -154,8 +154,9 @@ func (ch *Channel) addFirst(m mail) {
 func (ch *Channel) ensureRunning() {
 	if !ch.running {
 		ch.running = true
-		ch.sess.endpoint().work.add()
-		go ch.run()
+		e := ch.sess.endpoint()
+		e.work.add()
+		e.runners.run(ch)
 	}
 }
 

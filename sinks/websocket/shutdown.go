@@ -28,6 +28,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	// First, so that new requests are refused before they cost anything.
 	e.closing.Store(true)
 	e.registry.close()
+	e.runners.close()
 	e.eachRelays((*relays).stop)
 	defer e.eachRelays((*relays).end)
 	all := e.registry.all()
