@@ -131,14 +131,19 @@ func (s *server) postPush(w http.ResponseWriter, r *http.Request) {
 	for worker := range workers {
 		group.Go(func() {
 			mine := 0
+			topics := make([]string, 0, users/workers+1) // of the users of this worker
+			for u := worker; u < users; u += workers {
+				topics = append(topics, prefix+strconv.Itoa(from+u))
+			}
 			defer func() { receivers.Add(int64(mine)) }()
 			for round := range rounds {
-				for u := worker; u < users; u += workers {
+				for i, topic := range topics {
+					u := worker + i*workers
 					if !pace(start, round*users+u, rate, r.Context().Done()) {
 						return
 					}
 					payload := loadPayload{TS: time.Now().UnixNano(), Seq: round, Pad: pad}
-					got, err := s.endpoint.Broadcast(r.Context(), prefix+strconv.Itoa(from+u), event, payload)
+					got, err := s.endpoint.Broadcast(r.Context(), topic, event, payload)
 					if err != nil {
 						return
 					}

@@ -29,6 +29,7 @@ func main() {
 	join := flag.String("join", "", "with -cluster: the -cluster of others, with commas")
 	node := flag.String("node", "", "with -cluster: the name of this server; empty makes one up")
 	batch := flag.Int("shutdown-batch", 0, "clients that are closed at once at the end, a tenth of a second before the next ones; 0 for the library's default")
+	percent := flag.Int("gc-percent", 400, "GOGC while the collector runs more than 20 times a second; below that, and always with 0, it is the usual one")
 	verbose := flag.Bool("v", false, "log connects and joins")
 	flag.Parse()
 	level := slog.LevelError + 1
@@ -42,7 +43,7 @@ func main() {
 		if err != nil {
 			return err
 		}
-		return run(*listen, *hosts, o, others)
+		return run(*listen, *hosts, *percent, o, others)
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "channelserver:", err)
@@ -67,7 +68,7 @@ func profiled(file string, f func() error) error {
 	return errors.Join(err, w.Close())
 }
 
-func run(listen, hosts string, o options, others cluster) error {
+func run(listen, hosts string, percent int, o options, others cluster) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s, err := newServer(o)
@@ -90,6 +91,7 @@ func run(listen, hosts string, o options, others cluster) error {
 	if err != nil {
 		return err
 	}
+	go tuneCollector(ctx, percent)
 	failed := make(chan error, 1)
 	untrack, leave := others.join(ctx, s, failed)
 	defer leave()

@@ -15,6 +15,7 @@ type backlog struct {
 
 	window atomic.Int64 // bytes; changed under writers.mu
 	held   atomic.Bool  // gate is not nil
+	widest atomic.Int64 // to how many connections one broadcast has gone, since the window was looked at
 
 	// Guarded by writers.mu.
 	pace pace
@@ -33,15 +34,27 @@ func (b *backlog) begin(limit time.Duration) {
 }
 
 // served notes that the writers take a connection which has waited for so long, of a
-// line of so many. queued is what waits for the writers. writers.mu is held.
-func (b *backlog) served(now, waited time.Duration, line int, queued int64) {
-	b.pace.served(now, waited, b.limit, line, queued)
+// line of so many. queued is what waits for the writers, last what the one that calls has
+// written before. writers.mu is held.
+func (b *backlog) served(now, waited time.Duration, line int, queued int64, last load) {
+	b.pace.wrote.add(last, 1)
+	if b.pace.served(now, waited, b.limit, line, queued, b.widest.Load()) {
+		b.widest.Store(0)
+	}
 	b.window.Store(b.pace.window)
 	// They go on before all of the window is free, but not one by one.
 	if b.gate != nil && (line == 0 || queued < b.pace.window/8*7) {
 		close(b.gate)
 		b.gate = nil
 		b.held.Store(false)
+	}
+}
+
+// wide notes to how many connections a broadcast has gone. Mostly it only reads, so that the
+// processors do not compete.
+func (b *backlog) wide(n int) {
+	if int64(n) > b.widest.Load() {
+		b.widest.Store(int64(n))
 	}
 }
 
@@ -54,28 +67,31 @@ type pace struct {
 	// Since it was looked at last.
 	sum   time.Duration // of the waits
 	n     int
+	wrote load
 	line  int  // the longest
 	tight bool // the window was half full
 }
 
-// The bounds of the window. Less than the least for each connection would make writes of
-// single frames, which cost several times as much; more than a full batch for each does not
-// make writes cheaper.
+// The bounds of the window. Less than the least for each connection, or than the least number of
+// broadcasts to all of a room, would make writes of few frames, which cost several times as
+// much; more than a full batch for each does not make writes cheaper.
 const (
-	firstWindow   = 1 << 20
-	leastEach     = 1 << 10
-	mostEach      = 64 << 10
-	leastInWindow = 64 << 10
+	firstWindow     = 1 << 20
+	leastEach       = 1 << 10
+	leastBroadcasts = 32
+	mostEach        = 64 << 10
+	leastInWindow   = 64 << 10
 )
 
-// served notes a wait in a line.
-func (p *pace) served(now, waited, limit time.Duration, line int, queued int64) {
+// served notes a wait in a line, and reports whether it was time to look at the window. widest
+// is to how many connections a broadcast has gone meanwhile.
+func (p *pace) served(now, waited, limit time.Duration, line int, queued, widest int64) (looked bool) {
 	p.sum += waited
 	p.n++
 	p.line = max(p.line, line)
 	p.tight = p.tight || queued > p.window/2
 	if now < p.until {
-		return
+		return false
 	}
 	mean := max(p.sum/time.Duration(p.n), 1)
 	// At most by half, or to the double, at a time.
@@ -83,9 +99,11 @@ func (p *pace) served(now, waited, limit time.Duration, line int, queued int64) 
 		p.window = int64(float64(p.window) * factor)
 	}
 	each := int64(p.line + 1)
-	p.window = min(max(p.window, leastInWindow, each*leastEach), max(each*mostEach, firstWindow))
+	frame := int64(p.wrote.bytes / max(p.wrote.frames, 1))
+	p.window = min(max(p.window, leastInWindow, each*leastEach, leastBroadcasts*widest*frame), max(each*mostEach, firstWindow))
 	p.until = now + limit
-	p.sum, p.n, p.line, p.tight = 0, 0, 0, false
+	p.sum, p.n, p.line, p.wrote, p.tight = 0, 0, 0, load{}, false
+	return true
 }
 
 // keepUp waits while more waits for the writers than they can write in time. It returns

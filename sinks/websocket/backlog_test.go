@@ -17,27 +17,29 @@ func TestPace(t *testing.T) {
 		waited time.Duration
 		line   int
 		queued int64
+		widest int64
 		want   int64
 	}{
-		{"grows while waits are short", 4 << 20, 8 * time.Millisecond, 1000, 4 << 20, 5 << 20},
-		{"at most to the double", 4 << 20, time.Millisecond, 1000, 4 << 20, 8 << 20},
-		{"not if it was not used", 4 << 20, time.Millisecond, 1000, 1 << 20, 4 << 20},
-		{"shrinks while they are long", 4 << 20, 12500 * time.Microsecond, 1000, 0, 4 << 20 * 4 / 5},
-		{"at most by half", 4 << 20, time.Second, 1000, 4 << 20, 2 << 20},
-		{"not below the least of a long line", 4 << 20, time.Second, 3999, 0, 4000 << 10},
-		{"not below the least of a short one", 100 << 10, time.Second, 1, 0, 64 << 10},
-		{"not above what full batches take", 4 << 20, time.Millisecond, 49, 4 << 20, 50 * 64 << 10},
+		{"grows while waits are short", 4 << 20, 8 * time.Millisecond, 1000, 4 << 20, 0, 5 << 20},
+		{"at most to the double", 4 << 20, time.Millisecond, 1000, 4 << 20, 0, 8 << 20},
+		{"not if it was not used", 4 << 20, time.Millisecond, 1000, 1 << 20, 0, 4 << 20},
+		{"shrinks while they are long", 4 << 20, 12500 * time.Microsecond, 1000, 0, 0, 4 << 20 * 4 / 5},
+		{"at most by half", 4 << 20, time.Second, 1000, 4 << 20, 0, 2 << 20},
+		{"not below the least of a long line", 4 << 20, time.Second, 3999, 0, 0, 4000 << 10},
+		{"not below the least of a short one", 100 << 10, time.Second, 1, 0, 0, 64 << 10},
+		{"not below some broadcasts to a room", 4 << 20, time.Second, 999, 0, 1000, leastBroadcasts * 1000 * 250},
+		{"but not above what full batches take", 4 << 20, time.Second, 49, 0, 1000, 50 * 64 << 10},
+		{"not above what full batches take", 4 << 20, time.Millisecond, 49, 4 << 20, 0, 50 * 64 << 10},
 	} {
 		p := pace{window: c.window, until: limit}
-		p.served(limit-1, c.waited, limit, 0, c.queued)
-		if p.window != c.window {
+		p.wrote = load{frames: 4, bytes: 1000}
+		if p.served(limit-1, c.waited, limit, 0, c.queued, 0) || p.window != c.window {
 			t.Errorf("%s: %d before it is looked at", c.name, p.window)
 		}
-		p.served(limit, c.waited, limit, c.line, 0)
-		if p.window != c.want {
+		if !p.served(limit, c.waited, limit, c.line, 0, c.widest) || p.window != c.want {
 			t.Errorf("%s: window %d, want %d", c.name, p.window, c.want)
 		}
-		if p.until != 2*limit || p.n != 0 {
+		if p.until != 2*limit || p.n != 0 || p.wrote.frames != 0 {
 			t.Errorf("%s: %+v does not begin again", c.name, p)
 		}
 	}
@@ -93,7 +95,7 @@ func TestBroadcastsWaitForTheWriters(t *testing.T) {
 		}
 		step := func(line int, queued int64) {
 			w.mu.Lock()
-			w.backlog.served(time.Since(w.since), 0, line, queued)
+			w.backlog.served(time.Since(w.since), 0, line, queued, load{})
 			w.mu.Unlock()
 			synctest.Wait()
 		}

@@ -104,6 +104,7 @@ func (ch *Channel) BroadcastFrom(ctx context.Context, event string, payload any)
 		return 0, err
 	}
 	n, err := ch.sess.endpoint().hub.BroadcastFrom(ctx, ch.subscription(), ch.topic, event, payload)
+	ch.sess.endpoint().writers.backlog.wide(n)
 	var remote *pubsub.RemoteError // this node has numbered the broadcast all the same
 	if ch.route.cfg.Resume && (err == nil || errors.As(err, &remote)) {
 		ch.passOver()

@@ -149,13 +149,17 @@ func (e *Endpoint) Broadcast(ctx context.Context, topic, event string, payload a
 	if err := e.keepUp(ctx); err != nil {
 		return 0, err
 	}
-	return e.hub.Broadcast(ctx, topic, event, payload)
+	n, err := e.hub.Broadcast(ctx, topic, event, payload)
+	e.writers.backlog.wide(n)
+	return n, err
 }
 
 // LocalBroadcast is Broadcast to the clients of this node only.
 func (e *Endpoint) LocalBroadcast(topic, event string, payload any) (int, error) {
 	_ = e.keepUp(context.Background()) // which does not end
-	return e.hub.LocalBroadcast(nil, topic, event, payload)
+	n, err := e.hub.LocalBroadcast(nil, topic, event, payload)
+	e.writers.backlog.wide(n)
+	return n, err
 }
 
 // Disconnect closes all connections, on all nodes, whose socket has this id, with

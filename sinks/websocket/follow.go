@@ -1,6 +1,9 @@
 package websocket
 
-import "github.com/penstock-go/penstock/pubsub"
+import (
+	"github.com/penstock-go/penstock/pubsub"
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
+)
 
 // follow takes a broadcast that the history keeps. It reports whether the client
 // will get it.
@@ -19,10 +22,10 @@ func (ch *Channel) follow(m *pubsub.Message, r *pubsub.Record) bool {
 	case r.Offset == at.last+1:
 		// The number is the same for all receivers, and is added once.
 		e := encodingsOf(m)
-		if e.numbered.Data == nil {
-			e.numbered = numberedPayload(r)
+		if e.numbered == nil {
+			e.numbered = numberedPayload(r).Data
 		}
-		return ch.queueRecord(r, e.numbered)
+		return ch.queueRecord(r, codec.Payload{Data: e.numbered})
 	// There is a gap before it, which the history fills.
 	default:
 		ch.pull()

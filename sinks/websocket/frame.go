@@ -128,9 +128,9 @@ func pongWire(data []byte) wire {
 // format, made when the first receiver needs it.
 type encodings struct {
 	items []encoded  // by format.index
-	few   [2]encoded // the array of items while that is enough
+	few   [1]encoded // the array of items while that is enough: most clients have one format
 
-	numbered codec.Payload // of a topic with history; see numberedPayload
+	numbered []byte // the JSON for a topic with history; see numberedPayload
 }
 
 // encoded is a broadcast in one format: an item that is made if wire is not nil. An

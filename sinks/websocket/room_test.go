@@ -357,6 +357,7 @@ func TestCloseGoesFirst(t *testing.T) {
 		c.frame(final|text, []byte(`["1","r1","room:a","echo",{}]`))
 		synctest.Wait()
 		c.frame(final|0x8, []byte("\x03\xe8")) // 1000
+		synctest.Wait()                        // it is handled before the client reads
 		for _, want := range []string{"e", "r1", "1000"} {
 			first, message, err := c.next()
 			if err != nil {

@@ -109,8 +109,8 @@ func (w *writers) ready(c *conn, now time.Duration) {
 }
 
 // next returns the connection that has been ready longest, or nil if the writer
-// must end.
-func (w *writers) next() *conn {
+// must end. last is what that has written since it called next before.
+func (w *writers) next(last load) *conn {
 	now := time.Since(w.since)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,7 +127,7 @@ func (w *writers) next() *conn {
 	// So that a connection which has ended is not kept alive by this one.
 	c.nextReady = nil
 	w.line--
-	w.backlog.served(now, now-c.readySince, w.line, w.writable())
+	w.backlog.served(now, now-c.readySince, w.line, w.writable(), last)
 	return c
 }
 
@@ -140,14 +140,17 @@ func (w *writers) run() {
 	defer rawWriters.Put(r)
 	b := batches.Get().(*batch)
 	defer func() { batches.Put(b) }()
+	var last load // what it has written
 	for n := 1; ; n++ {
-		c := w.next()
+		c := w.next(last)
 		if c == nil {
 			return
 		}
 		since := c.readySince
 		var more bool
-		if b, more = w.serve(c, r, b); more {
+		b, more = w.serve(c, r, b)
+		last = b.events
+		if more {
 			// What did not fit into a full batch has waited since then.
 			if b.n < maxBatchFrames && b.events.bytes+b.asked.bytes < fullBatch.bytes/2 {
 				since = time.Since(w.since)
