@@ -139,23 +139,30 @@ func (d demand) config() stage.SubscribeConfig {
 }
 
 // compare runs ours and the reference in turns, b.N events in all for each,
-// reports the rate and the share of the reference, and returns the rate.
+// reports the rate and the share of the reference, also in processor time, which other
+// work on the machine changes less, and returns the rate.
 func compare(b *testing.B, ours, reference func(n int) time.Duration) (perSecond float64) {
 	b.ReportAllocs()
 	const turns = 4
 	ours = slowed(ours)
 	share := max(1, b.N/turns)
 	ours(min(b.N, 100_000)) // what is allocated once is not the steady state's
-	var mine, theirs time.Duration
+	var mine, theirs, mineBusy, theirsBusy time.Duration
 	b.ResetTimer()
 	for range turns {
+		begin := processorTime()
 		mine += ours(share)
+		between := processorTime()
 		b.StopTimer()
 		theirs += reference(share)
+		mineBusy, theirsBusy = mineBusy+between-begin, theirsBusy+processorTime()-between
 		b.StartTimer()
 	}
 	perSecond = float64(turns*share) / mine.Seconds()
 	b.ReportMetric(perSecond, "events/s")
 	b.ReportMetric(theirs.Seconds()/mine.Seconds(), "of-ref")
+	if mineBusy > 0 {
+		b.ReportMetric(theirsBusy.Seconds()/mineBusy.Seconds(), "of-ref-cpu")
+	}
 	return perSecond
 }

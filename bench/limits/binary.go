@@ -16,6 +16,7 @@ import (
 type binaries struct {
 	dir      string
 	built    map[string]string // by package
+	used     time.Duration     // of the processors, by benchmarks
 	progress io.Writer
 }
 
@@ -70,7 +71,11 @@ func (b *binaries) run(ctx context.Context, what bench) (figures, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	begin := time.Now()
-	if err := cmd.Run(); err != nil {
+	err = cmd.Run()
+	if cmd.ProcessState != nil {
+		b.used += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s of %s, after %v: %w\n%s%s", what.row, what.pkg, time.Since(begin).Round(time.Second), err, stdout.String(), stderr.String())
 	}
 	return parse(stdout.String())

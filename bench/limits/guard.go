@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -31,12 +32,14 @@ var guarded = []string{
 }
 
 const (
-	ofReference = "of-ref"
-	mayFall     = 1.0 / 3 // of the base
-	guardRounds = 3
-	guardTime   = 100 * time.Millisecond // of a side, in a round
-	guardCPU    = 2                      // ratios depend on the number of processors
-	baseFile    = "bench/limits/base.json"
+	ofReference    = "of-ref"
+	ofReferenceCPU = "of-ref-cpu"
+	mayFall        = 1.0 / 3 // of the base
+	guardRounds    = 3
+	guardTime      = 100 * time.Millisecond // of a side, in a round
+	guardCPU       = 2                      // ratios depend on the number of processors
+	quietBelow     = 0.1                    // of the machine for other processes
+	baseFile       = "bench/limits/base.json"
 )
 
 // baseText is what the shares were when they were last looked at.
@@ -44,42 +47,56 @@ const (
 //go:embed base.json
 var baseText []byte
 
+// share is what is left of the reference's speed, and of its processor time. Other work on
+// the machine changes the first more than the second.
+type share struct {
+	Time float64 `json:"time"`
+	CPU  float64 `json:"cpu"`
+}
+
+// fallen reports whether s is less than two thirds of what it was. On a machine that is not
+// quiet only the processor time counts.
+func (s share) fallen(was share, quiet bool) bool {
+	return s.CPU < was.CPU*(1-mayFall) || quiet && s.Time < was.Time*(1-mayFall)
+}
+
 // base is the content of base.json.
 type base struct {
-	Commit string             `json:"commit"`
-	Date   string             `json:"date"`
-	Shares map[string]float64 `json:"shares"` // by row
+	Commit string           `json:"commit"`
+	Date   string           `json:"date"`
+	Shares map[string]share `json:"shares"` // by row
 }
 
 // errFallen is the end of a guard that has found something.
 var errFallen = errors.New("a share of the reference has fallen by more than a third")
 
 // measurement returns the shares of one run of a row that lasts about so long.
-type measurement func(ctx context.Context, row string, length time.Duration) (float64, error)
+type measurement func(ctx context.Context, row string, length time.Duration) (share, error)
 
 // measureShare runs ours and the reference in turns in one process. slowed runs ours twice
 // where it should run once, for the proof that the guard sees it.
 func measureShare(b *binaries, slowed bool) measurement {
-	return func(ctx context.Context, row string, length time.Duration) (float64, error) {
+	return func(ctx context.Context, row string, length time.Duration) (share, error) {
 		what := bench{pkg: engine, row: row, time: length.String(), count: 1, cpu: guardCPU}
 		if slowed {
 			what.env = []string{"PENSTOCK_SLOWED=1"}
 		}
 		f, err := b.run(ctx, what)
 		if err != nil {
-			return 0, err
+			return share{}, err
 		}
 		v, n := f.median(row, ofReference)
-		if n == 0 {
-			return 0, fmt.Errorf("%s did not print %s", row, ofReference)
+		cpu, m := f.median(row, ofReferenceCPU)
+		if n == 0 || m == 0 {
+			return share{}, fmt.Errorf("%s did not print %s and %s", row, ofReference, ofReferenceCPU)
 		}
-		return v, nil
+		return share{v, cpu}, nil
 	}
 }
 
 // shares measures all rows in turns, so that no row has all its runs in the same bad moment,
 // and returns their medians.
-func shares(ctx context.Context, rows []string, rounds int, length time.Duration, measure measurement) (map[string]float64, error) {
+func shares(ctx context.Context, rows []string, rounds int, length time.Duration, measure measurement) (map[string]share, error) {
 	f := make(figures)
 	for range rounds {
 		for _, row := range rows {
@@ -87,28 +104,34 @@ func shares(ctx context.Context, rows []string, rounds int, length time.Duration
 			if err != nil {
 				return nil, err
 			}
-			at := [2]string{row, ofReference}
-			f[at] = append(f[at], v)
+			f.add(row, ofReference, v.Time)
+			f.add(row, ofReferenceCPU, v.CPU)
 		}
 	}
-	medians := make(map[string]float64, len(rows))
+	medians := make(map[string]share, len(rows))
 	for _, row := range rows {
-		medians[row], _ = f.median(row, ofReference)
+		var s share
+		s.Time, _ = f.median(row, ofReference)
+		s.CPU, _ = f.median(row, ofReferenceCPU)
+		medians[row] = s
 	}
 	return medians, nil
 }
 
 // guard compares each row with its base and prints a table. A row that has fallen is
-// measured once more, for longer, before it fails.
-func guard(ctx context.Context, rows []string, was base, measure measurement, out io.Writer) error {
+// measured once more, for longer, before it fails. others is the share of the machine that
+// other processes have had since it was last called.
+func guard(ctx context.Context, rows []string, was base, measure measurement, others func() float64, out io.Writer) error {
+	others()
 	now, err := shares(ctx, rows, guardRounds, guardTime, measure)
 	if err != nil {
 		return err
 	}
-	least := func(row string) float64 { return was.Shares[row] * (1 - mayFall) }
+	taken := others()
+	quiet := taken < quietBelow
 	var again []string
 	for _, row := range rows {
-		if now[row] < least(row) {
+		if now[row].fallen(was.Shares[row], quiet) {
 			again = append(again, row)
 		}
 	}
@@ -116,21 +139,30 @@ func guard(ctx context.Context, rows []string, was base, measure measurement, ou
 	if err != nil {
 		return err
 	}
+	if len(again) > 0 {
+		taken = max(taken, others())
+		quiet = taken < quietBelow
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "row\t%s\tbase of %s\tnow/base\t\n", ofReference, was.Commit)
+	fmt.Fprintf(w, "row\t%s\tbase of %s\tnow/base\t%s\tbase\tnow/base\t\n", ofReference, was.Commit, ofReferenceCPU)
 	fallen := false
 	for _, row := range rows {
 		v, verdict := now[row], "ok"
 		if again, ok := second[row]; ok {
-			v, verdict = again, fmt.Sprintf("ok, but %.3g at first", v)
-			if again < least(row) {
-				verdict, fallen = fmt.Sprintf("FALLEN, and %.3g at first", now[row]), true
+			verdict = fmt.Sprintf("ok, but %.3g and %.3g at first", v.Time, v.CPU)
+			if again.fallen(was.Shares[row], quiet) {
+				verdict, fallen = fmt.Sprintf("FALLEN, and %.3g and %.3g at first", v.Time, v.CPU), true
 			}
+			v = again
 		}
-		fmt.Fprintf(w, "%s\t%.3g\t%.3g\t%.2f\t%s\n", strings.TrimPrefix(row, "Benchmark"), v, was.Shares[row], v/was.Shares[row], verdict)
+		b := was.Shares[row]
+		fmt.Fprintf(w, "%s\t%.3g\t%.3g\t%.2f\t%.3g\t%.3g\t%.2f\t%s\n", strings.TrimPrefix(row, "Benchmark"), v.Time, b.Time, v.Time/b.Time, v.CPU, b.CPU, v.CPU/b.CPU, verdict)
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if !quiet {
+		fmt.Fprintf(out, "Other processes had %.0f %% of the machine, so only %s was judged.\n", 100*taken, ofReferenceCPU)
 	}
 	if fallen {
 		return fmt.Errorf("%w; if that is meant: go run ./bench/limits -guard -renew, on a machine that does nothing else", errFallen)
@@ -144,7 +176,7 @@ func readBase(text []byte, rows []string) (was base, err error) {
 		return was, fmt.Errorf("%s: %w", baseFile, err)
 	}
 	for _, row := range rows {
-		if !(was.Shares[row] > 0) {
+		if s := was.Shares[row]; s.Time <= 0 || s.CPU <= 0 {
 			return was, fmt.Errorf("%s has no %s: go run ./bench/limits -guard -renew", baseFile, row)
 		}
 	}
@@ -157,15 +189,15 @@ func renew(ctx context.Context, rows []string, measure measurement, out io.Write
 	if err != nil {
 		return err
 	}
-	for row, v := range now {
-		now[row] = float64(int(v*1000+0.5)) / 1000
+	for row, s := range now {
+		now[row] = share{math.Round(s.Time*1000) / 1000, math.Round(s.CPU*1000) / 1000}
 	}
 	text, err := json.MarshalIndent(base{Commit: commit(ctx), Date: time.Now().UTC().Format(time.DateOnly), Shares: now}, "", "  ")
 	if err != nil {
 		return err
 	}
 	for _, row := range slices.Sorted(maps.Keys(now)) {
-		fmt.Fprintf(out, "%-28s %.3f\n", row, now[row])
+		fmt.Fprintf(out, "%-28s %.3f %.3f\n", row, now[row].Time, now[row].CPU)
 	}
 	return os.WriteFile(baseFile, append(text, '\n'), 0o644)
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// scripted returns the given shares in turn, and the last one for ever.
-func scripted(shares map[string][]float64) (measurement, map[string]int) {
+// scripted returns the given shares in turn, and then the last one again and again.
+func scripted(shares map[string][]share) (measurement, map[string]int) {
 	asked := make(map[string]int)
-	return func(_ context.Context, row string, _ time.Duration) (float64, error) {
+	return func(_ context.Context, row string, _ time.Duration) (share, error) {
 		all := shares[row]
 		v := all[min(asked[row], len(all)-1)]
 		asked[row]++
@@ -20,34 +20,35 @@ func scripted(shares map[string][]float64) (measurement, map[string]int) {
 }
 
 func TestGuard(t *testing.T) {
-	was := base{Shares: map[string]float64{"a": 0.9, "b": 1.2}}
+	was := base{Shares: map[string]share{"a": {0.9, 0.8}, "b": {1.2, 1.1}}}
+	good, a := share{1.2, 1.1}, share{0.9, 0.8}
 	for name, c := range map[string]struct {
-		shares map[string][]float64
-		fallen bool
-		want   string
-		asked  map[string]int
+		a, b           []share
+		others         float64
+		fallen         bool
+		want           string
+		timesA, timesB int
 	}{
-		"as it was":            {map[string][]float64{"a": {0.9}, "b": {1.2}}, false, "", map[string]int{"a": 3, "b": 3}},
-		"a third is allowed":   {map[string][]float64{"a": {0.61}, "b": {0.81}}, false, "", map[string]int{"a": 3, "b": 3}},
-		"one bad run of three": {map[string][]float64{"a": {0.1, 0.9, 0.9}, "b": {1.2}}, false, "", map[string]int{"a": 3, "b": 3}},
-		"bad at first": {
-			map[string][]float64{"a": {0.3, 0.3, 0.3, 0.9}, "b": {1.2}}, false, "ok, but 0.3 at first", map[string]int{"a": 8, "b": 3},
-		},
-		"fallen": {map[string][]float64{"a": {0.9}, "b": {0.79}}, true, "FALLEN, and 0.79 at first", map[string]int{"a": 3, "b": 8}},
+		"as it was":              {[]share{a}, []share{good}, 0, false, "ok", 3, 3},
+		"a third is allowed":     {[]share{{0.61, 0.54}}, []share{{0.81, 0.74}}, 0, false, "ok", 3, 3},
+		"one bad run of three":   {[]share{{0.1, 0.1}, a, a}, []share{good}, 0, false, "ok", 3, 3},
+		"bad at first":           {[]share{{0.3, 0.8}, {0.3, 0.8}, {0.3, 0.8}, a}, []share{good}, 0, false, "ok, but 0.3 and 0.8 at first", 8, 3},
+		"slower":                 {[]share{a}, []share{{0.79, 1.1}}, 0, true, "FALLEN, and 0.79 and 1.1 at first", 3, 8},
+		"busier":                 {[]share{a}, []share{{1.2, 0.5}}, 0, true, "FALLEN, and 1.2 and 0.5 at first", 3, 8},
+		"slower, a busy machine": {[]share{a}, []share{{0.1, 1.1}}, 0.5, false, "had 50 % of the machine", 3, 3},
+		"busier, a busy machine": {[]share{a}, []share{{0.1, 0.5}}, 0.5, true, "FALLEN", 3, 8},
 	} {
-		measure, asked := scripted(c.shares)
+		measure, asked := scripted(map[string][]share{"a": c.a, "b": c.b})
 		var out strings.Builder
-		err := guard(t.Context(), []string{"a", "b"}, was, measure, &out)
+		err := guard(t.Context(), []string{"a", "b"}, was, measure, func() float64 { return c.others }, &out)
 		if errors.Is(err, errFallen) != c.fallen || err != nil && !c.fallen {
 			t.Errorf("%s: %v", name, err)
 		}
 		if !strings.Contains(out.String(), c.want) {
 			t.Errorf("%s: %q is not in:\n%s", name, c.want, out.String())
 		}
-		for row, n := range c.asked {
-			if asked[row] != n {
-				t.Errorf("%s: %s was measured %d times, want %d", name, row, asked[row], n)
-			}
+		if asked["a"] != c.timesA || asked["b"] != c.timesB {
+			t.Errorf("%s: measured %v times, want %d and %d", name, asked, c.timesA, c.timesB)
 		}
 	}
 }
@@ -55,8 +56,9 @@ func TestGuard(t *testing.T) {
 // A measurement that fails is the guard's failure, and not that of a share.
 func TestGuardCannotMeasure(t *testing.T) {
 	broken := errors.New("broken")
-	measure := func(context.Context, string, time.Duration) (float64, error) { return 0, broken }
-	err := guard(t.Context(), []string{"a"}, base{Shares: map[string]float64{"a": 1}}, measure, new(strings.Builder))
+	measure := func(context.Context, string, time.Duration) (share, error) { return share{}, broken }
+	was := base{Shares: map[string]share{"a": {1, 1}}}
+	err := guard(t.Context(), []string{"a"}, was, measure, func() float64 { return 0 }, new(strings.Builder))
 	if !errors.Is(err, broken) || errors.Is(err, errFallen) {
 		t.Error(err)
 	}
@@ -71,9 +73,19 @@ func TestBase(t *testing.T) {
 	if len(was.Shares) != len(guarded) || was.Commit == "" || was.Date == "" {
 		t.Errorf("%+v", was)
 	}
-	for _, text := range []string{"", `{"shares":{}}`, `{"shares":{"BenchmarkW2":0}}`} {
+	for _, text := range []string{"", `{"shares":{}}`, `{"shares":{"BenchmarkW2":{"time":1}}}`} {
 		if _, err := readBase([]byte(text), []string{"BenchmarkW2"}); err == nil {
 			t.Errorf("%q is not refused", text)
 		}
+	}
+}
+
+func TestProcessors(t *testing.T) {
+	busy, total := processors("cpu  100 20 30 400 50 1 2 3 99 99\ncpu0 1 2 3\n")
+	if busy != 1560*time.Millisecond || total != 6060*time.Millisecond {
+		t.Error(busy, total)
+	}
+	if busy, total := processors(""); busy != 0 || total != 0 {
+		t.Error(busy, total)
 	}
 }

@@ -129,7 +129,7 @@ func runGuard(ctx context.Context, o options, b *binaries, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	return guard(ctx, rows, was, measure, out)
+	return guard(ctx, rows, was, measure, b.others(), out)
 }
 
 func runTable(ctx context.Context, o options, b *binaries, out io.Writer) error {

@@ -31,11 +31,15 @@ func parse(text string) (figures, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%q is no figure, in: %s", fields[i], strings.TrimSpace(line))
 			}
-			at := [2]string{row, fields[i+1]}
-			f[at] = append(f[at], v)
+			f.add(row, fields[i+1], v)
 		}
 	}
 	return f, nil
+}
+
+func (f figures) add(row, unit string, v float64) {
+	at := [2]string{row, unit}
+	f[at] = append(f[at], v)
 }
 
 // median returns the middle one of the values of a row, and how many there are.
