@@ -104,7 +104,7 @@ func (l Lines) draw(s *strings.Builder) {
 		fmt.Fprintf(s, `<path d="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", path.String(), colours[i])
 		for _, p := range series.Points {
 			fmt.Fprintf(s, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>`+"\n", atX(p.X), atY(p.Y), colours[i])
-			text(s, atX(p.X), atY(p.Y)-8, `font-size="11" text-anchor="middle" fill="`+colours[i]+`"`, brief(p.Y))
+			text(s, max(atX(p.X), linesLeft+16), atY(p.Y)-8, `font-size="11" text-anchor="middle" fill="`+colours[i]+`"`, brief(p.Y))
 		}
 	}
 	s.WriteString("</svg>\n")
