@@ -26,6 +26,7 @@ type config struct {
 	// How long the group waits for a member that has died.
 	Session time.Duration
 	Commit  time.Duration // interval
+	Linger  time.Duration // of a push, for others to share its request
 
 	// What it listens on and reports to.
 	Addr        string
@@ -118,6 +119,7 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	fs.StringVar(&c.Member, "member", "", "`name` of this process in the group: one that is started again with the same name gets its partitions back at once")
 	fs.DurationVar(&c.Session, "session-timeout", 10*time.Second, "how long the group waits for a process that died, 1s to 5m; brokers refuse less than their group.min.session.timeout.ms, 6s unless changed")
 	fs.DurationVar(&c.Commit, "commit-interval", time.Second, "how often finished pushes are committed in Kafka, 10ms to 1m; those since the last time are delivered again after a crash")
+	fs.DurationVar(&c.Linger, "linger", time.Millisecond, "how long a push waits for others that share its request to Kafka, 1ms to 1s; above 10,000 pushes a second 5ms costs less processor time")
 	fs.StringVar(&c.Addr, "addr", "127.0.0.1:4000", "`host:port` for clients: page, /push, /socket, /healthz, /readyz")
 	fs.StringVar(&c.Hosts, "host", "", "`names` by which clients ask for -addr and -push-addr, separated by commas, such as push.example.com; requests for others get 421. An address that is listened on needs no name")
 	fs.StringVar(&c.TLSCert, "tls-cert", "", "`file` with the certificate chain (PEM) with which -addr and -push-addr serve TLS 1.2 or newer; it is read again when it changes")

@@ -57,6 +57,7 @@ func (c config) validate() error {
 		within("gc-floor-mib", c.GCFloorMiB, 0, 1_000_000),
 		between("work", c.Work, 0, time.Minute), between("grace", c.Grace, 0, 24*time.Hour), between("drain", c.Drain, 0, 24*time.Hour),
 		between("session-timeout", c.Session, time.Second, 5*time.Minute), between("commit-interval", c.Commit, 10*time.Millisecond, time.Minute),
+		between("linger", c.Linger, time.Millisecond, time.Second),
 		between("token-age", c.TokenAge, 2*time.Second, 24*time.Hour), between("duration", c.Duration, 0, math.MaxInt64),
 		address("addr", c.Addr),
 	}

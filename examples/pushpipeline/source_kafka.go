@@ -81,7 +81,7 @@ func newKafkaSource(cfg config, origin string, l *ledger, log *slog.Logger) (_ *
 		return nil, fmt.Errorf("-brokers: %w", err)
 	}
 	k.writer, err = kafka.NewWriter(kafka.WriterConfig{
-		Brokers: brokers, Topic: cfg.Topic, MaxBuffered: maxUnconfirmed, Timeout: unconfirmedTimeout,
+		Brokers: brokers, Topic: cfg.Topic, MaxBuffered: maxUnconfirmed, Linger: cfg.Linger, Timeout: unconfirmedTimeout,
 	})
 	if err != nil {
 		return nil, err
