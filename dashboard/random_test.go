@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/penstock-go/penstock/consumer"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/pipeline"
 	"github.com/penstock-go/penstock/receipt"
 	"github.com/penstock-go/penstock/stage"
@@ -104,6 +107,31 @@ func TestPlansShowEveryField(t *testing.T) {
 	}
 	same(edgePlan, stage.Edge{ID: 1, Producer: "a\"", Consumer: "ü", Demand: 3, Paused: true})
 	same(stepPlan, pipeline.StepSnapshot{Name: "a", Inputs: []string{"b"}, Error: "c"})
+	type other struct {
+		N     pipeline.WorkSnapshot
+		Outer struct{ A int } `json:"outer"`
+	}
+	for _, handler := range []any{
+		nil, 7, "text", struct{}{}, other{}, &pipeline.WorkSnapshot{Busy: 1}, time.Now(), fair.Snapshot[string]{}, consumer.ForEachSnapshot{},
+		fair.Snapshot[string]{Top: []fair.KeyBacklog[string]{{Key: "a", Events: 2}}, Misused: map[string]uint64{"SubKey": 1}},
+		pipeline.WorkSnapshot{Busy: 3, Paused: true, Oldest: time.Second}, pipeline.WorkSnapshot{Ages: []time.Duration{3, 1}},
+		struct {
+			A    int8          `json:"<a>"`
+			B    uint16        `json:"b,omitempty"`
+			C    []int         `json:"c,omitempty"`
+			D    pipeline.Rate `json:"d,omitempty"`
+			skip int
+		}{C: []int{}, skip: 1},
+		struct {
+			A int `json:"a,string"`
+		}{3},
+		struct {
+			A int `json:"-"`
+			B float64
+		}{3, 0.1},
+	} {
+		same(stagePlan, stage.Snapshot{Name: "a", Handler: handler})
+	}
 	same(headPlan, pipeline.Snapshot{Name: "p", Rate: pipeline.Rate{PerSecond: 1.5}}, "steps", "stages", "edges")
 }
 

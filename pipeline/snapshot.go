@@ -46,11 +46,12 @@ type StepSnapshot struct {
 // done; a stage that does not reply by then is marked as Busy.
 func (p *Pipeline) Snapshot(ctx context.Context) Snapshot {
 	p.mu.Lock()
-	s := Snapshot{Name: p.cfg.Name, Paused: p.paused, Rate: p.sources.rate(), Steps: []StepSnapshot{}, Stages: []stage.Snapshot{}, Edges: []stage.Edge{}}
+	s := Snapshot{Name: p.cfg.Name, Paused: p.paused, Rate: p.sources.rate(), Stages: []stage.Snapshot{}, Edges: []stage.Edge{}}
 	nodes := p.all
 	if nodes == nil {
 		nodes = p.main.nodes
 	}
+	s.Steps = make([]StepSnapshot, 0, len(nodes))
 	for _, n := range nodes {
 		s.Steps = append(s.Steps, n.snapshot())
 	}
@@ -74,7 +75,7 @@ func (p *Pipeline) Snapshot(ctx context.Context) Snapshot {
 
 // snapshot returns the state of a step. The caller holds Pipeline.mu.
 func (n *node) snapshot() StepSnapshot {
-	s := StepSnapshot{Name: n.name, Kind: n.kind, State: n.state.String(), Inputs: []string{}, Paused: n.paused, Restarts: n.restarts}
+	s := StepSnapshot{Name: n.name, Kind: n.kind, State: n.state.String(), Inputs: make([]string, 0, len(n.ins)), Paused: n.paused, Restarts: n.restarts}
 	if n.lastErr != nil {
 		s.Error = n.lastErr.Error()
 	}

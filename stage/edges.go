@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
 )
 
 // PipelineSnapshot is the state of a pipeline at about one moment: each stage is
@@ -43,58 +42,70 @@ func (p *Pipeline) Snapshot(ctx context.Context) PipelineSnapshot {
 	defer cancel()
 	defer context.AfterFunc(p.over, cancel)()
 	members := p.list()
-	s := PipelineSnapshot{Stages: make([]Snapshot, len(members)), Edges: []Edge{}}
-	var all sync.WaitGroup
+	s := PipelineSnapshot{Stages: make([]Snapshot, len(members))}
+	// All are asked before the first one is waited for. A goroutine for each would cost more
+	// than what the stages themselves do.
+	replies := make([]chan Snapshot, len(members))
 	for i, stage := range members {
-		all.Go(func() {
-			snap, err := stage.Snapshot(ctx)
-			if err != nil {
-				snap = stage.busy()
-			}
-			s.Stages[i] = snap
-		})
+		s.Stages[i], replies[i] = stage.request()
 	}
-	all.Wait()
-	s.Edges = append(s.Edges, edges(s.Stages)...)
+	for i, stage := range members {
+		if replies[i] == nil {
+			continue
+		}
+		var err error
+		if s.Stages[i], err = stage.await(ctx, replies[i]); err != nil {
+			s.Stages[i] = stage.busy()
+		}
+	}
+	s.Edges = edges(s.Stages)
 	return s
 }
 
 // edges joins the two sides of each subscription, by its ID. A side is missing if its
 // stage is busy or not part of the pipeline; the other one is used alone then.
 func edges(stages []Snapshot) []Edge {
-	producers := make(map[uint64]SubscriptionSnapshot)
-	consumers := make(map[uint64]SubscriptionSnapshot)
-	found := make(map[uint64]Edge)
-	for _, s := range stages {
-		for _, sub := range s.Subscriptions {
-			e := Edge{ID: sub.ID, Producer: s.Name, Consumer: sub.Peer, MaxDemand: sub.MaxDemand, MinDemand: sub.MinDemand, Paused: sub.Paused}
-			if sub.Upstream {
-				e.Producer, e.Consumer = sub.Peer, s.Name
-				consumers[sub.ID] = sub
-			} else {
-				producers[sub.ID] = sub
-			}
-			found[sub.ID] = e
+	type side struct {
+		stage string
+		*SubscriptionSnapshot
+	}
+	n := 0
+	for i := range stages {
+		n += len(stages[i].Subscriptions)
+	}
+	sides := make([]side, 0, n)
+	for i := range stages {
+		for k := range stages[i].Subscriptions {
+			sides = append(sides, side{stages[i].Name, &stages[i].Subscriptions[k]})
 		}
 	}
-	var all []Edge
-	for id, e := range found {
-		up, delivers := producers[id]
-		down, handles := consumers[id]
+	slices.SortFunc(sides, func(a, b side) int { return cmp.Compare(a.ID, b.ID) })
+	all := make([]Edge, 0, (n+1)/2)
+	for len(sides) > 0 {
+		first := sides[0]
+		e := Edge{ID: first.ID, MaxDemand: first.MaxDemand, MinDemand: first.MinDemand, Paused: first.Paused}
+		var up, down *SubscriptionSnapshot
+		for len(sides) > 0 && sides[0].ID == e.ID {
+			if s := sides[0]; s.Upstream {
+				down, e.Producer, e.Consumer = s.SubscriptionSnapshot, s.Peer, s.stage
+			} else {
+				up, e.Producer, e.Consumer = s.SubscriptionSnapshot, s.stage, s.Peer
+			}
+			sides = sides[1:]
+		}
 		switch {
-		case delivers && handles:
+		case up != nil && down != nil:
 			// What the consumer awaits is either still to be delivered or in
 			// flight.
 			e.Demand, e.InFlight = up.Outstanding, max(up.InFlight, down.InFlight, down.Outstanding-up.Outstanding)
-		case delivers:
+		case up != nil:
 			e.Demand, e.InFlight = up.Outstanding, up.InFlight
 		default:
 			e.Demand, e.InFlight = max(0, down.Outstanding-down.InFlight), down.InFlight
 		}
 		all = append(all, e)
 	}
-	slices.SortFunc(all, func(a, b Edge) int {
-		return cmp.Or(cmp.Compare(a.Producer, b.Producer), cmp.Compare(a.ID, b.ID))
-	})
+	// It is stable: those of one producer stay ordered by their ID.
+	slices.SortStableFunc(all, func(a, b Edge) int { return cmp.Compare(a.Producer, b.Producer) })
 	return all
 }

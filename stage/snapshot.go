@@ -106,13 +106,32 @@ type SubscriptionSnapshot struct {
 
 // Snapshot implements Stage.
 func (e *engine[In, Out]) Snapshot(ctx context.Context) (Snapshot, error) {
+	s, reply := e.request()
+	if reply == nil {
+		return s, nil
+	}
+	return e.await(ctx, reply)
+}
+
+// request asks for a snapshot, which is to be awaited. For a stage whose goroutine does not run
+// yet the snapshot is there at once, and the channel is nil.
+func (e *engine[In, Out]) request() (Snapshot, chan Snapshot) {
 	if !e.started.Load() {
 		return Snapshot{Name: e.name, Kind: e.kindOf(), Phase: PhaseNew}, nil
 	}
 	if !hasStopped(e.ready) && !hasStopped(e.stopped) {
 		return Snapshot{Name: e.name, Kind: e.kindOf(), Phase: PhaseStarting}, nil
 	}
-	reply := e.look()
+	return Snapshot{}, e.look()
+}
+
+// await waits for a snapshot that was asked for.
+func (e *engine[In, Out]) await(ctx context.Context, reply chan Snapshot) (Snapshot, error) {
+	select {
+	case s := <-reply:
+		return s, nil
+	default: // one that has come counts even if ctx is done
+	}
 	select {
 	case s := <-reply:
 		return s, nil

@@ -48,6 +48,8 @@ type Stage interface {
 	kind() Kind
 	vertex() *node
 	busy() Snapshot
+	request() (Snapshot, chan Snapshot)
+	await(ctx context.Context, reply chan Snapshot) (Snapshot, error)
 	launch(ctx context.Context) error
 	drainWithin(members map[*node]bool)
 	handledFailure(of *node)

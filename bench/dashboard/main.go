@@ -21,6 +21,7 @@ import (
 type options struct {
 	rate, stages, keys, viewers, rounds int
 	round                               time.Duration
+	interval                            time.Duration
 }
 
 func main() {
@@ -31,6 +32,7 @@ func main() {
 	flag.IntVar(&o.viewers, "viewers", 10, "viewers")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each kind")
 	flag.DurationVar(&o.round, "round", 5*time.Second, "length of a round")
+	flag.DurationVar(&o.interval, "interval", time.Second, "interval of the dashboard")
 	url := flag.String("view", "", "only look, at this address")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -52,7 +54,7 @@ func measure(ctx context.Context, o options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := newProgram(o)
-	d, err := p.dashboard()
+	d, err := p.dashboard(o)
 	if err != nil {
 		return err
 	}

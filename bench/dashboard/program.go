@@ -53,6 +53,6 @@ func newProgram(o options) *program {
 	return p
 }
 
-func (p *program) dashboard() (*dashboard.Dashboard, error) {
-	return dashboard.New(dashboard.Config{}, dashboard.Pipeline(p.pipeline))
+func (p *program) dashboard(o options) (*dashboard.Dashboard, error) {
+	return dashboard.New(dashboard.Config{Interval: o.interval}, dashboard.Pipeline(p.pipeline))
 }
