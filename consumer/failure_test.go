@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -189,7 +190,7 @@ func TestSupervisorTimeout(t *testing.T) {
 				if err := run(t, src, pool, stage.SubscribeConfig{}); !errors.Is(err, end) {
 					t.Error(err)
 				}
-				if s := pool.Snapshot(); s != stuck {
+				if s := pool.Snapshot(); !reflect.DeepEqual(s, stuck) {
 					t.Errorf("%+v, want %+v", s, stuck)
 				}
 				if second != tc.takes || !errors.Is(failure, consumer.ErrTimeout) {
@@ -200,7 +201,7 @@ func TestSupervisorTimeout(t *testing.T) {
 				if got := src.outcomes(t); got[0] != receipt.Failed || got[1] != receipt.Done {
 					t.Error(got)
 				}
-				if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{Failed: 1}) {
+				if s := pool.Snapshot(); !reflect.DeepEqual(s, (consumer.SupervisorSnapshot{Failed: 1})) {
 					t.Errorf("%+v", s)
 				}
 			})
@@ -252,12 +253,12 @@ func TestSupervisorManyHungWorkers(t *testing.T) {
 				t.Error(v, got)
 			}
 		}
-		if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{Stuck: n / 10, Failed: n / 10}) {
+		if s := pool.Snapshot(); !reflect.DeepEqual(s, (consumer.SupervisorSnapshot{Stuck: n / 10, Failed: n / 10})) {
 			t.Errorf("%+v", s)
 		}
 		close(hold)
 		synctest.Wait()
-		if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{Failed: n / 10}) {
+		if s := pool.Snapshot(); !reflect.DeepEqual(s, (consumer.SupervisorSnapshot{Failed: n / 10})) {
 			t.Errorf("%+v", s)
 		}
 	})

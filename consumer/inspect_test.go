@@ -2,6 +2,7 @@ package consumer_test
 
 import (
 	"context"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +38,7 @@ func TestInspect(t *testing.T) {
 				done := make(chan error, 1)
 				go func() { done <- line.Run(context.Background()) }()
 				synctest.Wait()
-				if got := line.Snapshot(t.Context()).Stages[1].Handler; got != tc.want {
+				if got := line.Snapshot(t.Context()).Stages[1].Handler; !reflect.DeepEqual(got, tc.want) {
 					t.Errorf("got %+v, want %+v", got, tc.want)
 				}
 				if got := line.Snapshot(t.Context()).Edges; len(got) != 1 || got[0].Demand != tc.demand || got[0].InFlight != 3 {

@@ -1,6 +1,8 @@
 package consumer
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,6 +62,21 @@ func (p *pool[T]) look(now time.Duration) held {
 		}
 	}
 	return h
+}
+
+// maxAges bounds SupervisorSnapshot.Ages.
+const maxAges = 64
+
+// ages returns how long attempts have run at now that a look has seen. The caller holds the
+// lock.
+func (p *pool[T]) ages(now time.Duration) (all []time.Duration) {
+	for _, t := range p.tasks {
+		if t.begun != none && t.trying && t.sight.tries == t.tries && now > t.sight.at {
+			all = append(all, now-t.sight.at)
+		}
+	}
+	slices.SortFunc(all, func(a, b time.Duration) int { return cmp.Compare(b, a) })
+	return all[:min(len(all), maxAges)]
 }
 
 // due reports whether h gets a line at now: at once if it is more than in the last line,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -78,8 +79,15 @@ func TestWorkersThatDoNotReturnAreReported(t *testing.T) {
 					return v
 				}
 				count := func() int { return strings.Count(lines.String(), "workers do not return") }
+				ages := func() []time.Duration { return pool.Snapshot().Ages }
+				if len(ages()) > 0 {
+					t.Errorf("ages before a look: %v", ages())
+				}
 				time.Sleep(50 * time.Second)
 				synctest.Wait()
+				if want := []time.Duration{49 * time.Second, 49 * time.Second}; c.timeout == 0 && !slices.Equal(ages(), want) || c.timeout > 0 && len(ages()) > 0 {
+					t.Errorf("the ages are %v", ages())
+				}
 				if c.timeout == 0 && count() != 0 {
 					t.Errorf("%d lines before a minute", count())
 				}
@@ -96,6 +104,9 @@ func TestWorkersThatDoNotReturnAreReported(t *testing.T) {
 				close(hold)
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
+				if len(ages()) > 0 {
+					t.Errorf("ages after the return: %v", ages())
+				}
 				if gauge() != 0 {
 					t.Errorf("%s is %v after the return", c.gauge, gauge())
 				}

@@ -209,6 +209,10 @@ type SupervisorSnapshot struct {
 	// many events have failed for good, since the start.
 	Restarts int64 `json:"restarts"`
 	Failed   int64 `json:"failed"`
+	// Ages are for how long attempts have run that have not returned, the longest first, at
+	// most 64. An attempt is in it from one to two seconds after its begin, and counts from
+	// the first second's look at it. Those that are Stuck are not among them.
+	Ages []time.Duration `json:"ages_ns,omitempty"`
 	// DeadLetters is what has become of the letters of the events that have failed, nil
 	// without a sink. Those that wait are among Deferred.
 	DeadLetters *deadletter.WriterSnapshot `json:"dead_letters,omitempty"`
@@ -220,6 +224,9 @@ func (s *Supervisor[T]) Snapshot() SupervisorSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := s.pool.stats()
+	if len(s.pool.tasks) > 0 { // otherwise it may not have begun
+		stats.Ages = s.pool.ages(s.clock())
+	}
 	stats.DeadLetters = letters
 	return stats
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -105,7 +106,7 @@ func TestSupervisorConservation(t *testing.T) {
 		if cfg.Restart == consumer.Transient {
 			restarts = failures * (cfg.Retry.MaxAttempts - 1)
 		}
-		if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{Failed: int64(failures), Restarts: int64(restarts)}) {
+		if s := pool.Snapshot(); !reflect.DeepEqual(s, (consumer.SupervisorSnapshot{Failed: int64(failures), Restarts: int64(restarts)})) {
 			t.Errorf("round %d: %+v", round, s)
 		}
 	}
@@ -248,7 +249,7 @@ func TestSupervisorStopGivesNoReceipt(t *testing.T) {
 					t.Error("workers told the cause:", causes.Load())
 				}
 				synctest.Wait()
-				if s := pool.Snapshot(); s != (consumer.SupervisorSnapshot{}) {
+				if s := pool.Snapshot(); !reflect.DeepEqual(s, (consumer.SupervisorSnapshot{})) {
 					t.Errorf("%+v", s)
 				}
 				var again log

@@ -138,6 +138,8 @@ func (d *Dashboard) serveControl(w http.ResponseWriter, r *http.Request) {
 	attrs := []any{"remote", r.RemoteAddr, "part", c.Part, "step", c.Step, "action", c.Action, "value", c.Value}
 	if p != nil && p.pipeline != nil {
 		attrs = append(attrs, "pipeline", p.pipeline.Name())
+	} else if p != nil {
+		attrs = append(attrs, "pipeline", p.Name)
 	}
 	if err != nil {
 		d.cfg.Logger.Warn("dashboard: an action has failed", append(attrs, "error", err)...)
@@ -159,10 +161,13 @@ func (d *Dashboard) part(id string) (*Part, error) {
 
 // act carries out an action on a pipeline or a step.
 func (p *Part) act(c *command) (err error) {
-	if p.pipeline == nil {
+	if p.pipeline == nil && len(p.controls) == 0 {
 		return refuse(http.StatusBadRequest, "a part of kind %q cannot be controlled", p.Kind)
 	}
 	defer crash.Catch(&err) // a step's handler may be the program's
+	if p.pipeline == nil {
+		return p.onStage(c)
+	}
 	if c.Step == "" {
 		return onPipeline(p.pipeline, c)
 	}

@@ -1,12 +1,18 @@
 package dashboard
 
-import "strconv"
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+)
 
 // topKeys bounds the keys with the longest queues that are shown.
 const topKeys = 20
 
 // cut appends JSON text without white space, as json.Marshal returns it, in which no list
-// is longer than limit. The field of an object that was cut is followed by another one with
+// is longer than limit: the first ones are kept, of partitions those that are farthest behind. The field of an object that was cut is followed by another one with
 // the number that was left out: "nodes_left" behind "nodes".
 func cut(dst, src []byte, limit int) []byte {
 	c := cutter{src: src, dst: dst, limit: limit}
@@ -71,6 +77,11 @@ func (c *cutter) list(name string) (left int) {
 	if name == "top" {
 		most = min(most, topKeys)
 	}
+	if name == "partitions" {
+		if keep := c.farthest(most); keep != nil {
+			return c.some(keep)
+		}
+	}
 	c.one(1)
 	for n := 1; c.src[c.at] != ']'; n++ {
 		keep := len(c.dst)
@@ -96,4 +107,71 @@ func (c *cutter) text() {
 	}
 	c.at++
 	c.dst = append(c.dst, c.src[from:c.at]...)
+}
+
+// farthest returns which elements of a list that is longer than most are to be kept, nil if
+// it is not or if they have no lag: those that are stopped, then those with the longest lag.
+func (c *cutter) farthest(most int) (keep []bool) {
+	scan := cutter{src: c.src, at: c.at + 1, limit: c.limit}
+	var lags []int64
+	for scan.src[scan.at] != ']' {
+		if scan.src[scan.at] == ',' {
+			scan.at++
+		}
+		from := scan.at
+		scan.dst = scan.dst[:0]
+		scan.value("")
+		lag, ok := lagOf(scan.src[from:scan.at])
+		if !ok {
+			return nil
+		}
+		lags = append(lags, lag)
+	}
+	if len(lags) <= most {
+		return nil
+	}
+	order := make([]int, len(lags))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(lags[b], lags[a]) })
+	keep = make([]bool, len(lags))
+	for _, i := range order[:most] {
+		keep[i] = true
+	}
+	return keep
+}
+
+// lagOf returns the lag of a partition, which is the largest number for one that is stopped.
+func lagOf(object []byte) (lag int64, ok bool) {
+	_, rest, ok := bytes.Cut(object, []byte(`"lag":`))
+	if !ok {
+		return 0, false
+	}
+	if bytes.Contains(object, []byte(`"stopped":true`)) {
+		return math.MaxInt64, true
+	}
+	end := bytes.IndexAny(rest, ",}")
+	lag, err := strconv.ParseInt(string(rest[:max(0, end)]), 10, 64)
+	return lag, err == nil
+}
+
+// some copies the elements of a list that are to be kept.
+func (c *cutter) some(keep []bool) (left int) {
+	c.one(1)
+	start := len(c.dst)
+	for _, k := range keep {
+		if c.src[c.at] == ',' {
+			c.at++
+		}
+		before := len(c.dst)
+		c.dst = comma(c.dst, start)
+		c.value("")
+		if !k {
+			c.dst = c.dst[:before]
+			left++
+		}
+	}
+	c.one(1)
+	return left
 }

@@ -14,6 +14,7 @@ var (
 	stepPlan  = planOf[pipeline.StepSnapshot]()
 	stagePlan = planOf[stage.Snapshot]("subscriptions")
 	edgePlan  = planOf[stage.Edge]()
+	offerPlan = planOf[offer]()
 	headPlan  = planOf[pipeline.Snapshot]("steps", "stages", "edges")
 )
 
@@ -55,6 +56,16 @@ func (g *graph) pipeline(b []byte, s *pipeline.Snapshot) ([]byte, bool) {
 // stages is like pipeline.
 func (g *graph) stages(b []byte, s *stage.PipelineSnapshot) ([]byte, bool) {
 	return g.both(append(b, '{'), s.Stages, s.Edges)
+}
+
+// controlled is like pipeline.
+func (g *graph) controlled(b []byte, s *controlled) ([]byte, bool) {
+	if !g.withSteps {
+		g.withSteps, g.steps.plan = true, offerPlan
+	}
+	b, changed := list(append(b, '{'), &g.steps, "steps", s.Steps)
+	b, more := g.both(append(b, ','), s.Stages, s.Edges)
+	return b, changed || more
 }
 
 // both appends stages and edges, and the end of the object.

@@ -127,6 +127,9 @@ func (l *look) change(b []byte) ([]byte, bool) {
 		case stage.PipelineSnapshot:
 			l.isGraph = true
 			b, moved = l.graph.stages(b, &s)
+		case controlled:
+			l.isGraph = true
+			b, moved = l.graph.controlled(b, &s)
 		default:
 			l.isGraph = false
 			b, moved = l.plain.set(b, v)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/pipeline"
-	"github.com/penstock-go/penstock/stage"
 )
 
 // Part is one thing on the page. Make it by a function of this package, or as a literal
@@ -23,6 +22,7 @@ type Part struct {
 	Snapshot func(ctx context.Context) any
 
 	pipeline *pipeline.Pipeline // what is controlled
+	controls []Control          // of Stages
 	letters  *letters
 	err      error // of the function that has made it
 }
@@ -37,14 +37,6 @@ func Pipeline(p *pipeline.Pipeline) Part {
 		return Part{err: needs("a *pipeline.Pipeline")}
 	}
 	return Part{Kind: "pipeline", pipeline: p, Snapshot: func(ctx context.Context) any { return p.Snapshot(ctx) }}
-}
-
-// Stages shows a pipeline of package stage. It cannot be controlled.
-func Stages(name string, p *stage.Pipeline) Part {
-	if p == nil {
-		return Part{err: needs("a *stage.Pipeline")}
-	}
-	return Part{Kind: "stages", Name: name, Snapshot: func(ctx context.Context) any { return p.Snapshot(ctx) }}
 }
 
 // Sockets shows a *websocket.Endpoint.

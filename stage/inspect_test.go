@@ -99,7 +99,7 @@ func TestSnapshotHasWhatTheDispatcherReports(t *testing.T) {
 		},
 		"fair": {
 			stage.Must(fair.New(func(v int) string { return fmt.Sprint(v) }, fair.Config[int]{})), four,
-			`{"backlogged":0,"known":2,"held":0,"held_bytes":0,"in_flight":2,"longest":0,"parked":0,"delayed":0}`,
+			`{"backlogged":0,"known":2,"held":0,"held_bytes":0,"in_flight":2,"oldest_ns":0,"longest":0,"parked":0,"delayed":0}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,7 +39,7 @@ function draw() {
   document.title = (found.some((p) => p.severity === "bad") ? "(!) " : "") + model.title;
   say(at("title"), model.title);
   say(at("at"), `as of ${clock(model.at)}`);
-  set(at("locked"), { hidden: model.control || !graphs.some((p) => p.kind === "pipeline") });
+  set(at("locked"), { hidden: model.control || !graphs.some((p) => p.steps.size > 0) });
   const entering = total(graphs.map(sources));
   showAttention(at("attention"), found, entering === undefined ? "" : `${rate(entering)} events a second enter.`, go);
   const byStage = new Map(graphs.map((p) => [p.id, worst(found, p.id)]));

@@ -4,18 +4,20 @@ import { h, say, set } from "./dom.js";
 
 // Controls are the buttons of one pipeline, or of one step if it is named.
 export class Controls {
-  constructor(actions, part, step, { resize, restart, workers } = {}) {
+  constructor(actions, part, step, { can = ["pause", "rate", "drain"], workers, rateOf = "events a second" } = {}) {
     this.actions = actions;
     this.part = part;
     this.step = step;
     const of = step ? `step ${step}` : "the pipeline";
     this.message = h("p", { class: "outcome", role: "status" });
     this.pause = this.button("Pause", () => this.send(this.paused ? "resume" : "pause"));
-    this.el = h("div", { class: "controls", role: "group", "aria-label": `Control ${of}` }, this.pause);
-    this.el.append(this.field("rate", "Rate", "events a second, 0 for no limit", 0, "any", ""));
-    if (resize) this.el.append(this.field("resize", "Workers", `number of workers of ${of}`, 1, 1, workers));
-    if (restart) this.el.append(this.button("Restart", () => this.confirm(`Make ${step} anew? What it has not finished is delivered to it again.`, "restart")));
-    this.el.append(this.button("Drain", () => this.confirm(`Drain ${of}? It ends when it has finished what it has, and does not start again.`, "drain"), "grave"), this.message);
+    this.el = h("div", { class: "controls", role: "group", "aria-label": `Control ${of}` });
+    if (can.includes("pause")) this.el.append(this.pause);
+    if (can.includes("rate")) this.el.append(this.field("rate", "Rate", `${rateOf}, 0 for no limit`, 0, "any", ""));
+    if (can.includes("resize")) this.el.append(this.field("resize", "Workers", `number of workers of ${of}`, 1, 1, workers));
+    if (can.includes("restart")) this.el.append(this.button("Restart", () => this.confirm(`Make ${step} anew? What it has not finished is delivered to it again.`, "restart")));
+    if (can.includes("drain")) this.el.append(this.button("Drain", () => this.confirm(`Drain ${of}? It ends when it has finished what it has, and does not start again.`, "drain"), "grave"));
+    this.el.append(this.message);
   }
 
   button(text, onclick, look = "quiet") {

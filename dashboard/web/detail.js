@@ -69,10 +69,13 @@ export class Detail {
       const to = e.producer === stage.name ? `to ${e.consumer}` : `from ${e.producer}`;
       say(li, `${to}: ${rate(m.edges.get(e.id))}/s, ${count(e.in_flight)} in flight, ${count(e.demand)} asked for of at most ${count(e.max_demand)}${e.paused ? ", paused" : ""}`);
     });
-    if (part.kind !== "pipeline" || !step) return;
+    if (!step) return;
     if (!this.controls) {
       const work = workOf(stage);
-      this.controls = new Controls(this.actions, part.id, stage.name, { resize: work !== undefined && stage.handler.workers !== undefined, restart: stage.kind !== "producer", workers: work?.workers });
+      const resize = work !== undefined && stage.handler.workers !== undefined;
+      const usual = ["pause", "rate", ...(resize ? ["resize"] : []), ...(stage.kind !== "producer" ? ["restart"] : []), "drain"];
+      // The program has said of a stage that is no step what is possible.
+      this.controls = new Controls(this.actions, part.id, stage.name, { can: step.actions ?? usual, workers: work?.workers, rateOf: step.rate_of });
       this.slot.append(this.controls.el);
     }
     this.controls.update(step.paused, model.control);

@@ -32,7 +32,7 @@ export const place = (part, kind, stage = "") => `panel-${part}-${kind}-${stage}
 function showKeys(el, fair) {
   const keys = keysOf(fair);
   const left = fair.backlogged - keys.length;
-  say(el.words, keys.length ? `${plural(fair.held, "event")} of ${plural(fair.backlogged, "key")} wait` + (left > 0 ? `; ${count(left)} short ones not shown` : "") : "No key has more than one event waiting.");
+  say(el.words, keys.length ? `${plural(fair.held, "event")} of ${plural(fair.backlogged, "key")} wait` + (left > 0 ? `; ${count(left)} short ones not shown` : "") + (fair.oldest_ns > 0 ? `; the oldest waits ${span(fair.oldest_ns)}` : "") : "No key has more than one event waiting.");
   const apart = [...keys.filter((k) => !k.still), ...keys.filter((k) => k.still)]; // those that are held back stand at the end
   showBars(el.room, apart.map((k) => ({
     id: k.key, name: k.key, value: k.events, state: k.flood ? "flood" : k.still ? "still" : "usual",

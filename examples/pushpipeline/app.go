@@ -42,6 +42,7 @@ type app struct {
 	workers  []*worker // one; under a rival that partitions, one for each partition
 	producer *stage.ProducerStage[push]
 	pipeline *stage.Pipeline
+	controls controls // of the dashboard
 	endpoint *websocket.Endpoint
 	address  func(*http.Request) netip.Addr // of a request's client
 	clients  clients

@@ -14,7 +14,7 @@ func (a *app) build() (err error) {
 	// Only -fairness sets a rival.
 	chosen := a.cfg.rival
 	if chosen == nil {
-		chosen = fairDispatcher
+		chosen = a.fairDispatcher
 	}
 	line := chosen(a.cfg)
 	a.producer, err = stage.NewProducer(a.source.handler(), stage.ProducerConfig[push]{
@@ -41,9 +41,11 @@ func (a *app) build() (err error) {
 		if err != nil {
 			return err
 		}
-		if _, err := end.Subscribe(a.producer, stage.SubscribeConfig{Partition: pool.partition}); err != nil {
+		sub, err := end.Subscribe(a.producer, stage.SubscribeConfig{Partition: pool.partition})
+		if err != nil {
 			return err
 		}
+		a.controls.subs = append(a.controls.subs, sub)
 		a.workers = append(a.workers, w)
 		stages = append(stages, end)
 	}

@@ -146,6 +146,9 @@ func (c config) validate() error {
 			errs = append(errs, fmt.Errorf("-debug-addr %q is not on a loopback interface", c.DebugAddr))
 		}
 	}
+	if c.Control && (c.DebugAddr == "off" || c.Fairness) {
+		errs = append(errs, errors.New("-dashboard-control needs -debug-addr, and goes without -fairness"))
+	}
 	if _, err := logLevel(c.LogLevel); err != nil {
 		errs = append(errs, err)
 	}

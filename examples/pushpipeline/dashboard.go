@@ -1,16 +1,28 @@
 package main
 
 import (
+	"math"
+	"net/http"
+	"sync/atomic"
+
 	"github.com/penstock-go/penstock/dashboard"
+	"github.com/penstock-go/penstock/dispatcher/fair"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/redis"
+	"github.com/penstock-go/penstock/stage"
 )
 
 // dashboard is the page at /dashboard/ of the debug address. It names users, which only
-// operators on this machine may see. Nothing can be controlled: the stages are the
-// program's own, not steps of a pipeline.Pipeline.
+// operators on this machine may see. Without -dashboard-control nothing can be controlled.
 func (a *app) dashboard() (*dashboard.Dashboard, error) {
-	parts := []dashboard.Part{dashboard.Stages("pushes", a.pipeline), dashboard.Sockets("sockets", a.endpoint)}
+	cfg := dashboard.Config{Title: "pushpipeline", Logger: a.log}
+	var controls []dashboard.Control
+	if a.cfg.Control {
+		// Pages of other sites are refused by the dashboard itself, and by debugRoutes.
+		cfg.Allow = func(*http.Request) bool { return true }
+		controls = a.controls.of(a.cfg.Source)
+	}
+	parts := []dashboard.Part{dashboard.Stages("pushes", a.pipeline, controls...), dashboard.Sockets("sockets", a.endpoint)}
 	if a.cluster.hub != nil {
 		parts = append(parts, dashboard.Topics("topics", a.cluster.hub))
 	}
@@ -20,5 +32,40 @@ func (a *app) dashboard() (*dashboard.Dashboard, error) {
 	case *redis.Remote:
 		parts = append(parts, dashboard.Nodes("Redis", remote))
 	}
-	return dashboard.New(dashboard.Config{Title: "pushpipeline", Logger: a.log}, parts...)
+	return dashboard.New(cfg, parts...)
+}
+
+// controls are what the dashboard can change while the program runs.
+type controls struct {
+	subs   []*stage.Subscription[push]
+	paused atomic.Bool
+	rate   atomic.Uint64 // bits of the float64: pushes a second of each user, 0 for no limit
+}
+
+// of returns what the page may do with the two stages.
+func (c *controls) of(source string) []dashboard.Control {
+	return []dashboard.Control{
+		{Stage: "sockets", Paused: c.paused.Load, Pause: func() { c.pause(true) }, Resume: func() { c.pause(false) }},
+		{Stage: source, RateOf: "pushes a second of each user", Rate: func(perSecond float64) error {
+			c.rate.Store(math.Float64bits(min(perSecond, 1e9)))
+			return nil
+		}},
+	}
+}
+
+// pause keeps pushes in the dispatcher, or lets them go on.
+func (c *controls) pause(on bool) {
+	c.paused.Store(on)
+	for _, s := range c.subs {
+		if on {
+			s.Pause()
+		} else {
+			s.Resume()
+		}
+	}
+}
+
+// rateOf is the limit of any user.
+func (c *controls) rateOf(push) fair.Rate {
+	return fair.Rate{PerSecond: math.Float64frombits(c.rate.Load())}
 }

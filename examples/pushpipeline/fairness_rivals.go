@@ -28,8 +28,20 @@ type rival func(cfg config) line
 
 // fairDispatcher is the line of the program itself: one pool behind a dispatcher that
 // shares by bytes.
-func fairDispatcher(cfg config) line {
-	return line{stage.Must(fair.New(func(p push) string { return p.User }, fairConfig(cfg))), []pool{{workers: cfg.Workers}}}
+func fairDispatcher(cfg config) line { return fairLine(cfg, fairConfig(cfg)) }
+
+// fairDispatcher is the same, with the rate that the dashboard may set. Without that
+// permission the dispatcher looks for none.
+func (a *app) fairDispatcher(cfg config) line {
+	c := fairConfig(cfg)
+	if cfg.Control {
+		c.RateOf = a.controls.rateOf
+	}
+	return fairLine(cfg, c)
+}
+
+func fairLine(cfg config, c fair.Config[push]) line {
+	return line{stage.Must(fair.New(func(p push) string { return p.User }, c)), []pool{{workers: cfg.Workers}}}
 }
 
 // fairConfig holds as much as the source can have taken in. With -overflow pause

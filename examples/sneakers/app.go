@@ -34,6 +34,7 @@ type app struct {
 	folder    string // of the embedded database; empty if there is another one
 	store     *store.Store
 	recorder  metrics.Recorder
+	scrapes   http.Handler     // GET /metrics
 	statsd    *statsd.Recorder // nil without -statsd
 	cluster   cluster
 	hub       *pubsub.Hub
@@ -76,7 +77,9 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (a *app, err erro
 		if a.statsd, err = statsd.New(statsd.Config{Address: cfg.StatsD, Logger: log}); err != nil {
 			return a, fmt.Errorf("-statsd: %w", err)
 		}
-		a.recorder = a.statsd
+	}
+	if err = a.openPrometheus(); err != nil {
+		return a, err
 	}
 	a.gate = newGate(cfg, a.recorder, log)
 	if err = a.openStore(ctx); err != nil {
@@ -130,6 +133,7 @@ func (a *app) openServer() (err error) {
 	if err := a.openOverview(mux); err != nil {
 		return err
 	}
+	a.metricsRoutes(mux)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	// A page of another site cannot post: the browser's own headers give it away. The forms
 	// have tokens besides.

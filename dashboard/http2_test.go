@@ -1,0 +1,50 @@
+package dashboard
+
+import (
+	"bufio"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-go/penstock/stage"
+)
+
+// TestStreamOverHTTP2: the stream outlives the WriteTimeout of a server that speaks HTTP/2,
+// which ends a stream when the time is over even if nothing is written.
+func TestStreamOverHTTP2(t *testing.T) {
+	t.Parallel()
+	d := stage.Must(New(Config{Interval: 400 * time.Millisecond, Logger: quiet}, Part{Kind: "count", Snapshot: func(ctx) any { return 1 }}))
+	server := httptest.NewUnstartedServer(d)
+	server.EnableHTTP2 = true
+	server.Config.WriteTimeout = 300 * time.Millisecond
+	server.StartTLS()
+	defer server.Close()
+	defer func() {
+		if err := d.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	begun := time.Now()
+	r, err := server.Client().Get(server.URL + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.ProtoMajor != 2 || r.StatusCode != http.StatusOK {
+		t.Fatal(r.Proto, r.Status)
+	}
+	lines := bufio.NewScanner(r.Body)
+	for patches := 0; patches < 2; {
+		if !lines.Scan() {
+			t.Fatalf("the stream has ended after %v and %d patches: %v", time.Since(begun), patches, lines.Err())
+		}
+		if strings.HasPrefix(lines.Text(), "event: patch") {
+			patches++
+		}
+	}
+	if took := time.Since(begun); took < server.Config.WriteTimeout {
+		t.Errorf("the stream was open for %v only", took)
+	}
+}
