@@ -126,6 +126,9 @@ func (r *run) listen(s *http.Server, l net.Listener) {
 // end is asked for meanwhile, r.ctx is done.
 func (r *run) begin() {
 	r.log.Info("serving", "at", r.cfg.scheme()+r.listener.Addr().String()+"/", "page", r.cfg.Demo, "source", r.cfg.Source)
+	if r.debugListener != nil {
+		r.log.Info("for operators on this machine", "dashboard", "http://"+r.debugListener.Addr().String()+"/dashboard/")
+	}
 	r.sayWhoMayPush()
 	if r.cfg.MadeUp {
 		r.log.Info("no -secret-file: the secret of socket tokens is made up, and the tokens end with this process")
