@@ -42,6 +42,7 @@ var foreigners = []*foreign{
 				cannot: map[string]string{"W6": "the row below has it"}},
 			{name: "tokio mpsc, events", argument: "tokio-many", comment: "reserve_many and recv_many of a batch; W6: blocking_send and recv_many"},
 			{name: "crossbeam", argument: "crossbeam", comment: "the same Vecs go round between two bounded channels and two threads; W6: single events"},
+			{name: "loops alone, Rust", argument: "loops", comment: "no hand-over: a Vec is filled and added up in one thread", cannot: map[string]string{"W6": noHandOver}},
 		}},
 	{language: "Java", tool: "mvn", folder: "java",
 		build: []string{"mvn", "--quiet", "--batch-mode", "compile"},
@@ -49,6 +50,7 @@ var foreigners = []*foreign{
 		rows: []foreignRow{
 			{name: "Disruptor, yielding", argument: "disruptor-yielding", comment: "rings of 16, 128, 1,024 and 16,384 slots, a batch claimed and published at once, waiting without sleep; W6: single events, several producers allowed"},
 			{name: "Disruptor, blocking", argument: "disruptor-blocking", comment: "the same, waiting with a lock"},
+			{name: "loops alone, Java", argument: "loops", comment: "no hand-over: an array is filled and added up in one thread", cannot: map[string]string{"W6": noHandOver}},
 		}},
 }
 

@@ -31,7 +31,9 @@ func handoverContestants(foreign []contestant) []contestant {
 			relayOf, func(n int) (time.Duration, []sum, error) { return chain(n, producer.DefaultCapacity, 0) }),
 		overSizes("penstock", "a producer and a consumer with that demand; W6: Queue.Push", stagesOf, pushFromOutside),
 		overSizes("chan int", "single events, as many in the channel's buffer", func(n, max, _ int) (time.Duration, []sum, error) { return chain(n, max, 0) }, nil),
+		overSizes("loops alone, Go", "no hand-over: a slice is filled and added up in one goroutine, which is in the cost of each row above but the single events", loopsOf, nil),
 	}
+	ours[3].cannot = map[string]string{"W6": noHandOver}
 	ours[2].cannot = map[string]string{"W6": "it is the reference"}
 	return append(ours, foreign...)
 }
@@ -48,6 +50,21 @@ func overSizes(name, comment string, w1 func(n, max, batch int) (time.Duration, 
 		c.runs["W6"] = w6
 	}
 	return c
+}
+
+// noHandOver is why rows that hand nothing over have no W6.
+const noHandOver = "it has no batches"
+
+// loopsOf fills slices and adds them up.
+func loopsOf(n, _, size int) (time.Duration, []sum, error) {
+	b, sums := make([]int, size), make([]sum, 1)
+	begin := time.Now()
+	for next := 0; next < n; {
+		filled := countInto(b, next, n)
+		next += len(filled)
+		sums[0].addAll(filled)
+	}
+	return time.Since(begin), sums, nil
 }
 
 // relayOf hands over slices of one size.

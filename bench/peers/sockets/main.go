@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const usageText = `Sockets compares WebSocket servers on the same work with the same clients.
@@ -130,6 +131,7 @@ func compare(ctx context.Context, o options, out, progress io.Writer) error {
 				if results[i].err != nil {
 					continue
 				}
+				begun := time.Now()
 				figures, err := measure(ctx, p, w, o.conns)
 				if ctx.Err() != nil {
 					return ctx.Err()
@@ -141,7 +143,7 @@ func compare(ctx context.Context, o options, out, progress io.Writer) error {
 					continue
 				}
 				results[i].runs = append(results[i].runs, figures)
-				fmt.Fprintf(progress, "  %s, round %d: %s\n", p.name, round+1, inWords(w, figures))
+				fmt.Fprintf(progress, "  %s, round %d: %s (%v)\n", p.name, round+1, inWords(w, figures), time.Since(begun).Round(100*time.Millisecond))
 			}
 		}
 		printTable(out, w, o.peers, results)

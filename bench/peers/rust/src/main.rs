@@ -42,6 +42,17 @@ fn fill(batch: &mut Vec<u64>, next: &mut u64, size: usize, n: u64) {
     *next = end;
 }
 
+/// No hand-over: what filling and adding up cost alone.
+fn loops(size: usize, n: u64) -> Outcome {
+    let (mut sum, mut batch, mut next) = (Sum::default(), Vec::with_capacity(size), 0);
+    let begin = Instant::now();
+    while next < n {
+        fill(&mut batch, &mut next, size, n);
+        sum.add(std::hint::black_box(&batch)); // the batch must be in memory, as for a consumer
+    }
+    sum.after(begin)
+}
+
 /// tokio: single events; the sender reserves room for a batch, the receiver takes what is
 /// there, up to a batch.
 async fn tokio_many(max: usize, size: usize, n: u64) -> Outcome {
@@ -188,6 +199,7 @@ fn main() -> io::Result<()> {
             ("tokio-many", "W1") => rt.block_on(async { tokio::spawn(tokio_many(max, size, n)).await }).map_err(io::Error::other)?,
             ("tokio-batches", "W1") => rt.block_on(async { tokio::spawn(tokio_batches(max, size, n)).await }).map_err(io::Error::other)?,
             ("tokio-many", "W6") => tokio_one(&rt, max, size, n),
+            ("loops", "W1") => loops(size, n),
             ("crossbeam", "W1") => crossbeam_batches(max, size, n),
             ("crossbeam", "W6") => crossbeam_one(max, n),
             _ => {

@@ -86,11 +86,35 @@ public final class Handover {
     return took + " " + summer.count + " " + summer.sum;
   }
 
+  /** No hand-over: what filling and adding up cost alone. */
+  static String loops(int batch, long n) {
+    long[] events = new long[batch];
+    long count = 0;
+    long sum = 0;
+    long begin = System.nanoTime();
+    for (long next = 0; next < n; ) {
+      int many = (int) Math.min(batch, n - next);
+      for (int i = 0; i < many; i++) {
+        events[i] = next++;
+      }
+      for (int i = 0; i < many; i++) {
+        sum += events[i];
+      }
+      count += many;
+    }
+    return System.nanoTime() - begin + " " + count + " " + sum;
+  }
+
   /** Runs commands until standard input ends. */
   public static void main(String[] args) throws IOException, InterruptedException {
     BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
     for (String line; (line = in.readLine()) != null; ) {
       String[] w = line.trim().split(" ");
+      if (w[0].equals("loops")) {
+        System.out.println(loops(Integer.parseInt(w[3]), Long.parseLong(w[4])));
+        System.out.flush();
+        continue;
+      }
       WaitStrategy wait = w[0].equals("disruptor-yielding") ? new YieldingWaitStrategy() : new BlockingWaitStrategy();
       System.out.println(
           run(wait, w[1].equals("W6"), Integer.parseInt(w[2]), Integer.parseInt(w[3]), Long.parseLong(w[4])));
