@@ -1,16 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/peers/document"
 )
 
 // contestants are in the order of the table; the first one is the reference.
@@ -45,6 +47,7 @@ func mainErr(args []string, out, progress io.Writer) error {
 	svg := flags.String("svg", "", "draw the rates into this file as well")
 	pipelines := flags.Bool("pipelines", false, "compare what pipelines do with their policies, instead of how fast events are moved")
 	handover := flags.Bool("handover", false, "compare the hand-over alone, in batches and from outside, also with Rust and Java if cargo and mvn are there")
+	write := flags.String("write", "", "with -handover: put the table into this `document` as well")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -78,8 +81,17 @@ func mainErr(args []string, out, progress io.Writer) error {
 		fmt.Fprintf(progress, "%s: %s\n", w.name, w.what)
 		results[i] = compete(w, all, *budget)
 	}
-	if err := table(out, chosen, all, results, *handover); err != nil || *svg == "" {
+	var printed bytes.Buffer
+	if err := table(io.MultiWriter(out, &printed), chosen, all, results, *handover); err != nil {
 		return err
+	}
+	if *write != "" && *handover {
+		if err := document.Replace(*write, "handover", printed.Bytes()); err != nil {
+			return err
+		}
+	}
+	if *svg == "" {
+		return nil
 	}
 	return draw(*svg, chosen, all, results)
 }
@@ -108,11 +120,11 @@ func choose(works []work, names string) ([]work, error) {
 // contestant, as Markdown, with the reasons for dashes and what the works are.
 // With costs, the processor time of an event follows.
 func table(out io.Writer, chosen []work, all []contestant, results [][]entry, costs bool) error {
-	more := ""
+	fmt.Fprintf(out, "%s.\nMillions of events a second, and the ratio to the reference in the first row", document.Machine())
 	if costs {
-		more = ", and the processor time of an event, of all threads together"
+		fmt.Fprint(out, ",\nand the processor time of an event, of all threads together")
 	}
-	fmt.Fprintf(out, "%s, %s/%s, GOMAXPROCS %d. Millions of events a second, and the ratio to the reference in the first row%s.\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), more)
+	fmt.Fprint(out, ".\n\n")
 	tw := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
 	head, line := "| \t| version", "|-\t|-"
 	for _, w := range chosen {
@@ -146,15 +158,15 @@ func table(out io.Writer, chosen []work, all []contestant, results [][]entry, co
 	}
 	fmt.Fprintln(out)
 	for _, w := range chosen {
-		fmt.Fprintf(out, "%s: %s.\n", w.name, w.what)
+		fmt.Fprint(out, document.Item(w.name+": "+w.what+"."))
 	}
 	for _, c := range all {
 		if c.comment != "" {
-			fmt.Fprintf(out, "%s: %s.\n", c.name, c.comment)
+			fmt.Fprint(out, document.Item(c.name+": "+c.comment+"."))
 		}
 	}
 	for _, note := range notes {
-		fmt.Fprintln(out, note)
+		fmt.Fprint(out, document.Item(note))
 	}
 	return nil
 }

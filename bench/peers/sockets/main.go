@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/peers/document"
 )
 
 const usageText = `Sockets compares WebSocket servers on the same work with the same clients.
@@ -27,6 +30,7 @@ type options struct {
 	peers         []peer
 	works         []work
 	rounds, conns int
+	write         string // a document that gets the tables too
 }
 
 func parse(args []string, errs io.Writer) (o options, err error) {
@@ -36,6 +40,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 		f.String("works", "", "works, with commas: "+list(works, workName)+"; empty for all")
 	f.IntVar(&o.rounds, "rounds", 3, "measure so often, of which the median counts, 1 or more")
 	f.IntVar(&o.conns, "conns", 5000, "`number` of clients, 1 or more")
+	f.StringVar(&o.write, "write", "", "put the tables into this `document` as well")
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), usageText)
 		f.PrintDefaults()
@@ -93,7 +98,12 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := compare(ctx, o, os.Stdout, os.Stderr); err != nil {
+	var printed bytes.Buffer
+	err = compare(ctx, o, io.MultiWriter(os.Stdout, &printed), os.Stderr)
+	if err == nil && o.write != "" {
+		err = document.Replace(o.write, "sockets", printed.Bytes())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "sockets:", err)
 		os.Exit(1)
 	}
@@ -122,7 +132,7 @@ type result struct {
 // fails has a reason in place of figures, and the error is returned at the end.
 func compare(ctx context.Context, o options, out, progress io.Writer) error {
 	var failed error
-	fmt.Fprint(out, machine(o))
+	fmt.Fprint(out, heading(o))
 	for _, w := range o.works {
 		fmt.Fprintf(progress, "%s: %s\n", w.name, w.what)
 		results := make([]result, len(o.peers))

@@ -5,29 +5,15 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"text/tabwriter"
-	"time"
+
+	"github.com/penstock-go/penstock/bench/peers/document"
 )
 
-// machine is where and of what the tables were made.
-func machine(o options) string {
-	commit := "unknown"
-	if out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude", "*").Output(); err == nil {
-		commit = strings.TrimSpace(string(out))
-	}
-	processor := runtime.GOARCH
-	info, _ := os.ReadFile("/proc/cpuinfo") // "" if it cannot be read
-	for line := range strings.Lines(string(info)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			processor = strings.TrimSpace(value)
-		}
-	}
-	return fmt.Sprintf("%s; %d processors (%s), shared by server and clients; %s; commit %s; %d clients, medians of %d.\n\n",
-		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor, runtime.Version(), commit, o.conns, o.rounds)
+// heading is where and of what the tables were made.
+func heading(o options) string {
+	return fmt.Sprintf("%s.\n%d clients on the same machine, medians of %d.\n\n", document.Machine(), o.conns, o.rounds)
 }
 
 // inWords is a line of progress.
@@ -94,6 +80,6 @@ func printPeers(out io.Writer, among []peer) {
 		if v := p.version(); v != "" {
 			name += " " + v
 		}
-		fmt.Fprintf(out, "- %s: %s.\n", name, p.what)
+		fmt.Fprint(out, document.Item(name+": "+p.what+"."))
 	}
 }
