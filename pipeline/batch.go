@@ -5,6 +5,7 @@ import (
 
 	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // Batch adds a step that gathers events into slices. A slice belongs to the step that
@@ -14,6 +15,7 @@ import (
 //
 // [EachBatch] and [MapBatch] gather as well, and give each event its own receipt.
 func Batch[T any](from *Flow[T], cfg BatchConfig[T]) *Flow[[]T] {
+	trace.ReadSlices[T]()
 	return transform(from, cfg.spec("batch", cfg.validateGathering), func(n *node) (stage.ProducerConsumer[T, []T], error) {
 		own := cfg.withDefaults()
 		if n.wary.Load() {
@@ -30,6 +32,8 @@ type batcher[T any] struct {
 	clock  batchClock
 	emit   *stage.Emitter[[]T]
 	held   []stage.Held // of the batch that is being emitted
+	name   string
+	traces batchTraces[T]
 }
 
 // newBatcher returns the handler for a config with its defaults.
@@ -41,7 +45,9 @@ func newBatcher[T any](cfg BatchConfig[T]) *batcher[T] {
 func (b *batcher[T]) HandleEmitter(emit *stage.Emitter[[]T]) { b.emit = emit }
 
 // HandleStart implements stage.StartHandler.
-func (b *batcher[T]) HandleStart(_ context.Context, self *stage.Handle) error {
+func (b *batcher[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	b.name = self.Name()
+	b.traces.start(ctx)
 	b.clock.start(self.Wake)
 	return nil
 }
@@ -78,9 +84,12 @@ func (b *batcher[T]) add(in *inflow[T], events []T, at int) (next int) {
 	}()
 	now := b.clock.now()
 	for ; i < len(events); i++ {
+		c := b.traces.sampled(&events[i])
 		// Hold follows, so that an event over which plan panics is not held.
 		p := b.gather.plan(events[i])
-		b.gather.add(now, p, batchPlace[T]{in: in, held: b.emit.Hold(i)})
+		held := b.emit.Hold(i)
+		b.gather.add(now, p, batchPlace[T]{in: in, held: held})
+		b.traces.keep(c, held, b.name)
 		b.pass()
 	}
 	return i
@@ -102,8 +111,16 @@ func (b *batcher[T]) pass() {
 			b.held = append(b.held, g.places[i].held)
 			g.places[i].in.held--
 		}
-		b.emit.For(b.held...)
-		b.emit.Emit(g.events)
+		if !b.traces.open.Any() {
+			b.emit.For(b.held...)
+			b.emit.Emit(g.events)
+			continue
+		}
+		_ = b.traces.passOn(b.name, b.held, func(trace.Context) error {
+			b.emit.For(b.held...)
+			b.emit.Emit(g.events)
+			return nil
+		})
 	}
 }
 
@@ -140,6 +157,7 @@ func (b *batcher[T]) HandleFlush(context.Context) error {
 // HandleTerminate implements stage.TerminateHandler.
 func (b *batcher[T]) HandleTerminate(context.Context, error) error {
 	b.clock.stop()
+	b.traces.open.Abandon()
 	return nil
 }
 

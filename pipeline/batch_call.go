@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-go/penstock/internal/tracing"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // batchFunc is the function of a step, with its results if it has any.
@@ -112,8 +113,7 @@ func (c *batchCall[T, Out]) attempt(ctx context.Context, w *batchWork[T, batchPl
 }
 
 // traced calls the function for a part of a batch, in a span if some of the events are
-// sampled. At an end the stage has a span for each of them, and otherwise the batch's is the
-// only one.
+// sampled. Each of these has a span of its own: at an end that of the stage.
 func (c *batchCall[T, Out]) traced(ctx context.Context, p *batchPart[T, batchPlace[T]]) error {
 	s := c.step
 	if s.traces.read != nil {
@@ -123,15 +123,17 @@ func (c *batchCall[T, Out]) traced(ctx context.Context, p *batchPart[T, batchPla
 			if !span.IsSampled() {
 				continue
 			}
-			if own := p.places[i].in.sub.TraceContext(p.places[i].position); own.IsValid() {
+			at := &p.places[i]
+			if own := s.traces.open.Context(at.held); own.IsValid() {
+				span = own
+			} else if own := at.in.sub.TraceContext(at.position); own.IsValid() {
 				span = own
 			}
 			links.Add(span)
 		}
 		if links.Any() {
-			return links.Try(ctx, s.traces.tracer, s.at.stage, len(p.events), p.tries+1, func(ctx context.Context) error {
-				return s.exits.call(ctx, c.chain)
-			})
+			own := links.Start(s.traces.tracer, s.at.stage, len(p.events), trace.Int(trace.AttrAttempt, p.tries+1))
+			return s.traces.within(ctx, own, 0, func(ctx context.Context) error { return s.exits.call(ctx, c.chain) })
 		}
 	}
 	return s.exits.call(ctx, c.chain)

@@ -112,6 +112,7 @@ func (b *batchMapper[In, Out]) results(e *batchEnd[In, batchPlace[In]]) {
 	for i := range e.places {
 		p := &e.places[i]
 		p.in.held--
+		b.traces.end(e.err, p.held)
 		if e.err != nil || out == nil {
 			b.emit.Finish(e.err, p.held)
 			continue

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // errBatchPart is why events of a batch wait although the attempt for others of it was
@@ -31,7 +32,7 @@ type batchStep[T, Out any] struct {
 	pool   *pool[batchWork[T, batchPlace[T]]]
 	wake   func() // wakes the stage, from any goroutine
 	exits  exits
-	traces stepTraces[T]
+	traces batchTraces[T] // the spans of events that are held are of MapBatch
 
 	// These belong to the stage's goroutine.
 	self   *stage.Handle
@@ -111,7 +112,10 @@ func (s *batchStep[T, Out]) HandleTerminate(context.Context, error) error {
 		return nil // HandleStart was not reached
 	}
 	s.clock.stop()
-	if err := s.pool.close(s.at.stopTimeout); err != nil {
+	err := s.pool.close(s.at.stopTimeout)
+	s.traces.open.Abandon()
+	s.traces.calls.Abandon()
+	if err != nil {
 		return err
 	}
 	return s.stopped()
@@ -130,11 +134,13 @@ func (s *batchStep[T, Out]) gatherAll(d stage.Delivery[T], hold func(i int) stag
 // the program panics, which fails alone. It returns the place to go on from.
 func (s *batchStep[T, Out]) gatherFrom(in *inflow[T], d stage.Delivery[T], at int, hold func(i int) stage.Held) (next int) {
 	i := at
+	var c trace.Context // of the event, if it is to have a span
 	place := func() batchPlace[T] {
 		s.placed++
 		p := batchPlace[T]{in: in, position: d.First + uint64(i), place: s.placed}
 		if hold != nil {
 			p.held = hold(i)
+			s.traces.keep(c, p.held, s.at.stage)
 		}
 		return p
 	}
@@ -146,6 +152,10 @@ func (s *batchStep[T, Out]) gatherFrom(in *inflow[T], d stage.Delivery[T], at in
 	}()
 	now := s.clock.now()
 	for ; i < len(d.Events); i++ {
+		if hold != nil {
+			c = trace.Context{}
+			c = s.traces.sampled(&d.Events[i])
+		}
 		s.gather.add(now, s.gather.plan(d.Events[i]), place())
 	}
 	return i

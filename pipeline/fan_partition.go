@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/retry"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // Partition makes n flows: an event goes to the flow number hash(event) modulo n, always
@@ -35,7 +37,7 @@ func Partition[T any](from *Flow[T], n int, hash func(event T) uint64) []*Flow[T
 		option.Within(stepOwner(name), "n", n, 1, 1<<20),
 		stepOwner(name).Needs("hash", hash, "a function"),
 	))
-	sorted := &sorter[T]{nowhere: n, sort: func(event T) (int, error) { return int(hash(event) % uint64(n)), nil }}
+	sorted := &sorter[T]{nowhere: n, sort: func(event T) (int, error) { return int(hash(event) % uint64(n)), nil }, label: itoa}
 	step, out := sorted.hand(from, kind, name)
 	for i := range flows {
 		flows[i] = part(from.s, step, out, name+"/"+itoa(i), i)
@@ -73,6 +75,7 @@ func Route[T any](from *Flow[T], names []string, route func(event T) string) *Ro
 		stepOwner(r.name).Check(len(names) > 0, "names", names, "one name or more"),
 		stepOwner(r.name).Needs("route", route, "a function"),
 	))
+	own := slices.Clone(names)
 	sorted := &sorter[T]{nowhere: len(names), sort: func(event T) (int, error) {
 		name := route(event)
 		i, known := places[name]
@@ -80,7 +83,7 @@ func Route[T any](from *Flow[T], names []string, route func(event T) string) *Ro
 			return 0, fmt.Errorf("there is no flow of the name %q", name)
 		}
 		return i, nil
-	}}
+	}, label: func(i int) string { return own[i] }}
 	step, out := sorted.hand(from, kind, r.name)
 	for name, i := range places {
 		r.flows[name] = part(r.s, step, out, r.name+"/"+name, i)
@@ -115,6 +118,8 @@ func part[T any](s *scope, n *node, out *outlet[T], name string, partition int) 
 type sorter[T any] struct {
 	nowhere int // the partition of the events that have none
 	sort    func(event T) (int, error)
+	label   func(partition int) string // the name of a flow, for spans
+	traces  routeTraces[T]
 }
 
 // hand gives the flow to the partitions, of which the caller makes the flows.
@@ -124,9 +129,13 @@ func (s *sorter[T]) hand(from *Flow[T], kind, name string) (step *node, out *out
 		if step.wary.Load() {
 			partition = s.partitionApart
 		}
+		partition = s.traced(partition)
 		return dispatcher.NewPartition(s.nowhere+1, partition, dispatcher.PartitionConfig{})
 	})
 	step.fan, step.sorts = splits, true
+	if t := from.s.p.cfg.Tracer; t != nil {
+		s.traces = routeTraces[T]{tracer: t, read: trace.Reader[T](), step: name}
+	}
 	Each(part(from.s, step, out, name, s.nowhere), s.fail, StepConfig[T]{Name: name, Retry: retry.Policy{MaxAttempts: 1}})
 	from.s.p.mu.Lock()
 	defer from.s.p.mu.Unlock()
@@ -166,6 +175,10 @@ func (s *sorter[T]) fail(_ context.Context, event T) error {
 	}
 	return errNowhere
 }
+
+// errUnrouted is the error of the span of an event that has no flow. Why is in the span of the
+// step that fails it.
+var errUnrouted = errors.New("the event has no flow")
 
 // errNowhere fails an event for which the function of a partition has had no result once.
 var errNowhere = errors.New("the function of the partition has failed before for this event")

@@ -33,7 +33,7 @@ type poolConfig[J any] struct {
 	newCall func() func(ctx context.Context, data *J) error
 	// isolate makes a copy of a job's data independent of the original. With a timeout an
 	// attempt works on such a copy, since it may go on when its job has ended.
-	isolate func(data *J)
+	isolate func(data, original *J)
 	// bury sends a dead letter and has stored called once, from any goroutine, when it is
 	// stored. It reports whether there is one. nil sends none.
 	bury func(data *J, f failure, stored func()) bool

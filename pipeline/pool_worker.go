@@ -230,11 +230,11 @@ func (w *worker[J]) limited(timeout time.Duration) error {
 	p, j, round := w.pool, w.run[0], w.round
 	w.local = j.data
 	if p.cfg.isolate != nil {
-		p.cfg.isolate(&w.local)
+		p.cfg.isolate(&w.local, &j.data)
 	}
 	ctx, cancel := context.WithTimeoutCause(p.ctx, timeout, ErrTimeout)
 	defer cancel()
-	hung := time.AfterFunc(timeout+timeout/10, func() { w.overdue(round) })
+	hung := time.AfterFunc(grace(timeout), func() { w.overdue(round) })
 	defer hung.Stop()
 	err := w.call(ctx, &w.local)
 	if errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) == ErrTimeout {
@@ -250,6 +250,10 @@ func (w *worker[J]) limited(timeout time.Duration) error {
 	w.local = none
 	return err
 }
+
+// grace is how long an attempt with a timeout has: it may take a moment to return when its
+// context is done.
+func grace(timeout time.Duration) time.Duration { return timeout + timeout/10 }
 
 // overdue takes the job away from a worker that is still at the run with that number. It
 // runs on a timer's goroutine.

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // The defaults of ReduceConfig.
@@ -105,6 +106,7 @@ type reducer[T, S, Out any] struct {
 	log       *slog.Logger
 	forgotten metrics.Counter
 	limit     complain.Limit
+	traces    batchTraces[T]
 }
 
 func newReducer[T, S, Out any](
@@ -124,11 +126,13 @@ func (r *reducer[T, S, Out]) HandleEmitter(emit *stage.Emitter[Out]) { r.emit = 
 // HandleTerminate implements stage.TerminateHandler.
 func (r *reducer[T, S, Out]) HandleTerminate(context.Context, error) error {
 	metrics.End(r.forgotten)
+	r.traces.open.Abandon()
 	return nil
 }
 
 // HandleStart implements stage.StartHandler.
-func (r *reducer[T, S, Out]) HandleStart(_ context.Context, self *stage.Handle) error {
+func (r *reducer[T, S, Out]) HandleStart(ctx context.Context, self *stage.Handle) error {
+	r.traces.start(ctx)
 	self.Tick(r.cfg.Every)
 	return nil
 }
@@ -155,6 +159,7 @@ func (r *reducer[T, S, Out]) addFrom(events []T, at int) (next int) {
 	}()
 	for ; next < len(events); next++ {
 		k, fresh = nil, false
+		c := r.traces.sampled(&events[next])
 		key := r.cfg.Key(events[next])
 		known := r.states.keys[key]
 		if r.states.full(known != nil) {
@@ -169,7 +174,11 @@ func (r *reducer[T, S, Out]) addFrom(events []T, at int) (next int) {
 			r.fail(next, k, fresh, err)
 			continue
 		}
-		r.states.added(k, r.emit.Hold(next))
+		held := r.emit.Hold(next)
+		r.states.added(k, held)
+		if c.IsValid() {
+			r.traces.open.Add(held, trace.Nop(c)) // the stage makes the span of the event
+		}
 	}
 	return next
 }
@@ -197,20 +206,34 @@ func (r *reducer[T, S, Out]) open(key string) *keyState[S, stage.Held] {
 // flush emits the summaries of all keys that have changed.
 func (r *reducer[T, S, Out]) flush() {
 	r.states.summarize(func(key string, state *S, events []stage.Held) {
-		out, err := r.summarize(key, state)
-		if err != nil {
-			r.emit.Finish(err, events...)
+		if !r.traces.open.Any() {
+			_ = r.pass(key, state, events, trace.Context{})
 			return
 		}
-		r.emit.For(events...)
-		r.emit.Emit(out)
+		_ = r.traces.passOn(r.name, events, func(c trace.Context) error { return r.pass(key, state, events, c) })
 	})
 }
 
-// summarize calls the program's function.
-func (r *reducer[T, S, Out]) summarize(key string, state *S) (out Out, err error) {
+// pass emits the summary of a key. c is the context of its span, zero without one.
+func (r *reducer[T, S, Out]) pass(key string, state *S, events []stage.Held, c trace.Context) error {
+	out, err := r.summarize(key, state, c)
+	if err != nil {
+		r.emit.Finish(err, events...)
+		return err
+	}
+	r.emit.For(events...)
+	r.emit.Emit(out)
+	return nil
+}
+
+// summarize calls the program's functions.
+func (r *reducer[T, S, Out]) summarize(key string, state *S, c trace.Context) (out Out, err error) {
 	defer crash.Catch(&err)
-	return r.summary(key, state), nil
+	out = r.summary(key, state)
+	if c.IsValid() {
+		trace.Set(&out, c)
+	}
+	return out, nil
 }
 
 // HandleTick implements stage.TickHandler.

@@ -158,7 +158,10 @@ func stepPool[In, Out any](cfg StepConfig[In], at stepPlace, make func() stepFun
 		timeout: cfg.Timeout, retry: cfg.Retry, wary: at.wary, halts: cfg.OnFailure == StopOnFailure,
 		logger: at.logger, metrics: at.metrics,
 		newCall: func() func(ctx context.Context, w *work[In, Out]) error { return make() },
-		isolate: func(w *work[In, Out]) { w.more = nil },
+		isolate: func(w, original *work[In, Out]) {
+			w.more = nil
+			original.tries++ // also if the attempt does not return
+		},
 	}
 	if at.letters != nil {
 		p.bury = func(w *work[In, Out], f failure, stored func()) bool {

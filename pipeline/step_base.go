@@ -79,10 +79,11 @@ func (s *stepBase[In, Out]) HandleTerminate(context.Context, error) error {
 	if s.self == nil {
 		return nil // HandleStart was not reached
 	}
-	if err := s.pool.close(s.at.stopTimeout); err != nil {
+	err := s.pool.close(s.at.stopTimeout)
+	s.abandonSpans()
+	if err != nil {
 		return err
 	}
-	s.abandonSpans()
 	return s.stopped()
 }
 

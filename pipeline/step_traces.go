@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"sync/atomic"
+	"time"
 
 	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/internal/tracing"
@@ -11,11 +13,13 @@ import (
 	"github.com/penstock-go/penstock/trace"
 )
 
-// stepTraces is what a step needs for the spans of its events. It does not change after the
-// start.
+// stepTraces is what a step needs for the spans of its events. The tracer and the reader do
+// not change after the start.
 type stepTraces[In any] struct {
 	tracer trace.Tracer
 	read   func(*In) trace.Context // nil: nothing is traced
+	calls  tracing.Spans[uint64]   // attempts that have not returned, by number
+	last   atomic.Uint64           // number of an attempt
 }
 
 // start takes the tracer of the stage's context.
@@ -45,6 +49,20 @@ func (t *stepTraces[In]) handle(parent trace.Context, step string) trace.Span {
 	return t.tracer.Start(parent, trace.SpanHandle+" "+step, trace.SpanConfig{
 		Kind: trace.Consumer, Attrs: []trace.Attr{trace.String(trace.AttrStage, step)},
 	})
+}
+
+// within makes an attempt in a span. That ends with the attempt, or as soon as the stage does
+// not wait for it any more: with a timeout, if it has not returned in time after its context was
+// done, and at the stage's end.
+func (t *stepTraces[In]) within(ctx context.Context, span trace.Span, timeout time.Duration, f func(ctx context.Context) error) error {
+	number := t.last.Add(1)
+	t.calls.Add(number, span)
+	defer t.calls.Take(number)
+	if timeout > 0 {
+		hung := time.AfterFunc(grace(timeout), func() { span.End(time.Time{}, ErrTimeout) })
+		defer hung.Stop()
+	}
+	return tracing.Within(ctx, span, f)
 }
 
 // holdRest keeps, if a step needs no more, the events of a delivery that before has cut off:
@@ -94,18 +112,30 @@ func (s *stepBase[In, Out]) traced(make func() stepFunc[In, Out]) func() stepFun
 				return f(ctx, w)
 			}
 			w.tries++
-			return tracing.Try(ctx, s.traces.tracer, c, s.at.stage, w.tries, func(ctx context.Context) error { return f(ctx, w) })
+			span := tracing.Attempt(s.traces.tracer, c, s.at.stage, w.tries)
+			return s.traces.within(ctx, span, s.cfg.Timeout, func(ctx context.Context) error { return f(ctx, w) })
 		}
 	}
 }
 
-// abandonSpans ends the spans of the jobs that are left when the pool was closed.
+// abandonSpans ends the spans of the jobs that are left when the pool was closed, and those of
+// attempts that do not return. It leaves the jobs as they are: a worker may have one of them.
 func (s *stepBase[In, Out]) abandonSpans() {
+	var left []trace.Span
 	s.pool.mu.Lock()
-	defer s.pool.mu.Unlock()
 	for j := s.pool.core.first; j != nil; j = j.after {
-		j.data.abandon()
+		left = append(left, j.data.span)
 	}
+	for j := s.pool.core.results.first; j != nil; j = j.next {
+		left = append(left, j.data.span)
+	}
+	s.pool.mu.Unlock()
+	for _, span := range left {
+		if span != nil {
+			tracing.Abandon(span)
+		}
+	}
+	s.traces.calls.Abandon()
 }
 
 // endSpan ends the span of an event with what became of it.

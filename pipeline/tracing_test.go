@@ -178,7 +178,7 @@ func TestSpansOfBatches(t *testing.T) {
 			}, pipeline.BatchConfig[note]{Name: "each", Size: 6})
 		})
 		spans := tracer.Spans()
-		want := map[string]int{"dispatch source": 4, "batch map": 2, "handle each": 4, "batch each": 3}
+		want := map[string]int{"dispatch source": 4, "handle map": 4, "batch map": 2, "handle each": 4, "batch each": 3}
 		got := spanNames(spans)
 		delete(got, "dispatch map")
 		if !maps.Equal(got, want) {
@@ -187,7 +187,7 @@ func TestSpansOfBatches(t *testing.T) {
 		for _, s := range spans {
 			switch s.Name {
 			case "batch map":
-				if len(s.Links) != 1 || parentName(spans, s) != "" || s.Attrs[w3c.AttrEvents] != int64(6) {
+				if len(s.Links) != 1 || parentName(spans, s) != "handle map" || s.Attrs[w3c.AttrEvents] != int64(6) {
 					t.Errorf("%+v", s)
 				}
 			case "batch each":

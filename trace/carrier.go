@@ -1,6 +1,9 @@
 package trace
 
-import "reflect"
+import (
+	"reflect"
+	"sync"
+)
 
 // Carrier is an event with a trace context. It is implemented by the event type, or by the
 // pointer to it.
@@ -9,6 +12,53 @@ type Carrier interface {
 	// called for every event by several stages, so that it only returns a field. A panic in
 	// it stops the stage.
 	TraceContext() Context
+}
+
+// Setter is an event that takes a trace context. It is implemented by the event type, if that
+// is a pointer, or by the pointer to it. A step that makes one event of several, such as a
+// summary, sets the context of its span, so that the trace goes on with the event.
+type Setter interface {
+	// SetTraceContext is called before anything else has the event.
+	SetTraceContext(c Context)
+}
+
+// Set sets the context of an event that takes one and does not carry a sampled one yet. It
+// reports whether it has done so.
+func Set[T any](event *T, c Context) bool {
+	to, ok := any(event).(Setter)
+	if !ok {
+		to, ok = any(*event).(Setter)
+		if !ok || isNil(reflect.TypeFor[T](), event) {
+			return false
+		}
+	}
+	if own, ok := to.(Carrier); ok && own.TraceContext().IsSampled() {
+		return false
+	}
+	to.SetTraceContext(c)
+	return true
+}
+
+// sliceReaders has the functions of ReadSlices, of type func(*[]T) Context, by T's slice type.
+var sliceReaders sync.Map
+
+// ReadSlices makes slices of T carriers, if T is one: [Reader] of []T returns a function that
+// returns the first sampled context of the events in a slice, and reads all of them if none is
+// sampled. It is called once, before the stages start that pass such slices on; pipeline.Batch
+// does so.
+func ReadSlices[T any]() {
+	read := Reader[T]()
+	if read == nil {
+		return
+	}
+	sliceReaders.LoadOrStore(reflect.TypeFor[[]T](), func(events *[]T) Context {
+		for i := range *events {
+			if c := read(&(*events)[i]); c.IsSampled() {
+				return c
+			}
+		}
+		return Context{}
+	})
 }
 
 // Reader returns a function that reads the contexts of events of type T, which are passed by
@@ -20,6 +70,10 @@ func Reader[T any]() func(event *T) Context {
 		return func(event *T) Context { return any(event).(Carrier).TraceContext() }
 	}
 	switch t := reflect.TypeFor[T](); {
+	case t.Kind() == reflect.Slice && !t.Implements(reflect.TypeFor[Carrier]()):
+		if read, ok := sliceReaders.Load(t); ok {
+			return read.(func(*T) Context)
+		}
 	case t.Kind() == reflect.Interface, t.Implements(reflect.TypeFor[Carrier]()):
 		return func(event *T) Context {
 			if c, ok := any(*event).(Carrier); ok && !isNil(t, event) {

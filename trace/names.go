@@ -11,8 +11,11 @@ const (
 	SpanHandle = "handle"
 	// SpanAttempt: one call of the program's function for the event.
 	SpanAttempt = "attempt"
-	// SpanBatch: one call of the program's function for a batch.
+	// SpanBatch: one call of the program's function for a batch, or passing on a slice or a
+	// summary of events.
 	SpanBatch = "batch"
+	// SpanRoute: one call of the program's function that chooses the flow of an event.
+	SpanRoute = "route"
 	// SpanDeliver: one attempt to have an event written to a client, on any node.
 	SpanDeliver = "deliver"
 	// SpanWrite: from the event's entry into a connection's queue until its frame was written.
@@ -27,6 +30,7 @@ const (
 	AttrReason   = "penstock.reason"   // why the event was discarded
 	AttrEvents   = "penstock.events"   // of a batch
 	AttrUnlinked = "penstock.unlinked" // sampled events of a batch for which there is no link
+	AttrRoute    = "penstock.route"    // the flow that was chosen
 	AttrNode     = "penstock.node"     // the name of the node
 )
 

@@ -40,13 +40,19 @@ func Abandon(s trace.Span) {
 // Try calls f with the span of an attempt below parent, which is sampled. The span ends with
 // the error of f, and with one of its own if f panics or ends its goroutine.
 func Try(ctx context.Context, t trace.Tracer, parent trace.Context, stage string, attempt int, f func(ctx context.Context) error) error {
-	return within(ctx, t.Start(parent, trace.SpanAttempt+" "+stage, trace.SpanConfig{
-		Attrs: []trace.Attr{trace.String(trace.AttrStage, stage), trace.Int(trace.AttrAttempt, attempt)},
-	}), f)
+	return Within(ctx, Attempt(t, parent, stage, attempt), f)
 }
 
-// within calls f with a span, and ends that.
-func within(ctx context.Context, span trace.Span, f func(ctx context.Context) error) (err error) {
+// Attempt begins the span of an attempt below parent.
+func Attempt(t trace.Tracer, parent trace.Context, stage string, attempt int) trace.Span {
+	return t.Start(parent, trace.SpanAttempt+" "+stage, trace.SpanConfig{
+		Attrs: []trace.Attr{trace.String(trace.AttrStage, stage), trace.Int(trace.AttrAttempt, attempt)},
+	})
+}
+
+// Within calls f with a span, and ends that: with the error of f, and with one of its own if
+// f panics or ends its goroutine.
+func Within(ctx context.Context, span trace.Span, f func(ctx context.Context) error) (err error) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -81,14 +87,17 @@ func (l *Links) Add(c trace.Context) {
 // Any reports whether there is a sampled event.
 func (l *Links) Any() bool { return len(l.list) > 0 }
 
-// Try calls f with a span for an attempt at a batch of n events: below the span of the first
-// sampled one, and linked to the others.
-func (l *Links) Try(ctx context.Context, t trace.Tracer, stage string, n, attempt int, f func(ctx context.Context) error) error {
-	attrs := []trace.Attr{
-		trace.String(trace.AttrStage, stage), trace.Int(trace.AttrEvents, n), trace.Int(trace.AttrAttempt, attempt),
-	}
+// Start begins the span of a batch of n events: below the span of the first sampled one, of
+// which there must be one, and linked to the others.
+func (l *Links) Start(t trace.Tracer, stage string, n int, attrs ...trace.Attr) trace.Span {
+	attrs = append(attrs, trace.String(trace.AttrStage, stage), trace.Int(trace.AttrEvents, n))
 	if l.left > 0 {
 		attrs = append(attrs, trace.Int(trace.AttrUnlinked, l.left))
 	}
-	return within(ctx, t.Start(l.list[0], trace.SpanBatch+" "+stage, trace.SpanConfig{Attrs: attrs, Links: l.list[1:]}), f)
+	return t.Start(l.list[0], trace.SpanBatch+" "+stage, trace.SpanConfig{Attrs: attrs, Links: l.list[1:]})
+}
+
+// Try calls f with a span for an attempt at a batch of n events, see Start.
+func (l *Links) Try(ctx context.Context, t trace.Tracer, stage string, n, attempt int, f func(ctx context.Context) error) error {
+	return Within(ctx, l.Start(t, stage, n, trace.Int(trace.AttrAttempt, attempt)), f)
 }

@@ -1,0 +1,73 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/internal/tracing"
+	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
+)
+
+// batchTraces is what a step needs that keeps events for a batch or a summary, and passes on
+// events made of them. What is open for each sampled event is its span, from its arrival until
+// then; at a Reduce, whose stage makes that, it stands for the event's own context.
+type batchTraces[T any] struct {
+	stepTraces[T]
+	open tracing.Spans[stage.Held]
+}
+
+// sampled returns the context of an event that is to have a span. It calls a method of the
+// program.
+func (t *batchTraces[T]) sampled(event *T) (c trace.Context) {
+	if t.read != nil {
+		if c = t.read(event); !c.IsSampled() {
+			return trace.Context{}
+		}
+	}
+	return c
+}
+
+// keep begins the span of an event that is held, if sampled has returned its context.
+func (t *batchTraces[T]) keep(c trace.Context, held stage.Held, step string) {
+	if c.IsValid() {
+		t.open.Add(held, t.handle(c, step))
+	}
+}
+
+// links adds the span of an event that is held to those of its batch.
+func (t *batchTraces[T]) links(l *tracing.Links, held stage.Held) {
+	if t.open.Any() {
+		l.Add(t.open.Context(held))
+	}
+}
+
+// end ends the spans of events that are held no more.
+func (t *batchTraces[T]) end(err error, held ...stage.Held) {
+	if !t.open.Any() {
+		return
+	}
+	for _, h := range held {
+		if span := t.open.Take(h); span != nil {
+			endSpan(span, err)
+		}
+	}
+}
+
+// passOn calls emit, which passes on what was made of n events that are held, in a span if
+// one of them is sampled. The context of that is passed to emit, zero without a span.
+func (t *batchTraces[T]) passOn(step string, held []stage.Held, emit func(trace.Context) error) error {
+	var links tracing.Links
+	for _, h := range held {
+		t.links(&links, h)
+	}
+	if !links.Any() {
+		err := emit(trace.Context{})
+		t.end(err, held...)
+		return err
+	}
+	span := links.Start(t.tracer, step, len(held))
+	err := emit(span.Context())
+	span.End(time.Time{}, err)
+	t.end(err, held...)
+	return err
+}
