@@ -119,17 +119,14 @@ func (c *batchCall[T, Out]) traced(ctx context.Context, p *batchPart[T, batchPla
 	if s.traces.read != nil {
 		var links tracing.Links
 		for i := range p.events {
-			span := s.traces.read(&p.events[i])
-			if !span.IsSampled() {
+			c := s.traces.read(&p.events[i])
+			if !c.IsSampled() {
 				continue
 			}
-			at := &p.places[i]
-			if own := s.traces.open.Context(at.held); own.IsValid() {
-				span = own
-			} else if own := at.in.sub.TraceContext(at.position); own.IsValid() {
-				span = own
+			if own := s.spanOf(&p.places[i]); own.IsValid() {
+				c = own
 			}
-			links.Add(span)
+			links.Add(c)
 		}
 		if links.Any() {
 			own := links.Start(s.traces.tracer, s.at.stage, len(p.events), trace.Int(trace.AttrAttempt, p.tries+1))

@@ -83,7 +83,7 @@ func newBatchStep[T, Out any](call batchFunc[T, Out], cfg BatchConfig[T], at ste
 			s.wake()
 		},
 	}
-	p.bury = s.bury
+	p.bury, p.sampled = s.bury, s.sampled
 	s.pool = newPool(p)
 	return s
 }

@@ -71,3 +71,25 @@ func (t *batchTraces[T]) passOn(step string, held []stage.Held, emit func(trace.
 	t.end(err, held...)
 	return err
 }
+
+// spanOf returns the context of the span of an event, zero without one.
+func (s *batchStep[T, Out]) spanOf(at *batchPlace[T]) trace.Context {
+	if c := s.traces.open.Context(at.held); c.IsValid() {
+		return c
+	}
+	return at.in.sub.TraceContext(at.position)
+}
+
+// sampled returns the context of the span of the first sampled event of a batch.
+func (s *batchStep[T, Out]) sampled(w *batchWork[T, batchPlace[T]]) (c trace.Context) {
+	if s.traces.read == nil || len(w.parts) == 0 {
+		return c
+	}
+	places := w.top().places
+	for i := range places {
+		if c = s.spanOf(&places[i]); c.IsValid() {
+			break
+		}
+	}
+	return c
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // poolConfig is what a pool needs of its owner, which is a handler of one stage. The
@@ -34,6 +35,9 @@ type poolConfig[J any] struct {
 	// isolate makes a copy of a job's data independent of the original. With a timeout an
 	// attempt works on such a copy, since it may go on when its job has ended.
 	isolate func(data, original *J)
+	// sampled returns the context of a job's span, zero without one. nil traces nothing. A
+	// worker calls it for a job that it has begun.
+	sampled func(data *J) trace.Context
 	// bury sends a dead letter and has stored called once, from any goroutine, when it is
 	// stored. It reports whether there is one. nil sends none.
 	bury func(data *J, f failure, stored func()) bool

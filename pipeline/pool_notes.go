@@ -8,6 +8,7 @@ import (
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/internal/pace"
 	"github.com/penstock-go/penstock/metrics"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // notes counts and logs what goes wrong in a pool, at most one line a second of each kind,
@@ -50,19 +51,19 @@ func newNotes(stage string, logger *slog.Logger, r metrics.Recorder) notes {
 	return n
 }
 
-// ran notes a run of n jobs that took that long, in nanoseconds. It is called without the
-// lock of the pool: the recorder is the program's.
-func (n *notes) ran(jobs int, elapsed int64) {
+// ran notes a run of n jobs that took that long, in nanoseconds. The trace is that of the
+// first one. It is called without the lock of the pool: the recorder is the program's.
+func (n *notes) ran(jobs int, elapsed int64, tc trace.Context) {
 	if n.handled != nil {
-		n.handled.Observe(time.Duration(elapsed / int64(max(1, jobs))))
+		metrics.ObserveTraced(n.handled, time.Duration(elapsed/int64(max(1, jobs))), tc)
 	}
 }
 
 // begins notes that a run begins, whose first job has waited that long, in nanoseconds. It
 // is called without the lock of the pool.
-func (n *notes) begins(waited int64) {
+func (n *notes) begins(waited int64, tc trace.Context) {
 	if n.waited != nil && waited >= 0 {
-		n.waited.Observe(time.Duration(waited))
+		metrics.ObserveTraced(n.waited, time.Duration(waited), tc)
 	}
 }
 

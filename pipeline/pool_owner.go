@@ -1,5 +1,7 @@
 package pipeline
 
+import "github.com/penstock-go/penstock/trace"
+
 // ask returns how much to ask for now for an account, and counts it as asked. While the
 // owner could do without the pool it asks for nothing, so that the pool becomes empty.
 func (p *pool[J]) ask(a *account) int {
@@ -40,7 +42,7 @@ func (p *pool[J]) earn(a *account, n int) (ask int) {
 // took notes that n jobs which the owner has run itself took that long. The pool is used
 // from now on if they were slow.
 func (p *pool[J]) took(n int, elapsed int64) {
-	p.notes.ran(n, elapsed)
+	p.notes.ran(n, elapsed, trace.Context{}) // sampled events are left to the workers
 	if elapsed/int64(n) < quickTime {
 		return
 	}

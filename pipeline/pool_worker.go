@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // worker is a goroutine of a pool, which takes runs of jobs and reports what became of
@@ -37,8 +38,11 @@ type worker[J any] struct {
 	// waited is how long the first job of the run has, -1 if it was attempted before. It
 	// belongs to the goroutine.
 	waited int64
-	lost   bool // its job has timed out, and another goroutine reports that
-	next   *worker[J]
+	// sampled is the context of the span of that job, zero without one. It belongs to the
+	// goroutine.
+	sampled trace.Context
+	lost    bool // its job has timed out, and another goroutine reports that
+	next    *worker[J]
 }
 
 func newWorker[J any](p *pool[J]) *worker[J] {
@@ -108,11 +112,10 @@ func (w *worker[J]) step(ran bool) bool {
 			after()
 		}
 		if did > 0 {
-			p.notes.ran(did, took)
+			p.notes.ran(did, took, w.sampled)
 		}
 		switch do {
 		case orderRun:
-			p.notes.begins(w.waited)
 			return true
 		case orderLeave:
 			p.left()
@@ -205,6 +208,7 @@ func (w *worker[J]) attempt() {
 	p := w.pool
 	if p.cfg.timeout > 0 {
 		w.span.Add(1 << 32)
+		w.begins()
 		if w.failed = w.limited(p.cfg.timeout); w.failed == nil {
 			w.did = 1
 		}
@@ -216,12 +220,24 @@ func (w *worker[J]) attempt() {
 		if at >= int(uint32(v)) {
 			return
 		}
+		if at == 0 {
+			w.begins()
+		}
 		if err := w.call(p.ctx, &w.run[at].data); err != nil {
 			w.failed = err
 			return
 		}
 		w.did = at + 1
 	}
+}
+
+// begins measures how long the first job of the run has waited, when it is begun.
+func (w *worker[J]) begins() {
+	w.sampled = trace.Context{}
+	if f := w.pool.cfg.sampled; f != nil {
+		w.sampled = f(&w.run[0].data)
+	}
+	w.pool.notes.begins(w.waited, w.sampled)
 }
 
 // limited makes an attempt with a timeout. An attempt that does not return in time after
@@ -280,7 +296,7 @@ func (w *worker[J]) overdue(round uint64) {
 // function of its own: that of w may still run, and has state.
 func (w *worker[J]) succeed() *worker[J] {
 	p := w.pool
-	next := &worker[J]{pool: p, call: p.cfg.newCall(), wake: make(chan struct{}, 1), run: w.run, reach: 1, did: w.did, begun: w.begun}
+	next := &worker[J]{pool: p, call: p.cfg.newCall(), wake: make(chan struct{}, 1), run: w.run, reach: 1, did: w.did, begun: w.begun, sampled: w.sampled}
 	next.span.Store(w.span.Load())
 	p.remove(w)
 	p.crew = append(p.crew, next)

@@ -58,6 +58,7 @@ func newStepBase[In, Out any](cfg StepConfig[In], at stepPlace, make func() step
 	make = keyed(cfg, chained(cfg.Use, make))
 	s := &stepBase[In, Out]{cfg: cfg, at: at, call: make()}
 	s.pool = newPool(stepPool(cfg, at, s.traced(make)))
+	s.pool.cfg.sampled = s.sampled
 	return s
 }
 

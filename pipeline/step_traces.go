@@ -102,12 +102,7 @@ func (s *stepBase[In, Out]) traced(make func() stepFunc[In, Out]) func() stepFun
 			if s.traces.read == nil {
 				return f(ctx, w)
 			}
-			var c trace.Context
-			if w.span != nil {
-				c = w.span.Context()
-			} else if w.from != nil {
-				c = w.from.sub.TraceContext(w.position)
-			}
+			c := s.sampled(w)
 			if !c.IsSampled() {
 				return f(ctx, w)
 			}
@@ -116,6 +111,17 @@ func (s *stepBase[In, Out]) traced(make func() stepFunc[In, Out]) func() stepFun
 			return s.traces.within(ctx, span, s.cfg.Timeout, func(ctx context.Context) error { return f(ctx, w) })
 		}
 	}
+}
+
+// sampled returns the context of the span of an event, zero without one.
+func (s *stepBase[In, Out]) sampled(w *work[In, Out]) trace.Context {
+	switch {
+	case w.span != nil:
+		return w.span.Context()
+	case s.traces.read != nil && w.from != nil:
+		return w.from.sub.TraceContext(w.position)
+	}
+	return trace.Context{}
 }
 
 // abandonSpans ends the spans of the jobs that are left when the pool was closed, and those of

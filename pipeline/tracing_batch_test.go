@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/pipeline"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
@@ -167,6 +170,64 @@ func TestSpansOfHungAttempts(t *testing.T) {
 			t.Errorf("%+v", first)
 		}
 	})
+}
+
+// exemplars is a recorder that keeps the traces of measurements, by the name of the timer.
+type exemplars struct {
+	metrics.Recorder
+	mu     sync.Mutex
+	traces map[string][]w3c.Context // guarded by mu
+}
+
+type exemplarTimer struct {
+	metrics.Timer
+	note func(w3c.Context)
+}
+
+func (t exemplarTimer) ObserveTraced(_ time.Duration, c w3c.Context) { t.note(c) }
+
+func (r *exemplars) Timer(name string, tags ...metrics.Tag) metrics.Timer {
+	return exemplarTimer{r.Recorder.Timer(name, tags...), func(c w3c.Context) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.traces[name] = append(r.traces[name], c)
+	}}
+}
+
+// TestExemplarsOfSteps: how long a sampled event has waited for a worker, and how long it has
+// taken, is measured with its span.
+func TestExemplarsOfSteps(t *testing.T) {
+	for _, batches := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &exemplars{Recorder: metrics.Nop(), traces: make(map[string][]w3c.Context)}
+			tracer := new(tracetest.Tracer)
+			p := pipeline.New(pipeline.Config{Tracer: tracer, Metrics: r})
+			in := pipeline.From(p, notes(4), pipeline.SourceConfig[note]{Name: "source"})
+			if batches {
+				pipeline.EachBatch(in, func(context.Context, []note) error { return nil }, pipeline.BatchConfig[note]{Name: "each", Size: 1})
+			} else {
+				slow := func(context.Context, note) error {
+					time.Sleep(time.Second)
+					return nil
+				}
+				pipeline.Each(in, slow, pipeline.StepConfig[note]{Name: "each", Workers: 2})
+			}
+			if err := p.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"pipeline.waiting_time", "pipeline.handling_time"} {
+				got := r.traces[name] // 0 and 3 are sampled
+				if len(got) != 2 {
+					t.Errorf("%s: %v", name, got)
+				}
+				for _, c := range got {
+					if !slices.ContainsFunc(tracer.Named("handle each"), func(s tracetest.Span) bool { return s.Context == c }) {
+						t.Errorf("%s: %v is no span of an event", name, c)
+					}
+				}
+			}
+		})
+	}
 }
 
 // TestSpansEndWithTheStage: a worker that ignores its context leaves no span open, neither

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
-
-	"github.com/penstock-go/penstock/trace"
 )
 
 // The reasons for which no subscriber has a delivery, as Report.Err holds them,
@@ -98,9 +96,7 @@ func (h *Hub) Deliver(ctx context.Context, topic, event string, payload any, don
 		return h.deliverEverywhere(ctx, &Message{Topic: topic, Event: event, Payload: p}, done)
 	}
 	d := newDelivery(&delivery{}, topic, event, p, done)
-	if c := trace.FromContext(ctx); c.IsSampled() {
-		d.Message.rest().wire.trace = c
-	}
+	d.carry(ctx)
 	if _, err := h.offer(ctx, d); err != nil {
 		return err
 	}

@@ -3,8 +3,6 @@ package pubsub
 import (
 	"context"
 	"time"
-
-	"github.com/penstock-go/penstock/trace"
 )
 
 // remoteDelivery is a delivery with what it needs to be sent to other nodes, in
@@ -23,9 +21,7 @@ func (h *Hub) deliverEverywhere(ctx context.Context, m *Message, done func(Repor
 	d := newDelivery(&r.delivery, m.Topic, m.Event, m.Payload, done)
 	d.Message.more = &r.more
 	r.more.wire.origin = h.node
-	if c := trace.FromContext(ctx); c.IsSampled() {
-		r.more.wire.trace = c
-	}
+	d.carry(ctx)
 	passedOver, err := h.offer(ctx, d)
 	if err != nil {
 		return err

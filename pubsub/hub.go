@@ -162,6 +162,9 @@ func (h *Hub) message(topic, event string, payload any) (*Message, error) {
 // other nodes, and returns the number of those that took it here. It blocks only
 // if the remote or the history does, and at most until ctx is done. The error is
 // a [*RemoteError] if this node alone has the message.
+//
+// If ctx names a span of a sampled trace, the message carries it to the subscribers of all
+// nodes, see [Message.TraceContext].
 func (h *Hub) Broadcast(ctx context.Context, topic, event string, payload any) (int, error) {
 	return h.BroadcastFrom(ctx, nil, topic, event, payload)
 }
@@ -172,6 +175,7 @@ func (h *Hub) BroadcastFrom(ctx context.Context, from *Subscription, topic, even
 	if err != nil {
 		return 0, err
 	}
+	m.carry(ctx)
 	if err := h.keep(ctx, m, from); err != nil {
 		return 0, err
 	}
@@ -211,6 +215,7 @@ func (h *Hub) DirectBroadcast(ctx context.Context, node, topic, event string, pa
 	if err != nil || h.remote == nil {
 		return 0, err
 	}
+	m.carry(ctx)
 	_, err = h.publish(ctx, node, m)
 	return 0, err
 }

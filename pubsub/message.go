@@ -23,9 +23,10 @@ type Message struct {
 type more struct {
 	err    error
 	record Record
-	epoch  string // of the record
-	wire   wire   // of a message from or for other nodes
-	traced int    // spans that subscribers of this node have made for it
+	epoch  string   // of the record
+	wire   wire     // of a message from or for other nodes
+	traced int      // spans that subscribers of this node have made for it
+	after  []func() // called when it was offered to all subscribers of this node
 }
 
 // rest returns more, which it makes if needed. It is called before and during the

@@ -168,6 +168,9 @@ func (s *shard) count(name string) int {
 // dispatch offers m to the subscriptions of its topic but from, and returns how
 // many took it. Deliver runs on the goroutine of the caller, without the lock.
 func (h *Hub) dispatch(m *Message, from *Subscription) int {
+	if m.more != nil && m.more.wire.trace.IsSampled() {
+		defer m.dispatched()
+	}
 	s := h.shard(m.Topic)
 	s.mu.Lock()
 	t := s.topics[m.Topic]

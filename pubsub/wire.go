@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 
@@ -44,7 +45,7 @@ const (
 	flagSent                 // a delivery says when it was sent
 	flagCertain              // its origin waits for it
 	// It belongs to a sampled trace. A node of a release that does not know the flag drops
-	// the delivery, so that a tracer is configured once all nodes know it.
+	// the message, so that a tracer is configured once all nodes know it.
 	flagTrace
 	flagsKnown = flagBinary | flagPosition | flagSent | flagCertain | flagTrace
 )
@@ -72,7 +73,7 @@ type wire struct {
 	at      Position      // in the origin's history; offset 0 if that does not keep the message
 	answers []answer      // of kindAnswers
 	ids     []uint64      // of kindQuestion
-	trace   trace.Context // of a delivery of a sampled trace
+	trace   trace.Context // if that is sampled
 }
 
 // Origin returns the name of the node that published m; empty if that is this
@@ -104,8 +105,8 @@ func (m *Message) OriginPosition() (at Position, kept bool) {
 	return m.more.wire.at, m.more.wire.at.Offset > 0
 }
 
-// TraceContext returns the span that a delivery was made for, if its trace is sampled: that of
-// the context given to Deliver, on whichever node that was.
+// TraceContext returns the span that a message was sent for, if its trace is sampled: that of
+// the context given to Deliver or Broadcast, on whichever node that was.
 func (m *Message) TraceContext() trace.Context {
 	if m.more == nil {
 		return trace.Context{}
@@ -124,6 +125,25 @@ func (m *Message) Traced() bool {
 	}
 	m.more.traced++
 	return true
+}
+
+// carry has the message carry the span of ctx, if that is sampled.
+func (m *Message) carry(ctx context.Context) {
+	if c := trace.FromContext(ctx); c.IsSampled() {
+		m.rest().wire.trace = c
+	}
+}
+
+// AfterDispatch has f called once the message was offered to all subscribers of this node. It
+// may be called in Subscriber.Deliver, for a message that has a TraceContext.
+func (m *Message) AfterDispatch(f func()) { m.rest().after = append(m.rest().after, f) }
+
+// dispatched calls what was passed to AfterDispatch.
+func (m *Message) dispatched() {
+	for _, f := range m.more.after {
+		f()
+	}
+	m.more.after = nil
 }
 
 // Append appends the wire form of m to dst. It is called by a [Remote] in Publish.

@@ -20,6 +20,9 @@ const (
 	SpanDeliver = "deliver"
 	// SpanWrite: from the event's entry into a connection's queue until its frame was written.
 	SpanWrite = "websocket write"
+	// SpanBroadcast: from the first entry of a broadcast into a queue of a node until its last
+	// frame there was written.
+	SpanBroadcast = "websocket broadcast"
 )
 
 // The keys of the attributes of these spans.
@@ -31,6 +34,8 @@ const (
 	AttrEvents   = "penstock.events"   // of a batch
 	AttrUnlinked = "penstock.unlinked" // sampled events of a batch for which there is no link
 	AttrRoute    = "penstock.route"    // the flow that was chosen
+	AttrFrames   = "penstock.frames"   // of a broadcast at a node: receivers
+	AttrMissed   = "penstock.missed"   // of them those to which it was not written
 	AttrNode     = "penstock.node"     // the name of the node
 )
 

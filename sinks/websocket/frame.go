@@ -131,6 +131,8 @@ type encodings struct {
 	few   [1]encoded // the array of items while that is enough: most clients have one format
 
 	numbered []byte // the JSON for a topic with history; see numberedPayload
+
+	span *tracedBroadcast // the first one of a sampled trace
 }
 
 // encoded is a broadcast in one format: an item that is made if wire is not nil. An

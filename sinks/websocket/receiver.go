@@ -1,6 +1,10 @@
 package websocket
 
-import "github.com/penstock-go/penstock/pubsub"
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/pubsub"
+)
 
 // receiver is a channel as a subscriber of its topic.
 type receiver Channel
@@ -26,7 +30,13 @@ func (r *receiver) Deliver(m *pubsub.Message) bool {
 	it, err := ch.broadcast(m)
 	encoded := err == nil
 	if encoded {
-		err = ch.offer(it)
+		var span *tracedBroadcast
+		if e := ch.sess.endpoint(); e.cfg.Tracer != nil && m.TraceContext().IsSampled() {
+			it, span = traceBroadcast(it, m, e)
+		}
+		if err = ch.offer(it); err != nil && span != nil {
+			span.Report(time.Time{}, err)
+		}
 	}
 	switch {
 	case err == ErrNoBinary: // which is about this client only
@@ -83,7 +93,7 @@ func (ch *Channel) offerLocked(it *item) (wake bool, err error) {
 		early := &ch.more().early
 		// The same bound as the queue has: a slow join must not hold more.
 		if len(*early) >= ch.sess.mount.cfg.Queue.Events {
-			if it.written == nil { // the hook of a delivery reports it
+			if it.policy != retried { // the hook of a delivery reports it
 				ch.sess.endpoint().discarded[discardedQueueFull].Add(1)
 			}
 			return false, ErrQueueFull
