@@ -1,6 +1,6 @@
 // Command scraped is a program in which the metrics of pipelines, workers, queues and
-// middleware have values: what a check with a Prometheus server asks for, beside the push
-// pipeline. It serves /metrics at the address of -addr until it is interrupted.
+// middleware have values, and in which all goes wrong that the alert rules are about: what a check
+// with a Prometheus server asks for, beside the push pipeline. It serves /metrics at the address of -addr until it is interrupted.
 package main
 
 import (
@@ -48,6 +48,7 @@ func main() {
 	go func() { log.Fatal(http.ListenAndServe(*addr, nil)) }()
 	var all sync.WaitGroup
 	all.Go(func() { tenants(ctx, recorder) })
+	all.Go(func() { alarms(ctx, recorder) })
 	if err := work(ctx, recorder); err != nil && ctx.Err() == nil {
 		log.Fatal(err)
 	}

@@ -251,6 +251,43 @@ func TestServerHasTheAlerts(t *testing.T) {
 	})
 }
 
+// TestServerFiresTheAlerts: each alert fires, by the quick rules, but for one that is about
+// minutes by itself.
+func TestServerFiresTheAlerts(t *testing.T) {
+	s := theServer(t)
+	text, err := os.ReadFile("alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, found := range regexp.MustCompile(`alert: (\w+)`).FindAllSubmatch(text, -1) {
+		if name := string(found[1]); name != "PenstockLongWorkers" {
+			want = append(want, name)
+		}
+	}
+	fired := make(map[string]bool)
+	eventually(t, func() error {
+		var data struct {
+			Alerts []struct {
+				Labels map[string]string
+				State  string
+			}
+		}
+		if err := s.get("/api/v1/alerts", nil, &data); err != nil {
+			return err
+		}
+		for _, a := range data.Alerts {
+			if a.State == "firing" && a.Labels["quick"] == "yes" {
+				fired[a.Labels["alertname"]] = true
+			}
+		}
+		if missing := slices.DeleteFunc(slices.Clone(want), func(name string) bool { return fired[name] }); len(want) < 8 || len(missing) > 0 {
+			return fmt.Errorf("of %d alerts these have not fired: %v", len(want), missing)
+		}
+		return nil
+	})
+}
+
 // dashboard returns the queries of grafana.json.
 func dashboard(t *testing.T) (all []string) {
 	t.Helper()
