@@ -17,9 +17,9 @@ const (
 
 // tuneCollector gives the collector another percentage while it runs often, which is how a
 // server of many small connections spends its time under load: the live heap is small, and
-// so is what may be allocated before the next cycle. An idle server keeps the small heap.
-// It returns when ctx ends.
-func tuneCollector(ctx context.Context, percent int) {
+// so is what may be allocated before the next cycle. An idle server keeps the small heap, and
+// so does one to which clients just connect. It returns when ctx ends.
+func tuneCollector(ctx context.Context, percent int, connections func() int) {
 	usual := debug.SetGCPercent(percent)
 	debug.SetGCPercent(usual)
 	if percent <= usual {
@@ -33,7 +33,7 @@ func tuneCollector(ctx context.Context, percent int) {
 	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	busy, before, at := false, cycles(), time.Now()
+	busy, before, at, connected := false, cycles(), time.Now(), -1
 	for {
 		select {
 		case <-tick.C:
@@ -44,8 +44,12 @@ func tuneCollector(ctx context.Context, percent int) {
 		rate := float64(n-before) / now.Sub(at).Seconds()
 		switch {
 		case !busy && rate >= busyCycles:
-			debug.SetGCPercent(percent)
-			busy = true
+			if n := connections(); n == connected {
+				debug.SetGCPercent(percent)
+				busy = true
+			} else {
+				connected = n
+			}
 		case busy && rate > calmCycles:
 		case busy && now.Sub(at) < calmFor:
 			continue // not long enough to tell

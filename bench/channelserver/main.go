@@ -29,7 +29,7 @@ func main() {
 	join := flag.String("join", "", "with -cluster: the -cluster of others, with commas")
 	node := flag.String("node", "", "with -cluster: the name of this server; empty makes one up")
 	batch := flag.Int("shutdown-batch", 0, "clients that are closed at once at the end, a tenth of a second before the next ones; 0 for the library's default")
-	percent := flag.Int("gc-percent", 400, "GOGC while the collector runs more than 20 times a second; below that, and always with 0, it is the usual one")
+	percent := flag.Int("gc-percent", 400, "GOGC while the collector runs 20 times a second or more often; below that, and always with 0, it is the usual one")
 	verbose := flag.Bool("v", false, "log connects and joins")
 	flag.Parse()
 	level := slog.LevelError + 1
@@ -91,7 +91,7 @@ func run(listen, hosts string, percent int, o options, others cluster) error {
 	if err != nil {
 		return err
 	}
-	go tuneCollector(ctx, percent)
+	go tuneCollector(ctx, percent, func() int { return s.endpoint.Snapshot().Connections })
 	failed := make(chan error, 1)
 	untrack, leave := others.join(ctx, s, failed)
 	defer leave()
