@@ -87,6 +87,9 @@ func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
 	if err = a.openPrometheus(); err != nil {
 		return nil, err
 	}
+	if err = a.openOTLPMetrics(); err != nil {
+		return nil, err
+	}
 	if err = a.openTracing(); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -34,10 +33,22 @@ func (a *app) openTracing() error {
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(exporter),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(a.cfg.TraceSample))),
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "pushpipeline"), attribute.String("service.instance.id", newOrigin()))),
+		sdktrace.WithResource(a.resource()),
 	)
-	// What cannot be sent is lost, and is no reason to stop. The SDK has one handler for the
-	// whole process.
+	a.handleOTLP()
+	a.closers = append(a.closers, func(ctx context.Context) { _ = provider.Shutdown(ctx) })
+	a.tracer, err = otel.New(otel.Config{Provider: provider})
+	return err
+}
+
+// resource names this process to collectors.
+func (a *app) resource() *resource.Resource {
+	return resource.NewSchemaless(attribute.String("service.name", "pushpipeline"), attribute.String("service.instance.id", newOrigin()))
+}
+
+// handleOTLP logs what cannot be sent to a collector. It is lost, and is no reason to stop. The
+// SDK has one handler for the whole process.
+func (a *app) handleOTLP() {
 	var lost logLimit
 	var mu sync.Mutex // guards lost
 	gotel.SetErrorHandler(gotel.ErrorHandlerFunc(func(err error) {
@@ -45,21 +56,16 @@ func (a *app) openTracing() error {
 		more, ok := lost.allow(time.Now())
 		mu.Unlock()
 		if ok {
-			a.log.Warn("spans were not sent", "error", err, "unlogged", more)
+			a.log.Warn("spans or figures were not sent", "error", err, "unlogged", more)
 		}
 	}))
-	a.closers = append(a.closers, func(ctx context.Context) { _ = provider.Shutdown(ctx) })
-	a.tracer, err = otel.New(otel.Config{Provider: provider})
-	return err
 }
 
-// validateTracing returns why spans cannot be sent as the options say.
+// validateTracing returns why spans or figures cannot be sent as the options say.
 func (c config) validateTracing() error {
-	var errs []error
-	if c.OTLP != "" {
-		if u, err := url.Parse(c.OTLP); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			errs = append(errs, errors.New("-otlp is not a URL such as http://localhost:4318/v1/traces"))
-		}
+	errs := []error{
+		checkCollector("-otlp", c.OTLP, "http://localhost:4318/v1/traces"),
+		checkCollector("-otlp-metrics", c.OTLPMetrics, "http://localhost:4318/v1/metrics"),
 	}
 	if !(c.TraceSample >= 0 && c.TraceSample <= 1) {
 		errs = append(errs, fmt.Errorf("-trace-sample %v is not allowed: from 0 to 1", c.TraceSample))

@@ -191,3 +191,28 @@ func TestInstrumentsAllocateNothing(t *testing.T) {
 	}
 	t.Logf("a timer: %v allocations", testing.AllocsPerRun(100, func() { o.Observe(time.Millisecond) }))
 }
+
+// The series of a timer that nothing uses any more ends with a collection, if the reader wants
+// histograms as what has come since the last one.
+func TestATimerEndsWithDeltas(t *testing.T) {
+	reader := sdk.NewManualReader(sdk.WithTemporalitySelector(func(kind sdk.InstrumentKind) metricdata.Temporality {
+		if kind == sdk.InstrumentKindHistogram {
+			return metricdata.DeltaTemporality
+		}
+		return metricdata.CumulativeTemporality
+	}))
+	r := option.Must(New(Config{Provider: sdk.NewMeterProvider(sdk.WithReader(reader)), Logger: slog.New(slog.DiscardHandler)}))
+	points := func() int {
+		data, _ := collect(t, reader)["penstock.pipeline.push_delivered"].Data.(metricdata.Histogram[float64])
+		return len(data.DataPoints)
+	}
+	timer := r.Timer("pipeline.push_delivered")
+	timer.Observe(time.Second)
+	if n := points(); n != 1 {
+		t.Errorf("%d series", n)
+	}
+	metrics.End(timer)
+	if n := points(); n != 0 {
+		t.Errorf("%d series after the end", n)
+	}
+}
