@@ -13,4 +13,8 @@
 // same slices of 500 go round, which is as little as handing over can cost.
 //
 // It is a module of its own, so that users of Penstock do not get the peers.
+//
+// With -handover it compares the hand-over alone, in batches and from outside, also with
+// Rust (tokio, crossbeam) and Java (Disruptor), whose programs it builds if cargo and mvn
+// are there. The command in sockets compares WebSocket servers.
 package main
