@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -121,27 +122,36 @@ func goRows(pkg string) func(context.Context, options, *binaries) ([]row, error)
 			}
 			return f, err
 		}
-		for _, g := range goals {
-			if g.pkg != pkg || !strings.Contains(g.work, o.only) {
-				continue
-			}
+		one := func(g goal) (r row, err error) {
 			f, err := measured(g, g.row)
 			if err != nil {
-				return rows, err
+				return r, err
 			}
 			var over figures
 			if g.over != "" {
 				if over, err = measured(g, g.over); err != nil {
-					return rows, err
+					return r, err
 				}
 			}
-			r, err := g.result(f, over)
+			return g.result(f, over)
+		}
+		var failures []error
+		for _, g := range goals {
+			if g.pkg != pkg || !strings.Contains(g.work, o.only) {
+				continue
+			}
+			r, err := one(g)
+			if ctx.Err() != nil {
+				return rows, ctx.Err()
+			}
 			if err != nil {
-				return rows, err
+				failures = append(failures, err)
+				reason, _, _ := strings.Cut(err.Error(), "\n")
+				r = row{work: g.work, figure: "not measured: " + reason}
 			}
 			rows = append(rows, r)
 		}
-		return rows, nil
+		return rows, errors.Join(failures...)
 	}
 }
 

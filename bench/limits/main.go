@@ -153,8 +153,10 @@ func runTable(ctx context.Context, o options, b *binaries, out io.Writer) error 
 		}
 		if err != nil {
 			failures = append(failures, fmt.Errorf("%s: %w", s.name, err))
-			reason, _, _ := strings.Cut(err.Error(), "\n")
-			measured = append(measured, row{work: s.name, figure: "not measured: " + reason})
+			if len(measured) == 0 {
+				reason, _, _ := strings.Cut(err.Error(), "\n")
+				measured = []row{{work: s.name, figure: "not measured: " + reason}}
+			}
 		}
 		rows = append(rows, measured...)
 	}
