@@ -116,13 +116,10 @@ func (c *batchCall[T, Out]) attempt(ctx context.Context, w *batchWork[T, batchPl
 // sampled. Each of these has a span of its own: at an end that of the stage.
 func (c *batchCall[T, Out]) traced(ctx context.Context, p *batchPart[T, batchPlace[T]]) error {
 	s := c.step
-	if s.traces.read != nil {
+	if s.traces.of != nil {
 		var links tracing.Links
-		for i := range p.events {
-			c := s.traces.read(&p.events[i])
-			if !c.IsSampled() {
-				continue
-			}
+		for i := s.traces.of.Next(p.events, 0); i >= 0; i = s.traces.of.Next(p.events, i+1) {
+			c := s.traces.of.Context(&p.events[i])
 			if own := s.spanOf(&p.places[i]); own.IsValid() {
 				c = own
 			}

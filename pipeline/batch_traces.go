@@ -19,8 +19,8 @@ type batchTraces[T any] struct {
 // sampled returns the context of an event that is to have a span. It calls a method of the
 // program.
 func (t *batchTraces[T]) sampled(event *T) (c trace.Context) {
-	if t.read != nil {
-		if c = t.read(event); !c.IsSampled() {
+	if t.of != nil {
+		if c = t.of.Context(event); !c.IsSampled() {
 			return trace.Context{}
 		}
 	}
@@ -82,7 +82,7 @@ func (s *batchStep[T, Out]) spanOf(at *batchPlace[T]) trace.Context {
 
 // sampled returns the context of the span of the first sampled event of a batch.
 func (s *batchStep[T, Out]) sampled(w *batchWork[T, batchPlace[T]]) (c trace.Context) {
-	if s.traces.read == nil || len(w.parts) == 0 {
+	if s.traces.of == nil || len(w.parts) == 0 {
 		return c
 	}
 	places := w.top().places

@@ -17,29 +17,26 @@ import (
 // not change after the start.
 type stepTraces[In any] struct {
 	tracer trace.Tracer
-	read   func(*In) trace.Context // nil: nothing is traced
-	calls  tracing.Spans[uint64]   // attempts that have not returned, by number
-	last   atomic.Uint64           // number of an attempt
+	of     *tracing.Carriers[In] // nil: nothing is traced
+	calls  tracing.Spans[uint64] // attempts that have not returned, by number
+	last   atomic.Uint64         // number of an attempt
 }
 
 // start takes the tracer of the stage's context.
 func (t *stepTraces[In]) start(ctx context.Context) {
 	if t.tracer = trace.TracerOf(ctx); t.tracer != nil {
-		t.read = trace.Reader[In]()
+		t.of = tracing.NewCarriers[In]()
 	}
 }
 
 // before cuts a delivery off before its first sampled event. That one and those behind it go
 // to the pool, also where the stage's goroutine could do without it.
 func (t *stepTraces[In]) before(d stage.Delivery[In]) stage.Delivery[In] {
-	if t.read == nil {
+	if t.of == nil {
 		return d
 	}
-	for i := range d.Events {
-		if c := t.read(&d.Events[i]); c.IsSampled() {
-			d.Events = d.Events[:i]
-			break
-		}
+	if i := t.of.Next(d.Events, 0); i >= 0 {
+		d.Events = d.Events[:i]
 	}
 	return d
 }
@@ -80,16 +77,14 @@ func (t *transformStep[In, Out]) holdRest(d stage.Delivery[In], err error, emit 
 // them itself: one with output. At an end the stage makes them. It returns nil if there are
 // none. It is called without the pool's lock, since it calls a method of the program.
 func (s *stepBase[In, Out]) beginSpans(events []In, own bool) (spans []trace.Span) {
-	if s.traces.read == nil || !own {
+	if s.traces.of == nil || !own {
 		return nil
 	}
-	for i := range events {
-		if c := s.traces.read(&events[i]); c.IsSampled() {
-			if spans == nil {
-				spans = make([]trace.Span, len(events))
-			}
-			spans[i] = s.traces.handle(c, s.at.stage)
+	for i := s.traces.of.Next(events, 0); i >= 0; i = s.traces.of.Next(events, i+1) {
+		if spans == nil {
+			spans = make([]trace.Span, len(events))
 		}
+		spans[i] = s.traces.handle(s.traces.of.Context(&events[i]), s.at.stage)
 	}
 	return spans
 }
@@ -99,7 +94,7 @@ func (s *stepBase[In, Out]) traced(make func() stepFunc[In, Out]) func() stepFun
 	return func() stepFunc[In, Out] {
 		f := make()
 		return func(ctx context.Context, w *work[In, Out]) error {
-			if s.traces.read == nil {
+			if s.traces.of == nil {
 				return f(ctx, w)
 			}
 			c := s.sampled(w)
@@ -118,7 +113,7 @@ func (s *stepBase[In, Out]) sampled(w *work[In, Out]) trace.Context {
 	switch {
 	case w.span != nil:
 		return w.span.Context()
-	case s.traces.read != nil && w.from != nil:
+	case s.traces.of != nil && w.from != nil:
 		return w.from.sub.TraceContext(w.position)
 	}
 	return trace.Context{}

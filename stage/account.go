@@ -52,7 +52,7 @@ func (o *outlet[T]) serveEmission() {
 	events, first := o.emit.buf, o.nextSeq
 	o.nextSeq += uint64(len(events))
 	o.emitted += int64(len(events))
-	if o.traces.read != nil {
+	if o.traces.of != nil {
 		o.traces.emitted(events, first)
 	}
 	asked := o.told

@@ -29,7 +29,7 @@ func (e *engine[In, Out]) deliverPart(s *Subscription[In], events []In, first ui
 	if s.deferred {
 		s.open.Add(int64(n))
 		e.in.handled += int64(n)
-		if e.in.traces.read != nil {
+		if e.in.traces.of != nil {
 			e.traceDelivery(s, events, first)
 		}
 		// The events were copied by the handler, if it keeps them.

@@ -14,9 +14,9 @@ import (
 // inTraces is what an inlet needs for spans. It belongs to the stage's goroutine.
 type inTraces[T any] struct {
 	tracer trace.Tracer
-	read   func(*T) trace.Context // nil: nothing is traced
-	alone  bool                   // the handler takes one event after the other
-	calls  []tracedCall           // by place in the chunk that the handler has now; nil without a sampled event
+	of     *tracing.Carriers[T] // nil: nothing is traced
+	alone  bool                 // the handler takes one event after the other
+	calls  []tracedCall         // by place in the chunk that the handler has now; nil without a sampled event
 }
 
 // tracedCall is the span of an event in the handler's hands. It is nil if the event is not
@@ -35,30 +35,20 @@ func (e *engine[In, Out]) beginTracing() {
 	if e.in != nil {
 		_, alone := e.handler.(tracing.PerEvent)
 		_, own := e.handler.(interface{ perEvent() })
-		e.in.traces = inTraces[In]{tracer: t, read: trace.Reader[In](), alone: alone || own}
+		e.in.traces = inTraces[In]{tracer: t, of: tracing.NewCarriers[In](), alone: alone || own}
 	}
 	if e.out != nil {
-		e.out.traces = outTraces[Out]{tracer: t, read: trace.Reader[Out](), always: e.in == nil}
+		e.out.traces = outTraces[Out]{tracer: t, of: tracing.NewCarriers[Out](), always: e.in == nil}
 	}
-}
-
-// firstSampled returns the place of the first sampled event, or -1.
-func (t *inTraces[T]) firstSampled(events []T) int {
-	for i := range events {
-		if c := t.read(&events[i]); c.IsSampled() {
-			return i
-		}
-	}
-	return -1
 }
 
 // limit shortens a chunk, so that a sampled event has a call of its own if the handler takes
 // one event after the other.
 func (t *inTraces[T]) limit(chunk []T) []T {
-	if t.read == nil || !t.alone {
+	if t.of == nil || !t.alone {
 		return chunk
 	}
-	switch at := t.firstSampled(chunk); at {
+	switch at := t.of.Next(chunk, 0); at {
 	case -1:
 		return chunk
 	case 0:
@@ -77,12 +67,12 @@ func (t *inTraces[T]) start(parent trace.Context, name string) trace.Span {
 
 // call passes a chunk to the handler, with spans for its sampled events.
 func (e *engine[In, Out]) call(s *Subscription[In], chunk []In, in inputs[In]) error {
-	if e.in.traces.read != nil {
+	if e.in.traces.of != nil {
 		some := chunk
 		if e.in.traces.alone {
 			some = chunk[:min(1, len(chunk))] // limit has looked at the others
 		}
-		if at := e.in.traces.firstSampled(some); at >= 0 {
+		if at := e.in.traces.of.Next(some, 0); at >= 0 {
 			return e.callTraced(s, chunk, in, at)
 		}
 	}
@@ -97,10 +87,8 @@ func (e *engine[In, Out]) call(s *Subscription[In], chunk []In, in inputs[In]) e
 func (e *engine[In, Out]) callTraced(s *Subscription[In], chunk []In, in inputs[In], first int) (err error) {
 	t := &e.in.traces
 	calls := make([]tracedCall, len(chunk))
-	for i := first; i < len(chunk); i++ {
-		if c := t.read(&chunk[i]); c.IsSampled() {
-			calls[i].span = t.start(c, e.name)
-		}
+	for i := first; i >= 0; i = t.of.Next(chunk, i+1) {
+		calls[i].span = t.start(t.of.Context(&chunk[i]), e.name)
 	}
 	ctx := e.ctx
 	if len(chunk) == 1 {
@@ -217,10 +205,8 @@ func (o *openSpans) abandon() {
 // traceDelivery begins the spans of a delivery's sampled events, which end with their receipts.
 func (e *engine[In, Out]) traceDelivery(s *Subscription[In], events []In, first uint64) {
 	t := &e.in.traces
-	for i := range events {
-		if c := t.read(&events[i]); c.IsSampled() {
-			s.spans.add(first+uint64(i), t.start(c, e.name))
-		}
+	for i := t.of.Next(events, 0); i >= 0; i = t.of.Next(events, i+1) {
+		s.spans.add(first+uint64(i), t.start(t.of.Context(&events[i]), e.name))
 	}
 }
 
@@ -256,10 +242,10 @@ const maxTracedWaits = 10_000
 // stage's goroutine.
 type outTraces[T any] struct {
 	tracer trace.Tracer
-	read   func(*T) trace.Context // nil: nothing is traced
-	always bool                   // events that do not wait have a span too: it is the stage's only one
-	pass   uint64                 // counts the Dispatches of emissions
-	waits  map[uint64]tracedWait  // by sequence number
+	of     *tracing.Carriers[T]  // nil: nothing is traced
+	always bool                  // events that do not wait have a span too: it is the stage's only one
+	pass   uint64                // counts the Dispatches of emissions
+	waits  map[uint64]tracedWait // by sequence number
 }
 
 // tracedWait is a sampled event that was emitted.
@@ -271,15 +257,11 @@ type tracedWait struct {
 
 // emitted notes the sampled ones of the events that are about to be dispatched.
 func (t *outTraces[T]) emitted(events []T, first uint64) {
-	for i := range events {
-		c := t.read(&events[i])
-		if !c.IsSampled() || len(t.waits) >= maxTracedWaits {
-			continue
-		}
+	for i := t.of.Next(events, 0); i >= 0 && len(t.waits) < maxTracedWaits; i = t.of.Next(events, i+1) {
 		if t.waits == nil {
 			t.waits = make(map[uint64]tracedWait)
 		}
-		t.waits[first+uint64(i)] = tracedWait{c, time.Now(), t.pass}
+		t.waits[first+uint64(i)] = tracedWait{t.of.Context(&events[i]), time.Now(), t.pass}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -279,6 +280,56 @@ func TestTracingWithoutSampledEventsDoesNotAllocate(t *testing.T) {
 	few, many := allocated(10_000), allocated(60_000)
 	if each := (many - few) / 50_000; each > 0.01 {
 		t.Errorf("%.3f allocations an event: %v for 10,000, %v for 60,000", each, few, many)
+	}
+}
+
+// counted is a carrier that counts the calls of its method.
+type counted struct {
+	name  string
+	trace trace.Context
+}
+
+var asks atomic.Int64
+
+func (c *counted) TraceContext() trace.Context {
+	asks.Add(1)
+	return c.trace
+}
+
+// TestUnsampledCarriersAreNotAsked: events that are not sampled cost no call of their method,
+// those that are get their spans.
+func TestUnsampledCarriersAreNotAsked(t *testing.T) {
+	for _, sampled := range []int{0, 3} {
+		tracer := new(tracetest.Tracer)
+		const events = 5000
+		n := 0
+		source := stage.Must(stage.NewProducer(stage.ProducerFunc[counted](func(_ context.Context, ask int, emit *stage.Emitter[counted]) error {
+			for ; ask > 0 && n < events; ask-- {
+				c := counted{}
+				if n < sampled {
+					c.trace = tracetest.Sampled(uint64(n))
+				}
+				emit.Emit(c)
+				n++
+			}
+			if n == events {
+				return stage.ErrDone
+			}
+			return nil
+		}), stage.ProducerConfig[counted]{Name: "source"}))
+		end := stage.Must(stage.NewConsumer(stage.ConsumerFunc[counted](func(context.Context, []counted) error { return nil }), stage.ConsumerConfig{Name: "end"}))
+		stage.Must(end.Subscribe(source, stage.SubscribeConfig{}))
+		asks.Store(0)
+		p := stage.Must(stage.NewPipeline(stage.PipelineConfig{Tracer: tracer}, end, source))
+		if err := p.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(tracer.Spans()); got != 2*sampled {
+			t.Errorf("%d sampled events have %d spans, want %d", sampled, got, 2*sampled)
+		}
+		if got := asks.Load(); got > 100 {
+			t.Errorf("%d events, %d of them sampled, were asked %d times", events, sampled, got)
+		}
 	}
 }
 

@@ -8,9 +8,11 @@ import (
 // Carrier is an event with a trace context. It is implemented by the event type, or by the
 // pointer to it.
 type Carrier interface {
-	// TraceContext returns the context that the event came with, zero if it had none. It is
-	// called for every event by several stages, so that it only returns a field. A panic in
-	// it stops the stage.
+	// TraceContext returns the context that the event came with, zero if it had none. It
+	// returns a field of the event and does nothing else: a stage finds out once which field
+	// that is, with events that are empty but for their contexts, and from then on calls the
+	// method only for events whose field is sampled. For a method that returns anything else
+	// it is called for every event by several stages. A panic in it stops the stage.
 	TraceContext() Context
 }
 

@@ -10,7 +10,7 @@
 // keeps the spans for a test. Without a tracer nothing is looked at.
 //
 // Sampling is decided where a trace begins: only events whose context is sampled have spans.
-// For any other event the cost is reading its context.
+// For any other event the cost is one look at its flags, see [Carrier].
 //
 // While a function of the program handles a sampled event, alone, its context names the span
 // of that attempt: [Start] makes a child span, and [FromContext] returns what an outgoing call
