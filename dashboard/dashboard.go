@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock-go/penstock/internal/complain"
 )
@@ -21,6 +22,8 @@ type Dashboard struct {
 	origins *http.CrossOriginProtection
 	refused complain.Limit
 	taking  []atomic.Bool // by part: its snapshot is under way
+	// patience is writeTimeout, and shorter in tests.
+	patience time.Duration
 
 	mu      sync.Mutex // guards the rest
 	run     *run       // nil while nobody looks
@@ -48,7 +51,7 @@ func New(cfg Config, parts ...Part) (*Dashboard, error) {
 	}
 	return &Dashboard{
 		cfg: cfg, parts: append([]Part(nil), parts...), taking: make([]atomic.Bool, len(parts)),
-		origins: http.NewCrossOriginProtection(), ended: make(chan struct{}),
+		patience: writeTimeout, origins: http.NewCrossOriginProtection(), ended: make(chan struct{}),
 	}, nil
 }
 

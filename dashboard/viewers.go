@@ -105,7 +105,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no") // some proxies gather otherwise
 	control, out := d.may(r), http.NewResponseController(w)
 	_ = out.SetReadDeadline(time.Time{}) // where the server sets one, it is not meant for this
-	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = out.SetWriteDeadline(time.Now().Add(d.patience))
 	if err := out.Flush(); err != nil {
 		return // the writer cannot stream
 	}
@@ -113,7 +113,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	for {
 		next := run.frame(f.seq, &f)
 		if f.fresh {
-			_ = out.SetWriteDeadline(time.Now().Add(writeTimeout)) // some writers have none
+			_ = out.SetWriteDeadline(time.Now().Add(d.patience)) // some writers have none
 			if _, err := w.Write(f.event(control)); err != nil || out.Flush() != nil {
 				return
 			}

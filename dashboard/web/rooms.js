@@ -42,7 +42,8 @@ function showFigures(el, part, meters) {
     say(tile.lastChild.lastChild, counted.has(name) && meters.rate(name) > 0 ? `${rate(meters.rate(name))}/s` : "");
   });
   each(el.list, (d.slow || []).slice(0, 5), (c) => c.id, () => h("li", {}), (li, c) => say(li, `${c.socket} ${c.id} does not keep up: ${plural(c.frames, "frame")}, ${bytes(c.bytes)}`));
-  say(el.words, [d.node && `node ${d.node}`, d.running === false && "not running", d.connected === false && "not connected"].filter(Boolean).join(", "));
+  // A node without others, which is called local, has nothing to run.
+  say(el.words, [d.node && `node ${d.node}`, d.running === false && d.node !== "local" && "not running", d.connected === false && "not connected"].filter(Boolean).join(", "));
 }
 
 // figure is a value as its name asks for.
