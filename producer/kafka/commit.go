@@ -16,6 +16,7 @@ import (
 func (p *Producer[T]) commitRegularly() {
 	tick := time.NewTicker(p.cfg.CommitInterval)
 	defer tick.Stop()
+	p.gauges.begin(p.cfg.Metrics, p.cfg.Group, p.name)
 	defer p.gauges.end()
 	early := p.commitNext
 	for {

@@ -24,15 +24,16 @@ func newMeters(r metrics.Recorder) meters {
 // committer.
 type gauges struct {
 	recorder               metrics.Recorder
-	group                  string
+	group, seat            string // seat is the stage's name, or with a number if another producer has that
 	partitions, unfinished metrics.Gauge
 	lag                    map[topicPartition]metrics.Gauge
 }
 
-// begin makes the gauges, when the name of the stage is known.
+// begin makes the gauges, when the name of the stage is known. end must follow.
 func (g *gauges) begin(r metrics.Recorder, group, stage string) {
+	stage = inProcess.take(group, stage)
 	*g = gauges{
-		recorder: r, group: group, lag: map[topicPartition]metrics.Gauge{},
+		recorder: r, group: group, seat: stage, lag: map[topicPartition]metrics.Gauge{},
 		partitions: r.Gauge("kafka.partitions", metrics.Tag{Key: "group", Value: group}, metrics.Tag{Key: "stage", Value: stage}),
 		unfinished: r.Gauge("kafka.unfinished", metrics.Tag{Key: "group", Value: group}, metrics.Tag{Key: "stage", Value: stage}),
 	}
@@ -73,6 +74,7 @@ func (g *gauges) end() {
 	g.partitions.Set(0)
 	g.unfinished.Set(0)
 	metrics.End(g.partitions, g.unfinished)
+	inProcess.leave(g.group, g.seat)
 }
 
 // measure sets the gauges. Only the committer calls it.

@@ -55,8 +55,8 @@ func TestGaugesHaveOneOwnerAndEndWithIt(t *testing.T) {
 		}
 	}
 	var a, b gauges
-	a.begin(r, "g", "a")
-	b.begin(r, "g", "b")
+	a.begin(r, "g", "source")
+	b.begin(r, "g", "source") // of another pipeline
 	a.set(1, map[topicPartition]int64{at(0): 1, at(1): 1})
 	b.set(1, map[topicPartition]int64{at(2): 1})
 	check("both", 7)
@@ -66,6 +66,15 @@ func TestGaugesHaveOneOwnerAndEndWithIt(t *testing.T) {
 	check("and taken", 7)
 	a.end()
 	check("one has ended", 4)
+	if b.seat != "source-2" {
+		t.Errorf("the second has the tag %q", b.seat)
+	}
+	a.begin(r, "g", "source") // it was started again
+	check("it has begun again", 6)
+	if a.seat != "source" {
+		t.Errorf("the first has the tag %q", a.seat)
+	}
+	a.end()
 	b.end()
 	check("both have ended", 0)
 }

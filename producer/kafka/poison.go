@@ -86,7 +86,6 @@ func (p *Producer[T]) letter(b poison) deadletter.Letter {
 // is waited for in HandleTerminate.
 func (p *Producer[T]) keepLetters(ctx context.Context, self *stage.Handle) error {
 	p.name = self.Name()
-	p.gauges.begin(p.cfg.Metrics, p.cfg.Group, p.name)
 	if p.cfg.DeadLetters == nil {
 		return nil
 	}
