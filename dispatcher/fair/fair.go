@@ -22,11 +22,9 @@ type Dispatcher[T any, K comparable] struct {
 	// nothing.
 	sizeof uint32
 	rated  bool
-	pauses bool   // after a failure
-	mortal bool   // events may expire
-	warm   int32  // events to hand out before warmUp is called again
-	warmed uint32 // keeps the loads of warmUp
-	paused bool   // the last offer was not taken completely
+	pauses bool // after a failure
+	mortal bool // events may expire
+	paused bool // the last offer was not taken completely
 	// The bound in bytes may be reached before that in events: demand depends on
 	// meanSize, the mean size of the events held, or of those held last.
 	inBytes  bool
@@ -218,9 +216,6 @@ func (f *Dispatcher[T, K]) handOut(out dispatcher.Out[T]) (any bool) {
 			f.forgive(forgivePerIdle)
 			break
 		}
-		if f.warm--; f.warm < 0 {
-			f.warmUp(i)
-		}
 		f.hand(i, out)
 		if f.ghosts.head != 0 {
 			f.sweep(2)
@@ -228,23 +223,6 @@ func (f *Dispatcher[T, K]) handOut(out dispatcher.Out[T]) (any bool) {
 		any = true
 	}
 	return any
-}
-
-// warmAhead is how many events are loaded into the cache at once.
-const warmAhead = 8
-
-// warmUp loads the first events of the keys that are probably next, i and those behind it in
-// its list. With many events waiting none of them is in a cache any more: loads one after the
-// other, each when its event is handed out, would cost as much as all the rest, while these
-// overlap. Under MeasuredCost the next keys are in a heap, and are not looked for.
-func (f *Dispatcher[T, K]) warmUp(i uint32) {
-	n, sum := int32(0), uint32(0)
-	for ; n < warmAhead && i != 0 && !f.measured; n++ {
-		s := f.slots.at(i)
-		sum += f.items.at(s.head).gen
-		i = s.next
-	}
-	f.warm, f.warmed = max(n, 1)-1, sum
 }
 
 // choose returns the slot of the key whose turn it is and whose first event has
