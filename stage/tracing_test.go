@@ -285,7 +285,7 @@ func TestTracingWithoutSampledEventsDoesNotAllocate(t *testing.T) {
 
 // counted is a carrier that counts the calls of its method.
 type counted struct {
-	name  string
+	_     int
 	trace trace.Context
 }
 

@@ -16,11 +16,8 @@ type (
 	}
 	indirect struct{ c *trace.Context }
 	mapped   struct{ m map[string]trace.Context }
-	chosen   struct {
-		other bool
-		a, b  trace.Context
-	}
-	needy struct {
+	chosen   struct{ a, b trace.Context }
+	needy    struct {
 		c    trace.Context
 		need *int
 	}
