@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,15 +33,16 @@ func TestGuard(t *testing.T) {
 		"as it was":              {[]share{a}, []share{good}, 0, false, "ok", 3, 3},
 		"a third is allowed":     {[]share{{0.61, 0.54}}, []share{{0.81, 0.74}}, 0, false, "ok", 3, 3},
 		"one bad run of three":   {[]share{{0.1, 0.1}, a, a}, []share{good}, 0, false, "ok", 3, 3},
-		"bad at first":           {[]share{{0.3, 0.8}, {0.3, 0.8}, {0.3, 0.8}, a}, []share{good}, 0, false, "ok, but 0.3 and 0.8 at first", 8, 3},
-		"slower":                 {[]share{a}, []share{{0.79, 1.1}}, 0, true, "FALLEN, and 0.79 and 1.1 at first", 3, 8},
-		"busier":                 {[]share{a}, []share{{1.2, 0.5}}, 0, true, "FALLEN, and 1.2 and 0.5 at first", 3, 8},
-		"slower, a busy machine": {[]share{a}, []share{{0.1, 1.1}}, 0.5, false, "had 50 % of the machine", 3, 3},
-		"busier, a busy machine": {[]share{a}, []share{{0.1, 0.5}}, 0.5, true, "FALLEN", 3, 8},
+		"bad at first":           {[]share{{0.3, 0.8}, {0.3, 0.8}, {0.3, 0.8}, a}, []share{good}, 0, false, "ok, 0.3 and 0.8 at first", 6, 3},
+		"bad three times":        {append(slices.Repeat([]share{{0.3, 0.8}}, 9), a), []share{good}, 0, false, "ok, 0.3 and 0.8 at first", 12, 3},
+		"slower":                 {[]share{a}, []share{{0.79, 1.1}}, 0, true, "FALLEN", 3, 12},
+		"busier":                 {[]share{a}, []share{{1.2, 0.5}}, 0, true, "FALLEN", 3, 12},
+		"slower, a busy machine": {[]share{a}, []share{{0.1, 1.1}}, 0.5, false, "had up to 50 % of the machine", 3, 3},
+		"busier, a busy machine": {[]share{a}, []share{{0.1, 0.5}}, 0.5, true, "FALLEN", 3, 12},
 	} {
 		measure, asked := scripted(map[string][]share{"a": c.a, "b": c.b})
 		var out strings.Builder
-		err := guard(t.Context(), []string{"a", "b"}, was, measure, func() float64 { return c.others }, &out)
+		err := guard(t.Context(), []string{"a", "b"}, was, make([]time.Duration, 3), measure, func() float64 { return c.others }, &out)
 		if errors.Is(err, errFallen) != c.fallen || err != nil && !c.fallen {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -58,7 +60,7 @@ func TestGuardCannotMeasure(t *testing.T) {
 	broken := errors.New("broken")
 	measure := func(context.Context, string, time.Duration) (share, error) { return share{}, broken }
 	was := base{Shares: map[string]share{"a": {1, 1}}}
-	err := guard(t.Context(), []string{"a"}, was, measure, func() float64 { return 0 }, new(strings.Builder))
+	err := guard(t.Context(), []string{"a"}, was, nil, measure, func() float64 { return 0 }, new(strings.Builder))
 	if !errors.Is(err, broken) || errors.Is(err, errFallen) {
 		t.Error(err)
 	}

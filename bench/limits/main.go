@@ -129,7 +129,11 @@ func runGuard(ctx context.Context, o options, b *binaries, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	return guard(ctx, rows, was, measure, b.others(), out)
+	pauses := guardPauses
+	if o.slowed {
+		pauses = pauses[:1] // it is slow each time
+	}
+	return guard(ctx, rows, was, pauses, measure, b.others(), out)
 }
 
 func runTable(ctx context.Context, o options, b *binaries, out io.Writer) error {
