@@ -194,11 +194,17 @@ func (h *Hub) BroadcastFrom(ctx context.Context, from *Subscription, topic, even
 // LocalBroadcast offers the message to the subscriptions of this node only,
 // but not to from, which may be nil. It blocks no longer than the history.
 func (h *Hub) LocalBroadcast(from *Subscription, topic, event string, payload any) (int, error) {
+	return h.localBroadcast(context.Background(), from, topic, event, payload)
+}
+
+// localBroadcast is LocalBroadcast for the span of ctx.
+func (h *Hub) localBroadcast(ctx context.Context, from *Subscription, topic, event string, payload any) (int, error) {
 	m, err := h.message(topic, event, payload)
 	if err != nil {
 		return 0, err
 	}
-	if err := h.keep(context.Background(), m, from); err != nil {
+	m.carry(ctx)
+	if err := h.keep(ctx, m, from); err != nil {
 		return 0, err
 	}
 	return h.dispatch(m, from), m.failure()
@@ -209,7 +215,7 @@ func (h *Hub) LocalBroadcast(from *Subscription, topic, event string, payload an
 // the number of subscriptions that took the message if node is this one, else 0.
 func (h *Hub) DirectBroadcast(ctx context.Context, node, topic, event string, payload any) (int, error) {
 	if node == h.Node() {
-		return h.LocalBroadcast(nil, topic, event, payload)
+		return h.localBroadcast(ctx, nil, topic, event, payload)
 	}
 	m, err := h.message(topic, event, payload)
 	if err != nil || h.remote == nil {

@@ -98,6 +98,10 @@ func (s *shard) add(name string, sub *Subscription) {
 		t.walkers, t.gen = 0, t.gen+1
 	}
 	t.subs = append(t.subs, sub)
+	if len(t.subs) == len(t.first)+1 {
+		// The array is another one now. No dispatch walks one of a single entry.
+		t.first[0] = nil
+	}
 }
 
 // Topic returns the name of the topic, or "" once unsubscribed and before Begin.

@@ -57,3 +57,75 @@ func TestTraceOfADelivery(t *testing.T) {
 		t.Error("a message that ends in its trace is read")
 	}
 }
+
+// TestTraceOfABroadcast: a broadcast carries its sampled context, also one to the own node.
+func TestTraceOfABroadcast(t *testing.T) {
+	c, _ := trace.Parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	ctx := trace.NewContext(t.Context(), c)
+	h, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []trace.Context
+	sub, err := h.Subscribe("a", SubscriberFunc(func(m *Message) bool {
+		got = append(got, m.TraceContext())
+		return true
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Unsubscribe()
+	for name, send := range map[string]func() (int, error){
+		"Broadcast":       func() (int, error) { return h.Broadcast(ctx, "a", "e", nil) },
+		"DirectBroadcast": func() (int, error) { return h.DirectBroadcast(ctx, h.Node(), "a", "e", nil) },
+	} {
+		got = nil
+		if n, err := send(); n != 1 || err != nil || len(got) != 1 || got[0] != c {
+			t.Errorf("%s: %d %v, contexts %v", name, n, err, got)
+		}
+	}
+}
+
+// TestAfterDispatch: what follows a dispatch runs once, when all subscribers were offered the
+// message, also if one of them panics.
+func TestAfterDispatch(t *testing.T) {
+	c, _ := trace.Parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	ctx := trace.NewContext(t.Context(), c)
+	for _, panics := range []bool{false, true} {
+		h, err := New(Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		offered, after := 0, 0
+		for range 3 {
+			sub, err := h.Subscribe("a", SubscriberFunc(func(m *Message) bool {
+				if offered++; offered == 1 {
+					m.AfterDispatch(func() {
+						if after++; offered != 3 {
+							t.Errorf("called after %d of 3", offered)
+						}
+					})
+					if panics {
+						panic("no")
+					}
+				}
+				return true
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sub.Unsubscribe()
+		}
+		func() {
+			defer func() {
+				if p := recover(); (p != nil) != panics {
+					t.Errorf("panic %v", p)
+				}
+			}()
+			_, _ = h.Broadcast(ctx, "a", "e", nil)
+		}()
+		if offered != 3 || after != 1 {
+			t.Errorf("panics %v: %d offered, %d calls", panics, offered, after)
+		}
+	}
+}
