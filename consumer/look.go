@@ -67,14 +67,19 @@ func (p *pool[T]) look(now time.Duration) held {
 // maxAges bounds SupervisorSnapshot.Ages.
 const maxAges = 64
 
-// ages returns how long attempts have run at now that a look has seen. The caller holds the
-// lock.
+// ages returns how long attempts have run at now that a look has seen, in no order. The
+// caller holds the lock.
 func (p *pool[T]) ages(now time.Duration) (all []time.Duration) {
 	for _, t := range p.tasks {
 		if t.begun != none && t.trying && t.sight.tries == t.tries && now > t.sight.at {
 			all = append(all, now-t.sight.at)
 		}
 	}
+	return all
+}
+
+// longest returns the longest of some ages, at most maxAges, the longest first.
+func longest(all []time.Duration) []time.Duration {
 	slices.SortFunc(all, func(a, b time.Duration) int { return cmp.Compare(b, a) })
 	return all[:min(len(all), maxAges)]
 }

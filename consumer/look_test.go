@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -147,6 +148,65 @@ func TestPausesAreNotLong(t *testing.T) {
 		}
 		if strings.Contains(lines.String(), "do not return") {
 			t.Error(lines.String())
+		}
+	})
+}
+
+// The age of an attempt counts from the first look that sees it, which comes at most a second
+// after its begin.
+func TestAgesCountFromALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error {
+			<-hold
+			return nil
+		}, config{MaxDemand: 1}))
+		queue := stage.Must(producer.NewQueue(producer.QueueConfig[int]{}))
+		src := stage.Must(stage.NewProducer(queue, stage.ProducerConfig[int]{}))
+		sink := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{}))
+		stage.Must(sink.Subscribe(src, stage.SubscribeConfig{}))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- stage.Run(ctx, src, sink) }()
+		time.Sleep(1300 * time.Millisecond) // 300 ms after a look
+		if err := queue.TryPush(1); err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range []struct{ after, age time.Duration }{
+			{600 * time.Millisecond, 0}, {200 * time.Millisecond, 100 * time.Millisecond}, {time.Second, 1100 * time.Millisecond},
+		} {
+			time.Sleep(at.after)
+			synctest.Wait()
+			ages := pool.Snapshot().Ages
+			if at.age == 0 && len(ages) == 0 {
+				continue
+			}
+			if !slices.Equal(ages, []time.Duration{at.age}) {
+				t.Errorf("the ages are %v, want %v", ages, at.age)
+			}
+		}
+		close(hold)
+		cancel()
+		<-done
+	})
+}
+
+// A timeout without end is none: no worker loses its event to it.
+func TestTheLongestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := stage.Must(consumer.NewSupervisor(func(context.Context, int) error {
+			time.Sleep(time.Second)
+			return nil
+		}, config{Timeout: math.MaxInt64, Retry: retry.Policy{MaxAttempts: 1}}))
+		src := stage.Must(stage.NewProducer(&counter{limit: 3}, stage.ProducerConfig[int]{}))
+		sink := stage.Must(stage.NewConsumer(pool, stage.ConsumerConfig{}))
+		stage.Must(sink.Subscribe(src, stage.SubscribeConfig{}))
+		if err := stage.Run(t.Context(), src, sink); err != nil {
+			t.Error(err)
+		}
+		if s := pool.Snapshot(); s.Failed != 0 {
+			t.Errorf("%d events have failed", s.Failed)
 		}
 	})
 }

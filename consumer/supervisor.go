@@ -210,8 +210,9 @@ type SupervisorSnapshot struct {
 	Restarts int64 `json:"restarts"`
 	Failed   int64 `json:"failed"`
 	// Ages are for how long attempts have run that have not returned, the longest first, at
-	// most 64. An attempt is in it from one to two seconds after its begin, and counts from
-	// the first second's look at it. Those that are Stuck are not among them.
+	// most 64. A look once a second finds them: an attempt is in it from the first look at it
+	// on, at most a second after its begin, and counts from then. Those that are Stuck are not
+	// among them.
 	Ages []time.Duration `json:"ages_ns,omitempty"`
 	// DeadLetters is what has become of the letters of the events that have failed, nil
 	// without a sink. Those that wait are among Deferred.
@@ -222,11 +223,12 @@ type SupervisorSnapshot struct {
 func (s *Supervisor[T]) Snapshot() SupervisorSnapshot {
 	letters := s.letters.snapshot()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	stats := s.pool.stats()
 	if len(s.pool.tasks) > 0 { // otherwise it may not have begun
 		stats.Ages = s.pool.ages(s.clock())
 	}
+	s.mu.Unlock()
+	stats.Ages = longest(stats.Ages)
 	stats.DeadLetters = letters
 	return stats
 }

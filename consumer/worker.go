@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/pprof"
 	"time"
 
@@ -177,7 +178,7 @@ func (w *worker[T]) within(ctx context.Context) error {
 // work returns: the job is read before.
 func (w *worker[T]) limited(ctx context.Context, timeout time.Duration) error {
 	// overdue may take the task away while work runs.
-	job, try, limit := w.task.event, w.task.tries, timeout+timeout/10
+	job, try, limit := w.task.event, w.task.tries, timeout+min(timeout/10, math.MaxInt64-timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
 	defer cancel()
 	hung := time.AfterFunc(limit, func() { w.overdue(try, limit) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
@@ -269,7 +270,9 @@ func (w *worker[J]) limited(timeout time.Duration) error {
 
 // grace is how long an attempt with a timeout has: it may take a moment to return when its
 // context is done.
-func grace(timeout time.Duration) time.Duration { return timeout + timeout/10 }
+func grace(timeout time.Duration) time.Duration {
+	return timeout + min(timeout/10, math.MaxInt64-timeout)
+}
 
 // overdue takes the job away from a worker that is still at the run with that number. It
 // runs on a timer's goroutine.

@@ -15,8 +15,8 @@ type subKey struct {
 }
 
 // conflate replaces the queued event with the same sub-key, if there is one, by a
-// newer one. The place in the queue is the older event's, the time to live the
-// newer one's. It reports whether there was one. An event in flight, or one that
+// newer one. The place in the queue and the age in Snapshot.Oldest are the older
+// event's, the time to live the newer one's. It reports whether there was one. An event in flight, or one that
 // came back from there, is never replaced: a consumer has seen it.
 func (f *Dispatcher[T, K]) conflate(i uint32, s *slot, event T, seq uint64, size uint32, out dispatcher.Out[T]) bool {
 	sub := f.cfg.SubKey(event)

@@ -21,7 +21,8 @@ type Snapshot[K comparable] struct {
 	HeldBytes int64 `json:"held_bytes"`
 	InFlight  int   `json:"in_flight"`
 	// Oldest is how long the oldest waiting event has waited since it came, or came back: at
-	// most 10 ms too much, or a sixteenth of what Oldest was at that time.
+	// most 10 ms too much, or a sixteenth of what Oldest was at that time. An event that has
+	// taken the place of an older one, see Config.SubKey, counts from when the first there came.
 	Oldest time.Duration `json:"oldest_ns"`
 	// Longest is the number of events in the longest queue of Top, and 1 if no
 	// key has two events waiting.
