@@ -102,17 +102,17 @@ func works(pkg string) (names []string) {
 func goRows(pkg string) func(context.Context, options, *binaries) ([]row, error) {
 	return func(ctx context.Context, o options, b *binaries) (rows []row, err error) {
 		done := make(map[string]figures)
+		runs := o.count
+		if pkg == pushes {
+			runs = (runs + 2) / 3 // each is a search, which repeats what fails
+		}
 		measured := func(g goal, name string) (figures, error) {
 			f, ok := done[name]
 			if ok {
 				return f, nil
 			}
-			count := o.count
-			if pkg == pushes {
-				count = (count + 2) / 3 // each is a search, which repeats what fails
-			}
-			fmt.Fprintf(b.progress, "measuring %s, %d times\n", strings.TrimPrefix(name, "Benchmark"), count)
-			what := bench{pkg: pkg, row: name, time: o.length.String(), count: count}
+			fmt.Fprintf(b.progress, "measuring %s, %d times\n", strings.TrimPrefix(name, "Benchmark"), runs)
+			what := bench{pkg: pkg, row: name, time: o.length.String(), count: runs}
 			if g.once {
 				what.time = "1x"
 			}
@@ -133,7 +133,7 @@ func goRows(pkg string) func(context.Context, options, *binaries) ([]row, error)
 					return r, err
 				}
 			}
-			return g.result(f, over)
+			return g.result(f, over, runs)
 		}
 		var failures []error
 		for _, g := range goals {
@@ -155,25 +155,29 @@ func goRows(pkg string) func(context.Context, options, *binaries) ([]row, error)
 	}
 }
 
-// result is the row of the table for what was measured of the goal and of the row under it.
-func (g goal) result(f, over figures) (row, error) {
-	v, n := f.median(g.row, g.unit)
-	if n == 0 {
-		return row{}, fmt.Errorf("%s did not print %s", g.row, g.unit)
+// result is the row of the table for what was measured of the goal and of the row under it,
+// each in so many runs.
+func (g goal) result(f, over figures, runs int) (row, error) {
+	v, err := f.whole(g.row, g.unit, runs)
+	if err != nil {
+		return row{}, err
 	}
 	r := row{work: g.work, figure: g.unit, ours: number(v), goal: g.want()}
 	switch {
 	case g.over != "":
-		limit, n := over.median(g.over, g.unit)
-		if n == 0 || limit == 0 {
-			return row{}, fmt.Errorf("%s did not print %s", g.over, g.unit)
+		limit, err := over.whole(g.over, g.unit, runs)
+		if err != nil {
+			return row{}, err
+		}
+		if limit == 0 {
+			return row{}, fmt.Errorf("%s printed 0 %s", g.over, g.unit)
 		}
 		v /= limit
 		r.limit, r.ratio = number(limit), fmt.Sprintf("%.2f", v)
 	case g.ours != "":
-		ours, n := f.median(g.row, g.ours)
-		if n == 0 {
-			return row{}, fmt.Errorf("%s did not print %s", g.row, g.ours)
+		ours, err := f.whole(g.row, g.ours, runs)
+		if err != nil {
+			return row{}, err
 		}
 		r.figure, r.ours, r.ratio = g.ours, number(ours), fmt.Sprintf("%.2f", v)
 		if v > 0 {

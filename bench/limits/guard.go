@@ -57,10 +57,27 @@ type share struct {
 	CPU  float64 `json:"cpu"`
 }
 
-// fallen reports whether s is less than two thirds of what it was. On a machine that is not
-// quiet only the processor time counts.
-func (s share) fallen(was share, quiet bool) bool {
-	return s.CPU < was.CPU*(1-mayFall) || quiet && s.Time < was.Time*(1-mayFall)
+// state is what one measurement says of a row.
+type state int
+
+const (
+	holds state = iota
+	fell
+	notJudged // its time has fallen while the machine was not quiet
+)
+
+// judge says whether s is less than two thirds of what it was. On a machine that is not quiet
+// a fall of the time alone says nothing.
+func (s share) judge(was share, quiet bool) state {
+	switch {
+	case s.CPU < was.CPU*(1-mayFall):
+		return fell
+	case s.Time >= was.Time*(1-mayFall):
+		return holds
+	case quiet:
+		return fell
+	}
+	return notJudged
 }
 
 // base is the content of base.json.
@@ -123,8 +140,10 @@ func shares(ctx context.Context, rows []string, rounds int, length time.Duration
 
 // guard compares each row with its base and prints a table. A row that has fallen is
 // measured again after each of the pauses, for longer, and fails if it has fallen every time:
-// what else runs on the host comes and goes, a slower program stays slow. others is the share
-// of the machine that other processes have had since it was last called.
+// what else runs on the host comes and goes, a slower program stays slow. Where others kept
+// its time from being judged whenever it was measured again, the table says so and the row
+// does not fail. others is the share of the machine that other processes have had since it was
+// last called.
 func guard(ctx context.Context, rows []string, was base, pauses []time.Duration, measure measurement, others func() float64, out io.Writer) error {
 	others()
 	now, err := shares(ctx, rows, guardRounds, guardTime, measure)
@@ -133,10 +152,13 @@ func guard(ctx context.Context, rows []string, was base, pauses []time.Duration,
 	}
 	taken := others()
 	first := maps.Clone(now)
-	down := fallenRows(rows, now, was, taken < quietBelow)
-	for _, pause := range pauses {
+	down, fallen := judgeRows(rows, now, was, taken < quietBelow)
+	for i, pause := range pauses {
 		if len(down) == 0 {
 			break
+		}
+		if i == 0 {
+			clear(fallen) // the first measurement, which is short, does not suffice
 		}
 		select {
 		case <-ctx.Done():
@@ -151,14 +173,19 @@ func guard(ctx context.Context, rows []string, was base, pauses []time.Duration,
 		maps.Copy(now, again)
 		since := others()
 		taken = max(taken, since)
-		down = fallenRows(down, now, was, since < quietBelow)
+		var more map[string]bool
+		down, more = judgeRows(down, now, was, since < quietBelow)
+		maps.Copy(fallen, more)
 	}
+	maps.DeleteFunc(fallen, func(row string, _ bool) bool { return !slices.Contains(down, row) })
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "row\t%s\tbase of %s\tnow/base\t%s\tbase\tnow/base\t\n", ofReference, was.Commit, ofReferenceCPU)
 	for _, row := range rows {
 		v, verdict := now[row], "ok"
-		if slices.Contains(down, row) {
+		if fallen[row] {
 			verdict = "FALLEN"
+		} else if slices.Contains(down, row) {
+			verdict = "not judged"
 		}
 		if v != first[row] {
 			verdict += fmt.Sprintf(", %.3g and %.3g at first", first[row].Time, first[row].CPU)
@@ -172,20 +199,26 @@ func guard(ctx context.Context, rows []string, was base, pauses []time.Duration,
 	if taken >= quietBelow {
 		fmt.Fprintf(out, "Other processes had up to %.0f %% of the machine; while they had %.0f %% or more only %s was judged.\n", 100*taken, 100*quietBelow, ofReferenceCPU)
 	}
-	if len(down) > 0 {
+	if len(fallen) > 0 {
 		return fmt.Errorf("%w; if that is meant: go run ./bench/limits -guard -renew, on a machine that does nothing else", errFallen)
 	}
 	return nil
 }
 
-// fallenRows returns those of the rows that have fallen.
-func fallenRows(rows []string, now map[string]share, was base, quiet bool) (down []string) {
+// judgeRows returns those of the rows that do not hold, and which of them have fallen; the
+// others were not judged.
+func judgeRows(rows []string, now map[string]share, was base, quiet bool) (down []string, fallen map[string]bool) {
+	fallen = make(map[string]bool)
 	for _, row := range rows {
-		if now[row].fallen(was.Shares[row], quiet) {
+		s := now[row].judge(was.Shares[row], quiet)
+		if s != holds {
 			down = append(down, row)
 		}
+		if s == fell {
+			fallen[row] = true
+		}
 	}
-	return down
+	return down, fallen
 }
 
 // readBase reads the file and checks that it has the rows.

@@ -37,7 +37,8 @@ func TestGuard(t *testing.T) {
 		"bad three times":        {append(slices.Repeat([]share{{0.3, 0.8}}, 9), a), []share{good}, 0, false, "ok, 0.3 and 0.8 at first", 12, 3},
 		"slower":                 {[]share{a}, []share{{0.79, 1.1}}, 0, true, "FALLEN", 3, 12},
 		"busier":                 {[]share{a}, []share{{1.2, 0.5}}, 0, true, "FALLEN", 3, 12},
-		"slower, a busy machine": {[]share{a}, []share{{0.1, 1.1}}, 0.5, false, "had up to 50 % of the machine", 3, 3},
+		"slower, a busy machine": {[]share{a}, []share{{0.1, 1.1}}, 0.5, false, "not judged", 3, 12},
+		"as it was, a busy one":  {[]share{a}, []share{good}, 0.5, false, "had up to 50 % of the machine", 3, 3},
 		"busier, a busy machine": {[]share{a}, []share{{0.1, 0.5}}, 0.5, true, "FALLEN", 3, 12},
 	} {
 		measure, asked := scripted(map[string][]share{"a": c.a, "b": c.b})
@@ -51,6 +52,42 @@ func TestGuard(t *testing.T) {
 		}
 		if asked["a"] != c.timesA || asked["b"] != c.timesB {
 			t.Errorf("%s: measured %v times, want %d and %d", name, asked, c.timesA, c.timesB)
+		}
+	}
+}
+
+// A measurement on a busy machine neither acquits nor condemns a row whose time has fallen.
+func TestGuardOnAMachineThatIsSometimesBusy(t *testing.T) {
+	was, slow := base{Shares: map[string]share{"a": {0.9, 0.8}}}, share{0.3, 0.8}
+	for name, c := range map[string]struct {
+		busy   []bool  // the first measurement, and those after the pauses
+		now    []share // the same; each is the median of three
+		fallen bool
+		want   string
+	}{
+		"never quiet again":  {[]bool{false, true, true, true}, []share{slow, slow, slow, slow}, false, "not judged"},
+		"quiet once more":    {[]bool{false, true, false, true}, []share{slow, slow, slow, slow}, true, "FALLEN"},
+		"quiet late":         {[]bool{true, true, true, false}, []share{slow, slow, slow, slow}, true, "FALLEN"},
+		"acquitted":          {[]bool{false, true, false, true}, []share{slow, slow, {0.9, 0.8}, slow}, false, "ok, 0.3 and 0.8 at first"},
+		"fast on a busy one": {[]bool{false, false, true, true}, []share{slow, slow, {0.9, 0.8}, slow}, false, "ok, 0.3 and 0.8 at first"},
+	} {
+		var all []share
+		for _, s := range c.now {
+			all = append(all, s, s, s)
+		}
+		measure, _ := scripted(map[string][]share{"a": all})
+		calls := 0
+		others := func() float64 { // before and after each measurement
+			calls++
+			if calls%2 == 0 && c.busy[calls/2-1] {
+				return 0.5
+			}
+			return 0
+		}
+		var out strings.Builder
+		err := guard(t.Context(), []string{"a"}, was, make([]time.Duration, 3), measure, others, &out)
+		if errors.Is(err, errFallen) != c.fallen || err != nil && !c.fallen || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: %v, and not %q in:\n%s", name, err, c.want, out.String())
 		}
 	}
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -53,12 +56,15 @@ func TestResults(t *testing.T) {
 		{goal{row: "W8/3000", unit: "ns/ask", over: "W8/3", most: 1.5}, row{figure: "ns/ask", ours: "300", limit: "200", ratio: "1.50", goal: "≤ 1.5", verdict: met}},
 		{goal{row: "join", unit: "s", most: 0.4}, row{figure: "s", ours: "0.41", goal: "≤ 0.4", verdict: missed}},
 	} {
-		if got, err := c.goal.result(f, f); err != nil || got != c.want {
+		if got, err := c.goal.result(f, f, 1); err != nil || got != c.want {
 			t.Errorf("%+v: %+v, %v, want %+v", c.goal, got, err, c.want)
 		}
 	}
-	if _, err := (goal{row: "W1", unit: "s"}).result(f, nil); err == nil {
+	if _, err := (goal{row: "W1", unit: "s"}).result(f, nil, 1); err == nil {
 		t.Error("a figure that was not printed is not missed")
+	}
+	if _, err := (goal{row: "W1", unit: "of-ref"}).result(f, nil, 3); err == nil {
+		t.Error("figures of two runs of three are not missed")
 	}
 }
 
@@ -106,6 +112,25 @@ func TestRefusedFlags(t *testing.T) {
 	} {
 		if err := run(t.Context(), strings.Fields(args), io.Discard, io.Discard); err == nil {
 			t.Errorf("%s is not refused", args)
+		}
+	}
+}
+
+// What was interrupted does not take the place of what a page has.
+func TestNoPageOfHalfAMeasurement(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "page.md")
+	const page = "<!-- limits -->\n<!-- end of limits -->\n<!-- growth -->\nold\n<!-- end of growth -->\n"
+	if err := os.WriteFile(file, []byte(page), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	for _, args := range [][]string{{"-write", file}, {"-growth", "-write", file}} {
+		if err := run(ctx, args, io.Discard, io.Discard); err == nil {
+			t.Errorf("%v: no error", args)
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != page {
+			t.Errorf("%v: %q, %v", args, got, err)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func commit(ctx context.Context) string {
 	return string(bytes.TrimSpace(out))
 }
 
-// model is the processor's name where the system tells it.
+// model is the processor's name where the system has it.
 func model() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

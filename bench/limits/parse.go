@@ -42,6 +42,15 @@ func (f figures) add(row, unit string, v float64) {
 	f[at] = append(f[at], v)
 }
 
+// whole is the median of a row of which every run has printed the unit.
+func (f figures) whole(row, unit string, runs int) (float64, error) {
+	v, n := f.median(row, unit)
+	if n != runs {
+		return 0, fmt.Errorf("%s printed %s in %d runs of %d", row, unit, n, runs)
+	}
+	return v, nil
+}
+
 // median returns the middle one of the values of a row, and how many there are.
 func (f figures) median(row, unit string) (v float64, n int) {
 	values := slices.Sorted(slices.Values(f[[2]string{row, unit}]))

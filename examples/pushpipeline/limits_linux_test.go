@@ -215,6 +215,9 @@ func (p *limits) read(b *testing.B) (r reading) {
 		b.Fatal(err)
 	}
 	p.answer(b, &r)
+	if r.Wrong > 0 {
+		b.Fatalf("%d of %d pushes were another user's, came twice or out of order", r.Wrong, r.Count)
+	}
 	return r
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -102,6 +103,22 @@ func TestNoServer(t *testing.T) {
 }
 
 // TestPortInUse: the suite must not measure another server on the same port.
+// A part of the suite that fails does not keep the others from being tried and printed.
+func TestSuiteGoesOnAfterAFailure(t *testing.T) {
+	o := testOptions(t)
+	o.binary = filepath.Join(t.TempDir(), "none")
+	var out bytes.Buffer
+	err := suite(t.Context(), o, &out)
+	if err == nil || out.Len() == 0 {
+		t.Fatalf("%v, printed %q", err, out.String())
+	}
+	for _, part := range []string{"idle: ", "pushes to each user: ", "a room: ", "stalled readers: ", "reconnect: "} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not in: %v", part, err)
+		}
+	}
+}
+
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t)

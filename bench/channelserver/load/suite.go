@@ -28,7 +28,8 @@ const (
 	echoSeconds  = 5
 )
 
-// suite makes all measurements, each with a fresh server, and prints the table.
+// suite makes all measurements, each with a fresh server, and prints the table. A part that
+// fails costs only its own rows; its error is returned after the table has been printed.
 func suite(ctx context.Context, o options, out io.Writer) error {
 	if o.binary == "" {
 		dir, err := os.MkdirTemp("", "load")
@@ -42,6 +43,7 @@ func suite(ctx context.Context, o options, out io.Writer) error {
 		}
 	}
 	var t table
+	var failures []error
 	for _, part := range []struct {
 		name, topic, path string
 		conns, sparse     int
@@ -58,11 +60,15 @@ func suite(ctx context.Context, o options, out io.Writer) error {
 		with.conns, with.path, with.mode = part.conns, part.path, part.name
 		err := withServer(ctx, with, part.topic, part.sparse, func(b *bench, i idle) error { return part.run(ctx, b, i, &t) })
 		if err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
+			progress("%s: %v", part.name, err)
+			failures = append(failures, fmt.Errorf("%s: %w", part.name, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	_, err := io.WriteString(out, machine(ctx)+t.String())
-	return err
+	_, err := io.WriteString(out, machine(context.WithoutCancel(ctx))+t.String())
+	return errors.Join(append(failures, err)...)
 }
 
 // withServer starts a server, connects to it, and ends both.
