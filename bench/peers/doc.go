@@ -15,6 +15,6 @@
 // It is a module of its own, so that users of Penstock do not get the peers.
 //
 // With -handover it compares the hand-over alone, in batches and from outside, also with
-// Rust (tokio, crossbeam) and Java (Disruptor), whose programs it builds if cargo and mvn
-// are there. The command in sockets compares WebSocket servers.
+// Rust (tokio, crossbeam) and Java (Disruptor), whose programs it builds with cargo and mvn;
+// a language that cannot be built is left out, with a line that says why. The command in sockets compares WebSocket servers.
 package main

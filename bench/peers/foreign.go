@@ -35,7 +35,7 @@ type foreignRow struct {
 
 var foreigners = []*foreign{
 	{language: "Rust", tool: "cargo", folder: "rust",
-		build: []string{"cargo", "build", "--release", "--quiet"},
+		build: []string{"cargo", "build", "--release", "--locked", "--quiet"},
 		start: []string{"./target/release/handover"},
 		rows: []foreignRow{
 			{name: "tokio mpsc, batches", argument: "tokio-batches", comment: "the same Vecs go round between two bounded channels and two tasks",
@@ -54,9 +54,10 @@ var foreigners = []*foreign{
 		}},
 }
 
-// prepare builds the programs and starts them. A language of which the tool is not there is
-// left out, with a line that says so. The function that it returns ends them.
-func prepare(all []*foreign, progress io.Writer) (rows []contestant, end func(), err error) {
+// prepare builds the programs and starts them. A language of which the tool is not there, or
+// whose program cannot be built and started, is left out, with a line that says why. The
+// function that it returns ends them.
+func prepare(all []*foreign, progress io.Writer) (rows []contestant, end func()) {
 	var started []*foreign
 	end = func() {
 		for _, f := range started {
@@ -70,8 +71,8 @@ func prepare(all []*foreign, progress io.Writer) (rows []contestant, end func(),
 		}
 		fmt.Fprintf(progress, "building %s\n", f.folder)
 		if err := f.begin(); err != nil {
-			end()
-			return nil, nil, fmt.Errorf("%s: %w", f.language, err)
+			fmt.Fprintf(progress, "the rows of %s are left out: %s\n", f.language, oneLine(err))
+			continue
 		}
 		started = append(started, f)
 		for _, r := range f.rows {
@@ -88,7 +89,17 @@ func prepare(all []*foreign, progress io.Writer) (rows []contestant, end func(),
 			rows = append(rows, c)
 		}
 	}
-	return rows, end, nil
+	return rows, end
+}
+
+// oneLine is an error with the lines of its text joined, cut if they are many.
+func oneLine(err error) string {
+	const most = 400
+	text := []rune(strings.Join(strings.Fields(err.Error()), " "))
+	if len(text) > most {
+		return string(text[:most]) + " …"
+	}
+	return string(text)
 }
 
 // begin builds and starts the program.

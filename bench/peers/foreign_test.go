@@ -35,11 +35,11 @@ func TestAProgramInAnotherLanguage(t *testing.T) {
 		t.Run(says, func(t *testing.T) {
 			t.Setenv(fakeVariable, says)
 			f := &foreign{language: "Fake", tool: "go", folder: ".", start: []string{self(t)}, rows: []foreignRow{{name: "fake", argument: "fake"}}}
-			rows, end, err := prepare([]*foreign{f}, new(bytes.Buffer))
-			if err != nil {
-				t.Fatal(err)
-			}
+			rows, end := prepare([]*foreign{f}, new(bytes.Buffer))
 			defer end()
+			if len(rows) != 1 {
+				t.Fatal(rows)
+			}
 			for _, w := range handoverWorks {
 				if _, err := run(w, rows[0], step); (err == nil) != right {
 					t.Errorf("%s: %v", w.name, err)
@@ -49,11 +49,32 @@ func TestAProgramInAnotherLanguage(t *testing.T) {
 	}
 }
 
+// Such as Maven without a compiler, or cargo without a network.
+func TestALanguageThatCannotBeBuiltIsLeftOut(t *testing.T) {
+	right := &foreign{language: "Right", tool: "go", folder: ".", start: []string{self(t)}, rows: []foreignRow{{name: "fake", argument: "fake"}}}
+	t.Setenv(fakeVariable, "right")
+	for _, f := range []*foreign{
+		{language: "Broken", tool: "go", folder: ".", build: []string{"go", "penstock-no-such-command"}, start: []string{self(t)}, rows: right.rows},
+		{language: "Broken", tool: "go", folder: ".", start: []string{"./penstock-no-such-program"}, rows: right.rows},
+	} {
+		var progress bytes.Buffer
+		rows, end := prepare([]*foreign{f, right}, &progress)
+		end()
+		if len(rows) != 1 {
+			t.Errorf("%d rows, want those of the other language", len(rows))
+		}
+		lines := strings.Split(strings.TrimSpace(progress.String()), "\n")
+		if len(lines) != 3 || !strings.HasPrefix(lines[1], "the rows of Broken are left out: ") || !strings.Contains(lines[1], "penstock-no-such") {
+			t.Errorf("printed %q", lines)
+		}
+	}
+}
+
 func TestALanguageThatIsNotThereIsLeftOut(t *testing.T) {
 	var progress bytes.Buffer
-	rows, end, err := prepare([]*foreign{{language: "None", tool: "penstock-no-such-tool"}}, &progress)
-	if err != nil || len(rows) != 0 {
-		t.Fatalf("%v, %v", rows, err)
+	rows, end := prepare([]*foreign{{language: "None", tool: "penstock-no-such-tool"}}, &progress)
+	if len(rows) != 0 {
+		t.Fatal(rows)
 	}
 	end()
 	if got := progress.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "the rows of None are left out") {

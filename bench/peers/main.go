@@ -47,7 +47,7 @@ func mainErr(args []string, out, progress io.Writer) error {
 	svg := flags.String("svg", "", "draw the rates into this file as well")
 	pipelines := flags.Bool("pipelines", false, "compare what pipelines do with their policies, instead of how fast events are moved")
 	handover := flags.Bool("handover", false, "compare the hand-over alone, in batches and from outside, also with Rust and Java if cargo and mvn are there")
-	write := flags.String("write", "", "with -handover: put the table into this `document` as well")
+	write := flags.String("write", "", "with -handover: put the whole table into this `document` as well")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -56,6 +56,8 @@ func mainErr(args []string, out, progress io.Writer) error {
 	}
 	all, among := contestants(), works
 	switch {
+	case *write != "" && (!*handover || *only != ""):
+		return errors.New("-write puts the whole table of -handover into a document: with -handover and without -work")
 	case *pipelines && *handover:
 		return errors.New("-pipelines and -handover are two tables: one of them at a time")
 	case *pipelines:
@@ -68,10 +70,7 @@ func mainErr(args []string, out, progress io.Writer) error {
 		return err
 	}
 	if *handover {
-		rows, end, err := prepare(foreigners, progress)
-		if err != nil {
-			return err
-		}
+		rows, end := prepare(foreigners, progress)
 		defer end()
 		all = handoverContestants(rows)
 	}
@@ -85,7 +84,7 @@ func mainErr(args []string, out, progress io.Writer) error {
 	if err := table(io.MultiWriter(out, &printed), chosen, all, results, *handover); err != nil {
 		return err
 	}
-	if *write != "" && *handover {
+	if *write != "" {
 		if err := document.Replace(*write, "handover", printed.Bytes()); err != nil {
 			return err
 		}

@@ -70,7 +70,7 @@ func TestTableShowsDashesWithReasons(t *testing.T) {
 }
 
 func TestWrongFlags(t *testing.T) {
-	for _, args := range [][]string{{"-time", "0s"}, {"-work", "W9"}, {"-work", "P1"}, {"-pipelines", "-work", "W1"}, {"-handover", "-work", "W1"}, {"-handover", "-pipelines"}, {"-nothing"}} {
+	for _, args := range [][]string{{"-time", "0s"}, {"-work", "W9"}, {"-work", "P1"}, {"-pipelines", "-work", "W1"}, {"-handover", "-work", "W1"}, {"-handover", "-pipelines"}, {"-nothing"}, {"-write", "x"}, {"-pipelines", "-write", "x"}, {"-handover", "-work", "W6", "-write", "x"}} {
 		var out, progress bytes.Buffer
 		if err := mainErr(args, &out, &progress); err == nil {
 			t.Errorf("%v was accepted", args)

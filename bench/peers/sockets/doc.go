@@ -5,9 +5,9 @@
 //	go run ./sockets -peers bare,penstock -works room  two servers, one work
 //	go run ./sockets -conns 500 -rounds 1             short form, half a minute
 //
-// The command starts each server as a process of its own, which is this program with
-// -serve, connects the clients, measures one work, and ends the server. The servers
-// take turns within a round.
+// The command starts each server as a process of its own, which is this program with a
+// variable in its environment, connects the clients, measures one work, and ends the server.
+// The servers take turns within a round.
 //
 // # Works
 //
@@ -22,6 +22,10 @@
 // The messages of a topic are numbered. Every client must get every number of its topic
 // once and in order, and nothing else; otherwise the measurement has failed and the
 // reason is printed in place of figures.
+//
+// The time of a paced message is when it was due, so that a server that publishes slowly
+// shows it, but not before the goroutine woke that publishes it. A row of which less than
+// 99.9 % of the rate was made is marked as void: its latencies are those of a smaller load.
 //
 // # What is the same for all
 //

@@ -81,7 +81,7 @@ func (f *fleet) received() int64 { return f.sum(func(l *loop) int64 { return l.r
 func (f *fleet) connect(ctx context.Context) error {
 	const parallel = 128
 	f.each(func(l *loop) {
-		l.slots, l.since = parallel/len(f.loops), time.Now()
+		l.slots, l.since = max(1, parallel/len(f.loops)), time.Now()
 		l.dial()
 	})
 	return errors.Join(f.wait(ctx, 20*time.Second, "clients have joined", int64(f.size), f.ready), f.failure())
@@ -92,6 +92,12 @@ func (f *fleet) begin(rate, each int) {
 	f.each(func(l *loop) {
 		l.rate, l.echoes = max(1, rate*len(l.clients)/f.size), each*len(l.clients)
 	})
+}
+
+// sentIn is how long the slowest loop took to send its echoes.
+func (f *fleet) sentIn() (d time.Duration) {
+	f.each(func(l *loop) { d = max(d, l.sentIn) })
+	return d
 }
 
 // total is what has come.

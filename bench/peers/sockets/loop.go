@@ -34,6 +34,7 @@ type loop struct {
 	// Echoes: rate is per second, 0 for none; echoes are those that are still to be sent.
 	rate, echoes, echoed int
 	begun                time.Time
+	sentIn               time.Duration // from begun to the last echo
 
 	buf, out []byte
 	over     atomic.Bool
@@ -189,4 +190,5 @@ func (l *loop) echo() {
 			l.fail(c, err)
 		}
 	}
+	l.sentIn = time.Since(l.begun)
 }

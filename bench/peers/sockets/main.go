@@ -40,7 +40,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 		f.String("works", "", "works, with commas: "+list(works, workName)+"; empty for all")
 	f.IntVar(&o.rounds, "rounds", 3, "measure so often, of which the median counts, 1 or more")
 	f.IntVar(&o.conns, "conns", 5000, "`number` of clients, 1 or more")
-	f.StringVar(&o.write, "write", "", "put the tables into this `document` as well")
+	f.StringVar(&o.write, "write", "", "put the whole tables into this `document` as well")
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), usageText)
 		f.PrintDefaults()
@@ -59,8 +59,13 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	if o.peers, err = choose("-peers", peers, peerName, *names); err != nil {
 		return o, err
 	}
-	o.works, err = choose("-works", works, workName, *doing)
-	return o, err
+	if o.works, err = choose("-works", works, workName, *doing); err != nil {
+		return o, err
+	}
+	if o.write != "" && (*names != "" || *doing != "") {
+		return o, errors.New("-write puts whole tables into a document: neither -peers nor -works")
+	}
+	return o, nil
 }
 
 func list[T any](all []T, name func(T) string) string {

@@ -4,9 +4,12 @@ package main
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestMain is also the process of a server, which the command starts.
@@ -38,11 +41,69 @@ func TestEveryServerDoesEveryWork(t *testing.T) {
 }
 
 func TestRefusedFlags(t *testing.T) {
-	for _, args := range [][]string{{"-conns", "0"}, {"-rounds", "0"}, {"-peers", "none"}, {"-works", "none"}, {"more"}} {
+	for _, args := range [][]string{{"-conns", "0"}, {"-rounds", "0"}, {"-peers", "none"}, {"-works", "none"}, {"more"}, {"-write", "x", "-works", "room"}, {"-write", "x", "-peers", "bare"}} {
 		if _, err := parse(args, new(bytes.Buffer)); err == nil {
 			t.Errorf("%q was taken", args)
 		}
 	}
+}
+
+// A run that made less than its rate is marked as void.
+func TestRunBelowItsRate(t *testing.T) {
+	d := delivered{tally: newTally()}
+	d.deliveries = 60_000
+	for _, tt := range []struct {
+		took time.Duration
+		void bool
+	}{{2900 * time.Millisecond, false}, {3 * time.Second, false}, {3002 * time.Millisecond, false}, {3004 * time.Millisecond, true}, {6 * time.Second, true}} {
+		var out bytes.Buffer
+		w := work{name: "paced", columns: latencyColumns, ratio: 3}
+		printTable(&out, w, peers[:1], []result{{runs: [][]float64{d.latencies(20_000, tt.took)}}})
+		if strings.Contains(out.String(), " (void) ") != tt.void {
+			t.Errorf("%v:\n%s", tt.took, out.String())
+		}
+	}
+}
+
+// A push that could not be made in time because of those before it is as old as it is late; a
+// goroutine that woke up late makes none older.
+func TestStampsOfPacedPushes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		s := &slowServer{each: 3 * time.Millisecond}
+		if err := pushAll(s, start, 1, 4, 1000); err != nil {
+			t.Fatal(err)
+		}
+		for i, stamp := range s.stamps {
+			if want := start.Add(time.Duration(i) * time.Millisecond).UnixNano(); stamp != want {
+				t.Errorf("push %d has %d, want %d", i, stamp, want)
+			}
+		}
+	})
+	p := pace{start: time.Unix(0, 0), rate: 1000, woken: time.Unix(0, 2_500_000)}
+	for i, want := range []int64{2_500_000, 2_500_000, 2_500_000, 3_000_000} {
+		if got := p.stamp(i); got != want {
+			t.Errorf("stamp %d is %d, want %d", i, got, want)
+		}
+	}
+}
+
+// slowServer takes its time for each push.
+type slowServer struct {
+	each   time.Duration
+	stamps []int64
+}
+
+func (s *slowServer) serve(net.Listener) error { return nil }
+
+func (s *slowServer) publish(topic string, payload []byte) error {
+	ts, _, ok := numbers(append([]byte(`"`+topic+`"`), payload...), []byte(`"`+topic+`"`), false)
+	if !ok {
+		return errFrame
+	}
+	s.stamps = append(s.stamps, ts)
+	time.Sleep(s.each)
+	return nil
 }
 
 func TestNumbersOfAMessage(t *testing.T) {

@@ -109,13 +109,11 @@ func pushAll(s server, start time.Time, users, rounds, rate int) error {
 	errs := make([]error, pushers)
 	for p := range pushers {
 		wg.Go(func() {
+			at := pace{start: start, rate: rate}
 			for round := range rounds {
 				for u := p; u < users; u += pushers {
-					if rate > 0 {
-						due := start.Add(time.Duration(round*users+u) * time.Second / time.Duration(rate))
-						time.Sleep(time.Until(due))
-					}
-					if err := s.publish(topics[u], appendPayload(nil, time.Now().UnixNano(), int64(round))); err != nil {
+					ts := at.wait(round*users + u)
+					if err := s.publish(topics[u], appendPayload(nil, ts, int64(round))); err != nil {
 						errs[p] = err
 						return
 					}
@@ -130,6 +128,39 @@ func pushAll(s server, start time.Time, users, rounds, rate int) error {
 		}
 	}
 	return nil
+}
+
+// pace is the schedule of one goroutine. A rate of 0 is none.
+type pace struct {
+	start time.Time
+	rate  int       // a second, of all goroutines
+	woken time.Time // when it last had to wait
+}
+
+// wait waits until a message is due and returns its time, in Unix nanoseconds.
+func (p *pace) wait(message int) int64 {
+	if p.rate == 0 {
+		return time.Now().UnixNano()
+	}
+	if left := time.Until(p.due(message)); left > 0 {
+		time.Sleep(left)
+		p.woken = time.Now()
+	}
+	return p.stamp(message)
+}
+
+func (p *pace) due(message int) time.Time {
+	return p.start.Add(time.Duration(message) * time.Second / time.Duration(p.rate))
+}
+
+// stamp is when a message was due, so that one that waited for a slow publish before it is as
+// old as it is late, but not before the goroutine woke: the runtime's timers are late by up to
+// a millisecond.
+func (p *pace) stamp(message int) int64 {
+	if due := p.due(message); due.After(p.woken) {
+		return due.UnixNano()
+	}
+	return p.woken.UnixNano()
 }
 
 // cpuTime is what this process has used, in user and system mode.

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -57,6 +58,9 @@ func printTable(out io.Writer, w work, among []peer, results []result) {
 			continue
 		}
 		figures := medians(results[i].runs)
+		if at := slices.Index(w.columns, ofRate); at >= 0 && figures[at] < leastOfRate {
+			row += " (void)"
+		}
 		for _, f := range figures {
 			row += "\t| " + short(f)
 		}

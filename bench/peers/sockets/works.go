@@ -36,7 +36,14 @@ const patience = 5 * time.Second
 var settle = 1500 * time.Millisecond
 
 var rateColumns = []string{"M/s", "server us", "client us", "p50 ms", "p99 ms"}
-var latencyColumns = []string{"server us", "client us", "p50 ms", "p99 ms", "p99.9 ms"}
+var latencyColumns = []string{"server us", "client us", "p50 ms", "p99 ms", "p99.9 ms", ofRate}
+
+// ofRate is the column of a work at a rate: how much of it was made, in percent. Below
+// leastOfRate the run is void: the latencies are those of a smaller load.
+const (
+	ofRate      = "% of rate"
+	leastOfRate = 99.9
+)
 
 var works = []work{
 	{"room", fmt.Sprintf("%d messages to a room of all clients, flat out", roomCount), roomTopic, rateColumns, 0,
@@ -52,7 +59,7 @@ var works = []work{
 			d, err := b.load(ctx, pacedEach, func() (reply, error) {
 				return b.child.call(fmt.Sprintf("users %d %d %d", b.conns, pacedEach, pacedRate))
 			})
-			return d.latencies(), err
+			return d.latencies(pacedRate, d.made), err
 		}},
 	{"echo", fmt.Sprintf("each client in turn sends a message and gets it back, %d a second", echoRate), usersTopic, latencyColumns, 3,
 		func(ctx context.Context, b *bench) ([]float64, error) {
@@ -60,7 +67,7 @@ var works = []work{
 				b.fleet.begin(echoRate, echoEach)
 				return reply{}, nil
 			})
-			return d.latencies(), err
+			return d.latencies(echoRate, b.fleet.sentIn()), err
 		}},
 	{"idle", "resident memory for each connection that has joined its own topic", usersTopic, []string{"KB as it is", "KB given back"}, 1,
 		func(ctx context.Context, b *bench) ([]float64, error) { return b.idle(ctx) }},
@@ -117,16 +124,19 @@ func first(ctx context.Context, c *child, p peer) error {
 type delivered struct {
 	*tally
 	took           time.Duration // from before the command to the last arrival
+	made           time.Duration // how long the server published
 	server, client time.Duration // of the processors
 }
 
 func (d delivered) each(cpu time.Duration) float64 { return us(cpu) / float64(max(1, d.deliveries)) }
 
-func (d delivered) latencies() []float64 {
+// latencies are the figures of a load at a rate a second that was made in some time.
+func (d delivered) latencies(rate int, made time.Duration) []float64 {
 	if d.tally == nil {
 		return nil
 	}
-	return []float64{d.each(d.server), d.each(d.client), ms(d.quantile(50)), ms(d.quantile(99)), ms(d.quantile(99.9))}
+	share := 100 * float64(d.deliveries) / float64(rate) / max(made.Seconds(), 1e-9)
+	return []float64{d.each(d.server), d.each(d.client), ms(d.quantile(50)), ms(d.quantile(99)), ms(d.quantile(99.9)), min(100, share)}
 }
 
 // load makes messages by a call of begin and waits until all have come, each for every
@@ -137,17 +147,22 @@ func (b *bench) load(ctx context.Context, each int, begin func() (reply, error))
 		return d, err
 	}
 	mine, start := cpuTime(), time.Now()
-	failed := make(chan error, 1)
+	type made struct {
+		in  time.Duration
+		err error
+	}
+	begun := make(chan made, 1)
 	go func() {
-		_, err := begin()
-		failed <- err
+		r, err := begin()
+		begun <- made{time.Duration(r.Micros) * time.Microsecond, err}
 	}()
 	expected := int64(each) * int64(b.conns)
 	if err := b.fleet.wait(ctx, patience, "deliveries", expected, b.fleet.received); err != nil {
 		return d, errors.Join(err, b.fleet.failure())
 	}
-	if err := <-failed; err != nil {
-		return d, err
+	m := <-begun
+	if d.made = m.in; m.err != nil {
+		return d, m.err
 	}
 	d.client = cpuTime() - mine
 	after, err := b.child.call("usage")
