@@ -42,7 +42,8 @@ type Config struct {
 	// no longer. While 16 calls go on after that no other one is made. Default: 5 s.
 	FetchTimeout time.Duration
 	// OnDiff is called for each diff, after it was broadcast, one call at a time.
-	// It must not block: later diffs wait.
+	// It must not block: later diffs wait. The Broadcast of an endpoint of package
+	// websocket may wait; that of the Hub does not wait for clients.
 	OnDiff func(topic string, diff Diff)
 	// Silent keeps diffs from being broadcast: then only OnDiff gets them.
 	Silent bool

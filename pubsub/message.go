@@ -57,7 +57,9 @@ func (m *Message) Fail(err error) {
 // Subscriber receives what is broadcast on the topics it has subscribed to.
 type Subscriber interface {
 	// Deliver is called in the goroutine that broadcasts, perhaps by several at
-	// once. It must not block. It reports whether the subscriber took the message.
+	// once. It must not block: the Broadcast of an endpoint of package websocket may
+	// wait, that of the Hub does not wait for clients. It reports whether the
+	// subscriber took the message.
 	Deliver(m *Message) bool
 }
 

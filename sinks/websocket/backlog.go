@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -14,16 +15,22 @@ type backlog struct {
 	limit time.Duration // EndpointLimits.Backlog
 
 	window atomic.Int64 // bytes; changed under writers.mu
-	held   atomic.Bool  // gate is not nil
+	held   atomic.Bool  // broadcasts wait
 	widest atomic.Int64 // to how many connections one broadcast has gone, since the window was looked at
 
 	// Guarded by writers.mu.
-	pace pace
-	gate chan struct{} // closed when the broadcasts go on
+	pace  pace
+	turns []chan struct{} // of the broadcasts that wait, in their order; closed when it is their turn
+	going bool            // one has its turn
+	went  int             // how many have had theirs
+	// A broadcast has waited for as long as it may, and none went on meanwhile. Further ones
+	// do not wait until the backlog has been below the window: the one that waited may have
+	// kept a writer from its work.
+	overdue bool
 }
 
 // maxBacklogWait bounds the wait of one broadcast. It ends the wait of a hook that
-// broadcasts in the goroutine of a writer, which would wait for itself.
+// broadcasts, against the rules, in the goroutine of a writer, which would wait for itself.
 const maxBacklogWait = time.Second
 
 // begin sets the limit.
@@ -37,16 +44,18 @@ func (b *backlog) begin(limit time.Duration) {
 // line of so many. queued is what waits for the writers, last what the one that calls has
 // written before. writers.mu is held.
 func (b *backlog) served(now, waited time.Duration, line int, queued int64, last load) {
+	if b.limit == NoTimeout {
+		return
+	}
 	b.pace.wrote.add(last, 1)
 	if b.pace.served(now, waited, b.limit, line, queued, b.widest.Load()) {
 		b.widest.Store(0)
 	}
 	b.window.Store(b.pace.window)
-	// They go on before all of the window is free, but not one by one.
-	if b.gate != nil && (line == 0 || queued < b.pace.window/8*7) {
-		close(b.gate)
-		b.gate = nil
-		b.held.Store(false)
+	// They go on before all of the window is free, but not at its edge.
+	if line == 0 || queued < b.pace.window/8*7 {
+		b.overdue = false
+		b.goOn()
 	}
 }
 
@@ -107,35 +116,83 @@ func (p *pace) served(now, waited, limit time.Duration, line int, queued, widest
 }
 
 // keepUp waits while more waits for the writers than they can write in time. It returns
-// an error if ctx ends meanwhile: then the broadcast must not be made.
-func (e *Endpoint) keepUp(ctx context.Context) error {
+// an error if ctx ends meanwhile: then the broadcast must not be made. If turn is true, the
+// caller must call endTurn once it is made.
+func (e *Endpoint) keepUp(ctx context.Context) (turn bool, err error) {
 	w := &e.writers
 	b := &w.backlog
-	if !b.held.Load() && e.writable() <= b.window.Load() {
-		return nil
+	if b.limit == NoTimeout || !b.held.Load() && e.writable() <= b.window.Load() {
+		return false, nil
 	}
 	w.mu.Lock()
 	// Without a line what is queued is being written, or waits for something else.
-	if b.limit == NoTimeout || w.first == nil || b.gate == nil && e.writable() <= b.pace.window {
+	if w.first == nil || b.overdue || len(b.turns) == 0 && e.writable() <= b.pace.window {
 		w.mu.Unlock()
-		return nil
+		return false, nil
 	}
-	if b.gate == nil {
-		b.gate = make(chan struct{})
-		b.held.Store(true)
-	}
-	gate := b.gate
+	mine, went := make(chan struct{}), b.went
+	b.turns = append(b.turns, mine)
+	b.held.Store(true)
 	w.mu.Unlock()
 	e.waited.Add(1)
 	timer := time.NewTimer(maxBacklogWait)
 	defer timer.Stop()
 	select {
-	case <-gate:
+	case <-mine:
+		return true, nil
 	case <-timer.C:
 	case <-ctx.Done():
-		return ctx.Err()
+		err = ctx.Err()
 	}
-	return nil
+	w.mu.Lock()
+	i := slices.Index(b.turns, mine)
+	if i >= 0 {
+		b.turns = slices.Delete(b.turns, i, i+1)
+		b.held.Store(len(b.turns) > 0)
+		if err == nil && b.went == went {
+			b.giveUp()
+		}
+	}
+	w.mu.Unlock()
+	// It may have got its turn just before.
+	if i < 0 && err != nil {
+		e.endTurn()
+	}
+	return i < 0 && err == nil, err
+}
+
+// endTurn lets the next broadcast go on, if the writers are not behind after this one.
+func (e *Endpoint) endTurn() {
+	w := &e.writers
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.backlog.going = false
+	if w.first == nil || e.writable() <= w.backlog.pace.window {
+		w.backlog.goOn()
+	}
+}
+
+// goOn lets the broadcast go on that has waited longest, unless one does already: each adds
+// frames to a whole topic. writers.mu is held.
+func (b *backlog) goOn() {
+	if b.going || len(b.turns) == 0 {
+		return
+	}
+	b.going = true
+	b.went++
+	close(b.turns[0])
+	b.turns = slices.Delete(b.turns, 0, 1)
+	b.held.Store(len(b.turns) > 0)
+}
+
+// giveUp lets all broadcasts go on: none has for the whole of a wait. writers.mu is held.
+func (b *backlog) giveUp() {
+	b.overdue = true
+	for _, turn := range b.turns {
+		close(turn)
+	}
+	b.turns = nil
+	b.held.Store(false)
 }
 
 // writable returns the bytes in the queues that do not wait for their clients.

@@ -102,9 +102,16 @@ func TestBroadcastsWaitForTheWriters(t *testing.T) {
 		e.queuedBytes.Store(firstWindow - 1)
 		step(1, firstWindow-1)
 		waits("little progress", second)
-		waits("one that comes meanwhile", begin(t.Context()))
+		later, last := begin(t.Context()), begin(t.Context())
+		waits("one that comes meanwhile", later)
+		e.queuedBytes.Store(firstWindow * 2) // as the one that goes on leaves it
 		step(1, firstWindow/2)
 		goesOn("half of the window", second)
+		waits("the next, since the first has filled the window again", later)
+		e.queuedBytes.Store(firstWindow / 2)
+		step(1, firstWindow/2)
+		goesOn("its turn", later)
+		goesOn("the turn after it, since the window is still free", last)
 
 		e.queuedBytes.Store(firstWindow * 64)
 		third := begin(t.Context())
@@ -113,12 +120,96 @@ func TestBroadcastsWaitForTheWriters(t *testing.T) {
 		goesOn("the end of the line", third)
 
 		start := time.Now()
-		if err := <-begin(t.Context()); err != nil || time.Since(start) != maxBacklogWait {
+		fourth := begin(t.Context())
+		time.Sleep(maxBacklogWait / 2)
+		fifth := begin(t.Context())
+		if err := <-fourth; err != nil || time.Since(start) != maxBacklogWait {
 			t.Errorf("writers that do not go on: %v after %v", err, time.Since(start))
 		}
+		synctest.Wait()
+		goesOn("one that waits too", fifth)
+		goesOn("the next, since one has waited in vain", begin(t.Context()))
+		step(1, firstWindow*64)
+		goesOn("still more than the window", begin(t.Context()))
+		step(1, 0)
+		sixth := begin(t.Context())
+		waits("again, after the backlog was below the window", sixth)
+		if n, err := e.LocalBroadcast("room:a", "event", nil); n != 0 || err != nil || time.Since(start) != maxBacklogWait {
+			t.Errorf("LocalBroadcast: %d, %v after %v", n, err, time.Since(start))
+		}
+		// One that gets its turn as its context ends passes it on.
+		ctx, cancel = context.WithCancel(t.Context())
+		seventh := begin(ctx)
+		eighth := begin(t.Context())
+		step(0, 0)
+		goesOn("the end of the line again", sixth)
+		w.mu.Lock()
+		cancel()
+		e.queuedBytes.Store(0)
+		w.backlog.goOn()
+		w.mu.Unlock()
+		<-seventh
+		synctest.Wait()
+		goesOn("the one behind it", eighth)
+
+		e.queuedBytes.Store(firstWindow * 64)
 		w.backlog.limit = NoTimeout
-		w.backlog.gate = nil
-		w.backlog.held.Store(false)
-		goesOn("turned off", begin(t.Context()))
+		w.mu.Lock()
+		ninth := make(chan error, 1)
+		go func() {
+			_, err := e.Broadcast(t.Context(), "room:a", "event", nil)
+			ninth <- err
+		}()
+		if err := <-ninth; err != nil { // without the mutex
+			t.Error(err)
+		}
+		before := w.backlog.pace
+		w.backlog.served(time.Since(w.since), time.Hour, 1, 0, load{})
+		if w.backlog.pace != before {
+			t.Error("the window follows the waits although it is turned off")
+		}
+		w.mu.Unlock()
+	})
+}
+
+// TestTurnsAreBounded: of many broadcasts that wait one goes on at a time, so that what they
+// add is bounded whatever their number.
+func TestTurnsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _ := endpointForTest(t)
+		w := &e.writers
+		w.first, w.line = &conn{}, 1
+		const each = firstWindow / 4
+		e.queuedBytes.Store(firstWindow + 1)
+		done := make(chan struct{}, 100)
+		for range cap(done) {
+			go func() {
+				turn, err := e.keepUp(t.Context())
+				if err != nil || !turn {
+					t.Errorf("turn %v, %v", turn, err)
+				}
+				e.queuedBytes.Add(each)
+				e.endTurn()
+				done <- struct{}{}
+			}()
+		}
+		synctest.Wait()
+		for n := 0; n < cap(done); {
+			e.queuedBytes.Store(firstWindow / 2)
+			w.mu.Lock()
+			w.backlog.served(time.Since(w.since), 0, 1, firstWindow/2, load{})
+			w.mu.Unlock()
+			synctest.Wait()
+			if queued := e.queuedBytes.Load(); queued > firstWindow+each {
+				t.Fatalf("%d bytes are queued, of a window of %d", queued, int64(firstWindow))
+			}
+			if len(done) == n {
+				t.Fatalf("none goes on after %d", n)
+			}
+			n = len(done)
+		}
+		if w.backlog.going || w.backlog.held.Load() || len(w.backlog.turns) != 0 {
+			t.Errorf("%+v", &w.backlog)
+		}
 	})
 }

@@ -30,6 +30,16 @@ type batch struct {
 
 var batches = sync.Pool{New: func() any { return &batch{} }}
 
+// newBatch returns an empty batch from the pool.
+func newBatch() *batch {
+	b := batches.Get().(*batch)
+	b.clear()
+	return b
+}
+
+// clear notes that the batch holds nothing. Its owner has let go of its items before.
+func (b *batch) clear() { b.n, b.events, b.asked = 0, load{}, load{} }
+
 // joined returns the content of the batch in one slice, which is valid until the
 // batch is used again. A single frame is not copied.
 func (b *batch) joined() []byte {

@@ -100,8 +100,12 @@ func (ch *Channel) Broadcast(ctx context.Context, event string, payload any) (in
 // BroadcastFrom is Broadcast to all channels but this one: other connections of
 // the same user do get the event.
 func (ch *Channel) BroadcastFrom(ctx context.Context, event string, payload any) (int, error) {
-	if err := ch.sess.endpoint().keepUp(ctx); err != nil {
+	turn, err := ch.sess.endpoint().keepUp(ctx)
+	if err != nil {
 		return 0, err
+	}
+	if turn {
+		defer ch.sess.endpoint().endTurn()
 	}
 	n, err := ch.sess.endpoint().hub.BroadcastFrom(ctx, ch.subscription(), ch.topic, event, payload)
 	ch.sess.endpoint().writers.backlog.wide(n)
@@ -112,7 +116,7 @@ func (ch *Channel) BroadcastFrom(ctx context.Context, event string, payload any)
 	return n, err
 }
 
-// LocalBroadcast is Broadcast to the clients of this node.
+// LocalBroadcast is Broadcast to the clients of this node, and never waits.
 func (ch *Channel) LocalBroadcast(event string, payload any) (int, error) {
 	return ch.sess.endpoint().LocalBroadcast(ch.topic, event, payload)
 }

@@ -63,6 +63,7 @@ func newConn(m *mount, a admission) *conn {
 // only ends.
 func (c *conn) start(refused *StatusError) {
 	c.lastRead = time.Now()
+	c.shortLooks = maxShortLooks
 	_ = c.readUntil(c.nextLook(c.lastRead)) // the first read returns the error, if any
 	var do effects
 	c.mu.Lock()
@@ -132,7 +133,7 @@ func (c *conn) readLoop() {
 			break
 		}
 		// After rests returns true another goroutine may own c: nothing here may touch it.
-		if err = c.goOn(err); err == nil && c.rests() {
+		if err = c.goOn(err, true); err == nil && c.rests() {
 			return
 		}
 	}
@@ -175,6 +176,7 @@ func (c *conn) handleRead(err error) {
 		return
 	}
 	over = false
+	c.lookSooner()
 	go c.readLoop()
 }
 

@@ -48,15 +48,16 @@ func (c *conn) receive(p []byte) (int, error) {
 			c.alive()
 			return n, nil
 		}
-		if err := c.goOn(err); err != nil {
+		if err := c.goOn(err, false); err != nil {
 			return 0, err
 		}
 	}
 }
 
 // goOn returns nil if err is only a read deadline that fired too early, and moves
-// that deadline to where it belongs now.
-func (c *conn) goOn(err error) error {
+// that deadline to where it belongs now. between is true between frames, where the
+// connection may come to rest.
+func (c *conn) goOn(err error, between bool) error {
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
@@ -76,7 +77,9 @@ func (c *conn) goOn(err error) error {
 		return errIdle
 	// Between messages only the idle timeout counts.
 	case c.deadline.IsZero():
-		until = c.nextLook(now)
+		if between {
+			until = c.nextLook(now)
+		}
 	case !now.Before(c.deadline):
 		return errSlowMessage
 	case c.deadline.Before(until):
@@ -143,20 +146,23 @@ func (c *conn) silentUntil(now time.Time) time.Time {
 
 // restAfter is how long a connection keeps its goroutine after the last bytes. A
 // client that sends more within that time gets its reply sooner. Most clients join and
-// then listen: the first rest comes sooner, so that thousands that connect at once do not
-// all have a goroutine at the same time, whose memory stays with the program.
+// then listen: after the upgrade and after a join the rest comes sooner, so that thousands
+// that connect at once do not all have a goroutine at the same time, whose memory stays with
+// the program. At maxShortLooks looks the client may be found not silent before the longer
+// time holds again.
 const (
-	restAfter      = time.Second
-	firstRestAfter = 30 * time.Millisecond
+	restAfter     = time.Second
+	soonRestAfter = 30 * time.Millisecond
+	maxShortLooks = 8
 )
 
 // restsAfter returns how long the client must be silent before the connection rests.
 func (c *conn) restsAfter() time.Duration {
 	after := c.endpoint().resting.after
-	if c.hasRested() {
+	if c.shortLooks == 0 {
 		return after
 	}
-	return min(after, firstRestAfter)
+	return min(after, soonRestAfter)
 }
 
 // nextLook returns the read deadline between messages: when the connection may
@@ -180,13 +186,34 @@ func (c *conn) nextLook(now time.Time) time.Time {
 // rests reports whether the connection has come to rest. If so, it does not
 // belong to this goroutine any more.
 func (c *conn) rests() bool {
-	if c.raw == nil || time.Since(c.lastRead) < c.restsAfter() || !c.endpoint().resting.add(c) {
+	if c.raw == nil {
+		return false
+	}
+	if time.Since(c.lastRead) < c.restsAfter() {
+		c.shortLooks = max(c.shortLooks, 1) - 1
+		return false
+	}
+	// If it cannot rest, as anywhere but on Linux, there is no hurry to try again. Set before
+	// add, after which another goroutine may own the connection.
+	c.shortLooks = 0
+	if !c.endpoint().resting.add(c) {
 		return false
 	}
 	if c.isClosing() { // it may have begun before the rest
 		c.endpoint().resting.rouse(c)
 	}
 	return true
+}
+
+// lookSooner moves a read deadline that is later than when the connection may come to rest,
+// as after a join, or after a message that had a deadline of its own.
+func (c *conn) lookSooner() {
+	if c.raw == nil {
+		return
+	}
+	if rest := c.lastRead.Add(c.restsAfter()); c.readBy == 0 || c.readBy > rest.Sub(c.endpoint().epoch) {
+		_ = c.readUntil(c.nextLook(time.Now())) // an error shows at the next read
+	}
 }
 
 // resume begins to read again after a rest.

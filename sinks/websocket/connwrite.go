@@ -13,7 +13,7 @@ func (c *conn) wake(free bool) {
 	c.endpoint().work.add()
 	go func() {
 		// The outbox has one writer at a time, so that this goroutine is the only one.
-		b := batches.Get().(*batch)
+		b := newBatch()
 		if c.take(b, slowBatch) {
 			c.writeRest(b, 0)
 			return

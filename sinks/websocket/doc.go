@@ -52,9 +52,11 @@
 //
 // # Blocking
 //
-// No push, reply or broadcast waits for a client. Broadcasts wait while the endpoint's
-// writers are behind ([EndpointLimits].Backlog), which counts in
-// websocket.broadcasts_waited. A handler that takes long holds
+// No push, reply or broadcast waits for a client. [Endpoint.Broadcast],
+// [Channel.Broadcast] and [Channel.BroadcastFrom] wait while the endpoint's writers are
+// behind ([EndpointLimits].Backlog), which counts in websocket.broadcasts_waited. Hooks
+// of [Channel.PushWritten], [pubsub.Subscriber].Deliver and the OnDiff of package presence
+// must not block: there LocalBroadcast and the Broadcast of [Endpoint.PubSub] are right. A handler that takes long holds
 // up its own channel and then, when Limits.Inbox messages wait, the reading of its
 // own connection, and no other connection. [Channel.Go] runs long work, a bounded
 // number of tasks at a time. HandleJoin and Connect hold up their own connection.
@@ -226,7 +228,7 @@
 //
 // An idle connection costs no buffer and one goroutine with the smallest stack; on
 // Linux over plain TCP no goroutine, once its client has been silent for a second, or
-// for 30 ms since it joined.
+// for 30 ms after it has connected or joined.
 // A channel has a goroutine only while its handler works. A broadcast is encoded
 // once for each serializer. Each delivery allocates nothing, and on
 // resumable topics two objects, of which one is the frame. What is queued for a

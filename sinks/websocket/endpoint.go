@@ -142,21 +142,26 @@ func (e *Endpoint) PubSub() *pubsub.Hub { return e.hub }
 // intercepts the event; on a resumable topic also kept for a client whose queue
 // is full. It waits for no client, but for the endpoint's writers while they are
 // behind, see EndpointLimits.Backlog: if ctx ends meanwhile, its error is returned
-// and nothing was sent. The payload is encoded once, for clients
+// and nothing was sent. Code that must not block, such as a hook of
+// [Channel.PushWritten], calls LocalBroadcast or the Broadcast of PubSub instead,
+// which do not wait for writers. The payload is encoded once, for clients
 // and other nodes alike; the error is [ErrPayload] if it is neither a JSON object
 // nor [Binary].
 func (e *Endpoint) Broadcast(ctx context.Context, topic, event string, payload any) (int, error) {
-	if err := e.keepUp(ctx); err != nil {
+	turn, err := e.keepUp(ctx)
+	if err != nil {
 		return 0, err
+	}
+	if turn {
+		defer e.endTurn()
 	}
 	n, err := e.hub.Broadcast(ctx, topic, event, payload)
 	e.writers.backlog.wide(n)
 	return n, err
 }
 
-// LocalBroadcast is Broadcast to the clients of this node only.
+// LocalBroadcast is Broadcast to the clients of this node only, and never waits.
 func (e *Endpoint) LocalBroadcast(topic, event string, payload any) (int, error) {
-	_ = e.keepUp(context.Background()) // which does not end
 	n, err := e.hub.LocalBroadcast(nil, topic, event, payload)
 	e.writers.backlog.wide(n)
 	return n, err

@@ -24,7 +24,8 @@ func (ch *Channel) join(m codec.Message, old *Channel) {
 	// A client that has gone ends the context of the handler, not yet the
 	// connection: what it has sent before is still handled.
 	gone := func() { ch.end(ErrClosed) }
-	if ch.sess.wait(done, ch.sess.mount.cfg.Timeouts.Join, gone) || !ch.timeOut() {
+	// A session that begins to end also ends its channels, perhaps a little later.
+	if ch.sess.wait(done, ch.sess.mount.cfg.Timeouts.Join, gone) || ch.sess.isDeaf() || !ch.timeOut() {
 		return
 	}
 	ch.route.fail.Add(1)

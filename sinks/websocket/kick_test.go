@@ -235,3 +235,34 @@ func TestADeliveryToAConnectionThatIsDisconnected(t *testing.T) {
 		})
 	}
 }
+
+// TestAContextErrorOfTheEndIsNoCrash: a handler that returns the error of its context, which
+// has ended with its channel, has not crashed.
+func TestAContextErrorOfTheEndIsNoCrash(t *testing.T) {
+	bubble(t, func(t *testing.T, begin func(s setup) *fixture) {
+		reasons := make(chan error, 1)
+		f := begin(setup{socket: websocket.SocketConfig[user]{ID: usersID}, channels: one("room:*", &app{
+			in: func(ctx context.Context, _ *websocket.Channel, event string, _ websocket.Payload) (websocket.Reply, error) {
+				<-ctx.Done()
+				if event == "panic" {
+					panic(ctx.Err())
+				}
+				return websocket.Reply{}, fmt.Errorf("broadcast: %w", ctx.Err())
+			},
+			terminate: func(_ context.Context, _ *websocket.Channel, reason error) { reasons <- reason },
+		})})
+		for event, crashes := range map[string]bool{"wait": false, "panic": true} {
+			p := f.connect("1")
+			p.join(1, "room:a")
+			p.send(`["1","2","room:a",%q,{}]`, event)
+			synctest.Wait()
+			if n, err := f.endpoint.Kick(t.Context(), "users:1", "room:a"); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			var crash *websocket.CrashError
+			if err := <-reasons; errors.As(err, &crash) != crashes || !crashes && !errors.Is(err, websocket.ErrKicked) {
+				t.Errorf("%s: the channel has ended with %v", event, err)
+			}
+		}
+	})
+}

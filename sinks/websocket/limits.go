@@ -216,10 +216,12 @@ type EndpointLimits struct {
 	BodyBytes int64
 	// Backlog bounds how long a connection waits for its turn to be written to. While
 	// so much is queued that it would be longer, Endpoint.Broadcast, Channel.Broadcast and
-	// the like wait, for a second at most: a program that broadcasts faster than the
-	// machine writes is slowed down instead of filling the queues. Queues that wait for
-	// their clients do not count, those over TLS and long polling never do, and
-	// pushes, deliveries and the broadcasts of other nodes do not wait. A shorter time costs
+	// BroadcastFrom wait, for a second at most, and go on one after another: a program that
+	// broadcasts faster than the machine writes is slowed down instead of filling the
+	// queues. If one has waited for a second and none has gone on, no other waits until less
+	// is queued. Queues that wait for their clients do not count, those over TLS and long
+	// polling never do, and pushes, deliveries, LocalBroadcast, and the broadcasts of the
+	// hub and of other nodes do not wait. A shorter time costs
 	// throughput, since each write has fewer messages: 32 broadcasts to a room, and 1 KiB for
 	// each connection that waits, may be queued in any case. [NoTimeout] turns it off.
 	// Default: 60 ms.

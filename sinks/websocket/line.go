@@ -148,7 +148,7 @@ func (l *line) removeEvents() (gone []*item) {
 
 // take moves items from the head into b, as many as a write of the size may hold.
 func (l *line) take(b *batch, most load) {
-	b.n, b.events, b.asked = 0, load{}, load{}
+	b.clear()
 	bytes := 0
 	for l.head < len(l.items) && b.n < most.frames {
 		it := l.items[l.head]

@@ -130,7 +130,7 @@ func (p *poll) takeAll() []*batch {
 	var list []*batch
 	// Several batches: a response may hold more than one write does.
 	for {
-		b := batches.Get().(*batch)
+		b := newBatch()
 		if !p.take(b, fullBatch) {
 			batches.Put(b)
 			return list

@@ -24,7 +24,9 @@ func (ch *Channel) Push(event string, payload any) error {
 // may be the goroutine that writes, and calls the hook for an error that
 // PushWritten returns: the hook has returned then when PushWritten does, so it
 // must not wait for anything that the caller holds. It must be cheap and not
-// block: the client's next messages wait for it.
+// block: the client's next messages wait for it. A Broadcast of the endpoint or of a
+// channel could wait for this very goroutine: a hook calls their LocalBroadcast, or
+// the Broadcast of [Endpoint.PubSub], which do not wait.
 func (ch *Channel) PushWritten(event string, payload any, written func(at time.Time, err error)) error {
 	it := &item{}
 	if written != nil {

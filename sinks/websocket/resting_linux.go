@@ -227,7 +227,3 @@ type restful struct {
 	slot   int32
 	rest   int32 // 0 while it does not rest
 }
-
-// hasRested reports whether the connection has rested before. Only the goroutine that reads
-// may call it, and so needs no mutex: it alone adds the socket to an epoll.
-func (r *restful) hasRested() bool { return r.polled != nil }

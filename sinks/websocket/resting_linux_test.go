@@ -67,13 +67,22 @@ func (e *restless) atRest() int {
 	return e.resting.n
 }
 
-// guest is a client that has joined.
+// guest is a client.
 type guest struct {
 	net.Conn
 	r *bufio.Reader
 }
 
 func (e *restless) join() *guest {
+	e.t.Helper()
+	g := e.connect()
+	g.say(`["1","1","room:a","phx_join",{}]`)
+	e.hears(g, `["1","1","room:a","phx_reply",{"response":{},"status":"ok"}]`)
+	return g
+}
+
+// connect returns a client that has not joined.
+func (e *restless) connect() *guest {
 	e.t.Helper()
 	nc, err := net.Dial("tcp", e.addr)
 	if err != nil {
@@ -87,8 +96,6 @@ func (e *restless) join() *guest {
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		e.t.Fatal(resp, err)
 	}
-	g.say(`["1","1","room:a","phx_join",{}]`)
-	e.hears(g, `["1","1","room:a","phx_reply",{"response":{},"status":"ok"}]`)
 	return g
 }
 
@@ -161,6 +168,17 @@ func TestRest(t *testing.T) {
 	e.until("the end", func() bool { return e.Snapshot().Connections == 0 && e.atRest() == 0 })
 	e.join() // and again, until Shutdown
 	e.until("rest", func() bool { return e.atRest() == 1 })
+}
+
+// TestRestSoonAfterJoin: a client that joins late comes to rest soon all the same.
+func TestRestSoonAfterJoin(t *testing.T) {
+	e := newRestless(t, MountConfig{})
+	e.resting.after = time.Hour
+	g := e.connect()
+	e.until("rest before the join", func() bool { return e.atRest() == 1 })
+	g.say(`["1","1","room:a","phx_join",{}]`)
+	e.hears(g, `["1","1","room:a","phx_reply",{"response":{},"status":"ok"}]`)
+	e.until("rest after the join", func() bool { return e.atRest() == 1 })
 }
 
 // TestSilenceWhileAtRest pins that the idle timeout holds at rest.

@@ -18,6 +18,3 @@ func (*resting) rouse(*conn) {}
 
 // restful is empty, since no connection rests.
 type restful struct{}
-
-// hasRested returns false.
-func (*restful) hasRested() bool { return false }

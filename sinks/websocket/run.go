@@ -99,6 +99,11 @@ func (ch *Channel) handle(m *mail, rest []mail) bool {
 	if reason == nil {
 		return false
 	}
+	// The end of the channel ends its context, with which a call of the handler has failed.
+	var panicked *PanicError
+	if stop := ch.stopping(); stop != nil && isContextError(err) && !errors.As(err, &panicked) {
+		reason = stop
+	}
 	ch.terminate(reason, rest, "")
 	return true
 }

@@ -9,8 +9,8 @@ import (
 // grown by then: a new goroutine would grow its own for each message, which costs more
 // than the rest of its beginning.
 //
-// At most maxWaiting wait, for a little longer than idleRunner at most; there is no bound on
-// those that work. An endpoint that closes keeps none.
+// At most maxWaiting wait, for at most twice idleRunner; there is no bound on those that
+// work. An endpoint that closes keeps none.
 type runners struct {
 	work *tracker
 
@@ -92,6 +92,9 @@ func (rs *runners) wait(one *runner) bool {
 func (rs *runners) release() {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	if rs.closed { // while it waited for the mutex
+		return
+	}
 	rs.end(rs.unused)
 	if rs.unused = len(rs.waiting); rs.unused > 0 {
 		rs.timer.Reset(idleRunner)
@@ -114,6 +117,7 @@ func (rs *runners) close() {
 	defer rs.mu.Unlock()
 	rs.closed = true
 	rs.end(len(rs.waiting))
+	rs.unused = 0
 	if rs.timer != nil {
 		rs.timer.Stop()
 	}

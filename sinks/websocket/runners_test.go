@@ -55,7 +55,10 @@ func TestRunners(t *testing.T) {
 
 		rs.run(runFunc(func() {}))
 		state("before the end", 1, 1)
+		time.Sleep(idleRunner) // the next tick would end it
+		state("after a tick", 1, 1)
 		rs.close()
+		rs.release() // the tick at the same instant, which has waited for the mutex
 		state("the end", 0, 0)
 		rs.run(runFunc(func() { ran++ }))
 		if state("after the end", 0, 0); ran != 11 {

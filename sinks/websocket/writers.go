@@ -57,7 +57,7 @@ func (w *writers) wake(c *conn, free bool) {
 	if free && w.calm(now) {
 		w.mu.Unlock()
 		// The caller serves this connection once and does not loop: it has work of its own.
-		r, b := rawWriters.Get().(*rawWriter), batches.Get().(*batch)
+		r, b := rawWriters.Get().(*rawWriter), newBatch()
 		b, more := w.serve(c, r, b)
 		batches.Put(b)
 		rawWriters.Put(r)
@@ -138,7 +138,7 @@ func (w *writers) run() {
 	// One for the whole life of the writer, not for each connection.
 	r := rawWriters.Get().(*rawWriter)
 	defer rawWriters.Put(r)
-	b := batches.Get().(*batch)
+	b := newBatch()
 	defer func() { batches.Put(b) }()
 	var last load // what it has written
 	for n := 1; ; n++ {
@@ -168,6 +168,7 @@ func (w *writers) run() {
 // and whether there is more.
 func (w *writers) serve(c *conn, r *rawWriter, b *batch) (*batch, bool) {
 	if !c.take(b, fullBatch) {
+		b.clear() // what it held before was counted before
 		return b, false
 	}
 	// All frames of the batch in one buffer, hence one system call.
@@ -184,7 +185,7 @@ func (w *writers) serve(c *conn, r *rawWriter, b *batch) (*batch, bool) {
 		c.giveBack(b, b.until(sent))
 		// The batch belongs to that goroutine now; the writer goes on with another, and
 		// with the buffer, of which a client that waits needs only a part.
-		next := batches.Get().(*batch)
+		next := newBatch()
 		next.buf, b.buf = b.buf, nil
 		go c.writeRest(b, sent)
 		return next, false

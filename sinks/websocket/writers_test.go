@@ -3,6 +3,8 @@ package websocket
 import (
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/sinks/websocket/codec"
 )
 
 // TestCalm pins when a message is written by the goroutine that queued it.
@@ -42,5 +44,20 @@ func TestCalm(t *testing.T) {
 	w.active, w.first = 0, &conn{}
 	if w.calm(200 * window) {
 		t.Error("written at once while connections wait for a writer")
+	}
+}
+
+// TestABatchIsCountedOnce: a batch of the pool holds what its owner before has written, and so
+// does that of a writer whose next connection has nothing to write.
+func TestABatchIsCountedOnce(t *testing.T) {
+	e, m := endpointForTest(t)
+	one := newConn(m, admission{format: e.formats.of(codec.V2)})
+	used := &batch{n: 3, events: load{3, 300}, asked: load{1, 100}}
+	if b, more := e.writers.serve(one, nil, used); more || b.n != 0 || b.events != (load{}) || b.asked != (load{}) {
+		t.Errorf("after nothing was taken: %d items, events %v, asked %v", b.n, b.events, b.asked)
+	}
+	batches.Put(&batch{n: 3, events: load{3, 300}, asked: load{1, 100}})
+	if b := newBatch(); b.n != 0 || b.events != (load{}) || b.asked != (load{}) {
+		t.Errorf("a new batch has %d items, events %v, asked %v", b.n, b.events, b.asked)
 	}
 }
