@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,8 +21,8 @@ import (
 )
 
 // app is the whole program: its parts, made by newApp and run by run. The fields
-// do not change after newApp, except for the atomic ones and closers, which
-// belongs to the goroutine of run.
+// do not change after newApp, except for the atomic ones, and closers and
+// flushers, which belong to the goroutine of run.
 type app struct {
 	cfg   config
 	log   *slog.Logger
@@ -32,6 +33,8 @@ type app struct {
 	scrapes  http.Handler            // of a Prometheus server; nil without -debug-addr
 	closers  []func(context.Context) // of the recorders, in order
 	tracer   trace.Tracer            // nil without -otlp
+	// They send what is left to the collectors. A collector may never respond.
+	flushers []func(context.Context) error
 
 	// The path of a push: intake, source, producer, workers, endpoint, clients.
 	ledger   *ledger
@@ -193,6 +196,29 @@ func (a *app) openMetrics() (err error) {
 	return nil
 }
 
+// flushGrace is how long recorders and collectors may take at the end for what is left.
+const flushGrace = 3 * time.Second
+
+// flush closes the recorders, and has the collectors take what is left, side by side: one
+// that does not respond delays no other. It takes no longer than limit, and is idempotent.
+func (a *app) flush(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var sending sync.WaitGroup
+	for _, flush := range a.flushers {
+		sending.Go(func() {
+			if err := flush(ctx); err != nil {
+				a.log.Warn("spans or figures of the end were not sent", "error", err)
+			}
+		})
+	}
+	for _, closeRecorder := range a.closers {
+		closeRecorder(ctx)
+	}
+	sending.Wait()
+	a.closers, a.flushers = nil, nil
+}
+
 // close frees what newApp has opened and run has not closed. It is idempotent.
 func (a *app) close() {
 	for _, l := range []net.Listener{a.listener, a.pushListener, a.debugListener} {
@@ -205,11 +231,7 @@ func (a *app) close() {
 	if a.source != nil {
 		a.source.close()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	for _, closeRecorder := range a.closers {
-		closeRecorder(ctx)
-	}
+	a.flush(context.Background(), time.Second)
 	// Last, since the recorders send to it when they close.
 	if a.statsd != nil {
 		_ = a.statsd.Close() // a listener has nothing to lose

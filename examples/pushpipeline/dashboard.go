@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"github.com/penstock-go/penstock/dashboard"
@@ -38,7 +39,8 @@ func (a *app) dashboard() (*dashboard.Dashboard, error) {
 // controls are what the dashboard can change while the program runs.
 type controls struct {
 	subs   []*stage.Subscription[push]
-	paused atomic.Bool
+	mu     sync.Mutex    // held while subs and paused change, so that they agree
+	paused atomic.Bool   // read without mu
 	rate   atomic.Uint64 // bits of the float64: pushes a second of each user, 0 for no limit
 }
 
@@ -55,6 +57,8 @@ func (c *controls) of(source string) []dashboard.Control {
 
 // pause keeps pushes in the dispatcher, or lets them go on.
 func (c *controls) pause(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.paused.Store(on)
 	for _, s := range c.subs {
 		if on {

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -159,4 +161,25 @@ func TestDashboardOfACluster(t *testing.T) {
 		t.Errorf("%+v", o.Parts[1])
 	}
 	here.conn.CloseNow()
+}
+
+// TestPauseAndResumeAtOnce: what the page shows is what the subscriptions do, although two
+// pages pause and resume at the same moment.
+func TestPauseAndResumeAtOnce(t *testing.T) {
+	r := start(t)
+	// The same one many times over, so that the two meet.
+	c := controls{subs: slices.Repeat(r.controls.subs, 5000)}
+	for range 20 {
+		var pages sync.WaitGroup
+		for i := range 8 {
+			pages.Go(func() { c.pause(i%2 == 0) })
+		}
+		pages.Wait()
+		for _, e := range r.pipeline.Snapshot(t.Context()).Edges {
+			if e.Paused != c.paused.Load() {
+				t.Fatalf("paused: %v, and on the page %v", e.Paused, c.paused.Load())
+			}
+		}
+	}
+	c.pause(false)
 }

@@ -57,12 +57,17 @@ func (g *garbage) adjust() bool {
 	if g.over {
 		return false
 	}
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	if live[0].Value.Kind() != metrics.KindUint64 {
-		return false // a later version of Go
+	// The percentage is of all three.
+	scanned := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(scanned)
+	var base uint64
+	for _, s := range scanned {
+		if s.Value.Kind() != metrics.KindUint64 {
+			return false // a later version of Go
+		}
+		base += s.Value.Uint64()
 	}
-	percent := percentFor(g.floor, live[0].Value.Uint64())
+	percent := percentFor(g.floor, base)
 	// Each change stops the world for a moment.
 	if percent > g.percent*5/4 || percent < g.percent*4/5 || percent == startPercent && g.percent != percent {
 		g.percent = percent
@@ -74,7 +79,8 @@ func (g *garbage) adjust() bool {
 // leastHeap is about what the runtime begins to collect at.
 const leastHeap = 4 << 20
 
-// percentFor returns the percentage for a heap with so many bytes alive.
-func percentFor(floor, live uint64) int {
-	return int(max(startPercent, 100*floor/max(live, leastHeap)))
+// percentFor returns the percentage at which floor bytes of garbage gather. base is what the
+// runtime takes the percentage of: the bytes alive, of stacks and of globals.
+func percentFor(floor, base uint64) int {
+	return int(max(startPercent, 100*floor/max(base, leastHeap)))
 }

@@ -139,6 +139,8 @@ type limits struct {
 	reader  *exec.Cmd
 	in      io.WriteCloser
 	out     *bufio.Reader
+
+	endGarbage func() // of -gc-floor-mib
 }
 
 // startLimits starts the program, and then its clients, who join.
@@ -148,14 +150,13 @@ func startLimits(b *testing.B, source string, clients int) *limits {
 	if err != nil {
 		b.Fatalf("%v: %s", err, complaint.String())
 	}
-	b.Cleanup(allowGarbage(cfg.GCFloorMiB))
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	a, err := newApp(cfg, log)
 	if err != nil {
 		b.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	p := &limits{app: a, clients: clients, stop: stop, ended: make(chan error, 1)}
+	p := &limits{app: a, clients: clients, stop: stop, ended: make(chan error, 1), endGarbage: allowGarbage(cfg.GCFloorMiB)}
 	go func() {
 		_, err := a.run(ctx, context.Background(), func(status) {})
 		p.ended <- err
@@ -256,6 +257,7 @@ func pass(d time.Duration) { <-time.After(d) }
 
 // end ends the clients and the program.
 func (p *limits) end(b *testing.B) {
+	defer p.endGarbage()
 	p.stop()
 	if err := <-p.ended; err != nil {
 		b.Errorf("the program: %v", err)

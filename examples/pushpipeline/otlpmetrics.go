@@ -29,7 +29,7 @@ func (a *app) openOTLPMetrics() error {
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, func(ctx context.Context) { _ = provider.Shutdown(ctx) })
+	a.flushers = append(a.flushers, provider.Shutdown)
 	a.recorder = metrics.Tee(a.recorder, recorder)
 	return nil
 }
@@ -48,8 +48,13 @@ func checkCollector(option, address, like string) error {
 	if address == "" {
 		return nil
 	}
-	if u, err := url.Parse(address); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return errors.New(option + " is not a URL such as " + like)
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		// The exporter would leave them out, and the collector refuse what comes without them.
+		return errors.New(option + " must have no user, query or fragment: credentials belong in the variable OTEL_EXPORTER_OTLP_HEADERS")
 	}
 	return nil
 }

@@ -185,7 +185,8 @@ func (r *run) sayWhoMayPush() {
 }
 
 // end is the orderly end: no more pushes, then the pipeline, then the connections,
-// then the recorders, which the others use. It takes little longer than -drain.
+// then the recorders, which the others use. It takes little longer than -drain, and
+// flushGrace at the most with a collector that does not respond.
 func (r *run) end(hard context.Context) (summary, error) {
 	begun := time.Now()
 	var failure error
@@ -216,12 +217,10 @@ func (r *run) end(hard context.Context) (summary, error) {
 	// The progress goes on until here, so that a long end can be watched.
 	r.stopReports()
 	r.working.Wait()
-	for _, closeRecorder := range r.closers {
-		closeRecorder(closing)
-	}
-	r.closers = nil
+	// The time of closing may be over, and is then no reason to lose the last figures.
+	r.flush(hard, flushGrace)
 	// After the recorders, which have sent what they still held.
-	return r.summarise(closing), failure
+	return r.summarise(hard), failure
 }
 
 // drain ends the pipeline once everything that was accepted has gone through it, or

@@ -36,7 +36,11 @@ func (a *app) openTracing() error {
 		sdktrace.WithResource(a.resource()),
 	)
 	a.handleOTLP()
-	a.closers = append(a.closers, func(ctx context.Context) { _ = provider.Shutdown(ctx) })
+	a.flushers = append(a.flushers, func(ctx context.Context) error {
+		err := provider.Shutdown(ctx)
+		// Its goroutine would go on with a request that takes too long.
+		return errors.Join(err, exporter.Shutdown(ctx))
+	})
 	a.tracer, err = otel.New(otel.Config{Provider: provider})
 	return err
 }

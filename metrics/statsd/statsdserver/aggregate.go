@@ -64,10 +64,11 @@ func (a *Aggregate) Add(datagram []byte) {
 		if len(line) == 0 {
 			continue
 		}
-		if s, ok := a.known.parse(line); ok {
-			a.add(s, now)
-		} else {
+		s, isNew, ok := a.known.parse(line)
+		if !ok {
 			a.malformed++
+		} else if a.add(s, now) && isNew {
+			a.known.remember(s)
 		}
 	}
 	if a.changed != nil {
@@ -76,15 +77,15 @@ func (a *Aggregate) Add(datagram []byte) {
 	}
 }
 
-// add takes one line. The mutex is held. A counter's value stands for 1/rate as
-// much.
-func (a *Aggregate) add(s sample, now time.Duration) {
+// add takes one line, and reports whether there is room for its series. The mutex is
+// held. A counter's value stands for 1/rate as much.
+func (a *Aggregate) add(s sample, now time.Duration) bool {
 	key := id{s.kind, s.name, s.tags}
 	v := a.series[key]
 	if v == nil {
 		if len(a.series) >= a.maxSeries && !a.makeRoom(now) {
 			a.refused++
-			return
+			return false
 		}
 		v = &values{}
 		if s.kind == Timer {
@@ -102,6 +103,7 @@ func (a *Aggregate) add(s sample, now time.Duration) {
 	default:
 		v.number = s.value
 	}
+	return true
 }
 
 // Snapshot is an aggregate's content at one moment.

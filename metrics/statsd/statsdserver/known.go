@@ -13,28 +13,41 @@ type known struct {
 	key     []byte // of the line under way; used again
 }
 
-// maxKnown bounds the lines that are remembered. Beyond it they are forgotten, and
-// remembered anew as they come.
-const maxKnown = 4096
+const (
+	// maxKnown bounds the lines that are remembered. Beyond it one is forgotten for each
+	// that comes.
+	maxKnown = 4096
+	// maxKnownKey bounds the bytes of a line that is remembered.
+	maxKnownKey = 256
+)
 
-// parse is parseLine.
-func (k *known) parse(line []byte) (sample, bool) {
+// parse is parseLine. It reports also whether the line is new, for remember.
+func (k *known) parse(line []byte) (s sample, isNew, ok bool) {
 	value, rate, ok := k.cut(line)
 	if !ok {
-		return parseLine(line) // which decides whether it is one
+		s, ok = parseLine(line) // which decides whether it is one
+		return s, false, ok
 	}
 	if s, found := k.samples[string(k.key)]; found {
 		s.value, s.rate = value, rate
-		return s, true
+		return s, false, true
 	}
-	s, ok := parseLine(line)
-	if ok {
-		if k.samples == nil || len(k.samples) >= maxKnown {
-			k.samples = make(map[string]sample)
+	s, ok = parseLine(line)
+	return s, ok && len(k.key) <= maxKnownKey, ok
+}
+
+// remember remembers the line that parse has read last, whose series was taken in.
+func (k *known) remember(s sample) {
+	if k.samples == nil {
+		k.samples = make(map[string]sample)
+	}
+	if len(k.samples) >= maxKnown {
+		for other := range k.samples { // any one: the order is random
+			delete(k.samples, other)
+			break
 		}
-		k.samples[string(k.key)] = s
 	}
-	return s, ok
+	k.samples[string(k.key)] = s
 }
 
 // cut puts all of a line but the value and the rate into key. It reports false for a line

@@ -1,6 +1,7 @@
 package statsdserver
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -57,9 +58,32 @@ func TestKnownLines(t *testing.T) {
 	checkKnown(t, append(lines, lines...)...)
 	k := &known{}
 	line := []byte("pipeline.push_delivered:12.345|ms|@0.123456|#class:light")
-	k.parse(line)
+	s, _, _ := k.parse(line)
+	k.remember(s)
 	if n := testing.AllocsPerRun(100, func() { k.parse(line) }); n > 0 {
 		t.Errorf("a line that is known takes %v allocations", n)
+	}
+}
+
+// TestOnlyAcceptedLinesAreRemembered: neither lines of series without room nor long ones
+// take memory, and lines in turn, more than are remembered, do not empty what is.
+func TestOnlyAcceptedLinesAreRemembered(t *testing.T) {
+	a := NewAggregate(1)
+	a.Add([]byte("a:1|c\nb:1|c\nc:1|c"))
+	if n := len(a.known.samples); n != 1 {
+		t.Errorf("%d lines are remembered, want the one whose series is kept", n)
+	}
+	a = NewAggregate(0)
+	a.Add([]byte(strings.Repeat("x", 300) + ":1|c"))
+	if n := len(a.known.samples); n != 0 {
+		t.Errorf("%d long lines are remembered", n)
+	}
+	a = NewAggregate(2 * maxKnown)
+	for i := range maxKnown + 100 {
+		a.Add(fmt.Appendf(nil, "a%d:1|c", i))
+	}
+	if n := len(a.known.samples); n != maxKnown {
+		t.Errorf("%d lines are remembered, want %d", n, maxKnown)
 	}
 }
 
@@ -68,8 +92,12 @@ func checkKnown(t *testing.T, lines ...[]byte) {
 	k := &known{}
 	for _, line := range lines {
 		want, wantOK := parseLine(line)
-		if got, ok := k.parse(line); got != want || ok != wantOK {
+		got, isNew, ok := k.parse(line)
+		if got != want || ok != wantOK {
 			t.Errorf("%.60q: %+v, %v, want %+v, %v", line, got, ok, want, wantOK)
+		}
+		if isNew {
+			k.remember(got)
 		}
 	}
 }
