@@ -49,8 +49,8 @@ type Config struct {
 	Silent bool
 	// DiffPeriod is how long changes are gathered before a diff of all of them is
 	// broadcast to clients; docs/presence.md has what a period saves. Default: not at
-	// all while changes come one by one; those of a crowd for 5 to 25 ms. A period of a
-	// nanosecond gathers only what comes until the next diff is made.
+	// all while changes of a topic come one by one; those of a crowd in it for 5 to 25 ms.
+	// A period of a nanosecond gathers only what comes until the next diff is made.
 	DiffPeriod time.Duration
 	// BroadcastPeriod is how often changes are sent to other nodes. Default: 1.5 s.
 	BroadcastPeriod time.Duration

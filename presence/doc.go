@@ -26,13 +26,14 @@
 //
 // Changes of the same moment are merged into one diff: those made until the diff
 // before has been broadcast, or within Config.DiffPeriod. Without a period the changes
-// of a crowd, of which a diff has four or more, are gathered for up to 25 ms after the
-// diff before. A meta that came and went in between is not mentioned.
+// of a crowd, of four or more at a time in one topic, are gathered for up to 25 ms after
+// the diffs before; those of other topics do not wait. A meta that came and went in
+// between is not mentioned.
 //
 // # Order
 //
-// Diffs of one node are broadcast one after another, in the order of the changes,
-// by a goroutine that runs while there are any. Track, Update and Untrack do not
+// Diffs of one node are broadcast one after another, those of a topic in the order of
+// the changes, by a goroutine that runs while there are any. Track, Update and Untrack do not
 // wait for it: what List and Get return has changed when they return, and
 // [Tracker.Settle] waits until the diffs have been broadcast as well.
 //

@@ -42,7 +42,7 @@ func (t *Tracker) PushState(ctx context.Context, topic string, push Push) error 
 	s := &stream{topic: topic, push: push, event: "presence_state", done: make(chan error, 1)}
 	t.mu.Lock()
 	t.teller.streams = append(t.teller.streams, s)
-	t.wakeTeller()
+	t.wakeTeller(t.teller.paces.wait(topic, time.Since(t.made)))
 	t.mu.Unlock()
 	var err error
 	select {
@@ -57,13 +57,18 @@ func (t *Tracker) PushState(ctx context.Context, topic string, push Push) error 
 	return err
 }
 
-// parts returns the next part of each stream, one for all that begin in the same
-// topic. The mutex is held.
-func (t *Tracker) parts() (list []*telling) {
+// parts returns the next part of each stream whose topic is due, one for all that begin in
+// the same topic. The others wait, since a part must not come before changes that are in
+// it. The mutex is held.
+func (t *Tracker) parts(due func(topic string) bool) (list []*telling) {
 	begin := make(map[string]*telling)
+	var later []*stream
 	for _, s := range t.teller.streams {
 		switch {
 		case s.over:
+			continue
+		case !due(s.topic):
+			later = append(later, s)
 			continue
 		case s.begun:
 		case begin[s.topic] != nil:
@@ -85,7 +90,7 @@ func (t *Tracker) parts() (list []*telling) {
 		}
 		list = append(list, part)
 	}
-	t.teller.streams = nil
+	t.teller.streams = later
 	return list
 }
 
@@ -143,7 +148,7 @@ func (t *Tracker) written(s *stream, err error) {
 	defer t.mu.Unlock()
 	s.event = "presence_diff"
 	t.teller.streams = append(t.teller.streams, s)
-	t.wakeTeller()
+	t.wakeTeller(t.teller.paces.wait(s.topic, time.Since(t.made)))
 }
 
 // end ends the stream. Only the first end counts.

@@ -11,17 +11,19 @@ import (
 
 // teller is what waits to be told to clients. The tracker's mutex guards it.
 //
-// Changes are told in rounds: a round takes all that waits, merges it, and
+// Changes are told in rounds: a round takes all that is due, merges it, and
 // broadcasts a diff for each topic. One goroutine goes through a round; there is
-// none while nothing waits. So the diffs are in the order of the changes, and
+// none while nothing waits. So the diffs of a topic are in the order of the changes, and
 // nothing that a round calls holds up those who make changes.
 type teller struct {
-	waiting []change // for the next round
+	waiting []change // for a later round
 	telling bool     // a round goes on, or will begin
-	// Clients whose next part of a state is due in the next round.
+	// Clients whose next part of a state waits for a round.
 	streams []*stream
-	changes int  // of the present round
-	pace    pace // when the next one begins, on the clock of Tracker.made
+	paces   paces          // which topics a round takes
+	changes map[string]int // of the present round by topic; nil if no pace follows from it
+	timer   *time.Timer    // begins the next round, unless nil; it is due at this time
+	due     time.Duration  // on the clock of Tracker.made
 	// Closed when the next round, or the present one, is over. They are nil unless
 	// Settle waits for them.
 	next, now chan struct{}
@@ -47,27 +49,31 @@ type telling struct {
 // tell notes a change, and begins a round unless one goes on. The mutex is held.
 func (t *Tracker) tell(c change) {
 	t.teller.waiting = append(t.teller.waiting, c)
-	t.wakeTeller()
+	t.wakeTeller(t.teller.paces.ofChange(c, time.Since(t.made)))
 }
 
-// wakeTeller begins a round unless one goes on, which looks again at its end. The
-// mutex is held.
-func (t *Tracker) wakeTeller() {
-	if !t.teller.telling {
+// wakeTeller has a round begin after a wait at the latest, unless one goes on, which looks
+// again at its end. The mutex is held.
+func (t *Tracker) wakeTeller(wait time.Duration) {
+	switch {
+	case !t.teller.telling:
 		t.teller.telling = true
-		t.beginRound()
+		t.beginRound(wait)
+	case t.cfg.DiffPeriod > 0 || t.teller.timer == nil || time.Since(t.made)+wait >= t.teller.due:
+	case t.teller.timer.Stop(): // else the round begins already
+		t.beginRound(wait)
 	}
 }
 
-// beginRound begins a round, when DiffPeriod is over, or without one as pace has it. The
-// mutex is held.
-func (t *Tracker) beginRound() {
-	wait := t.cfg.DiffPeriod
-	if wait == 0 {
-		wait = t.teller.pace.wait(time.Since(t.made))
+// beginRound begins a round after a wait, or when DiffPeriod is over. The mutex is held.
+func (t *Tracker) beginRound(wait time.Duration) {
+	t.teller.timer = nil
+	if t.cfg.DiffPeriod > 0 {
+		wait = t.cfg.DiffPeriod
 	}
 	if wait > 0 {
-		time.AfterFunc(wait, t.tellWaiting)
+		t.teller.due = time.Since(t.made) + wait
+		t.teller.timer = time.AfterFunc(wait, t.tellWaiting)
 	} else {
 		go t.tellWaiting()
 	}
@@ -76,10 +82,21 @@ func (t *Tracker) beginRound() {
 // tellWaiting is the goroutine of a round.
 func (t *Tracker) tellWaiting() {
 	t.mu.Lock()
+	t.teller.timer = nil
+	now := time.Since(t.made)
+	// Settle waits for all that waits.
+	due := func(topic string) bool { return t.teller.next != nil || t.teller.paces.wait(topic, now) == 0 }
 	list := t.teller.waiting
-	t.teller.waiting, t.teller.changes = nil, len(list)
+	t.teller.waiting = nil
+	if len(t.teller.paces) > 0 {
+		list, t.teller.waiting = divide(list, due)
+	}
+	t.teller.changes = nil
+	if t.cfg.DiffPeriod == 0 && (len(list) >= crowdChanges || len(t.teller.paces) > 0) {
+		t.teller.changes = countByTopic(list)
+	}
+	parts := t.parts(due) // of what clients know once these changes have been told
 	t.teller.now, t.teller.next = t.teller.next, nil
-	parts := t.parts() // of what clients know once these changes have been told
 	t.mu.Unlock()
 	t.goThrough(&round{todo: append(merge(list).byTopic(), parts...)})
 }
@@ -126,10 +143,26 @@ func (t *Tracker) endRound(r *round) {
 		close(t.teller.now)
 		t.teller.now = nil
 	}
-	t.teller.pace.round(t.teller.changes, time.Since(t.made))
+	now := time.Since(t.made)
+	t.teller.paces.round(t.teller.changes, now)
 	if t.teller.telling = len(t.teller.waiting)+len(t.teller.streams) > 0; t.teller.telling {
-		t.beginRound()
+		t.beginRound(t.leastWait(now))
 	}
+}
+
+// leastWait returns how long it takes until the first of what waits is due. The mutex is
+// held.
+func (t *Tracker) leastWait(now time.Duration) time.Duration {
+	least := maxWindow
+	for _, c := range t.teller.waiting {
+		if least = min(least, t.teller.paces.ofChange(c, now)); least == 0 {
+			return 0
+		}
+	}
+	for _, s := range t.teller.streams {
+		least = min(least, t.teller.paces.wait(s.topic, now))
+	}
+	return least
 }
 
 // slowDiff is how long a diff may take before the log says so: later ones wait.
