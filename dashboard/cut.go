@@ -12,8 +12,9 @@ import (
 const topKeys = 20
 
 // cut appends JSON text without white space, as json.Marshal returns it, in which no list
-// is longer than limit: the first ones are kept, of partitions those that are farthest behind. The field of an object that was cut is followed by another one with
-// the number that was left out: "nodes_left" behind "nodes".
+// is longer than limit: the first ones are kept, of partitions those that are farthest
+// behind. The field of an object that was cut is followed by another one with the number that
+// was left out: "nodes_left" behind "nodes".
 func cut(dst, src []byte, limit int) []byte {
 	c := cutter{src: src, dst: dst, limit: limit}
 	c.value("")

@@ -49,6 +49,11 @@ func New(cfg Config, parts ...Part) (*Dashboard, error) {
 			return nil, err
 		}
 	}
+	for _, p := range parts {
+		for _, name := range p.absent {
+			cfg.Logger.Warn("dashboard: there is no stage of this name to control", "part", p.Name, "stage", name)
+		}
+	}
 	return &Dashboard{
 		cfg: cfg, parts: append([]Part(nil), parts...), taking: make([]atomic.Bool, len(parts)),
 		patience: writeTimeout, origins: http.NewCrossOriginProtection(), ended: make(chan struct{}),

@@ -16,13 +16,14 @@ type Part struct {
 	Kind string
 	// Name is the heading.
 	Name string
-	// Snapshot returns what is shown, which must have a JSON form and not change any more. It is called on a
-	// goroutine of its own, never twice at the same time, and must return soon after ctx is
-	// done: until then the page shows what was before.
+	// Snapshot returns what is shown, which must have a JSON form and not change any more. It
+	// is called on a goroutine of its own, never twice at the same time, and must return soon
+	// after ctx is done: until then the page shows what was before.
 	Snapshot func(ctx context.Context) any
 
 	pipeline *pipeline.Pipeline // what is controlled
 	controls []Control          // of Stages
+	absent   []string           // stages of controls that the pipeline did not have
 	letters  *letters
 	err      error // of the function that has made it
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 
 	"github.com/penstock-go/penstock/stage"
 )
@@ -13,7 +14,8 @@ import (
 // A field that is nil is not offered. The functions may be called on several goroutines at
 // once; the status for an error of theirs is 409, or 400 for an [*OptionError].
 type Control struct {
-	// Stage is the stage's name.
+	// Stage is the stage's name. [New] logs a warning if the pipeline has no such stage, which
+	// may be added to it later; the page shows nothing of it until then.
 	Stage string
 	// Pause and Resume belong together, and to Paused, which reports what holds now: such as
 	// those of a [stage.Subscription].
@@ -28,15 +30,18 @@ type Control struct {
 }
 
 // Stages shows a pipeline of package stage. Such a pipeline knows no controls: the page has
-// those that the program gives, for requests that Config.Allow lets through.
+// those that the program gives, for requests that Config.Allow lets through. It keeps a copy
+// of controls.
 func Stages(name string, p *stage.Pipeline, controls ...Control) Part {
 	if p == nil {
 		return Part{err: needs("a *stage.Pipeline")}
 	}
+	controls = slices.Clone(controls)
 	part := Part{Kind: "stages", Name: name, controls: controls}
 	if part.err = checkControls(controls); part.err != nil {
 		return part
 	}
+	part.absent = absent(p, controls)
 	if len(controls) == 0 {
 		part.Snapshot = func(ctx context.Context) any { return p.Snapshot(ctx) }
 		return part
@@ -49,6 +54,23 @@ func Stages(name string, p *stage.Pipeline, controls ...Control) Part {
 		return s
 	}
 	return part
+}
+
+// absent returns the stages of controls that p does not have. It waits for no handler: only
+// names are looked at.
+func absent(p *stage.Pipeline, controls []Control) (names []string) {
+	if len(controls) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	stages := p.Snapshot(ctx).Stages
+	for _, c := range controls {
+		if !slices.ContainsFunc(stages, func(s stage.Snapshot) bool { return s.Name == c.Stage }) {
+			names = append(names, c.Stage)
+		}
+	}
+	return names
 }
 
 func checkControls(controls []Control) error {

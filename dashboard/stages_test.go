@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -110,6 +111,27 @@ func TestControlsAreChecked(t *testing.T) {
 		} else if _, ok := errors.AsType[*OptionError](err); !ok {
 			t.Errorf("%s: %T", name, err)
 		}
+	}
+}
+
+// TestControlOfNoStage: a name that is written wrong is logged, and the program may change
+// its slice afterwards.
+func TestControlOfNoStage(t *testing.T) {
+	source := stage.Must(stage.NewProducer(&feed{}, stage.ProducerConfig[int]{Name: "source", Logger: quiet}))
+	p := stage.Must(stage.NewPipeline(stage.PipelineConfig{Logger: quiet}, source))
+	rate := func(float64) error { return nil }
+	var log strings.Builder
+	mine := []Control{{Stage: "source", Rate: rate}, {Stage: "sauce", Rate: rate}}
+	part := Stages("plain", p, mine...)
+	mine[0].Stage = "changed"
+	if _, err := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, part); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(strings.TrimSpace(log.String()), "\n"); len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], "part=plain stage=sauce") {
+		t.Errorf("logged %q", lines)
+	}
+	if err := part.onStage(&command{Step: "source", Action: "rate", Value: 1}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 // Command scraped is a program in which the metrics of pipelines, workers, queues and
-// middleware have values, and in which all goes wrong that the alert rules are about: what a check
-// with a Prometheus server asks for, beside the push pipeline. It serves /metrics at the address of -addr until it is interrupted.
+// middleware have values, and in which all goes wrong that the alert rules are about: what a
+// check with a Prometheus server asks for, beside the push pipeline. It serves /metrics at the
+// address of -addr until it is interrupted.
 package main
 
 import (

@@ -18,11 +18,12 @@
 // # Series
 //
 // Counters and gauges are observed by a callback at each collection: a series is left out
-// once its owner has ended (metrics.End), was collected since, and [Config.Linger] has passed. In
-// cumulative temporality the SDK keeps the attributes of a histogram for as long as it lives,
-// whatever its views, so that those of a timer do not end. They do with deltas: let the
-// temporality of the reader or exporter be delta for histograms. At most [Config.MaxSeries] series are kept; each use of an
-// instrument without room counts in the counter metrics.refused.
+// once its owner has ended (metrics.End), was collected since, and [Config.Linger] has
+// passed. In cumulative temporality the SDK keeps the attributes of a histogram for as long as
+// it lives, whatever its views, so that those of a timer do not end. They do with deltas: let
+// the temporality of the reader or exporter be delta for histograms. At most
+// [Config.MaxSeries] series are kept; each use of an instrument without room counts in the
+// counter metrics.refused.
 //
 // # Cost
 //

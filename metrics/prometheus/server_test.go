@@ -223,32 +223,65 @@ func TestServerAnswersTheDashboard(t *testing.T) {
 	}
 }
 
-// TestServerHasTheAlerts: the rules are loaded, and none fails.
+// TestServerHasTheAlerts: the rules of alerts.yml are loaded, all of each group, and none fails.
 func TestServerHasTheAlerts(t *testing.T) {
 	s := theServer(t)
+	want := alertsByGroup(t)
 	eventually(t, func() error {
 		var data struct {
 			Groups []struct {
+				Name  string
 				Rules []struct{ Name, Health, LastError string }
 			}
 		}
 		if err := s.get("/api/v1/rules", nil, &data); err != nil {
 			return err
 		}
-		n := 0
+		loaded := make(map[string][]string)
 		for _, g := range data.Groups {
 			for _, r := range g.Rules {
 				if r.Health != "ok" {
 					return fmt.Errorf("%s: %s %s", r.Name, r.Health, r.LastError)
 				}
-				n++
+				loaded[g.Name] = append(loaded[g.Name], r.Name)
 			}
 		}
-		if n < 8 {
-			return fmt.Errorf("%d rules", n)
+		for group, names := range want {
+			if !slices.Equal(loaded[group], names) {
+				return fmt.Errorf("the group %s has %v, want %v", group, loaded[group], names)
+			}
 		}
 		return nil
 	})
+}
+
+// alertsByGroup returns the names of the rules of alerts.yml, in their order.
+func alertsByGroup(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile("alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, group := make(map[string][]string), ""
+	for _, found := range regexp.MustCompile(`(?m)^ *- (name|alert): (\w+)`).FindAllSubmatch(text, -1) {
+		if name := string(found[2]); string(found[1]) == "name" {
+			group = name
+		} else {
+			groups[group] = append(groups[group], name)
+		}
+	}
+	return groups
+}
+
+// The file has one group, and all its rules are found.
+func TestAlertsByGroup(t *testing.T) {
+	text, err := os.ReadFile("alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if groups := alertsByGroup(t); len(groups) != 1 || len(groups["penstock"]) < 8 || len(groups["penstock"]) != strings.Count(string(text), "alert: ") {
+		t.Errorf("%v", groups)
+	}
 }
 
 // TestServerFiresTheAlerts: each alert fires, by the quick rules, but for one that is about
