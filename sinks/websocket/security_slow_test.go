@@ -95,8 +95,15 @@ func securitySlowReaders(t *testing.T) {
 		if _, err := f.endpoint.Broadcast(context.Background(), "room:a", "e", event); err != nil {
 			t.Fatal(err)
 		}
-		if n%100 == 0 {
-			most = max(most, f.endpoint.Snapshot().QueuedBytes)
+		if n%20 == 0 { // 1 MB for all
+			queued := f.endpoint.Snapshot().QueuedBytes
+			most = max(most, queued)
+			// What is over is closed by another goroutine, which a busy machine may not run for
+			// a while.
+			for end := time.Now().Add(10 * time.Second); queued > 2*budget && time.Now().Before(end); {
+				time.Sleep(time.Millisecond)
+				queued = f.endpoint.Snapshot().QueuedBytes
+			}
 		}
 		if f.endpoint.Snapshot().Connections == 0 {
 			break
@@ -104,7 +111,7 @@ func securitySlowReaders(t *testing.T) {
 	}
 	_, after := resident()
 	t.Logf("heap grew by %d bytes, %d were queued at the most, %d connections are left", after-before, most, f.endpoint.Snapshot().Connections)
-	if most > 3*budget { // what is over is closed by another goroutine
+	if most > 3*budget {
 		t.Errorf("%d bytes queued, want %d at most", most, 3*budget)
 	}
 	if after-before > budget { // a broadcast is there once, however often it waits
