@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
-	"github.com/penstock-go/penstock/internal/tracing"
 	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/retry"
 	"github.com/penstock-go/penstock/stage"
@@ -62,20 +61,11 @@ func (w *work[In, Out]) reset() {
 	}
 }
 
-// abandon ends the span of an event that has no end. It does nothing after the end.
-func (w *work[In, Out]) abandon() {
-	if w.span != nil {
-		tracing.Abandon(w.span)
-		w.span = nil
-	}
-}
-
 // wipe makes w refer to no event any more.
 func (w *work[In, Out]) wipe() {
 	var in In
 	var out Out
-	w.in, w.out, w.held, w.key, w.bad, w.from, w.tries = in, out, stage.Held{}, "", nil, nil, 0
-	w.abandon()
+	w.in, w.out, w.held, w.key, w.bad, w.from, w.tries, w.span = in, out, stage.Held{}, "", nil, nil, 0, nil
 	w.reset()
 }
 

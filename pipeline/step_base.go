@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/tracing"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -30,6 +31,7 @@ type stepBase[In, Out any] struct {
 	passed int
 
 	traces stepTraces[In]
+	open   tracing.Spans[*work[In, Out]] // spans of events in the pool, by their job
 
 	ending
 
@@ -149,8 +151,9 @@ func (s *stepBase[In, Out]) enqueue(d stage.Delivery[In], i int, from *stepAccou
 		if hold != nil {
 			w.held = hold(i + n)
 		}
-		if spans != nil {
+		if spans != nil && spans[n] != nil {
 			w.span = spans[n]
+			s.open.Add(w, w.span)
 		}
 	}
 	a.end()

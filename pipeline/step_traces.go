@@ -62,11 +62,11 @@ func (t *stepTraces[In]) within(ctx context.Context, span trace.Span, timeout ti
 	return tracing.Within(ctx, span, f)
 }
 
-// holdRest keeps, if a step needs no more, the events of a delivery that before has cut off:
-// they are given back.
-func (t *transformStep[In, Out]) holdRest(d stage.Delivery[In], err error, emit *stage.Emitter[Out]) error {
+// holdRest keeps, if a step needs no more, the events of a delivery that before has cut off,
+// from the i-th on: they are given back.
+func (t *transformStep[In, Out]) holdRest(d stage.Delivery[In], i int, err error, emit *stage.Emitter[Out]) error {
 	if err == stage.ErrDone {
-		for i := len(t.traces.before(d).Events); i < len(d.Events); i++ {
+		for ; i < len(d.Events); i++ {
 			emit.Hold(i)
 		}
 	}
@@ -119,23 +119,11 @@ func (s *stepBase[In, Out]) sampled(w *work[In, Out]) trace.Context {
 	return trace.Context{}
 }
 
-// abandonSpans ends the spans of the jobs that are left when the pool was closed, and those of
-// attempts that do not return. It leaves the jobs as they are: a worker may have one of them.
+// abandonSpans ends the spans of the jobs that are left when the pool was closed, wherever
+// they wait, and those of attempts that do not return. It leaves the jobs as they are: a
+// worker may have one of them.
 func (s *stepBase[In, Out]) abandonSpans() {
-	var left []trace.Span
-	s.pool.mu.Lock()
-	for j := s.pool.core.first; j != nil; j = j.after {
-		left = append(left, j.data.span)
-	}
-	for j := s.pool.core.results.first; j != nil; j = j.next {
-		left = append(left, j.data.span)
-	}
-	s.pool.mu.Unlock()
-	for _, span := range left {
-		if span != nil {
-			tracing.Abandon(span)
-		}
-	}
+	s.open.Abandon()
 	s.traces.calls.Abandon()
 }
 

@@ -56,8 +56,9 @@ func (t *transformStep[In, Out]) HandleDelivery(ctx context.Context, d stage.Del
 	i := 0
 	if t.pool.arrive(&a.account, len(d.Events)) {
 		var err error
-		if i, err = t.inline(ctx, t.traces.before(d), a, emit); err != nil {
-			return t.holdRest(d, err, emit)
+		before := t.traces.before(d)
+		if i, err = t.inline(ctx, before, a, emit); err != nil {
+			return t.holdRest(d, len(before.Events), err, emit)
 		}
 	}
 	t.enqueue(d, i, a, emit.Hold)
@@ -194,9 +195,6 @@ func (t *transformStep[In, Out]) HandleWake(_ context.Context, emit *stage.Emitt
 	var last *job[work[In, Out]]
 	for j := first; j != nil; j = j.next {
 		if j.err == stage.ErrDone {
-			for k := j; k != nil; k = k.next {
-				k.data.abandon()
-			}
 			return j.err // the event and those after it are given back
 		}
 		t.emit(j, emit)
@@ -215,7 +213,9 @@ func (t *transformStep[In, Out]) HandleWake(_ context.Context, emit *stage.Emitt
 func (t *transformStep[In, Out]) emit(j *job[work[In, Out]], emit *stage.Emitter[Out]) {
 	w := &j.data
 	if w.span != nil {
-		endSpan(w.span, j.err)
+		if span := t.open.Take(w); span != nil {
+			endSpan(span, j.err)
+		}
 		w.span = nil
 	}
 	switch {
