@@ -115,7 +115,7 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e.hosts, _ = newHostList(endpointOwner, "Hosts", cfg.Hosts)                     // validated
 	e.publicURL, _ = parsePublicURL(endpointOwner, cfg.PublicURL)                   // validated
 	e.refusals = refusals{metrics: cfg.Metrics, log: cmp.Or(unbounded, cfg.Logger)} // it bounds its lines itself, by reason
-	e.registry.begin(cfg.Limits, cfg.Metrics.Gauge("websocket.connections"))
+	e.registry.begin(cfg.Limits, cfg.Metrics.Gauge("websocket.connections"), e.runners.use)
 	e.hung.limit, e.hung.gauge = cfg.Limits.HungHandlers, cfg.Metrics.Gauge("websocket.hung_handlers")
 	e.hungConnects.limit, e.hungConnects.gauge = cfg.Limits.HungHandlers, cfg.Metrics.Gauge("websocket.hung_connects")
 	e.arrivals.rate = cfg.Limits.ConnectRate

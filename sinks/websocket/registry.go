@@ -17,7 +17,8 @@ type registry struct {
 	n     int
 	// websocket.connections.
 	gauge metrics.Gauge
-	shut  bool // no connection is added any more
+	used  func(bool) // called with the mutex held, with the first connection and after the last
+	shut  bool       // no connection is added any more
 
 	limits EndpointLimits
 
@@ -30,9 +31,9 @@ type registry struct {
 	byID map[string][]*session // the oldest first, to close it
 }
 
-// begin sets the limits, before the first connection.
-func (r *registry) begin(limits EndpointLimits, gauge metrics.Gauge) {
-	r.limits, r.gauge = limits, gauge
+// begin sets the limits and what is called, before the first connection.
+func (r *registry) begin(limits EndpointLimits, gauge metrics.Gauge, used func(bool)) {
+	r.limits, r.gauge, r.used = limits, gauge, used
 	if limits.PerAddress < Unlimited {
 		r.addresses = make(map[netip.Addr]int)
 		r.from = make(map[*session]netip.Addr)
@@ -89,7 +90,9 @@ func (r *registry) add(s *session, addr netip.Addr) (replaced *session, err erro
 		r.first.prev = s
 	}
 	r.first = s
-	r.n++
+	if r.n++; r.n == 1 {
+		r.used(true)
+	}
 	r.gauge.Set(float64(r.n)) // under the lock, so that the last value is the true one
 	return replaced, nil
 }
@@ -127,7 +130,9 @@ func (r *registry) remove(s *session) {
 			delete(r.byID, s.id)
 		}
 	}
-	r.n--
+	if r.n--; r.n == 0 {
+		r.used(false)
+	}
 	r.gauge.Set(float64(r.n))
 }
 

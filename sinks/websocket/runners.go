@@ -10,7 +10,7 @@ import (
 // than the rest of its beginning.
 //
 // At most maxWaiting wait, for at most twice idleRunner; there is no bound on those that
-// work. An endpoint that closes keeps none.
+// work. An endpoint without a connection keeps none, nor does one that closes.
 type runners struct {
 	work *tracker
 
@@ -18,6 +18,7 @@ type runners struct {
 	waiting []*runner   // the one that worked last is the last
 	unused  int         // how many of them have not been needed since the timer began
 	timer   *time.Timer // runs while one waits
+	used    bool        // there are connections
 	closed  bool
 }
 
@@ -72,7 +73,7 @@ func (rs *runners) loop(r runnable) {
 func (rs *runners) wait(one *runner) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if rs.closed || len(rs.waiting) == maxWaiting {
+	if rs.closed || !rs.used || len(rs.waiting) == maxWaiting {
 		return false
 	}
 	rs.waiting = append(rs.waiting, one)
@@ -109,6 +110,16 @@ func (rs *runners) end(n int) {
 	left := copy(rs.waiting, rs.waiting[n:])
 	clear(rs.waiting[left:])
 	rs.waiting = rs.waiting[:left]
+}
+
+// use says whether there are connections. It may be called with a registry.mu held.
+func (rs *runners) use(used bool) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.used = used; !used {
+		rs.end(len(rs.waiting))
+		rs.unused = 0
+	}
 }
 
 // close ends the runners that wait, and each other one when its work is done.

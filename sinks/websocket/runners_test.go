@@ -16,7 +16,7 @@ func (f runFunc) run() { f() }
 func TestRunners(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		work := &tracker{zero: make(chan struct{}, 1)}
-		rs := &runners{work: work}
+		rs := &runners{work: work, used: true}
 		ran := 0
 		state := func(what string, waiting, alive int) {
 			t.Helper()
@@ -53,6 +53,14 @@ func TestRunners(t *testing.T) {
 		rs.run(runFunc(runtime.Goexit))
 		state("ends its goroutine", 0, 0)
 
+		rs.run(runFunc(func() {}))
+		state("before the last connection ends", 1, 1)
+		rs.use(false)
+		state("without a connection", 0, 0)
+		rs.run(runFunc(func() {}))
+		state("after the last connection", 0, 0)
+
+		rs.use(true)
 		rs.run(runFunc(func() {}))
 		state("before the end", 1, 1)
 		time.Sleep(idleRunner) // the next tick would end it
