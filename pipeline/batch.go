@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/penstock-go/penstock/internal/crash"
+	"github.com/penstock-go/penstock/internal/tracing"
 	"github.com/penstock-go/penstock/stage"
 	"github.com/penstock-go/penstock/trace"
 )
@@ -15,7 +16,7 @@ import (
 //
 // [EachBatch] and [MapBatch] gather as well, and give each event its own receipt.
 func Batch[T any](from *Flow[T], cfg BatchConfig[T]) *Flow[[]T] {
-	trace.ReadSlices[T]()
+	tracing.ReadSlices[T]()
 	return transform(from, cfg.spec("batch", cfg.validateGathering), func(n *node) (stage.ProducerConsumer[T, []T], error) {
 		own := cfg.withDefaults()
 		if n.wary.Load() {
@@ -75,16 +76,22 @@ func (b *batcher[T]) HandleDelivery(_ context.Context, d stage.Delivery[T], _ *s
 // program panics, and returns the place to go on from.
 func (b *batcher[T]) add(in *inflow[T], events []T, at int) (next int) {
 	i := at
+	var c trace.Context // of the event, if it is to have a span
 	defer func() {
 		if p := recover(); p != nil {
-			b.emit.Fail(i, crash.Of(p))
+			err := crash.Of(p)
+			b.emit.Fail(i, err)
+			if c.IsValid() {
+				endSpan(b.traces.handle(c, b.name), err)
+			}
 			in.held--
 			next = i + 1
 		}
 	}()
 	now := b.clock.now()
 	for ; i < len(events); i++ {
-		c := b.traces.sampled(&events[i])
+		c = trace.Context{}
+		c = b.traces.sampled(&events[i])
 		// Hold follows, so that an event over which plan panics is not held.
 		p := b.gather.plan(events[i])
 		held := b.emit.Hold(i)

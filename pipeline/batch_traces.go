@@ -9,22 +9,21 @@ import (
 )
 
 // batchTraces is what a step needs that keeps events for a batch or a summary, and passes on
-// events made of them. What is open for each sampled event is its span, from its arrival until
-// then; at a Reduce, whose stage makes that, it stands for the event's own context.
+// events made of them. open has the span of each sampled event, from its arrival until what was
+// made of it is passed on. At a Reduce, whose stage makes the spans of events, open has in their
+// place spans that record nothing and have the contexts that the events came with.
 type batchTraces[T any] struct {
 	stepTraces[T]
 	open tracing.Spans[stage.Held]
 }
 
-// sampled returns the context of an event that is to have a span. It calls a method of the
+// sampled returns the context of an event that is to have a span. It may call a method of the
 // program.
-func (t *batchTraces[T]) sampled(event *T) (c trace.Context) {
-	if t.of != nil {
-		if c = t.of.Context(event); !c.IsSampled() {
-			return trace.Context{}
-		}
+func (t *batchTraces[T]) sampled(event *T) trace.Context {
+	if t.of == nil {
+		return trace.Context{}
 	}
-	return c
+	return t.of.Sampled(event)
 }
 
 // keep begins the span of an event that is held, if sampled has returned its context.

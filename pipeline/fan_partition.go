@@ -10,7 +10,6 @@ import (
 	"github.com/penstock-go/penstock/internal/crash"
 	"github.com/penstock-go/penstock/internal/option"
 	"github.com/penstock-go/penstock/retry"
-	"github.com/penstock-go/penstock/trace"
 )
 
 // Partition makes n flows: an event goes to the flow number hash(event) modulo n, always
@@ -133,9 +132,7 @@ func (s *sorter[T]) hand(from *Flow[T], kind, name string) (step *node, out *out
 		return dispatcher.NewPartition(s.nowhere+1, partition, dispatcher.PartitionConfig{})
 	})
 	step.fan, step.sorts = splits, true
-	if t := from.s.p.cfg.Tracer; t != nil {
-		s.traces = routeTraces[T]{tracer: t, read: trace.Reader[T](), step: name}
-	}
+	s.traces.tracer, s.traces.step = from.s.p.cfg.Tracer, name
 	Each(part(from.s, step, out, name, s.nowhere), s.fail, StepConfig[T]{Name: name, Retry: retry.Policy{MaxAttempts: 1}})
 	from.s.p.mu.Lock()
 	defer from.s.p.mu.Unlock()

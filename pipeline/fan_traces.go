@@ -3,13 +3,13 @@ package pipeline
 import (
 	"time"
 
+	"github.com/penstock-go/penstock/internal/tracing"
 	"github.com/penstock-go/penstock/trace"
 )
 
 // routeTraces is what a partition needs for the spans of the calls of its function.
 type routeTraces[T any] struct {
-	tracer trace.Tracer
-	read   func(*T) trace.Context // nil: nothing is traced
+	tracer trace.Tracer // nil: nothing is traced
 	step   string
 	now    T // the event of the call: a pointer to it costs no allocation
 }
@@ -18,12 +18,16 @@ type routeTraces[T any] struct {
 // the stage calls what it returns.
 func (s *sorter[T]) traced(partition func(T) (int, bool)) func(T) (int, bool) {
 	t := &s.traces
-	if t.read == nil {
+	if t.tracer == nil {
+		return partition
+	}
+	of := tracing.NewCarriers[T]()
+	if of == nil {
 		return partition
 	}
 	return func(event T) (int, bool) {
 		t.now = event
-		c := t.read(&t.now)
+		c := of.Sampled(&t.now)
 		var none T
 		t.now = none
 		if !c.IsSampled() {

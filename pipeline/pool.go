@@ -32,8 +32,9 @@ type poolConfig[J any] struct {
 	// newCall makes the function that makes an attempt, once for each goroutine. It may
 	// be called from any goroutine.
 	newCall func() func(ctx context.Context, data *J) error
-	// isolate makes a copy of a job's data independent of the original. With a timeout an
-	// attempt works on such a copy, since it may go on when its job has ended.
+	// isolate prepares a copy of a job's data for an attempt with a timeout, which may go on
+	// when its job has ended: what the attempt writes is the copy's own. The original counts
+	// the attempt, also one that does not return.
 	isolate func(data, original *J)
 	// sampled returns the context of a job's span, zero without one. nil traces nothing. A
 	// worker calls it for a job that it has begun.

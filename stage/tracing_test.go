@@ -327,7 +327,7 @@ func TestUnsampledCarriersAreNotAsked(t *testing.T) {
 		if got := len(tracer.Spans()); got != 2*sampled {
 			t.Errorf("%d sampled events have %d spans, want %d", sampled, got, 2*sampled)
 		}
-		if got := asks.Load(); got > 100 {
+		if got := asks.Load(); got > 200 { // some are, by each of two stages
 			t.Errorf("%d events, %d of them sampled, were asked %d times", events, sampled, got)
 		}
 	}

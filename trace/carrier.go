@@ -1,9 +1,6 @@
 package trace
 
-import (
-	"reflect"
-	"sync"
-)
+import "reflect"
 
 // Carrier is an event with a trace context. It is implemented by the event type, or by the
 // pointer to it.
@@ -11,8 +8,13 @@ type Carrier interface {
 	// TraceContext returns the context that the event came with, zero if it had none. It
 	// returns a field of the event and does nothing else: a stage finds out once which field
 	// that is, with events that are empty but for their contexts, and from then on calls the
-	// method only for events whose field is sampled. For a method that returns anything else
-	// it is called for every event by several stages. A panic in it stops the stage.
+	// method only for events whose field is sampled, and for a few of the others. The field is
+	// read without the method: it must not change while stages have the event.
+	//
+	// A method that is seen to return anything else is called for every event by several
+	// stages. If it is seen only when the stage runs, such as that of a method that decides by
+	// other fields, a line is logged, and spans of events before that may be missing. A panic in
+	// the method stops the stage.
 	TraceContext() Context
 }
 
@@ -41,28 +43,6 @@ func Set[T any](event *T, c Context) bool {
 	return true
 }
 
-// sliceReaders has the functions of ReadSlices, of type func(*[]T) Context, by T's slice type.
-var sliceReaders sync.Map
-
-// ReadSlices makes slices of T carriers, if T is one: [Reader] of []T returns a function that
-// returns the first sampled context of the events in a slice, and reads all of them if none is
-// sampled. It is called once, before the stages start that pass such slices on; pipeline.Batch
-// does so.
-func ReadSlices[T any]() {
-	read := Reader[T]()
-	if read == nil {
-		return
-	}
-	sliceReaders.LoadOrStore(reflect.TypeFor[[]T](), func(events *[]T) Context {
-		for i := range *events {
-			if c := read(&(*events)[i]); c.IsSampled() {
-				return c
-			}
-		}
-		return Context{}
-	})
-}
-
 // Reader returns a function that reads the contexts of events of type T, which are passed by
 // pointer so that nothing is allocated. It returns nil if T is no [Carrier]. A stage calls it
 // once. An interface type may hold carriers, which is found out for each event.
@@ -72,10 +52,6 @@ func Reader[T any]() func(event *T) Context {
 		return func(event *T) Context { return any(event).(Carrier).TraceContext() }
 	}
 	switch t := reflect.TypeFor[T](); {
-	case t.Kind() == reflect.Slice && !t.Implements(reflect.TypeFor[Carrier]()):
-		if read, ok := sliceReaders.Load(t); ok {
-			return read.(func(*T) Context)
-		}
 	case t.Kind() == reflect.Interface, t.Implements(reflect.TypeFor[Carrier]()):
 		return func(event *T) Context {
 			if c, ok := any(*event).(Carrier); ok && !isNil(t, event) {

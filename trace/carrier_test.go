@@ -42,31 +42,6 @@ type taker struct{ carrier }
 
 func (t *taker) SetTraceContext(c trace.Context) { t.c = c }
 
-// TestSlices: a slice of carriers is read once it was asked for: its first sampled event.
-func TestSlices(t *testing.T) {
-	if trace.Reader[[]taker]() != nil {
-		t.Fatal("slices are read without ReadSlices")
-	}
-	trace.ReadSlices[int]()
-	trace.ReadSlices[carrier]()
-	if trace.Reader[[]int]() != nil {
-		t.Error("slices of what is no carrier are read")
-	}
-	read := trace.Reader[[]carrier]()
-	sampled := trace.Context{TraceID: [16]byte{1}, SpanID: [8]byte{1}, Flags: trace.Sampled}
-	unsampled := trace.Context{TraceID: [16]byte{2}, SpanID: [8]byte{2}}
-	if got := read(&[]carrier{{unsampled}, {sampled}, {}}); got != sampled {
-		t.Error(got)
-	}
-	list := []carrier{{unsampled}, {}}
-	if got := read(&list); got.IsValid() {
-		t.Error(got)
-	}
-	if n := testing.AllocsPerRun(10, func() { read(&list) }); n > 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
 // TestSet: an event takes a context by its type or by the pointer to it, unless it has a
 // sampled one.
 func TestSet(t *testing.T) {
