@@ -154,6 +154,9 @@ type simAttempt struct {
 	begun   time.Time
 	unsure  bool  // a node may have it that did not answer
 	written []int // connections
+
+	returned bool          // Deliver has
+	pause    time.Duration // after it
 }
 
 // end notes the outcome. A full client outranks a node whose answer is missing: then
@@ -224,6 +227,21 @@ func (u *simUser) work() {
 	if err != nil {
 		u.s.fault("%s: Deliver: %v", u.name, err)
 	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	a.returned = true
+	u.land(a)
+}
+
+// land lets the next attempt begin once this one has its report and its call of Deliver
+// has returned. The report can come first: a connection of the same node may write before
+// the hub hands the push to the other nodes, and the next push would overtake it there.
+// u.mu is held.
+func (u *simUser) land(a *simAttempt) {
+	if a.ended && a.returned {
+		u.flying = false
+		time.AfterFunc(a.pause, u.work)
+	}
 }
 
 // reported ends an attempt: the push is finished, or tried again a little later.
@@ -235,16 +253,14 @@ func (u *simUser) reported(id int, a *simAttempt, err error) {
 		u.s.fault("%s: attempt %d of push %d ends twice", u.name, id, a.n)
 		return
 	}
-	u.flying = false
 	a.end(err, u.s.net.Uncounted)
-	pause := time.Duration(0)
 	if err == nil {
 		u.queue, u.next = u.queue[1:], u.next+1
 		u.s.count(func(t *simTotals) { t.Delivered++ })
 	} else {
-		pause = 50*time.Millisecond + time.Duration(u.rand.IntN(300))*time.Millisecond
+		a.pause = 50*time.Millisecond + time.Duration(u.rand.IntN(300))*time.Millisecond
 	}
-	time.AfterFunc(pause, u.work)
+	u.land(a)
 }
 
 // settled is the end: no push is open, and no attempt that was refused as absent

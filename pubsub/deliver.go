@@ -67,6 +67,10 @@ type Report struct {
 // block: what the subscriber does next waits for it. If Deliver returns an error,
 // no subscriber was offered the message and done is never called.
 //
+// A delivery that begins before an earlier one on its topic has returned can overtake
+// it, even if that has been reported: a caller that needs the order waits for the report
+// and for the return.
+//
 // On a topic that keeps history the message is numbered and kept only if the
 // topic has a subscription at that moment; without one the report is
 // ErrNoSubscriber and nothing is kept, so that delivering again later does not

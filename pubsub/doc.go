@@ -29,7 +29,9 @@
 //
 // Broadcasts made one after another by one goroutine on one topic reach each
 // subscription in that order, on every node. Between goroutines, and between
-// topics, there is no order.
+// topics, there is no order. The same is true of deliveries: one that begins before
+// an earlier one has returned, from the function that gets its report for example, can
+// overtake it.
 //
 // # Blocking
 //

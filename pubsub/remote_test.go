@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -96,6 +97,40 @@ func TestADeliveryReachesASubscriberOfAnotherNode(t *testing.T) {
 		far.taken[1].Report(time.Now(), nil)
 		synctest.Wait()
 		reported(t, got, nil)
+	})
+}
+
+// quick is a subscriber that has a delivery at once, so that its report comes before
+// Deliver returns, and notes the payloads.
+type quick struct{ got []string }
+
+func (q *quick) Deliver(m *pubsub.Message) bool {
+	q.got = append(q.got, string(m.Payload.Data))
+	m.Tally().Take()
+	m.Tally().Report(time.Now(), nil)
+	return true
+}
+
+// TestDeliveriesMadeOneAfterAnotherKeepTheirOrder: also where each is reported before it
+// was handed to the other nodes.
+func TestDeliveriesMadeOneAfterAnotherKeepTheirOrder(t *testing.T) {
+	bubble(t, pubsub.Config{}, func(t *testing.T, _ *pubsubtest.Network, hubs []*pubsub.Hub) {
+		here, there := &quick{}, &quick{}
+		subscribeAll(t, hubs[0], here)
+		subscribeAll(t, hubs[1], there)
+		synctest.Wait()
+		var want []string
+		for i := range 20 {
+			reported := 0
+			if err := hubs[0].Deliver(t.Context(), "t", "e", num{i}, func(pubsub.Report) { reported++ }); err != nil || reported != 1 {
+				t.Fatalf("%v; %d reports", err, reported)
+			}
+			want = append(want, fmt.Sprintf(`{"n":%d}`, i))
+		}
+		synctest.Wait()
+		if !slices.Equal(here.got, want) || !slices.Equal(there.got, want) {
+			t.Errorf("got %v here, %v there", here.got, there.got)
+		}
 	})
 }
 
