@@ -1,7 +1,7 @@
 // Command limits measures what Penstock reaches beside what is possible on the machine, and
 // prints each figure with its limit and its goal, as met or missed:
 //
-//	go run ./bench/limits                       everything; ten minutes
+//	go run ./bench/limits                       everything; five minutes
 //	go run ./bench/limits -only W3 -count 5     works with this in their name
 //	go run ./bench/limits -section sockets      one part: engine, presence, pushes, sockets, bare
 //	go run ./bench/limits -guard                has a share of the reference fallen by a third?
