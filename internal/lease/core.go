@@ -15,7 +15,8 @@ const (
 // lease was lost cannot be taken for one of a later lease of the same item.
 type hold[K comparable] struct {
 	Held[K]
-	lost bool
+	lost  bool
+	ended bool // its end waits for the store, or is under way there
 }
 
 // ending is a lease that waits for the store to take its end.
@@ -89,6 +90,7 @@ func (c *core[K]) finish(h *hold[K], end End, text string) {
 	case Released:
 		c.released++
 	}
+	h.ended = true
 	c.ends = append(c.ends, ending[K]{h, end, text})
 }
 
@@ -136,14 +138,22 @@ func (c *core[K]) verdicts(list []Verdict[K], limit int) []Verdict[K] {
 	return list
 }
 
-// settled notes that the n oldest ends are in the store.
-func (c *core[K]) settled(n int) {
-	for _, e := range c.ends[:n] {
-		if c.held[e.h.ID] == e.h {
-			delete(c.held, e.h.ID)
+// settled notes that ends are in the store: those that verdicts returned last. An item that was
+// fetched again while its end was under way has a newer lease, to which the end belongs now.
+func (c *core[K]) settled(list []Verdict[K]) {
+	kept := 0
+	for i, v := range list {
+		e := c.ends[i]
+		switch {
+		case c.held[v.ID] != e.h:
+		case e.h.Fence != v.Fence:
+			c.ends[kept] = e
+			kept++
+		default:
+			delete(c.held, v.ID)
 		}
 	}
-	rest := copy(c.ends, c.ends[n:])
+	rest := kept + copy(c.ends[kept:], c.ends[len(list):])
 	clear(c.ends[rest:])
 	c.ends = c.ends[:rest]
 }
@@ -156,14 +166,19 @@ func (c *core[K]) renewals() (list []Held[K]) {
 	return list
 }
 
-// lose forgets leases that another process has. Their ends, which are not in the store yet,
-// stay in the queue: the store finds by the fence that they are late. A lease that was
-// fetched again meanwhile has another fence and stays.
+// lose forgets leases that the store does not have any more, and returns how many of them were
+// lost to another process. Those that have ended are not: either their end is in the store and
+// its answer under way, or the store will find by the fence that the end is late. A lease that
+// was fetched again meanwhile has another fence and stays.
 func (c *core[K]) lose(list []Held[K]) (n int) {
 	for _, l := range list {
-		if h := c.held[l.ID]; h != nil && h.Fence == l.Fence {
+		h := c.held[l.ID]
+		if h == nil || h.Fence != l.Fence {
+			continue
+		}
+		delete(c.held, l.ID)
+		if !h.ended {
 			h.lost = true
-			delete(c.held, l.ID)
 			n++
 		}
 	}

@@ -70,7 +70,7 @@ func TestReceiptsBecomeEnds(t *testing.T) {
 	if len(c.held) != 4 {
 		t.Errorf("%d held before they are settled", len(c.held))
 	}
-	c.settled(3)
+	c.settled(want[:3])
 	if got := c.verdicts(nil, 10); !slices.Equal(got, want[3:]) || len(c.held) != 1 {
 		t.Errorf("left %v, %d held", got, len(c.held))
 	}
@@ -117,6 +117,43 @@ func TestLostLeases(t *testing.T) {
 	c.receive(1, 1, receipt.Done, "")
 	if got := c.verdicts(nil, 10); len(got) != 1 || got[0].Fence != 3 {
 		t.Errorf("ends %v", got)
+	}
+}
+
+// A renewal beside an end that is under way finds no lease: nothing is lost by that.
+func TestAnEndedLeaseIsNotLost(t *testing.T) {
+	c := newCore[int](10)
+	c.owed = 5
+	c.step(1, 2)
+	c.receive(0, 1, receipt.Done, "")
+	sent := c.verdicts(nil, 10)
+	if n := c.lose([]Held[int]{{1, 1}, {2, 1}}); n != 1 || c.lost != 1 {
+		t.Errorf("%d lost, only the second is", n)
+	}
+	if c.settled(sent); len(c.ends) != 0 || len(c.held) != 0 {
+		t.Errorf("ends %v, held %v", c.ends, c.held)
+	}
+}
+
+// An item that is given back can be fetched again before the answer to that comes: the new lease
+// ends too.
+func TestAnItemFetchedWhileItsEndIsUnderWayEndsAgain(t *testing.T) {
+	c := newCore[int](10)
+	c.owed = 5
+	c.step(1, 2)
+	c.receive(0, 1, receipt.Abandoned, "")
+	c.receive(1, 1, receipt.Done, "")
+	sent := c.verdicts(nil, 10)
+	if h := c.take(1, 2); h != nil {
+		t.Errorf("emitted: %v", h)
+	}
+	c.settled(sent)
+	again := c.verdicts(nil, 10)
+	if !slices.Equal(again, []Verdict[int]{{1, 2, Released, ""}}) || len(c.held) != 1 {
+		t.Errorf("ends %v, %d held", again, len(c.held))
+	}
+	if c.settled(again); len(c.ends) != 0 || len(c.held) != 0 {
+		t.Errorf("ends %v, held %v", c.ends, c.held)
 	}
 }
 
@@ -219,7 +256,7 @@ func life(r *rand.Rand) error {
 					free[v.ID] = v.Fence
 				}
 			}
-			c.settled(len(list))
+			c.settled(list)
 		case 6:
 			if held := c.renewals(); len(held) > 0 && r.IntN(20) == 0 {
 				// Another process has leased it and gives it back.
@@ -261,7 +298,7 @@ func life(r *rand.Rand) error {
 				free[v.ID] = v.Fence
 			}
 		}
-		c.settled(len(list))
+		c.settled(list)
 	}
 	for i := range n {
 		if ended[i] != 1 {

@@ -55,7 +55,7 @@ func (s *Source[K, T]) settled(list []Verdict[K], late int) {
 		}
 	}
 	s.mu.Lock()
-	s.core.settled(len(list))
+	s.core.settled(list)
 	s.stats.Settled += int64(len(list) - late)
 	s.stats.Late += int64(late)
 	s.mu.Unlock()
