@@ -15,7 +15,7 @@ lint:
 bench: ## every benchmark with its ratio to the reference
 	go test -run '^$$' -bench . ./bench
 
-limits: ## what is reached beside what is possible, each figure with its goal; five minutes, on a machine that does nothing else
+limits: ## what is reached beside what is possible and what others reach, each figure with its goal; ten minutes, on a machine that does nothing else
 	go run ./bench/limits
 
 growth: ## how figures grow with size, with pictures in docs/img; five minutes, on a machine that does nothing else

@@ -36,6 +36,7 @@ var columns = map[string]func(*row) *string{
 	"work": func(r *row) *string { return &r.work }, "what": func(r *row) *string { return &r.work },
 	"figure": func(r *row) *string { return &r.figure }, "unit": func(r *row) *string { return &r.figure },
 	"ours": func(r *row) *string { return &r.ours }, "measured": func(r *row) *string { return &r.ours }, "reached": func(r *row) *string { return &r.ours },
+	"best peer": func(r *row) *string { return &r.peer }, "ours/peer": func(r *row) *string { return &r.ofPeer },
 	"limit": func(r *row) *string { return &r.limit },
 	"ratio": func(r *row) *string { return &r.ratio }, "ours/limit": func(r *row) *string { return &r.ratio },
 	"goal": func(r *row) *string { return &r.goal }, "target": func(r *row) *string { return &r.goal },

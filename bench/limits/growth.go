@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/bench/chart"
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 // growth is a picture of how figures change with one size.
@@ -127,7 +128,7 @@ func runGrowth(ctx context.Context, o options, b *binaries, out io.Writer) error
 	}
 	begin := time.Now()
 	m := &curves{o: o, b: b, done: make(map[string]figures)}
-	fmt.Fprintf(out, "%s\n", machine(ctx))
+	fmt.Fprintf(out, "%s\n", report.ThisMachine(ctx))
 	var failures []error
 	for _, g := range chosen {
 		picture := chart.Lines{Title: g.title, X: g.x, Y: g.y}

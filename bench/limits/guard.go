@@ -14,6 +14,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 // guarded are the rows whose share of the reference must not fall. Not among them are W4,
@@ -243,7 +245,8 @@ func renew(ctx context.Context, rows []string, measure measurement, out io.Write
 	for row, s := range now {
 		now[row] = share{math.Round(s.Time*1000) / 1000, math.Round(s.CPU*1000) / 1000}
 	}
-	text, err := json.MarshalIndent(base{Commit: commit(ctx), Date: time.Now().UTC().Format(time.DateOnly), Shares: now}, "", "  ")
+	here := report.ThisMachine(ctx)
+	text, err := json.MarshalIndent(base{Commit: here.Commit, Date: here.Date, Shares: now}, "", "  ")
 	if err != nil {
 		return err
 	}

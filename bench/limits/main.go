@@ -1,9 +1,9 @@
 // Command limits measures what Penstock reaches beside what is possible on the machine, and
 // prints each figure with its limit and its goal, as met or missed:
 //
-//	go run ./bench/limits                       everything; five minutes
+//	go run ./bench/limits                       everything; ten minutes
 //	go run ./bench/limits -only W3 -count 5     works with this in their name
-//	go run ./bench/limits -section sockets      one part: engine, presence, pushes, sockets, bare
+//	go run ./bench/limits -section sockets      one part: engine, presence, pushes, sockets, bare, peers
 //	go run ./bench/limits -guard                has a share of the reference fallen by a third?
 //	go run ./bench/limits -growth -svg docs/img how figures grow with size, with pictures
 //
@@ -27,6 +27,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 func main() {
@@ -47,6 +49,7 @@ type options struct {
 	slowed        bool
 	growth        bool
 	svg, write    string
+	peers         string
 }
 
 func readFlags(args []string, progress io.Writer) (o options, err error) {
@@ -62,6 +65,7 @@ func readFlags(args []string, progress io.Writer) (o options, err error) {
 	flags.BoolVar(&o.growth, "growth", false, "measure how figures grow with size; five minutes")
 	flags.StringVar(&o.svg, "svg", "", "with -growth: draw the figures into this `folder`")
 	flags.StringVar(&o.write, "write", "", "also put what is printed between its marks in this Markdown `file`")
+	flags.StringVar(&o.peers, "peers", "", "a `folder` for what others reach: what it has of the same machine, commit and day is not measured again")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -108,7 +112,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if o.write == "" || err != nil || ctx.Err() != nil {
 		return err // a part of the tables does not take the place of whole ones
 	}
-	return document(o.write, name, text.String())
+	return report.Replace(o.write, name, []byte(text.String()))
 }
 
 func runGuard(ctx context.Context, o options, b *binaries, out io.Writer) error {
@@ -170,12 +174,20 @@ func runTable(ctx context.Context, o options, b *binaries, out io.Writer) error 
 	if len(rows) == 0 {
 		return cmp.Or(errors.Join(failures...), fmt.Errorf("-only %q: no work has this in its name", o.only))
 	}
-	fmt.Fprintf(out, "%s; measured in %v\n\n", machine(ctx), time.Since(begin).Round(time.Second))
-	if err := table(out, rows); err != nil {
+	fmt.Fprintf(out, "%s; measured in %v\n\n", report.ThisMachine(ctx), time.Since(begin).Round(time.Second))
+	if err := table(out, mergePeers(rows)); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(chosen, func(s section) bool { return s.name == "peers" }) {
+		fmt.Fprintln(out, peersNote)
+	} else {
+		fmt.Fprintln(out, "Others were not measured: -section peers.")
 	}
 	return errors.Join(failures...)
 }
+
+// peersNote says what the figures of others are.
+const peersNote = `The best peers were measured by the commands of bench/peers, in short rounds. ours/peer is the ratio within these rounds.`
 
 // chooseSections returns those that a list of names means, all for an empty one.
 func chooseSections(all []section, names string) ([]section, error) {

@@ -3,11 +3,13 @@ package main
 import (
 	"sync"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 // channels sends events one by one over channels with a buffer of size.
 func channels(name string, size int) contestant {
-	return contestant{name: name, runs: map[string]runner{
+	return contestant{name: name, kind: report.Limit, runs: map[string]runner{
 		"W1": func(n int) (time.Duration, []sum, error) { return chain(n, size, 0) },
 		"W2": func(n int) (time.Duration, []sum, error) { return chain(n, size, hops) },
 		"W3": func(n int) (time.Duration, []sum, error) {
@@ -73,7 +75,7 @@ func spread(n, size, takers int, send func([]chan int, int)) (time.Duration, []s
 }
 
 // recycled is the reference of the table.
-var recycled = contestant{name: "recycled []int", comment: "the reference: two slices of 500 in flight for each pair of channels", runs: map[string]runner{
+var recycled = contestant{name: "recycled []int", kind: report.Limit, comment: "the reference: two slices of 500 in flight for each pair of channels", runs: map[string]runner{
 	"W1": func(n int) (time.Duration, []sum, error) { return relay(n, 0) },
 	"W2": func(n int) (time.Duration, []sum, error) { return relay(n, hops) },
 	"W3": splitSlices,

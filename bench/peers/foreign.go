@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 // foreign is a program in another language: it is built once, and then does what single
@@ -30,6 +32,7 @@ type foreign struct {
 // foreignRow is a row of the table.
 type foreignRow struct {
 	name, argument, comment string
+	kind                    report.Kind // empty: a peer
 	cannot                  map[string]string
 }
 
@@ -42,7 +45,7 @@ var foreigners = []*foreign{
 				cannot: map[string]string{"W6": "the row below has it"}},
 			{name: "tokio mpsc, events", argument: "tokio-many", comment: "reserve_many and recv_many of a batch; W6: blocking_send and recv_many"},
 			{name: "crossbeam", argument: "crossbeam", comment: "the same Vecs go round between two bounded channels and two threads; W6: single events"},
-			{name: "loops alone, Rust", argument: "loops", comment: "no hand-over: a Vec is filled and added up in one thread", cannot: map[string]string{"W6": noHandOver}},
+			{name: "loops alone, Rust", argument: "loops", kind: report.Limit, comment: "no hand-over: a Vec is filled and added up in one thread", cannot: map[string]string{"W6": noHandOver}},
 		}},
 	{language: "Java", tool: "mvn", folder: "java",
 		build: []string{"mvn", "--quiet", "--batch-mode", "compile"},
@@ -50,7 +53,7 @@ var foreigners = []*foreign{
 		rows: []foreignRow{
 			{name: "Disruptor, yielding", argument: "disruptor-yielding", comment: "rings of 16, 128, 1,024 and 16,384 slots, a batch claimed and published at once, waiting without sleep; W6: single events, several producers allowed"},
 			{name: "Disruptor, blocking", argument: "disruptor-blocking", comment: "the same, waiting with a lock"},
-			{name: "loops alone, Java", argument: "loops", comment: "no hand-over: an array is filled and added up in one thread", cannot: map[string]string{"W6": noHandOver}},
+			{name: "loops alone, Java", argument: "loops", kind: report.Limit, comment: "no hand-over: an array is filled and added up in one thread", cannot: map[string]string{"W6": noHandOver}},
 		}},
 }
 
@@ -76,7 +79,7 @@ func prepare(all []*foreign, progress io.Writer) (rows []contestant, end func())
 		}
 		started = append(started, f)
 		for _, r := range f.rows {
-			c := contestant{name: r.name, comment: r.comment, cannot: r.cannot, runs: make(map[string]runner),
+			c := contestant{name: r.name, comment: r.comment, kind: r.kind, cannot: r.cannot, runs: make(map[string]runner),
 				cpu: func() time.Duration { return cpuOf(f.process.Pid) }}
 			for work, size := range inFlight {
 				if r.cannot[work] == "" {

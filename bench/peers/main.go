@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,7 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/penstock-go/penstock/bench/peers/document"
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 // contestants are in the order of the table; the first one is the reference.
@@ -48,6 +50,7 @@ func mainErr(args []string, out, progress io.Writer) error {
 	pipelines := flags.Bool("pipelines", false, "compare what pipelines do with their policies, instead of how fast events are moved")
 	handover := flags.Bool("handover", false, "compare the hand-over alone, in batches and from outside, also with Rust and Java if cargo and mvn are there")
 	write := flags.String("write", "", "with -handover: put the whole table into this `document` as well")
+	results := flags.String("json", "", "write what was measured into this `file` as well")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -75,24 +78,29 @@ func mainErr(args []string, out, progress io.Writer) error {
 		all = handoverContestants(rows)
 	}
 	patience = 2*time.Second + 2**budget
-	results := make([][]entry, len(chosen))
+	entries := make([][]entry, len(chosen))
 	for i, w := range chosen {
 		fmt.Fprintf(progress, "%s: %s\n", w.name, w.what)
-		results[i] = compete(w, all, *budget)
+		entries[i] = compete(w, all, *budget)
 	}
 	var printed bytes.Buffer
-	if err := table(io.MultiWriter(out, &printed), chosen, all, results, *handover); err != nil {
+	if err := table(io.MultiWriter(out, &printed), chosen, all, entries, *handover); err != nil {
 		return err
 	}
 	if *write != "" {
-		if err := document.Replace(*write, "handover", printed.Bytes()); err != nil {
+		if err := report.Replace(*write, "handover", printed.Bytes()); err != nil {
+			return err
+		}
+	}
+	if *results != "" {
+		if err := measured(chosen, all, entries).Write(*results); err != nil {
 			return err
 		}
 	}
 	if *svg == "" {
 		return nil
 	}
-	return draw(*svg, chosen, all, results)
+	return draw(*svg, chosen, all, entries)
 }
 
 // choose returns those of works that a list of names means, all for an empty one.
@@ -119,7 +127,7 @@ func choose(works []work, names string) ([]work, error) {
 // contestant, as Markdown, with the reasons for dashes and what the works are.
 // With costs, the processor time of an event follows.
 func table(out io.Writer, chosen []work, all []contestant, results [][]entry, costs bool) error {
-	fmt.Fprintf(out, "%s.\nMillions of events a second, and the ratio to the reference in the first row", document.Machine())
+	fmt.Fprintf(out, "%s.\nMillions of events a second, and the ratio to the reference in the first row", report.ThisMachine(context.Background()))
 	if costs {
 		fmt.Fprint(out, ",\nand the processor time of an event, of all threads together")
 	}
@@ -157,17 +165,30 @@ func table(out io.Writer, chosen []work, all []contestant, results [][]entry, co
 	}
 	fmt.Fprintln(out)
 	for _, w := range chosen {
-		fmt.Fprint(out, document.Item(w.name+": "+w.what+"."))
+		fmt.Fprint(out, report.Item(w.name+": "+w.what+"."))
 	}
 	for _, c := range all {
 		if c.comment != "" {
-			fmt.Fprint(out, document.Item(c.name+": "+c.comment+"."))
+			fmt.Fprint(out, report.Item(c.name+": "+c.comment+"."))
 		}
 	}
 	for _, note := range notes {
-		fmt.Fprint(out, document.Item(note))
+		fmt.Fprint(out, report.Item(note))
 	}
 	return nil
+}
+
+// measured returns the rates, in millions of events a second, as other commands read them.
+func measured(chosen []work, all []contestant, entries [][]entry) report.Results {
+	r := report.Results{Machine: report.ThisMachine(context.Background())}
+	for i, w := range chosen {
+		for j, c := range all {
+			if e := entries[i][j]; e.perSecond > 0 {
+				r.Results = append(r.Results, report.Result{Work: w.name, Name: c.name, Kind: cmp.Or(c.kind, report.Peer), Unit: "M/s", Value: e.perSecond / 1e6})
+			}
+		}
+	}
+	return r
 }
 
 // version is that of a module in this build.

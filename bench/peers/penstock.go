@@ -4,12 +4,14 @@ import (
 	"context"
 	"time"
 
+	"github.com/penstock-go/penstock/bench/internal/report"
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/stage"
 )
 
 var penstock = contestant{
 	name:    "penstock",
+	kind:    report.Ours,
 	comment: "max demand 1000, min demand 500",
 	runs: map[string]runner{
 		"W1": func(n int) (time.Duration, []sum, error) {

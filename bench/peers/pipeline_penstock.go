@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/penstock-go/penstock/bench/internal/report"
 	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/pipeline"
 	"github.com/penstock-go/penstock/retry"
@@ -15,6 +16,7 @@ import (
 
 var penstockPipeline = contestant{
 	name:    "penstock pipeline",
+	kind:    report.Ours,
 	comment: "four workers, results in order; an event of the source has its receipt when its letter is stored",
 	runs: map[string]runner{
 		"P1": func(n int) (time.Duration, []sum, error) {

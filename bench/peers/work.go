@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 // work is what all contestants do.
@@ -101,5 +103,6 @@ type contestant struct {
 	runs    map[string]runner
 	cannot  map[string]string    // why not, for works that are not in runs
 	cpu     func() time.Duration // processor time so far of the process that runs it; nil: this one
+	kind    report.Kind          // empty: a peer
 	comment string
 }

@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 // The work of the suite. Flat out is measured several times, of which the
@@ -67,7 +69,9 @@ func suite(ctx context.Context, o options, out io.Writer) error {
 			break
 		}
 	}
-	_, err := io.WriteString(out, machine(context.WithoutCancel(ctx))+t.String())
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease") // "" if it cannot be read
+	_, err := fmt.Fprintf(out, "%s; Linux %s; server and clients share the processors.\n\n%s",
+		report.ThisMachine(context.WithoutCancel(ctx)), strings.TrimSpace(string(kernel)), t.String())
 	return errors.Join(append(failures, err)...)
 }
 

@@ -11,11 +11,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/penstock-go/penstock/bench/peers/document"
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 const usageText = `Sockets compares WebSocket servers on the same work with the same clients.
@@ -31,6 +32,7 @@ type options struct {
 	works         []work
 	rounds, conns int
 	write         string // a document that gets the tables too
+	json          string // a file that gets the medians
 }
 
 func parse(args []string, errs io.Writer) (o options, err error) {
@@ -41,6 +43,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	f.IntVar(&o.rounds, "rounds", 3, "measure so often, of which the median counts, 1 or more")
 	f.IntVar(&o.conns, "conns", 5000, "`number` of clients, 1 or more")
 	f.StringVar(&o.write, "write", "", "put the whole tables into this `document` as well")
+	f.StringVar(&o.json, "json", "", "write the medians into this `file` as well")
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), usageText)
 		f.PrintDefaults()
@@ -104,9 +107,12 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var printed bytes.Buffer
-	err = compare(ctx, o, io.MultiWriter(os.Stdout, &printed), os.Stderr)
+	measured, err := compare(ctx, o, io.MultiWriter(os.Stdout, &printed), os.Stderr)
+	if o.json != "" && ctx.Err() == nil {
+		err = errors.Join(err, measured.Write(o.json))
+	}
 	if err == nil && o.write != "" {
-		err = document.Replace(o.write, "sockets", printed.Bytes())
+		err = report.Replace(o.write, "sockets", printed.Bytes())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sockets:", err)
@@ -133,11 +139,33 @@ type result struct {
 	err  error
 }
 
-// compare does each work with all peers in turns and prints a table for each. A peer that
-// fails has a reason in place of figures, and the error is returned at the end.
-func compare(ctx context.Context, o options, out, progress io.Writer) error {
-	var failed error
-	fmt.Fprint(out, heading(o))
+// void reports whether figures of a work at a rate are those of a smaller load.
+func (w work) void(figures []float64) bool {
+	at := slices.Index(w.columns, ofRate)
+	return at >= 0 && figures[at] < leastOfRate
+}
+
+// results returns the medians of a work, none if the peer has failed or was below the rate.
+func (p peer) results(w work, r result) (all []report.Result) {
+	if r.err != nil {
+		return nil
+	}
+	figures := medians(r.runs)
+	if w.void(figures) {
+		return nil
+	}
+	for i, column := range w.columns {
+		all = append(all, report.Result{Work: w.name, Name: p.name, Kind: p.kind(), Unit: column, Value: figures[i]})
+	}
+	return all
+}
+
+// compare does each work with all peers in turns, prints a table for each and returns the
+// medians. A peer that fails has a reason in place of figures, and the error is returned at the
+// end.
+func compare(ctx context.Context, o options, out, progress io.Writer) (measured report.Results, failed error) {
+	measured.Machine = report.ThisMachine(ctx)
+	fmt.Fprint(out, heading(measured.Machine, o))
 	for _, w := range o.works {
 		fmt.Fprintf(progress, "%s: %s\n", w.name, w.what)
 		results := make([]result, len(o.peers))
@@ -149,7 +177,7 @@ func compare(ctx context.Context, o options, out, progress io.Writer) error {
 				begun := time.Now()
 				figures, err := measure(ctx, p, w, o.conns)
 				if ctx.Err() != nil {
-					return ctx.Err()
+					return measured, ctx.Err()
 				}
 				if err != nil {
 					results[i].err = err
@@ -162,7 +190,10 @@ func compare(ctx context.Context, o options, out, progress io.Writer) error {
 			}
 		}
 		printTable(out, w, o.peers, results)
+		for i, p := range o.peers {
+			measured.Results = append(measured.Results, p.results(w, results[i])...)
+		}
 	}
 	printPeers(out, o.peers)
-	return failed
+	return measured, failed
 }

@@ -30,12 +30,16 @@ func TestEveryServerDoesEveryWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, progress bytes.Buffer
-	if err := compare(t.Context(), o, &out, &progress); err != nil {
+	measured, err := compare(t.Context(), o, &out, &progress)
+	if err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
 	}
 	for _, p := range peers {
 		if n := strings.Count(out.String(), "\n| "+p.name+" "); n != len(o.works) {
 			t.Errorf("%s has %d rows, want %d, in\n%s", p.name, n, len(o.works), out.String())
+		}
+		if best, found := measured.Best(p.kind(), "room", "M/s", false); !found {
+			t.Errorf("no results of a %s: %+v", p.kind(), best)
 		}
 	}
 }

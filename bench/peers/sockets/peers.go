@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 // peer is a server that takes part.
@@ -55,6 +57,17 @@ func choose[T any](kind string, all []T, name func(T) string, names string) ([]T
 }
 
 func peerName(p peer) string { return p.name }
+
+// kind is what p is in the comparison.
+func (p peer) kind() report.Kind {
+	switch p.name {
+	case "penstock":
+		return report.Ours
+	case "bare":
+		return report.Limit
+	}
+	return report.Peer
+}
 
 // version is that of the peer's module in this build.
 func (p peer) version() string {

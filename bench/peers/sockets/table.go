@@ -5,16 +5,15 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
-	"github.com/penstock-go/penstock/bench/peers/document"
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 // heading is where and of what the tables were made.
-func heading(o options) string {
-	return fmt.Sprintf("%s.\n%d clients on the same machine, medians of %d.\n\n", document.Machine(), o.conns, o.rounds)
+func heading(machine report.Machine, o options) string {
+	return fmt.Sprintf("%s.\n%d clients on the same machine, medians of %d.\n\n", machine, o.conns, o.rounds)
 }
 
 // inWords is a line of progress.
@@ -58,7 +57,7 @@ func printTable(out io.Writer, w work, among []peer, results []result) {
 			continue
 		}
 		figures := medians(results[i].runs)
-		if at := slices.Index(w.columns, ofRate); at >= 0 && figures[at] < leastOfRate {
+		if w.void(figures) {
 			row += " (void)"
 		}
 		for _, f := range figures {
@@ -84,6 +83,6 @@ func printPeers(out io.Writer, among []peer) {
 		if v := p.version(); v != "" {
 			name += " " + v
 		}
-		fmt.Fprint(out, document.Item(name+": "+p.what+"."))
+		fmt.Fprint(out, report.Item(name+": "+p.what+"."))
 	}
 }

@@ -1,5 +1,6 @@
-// Package document puts printed tables into Markdown documents.
-package document
+// Package report is how commands that measure describe the machine, put their tables into
+// Markdown documents, and write what they have measured for other commands.
+package report
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package document
+package report
 
 import (
 	"os"
@@ -23,6 +23,14 @@ func TestReplace(t *testing.T) {
 	}
 	if err := Replace(file, "costs", nil); err == nil {
 		t.Error("a place that is not there was found")
+	}
+	for _, text := range []string{"", "<!-- rates -->\n", "<!-- end of rates -->\n<!-- rates -->\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := Replace(file, "rates", []byte("new")); err == nil {
+			t.Errorf("%q is not refused", text)
+		}
 	}
 }
 
