@@ -25,7 +25,8 @@ func (s *server) routes() {
 	control.HandleFunc("POST /pipeline", s.postPipeline)
 	control.HandleFunc("POST /disconnect", s.postDisconnect)
 	control.HandleFunc("GET /stats", s.getStats)
-	for _, path := range []string{"/token", "/tokens", "/broadcast", "/push", "/pipeline", "/disconnect", "/stats"} {
+	control.HandleFunc("GET /heap", s.getHeap)
+	for _, path := range []string{"/token", "/tokens", "/broadcast", "/push", "/pipeline", "/disconnect", "/stats", "/heap"} {
 		s.mux.Handle(path, s.ownPages(control))
 	}
 	s.mux.Handle("/", s.endpoint)
@@ -172,6 +173,9 @@ func (s *server) getStats(w http.ResponseWriter, r *http.Request) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	snap := s.endpoint.Snapshot()
+	if snap.Connections == 0 {
+		s.empty.Store(&m)
+	}
 	writeJSON(w, map[string]any{
 		"pid": os.Getpid(), "goroutines": runtime.NumGoroutine(),
 		"heap": m.HeapInuse, "stack": m.StackInuse, "sys": m.Sys,

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"syscall"
@@ -30,8 +31,12 @@ func main() {
 	node := flag.String("node", "", "with -cluster: the name of this server; empty makes one up")
 	batch := flag.Int("shutdown-batch", 0, "clients that are closed at once at the end, a tenth of a second before the next ones; 0 for the library's default")
 	percent := flag.Int("gc-percent", 400, "GOGC while the collector runs 20 times a second or more often; below that, and always with 0, it is the usual one")
+	sites := flag.Bool("heap-sites", false, "record every allocation, for GET /heap")
 	verbose := flag.Bool("v", false, "log connects and joins")
 	flag.Parse()
+	if *sites {
+		runtime.MemProfileRate = 1
+	}
 	level := slog.LevelError + 1
 	if *verbose {
 		level = slog.LevelDebug

@@ -30,6 +30,7 @@ func TestForeignPagesAreRefused(t *testing.T) {
 		{"POST", "/pipeline?bytes=2000000000", "", "", 400},
 		{"POST", "/pipeline?consumers=1000000", "", "", 400},
 		{"GET", "/tokens?count=2000000000", "", "", 400},
+		{"GET", "/heap", "", "", 400}, // without -heap-sites
 	} {
 		r := httptest.NewRequest(row.method, row.path, nil)
 		if row.header != "" {

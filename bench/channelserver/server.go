@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/presence"
@@ -25,7 +27,8 @@ type server struct {
 	tokens   *token.Phoenix
 	tracker  *presence.Tracker
 	mux      *http.ServeMux
-	local    websocket.OriginCheck // pages that may use the control requests
+	local    websocket.OriginCheck            // pages that may use the control requests
+	empty    atomic.Pointer[runtime.MemStats] // without a connection; see getHeap
 }
 
 // options are what the command line can change.

@@ -8,6 +8,7 @@
 // table with the targets. A single mode measures a server that runs already:
 //
 //	idle       what an idle connection that has joined a topic costs
+//	memory     where that memory is; the server must have been started with -heap-sites
 //	room       broadcasts to all clients, who have joined one room
 //	users      pushes to each client's own topic
 //	echo       each client sends in turn, and the server's handler replies

@@ -134,7 +134,7 @@ func TestPortInUse(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"-mode walk":      `-mode is "walk", allowed: idle, room, users, echo, pipeline, stalled, reconnect`,
+		"-mode walk":      `-mode is "walk", allowed: idle, memory, room, users, echo, pipeline, stalled, reconnect`,
 		"-conns 0":        "-conns is 0, allowed: 1 or more",
 		"-rate -1":        "-rate is -1, allowed: 0 or more",
 		"-conns 99999999": "-conns is 99999999, allowed: up to",

@@ -36,7 +36,7 @@ const usageText = `Load measures a channelserver with many WebSocket clients on 
 	load -suite                          all measurements, with servers of its own
 	load -mode room -rounds 600          one measurement of a server that runs
 
-Modes: idle, room, users, echo, pipeline, stalled, reconnect.
+Modes: idle, memory, room, users, echo, pipeline, stalled, reconnect.
 
 `
 
@@ -81,7 +81,7 @@ func parse(args []string, errs io.Writer) (options, error) {
 		}
 	}
 	if _, ok := modes[o.mode]; !ok {
-		return o, fmt.Errorf("-mode is %q, allowed: idle, room, users, echo, pipeline, stalled, reconnect", o.mode)
+		return o, fmt.Errorf("-mode is %q, allowed: idle, memory, room, users, echo, pipeline, stalled, reconnect", o.mode)
 	}
 	if most := openFiles() - 100; o.conns > most {
 		return o, fmt.Errorf("-conns is %d, allowed: up to %d (the bound of open files, less a hundred)", o.conns, most)

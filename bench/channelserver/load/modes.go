@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 )
 
@@ -22,6 +23,13 @@ var modes map[string]mode
 func init() { // a literal would refer to itself
 	modes = map[string]mode{
 		"idle": {usersTopic, 0, func(ctx context.Context, b *bench, _ int, _ io.Writer) error { return b.hold(ctx) }},
+		"memory": {usersTopic, 0, func(ctx context.Context, b *bench, _ int, out io.Writer) error {
+			sites, err := b.server.call(ctx, http.MethodGet, "/heap")
+			if err == nil {
+				_, err = out.Write(sites)
+			}
+			return err
+		}},
 		"room": {roomTopic, 600, func(ctx context.Context, b *bench, rounds int, out io.Writer) error {
 			return printed(out)(b.room(ctx, rounds, b.o.rate))
 		}},
