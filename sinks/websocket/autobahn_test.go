@@ -101,7 +101,7 @@ func echo(t *testing.T, m *mount, w http.ResponseWriter, r *http.Request) {
 	c := newConn(m, admission{format: m.endpoint.formats.of(codec.V2)})
 	c.nc, c.raw = nc, rawConn(nc)
 	c.out.writer = writerIdle
-	c.lastRead = time.Now()
+	c.alive()
 	m.endpoint.work.add()
 	_, _ = m.endpoint.registry.add(&c.session, peerAddress(r))
 	go func() {

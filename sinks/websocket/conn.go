@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,35 +16,56 @@ import (
 
 // conn is a connection over WebSocket.
 //
-// One goroutine reads, or none while the connection rests. Between messages it
-// holds no buffer but small, which is part of the struct and large enough for
-// most messages of idle clients, such as heartbeats. It is kept at 512 bytes, beyond
-// which an allocation costs 128 bytes more. The endpoint's writers write
-// what is queued.
+// One goroutine reads, or none while the connection rests. It is kept at 352 bytes,
+// beyond which an allocation costs 32 bytes more. The endpoint's writers write what is
+// queued.
 type conn struct {
 	session
 	restful
 	*pinged // nil without pings
 	nc      net.Conn
 	raw     syscall.RawConn // nil if nc is no plain TCP
-	early   []byte          // read by net/http before the upgrade
 
 	// Guarded by writers.mu.
 	nextReady  *conn
 	readySince time.Duration // of writers.since, when it was put into the line
 
 	// Owned by the goroutine that reads.
-	header   [ws.MaxHeaderSize - 2]byte
-	small    [64]byte
-	readBy   time.Duration // of Endpoint.uptime, the read deadline that was set last; 0 for none
-	from, to int           // the part of small that has not been read yet
-	lastRead time.Time     // when bytes came from the client, or reading began again
-	deadline time.Time     // of the message that is being read; zero between messages
+	*reading               // nil while the connection rests
+	lastRead time.Duration // of Endpoint.uptime, when bytes came from the client, or reading began again
 
 	// Guarded by the session's mutex.
-	closeSent, peerClosed bool          // the frame has gone out, or has come in: RFC 6455, 7.1.4
 	closeBy               time.Duration // of Endpoint.uptime, when the wait for the client's close frame ends; set with closeSent
+	closeSent, peerClosed bool          // the frame has gone out, or has come in: RFC 6455, 7.1.4
 	interrupting          bool          // the deadline of the read ahead is in the past, and stays there until it has ended
+}
+
+// reading is what the goroutine that reads needs. Between messages it holds no buffer
+// but small, which is large enough for most messages of idle clients, such as heartbeats.
+type reading struct {
+	early    []byte // read by net/http before the upgrade, or while a handler was waited for
+	header   [ws.MaxHeaderSize - 2]byte
+	small    [64]byte
+	from, to uint8         // the part of small that has not been read yet
+	readBy   time.Duration // of Endpoint.uptime, the read deadline that was set last; 0 for none
+	deadline time.Time     // of the message that is being read; zero between messages
+}
+
+var readings = sync.Pool{New: func() any { return new(reading) }}
+
+// beginReading gives the goroutine that reads what it needs.
+func (c *conn) beginReading() { c.reading = readings.Get().(*reading) }
+
+// endReading takes it back. There must be nothing left in it.
+func (c *conn) endReading() {
+	r := c.reading
+	c.reading = nil
+	r.recycle()
+}
+
+func (r *reading) recycle() {
+	*r = reading{}
+	readings.Put(r)
 }
 
 // newConn makes a connection whose upgrade has not been sent yet. The caller sets
@@ -54,6 +76,7 @@ func newConn(m *mount, a admission) *conn {
 		c.pinged = &pinged{}
 	}
 	c.tr = c
+	c.beginReading()
 	c.out.writer = writerHeld // until the response to the upgrade is written
 	return c
 }
@@ -62,9 +85,9 @@ func newConn(m *mount, a admission) *conn {
 // connection is in the registry, counted by the tracker and has begun. With refused it
 // only ends.
 func (c *conn) start(refused *StatusError) {
-	c.lastRead = time.Now()
+	c.alive()
 	c.shortLooks = maxShortLooks
-	_ = c.readUntil(c.nextLook(c.lastRead)) // the first read returns the error, if any
+	_ = c.readUntil(c.nextLook(time.Now())) // the first read returns the error, if any
 	var do effects
 	c.mu.Lock()
 	// Broadcasts can have been queued since the registry has it, and wait for
@@ -101,6 +124,7 @@ func (c *conn) leave() {
 	c.mu.Unlock()
 	// What was read has been passed on.
 	c.endChannels(reason)
+	c.endReading()
 	c.depart()
 }
 
@@ -128,7 +152,7 @@ func (c *conn) readLoop() {
 		// The buffer is free: all of it has been read when from equals to.
 		var n int
 		if n, err = c.nc.Read(c.small[:]); n > 0 {
-			c.from, c.to = 0, n
+			c.from, c.to = 0, uint8(n)
 			c.alive()
 			break
 		}

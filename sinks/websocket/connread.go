@@ -16,7 +16,7 @@ var errSlowMessage = errors.New("websocket: message not finished in time")
 func (c *conn) Read(p []byte) (int, error) {
 	if c.from < c.to {
 		n := copy(p, c.small[c.from:c.to])
-		c.from += n
+		c.from += uint8(n)
 		return n, nil
 	}
 	if len(c.early) > 0 {
@@ -35,8 +35,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	if n == 0 {
 		return 0, err
 	}
-	c.from, c.to = copy(p, c.small[:n]), n
-	return c.from, nil
+	c.from, c.to = uint8(copy(p, c.small[:n])), uint8(n)
+	return int(c.from), nil
 }
 
 // receive reads from the connection, and goes on after read deadlines that fired
@@ -134,7 +134,7 @@ func (c *conn) wasNotReading(d time.Duration) {
 // least when that must be looked at again. It is too long now if that is not after
 // now.
 func (c *conn) silentUntil(now time.Time) time.Time {
-	until := c.lastRead.Add(c.mount.cfg.Timeouts.Idle)
+	until := c.heard().Add(c.mount.cfg.Timeouts.Idle)
 	if every := c.mount.pings.every; every < NoTimeout {
 		answer := c.answerUntil(now, every)
 		if answer.Before(until) {
@@ -173,7 +173,7 @@ func (c *conn) nextLook(now time.Time) time.Time {
 		return next
 	}
 	after := c.restsAfter()
-	rest := c.lastRead.Add(after)
+	rest := c.heard().Add(after)
 	if !rest.After(now) { // it could not rest: it tries again later
 		rest = now.Add(after)
 	}
@@ -189,16 +189,20 @@ func (c *conn) rests() bool {
 	if c.raw == nil {
 		return false
 	}
-	if time.Since(c.lastRead) < c.restsAfter() {
+	if time.Since(c.heard()) < c.restsAfter() {
 		c.shortLooks = max(c.shortLooks, 1) - 1
 		return false
 	}
 	// If it cannot rest, as anywhere but on Linux, there is no hurry to try again. Set before
 	// add, after which another goroutine may own the connection.
 	c.shortLooks = 0
+	r := c.reading
+	c.reading = nil
 	if !c.endpoint().resting.add(c) {
+		c.reading = r
 		return false
 	}
+	r.recycle()
 	if c.isClosing() { // it may have begun before the rest
 		c.endpoint().resting.rouse(c)
 	}
@@ -211,13 +215,14 @@ func (c *conn) lookSooner() {
 	if c.raw == nil {
 		return
 	}
-	if rest := c.lastRead.Add(c.restsAfter()); c.readBy == 0 || c.readBy > rest.Sub(c.endpoint().epoch) {
+	if rest := c.heard().Add(c.restsAfter()); c.readBy == 0 || c.readBy > rest.Sub(c.endpoint().epoch) {
 		_ = c.readUntil(c.nextLook(time.Now())) // an error shows at the next read
 	}
 }
 
 // resume begins to read again after a rest.
 func (c *conn) resume() {
+	c.beginReading()
 	_ = c.readUntil(c.nextLook(time.Now())) // an error shows at the first read
 	go c.readLoop()
 }

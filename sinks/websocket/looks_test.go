@@ -64,9 +64,9 @@ func TestLooksOfTheSilent(t *testing.T) {
 				nc := &clockedConn{}
 				one := newConn(m, admission{})
 				one.nc, one.raw = nc, undescribed{}
-				one.lastRead = time.Now()
+				one.alive()
 				one.shortLooks = maxShortLooks
-				_ = one.readUntil(one.nextLook(one.lastRead))
+				_ = one.readUntil(one.nextLook(time.Now()))
 				begin := time.Now()
 				if err := c.read(one); !errors.Is(err, errIdle) {
 					t.Error(err)
@@ -90,12 +90,13 @@ func TestLooksOfTheBusy(t *testing.T) {
 		nc := &clockedConn{}
 		one := newConn(m, admission{})
 		one.nc, one.raw = nc, undescribed{}
-		one.lastRead = time.Now()
+		one.alive()
 		one.shortLooks = maxShortLooks
-		_ = one.readUntil(one.nextLook(one.lastRead))
+		_ = one.readUntil(one.nextLook(time.Now()))
 		for begin := time.Now(); time.Since(begin) < 10*time.Second; {
 			_, err := nc.Read(nil)
-			one.lastRead = time.Now().Add(-time.Millisecond) // it has sent something meanwhile
+			one.alive()
+			one.lastRead -= time.Millisecond // it has sent something meanwhile
 			if err = one.goOn(err, true); err != nil || one.rests() {
 				t.Fatal("the end of a busy connection", err)
 			}
@@ -114,7 +115,7 @@ func TestLookSooner(t *testing.T) {
 		one := newConn(m, admission{})
 		one.nc, one.raw = nc, undescribed{}
 		now := time.Now()
-		one.lastRead = now
+		one.alive()
 		for _, c := range []struct {
 			name  string
 			short uint8

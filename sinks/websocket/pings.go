@@ -135,11 +135,14 @@ var pingItem = &item{wire: seal(newWire(0), ws.OpPing), control: true, urgent: t
 // alive notes that bytes have come from the client, or that it had no chance to be
 // heard until now.
 func (c *conn) alive() {
-	c.lastRead = time.Now()
+	c.lastRead = time.Duration(c.endpoint().uptime())
 	if c.pinged != nil && c.unanswered.Load() != 0 {
 		c.unanswered.Store(0)
 	}
 }
+
+// heard returns when bytes came from the client, or reading began again.
+func (c *conn) heard() time.Time { return c.endpoint().epoch.Add(c.lastRead) }
 
 // answerUntil returns when the client must have sent something: an interval after
 // the ping that is unanswered. While there is none it returns when the next one can
@@ -148,7 +151,7 @@ func (c *conn) answerUntil(now time.Time, every time.Duration) time.Time {
 	if at := c.unanswered.Load(); at != 0 {
 		return c.endpoint().epoch.Add(time.Duration(at)).Add(every)
 	}
-	if next := c.lastRead.Add(2 * every); next.After(now) {
+	if next := c.heard().Add(2 * every); next.After(now) {
 		return next
 	}
 	return now.Add(every)

@@ -99,7 +99,7 @@ func (c *conn) readAhead() bool {
 		n, err := c.nc.Read((*b)[:cap(*b)])
 		if n > 0 {
 			c.early = append(c.early, (*b)[:n]...)
-			c.lastRead = time.Now()
+			c.lastRead = time.Duration(c.endpoint().uptime())
 		}
 		if err != nil {
 			return errors.Is(err, os.ErrDeadlineExceeded)

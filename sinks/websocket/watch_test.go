@@ -67,7 +67,8 @@ func TestAReadAheadEndsAlthoughTheCloseFrameGoesOut(t *testing.T) {
 		_, m := endpointForTest(t)
 		c := newConn(m, admission{format: m.endpoint.formats.of(codec.V2)})
 		nc := &deadlineConn{woken: c.sentClose, moved: make(chan struct{})}
-		c.nc, c.lastRead = nc, time.Now()
+		c.nc = nc
+		c.alive()
 		stop := c.watch(func() { t.Error("the client counts as gone") })
 		c.mu.Lock()
 		var do effects
