@@ -10,7 +10,8 @@ import (
 // A node that stood still, or was cut off with its connection open, receives deliveries
 // that their origin has given up: it has sent them again, here or elsewhere, and newer
 // ones after them. So a node offers no delivery that seems old. It asks the origin,
-// which sends the delivery once more, marked as certain, if it still waits for answers.
+// which sends the delivery once more, marked as certain, if it still waits for answers. The
+// node does not offer that one either if a newer one of its topic has come meanwhile.
 // The age is an estimate: if it is wrong that costs a round trip.
 
 // errLate is the answer that asks the origin.

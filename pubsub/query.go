@@ -114,36 +114,84 @@ type arrivals struct {
 	byNode map[string]map[uint64]struct{} // by origin
 	// Deliveries about which this node has asked their origin, and their order: they may
 	// still come.
-	late  map[again]bool
-	order []lateAt
+	late   map[again]struct{}
+	order  []lateAt
+	topics map[fromTopic][]uint64 // those of late, in the order in which they came first
 }
 
 // lateAt is such a delivery and how long it may still come.
 type lateAt struct {
 	again
+	topic string
 	until time.Time
 }
 
+// fromTopic is a topic as another node sends on it.
+type fromTopic struct{ origin, topic string }
+
 // ask notes a delivery about which the origin is asked.
-func (a *arrivals) ask(origin string, id uint64, now, until time.Time) {
+func (a *arrivals) ask(origin, topic string, id uint64, now, until time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.late == nil {
-		a.late = make(map[again]bool)
+		a.late, a.topics = make(map[again]struct{}), make(map[fromTopic][]uint64)
 	}
-	for len(a.order) > 0 && a.order[0].until.Before(now) {
-		delete(a.late, a.order[0].again)
-		a.order = a.order[1:]
-	}
-	a.late[again{origin, id}] = true
-	a.order = append(a.order, lateAt{again{origin, id}, until})
+	a.forget(now)
+	a.late[again{origin, id}] = struct{}{}
+	a.order = append(a.order, lateAt{again{origin, id}, topic, until})
+	of := fromTopic{origin, topic}
+	a.topics[of] = append(a.topics[of], id)
 }
 
-// came notes that the origin has sent a delivery again.
-func (a *arrivals) came(origin string, id uint64) {
+// forget drops what will not come any more: the origin has given it up. The mutex is held.
+func (a *arrivals) forget(now time.Time) {
+	for len(a.order) > 0 && a.order[0].until.Before(now) {
+		l := a.order[0]
+		a.order = a.order[1:]
+		if _, ok := a.late[l.again]; ok {
+			delete(a.late, l.again)
+			a.leave(fromTopic{l.node, l.topic}, l.id)
+		}
+	}
+}
+
+// leave takes a delivery out of topics. The mutex is held.
+func (a *arrivals) leave(of fromTopic, id uint64) {
+	if left := slices.DeleteFunc(a.topics[of], func(other uint64) bool { return other == id }); len(left) > 0 {
+		a.topics[of] = left
+	} else {
+		delete(a.topics, of)
+	}
+}
+
+// came notes that the origin has sent a delivery again. It reports false for one that must
+// not be offered: a newer one of its topic has come meanwhile, which the origin has sent
+// between its look at the older one and the sending of it, or its time is over.
+func (a *arrivals) came(origin, topic string, id uint64, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.forget(now)
+	if _, ok := a.late[again{origin, id}]; !ok {
+		return false
+	}
 	delete(a.late, again{origin, id})
+	a.leave(fromTopic{origin, topic}, id)
+	return true
+}
+
+// newer notes that a delivery is offered that the origin has sent for the first time: the
+// earlier ones of its topic must not be offered after it.
+func (a *arrivals) newer(origin, topic string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.late) == 0 {
+		return
+	}
+	of := fromTopic{origin, topic}
+	for _, id := range a.topics[of] {
+		delete(a.late, again{origin, id})
+	}
+	delete(a.topics, of)
 }
 
 // hold notes a delivery, unless it was reported already.
@@ -183,8 +231,9 @@ const maxOrigins = 64
 func (a *arrivals) holds(origin string, id uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, ok := a.byNode[origin][id]
-	return ok || a.late[again{origin, id}]
+	_, taken := a.byNode[origin][id]
+	_, late := a.late[again{origin, id}]
+	return taken || late
 }
 
 // errAbsent is the answer to a question about a delivery that the node does not have now:

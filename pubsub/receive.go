@@ -75,16 +75,21 @@ func (r receiver) Receive(data []byte) {
 func (h *Hub) receiveDelivery(m *Message) {
 	id, origin := m.more.wire.id, m.more.wire.origin
 	now := time.Now()
-	if m.more.wire.certain {
-		h.arrivals.came(origin, id)
-	}
-	if id != 0 && h.late(m.Topic, &m.more.wire, now) {
+	switch again := m.more.wire.certain; {
+	case again && !h.arrivals.came(origin, m.Topic, id, now):
+		if !h.outbox.add(origin, answer{id: id, err: errAbsent}) {
+			h.counters.answersDropped.Add(1)
+		}
+		return
+	case id != 0 && h.late(m.Topic, &m.more.wire, now):
 		h.counters.late.Add(1)
-		h.arrivals.ask(origin, id, now, now.Add(h.timeout))
+		h.arrivals.ask(origin, m.Topic, id, now, now.Add(h.timeout))
 		if !h.outbox.add(origin, answer{id: id, err: errLate}) {
 			h.counters.answersDropped.Add(1)
 		}
 		return
+	case !again:
+		h.arrivals.newer(origin, m.Topic)
 	}
 	d := newDelivery(&delivery{}, m.Topic, m.Event, m.Payload, func(r Report) {
 		if id == 0 {
