@@ -21,7 +21,7 @@ limits: ## what is reached beside what is possible and what others reach, each f
 growth: ## how figures grow with size, with pictures in docs/img; five minutes, on a machine that does nothing else
 	go run ./bench/limits -growth -svg docs/img -write docs/growth.md
 
-guard: ## has a share of the reference fallen by more than a third? some 11 s, up to a minute more for what has fallen
+guard: ## has a share of the reference fallen by more than a third? some 17 s, up to a minute more for what has fallen
 	go run ./bench/limits -guard
 
 channels-bench: ## what WebSocket connections and deliveries cost, with the targets; Linux, two minutes

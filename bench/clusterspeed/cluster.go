@@ -16,6 +16,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/penstock-go/penstock/bench/internal/proc"
 )
 
 // nodes is how many nodes there are.
@@ -146,7 +148,7 @@ func (c *cluster) cpu(ctx context.Context) (total time.Duration, err error) {
 		total += u.CPU
 	}
 	if c.server != nil {
-		server, err := cpuOf(c.server.Process.Pid)
+		server, _, err := proc.Usage(c.server.Process.Pid)
 		if err != nil {
 			return 0, err
 		}

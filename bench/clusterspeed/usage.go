@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -36,32 +35,6 @@ func heap(context.Context, none) (used, error) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return used{Heap: int64(m.HeapAlloc)}, nil
-}
-
-// ticksPerSecond is that of /proc, on all of today's Linux.
-const ticksPerSecond = 100
-
-// cpuOf returns the processor time of another process.
-func cpuOf(pid int) (time.Duration, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	// The name of the program, in brackets, may have spaces.
-	_, rest, _ := strings.Cut(string(data), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat is too short", pid)
-	}
-	var ticks int64
-	for _, text := range fields[11:13] {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
 }
 
 // machine says where the figures are from.

@@ -45,6 +45,31 @@ func (b *binaries) build(ctx context.Context, pkg string) (string, error) {
 	return file, nil
 }
 
+// buildSockets returns the program that compares servers.
+func (b *binaries) buildSockets(ctx context.Context) (string, error) {
+	const pkg = "./sockets"
+	if file, ok := b.built[pkg]; ok {
+		return file, nil
+	}
+	const module = "bench/peers" // of its own
+	fmt.Fprintf(b.progress, "building %s in %s\n", pkg, module)
+	file := filepath.Join(b.dir, "sockets")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, pkg)
+	cmd.Dir = module
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building %s in %s: %w\n%s", pkg, module, err, out)
+	}
+	b.built[pkg] = file
+	return file, nil
+}
+
+// count adds what a command, and what it has started and waited for, has used.
+func (b *binaries) count(cmd *exec.Cmd) {
+	if cmd.ProcessState != nil {
+		b.used += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+}
+
 // bench says which benchmark to run, and how.
 type bench struct {
 	pkg   string
@@ -72,9 +97,7 @@ func (b *binaries) run(ctx context.Context, what bench) (figures, error) {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	begin := time.Now()
 	err = cmd.Run()
-	if cmd.ProcessState != nil {
-		b.used += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	}
+	b.count(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("%s of %s, after %v: %w\n%s%s", what.row, what.pkg, time.Since(begin).Round(time.Second), err, stdout.String(), stderr.String())
 	}

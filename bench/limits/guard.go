@@ -10,6 +10,8 @@ import (
 	"maps"
 	"math"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -31,7 +33,17 @@ var guarded = []string{
 	"BenchmarkW5",
 	"BenchmarkChain/stages=16",
 	"BenchmarkChain/stages=64",
+	"room",
+	"users",
 }
+
+// socketWorks are the rows of them that are works of bench/peers/sockets, whose reference is its
+// bare loop. On other systems than Linux they are left out.
+var socketWorks = []string{"room", "users"}
+
+// guardConns is how many clients these have: enough for writes of many messages, few enough to
+// connect in no time.
+const guardConns = 1000
 
 const (
 	ofReference    = "of-ref"
@@ -95,10 +107,13 @@ var errFallen = errors.New("a share of the reference has fallen by more than a t
 // measurement returns the shares of one run of a row that lasts about so long.
 type measurement func(ctx context.Context, row string, length time.Duration) (share, error)
 
-// measureShare runs ours and the reference in turns in one process. slowed runs ours twice
-// where it should run once, for the proof that the guard sees it.
+// measureShare runs ours and the reference in turns, of a benchmark in one process. slowed runs
+// ours twice where it should run once, for the proof that the guard sees it.
 func measureShare(b *binaries, slowed bool) measurement {
 	return func(ctx context.Context, row string, length time.Duration) (share, error) {
+		if slices.Contains(socketWorks, row) {
+			return measureSockets(ctx, b, row, max(1, int(length/guardTime)))
+		}
 		what := bench{pkg: engine, row: row, time: length.String(), count: 1, cpu: guardCPU}
 		if slowed {
 			what.env = []string{"PENSTOCK_SLOWED=1"}
@@ -114,6 +129,38 @@ func measureShare(b *binaries, slowed bool) measurement {
 		}
 		return share{v, cpu}, nil
 	}
+}
+
+// measureSockets returns the shares of a work, medians of so many rounds.
+func measureSockets(ctx context.Context, b *binaries, work string, rounds int) (share, error) {
+	program, err := b.buildSockets(ctx)
+	if err != nil {
+		return share{}, err
+	}
+	file := filepath.Join(b.dir, "guard.json")
+	cmd := exec.CommandContext(ctx, program, "-peers", "bare,penstock", "-works", work, "-conns", fmt.Sprint(guardConns), "-rounds", fmt.Sprint(rounds), "-json", file)
+	out, err := cmd.CombinedOutput()
+	b.count(cmd)
+	if err != nil {
+		return share{}, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+	results, _, err := report.ReadResults(file, report.Machine{})
+	if err != nil {
+		return share{}, err
+	}
+	return socketShare(results, work)
+}
+
+// socketShare returns ours beside the bare loop: of the rate, and of the server's processor time.
+func socketShare(results report.Results, work string) (s share, err error) {
+	ours, found1 := results.Best(report.Ours, work, "M/s", false)
+	limit, found2 := results.Best(report.Limit, work, "M/s", false)
+	cpu, found3 := results.Best(report.Ours, work, "server us", true)
+	least, found4 := results.Best(report.Limit, work, "server us", true)
+	if !found1 || !found2 || !found3 || !found4 {
+		return s, fmt.Errorf("the comparison has not all figures of %s: %+v", work, results.Results)
+	}
+	return share{ours.Value / limit.Value, least.Value / cpu.Value}, nil
 }
 
 // shares measures all rows in turns, so that no row has all its runs in the same bad moment,

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 // scripted returns the given shares in turn, and then the last one again and again.
@@ -119,12 +121,15 @@ func TestBase(t *testing.T) {
 	}
 }
 
-func TestProcessors(t *testing.T) {
-	busy, total := processors("cpu  100 20 30 400 50 1 2 3 99 99\ncpu0 1 2 3\n")
-	if busy != 1560*time.Millisecond || total != 6060*time.Millisecond {
-		t.Error(busy, total)
+func TestSocketShare(t *testing.T) {
+	results := report.Results{Results: []report.Result{
+		{Work: "room", Kind: report.Limit, Unit: "M/s", Value: 8}, {Work: "room", Kind: report.Ours, Unit: "M/s", Value: 4},
+		{Work: "room", Kind: report.Limit, Unit: "server us", Value: 0.1}, {Work: "room", Kind: report.Ours, Unit: "server us", Value: 0.4},
+	}}
+	if s, err := socketShare(results, "room"); err != nil || s != (share{0.5, 0.25}) {
+		t.Error(s, err)
 	}
-	if busy, total := processors(""); busy != 0 || total != 0 {
-		t.Error(busy, total)
+	if _, err := socketShare(results, "users"); err == nil {
+		t.Error("there are no users")
 	}
 }

@@ -116,6 +116,14 @@ func TestRefusedFlags(t *testing.T) {
 	}
 }
 
+// Whatever the order in which parts are named, others come last, so that they find their rows.
+func TestSectionsInOrder(t *testing.T) {
+	chosen, err := chooseSections(sections, "peers,bare,engine")
+	if err != nil || len(chosen) != 3 || chosen[0].name != "engine" || chosen[2].name != "peers" {
+		t.Error(chosen, err)
+	}
+}
+
 // What was interrupted does not take the place of what a page has.
 func TestNoPageOfHalfAMeasurement(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "page.md")

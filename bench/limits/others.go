@@ -1,10 +1,9 @@
 package main
 
 import (
-	"os"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/proc"
 )
 
 // others returns a function that returns the share of the machine that processes other than
@@ -12,8 +11,7 @@ import (
 func (b *binaries) others() func() float64 {
 	var busy, total, used time.Duration
 	return func() float64 {
-		text, _ := os.ReadFile("/proc/stat") // "" where there is none
-		nowBusy, nowTotal := processors(string(text))
+		nowBusy, nowTotal, _ := proc.Machine() // 0 where there is no /proc
 		theirs, all := nowBusy-busy-(b.used-used), nowTotal-total
 		busy, total, used = nowBusy, nowTotal, b.used
 		if all <= 0 {
@@ -21,23 +19,4 @@ func (b *binaries) others() func() float64 {
 		}
 		return max(0, float64(theirs)/float64(all))
 	}
-}
-
-// processors reads the first line of Linux's /proc/stat: how long the processors were busy
-// since the start, and how much time there was.
-func processors(text string) (busy, total time.Duration) {
-	const tick = 10 * time.Millisecond
-	line, _, _ := strings.Cut(text, "\n")
-	fields := strings.Fields(line)
-	for i, field := range fields {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil || i > 8 { // the name; guests, who are in the time of users
-			continue
-		}
-		total += time.Duration(n) * tick
-		if i != 4 && i != 5 { // idle, and idle while a disk works
-			busy += time.Duration(n) * tick
-		}
-	}
-	return busy, total
 }

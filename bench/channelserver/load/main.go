@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -55,7 +56,7 @@ func parse(args []string, errs io.Writer) (options, error) {
 	f.StringVar(&o.binary, "server-binary", "", "in the suite: the channelserver to start; empty: build it")
 	f.IntVar(&o.conns, "conns", 5000, "`number` of clients")
 	f.IntVar(&o.parallel, "parallel", 128, "clients that connect at once; reconnect means all")
-	f.IntVar(&o.loops, "loops", defaultLoops(), "epoll loops of the client")
+	f.IntVar(&o.loops, "loops", runtime.GOMAXPROCS(0), "epoll loops of the client")
 	f.IntVar(&o.rounds, "rounds", 0, "broadcasts, or pushes for each client; 0: as in the suite")
 	f.IntVar(&o.rate, "rate", 0, "broadcasts or pushes `per second`; 0: flat out (stalled: 10, echo: 10,000)")
 	f.IntVar(&o.bytes, "bytes", 200, "length of the filler in each payload")

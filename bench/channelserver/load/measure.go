@@ -7,13 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/fleet"
 )
 
 // bench is one server with the clients connected to it.
 type bench struct {
 	o      options
 	server *server
-	fleet  *fleet
+	fleet  *fleet.Fleet
 	pid    int
 }
 
@@ -23,6 +25,19 @@ type idle struct {
 	connecting time.Duration
 	asIs       float64 // resident bytes for each
 	released   float64 // after unused memory was given back
+}
+
+// connectPatience is how long no client may join before connecting has failed.
+const connectPatience = time.Minute
+
+// newFleet makes a client for each token, but connects none. Of so many clients one is meant to
+// stop reading; 0 means none.
+func newFleet(o options, topic string, tokens []string, sparse int) (*fleet.Fleet, error) {
+	paths := make([]string, len(tokens))
+	for i, token := range tokens {
+		paths[i] = o.path + "?vsn=2.0.0&token=" + token
+	}
+	return fleet.New(fleet.Config{Server: o.server, Protocol: fleet.Phoenix(o.bytes), Loops: o.loops, Paths: paths, Topic: topic, Sparse: sparse, Progress: progress})
 }
 
 // settle is how long connections are left alone before they count as idle.
@@ -57,8 +72,8 @@ func connect(ctx context.Context, o options, s *server, topic string, sparse int
 	}
 	b := &bench{o: o, server: s, fleet: f, pid: st.PID}
 	start := time.Now()
-	if err := f.connect(ctx, o.parallel); err != nil {
-		f.stop()
+	if err := f.Connect(ctx, o.parallel, connectPatience); err != nil {
+		f.Stop()
 		return nil, none, err
 	}
 	took := time.Since(start)
@@ -71,7 +86,7 @@ func connect(ctx context.Context, o options, s *server, topic string, sparse int
 	_, err2 := s.stats(ctx, true)
 	released, err3 := usageOf(st.PID)
 	if err := errors.Join(err1, err2, err3); err != nil {
-		f.stop()
+		f.Stop()
 		return nil, none, err
 	}
 	each := func(u usage) float64 { return float64(u.resident-before.resident) / float64(o.conns) }
@@ -85,12 +100,12 @@ func once(ctx context.Context, o options, topic string, tokens []string, s *serv
 		return err
 	}
 	b := &bench{o: o, server: s, fleet: f}
-	return errors.Join(f.connect(ctx, 1), b.close(ctx))
+	return errors.Join(f.Connect(ctx, 1, connectPatience), b.close(ctx))
 }
 
 // close drops the clients and waits until the server knows.
 func (b *bench) close(ctx context.Context) error {
-	b.fleet.stop()
+	b.fleet.Stop()
 	return b.until(ctx, 10*time.Second, func(st stats) bool { return st.Connections == 0 })
 }
 
@@ -138,7 +153,7 @@ func (b *bench) calm(ctx context.Context) error {
 
 // delivered is what one load has brought.
 type delivered struct {
-	*tally
+	*fleet.Tally
 	took    time.Duration // from before the request to the last arrival
 	cpu     time.Duration // of the server
 	making  time.Duration // what the server needed to push or broadcast it all
@@ -147,11 +162,11 @@ type delivered struct {
 	others  float64       // share of the processors that other processes had
 }
 
-func (d delivered) rate() float64 { return float64(d.deliveries) / d.took.Seconds() }
+func (d delivered) rate() float64 { return float64(d.Deliveries) / d.took.Seconds() }
 
 // cpuEach is the server's CPU time for one delivery.
 func (d delivered) cpuEach() time.Duration {
-	return time.Duration(float64(d.cpu) / float64(max(d.deliveries, 1)))
+	return time.Duration(float64(d.cpu) / float64(max(d.Deliveries, 1)))
 }
 
 // answer is the response to a request that makes load.
@@ -173,7 +188,7 @@ func (b *bench) measure(ctx context.Context, expected int64, rate int, send func
 			return delivered{}, err
 		}
 	}
-	b.fleet.begin()
+	b.fleet.Reset()
 	d := delivered{offered: float64(rate)}
 	before, err := usageOf(b.pid)
 	if err != nil {
@@ -187,7 +202,7 @@ func (b *bench) measure(ctx context.Context, expected int64, rate int, send func
 		p, err := send(ctx)
 		answers <- answer{p, err}
 	}()
-	if err := b.fleet.wait(ctx, b.o.quiet, "deliveries", expected, b.fleet.received); err != nil {
+	if err := b.fleet.Wait(ctx, b.o.quiet, "deliveries", expected, b.fleet.Received); err != nil {
 		var refused error
 		select {
 		case a := <-answers:
@@ -196,7 +211,7 @@ func (b *bench) measure(ctx context.Context, expected int64, rate int, send func
 			cancel()
 			<-answers
 		}
-		return d, errors.Join(refused, err, b.fleet.failure(), b.fleet.total().check(expected))
+		return d, errors.Join(refused, err, b.fleet.Failure(), b.fleet.Total().Check(expected))
 	}
 	a := <-answers
 	if a.err != nil {
@@ -206,18 +221,18 @@ func (b *bench) measure(ctx context.Context, expected int64, rate int, send func
 	if err != nil {
 		return d, err
 	}
-	d.tally = b.fleet.total()
-	d.took = time.Unix(0, d.last).Sub(start)
+	d.Tally = b.fleet.Total()
+	d.took = time.Unix(0, d.Last).Sub(start)
 	d.cpu, d.others = after.cpu-before.cpu, after.othersSince(before)
 	d.making = time.Duration(a.Micros) * time.Microsecond
 	d.made = float64(a.Count) / d.making.Seconds()
-	return d, errors.Join(b.fleet.failure(), d.check(expected))
+	return d, errors.Join(b.fleet.Failure(), d.Check(expected))
 }
 
 // room broadcasts to all.
 func (b *bench) room(ctx context.Context, rounds, rate int) (delivered, error) {
 	path := fmt.Sprintf("/broadcast?topic=%s&count=%d&rate=%d&bytes=%d", roomTopic, rounds, rate, b.o.bytes)
-	return b.load(ctx, path, int64(rounds)*int64(b.o.conns-b.fleet.slow()), rate)
+	return b.load(ctx, path, int64(rounds)*int64(b.o.conns-b.fleet.Slow()), rate)
 }
 
 // users pushes to each client in turn, so many times.

@@ -93,7 +93,7 @@ func (b *bench) hold(ctx context.Context) error {
 	for {
 		select {
 		case <-end:
-			return b.fleet.failure()
+			return b.fleet.Failure()
 		case <-tick.C:
 			progress("connected for %v", time.Since(start).Round(time.Second))
 		case <-ctx.Done():
@@ -111,9 +111,9 @@ func printed(out io.Writer) func(d delivered, err error) error {
 	return func(d delivered, err error) error {
 		if err == nil {
 			fmt.Fprintf(out, "%d deliveries in %v: %.0f/s, %v of the server's CPU each; made at %.0f/s; other processes had %.0f %% of the machine\n",
-				d.deliveries, d.took.Round(time.Millisecond), d.rate(), d.cpuEach(), d.made, 100*d.others)
+				d.Deliveries, d.took.Round(time.Millisecond), d.rate(), d.cpuEach(), d.made, 100*d.others)
 			fmt.Fprintf(out, "latency p50 %v, p90 %v, p99 %v, p99.9 %v, longest %v\n",
-				d.quantile(50), d.quantile(90), d.quantile(99), d.quantile(99.9), d.quantile(100))
+				d.Quantile(50), d.Quantile(90), d.Quantile(99), d.Quantile(99.9), d.Quantile(100))
 		}
 		return err
 	}
@@ -126,6 +126,6 @@ func printStalled(out io.Writer, s stalled) {
 		what string
 		delivered
 	}{{"without", s.without}, {"with", s.with}} {
-		fmt.Fprintf(out, "%s: latency of the others p50 %v, p99 %v\n", x.what, x.quantile(50), x.quantile(99))
+		fmt.Fprintf(out, "%s: latency of the others p50 %v, p99 %v\n", x.what, x.Quantile(50), x.Quantile(99))
 	}
 }

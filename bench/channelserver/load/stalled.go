@@ -33,7 +33,7 @@ type stalled struct {
 // stalled measures a room, makes one client in ten stop reading, and measures
 // it again until the server has got rid of them.
 func (b *bench) stalled(ctx context.Context, rounds, rate int) (s stalled, err error) {
-	if s.slow = b.fleet.slow(); s.slow == 0 {
+	if s.slow = b.fleet.Slow(); s.slow == 0 {
 		return s, fmt.Errorf("%d clients are too few for one in %d to stop reading", b.o.conns, oneIn)
 	}
 	if s.without, err = b.room(ctx, rounds, rate); err != nil {
@@ -43,7 +43,7 @@ func (b *bench) stalled(ctx context.Context, rounds, rate int) (s stalled, err e
 	if err != nil {
 		return s, err
 	}
-	b.fleet.stall()
+	b.fleet.Stall()
 	var start time.Time
 	fill := *b
 	fill.o.suite = false // not to wait for other processes while they are stuck
@@ -82,8 +82,8 @@ func (b *bench) watch(ctx context.Context, s *stalled, start time.Time, before u
 // returns how long that took, and ensures that they are reached.
 func (b *bench) reconnect(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
-	b.fleet.drop()
-	if err := b.fleet.connect(ctx, b.o.conns); err != nil {
+	b.fleet.Drop()
+	if err := b.fleet.Connect(ctx, b.o.conns, connectPatience); err != nil {
 		return 0, err
 	}
 	took := time.Since(start)

@@ -92,7 +92,7 @@ func withServer(ctx context.Context, o options, topic string, sparse int, do fun
 
 func suiteIdle(_ context.Context, b *bench, i idle, t *table) error {
 	t.idle(i)
-	return b.fleet.failure()
+	return b.fleet.Failure()
 }
 
 func (t *table) idle(i idle) {
@@ -108,19 +108,19 @@ func suiteUsers(ctx context.Context, b *bench, i idle, t *table) error {
 	}
 	t.add(fmt.Sprintf("a push to each of %d users, %d times, flat out", b.o.conns, usersRounds), ">= 600 k/s, <= 2.5 us of CPU each",
 		fmt.Sprintf("%.0f k/s, %.1f us%s", d.rate()/1e3, us(d.cpuEach()), d.remark()), d.rate() >= 600e3 && d.cpuEach() <= 2500*time.Nanosecond)
-	t.add(fmt.Sprintf("a push to each of %d users, flat out: p50, p99", b.o.conns), "p99 <= 30 ms", fmt.Sprintf("%.0f, %.0f ms", ms(d.quantile(50)), ms(d.quantile(99))), d.quantile(99) <= 30*time.Millisecond)
+	t.add(fmt.Sprintf("a push to each of %d users, flat out: p50, p99", b.o.conns), "p99 <= 30 ms", fmt.Sprintf("%.0f, %.0f ms", ms(d.Quantile(50)), ms(d.Quantile(99))), d.Quantile(99) <= 30*time.Millisecond)
 	if d, err = b.users(ctx, usersRate*usersSeconds/b.o.conns, usersRate); err != nil {
 		return err
 	}
 	t.add(fmt.Sprintf("the same at %d/s: p50, p99, p99.9", usersRate), "<= 0.15, 0.45, 1.5 ms",
-		fmt.Sprintf("%.2f, %.2f, %.2f ms%s", ms(d.quantile(50)), ms(d.quantile(99)), ms(d.quantile(99.9)), d.remark()),
-		d.quantile(50) <= 150*time.Microsecond && d.quantile(99) <= 450*time.Microsecond && d.quantile(99.9) <= 1500*time.Microsecond && !d.void())
+		fmt.Sprintf("%.2f, %.2f, %.2f ms%s", ms(d.Quantile(50)), ms(d.Quantile(99)), ms(d.Quantile(99.9)), d.remark()),
+		d.Quantile(50) <= 150*time.Microsecond && d.Quantile(99) <= 450*time.Microsecond && d.Quantile(99.9) <= 1500*time.Microsecond && !d.void())
 	if d, err = b.echo(ctx, echoRate*echoSeconds/b.o.conns, echoRate); err != nil {
 		return err
 	}
 	t.add(fmt.Sprintf("echoes to %d users in turn, %d/s: p50, p99, p99.9", b.o.conns, echoRate), "p99.9 <= 1 ms",
-		fmt.Sprintf("%.2f, %.2f, %.2f ms, %.1f us of CPU each%s", ms(d.quantile(50)), ms(d.quantile(99)), ms(d.quantile(99.9)), us(d.cpuEach()), d.remark()),
-		d.quantile(99.9) <= time.Millisecond && !d.void())
+		fmt.Sprintf("%.2f, %.2f, %.2f ms, %.1f us of CPU each%s", ms(d.Quantile(50)), ms(d.Quantile(99)), ms(d.Quantile(99.9)), us(d.cpuEach()), d.remark()),
+		d.Quantile(99.9) <= time.Millisecond && !d.void())
 	return nil
 }
 
@@ -131,13 +131,13 @@ func suiteRoom(ctx context.Context, b *bench, _ idle, t *table) error {
 	}
 	t.add(fmt.Sprintf("%d broadcasts to a room of %d, flat out", roomRounds, b.o.conns), ">= 2 M/s, <= 0.7 us of CPU each",
 		fmt.Sprintf("%.2f M/s, %.2f us%s", d.rate()/1e6, us(d.cpuEach()), d.remark()), d.rate() >= 2e6 && d.cpuEach() <= 700*time.Nanosecond)
-	t.add(fmt.Sprintf("a room of %d, flat out: p50, p99", b.o.conns), "p50 <= 60 ms", fmt.Sprintf("%.0f, %.0f ms", ms(d.quantile(50)), ms(d.quantile(99))), d.quantile(50) <= 60*time.Millisecond)
+	t.add(fmt.Sprintf("a room of %d, flat out: p50, p99", b.o.conns), "p50 <= 60 ms", fmt.Sprintf("%.0f, %.0f ms", ms(d.Quantile(50)), ms(d.Quantile(99))), d.Quantile(50) <= 60*time.Millisecond)
 	if d, err = b.room(ctx, roomRate*roomSeconds, roomRate); err != nil {
 		return err
 	}
 	t.add(fmt.Sprintf("the same room, %d broadcasts a second: p50, p99", roomRate), "<= 32, 60 ms",
-		fmt.Sprintf("%.0f, %.0f ms%s", ms(d.quantile(50)), ms(d.quantile(99)), d.remark()),
-		d.quantile(50) <= 32*time.Millisecond && d.quantile(99) <= 60*time.Millisecond && !d.void())
+		fmt.Sprintf("%.0f, %.0f ms%s", ms(d.Quantile(50)), ms(d.Quantile(99)), d.remark()),
+		d.Quantile(50) <= 32*time.Millisecond && d.Quantile(99) <= 60*time.Millisecond && !d.void())
 	return nil
 }
 
@@ -146,10 +146,10 @@ func suiteStalled(ctx context.Context, b *bench, _ idle, t *table) error {
 	if err != nil {
 		return err
 	}
-	ratio := float64(s.with.quantile(99)) / float64(s.without.quantile(99))
+	ratio := float64(s.with.Quantile(99)) / float64(s.without.Quantile(99))
 	who := fmt.Sprintf("%d of %d clients stop reading: ", s.slow, b.o.conns)
 	t.add(who+"p99 of the others", "<= 1.1 times that without",
-		fmt.Sprintf("%.2f times (%.0f ms, without %.0f ms)%s", ratio, ms(s.with.quantile(99)), ms(s.without.quantile(99)), max(s.with.remark(), s.without.remark())), ratio <= 1.1)
+		fmt.Sprintf("%.2f times (%.0f ms, without %.0f ms)%s", ratio, ms(s.with.Quantile(99)), ms(s.without.Quantile(99)), max(s.with.remark(), s.without.remark())), ratio <= 1.1)
 	t.add(who+"memory", fmt.Sprintf("<= %d MiB queued", queuedBudget>>20),
 		fmt.Sprintf("%.0f MiB queued, %.0f MiB more resident", float64(s.queued)/(1<<20), float64(s.grown)/(1<<20)), s.queued <= queuedBudget)
 	t.add(who+"until they are gone", fmt.Sprintf("<= %v, the write deadline and 1 s", writeTimeout+time.Second),

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,9 +11,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/penstock-go/penstock/bench/internal/proc"
 )
 
 // child is the process of a server.
@@ -81,14 +81,6 @@ func (c *child) stop() {
 
 // resident is the memory of the process, in bytes.
 func (c *child) resident() (int64, error) {
-	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", c.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	f := bytes.Fields(statm)
-	if len(f) < 2 {
-		return 0, errors.New("/proc/PID/statm is too short")
-	}
-	pages, err := strconv.ParseInt(string(f[1]), 10, 64)
-	return pages * int64(os.Getpagesize()), err
+	_, bytes, err := proc.Usage(c.cmd.Process.Pid)
+	return bytes, err
 }

@@ -4,75 +4,102 @@ package main
 
 import (
 	"bytes"
-	"strconv"
+	"fmt"
+
+	"github.com/penstock-go/penstock/bench/internal/fleet"
 )
 
-// protocol is what differs between the servers for a client.
+// protocol is how the clients speak with a server.
 type protocol struct {
-	path      string
-	connect   func(topic string) []byte            // the first message
-	accepted  func(c *client, message []byte) bool // handles what comes before the topic is joined; reports success
-	heartbeat []byte                               // sent now and then; nil for none
-	pong      []byte                               // the response to a message that is just "{}"
-	echo      func(dst []byte, topic string, payload []byte) []byte
-	lines     bool // a frame may hold several messages, one a line
+	path string
+	fleet.Protocol
 }
 
 // phoenix are the frames of Phoenix's channels, version 2.
-var phoenix = protocol{
-	path:    "/socket/websocket?vsn=2.0.0",
-	connect: func(topic string) []byte { return masked(`["1","1","` + topic + `","phx_join",{}]`) },
-	accepted: func(c *client, m []byte) bool {
-		ok := bytes.Contains(m, []byte(`"status":"ok"`))
-		if ok {
-			c.state = joined
+var phoenix = protocol{"/socket/websocket?vsn=2.0.0", fleet.Protocol{
+	Join: fleet.JoinPhoenix,
+	Message: func(c *fleet.Client, m []byte, now int64, t *fleet.Tally) error {
+		switch {
+		case delivered(c, m, now, t):
+		case !c.Joined():
+			if !bytes.Contains(m, []byte(`"status":"ok"`)) {
+				return refused(m)
+			}
+			c.SetJoined()
+		case bytes.Contains(m, []byte(`"phoenix"`)): // the reply to a heartbeat
+		default:
+			t.Stray()
 		}
-		return ok
+		return nil
 	},
-	heartbeat: masked(`[null,"h","phoenix","heartbeat",{}]`),
-	echo: func(dst []byte, topic string, payload []byte) []byte {
-		dst = append(dst, `["1","2","`...)
-		dst = append(dst, topic...)
-		dst = append(dst, `","echo",`...)
-		return append(append(dst, payload...), ']')
+	Heartbeat: fleet.PhoenixHeartbeat,
+	Echo: func(dst []byte, c *fleet.Client, ts, seq int64) []byte {
+		return fleet.AppendPhoenixEcho(dst, c, func(dst []byte) []byte { return appendPayload(dst, ts, seq) })
 	},
-}
+}}
 
 // plain are the same frames for servers that close no silent connection.
 var plain = func() protocol {
 	p := phoenix
-	p.heartbeat = nil
+	p.Heartbeat = nil
 	return p
 }()
 
-// centrifugeJSON is the JSON protocol of Centrifuge.
-var centrifugeJSON = protocol{
-	path:    "/connection/websocket",
-	connect: func(string) []byte { return masked(`{"id":1,"connect":{}}`) },
-	accepted: func(c *client, m []byte) bool {
-		switch {
-		case bytes.HasPrefix(m, []byte(`{"id":1,"connect":`)):
-			return c.send(masked(`{"id":2,"subscribe":{"channel":"`+c.topic+`"}}`)) == nil
-		case bytes.HasPrefix(m, []byte(`{"id":2,"subscribe":`)):
-			c.state = joined
-			return true
+// centrifugeJSON is the JSON protocol of Centrifuge, of which a frame may hold several messages,
+// one a line.
+var centrifugeJSON = protocol{"/connection/websocket", fleet.Protocol{
+	Join: func(*fleet.Client) []byte { return fleet.Masked(`{"id":1,"connect":{}}`) },
+	Message: func(c *fleet.Client, m []byte, now int64, t *fleet.Tally) error {
+		for more := true; more; {
+			var one []byte
+			one, m, more = bytes.Cut(m, []byte("\n"))
+			if err := centrifugeMessage(c, one, now, t); err != nil {
+				return err
+			}
 		}
-		return false
+		return nil
 	},
-	pong: masked(`{}`),
-	echo: func(dst []byte, _ string, payload []byte) []byte {
+	Echo: func(dst []byte, _ *fleet.Client, ts, seq int64) []byte {
 		dst = append(dst, `{"id":3,"rpc":{"method":"echo","data":`...)
-		return append(append(dst, payload...), '}', '}')
+		return append(appendPayload(dst, ts, seq), '}', '}')
 	},
-	lines: true,
+}}
+
+func centrifugeMessage(c *fleet.Client, m []byte, now int64, t *fleet.Tally) error {
+	switch {
+	case delivered(c, m, now, t):
+	case len(m) == 2 && m[0] == '{': // a ping
+		return c.Send(fleet.Masked(`{}`))
+	case c.Joined():
+		if len(m) > 0 {
+			t.Stray()
+		}
+	case bytes.HasPrefix(m, []byte(`{"id":1,"connect":`)):
+		return c.Send(fleet.Masked(`{"id":2,"subscribe":{"channel":"` + c.Topic + `"}}`))
+	case bytes.HasPrefix(m, []byte(`{"id":2,"subscribe":`)):
+		c.SetJoined()
+	default:
+		return refused(m)
+	}
+	return nil
+}
+
+func refused(m []byte) error { return fmt.Errorf("refused: %.200q", m) }
+
+// delivered counts a message of the topic that c has joined, and reports whether it is one.
+func delivered(c *fleet.Client, m []byte, now int64, t *fleet.Tally) bool {
+	if !c.Joined() {
+		return false
+	}
+	ts, seq, ok := numbers(m, c.Quoted, c.Echoing())
+	if ok {
+		t.Count(c, ts, seq, now)
+	}
+	return ok
 }
 
 // appendPayload is the payload of every message.
-func appendPayload(dst []byte, ts, seq int64) []byte {
-	dst = strconv.AppendInt(append(dst, `{"ts":`...), ts, 10)
-	dst = strconv.AppendInt(append(dst, `,"seq":`...), seq, 10)
-	return append(append(append(dst, `,"pad":"`...), pad...), `"}`...)
-}
+func appendPayload(dst []byte, ts, seq int64) []byte { return fleet.AppendPayload(dst, ts, seq, pad) }
 
 // pad makes a payload as long as those of make channels-bench.
 var pad = bytes.Repeat([]byte("x"), 200)
@@ -90,24 +117,14 @@ func numbers(m, quoted []byte, echo bool) (ts, seq int64, ok bool) {
 	if at < 0 || !echo && !bytes.Contains(m[:at], quoted) {
 		return 0, 0, false
 	}
-	m = m[at+len(stampKey):]
-	ts, m = number(m)
+	ts, m, _ = fleet.Number(m[at+len(stampKey):])
 	if !bytes.HasPrefix(m, numberKey) {
 		return 0, 0, false
 	}
-	seq, m = number(m[len(numberKey):])
+	seq, m, _ = fleet.Number(m[len(numberKey):])
 	// The whole payload must be there.
 	if !bytes.HasPrefix(m, padKey) || len(m) < len(padKey)+len(pad)+2 || m[len(padKey)+len(pad)] != '"' {
 		return 0, 0, false
 	}
 	return ts, seq, true
-}
-
-// number cuts a decimal number off m.
-func number(m []byte) (n int64, rest []byte) {
-	i := 0
-	for ; i < len(m) && m[i]-'0' <= 9; i++ {
-		n = n*10 + int64(m[i]-'0')
-	}
-	return n, m[i:]
 }

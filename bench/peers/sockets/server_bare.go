@@ -116,7 +116,7 @@ func (l *bareLoop) watch(op, fd int, events uint32) error {
 func (s *bareServer) publish(topic string, payload []byte) error {
 	if topic == roomTopic {
 		m := appendMessage(nil, topic, payload)
-		frame := append(appendHead(nil, len(m), 0), m...)
+		frame := append(appendHead(nil, len(m)), m...)
 		for _, l := range s.loops {
 			if l.log == nil {
 				l.log = make([]byte, bareLog)
@@ -132,6 +132,15 @@ func (s *bareServer) publish(topic string, payload []byte) error {
 	return nil
 }
 
+// appendHead begins a text frame of n bytes; no message of ours is longer than 64 KiB.
+func appendHead(dst []byte, n int) []byte {
+	const text = 0x81
+	if n < 126 {
+		return append(dst, text, byte(n))
+	}
+	return append(dst, text, 126, byte(n>>8), byte(n))
+}
+
 // calm reports whether a push may write by itself: the first 64 after a pause of 200 us
 // do. All others are left to the loops, which write at once what waits for a user.
 func (s *bareServer) calm() bool {
@@ -145,7 +154,7 @@ func (s *bareServer) calm() bool {
 func (c *bareConn) push(payload []byte) {
 	c.mu.Lock()
 	direct := len(c.pending) == 0 && c.loop.server.calm()
-	c.pending = appendHead(c.pending, len(c.prefix)+len(payload)+1, 0)
+	c.pending = appendHead(c.pending, len(c.prefix)+len(payload)+1)
 	c.pending = append(append(append(c.pending, c.prefix...), payload...), ']')
 	if direct {
 		n, _ := syscall.Write(c.fd, c.pending) // the loop goes on with the rest
@@ -310,7 +319,7 @@ func (c *bareConn) handle(m []byte) {
 		c.loop.server.topics.join(topic, c)
 	}
 	c.mu.Lock()
-	c.pending = append(appendHead(c.pending, len(response), 0), response...)
+	c.pending = append(appendHead(c.pending, len(response)), response...)
 	c.mu.Unlock()
 }
 

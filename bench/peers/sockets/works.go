@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/penstock-go/penstock/bench/internal/fleet"
 )
 
 // work is one kind of measurement.
@@ -64,10 +66,10 @@ var works = []work{
 	{"echo", fmt.Sprintf("each client in turn sends a message and gets it back, %d a second", echoRate), usersTopic, latencyColumns, 3,
 		func(ctx context.Context, b *bench) ([]float64, error) {
 			d, err := b.load(ctx, echoEach, func() (reply, error) {
-				b.fleet.begin(echoRate, echoEach)
+				b.fleet.Echo(echoEach, echoRate)
 				return reply{}, nil
 			})
-			return d.latencies(echoRate, b.fleet.sentIn()), err
+			return d.latencies(echoRate, b.fleet.SentIn()), err
 		}},
 	{"idle", "resident memory for each connection that has joined its own topic", usersTopic, []string{"KB as it is", "KB given back"}, 1,
 		func(ctx context.Context, b *bench) ([]float64, error) { return b.idle(ctx) }},
@@ -79,7 +81,7 @@ func workName(w work) string { return w.name }
 type bench struct {
 	conns  int
 	child  *child
-	fleet  *fleet
+	fleet  *fleet.Fleet
 	before int64 // resident memory of the server after a first client, before all others came
 }
 
@@ -97,51 +99,63 @@ func measure(ctx context.Context, p peer, w work, conns int) (figures []float64,
 	if b.before, err = c.resident(); err != nil {
 		return nil, err
 	}
-	if b.fleet, err = newFleet(c.addr, p.protocol, w.topic, conns); err != nil {
+	if b.fleet, err = newFleet(c, p, w.topic, conns); err != nil {
 		return nil, err
 	}
-	defer b.fleet.stop()
-	if err := b.fleet.connect(ctx); err != nil {
+	defer b.fleet.Stop()
+	if err := b.fleet.Connect(ctx, parallel, connectPatience); err != nil {
 		return nil, err
 	}
 	return w.run(ctx, b)
 }
 
+// parallel is how many clients connect at a time.
+const parallel = 128
+
+// connectPatience is how long no client may join before connecting has failed.
+const connectPatience = 20 * time.Second
+
+// newFleet makes the clients of a server, but connects none.
+func newFleet(c *child, p peer, topic string, conns int) (*fleet.Fleet, error) {
+	paths := slices.Repeat([]string{p.protocol.path}, conns)
+	return fleet.New(fleet.Config{Server: c.addr, Protocol: p.protocol.Protocol, Paths: paths, Topic: topic})
+}
+
 // first connects one client and ends it, so that what a server allocates once is not the
 // cost of a connection.
 func first(ctx context.Context, c *child, p peer) error {
-	f, err := newFleet(c.addr, p.protocol, "room:first", 1)
+	f, err := newFleet(c, p, "room:first", 1)
 	if err != nil {
 		return err
 	}
-	err = f.connect(ctx)
-	f.stop()
+	err = f.Connect(ctx, 1, connectPatience)
+	f.Stop()
 	_, gc := c.call("gc")
 	return errors.Join(err, gc)
 }
 
-// delivered is what one load has brought.
-type delivered struct {
-	*tally
+// delivery is what one load has brought.
+type delivery struct {
+	*fleet.Tally
 	took           time.Duration // from before the command to the last arrival
 	made           time.Duration // how long the server published
 	server, client time.Duration // of the processors
 }
 
-func (d delivered) each(cpu time.Duration) float64 { return us(cpu) / float64(max(1, d.deliveries)) }
+func (d delivery) each(cpu time.Duration) float64 { return us(cpu) / float64(max(1, d.Deliveries)) }
 
 // latencies are the figures of a load at a rate a second that was made in some time.
-func (d delivered) latencies(rate int, made time.Duration) []float64 {
-	if d.tally == nil {
+func (d delivery) latencies(rate int, made time.Duration) []float64 {
+	if d.Tally == nil {
 		return nil
 	}
-	share := 100 * float64(d.deliveries) / float64(rate) / max(made.Seconds(), 1e-9)
-	return []float64{d.each(d.server), d.each(d.client), ms(d.quantile(50)), ms(d.quantile(99)), ms(d.quantile(99.9)), min(100, share)}
+	share := 100 * float64(d.Deliveries) / float64(rate) / max(made.Seconds(), 1e-9)
+	return []float64{d.each(d.server), d.each(d.client), ms(d.Quantile(50)), ms(d.Quantile(99)), ms(d.Quantile(99.9)), min(100, share)}
 }
 
 // load makes messages by a call of begin and waits until all have come, each for every
 // client.
-func (b *bench) load(ctx context.Context, each int, begin func() (reply, error)) (d delivered, err error) {
+func (b *bench) load(ctx context.Context, each int, begin func() (reply, error)) (d delivery, err error) {
 	before, err := b.child.call("usage")
 	if err != nil {
 		return d, err
@@ -157,8 +171,8 @@ func (b *bench) load(ctx context.Context, each int, begin func() (reply, error))
 		begun <- made{time.Duration(r.Micros) * time.Microsecond, err}
 	}()
 	expected := int64(each) * int64(b.conns)
-	if err := b.fleet.wait(ctx, patience, "deliveries", expected, b.fleet.received); err != nil {
-		return d, errors.Join(err, b.fleet.failure())
+	if err := b.fleet.Wait(ctx, patience, "deliveries", expected, b.fleet.Received); err != nil {
+		return d, errors.Join(err, b.fleet.Failure())
 	}
 	m := <-begun
 	if d.made = m.in; m.err != nil {
@@ -170,9 +184,9 @@ func (b *bench) load(ctx context.Context, each int, begin func() (reply, error))
 		return d, err
 	}
 	d.server = time.Duration(after.CPU-before.CPU) * time.Microsecond
-	d.tally = b.fleet.total()
-	d.took = time.Unix(0, d.last).Sub(start)
-	return d, errors.Join(b.fleet.failure(), d.check(expected))
+	d.Tally = b.fleet.Total()
+	d.took = time.Unix(0, d.Last).Sub(start)
+	return d, errors.Join(b.fleet.Failure(), d.Check(expected))
 }
 
 func (b *bench) flatOut(ctx context.Context, command string, each int) ([]float64, error) {
@@ -180,7 +194,7 @@ func (b *bench) flatOut(ctx context.Context, command string, each int) ([]float6
 	if err != nil {
 		return nil, err
 	}
-	return []float64{float64(d.deliveries) / d.took.Seconds() / 1e6, d.each(d.server), d.each(d.client), ms(d.quantile(50)), ms(d.quantile(99))}, nil
+	return []float64{float64(d.Deliveries) / d.took.Seconds() / 1e6, d.each(d.server), d.each(d.client), ms(d.Quantile(50)), ms(d.Quantile(99))}, nil
 }
 
 // idle measures what the connections cost once they have come to rest.
@@ -194,7 +208,7 @@ func (b *bench) idle(ctx context.Context) ([]float64, error) {
 	_, err2 := b.child.call("gc")
 	given, err3 := b.child.resident()
 	each := func(n int64) float64 { return float64(n-b.before) / float64(b.conns) / 1000 }
-	return []float64{each(asIs), each(given)}, errors.Join(err1, err2, err3, b.fleet.failure())
+	return []float64{each(asIs), each(given)}, errors.Join(err1, err2, err3, b.fleet.Failure())
 }
 
 // medians returns the middle of each figure over several runs.

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package fleet
 
 import (
 	"fmt"
@@ -17,6 +17,7 @@ func message(topic string, seq, ts int64) []byte {
 // TestChecks gives a client what a server must not send.
 func TestChecks(t *testing.T) {
 	const other = -1 // instead of a number: a message of another topic
+	phoenix := Phoenix(0)
 	for name, test := range map[string]struct {
 		numbers []int64
 		want    string // "" if all is well
@@ -28,8 +29,8 @@ func TestChecks(t *testing.T) {
 		"order":    {[]int64{0, 2, 1, 3}, "4 deliveries of 4: 1 skipped, 1 repeated"},
 		"stray":    {[]int64{0, 1, other, 2, 3}, "4 deliveries of 4: 0 skipped, 0 repeated or out of order, 1 of other topics"},
 	} {
-		c := &client{state: joined, topic: "room:a"}
-		total := newTally()
+		c := &Client{state: joined, Topic: "room:a"}
+		total := NewTally()
 		var stream []byte
 		for _, n := range test.numbers {
 			if n == other {
@@ -40,27 +41,28 @@ func TestChecks(t *testing.T) {
 		}
 		// In pieces of any size the outcome is the same.
 		for size := 1; size <= len(stream); size += 7 {
-			c.want, total = 0, newTally()
+			c.want, total = 0, NewTally()
 			var rest []byte
 			for at := 0; at < len(stream); at += size {
 				var err error
 				p := append(rest, stream[at:min(at+size, len(stream))]...)
-				if rest, err = c.receive(p, 5_000_000, total); err != nil {
+				if rest, err = c.receive(p, 5_000_000, &phoenix, total); err != nil {
 					t.Fatal(err)
 				}
 			}
-			err := total.check(4)
+			err := total.Check(4)
 			if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
 				t.Fatalf("%s in pieces of %d: %v, want %q", name, size, err, test.want)
 			}
 		}
-		if p50 := total.quantile(50); p50 < 4900*time.Microsecond || p50 > 5100*time.Microsecond {
+		if p50 := total.Quantile(50); p50 < 4900*time.Microsecond || p50 > 5100*time.Microsecond {
 			t.Errorf("%s: p50 %v, want 5 ms", name, p50)
 		}
 	}
 }
 
 func TestRefusals(t *testing.T) {
+	phoenix := Phoenix(0)
 	for name, test := range map[string]struct {
 		state  uint8
 		stream []byte
@@ -71,27 +73,27 @@ func TestRefusals(t *testing.T) {
 		"close":   {joined, []byte{0x88, 2, 0x03, 0xf5}, "closed by the server"},
 		"frame":   {joined, []byte{0xff, 0xff}, "not a frame"},
 	} {
-		c := &client{state: test.state, topic: "room:a"}
-		if _, err := c.receive(test.stream, 0, newTally()); err == nil || !strings.Contains(err.Error(), test.want) {
+		c := &Client{state: test.state, Topic: "room:a"}
+		if _, err := c.receive(test.stream, 0, &phoenix, NewTally()); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func TestTalliesAdd(t *testing.T) {
-	a, b := newTally(), newTally()
+	a, b := NewTally(), NewTally()
 	a.count(0, 0, 0, 1_000_000)
 	b.count(0, 0, 0, 3_000_000)
 	b.count(5, 1, 5_000_000, 4_000_000) // a clock that went backwards
-	b.strays, b.ended = 1, 2
+	b.Strays, b.Ended = 1, 2
 	a.add(b)
-	if a.deliveries != 3 || a.missed != 4 || a.strays != 1 || a.ended != 2 || a.last != 4_000_000 {
+	if a.Deliveries != 3 || a.Missed != 4 || a.Strays != 1 || a.Ended != 2 || a.Last != 4_000_000 {
 		t.Errorf("%+v", a)
 	}
-	if q := a.quantile(100); q < 2900*time.Microsecond || q > 3100*time.Microsecond {
+	if q := a.Quantile(100); q < 2900*time.Microsecond || q > 3100*time.Microsecond {
 		t.Errorf("longest %v, want 3 ms", q)
 	}
-	if q := a.quantile(1); q != time.Microsecond {
+	if q := a.Quantile(1); q != time.Microsecond {
 		t.Errorf("shortest %v, want 1 us", q)
 	}
 }

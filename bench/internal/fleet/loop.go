@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package fleet
 
 import (
 	"errors"
@@ -17,43 +17,43 @@ type loop struct {
 	epoll    int
 	to       syscall.Sockaddr
 	host     string
-	protocol protocol
+	protocol *Protocol
 
 	received atomic.Int64 // deliveries, for goroutines that wait for them
 	ready    atomic.Int64 // clients that have joined
 
 	mu      sync.Mutex // held while events are handled
-	clients []*client
+	clients []*Client
 	next    int // the first client that has not begun to connect
 	slots   int // clients that may begin to connect
-	tally   *tally
-	err     error // the first one
-	beats   int   // heartbeats sent
+	tally   *Tally
+	apart   *Tally // of the clients that are meant to stop reading
+	err     error  // the first one
+	beats   int    // heartbeats sent
+	echoes  echoes
 	since   time.Time
 
-	// Echoes: rate is per second, 0 for none; echoes are those that are still to be sent.
-	rate, echoes, echoed int
-	begun                time.Time
-	sentIn               time.Duration // from begun to the last echo
-
-	buf, out []byte
-	over     atomic.Bool
-	done     chan struct{}
+	buf  []byte
+	over atomic.Bool
+	done chan struct{}
 }
 
 const (
 	readBuffer = 256 << 10
-	// Heartbeats go out once in this time to each client.
+	// Heartbeats begin after a while and then go out once in this time for each client: servers
+	// close after a minute without.
 	heartbeat = 20 * time.Second
 )
 
-func newLoop(to syscall.Sockaddr, host string, p protocol) (*loop, error) {
+func newLoop(to syscall.Sockaddr, host string, protocol *Protocol) (*loop, error) {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
 	}
-	return &loop{epoll: fd, to: to, host: host, protocol: p, tally: newTally(), since: time.Now(),
-		buf: make([]byte, readBuffer), done: make(chan struct{})}, nil
+	l := &loop{epoll: fd, to: to, host: host, protocol: protocol, tally: NewTally(), apart: NewTally(), since: time.Now(),
+		buf: make([]byte, readBuffer), done: make(chan struct{})}
+	go l.run()
+	return l, nil
 }
 
 // stop ends the loop and its connections.
@@ -70,16 +70,17 @@ func (l *loop) stop() {
 func (l *loop) run() {
 	defer close(l.done)
 	events := make([]syscall.EpollEvent, 256)
-	wait := 50
+	pause := 50
 	for !l.over.Load() {
-		n, err := syscall.EpollWait(l.epoll, events, wait)
-		l.mu.Lock()
+		n, err := syscall.EpollWait(l.epoll, events, pause)
 		if err != nil && err != syscall.EINTR {
+			l.mu.Lock()
 			l.err = fmt.Errorf("epoll_wait: %w", err)
 			l.mu.Unlock()
 			return
 		}
-		before := l.tally.deliveries
+		l.mu.Lock()
+		before := l.tally.Deliveries
 		for i := range max(n, 0) {
 			c := l.clients[events[i].Fd]
 			if err := l.handle(c, events[i]); err != nil {
@@ -88,12 +89,17 @@ func (l *loop) run() {
 		}
 		l.beat()
 		l.echo()
-		if wait = 50; l.echoes > 0 {
-			wait = 1
-		}
-		l.received.Add(l.tally.deliveries - before)
+		pause = l.echoes.pause()
+		l.received.Add(l.tally.Deliveries - before)
 		l.mu.Unlock()
 	}
+}
+
+// connect begins to connect all clients that have not yet, so many at a time.
+// The mutex is held.
+func (l *loop) connect(parallel int) {
+	l.slots, l.since, l.beats = parallel, time.Now(), 0
+	l.dial()
 }
 
 func (l *loop) dial() {
@@ -103,6 +109,7 @@ func (l *loop) dial() {
 		l.next++
 		err := c.dial(l.to)
 		if err == nil {
+			event.Pad = c.nth
 			err = syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, c.fd, &event)
 		}
 		if err != nil {
@@ -112,19 +119,22 @@ func (l *loop) dial() {
 }
 
 // fail notes why a connection has ended.
-func (l *loop) fail(c *client, err error) {
+func (l *loop) fail(c *Client, err error) {
+	if c.state == joined {
+		l.tally.Ended++
+	}
 	if l.err == nil {
-		l.err = fmt.Errorf("client of %q: %w", c.topic, err)
+		l.err = fmt.Errorf("client of %q: %w", c.Topic, err)
 	}
 	c.drop()
 }
 
-func (l *loop) handle(c *client, e syscall.EpollEvent) error {
-	switch c.state {
-	case ended:
+func (l *loop) handle(c *Client, e syscall.EpollEvent) error {
+	switch {
+	case c.state == ended || e.Pad != c.nth: // an event of a connection that has ended
 		return nil
-	case connecting:
-		if err := c.writable(l.protocol.path, l.host); err != nil {
+	case c.state == connecting:
+		if err := c.writable(l.host); err != nil {
 			return err
 		}
 		e.Events = syscall.EPOLLIN
@@ -140,13 +150,16 @@ func (l *loop) handle(c *client, e syscall.EpollEvent) error {
 	case n == 0:
 		return io.ErrUnexpectedEOF
 	}
-	was := c.state
-	rest, err := c.receive(l.buf[:kept+n], time.Now().UnixNano(), l)
+	was, t := c.state, l.tally
+	if c.Slow {
+		t = l.apart
+	}
+	rest, err := c.receive(l.buf[:kept+n], time.Now().UnixNano(), l.protocol, t)
 	if err != nil {
 		return err
 	}
 	if len(rest) == len(l.buf) {
-		return errFrame
+		return ErrFrame
 	}
 	c.rest = append(c.rest[:0], rest...)
 	if was != joined && c.state == joined {
@@ -160,35 +173,14 @@ func (l *loop) handle(c *client, e syscall.EpollEvent) error {
 // beat sends the heartbeats that are due, evenly spread.
 func (l *loop) beat() {
 	due := time.Since(l.since) - heartbeat
-	if l.protocol.heartbeat == nil || due <= 0 || l.next == 0 {
+	if l.protocol.Heartbeat == nil || due <= 0 || l.next == 0 {
 		return
 	}
 	for target := int(int64(due) * int64(l.next) / int64(heartbeat)); l.beats < target; l.beats++ {
-		if c := l.clients[l.beats%l.next]; c.state == joined {
-			if err := c.send(l.protocol.heartbeat); err != nil {
+		if c := l.clients[l.beats%l.next]; c.state == joined && !c.Slow {
+			if err := c.Send(l.protocol.Heartbeat); err != nil {
 				l.fail(c, err)
 			}
 		}
 	}
-}
-
-// echo sends the echoes that are due.
-func (l *loop) echo() {
-	if l.echoes == 0 {
-		return
-	}
-	if l.begun.IsZero() {
-		l.begun = time.Now()
-	}
-	target := int(time.Since(l.begun).Seconds() * float64(l.rate))
-	for ; l.echoed < target && l.echoes > 0; l.echoed, l.echoes = l.echoed+1, l.echoes-1 {
-		c := l.clients[l.echoed%len(l.clients)]
-		m := l.protocol.echo(l.out[:0], c.topic, appendPayload(nil, time.Now().UnixNano(), c.sent))
-		l.out = m
-		c.sent++
-		if err := c.send(append(appendHead(nil, len(m), 0x80), m...)); err != nil {
-			l.fail(c, err)
-		}
-	}
-	l.sentIn = time.Since(l.begun)
 }

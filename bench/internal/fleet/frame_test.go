@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package fleet
 
 import (
 	"bytes"
@@ -69,7 +69,7 @@ func TestDelivery(t *testing.T) {
 func TestMasked(t *testing.T) {
 	for _, size := range []int{1, 125, 126, 300} {
 		message := strings.Repeat("x", size)
-		f := masked(message)
+		f := Masked(message)
 		if f[1]&0x80 == 0 || !bytes.HasSuffix(f, []byte("\x00\x00\x00\x00"+message)) {
 			t.Errorf("%d: %q", size, f)
 		}
@@ -79,11 +79,11 @@ func TestMasked(t *testing.T) {
 // TestScanningAllocatesNothing pins that the client costs no garbage.
 func TestScanningAllocatesNothing(t *testing.T) {
 	f := sent(`[null,null,"room:a","msg",{"ts":17,"seq":0,"pad":"` + strings.Repeat("x", 200) + `"}]`)
-	c := &client{state: joined, topic: "room:a"}
-	total := newTally()
+	phoenix, c := Phoenix(0), &Client{state: joined, Topic: "room:a"}
+	total := NewTally()
 	if n := testing.AllocsPerRun(100, func() {
 		c.want = 0
-		if _, err := c.receive(f, 20, total); err != nil {
+		if _, err := c.receive(f, 20, &phoenix, total); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {

@@ -1,0 +1,40 @@
+package proc
+
+import (
+	"os"
+	"runtime"
+	"testing"
+	"time"
+)
+
+func TestMachine(t *testing.T) {
+	busy, total := machine("cpu  100 20 30 400 50 1 2 3 99 99\ncpu0 1 2 3\n")
+	if busy != 1530*time.Millisecond || total != 6060*time.Millisecond {
+		t.Error(busy, total)
+	}
+	if busy, total := machine(""); busy != 0 || total != 0 {
+		t.Error(busy, total)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no /proc")
+	}
+	before, _, err := Usage(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for start := time.Now(); time.Since(start) < 50*time.Millisecond; {
+	}
+	after, resident, err := Usage(os.Getpid())
+	if err != nil || resident < 1<<20 || after <= before {
+		t.Error(before, after, resident, err)
+	}
+	if _, _, err := Usage(1 << 30); err == nil {
+		t.Error("a process that is not there has usage")
+	}
+	if busy, total, err := Machine(); err != nil || busy <= 0 || total < busy {
+		t.Error(busy, total, err)
+	}
+}
