@@ -53,6 +53,7 @@ const (
 	guardTime      = 100 * time.Millisecond // of a side, in a round
 	guardCPU       = 2                      // ratios depend on the number of processors
 	quietBelow     = 0.1                    // of the machine for other processes
+	crowdedFrom    = 0.75                   // the same: nothing can be said of a share
 	baseFile       = "bench/limits/base.json"
 )
 
@@ -77,18 +78,18 @@ type state int
 const (
 	holds state = iota
 	fell
-	notJudged // its time has fallen while the machine was not quiet
+	notJudged // it has fallen while others had too much of the machine
 )
 
-// judge says whether s is less than two thirds of what it was. On a machine that is not quiet
-// a fall of the time alone says nothing.
-func (s share) judge(was share, quiet bool) state {
+// judge says whether s is less than two thirds of what it was, while other processes had some of
+// the machine. On one that is not quiet a fall of the time alone says nothing, on a crowded one
+// that of the processor time neither.
+func (s share) judge(was share, others float64) state {
+	slower, busier := s.Time < was.Time*(1-mayFall), s.CPU < was.CPU*(1-mayFall)
 	switch {
-	case s.CPU < was.CPU*(1-mayFall):
-		return fell
-	case s.Time >= was.Time*(1-mayFall):
+	case !slower && !busier:
 		return holds
-	case quiet:
+	case others < quietBelow, busier && others < crowdedFrom:
 		return fell
 	}
 	return notJudged
@@ -190,7 +191,7 @@ func shares(ctx context.Context, rows []string, rounds int, length time.Duration
 // guard compares each row with its base and prints a table. A row that has fallen is
 // measured again after each of the pauses, for longer, and fails if it has fallen every time:
 // what else runs on the host comes and goes, a slower program stays slow. Where others kept
-// its time from being judged whenever it was measured again, the table says so and the row
+// it from being judged whenever it was measured again, the table says so and the row
 // does not fail. others is the share of the machine that other processes have had since it was
 // last called.
 func guard(ctx context.Context, rows []string, was base, pauses []time.Duration, measure measurement, others func() float64, out io.Writer) error {
@@ -201,7 +202,7 @@ func guard(ctx context.Context, rows []string, was base, pauses []time.Duration,
 	}
 	taken := others()
 	first := maps.Clone(now)
-	down, fallen := judgeRows(rows, now, was, taken < quietBelow)
+	down, fallen := judgeRows(rows, now, was, taken)
 	for i, pause := range pauses {
 		if len(down) == 0 {
 			break
@@ -223,7 +224,7 @@ func guard(ctx context.Context, rows []string, was base, pauses []time.Duration,
 		since := others()
 		taken = max(taken, since)
 		var more map[string]bool
-		down, more = judgeRows(down, now, was, since < quietBelow)
+		down, more = judgeRows(down, now, was, since)
 		maps.Copy(fallen, more)
 	}
 	maps.DeleteFunc(fallen, func(row string, _ bool) bool { return !slices.Contains(down, row) })
@@ -246,7 +247,7 @@ func guard(ctx context.Context, rows []string, was base, pauses []time.Duration,
 		return err
 	}
 	if taken >= quietBelow {
-		fmt.Fprintf(out, "Other processes had up to %.0f %% of the machine; while they had %.0f %% or more only %s was judged.\n", 100*taken, 100*quietBelow, ofReferenceCPU)
+		fmt.Fprintf(out, "Other processes had up to %.0f %% of the machine; while they had %.0f %% or more only %s was judged, with %.0f %% or more no fall.\n", 100*taken, 100*quietBelow, ofReferenceCPU, 100*crowdedFrom)
 	}
 	if len(fallen) > 0 {
 		return fmt.Errorf("%w; if that is meant: go run ./bench/limits -guard -renew, on a machine that does nothing else", errFallen)
@@ -256,10 +257,10 @@ func guard(ctx context.Context, rows []string, was base, pauses []time.Duration,
 
 // judgeRows returns those of the rows that do not hold, and which of them have fallen; the
 // others were not judged.
-func judgeRows(rows []string, now map[string]share, was base, quiet bool) (down []string, fallen map[string]bool) {
+func judgeRows(rows []string, now map[string]share, was base, others float64) (down []string, fallen map[string]bool) {
 	fallen = make(map[string]bool)
 	for _, row := range rows {
-		s := now[row].judge(was.Shares[row], quiet)
+		s := now[row].judge(was.Shares[row], others)
 		if s != holds {
 			down = append(down, row)
 		}

@@ -42,6 +42,7 @@ func TestGuard(t *testing.T) {
 		"slower, a busy machine": {[]share{a}, []share{{0.1, 1.1}}, 0.5, false, "not judged", 3, 12},
 		"as it was, a busy one":  {[]share{a}, []share{good}, 0.5, false, "had up to 50 % of the machine", 3, 3},
 		"busier, a busy machine": {[]share{a}, []share{{0.1, 0.5}}, 0.5, true, "FALLEN", 3, 12},
+		"busier, a crowded one":  {[]share{a}, []share{{0.1, 0.5}}, 0.8, false, "not judged", 3, 12},
 	} {
 		measure, asked := scripted(map[string][]share{"a": c.a, "b": c.b})
 		var out strings.Builder

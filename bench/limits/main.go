@@ -148,11 +148,12 @@ func runGuard(ctx context.Context, o options, b *binaries, out io.Writer) error 
 			return err
 		}
 	}
-	pauses := guardPauses
+	pauses, others := guardPauses, b.others()
 	if o.slowed {
-		pauses = pauses[:1] // it is slow each time
+		pauses = pauses[:1] // it is slow each time, whatever else runs
+		others = func() float64 { return 0 }
 	}
-	return guard(ctx, rows, was, pauses, measure, b.others(), out)
+	return guard(ctx, rows, was, pauses, measure, others, out)
 }
 
 func runTable(ctx context.Context, o options, b *binaries, out io.Writer) error {
