@@ -46,6 +46,27 @@ func (e *Entry) End() {
 // Use is [Table.Use] of the table of one.
 func Use(one Series) Series { return one.Base().table.Use(one) }
 
+// Target returns the series that a use of one that is not live belongs to, or nil if there is no
+// room, which counts as refused. to is the one of the last time, so that only the first use after
+// a removal takes the lock.
+func Target[S any, P interface {
+	*S
+	Series
+}](one P, to *atomic.Pointer[S], refused *atomic.Int64) P {
+	if last := P(to.Load()); last != nil && last.Base().Live() {
+		return last
+	}
+	found, ok := Use(one).(P)
+	if !ok {
+		refused.Add(1)
+		return nil
+	}
+	if found != one {
+		to.Store((*S)(found))
+	}
+	return found
+}
+
 // Table keeps at most max series. All methods are safe for concurrent use.
 type Table struct {
 	max    int

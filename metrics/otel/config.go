@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/internal/series"
 )
 
 // Config configures a [Recorder]. Provider is required.
@@ -44,44 +45,24 @@ const owner = option.Owner("otel.Recorder")
 
 var prefixes = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_./-]{0,99}$`)
 
-// defaultBuckets are those of metrics/prometheus.
-var defaultBuckets = []time.Duration{
-	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
-	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
-	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2500 * time.Millisecond, 5 * time.Second,
-	10 * time.Second, 30 * time.Second, time.Minute,
-}
-
 func (c Config) withDefaults() Config {
 	option.Default(&c.Prefix, "penstock")
-	if len(c.Buckets) == 0 {
-		c.Buckets = defaultBuckets
-	}
-	option.Default(&c.MaxSeries, 4096)
-	option.Default(&c.Linger, time.Minute)
+	common := c.series().WithDefaults()
+	c.Buckets, c.MaxSeries, c.Linger = common.Buckets, common.MaxSeries, common.Linger
 	option.Logger(&c.Logger)
 	return c
 }
 
 // validate is called with the defaults filled in.
 func (c Config) validate() error {
-	if err := option.First(
+	return option.First(
 		owner.Needs("Provider", c.Provider, "a MeterProvider"),
 		owner.Check(prefixes.MatchString(c.Prefix), "Prefix", c.Prefix, "up to 100 letters, digits and _ . - /, a letter first"),
-		option.Within(owner, "MaxSeries", c.MaxSeries, 1, 1_000_000),
-		owner.Check(c.Linger == -1 || c.Linger >= 0 && c.Linger <= time.Hour, "Linger", c.Linger, "0 to 1h, or -1"),
-		option.Within(owner, "Buckets", len(c.Buckets), 1, 200),
-	); err != nil {
-		return err
-	}
-	least := time.Duration(0)
-	for _, b := range c.Buckets {
-		if b <= least {
-			return owner.Refuse("Buckets", c.Buckets, "ascending, each more than 0")
-		}
-		least = b
-	}
-	return nil
+		c.series().Check(owner),
+	)
+}
+
+// series returns the options that all recorders have.
+func (c Config) series() series.Options {
+	return series.Options{Buckets: c.Buckets, MaxSeries: c.MaxSeries, Linger: c.Linger}
 }

@@ -46,26 +46,6 @@ type about struct {
 
 func (a *about) family() *family { return a.of }
 
-// target returns the series that a use of one that is not live belongs to, or nil if there
-// is no room, which counts as refused. to is the one of the last time.
-func target[S any, P interface {
-	*S
-	series.Series
-}](r *Recorder, one P, to *atomic.Pointer[S]) P {
-	if last := P(to.Load()); last != nil && last.Base().Live() {
-		return last
-	}
-	found, ok := series.Use(one).(P)
-	if !ok {
-		r.refused.Add(1)
-		return nil
-	}
-	if found != one {
-		to.Store((*S)(found))
-	}
-	return found
-}
-
 // counter is the sum since the start, which the collection takes.
 type counter struct {
 	member
@@ -80,7 +60,7 @@ func (c *counter) Add(n int64) {
 		return
 	}
 	if !c.Live() {
-		if c = target(c.owner, c, &c.to); c == nil {
+		if c = series.Target(c, &c.to, &c.owner.refused); c == nil {
 			return
 		}
 	}
@@ -100,7 +80,7 @@ type gauge struct {
 // Set replaces the value.
 func (g *gauge) Set(v float64) {
 	if !g.Live() {
-		if g = target(g.owner, g, &g.to); g == nil {
+		if g = series.Target(g, &g.to, &g.owner.refused); g == nil {
 			return
 		}
 	}
@@ -136,7 +116,7 @@ func (t *timer) ObserveTraced(d time.Duration, tc trace.Context) {
 
 func (t *timer) observeIn(ctx context.Context, d time.Duration) {
 	if !t.Live() {
-		if t = target(t.owner, t, &t.to); t == nil {
+		if t = series.Target(t, &t.to, &t.owner.refused); t == nil {
 			return
 		}
 	}

@@ -2,7 +2,6 @@ package otel
 
 import (
 	"context"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -22,11 +21,11 @@ type Recorder struct {
 	table   *series.Table
 	refused atomic.Int64 // uses of instruments that recorded nothing
 	closed  atomic.Bool
+	names   series.Names // that were logged
 
 	mu       sync.Mutex // guards what follows
 	families map[string]*family
 	taken    map[string]bool // names, in lower case
-	logged   map[string]bool // names that were logged
 }
 
 // scope names the meter.
@@ -40,11 +39,8 @@ func New(cfg Config) (*Recorder, error) {
 		return nil, err
 	}
 	r := &Recorder{
-		cfg: cfg, meter: cfg.Provider.Meter(scope), table: series.New(cfg.MaxSeries, cfg.Linger),
-		families: make(map[string]*family), taken: make(map[string]bool), logged: make(map[string]bool),
-	}
-	for _, b := range cfg.Buckets {
-		r.buckets = append(r.buckets, b.Seconds())
+		cfg: cfg, buckets: cfg.series().Seconds(), meter: cfg.Provider.Meter(scope), table: series.New(cfg.MaxSeries, cfg.Linger),
+		families: make(map[string]*family), taken: make(map[string]bool),
 	}
 	if err := r.showSelf(); err != nil {
 		return nil, owner.Refuse("Provider", cfg.Provider, "one that makes instruments: "+err.Error())
@@ -79,7 +75,7 @@ func instrument[S series.Series](r *Recorder, kind metrics.Kind, name string, ta
 	f, err := r.family(kind, name)
 	r.mu.Unlock()
 	if err != nil {
-		r.log(kind, name, "metric refused, its values are dropped", "error", err)
+		r.names.Log(r.cfg.Logger, kind.String(), name, "metric refused, its values are dropped", "error", err)
 		// Its table has no room, so each use of it is refused.
 		made, _ := series.New(0, 0).Get(name, func() series.Series { return create(about{owner: r}) })
 		return made.(S)
@@ -88,7 +84,7 @@ func instrument[S series.Series](r *Recorder, kind metrics.Kind, name string, ta
 	key := kind.String() + " " + name + "\xff" + set.Encoded(attribute.DefaultEncoder())
 	made, ok := r.table.Get(key, func() series.Series { return create(about{owner: r, of: f, with: metric.WithAttributeSet(set)}) })
 	if !ok {
-		r.log(kind, name, "series refused, its values are dropped", "MaxSeries", r.cfg.MaxSeries)
+		r.names.Log(r.cfg.Logger, kind.String(), name, "series refused, its values are dropped", "MaxSeries", r.cfg.MaxSeries)
 	}
 	return made.(S)
 }
@@ -99,24 +95,6 @@ func (r *Recorder) observe(of *family, f func(series.Series)) {
 		return
 	}
 	r.table.Collect(func(one series.Series) bool { return one.(interface{ family() *family }).family() == of }, f)
-}
-
-// maxLogged bounds the names that are remembered once logged.
-const maxLogged = 100
-
-// log writes a line about a name, the first time. No lock is held: the logger is the
-// program's, and may use an instrument.
-func (r *Recorder) log(kind metrics.Kind, name, msg string, args ...any) {
-	key := kind.String() + " " + name
-	r.mu.Lock()
-	skip := r.logged[key] || len(r.logged) >= maxLogged
-	if !skip {
-		r.logged[key] = true
-	}
-	r.mu.Unlock()
-	if !skip {
-		r.cfg.Logger.Warn(msg, append([]any{"kind", kind.String(), "name", strconv.QuoteToGraphic(name[:min(len(name), maxValue)])}, args...)...)
-	}
 }
 
 // Snapshot holds a recorder's figures at one moment.

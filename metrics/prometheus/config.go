@@ -8,6 +8,7 @@ import (
 	client "github.com/prometheus/client_golang/prometheus"
 
 	"github.com/penstock-go/penstock/internal/option"
+	"github.com/penstock-go/penstock/internal/series"
 )
 
 // Config configures a [Recorder]. The zero value is useful.
@@ -49,16 +50,6 @@ type Config struct {
 // is allowed. The type is the same in every package of this module.
 type OptionError = option.Error
 
-// defaultBuckets are dense where the library's latencies are.
-var defaultBuckets = []time.Duration{
-	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
-	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
-	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2500 * time.Millisecond, 5 * time.Second,
-	10 * time.Second, 30 * time.Second, time.Minute,
-}
-
 const owner = option.Owner("prometheus.Recorder")
 
 var namespaces = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,99}$`)
@@ -67,42 +58,23 @@ func (c Config) withDefaults() Config {
 	if c.Registerer == nil {
 		c.Registerer = client.NewRegistry()
 	}
-	if len(c.Buckets) == 0 {
-		c.Buckets = defaultBuckets
-	}
 	option.Default(&c.Namespace, "penstock")
-	option.Default(&c.MaxSeries, 4096)
-	option.Default(&c.Linger, time.Minute)
+	common := c.series().WithDefaults()
+	c.Buckets, c.MaxSeries, c.Linger = common.Buckets, common.MaxSeries, common.Linger
 	option.Logger(&c.Logger)
 	return c
 }
 
 // validate is called with the defaults filled in.
 func (c Config) validate() error {
-	if err := option.First(
+	return option.First(
 		owner.Needs("Registerer", c.Registerer, "a registerer"),
 		owner.Check(namespaces.MatchString(c.Namespace), "Namespace", c.Namespace, "up to 100 letters, digits and underscores, not a digit first"),
-		option.Within(owner, "MaxSeries", c.MaxSeries, 1, 1_000_000),
-		owner.Check(c.Linger == -1 || c.Linger >= 0 && c.Linger <= time.Hour, "Linger", c.Linger, "0 to 1h, or -1"),
-		option.Within(owner, "Buckets", len(c.Buckets), 1, 200),
-	); err != nil {
-		return err
-	}
-	least := time.Duration(0)
-	for _, b := range c.Buckets {
-		if b <= least {
-			return owner.Refuse("Buckets", c.Buckets, "ascending, each more than 0")
-		}
-		least = b
-	}
-	return nil
+		c.series().Check(owner),
+	)
 }
 
-// seconds returns the buckets as the client wants them.
-func (c Config) seconds() []float64 {
-	all := make([]float64, len(c.Buckets))
-	for i, b := range c.Buckets {
-		all[i] = b.Seconds()
-	}
-	return all
+// series returns the options that all recorders have.
+func (c Config) series() series.Options {
+	return series.Options{Buckets: c.Buckets, MaxSeries: c.MaxSeries, Linger: c.Linger}
 }

@@ -51,27 +51,6 @@ type member struct {
 
 func (m *member) shown() client.Metric { return m.metric }
 
-// target returns the series that a use of one that is not live belongs to, or nil if there
-// is no room, which counts as refused. to is the one of the last time, so that only the
-// first use after a removal takes the lock.
-func target[S any, P interface {
-	*S
-	series.Series
-}](r *Recorder, one P, to *atomic.Pointer[S]) P {
-	if last := P(to.Load()); last != nil && last.Base().Live() {
-		return last
-	}
-	found, ok := series.Use(one).(P)
-	if !ok {
-		r.refused.Add(1)
-		return nil
-	}
-	if found != one {
-		to.Store((*S)(found))
-	}
-	return found
-}
-
 type counter struct {
 	member
 	c  client.Counter
@@ -85,7 +64,7 @@ func (c *counter) Add(n int64) {
 		return
 	}
 	if !c.Live() {
-		if c = target(c.owner, c, &c.to); c == nil {
+		if c = series.Target(c, &c.to, &c.owner.refused); c == nil {
 			return
 		}
 	}
@@ -101,7 +80,7 @@ type gauge struct {
 // Set replaces the value.
 func (g *gauge) Set(v float64) {
 	if !g.Live() {
-		if g = target(g.owner, g, &g.to); g == nil {
+		if g = series.Target(g, &g.to, &g.owner.refused); g == nil {
 			return
 		}
 	}
@@ -139,5 +118,5 @@ func (t *timer) live() *timer {
 	if t.Live() {
 		return t
 	}
-	return target(t.owner, t, &t.to)
+	return series.Target(t, &t.to, &t.owner.refused)
 }

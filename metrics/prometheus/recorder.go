@@ -1,7 +1,6 @@
 package prometheus
 
 import (
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -19,10 +18,10 @@ type Recorder struct {
 	table   *series.Table
 	refused atomic.Int64 // uses of instruments that recorded nothing
 	closed  atomic.Bool
+	names   series.Names // that were logged
 
 	mu       sync.Mutex // guards what follows
 	families *families
-	logged   map[string]struct{} // names that were logged
 
 	// self are the recorder's own figures, in a collector of their own: it makes the second
 	// recorder of a registry known as such.
@@ -42,8 +41,8 @@ func New(cfg Config) (*Recorder, error) {
 		return nil, err
 	}
 	r := &Recorder{
-		cfg: cfg, buckets: cfg.seconds(), table: series.New(cfg.MaxSeries+own, cfg.Linger),
-		families: newFamilies(cfg), logged: make(map[string]struct{}),
+		cfg: cfg, buckets: cfg.series().Seconds(), table: series.New(cfg.MaxSeries+own, cfg.Linger),
+		families: newFamilies(cfg),
 	}
 	r.self.series = r.Gauge("metrics.series")
 	r.self.refused = r.Counter("metrics.refused")
@@ -67,7 +66,7 @@ func instrument[S series.Series](r *Recorder, kind metrics.Kind, name string, ta
 	f, changed := r.families.get(kind, name)
 	if f == nil {
 		r.mu.Unlock()
-		r.log(kind, name, "metric refused, its values are dropped")
+		r.names.Log(r.cfg.Logger, kind.String(), name, "metric refused, its values are dropped")
 		// Its table has no room, so each use of it is refused.
 		made, _ := series.New(0, 0).Get(name, func() series.Series { return create(&family{name: "refused"}, nil) })
 		return made.(S)
@@ -75,32 +74,13 @@ func instrument[S series.Series](r *Recorder, kind metrics.Kind, name string, ta
 	labels, text := r.families.labelsOf(f, tags)
 	r.mu.Unlock()
 	if changed {
-		r.log(kind, name, "metric has another name, since its own is taken", "as", f.name)
+		r.names.Log(r.cfg.Logger, kind.String(), name, "metric has another name, since its own is taken", "as", f.name)
 	}
 	made, ok := r.table.Get(kind.String()+" "+f.name+"\xfe"+text, func() series.Series { return create(f, labels) })
 	if !ok {
-		r.log(kind, name, "series refused, its values are dropped", "MaxSeries", r.cfg.MaxSeries)
+		r.names.Log(r.cfg.Logger, kind.String(), name, "series refused, its values are dropped", "MaxSeries", r.cfg.MaxSeries)
 	}
 	return made.(S)
-}
-
-// maxLogged bounds the names that are remembered once logged.
-const maxLogged = 100
-
-// log writes a line about a name, the first time. No lock is held: the logger is the
-// program's, and may use an instrument.
-func (r *Recorder) log(kind metrics.Kind, name, msg string, args ...any) {
-	key := familyKey(kind, name)
-	r.mu.Lock()
-	_, known := r.logged[key]
-	known = known || len(r.logged) >= maxLogged
-	if !known {
-		r.logged[key] = struct{}{}
-	}
-	r.mu.Unlock()
-	if !known {
-		r.cfg.Logger.Warn(msg, append([]any{"kind", kind.String(), "name", strconv.QuoteToGraphic(cleanValue(name))}, args...)...)
-	}
 }
 
 // Snapshot holds a recorder's figures at one moment.
