@@ -49,6 +49,7 @@ type reading struct {
 	from, to uint8         // the part of small that has not been read yet
 	readBy   time.Duration // of Endpoint.uptime, the read deadline that was set last; 0 for none
 	deadline time.Time     // of the message that is being read; zero between messages
+	lent     *Channel      // has a message, and is to run once all that has come is passed on
 }
 
 var readings = sync.Pool{New: func() any { return new(reading) }}
@@ -168,17 +169,39 @@ func (c *conn) readLoop() {
 	c.endpoint().runners.run(c)
 }
 
-// run handles what has come, in a runner.
-func (c *conn) run() { c.handleRead(nil) }
+// run handles what has come, in a runner. The runner also runs the channel of the last
+// message, once another goroutine waits for more: the message reaches its handler without
+// a further change of goroutines.
+func (c *conn) run() {
+	if last := c.handleRead(nil); last != nil {
+		last.run()
+	}
+}
 
-// handleRead handles the messages that have come, or ends the connection.
-func (c *conn) handleRead(err error) {
+// lend implements transport.
+func (c *conn) lend(ch *Channel) {
+	c.passOn()
+	c.lent = ch
+}
+
+// passOn has the channel that was lent run in a goroutine of its own.
+func (c *conn) passOn() {
+	if c.lent != nil {
+		c.endpoint().runners.run(c.lent)
+		c.lent = nil
+	}
+}
+
+// handleRead handles the messages that have come, or ends the connection. It returns the
+// channel of the last message if the caller must run it.
+func (c *conn) handleRead(err error) (last *Channel) {
 	// Stays true after an error and after a panic; both end the connection.
 	over, normal := true, false
 	defer func() {
 		if !over {
 			return
 		}
+		c.passOn()
 		if v := recover(); v != nil || !normal { // a panic, or runtime.Goexit in TopicAllowed
 			var err error = ErrGoexit
 			if v != nil {
@@ -192,16 +215,20 @@ func (c *conn) handleRead(err error) {
 	}()
 	// All that has come is handled before a new goroutine waits for more.
 	for err == nil && (c.from < c.to || len(c.early) > 0) {
+		c.passOn()
 		err = c.readMessage()
 	}
 	normal = true
 	if err != nil {
+		c.passOn() // the client's last message is handled while its close is awaited
 		c.endRead(err)
-		return
+		return nil
 	}
 	over = false
 	c.lookSooner()
+	last, c.lent = c.lent, nil
 	go c.readLoop()
+	return last
 }
 
 // protocolError is a breach of the protocol by the client, with its close code.

@@ -30,8 +30,10 @@ func (k *sink) wake(bool) {
 	}
 }
 
-func (k *sink) hangUp()     {}
-func (k *sink) abort() bool { return false }
+func (k *sink) hangUp() {}
+
+func (k *sink) lend(ch *Channel) { k.s.endpoint().runners.run(ch) }
+func (k *sink) abort() bool      { return false }
 
 func (k *sink) watch(func()) func() { return func() {} }
 

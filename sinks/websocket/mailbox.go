@@ -84,8 +84,11 @@ func (ch *Channel) take(m mail) bool {
 		// A leave is never held up: there is at most one, and what comes after
 		// it is refused.
 		if ch.inbox.len() < limit || m.kind == mailLeave {
-			ch.add(m)
+			start := ch.add(m)
 			ch.mu.Unlock()
+			if start {
+				ch.sess.tr.lend(ch)
+			}
 			return true
 		}
 		r := ch.more()
@@ -117,7 +120,9 @@ func (ch *Channel) post(m mail) error {
 	case ch.inbox.len() >= ch.sess.mount.cfg.Limits.Inbox:
 		return ErrQueueFull
 	}
-	ch.add(m)
+	if ch.add(m) {
+		ch.sess.endpoint().runners.run(ch)
+	}
 	return nil
 }
 
@@ -131,14 +136,14 @@ func (ch *Channel) posted(m mail) bool {
 	return err == nil
 }
 
-// add appends to the inbox and ensures that a goroutine works on it. The mutex is
-// held.
-func (ch *Channel) add(m mail) {
+// add appends to the inbox. If it returns true the caller must have the channel run. The
+// mutex is held.
+func (ch *Channel) add(m mail) (start bool) {
 	if ch.inbox == nil {
 		ch.inbox = inboxes.Get().(*inbox)
 	}
 	ch.inbox.mails = append(ch.inbox.mails, m)
-	ch.ensureRunning()
+	return ch.claim()
 }
 
 // addFirst is add before all that waits. The mutex is held.
@@ -152,12 +157,20 @@ func (ch *Channel) addFirst(m mail) {
 // ensureRunning starts the channel's goroutine if it does not run. The mutex is
 // held.
 func (ch *Channel) ensureRunning() {
-	if !ch.running {
-		ch.running = true
-		e := ch.sess.endpoint()
-		e.work.add()
-		e.runners.run(ch)
+	if ch.claim() {
+		ch.sess.endpoint().runners.run(ch)
 	}
+}
+
+// claim returns true if no goroutine works on the inbox: the caller must have the channel
+// run. The mutex is held.
+func (ch *Channel) claim() bool {
+	if ch.running {
+		return false
+	}
+	ch.running = true
+	ch.sess.endpoint().work.add()
+	return true
 }
 
 // next takes the whole inbox, or returns the reason to end. It returns false if

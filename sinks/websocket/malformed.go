@@ -12,8 +12,8 @@ import (
 // error reply, since its client would otherwise send it again after each connect.
 func (s *session) receiveMessage(data []byte, binary bool) error {
 	m, err := s.format.decode(data, binary, s.mount.cfg.Limits.JSONDepth)
-	var detail *codec.DecodeError
-	if err != nil && (!errors.As(err, &detail) || !detail.WellFormed) {
+	detail := exceeds(err)
+	if err != nil && detail == nil {
 		return err
 	}
 	switch {
@@ -28,6 +28,19 @@ func (s *session) receiveMessage(data []byte, binary bool) error {
 		s.handle(m)
 	}
 	return nil
+}
+
+// exceeds returns the error of a message that has the form of the protocol and exceeds a
+// limit, or nil.
+func exceeds(err error) *codec.DecodeError {
+	if err == nil { // the usual case allocates nothing
+		return nil
+	}
+	var detail *codec.DecodeError
+	if !errors.As(err, &detail) || !detail.WellFormed {
+		return nil
+	}
+	return detail
 }
 
 // refuseMessage replies to a message that exceeds a limit of the codec. The reply

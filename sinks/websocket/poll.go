@@ -148,6 +148,9 @@ func (p *poll) wake(bool) {
 	}
 }
 
+// lend implements transport.
+func (p *poll) lend(ch *Channel) { p.endpoint().runners.run(ch) }
+
 // hangUp gives a client between two GETs some time to fetch the close.
 func (p *poll) hangUp() {
 	p.visits.Lock()

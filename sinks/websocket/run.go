@@ -111,10 +111,11 @@ func (ch *Channel) handle(m *mail, rest []mail) bool {
 // reasonToEnd returns why the channel ends after a method of its handler has
 // returned err, or nil if it goes on.
 func reasonToEnd(err error) error {
+	if err == nil { // the usual case allocates nothing
+		return nil
+	}
 	var panicked *PanicError
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &panicked): // whatever it wraps
 		return &CrashError{Err: err}
 	case goesOn(err):

@@ -15,6 +15,10 @@ type transport interface {
 	// returns false. free means that the caller holds no lock, so that it may be
 	// used to write.
 	wake(free bool)
+	// lend has a channel run that has a message of the client: at once in another
+	// goroutine, or in the one that reads as soon as that has passed on all that has come.
+	// Only the latter calls it.
+	lend(ch *Channel)
 	// hangUp reports that the session closes: the close frame is in the outbox.
 	hangUp()
 	// abort ends the transport at once. It returns true if a goroutine reads: that
