@@ -16,7 +16,7 @@ import (
 
 // conn is a connection over WebSocket.
 //
-// One goroutine reads, or none while the connection rests. It is kept at 352 bytes,
+// One goroutine reads, or none between messages, while the connection rests. It is kept at 352 bytes,
 // beyond which an allocation costs 32 bytes more. The endpoint's writers write what is
 // queued.
 type conn struct {
@@ -43,7 +43,7 @@ type conn struct {
 // reading is what the goroutine that reads needs. Between messages it holds no buffer
 // but small, which is large enough for most messages of idle clients, such as heartbeats.
 type reading struct {
-	early    []byte // read by net/http before the upgrade, or while a handler was waited for
+	early    []byte // read by net/http before the upgrade, after a rest, or while a handler was waited for
 	header   [ws.MaxHeaderSize - 2]byte
 	small    [64]byte
 	from, to uint8         // the part of small that has not been read yet
@@ -87,8 +87,6 @@ func newConn(m *mount, a admission) *conn {
 // only ends.
 func (c *conn) start(refused *StatusError) {
 	c.alive()
-	c.shortLooks = maxShortLooks
-	_ = c.readUntil(c.nextLook(time.Now())) // the first read returns the error, if any
 	var do effects
 	c.mu.Lock()
 	// Broadcasts can have been queued since the registry has it, and wait for
@@ -103,6 +101,22 @@ func (c *conn) start(refused *StatusError) {
 		return
 	}
 	c.mount.pings.add(c)
+	if len(c.early) > 0 {
+		c.endpoint().runners.run(c)
+	} else {
+		c.await()
+	}
+}
+
+// await waits for the client's next message: the connection rests, or has a goroutine that
+// reads. It does not belong to the caller any more.
+func (c *conn) await() {
+	if c.rests() {
+		return
+	}
+	if c.readBy == 0 {
+		_ = c.readUntil(c.silentUntil(time.Now())) // an error shows at the first read
+	}
 	go c.readLoop()
 }
 
@@ -141,12 +155,11 @@ func (c *conn) abort() (reads bool) {
 	return true
 }
 
-// readLoop waits for the client and handles its messages. An idle connection
+// readLoop waits for the client of a connection that cannot rest, or that must end. It
 // waits in this function, whose stack must fit into the smallest that a goroutine
 // can have, of which the runtime leaves about a kilobyte. Handling a message grows
 // the stack, and it would stay grown: therefore a runner handles it, and then a new
-// goroutine waits for the next message. After a while the connection rests, without a
-// goroutine of its own.
+// goroutine waits for the next message.
 func (c *conn) readLoop() {
 	var err error
 	for c.from == c.to && len(c.early) == 0 && err == nil {
@@ -158,7 +171,7 @@ func (c *conn) readLoop() {
 			break
 		}
 		// After rests returns true another goroutine may own c: nothing here may touch it.
-		if err = c.goOn(err, true); err == nil && c.rests() {
+		if err = c.goOn(err); err == nil && c.rests() {
 			return
 		}
 	}
@@ -225,9 +238,8 @@ func (c *conn) handleRead(err error) (last *Channel) {
 		return nil
 	}
 	over = false
-	c.lookSooner()
 	last, c.lent = c.lent, nil
-	go c.readLoop()
+	c.await()
 	return last
 }
 

@@ -42,22 +42,24 @@ func (c *conn) Read(p []byte) (int, error) {
 // receive reads from the connection, and goes on after read deadlines that fired
 // too early.
 func (c *conn) receive(p []byte) (int, error) {
+	if c.readBy == 0 { // it has rested
+		_ = c.readUntil(c.silentUntil(time.Now())) // an error shows at the read
+	}
 	for {
 		n, err := c.nc.Read(p)
 		if n > 0 {
 			c.alive()
 			return n, nil
 		}
-		if err := c.goOn(err, false); err != nil {
+		if err := c.goOn(err); err != nil {
 			return 0, err
 		}
 	}
 }
 
 // goOn returns nil if err is only a read deadline that fired too early, and moves
-// that deadline to where it belongs now. between is true between frames, where the
-// connection may come to rest.
-func (c *conn) goOn(err error, between bool) error {
+// that deadline to where it belongs now.
+func (c *conn) goOn(err error) error {
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
@@ -77,9 +79,6 @@ func (c *conn) goOn(err error, between bool) error {
 		return errIdle
 	// Between messages only the idle timeout counts.
 	case c.deadline.IsZero():
-		if between {
-			until = c.nextLook(now)
-		}
 	case !now.Before(c.deadline):
 		return errSlowMessage
 	case c.deadline.Before(until):
@@ -144,86 +143,26 @@ func (c *conn) silentUntil(now time.Time) time.Time {
 	return until
 }
 
-// restAfter is how long a connection keeps its goroutine after the last bytes. A
-// client that sends more within that time gets its reply sooner. Most clients join and
-// then listen: after the upgrade and after a join the rest comes sooner, so that thousands
-// that connect at once do not all have a goroutine at the same time, whose memory stays with
-// the program. At maxShortLooks looks the client may be found not silent before the longer
-// time holds again.
-const (
-	restAfter     = time.Second
-	soonRestAfter = 30 * time.Millisecond
-	maxShortLooks = 8
-)
-
-// restsAfter returns how long the client must be silent before the connection rests.
-func (c *conn) restsAfter() time.Duration {
-	after := c.endpoint().resting.after
-	if c.shortLooks == 0 {
-		return after
-	}
-	return min(after, soonRestAfter)
-}
-
-// nextLook returns the read deadline between messages: when the connection may
-// come to rest, or must end.
-func (c *conn) nextLook(now time.Time) time.Time {
-	next := c.silentUntil(now)
-	if c.raw == nil {
-		return next
-	}
-	after := c.restsAfter()
-	rest := c.heard().Add(after)
-	if !rest.After(now) { // it could not rest: it tries again later
-		rest = now.Add(after)
-	}
-	if rest.Before(next) {
-		return rest
-	}
-	return next
-}
-
 // rests reports whether the connection has come to rest. If so, it does not
 // belong to this goroutine any more.
 func (c *conn) rests() bool {
 	if c.raw == nil {
 		return false
 	}
-	if time.Since(c.heard()) < c.restsAfter() {
-		c.shortLooks = max(c.shortLooks, 1) - 1
-		return false
-	}
-	// If it cannot rest, as anywhere but on Linux, there is no hurry to try again. Set before
-	// add, after which another goroutine may own the connection.
-	c.shortLooks = 0
-	r := c.reading
-	c.reading = nil
+	// After add another goroutine may own the connection.
 	if !c.endpoint().resting.add(c) {
-		c.reading = r
 		return false
 	}
-	r.recycle()
 	if c.isClosing() { // it may have begun before the rest
 		c.endpoint().resting.rouse(c)
 	}
 	return true
 }
 
-// lookSooner moves a read deadline that is later than when the connection may come to rest,
-// as after a join, or after a message that had a deadline of its own.
-func (c *conn) lookSooner() {
-	if c.raw == nil {
-		return
-	}
-	if rest := c.heard().Add(c.restsAfter()); c.readBy == 0 || c.readBy > rest.Sub(c.endpoint().epoch) {
-		_ = c.readUntil(c.nextLook(time.Now())) // an error shows at the next read
-	}
-}
-
 // resume begins to read again after a rest.
 func (c *conn) resume() {
 	c.beginReading()
-	_ = c.readUntil(c.nextLook(time.Now())) // an error shows at the first read
+	_ = c.readUntil(c.silentUntil(time.Now())) // an error shows at the first read
 	go c.readLoop()
 }
 

@@ -49,7 +49,6 @@ func (s *session) handle(m codec.Message) {
 	ch := s.channel(m.Topic)
 	switch {
 	case m.Event == eventJoin:
-		s.shortLooks = maxShortLooks
 		s.join(m, ch)
 	case ch == nil || ch.leaving:
 		s.replyNotJoined(m)

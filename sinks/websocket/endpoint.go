@@ -115,14 +115,14 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e.hosts, _ = newHostList(endpointOwner, "Hosts", cfg.Hosts)                     // validated
 	e.publicURL, _ = parsePublicURL(endpointOwner, cfg.PublicURL)                   // validated
 	e.refusals = refusals{metrics: cfg.Metrics, log: cmp.Or(unbounded, cfg.Logger)} // it bounds its lines itself, by reason
-	e.registry.begin(cfg.Limits, cfg.Metrics.Gauge("websocket.connections"), e.runners.use)
+	e.registry.begin(cfg.Limits, cfg.Metrics.Gauge("websocket.connections"), e.use)
 	e.hung.limit, e.hung.gauge = cfg.Limits.HungHandlers, cfg.Metrics.Gauge("websocket.hung_handlers")
 	e.hungConnects.limit, e.hungConnects.gauge = cfg.Limits.HungHandlers, cfg.Metrics.Gauge("websocket.hung_connects")
 	e.arrivals.rate = cfg.Limits.ConnectRate
 	e.work.zero = make(chan struct{}, 1)
 	e.writers.work = &e.work
 	e.runners.work = &e.work
-	e.resting = resting{work: &e.work, after: restAfter}
+	e.resting = resting{work: &e.work}
 	e.writers.limit = runtime.GOMAXPROCS(0)
 	e.writers.since = time.Now()
 	e.writers.writable = e.writable
@@ -131,6 +131,12 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		e.discarded[reason] = cfg.Metrics.Counter("websocket.discarded", metrics.Tag{Key: "reason", Value: reason})
 	}
 	return e, nil
+}
+
+// use says whether there are connections. It may be called with a registry.mu held.
+func (e *Endpoint) use(used bool) {
+	e.runners.use(used)
+	e.resting.use(used)
 }
 
 // PubSub returns the hub that carries the broadcasts of this endpoint.

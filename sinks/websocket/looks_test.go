@@ -32,41 +32,33 @@ type undescribed struct{ syscall.RawConn }
 
 func (undescribed) Control(func(uintptr)) error { return errors.New("it has no descriptor") }
 
-// TestLooksOfTheSilent: a client that is silent, whatever it sent before, wakes its goroutine
-// once a second at most, also where connections cannot rest.
+// TestLooksOfTheSilent: the goroutine of a silent client wakes when the idle timeout has
+// passed, and not before, also where connections cannot rest.
 func TestLooksOfTheSilent(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		read func(c *conn) error
-		most int // of deadlines
 	}{
-		// Two short looks, one each second, and the end.
 		{"between messages", func(c *conn) error {
 			for {
 				_, err := c.nc.Read(nil)
-				if err = c.goOn(err, true); err != nil {
+				if err = c.goOn(err); err != nil {
 					return err
 				}
 				if c.rests() {
 					t.Error("it rests")
 				}
 			}
-		}, 63},
+		}},
 		{"inside of a header", func(c *conn) error {
 			_, err := c.receive(make([]byte, 1))
 			return err
-		}, 2},
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e, m := endpointForTest(t)
-				e.resting.after = restAfter
-				nc := &clockedConn{}
-				one := newConn(m, admission{})
-				one.nc, one.raw = nc, undescribed{}
-				one.alive()
-				one.shortLooks = maxShortLooks
-				_ = one.readUntil(one.nextLook(time.Now()))
+				one, nc := undescribedConn(t)
+				_ = one.readUntil(one.silentUntil(time.Now()))
 				begin := time.Now()
 				if err := c.read(one); !errors.Is(err, errIdle) {
 					t.Error(err)
@@ -74,64 +66,66 @@ func TestLooksOfTheSilent(t *testing.T) {
 				if d := time.Since(begin); d != time.Minute {
 					t.Errorf("idle after %v, want the timeout", d)
 				}
-				if n := len(nc.deadlines); n > c.most {
-					t.Errorf("%d deadlines, want %d at most", n, c.most)
+				if n := nc.moved(); n > 1 {
+					t.Errorf("%d deadlines, want one", n)
 				}
 			})
 		})
 	}
 }
 
-// TestLooksOfTheBusy: a client that goes on sending after its join is not looked for
-// every few milliseconds for ever.
+// TestLooksOfTheBusy: the deadline of a client that goes on sending is not moved for each
+// message.
 func TestLooksOfTheBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, m := endpointForTest(t)
-		nc := &clockedConn{}
-		one := newConn(m, admission{})
-		one.nc, one.raw = nc, undescribed{}
-		one.alive()
-		one.shortLooks = maxShortLooks
-		_ = one.readUntil(one.nextLook(time.Now()))
-		for begin := time.Now(); time.Since(begin) < 10*time.Second; {
-			_, err := nc.Read(nil)
-			one.alive()
-			one.lastRead -= time.Millisecond // it has sent something meanwhile
-			if err = one.goOn(err, true); err != nil || one.rests() {
-				t.Fatal("the end of a busy connection", err)
+		one, nc := undescribedConn(t)
+		for range 1000 {
+			if one.rests() {
+				t.Fatal("it rests")
 			}
+			if one.readBy == 0 {
+				_ = one.readUntil(one.silentUntil(time.Now()))
+			}
+			time.Sleep(10 * time.Millisecond)
+			one.alive()
 		}
-		if n := len(nc.deadlines); n > maxShortLooks+12 {
-			t.Errorf("%d deadlines in 10 s", n)
+		if n := nc.moved(); n > 1 {
+			t.Errorf("%d deadlines in 10 s, want one", n)
 		}
 	})
 }
 
-// TestLookSooner: the read deadline that a message has left is not later than the next look.
-func TestLookSooner(t *testing.T) {
+// TestReadAfterRest: a read that has to wait inside of a message has a deadline, although
+// the connection had none while it rested.
+func TestReadAfterRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, m := endpointForTest(t)
-		nc := &clockedConn{}
-		one := newConn(m, admission{})
-		one.nc, one.raw = nc, undescribed{}
-		now := time.Now()
-		one.alive()
-		for _, c := range []struct {
-			name  string
-			short uint8
-			set   time.Duration
-			want  time.Duration
-		}{
-			{"sooner", 0, restAfter / 2, restAfter / 2},
-			{"of a message", 0, 10 * time.Second, restAfter},
-			{"before the join", maxShortLooks, restAfter, soonRestAfter},
-		} {
-			one.shortLooks = c.short
-			_ = one.readUntil(now.Add(c.set))
-			one.lookSooner()
-			if got := nc.deadlines[len(nc.deadlines)-1].Sub(now); got != c.want {
-				t.Errorf("%s: %v, want %v", c.name, got, c.want)
-			}
+		one, _ := undescribedConn(t)
+		begin := time.Now()
+		if _, err := one.receive(make([]byte, 1)); !errors.Is(err, errIdle) {
+			t.Error(err)
+		}
+		if d := time.Since(begin); d != time.Minute {
+			t.Errorf("idle after %v, want the timeout", d)
 		}
 	})
+}
+
+// undescribedConn is a connection that cannot rest.
+func undescribedConn(t *testing.T) (*conn, *clockedConn) {
+	_, m := endpointForTest(t)
+	nc := &clockedConn{}
+	one := newConn(m, admission{})
+	one.nc, one.raw = nc, undescribed{}
+	one.alive()
+	return one, nc
+}
+
+// moved returns how many deadlines were set but for those that only remove one.
+func (c *clockedConn) moved() (n int) {
+	for _, at := range c.deadlines {
+		if !at.IsZero() {
+			n++
+		}
+	}
+	return n
 }

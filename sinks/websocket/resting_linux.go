@@ -3,30 +3,36 @@ package websocket
 import (
 	"errors"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// resting holds the connections whose clients have been silent for a while. They
-// have no goroutine of their own: one goroutine waits for all of them, in an
-// epoll, until a client sends something or has been silent for too long. A
-// goroutine costs 2.5 KiB, and the garbage collector scans the stack of each.
+// resting holds the connections of which all that has come is handled. They have no
+// goroutine of their own: one goroutine waits for all of them, in an epoll, until a
+// client sends something or has been silent for too long. A goroutine for each would
+// cost 2.5 KiB, of which the garbage collector scans the stack, and a connection would
+// be waited for with a timer.
 //
-// The goroutine that waits exists while any connection rests. It waits in the
-// runtime's poller, for the epoll as a whole, and so holds no thread.
+// The goroutine that waits exists while there are connections of which any has rested. It
+// waits in the runtime's poller, for the epoll as a whole, and so holds no thread. It
+// reads nothing: that takes a runner, which may have to wait for a handler.
 type resting struct {
-	work  *tracker
-	after time.Duration // restAfter
+	work *tracker
 
 	mu    sync.Mutex
-	epoll *os.File // nil while no connection rests
+	used  bool     // there are connections
+	epoll *os.File // nil until a connection rests
 	ctl   int      // its descriptor
 	slots []*conn  // by the number in the events; nil is free
 	free  []int32
-	n     int       // connections that rest
-	nth   int32     // counts the rests, to tell apart the connections of a slot
-	look  time.Time // when to look for clients that have been silent for too long
+	n     int   // connections that rest
+	nth   int32 // counts the rests, to tell apart the connections of a slot
+	// The argument of RawConn.Control, and what it works on.
+	control func(fd uintptr)
+	step    controlStep
+	look    time.Time // when to look for clients that have been silent for too long
 }
 
 // lookInterval is the least time between two looks through all connections.
@@ -55,12 +61,15 @@ func (r *resting) add(c *conn) bool {
 	if c.polled == r.epoll {
 		op = syscall.EPOLL_CTL_MOD
 	}
-	var failed error
-	err := c.raw.Control(func(fd uintptr) { failed = syscall.EpollCtl(r.ctl, op, int(fd), &event) })
+	r.step = controlStep{c: c, op: op, event: event}
+	err := c.raw.Control(r.control)
+	failed := r.step.failed
+	r.step = controlStep{}
 	if err != nil || failed != nil {
 		r.endIfEmpty()
 		return false // its next read returns the error
 	}
+	c.endReading()
 	if int(slot) == len(r.slots) {
 		r.slots = append(r.slots, c)
 	} else {
@@ -76,6 +85,23 @@ func (r *resting) add(c *conn) bool {
 	return true
 }
 
+// controlStep is what control does.
+type controlStep struct {
+	c      *conn
+	op     int
+	event  syscall.EpollEvent
+	failed error
+}
+
+// watch has the epoll watch the socket of the connection in step. The mutex is held.
+func (r *resting) watch(fd uintptr) {
+	if s := &r.step; s.c.readBy != 0 {
+		_ = s.c.nc.SetReadDeadline(time.Time{}) // no timer while it rests; rests looks at that of a close
+		s.c.readBy = 0
+	}
+	r.step.failed = syscall.EpollCtl(r.ctl, r.step.op, int(fd), &r.step.event)
+}
+
 // begin starts the goroutine that waits. The mutex is held.
 func (r *resting) begin() bool {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
@@ -87,6 +113,7 @@ func (r *resting) begin() bool {
 		return false
 	}
 	r.epoll, r.ctl = os.NewFile(uintptr(fd), "epoll"), fd
+	r.control = r.watch // a method value allocates
 	// add brings it forward for each connection.
 	r.lookAt(time.Now().Add(time.Hour))
 	r.work.add()
@@ -101,10 +128,18 @@ func (r *resting) lookAt(at time.Time) {
 	_ = r.epoll.SetReadDeadline(at) // the next read returns the error, if any
 }
 
-// endIfEmpty stops the goroutine that waits if no connection rests. The mutex is
+// use says whether there are connections. It may be called with a registry.mu held.
+func (r *resting) use(used bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used = used
+	r.endIfEmpty()
+}
+
+// endIfEmpty stops the goroutine that waits once there are no connections. The mutex is
 // held.
 func (r *resting) endIfEmpty() {
-	if r.n == 0 {
+	if r.n == 0 && !r.used && r.epoll != nil {
 		_ = r.epoll.Close() // wakes wait
 		r.epoll, r.slots, r.free = nil, nil, nil
 	}
@@ -154,9 +189,13 @@ func (r *resting) wait(epoll *os.File) {
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
-		for _, e := range events[:max(n, 0)] {
+		for i, e := range events[:max(n, 0)] {
 			if c := r.spoke(epoll, e); c != nil {
-				c.resume()
+				c.endpoint().runners.run((*arrival)(c))
+			}
+			// Runners that are done take the next ones.
+			if i%yieldAfter == yieldAfter-1 {
+				runtime.Gosched()
 			}
 		}
 		if err != nil {

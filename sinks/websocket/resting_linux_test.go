@@ -28,9 +28,13 @@ func newRestless(t *testing.T, config MountConfig) *restless {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.resting.after = 5 * time.Millisecond
 	s := NewSocket(SocketConfig[struct{}]{ID: func(struct{}) string { return "all" }})
 	s.Channel("room:*", func(struct{}, string) Handler { return HandlerFunc(welcome) })
+	return serveRestless(t, e, s, config)
+}
+
+func serveRestless(t *testing.T, e *Endpoint, s Mountable, config MountConfig) *restless {
+	t.Helper()
 	if err := e.Mount("/socket", s, config); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +177,6 @@ func TestRest(t *testing.T) {
 // TestRestSoonAfterJoin: a client that joins late comes to rest soon all the same.
 func TestRestSoonAfterJoin(t *testing.T) {
 	e := newRestless(t, MountConfig{})
-	e.resting.after = time.Hour
 	g := e.connect()
 	e.until("rest before the join", func() bool { return e.atRest() == 1 })
 	g.say(`["1","1","room:a","phx_join",{}]`)
@@ -238,7 +241,6 @@ func TestRestAndUnrest(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	e := newRestless(t, MountConfig{Timeouts: Timeouts{Close: 50 * time.Millisecond}})
-	e.resting.after = 100 * time.Microsecond
 	var group sync.WaitGroup
 	for i := range 8 {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))

@@ -45,9 +45,6 @@ type session struct {
 	format *format
 	// textOnly: binary messages cannot be sent, as over long polling.
 	textOnly bool
-	// shortLooks is how often a WebSocket connection looks soon whether it may come to rest.
-	// Owned by the goroutine that reads.
-	shortLooks uint8
 
 	prev, next *session // guarded by registry.mu
 

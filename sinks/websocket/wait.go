@@ -72,7 +72,7 @@ func (c *conn) watch(gone func()) (stop func()) {
 		c.interrupt(false)
 		// An error shows at the next read.
 		if c.deadline.IsZero() {
-			_ = c.readUntil(c.nextLook(time.Now()))
+			_ = c.readUntil(c.silentUntil(time.Now()))
 		} else {
 			_ = c.readUntil(c.deadline)
 		}
