@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/penstock-go/penstock/examples/internal/nodes"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
@@ -24,81 +23,22 @@ type cluster struct {
 	hub    *pubsub.Hub             // nil without -cluster: the endpoint makes its own
 }
 
-// inside is the value of -cluster for a server in this process.
-const inside = "embedded"
-
 // defaultClusterListen is where the first process of a machine listens for others. One
 // that joins takes any port.
 const defaultClusterListen = "127.0.0.1:6222"
 
+// clusterFlags are the flags of a cluster.
+func (c config) clusterFlags() nodes.Flags {
+	return nodes.Flags{Cluster: c.Cluster, Listen: c.ClusterListen, Join: c.Join, SecretFile: c.ClusterSecretFile, Node: c.Node}
+}
+
 // validateCluster returns why these processes cannot form a cluster.
 func (c config) validateCluster() error {
-	var errs []error
-	switch {
-	case c.Cluster == "", c.Cluster == inside:
-	case hasScheme(c.Cluster, "nats", "tls"):
-		errs = append(errs, natsURLs(c.Cluster))
-	case c.onRedis():
-		if _, err := redisOptions(c.Cluster); err != nil {
-			errs = append(errs, err)
-		}
-	default:
-		errs = append(errs, errors.New("-cluster is neither embedded nor the nats://host:port or redis://host:port of a server"))
-	}
+	err := c.clusterFlags().Check()
 	if c.Cluster != "" && c.Fairness {
-		errs = append(errs, errors.New("-fairness measures one process: without -cluster"))
+		err = errors.Join(err, errors.New("-fairness measures one process: without -cluster"))
 	}
-	for name, value := range map[string]string{"cluster-listen": c.ClusterListen, "join": c.Join, "cluster-secret-file": c.ClusterSecretFile} {
-		if value != "" && c.Cluster != inside {
-			errs = append(errs, fmt.Errorf("-%s needs -cluster embedded", name))
-		}
-	}
-	if c.Node != "" && c.Cluster == "" {
-		errs = append(errs, errors.New("-node needs -cluster"))
-	}
-	for _, join := range c.joins() {
-		if _, ok := splitAddress(join); !ok {
-			errs = append(errs, fmt.Errorf("-join %q is not a host:port with a port from 0 to 65535", join))
-		}
-	}
-	if c.ClusterListen != "" {
-		host, ok := splitAddress(c.ClusterListen)
-		switch {
-		case !ok:
-			errs = append(errs, fmt.Errorf("-cluster-listen %q is not a host:port with a port from 0 to 65535", c.ClusterListen))
-		case !loopback(host) && c.ClusterSecretFile == "":
-			errs = append(errs, fmt.Errorf("-cluster-listen %q, which is not on a loopback interface, needs -cluster-secret-file: anything that joins reads and makes pushes", c.ClusterListen))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// onRedis reports whether -cluster is a Redis.
-func (c config) onRedis() bool { return hasScheme(c.Cluster, "redis", "rediss") }
-
-// natsURLs returns why text is not a list of URLs of NATS servers. The error has no part of
-// it: what cannot be parsed may be a part of the password.
-func natsURLs(text string) error {
-	for server := range strings.SplitSeq(text, ",") {
-		if server = strings.TrimSpace(server); !strings.Contains(server, "://") {
-			server = "nats://" + server
-		}
-		if u, err := url.Parse(server); err != nil || u.Host == "" {
-			return errors.New("-cluster is not the URL of a NATS server, nats://user:password@host:port")
-		}
-	}
-	return nil
-}
-
-// hasScheme reports whether text is a URL of one of these schemes.
-func hasScheme(text string, schemes ...string) bool {
-	scheme, _, ok := strings.Cut(text, "://")
-	return ok && slices.Contains(schemes, scheme)
-}
-
-// joins returns the addresses of -join.
-func (c config) joins() []string {
-	return strings.FieldsFunc(c.Join, func(r rune) bool { return r == ',' || r == ' ' })
+	return err
 }
 
 // openCluster makes the hub of -cluster, and its server if that is to run in this
@@ -107,7 +47,7 @@ func (a *app) openCluster() (err error) {
 	if a.cfg.Cluster == "" {
 		return nil
 	}
-	if a.cfg.onRedis() {
+	if a.cfg.clusterFlags().OnRedis() {
 		err = a.openRedis()
 	} else {
 		err = a.openNATS()
@@ -126,7 +66,7 @@ const answerTimeout = 3 * time.Second
 // openNATS makes the remote of -cluster embedded and of -cluster nats://host:port.
 func (a *app) openNATS() (err error) {
 	cfg := nats.Config{Node: a.cfg.Node, Metrics: a.recorder, Logger: a.log}
-	if a.cfg.Cluster == inside {
+	if a.cfg.Cluster == nodes.Embedded {
 		if a.cluster.server, err = a.cfg.startServer(a); err != nil {
 			return err
 		}
@@ -144,7 +84,7 @@ func (a *app) openNATS() (err error) {
 
 // startServer starts the server of this process.
 func (c config) startServer(a *app) (*embedded.Server, error) {
-	cfg := embedded.Config{ClusterListen: c.ClusterListen, Join: c.joins(), Logger: a.log}
+	cfg := embedded.Config{ClusterListen: c.ClusterListen, Join: nodes.List(c.Join), Logger: a.log}
 	if cfg.ClusterListen == "" && len(cfg.Join) == 0 {
 		cfg.ClusterListen = defaultClusterListen
 	}

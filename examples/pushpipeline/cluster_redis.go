@@ -1,30 +1,15 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
-	goredis "github.com/redis/go-redis/v9"
-
+	"github.com/penstock-go/penstock/examples/internal/nodes"
 	"github.com/penstock-go/penstock/pubsub/redis"
 )
 
-// redisOptions reads the URL of a Redis. The error has no part of it: what cannot be parsed
-// may be a part of the password.
-func redisOptions(text string) (*goredis.UniversalOptions, error) {
-	o, err := goredis.ParseURL(text)
-	if err != nil {
-		return nil, errors.New("-cluster is not the URL of a Redis, redis://user:password@host:port")
-	}
-	return &goredis.UniversalOptions{
-		Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
-		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
-	}, nil
-}
-
 // openRedis makes the remote of -cluster redis://host:port.
 func (a *app) openRedis() error {
-	options, err := redisOptions(a.cfg.Cluster)
+	options, err := nodes.RedisOptions(a.cfg.Cluster)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/penstock-go/penstock/examples/internal/nodes"
 )
 
 // config is everything that can be chosen when the program is started; the help
@@ -205,7 +207,7 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	demo := false
 	fs.Visit(func(f *flag.Flag) { demo = demo || f.Name == "demo" })
 	if host, _, err := net.SplitHostPort(c.Addr); !demo && err == nil {
-		c.Demo = loopback(host)
+		c.Demo = nodes.Loopback(host)
 	}
 	// After the defaults of -fairness, which set the users.
 	if c.Clients == perUser {
@@ -221,7 +223,7 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 		return complain("%v", err)
 	}
 	if c.Secret == "" {
-		if host, _, _ := net.SplitHostPort(c.Addr); !c.Demo && !loopback(host) {
+		if host, _, _ := net.SplitHostPort(c.Addr); !c.Demo && !nodes.Loopback(host) {
 			return complain("-addr %q, which is not on a loopback interface, needs -secret-file: without it no other program can make the tokens that clients connect with", c.Addr)
 		}
 		c.Secret, c.MadeUp = rand.Text(), true

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/penstock-go/penstock/examples/internal/nodes"
 	"github.com/penstock-go/penstock/sinks/websocket"
 )
 
@@ -32,13 +31,6 @@ func (c config) validate() error {
 		}
 		return fmt.Errorf("-%s %s is not allowed: from %s to %s", name, d, short(low), short(high))
 	}
-	// The host may be empty, for all interfaces.
-	address := func(name, value string) error {
-		if _, ok := splitAddress(value); !ok {
-			return fmt.Errorf("-%s %q is not a host:port with a port from 0 to 65535", name, value)
-		}
-		return nil
-	}
 	// All faults are reported at once.
 	errs := []error{
 		within("workers", c.Workers, 1, 100_000),
@@ -59,7 +51,7 @@ func (c config) validate() error {
 		between("session-timeout", c.Session, time.Second, 5*time.Minute), between("commit-interval", c.Commit, 10*time.Millisecond, time.Minute),
 		between("linger", c.Linger, time.Millisecond, time.Second),
 		between("token-age", c.TokenAge, 2*time.Second, 24*time.Hour), between("duration", c.Duration, 0, math.MaxInt64),
-		address("addr", c.Addr),
+		nodes.Address("addr", c.Addr),
 	}
 	switch c.Source {
 	case "kafka", "memory":
@@ -105,11 +97,11 @@ func (c config) validate() error {
 	}
 	errs = append(errs, c.validateTracing())
 	if c.StatsD != "" {
-		errs = append(errs, address("statsd", c.StatsD))
+		errs = append(errs, nodes.Address("statsd", c.StatsD))
 	}
 	for broker := range strings.SplitSeq(c.Brokers, ",") {
 		if c.Brokers != "" {
-			errs = append(errs, address("brokers", broker))
+			errs = append(errs, nodes.Address("brokers", broker))
 		}
 	}
 	for _, name := range []string{"addr", "push-addr"} {
@@ -129,20 +121,20 @@ func (c config) validate() error {
 		}
 	}
 	if c.PushAddr != "" && c.PushAddr != "off" {
-		errs = append(errs, address("push-addr", c.PushAddr))
+		errs = append(errs, nodes.Address("push-addr", c.PushAddr))
 	}
 	// POST /push shares the listener of the clients unless it has its own.
 	at := c.PushAddr
 	if at == "" {
 		at = c.Addr
 	}
-	if host, ok := splitAddress(at); ok && !loopback(host) && c.PushKeyFile == "" && c.PushJWTFile == "" {
+	if host, ok := nodes.SplitAddress(at); ok && !nodes.Loopback(host) && c.PushKeyFile == "" && c.PushJWTFile == "" {
 		errs = append(errs, fmt.Errorf("POST /push on %q, which is not a loopback interface, needs -push-key-file or -push-jwt-file; -push-addr moves it, or off", at))
 	}
 	if c.DebugAddr != "off" {
-		errs = append(errs, address("debug-addr", c.DebugAddr))
+		errs = append(errs, nodes.Address("debug-addr", c.DebugAddr))
 		// It shows stacks and heaps and revokes tokens, without credentials.
-		if host, ok := splitAddress(c.DebugAddr); ok && !loopback(host) {
+		if host, ok := nodes.SplitAddress(c.DebugAddr); ok && !nodes.Loopback(host) {
 			errs = append(errs, fmt.Errorf("-debug-addr %q is not on a loopback interface", c.DebugAddr))
 		}
 	}
@@ -169,8 +161,8 @@ func (c config) validateClients() error {
 
 // validatePublic returns what a listener at a public address misses.
 func (c config) validatePublic(name, address string) error {
-	host, ok := splitAddress(address)
-	if !ok || loopback(host) {
+	host, ok := nodes.SplitAddress(address)
+	if !ok || nodes.Loopback(host) {
 		return nil // none, or reported already
 	}
 	if !c.Plaintext && c.TLSCert == "" {
@@ -219,28 +211,10 @@ func (c config) proxies() (all []netip.Prefix) {
 	return all
 }
 
-// splitAddress returns the host of a host:port, and whether value is one.
-func splitAddress(value string) (host string, ok bool) {
-	host, port, err := net.SplitHostPort(value)
-	if err != nil {
-		return "", false
-	}
-	_, err = strconv.ParseUint(port, 10, 16)
-	return host, err == nil
-}
-
 // scheme is that of the URLs of -addr.
 func (c config) scheme() string {
 	if c.TLSCert != "" {
 		return "https://"
 	}
 	return "http://"
-}
-
-// loopback reports whether a host is this machine. An empty host means all
-// interfaces, and is not.
-func loopback(host string) bool {
-	// A name is not looked up: it could change between this check and the listening.
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/penstock-go/penstock/examples/internal/nodes"
 	"github.com/penstock-go/penstock/sinks/websocket"
 )
 
@@ -19,7 +20,7 @@ func (c config) hosts(address string) []string {
 	ip := net.ParseIP(host)
 	switch {
 	case err != nil || host == "" || ip != nil && ip.IsUnspecified():
-	case loopback(host):
+	case nodes.Loopback(host):
 		names = append(names, thisMachine...)
 		if ip != nil && ip.To4() != nil && host != "127.0.0.1" {
 			names = append(names, host)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/penstock-go/penstock/examples/internal/nodes"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/pubsub/nats"
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
@@ -16,9 +17,6 @@ type cluster struct {
 	server *embedded.Server        // nil unless it is embedded
 	remote pubsub.InterestedRemote // nil without -cluster
 }
-
-// inside is the value of -cluster for a server in this process.
-const inside = "embedded"
 
 // openHub makes the hub, and what joins it to the other nodes.
 func (a *app) openHub() (err error) {
@@ -42,8 +40,8 @@ func (a *app) openCluster() (err error) {
 		return nil
 	case c.Cluster == "":
 		return nil
-	case hasScheme(c.Cluster, "redis", "rediss"):
-		options, err := redisOptions(c.Cluster)
+	case c.clusterFlags().OnRedis():
+		options, err := nodes.RedisOptions(c.Cluster)
 		if err != nil {
 			return err
 		}
@@ -53,8 +51,8 @@ func (a *app) openCluster() (err error) {
 		}
 		a.cluster.remote = remote
 		return nil
-	case c.Cluster == inside:
-		server := embedded.Config{ClusterListen: c.ClusterListen, Join: list(c.Join), Secret: c.ClusterSecret, Logger: a.log}
+	case c.Cluster == nodes.Embedded:
+		server := embedded.Config{ClusterListen: c.ClusterListen, Join: nodes.List(c.Join), Secret: c.ClusterSecret, Logger: a.log}
 		if server.ClusterListen == "" && len(server.Join) == 0 {
 			server.ClusterListen = "127.0.0.1:6232"
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-go/penstock/examples/internal/nodes"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket"
 )
@@ -121,7 +122,7 @@ func (c config) validate() error {
 		return nil
 	}
 	errs := []error{
-		address("addr", c.Addr), c.validateCluster(),
+		nodes.Address("addr", c.Addr), c.validateCluster(),
 		within("stock", c.Stock, 0, 10_000), within("released", c.Released, 0, 4), within("shoppers", c.Shoppers, 0, 100_000),
 		within("admin-attempts", c.AdminAttempts, 1, 1_000_000),
 		within("max-per-address", c.MaxPerAddress, 1, math.MaxInt32), within("connect-rate", c.ConnectRate, 1, math.MaxInt32),
@@ -130,9 +131,9 @@ func (c config) validate() error {
 		errs = append(errs, fmt.Errorf("-for %s is not allowed: 0 or more", c.For))
 	}
 	if c.StatsD != "" {
-		errs = append(errs, address("statsd", c.StatsD))
+		errs = append(errs, nodes.Address("statsd", c.StatsD))
 	}
-	if host, _, err := net.SplitHostPort(c.Addr); err == nil && !loopback(host) {
+	if host, _, err := net.SplitHostPort(c.Addr); err == nil && !nodes.Loopback(host) {
 		for _, option := range []struct {
 			name string
 			set  bool
@@ -142,7 +143,7 @@ func (c config) validate() error {
 			}
 		}
 	}
-	for _, shop := range list(c.Shops) {
+	for _, shop := range nodes.List(c.Shops) {
 		if u, err := url.Parse(shop); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
 			errs = append(errs, errors.New("-shops has what is not http://host:port"))
 		}
@@ -162,7 +163,7 @@ func (c config) validate() error {
 // hosts returns the names by which requests may ask for the shop.
 func (c config) hosts(listening string) []string {
 	host, _, _ := net.SplitHostPort(listening)
-	names := list(c.Hosts)
+	names := nodes.List(c.Hosts)
 	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
 		return append(names, "localhost", "127.0.0.1", "[::1]")
 	} else if ip != nil && !ip.IsUnspecified() && ip.To4() != nil {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/penstock-go/penstock/examples/internal/nodes"
 	"github.com/penstock-go/penstock/examples/sneakers/store"
 )
 
@@ -34,7 +35,7 @@ type load struct {
 
 // shopping runs a load against this process's own shop, or that of -shops.
 func shopping(ctx context.Context, cfg config, log *slog.Logger, stdout, stderr io.Writer) (err error) {
-	l := &load{cfg: cfg, log: log, shops: list(cfg.Shops)}
+	l := &load{cfg: cfg, log: log, shops: nodes.List(cfg.Shops)}
 	if len(l.shops) > 0 {
 		if l.store, err = store.Open(ctx, cfg.Database); err != nil {
 			return fmt.Errorf("-database: %w", err)

@@ -3,9 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"fmt"
-	"net"
 	"os"
-	"strconv"
 	"strings"
 )
 
@@ -33,21 +31,4 @@ func (c *config) readFiles() error {
 		}
 	}
 	return nil
-}
-
-// address returns why a value is not a host and port.
-func address(name, value string) error {
-	_, port, err := net.SplitHostPort(value)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		return fmt.Errorf("-%s %q is not a host:port with a port from 0 to 65535", name, value)
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
