@@ -88,7 +88,7 @@ func isHeartbeat(m *codec.Message) bool { return m.Topic == topicPhoenix && m.Ev
 // heartbeat queues the reply to a heartbeat, before all that waits: a client with
 // a long queue must not take the connection for dead.
 func (s *session) heartbeat(ref codec.Ref) {
-	w, err := s.format.reply("", ref, topicPhoenix, OK(nil))
+	w, err := s.format.reply(nil, "", ref, topicPhoenix, OK(nil))
 	if err == nil {
 		_ = s.send(&item{wire: w, control: true, urgent: true}) // refused only if the connection closes
 	}
@@ -96,7 +96,7 @@ func (s *session) heartbeat(ref codec.Ref) {
 
 // reply queues the reply to a message that belongs to no channel.
 func (s *session) reply(joinRef, ref codec.Ref, topic string, r Reply) {
-	w, err := s.format.reply(joinRef, ref, topic, r)
+	w, err := s.format.reply(nil, joinRef, ref, topic, r)
 	if err != nil {
 		s.endpoint().log.Error("reply cannot be encoded", "topic", clip(topic), "error", err)
 		return

@@ -88,8 +88,9 @@ func (f *format) message(joinRef, ref codec.Ref, topic, event string, p codec.Pa
 	return f.seal(b, p), nil
 }
 
-// reply returns the frame of a reply.
-func (f *format) reply(joinRef, ref codec.Ref, topic string, r Reply) (w wire, err error) {
+// reply returns the frame of a reply. It is in buf if that has room, and otherwise in a new
+// slice that buf is set to; with nil it is always in a new one.
+func (f *format) reply(buf *[]byte, joinRef, ref codec.Ref, topic string, r Reply) (w wire, err error) {
 	if f.foreign {
 		defer crash.Catch(&err)
 	}
@@ -98,7 +99,7 @@ func (f *format) reply(joinRef, ref codec.Ref, topic string, r Reply) (w wire, e
 		return nil, err
 	}
 	size := len(p.Data) + len(topic) + len(joinRef) + len(ref) + envelope
-	b, err := f.AppendReply(newWire(size), joinRef, ref, topic, r.status, p)
+	b, err := f.AppendReply(wireIn(buf, size), joinRef, ref, topic, r.status, p)
 	if err != nil {
 		return nil, err
 	}

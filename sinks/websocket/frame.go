@@ -25,6 +25,17 @@ const headroom = 10
 // appended.
 func newWire(size int) []byte { return make([]byte, headroom, headroom+size) }
 
+// wireIn is newWire in a buffer that is used again, if that is not nil.
+func wireIn(buf *[]byte, size int) []byte {
+	if buf == nil {
+		return newWire(size)
+	}
+	if cap(*buf) < headroom+size {
+		*buf = newWire(size)
+	}
+	return (*buf)[:headroom]
+}
+
 // seal writes the header into the headroom, directly before the message.
 func seal(b []byte, op ws.OpCode) wire {
 	n := len(b) - headroom

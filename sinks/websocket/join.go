@@ -119,7 +119,7 @@ func (ch *Channel) admit(m codec.Message) (w wire, missed []pubsub.Record, err e
 		response, missed, err = ch.resume(m, response)
 	}
 	if err == nil {
-		w, err = ch.sess.replyWire(m.JoinRef, m.Ref, ch.topic, OK(response))
+		w, err = ch.sess.replyWire(nil, m.JoinRef, m.Ref, ch.topic, OK(response))
 	}
 	// Last, since only it leaves something that must be undone. A resumable channel
 	// has been subscribed by resume.
@@ -198,10 +198,10 @@ func (ch *Channel) refuse(m codec.Message, old *Channel, err error) {
 	// Otherwise the client has its reply or has gone. A write that fails would end
 	// the connection before all that the client has sent is handled.
 	if ended == nil || ended == ErrKicked {
-		w, encodeErr := ch.sess.replyWire(m.JoinRef, m.Ref, ch.topic, reply)
+		w, encodeErr := ch.sess.replyWire(nil, m.JoinRef, m.Ref, ch.topic, reply)
 		if w == nil {
 			ch.logCrash("join", encodeErr)
-			w, _ = ch.sess.format.reply(m.JoinRef, m.Ref, ch.topic, replyJoinCrashed) // can be encoded
+			w, _ = ch.sess.format.reply(nil, m.JoinRef, m.Ref, ch.topic, replyJoinCrashed) // can be encoded
 		}
 		_ = ch.sess.enqueue(&item{wire: w, control: true}) // refused only if the connection closes
 		ch.sess.closeOld(old)

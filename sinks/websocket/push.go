@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"sync"
 	"time"
 
 	"github.com/penstock-go/penstock/sinks/websocket/codec"
@@ -107,26 +108,54 @@ func (r Ref) Reply(reply Reply) error {
 
 // reply encodes and queues a reply.
 func (ch *Channel) reply(ref codec.Ref, r Reply) error {
-	w, err := ch.sess.replyWire(ch.joinRef, ref, ch.topic, r)
+	out := replies.Get().(*replyItem)
+	w, err := ch.sess.replyWire(&out.buf, ch.joinRef, ref, ch.topic, r)
 	if w == nil {
+		out.free()
 		return err
 	}
-	if failed := ch.queue(&item{wire: w, control: true}); failed != nil {
+	out.item = item{wire: w, control: true, written: out}
+	if failed := ch.queue(&out.item); failed != nil {
+		out.free()
 		return failed
 	}
 	return err
 }
 
+// replyItem is a reply that is in one queue only. It is used again once it is written, or
+// never will be.
+type replyItem struct {
+	item
+	buf []byte
+}
+
+// maxReplyBuffer bounds the buffers that are kept.
+const maxReplyBuffer = 1 << 10
+
+var replies = sync.Pool{New: func() any { return &replyItem{} }}
+
+// Report implements hook.
+func (r *replyItem) Report(time.Time, error) { r.free() }
+
+// free gives the reply back. Nothing refers to it any more.
+func (r *replyItem) free() {
+	r.item = item{}
+	if cap(r.buf) > maxReplyBuffer {
+		r.buf = nil
+	}
+	replies.Put(r)
+}
+
 // replyWire returns the frame of a reply, or an error. Of a reply that is too large
 // it returns a [*TooLargeError] and the error reply that the client gets instead.
-func (s *session) replyWire(joinRef, ref codec.Ref, topic string, r Reply) (wire, error) {
-	w, err := s.format.reply(joinRef, ref, topic, r)
+func (s *session) replyWire(buf *[]byte, joinRef, ref codec.Ref, topic string, r Reply) (wire, error) {
+	w, err := s.format.reply(buf, joinRef, ref, topic, r)
 	limit := s.mount.bounds.largest(true, 0)
 	if err != nil || len(w) <= limit {
 		return w, err
 	}
 	err = &TooLargeError{Bytes: len(w), Limit: limit}
 	s.tooLarge("reply", err)
-	w, _ = s.format.reply(joinRef, ref, topic, replyTooLarge) // can be encoded, since r could
+	w, _ = s.format.reply(buf, joinRef, ref, topic, replyTooLarge) // can be encoded, since r could
 	return w, err
 }

@@ -159,6 +159,7 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 	var at time.Time
 	for i := range b.n {
 		it := b.items[i]
+		last = last || it.last // before its hook, which may be the end of it
 		if it.written != nil {
 			// One time for the whole batch, and none for a batch without hooks.
 			if at.IsZero() {
@@ -166,7 +167,6 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 			}
 			s.endpoint().tell(it, at, err)
 		}
-		last = last || it.last
 		// The batch goes back to a pool and must not keep the item alive.
 		b.items[i] = nil
 	}
