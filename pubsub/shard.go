@@ -197,14 +197,17 @@ func (h *Hub) dispatch(m *Message, from *Subscription) int {
 	subs, gen := t.subs, t.gen
 	t.walkers++
 	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		if t.gen == gen {
-			t.walkers--
-		}
-		s.mu.Unlock()
-	}()
+	defer s.leave(t, gen)
 	return m.offerTo(subs, from)
+}
+
+// leave notes that a dispatch does not walk the array any more that it found.
+func (s *shard) leave(t *topic, gen uint32) {
+	s.mu.Lock()
+	if t.gen == gen {
+		t.walkers--
+	}
+	s.mu.Unlock()
 }
 
 // offerTo offers m to subscriptions but from, and returns how many took it. If one

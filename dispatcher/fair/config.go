@@ -66,6 +66,15 @@ type Config[T any] struct {
 	// may be in flight at once. There is NO ORDER WITHIN A KEY then: two events
 	// of a key run at the same time. 0 and 1 keep the order.
 	UnorderedInFlight int
+	// Turn, if more than 1, is the number of events of one key that are handed out when
+	// its turn comes, one after the other to one subscription that has asked for them. The
+	// key is served again when all of them have their receipts, and each of them costs a
+	// credit. So a consumer that does several events of a key at less cost than one by one
+	// gets several as soon as they wait. Their order is that of the queue, and it is the
+	// consumer's to keep: delivery.Consumer does, a pool of workers runs them at the
+	// same time. From 1 to 64. UnorderedInFlight, Weights, Tenant and MeasuredCost must
+	// not be set with it. Default: 1.
+	Turn int
 
 	// Weights are the shares of the classes of keys relative to each other:
 	// 1 to 8 weights from 1 to 64. nil is one class for all.
@@ -170,6 +179,7 @@ type OptionError = option.Error
 const (
 	maxEvents  = math.MaxInt32
 	maxCredits = 64
+	maxTurn    = 64
 	maxWeight  = 64
 	maxClasses = 8
 	maxTries   = math.MaxUint16
@@ -189,6 +199,7 @@ func (c Config[T]) Validate() error {
 		{"Intake", int64(c.Intake), maxEvents},
 		{"Credits", int64(c.Credits), maxCredits},
 		{"UnorderedInFlight", int64(c.UnorderedInFlight), maxEvents},
+		{"Turn", int64(c.Turn), maxTurn},
 		{"CostUnit", int64(c.CostUnit), int64(time.Hour)},
 		{"TTL", int64(c.TTL), math.MaxInt64},
 		{"MaxParked", int64(c.MaxParked), maxEvents},
@@ -215,6 +226,8 @@ func (c Config[T]) Validate() error {
 		return err
 	}
 	switch {
+	case c.Turn > 1 && (c.UnorderedInFlight > 1 || len(c.Weights) > 0 || c.Tenant != nil || c.MeasuredCost):
+		return fairOwner.Refuse("Turn", c.Turn, "0 or 1 if UnorderedInFlight, Weights, Tenant or MeasuredCost is set")
 	case c.Retry.MaxAttempts > maxTries && c.Retry.MaxAttempts != retry.Unlimited:
 		return fairOwner.Refuse("Retry.MaxAttempts", c.Retry.MaxAttempts, fmt.Sprintf("0 to %d, or Unlimited", maxTries))
 	case c.Retry.Retryable != nil:
@@ -247,6 +260,7 @@ func (c Config[T]) withDefaults() Config[T] {
 	option.Default(&c.Intake, 256)
 	option.Default(&c.Credits, 8)
 	option.Default(&c.UnorderedInFlight, 1)
+	option.Default(&c.Turn, 1)
 	option.Default(&c.CostUnit, time.Millisecond)
 	option.Default(&c.MaxParked, 100_000)
 	if p := c.Retry; p.MaxAttempts == 0 && p.Backoff == 0 && p.MaxBackoff == 0 && p.Factor == 0 && p.Jitter == 0 {

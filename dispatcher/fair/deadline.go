@@ -33,7 +33,7 @@ func (f *Dispatcher[T, K]) expire(i uint32, s *slot, out dispatcher.Out[T]) (any
 	for s.count > 0 {
 		// Only the head is looked at. With TTLOf a later event may expire earlier:
 		// it waits for its turn.
-		if at := f.extras.at(s.head).deadline; at == 0 || at > f.now {
+		if !f.expired(s.head) {
 			break
 		}
 		last := s.count == 1
@@ -44,6 +44,12 @@ func (f *Dispatcher[T, K]) expire(i uint32, s *slot, out dispatcher.Out[T]) (any
 		}
 	}
 	return any
+}
+
+// expired reports whether the time of an event is over.
+func (f *Dispatcher[T, K]) expired(n uint32) bool {
+	at := f.extras.at(n).deadline
+	return at != 0 && at <= f.now
 }
 
 // allowedAt returns the time at which the rate limit of a key releases its first

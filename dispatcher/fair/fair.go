@@ -283,7 +283,36 @@ func (f *Dispatcher[T, K]) hand(i uint32, out dispatcher.Out[T]) {
 	if t != nil && t.where == whereUnlisted && f.group(s.group).ready > 0 {
 		f.list(owner, t)
 	}
-	out.GiveHeld(f.subs.next(), event, it.seq, uint64(it.gen)<<32|uint64(n))
+	sub := f.subs.next()
+	out.GiveHeld(sub, event, it.seq, uint64(it.gen)<<32|uint64(n))
+	if f.cfg.Turn > 1 && s.count > 0 {
+		f.goOn(i, s, sub, out)
+	}
+}
+
+// goOn hands out what [Config.Turn] allows of a key that has had its turn, as long as the
+// subscription has demand. The slot is unlisted, since its key has an event in flight.
+func (f *Dispatcher[T, K]) goOn(i uint32, s *slot, sub int, out dispatcher.Out[T]) {
+	for left := f.cfg.Turn - 1; left > 0 && s.count > 0; left-- {
+		n := s.head
+		if f.rated && f.allowedAt(s) > f.now || f.mortal && f.expired(n) || !f.subs.more(sub) {
+			return
+		}
+		it := f.items.at(n)
+		event := f.pop(i, s, it)
+		it.state = itemInFlight
+		it.gen++
+		s.inflight++
+		f.inflight++
+		s.credits = max(0, s.credits-1)
+		if f.rated {
+			f.charge(s, event)
+		}
+		out.GiveHeld(sub, event, it.seq, uint64(it.gen)<<32|uint64(n))
+	}
+	if s.count == 0 {
+		f.place(i, s) // nothing of it waits for a rate limit or a pause any more
+	}
 }
 
 // advance sets the clock to now, never back, and places the keys that have come

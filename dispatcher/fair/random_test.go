@@ -27,6 +27,7 @@ type refDispatcher struct {
 	flight map[uint64]refEvent // the same as it was queued
 	ended  int
 	came   int
+	turn   given // the last one of this dispatch
 }
 
 type refKey struct {
@@ -82,7 +83,9 @@ func (m *refDispatcher) GiveHeld(sub int, e ev, seq, ticket uint64) {
 		m.t.Fatalf("%d has not asked", sub)
 	}
 	m.subs[sub]--
-	if len(k.flying) >= m.capacity() || k.parked {
+	// A turn goes on with the same key and subscription.
+	goesOn := m.turn.event.key == e.key && m.turn.sub == sub && len(k.flying) < m.cfg.Turn
+	if len(k.flying) >= m.capacity() && !goesOn || k.parked {
 		m.t.Fatalf("key %s has %d in flight, parked %v", e.key, len(k.flying), k.parked)
 	}
 	if d := k.queue[0].deadline; d != 0 && d <= m.now {
@@ -99,7 +102,8 @@ func (m *refDispatcher) GiveHeld(sub int, e ev, seq, ticket uint64) {
 		k.tat = max(k.tat, m.now) + t
 		k.least = max(k.least, m.now-maxLateness) + t // with all the lateness that can be made up for
 	}
-	m.flying[seq] = given{sub, e, seq, ticket}
+	m.turn = given{sub, e, seq, ticket}
+	m.flying[seq] = m.turn
 	k.flying = append(k.flying, seq)
 	m.flight[seq] = k.queue[0]
 	k.queue = k.queue[1:]
@@ -200,6 +204,9 @@ func newRandomDispatcher(t testing.TB, next func(int) int) *randomDispatcher {
 	if next(3) == 0 {
 		cfg.Tenant = func(e ev) string { return e.key[len(e.key)-1:] }
 	}
+	if cfg.UnorderedInFlight == 0 && !cfg.MeasuredCost && cfg.Weights == nil && cfg.Tenant == nil {
+		cfg.Turn = next(5)
+	}
 	r := &randomDispatcher{t: t, next: next, f: option.Must(New(evKey, cfg)), seq: 1, keys: []int{3, 30, 500}[next(3)]}
 	r.m = &refDispatcher{t: t, cfg: r.f.cfg, keys: map[string]*refKey{}, subs: map[int]int{}, flying: map[uint64]given{}, flight: map[uint64]refEvent{}}
 	for sub := range 4 {
@@ -230,6 +237,7 @@ func (r *randomDispatcher) offer(n int) {
 			q.deadline = m.now + int64(m.cfg.TTL)
 		}
 		k.queue = append(k.queue, q)
+		m.turn = given{}
 		if r.f.Dispatch(dispatcher.Offer[ev]{Events: r.left[taken : taken+1], First: r.seq, Now: m.now}, m) == 0 {
 			if m.cfg.Overflow == DropLongest && m.cfg.KeyOverflow != Pause {
 				r.t.Fatalf("%v not taken", e)
@@ -299,6 +307,7 @@ func (r *randomDispatcher) finish(outcome receipt.Outcome) {
 
 func (r *randomDispatcher) act() {
 	m := r.m
+	m.turn = given{}
 	r.step++
 	switch op := r.next(20); {
 	case op < 7:
@@ -328,6 +337,7 @@ func (r *randomDispatcher) act() {
 		r.f.Cancel(sub)
 		_ = r.f.Subscribe(sub, dispatcher.SubscribeConfig{})
 	}
+	m.turn = given{}
 	r.f.Dispatch(dispatcher.Offer[ev]{Now: m.now}, m)
 	r.judge()
 }

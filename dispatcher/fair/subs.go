@@ -61,6 +61,19 @@ func (r *subscribers) next() int {
 	return int(sub)
 }
 
+// more charges a subscription with one more event, in the place that it has in the ring.
+// It returns false if the subscription has no demand.
+func (r *subscribers) more(sub int) bool {
+	s := &r.all[sub]
+	if s.demand == 0 {
+		return false
+	}
+	if s.demand--; s.demand == 0 {
+		r.unlink(int32(sub))
+	}
+	return true
+}
+
 // push puts a subscription at the end of the ring.
 func (r *subscribers) push(sub int32) {
 	s := &r.all[sub]

@@ -48,22 +48,27 @@ func fairLine(cfg config, c fair.Config[push]) line {
 // nothing is dropped: what does not fit stays in the source, where from memory there is
 // no more than fits.
 func fairConfig(cfg config) fair.Config[push] {
-	if cfg.Overflow == "drop" {
-		return fair.Config[push]{
-			Size: push.size, Overflow: fair.DropLongest,
-			KeyMaxEvents: 1024, KeyMaxBytes: 1 << 20, KeyOverflow: fair.DropOldest,
-		}
-	}
-	if cfg.Source == "kafka" {
+	c := fair.Config[push]{Size: push.size}
+	switch {
+	case cfg.Overflow == "drop":
+		c.Overflow = fair.DropLongest
+		c.KeyMaxEvents, c.KeyMaxBytes, c.KeyOverflow = 1024, 1<<20, fair.DropOldest
+	case cfg.Source == "kafka":
 		// Without a bound for a user: the windows of the partitions ensure that a flood
 		// holds up its own partition only.
-		return fair.Config[push]{Size: push.size, MaxEvents: cfg.readAhead(), MaxBytes: cfg.bufferBytes()}
+		c.MaxEvents, c.MaxBytes = cfg.readAhead(), cfg.bufferBytes()
+	default:
+		c.MaxEvents, c.KeyMaxEvents = cfg.Buffer, min(cfg.UserBuffer, cfg.Buffer)
+		c.MaxBytes, c.KeyMaxBytes = max(cfg.bufferBytes(), cfg.userBytes()), cfg.userBytes()
 	}
-	return fair.Config[push]{
-		Size:      push.size,
-		MaxEvents: cfg.Buffer, KeyMaxEvents: min(cfg.UserBuffer, cfg.Buffer),
-		MaxBytes: max(cfg.bufferBytes(), cfg.userBytes()), KeyMaxBytes: cfg.userBytes(),
+	// Pushes of one user that wait go out in one write, which costs little more than that of
+	// one. With few credits the users that wait have their turns in the order of their waits,
+	// so that several have come by then. With work before each push they would be at work at
+	// the same time, and between nodes each goes alone.
+	if cfg.Work == 0 && cfg.Cluster == "" {
+		c.Turn, c.Credits = 16, 2
 	}
+	return c
 }
 
 // rivals are the dispatchers that are compared, in the order of the table.

@@ -53,6 +53,15 @@ func (e *Endpoint) Deliver(ctx context.Context, topic, event string, payload any
 	return e.hub.Deliver(ctx, topic, event, payload, done)
 }
 
+// DeliverAll delivers several events of one name on one topic, in order, as calls of Deliver
+// one after another do, but to the clients that have joined at one moment, and so that no
+// client gets a later one that might not get an earlier one first. With a hub of several
+// nodes, and on a topic whose channels resume, the error is [pubsub.ErrApart]. See
+// [pubsub.Hub.DeliverAll].
+func (e *Endpoint) DeliverAll(topic, event string, list []pubsub.Delivery) error {
+	return e.hub.DeliverAll(topic, event, list)
+}
+
 // hook is told once what became of an item.
 type hook interface {
 	Report(at time.Time, err error)

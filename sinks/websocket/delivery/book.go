@@ -154,6 +154,16 @@ func (b *book[T]) next(l *line[T]) *flight[T] {
 // so that none passes it if it comes back.
 func (b *book[T]) await(f *flight[T]) { f.from.out = f }
 
+// awaitFirst is await for an event that is with sockets for the first time, together with
+// the first one of the line. A client can have come since it was sent.
+func (b *book[T]) awaitFirst(l *line[T], f *flight[T]) {
+	if l.out != nil || f.from != nil {
+		return // the first one waits already
+	}
+	f.from, l.out, l.tried = l, f, false
+	l.sending++
+}
+
 // back notes the report of an event that was sent again. It returns its line, and
 // nil for another event.
 func (b *book[T]) back(f *flight[T]) *line[T] {

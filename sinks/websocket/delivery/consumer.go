@@ -37,6 +37,7 @@ type Consumer[T any] struct {
 	free     []*flight[T]                              // to be used again
 	reports  []reported[T]                             // storage that look exchanges with the inbox
 	changed  []*line[T]                                // the same
+	group    group[T]                                  // events that are sent together
 	drop     func(f *flight[T], reason receipt.Reason) // ends a flight; made once
 	timer    *time.Timer
 	armed    time.Duration // when the timer fires, since epoch; 0 if it does not
@@ -109,6 +110,7 @@ func (c *Consumer[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) err
 		}
 		c.begin(f, now)
 	}
+	c.sendGroup()
 	c.work()
 	return nil
 }
@@ -161,9 +163,12 @@ func (c *Consumer[T]) begin(f *flight[T], now time.Duration) {
 		c.end(f, err, time.Time{})
 		return
 	}
+	if !c.joins(f) {
+		c.sendGroup() // first, since its reports can decide about f
+	}
 	switch v, reason := c.book.arrive(f, now); v {
 	case send:
-		c.send(f)
+		c.group.add(f)
 	case discard:
 		c.drop(f, reason)
 	}
@@ -190,12 +195,17 @@ func (c *Consumer[T]) send(f *flight[T]) {
 		ctx = c.beginSpan(f)
 	}
 	if err := c.endpoint.Deliver(ctx, f.topic, c.cfg.Event, f.payload, f.done); err != nil {
-		f.sent = false
-		f.endSpan(err)
-		c.end(f, err, time.Time{})
+		c.notSent(f, err)
 		return
 	}
 	c.look(false)
+}
+
+// notSent ends an event that the endpoint has not taken. No report of it comes.
+func (c *Consumer[T]) notSent(f *flight[T], err error) {
+	f.sent = false
+	f.endSpan(err)
+	c.end(f, err, time.Time{})
 }
 
 // look handles what is in the inbox, and reports whether there was anything.
@@ -216,6 +226,8 @@ func (c *Consumer[T]) look(sleep bool) bool {
 // reported handles the report of a flight. Each flight that was sent has exactly
 // one.
 func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
+	ahead := f.ahead
+	f.unlink()
 	f.sent = false
 	f.endSpan(r.Err)
 	switch {
@@ -234,8 +246,11 @@ func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 		c.meters.missed[why].Add(1)
 		f.unsure = f.unsure || why == forAnswer
 		c.follow()
-		if v, reason := c.book.missed(f, why, c.now()); v == discard {
+		switch v, reason := c.book.missed(f, why, c.now()); {
+		case v == discard:
 			c.drop(f, reason)
+		case ahead != nil:
+			c.book.awaitFirst(f.line, ahead)
 		}
 	}
 }
@@ -274,7 +289,7 @@ func (c *Consumer[T]) retry(l *line[T]) {
 	if l.watch == nil {
 		l.watch = c.endpoint.PubSub().Watch(l.topic, func() { c.inbox.change(l) })
 	}
-	l.tried = true
+	l.tried = l.tried || l.out == nil
 	if l.gone {
 		c.book.revive(l, c.endpoint.PubSub().Subscribers(l.topic) > 0)
 	}
@@ -284,7 +299,9 @@ func (c *Consumer[T]) retry(l *line[T]) {
 		if len(l.waiting) > 0 && l.waiting[0] == f {
 			return
 		}
-		if c.cluster && f.sent { // the report of another node is still to come
+		// The report of another node is still to come, or those of events that were sent
+		// together with it.
+		if (c.cluster || f.together) && f.sent {
 			c.book.await(f)
 			return
 		}

@@ -43,6 +43,12 @@
 // after what was sent to other clients in between; with one event of a key in
 // flight, as a fair dispatcher has by default, there is no such event.
 //
+// Events of one topic that arrive next to each other are sent together, to the clients of
+// one moment, and a write can have several of them. They keep their order whatever becomes
+// of the connections: with fair.Config.Turn, which hands out several events of a key and
+// then none until all have their receipts, there is no such event either. That does not
+// hold on a node of several, nor on resumable topics, where each goes by itself.
+//
 // # Resumable topics
 //
 // On a topic that keeps history an event is numbered and kept when it is sent. If

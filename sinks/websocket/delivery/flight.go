@@ -29,6 +29,11 @@ type flight[T any] struct {
 	unsure  bool          // a node that did not answer may have it, whatever the last attempt found
 	listed  bool          // in the list of open flights
 
+	// Of events that were sent together: those before and after it of which a report is to
+	// come. If it is sent again, those after it wait for its report.
+	ahead, behind *flight[T]
+	together      bool
+
 	prev, next *flight[T] // of the list
 
 	done func(websocket.Report) // made once, since flights are used again

@@ -62,6 +62,7 @@ type options struct {
 	write     time.Duration // Timeouts.Write
 	consumers int
 	plain     bool // without a fair dispatcher
+	turn      int  // of the fair dispatcher
 	resume    bool
 	limits    websocket.EndpointLimits
 	hub       *pubsub.Hub // nil: one of its own
@@ -76,7 +77,7 @@ func start(t *testing.T, o options) *rig {
 	}
 	r.endpoint = newEndpoint(t, hub, o)
 	r.queue = stage.Must(producer.NewQueue(producer.QueueConfig[push]{Capacity: 100_000}))
-	var d dispatcher.Dispatcher[push] = stage.Must(fair.New(func(p push) string { return p.User }, fair.Config[push]{}))
+	var d dispatcher.Dispatcher[push] = stage.Must(fair.New(func(p push) string { return p.User }, fair.Config[push]{Turn: o.turn}))
 	if o.plain {
 		d = dispatcher.NewDemand[push]()
 	}

@@ -71,6 +71,10 @@ func randomClients(t *testing.T, random *rand.Rand) {
 			}
 		})
 	}
+	// Elsewhere events of one topic go one by one, and would be several on their way.
+	if there == nil && !o.resume {
+		o.turn = random.IntN(5)
+	}
 	r := start(t, o)
 	users := []string{"a", "b", "c", "d"}
 	var tabs, open []*tab
@@ -107,7 +111,9 @@ func randomClients(t *testing.T, random *rand.Rand) {
 			connect(users[random.IntN(len(users))])
 		case n < 4:
 			user := users[random.IntN(len(users))]
-			userOf[r.push(user)] = user
+			for range 1 + random.IntN(4) {
+				userOf[r.push(user)] = user
+			}
 		case n == 4:
 			first := r.push("healthy")
 			userOf[first] = "healthy"
