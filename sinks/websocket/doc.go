@@ -227,8 +227,7 @@
 // # Cost
 //
 // An idle connection costs no buffer and one goroutine with the smallest stack; on
-// Linux over plain TCP no goroutine, once its client has been silent for a second, or
-// for 30 ms after it has connected or joined.
+// Linux over plain TCP it has no goroutine between two messages.
 // A channel has a goroutine only while its handler works. A broadcast is encoded
 // once for each serializer. Each delivery allocates nothing, and on
 // resumable topics two objects, of which one is the frame. What is queued for a

@@ -43,8 +43,8 @@ func TestIdleConnectionsAreSmall(t *testing.T) {
 		c.r = nil // the client's buffer does not count
 		clients[i] = c
 	}
-	// On Linux they come to rest after a second; what is left then is of other
-	// goroutines and not the same each time.
+	// On Linux they are at rest; what is left then is of other goroutines and not the same
+	// each time.
 	goroutines, most := n+30, int64(3000) // the next size of a stack would be 4 KiB
 	if runtime.GOOS == "linux" {
 		goroutines, most = 30, 1000
