@@ -183,10 +183,11 @@ func (e *engine[In, Out]) takeAll() {
 		}
 		e.take(m)
 		e.at = i + 1
+		// The slice is used again: it must not keep events and functions alive, and the
+		// mailbox wants it cleared.
+		*m = mail[In, Out]{}
 	}
 	if !e.isOver() {
-		// The slice is used again, and must not keep events and functions alive.
-		clear(e.mails)
 		e.mails, e.at = e.mails[:0], 0
 	}
 }

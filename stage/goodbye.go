@@ -20,7 +20,7 @@ func (e *engine[In, Out]) upstreamEnded(s *Subscription[In], reason error) {
 	}
 	s.intake = intakeEnded
 	if e.out != nil && e.in.queue.Len() > 0 {
-		e.in.queue.Push(arrival[In]{sub: s, ended: reason})
+		e.in.queue.Push(arrival[In]{sub: s, other: reason})
 		return
 	}
 	e.over(s, reason)

@@ -42,7 +42,7 @@ func (e *engine[In, Out]) informBehind(msg any) {
 	case e.out == nil:
 		e.inform(msg)
 	case e.in != nil && e.in.queue.Len() > 0:
-		e.in.queue.Push(arrival[In]{info: msg})
+		e.in.queue.Push(arrival[In]{other: msg})
 	default:
 		e.pin(msg)
 	}

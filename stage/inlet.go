@@ -32,13 +32,12 @@ type inlet[T any] struct {
 	traces    inTraces[T]
 }
 
-// arrival is a batch, the end of a subscription if ended is set, or a message that
-// waits for those before it if sub is nil.
+// arrival is a batch, the end of a subscription if batch is nil, or a message that waits
+// for those before it if sub is nil too. other is that message, or the error of the end.
 type arrival[T any] struct {
 	sub   *Subscription[T]
 	batch *batch[T]
-	ended error
-	info  any
+	other any
 }
 
 // has reports whether s has joined and not ended.
@@ -111,18 +110,23 @@ func (e *engine[In, Out]) arrived(s *Subscription[In], b *batch[In]) {
 func (e *engine[In, Out]) consumeQueued() {
 	q := &e.in.queue
 	for q.Len() > 0 && !e.isOver() {
-		if head := q.At(0); head.batch != nil && !e.isDry() && !e.out.room() {
+		head := q.At(0)
+		sub, batch, other := head.sub, head.batch, head.other
+		if batch != nil && !e.isDry() && !e.out.room() {
 			return
 		}
-		switch a := q.Pop(); {
-		case a.sub == nil:
-			e.pin(a.info)
-		case a.ended != nil:
-			e.over(a.sub, a.ended)
+		q.Shift()
+		switch {
+		case sub == nil:
+			e.pin(other)
+		case batch == nil:
+			e.over(sub, other.(error))
 		case !e.isDry(): // otherwise the handler needs no more
-			e.consume(a.sub, a.batch)
+			e.consume(sub, batch)
 		}
-		e.produce()
+		if e.out.stirs() {
+			e.produce()
+		}
 	}
 }
 
@@ -253,7 +257,9 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 	if s.deferred && poison.Load() {
 		clear(b.events)
 	}
-	b.gaps, b.swept = nil, nil
+	if b.swept != nil {
+		b.gaps, b.swept = nil, nil
+	}
 	b.next = s.spent
 	s.spent = b
 	s.spentCount++

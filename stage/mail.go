@@ -47,7 +47,13 @@ type mail[In, Out any] struct {
 // goroutine, never block, and return false if the stage has stopped. Then nothing else
 // becomes of the mail: the sender accounts for what it held.
 func (e *engine[In, Out]) postEvents(s *Subscription[In], b *batch[In]) bool {
-	return e.box.Post(mail[In, Out]{kind: mailEvents, up: s, batch: b})
+	m := e.box.Begin()
+	if m == nil {
+		return false
+	}
+	m.kind, m.up, m.batch = mailEvents, s, b
+	e.box.End()
+	return true
 }
 
 func (e *engine[In, Out]) postEnded(s *Subscription[In], reason error) bool {
@@ -59,12 +65,17 @@ func (e *engine[In, Out]) postSubscribe(s *Subscription[Out]) bool {
 }
 
 func (e *engine[In, Out]) postAsk(s *Subscription[Out], n, done int, spent *batch[Out], list *settled) bool {
+	m := e.box.Begin()
+	if m == nil {
+		return false
+	}
+	m.kind, m.down, m.n, m.done, m.spent = mailAsk, s, n, int32(done), spent
 	// A nil *settled must not become an x that is not nil.
-	m := mail[In, Out]{kind: mailAsk, down: s, n: n, done: int32(done), spent: spent}
 	if list != nil {
 		m.x = list
 	}
-	return e.box.Post(m)
+	e.box.End()
+	return true
 }
 
 func (e *engine[In, Out]) postCancel(s *Subscription[Out], reason error) bool {

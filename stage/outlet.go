@@ -193,14 +193,25 @@ func (o *outlet[T]) serve() {
 	if o.emit.told() {
 		o.descend()
 	}
-	o.serveBuffer()
+	if o.buf.len() > 0 {
+		o.serveBuffer()
+	}
 	if o.emit.Len() > 0 {
 		o.serveEmission()
 	} else if o.changed && o.holder != nil && !o.paused {
 		o.dispatch(nil, o.nextSeq, false)
 	}
-	o.size(o.deliveries-before, o.emitted-emitted)
-	o.flush()
+	if len(o.touched) > 0 {
+		o.size(o.deliveries-before, o.emitted-emitted)
+		o.flush()
+	}
+}
+
+// stirs reports whether serve, or what follows it in produce, has anything to do for a stage
+// whose handler is not asked for events.
+func (o *outlet[T]) stirs() bool {
+	return o.changed || o.emit.Len() > 0 || o.emit.told() || o.buf.len() > 0 ||
+		len(o.receipts) > 0 || len(o.rejects) > 0 || o.pins.Len() > 0 || o.fault != nil
 }
 
 // size adapts the portion to what each subscriber has got of the last one.
@@ -233,7 +244,10 @@ func (o *outlet[T]) serveBuffer() {
 // event taken was given, is held or was discarded.
 func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 	o.changed = false
-	o.offer = dispatcher.Offer[T]{Events: events, First: first, Now: o.now()}
+	// The fields are set one by one, and the dispatcher gets what is in registers: a struct
+	// that is copied right after its fields were written waits for these to reach the cache.
+	offer := dispatcher.Offer[T]{Events: events, First: first, Now: o.now()}
+	o.offer.Events, o.offer.First, o.offer.Now = events, first, offer.Now
 	o.swappable = swappable
 	deliveries, left := o.deliveries, o.discards
 	if o.holder != nil {
@@ -241,7 +255,7 @@ func (o *outlet[T]) dispatch(events []T, first uint64, swappable bool) int {
 	}
 	o.emission.marks.begin(swappable)
 	// The dispatcher may panic here. The marks then say what it has done so far.
-	n := o.disp.Dispatch(o.offer, o)
+	n := o.disp.Dispatch(offer, o)
 	// The Dispatch has returned: from here on the counts say all.
 	o.emission.marks.active = false
 	// Only if a callback has emitted nothing meanwhile: that would be in the slice too.

@@ -33,15 +33,37 @@ func New[M any]() *Mailbox[M] {
 // Post appends m. It never blocks, and does nothing and returns false when the
 // mailbox is closed.
 func (b *Mailbox[M]) Post(m M) bool {
+	place := b.Begin()
+	if place == nil {
+		return false
+	}
+	*place = m
+	b.End()
+	return true
+}
+
+// Begin appends a zero message and returns it for the caller to fill in: a message of
+// several words costs less if it is written where it stays than if it is copied there. The
+// mailbox is locked until the caller calls End, which must follow at once. Begin returns nil,
+// without a lock, when the mailbox is closed.
+func (b *Mailbox[M]) Begin() *M {
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
-		return false
+		return nil
 	}
-	b.queue = append(b.queue, m)
-	b.unlockAndWake()
-	return true
+	n := len(b.queue)
+	if n < cap(b.queue) {
+		b.queue = b.queue[:n+1]
+	} else {
+		var none M
+		b.queue = append(b.queue, none)
+	}
+	return &b.queue[n]
 }
+
+// End sends the message that Begin has returned.
+func (b *Mailbox[M]) End() { b.unlockAndWake() }
 
 // Poke makes the receiver's next Take report poked, however often it is called
 // in between. It never blocks.
@@ -67,8 +89,8 @@ func (b *Mailbox[M]) unlockAndWake() {
 }
 
 // Take returns everything that has arrived, in order, and reports whether the
-// receiver was poked. spent, whose contents the caller no longer needs, becomes
-// the storage of the new queue. Only the receiver may call Take.
+// receiver was poked. spent, which the caller has cleared up to its capacity, becomes the
+// storage of the new queue. Only the receiver may call Take.
 func (b *Mailbox[M]) Take(spent []M) (mails []M, poked bool) {
 	b.mu.Lock()
 	// Two slices take turns, so a mailbox in steady use allocates nothing.

@@ -127,3 +127,41 @@ func TestManySendersLoseNothing(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// A message that is written in its place is sent by End, in turn with posted ones, and finds
+// its place empty although the storage has held others.
+func TestBeginAndEndSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New[[2]int]()
+		var spent [][2]int
+		for round := range 4 {
+			woken := false
+			go func() { b.Wait(-1); woken = true }()
+			synctest.Wait()
+			for i := range 3 {
+				m := b.Begin()
+				if *m != [2]int{} {
+					t.Fatalf("round %d: the place has %v in it", round, *m)
+				}
+				m[0] = i + 1
+				b.End()
+			}
+			b.Post([2]int{4})
+			synctest.Wait()
+			if !woken {
+				t.Fatal("End does not wake the receiver")
+			}
+			mails, _ := b.Take(spent)
+			if !slices.Equal(mails, [][2]int{{1}, {2}, {3}, {4}}) {
+				t.Fatal(mails)
+			}
+			clear(mails)
+			spent = mails
+		}
+		b.Close()
+		if b.Begin() != nil {
+			t.Fatal("a closed mailbox has a place")
+		}
+		b.Poke() // the lock is free
+	})
+}

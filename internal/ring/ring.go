@@ -126,6 +126,15 @@ func (r *Ring[T]) Pop() T {
 	return v
 }
 
+// Shift removes the first item, of which there must be one. It is Pop for an item that was
+// read in its place, with At.
+func (r *Ring[T]) Shift() {
+	var zero T
+	*r.At(0) = zero
+	r.head = (r.head + 1) & (len(r.items) - 1)
+	r.count--
+}
+
 // grow makes room for by more items: it doubles the array, so an item is copied a
 // bounded number of times on average. It moves the front to index 0.
 func (r *Ring[T]) grow(by int) {
