@@ -63,14 +63,22 @@ type recordCounter struct{ next, limit int }
 // HandleDemand implements stage.Producer.
 func (c *recordCounter) HandleDemand(_ context.Context, n int, emit *stage.Emitter[record]) error {
 	slots := emit.Slots(min(n, c.limit-c.next))
-	for i := range slots {
-		slots[i] = record{c.next, bodies[c.next%len(bodies)]}
-		c.next++
-	}
+	c.next = fillRecords(slots, c.next)
 	if c.next == c.limit {
 		return stage.ErrDone
 	}
 	return nil
+}
+
+// fillRecords is fill with records.
+//
+//go:noinline
+func fillRecords(b []record, next int) int {
+	for i := range b {
+		b[i] = record{next, bodies[next%len(bodies)]}
+		next++
+	}
+	return next
 }
 
 // recordSummer adds up the records and the bytes of their bodies.
@@ -78,12 +86,20 @@ type recordSummer struct{ ids, bytes, count int }
 
 // HandleEvents implements stage.Consumer.
 func (s *recordSummer) HandleEvents(_ context.Context, events []record) error {
-	for i := range events {
-		s.ids += events[i].id
-		s.bytes += len(events[i].body)
-	}
-	s.count += len(events)
+	s.add(events)
 	return nil
+}
+
+// add is addUp with records.
+//
+//go:noinline
+func (s *recordSummer) add(events []record) {
+	ids, bytes := 0, 0
+	for i := range events {
+		ids += events[i].id
+		bytes += len(events[i].body)
+	}
+	s.ids, s.bytes, s.count = s.ids+ids, s.bytes+bytes, s.count+len(events)
 }
 
 func (s *recordSummer) check(tb testing.TB, n int) {
@@ -112,19 +128,12 @@ func handOverRecords(tb testing.TB, n int, d demand) time.Duration {
 		defer close(w.full)
 		for next := 0; next < n; {
 			b := (<-w.empty)[:min(d.batch(), n-next)]
-			for i := range b {
-				b[i] = record{next, bodies[next%len(bodies)]}
-				next++
-			}
+			next = fillRecords(b, next)
 			w.full <- b
 		}
 	}()
 	for b := range w.full {
-		for i := range b {
-			s.ids += b[i].id
-			s.bytes += len(b[i].body)
-		}
-		s.count += len(b)
+		s.add(b)
 		w.empty <- b[:cap(b)]
 	}
 	took := time.Since(begin)

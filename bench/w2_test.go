@@ -32,10 +32,7 @@ func BenchmarkW2(b *testing.B) {
 const w2Between = 2 // producer-consumers
 
 func increment(_ context.Context, events []int, emit *stage.Emitter[int]) error {
-	out := emit.Slots(len(events))[:len(events)] // which saves the check of each index
-	for i, v := range events {
-		out[i] = v + 1
-	}
+	addOne(emit.Slots(len(events)), events)
 	return nil
 }
 
@@ -79,9 +76,7 @@ func relay(tb testing.TB, hops, n int, d demand) time.Duration {
 			defer close(to.full)
 			for in := range from.full {
 				out := (<-to.empty)[:len(in)]
-				for i, v := range in {
-					out[i] = v + 1
-				}
+				addOne(out, in)
 				from.empty <- in[:cap(in)]
 				to.full <- out
 			}

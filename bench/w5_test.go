@@ -73,10 +73,7 @@ func copyToAll(tb testing.TB, n int, d demand) time.Duration {
 	}
 	for next := 0; next < n; {
 		events := emitted[:min(d.batch(), n-next)]
-		for i := range events {
-			events[i] = next
-			next++
-		}
+		next = fill(events, next)
 		for i := range to {
 			b := (<-to[i].empty)[:len(events)]
 			copy(b, events)
