@@ -52,12 +52,12 @@ func benchPush(b *testing.B, pushers int) {
 }
 
 // benchPushLatency pushes at a steady 50,000 a second, whatever becomes of it,
-// and measures from the moment at which a push was due until it is handled. Two
-// references keep the same schedule: bare channels through as many goroutines,
-// and no goroutine at all, which shows when the machine kept the pushes
-// themselves waiting.
+// and measures from the moment at which a push was due until it is handled. Three
+// references keep the same schedule: bare channels through as many goroutines, the same
+// with goroutines that spend busier on each event, about as much longer as stages do, and no
+// goroutine at all, which shows when the machine kept the pushes themselves waiting.
 func benchPushLatency(b *testing.B) {
-	const rate = 50_000
+	const rate, busier = 50_000, 150 * time.Nanosecond
 	// schedule calls push when each event is due and returns the rate.
 	schedule := func(push func(due time.Time)) float64 {
 		begin := time.Now()
@@ -73,26 +73,34 @@ func benchPushLatency(b *testing.B) {
 	record := func(h *hdrhistogram.Histogram, due time.Time) error {
 		return h.RecordValue(max(1, int64(time.Since(due))))
 	}
-	floor, bare, ours := newHistogram(), newHistogram(), newHistogram()
+	floor, bare, busy, ours := newHistogram(), newHistogram(), newHistogram(), newHistogram()
 	schedule(func(due time.Time) { _ = record(floor, due) })
-
-	first, second := make(chan time.Time, producer.DefaultCapacity), make(chan time.Time, producer.DefaultCapacity)
-	done := make(chan struct{})
-	go func() {
-		defer close(second)
-		for due := range first {
-			second <- due
+	overChannels := func(h *hdrhistogram.Histogram, spend func()) {
+		first, second := make(chan time.Time, producer.DefaultCapacity), make(chan time.Time, producer.DefaultCapacity)
+		done := make(chan struct{})
+		go func() {
+			defer close(second)
+			for due := range first {
+				spend()
+				second <- due
+			}
+		}()
+		go func() {
+			defer close(done)
+			for due := range second {
+				spend()
+				_ = record(h, due)
+			}
+		}()
+		schedule(func(due time.Time) { first <- due })
+		close(first)
+		<-done
+	}
+	overChannels(bare, func() {})
+	overChannels(busy, func() {
+		for begin := time.Now(); time.Since(begin) < busier; {
 		}
-	}()
-	go func() {
-		defer close(done)
-		for due := range second {
-			_ = record(bare, due)
-		}
-	}()
-	schedule(func(due time.Time) { first <- due })
-	close(first)
-	<-done
+	})
 
 	queue := stage.Must(producer.NewQueue[time.Time](producer.QueueConfig[time.Time]{}))
 	stop := runThrough(b, queue, stage.Must(consumer.ForEach(func(_ context.Context, due time.Time) error { return record(ours, due) })))
@@ -109,7 +117,10 @@ func benchPushLatency(b *testing.B) {
 	b.ReportMetric(float64(ours.ValueAtQuantile(99))/1e3, "p99-µs")
 	b.ReportMetric(float64(bare.ValueAtQuantile(99))/1e3, "channels-p99-µs")
 	b.ReportMetric(float64(floor.ValueAtQuantile(99))/1e3, "machine-p99-µs")
+	b.ReportMetric(float64(busy.ValueAtQuantile(50))/1e3, "busy-channels-p50-µs")
 	b.ReportMetric(100*late(ours), "late-%")
+	b.ReportMetric(100*late(bare), "channels-late-%")
+	b.ReportMetric(100*late(busy), "busy-channels-late-%")
 	// Channels with no late event count as with one, so that there is always a figure.
 	b.ReportMetric(late(ours)/max(late(bare), 1/float64(b.N)), "late-of-channels")
 }

@@ -112,6 +112,10 @@ func (d *Demand[T]) recount() {
 func (d *Demand[T]) requeue(sub int) {
 	s := &d.subs[sub]
 	d.turn++
+	if len(d.heap) == 1 && s.at == 0 || len(d.heap) == 0 {
+		d.alone(sub, s)
+		return
+	}
 	e := heap.Entry[int]{Key: -s.outstanding, Tie: d.turn, ID: uint32(sub)}
 	switch {
 	case s.at >= 0 && s.outstanding > 0:
@@ -121,6 +125,16 @@ func (d *Demand[T]) requeue(sub int) {
 		s.at = -1
 	case s.outstanding > 0:
 		d.heap.Push(e, d.moved)
+	}
+}
+
+// alone is requeue where no other subscription has demand, which is the usual case: there is
+// no order to keep.
+func (d *Demand[T]) alone(sub int, s *demandSub) {
+	d.heap, s.at = d.heap[:0], -1
+	if s.outstanding > 0 {
+		d.heap = append(d.heap, heap.Entry[int]{Key: -s.outstanding, Tie: d.turn, ID: uint32(sub)})
+		s.at = 0
 	}
 }
 
