@@ -429,10 +429,14 @@ func TestConstructorsRefuseNil(t *testing.T) {
 			s.Channel("", func(int, string) websocket.Handler { return nil })
 			return mount("/e", s)
 		},
-		"seq":           func() error { _, err := producer.NewSeq[int](nil, producer.SeqConfig[int]{}); return err },
-		"seq func":      func() error { _, err := producer.NewSeqFunc[int](nil, producer.SeqConfig[int]{}); return err },
-		"chan":          func() error { _, err := producer.NewChan[int](nil, producer.ChanConfig[int]{}); return err },
-		"partition":     func() error { _, err := dispatcher.NewPartition[int](2, nil, dispatcher.PartitionConfig{}); return err },
+		"seq":       func() error { _, err := producer.NewSeq[int](nil, producer.SeqConfig[int]{}); return err },
+		"seq func":  func() error { _, err := producer.NewSeqFunc[int](nil, producer.SeqConfig[int]{}); return err },
+		"chan":      func() error { _, err := producer.NewChan[int](nil, producer.ChanConfig[int]{}); return err },
+		"partition": func() error { _, err := dispatcher.NewPartition[int](2, nil, dispatcher.PartitionConfig{}); return err },
+		"partition batch": func() error {
+			_, err := dispatcher.NewPartitionBatch[int](2, nil, dispatcher.PartitionConfig{})
+			return err
+		},
 		"no partitions": func() error { _, err := dispatcher.NewPartition(0, hash, dispatcher.PartitionConfig{}); return err },
 		"too many partitions": func() error {
 			_, err := dispatcher.NewPartition(math.MaxInt, hash, dispatcher.PartitionConfig{})

@@ -18,6 +18,7 @@ func TestNoAllocationPerEvent(t *testing.T) {
 		"W2":          func(n int) { runW2(t, n, widest) },
 		"W2 receipts": func(n int) { runW2Receipts(t, n, widest) },
 		"W3":          func(n int) { runW3(t, n, widest, new([w3Parts]summer)) },
+		"W3 batch":    func(n int) { runW3Batch(t, n, widest, new([w3Parts]summer)) },
 		"W4 100":      func(n int) { runW4(t, n, 100) },
 		"W4 1000":     func(n int) { runW4(t, n, 1000) },
 		"W5":          func(n int) { runW5(t, n, widest) },

@@ -33,11 +33,12 @@ func TestW3SplitsByHash(t *testing.T) {
 			want[i].total += v
 		}
 		for _, d := range demands {
-			var ours, theirs [w3Parts]summer
+			var ours, batch, theirs [w3Parts]summer
 			runW3(t, n, d, &ours)
+			runW3Batch(t, n, d, &batch)
 			split(t, n, d, &theirs)
-			if ours != want || theirs != want {
-				t.Fatalf("%d events at %+v: the stages split them as %v and the reference as %v, want %v", n, d, ours, theirs, want)
+			if ours != want || batch != want || theirs != want {
+				t.Fatalf("%d events at %+v: the stages split them as %v, in batches as %v, and the reference as %v, want %v", n, d, ours, batch, theirs, want)
 			}
 		}
 	}

@@ -90,6 +90,31 @@ func ExampleNewPartition() {
 	// Output: [1 3] [4 5 6]
 }
 
+func ExampleNewPartitionBatch() {
+	var low, high []int
+	source := stage.Must(stage.NewProducer(numbers(6), stage.ProducerConfig[int]{
+		Dispatcher: stage.Must(dispatcher.NewPartitionBatch(2, func(events []int, partitions []int32) {
+			for i, v := range events {
+				partitions[i] = int32(v / 4)
+				if v == 2 {
+					partitions[i] = -1 // 2 has no partition and is discarded
+				}
+			}
+		}, dispatcher.PartitionConfig{})),
+	}))
+	a, b := collect(&low), collect(&high)
+	for i, c := range []*stage.ConsumerStage[int]{a, b} {
+		if _, err := c.Subscribe(source, stage.SubscribeConfig{Partition: i}); err != nil {
+			fmt.Println(err)
+		}
+	}
+	if err := stage.Run(context.Background(), source, a, b); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(low, high)
+	// Output: [1 3] [4 5 6]
+}
+
 func ExampleNewNamedPartition() {
 	var odd, even []int
 	source := stage.Must(stage.NewProducer(numbers(6), stage.ProducerConfig[int]{

@@ -41,9 +41,11 @@ type PartitionConfig struct {
 //
 // The rule is that of GenStage's PartitionDispatcher, except that events held for
 // a busy partition do not use up the demand of the others. An Ask costs
-// O(1), an event O(1).
+// O(1), an event O(1). With a cheap hash function its call is a large part of that,
+// which [NewPartitionBatch] saves.
 type Partition[T any] struct {
 	hash     func(T) (int, bool)
+	hashAll  func([]T, []int32) // nil: hash is called for each event
 	find     func(any) (int, bool)
 	allowed  string
 	names    []string // of named partitions, for snapshots
@@ -57,6 +59,7 @@ type Partition[T any] struct {
 	orphans int
 	ready   []int32 // partitions that hold events and may have demand for them
 	homes   []int32 // of a run of events: their partitions
+	unset   []int32 // what homes are before hashAll is called
 	used    []int32 // partitions that have got events in this Dispatch
 
 	saturated bool // open may be less than the sum, and is counted again later
@@ -85,13 +88,35 @@ func NewPartition[T any](n int, hash func(event T) (partition int, ok bool), cfg
 	if err := cfg.validate(n, hash == nil); err != nil {
 		return nil, err
 	}
-	p := &Partition[T]{hash: hash, allowed: fmt.Sprintf("an int from 0 to %d", n-1)}
+	return numbered(n, hash, nil, cfg), nil
+}
+
+// NewPartitionBatch is NewPartition for a hash function that is called once for many
+// events. hash writes the partition of events[i] to partitions[i], for each i, and a
+// negative number for an event that belongs in none. Both slices have the same length
+// and may be used only during the call, and events must not be changed. An event whose
+// partition was not written is a panic, like an unknown partition.
+func NewPartitionBatch[T any](n int, hash func(events []T, partitions []int32), cfg PartitionConfig) (*Partition[T], error) {
+	if err := cfg.validate(n, hash == nil); err != nil {
+		return nil, err
+	}
+	one := func(event T) (int, bool) {
+		at := []int32{unsetPartition}
+		hash([]T{event}, at)
+		return int(at[0]), at[0] >= 0
+	}
+	return numbered(n, one, hash, cfg), nil
+}
+
+// numbered makes a dispatcher with partitions 0 to n-1.
+func numbered[T any](n int, hash func(T) (int, bool), hashAll func([]T, []int32), cfg PartitionConfig) *Partition[T] {
+	p := &Partition[T]{hash: hash, hashAll: hashAll, allowed: fmt.Sprintf("an int from 0 to %d", n-1)}
 	p.find = func(name any) (int, bool) {
 		i, ok := name.(int)
 		return i, ok && i >= 0 && i < len(p.parts)
 	}
 	p.init(n, cfg)
-	return p, nil
+	return p
 }
 
 // NewNamedPartition is NewPartition for partitions with names.

@@ -1,11 +1,6 @@
 package dispatcher
 
-import (
-	"fmt"
-	"slices"
-
-	"github.com/penstock-go/penstock/receipt"
-)
+import "github.com/penstock-go/penstock/receipt"
 
 // Dispatch implements Dispatcher. Held events go first, so that a partition keeps
 // its order. New ones are only noted by place, and each partition gets its own in
@@ -38,12 +33,15 @@ func (p *Partition[T]) sort(offer Offer[T], out Out[T]) int {
 		}
 		run := offer.Events[taken : taken+n]
 		homes := p.locate(run)
-		if at := homes[0]; full && at >= 0 && p.parts[at].outstanding == 0 {
+		parts := p.parts
+		if at := homes[0]; full && uint(at) < uint(len(parts)) && parts[at].outstanding == 0 {
 			return taken
 		}
-		parts := p.parts
 		for i, at := range homes {
-			if at < 0 {
+			if uint(at) >= uint(len(parts)) {
+				if at >= 0 {
+					p.refuse(at)
+				}
 				out.Discard(run[i], offer.First+uint64(taken+i), receipt.NoPartition)
 				continue
 			}
@@ -57,23 +55,6 @@ func (p *Partition[T]) sort(offer Offer[T], out Out[T]) int {
 		p.count()
 	}
 	return taken
-}
-
-// locate returns the partition of each event, -1 for none. It is a loop of its
-// own since a call of the hash function uses all registers.
-func (p *Partition[T]) locate(events []T) []int32 {
-	p.homes = slices.Grow(p.homes[:0], len(events))[:len(events)]
-	homes, hash := p.homes, p.hash
-	for i := range homes {
-		at, ok := hash(events[i])
-		if !ok {
-			at = -1
-		} else if uint(at) >= uint(len(p.parts)) {
-			panic(fmt.Sprintf("partition: the hash function returned %d, which is not %s", at, p.allowed))
-		}
-		homes[i] = int32(at)
-	}
-	return homes
 }
 
 // count divides the events picked since the last call into those that the

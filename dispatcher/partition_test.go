@@ -247,12 +247,62 @@ func TestPartitionDiscardsOrphans(t *testing.T) {
 	k.want("discarded", k.dropped, "[4 stopped 0 stopped 2 stopped]")
 }
 
+// batched is NewPartition with a hash function that takes all events at once.
+func batched(n int, hash func(int) (int, bool), cfg PartitionConfig) (*Partition[int], error) {
+	return NewPartitionBatch(n, func(events []int, partitions []int32) {
+		for i, v := range events {
+			at, ok := hash(v)
+			if !ok {
+				at = -7
+			}
+			partitions[i] = int32(at)
+		}
+	}, cfg)
+}
+
+// A hash function for many events is held to the same rules as one for each.
+func TestPartitionBatchRefusesWhatIsNoPartition(t *testing.T) {
+	for text, hash := range map[string]func(events []int, partitions []int32){
+		"returned 2, which is not an int from 0 to 1": func(_ []int, partitions []int32) { copy(partitions, []int32{1, 2, 0}) },
+		"has left out an event":                       func(_ []int, partitions []int32) { copy(partitions, []int32{1, 0}) },
+	} {
+		p := option.Must(NewPartitionBatch(2, hash, PartitionConfig{}))
+		k := newDesk(t, p)
+		k.subscribe(0, on(0))
+		k.ask(0, 9)
+		panics(t, text, func() { k.dispatch(1, 2, 3) })
+	}
+}
+
+// What comes back goes to its partition, and is kept in another one if the hash function
+// has written none.
+func TestPartitionBatchPutsBack(t *testing.T) {
+	p := option.Must(batched(2, half, PartitionConfig{}))
+	p.PutBack(3, 1)
+	p.PutBack(2, 0)
+	if p.HeldFor(0) != 1 || p.HeldFor(1) != 1 {
+		t.Fatalf("held %d and %d, want 1 each", p.HeldFor(0), p.HeldFor(1))
+	}
+	lazy := option.Must(NewPartitionBatch(2, func([]int, []int32) {}, PartitionConfig{}))
+	if lazy.PutBack(5, 0); lazy.HeldFor(0) != 1 {
+		t.Fatal("an event without a partition was not kept")
+	}
+}
+
 // Whatever happens, each partition's events arrive in order, each once.
 func TestPartitionModel(t *testing.T) {
+	testPartitionModel(t, NewPartition[int])
+}
+
+func TestPartitionBatchModel(t *testing.T) {
+	testPartitionModel(t, batched)
+}
+
+func testPartitionModel(t *testing.T, make func(int, func(int) (int, bool), PartitionConfig) (*Partition[int], error)) {
 	const parts = 4
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		p := option.Must(NewPartition(parts, func(v int) (int, bool) { return v % 5 % parts, v%7 != 0 }, PartitionConfig{Capacity: 8}))
+		p := option.Must(make(parts, func(v int) (int, bool) { return v % 5 % parts, v%7 != 0 }, PartitionConfig{Capacity: 8}))
 		k := newDesk(t, p)
 		next := 0
 		last := map[int]int{}

@@ -60,6 +60,7 @@ var goals = []goal{
 	ofRef("W2, two producer-consumers between, 1000/500", "BenchmarkW2", 0.9),
 	ofRef("W2 with receipts; limit: W2", "BenchmarkW2Receipts", 0.7),
 	ofRef("W3, `Partition` into 4 by hash", "BenchmarkW3", 0.9),
+	ofRef("W3, hashed in batches", "BenchmarkW3Batch", 0.9),
 	ofRef("W4, a worker per event, 100 at once; limit: a fixed pool", "BenchmarkW4/100", 1),
 	ofRef("W4, 1,000 at once", "BenchmarkW4/1000", 1),
 	ofRef("W5, `Broadcast` to 8", "BenchmarkW5", 1),
