@@ -191,6 +191,9 @@ var outages = []outage{
 func TestHoldAnOutage(t *testing.T) {
 	for _, tc := range outages {
 		t.Run(tc.name, func(t *testing.T) {
+			if testing.Short() && tc.attempts > 500_000 {
+				t.Skip("a million attempts; the same shape has been tested with fewer")
+			}
 			synctest.Test(t, func(t *testing.T) { holdOutage(t, tc) })
 		})
 	}
