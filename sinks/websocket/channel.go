@@ -32,7 +32,9 @@ type Channel struct {
 	// Made by callJoin; its methods never overlap.
 	handler Handler
 	topic   string
-	joinRef codec.Ref // the join's ref if it had no join ref
+	// Guarded by session.mu.
+	nextOfSession *Channel
+	joinRef       codec.Ref // the join's ref if it had no join ref
 	// Guarded by mu. A resumable channel prepares it before its handler joins, and
 	// begins it afterwards; in other channels it is nil until then.
 	sub *pubsub.Subscription

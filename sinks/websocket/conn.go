@@ -16,7 +16,7 @@ import (
 
 // conn is a connection over WebSocket.
 //
-// One goroutine reads, or none between messages, while the connection rests. It is kept at 352 bytes,
+// One goroutine reads, or none between messages, while the connection rests. It is kept at 320 bytes,
 // beyond which an allocation costs 32 bytes more. The endpoint's writers write what is
 // queued.
 type conn struct {
@@ -35,9 +35,7 @@ type conn struct {
 	lastRead time.Duration // of Endpoint.uptime, when bytes came from the client, or reading began again
 
 	// Guarded by the session's mutex.
-	closeBy               time.Duration // of Endpoint.uptime, when the wait for the client's close frame ends; set with closeSent
-	closeSent, peerClosed bool          // the frame has gone out, or has come in: RFC 6455, 7.1.4
-	interrupting          bool          // the deadline of the read ahead is in the past, and stays there until it has ended
+	closeBy time.Duration // of Endpoint.uptime, when the wait for the client's close frame ends; set with closeSent
 }
 
 // reading is what the goroutine that reads needs. Between messages it holds no buffer

@@ -110,7 +110,7 @@ func (s *session) reply(joinRef, ref codec.Ref, topic string, r Reply) {
 func (s *session) channel(topic string) *Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, ch := range s.channels {
+	for ch := range s.channels.all() {
 		if ch.topic == topic && !ch.abandoned {
 			return ch
 		}
@@ -165,7 +165,7 @@ func (s *session) join(m codec.Message, old *Channel) {
 		s.mu.Unlock()
 		return
 	}
-	s.channels = append(s.channels, ch)
+	s.channels.add(ch)
 	s.mu.Unlock()
 	// Close waits for the channel until its end.
 	s.endpoint().work.add()
@@ -212,8 +212,11 @@ func (s *session) makeWay() *noRoom {
 // channelsFull returns the limit of channels that has been reached, or nil.
 func (s *session) channelsFull() *noRoom {
 	s.mu.Lock()
-	n := len(s.channels)
-	hangs := slices.ContainsFunc(s.channels, func(ch *Channel) bool { return ch.abandoned })
+	n, hangs := 0, false
+	for ch := range s.channels.all() {
+		n++
+		hangs = hangs || ch.abandoned
+	}
 	s.mu.Unlock()
 	no := noRoom{why: rejectedChannels, reply: replyTooMany}
 	if hangs {
@@ -234,7 +237,7 @@ func (s *session) channelsFull() *noRoom {
 func (s *session) anyEnding() *Channel {
 	s.mu.Lock()
 	// A copy, since Channel.mu comes before session.mu in the lock order.
-	channels := slices.DeleteFunc(slices.Clone(s.channels), func(ch *Channel) bool { return ch.abandoned })
+	channels := slices.DeleteFunc(s.channels.copied(), func(ch *Channel) bool { return ch.abandoned })
 	s.mu.Unlock()
 	for _, ch := range channels {
 		if ch.leaving || ch.ends() {
@@ -259,14 +262,5 @@ func (s *session) closeOld(old *Channel) {
 func (s *session) remove(ch *Channel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, c := range s.channels {
-		if c == ch {
-			last := len(s.channels) - 1
-			// The order of the channels has no meaning.
-			s.channels[i] = s.channels[last]
-			s.channels[last] = nil
-			s.channels = s.channels[:last]
-			return
-		}
-	}
+	s.channels.remove(ch)
 }

@@ -132,7 +132,7 @@ func (s *session) renew(m codec.Message) {
 	s.state = state
 	// A copy: Channel.mu comes before session.mu in the lock order, and take
 	// can block.
-	channels := append([]*Channel(nil), s.channels...)
+	channels := s.channels.copied()
 	s.mu.Unlock()
 	s.expireAt(until)
 	for _, ch := range channels {

@@ -179,7 +179,7 @@ func (ch *Channel) passOver() {
 // the room to senders whose deliveries were refused.
 func (s *session) catchUp() {
 	s.mu.Lock()
-	channels := append([]*Channel(nil), s.channels...)
+	channels := s.channels.copied()
 	s.mu.Unlock()
 	for _, ch := range channels {
 		// Before the first delivery no sender waits for room.

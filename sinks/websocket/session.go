@@ -45,6 +45,9 @@ type session struct {
 	format *format
 	// textOnly: binary messages cannot be sent, as over long polling.
 	textOnly bool
+	// Of a WebSocket connection, guarded by mu.
+	closeSent, peerClosed bool // the frame has gone out, or has come in: RFC 6455, 7.1.4
+	interrupting          bool // the deadline of the read ahead is in the past, and stays there until it has ended
 
 	prev, next *session // guarded by registry.mu
 
@@ -55,7 +58,7 @@ type session struct {
 	mu       sync.Mutex // guards state, out, room, channels and rare's timers
 	out      outbox
 	room     chan struct{} // closed when held messages go on; nil while none is held
-	channels []*Channel    // few, so that a search is faster than a map
+	channels channelList
 }
 
 // newSession makes the session of an admitted client. The caller sets tr.

@@ -143,7 +143,7 @@ func (s *session) finish(reason error) {
 func (s *session) depart() {
 	e := s.endpoint()
 	s.mu.Lock()
-	for _, ch := range s.channels {
+	for ch := range s.channels.all() {
 		e.stragglers.add(ch) // with the mutex held, so that conclude comes later
 	}
 	s.mu.Unlock()
@@ -171,7 +171,7 @@ func (s *session) loseClient(reason error) {
 func (s *session) everyChannel() []*Channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]*Channel(nil), s.channels...)
+	return s.channels.copied()
 }
 
 // isClosing reports whether the end has begun: nothing more is queued.

@@ -55,7 +55,7 @@ func (e *Endpoint) unfinished() []*Channel {
 	channels := make(map[*Channel]bool)
 	for _, s := range e.registry.all() {
 		s.mu.Lock()
-		for _, ch := range s.channels {
+		for ch := range s.channels.all() {
 			channels[ch] = true
 		}
 		s.mu.Unlock()
