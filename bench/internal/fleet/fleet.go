@@ -81,7 +81,7 @@ func address(server string) (syscall.Sockaddr, error) {
 	return to, nil
 }
 
-// Stop ends all connections and loops.
+// Stop ends all connections and loops. Another call does nothing.
 func (f *Fleet) Stop() {
 	for _, l := range f.loops {
 		l.stop()

@@ -56,9 +56,11 @@ func newLoop(to syscall.Sockaddr, host string, protocol *Protocol) (*loop, error
 	return l, nil
 }
 
-// stop ends the loop and its connections.
+// stop ends the loop and its connections, if that has not been done.
 func (l *loop) stop() {
-	l.over.Store(true)
+	if l.over.Swap(true) {
+		return // the number of the closed descriptor may be another's by now
+	}
 	<-l.done
 	for _, c := range l.clients[:l.next] {
 		c.drop()
