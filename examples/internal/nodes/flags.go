@@ -62,8 +62,8 @@ func (f Flags) Check() error {
 // OnRedis reports whether -cluster is a Redis.
 func (f Flags) OnRedis() bool { return hasScheme(f.Cluster, "redis", "rediss") }
 
-// RedisOptions reads the URL of a Redis. The error has no part of it: what cannot be parsed may be
-// a part of the password.
+// RedisOptions reads the URL of a Redis, with its database and all options of its query. The error
+// has no part of it: what cannot be parsed may be a part of the password.
 func RedisOptions(text string) (*goredis.UniversalOptions, error) {
 	o, err := goredis.ParseURL(text)
 	if err != nil {
@@ -71,7 +71,14 @@ func RedisOptions(text string) (*goredis.UniversalOptions, error) {
 	}
 	return &goredis.UniversalOptions{
 		Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		DB: o.DB, Protocol: o.Protocol, ClientName: o.ClientName,
+		MaxRetries: o.MaxRetries, MinRetryBackoff: o.MinRetryBackoff, MaxRetryBackoff: o.MaxRetryBackoff,
 		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
+		PoolFIFO: o.PoolFIFO, PoolSize: o.PoolSize, PoolTimeout: o.PoolTimeout, MaxConcurrentDials: o.MaxConcurrentDials,
+		MinIdleConns: o.MinIdleConns, MaxIdleConns: o.MaxIdleConns, MaxActiveConns: o.MaxActiveConns,
+		PipelinePoolSize: o.PipelinePoolSize, PipelineReadBufferSize: o.PipelineReadBufferSize,
+		PipelineWriteBufferSize: o.PipelineWriteBufferSize, ConnMaxIdleTime: o.ConnMaxIdleTime,
+		ConnMaxLifetime: o.ConnMaxLifetime, ConnMaxLifetimeJitter: o.ConnMaxLifetimeJitter,
 	}, nil
 }
 

@@ -1,9 +1,12 @@
 package nodes
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 )
 
 func TestCheck(t *testing.T) {
@@ -34,12 +37,36 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// The timeouts of a Redis URL reach the client.
+// All that a Redis URL says reaches the client.
 func TestRedisOptions(t *testing.T) {
-	o, err := RedisOptions("redis://user:word@a:1?dial_timeout=7s&read_timeout=8s&write_timeout=9s")
-	if err != nil || o.Addrs[0] != "a:1" || o.Username != "user" || o.Password != "word" ||
-		o.DialTimeout != 7*time.Second || o.ReadTimeout != 8*time.Second || o.WriteTimeout != 9*time.Second {
-		t.Errorf("%+v, %v", o, err)
+	const text = "rediss://user:word@a:1/3?protocol=2&client_name=me&max_retries=4&min_retry_backoff=5s&max_retry_backoff=6s" +
+		"&dial_timeout=7s&read_timeout=8s&write_timeout=9s&pool_fifo=true&pool_size=10&pool_timeout=11s&min_idle_conns=12" +
+		"&max_idle_conns=13&max_active_conns=14&max_concurrent_dials=15&pipeline_pool_size=16&pipeline_read_buffer_size=17" +
+		"&pipeline_write_buffer_size=18&conn_max_idle_time=19s&conn_max_lifetime=21s&conn_max_lifetime_jitter=20s&skip_verify=true"
+	parsed, err := goredis.ParseURL(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := RedisOptions(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"a:1"}; !slices.Equal(o.Addrs, want) {
+		t.Errorf("Addrs is %q, want %q", o.Addrs, want)
+	}
+	set := 0
+	for field, want := range reflect.ValueOf(*parsed).Fields() {
+		if !field.IsExported() || want.IsZero() || field.Name == "Addr" || field.Name == "Network" {
+			continue
+		}
+		set++
+		got := reflect.ValueOf(*o).FieldByName(field.Name)
+		if !got.IsValid() || !reflect.DeepEqual(got.Interface(), want.Interface()) {
+			t.Errorf("%s is %v, want %v", field.Name, got, want)
+		}
+	}
+	if set < 24 {
+		t.Errorf("the URL sets %d options only", set)
 	}
 }
 
