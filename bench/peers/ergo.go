@@ -10,10 +10,11 @@ import (
 	"github.com/ergo-services/ergo/gen"
 	"github.com/ergo-services/ergo/node"
 	"github.com/ergo-services/ergo/proto/dist"
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 var ergoStage = contestant{
-	name: "ergo gen.Stage", module: "github.com/ergo-services/ergo",
+	name: "ergo gen.Stage", kind: report.Peer, module: "github.com/ergo-services/ergo",
 	comment: "max demand 1000, min demand 500; W2 passes demand on by hand",
 	runs: map[string]runner{
 		"W1": func(n int) (time.Duration, []sum, error) {

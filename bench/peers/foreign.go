@@ -32,7 +32,7 @@ type foreign struct {
 // foreignRow is a row of the table.
 type foreignRow struct {
 	name, argument, comment string
-	kind                    report.Kind // empty: a peer
+	kind                    report.Kind
 	cannot                  map[string]string
 }
 
@@ -41,18 +41,18 @@ var foreigners = []*foreign{
 		build: []string{"cargo", "build", "--release", "--locked", "--quiet"},
 		start: []string{"./target/release/handover"},
 		rows: []foreignRow{
-			{name: "tokio mpsc, batches", argument: "tokio-batches", comment: "the same Vecs go round between two bounded channels and two tasks",
+			{name: "tokio mpsc, batches", argument: "tokio-batches", kind: report.Peer, comment: "the same Vecs go round between two bounded channels and two tasks",
 				cannot: map[string]string{"W6": "the row below has it"}},
-			{name: "tokio mpsc, events", argument: "tokio-many", comment: "reserve_many and recv_many of a batch; W6: blocking_send and recv_many"},
-			{name: "crossbeam", argument: "crossbeam", comment: "the same Vecs go round between two bounded channels and two threads; W6: single events"},
+			{name: "tokio mpsc, events", argument: "tokio-many", kind: report.Peer, comment: "reserve_many and recv_many of a batch; W6: blocking_send and recv_many"},
+			{name: "crossbeam", argument: "crossbeam", kind: report.Peer, comment: "the same Vecs go round between two bounded channels and two threads; W6: single events"},
 			{name: "loops alone, Rust", argument: "loops", kind: report.Limit, comment: "no hand-over: a Vec is filled and added up in one thread", cannot: map[string]string{"W6": noHandOver}},
 		}},
 	{language: "Java", tool: "mvn", folder: "java",
 		build: []string{"mvn", "--quiet", "--batch-mode", "compile"},
 		start: []string{"java", "-cp", "target/classes" + string(filepath.ListSeparator) + "target/lib/*", "penstock.Handover"},
 		rows: []foreignRow{
-			{name: "Disruptor, yielding", argument: "disruptor-yielding", comment: "rings of 16, 128, 1,024 and 16,384 slots, a batch claimed and published at once, waiting without sleep; W6: single events, several producers allowed"},
-			{name: "Disruptor, blocking", argument: "disruptor-blocking", comment: "the same, waiting with a lock"},
+			{name: "Disruptor, yielding", argument: "disruptor-yielding", kind: report.Peer, comment: "rings of 16, 128, 1,024 and 16,384 slots, a batch claimed and published at once, waiting without sleep; W6: single events, several producers allowed"},
+			{name: "Disruptor, blocking", argument: "disruptor-blocking", kind: report.Peer, comment: "the same, waiting with a lock"},
 			{name: "loops alone, Java", argument: "loops", kind: report.Limit, comment: "no hand-over: an array is filled and added up in one thread", cannot: map[string]string{"W6": noHandOver}},
 		}},
 }

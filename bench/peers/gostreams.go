@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-go/penstock/bench/internal/report"
 	streams "github.com/reugn/go-streams"
 	"github.com/reugn/go-streams/extension"
 	"github.com/reugn/go-streams/flow"
@@ -12,7 +13,7 @@ import (
 const goStreamsModule = "github.com/reugn/go-streams"
 
 var goStreams = contestant{
-	name: "go-streams", module: goStreamsModule,
+	name: "go-streams", kind: report.Peer, module: goStreamsModule,
 	runs: map[string]runner{
 		"W1": func(n int) (time.Duration, []sum, error) {
 			return stream(n, oneByOne, func(out streams.Outlet) []streams.Outlet { return []streams.Outlet{out} })
@@ -42,7 +43,7 @@ var goStreams = contestant{
 }
 
 var goStreamsSlices = contestant{
-	name: "go-streams, elements []int", module: goStreamsModule,
+	name: "go-streams, elements []int", kind: report.Peer, module: goStreamsModule,
 	comment: "a new slice of 500 for each element; W5 shares it",
 	runs: map[string]runner{
 		"W1": func(n int) (time.Duration, []sum, error) {

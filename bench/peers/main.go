@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -77,6 +76,9 @@ func mainErr(args []string, out, progress io.Writer) error {
 		defer end()
 		all = handoverContestants(rows)
 	}
+	if err := requireKinds(all); err != nil {
+		return err
+	}
 	patience = 2*time.Second + 2**budget
 	entries := make([][]entry, len(chosen))
 	for i, w := range chosen {
@@ -101,6 +103,19 @@ func mainErr(args []string, out, progress io.Writer) error {
 		return nil
 	}
 	return draw(*svg, chosen, all, entries)
+}
+
+// requireKinds returns an error if it is not said what a contestant is: a way of our own without a
+// kind would be the best of the peers.
+func requireKinds(all []contestant) error {
+	for _, c := range all {
+		switch c.kind {
+		case report.Ours, report.Peer, report.Limit:
+		default:
+			return fmt.Errorf("contestant %q has the kind %q, allowed: %s, %s, %s", c.name, c.kind, report.Ours, report.Peer, report.Limit)
+		}
+	}
+	return nil
 }
 
 // choose returns those of works that a list of names means, all for an empty one.
@@ -184,7 +199,7 @@ func measured(chosen []work, all []contestant, entries [][]entry) report.Results
 	for i, w := range chosen {
 		for j, c := range all {
 			if e := entries[i][j]; e.perSecond > 0 {
-				r.Results = append(r.Results, report.Result{Work: w.name, Name: c.name, Kind: cmp.Or(c.kind, report.Peer), Unit: "M/s", Value: e.perSecond / 1e6})
+				r.Results = append(r.Results, report.Result{Work: w.name, Name: c.name, Kind: c.kind, Unit: "M/s", Value: e.perSecond / 1e6})
 			}
 		}
 	}

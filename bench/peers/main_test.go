@@ -47,6 +47,25 @@ func everybodyIsRight(t *testing.T, all []contestant, works []work, known map[st
 	}
 }
 
+// What a contestant is must be said; one without a kind is not a peer.
+func TestEverybodyHasAKind(t *testing.T) {
+	for _, all := range [][]contestant{contestants(), pipelineContestants(), handoverContestants(nil)} {
+		if err := requireKinds(all); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, f := range foreigners {
+		for _, r := range f.rows {
+			if err := requireKinds([]contestant{{name: r.name, kind: r.kind}}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := requireKinds([]contestant{{name: "stage of our own"}}); err == nil || !strings.Contains(err.Error(), "stage of our own") {
+		t.Errorf("a contestant without a kind: %v", err)
+	}
+}
+
 func TestCheckFindsFaults(t *testing.T) {
 	for _, w := range append(slices.Clone(works), pipelineWorks...) {
 		sums := make([]sum, w.takers)

@@ -3,12 +3,13 @@ package main
 import (
 	"time"
 
+	"github.com/penstock-go/penstock/bench/internal/report"
 	streams "github.com/reugn/go-streams"
 	"github.com/reugn/go-streams/flow"
 )
 
 var goStreamsByHand = contestant{
-	name: "go-streams", module: goStreamsModule,
+	name: "go-streams", kind: report.Peer, module: goStreamsModule,
 	comment: "four workers; it has no retry and no dead letters: both are written by hand inside the function, as a loop",
 	runs: map[string]runner{
 		"P1": func(n int) (time.Duration, []sum, error) {

@@ -10,10 +10,11 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 var watermillRouter = contestant{
-	name: "watermill router", module: "github.com/ThreeDotsLabs/watermill",
+	name: "watermill router", kind: report.Peer, module: "github.com/ThreeDotsLabs/watermill",
 	comment: "Retry, PoisonQueue and Throttle on its gochannel, which hands a subscriber one message at a time",
 	runs: map[string]runner{
 		"P1": func(n int) (time.Duration, []sum, error) { return route(n, 0) },

@@ -4,11 +4,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-go/penstock/bench/internal/report"
 	"github.com/samber/ro"
 )
 
 var samberRo = contestant{
-	name: "samber/ro", module: "github.com/samber/ro",
+	name: "samber/ro", kind: report.Peer, module: "github.com/samber/ro",
 	comment: "ObserveOn(1000) in front of each stage, which gives it a goroutine",
 	runs: map[string]runner{
 		"W1": func(n int) (time.Duration, []sum, error) { return observeChain(n, 0) },

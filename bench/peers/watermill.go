@@ -10,10 +10,11 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
+	"github.com/penstock-go/penstock/bench/internal/report"
 )
 
 var watermillChannel = contestant{
-	name: "watermill gochannel", module: "github.com/ThreeDotsLabs/watermill",
+	name: "watermill gochannel", kind: report.Peer, module: "github.com/ThreeDotsLabs/watermill",
 	comment: "Publish blocks until the message is acknowledged, without which it has neither order nor back-pressure",
 	runs: map[string]runner{
 		"W1": func(n int) (time.Duration, []sum, error) { return publishChain(n, 0) },

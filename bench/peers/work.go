@@ -103,6 +103,6 @@ type contestant struct {
 	runs    map[string]runner
 	cannot  map[string]string    // why not, for works that are not in runs
 	cpu     func() time.Duration // processor time so far of the process that runs it; nil: this one
-	kind    report.Kind          // empty: a peer
+	kind    report.Kind          // required
 	comment string
 }
