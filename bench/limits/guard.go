@@ -139,17 +139,24 @@ func measureSockets(ctx context.Context, b *binaries, work string, rounds int) (
 		return share{}, err
 	}
 	file := filepath.Join(b.dir, "guard.json")
-	cmd := exec.CommandContext(ctx, program, "-peers", "bare,penstock", "-works", work, "-conns", fmt.Sprint(guardConns), "-rounds", fmt.Sprint(rounds), "-json", file)
+	cmd := socketsCommand(ctx, program, work, rounds, file)
 	out, err := cmd.CombinedOutput()
 	b.count(cmd)
 	if err != nil {
 		return share{}, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
 	}
-	results, _, err := report.ReadResults(file, report.Machine{})
+	results, _, err := report.ReadResults(file)
 	if err != nil {
 		return share{}, err
 	}
 	return socketShare(results, work)
+}
+
+// socketsCommand has as many processors for the server and for the clients' loops as the benchmarks.
+func socketsCommand(ctx context.Context, program, work string, rounds int, file string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, "-peers", "bare,penstock", "-works", work, "-conns", fmt.Sprint(guardConns), "-rounds", fmt.Sprint(rounds), "-json", file)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", guardCPU))
+	return cmd
 }
 
 // socketShare returns ours beside the bare loop: of the rate, and of the server's processor time.
@@ -191,8 +198,8 @@ func shares(ctx context.Context, rows []string, rounds int, length time.Duration
 // guard compares each row with its base and prints a table. A row that has fallen is
 // measured again after each of the pauses, for longer, and fails if it has fallen every time:
 // what else runs on the host comes and goes, a slower program stays slow. Where others kept
-// it from being judged whenever it was measured again, the table says so and the row
-// does not fail. others is the share of the machine that other processes have had since it was
+// it from being judged whenever it was measured again, the table and the last line say so and
+// the row does not fail. others is the share of the machine that other processes have had since it was
 // last called.
 func guard(ctx context.Context, rows []string, was base, pauses []time.Duration, measure measurement, others func() float64, out io.Writer) error {
 	others()
@@ -249,6 +256,9 @@ func guard(ctx context.Context, rows []string, was base, pauses []time.Duration,
 	if taken >= quietBelow {
 		fmt.Fprintf(out, "Other processes had up to %.0f %% of the machine; while they had %.0f %% or more only %s was judged, with %.0f %% or more no fall.\n", 100*taken, 100*quietBelow, ofReferenceCPU, 100*crowdedFrom)
 	}
+	if n := len(down) - len(fallen); n > 0 {
+		fmt.Fprintf(out, "%d of %d rows were not judged.\n", n, len(rows))
+	}
 	if len(fallen) > 0 {
 		return fmt.Errorf("%w; if that is meant: go run ./bench/limits -guard -renew, on a machine that does nothing else", errFallen)
 	}
@@ -284,8 +294,8 @@ func readBase(text []byte, rows []string) (was base, err error) {
 	return was, nil
 }
 
-// renew measures the base anew and writes it.
-func renew(ctx context.Context, rows []string, measure measurement, out io.Writer) error {
+// renew measures rows of the base anew and writes it. Rows that are not measured stay as they were.
+func renew(ctx context.Context, rows []string, was base, measure measurement, out io.Writer) error {
 	now, err := shares(ctx, rows, 2*guardRounds+1, 2*guardTime, measure)
 	if err != nil {
 		return err
@@ -294,7 +304,14 @@ func renew(ctx context.Context, rows []string, measure measurement, out io.Write
 		now[row] = share{math.Round(s.Time*1000) / 1000, math.Round(s.CPU*1000) / 1000}
 	}
 	here := report.ThisMachine(ctx)
-	text, err := json.MarshalIndent(base{Commit: here.Commit, Date: here.Date, Shares: now}, "", "  ")
+	all := maps.Clone(now)
+	for _, row := range guarded {
+		if _, measured := now[row]; !measured && was.Shares[row] != (share{}) {
+			all[row] = was.Shares[row]
+			fmt.Fprintf(out, "%s stays as it was, of %s.\n", row, was.Commit)
+		}
+	}
+	text, err := json.MarshalIndent(base{Commit: here.Commit, Date: here.Date, Shares: all}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -39,7 +42,8 @@ func TestGuard(t *testing.T) {
 		"bad three times":        {append(slices.Repeat([]share{{0.3, 0.8}}, 9), a), []share{good}, 0, false, "ok, 0.3 and 0.8 at first", 12, 3},
 		"slower":                 {[]share{a}, []share{{0.79, 1.1}}, 0, true, "FALLEN", 3, 12},
 		"busier":                 {[]share{a}, []share{{1.2, 0.5}}, 0, true, "FALLEN", 3, 12},
-		"slower, a busy machine": {[]share{a}, []share{{0.1, 1.1}}, 0.5, false, "not judged", 3, 12},
+		"slower, a busy machine": {[]share{a}, []share{{0.1, 1.1}}, 0.5, false, "\n1 of 2 rows were not judged.\n", 3, 12},
+		"both, a crowded one":    {[]share{{0.1, 0.1}}, []share{{0.1, 0.1}}, 0.8, false, "\n2 of 2 rows were not judged.\n", 12, 12},
 		"as it was, a busy one":  {[]share{a}, []share{good}, 0.5, false, "had up to 50 % of the machine", 3, 3},
 		"busier, a busy machine": {[]share{a}, []share{{0.1, 0.5}}, 0.5, true, "FALLEN", 3, 12},
 		"busier, a crowded one":  {[]share{a}, []share{{0.1, 0.5}}, 0.8, false, "not judged", 3, 12},
@@ -59,7 +63,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// A measurement on a busy machine neither acquits nor condemns a row whose time has fallen.
+// A measurement on a busy machine does not condemn a row of which only the time has fallen; a row
+// that holds there is acquitted.
 func TestGuardOnAMachineThatIsSometimesBusy(t *testing.T) {
 	was, slow := base{Shares: map[string]share{"a": {0.9, 0.8}}}, share{0.3, 0.8}
 	for name, c := range map[string]struct {
@@ -119,6 +124,47 @@ func TestBase(t *testing.T) {
 		if _, err := readBase([]byte(text), []string{"BenchmarkW2"}); err == nil {
 			t.Errorf("%q is not refused", text)
 		}
+	}
+}
+
+// Server and clients have the processors of the benchmarks, however many the machine has.
+func TestProcessorsOfTheSockets(t *testing.T) {
+	t.Setenv("GOMAXPROCS", "7")
+	cmd := socketsCommand(t.Context(), "sockets", "room", 1, "file.json")
+	if env := cmd.Environ(); !slices.Contains(env, "GOMAXPROCS=2") || slices.Contains(env, "GOMAXPROCS=7") {
+		t.Errorf("%q", env)
+	}
+}
+
+// On other systems than Linux the sockets are neither measured nor forgotten.
+func TestRenewWithoutSockets(t *testing.T) {
+	var out strings.Builder
+	rows := chooseRows(options{guard: true, renew: true}, "darwin", &out)
+	if len(rows) != len(guarded)-len(socketWorks) || slices.Contains(rows, "room") || !strings.Contains(out.String(), "room needs Linux and is left out.\n") {
+		t.Errorf("%q, %s", rows, out.String())
+	}
+	if got := chooseRows(options{guard: true, renew: true}, "linux", io.Discard); !slices.Equal(got, guarded) {
+		t.Errorf("%q", got)
+	}
+	t.Chdir(t.TempDir())
+	if err := os.MkdirAll(filepath.Dir(baseFile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	was := base{Commit: "abcdef0", Shares: map[string]share{"room": {0.5, 0.25}, "users": {2, 3}, "BenchmarkW2": {9, 9}, "gone": {1, 1}}}
+	measure := func(context.Context, string, time.Duration) (share, error) { return share{0.75, 0.5}, nil }
+	if err := renew(t.Context(), rows, was, measure, &out); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(baseFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := readBase(text, guarded)
+	if err != nil || len(now.Shares) != len(guarded) || now.Shares["room"] != was.Shares["room"] || now.Shares["BenchmarkW2"] != (share{0.75, 0.5}) {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if !strings.Contains(out.String(), "room stays as it was, of abcdef0.\n") {
+		t.Error(out.String())
 	}
 }
 

@@ -109,6 +109,7 @@ func TestRefusedFlags(t *testing.T) {
 	for _, args := range []string{
 		"-count 0", "-time 1ms", "-only nothing", "W1", "-section garden", "-renew", "-slowed", "-svg .",
 		"-guard -only nothing", "-guard -renew -only W1", "-growth -section garden", "-write x -only W1",
+		"-guard -peers x", "-growth -peers x", "-section engine -peers x", "-peers main.go",
 	} {
 		if err := run(t.Context(), strings.Fields(args), io.Discard, io.Discard); err == nil {
 			t.Errorf("%s is not refused", args)

@@ -66,7 +66,7 @@ func readFlags(args []string, progress io.Writer) (o options, err error) {
 	flags.BoolVar(&o.growth, "growth", false, "measure how figures grow with size; five minutes")
 	flags.StringVar(&o.svg, "svg", "", "with -growth: draw the figures into this `folder`")
 	flags.StringVar(&o.write, "write", "", "also put what is printed between its marks in this Markdown `file`")
-	flags.StringVar(&o.peers, "peers", "", "a `folder` for what others reach: what it has of the same machine, commit and day is not measured again")
+	flags.StringVar(&o.peers, "peers", "", "a `folder`, made if it is not there, for what others reach: what it has of the same machine, commit and day is not measured again")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -83,6 +83,10 @@ func readFlags(args []string, progress io.Writer) (o options, err error) {
 		return o, errors.New("-renew measures all rows as they are: neither -slowed nor -only")
 	case o.svg != "" && !o.growth:
 		return o, errors.New("-svg goes with -growth")
+	case o.peers != "" && (o.guard || o.growth):
+		return o, errors.New("-peers is for the table: neither -guard nor -growth")
+	case o.peers != "" && o.section != "" && !slices.Contains(strings.Split(o.section, ","), "peers"):
+		return o, errors.New("-peers needs -section peers, or no -section")
 	case o.write != "" && (o.guard || o.only != "" || o.section != ""):
 		return o, errors.New("-write writes whole tables: neither -guard, -only nor -section")
 	}
@@ -95,6 +99,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	o, err := readFlags(args, progress)
 	if err != nil {
 		return err
+	}
+	if o.peers != "" { // before minutes of measuring
+		if err := os.MkdirAll(o.peers, 0o777); err != nil {
+			return fmt.Errorf("-peers: %w", err)
+		}
 	}
 	b, err := newBinaries(progress)
 	if err != nil {
@@ -118,19 +127,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 
 func runGuard(ctx context.Context, o options, b *binaries, out io.Writer) error {
 	measure := measureShare(b, o.slowed)
+	rows := chooseRows(o, runtime.GOOS, out)
 	if o.renew {
-		return renew(ctx, guarded, measure, out)
-	}
-	var rows []string
-	for _, row := range guarded {
-		if !strings.Contains(row, o.only) || o.slowed && slices.Contains(socketWorks, row) {
-			continue
+		was, err := readBase(baseText, nil)
+		if err != nil {
+			return err
 		}
-		if runtime.GOOS != "linux" && slices.Contains(socketWorks, row) {
-			fmt.Fprintf(out, "%s needs Linux and is left out.\n", row)
-			continue
-		}
-		rows = append(rows, row)
+		return renew(ctx, rows, was, measure, out)
 	}
 	if len(rows) == 0 {
 		return fmt.Errorf("-only %q: no row of the guard has this in its name", o.only)
@@ -154,6 +157,21 @@ func runGuard(ctx context.Context, o options, b *binaries, out io.Writer) error 
 		others = func() float64 { return 0 }
 	}
 	return guard(ctx, rows, was, pauses, measure, others, out)
+}
+
+// chooseRows returns the rows that the flags choose, without those that the system cannot measure.
+func chooseRows(o options, system string, out io.Writer) (rows []string) {
+	for _, row := range guarded {
+		if !strings.Contains(row, o.only) || o.slowed && slices.Contains(socketWorks, row) {
+			continue
+		}
+		if system != "linux" && slices.Contains(socketWorks, row) {
+			fmt.Fprintf(out, "%s needs Linux and is left out.\n", row)
+			continue
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 func runTable(ctx context.Context, o options, b *binaries, out io.Writer) error {

@@ -103,32 +103,36 @@ func besidePeers(ctx context.Context, o options, b *binaries) ([]row, error) {
 }
 
 // results returns what a file in the folder has of the same machine, commit and day, if that
-// has all the works, or runs the command, which writes that file.
+// has all the works, or what the command measures now. That is kept in the file unless the command
+// fails; what the file had is never returned in its place.
 func (c comparison) results(ctx context.Context, b *binaries, folder string, here report.Machine, works []string) (report.Results, error) {
 	works = slices.Compact(works)
 	file, err := filepath.Abs(filepath.Join(folder, c.name+".json"))
 	if err != nil {
 		return report.Results{}, err
 	}
-	r, found, err := report.ReadResults(file, here)
+	r, found, err := report.ReadResults(file)
 	if err != nil {
 		return r, err
 	}
-	if found && r.Has(works...) {
+	if found && r.Of(here) && r.Has(works...) {
 		fmt.Fprintf(b.progress, "others were measured today: %s\n", file)
 		return r, nil
 	}
-	cmd := exec.CommandContext(ctx, "go", append(slices.Clone(c.args), c.works, strings.Join(works, ","), "-json", file)...)
+	written := filepath.Join(b.dir, c.name+"-now.json")
+	cmd := exec.CommandContext(ctx, "go", append(slices.Clone(c.args), c.works, strings.Join(works, ","), "-json", written)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "bench/peers", b.progress, b.progress
 	failed := cmd.Run()
-	r, found, err = report.ReadResults(file, here)
+	r, found, err = report.ReadResults(written)
 	switch {
 	case failed != nil:
-		failed = fmt.Errorf("%s in %s: %w", strings.Join(cmd.Args, " "), cmd.Dir, failed)
+		return r, errors.Join(fmt.Errorf("%s in %s: %w", strings.Join(cmd.Args, " "), cmd.Dir, failed), err)
 	case err == nil && !found:
 		err = fmt.Errorf("%s wrote no results", strings.Join(cmd.Args, " "))
+	case err == nil:
+		err = r.Write(file)
 	}
-	return r, errors.Join(failed, err)
+	return r, err
 }
 
 // peerRows returns a row for each work with the best of the others, and ours of the same run.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"io"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/penstock-go/penstock/bench/internal/report"
@@ -57,5 +60,47 @@ func TestPeerRows(t *testing.T) {
 	merged := []row{{work: "W1", figure: "ns"}, {work: "W1", figure: "events/s", ours: "99 M", peer: "80 M, b", ofPeer: "1.25", verdict: met}, want[1]}
 	if got := mergePeers(rows); !slices.Equal(got, merged) {
 		t.Errorf("%+v, want %+v", got, merged)
+	}
+}
+
+// What another commit has reached is not handed out as today's when a command fails, and is kept.
+func TestNoResultsOfAnotherCommit(t *testing.T) {
+	t.Chdir("../..")
+	folder, here := t.TempDir(), report.ThisMachine(t.Context())
+	old := report.Results{Machine: here, Results: []report.Result{{Work: "W1", Name: "y", Kind: report.Peer, Unit: "M/s", Value: 2}}}
+	old.Machine.Commit, old.Machine.Date = "0000000", "2001-01-01"
+	file := filepath.Join(folder, "works.json")
+	if err := old.Write(file); err != nil {
+		t.Fatal(err)
+	}
+	c := comparison{"works", []string{"run", "./no-such-package"}, "-work"}
+	b := &binaries{dir: t.TempDir(), progress: io.Discard}
+	if r, err := c.results(t.Context(), b, folder, here, []string{"W1"}); err == nil || len(r.Results) > 0 {
+		t.Errorf("results of %s, %s are handed out: %+v, %v", r.Machine.Commit, r.Machine.Date, r.Results, err)
+	}
+	if r, found, err := report.ReadResults(file); !found || !slices.Equal(r.Results, old.Results) || err != nil {
+		t.Errorf("the file has %+v, %v", r, err)
+	}
+}
+
+// Results are used again if they are of the same machine, commit and day, and not if files differ
+// from the commit.
+func TestResultsAreUsedAgain(t *testing.T) {
+	folder, here := t.TempDir(), report.ThisMachine(t.Context())
+	b := &binaries{dir: t.TempDir(), progress: io.Discard}
+	c := comparison{"works", []string{"no-such-command"}, "-work"}
+	for commit, again := range map[string]bool{"abcdef0": true, "abcdef0+": false, "unknown": false} {
+		here.Commit = commit
+		kept := report.Results{Machine: here, Results: []report.Result{{Work: "W1", Name: "y", Kind: report.Peer, Unit: "M/s", Value: 2}}}
+		if err := kept.Write(filepath.Join(folder, "works.json")); err != nil {
+			t.Fatal(err)
+		}
+		r, err := c.results(t.Context(), b, folder, here, []string{"W1"})
+		if again != (err == nil) || again != (len(r.Results) == 1) {
+			t.Errorf("commit %q: %+v, %v", commit, r, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "no-such-command") {
+			t.Error(err)
+		}
 	}
 }

@@ -34,13 +34,24 @@ func (m Machine) String() string {
 	return fmt.Sprintf("%s, commit %s; %s; %s; %s", m.Date, m.Commit, m.Processor, m.System, m.Go)
 }
 
+// What a commit is called that is none, or not all.
+const (
+	unknown = "unknown"
+	changed = "+" // at its end: files differ from it
+)
+
 // commit returns the one that is checked out, with a + if files differ from it.
 func commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty=+", "--exclude=*").Output()
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty="+changed, "--exclude=*").Output()
 	if err != nil {
-		return "unknown"
+		return unknown
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// committed reports whether the commit says which files were measured.
+func (m Machine) committed() bool {
+	return m.Commit != "" && m.Commit != unknown && !strings.HasSuffix(m.Commit, changed)
 }
 
 // model returns the name that the first processor gives itself.

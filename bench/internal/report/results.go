@@ -42,9 +42,8 @@ func (r Results) Write(file string) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-// ReadResults reads a file that Write has written. found is false if there is none, or if it
-// was not measured on this machine, at this commit and on this day.
-func ReadResults(file string, here Machine) (r Results, found bool, err error) {
+// ReadResults reads a file that Write has written. found is false if there is none.
+func ReadResults(file string) (r Results, found bool, err error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, false, nil
@@ -53,10 +52,15 @@ func ReadResults(file string, here Machine) (r Results, found bool, err error) {
 		err = json.Unmarshal(text, &r)
 	}
 	if err != nil {
-		return r, false, fmt.Errorf("results in %s: %w", file, err)
+		return Results{}, false, fmt.Errorf("results in %s: %w", file, err)
 	}
-	return r, r.Machine == here, nil
+	return r, true, nil
 }
+
+// Of reports whether the results are those of a machine, a commit and a day. Those of files that
+// differ from their commit, or of a commit that is not known, are not: the files may have changed
+// since.
+func (r Results) Of(m Machine) bool { return r.Machine == m && m.committed() }
 
 // Has reports whether there is a result of each of the works.
 func (r Results) Has(works ...string) bool {

@@ -12,26 +12,33 @@ func TestResultsAreReadAgainOnTheSameMachineOnly(t *testing.T) {
 		t.Errorf("%+v", here)
 	}
 	file := filepath.Join(t.TempDir(), "results.json")
-	if _, found, err := ReadResults(file, here); found || err != nil {
+	here.Commit = "abcdef0"
+	if _, found, err := ReadResults(file); found || err != nil {
 		t.Error(found, err)
 	}
 	want := Result{"W1", "ours", Ours, "M/s", 2.5}
 	if err := (Results{here, []Result{want}}).Write(file); err != nil {
 		t.Fatal(err)
 	}
-	got, found, err := ReadResults(file, here)
-	if !found || err != nil || len(got.Results) != 1 || got.Results[0] != want {
+	got, found, err := ReadResults(file)
+	if !found || !got.Of(here) || err != nil || len(got.Results) != 1 || got.Results[0] != want {
 		t.Errorf("%+v, %v, %v", got, found, err)
 	}
 	there := here
 	there.Commit = "another"
-	if _, found, err := ReadResults(file, there); found || err != nil {
-		t.Error(found, err)
+	if got.Of(there) {
+		t.Errorf("%+v is not of %v", got, there)
+	}
+	for _, commit := range []string{"abcdef0+", "unknown", ""} {
+		there.Commit = commit
+		if (Results{Machine: there}).Of(there) {
+			t.Errorf("commit %q does not say which files were measured", commit)
+		}
 	}
 	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := ReadResults(file, here); err == nil {
+	if _, _, err := ReadResults(file); err == nil {
 		t.Error("half a file is read")
 	}
 }
