@@ -76,3 +76,26 @@ func TestStopTwice(t *testing.T) {
 		t.Error("the second Stop closed another descriptor: ", err)
 	}
 }
+
+// Stall does not take a client out of its loop that has the descriptor of one that has ended.
+func TestStallOfADroppedClient(t *testing.T) {
+	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range append(pair[:], epoll) {
+		defer func() { _ = syscall.Close(fd) }()
+	}
+	if err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, pair[0], &syscall.EpollEvent{Events: syscall.EPOLLOUT}); err != nil {
+		t.Fatal(err)
+	}
+	l := &loop{epoll: epoll, clients: []*Client{{Slow: true, state: ended, fd: pair[0]}, {state: joined, fd: pair[0]}}}
+	(&Fleet{loops: []*loop{l}, size: 2}).Stall()
+	if n, err := syscall.EpollWait(epoll, make([]syscall.EpollEvent, 1), 0); n != 1 || err != nil {
+		t.Errorf("%d events, %v: the client that is there was taken out", n, err)
+	}
+}

@@ -145,7 +145,7 @@ func (f *Fleet) Slow() (n int) {
 func (f *Fleet) Stall() {
 	f.each(func(l *loop) {
 		for _, c := range l.clients {
-			if c.Slow {
+			if c.Slow && c.state != ended { // its descriptor may be that of another client by now
 				_ = syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, c.fd, &syscall.EpollEvent{}) // it is in there
 			}
 		}
