@@ -153,6 +153,8 @@ type Tally struct {
 	taken int  // takers; owned by the goroutine of the dispatch
 	kept  bool // written before the dispatch
 
+	refused int32 // rank of the last Refuse; owned by the goroutine of the dispatch
+
 	keptThere atomic.Bool // by another node
 }
 
@@ -168,8 +170,11 @@ func (t *Tally) Take() {
 }
 
 // Refuse notes why a subscriber does not take the message. It is called in
-// Subscriber.Deliver.
-func (t *Tally) Refuse(reason error) { t.note(reason) }
+// Subscriber.Deliver. A subscriber that finds out after Take calls Report as well.
+func (t *Tally) Refuse(reason error) {
+	t.refused = rankOf(reason)
+	t.note(reason)
+}
 
 // Report notes that a subscriber that took the message has it since at, or that
 // it never will, for the reason err. It may call the function that was given to

@@ -122,10 +122,11 @@ func offerAll(subs []*Subscription, all []delivery) {
 func (s *Subscription) offerInOrder(all []delivery) {
 	for i := range all {
 		d := &all[i]
+		d.tally.refused = 0 // by an earlier subscriber
 		if d.tally.done == nil || s.to.Deliver(&d.Message) {
 			continue
 		}
-		if why := d.tally.worst.Load(); why >= rankGone {
+		if why := d.tally.refused; why >= rankGone {
 			for ; i+1 < len(all); i++ {
 				all[i+1].tally.note(ranks[why])
 			}

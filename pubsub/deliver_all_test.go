@@ -140,3 +140,17 @@ func TestAPanicDoesNotKeepDeliveriesFromTheOtherSubscribers(t *testing.T) {
 		t.Errorf("offered %v", s.offered)
 	}
 }
+
+// TestTheReasonOfOneSubscriberIsNotThatOfAnother: one that cannot take the first message is
+// offered the second one, although another has no room.
+func TestTheReasonOfOneSubscriberIsNotThatOfAnother(t *testing.T) {
+	h := newHub(t, pubsub.Config{})
+	full := &choosy{refuse: map[int]error{1: pubsub.ErrFull}}
+	text := &choosy{refuse: map[int]error{1: pubsub.ErrUnfit}}
+	subscribe(t, h, "t", full)
+	subscribe(t, h, "t", text)
+	together(t, h, 2)
+	if len(full.offered) != 1 || len(text.offered) != 2 {
+		t.Errorf("offered %v and %v, want one and two", full.offered, text.offered)
+	}
+}

@@ -106,8 +106,11 @@ func (ch *Channel) deliver(m *pubsub.Message, t *pubsub.Tally) bool {
 	if err = ch.offer(it); err == ErrNoBinary {
 		err = pubsub.ErrUnfit
 	}
-	if err != nil && it.written != nil {
-		it.written.Report(time.Time{}, err)
+	if err != nil {
+		t.Refuse(err)
+		if it.written != nil {
+			it.written.Report(time.Time{}, err)
+		}
 	}
 	return err == nil
 }
