@@ -73,7 +73,7 @@ type Config[T any] struct {
 	// gets several as soon as they wait. Their order is that of the queue, and it is the
 	// consumer's to keep: delivery.Consumer does, a pool of workers runs them at the
 	// same time. From 1 to 64. UnorderedInFlight, Weights, Tenant and MeasuredCost must
-	// not be set with it. Default: 1.
+	// not be set with it, nor a Retry of more than one attempt. Default: 1.
 	Turn int
 
 	// Weights are the shares of the classes of keys relative to each other:
@@ -118,7 +118,8 @@ type Config[T any] struct {
 
 	// Retry says how often a Failed event is handed out, and after which pauses. It
 	// goes back to the head of its key, before any later event of the key, and the key
-	// waits for the pause while others are served. Retryable must be nil, since a
+	// waits for the pause while others are served. With a Turn above 1 the later ones of
+	// the turn are out already, so that it must not be set. Retryable must be nil, since a
 	// receipt does not say why an event has failed, and MaxAttempts at most 65,535, or
 	// retry.Unlimited. Default: the zero policy hands nothing out again, unlike
 	// elsewhere: an event has had all attempts of its consumer before it is Failed, and
@@ -228,6 +229,8 @@ func (c Config[T]) Validate() error {
 	switch {
 	case c.Turn > 1 && (c.UnorderedInFlight > 1 || len(c.Weights) > 0 || c.Tenant != nil || c.MeasuredCost):
 		return fairOwner.Refuse("Turn", c.Turn, "0 or 1 if UnorderedInFlight, Weights, Tenant or MeasuredCost is set")
+	case c.Turn > 1 && c.withDefaults().Retry.MaxAttempts != 1:
+		return fairOwner.Refuse("Turn", c.Turn, "0 or 1 if Retry has more than one attempt")
 	case c.Retry.MaxAttempts > maxTries && c.Retry.MaxAttempts != retry.Unlimited:
 		return fairOwner.Refuse("Retry.MaxAttempts", c.Retry.MaxAttempts, fmt.Sprintf("0 to %d, or Unlimited", maxTries))
 	case c.Retry.Retryable != nil:

@@ -206,6 +206,9 @@ func newRandomDispatcher(t testing.TB, next func(int) int) *randomDispatcher {
 	}
 	if cfg.UnorderedInFlight == 0 && !cfg.MeasuredCost && cfg.Weights == nil && cfg.Tenant == nil {
 		cfg.Turn = next(5)
+		if cfg.Turn > 1 {
+			cfg.Retry = retry.Policy{MaxAttempts: 1}
+		}
 	}
 	r := &randomDispatcher{t: t, next: next, f: option.Must(New(evKey, cfg)), seq: 1, keys: []int{3, 30, 500}[next(3)]}
 	r.m = &refDispatcher{t: t, cfg: r.f.cfg, keys: map[string]*refKey{}, subs: map[int]int{}, flying: map[uint64]given{}, flight: map[uint64]refEvent{}}

@@ -3,9 +3,11 @@ package fair
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/receipt"
+	"github.com/penstock-go/penstock/retry"
 )
 
 // worker subscribes one consumer that has asked for n events.
@@ -74,11 +76,15 @@ func TestTurnIsRefusedWithWhatItDoesNotServe(t *testing.T) {
 	tenant := func(e ev) string { return e.key }
 	for _, cfg := range []Config[ev]{
 		{Turn: -1}, {Turn: 65}, {Turn: 2, UnorderedInFlight: 2}, {Turn: 2, Weights: []int{1}}, {Turn: 2, Tenant: tenant}, {Turn: 2, MeasuredCost: true},
+		{Turn: 2, Retry: retry.Policy{MaxAttempts: 2}}, {Turn: 2, Retry: retry.Policy{MaxAttempts: retry.Unlimited}}, {Turn: 2, Retry: retry.Policy{Backoff: time.Second}},
 	} {
 		var refused *OptionError
 		if err := cfg.Validate(); !errors.As(err, &refused) || refused.Option != "Turn" {
 			t.Errorf("%+v: %v", cfg, err)
 		}
+	}
+	if err := (Config[ev]{Turn: 2, Retry: retry.Policy{MaxAttempts: 1}}).Validate(); err != nil {
+		t.Error(err)
 	}
 	if err := (Config[ev]{Turn: 1, MeasuredCost: true, Tenant: tenant, Weights: []int{1, 2}}).Validate(); err != nil {
 		t.Error(err)
