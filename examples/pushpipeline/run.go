@@ -27,6 +27,8 @@ type run struct {
 
 	stopLoad, stopReports context.CancelFunc
 	leaveCluster          func() // waits until the hub has ended
+
+	left bool // unstick has left pushes in Kafka; read once drain has returned
 }
 
 // errEnd is the cause of an end that was asked for.
@@ -204,6 +206,9 @@ func (r *run) end(hard context.Context) (summary, error) {
 	failure = errors.Join(failure, r.drain(limit))
 	// The connections have a second in any case: the pushes that were written
 	// last must still reach their clients.
+	if r.left {
+		r.cutOff(hard) // now that the pipeline has ended: they would be waited for
+	}
 	closing, cancelClosing := context.WithTimeout(hard, max(time.Second, r.cfg.Drain-time.Since(begun)))
 	defer cancelClosing()
 	// It closes the connections of the clients, which end then.

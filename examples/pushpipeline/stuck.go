@@ -32,8 +32,15 @@ func (r *run) unstick(ctx context.Context) {
 	}
 	if r.cfg.keeps() {
 		r.leave()
+		r.left = true
 		return
 	}
+	r.cutOff(ctx)
+}
+
+// cutOff ends the connections without waiting for clients that take nothing. What Kafka
+// keeps must have been left there before, or it is discarded.
+func (r *run) cutOff(ctx context.Context) {
 	r.log.Warn("clients that take nothing are cut off")
 	cut, cancel := context.WithTimeout(ctx, r.cfg.Drain/20)
 	defer cancel()
