@@ -157,8 +157,8 @@ func (b *book[T]) await(f *flight[T]) { f.from.out = f }
 // awaitFirst is await for an event that is with sockets for the first time, together with
 // the first one of the line. A client can have come since it was sent.
 func (b *book[T]) awaitFirst(l *line[T], f *flight[T]) {
-	if l.out != nil || f.from != nil {
-		return // the first one waits already
+	if l.out != nil || f.from != nil || f.over {
+		return // the first one waits already, or has its receipt and does not come back
 	}
 	f.from, l.out, l.tried = l, f, false
 	l.sending++

@@ -290,6 +290,7 @@ func (c *Consumer[T]) retry(l *line[T]) {
 		l.watch = c.endpoint.PubSub().Watch(l.topic, func() { c.inbox.change(l) })
 	}
 	l.tried = l.tried || l.out == nil
+	away := l.sending > 0
 	if l.gone {
 		c.book.revive(l, c.endpoint.PubSub().Subscribers(l.topic) > 0)
 	}
@@ -305,6 +306,9 @@ func (c *Consumer[T]) retry(l *line[T]) {
 			c.book.await(f)
 			return
 		}
+	}
+	if away {
+		l.tried = false // those that were with sockets already: they are tried if they come back
 	}
 	c.book.settle(l, c.now())
 }

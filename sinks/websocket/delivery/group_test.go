@@ -152,3 +152,25 @@ func TestOneOfAGroupThatCannotBeSentDelaysNoOther(t *testing.T) {
 		t.Errorf("receipts %v, %d open", d.account.finished, d.book.open.n)
 	}
 }
+
+// TestAClientThatComesWhileALineWaitsForAReportIsTried: the events of the line go to it
+// once the report has come, although the wake-up was before.
+func TestAClientThatComesWhileALineWaitsForAReportIsTried(t *testing.T) {
+	d := newDirect(t)
+	old, joins, third := &client{}, &client{}, &client{}
+	old.first = func() { d.join(joins) }
+	sub := d.join(old)
+	d.arrive(1, 2)
+	sub.Unsubscribe()
+	for i := range old.taken {
+		old.taken[i].Report(time.Time{}, pubsub.ErrGone)
+	}
+	d.work()
+	d.want(joins, `[{"n":1}]`)
+	d.join(third)
+	d.work()
+	d.want(third, "[]") // the line waits for the report
+	joins.taken[0].Report(time.Time{}, pubsub.ErrGone)
+	d.work()
+	d.want(third, `[{"n":1}]`)
+}
