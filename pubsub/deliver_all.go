@@ -29,6 +29,9 @@ type Delivery struct {
 // a caller that delivers again what was missed, in order, keeps the order. Reports of
 // different messages may come in any order.
 //
+// The messages share one array: one that a slow client keeps holds the payloads of all of
+// them in memory.
+//
 // On a node of several, and on a topic that keeps history, the error is [ErrApart], and
 // nothing was done.
 func (h *Hub) DeliverAll(topic, event string, list []Delivery) error {

@@ -71,7 +71,8 @@ type Config[T any] struct {
 	// key is served again when all of them have their receipts, and each of them costs a
 	// credit. So a consumer that does several events of a key at less cost than one by one
 	// gets several as soon as they wait. Their order is that of the queue, and it is the
-	// consumer's to keep: delivery.Consumer does, a pool of workers runs them at the
+	// consumer's to keep: delivery.Consumer does, except on a node of several and on
+	// topics with history, where each goes alone; a pool of workers runs them at the
 	// same time. From 1 to 64. UnorderedInFlight, Weights, Tenant and MeasuredCost must
 	// not be set with it, nor a Retry of more than one attempt. Default: 1.
 	Turn int

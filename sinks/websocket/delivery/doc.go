@@ -47,7 +47,9 @@
 // one moment, and a write can have several of them. They keep their order whatever becomes
 // of the connections: with fair.Config.Turn, which hands out several events of a key and
 // then none until all have their receipts, there is no such event either. That does not
-// hold on a node of several, nor on resumable topics, where each goes by itself.
+// hold on a node of several, nor on resumable topics, where each goes by itself, nor for
+// events of one topic that reach the consumer in separate calls and are on their way at
+// the same time.
 //
 // # Resumable topics
 //
