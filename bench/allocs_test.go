@@ -35,11 +35,18 @@ func TestNoAllocationPerEvent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			work(short)
-			few, many := allocations(func() { work(short) }), allocations(func() { work(long) })
-			extra := max(0, many-few)
-			t.Logf("%d allocations for %d events, %d for %d", few, short, many, long)
-			if extra > (long-short)/1000 {
-				t.Fatalf("%d more events cost %d allocations", long-short, extra)
+			// What a run takes to begin differs by some hundred allocations, by how many of its
+			// goroutines are at work at once. What an event costs is in each run.
+			for try := 1; ; try++ {
+				few, many := allocations(func() { work(short) }), allocations(func() { work(long) })
+				extra := max(0, many-few)
+				t.Logf("%d allocations for %d events, %d for %d", few, short, many, long)
+				if extra <= (long-short)/1000 {
+					return
+				}
+				if try == 3 {
+					t.Fatalf("%d more events cost %d allocations, each time", long-short, extra)
+				}
 			}
 		})
 	}
