@@ -238,6 +238,9 @@ func (h *herd) complete(mayRepeat int) tally {
 	sum := h.check()
 	if sum.lost > 0 || sum.disorder > 0 || sum.again > mayRepeat {
 		h.t.Errorf("%d lost, %d handled again of at most %d, %d out of order: %q", sum.lost, sum.again, mayRepeat, sum.disorder, sum.examples)
+		for i, m := range h.members {
+			h.t.Logf("member %d: %s", i, tail(m.log.Bytes()))
+		}
 	}
 	return sum
 }
