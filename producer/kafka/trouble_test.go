@@ -181,11 +181,13 @@ func TestTopicMadeAgainGoesOn(t *testing.T) {
 // remake deletes the topic and makes it again, and forgets what was in it.
 func (w *world) remake(gap time.Duration) {
 	w.t.Helper()
+	var old [16]byte
 	if w.real != nil {
 		w.real.Delete(w.topic)
 		<-time.After(gap)
 		w.real.Create(w.topic, 2)
 	} else {
+		old = w.broker.Cluster.TopicInfo(topic).TopicID
 		if err := w.broker.Cluster.DeleteTopic(topic); err != nil {
 			w.t.Fatal(err)
 		}
@@ -195,6 +197,7 @@ func (w *world) remake(gap time.Duration) {
 		}
 	}
 	w.mu.Lock()
+	w.gone[old] = old != [16]byte{}
 	clear(w.produced)
 	clear(w.handled)
 	clear(w.finished)
