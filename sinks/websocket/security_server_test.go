@@ -139,18 +139,28 @@ func securityHandshake(t *testing.T) {
 			slices.Sort(took)
 			return took[rounds/2], took[rounds*99/100]
 		}
-		measure() // warms up
-		median, alone := measure()
-		const n = 1000
-		slow := make([]*rawClient, n)
-		for i := range slow {
-			slow[i] = f.dialRaw()
-			slow[i].write([]byte("GET /socket/websocket HTTP/1.1\r\n"))
-		}
-		medianBeside, beside := measure()
-		t.Logf("p99 %v alone, %v beside %d slow ones: %.2f times; median %v and %v", alone, beside, n, float64(beside)/float64(alone), median, medianBeside)
-		if medianBeside > 3*median+5*time.Millisecond { // the row's 1.1 times the p99 is below the noise of a shared machine
-			t.Errorf("median %v alone, %v beside %d slow ones", median, medianBeside, n)
+		const n, tries = 1000, 3
+		// What else the machine does comes and goes: slow clients that others have to wait for
+		// would make the medians differ each time.
+		for try := 1; ; try++ {
+			measure() // warms up
+			median, alone := measure()
+			slow := make([]*rawClient, n)
+			for i := range slow {
+				slow[i] = f.dialRaw()
+				slow[i].write([]byte("GET /socket/websocket HTTP/1.1\r\n"))
+			}
+			medianBeside, beside := measure()
+			for _, c := range slow {
+				_ = c.nc.Close()
+			}
+			t.Logf("p99 %v alone, %v beside %d slow ones: %.2f times; median %v and %v", alone, beside, n, float64(beside)/float64(alone), median, medianBeside)
+			if medianBeside <= 3*median+5*time.Millisecond { // the row's 1.1 times the p99 is below the noise of a shared machine
+				break
+			}
+			if try == tries {
+				t.Fatalf("median %v alone, %v beside %d slow ones, and as much more %d times", median, medianBeside, n, tries)
+			}
 		}
 	})
 }
