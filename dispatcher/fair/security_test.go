@@ -126,12 +126,14 @@ func sybilUsers(t *testing.T) {
 		return "fresh"
 	}}
 	alone, _ := newTown(t, workers, tenants).run(ticks, nil)
-	times := map[string]time.Duration{}
-	for name, fresh := range map[string]func(n uint64) uint64{
-		"counted":           func(n uint64) uint64 { return n },
+	const counted = "counted"
+	users := map[string]func(n uint64) uint64{
+		counted:             func(n uint64) uint64 { return n },
 		"same low bits":     func(n uint64) uint64 { return n << 32 },
 		"multiples of 2^20": func(n uint64) uint64 { return n << 20 },
-	} {
+	}
+	times := map[string]time.Duration{}
+	for name, fresh := range users {
 		w := newTown(t, workers, tenants)
 		begin := time.Now()
 		beside, heap := w.run(ticks, fresh)
@@ -155,8 +157,19 @@ func sybilUsers(t *testing.T) {
 		}
 	}
 	for name, d := range times {
-		if d > 10*times["counted"]+5*time.Second { // a quadratic cost would be thousands of times as much
-			t.Errorf("%s took %v, counted ids %v", name, d, times["counted"])
+		// A quadratic cost would be thousands of times as much, each time. What other programs
+		// take of the machine comes and goes.
+		for try := 1; d > 10*times[counted]+5*time.Second; try++ {
+			if try == 3 {
+				t.Errorf("%s took %v, counted ids %v, and as much more %d times", name, d, times[counted], try)
+				break
+			}
+			for _, again := range []string{counted, name} {
+				begin := time.Now()
+				newTown(t, workers, tenants).run(ticks, users[again])
+				times[again] = time.Since(begin)
+			}
+			d = times[name]
 		}
 	}
 	// What it is like without the level of tenants: documented, not promised.
