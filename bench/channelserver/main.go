@@ -31,6 +31,7 @@ func main() {
 	node := flag.String("node", "", "with -cluster: the name of this server; empty makes one up")
 	batch := flag.Int("shutdown-batch", 0, "clients that are closed at once at the end, a tenth of a second before the next ones; 0 for the library's default")
 	percent := flag.Int("gc-percent", 400, "GOGC while the collector runs 20 times a second or more often; below that, and always with 0, it is the usual one")
+	loop := flag.Bool("event-loop", false, "connections are in event loops (EndpointConfig.EventLoop)")
 	sites := flag.Bool("heap-sites", false, "record every allocation, for GET /heap")
 	verbose := flag.Bool("v", false, "log connects and joins")
 	flag.Parse()
@@ -42,7 +43,7 @@ func main() {
 		level = slog.LevelDebug
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	o := options{secret: *secret, resume: *resume, diffPeriod: *period, ping: *ping, batch: *batch, logger: logger}
+	o := options{secret: *secret, resume: *resume, diffPeriod: *period, ping: *ping, batch: *batch, eventLoop: *loop, logger: logger}
 	err := profiled(*profile, func() error {
 		others, err := openCluster(*node, *clusterListen, *join, &o)
 		if err != nil {

@@ -37,6 +37,7 @@ type options struct {
 	resume     bool          // add the resumable topics
 	diffPeriod time.Duration // of the presences
 	ping       time.Duration // 0: none
+	eventLoop  bool          // EndpointConfig.EventLoop
 	batch      int           // of clients that are closed at once; 0: the default
 	remote     pubsub.Remote // nil: no others
 	logger     *slog.Logger
@@ -54,7 +55,7 @@ func newServer(o options) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := websocket.EndpointConfig{PubSub: hub, Logger: o.logger, Limits: websocket.EndpointLimits{QueuedBytes: 4 << 30}}
+	cfg := websocket.EndpointConfig{PubSub: hub, Logger: o.logger, EventLoop: o.eventLoop, Limits: websocket.EndpointLimits{QueuedBytes: 4 << 30}}
 	if o.batch != 0 {
 		cfg.Shutdown = websocket.ShutdownConfig{Batch: o.batch, Interval: 100 * time.Millisecond}
 	}

@@ -15,9 +15,7 @@ func (a *arrival) run() {
 	c := (*conn)(a)
 	c.beginReading()
 	buf := largeBuffers.Get().(*[]byte)
-	r := rawReaders.Get().(*rawReader)
-	n, err := r.read(c.raw, (*buf)[:cap(*buf)])
-	rawReaders.Put(r)
+	n, err := c.readNow((*buf)[:cap(*buf)])
 	if n > 0 {
 		c.early = (*buf)[:n:n]
 		c.alive()
@@ -28,6 +26,16 @@ func (a *arrival) run() {
 	if last != nil {
 		last.run()
 	}
+}
+
+// readNow reads what there is, without waiting.
+func (c *conn) readNow(p []byte) (int, error) {
+	if l := c.looped(); l != nil {
+		return l.tryRead(p)
+	}
+	r := rawReaders.Get().(*rawReader)
+	defer rawReaders.Put(r)
+	return r.read(c.raw, p)
 }
 
 // rawReader reads from sockets without waiting and without allocating.

@@ -11,7 +11,7 @@ import (
 // TestMessagesInPieces: whatever part of a message has come when a rest ends, the connection
 // waits for the other part and rests again.
 func TestMessagesInPieces(t *testing.T) {
-	e := newRestless(t, MountConfig{})
+	e := newRestless(t, MountConfig{}, false)
 	g := e.join()
 	whole := append([]byte{0x81, 0x80 | byte(len(heartbeat)), 0, 0, 0, 0}, heartbeat...)
 	for cut := 1; cut < len(whole); cut++ {
@@ -32,7 +32,7 @@ func TestMessagesInPieces(t *testing.T) {
 
 // TestALongMessageEndsARest: a message is longer than the buffer into which the first read goes.
 func TestALongMessageEndsARest(t *testing.T) {
-	e := newRestless(t, MountConfig{})
+	e := newRestless(t, MountConfig{}, false)
 	g := e.join()
 	e.until("rest", func() bool { return e.atRest() == 1 })
 	text := fmt.Sprintf(`[null,"h","phoenix","heartbeat",{"pad":%q}]`, strings.Repeat("x", 40_000))
@@ -45,7 +45,7 @@ func TestALongMessageEndsARest(t *testing.T) {
 // TestOneEpollWhileThereAreConnections: a single connection does not make an epoll for each of
 // its messages, and without connections there is none.
 func TestOneEpollWhileThereAreConnections(t *testing.T) {
-	e := newRestless(t, MountConfig{})
+	e := newRestless(t, MountConfig{}, false)
 	epoll := func() any {
 		e.resting.mu.Lock()
 		defer e.resting.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/option"
@@ -45,6 +46,15 @@ type EndpointConfig struct {
 	// never from one that a client can send: see [ForwardedFor]. Default: the
 	// peer's address.
 	ClientAddress func(r *http.Request) netip.Addr
+	// EventLoop takes the sockets of plain TCP connections out of the runtime's poller and waits
+	// for them in epolls of the endpoint, which saves memory for each idle connection: what net
+	// and the runtime keep for it. A connection then has a goroutine only while
+	// a message is read and handled. Nothing else changes: handlers may block as ever.
+	// Connections with TLS, and others than those of package net, stay as they are. The
+	// server's net.Conn is closed as soon as the connection has been taken over, after
+	// http.StateHijacked. It needs Linux: elsewhere [NewEndpoint] returns an [*OptionError].
+	// Default: false.
+	EventLoop bool
 	// Limits bounds what all clients can use together.
 	Limits EndpointLimits
 	// Shutdown configures [Endpoint.Close].
@@ -95,6 +105,7 @@ func (cfg EndpointConfig) validate() error {
 	_, hostsErr := newHostList(endpointOwner, "Hosts", cfg.Hosts)
 	return option.First(
 		cfg.Limits.validate(),
+		endpointOwner.Check(!cfg.EventLoop || runtime.GOOS == "linux", "EventLoop", cfg.EventLoop, "false, except on Linux"),
 		originsAllowed(endpointOwner, cfg.Origins, cfg.Origin),
 		publicErr,
 		hostsErr,

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"net"
 	"sync"
 	"syscall"
 	"time"
@@ -23,7 +22,7 @@ type conn struct {
 	session
 	restful
 	*pinged // nil without pings
-	nc      net.Conn
+	nc      stream
 	raw     syscall.RawConn // nil if nc is no plain TCP
 
 	// Guarded by writers.mu.
@@ -36,6 +35,13 @@ type conn struct {
 
 	// Guarded by the session's mutex.
 	closeBy time.Duration // of Endpoint.uptime, when the wait for the client's close frame ends; set with closeSent
+}
+
+// stream is what a connection needs of a net.Conn. One with CloseWrite is closed in two steps.
+type stream interface {
+	io.ReadWriteCloser
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
 }
 
 // reading is what the goroutine that reads needs. Between messages it holds no buffer
@@ -70,14 +76,20 @@ func (r *reading) recycle() {
 // newConn makes a connection whose upgrade has not been sent yet. The caller sets
 // nc.
 func newConn(m *mount, a admission) *conn {
-	c := &conn{session: newSession(m, a)}
+	c := &conn{}
+	c.init(m, a)
+	return c
+}
+
+// init is newConn for a conn that is part of something.
+func (c *conn) init(m *mount, a admission) {
+	c.session = newSession(m, a)
 	if m.pings.every < NoTimeout {
 		c.pinged = &pinged{}
 	}
 	c.tr = c
 	c.beginReading()
 	c.out.writer = writerHeld // until the response to the upgrade is written
-	return c
 }
 
 // start begins to read, and to write what has been queued meanwhile. The
@@ -109,6 +121,10 @@ func (c *conn) start(refused *StatusError) {
 // await waits for the client's next message: the connection rests, or has a goroutine that
 // reads. It does not belong to the caller any more.
 func (c *conn) await() {
+	if l := c.looped(); l != nil {
+		l.await()
+		return
+	}
 	if c.rests() {
 		return
 	}
@@ -149,8 +165,17 @@ func (c *conn) hangUp() {}
 // gets one.
 func (c *conn) abort() (reads bool) {
 	_ = c.nc.Close() // there is nothing left to send
-	c.endpoint().resting.rouse(c)
+	c.rouse()
 	return true
+}
+
+// rouse lets a goroutine read from the connection, if it rests.
+func (c *conn) rouse() {
+	if l := c.looped(); l != nil {
+		l.rouse()
+		return
+	}
+	c.endpoint().resting.rouse(c)
 }
 
 // readLoop waits for the client of a connection that cannot rest, or that must end. It

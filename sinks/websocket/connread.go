@@ -146,7 +146,7 @@ func (c *conn) silentUntil(now time.Time) time.Time {
 // rests reports whether the connection has come to rest. If so, it does not
 // belong to this goroutine any more.
 func (c *conn) rests() bool {
-	if c.raw == nil {
+	if c.raw == nil || c.looped() != nil {
 		return false
 	}
 	// After add another goroutine may own the connection.

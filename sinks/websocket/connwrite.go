@@ -93,7 +93,7 @@ func (c *conn) sentClose() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // the peer may have left already
 	}
-	c.endpoint().resting.rouse(c) // a goroutine must wait for the client's close frame
+	c.rouse() // a goroutine must wait for the client's close frame
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Otherwise the goroutine that interrupts the read ahead sets it afterwards.

@@ -34,6 +34,7 @@ type Endpoint struct {
 	writers  writers
 	runners  runners
 	resting  resting
+	loops    []*loop // none unless EndpointConfig.EventLoop
 	polls    polls
 	// Channels that outlive their connections.
 	stragglers   stragglers
@@ -123,6 +124,9 @@ func NewEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e.writers.work = &e.work
 	e.runners.work = &e.work
 	e.resting = resting{work: &e.work}
+	if cfg.EventLoop {
+		e.loops = e.newLoops(runtime.GOMAXPROCS(0))
+	}
 	e.writers.limit = runtime.GOMAXPROCS(0)
 	e.writers.since = time.Now()
 	e.writers.writable = e.writable

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -91,6 +92,9 @@ func start(t *testing.T, s setup, before ...func(f *fixture)) *fixture {
 	f := &fixture{t: t, metrics: &counts{values: map[string]float64{}}}
 	if s.mount.Timeouts.HoldOff == 0 {
 		s.mount.Timeouts.HoldOff = websocket.NoTimeout // most tests are not about it
+	}
+	if os.Getenv("PENSTOCK_EVENT_LOOP") != "" {
+		s.endpoint.EventLoop = true
 	}
 	if s.endpoint.Metrics == nil {
 		s.endpoint.Metrics = f.metrics

@@ -260,7 +260,7 @@ func (r *resting) rouseSilent(epoll *os.File) {
 }
 
 // restful holds what a connection needs to rest. It is guarded by the mutex of
-// resting.
+// resting; in an event loop it does not change.
 type restful struct {
 	polled *os.File // the epoll to which its socket was added
 	slot   int32

@@ -20,11 +20,22 @@ type restless struct {
 	*Endpoint
 	t    *testing.T
 	addr string
+	// Of connect and join.
+	dialer net.Dialer
 }
 
-func newRestless(t *testing.T, config MountConfig) *restless {
+// inBothModes runs a test with connections in the runtime's poller, and in event loops.
+func inBothModes(t *testing.T, test func(t *testing.T, endpoint func(config MountConfig) *restless)) {
+	for name, loops := range map[string]bool{"default": false, "event loop": true} {
+		t.Run(name, func(t *testing.T) {
+			test(t, func(config MountConfig) *restless { return newRestless(t, config, loops) })
+		})
+	}
+}
+
+func newRestless(t *testing.T, config MountConfig, loops bool) *restless {
 	t.Helper()
-	e, err := NewEndpoint(EndpointConfig{})
+	e, err := NewEndpoint(EndpointConfig{EventLoop: loops})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +60,13 @@ func serveRestless(t *testing.T, e *Endpoint, s Mountable, config MountConfig) *
 		if e.resting.epoll != nil || e.resting.n != 0 {
 			t.Errorf("%d connections rest after Shutdown", e.resting.n)
 		}
+		for _, l := range e.loops {
+			if l.epoll != nil || l.n != 0 {
+				t.Errorf("%d connections in a loop after Shutdown", l.n)
+			}
+		}
 	})
-	return &restless{e, t, server.Listener.Addr().String()}
+	return &restless{Endpoint: e, t: t, addr: server.Listener.Addr().String()}
 }
 
 // until waits for what comes soon.
@@ -67,8 +83,20 @@ func (e *restless) until(what string, happened func() bool) {
 
 func (e *restless) atRest() int {
 	e.resting.mu.Lock()
-	defer e.resting.mu.Unlock()
-	return e.resting.n
+	n := e.resting.n
+	e.resting.mu.Unlock()
+	for _, l := range e.loops {
+		l.mu.Lock()
+		for _, c := range l.slots {
+			if c != nil {
+				if _, rests := c.restsUntil(time.Now()); rests {
+					n++
+				}
+			}
+		}
+		l.mu.Unlock()
+	}
+	return n
 }
 
 // guest is a client.
@@ -88,7 +116,7 @@ func (e *restless) join() *guest {
 // connect returns a client that has not joined.
 func (e *restless) connect() *guest {
 	e.t.Helper()
-	nc, err := net.Dial("tcp", e.addr)
+	nc, err := e.dialer.Dial("tcp", e.addr)
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -133,55 +161,59 @@ func (e *restless) hears(g *guest, want string) {
 
 // TestRest: connections at rest have no goroutine, and everything else.
 func TestRest(t *testing.T) {
-	e := newRestless(t, MountConfig{})
-	const n = 50
-	before := runtime.NumGoroutine()
-	var guests []*guest
-	for range n {
-		guests = append(guests, e.join())
-	}
-	for range 3 {
-		e.until("rest", func() bool { return e.atRest() == n && runtime.NumGoroutine() < before+10 })
-		if _, err := e.Broadcast(t.Context(), "room:a", "e", nil); err != nil {
-			t.Fatal(err)
+	inBothModes(t, func(t *testing.T, endpoint func(MountConfig) *restless) {
+		e := endpoint(MountConfig{})
+		const n = 50
+		before := runtime.NumGoroutine()
+		var guests []*guest
+		for range n {
+			guests = append(guests, e.join())
 		}
-		for _, g := range guests {
-			e.hears(g, `[null,null,"room:a","e",{}]`)
+		for range 3 {
+			e.until("rest", func() bool { return e.atRest() == n && runtime.NumGoroutine() < before+10 })
+			if _, err := e.Broadcast(t.Context(), "room:a", "e", nil); err != nil {
+				t.Fatal(err)
+			}
+			for _, g := range guests {
+				e.hears(g, `[null,null,"room:a","e",{}]`)
+			}
+			if rest := e.atRest(); rest != n {
+				t.Errorf("after a broadcast %d rest, want all", rest)
+			}
+			for _, g := range guests {
+				g.say(heartbeat)
+				e.hears(g, alive)
+			}
 		}
-		if rest := e.atRest(); rest != n {
-			t.Errorf("after a broadcast %d rest, want all", rest)
+		e.until("rest", func() bool { return e.atRest() == n })
+		for _, g := range guests[:n/2] { // clients that leave
+			_ = g.Close()
 		}
-		for _, g := range guests {
-			g.say(heartbeat)
-			e.hears(g, alive)
+		e.until("leaving", func() bool { return e.Snapshot().Connections == n-n/2 })
+		e.until("rest", func() bool { return e.atRest() == n-n/2 })
+		if got, err := e.Disconnect(t.Context(), "all"); got != n-n/2 || err != nil {
+			t.Fatal(got, err)
 		}
-	}
-	e.until("rest", func() bool { return e.atRest() == n })
-	for _, g := range guests[:n/2] { // clients that leave
-		_ = g.Close()
-	}
-	e.until("leaving", func() bool { return e.Snapshot().Connections == n-n/2 })
-	e.until("rest", func() bool { return e.atRest() == n-n/2 })
-	if got, err := e.Disconnect(t.Context(), "all"); got != n-n/2 || err != nil {
-		t.Fatal(got, err)
-	}
-	for _, g := range guests[n/2:] {
-		e.hears(g, "\x03\xe9disconnected by the server") // 1001
-		_ = g.Close()
-	}
-	e.until("the end", func() bool { return e.Snapshot().Connections == 0 && e.atRest() == 0 })
-	e.join() // and again, until Shutdown
-	e.until("rest", func() bool { return e.atRest() == 1 })
+		for _, g := range guests[n/2:] {
+			e.hears(g, "\x03\xe9disconnected by the server") // 1001
+			_ = g.Close()
+		}
+		e.until("the end", func() bool { return e.Snapshot().Connections == 0 && e.atRest() == 0 })
+		e.join() // and again, until Shutdown
+		e.until("rest", func() bool { return e.atRest() == 1 })
+	})
 }
 
 // TestRestSoonAfterJoin: a client that joins late comes to rest soon all the same.
 func TestRestSoonAfterJoin(t *testing.T) {
-	e := newRestless(t, MountConfig{})
-	g := e.connect()
-	e.until("rest before the join", func() bool { return e.atRest() == 1 })
-	g.say(`["1","1","room:a","phx_join",{}]`)
-	e.hears(g, `["1","1","room:a","phx_reply",{"response":{},"status":"ok"}]`)
-	e.until("rest after the join", func() bool { return e.atRest() == 1 })
+	inBothModes(t, func(t *testing.T, endpoint func(MountConfig) *restless) {
+		e := endpoint(MountConfig{})
+		g := e.connect()
+		e.until("rest before the join", func() bool { return e.atRest() == 1 })
+		g.say(`["1","1","room:a","phx_join",{}]`)
+		e.hears(g, `["1","1","room:a","phx_reply",{"response":{},"status":"ok"}]`)
+		e.until("rest after the join", func() bool { return e.atRest() == 1 })
+	})
 }
 
 // tries calls test with an interval, and again with twice as long a one if it reports that it
@@ -206,141 +238,147 @@ const tooSilent = "\x03\xeaprotocol error or idle timeout" // 1002
 
 // TestSilenceWhileAtRest pins that the idle timeout holds at rest.
 func TestSilenceWhileAtRest(t *testing.T) {
-	tries(t, 700*time.Millisecond, func(silence time.Duration) string {
-		e := newRestless(t, MountConfig{Timeouts: Timeouts{Idle: silence}})
-		start := time.Now()
-		g := e.connect()
-		g.say(`["1","1","room:a","phx_join",{}]`)
-		got, err := g.hear()
-		for rested := false; err == nil && !rested && time.Since(start) < silence; rested = e.atRest() == 1 {
-			time.Sleep(time.Millisecond)
-		}
-		if time.Since(start) >= silence {
-			return "it may have been closed before it has rested"
-		}
-		if want := `["1","1","room:a","phx_reply",{"response":{},"status":"ok"}]`; err != nil || got != want {
-			t.Fatalf("got %q, %v, want %q", got, err, want)
-		}
-		other := e.connect() // is due later
-		other.say(`["1","1","room:a","phx_join",{}]`)
-		e.hears(g, tooSilent)
-		d := time.Since(start)
-		if d < silence {
-			t.Fatalf("closed after %v, want %v and a little", d, silence)
-		}
-		if got, err := other.hear(); err == nil && got != tooSilent {
-			e.hears(other, tooSilent)
-		}
-		if d > silence+20*lookInterval {
-			return fmt.Sprintf("closed after %v, want %v and a little", d, silence)
-		}
-		return ""
+	inBothModes(t, func(t *testing.T, endpoint func(MountConfig) *restless) {
+		tries(t, 700*time.Millisecond, func(silence time.Duration) string {
+			e := endpoint(MountConfig{Timeouts: Timeouts{Idle: silence}})
+			start := time.Now()
+			g := e.connect()
+			g.say(`["1","1","room:a","phx_join",{}]`)
+			got, err := g.hear()
+			for rested := false; err == nil && !rested && time.Since(start) < silence; rested = e.atRest() == 1 {
+				time.Sleep(time.Millisecond)
+			}
+			if time.Since(start) >= silence {
+				return "it may have been closed before it has rested"
+			}
+			if want := `["1","1","room:a","phx_reply",{"response":{},"status":"ok"}]`; err != nil || got != want {
+				t.Fatalf("got %q, %v, want %q", got, err, want)
+			}
+			other := e.connect() // is due later
+			other.say(`["1","1","room:a","phx_join",{}]`)
+			e.hears(g, tooSilent)
+			d := time.Since(start)
+			if d < silence {
+				t.Fatalf("closed after %v, want %v and a little", d, silence)
+			}
+			if got, err := other.hear(); err == nil && got != tooSilent {
+				e.hears(other, tooSilent)
+			}
+			if d > silence+20*lookInterval {
+				return fmt.Sprintf("closed after %v, want %v and a little", d, silence)
+			}
+			return ""
+		})
 	})
 }
 
 // TestPingsAtRest pins that resting connections are pinged without a goroutine of
 // their own, rest again after the pong, and end when it does not come.
 func TestPingsAtRest(t *testing.T) {
-	tries(t, 300*time.Millisecond, func(every time.Duration) string {
-		e := newRestless(t, MountConfig{})
-		e.mounts[0].pings.every = every // shorter than the option allows
-		start := time.Now()
-		lives, gone := e.connect(), e.connect()
-		for _, g := range []*guest{lives, gone} {
-			_ = g.SetReadDeadline(start.Add(10*time.Second + 20*every))
-			g.say(`["1","1","room:a","phx_join",{}]`)
-			if got, err := g.hear(); time.Since(start) >= every {
-				return "it may have been pinged before it has joined"
-			} else if want := `["1","1","room:a","phx_reply",{"response":{},"status":"ok"}]`; err != nil || got != want {
-				t.Fatalf("got %q, %v, want %q", got, err, want)
-			}
-		}
-		for e.atRest() < 2 && time.Since(start) < every {
-			time.Sleep(time.Millisecond)
-		}
-		if time.Since(start) >= every {
-			return "it may have been pinged before it has rested"
-		}
-		// One responds to its pings until the test closes it. The error is that of its end.
-		pinged, end := make(chan struct{}, 100), make(chan string, 1)
-		go func() {
-			for {
-				got, err := lives.hear()
-				if err != nil || got != "" {
-					end <- fmt.Sprintf("%q, %v", got, err)
-					return
+	inBothModes(t, func(t *testing.T, endpoint func(MountConfig) *restless) {
+		tries(t, 300*time.Millisecond, func(every time.Duration) string {
+			e := endpoint(MountConfig{})
+			e.mounts[0].pings.every = every // shorter than the option allows
+			start := time.Now()
+			lives, gone := e.connect(), e.connect()
+			for _, g := range []*guest{lives, gone} {
+				_ = g.SetReadDeadline(start.Add(10*time.Second + 20*every))
+				g.say(`["1","1","room:a","phx_join",{}]`)
+				if got, err := g.hear(); time.Since(start) >= every {
+					return "it may have been pinged before it has joined"
+				} else if want := `["1","1","room:a","phx_reply",{"response":{},"status":"ok"}]`; err != nil || got != want {
+					t.Fatalf("got %q, %v, want %q", got, err, want)
 				}
-				_, _ = lives.Write([]byte{0x8a, 0x80, 0, 0, 0, 0})
-				pinged <- struct{}{}
 			}
-		}()
-		pings := 0
-		got, err := gone.hear()
-		for err == nil && got == "" { // no reply
-			pings++
-			got, err = gone.hear()
-		}
-		if err != nil || got != tooSilent || pings == 0 {
-			t.Errorf("got %q, %v after %d pings, want a close", got, err, pings)
-		}
-		if d := time.Since(start); d < 2*every {
-			t.Errorf("closed after %v, want two intervals at least", d)
-		}
-		_ = gone.Close()
-		for range 3 {
-			select {
-			case <-pinged:
-			case how := <-end:
-				return "the one that responds has ended: " + how
+			for e.atRest() < 2 && time.Since(start) < every {
+				time.Sleep(time.Millisecond)
 			}
-		}
-		for rested := false; !rested; rested = e.atRest() == 1 && e.Snapshot().Connections == 1 {
-			select {
-			case how := <-end:
-				return "the one that responds has ended: " + how
-			case <-time.After(time.Millisecond):
+			if time.Since(start) >= every {
+				return "it may have been pinged before it has rested"
 			}
-		}
-		_ = lives.Close()
-		<-end
-		e.until("the end", func() bool { return e.Snapshot().Connections == 0 })
-		p := &e.mounts[0].pings
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.first != nil || p.last != nil || p.timer.Stop() {
-			t.Error("the timer runs without a connection")
-		}
-		return ""
+			// One responds to its pings until the test closes it. The error is that of its end.
+			pinged, end := make(chan struct{}, 100), make(chan string, 1)
+			go func() {
+				for {
+					got, err := lives.hear()
+					if err != nil || got != "" {
+						end <- fmt.Sprintf("%q, %v", got, err)
+						return
+					}
+					_, _ = lives.Write([]byte{0x8a, 0x80, 0, 0, 0, 0})
+					pinged <- struct{}{}
+				}
+			}()
+			pings := 0
+			got, err := gone.hear()
+			for err == nil && got == "" { // no reply
+				pings++
+				got, err = gone.hear()
+			}
+			if err != nil || got != tooSilent || pings == 0 {
+				t.Errorf("got %q, %v after %d pings, want a close", got, err, pings)
+			}
+			if d := time.Since(start); d < 2*every {
+				t.Errorf("closed after %v, want two intervals at least", d)
+			}
+			_ = gone.Close()
+			for range 3 {
+				select {
+				case <-pinged:
+				case how := <-end:
+					return "the one that responds has ended: " + how
+				}
+			}
+			for rested := false; !rested; rested = e.atRest() == 1 && e.Snapshot().Connections == 1 {
+				select {
+				case how := <-end:
+					return "the one that responds has ended: " + how
+				case <-time.After(time.Millisecond):
+				}
+			}
+			_ = lives.Close()
+			<-end
+			e.until("the end", func() bool { return e.Snapshot().Connections == 0 })
+			p := &e.mounts[0].pings
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.first != nil || p.last != nil || p.timer.Stop() {
+				t.Error("the timer runs without a connection")
+			}
+			return ""
+		})
 	})
 }
 
 // TestRestAndUnrest does everything at once, for the race detector.
 func TestRestAndUnrest(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	e := newRestless(t, MountConfig{Timeouts: Timeouts{Close: 50 * time.Millisecond}})
-	var group sync.WaitGroup
-	for i := range 8 {
-		rng := rand.New(rand.NewPCG(seed, uint64(i)))
-		g := e.join()
-		group.Go(func() {
-			for range 100 {
-				switch rng.IntN(5) {
-				case 0:
-					_ = g.Close()
-					g = e.join()
-				case 1:
-					runtime.Gosched()
-				default:
-					g.say(heartbeat)
-					e.hears(g, alive)
+	inBothModes(t, func(t *testing.T, endpoint func(MountConfig) *restless) {
+		seed := uint64(time.Now().UnixNano())
+		t.Logf("seed %d", seed)
+		e := endpoint(MountConfig{Timeouts: Timeouts{Close: 50 * time.Millisecond}})
+		var group sync.WaitGroup
+		for i := range 8 {
+			rng := rand.New(rand.NewPCG(seed, uint64(i)))
+			g := e.join()
+			group.Go(func() {
+				for range 100 {
+					switch rng.IntN(5) {
+					case 0:
+						_ = g.Close()
+						g = e.join()
+					case 1:
+						runtime.Gosched()
+					default:
+						g.say(heartbeat)
+						e.hears(g, alive)
+					}
 				}
-			}
-			_ = g.Close()
-		})
-	}
-	group.Wait()
-	e.until("the end", func() bool { return e.Snapshot().Connections == 0 })
+				_ = g.Close()
+			})
+		}
+		group.Wait()
+		e.until("the end", func() bool { return e.Snapshot().Connections == 0 })
+	})
 }
 
 func welcome(context.Context, *Channel, Payload) (any, error) { return nil, nil }

@@ -26,9 +26,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 		return
 	}
 	m.negotiate(r, &a)
-	c := newConn(m, a)
-	// raw is nil over TLS: then it neither rests nor is written to directly.
-	c.nc, c.raw = nc, rawConn(nc)
+	c := m.connOn(nc, a)
 	c.out.own = c.raw == nil
 	c.out.apart = c.out.own
 	if n := rw.Reader.Buffered(); n > 0 {
@@ -44,7 +42,7 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 	if err != nil { // since admit looked
 		e.work.done()
 		m.refused(r, err)
-		refuseRaw(nc, err)
+		refuseRaw(c.nc, err)
 		return
 	}
 	replaced.replace()
@@ -55,15 +53,30 @@ func (m *mount) upgrade(w http.ResponseWriter, r *http.Request, a admission) {
 	c.begin(a)
 	// The writer is held until start: a broadcast cannot come before the
 	// response.
-	if err := writeUpgrade(nc, key, a.subprotocol, a.extension, m.cfg.Timeouts.Write); err != nil {
+	if err := writeUpgrade(c.nc, key, a.subprotocol, a.extension, m.cfg.Timeouts.Write); err != nil {
 		c.leave()
 		return
 	}
 	c.start(a.refused)
 }
 
+// connOn makes the connection on a stream that was taken over from net/http.
+func (m *mount) connOn(nc net.Conn, a admission) *conn {
+	l, err := m.endpoint.takeOver(nc)
+	if err != nil {
+		m.endpoint.log.Warn("connection is not in an event loop", "error", err)
+	}
+	if l != nil {
+		return l.begin(m, a)
+	}
+	c := newConn(m, a)
+	// raw is nil over TLS: then it neither rests nor is written to directly.
+	c.nc, c.raw = nc, rawConn(nc)
+	return c
+}
+
 // refuseRaw is refuse for a connection that was taken over. It closes it.
-func refuseRaw(nc net.Conn, err error) {
+func refuseRaw(nc stream, err error) {
 	status := http.StatusForbidden
 	var own *StatusError
 	if errors.As(err, &own) {
@@ -81,7 +94,7 @@ func refuseRaw(nc net.Conn, err error) {
 }
 
 // writeUpgrade writes the response to the upgrade, within timeout.
-func writeUpgrade(nc net.Conn, key, subprotocol, extension string, timeout time.Duration) error {
+func writeUpgrade(nc stream, key, subprotocol, extension string, timeout time.Duration) error {
 	b := make([]byte, 0, 256)
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	b = append(b, acceptKey(key)...)

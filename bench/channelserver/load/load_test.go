@@ -86,7 +86,7 @@ func TestModes(t *testing.T) {
 func TestServerThatStaysSilent(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t, "-mode", "room", "-quiet", "200ms")
-	err := withServer(t.Context(), o, roomTopic, 0, func(b *bench, _ idle) error {
+	err := withServer(t.Context(), o, roomTopic, 0, nil, func(b *bench, _ idle) error {
 		_, err := b.load(t.Context(), "/broadcast?topic=room:other&count=3", 120, 0)
 		return err
 	})
@@ -112,7 +112,7 @@ func TestSuiteGoesOnAfterAFailure(t *testing.T) {
 	if err == nil || out.Len() == 0 {
 		t.Fatalf("%v, printed %q", err, out.String())
 	}
-	for _, part := range []string{"idle: ", "pushes to each user: ", "a room: ", "stalled readers: ", "reconnect: "} {
+	for _, part := range []string{"idle: ", "idle in event loops: ", "pushes to each user: ", "a room: ", "stalled readers: ", "reconnect: "} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in: %v", part, err)
 		}

@@ -105,8 +105,8 @@ func buildServer(ctx context.Context, dir string) (string, error) {
 }
 
 // startServer starts a channelserver and waits until it listens.
-func startServer(ctx context.Context, binary, addr string) (*server, error) {
-	cmd := exec.CommandContext(ctx, binary, "-listen", addr)
+func startServer(ctx context.Context, binary, addr string, args ...string) (*server, error) {
+	cmd := exec.CommandContext(ctx, binary, append([]string{"-listen", addr}, args...)...)
 	cmd.Stderr = os.Stderr
 	// If this program is killed, so is the server.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -49,18 +49,21 @@ func suite(ctx context.Context, o options, out io.Writer) error {
 	for _, part := range []struct {
 		name, topic, path string
 		conns, sparse     int
+		args              []string // of the server
 		run               func(ctx context.Context, b *bench, i idle, t *table) error
 	}{
-		{"idle", usersTopic, o.path, min(manyConns, openFiles()-100), 0, suiteIdle},
-		{"pushes to each user", usersTopic, o.path, o.conns, 0, suiteUsers},
-		{"a room", roomTopic, o.path, o.conns, 0, suiteRoom},
-		{"stalled readers", roomTopic, limitedPath, o.conns, oneIn, suiteStalled},
-		{"reconnect", roomTopic, o.path, o.conns, 0, suiteReconnect},
+		{"idle", usersTopic, o.path, min(manyConns, openFiles()-100), 0, nil, suiteIdle},
+		{"idle in event loops", usersTopic, o.path, min(manyConns, openFiles()-100), 0, inLoops, suiteIdleInLoops},
+		{"fewer idle in event loops", usersTopic, o.path, o.conns, 0, inLoops, suiteIdleInLoops},
+		{"pushes to each user", usersTopic, o.path, o.conns, 0, nil, suiteUsers},
+		{"a room", roomTopic, o.path, o.conns, 0, nil, suiteRoom},
+		{"stalled readers", roomTopic, limitedPath, o.conns, oneIn, nil, suiteStalled},
+		{"reconnect", roomTopic, o.path, o.conns, 0, nil, suiteReconnect},
 	} {
 		progress("-- %s", part.name)
 		with := o
 		with.conns, with.path, with.mode = part.conns, part.path, part.name
-		err := withServer(ctx, with, part.topic, part.sparse, func(b *bench, i idle) error { return part.run(ctx, b, i, &t) })
+		err := withServer(ctx, with, part.topic, part.sparse, part.args, func(b *bench, i idle) error { return part.run(ctx, b, i, &t) })
 		if err != nil {
 			progress("%s: %v", part.name, err)
 			failures = append(failures, fmt.Errorf("%s: %w", part.name, err))
@@ -76,8 +79,8 @@ func suite(ctx context.Context, o options, out io.Writer) error {
 }
 
 // withServer starts a server, connects to it, and ends both.
-func withServer(ctx context.Context, o options, topic string, sparse int, do func(b *bench, i idle) error) (err error) {
-	s, err := startServer(ctx, o.binary, o.server)
+func withServer(ctx context.Context, o options, topic string, sparse int, args []string, do func(b *bench, i idle) error) (err error) {
+	s, err := startServer(ctx, o.binary, o.server, args...)
 	if err != nil {
 		return err
 	}
@@ -92,6 +95,15 @@ func withServer(ctx context.Context, o options, topic string, sparse int, do fun
 
 func suiteIdle(_ context.Context, b *bench, i idle, t *table) error {
 	t.idle(i)
+	return b.fleet.Failure()
+}
+
+// inLoops are the arguments of a server whose connections are in event loops.
+var inLoops = []string{"-event-loop"}
+
+func suiteIdleInLoops(_ context.Context, b *bench, i idle, t *table) error {
+	t.add(fmt.Sprintf("idle connection, event loop, %d of them: resident", i.conns), "<= 1.2 KB given back",
+		fmt.Sprintf("%.1f KB; %.1f KB", i.released/1000, i.asIs/1000), i.released <= 1200)
 	return b.fleet.Failure()
 }
 

@@ -26,7 +26,8 @@ const tunedDelay = 100 * time.Millisecond
 // peers are in the order of the table. The first one is the limit.
 var peers = []peer{
 	{"bare", "", "the limit: epoll loops of our own that write frames made beforehand, with one write for all that waits", plain, newBare},
-	{"penstock", "", "channels with the library's defaults, but queues for any burst", phoenix, newPenstock},
+	{"penstock", "", "channels with the library's defaults, but queues for any burst", phoenix, newPenstock(false)},
+	{"penstock-loop", "", "the same in event loops, EndpointConfig.EventLoop", phoenix, newPenstock(true)},
 	{"centrifuge", "github.com/centrifugal/centrifuge", "defaults", centrifugeJSON, newCentrifuge(0)},
 	{"centrifuge-tuned", "github.com/centrifugal/centrifuge", fmt.Sprintf("writes gathered for %v by a timer, any number in a frame, "+
 		"shared write buffers, commands off the read loop", tunedDelay), centrifugeJSON, newCentrifuge(tunedDelay)},
@@ -61,7 +62,7 @@ func peerName(p peer) string { return p.name }
 // kind is what p is in the comparison.
 func (p peer) kind() report.Kind {
 	switch p.name {
-	case "penstock":
+	case "penstock", "penstock-loop":
 		return report.Ours
 	case "bare":
 		return report.Limit

@@ -15,13 +15,17 @@ import (
 // penstockServer is an endpoint as bench/channelserver has it.
 type penstockServer struct{ endpoint *websocket.Endpoint }
 
-func newPenstock() (server, error) {
+func newPenstock(eventLoop bool) func() (server, error) {
+	return func() (server, error) { return startPenstock(eventLoop) }
+}
+
+func startPenstock(eventLoop bool) (server, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	hub, err := pubsub.New(pubsub.Config{})
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub, Logger: quiet,
+	endpoint, err := websocket.NewEndpoint(websocket.EndpointConfig{PubSub: hub, Logger: quiet, EventLoop: eventLoop,
 		Limits: websocket.EndpointLimits{QueuedBytes: 4 << 30}})
 	if err != nil {
 		return nil, err
