@@ -41,8 +41,10 @@ type core struct {
 	waiting int    // events of ready
 	flights flights
 	ending  int // leaving partitions with events in flight
-	// disordered: an event was finished before an earlier one of its partition.
+	// disordered: an event was finished before an earlier one of its partition. inOrder is the
+	// number of those that were not, while later ones of their partition were in flight.
 	disordered bool
+	inOrder    int
 
 	records      int64 // polled and taken
 	abandoned    int64 // receipts with that outcome

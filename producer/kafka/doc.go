@@ -145,11 +145,12 @@
 //
 // When a partition is revoked, nothing more of it is emitted, and what was read ahead is
 // taken back out of dispatchers, buffers and mailboxes (see stage.Handle.Withdraw). If
-// records have ended out of order, only what is behind the last one that a consumer has had
-// is taken back at first, and what is in front of it is finished, so that nothing comes
-// twice. If half of that is not finished in a quarter of [Config.RevokeTimeout], or not all
-// of it in half of that time, the rest that no handler has started is taken back as well:
-// then the next member has those again that were finished behind it.
+// records end out of order, or fewer have ended in order than are in flight or than a
+// thousand, only what is behind the last one that a consumer has had is taken back at first,
+// and what is in front of it is finished, so that nothing comes twice. If half of that is not
+// finished in a quarter of [Config.RevokeTimeout], or not all of it in half of that time, the
+// rest that no handler has started is taken back as well, which is logged: then the next
+// member has those again that were finished behind it.
 //
 // The producer waits up to RevokeTimeout in all for the receipts of events in flight, and
 // the finished prefix is committed; meanwhile nothing is polled. The group gives the partition to another member after that, so that

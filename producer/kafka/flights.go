@@ -115,3 +115,11 @@ func (f *flights) of(which func(*partition) bool) (list []stage.Span) {
 	}
 	return list
 }
+
+// count is the number of events without a receipt of the partitions for which which is true.
+func (f *flights) count(which func(*partition) bool) (n int) {
+	for _, s := range f.of(which) {
+		n += s.Count
+	}
+	return n
+}

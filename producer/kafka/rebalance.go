@@ -49,7 +49,9 @@ func (p *Producer[T]) revoked(_ context.Context, client *kgo.Client, gone map[st
 	if err := p.endSession(ctx, true); err != nil {
 		p.cfg.Logger.Warn("kafka: commit at the end of a session failed; records will be delivered again", "group", p.cfg.Group, "error", err)
 	}
-	p.forget(client, list)
+	if left := p.forget(client, list); left > 0 {
+		p.cfg.Logger.Warn("kafka: records were in flight when their partitions went; they are delivered again", "group", p.cfg.Group, "records", left)
+	}
 }
 
 // endSession stops commits until the next session begins, after a last one unless the
@@ -84,10 +86,13 @@ func (p *Producer[T]) lost(_ context.Context, client *kgo.Client, taken map[stri
 	p.askBack(func(part *partition) bool { return slices.Contains(list, part.topicPartition) && part.phase == gone })
 }
 
-// forget ends partitions. Receipts that still come for their events are ignored.
-func (p *Producer[T]) forget(client *kgo.Client, list []topicPartition) {
+// forget ends partitions, and returns how many of their events are in flight. Receipts that
+// still come for these are ignored.
+func (p *Producer[T]) forget(client *kgo.Client, list []topicPartition) (left int64) {
 	p.mu.Lock()
+	before := p.core.leftInFlight
 	paused := p.core.forget(list)
+	left = p.core.leftInFlight - before
 	for _, key := range list {
 		p.troubles.forget(key)
 	}
@@ -96,4 +101,5 @@ func (p *Producer[T]) forget(client *kgo.Client, list []topicPartition) {
 	if len(paused) > 0 {
 		client.ResumeFetchPartitions(byTopic(paused))
 	}
+	return left
 }

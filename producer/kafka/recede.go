@@ -6,6 +6,9 @@ import "time"
 // records in front of finished ones, the next member would have these again. So it begins
 // with the end of each partition, behind the last record that a consumer has had, and has
 // what is in front of that finished; what this would take too long for comes back as well.
+// Only if records end in the order of their partition all come back at once: then what no
+// handler has started is an end anyway. A member that has just begun does not know that, and
+// takes it that they do not.
 
 // recede gives up the events of the partitions for which which is true, and waits up to
 // RevokeTimeout until settled is closed or no receipts will come any more. The group waits
@@ -14,10 +17,10 @@ import "time"
 func (p *Producer[T]) recede(which func(*partition) bool, settled <-chan struct{}) {
 	end := time.Now().Add(p.cfg.RevokeTimeout)
 	p.mu.Lock()
-	tails := p.core.disordered && p.cfg.RevokeTimeout > 0
 	lists := p.core.flights.queues(which)
+	atOnce := p.cfg.RevokeTimeout == 0 || p.core.orderly(p.core.flights.count(which))
 	p.mu.Unlock()
-	if tails {
+	if !atOnce {
 		p.self.WithdrawTails(lists...)
 		// The tails come back meanwhile; what is to be finished is what stays.
 		begun := p.cfg.RevokeTimeout / 40
@@ -31,6 +34,9 @@ func (p *Producer[T]) recede(which func(*partition) bool, settled <-chan struct{
 		// A pace that does not do in the time that is left makes no use of it.
 		if p.left(which) <= before/2 && p.await(settled, p.cfg.RevokeTimeout/4) {
 			return
+		}
+		if n := p.left(which); n > 0 {
+			p.cfg.Logger.Warn("kafka: records that do not end in time are given back; what was finished behind them is delivered again", "group", p.cfg.Group, "records", n)
 		}
 	}
 	p.askBack(which)
@@ -54,13 +60,10 @@ func (p *Producer[T]) await(settled <-chan struct{}, d time.Duration) bool {
 }
 
 // left is the number of events without a receipt of the partitions for which which is true.
-func (p *Producer[T]) left(which func(*partition) bool) (n int) {
+func (p *Producer[T]) left(which func(*partition) bool) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range p.core.flights.of(which) {
-		n += s.Count
-	}
-	return n
+	return p.core.flights.count(which)
 }
 
 // askBack asks the stages for the events of some partitions that no handler has started.
