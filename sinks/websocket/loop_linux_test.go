@@ -36,15 +36,6 @@ func (e *restless) inLoops() (n int) {
 	return n
 }
 
-// echoes is a handler that sends back what it gets.
-type echoes struct{}
-
-func (echoes) HandleJoin(context.Context, *Channel, Payload) (any, error) { return nil, nil }
-
-func (echoes) HandleIn(_ context.Context, _ *Channel, _ string, p Payload) (Reply, error) {
-	return OK(p), nil
-}
-
 // TestLoopMessagesByteByByte: a message may come in any portions, and what is in a portion
 // after its end is the next one.
 func TestLoopMessagesByteByByte(t *testing.T) {
