@@ -16,13 +16,16 @@ type DemandSnapshot struct {
 
 // HandleInspect returns a [DemandSnapshot].
 func (d *Demand[T]) HandleInspect() any {
-	s := DemandSnapshot{Subscriptions: len(d.heap), Demand: d.total}
-	for i := range d.heap {
-		n := -d.heap[i].Key
-		s.Most = max(s.Most, n)
-		if i == 0 || n < s.Least {
+	s := DemandSnapshot{Demand: d.total}
+	for i := range d.order.subs {
+		n := d.order.subs[i].outstanding
+		if n == 0 {
+			continue
+		}
+		if s.Subscriptions++; s.Subscriptions == 1 || n < s.Least {
 			s.Least = n
 		}
+		s.Most = max(s.Most, n)
 	}
 	return s
 }
