@@ -5,7 +5,7 @@ func (e *engine[In, Out]) deliver(s *Subscription[In], b *batch[In]) {
 	position, at := s.received, 0
 	s.received += uint64(b.size())
 	for {
-		if s.withdrawn.Load() != nil || len(b.gaps) > 0 {
+		if s.withdrawn.Load() != nil || b.pierced() {
 			position += e.pass(s, b, at, position)
 		}
 		if at == len(b.events) {
@@ -36,11 +36,11 @@ func (e *engine[In, Out]) deliverPart(s *Subscription[In], events []In, first ui
 		e.check(e.do.delivery(e.ctx, Delivery[In]{Subscription: s, Events: events, First: first}))
 		// With about as many as such a handler asks for at once, more is likely to be on its
 		// way, unless others work on them: a turn of theirs takes longer than to park.
-		e.brisk = 2*n >= s.info.MaxDemand-s.info.MinDemand && s.open.Load() == 0
+		e.brisk = 2*n >= s.maxDemand-s.minDemand && s.open.Load() == 0
 		return true
 	}
 	// With as many as a chunk of HandleEvents, more is likely to be on its way.
-	e.brisk = n >= s.info.MaxDemand-s.info.MinDemand
+	e.brisk = n >= s.maxDemand-s.minDemand
 	s.inHand = n // farewell names these if the handler fails
 	err := e.transform(e.ctx, s, events, inputs[In]{position: first, n: n})
 	if err != nil && err != ErrDone {

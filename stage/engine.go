@@ -20,14 +20,23 @@ import (
 // A stage works in rounds: it takes all mail, acts on each in turn (takeAll), then serves,
 // produces and ends what the mail made possible (settle), and waits for more. Other
 // goroutines reach it by mail alone, except for the fields in the first two groups.
+//
+// What every round of a consumer uses comes first and fills few cache lines: the memory of
+// thousands of consumers does not fit into the caches, so that a round costs as much as
+// lines were touched.
 type engine[In, Out any] struct {
+	box mailbox.Mailbox[mail[In, Out]] // for any goroutine
+	_   [8]byte                        // to the end of the cache line
+
+	// These belong to the stage's goroutine, as do those under "The rest".
+	round[In, Out]
+
 	// These do not change after init, and other goroutines may read them.
 	name    string
 	id      uint64
 	node    node
 	handler any
 	log     *slog.Logger
-	box     *mailbox.Mailbox[mail[In, Out]]
 
 	mu       sync.Mutex      // guards rejected, killed, unread, and cancel until the stage runs
 	rejected error           // of the first Subscribe that was refused before the start
@@ -42,15 +51,19 @@ type engine[In, Out any] struct {
 	last     Snapshot // as err
 
 	// The rest belongs to the stage's goroutine.
-	// ctx is that of the handlers. It is cancelled by Stop, or at the end.
-	ctx    context.Context
 	handle Handle
-	in     *inlet[In]
-	out    *outlet[Out]
-	do     table[In, Out] // what the handler does
+	taken  []bool // scratch of descend
+	reason error
+	timers timers
 
-	lineage *lineage[In] // of a producer-consumer whose inputs want receipts
-	taken   []bool       // scratch of descend
+	ignored   int // messages for a handler without HandleInfo
+	ignoredAt time.Time
+}
+
+// round is the part of an engine that a round works with.
+type round[In, Out any] struct {
+	in  *inlet[In]
+	out *outlet[Out]
 
 	// These are the state of the loop. If the goroutine ends in the middle of a round,
 	// finish looks at mails from at on.
@@ -58,19 +71,17 @@ type engine[In, Out any] struct {
 	at        int             // the first of them that was not taken
 	again     bool            // another round is due even without mail
 	brisk     bool            // the last round moved as much as it could: more is likely to come at once
-	running   string          // the handler that is being called
 	progress  progress
-	draining  bool // the orderly end has begun
-	failed    bool // a handler has failed, which ends the stage
-	gathering bool // events have arrived since HandleFlush
-	ebbing    bool // of a BusyHandler: nothing more can arrive, and HandleFlush was called for that
-	pressed   bool // a producer waits for receipts: relieve is due
-	reason    error
+	draining  bool         // the orderly end has begun
+	failed    bool         // a handler has failed, which ends the stage
+	gathering bool         // events have arrived since HandleFlush
+	ebbing    bool         // of a BusyHandler: nothing more can arrive, and HandleFlush was called for that
+	pressed   bool         // a producer waits for receipts: relieve is due
+	lineage   *lineage[In] // of a producer-consumer whose inputs want receipts
 
-	timers timers
-
-	ignored   int // messages for a handler without HandleInfo
-	ignoredAt time.Time
+	running string          // the handler that is being called
+	ctx     context.Context // of the handlers; cancelled by Stop, or at the end
+	do      table[In, Out]  // what the handler does
 }
 
 // lastID and lastSubscription number the stages and subscriptions of the process.
@@ -93,7 +104,7 @@ func (e *engine[In, Out]) init(name string, handler any, log *slog.Logger) error
 		log = slog.Default()
 	}
 	e.log = log
-	e.box = mailbox.New[mail[In, Out]]()
+	e.box.Init()
 	e.ready = make(chan struct{})
 	e.stopped = make(chan struct{})
 	e.handle = Handle{name: e.name, wake: e.box.Poke, post: func(k kind, x any) bool {

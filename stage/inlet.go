@@ -15,21 +15,23 @@ const spentLimit = 8
 // inlet is the consuming side of a stage. It belongs to the stage's goroutine, as does the
 // consumer's half of each subscription in subs.
 type inlet[T any] struct {
-	subs []*Subscription[T]
+	// Each round of a consumer uses these.
+	handled int64
+	batches int64
 	// live counts the subscriptions that have joined and not said goodbye.
-	live      int
-	stalled   int                   // those of them whose producer waits for receipts
-	unbegun   []unbegun[T]          // those of them whose producers had not been started
-	waiting   int                   // those of them that only wait for the end of their inputs
-	failures  tally                 // inputs that failed alone
-	unowned   tally                 // events that were emitted for no input, beside inputs that are held
-	done      bool                  // a permanent subscription has ended in good order
-	queue     ring.Ring[arrival[T]] // of a producer-consumer without demand
-	handled   int64
-	unhandled int64 // events whose producer stopped before this stage did
-	withdrawn int64 // events that were not handled, since their source has asked them back
-	batches   int64
-	traces    inTraces[T]
+	live    int
+	waiting int                   // those of them that only wait for the end of their inputs
+	done    bool                  // a permanent subscription has ended in good order
+	queue   ring.Ring[arrival[T]] // of a producer-consumer without demand
+	traces  inTraces[T]
+
+	subs      []*Subscription[T]
+	unbegun   []unbegun[T] // those of live whose producers had not been started
+	stalled   int          // those of live whose producer waits for receipts
+	failures  tally        // inputs that failed alone
+	unowned   tally        // events that were emitted for no input, beside inputs that are held
+	unhandled int64        // events whose producer stopped before this stage did
+	withdrawn int64        // events that were not handled, since their source has asked them back
 }
 
 // arrival is a batch, the end of a subscription if batch is nil, or a message that waits
@@ -69,9 +71,9 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 		e.upstreamEnded(s, s.up.why())
 		return
 	}
-	if !s.cfg.Manual {
-		s.owed = s.info.MaxDemand
-		if n := s.pause.pass(s.info.MaxDemand); n > 0 {
+	if !s.manual {
+		s.owed = s.maxDemand
+		if n := s.pause.pass(s.maxDemand); n > 0 {
 			s.up.postAsk(s, n, 0, nil, nil)
 		}
 	}
@@ -144,8 +146,8 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 		e.deliver(s, b)
 		return
 	}
-	size := s.info.MaxDemand - s.info.MinDemand
-	if s.cfg.Manual {
+	size := s.maxDemand - s.minDemand
+	if s.manual {
 		// With Manual, all events that arrived together are one chunk.
 		size = max(1, len(b.events))
 	}
@@ -157,7 +159,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 	// A full chunk suggests that more is on its way.
 	e.brisk = len(b.events) >= size
 	for {
-		if s.withdrawn.Load() != nil || len(b.gaps) > 0 {
+		if s.withdrawn.Load() != nil || b.pierced() {
 			position += e.pass(s, b, at, position)
 			if at == len(b.events) {
 				e.giveBackBatch(s, b, 0)
@@ -194,18 +196,18 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 			return
 		}
 		ask := 0
-		if !s.cfg.Manual {
+		if !s.manual {
 			s.owed -= len(chunk)
-			if s.owed <= s.info.MinDemand {
-				ask = s.info.MaxDemand - s.owed
-				s.owed = s.info.MaxDemand
+			if s.owed <= s.minDemand {
+				ask = s.maxDemand - s.owed
+				s.owed = s.maxDemand
 			}
 		}
 		if e.out != nil {
 			e.out.serve()
 		}
 		switch {
-		case at == len(b.events) && len(b.gaps) == 0:
+		case at == len(b.events) && !b.pierced():
 			e.giveBackBatch(s, b, ask)
 			return
 		case ask > 0:
@@ -257,14 +259,14 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 	if s.deferred && poison.Load() {
 		clear(b.events)
 	}
-	if b.swept != nil {
-		b.gaps, b.swept = nil, nil
+	if b.holes != nil {
+		b.holes = nil
 	}
 	b.next = s.spent
 	s.spent = b
 	s.spentCount++
 	if ask > 0 || s.spentCount >= spentLimit || (s.wanted && !s.deferred && e.out == nil) {
 		s.up.postAsk(s, s.pause.pass(ask), s.handled, s.spent, s.takePending())
-		s.spent, s.spentCount, s.handled = nil, 0, 0
+		s.spent, s.scrubbed, s.spentCount, s.handled = nil, nil, 0, 0
 	}
 }

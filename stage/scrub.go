@@ -20,9 +20,11 @@ func (e *engine[In, Out]) scrub() {
 		if !s.scrub {
 			return // the type is the same for all
 		}
-		for b := s.spent; b != nil; b = b.next {
+		// Those that were there the last time are clear, and may have left the caches.
+		for b := s.spent; b != s.scrubbed; b = b.next {
 			b.scrub(len(b.events))
 		}
+		s.scrubbed = s.spent
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	ends "github.com/penstock-go/penstock/consumer"
 	"github.com/penstock-go/penstock/dispatcher"
 	"github.com/penstock-go/penstock/dispatcher/fair"
+	sources "github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/stage"
 )
 
@@ -124,4 +125,41 @@ func TestHandledEventsAreFreed(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A consumer that rests again and again, with more emptied batches each time, some of them
+// back from its producer, keeps no handled event alive at any rest.
+func TestHandledEventsAreFreedAtEachRest(t *testing.T) {
+	stage.PoisonBatches(false)
+	defer stage.PoisonBatches(true)
+	synctest.Test(t, func(t *testing.T) {
+		queue := stage.Must(sources.NewQueue(sources.QueueConfig[*page]{}))
+		p := stage.Must(stage.NewProducer(queue, stage.ProducerConfig[*page]{}))
+		c := stage.Must(stage.NewConsumer(stage.ConsumerFunc[*page](func(context.Context, []*page) error { return nil }), stage.ConsumerConfig{}))
+		if _, err := c.Subscribe(p, stage.SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- stage.Run(context.Background(), p, c) }()
+		l := new(library)
+		for rest := range 60 {
+			for range 1 + rest%3 {
+				v := new(page)
+				v[0] = 1
+				l.refs = append(l.refs, weak.Make(v))
+				if err := queue.Push(context.Background(), v); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+			}
+			// The last event may be in a register or on a stack.
+			if alive := l.alive(); alive > 2 {
+				t.Fatalf("%d of %d events are alive at rest %d", alive, len(l.refs), rest)
+			}
+		}
+		queue.Drain()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

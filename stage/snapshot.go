@@ -234,7 +234,7 @@ func (e *engine[In, Out]) phase() Phase {
 // outstanding is what the consumer has asked for and not handled, as far as it
 // knows: where it gives demand and receipts itself, what it has not handled.
 func (s *Subscription[T]) outstanding() int {
-	if s.asks || s.cfg.Manual {
+	if s.asks || s.manual {
 		return int(s.open.Load())
 	}
 	return s.owed

@@ -109,7 +109,8 @@ func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) (*ProducerS
 // NewProducerConsumer makes a stage of pc, which must not be used by another
 // stage. No goroutine runs before Start. An error is an [*OptionError].
 func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg ProducerConsumerConfig[Out]) (*ProducerConsumerStage[In, Out], error) {
-	e := &engine[In, Out]{in: new(inlet[In])}
+	e := new(engine[In, Out])
+	e.in = new(inlet[In])
 	if err := e.init(cfg.Name, pc, cfg.Logger); err != nil {
 		return nil, err
 	}
@@ -131,7 +132,8 @@ func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg Producer
 // NewConsumer makes a stage of consumer, which must not be used by another
 // stage. No goroutine runs before Start. An error is an [*OptionError].
 func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) (*ConsumerStage[T], error) {
-	e := &engine[T, none]{in: new(inlet[T])}
+	e := new(engine[T, none])
+	e.in = new(inlet[T])
 	if err := e.init(cfg.Name, consumer, cfg.Logger); err != nil {
 		return nil, err
 	}

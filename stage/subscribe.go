@@ -108,7 +108,8 @@ func (e *engine[In, Out]) newSubscription(to Output[In], cfg SubscribeConfig) (*
 			Producer: up.stageName(), Consumer: e.name,
 			MaxDemand: maxDemand, MinDemand: minDemand, Partition: cfg.Partition,
 		},
-		cfg: cfg, asks: e.do.delivery != nil || e.do.pass != nil, deferred: e.do.delivery != nil,
+		cfg: cfg, manual: cfg.Manual, maxDemand: maxDemand, minDemand: minDemand,
+		asks: e.do.delivery != nil || e.do.pass != nil, deferred: e.do.delivery != nil,
 		gathers: e.do.flush != nil || e.out != nil,
 		up:      up, down: e, done: make(chan struct{}),
 	}, nil

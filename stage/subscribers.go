@@ -68,7 +68,7 @@ func (e *engine[In, Out]) subscribed(s *Subscription[Out]) {
 func (o *outlet[T]) accept(slot int, s *Subscription[T]) (err error) {
 	defer crash.Catch(&err)
 	return o.disp.Subscribe(slot, dispatcher.SubscribeConfig{
-		Consumer: s.down.stageID(), MaxDemand: s.info.MaxDemand,
+		Consumer: s.down.stageID(), MaxDemand: s.maxDemand,
 		Partition: s.cfg.Partition, Selector: s.cfg.Selector,
 	})
 }

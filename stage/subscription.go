@@ -14,20 +14,32 @@ import (
 // Subscription is the link between a producer and a consumer. Its methods may
 // be called from any goroutine, also from inside a handler, and never block.
 type Subscription[T any] struct {
+	// Each part begins a cache line. What each batch uses is at the beginning of its part:
+	// the memory of thousands of subscriptions does not stay in the caches, and two
+	// goroutines that write in the same line take it from each other.
+
 	// The fields up to done are set before any other goroutine sees the subscription, and
-	// do not change.
-	id       uint64
-	info     SubscriptionInfo
-	cfg      SubscribeConfig
-	scrub    bool // handled events are cleared, since they refer to other memory
-	asks     bool // the handler asks for all but the first events, and gets what arrived together
-	deferred bool // as asks, and it gives receipts itself
-	probed   bool // it is one of package stagetest, which takes receipts one by one
-	gathers  bool // the consumer has a HandleFlush, or consumers that may have
-	up       demandPort[T]
-	down     eventPort[T]
-	done     chan struct{}
-	reason   error // written before done is closed
+	// do not change, except for withdrawn: the positions of deliveries that their source has
+	// asked back. The producer replaces it, and the consumer reads it before it starts an
+	// event.
+	withdrawn atomic.Pointer[spans]
+	scrub     bool // handled events are cleared, since they refer to other memory
+	asks      bool // the handler asks for all but the first events, and gets what arrived together
+	deferred  bool // as asks, and it gives receipts itself
+	probed    bool // it is one of package stagetest, which takes receipts one by one
+	gathers   bool // the consumer has a HandleFlush, or consumers that may have
+	manual    bool // as cfg
+	maxDemand int  // as info, as is minDemand
+	minDemand int
+	up        demandPort[T]
+	down      eventPort[T]
+	// This is the end of the line.
+	info SubscriptionInfo
+	cfg  SubscribeConfig
+	id   uint64
+	done chan struct{}
+
+	reason error // written before done is closed
 
 	// Read and written by both goroutines, and by those that call Settle or Tracked.
 	open     atomic.Int64 // deferred: delivered and not yet settled
@@ -35,11 +47,9 @@ type Subscription[T any] struct {
 	wants    atomic.Bool  // the producer wants receipts for what has arrived
 	costs    atomic.Bool  // with their cost
 	replaced atomic.Bool  // another subscription took its place
-	// withdrawn are the positions of deliveries that their source has asked back. The
-	// producer replaces it, and the consumer reads it before it starts an event.
-	withdrawn atomic.Pointer[spans]
-	pause     pause
-	spans     openSpans // deferred: of the sampled events that are open
+	spans    openSpans    // deferred: of the sampled events that are open
+
+	_ [32]byte
 
 	// Owned by the consumer's goroutine.
 	// owed, arrived and received are counts of events; received is also the position of
@@ -51,31 +61,35 @@ type Subscription[T any] struct {
 	inHand     int // events after them that the handler has now
 	handled    int // of them those whose receipt has not been sent
 	spent      *batch[T]
-	spentCount int
-	wanted     bool     // as wants
-	inputs     int      // of a producer-consumer: handled or held, and not finished
-	pending    *settled // receipts of a producer-consumer that were not sent
-	bereft     bool     // its producer had stopped before it said goodbye
+	spentCount uint8 // up to spentLimit
+	wanted     bool  // as wants
+	stalled    bool  // the producer waits for receipts, and has given nothing since it said so
+	bereft     bool  // its producer had stopped before it said goodbye
 	intake     intakePhase
-	stalled    bool // the producer waits for receipts, and has given nothing since it said so
+	// This is the end of the line.
+	pause    pause     // for any goroutine
+	scrubbed *batch[T] // the first of spent when they were scrubbed
+	inputs   int       // of a producer-consumer: handled or held, and not finished
+	pending  *settled  // receipts of a producer-consumer that were not sent
 
-	_ [64]byte // the two halves are written by different goroutines
+	_ [24]byte
 
 	// Owned by the producer's goroutine.
 	supply     supplyPhase
-	slot       int   // its number at the dispatcher, while it has one
-	early      error // cancelled before it was accepted
 	tracked    bool  // deliveries are remembered until their receipt has come
+	soiled     bool  // spare batches may hold handled events
+	spareCount int32 // up to spareLimit
+	slot       int   // its number at the dispatcher, while it has one
 	acked      int   // receipts that came in order, since the start
 	asked      int   // asked for and not yet delivered
 	given      int   // delivered since the start
 	refused    int   // of them those that came when the consumer had stopped
-	pressed    int   // of them those after which the consumer was told of a stall
 	out        *batch[T]
 	spare      *batch[T]
-	spareCount int
-	soiled     bool // spare batches may hold handled events
-	flights    flights[T]
+	// This is the end of the line.
+	flights flights[T]
+	pressed int   // of given those after which the consumer was told of a stall
+	early   error // cancelled before it was accepted
 }
 
 // batch is a slice of events on its way from a producer to a consumer and back. One
@@ -83,13 +97,19 @@ type Subscription[T any] struct {
 type batch[T any] struct {
 	events []T
 	// The first dirty places of the array may hold events of before; scrub clears them.
-	dirty   int    // places of the array that may hold events
-	tracked bool   // receipts are wanted
-	costs   bool   // with their cost
-	careful bool   // a consumer may have died over some of the events: they are handled one by one
-	gaps    []gap  // where events were taken out that their source has asked back
-	swept   *spans // what was asked back when they were
+	dirty   int  // places of the array that may hold events
+	tracked bool // receipts are wanted
+	costs   bool // with their cost
+	careful bool // a consumer may have died over some of the events: they are handled one by one
 	next    *batch[T]
+	holes   *holes // nil: nothing was taken out
+}
+
+// holes are where events were taken out of a batch that their source has asked back. They
+// are apart from the batch, which so has a cache line of its own.
+type holes struct {
+	gaps  []gap
+	swept *spans // what was asked back when they were
 }
 
 // demandPort is a producer as its consumers see it. All methods may be called from any
@@ -200,7 +220,7 @@ func (s *Subscription[T]) Info() SubscriptionInfo { return s.info }
 // *OptionError. Asking before the producer has received
 // the subscription counts; asking after the end does nothing.
 func (s *Subscription[T]) Ask(n int) error {
-	if !s.cfg.Manual && (!s.asks || s.deferred) {
+	if !s.manual && (!s.asks || s.deferred) {
 		return ownerOf(s.info.Consumer).Refuse("Ask", n, "left alone unless Manual is set")
 	}
 	// An Ask for nothing would hide a mistake in the caller's arithmetic.
@@ -343,10 +363,10 @@ func (s *Subscription[T]) addAsked(n int) {
 // recycle takes emptied batches back for later deliveries. It runs on the producer's
 // goroutine. More than keep are left to the garbage collector.
 func (s *Subscription[T]) recycle(chain *batch[T]) {
-	const keep = 64 // a consumer returns at most spentLimit at a time
+	const spareLimit = 64 // a consumer returns at most spentLimit at a time
 	for b := chain; b != nil; {
 		next := b.next
-		if s.spareCount < keep {
+		if s.spareCount < spareLimit {
 			// The consumer may have kept the events in the array; scrub clears them later.
 			b.dirty = max(b.dirty, len(b.events))
 			b.events = b.events[:0]

@@ -230,11 +230,11 @@ func resolveTaker(handler any) (
 // function that is nil is not called; those of another kind of stage are always nil. It
 // does not change once the stage was made.
 type table[In, Out any] struct {
-	Handlers
-	demand        func(ctx context.Context, n int, emit *Emitter[Out]) error
+	// The first ones are called in each round of a stage.
 	consume       func(ctx context.Context, events []In) error
-	transform     func(ctx context.Context, events []In, emit *Emitter[Out]) error
 	delivery      func(ctx context.Context, d Delivery[In]) error
+	transform     func(ctx context.Context, events []In, emit *Emitter[Out]) error
+	demand        func(ctx context.Context, n int, emit *Emitter[Out]) error
 	pass          func(ctx context.Context, d Delivery[In], emit *Emitter[Out]) error
 	wake          func(ctx context.Context, emit *Emitter[Out]) error
 	receipts      func(ctx context.Context, receipts []Receipt) error
@@ -248,4 +248,6 @@ type table[In, Out any] struct {
 	progress func() int
 
 	subscribeConfig func(cfg SubscribeConfig) error
+
+	Handlers
 }

@@ -13,10 +13,10 @@ import (
 
 // inTraces is what an inlet needs for spans. It belongs to the stage's goroutine.
 type inTraces[T any] struct {
-	tracer trace.Tracer
 	of     *tracing.Carriers[T] // nil: nothing is traced
 	alone  bool                 // the handler takes one event after the other
-	calls  []tracedCall         // by place in the chunk that the handler has now; nil without a sampled event
+	tracer trace.Tracer
+	calls  []tracedCall // by place in the chunk that the handler has now; nil without a sampled event
 }
 
 // tracedCall is the span of an event in the handler's hands. It is nil if the event is not

@@ -48,7 +48,7 @@ func (e *engine[In, Out]) whyWaiting() string {
 			return "a subscriber is paused: " + s.info.Consumer
 		case s.asked > 0:
 			asked = true
-		case s.cfg.Manual:
+		case s.manual:
 			return "a subscriber with Manual has not asked for more: " + s.info.Consumer
 		}
 	}

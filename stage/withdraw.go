@@ -168,10 +168,13 @@ func (e *engine[In, Out]) sweepQueue(s *Subscription[In]) {
 // their receipts. It asks for as many others in their place.
 func (e *engine[In, Out]) sweep(s *Subscription[In], b *batch[In], i int, position uint64) {
 	w := s.withdrawn.Load()
-	if w == nil || w == b.swept || e.isDry() && e.out != nil {
+	if w == nil || b.holes != nil && w == b.holes.swept || e.isDry() && e.out != nil {
 		return
 	}
-	b.swept = w
+	if b.holes == nil {
+		b.holes = new(holes)
+	}
+	b.holes.swept = w
 	n := 0
 	b.sweep(*w, i, position, func(position uint64) {
 		n++
@@ -187,11 +190,11 @@ func (e *engine[In, Out]) sweep(s *Subscription[In], b *batch[In], i int, positi
 	}
 	e.in.withdrawn += int64(n)
 	ask := n
-	if !s.cfg.Manual && !s.asks {
-		if s.owed -= n; s.owed > s.info.MinDemand {
+	if !s.manual && !s.asks {
+		if s.owed -= n; s.owed > s.minDemand {
 			ask = 0
 		} else {
-			ask, s.owed = s.info.MaxDemand-s.owed, s.info.MaxDemand
+			ask, s.owed = s.maxDemand-s.owed, s.maxDemand
 		}
 	}
 	// The receipts of what was handled before come first: they count deliveries in order.

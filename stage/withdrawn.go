@@ -96,7 +96,10 @@ type gap struct{ at, n int }
 // size is the number of positions of a batch, with those that were taken out.
 func (b *batch[T]) size() int {
 	n := len(b.events)
-	for _, g := range b.gaps {
+	if b.holes == nil {
+		return n
+	}
+	for _, g := range b.holes.gaps {
 		n += g.n
 	}
 	return n
@@ -104,17 +107,20 @@ func (b *batch[T]) size() int {
 
 // cross returns how many events were taken out before the i-th, once.
 func (b *batch[T]) cross(i int) (n int) {
-	for len(b.gaps) > 0 && b.gaps[0].at <= i {
-		n += b.gaps[0].n
-		b.gaps = b.gaps[1:]
+	for b.pierced() && b.holes.gaps[0].at <= i {
+		n += b.holes.gaps[0].n
+		b.holes.gaps = b.holes.gaps[1:]
 	}
 	return n
 }
 
+// pierced reports whether events were taken out that cross has not counted yet.
+func (b *batch[T]) pierced() bool { return b.holes != nil && len(b.holes.gaps) > 0 }
+
 // until is the place of the next event before which some were taken out, or the end.
 func (b *batch[T]) until() int {
-	if len(b.gaps) > 0 {
-		return b.gaps[0].at
+	if b.pierced() {
+		return b.holes.gaps[0].at
 	}
 	return len(b.events)
 }
@@ -122,7 +128,7 @@ func (b *batch[T]) until() int {
 // sweep takes the events out, from the i-th on, whose positions are withdrawn, and calls
 // gone for each. position is that of what is at i, gaps at i included.
 func (b *batch[T]) sweep(withdrawn spans, i int, position uint64, gone func(position uint64)) {
-	events, old, kept := b.events, b.gaps, i
+	events, old, kept := b.events, b.holes.gaps, i
 	var gaps []gap
 	leave := func(n int) {
 		if last := len(gaps) - 1; last >= 0 && gaps[last].at == kept {
@@ -150,7 +156,7 @@ func (b *batch[T]) sweep(withdrawn spans, i int, position uint64, gone func(posi
 		position++
 	}
 	clear(events[kept:])
-	b.events, b.gaps = events[:kept], gaps
+	b.events, b.holes.gaps = events[:kept], gaps
 }
 
 // withdraw takes the events whose numbers match out of the buffer, and calls gone for each.

@@ -4,13 +4,15 @@
 package mailbox
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
 
 // Mailbox is an unbounded queue of M with one receiver. What bounds it is the
 // protocol that runs over it: a sender posts only what it was given credit for.
-// The zero value is not usable; make one with [New].
+// The zero value is not usable; make one with [New], or call [Mailbox.Init]. It must not be
+// copied after that.
 type Mailbox[M any] struct {
 	wake  chan struct{} // holds one token at most, put there for a parked receiver
 	timer *time.Timer   // the receiver's, made by the first Wait that needs it
@@ -27,8 +29,13 @@ type Mailbox[M any] struct {
 
 // New returns an empty mailbox.
 func New[M any]() *Mailbox[M] {
-	return &Mailbox[M]{wake: make(chan struct{}, 1)}
+	b := new(Mailbox[M])
+	b.Init()
+	return b
 }
+
+// Init makes a mailbox that is a field of another struct an empty one.
+func (b *Mailbox[M]) Init() { b.wake = make(chan struct{}, 1) }
 
 // Post appends m. It never blocks, and does nothing and returns false when the
 // mailbox is closed.
@@ -53,14 +60,18 @@ func (b *Mailbox[M]) Begin() *M {
 		return nil
 	}
 	n := len(b.queue)
-	if n < cap(b.queue) {
-		b.queue = b.queue[:n+1]
-	} else {
-		var none M
-		b.queue = append(b.queue, none)
+	if n == cap(b.queue) {
+		b.grow()
 	}
+	b.queue = b.queue[:n+1]
 	return &b.queue[n]
 }
+
+// grow makes room for a message. It is apart from Begin, which with it would need a stack
+// frame of some cache lines.
+//
+//go:noinline
+func (b *Mailbox[M]) grow() { b.queue = slices.Grow(b.queue, 1) }
 
 // End sends the message that Begin has returned.
 func (b *Mailbox[M]) End() { b.unlockAndWake() }

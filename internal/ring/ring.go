@@ -6,9 +6,9 @@ package ring
 type Ring[T any] struct {
 	// The items are count from head on, modulo the length; all other places hold
 	// zero values, so nothing in them is kept from the collector, except after Skip.
-	items []T // length is a power of two, or zero
+	count int // first, beside what the owner uses as often
 	head  int
-	count int
+	items []T // length is a power of two, or zero
 }
 
 // Len returns the number of items.
