@@ -63,6 +63,15 @@ func (a *app) HandleTerminate(ctx context.Context, ch *websocket.Channel, reason
 	}
 }
 
+// soon returns how long a test waits for what must come: in a bubble, where nothing but waiting
+// takes time, 10 s, and elsewhere what a machine may take on which others go first.
+func soon() time.Duration {
+	if time.Now().Year() == 2000 { // a bubble begins there
+		return 10 * time.Second
+	}
+	return time.Minute
+}
+
 // fixture is an endpoint behind a server that listens on loopback, or on pipes
 // inside of a synctest bubble.
 type fixture struct {
@@ -159,7 +168,7 @@ func (f *fixture) listen(onPipes bool, server *websocket.ServerConfig, tune func
 	var group sync.WaitGroup
 	group.Go(func() { _ = f.server.Serve(l) })
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*soon())
 		defer cancel()
 		if err := f.endpoint.Close(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
@@ -184,7 +193,7 @@ func (f *fixture) dial(query string, o *client.DialOptions) (*client.Conn, *http
 		o = &client.DialOptions{}
 	}
 	o.HTTPClient = &http.Client{Transport: f.transport()}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), soon())
 	defer cancel()
 	c, resp, err := client.Dial(ctx, "ws://"+f.addr+"/socket/websocket?"+query, o)
 	if c != nil {
@@ -206,7 +215,7 @@ func (f *fixture) connect(id string) *peer {
 
 func (p *peer) send(format string, args ...any) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), soon())
 	defer cancel()
 	if err := p.ws.Write(ctx, client.MessageText, fmt.Appendf(nil, format, args...)); err != nil {
 		p.t.Fatalf("send: %v", err)
@@ -215,7 +224,7 @@ func (p *peer) send(format string, args ...any) {
 
 func (p *peer) read() string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), soon())
 	defer cancel()
 	_, data, err := p.ws.Read(ctx)
 	if err != nil {
@@ -352,7 +361,7 @@ func (p *pipes) Addr() net.Addr { return pipeAddr{} }
 // got receives from a channel that must have something soon.
 func got[T any](t *testing.T, from <-chan T) T {
 	t.Helper()
-	timer := time.NewTimer(10 * time.Second)
+	timer := time.NewTimer(soon())
 	defer timer.Stop()
 	select {
 	case v := <-from:

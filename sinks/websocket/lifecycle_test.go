@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -132,7 +133,7 @@ func TestReplyLater(t *testing.T) {
 // eventually waits for something that another goroutine is about to do.
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); runtime.Gosched() {
+	for deadline := time.Now().Add(soon()); !condition(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("it did not happen")
 		}
@@ -313,7 +314,11 @@ func TestReasonsOfTermination(t *testing.T) {
 	}{
 		{websocket.ErrLeft, func(p *peer) { p.send(`["1","2","room:a","phx_leave",{}]`) }},
 		{websocket.ErrStopped, func(p *peer) { p.send(`["1","2","room:a","stop",{}]`) }},
-		{websocket.ErrDuplicateJoin, func(p *peer) { p.send(`["2","2","room:a","phx_join",{}]`) }},
+		{websocket.ErrDuplicateJoin, func(p *peer) {
+			p.send(`["2","2","room:a","phx_join",{}]`)
+			for !strings.Contains(p.read(), "phx_reply") {
+			}
+		}},
 		{websocket.ErrClosed, func(p *peer) { _ = p.ws.Close(client.StatusNormalClosure, "") }},
 		{websocket.ErrClosed, func(p *peer) { _ = p.ws.CloseNow() }},
 		{websocket.ErrDisconnected, func(p *peer) { _, _ = f.endpoint.Disconnect(t.Context(), "users:1") }},
@@ -327,13 +332,12 @@ func TestReasonsOfTermination(t *testing.T) {
 			t.Errorf("reason %v, want %v", reason, test.want)
 		}
 		_ = p.ws.CloseNow()
-		eventually(t, func() bool {
-			select {
-			case <-reasons: // of the new join of the duplicate one
-			default:
+		if test.want == websocket.ErrDuplicateJoin { // the new one, which may end after its connection
+			if reason := got(t, reasons); !errors.Is(reason, websocket.ErrClosed) {
+				t.Errorf("of the new join: reason %v, want %v", reason, websocket.ErrClosed)
 			}
-			return f.endpoint.Snapshot().Connections == 0
-		})
+		}
+		eventually(t, func() bool { return f.endpoint.Snapshot().Connections == 0 })
 	}
 }
 

@@ -56,7 +56,7 @@ func TestARefusalThatAPageCanRead(t *testing.T) {
 				if n := f.endpoint.Snapshot().Connections; joined || n != 0 {
 					t.Errorf("joined %v, %d connections", joined, n)
 				}
-				ok, failed := f.metrics.get("socket_connect,status:ok,socket:Test"), f.metrics.get("socket_connect,status:error,socket:Test")
+				ok, failed := f.metrics.get("socket_connect,status:success,socket:Test"), f.metrics.get("socket_connect,status:error,socket:Test")
 				if refused := f.metrics.get("websocket.refused,reason:connect"); ok != 0 || failed != 1 || refused != 1 {
 					t.Errorf("counted ok %v, error %v, refused %v: %v", ok, failed, refused, f.metrics.values)
 				}

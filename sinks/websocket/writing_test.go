@@ -49,7 +49,10 @@ func TestFewMessagesAreWrittenAtOnce(t *testing.T) {
 func TestOrderHoweverItIsWritten(t *testing.T) {
 	f := start(t, setup{
 		channels: map[string]*app{"room:*": {}},
-		mount:    websocket.MountConfig{Queue: websocket.QueueConfig{Events: 1 << 20, Bytes: 1 << 30}},
+		mount: websocket.MountConfig{
+			Queue:    websocket.QueueConfig{Events: 1 << 20, Bytes: 1 << 30},
+			Timeouts: websocket.Timeouts{Write: time.Minute}, // it does not read while it pushes, for which a busy machine takes its time
+		},
 	})
 	c := f.raw()
 	c.frame(0x81, []byte(`["1","1","room:a","phx_join",{}]`))
