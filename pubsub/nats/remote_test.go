@@ -56,9 +56,12 @@ func taker(err error) pubsub.Subscriber {
 // TestADeliveryThatNoNodeWantsEndsAtOnce: the server says so, also over routes.
 func TestADeliveryThatNoNodeWantsEndsAtOnce(t *testing.T) {
 	servers := startServers(t, 2)
-	a, _, _ := runHub(t, nats.Config{Node: "a", Options: servers[0].Options()})
+	a, ra, _ := runHub(t, nats.Config{Node: "a", Options: servers[0].Options()})
 	b, rb, _ := runHub(t, nats.Config{Node: "b", Options: servers[1].Options()})
-	begin := time.Now()
+	// Settle waits for the servers of the nodes that are known.
+	for _, r := range []*nats.Remote{ra, rb} {
+		await(t, "the other node", func() bool { return len(r.Snapshot().Nodes) == 1 })
+	}
 	if r := reported(t, a, "user:1"); !errors.Is(r.Err, pubsub.ErrNoSubscriber) {
 		t.Errorf("reported %v", r.Err)
 	}
@@ -78,8 +81,8 @@ func TestADeliveryThatNoNodeWantsEndsAtOnce(t *testing.T) {
 	if r := reported(t, a, "user:1"); !errors.Is(r.Err, pubsub.ErrNoSubscriber) {
 		t.Errorf("reported %v of a user who has left", r.Err)
 	}
-	if d := time.Since(begin); d > 4*time.Second { // 5 s is the deadline of one
-		t.Errorf("took %v", d)
+	if s := a.Snapshot(); s.Unanswered != 0 {
+		t.Errorf("%d have ended by time", s.Unanswered)
 	}
 }
 
@@ -110,22 +113,55 @@ func TestANegativeAnswerEndsADeliverySoon(t *testing.T) {
 	}
 }
 
+// second runs a node and then another one of its name, and returns the error of the other one.
+// It is nil if the first one did not reply to the claim within a second, as on a busy machine:
+// then the name is the other one's.
+func second(t *testing.T, one, other *nats.Remote) error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- one.Run(ctx, nothing{}) }()
+	if err := one.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan error, 1)
+	go func() { refused <- other.Run(ctx, nothing{}) }()
+	select {
+	case err := <-refused:
+		cancel()
+		<-ended
+		return err
+	case <-ended:
+		cancel()
+		<-refused
+		return nil
+	}
+}
+
 func TestASecondNodeOfANameIsRefused(t *testing.T) {
 	servers := startServers(t, 2)
-	_, _, stop := runHub(t, nats.Config{Node: "same", Options: servers[0].Options()})
 	for _, server := range servers { // at the same server and at another one
+		var err error
+		for attempt := 0; attempt < 10 && err == nil; attempt++ {
+			err = second(t, newRemote(t, nats.Config{Node: "same", Options: servers[0].Options()}), newRemote(t, nats.Config{Node: "same", Options: server.Options()}))
+		}
 		var name *nats.NameError
-		err := newRemote(t, nats.Config{Node: "same", Options: server.Options()}).Run(t.Context(), nothing{})
 		if !errors.As(err, &name) || name.Node != "same" || name.Fenced || !strings.Contains(err.Error(), `"same"`) {
 			t.Errorf("Run: %v", err)
 		}
 	}
-	stop()
-	// The name is free again at once.
-	begin := time.Now()
-	_, _, _ = runHub(t, nats.Config{Node: "same", Options: servers[1].Options()})
-	if d := time.Since(begin); d > time.Second {
-		t.Errorf("joined after %v", d)
+	_, _, stop := runHub(t, nats.Config{Node: "same", Options: servers[0].Options()})
+	// The name is free again at once: a claim that is answered by nobody takes a second. A busy
+	// machine may need another attempt.
+	for attempt := 1; ; attempt++ {
+		stop()
+		begin := time.Now()
+		_, _, stop = runHub(t, nats.Config{Node: "same", Options: servers[1].Options()})
+		if d := time.Since(begin); d < time.Second {
+			break
+		} else if attempt == 10 {
+			t.Fatalf("joined after %v, and as late each time before", d)
+		}
 	}
 }
 
@@ -164,10 +200,11 @@ func TestAnOlderNodeOfTheSameNameIsFenced(t *testing.T) {
 	link.Cut()
 	second := startServer(t, embedded.Config{Join: []string{link.Addr()}, JoinTimeout: 1})
 	old := make(chan error, 1)
-	go func() {
-		old <- newRemote(t, nats.Config{Node: "same", Options: first.Options()}).Run(t.Context(), nothing{})
-	}()
-	<-time.After(20 * time.Millisecond)
+	older := newRemote(t, nats.Config{Node: "same", Options: first.Options()})
+	go func() { old <- older.Run(t.Context(), nothing{}) }()
+	if err := older.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	_, young, _ := runHub(t, nats.Config{Node: "same", Options: second.Options()})
 	link.Heal()
 	var name *nats.NameError
@@ -337,7 +374,7 @@ func TestNodesKnowEachOther(t *testing.T) {
 
 func TestAServerThatRefusesEndsRun(t *testing.T) {
 	server := startServer(t, embedded.Config{Listen: "127.0.0.1:0", Configure: requirePassword})
-	limit, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	limit, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	with := func(password string) nats.Config {
 		return nats.Config{Node: "a", URL: "nats://" + server.Server.Addr().String(), Options: []natsgo.Option{natsgo.UserInfo("a", password)}}

@@ -16,7 +16,7 @@ import (
 // long for one that must not.
 const (
 	// A test that passes rarely waits for patience, but always for its moments.
-	patience = 10 * time.Second
+	patience = time.Minute
 	moment   = 50 * time.Millisecond
 )
 

@@ -19,8 +19,9 @@ func testCut(t *testing.T, nodes []*node, cluster Cluster) {
 	a, b, c := nodes[0], nodes[1], nodes[2]
 	sent := 0
 	var handed []string // what c must have
-	publish := func(event string) {
-		limit, cancel := context.WithTimeout(t.Context(), time.Second)
+	// During a cut Publish may block until its context ends, which then ends soon.
+	publish := func(event string, most time.Duration) {
+		limit, cancel := context.WithTimeout(t.Context(), most)
 		defer cancel()
 		sent++
 		name := fmt.Sprint(event, " ", sent)
@@ -29,19 +30,19 @@ func testCut(t *testing.T, nodes []*node, cluster Cluster) {
 			handed = append(handed, name)
 		}
 	}
-	publish("before")
+	publish("before", patience)
 	b.until("a message before the cut", func() bool { return b.has("before") })
 	b.untilReach(true)
 	cluster.Cut("b")
 	b.untilReach(false)
 	for range 5 {
-		publish("during")
+		publish("during", time.Second)
 	}
 	cluster.Heal("b")
 	b.until("the report of a loss", func() bool { return slices.Contains(b.log, lost) })
 	// It may take a while until the topics are in effect again.
 	for begin := time.Now(); ; {
-		publish("after")
+		publish("after", time.Second)
 		select {
 		case <-b.change:
 		case <-time.After(moment):
@@ -56,7 +57,7 @@ func testCut(t *testing.T, nodes []*node, cluster Cluster) {
 			t.Fatal("the node that was cut off receives nothing any more")
 		}
 	}
-	publish("last")
+	publish("last", patience)
 	b.until("the last message", func() bool { return b.has("last") })
 	c.until("the last message", func() bool { return c.has("last") })
 	// It may receive a little earlier than it can publish.

@@ -29,8 +29,9 @@ type link struct {
 	claimEnds time.Time
 	counted   []count // storage
 
-	// mu guards what follows and is a leaf.
-	mu       sync.Mutex
+	// pinging guards what follows and is a leaf. It has a name of its own since the session's mu
+	// is the link's as well.
+	pinging  sync.Mutex
 	lastPing uint64
 	pings    map[uint64]ping
 }
@@ -75,11 +76,11 @@ func (l *link) subscribe(channels ...string) error {
 
 // ping sends a ping.
 func (l *link) ping(p ping) error {
-	l.mu.Lock()
+	l.pinging.Lock()
 	l.lastPing++
 	number := l.lastPing
 	l.pings[number] = p
-	l.mu.Unlock()
+	l.pinging.Unlock()
 	return l.pubsub.Ping(l.ctx, strconv.FormatUint(number, 36))
 }
 
@@ -153,10 +154,10 @@ func (l *link) pong(text string) {
 	if err != nil {
 		return
 	}
-	l.mu.Lock()
+	l.pinging.Lock()
 	p := l.pings[number]
 	delete(l.pings, number)
-	l.mu.Unlock()
+	l.pinging.Unlock()
 	if p.interest {
 		l.interest.Told(p.upTo)
 		l.telling.Store(false)

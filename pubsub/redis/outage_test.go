@@ -118,7 +118,7 @@ func TestASilentServerIsGivenUp(t *testing.T) {
 	await(t, "the end of the connection", func() bool { return !r.Snapshot().Connected })
 	begin := time.Now()
 	stop()
-	if d := time.Since(begin); d > 3*time.Second {
+	if d := time.Since(begin); d > 20*time.Second { // of the minute of ReadTimeout
 		t.Errorf("the end took %v", d)
 	}
 	link.Gate.Unlock()
@@ -180,7 +180,7 @@ func TestAServerThatRefusesEndsRun(t *testing.T) {
 		cfg.Options = &goredis.UniversalOptions{Addrs: []string{c.addr}, Username: "penstock", Password: password}
 		return cfg
 	}
-	limit, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	limit, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := newRemote(t, with("wrong")).Run(limit, nothing{})
 	if err == nil || !strings.Contains(err.Error(), "WRONGPASS") {

@@ -63,7 +63,6 @@ func TestADeliveryThatNoNodeWantsEndsAtOnce(t *testing.T) {
 	c := newCluster(t)
 	a, ra, _ := runHub(t, c.config("a"))
 	b, rb, _ := runHub(t, c.config("b"))
-	begin := time.Now()
 	check := func(what string, want error) {
 		t.Helper()
 		if r := reported(t, a, "user:1"); !errors.Is(r.Err, want) {
@@ -92,25 +91,82 @@ func TestADeliveryThatNoNodeWantsEndsAtOnce(t *testing.T) {
 	here.Unsubscribe()
 	await(t, "the end of the interest", func() bool { return ra.Snapshot().Topics == 0 })
 	check("at none any more", pubsub.ErrNoSubscriber)
-	if d := time.Since(begin); d > 4*time.Second { // 5 s is the deadline of one
-		t.Errorf("took %v", d)
+	if s := a.Snapshot(); s.Unanswered != 0 {
+		t.Errorf("%d have ended by time", s.Unanswered)
+	}
+}
+
+// TestNodesJoinAtOnce: each has the beats of others while it joins.
+func TestNodesJoinAtOnce(t *testing.T) {
+	c := newCluster(t)
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all []*redis.Remote
+	for i := range 8 {
+		cfg := c.config(fmt.Sprint("n", i))
+		cfg.Beat = 10 * time.Millisecond
+		r := newRemote(t, cfg)
+		all = append(all, r)
+		running.Go(func() {
+			if err := r.Run(ctx, nothing{}); err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
+	}
+	for _, r := range all {
+		await(t, "the others", func() bool { return len(r.Snapshot().Nodes) == len(all)-1 })
+	}
+}
+
+// second runs a node and then another one of its name, and returns the error of the other one.
+// It is nil if the first one did not reply to the claim within a second, as on a busy machine:
+// then the name is the other one's.
+func second(t *testing.T, one, other *redis.Remote) error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- one.Run(ctx, nothing{}) }()
+	if err := one.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan error, 1)
+	go func() { refused <- other.Run(ctx, nothing{}) }()
+	select {
+	case err := <-refused:
+		cancel()
+		<-ended
+		return err
+	case <-ended:
+		cancel()
+		<-refused
+		return nil
 	}
 }
 
 func TestASecondNodeOfANameIsRefused(t *testing.T) {
 	c := newCluster(t)
-	_, _, stop := runHub(t, c.config("same"))
+	var err error
+	for attempt := 0; attempt < 10 && err == nil; attempt++ {
+		err = second(t, newRemote(t, c.config("same")), newRemote(t, c.config("same")))
+	}
 	var name *redis.NameError
-	err := newRemote(t, c.config("same")).Run(t.Context(), nothing{})
 	if !errors.As(err, &name) || name.Node != "same" || name.Fenced || !strings.Contains(err.Error(), `"same"`) {
 		t.Errorf("Run: %v", err)
 	}
-	stop()
-	// The name is free again at once.
-	begin := time.Now()
-	_, _, _ = runHub(t, c.config("same"))
-	if d := time.Since(begin); d > time.Second {
-		t.Errorf("joined after %v", d)
+	_, _, stop := runHub(t, c.config("same"))
+	// The name is free again at once: a claim that is answered by nobody takes a second. A busy
+	// machine may need another attempt.
+	for attempt := 1; ; attempt++ {
+		stop()
+		begin := time.Now()
+		_, _, stop = runHub(t, c.config("same"))
+		if d := time.Since(begin); d < time.Second {
+			break
+		} else if attempt == 10 {
+			t.Fatalf("joined after %v, and as late each time before", d)
+		}
 	}
 }
 
