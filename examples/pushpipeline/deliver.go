@@ -79,8 +79,9 @@ func (a *app) newSockets(maxDemand int) (*delivery.Consumer[push], error) {
 		// as it can which user is next.
 		MaxDemand: maxDemand, MinDemand: min(1, maxDemand-1),
 		Grace: a.cfg.Grace, Crowded: crowded, DiscardAbsent: a.cfg.Grace == 0,
-		// What Kafka keeps is left to the next run instead.
-		DiscardOnDrain: !a.cfg.keeps(), DrainGrace: drainGrace(a.cfg),
+		// What Kafka keeps is left to the next run instead, also what clients have taken that
+		// are closed meanwhile.
+		DiscardOnDrain: !a.cfg.keeps(), DrainGrace: drainGrace(a.cfg), WithdrawOnDrain: a.cfg.keeps(),
 		Delivered: a.delivered, Failed: a.failed,
 		Metrics: a.recorder, Logger: a.log,
 	})

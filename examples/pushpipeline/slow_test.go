@@ -253,6 +253,46 @@ func TestAClientThatTakesNothingDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 }
 
+// TestAClientThatIsClosedInTheDrainLosesNothing closes a client that reads nothing while the
+// pipeline drains, as the server does by itself after a while: what it has not got is in
+// Kafka for the next run, also without a grace.
+func TestAClientThatIsClosedInTheDrainLosesNothing(t *testing.T) {
+	t.Parallel()
+	_, broker := startBroker(t)
+	args := []string{"-source", "kafka", "-brokers", broker, "-drain", "1m", "-partitions", "1"}
+	r := start(t, args...)
+	stuck := joinWithoutReading(t, r, "stuck")
+	defer stuck.CloseNow()
+	data := json.RawMessage(fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 30_000)))
+	const pushes = 200
+	for range pushes {
+		if err := r.intake.enter([]push{{User: "stuck", Data: data}}, func(error) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, 20*time.Second, "the pushes reach the pipeline", func() bool { return r.ledger.accepted.Load() == pushes && r.held() == 0 })
+	ended := make(chan summary, 1)
+	go func() { ended <- r.stop() }()
+	eventually(t, 10*time.Second, "the drain", func() bool {
+		return !slices.ContainsFunc(r.pipeline.Snapshot(t.Context()).Stages, func(s stage.Snapshot) bool { return !s.Draining })
+	})
+	if _, err := r.endpoint.Disconnect(t.Context(), socketID("stuck")); err != nil {
+		t.Fatal(err)
+	}
+	sum := <-ended
+	if sum.Queued == 0 || len(sum.Discarded) > 0 || !sum.balanced() {
+		t.Errorf("%+v", sum)
+	}
+	next := start(t, args...)
+	s := next.join("stuck")
+	for range sum.Queued {
+		if _, err := s.next(within(t, 20*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next.stop()
+}
+
 // TestDrainThatTakesTooLongIsReported ends the program while a push is at work for
 // longer than -drain: that is a failure, unless a broker keeps the push.
 func TestDrainThatTakesTooLongIsReported(t *testing.T) {

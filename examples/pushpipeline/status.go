@@ -115,14 +115,18 @@ func (a *app) account(ctx context.Context) account {
 	s, err := a.producer.Snapshot(ctx)
 	acc.backlog = a.source.backlog()
 	// What came back without having been begun is read again.
-	acc.enqueued, acc.waiting = a.source.account(s.Emitted - s.Withdrawn)
+	returned := int64(0) // what came back at the end, for the next run
+	for _, w := range a.workers {
+		returned += w.Consumer.Snapshot().Withdrawn
+	}
+	acc.enqueued, acc.waiting = a.source.account(s.Emitted - s.Withdrawn + returned)
 	acc.delivered, acc.discarded = a.ledger.delivered.Load(), a.ledger.discards()
 	if err != nil {
 		return acc // the stage was busy until ctx was done
 	}
 	acc.held = s.Buffered
 	// What the stage abandoned, and what it discarded and Kafka still has.
-	acc.left = int(s.Abandoned + a.ledger.left.Load())
+	acc.left = int(s.Abandoned + a.ledger.left.Load() + returned)
 	// What the end of the pipeline had and did not get to, when the stage before it was
 	// over already.
 	for _, other := range a.pipeline.Snapshot(ctx).Stages {

@@ -80,6 +80,12 @@ type Config[T any] struct {
 	// drains, as NoSubscriber or ClientFull. Default: the drain waits for it, as
 	// long as Grace, Timeout and the pipeline's DrainTimeout allow.
 	DiscardOnDrain bool
+	// WithdrawOnDrain leaves to the source, while the stage drains, what a client has taken
+	// and not got before it closed, instead of discarding it as NoSubscriber or NoAnswer: such
+	// an event has the outcome Withdrawn, and so have the later ones of its topic, whoever
+	// joins. It is for sources that deliver it again in a later run, such as a Kafka producer.
+	// DiscardOnDrain must not be set then. Default: it is discarded.
+	WithdrawOnDrain bool
 	// DrainGrace is how long after the beginning of the drain DiscardOnDrain leaves what
 	// waits its time. From then on nothing waits, so that the drain ends within
 	// Timeouts.Write of the mount, however many clients come that read nothing.
@@ -125,6 +131,7 @@ func (c Config[T]) validate(endpoint *websocket.Endpoint) error {
 		option.AtLeast(owner, "Timeout", c.Timeout, 0),
 		option.AtLeast(owner, "DrainGrace", c.DrainGrace, 0),
 		owner.Check(c.DiscardOnDrain || c.DrainGrace == 0, "DrainGrace", c.DrainGrace, "0 unless DiscardOnDrain is set"),
+		owner.Check(!c.WithdrawOnDrain || !c.DiscardOnDrain, "WithdrawOnDrain", c.WithdrawOnDrain, "false if DiscardOnDrain is set"),
 		owner.Recorder(c.Metrics),
 	)
 }

@@ -39,6 +39,7 @@ type Consumer[T any] struct {
 	changed  []*line[T]                                // the same
 	group    group[T]                                  // events that are sent together
 	drop     func(f *flight[T], reason receipt.Reason) // ends a flight; made once
+	left     map[string]struct{}                       // topics with events that are left to the source; nil before the drain
 	timer    *time.Timer
 	armed    time.Duration // when the timer fires, since epoch; 0 if it does not
 }
@@ -60,6 +61,10 @@ func New[T any](endpoint *websocket.Endpoint, cfg Config[T]) (*Consumer[T], erro
 	c.drop = func(f *flight[T], reason receipt.Reason) {
 		if f.unsure && reason == NoSubscriber {
 			reason = NoAnswer
+		}
+		if c.leaves(f, reason) {
+			c.end(f, stage.ErrWithdrawn, time.Time{})
+			return
 		}
 		c.end(f, stage.Discard(reason), time.Time{})
 	}
@@ -129,6 +134,9 @@ func (c *Consumer[T]) HandleDrain(context.Context) error {
 		c.inbox.stayAwake()
 		c.work()
 	}
+	if c.cfg.WithdrawOnDrain {
+		c.left = make(map[string]struct{})
+	}
 	return nil
 }
 
@@ -161,6 +169,10 @@ func (c *Consumer[T]) now() time.Duration { return time.Since(c.epoch) }
 func (c *Consumer[T]) begin(f *flight[T], now time.Duration) {
 	if err := c.prepare(f); err != nil {
 		c.end(f, err, time.Time{})
+		return
+	}
+	if _, left := c.left[f.topic]; left { // it must not overtake the earlier ones
+		c.end(f, stage.ErrWithdrawn, time.Time{})
 		return
 	}
 	if !c.joins(f) {
@@ -245,6 +257,7 @@ func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 		why := causeOf(r.Err)
 		c.meters.missed[why].Add(1)
 		f.unsure = f.unsure || why == forAnswer
+		f.taken = f.taken || errors.Is(r.Err, pubsub.ErrGone)
 		c.follow()
 		switch v, reason := c.book.missed(f, why, c.now()); {
 		case v == discard:
@@ -253,6 +266,19 @@ func (c *Consumer[T]) reported(f *flight[T], r websocket.Report) {
 			c.book.awaitFirst(f.line, ahead)
 		}
 	}
+}
+
+// leaves reports whether an event that would be discarded is left to the source instead, and
+// remembers its topic then.
+func (c *Consumer[T]) leaves(f *flight[T], reason receipt.Reason) bool {
+	if c.left == nil || reason != NoSubscriber && reason != NoAnswer {
+		return false
+	}
+	if _, left := c.left[f.topic]; !left && !f.taken {
+		return false
+	}
+	c.left[f.topic] = struct{}{}
+	return true
 }
 
 // work does all that is due: reports, lines that can go on, deadlines, receipts
@@ -290,6 +316,9 @@ func (c *Consumer[T]) retry(l *line[T]) {
 		l.watch = c.endpoint.PubSub().Watch(l.topic, func() { c.inbox.change(l) })
 	}
 	l.tried = l.tried || l.out == nil
+	if _, left := c.left[l.topic]; left { // a client that has come since gets nothing before the earlier ones
+		c.book.dropAll(l, NoSubscriber, c.drop)
+	}
 	away := l.sending > 0
 	if l.gone {
 		c.book.revive(l, c.endpoint.PubSub().Subscribers(l.topic) > 0)

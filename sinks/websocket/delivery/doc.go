@@ -12,8 +12,9 @@
 // An event is Done when the operating system has taken its frame for one client.
 // It is Discarded when no client has it, with [NoSubscriber], [ClientFull],
 // [Kept], receipt.Expired or receipt.Conflated as the reason, and Failed when its
-// topic or payload cannot be made or sent. Each event has exactly one receipt,
-// unless the stage is stopped: what was not delivered by then has none, so that
+// topic or payload cannot be made or sent. With WithdrawOnDrain what a client had taken
+// and not got when it closed during the drain is Withdrawn. Each event has exactly one
+// receipt, unless the stage is stopped: what was not delivered by then has none, so that
 // the source, or Redeliver, has it again.
 //
 // # Waiting

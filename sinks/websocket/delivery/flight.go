@@ -26,6 +26,7 @@ type flight[T any] struct {
 	attempt int           // that it was sent for, from 1
 	trace   trace.Context // the span of its delivery, of a sampled event
 	span    trace.Span    // of the attempt, until its report
+	taken   bool          // a client had it, and closed before it was written
 	unsure  bool          // a node that did not answer may have it, whatever the last attempt found
 	listed  bool          // in the list of open flights
 

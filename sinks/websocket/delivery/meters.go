@@ -35,6 +35,8 @@ type Snapshot struct {
 	Delivered int64                    `json:"delivered"`
 	Discarded map[receipt.Reason]int64 `json:"discarded,omitempty"`
 	Failed    int64                    `json:"failed"`
+	// Withdrawn counts those that were left to the source: see Config.WithdrawOnDrain.
+	Withdrawn int64 `json:"withdrawn,omitempty"`
 }
 
 // HandleInspect implements stage.InspectHandler: the figures are part of the
@@ -49,6 +51,7 @@ func (c *Consumer[T]) Snapshot() Snapshot {
 		OutOfReach: m.outOfReach.Load(), Outages: m.outages.Load(),
 		WaitingForClient: int(m.waiting[forClient].Load() + m.waiting[forAnswer].Load()), WaitingForRoom: int(m.waiting[forRoom].Load()),
 		Delivered: m.delivered.Load(), Discarded: m.discards.byReason(), Failed: m.failed.Load(),
+		Withdrawn: m.withdrawn.Load(),
 	}
 }
 
@@ -58,6 +61,7 @@ type meters struct {
 	inFlight, absent  atomic.Int64
 	waiting           [causes]atomic.Int64
 	delivered, failed atomic.Int64
+	withdrawn         atomic.Int64
 	outOfReach        atomic.Bool
 	outages           atomic.Int64
 	discards          discards
@@ -129,6 +133,8 @@ func (c *Consumer[T]) note(event T, span trace.Context, err error, at time.Time)
 		if c.cfg.Delivered != nil {
 			c.cfg.Delivered(event, at)
 		}
+	case err == stage.ErrWithdrawn:
+		m.withdrawn.Add(1)
 	case isDrop:
 		m.discards.add(dropped.Reason, c.now())
 		if c.cfg.Discarded != nil {
