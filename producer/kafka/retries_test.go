@@ -149,12 +149,13 @@ func delay(t *testing.T, c *cluster) {
 		c.send(&kgo.Record{Topic: topic, Partition: partition, Value: []byte(value), Timestamp: now.Add(-age)})
 	}
 	send(0, "old", time.Hour)
-	send(0, "new", 0)
-	send(0, "behind", time.Hour) // it waits behind its partition's
 	send(1, "ancient", 2*time.Hour)
 	p := stage.Must(NewProducer(cfg))
 	r := read(t, p)
 	r.want("old", "ancient")
+	now = time.Now() // joining the group may take longer than the delay
+	send(0, "new", 0)
+	send(0, "behind", time.Hour) // it waits behind its partition's
 	send(1, "other", time.Hour)
 	r.want("old", "ancient", "other")
 	r.want("old", "ancient", "other", "new", "behind")
