@@ -3,12 +3,15 @@ package kafka
 import (
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/kafkatest"
 )
 
-// A backlog of a million records at default configuration.
+// A backlog of a million records at default configuration. It is not in parallel: it measures
+// gaps.
 func TestRealBacklogIsFetchedOnce(t *testing.T) {
 	n := 1_000_000
-	w := realWorld(t, 4)
+	w := worldOn(t, kafkatest.Shared(t), 4)
 	w.mu.Lock()
 	w.finishUpTo(0, int64(n))
 	w.mu.Unlock()
