@@ -115,7 +115,7 @@ func (s *testServer) token(t testing.TB, id string, age time.Duration) string {
 
 func (s *testServer) dial(t *testing.T, path, query string, o *websocket.DialOptions) (*websocket.Conn, *http.Response, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	c, resp, err := websocket.Dial(ctx, s.url+path+"?"+query, o)
 	if c != nil {
@@ -214,7 +214,7 @@ func (s *testServer) replay(t *testing.T, name, script string) {
 				s.post(t, "/disconnect?user=1")
 			}
 		case "pong":
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			done := c.CloseRead(ctx)
 			if err := c.Ping(ctx); err != nil {
 				t.Error(err)
@@ -234,7 +234,7 @@ func (s *testServer) replay(t *testing.T, name, script string) {
 
 func send(t *testing.T, c *websocket.Conn, line string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	kind, data := websocket.MessageText, []byte(line)
 	if rest, ok := strings.CutPrefix(line, "BIN "); ok {
@@ -258,7 +258,7 @@ func unhex(t *testing.T, line string) []byte {
 
 func receive(t *testing.T, c *websocket.Conn, want string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	kind, data, err := c.Read(ctx)
 	if err != nil {
@@ -290,7 +290,7 @@ func closed(t *testing.T, c *websocket.Conn, name, rest string) {
 		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_, data, err := c.Read(ctx)
 	if err == nil {

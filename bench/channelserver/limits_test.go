@@ -51,11 +51,28 @@ func TestBigFrame(t *testing.T) {
 // from the client, whatever the server sends.
 func TestIdleTimeout(t *testing.T) {
 	s := startServer(t)
+	// A busy machine may need another attempt.
+	for attempt := 1; ; attempt++ {
+		d := idleTimeout(t, s)
+		if d < 1900*time.Millisecond {
+			t.Fatalf("closed after %v, want 2 s", d)
+		}
+		if d <= 3*time.Second {
+			break
+		} else if attempt == 10 {
+			t.Fatalf("closed after %v, and as late each time before, want 2 s", d)
+		}
+	}
+}
+
+// idleTimeout returns how long a connection lasts whose client is silent.
+func idleTimeout(t *testing.T, s *testServer) time.Duration {
+	t.Helper()
 	c := s.connectAs(t, "/short/websocket", "1")
 	send(t, c, `["1","1","room:p","phx_join",{}]`)
 	receive(t, c, `["1","1","room:p","phx_reply",{"response":{},"status":"ok"}]`)
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	go func() {
 		tick := time.NewTicker(500 * time.Millisecond)
@@ -80,7 +97,5 @@ func TestIdleTimeout(t *testing.T) {
 			break
 		}
 	}
-	if d := time.Since(start); d < 1900*time.Millisecond || d > 3*time.Second {
-		t.Errorf("closed after %v, want 2 s", d)
-	}
+	return time.Since(start)
 }

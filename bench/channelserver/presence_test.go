@@ -16,7 +16,7 @@ var volatile = regexp.MustCompile(`"(phx_ref|phx_ref_prev|online_at)":("[^"]{16}
 // next reads a message and replaces what differs in every run.
 func next(t *testing.T, c *websocket.Conn) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_, data, err := c.Read(ctx)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 func TestShareVerdicts(t *testing.T)       { shareVerdicts(t, embedded(t)) }
 func TestShareMembers(t *testing.T)        { shareMembers(t, embedded(t)) }
 func TestShareKilledMember(t *testing.T)   { shareKilled(t, embedded(t)) }
-func TestShareRenewsItsLocks(t *testing.T) { shareRenews(t, embedded(t), time.Second, true) }
+func TestShareRenewsItsLocks(t *testing.T) { shareRenews(t, embedded(t), 3*time.Second, true) }
 func TestShareDrainGivesBack(t *testing.T) { shareDrain(t, embedded(t)) }
 
 // TestShareCore: what is fetched, emitted and judged, step by step.
@@ -177,8 +178,20 @@ func shareMembers(t *testing.T, c *cluster) {
 	cfg := c.shareConfig("g", topic)
 	cfg.Size = 10
 	var members []*reader
+	var begun atomic.Int64
+	two := make(chan struct{}) // members have work
 	for range 3 {
+		once := sync.OnceFunc(func() {
+			if begun.Add(1) == 2 {
+				close(two)
+			}
+		})
 		members = append(members, readWith(t, stage.Must(NewShare(cfg)), func([]string) error {
+			once()
+			select {
+			case <-two: // however late the others come, there is work for them
+			case <-t.Context().Done():
+			}
 			time.Sleep(5 * time.Millisecond) // work
 			return nil
 		}))

@@ -80,10 +80,12 @@ func (o one) until(what string, condition func() bool) {
 func TestSlowHandlerIsNotRobbed(t *testing.T) {
 	o := newOne(t, 20)
 	open := make(chan struct{})
-	first, slow, a := o.begin(o.config(), func() { <-open }, 20)
+	cfg := o.config()
+	cfg.Lease = 3 * time.Second // a process that stands still for less keeps its entries
+	first, slow, a := o.begin(cfg, func() { <-open }, 20)
 	sourcetest.Until(t, "all are out", func() bool { return first.Snapshot().InFlight == 20 })
-	_, quick, b := o.begin(o.config(), nil, 1)
-	time.Sleep(3500 * time.Millisecond)
+	_, quick, b := o.begin(cfg, nil, 1)
+	time.Sleep(3*cfg.Lease + cfg.Lease/2)
 	close(open)
 	o.until("all", func() bool { return true })
 	a.Drain()
