@@ -18,10 +18,10 @@ func TestAbsentUsersDoNotDelayOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, "-source", "kafka", "-grace", "1m", "-partitions", "1", "-buffer-mib", "1", "-retention-mib", "256", "-drain", "10s")
+			r := start(t, "-source", "kafka", "-grace", "1m", "-partitions", "1", "-buffer-mib", "1", "-retention-mib", "256", "-drain", "20s")
 			here := r.join("here")
 			n, pushed := 0, 0
-			eventually(t, 20*time.Second, "3000 pushes to absent users", func() bool {
+			eventually(t, patience, "3000 pushes to absent users", func() bool {
 				for range 100 {
 					if r.intake.enter([]push{{User: user(n), Data: json.RawMessage(`{}`)}}, func(error) {}) == nil {
 						n++
@@ -32,10 +32,10 @@ func TestAbsentUsersDoNotDelayOthers(t *testing.T) {
 				}
 				pushed++
 				begun := time.Now()
-				if got, err := here.next(within(t, 20*time.Second)); err != nil || got.Seq != uint64(pushed) {
+				if got, err := here.next(within(t, patience)); err != nil || got.Seq != uint64(pushed) {
 					t.Fatalf("push %d: %+v %v", pushed, got, err)
 				}
-				if d := time.Since(begun); d > 5*time.Second {
+				if d := time.Since(begun); d > 20*time.Second { // of the minute of -grace
 					t.Fatalf("push %d came after %v", pushed, d)
 				}
 				return n >= 3000
@@ -52,7 +52,7 @@ func TestAbsentUsersDoNotDelayOthers(t *testing.T) {
 // user who comes back gets all of them, in order, and nothing is discarded.
 func TestAbsentUsersAreWaitedFor(t *testing.T) {
 	t.Parallel()
-	r := start(t, "-source", "kafka", "-grace", "1m", "-full-grace", "-partitions", "1", "-buffer-mib", "1", "-drain", "10s")
+	r := start(t, "-source", "kafka", "-grace", "5m", "-full-grace", "-partitions", "1", "-buffer-mib", "1", "-drain", "20s")
 	window := r.cfg.window()
 	const users = 10
 	count := 2 * window / users // for each user
@@ -62,9 +62,9 @@ func TestAbsentUsersAreWaitedFor(t *testing.T) {
 			t.Fatalf("push %d: %v", n, err)
 		}
 	}
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patience)
 	looks := 0
-	eventually(t, 20*time.Second, "a hundred looks at a full window", func() bool {
+	eventually(t, patience, "a hundred looks at a full window", func() bool {
 		s := r.status(ctx)
 		if len(s.Discarded) != 0 {
 			t.Fatalf("%+v", s)

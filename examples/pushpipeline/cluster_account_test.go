@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"time"
 )
 
 // tally is what the clients of a test have received.
@@ -43,7 +42,7 @@ func TestTheAccountOfAClusterAddsUp(t *testing.T) {
 	c := start(t, "-cluster", "embedded", "-join", a.cluster.server.ClusterAddr(), "-node", "c", "-grace", "500ms")
 	nodes := []running{a, b, c}
 	clients := &tally{got: make(map[int]int)}
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	const users, pushes = 6, 300
 	var at [users]*subscriber
 	accepted := make([]int64, len(nodes))
@@ -65,7 +64,7 @@ func TestTheAccountOfAClusterAddsUp(t *testing.T) {
 			clients.follow(ctx, at[i])
 		}
 	}
-	eventually(t, 20*time.Second, "the end of all pushes", func() bool {
+	eventually(t, patience, "the end of all pushes", func() bool {
 		var ended int64
 		for _, node := range nodes {
 			s := node.status(ctx)

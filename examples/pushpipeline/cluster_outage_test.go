@@ -41,8 +41,8 @@ func TestAnOutageOfTheClusterDiscardsNoPush(t *testing.T) {
 			here, there := a.join("1"), b.join("2")
 			b.endpoint.PubSub().Settle(t.Context(), "user:2")
 			link.Cut()
-			ctx := within(t, 20*time.Second)
-			eventually(t, 20*time.Second, "the end of the connection", func() bool { return !a.endpoint.PubSub().Reach() })
+			ctx := within(t, patience)
+			eventually(t, patience, "the end of the connection", func() bool { return !a.endpoint.PubSub().Reach() })
 			const count = 20
 			for n := range count {
 				a.push("1", n)

@@ -50,34 +50,34 @@ func TestRevocationsReachEachProcess(t *testing.T) {
 	}
 	old := map[string]string{"1": token("1"), "2": token("2"), "3": token("3")}
 	there, stays := b.join("1"), b.join("2")
-	eventually(t, 20*time.Second, "the other process", func() bool { return len(b.cluster.nodes()) == 1 && len(a.cluster.nodes()) == 1 })
+	eventually(t, patience, "the other process", func() bool { return len(b.cluster.nodes()) == 1 && len(a.cluster.nodes()) == 1 })
 	revoke(a, "1")
-	if _, err := there.next(within(t, 20*time.Second)); err == nil {
+	if _, err := there.next(within(t, patience)); err == nil {
 		t.Error("the connection of a revoked token goes on")
 	}
-	eventually(t, 20*time.Second, "the revocation at the other process", func() bool { return b.refuses("1", old["1"]) })
+	eventually(t, patience, "the revocation at the other process", func() bool { return b.refuses("1", old["1"]) })
 	c := begin("c", server.URL())
-	eventually(t, 20*time.Second, "the revocation at one that joins", func() bool { return c.refuses("1", old["1"]) })
+	eventually(t, patience, "the revocation at one that joins", func() bool { return c.refuses("1", old["1"]) })
 	for _, r := range []running{a, b, c} {
 		if r.refuses("1", token("1")) || r.refuses("2", old["2"]) {
 			t.Errorf("%s refuses a token that counts", r.cfg.Node)
 		}
 	}
 	link.Cut()
-	eventually(t, 20*time.Second, "the end of the connection", func() bool { return !b.endpoint.PubSub().Reach() })
+	eventually(t, patience, "the end of the connection", func() bool { return !b.endpoint.PubSub().Reach() })
 	revoke(a, "2")
 	revoke(b, "3") // which the others do not hear of at first
 	if b.refuses("2", old["2"]) || !b.refuses("3", old["3"]) {
 		t.Error("revoked at the wrong process")
 	}
 	link.Heal()
-	if _, err := stays.next(within(t, 20*time.Second)); err == nil {
+	if _, err := stays.next(within(t, patience)); err == nil {
 		t.Error("the connection of a revoked token goes on")
 	}
 	for _, r := range []running{a, b, c} {
 		for user := range 3 {
 			user := fmt.Sprint(user + 1)
-			eventually(t, 20*time.Second, "each revocation at each process", func() bool { return r.refuses(user, old[user]) })
+			eventually(t, patience, "each revocation at each process", func() bool { return r.refuses(user, old[user]) })
 		}
 	}
 }
@@ -104,7 +104,7 @@ func TestAKeyIsRememberedByItsProcess(t *testing.T) {
 	}
 	origins := map[string]bool{}
 	for range 2 {
-		got, err := s.next(within(t, 20*time.Second))
+		got, err := s.next(within(t, patience))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/penstock-go/penstock/pubsub/nats/embedded"
 )
@@ -14,6 +14,8 @@ import (
 func startPair(t *testing.T, args ...string) (a, b running) {
 	a = start(t, append([]string{"-cluster", "embedded", "-cluster-listen", "127.0.0.1:0", "-node", "a"}, args...)...)
 	b = start(t, append([]string{"-cluster", "embedded", "-join", a.cluster.server.ClusterAddr(), "-node", "b"}, args...)...)
+	// Until then Settle does not wait for the other one's server.
+	eventually(t, patience, "each knows the other", func() bool { return len(a.cluster.nodes()) == 1 && len(b.cluster.nodes()) == 1 })
 	return a, b
 }
 
@@ -23,7 +25,7 @@ func TestAPushReachesItsUserAtAnotherProcess(t *testing.T) {
 	a, b := startPair(t, "-grace", "5s")
 	here, there := a.join("1"), b.join("2")
 	b.endpoint.PubSub().Settle(t.Context(), "user:2")
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	const count = 50
 	for n := range count {
 		a.push("1", n)
@@ -53,10 +55,23 @@ func TestAPushReachesItsUserAtAnotherProcess(t *testing.T) {
 // TestAUserWhoIsAtNoProcessIsKnownAtOnce.
 func TestAUserWhoIsAtNoProcessIsKnownAtOnce(t *testing.T) {
 	a, _ := startPair(t)
-	begin := time.Now()
-	a.push("1", 1)
-	eventually(t, 4*time.Second, "discarded", func() bool { return a.status(t.Context()).Discarded["no_subscriber"] == 1 }) // 5 s is the deadline
-	t.Log(time.Since(begin))
+	discardedAtOnce(a)
+}
+
+// discardedAtOnce pushes to users who are nowhere: the answers of the other processes end that, not
+// the time that they have. A busy machine may need another attempt.
+func discardedAtOnce(a running) {
+	a.t.Helper()
+	for attempt := int64(1); ; attempt++ {
+		before := a.endpoint.PubSub().Snapshot().Unanswered
+		a.push(fmt.Sprint("nowhere", attempt), 1)
+		eventually(a.t, patience, "discarded", func() bool { return a.status(a.t.Context()).Discarded["no_subscriber"] == attempt })
+		if n := a.endpoint.PubSub().Snapshot().Unanswered - before; n == 0 {
+			return
+		} else if attempt == 10 {
+			a.t.Fatalf("%d attempts have ended by time, and some of each push before", n)
+		}
+	}
 }
 
 // TestAProcessUsesAServerElsewhere.
@@ -70,7 +85,7 @@ func TestAProcessUsesAServerElsewhere(t *testing.T) {
 	there := b.join("2")
 	b.endpoint.PubSub().Settle(t.Context(), "user:2")
 	a.push("2", 7)
-	if got, err := there.next(within(t, 20*time.Second)); err != nil || got.Data.N != 7 {
+	if got, err := there.next(within(t, patience)); err != nil || got.Data.N != 7 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 }
@@ -138,10 +153,11 @@ func TestTheCommandsOfTheDocumentsFormACluster(t *testing.T) {
 	}
 	a := start(t, append(two[0], "-cluster-listen", "127.0.0.1:0", "-addr", "127.0.0.1:0", "-debug-addr", "off")...)
 	b := start(t, append(two[1], "-join", a.cluster.server.ClusterAddr(), "-addr", "127.0.0.1:0")...)
+	eventually(t, patience, "each knows the other", func() bool { return len(a.cluster.nodes()) == 1 && len(b.cluster.nodes()) == 1 })
 	there := b.join("42")
 	b.endpoint.PubSub().Settle(t.Context(), "user:42")
 	a.push("42", 7)
-	if got, err := there.next(within(t, 20*time.Second)); err != nil || got.Data.N != 7 {
+	if got, err := there.next(within(t, patience)); err != nil || got.Data.N != 7 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // overview is what a test reads of the dashboard's state.
@@ -109,7 +108,7 @@ func TestDashboardControls(t *testing.T) {
 	}
 	next := func(n int) {
 		t.Helper()
-		if got, err := user.next(within(t, 20*time.Second)); err != nil || got.Data.N != n {
+		if got, err := user.next(within(t, patience)); err != nil || got.Data.N != n {
 			t.Fatalf("push %d: %+v, %v", n, got, err)
 		}
 	}
@@ -119,7 +118,7 @@ func TestDashboardControls(t *testing.T) {
 		r.push("1", n)
 	}
 	// What was asked for before the pause still comes, at most as many pushes as -workers.
-	eventually(t, 20*time.Second, "paused", func() bool {
+	eventually(t, patience, "paused", func() bool {
 		o := r.overview(t)
 		all := o.Parts[0].Data
 		return o.Control && len(all.Steps) == 2 && len(all.Stages) == 2 && all.Steps[0].Paused && all.Stages[0].Dispatcher.Held >= count-r.cfg.Workers
@@ -133,7 +132,7 @@ func TestDashboardControls(t *testing.T) {
 		r.push("1", count+n)
 	}
 	next(count)
-	eventually(t, 20*time.Second, "held back", func() bool {
+	eventually(t, patience, "held back", func() bool {
 		all := r.overview(t).Parts[0].Data.Stages
 		return len(all) == 2 && all[0].Dispatcher.Held == 2
 	})
@@ -148,7 +147,7 @@ func TestDashboardOfACluster(t *testing.T) {
 	}
 	here := a.join("1")
 	var o overview
-	eventually(t, 30*time.Second, "three nodes and four partitions", func() bool {
+	eventually(t, patience, "three nodes and four partitions", func() bool {
 		o = a.overview(t)
 		for _, p := range o.Parts {
 			if p.Kind == "nodes" {

@@ -6,7 +6,6 @@ import (
 	"runtime/metrics"
 	"sync"
 	"testing"
-	"time"
 )
 
 func TestPercentFor(t *testing.T) {
@@ -44,13 +43,13 @@ func TestGarbageIsAllowedAndEnds(t *testing.T) {
 		t.Errorf("%d %%, want more", got)
 	}
 	alive := make([]byte, 128<<20) // never written to, so that it takes no memory
-	eventually(t, 20*time.Second, "the runtime's own percentage", func() bool {
+	eventually(t, patience, "the runtime's own percentage", func() bool {
 		runtime.GC()
 		return gcPercent() == startPercent
 	})
 	runtime.KeepAlive(alive)
 	alive = nil
-	eventually(t, 20*time.Second, "more again", func() bool {
+	eventually(t, patience, "more again", func() bool {
 		runtime.GC()
 		return gcPercent() > startPercent
 	})
@@ -78,7 +77,7 @@ func TestGarbageCountsStacks(t *testing.T) {
 	grown.Wait()
 	runtime.GC()
 	// 50 MiB of stacks, and the little that is alive: 512 % of them at the most.
-	eventually(t, 20*time.Second, "a lower percentage", func() bool { return gcPercent() <= 512*5/4 })
+	eventually(t, patience, "a lower percentage", func() bool { return gcPercent() <= 512*5/4 })
 	close(release)
 	over.Wait()
 }

@@ -121,7 +121,7 @@ func (p *program) start() {
 	p.cmd = child(p.t, "program", p.args...)
 	p.cmd.Stderr = testLog{p.t}
 	spawn(p.t, p.cmd)
-	ctx := within(p.t, 30*time.Second)
+	ctx := within(p.t, patience)
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -334,7 +334,7 @@ func TestSignalEndsInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patience)
 	for status := 0; status != http.StatusOK; {
 		if resp, err := http.Get("http://" + p.addr + "/readyz"); err == nil {
 			status = resp.StatusCode

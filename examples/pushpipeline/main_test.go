@@ -235,6 +235,10 @@ func (s *subscriber) next(ctx context.Context) (received, error) {
 	}
 }
 
+// patience is how long a test waits for what must come, also on a machine that is busy with
+// other work.
+const patience = time.Minute
+
 // within bounds what a test waits for.
 func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)

@@ -29,7 +29,7 @@ func TestPushesArriveInOrderFromBeginToEnd(t *testing.T) {
 		t.Run(source, func(t *testing.T) {
 			r := start(t, "-source", source)
 			s := r.join("1")
-			ctx := within(t, 20*time.Second)
+			ctx := within(t, patience)
 			for n := 1; n <= 10; n++ {
 				r.push("1", n)
 				got, err := s.next(ctx)
@@ -65,7 +65,7 @@ func TestPushesArriveInOrderFromBeginToEnd(t *testing.T) {
 func TestPushIsNeverDeliveredToAnotherUser(t *testing.T) {
 	r := start(t)
 	one, two := r.join("1"), r.join("2")
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, patience)
 	for n := range 20 {
 		r.push("1", n)
 	}
@@ -94,7 +94,7 @@ func TestMeasurementsReachAStatsDServer(t *testing.T) {
 	defer server.Close()
 	r := start(t, "-statsd", server.Addr(), "-work", "1ms")
 	s := r.join("7")
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, patience)
 	begin := time.Now()
 	r.push("7", 1)
 	if _, err := s.next(ctx); err != nil {
@@ -200,7 +200,7 @@ func TestSeveralTabsOfAUserEachGetThePush(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	tabs := []*subscriber{r.join("1"), r.join("1"), r.join("1")}
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, patience)
 	for n := range 50 {
 		r.push("1", n)
 	}
@@ -255,7 +255,7 @@ func TestSocketsAreClosedAsGoingAway(t *testing.T) {
 	s := r.join("1")
 	r.push("1", 1)
 	r.stop()
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patience)
 	if _, err := s.next(ctx); err != nil {
 		t.Fatalf("the push that was taken in did not arrive: %v", err)
 	}
@@ -327,7 +327,7 @@ func TestGraceLetsAClientComeBack(t *testing.T) {
 		r.push("1", n)
 	}
 	s := r.join("1")
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, patience)
 	for n := range 3 {
 		if got, err := s.next(ctx); err != nil || got.Data.N != n {
 			t.Fatalf("got %+v %v, want %d", got, err, n)

@@ -203,7 +203,7 @@ func TestIdempotencyKeyPushesOnce(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, 10*time.Second, "a push", func() bool { return source.confirm(nil) == 1 })
+	eventually(t, patience, "a push", func() bool { return source.confirm(nil) == 1 })
 	all.Wait()
 	if w := send("k", one); w.Code != http.StatusAccepted || source.confirm(nil) != 1 {
 		t.Errorf("again: %d %s, %d pushes", w.Code, w.Body, source.confirm(nil))
@@ -229,12 +229,12 @@ func TestIdempotencyKeyPushesOnce(t *testing.T) {
 	// A failure is not remembered.
 	failing := make(chan int)
 	go func() { failing <- send("fails", one).Code }()
-	eventually(t, 10*time.Second, "a push", func() bool { return source.confirm(errors.New("broker")) == before+1 })
+	eventually(t, patience, "a push", func() bool { return source.confirm(errors.New("broker")) == before+1 })
 	if code := <-failing; code != http.StatusBadGateway {
 		t.Errorf("status %d", code)
 	}
 	go func() { failing <- send("fails", one).Code }()
-	eventually(t, 10*time.Second, "a second push", func() bool { return source.confirm(nil) == before+2 })
+	eventually(t, patience, "a second push", func() bool { return source.confirm(nil) == before+2 })
 	if code := <-failing; code != http.StatusAccepted {
 		t.Errorf("status %d", code)
 	}

@@ -236,8 +236,8 @@ func TestRealSessionTimeout(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	p := launch(t, "-brokers", broker.Addrs()[0], "-session-timeout", "2s", "-rate", "0", "-clients", "0")
-	eventually(t, 30*time.Second, "the topic", func() bool { status, _ := p.readyz(); return status != 0 })
-	took := eventually(t, 20*time.Second, "the reason in the log", func() bool { return p.log.count("INVALID_SESSION_TIMEOUT") > 0 })
+	eventually(t, patience, "the topic", func() bool { status, _ := p.readyz(); return status != 0 })
+	took := eventually(t, patience, "the reason in the log", func() bool { return p.log.count("INVALID_SESSION_TIMEOUT") > 0 })
 	status, body := p.readyz()
 	t.Logf("in the log after %v; readyz %d %s", took, status, body)
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, "cannot be read") {

@@ -23,7 +23,7 @@ func TestRevokedTokens(t *testing.T) {
 	if status, body := post(t, url+"1", ""); status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)
 	}
-	if _, err := revoked.next(within(t, 20*time.Second)); client.CloseStatus(err) != client.StatusGoingAway {
+	if _, err := revoked.next(within(t, patience)); client.CloseStatus(err) != client.StatusGoingAway {
 		t.Errorf("the revoked one: %v", err)
 	}
 	if _, err := join(t.Context(), t, r.listener.Addr().String(), old, "1"); err == nil {

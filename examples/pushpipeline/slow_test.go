@@ -21,6 +21,9 @@ import (
 	"github.com/penstock-go/penstock/stage"
 )
 
+// writeTimeout is the default of the endpoint's Timeouts.Write: how long a client may take nothing.
+const writeTimeout = 5 * time.Second
+
 // TestClientThatStopsReadingHurtsNobody floods a user whose client has joined
 // and reads nothing, and looks at the others and at the memory.
 func TestClientThatStopsReadingHurtsNobody(t *testing.T) {
@@ -70,7 +73,7 @@ func TestClientThatStopsReadingHurtsNobody(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		limit := time.After(20 * time.Second)
+		limit := time.After(patience)
 		for range int(rate * phase / time.Second) {
 			select {
 			case <-arrived:
@@ -109,15 +112,13 @@ func TestClientThatStopsReadingHurtsNobody(t *testing.T) {
 	}()
 	during := measure()
 	<-flooding
-	for r.held() > 0 {
-		runtime.Gosched()
-	}
+	eventually(t, patience, "the end of what waits", func() bool { return r.held() == 0 })
 	grown := int64(heap()) - int64(memory)
 	t.Logf("p99 of the others %v without and %v with the flood; memory grew by %d KiB for %d KiB of pushes",
 		before, during, grown>>10, flood*int(phase/time.Millisecond))
 	// Had the stuck client held up the pipeline, they would have waited for
-	// the write deadline of seconds.
-	if during > before+500*time.Millisecond {
+	// the write deadline.
+	if during > before+writeTimeout/2 {
 		t.Errorf("the others' p99 went from %v to %v", before, during)
 	}
 	if grown > 16<<20 {
@@ -173,7 +174,7 @@ func TestAStuckTabDoesNotDelayAnotherTab(t *testing.T) {
 	stuck := joinWithoutReading(t, r, "1")
 	defer stuck.CloseNow()
 	healthy := r.join("1")
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patience)
 	data := json.RawMessage(fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 30_000)))
 	var longest time.Duration
 	for n := range 300 { // 9 MB, far more than is buffered for the stuck one
@@ -187,7 +188,7 @@ func TestAStuckTabDoesNotDelayAnotherTab(t *testing.T) {
 		}
 		longest = max(longest, time.Since(begin))
 	}
-	if longest > 2*time.Second {
+	if longest > writeTimeout*4/5 {
 		t.Errorf("a push took %v", longest)
 	}
 	if sum := r.stop(); sum.Delivered != 300 {
@@ -203,54 +204,67 @@ func TestAClientThatTakesNothingDoesNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, source := range []string{"memory", "embedded", "kafka"} {
 		t.Run(source, func(t *testing.T) {
-			args := []string{"-source", "kafka", "-drain", "10s", "-retention-mib", "256", "-partitions", "1"}
-			switch source {
-			case "memory":
-				args[1] = "memory"
-			case "kafka":
-				_, broker := startBroker(t)
-				args = append(args, "-brokers", broker)
-			}
-			r := start(t, args...)
-			stuck := joinWithoutReading(t, r, "stuck")
-			defer stuck.CloseNow()
-			data := json.RawMessage(fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 30_000)))
-			const pushes = 200
-			for range pushes {
-				if err := r.intake.enter([]push{{User: "stuck", Data: data}}, func(error) {}); err != nil {
-					t.Fatal(err)
+			t.Parallel() // it waits
+			// On a busy machine the client may have been closed, by the time that a write may take,
+			// before the end has come to it.
+			for attempt := 1; !endWithAStuckClient(t, source); attempt++ {
+				if attempt == 10 {
+					t.Fatal("the client was closed before, each time")
 				}
-			}
-			ctx := within(t, 10*time.Second)
-			for r.ledger.accepted.Load() < pushes || r.held() > 0 {
-				if ctx.Err() != nil {
-					t.Fatal("the pushes do not reach the pipeline")
-				}
-				runtime.Gosched()
-			}
-			begun := time.Now()
-			sum := r.stop()
-			if d := time.Since(begun); d > 5*time.Second {
-				t.Errorf("the end took %v of 10 s", d)
-			}
-			discarded := sum.Discarded["no_subscriber"] + sum.Discarded["client_full"]
-			if sum.Kept {
-				if sum.Queued == 0 || len(sum.Discarded) > 0 {
-					t.Errorf("%+v", sum)
-				}
-				next := start(t, args...)
-				s := next.join("stuck")
-				for range sum.Queued {
-					if _, err := s.next(within(t, 20*time.Second)); err != nil {
-						t.Fatal(err)
-					}
-				}
-				next.stop()
-			} else if discarded == 0 || sum.Queued != 0 {
-				t.Errorf("%+v", sum)
 			}
 		})
 	}
+}
+
+// endWithAStuckClient reports whether the client was there until the program has ended.
+func endWithAStuckClient(t *testing.T, source string) bool {
+	t.Helper()
+	const drain = 10 * time.Second
+	args := []string{"-source", "kafka", "-drain", drain.String(), "-retention-mib", "256", "-partitions", "1"}
+	switch source {
+	case "memory":
+		args[1] = "memory"
+	case "kafka":
+		_, broker := startBroker(t)
+		args = append(args, "-brokers", broker)
+	}
+	r := start(t, args...)
+	stuck := joinWithoutReading(t, r, "stuck")
+	defer stuck.CloseNow()
+	data := json.RawMessage(fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 30_000)))
+	const pushes = 200
+	for range pushes {
+		if err := r.intake.enter([]push{{User: "stuck", Data: data}}, func(error) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, patience, "the pushes reach the pipeline", func() bool { return r.ledger.accepted.Load() >= pushes && r.held() == 0 })
+	begun := time.Now()
+	sum := r.stop()
+	took := time.Since(begun)
+	if r.log.count("slow client closed") > 0 {
+		return false
+	}
+	if took > drain*7/10 { // clients that take nothing get three tenths
+		t.Errorf("the end took %v of %v", took, drain)
+	}
+	discarded := sum.Discarded["no_subscriber"] + sum.Discarded["client_full"]
+	if sum.Kept {
+		if sum.Queued == 0 || len(sum.Discarded) > 0 {
+			t.Errorf("%+v", sum)
+		}
+		next := start(t, args...)
+		s := next.join("stuck")
+		for range sum.Queued {
+			if _, err := s.next(within(t, patience)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		next.stop()
+	} else if discarded == 0 || sum.Queued != 0 {
+		t.Errorf("%+v", sum)
+	}
+	return true
 }
 
 // TestAClientThatIsClosedInTheDrainLosesNothing closes a client that reads nothing while the
@@ -270,10 +284,10 @@ func TestAClientThatIsClosedInTheDrainLosesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, 20*time.Second, "the pushes reach the pipeline", func() bool { return r.ledger.accepted.Load() == pushes && r.held() == 0 })
+	eventually(t, patience, "the pushes reach the pipeline", func() bool { return r.ledger.accepted.Load() == pushes && r.held() == 0 })
 	ended := make(chan summary, 1)
 	go func() { ended <- r.stop() }()
-	eventually(t, 10*time.Second, "the drain", func() bool {
+	eventually(t, patience, "the drain", func() bool {
 		return !slices.ContainsFunc(r.pipeline.Snapshot(t.Context()).Stages, func(s stage.Snapshot) bool { return !s.Draining })
 	})
 	if _, err := r.endpoint.Disconnect(t.Context(), socketID("stuck")); err != nil {
@@ -286,7 +300,7 @@ func TestAClientThatIsClosedInTheDrainLosesNothing(t *testing.T) {
 	next := start(t, args...)
 	s := next.join("stuck")
 	for range sum.Queued {
-		if _, err := s.next(within(t, 20*time.Second)); err != nil {
+		if _, err := s.next(within(t, patience)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -311,7 +325,7 @@ func TestDrainThatTakesTooLongIsReported(t *testing.T) {
 			if err := r.intake.enter([]push{{User: "1", Data: json.RawMessage(`{}`)}}, func(error) {}); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, 10*time.Second, "the push is at work", func() bool { return r.workers[0].atWork.Load() == 1 })
+			eventually(t, patience, "the push is at work", func() bool { return r.workers[0].atWork.Load() == 1 })
 			sum, err := r.end()
 			if sum.Kept != (err == nil) || !sum.Kept && !errors.Is(err, stage.ErrDrainTimeout) {
 				t.Errorf("it ended with %v", err)
@@ -338,7 +352,7 @@ func TestFloodFromKafkaIsReadLater(t *testing.T) {
 		flood[i] = push{User: "stuck", Data: json.RawMessage(fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 5_000)))}
 	}
 	taken := int64(0)
-	eventually(t, 4*time.Second, "a refusal that lasts", func() bool {
+	eventually(t, patience, "a refusal that lasts", func() bool {
 		var refused error
 		for refused == nil {
 			if refused = r.intake.enter(slices.Clone(flood), func(error) {}); refused == nil {
@@ -351,7 +365,7 @@ func TestFloodFromKafkaIsReadLater(t *testing.T) {
 	if err := r.intake.enter([]push{{User: "1", Data: json.RawMessage(`{"n":7}`)}}, func(error) {}); err != nil {
 		t.Errorf("another user: %v", err)
 	}
-	if got, err := healthy.next(within(t, 20*time.Second)); err != nil || got.Data.N != 7 {
+	if got, err := healthy.next(within(t, patience)); err != nil || got.Data.N != 7 {
 		t.Errorf("%+v %v", got, err)
 	}
 	sum := r.stop()

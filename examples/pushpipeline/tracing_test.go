@@ -180,7 +180,7 @@ func TestATraceFromARecordToTheSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	err = client.ProduceSync(within(t, 20*time.Second), &kgo.Record{
+	err = client.ProduceSync(within(t, patience), &kgo.Record{
 		Key: []byte("1"), Value: []byte(`{"user_id":"1","data":{"n":1}}`),
 		Headers: []kgo.RecordHeader{{Key: "traceparent", Value: []byte("00-" + traceByLog + "-" + rootSpan + "-01")}},
 	}).FirstErr()
@@ -214,7 +214,7 @@ func TestATraceThroughAnotherNodeAndRetries(t *testing.T) {
 	c := newCollector(t)
 	a, b := startPair(t, append(c.args(), "-grace", "20s")...)
 	a.pushTraced("2", "00-"+traceByWeb+"-"+rootSpan+"-01")
-	eventually(t, 20*time.Second, "an attempt that finds no client", func() bool {
+	eventually(t, patience, "an attempt that finds no client", func() bool {
 		return slices.ContainsFunc(a.statsd.Snapshot().Series, func(s statsdserver.Series) bool { return s.Name == "delivery.missed" && s.Value > 0 })
 	})
 	user := b.join("2")
