@@ -218,7 +218,8 @@ func runTable(ctx context.Context, o options, b *binaries, out io.Writer) error 
 }
 
 // peersNote says what the figures of others are.
-const peersNote = `The best peers were measured by the commands of bench/peers, in short rounds. ours/peer is the ratio within these rounds.`
+const peersNote = `The best peers were measured by the commands of bench/peers, in short rounds.
+ours/peer is the ratio within these rounds.`
 
 // chooseSections returns those that a list of names means, all for an empty one, in the order of
 // the table.

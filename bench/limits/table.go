@@ -86,6 +86,8 @@ func table(out io.Writer, rows []row) error {
 // number is a figure with three digits that count.
 func number(v float64) string {
 	switch {
+	case v >= 999.5e6:
+		return fmt.Sprintf("%.0f M", v/1e6)
 	case v >= 1e6:
 		return fmt.Sprintf("%.3g M", v/1e6)
 	case v >= 1e4:
