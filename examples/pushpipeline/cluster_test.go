@@ -58,7 +58,7 @@ func TestAUserWhoIsAtNoProcessIsKnownAtOnce(t *testing.T) {
 	discardedAtOnce(a)
 }
 
-// discardedAtOnce pushes to users who are nowhere: the answers of the other processes end that, not
+// discardedAtOnce pushes to users who are nowhere: the replies of the other processes end that, not
 // the time that they have. A busy machine may need another attempt.
 func discardedAtOnce(a running) {
 	a.t.Helper()

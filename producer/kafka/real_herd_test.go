@@ -250,8 +250,8 @@ func (h *herd) complete(mayRepeat int) tally {
 // they come again, however orderly its end. It takes a machine or a broker that stands still
 // for longer than a timeout.
 var excuses = []string{
-	"what was finished behind them is delivered again",  // a quarter of RevokeTimeout
-	"records were in flight when their partitions went", // RevokeTimeout
+	"any that were finished behind them are delivered again", // a quarter of RevokeTimeout
+	"records were in flight when their partitions went",      // RevokeTimeout
 	"last commit failed", "commit at the end of a session failed", // CommitTimeout, or the broker
 	"group was not left in order",     // CloseTimeout
 	doJoin + " failed; it is retried", // the session's timeout

@@ -36,7 +36,7 @@ func (p *Producer[T]) recede(which func(*partition) bool, settled <-chan struct{
 			return
 		}
 		if n := p.left(which); n > 0 {
-			p.cfg.Logger.Warn("kafka: records that do not end in time are given back; what was finished behind them is delivered again", "group", p.cfg.Group, "records", n)
+			p.cfg.Logger.Warn("kafka: records that do not end in time are given back; any that were finished behind them are delivered again", "group", p.cfg.Group, "records", n)
 		}
 	}
 	p.askBack(which)

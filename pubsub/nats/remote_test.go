@@ -151,7 +151,7 @@ func TestASecondNodeOfANameIsRefused(t *testing.T) {
 		}
 	}
 	_, _, stop := runHub(t, nats.Config{Node: "same", Options: servers[0].Options()})
-	// The name is free again at once: a claim that is answered by nobody takes a second. A busy
+	// The name is free again at once: a claim without a reply takes a second. A busy
 	// machine may need another attempt.
 	for attempt := 1; ; attempt++ {
 		stop()

@@ -156,7 +156,7 @@ func TestASecondNodeOfANameIsRefused(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 	_, _, stop := runHub(t, c.config("same"))
-	// The name is free again at once: a claim that is answered by nobody takes a second. A busy
+	// The name is free again at once: a claim without a reply takes a second. A busy
 	// machine may need another attempt.
 	for attempt := 1; ; attempt++ {
 		stop()

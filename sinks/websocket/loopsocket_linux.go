@@ -11,7 +11,7 @@ import (
 
 // socket is a descriptor in a loop. It takes the place of a net.Conn: one goroutine at a time
 // reads, and one writes and waits for it. A goroutine that waits has a timer if there is a
-// deadline. While nobody waits, a deadline is only a number.
+// deadline. While no Read or Write waits, a deadline is only a number.
 type socket struct {
 	mu       sync.Mutex    // guards all that follows
 	waits    *waits        // nil while no goroutine waits

@@ -82,7 +82,7 @@ type Config[T any] struct {
 	DiscardOnDrain bool
 	// WithdrawOnDrain leaves to the source, while the stage drains, what a client has taken
 	// and not got before it closed, instead of discarding it as NoSubscriber or NoAnswer: such
-	// an event has the outcome Withdrawn, and so have the later ones of its topic, whoever
+	// an event has the outcome Withdrawn, and so have the later ones of its topic, also if a client
 	// joins. It is for sources that deliver it again in a later run, such as a Kafka producer.
 	// DiscardOnDrain must not be set then. Default: it is discarded.
 	WithdrawOnDrain bool
