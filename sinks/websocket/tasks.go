@@ -15,6 +15,9 @@ const defaultTasks = 16
 // [ErrTooManyTasks], which the handler should report to its client. After the end
 // of the channel it is [ErrNotJoined].
 //
+// A task counts until it has returned, so a client that has its reply may ask
+// again a moment too early.
+//
 // ctx ends with the channel; Close waits for the task. A task that panics, or
 // calls runtime.Goexit, crashes the channel.
 func (ch *Channel) Go(task func(ctx context.Context)) error {
