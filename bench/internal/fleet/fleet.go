@@ -69,12 +69,12 @@ func New(cfg Config) (*Fleet, error) {
 	return f, nil
 }
 
-func address(server string) (syscall.Sockaddr, error) {
+func address(server string) (syscall.SockaddrInet4, error) {
 	a, err := net.ResolveTCPAddr("tcp4", server)
 	if err != nil {
-		return nil, fmt.Errorf("server %q: %w", server, err)
+		return syscall.SockaddrInet4{}, fmt.Errorf("server %q: %w", server, err)
 	}
-	to := &syscall.SockaddrInet4{Port: a.Port, Addr: [4]byte{127, 0, 0, 1}}
+	to := syscall.SockaddrInet4{Port: a.Port, Addr: [4]byte{127, 0, 0, 1}}
 	if ip := a.IP.To4(); ip != nil {
 		to.Addr = [4]byte(ip)
 	}

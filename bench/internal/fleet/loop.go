@@ -15,7 +15,7 @@ import (
 // loop drives a share of the clients in one goroutine.
 type loop struct {
 	epoll    int
-	to       syscall.Sockaddr
+	to       syscall.SockaddrInet4 // the loop's own: to connect writes into it
 	host     string
 	protocol *Protocol
 
@@ -45,7 +45,7 @@ const (
 	heartbeat = 20 * time.Second
 )
 
-func newLoop(to syscall.Sockaddr, host string, protocol *Protocol) (*loop, error) {
+func newLoop(to syscall.SockaddrInet4, host string, protocol *Protocol) (*loop, error) {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
@@ -109,7 +109,7 @@ func (l *loop) dial() {
 		c := l.clients[l.next]
 		event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT, Fd: int32(l.next)}
 		l.next++
-		err := c.dial(l.to)
+		err := c.dial(&l.to)
 		if err == nil {
 			event.Pad = c.nth
 			err = syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, c.fd, &event)
