@@ -282,11 +282,32 @@ func TestACutBetweenServersIsReported(t *testing.T) {
 	lostA, lostB := a.Snapshot().Lost, b.Snapshot().Lost
 	link.Cut()
 	await(t, "the end of the routes", func() bool { return first.Routes() == 0 && second.Routes() == 0 })
-	<-time.After(100 * time.Millisecond) // two beats
+	for _, server := range []*embedded.Server{first, second} {
+		awaitBeats(t, server, 2)
+	}
 	link.Heal()
 	await(t, "the loss", func() bool { return a.Snapshot().Lost > lostA && b.Snapshot().Lost > lostB })
 	if !a.Snapshot().Connected || !b.Snapshot().Connected {
 		t.Error("a node has lost its connection")
+	}
+}
+
+// awaitBeats waits until the nodes at a server have beaten n times.
+func awaitBeats(t *testing.T, server *embedded.Server, n int) {
+	t.Helper()
+	conn, err := natsgo.Connect("", server.Options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	beats, err := conn.SubscribeSync("penstock.c.all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		if _, err := beats.NextMsg(time.Minute); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
