@@ -197,13 +197,12 @@ func (s *session) makeWay() *noRoom {
 		if s.isDeaf() { // one that ends joins nothing
 			return nil
 		}
-		no := s.channelsFull()
-		if no == nil {
+		if s.channelsFull() == nil {
 			return nil
 		}
 		ch := s.anyEnding()
 		if ch == nil {
-			return no
+			return s.channelsFull() // one may have ended since
 		}
 		ch.await()
 	}

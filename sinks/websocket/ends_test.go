@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -249,6 +251,49 @@ func TestLeaveAndJoinInOneBreathAtTheLimit(t *testing.T) {
 				}
 				p.send(`["99","99","room:99","phx_join",{}]`)
 				p.expect(`["99","99","room:99","phx_reply",{"response":{"reason":"too many channels joined"},"status":"error"}]`)
+			})
+		})
+	}
+}
+
+// heldLog keeps the goroutine that logs a message until it is released.
+type heldLog struct {
+	slog.Handler
+	message string
+	release chan struct{}
+}
+
+func (h heldLog) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, h.message) {
+		<-h.release
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// TestAChannelThatIsOverMakesRoom: a limit does not count it, whatever its goroutine still does.
+func TestAChannelThatIsOverMakesRoom(t *testing.T) {
+	for name, s := range map[string]setup{
+		"of the connection": {mount: websocket.MountConfig{Limits: websocket.Limits{Channels: 1}}},
+		"of the endpoint":   {endpoint: websocket.EndpointConfig{Limits: websocket.EndpointLimits{Channels: 1}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, begin func(s setup) *fixture) {
+				crash, release := make(chan struct{}), make(chan struct{})
+				defer close(release)
+				s.endpoint.Logger = slog.New(heldLog{slog.NewTextHandler(io.Discard, nil), "messages not handled", release})
+				s.channels = one("room:*", &app{in: func(context.Context, *websocket.Channel, string, websocket.Payload) (websocket.Reply, error) {
+					<-crash
+					panic("a message waits")
+				}})
+				p := begin(s).connect("1")
+				p.join(1, "room:a")
+				p.send(`["1","2","room:a","e",{}]`)
+				p.send(`["1","3","room:a","e",{}]`)
+				synctest.Wait()
+				close(crash)
+				p.expect(`["1","1","room:a","phx_error",{"reason":"channel_crash"}]`)
+				synctest.Wait() // it logs the message that waited
+				p.join(4, "room:b")
 			})
 		})
 	}

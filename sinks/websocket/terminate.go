@@ -65,7 +65,10 @@ func (ch *Channel) detach(reason error) {
 // now its topic can be joined again without waiting.
 func (ch *Channel) conclude(reason error, rest []mail) {
 	e := ch.sess.endpoint()
-	// First: a join that waits for over must not find this channel again.
+	// First: a join that waits for over must not find this channel again, neither in the
+	// endpoint's number nor in the session. In this order, since makeWay refuses what is
+	// full without a channel that ends.
+	e.channels.Add(-1)
 	ch.sess.remove(ch)
 	ch.mu.Lock()
 	ch.state, ch.running = over, false
@@ -91,7 +94,6 @@ func (ch *Channel) conclude(reason error, rest []mail) {
 	} else if len(rest) > 0 {
 		ch.discard(reason, rest)
 	}
-	e.channels.Add(-1)
 	e.work.done()
 }
 
