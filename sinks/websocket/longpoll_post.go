@@ -42,7 +42,9 @@ func (p *poll) servePost(w http.ResponseWriter, r *http.Request) {
 	p.endpoint().spawn(func() {
 		defer func() { <-p.turn }()
 		defer b.release()
-		done <- p.handleAll(r, messages)
+		ok := p.handleAll(r, messages)
+		b.release() // before the response: the client's next body is not refused for this one
+		done <- ok
 	})
 	a := pollAnswer{Status: pollOK}
 	select {
