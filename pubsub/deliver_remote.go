@@ -57,8 +57,8 @@ func (h *Hub) publishDelivery(ctx context.Context, r *remoteDelivery) (nodes int
 	case r.more.wire.id == 0:
 	case err != nil:
 		h.pending.abandon(&r.pending)
-	default:
-		h.pending.published(&r.pending, nodes)
+	case h.pending.published(&r.pending, nodes):
+		h.question(r.pending.id)
 	}
 	return nodes
 }

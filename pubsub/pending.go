@@ -72,6 +72,7 @@ type pending struct {
 	negative   []string // nodes that answered that no subscriber there has it
 	asked      []string // nodes that were asked what became of it
 	sent       bool     // Publish has returned
+	overdue    bool     // it had not when a question was due
 	passed     bool     // a newer delivery was made on the topic: it is not sent again
 	list       *pendingList
 	prev, next *pending
@@ -148,15 +149,18 @@ func (p *pendings) unlist(e *pending) {
 }
 
 // published notes how many nodes will answer. The last negative answer may have
-// come before: then the delivery ends here.
-func (p *pendings) published(e *pending, nodes int) {
+// come before: then the delivery ends here. doubt is set if the others are to be asked
+// now, since a question could have overtaken the delivery when it was due.
+func (p *pendings) published(e *pending, nodes int) (doubt bool) {
 	p.mu.Lock()
 	e.sent = true
 	over := p.know(e, nodes)
+	doubt = p.byID[e.id] == e && e.nodes == unknown && e.asked == nil && (len(e.negative) > 0 || e.overdue)
 	p.mu.Unlock()
 	if over {
 		e.tally.Report(time.Time{}, ErrNoSubscriber)
 	}
+	return doubt
 }
 
 // counted is published for a delivery whose number of nodes the remote has learned

@@ -35,8 +35,12 @@ func (p *pendings) silent(now time.Time) (ids []uint64, next time.Time) {
 			return ids, at
 		}
 		p.young = e.next
-		if e.nodes == unknown && e.sent && e.asked == nil {
+		switch {
+		case e.nodes != unknown || e.asked != nil:
+		case e.sent:
 			ids = append(ids, e.id)
+		default:
+			e.overdue = true
 		}
 	}
 	return ids, time.Time{}

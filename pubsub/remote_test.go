@@ -246,6 +246,55 @@ func TestOtherNodesAreAskedAfterANegativeAnswer(t *testing.T) {
 	})
 }
 
+// lateReturn is a remote whose Publish of a delivery returns later than the message was sent.
+type lateReturn struct {
+	*pubsubtest.Remote
+	late time.Duration
+}
+
+func (r lateReturn) Publish(ctx context.Context, to string, m *pubsub.Message) (int, error) {
+	nodes, err := r.Remote.Publish(ctx, to, m)
+	if to == "" {
+		<-time.After(r.late)
+	}
+	return nodes, err
+}
+
+// TestOtherNodesAreAskedAfterPublish, if it returns only when a question was due already, for
+// a negative answer or for silence.
+func TestOtherNodesAreAskedAfterPublish(t *testing.T) {
+	for name, row := range map[string]struct {
+		late time.Duration
+		lost bool
+		want error
+	}{
+		"after an answer": {time.Millisecond, false, pubsub.ErrFull},
+		"after silence":   {300 * time.Millisecond, true, pubsub.ErrNoAnswer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				net := pubsubtest.NewNetwork()
+				net.Uncounted = true
+				net.Drop = func(_, _ string, m *pubsub.Message) bool { return row.lost && m.Topic == "t" }
+				a := newHub(t, pubsub.Config{Remote: lateReturn{net.Remote("a"), row.late}})
+				pubsubtest.Run(t, a.Run)
+				b, _ := net.Hub(t, "b", pubsub.Config{})
+				_, _ = net.Hub(t, "c", pubsub.Config{})
+				subscribeAll(t, b, &socket{refuse: pubsub.ErrFull})
+				synctest.Wait()
+				got := deliverFrom(t, a) // it waits for Publish
+				<-time.After(time.Millisecond)
+				if list := got.get(); len(list) != 1 || !errors.Is(list[0].Err, row.want) {
+					t.Errorf("reports %v, want one of %v", list, row.want)
+				}
+				if s := a.Snapshot(); s.Asked != 1 || s.Pending != 0 {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
 // TestOtherNodesAreAskedAfterSilence: a delivery that was lost, as where a subscription
 // ends just then, does not wait for its deadline; one that a socket is slow to write does.
 func TestOtherNodesAreAskedAfterSilence(t *testing.T) {
