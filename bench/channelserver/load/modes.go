@@ -120,8 +120,8 @@ func printed(out io.Writer) func(d delivered, err error) error {
 }
 
 func printStalled(out io.Writer, s stalled) {
-	fmt.Fprintf(out, "%d clients stopped reading and were gone after %v; meanwhile %.1f MB queued, %.1f MB more resident\n",
-		s.slow, s.handled.Round(time.Millisecond), float64(s.queued)/1e6, float64(s.grown)/1e6)
+	fmt.Fprintf(out, "%d clients stopped reading and were gone after %.3f s, %.3f s after the last burst; meanwhile %.1f MB queued, %.1f MB more resident\n",
+		s.slow, s.gone.Seconds(), s.handled.Seconds(), float64(s.queued)/1e6, float64(s.grown)/1e6)
 	for _, x := range []struct {
 		what string
 		delivered

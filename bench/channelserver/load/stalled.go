@@ -25,7 +25,8 @@ const (
 type stalled struct {
 	slow          int
 	without, with delivered
-	handled       time.Duration // from the last burst that fills to the end of the last of them
+	gone          time.Duration // from when they stopped reading to the end of the last of them
+	handled       time.Duration // from the last burst that fills on
 	queued        int64         // bytes, at most
 	grown         int64         // resident bytes, at most
 }
@@ -43,8 +44,9 @@ func (b *bench) stalled(ctx context.Context, rounds, rate int) (s stalled, err e
 	if err != nil {
 		return s, err
 	}
-	b.fleet.Stall()
 	var start time.Time
+	stopped := time.Now()
+	b.fleet.Stall()
 	fill := *b
 	fill.o.suite = false // not to wait for other processes while they are stuck
 	for range fillBursts {
@@ -56,7 +58,7 @@ func (b *bench) stalled(ctx context.Context, rounds, rate int) (s stalled, err e
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
 	watched := make(chan error, 1)
-	go func() { watched <- b.watch(watch, &s, start, before) }()
+	go func() { watched <- b.watch(watch, &s, stopped, start, before) }()
 	s.with, err = b.room(ctx, rounds, rate)
 	if err != nil {
 		cancel()
@@ -67,13 +69,13 @@ func (b *bench) stalled(ctx context.Context, rounds, rate int) (s stalled, err e
 }
 
 // watch looks at the server until those who do not read are gone.
-func (b *bench) watch(ctx context.Context, s *stalled, start time.Time, before usage) error {
+func (b *bench) watch(ctx context.Context, s *stalled, stopped, start time.Time, before usage) error {
 	return b.until(ctx, 6*writeTimeout, func(st stats) bool {
 		if u, err := usageOf(b.pid); err == nil { // gone: the request fails as well
 			s.grown = max(s.grown, u.resident-before.resident)
 		}
 		s.queued = max(s.queued, st.QueuedBytes)
-		s.handled = time.Since(start)
+		s.gone, s.handled = time.Since(stopped), time.Since(start)
 		return st.Connections <= b.o.conns-s.slow
 	})
 }
