@@ -45,6 +45,7 @@ func TestDrainWithAProducerOutside(t *testing.T) {
 				}
 				equal(t, "events", len(dst.events()), want)
 				<-up.Done()
+				synctest.Wait() // outside hears of it too
 				if state == "runs" {
 					lives(t, outside)
 					equal(t, "told", src.cancels, []string{stage.ErrDone.Error()})
