@@ -40,6 +40,11 @@ func newBatch() *batch {
 // clear notes that the batch holds nothing. Its owner has let go of its items before.
 func (b *batch) clear() { b.n, b.events, b.asked = 0, load{}, load{} }
 
+// hooks reports whether an item of the batch has one.
+func (b *batch) hooks() bool {
+	return slices.ContainsFunc(b.items[:b.n], func(it *item) bool { return it.written != nil })
+}
+
 // joined returns the content of the batch in one slice, which is valid until the
 // batch is used again. A single frame is not copied.
 func (b *batch) joined() []byte {

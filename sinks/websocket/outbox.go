@@ -93,7 +93,7 @@ type effects struct {
 	filled  bool // the queue has become full
 	drained bool // the queue has become empty enough, and the session is open
 	notify  bool // a notifier must start
-	more    bool // wrote: the writer must take again
+	more    bool // next: the writer must take again
 	goOn    bool // messages of the client that were held go on
 }
 
@@ -130,9 +130,16 @@ func (o *outbox) giveBack(b *batch, i int) {
 	o.line.giveBack(b, i)
 }
 
-// wrote accounts for a batch that was written, or that could not be. Until then its
-// frames count as queued, so that a socket that blocks counts as full.
+// wrote is account and then next.
 func (o *outbox) wrote(b *batch, do *effects) {
+	o.account(b, do)
+	o.next(do)
+}
+
+// account accounts for a batch that was written, or that could not be. Until then its
+// frames count as queued, so that a socket that blocks counts as full. The writer is
+// busy until next.
+func (o *outbox) account(b *batch, do *effects) {
 	o.events.add(b.events, -1)
 	o.asked.add(b.asked, -1)
 	do.bytes, do.apart = -b.events.bytes-b.asked.bytes, o.apart
@@ -140,6 +147,10 @@ func (o *outbox) wrote(b *batch, do *effects) {
 		o.setFull(false, do)
 	}
 	o.release(do)
+}
+
+// next decides whether the writer takes again.
+func (o *outbox) next(do *effects) {
 	if do.more = o.toWrite(); !do.more {
 		o.idle()
 	}

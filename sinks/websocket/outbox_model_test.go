@@ -228,6 +228,7 @@ type modelRun struct {
 	b     batch
 	taken bool // b is being written
 
+	during          func()          // what happens while the hooks of a batch are called
 	hooks           map[*item]error // by the items that were put
 	calls           int
 	bytes           int  // the sum of the changes
@@ -322,13 +323,15 @@ func (r *modelRun) expect(fate map[*item]error) {
 func (r *modelRun) write(rnd *rand.Rand) {
 	if r.taken {
 		var do effects
-		r.o.wrote(&r.b, &do)
+		r.o.account(&r.b, &do)
 		for i := range r.b.n {
 			r.hook(r.b.items[i], nil)
 		}
 		r.calls = 0
 		r.act(&do)
 		r.n.wrote()
+		r.during() // the hooks
+		r.o.next(&do)
 		r.taken = false
 		if !do.more {
 			r.woke--
@@ -428,6 +431,13 @@ func TestOutboxModel(t *testing.T) {
 		own.budget = own.bytes + rnd.IntN(own.bytes)
 		r := &modelRun{t: t, o: outbox{bounds: &own}, n: naive{bounds: own}, hooks: make(map[*item]error)}
 		put := 0
+		r.during = func() {
+			if rnd.IntN(3) == 0 {
+				r.check()
+				r.put(randomItem(rnd, own.bytes))
+				put++
+			}
+		}
 		for range 300 {
 			switch rnd.IntN(100) {
 			case 0:

@@ -101,6 +101,42 @@ func TestWrittenHookFollowsTheWrite(t *testing.T) {
 	}
 }
 
+// TestHooksOfAWriteReturnBeforeTheNextWrite, so that they come in the order of the pushes,
+// whichever goroutines write.
+func TestHooksOfAWriteReturnBeforeTheNextWrite(t *testing.T) {
+	bubble(t, func(t *testing.T, begin func(s setup) *fixture) {
+		entered, release := make(chan struct{}, 3), make(chan struct{})
+		f := begin(setup{channels: one("user:*", &app{intercept: []string{"timed"},
+			out: func(_ context.Context, ch *websocket.Channel, _ string, payload websocket.Payload) error {
+				return ch.PushWritten("push", payload, func(time.Time, error) {
+					entered <- struct{}{}
+					<-release
+				})
+			}})})
+		p := f.connect("1")
+		p.join(1, "user:1")
+		go func() {
+			for n := range 3 {
+				p.expect(fmt.Sprintf(`["1",null,"user:1","push",{"n":%d}]`, n))
+			}
+		}()
+		for n := range 3 {
+			if got, err := f.endpoint.Broadcast(t.Context(), "user:1", "timed", map[string]int{"n": n}); got != 1 || err != nil {
+				t.Errorf("receivers %d, %v", got, err)
+			}
+			synctest.Wait()
+		}
+		if n := len(entered); n != 1 {
+			t.Errorf("%d hooks at once", n)
+		}
+		close(release)
+		synctest.Wait()
+		if n := len(entered); n != 3 {
+			t.Errorf("%d hooks of 3 pushes", n)
+		}
+	})
+}
+
 func TestReceivers(t *testing.T) {
 	f := start(t, setup{channels: map[string]*app{"room:*": {}}})
 	if n, err := f.endpoint.Broadcast(t.Context(), "room:a", "e", nil); n != 0 || err != nil {

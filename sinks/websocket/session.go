@@ -154,9 +154,14 @@ func (s *session) setApart() {
 // there is more to take: if not, wake will be called when there is again.
 func (s *session) wrote(b *batch, err error) (last, more bool) {
 	var do effects
+	// A hook that queues the next item finds the room. The writer stays busy meanwhile:
+	// another one could call the hooks of a later batch first.
+	hooks := b.hooks()
 	s.mu.Lock()
-	// The outbox is stepped first: a hook that queues the next item finds the room.
-	s.out.wrote(b, &do)
+	s.out.account(b, &do)
+	if !hooks {
+		s.out.next(&do)
+	}
 	s.mu.Unlock()
 	s.act(&do)
 	var at time.Time
@@ -172,6 +177,11 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 		}
 		// The batch goes back to a pool and must not keep the item alive.
 		b.items[i] = nil
+	}
+	if hooks {
+		s.mu.Lock()
+		s.out.next(&do)
+		s.mu.Unlock()
 	}
 	return last, do.more
 }
