@@ -43,6 +43,15 @@ func (r *reports) deliver(topic string, n int) {
 	}
 }
 
+// has waits until nothing moves any more and reports whether text was reported since the last
+// call of expect.
+func (r *reports) has(text string) bool {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.list, text)
+}
+
 // expect waits until nothing moves any more and compares what was reported since
 // the last call.
 func (r *reports) expect(want ...string) {
@@ -233,9 +242,14 @@ func TestADeliveryWaitsInTheHistory(t *testing.T) {
 		}
 		r.expect()
 		p.expectKept(1, "kept:a", 1, 4)
-		r.expect("0: written (kept)", "1: written (kept)", "2: written (kept)", "3: written (kept)")
+		written := []string{"0: written (kept)", "1: written (kept)", "2: written (kept)", "3: written (kept)"}
+		lost := []string{"4: " + gone + " (kept)", "5: " + gone + " (kept)"}
+		if fifth := "4: written (kept)"; r.has(fifth) { // in one write with the fourth
+			written, lost = append(written, fifth), lost[1:]
+		}
+		r.expect(written...)
 		_ = p.ws.CloseNow()
-		r.expect("4: "+gone+" (kept)", "5: "+gone+" (kept)")
+		r.expect(lost...)
 		p = f.connect("1")
 		at.Offset = 4
 		p.resume(1, "kept:a", at.params())
