@@ -2,6 +2,7 @@ package sourcetest
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
@@ -30,15 +31,28 @@ func Begin[T any](t testing.TB, source stage.Producer[T], f func(context.Context
 // Drain ends the pipeline in good order.
 func (r *Running) Drain() {
 	r.t.Helper()
+	if err := r.end(); err != nil {
+		r.t.Errorf("the pipeline: %v", err)
+	}
+}
+
+// end ends the pipeline and returns what Run has returned.
+func (r *Running) end() error {
+	r.t.Helper()
 	r.cancel()
 	select {
 	case err := <-r.ended:
-		if err != nil {
-			r.t.Errorf("the pipeline: %v", err)
-		}
+		return err
 	case <-time.After(30 * time.Second):
-		r.t.Fatal("the drain does not end")
+		r.t.Fatalf("the drain does not end:\n%s", goroutines())
+		return nil
 	}
+}
+
+// goroutines returns the stacks of all goroutines, which say what stands still.
+func goroutines() []byte {
+	stacks := make([]byte, 1<<20)
+	return stacks[:runtime.Stack(stacks, true)]
 }
 
 // patience is for what takes a moment, also on a machine that is busy with other work.
@@ -49,7 +63,7 @@ func Until(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("after %v not yet: %s", patience, what)
+			t.Fatalf("after %v not yet: %s\n%s", patience, what, goroutines())
 		}
 	}
 }
