@@ -37,37 +37,51 @@ func TestFloodHurtsNobodyElse(t *testing.T) {
 		return rivals[i].make
 	}
 	log := slog.New(slog.DiscardHandler)
-	var mu sync.Mutex
-	got := map[string]verdict{}
-	var all sync.WaitGroup
-	for _, name := range []string{"Fair", "FIFO"} {
-		for _, flood := range []float64{0, 20} {
-			all.Go(func() {
-				cfg := cfg
-				cfg.rival = rivalOf(name)
-				f, err := measure(t.Context(), cfg, flood, log, func(status) {})
-				if err != nil {
-					t.Error(err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				got[fmt.Sprint(name, flood)] = f.verdict
-			})
+	// A run that is void, or that loses pushes without a flood, was spoilt by a machine that does
+	// other things: another follows, with half the speed of all that happens.
+	for try := 1; ; try++ {
+		var mu sync.Mutex
+		got := map[string]verdict{}
+		var all sync.WaitGroup
+		for _, name := range []string{"Fair", "FIFO"} {
+			for _, flood := range []float64{0, 20} {
+				all.Go(func() {
+					cfg := cfg
+					cfg.rival = rivalOf(name)
+					f, err := measure(t.Context(), cfg, flood, log, func(status) {})
+					if err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					got[fmt.Sprint(name, flood)] = f.verdict
+				})
+			}
 		}
-	}
-	all.Wait()
-	for name, v := range got {
-		t.Logf("%s: p50 %v, p90 %v, least share %.3f, lag %d, lost %d of %d, served %.0f/s, offered %.4f",
-			name, v.quantile(0.5), v.quantile(0.9), v.MinShare, v.Lag, v.Lost, v.Pushes, v.Served, v.Offered)
-	}
-	// All four ran at once, so that a machine that stops for a while stops them
-	// all: Fair is judged beside FIFO, and by what is far from either.
-	fair, fifo := got["Fair20"], got["FIFO20"]
-	if ours, theirs := fair.quantile(0.9), fifo.quantile(0.9); 5*ours > theirs {
-		t.Errorf("the victims' p90 is %v under a flood, with FIFO %v", ours, theirs)
-	}
-	if fair.MinShare < 0.5 || fifo.MinShare > 0.5 {
-		t.Errorf("the victims' least share is %.3f, with FIFO %.3f", fair.MinShare, fifo.MinShare)
+		all.Wait()
+		spoilt := false
+		for name, v := range got {
+			t.Logf("%s: p50 %v, p90 %v, least share %.3f, lag %d, lost %d of %d, served %.0f/s, offered %.4f",
+				name, v.quantile(0.5), v.quantile(0.9), v.MinShare, v.Lag, v.Lost, v.Pushes, v.Served, v.Offered)
+			spoilt = spoilt || finding{verdict: v}.void()
+		}
+		spoilt = spoilt || got["Fair0"].Lost+got["FIFO0"].Lost > 0
+		// All four ran at once, so that a machine that stops for a while stops them
+		// all: Fair is judged beside FIFO, and by what is far from either.
+		fair, fifo := got["Fair20"], got["FIFO20"]
+		ours, theirs := fair.quantile(0.9), fifo.quantile(0.9)
+		slow, starved := 5*ours > theirs, fair.MinShare < 0.5 || fifo.MinShare > 0.5
+		if (slow || starved) && spoilt && try < 5 && !t.Failed() {
+			cfg.Duration, cfg.Work, cfg.Rate = 2*cfg.Duration, 2*cfg.Work, cfg.Rate/2
+			continue
+		}
+		if slow {
+			t.Errorf("the victims' p90 is %v under a flood, with FIFO %v", ours, theirs)
+		}
+		if starved {
+			t.Errorf("the victims' least share is %.3f, with FIFO %.3f", fair.MinShare, fifo.MinShare)
+		}
+		return
 	}
 }
 
