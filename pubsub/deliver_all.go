@@ -87,23 +87,14 @@ func (h *Hub) dispatchAll(topic string, all []delivery) {
 		}
 	}()
 	s := h.shard(topic)
-	s.mu.Lock()
-	t := s.topics[topic]
+	w := s.enter(topic)
 	switch {
-	case t == nil:
-		s.mu.Unlock()
-		return
-	case len(t.subs) == 1:
-		sub := t.subs[0]
-		s.mu.Unlock()
-		sub.offerInOrder(all)
-		return
+	case w.crowd != nil:
+		defer s.leave(w)
+		offerAll(w.subs, all)
+	case w.only != nil:
+		w.only.offerInOrder(all)
 	}
-	subs, gen := t.subs, t.gen
-	t.walkers++
-	s.mu.Unlock()
-	defer s.leave(t, gen)
-	offerAll(subs, all)
 }
 
 // offerAll offers deliveries to subscriptions. If one panics, the others get theirs before

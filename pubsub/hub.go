@@ -58,10 +58,9 @@ func New(cfg Config) (*Hub, error) {
 		node: LocalNode, remote: cfg.Remote, timeout: cfg.RemoteTimeout, history: cfg.History, log: cfg.Logger,
 		seed: maphash.MakeSeed(), shards: make([]shard, n), made: time.Now(),
 	}
-	if history, ok := h.history.(SubscribedHistory); ok {
-		for i := range h.shards {
-			h.shards[i].history = history
-		}
+	history, _ := h.history.(SubscribedHistory)
+	for i := range h.shards {
+		h.shards[i].topics.seed, h.shards[i].history = maphash.MakeSeed(), history
 	}
 	if h.remote == nil {
 		return h, nil
@@ -248,7 +247,7 @@ func (h *Hub) Topics() int {
 	for i := range h.shards {
 		s := &h.shards[i]
 		s.mu.Lock()
-		n += len(s.topics)
+		n += s.topics.len()
 		s.mu.Unlock()
 	}
 	return n

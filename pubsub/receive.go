@@ -3,8 +3,6 @@ package pubsub
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
@@ -181,7 +179,7 @@ func (h *Hub) lost(topic string) {
 	for i := range h.shards {
 		s := &h.shards[i]
 		s.mu.Lock()
-		names := slices.Collect(maps.Keys(s.topics))
+		names := s.topics.names()
 		s.mu.Unlock()
 		for _, name := range names {
 			s.tellLoss(name)
@@ -193,11 +191,9 @@ func (h *Hub) lost(topic string) {
 func (s *shard) tellLoss(name string) {
 	s.mu.Lock()
 	var list []LossHandler
-	if t := s.topics[name]; t != nil {
-		for _, sub := range t.subs {
-			if l, ok := sub.to.(LossHandler); ok {
-				list = append(list, l)
-			}
+	for _, sub := range s.all(name) {
+		if l, ok := sub.to.(LossHandler); ok {
+			list = append(list, l)
 		}
 	}
 	s.mu.Unlock()

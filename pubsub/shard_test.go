@@ -3,8 +3,16 @@ package pubsub
 import (
 	"runtime"
 	"testing"
+	"unsafe"
 	"weak"
 )
+
+// TestSubscriptionsStaySmall pins what a topic of one user costs beside its entry in the map.
+func TestSubscriptionsStaySmall(t *testing.T) {
+	if size := unsafe.Sizeof(Subscription{}); size > 64 && unsafe.Sizeof(uintptr(0)) == 8 {
+		t.Errorf("a subscription has %d bytes, want 64 at most", size)
+	}
+}
 
 // TestUnsubscribedIsForgotten: a topic does not keep its first subscription after that has
 // ended, whatever came in between.
