@@ -25,7 +25,8 @@ const tunedDelay = 100 * time.Millisecond
 
 // peers are in the order of the table. The first one is the limit.
 var peers = []peer{
-	{"bare", "", "the limit: epoll loops of our own that write frames made beforehand, with one write for all that waits", plain, newBare},
+	{"bare", "", "the limit: epoll loops of our own that write frames made beforehand, with one write for all that waits", plain, newBare(64 << 10)},
+	{"bare-16k", "", "the same, but with at most 16 KiB of a room in a write, as Penstock has when it bounds the latency", plain, newBare(16 << 10)},
 	{"penstock", "", "channels with the library's defaults, but queues for any burst", phoenix, newPenstock(false)},
 	{"penstock-loop", "", "the same in event loops, EndpointConfig.EventLoop", phoenix, newPenstock(true)},
 	{"centrifuge", "github.com/centrifugal/centrifuge", "defaults", centrifugeJSON, newCentrifuge(0)},
@@ -64,7 +65,7 @@ func (p peer) kind() report.Kind {
 	switch p.name {
 	case "penstock", "penstock-loop":
 		return report.Ours
-	case "bare":
+	case "bare", "bare-16k":
 		return report.Limit
 	}
 	return report.Peer

@@ -18,6 +18,7 @@ import (
 type bareServer struct {
 	topics *topics[*bareConn]
 	loops  []*bareLoop
+	most   int64 // bytes of the room that are written at once
 
 	pushed atomic.Int64 // when the last push to a user was, in Unix nanoseconds
 	burst  atomic.Int64 // pushes since the last pause
@@ -54,13 +55,16 @@ type bareConn struct {
 	marked  bool   // it is among the dirty
 }
 
-const (
-	bareLog   = 1 << 30  // bytes of addresses for a room, which become memory when they are written
-	bareWrite = 64 << 10 // bytes that are written at once
-)
+// bareLog is bytes of addresses for a room, which become memory when they are written.
+const bareLog = 1 << 30
 
-func newBare() (server, error) {
-	s := &bareServer{topics: newTopics[*bareConn]()}
+// newBare returns a server that writes so many bytes of a room at once.
+func newBare(most int64) func() (server, error) {
+	return func() (server, error) { return startBare(most) }
+}
+
+func startBare(most int64) (server, error) {
+	s := &bareServer{topics: newTopics[*bareConn](), most: most}
 	for range runtime.GOMAXPROCS(0) {
 		epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 		if err != nil {
@@ -232,7 +236,7 @@ func (l *bareLoop) spread(room []*bareConn) (behind bool) {
 		if c.blocked || c.at == end {
 			continue
 		}
-		n := c.write(l.log[c.at:min(end, c.at+bareWrite)])
+		n := c.write(l.log[c.at:min(end, c.at+l.server.most)])
 		c.at += int64(n)
 		behind = behind || !c.blocked && c.at < end
 	}
