@@ -85,6 +85,25 @@ func (d *Demand[T]) Dispatch(offer Offer[T], out Out[T]) int {
 	return taken
 }
 
+// GiveWhole is a Dispatch of n events, 1 or more, for a stage that hands them over itself. If
+// Dispatch would give all of them to one subscription, GiveWhole takes them off its demand
+// and returns it; otherwise it changes nothing and returns -1.
+func (d *Demand[T]) GiveWhole(n int) (sub int) {
+	sub = d.order.first()
+	if sub == none {
+		return none
+	}
+	s := &d.order.subs[sub]
+	if s.outstanding < n {
+		return none
+	}
+	s.outstanding -= n
+	d.total -= n
+	d.order.requeue(sub)
+	d.recount()
+	return sub
+}
+
 // recount computes the sum again after it had saturated.
 func (d *Demand[T]) recount() {
 	if !d.saturated {

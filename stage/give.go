@@ -169,17 +169,21 @@ func (o *outlet[T]) fail(err error) {
 // first call for s since the last flush makes it touched.
 func (o *outlet[T]) batchFor(s *Subscription[T]) *batch[T] {
 	if s.out == nil {
-		b := s.spare
-		if b == nil {
-			b = new(batch[T])
-		} else {
-			s.spare, b.next = b.next, nil
-			s.spareCount--
-		}
-		s.out = b
+		s.out = s.emptied()
 		o.touched = append(o.touched, s)
 	}
 	return s.out
+}
+
+// emptied returns a batch without events, one that has come back if there is any.
+func (s *Subscription[T]) emptied() *batch[T] {
+	b := s.spare
+	if b == nil {
+		return new(batch[T])
+	}
+	s.spare, b.next = b.next, nil
+	s.spareCount--
+	return b
 }
 
 // flush sends what was handed out, one batch to a subscription. From then on the batch
@@ -188,14 +192,19 @@ func (o *outlet[T]) flush() {
 	for i, s := range o.touched {
 		b := s.out
 		s.out = nil
-		b.tracked, b.costs, b.careful = s.tracked, o.costs, len(o.again) > 0
 		o.touched[i] = nil
-		// If the consumer is dead its farewell is on the way, and giveUp counts the events
-		// that it has not handled, including these. A farewell that comes after the end of
-		// this stage does not know of them: endAll counts them before.
-		if !s.down.postEvents(s, b) {
-			s.refused += len(b.events)
-		}
+		o.send(s, b)
 	}
 	o.touched = o.touched[:0]
+}
+
+// send passes a batch to the consumer's goroutine.
+func (o *outlet[T]) send(s *Subscription[T], b *batch[T]) {
+	b.tracked, b.costs, b.careful = s.tracked, o.costs, len(o.again) > 0
+	// If the consumer is dead its farewell is on the way, and giveUp counts the events
+	// that it has not handled, including these. A farewell that comes after the end of
+	// this stage does not know of them: endAll counts them before.
+	if !s.down.postEvents(s, b) {
+		s.refused += len(b.events)
+	}
 }

@@ -25,7 +25,8 @@ type outlet[T any] struct {
 	holder     dispatcher.Holder[T]
 	timed      dispatcher.Timed
 	taker      dispatcher.ReceiptTaker[T]
-	doneTaker  dispatcher.DoneTaker // taker again
+	doneTaker  dispatcher.DoneTaker  // taker again
+	demand     *dispatcher.Demand[T] // disp if it is one itself: a type that embeds one may do other things
 	staller    dispatcher.Staller
 	returner   dispatcher.Returner[T]
 	orphans    dispatcher.Orphanage[T]
@@ -118,6 +119,7 @@ func newOutlet[T any](name string, cfg ProducerConfig[T], sourced bool, size int
 	if c, ok := o.disp.(dispatcher.Costed); ok && !c.Costs() {
 		o.costs = false
 	}
+	o.demand, _ = o.disp.(*dispatcher.Demand[T])
 	o.staller = stallerOf(o.disp)
 	o.buf.limit, o.buf.keep = size, cfg.Keep
 	o.portion = minPortion
@@ -189,6 +191,9 @@ func (o *outlet[T]) abandonParked() bool {
 // that a handler has named are entered first, while their places in the emitter hold.
 // Nothing may be delivered before that: its receipt would find no input.
 func (o *outlet[T]) serve() {
+	if o.demand != nil && o.emit.Len() > 0 && o.serveWhole() {
+		return
+	}
 	before, emitted := o.deliveries, o.emitted
 	if o.emit.told() {
 		o.descend()
@@ -202,7 +207,7 @@ func (o *outlet[T]) serve() {
 		o.dispatch(nil, o.nextSeq, false)
 	}
 	if len(o.touched) > 0 {
-		o.size(o.deliveries-before, o.emitted-emitted)
+		o.size(int64(len(o.touched)), o.deliveries-before, o.emitted-emitted)
 		o.flush()
 	}
 }
@@ -214,9 +219,9 @@ func (o *outlet[T]) stirs() bool {
 		len(o.receipts) > 0 || len(o.rejects) > 0 || o.pins.Len() > 0 || o.fault != nil
 }
 
-// size adapts the portion to what each subscriber has got of the last one.
-func (o *outlet[T]) size(given, emitted int64) {
-	switch n := int64(len(o.touched)); {
+// size adapts the portion to what each of n subscribers has got of the last one.
+func (o *outlet[T]) size(n, given, emitted int64) {
+	switch {
 	// Less than half a portion was not held up by it.
 	case n > 1 && given <= thinBatch*n && 2*emitted >= int64(o.portion):
 		o.portion = min(2*o.portion, maxPortion)
