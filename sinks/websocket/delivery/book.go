@@ -19,8 +19,8 @@ const (
 )
 
 // book decides which events wait and for how long. It is a state machine without
-// a lock, a clock or a goroutine: the time is an argument, counted from any
-// fixed moment.
+// a clock or a goroutine, and without a lock but that of others: the time is an argument,
+// counted from any fixed moment, which is the same for all books that share others.
 type book[T any] struct {
 	grace    time.Duration // 0: nothing waits for a client
 	crowded  func(T) bool  // nil: no grace is shortened
@@ -30,6 +30,8 @@ type book[T any] struct {
 	drains   bool          // draining follows, at patience
 	patience time.Duration
 	draining bool // what would wait is discarded
+
+	others *absences // of the consumers of the same hub; nil: there are none
 
 	outage   bool          // other nodes cannot be asked: no grace ends
 	outSince time.Duration // when that began
@@ -61,6 +63,7 @@ func (b *book[T]) arrive(f *flight[T], now time.Duration) (verdict, receipt.Reas
 	case l.gone && !l.due:
 		l.since = now
 		b.gone.MoveToBack(l.place)
+		b.others.note(l.topic, now, b.grace)
 		if !l.probe {
 			return discard, l.cause.reason()
 		}
@@ -88,6 +91,12 @@ func (b *book[T]) missed(f *flight[T], why cause, now time.Duration) (verdict, r
 			b.lines = make(map[string]*line[T])
 		}
 		b.lines[f.topic] = l
+		if why != forRoom && !b.outage && b.others.over(l.topic, now, b.grace) {
+			l.cause = why
+			b.setGone(l, now)
+			b.changed(l) // as below
+			return discard, why.reason()
+		}
 		b.setCause(l, why, now)
 	case (l.late || l.gone) && !l.served && why != forRoom:
 		b.settle(l, now)
@@ -130,6 +139,7 @@ func (b *book[T]) revive(l *line[T], here bool) {
 	switch {
 	case !l.gone:
 	case here:
+		b.others.forget(l.topic)
 		b.unlist(l)
 		l.gone, l.served = false, true
 	default:
@@ -196,6 +206,9 @@ func (b *book[T]) settle(l *line[T], now time.Duration) {
 // discarded or has failed. The line of an event that was sent again becomes due,
 // since the next event of the line can be sent.
 func (b *book[T]) end(f *flight[T], written bool, now time.Duration) {
+	if written {
+		b.others.forget(f.topic)
+	}
 	if l := b.back(f); l != nil {
 		l.served = l.served || written
 		if len(l.waiting) > 0 {

@@ -22,6 +22,7 @@ func (b *book[T]) cutOff(now time.Duration) {
 
 // renew forgets that the grace of a line is over: its next event has a grace of its own.
 func (b *book[T]) renew(l *line[T], now time.Duration) {
+	b.others.forget(l.topic)
 	b.unlist(l)
 	l.gone, l.late, l.probe, l.served = false, false, false, true
 	b.settle(l, now)

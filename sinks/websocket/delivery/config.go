@@ -57,7 +57,8 @@ type Config[T any] struct {
 	// Grace is how long the events of a topic wait for its first client, from
 	// when the first of them found none. After it, further events of the topic
 	// are discarded at once until a client joins, or until none has come for as
-	// long again. At most MaxWaiting such topics are remembered. Time in which other
+	// long again. At most MaxWaiting such topics are remembered, by all consumers of a
+	// hub together whose Grace is no longer than the one that ended. Time in which other
 	// nodes cannot be asked does not count. Default: 5 s.
 	Grace time.Duration
 	// Crowded, if set, reports whether an event is so old that the source will soon wait

@@ -78,7 +78,8 @@ func (c *Consumer[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
 
 // HandleStart implements stage.StartHandler.
 func (c *Consumer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
-	c.ctx, c.self, c.epoch, c.tracer = ctx, self, time.Now(), trace.TracerOf(ctx)
+	c.book.others = absencesOf(c.endpoint.PubSub())
+	c.ctx, c.self, c.epoch, c.tracer = ctx, self, c.book.others.epoch, trace.TracerOf(ctx)
 	c.inbox.wake = func() { self.Send(wake{}) } // false once the stage has stopped: then nothing is due
 	// The timer is made stopped; arm sets it.
 	c.timer = time.AfterFunc(time.Hour, c.inbox.tick)
@@ -152,6 +153,12 @@ func (c *Consumer[T]) HandleTerminate(context.Context, error) error {
 	}
 	for _, l := range c.book.lines {
 		l.unwatch()
+		if l.gone {
+			c.book.others.expire(l.topic, l.since)
+		}
+	}
+	if c.book.others != nil {
+		c.book.others.leave(c.endpoint.PubSub())
 	}
 	for f := c.book.open.first; f != nil; f = f.next {
 		f.abandonSpan()

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -508,6 +509,32 @@ func TestTwoConsumersOfOneEndpoint(t *testing.T) {
 		if a.Delivered+b.Delivered != 12 || a.Delivered == 0 || b.Delivered == 0 {
 			t.Errorf("delivered %d and %d", a.Delivered, b.Delivered)
 		}
+	})
+}
+
+// Whichever consumer gets the next push of an absent user: there is one grace for all of them.
+func TestConsumersShareTheGraceOfAUser(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := start(t, options{consumers: 3, config: delivery.Config[push]{Grace: 3 * time.Second}})
+		users := slices.Repeat([]string{"1"}, 40)
+		first := r.push(users...)
+		pass(3*time.Second - 1)
+		r.expect(first, "")
+		pass(1)
+		r.expect(first, slices.Repeat([]string{noSubscriber}, len(users))...)
+		// A client that comes has all that follows, and after it there is a grace again.
+		client, _ := r.join("1")
+		synctest.Wait()
+		first = r.push(users...)
+		r.expect(first, slices.Repeat([]string{done}, len(users))...)
+		client.Close()
+		synctest.Wait()
+		first = r.push(users...)
+		pass(3*time.Second - 1)
+		r.expect(first, "")
+		r.join("1")
+		synctest.Wait()
+		r.expect(first, slices.Repeat([]string{done}, len(users))...)
 	})
 }
 

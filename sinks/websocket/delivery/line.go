@@ -111,6 +111,9 @@ func (b *book[T]) setCause(l *line[T], why cause, now time.Duration) {
 	if goesOn {
 		return
 	}
+	if l.gone { // a client is here, or was since
+		b.others.forget(l.topic)
+	}
 	b.unlist(l)
 	l.since, l.gone, l.late, l.served = now, false, false, false
 	if why != forRoom {
@@ -123,6 +126,7 @@ func (b *book[T]) setGone(l *line[T], now time.Duration) {
 	b.unlist(l)
 	l.since, l.gone, l.late, l.probe = now, true, false, false
 	l.place = b.gone.PushBack(l)
+	b.others.note(l.topic, now, b.grace)
 }
 
 // unlist takes a line out of absent and gone.
@@ -139,6 +143,9 @@ func (b *book[T]) unlist(l *line[T]) {
 func (b *book[T]) remove(l *line[T]) {
 	if b.lines[l.topic] != l {
 		return
+	}
+	if l.gone {
+		b.others.expire(l.topic, l.since)
 	}
 	b.unlist(l)
 	delete(b.lines, l.topic)
