@@ -43,8 +43,9 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Does nothing to a database that is newer.
-	if _, err := m.Up(ctx); err != nil {
+	// Does nothing to a database that is newer. A node of the earlier release that sells may keep
+	// a migration from SQLite's lock: nothing has changed then.
+	if err := whileBusy(ctx, func() error { _, err := m.Up(ctx); return err }); err != nil {
 		return fmt.Errorf("store: migrations: %w", err)
 	}
 	sources := m.ListSources()

@@ -187,6 +187,46 @@ func TestNodesMigrateTogether(t *testing.T) {
 	})
 }
 
+// TestAMigrationWaitsForSellers: a node that sells all the time can have SQLite's lock for longer
+// than one try takes.
+func TestAMigrationWaitsForSellers(t *testing.T) {
+	was := busyTime
+	busyTime = 50 * time.Millisecond
+	defer func() { busyTime = was }()
+	eachOld(t, func(t *testing.T, database string) {
+		if isPostgres(database) {
+			t.Skip("PostgreSQL has no limit to such a wait")
+		}
+		before := connect(t, database)
+		defer before.Close()
+		tx, err := before.write.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened := make(chan error)
+		var s *Store
+		go func() {
+			var err error
+			s, err = Open(t.Context(), database)
+			opened <- err
+		}()
+		select {
+		case err := <-opened:
+			t.Errorf("opened while another process writes: %v", err)
+			_ = tx.Rollback()
+		case <-time.After(4 * busyTime):
+			_ = tx.Rollback()
+			if err := <-opened; err != nil {
+				t.Error(err)
+			}
+		}
+		if s != nil {
+			account(t, s)
+			_ = s.Close()
+		}
+	})
+}
+
 func TestANewerDatabaseIsRefused(t *testing.T) {
 	for kind, database := range databases {
 		t.Run(kind, func(t *testing.T) {

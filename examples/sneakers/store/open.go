@@ -64,10 +64,14 @@ func openPostgres(database string) (*Store, error) {
 // migrator has it for PostgreSQL.
 const lockTime = 300 * time.Second
 
+// busyTime is how long SQLite tries to get its lock, for a statement or a transaction. It tries
+// again from time to time, so that a process which writes all the time can have it each time.
+var busyTime = 10 * time.Second // changed by tests
+
 // sqlite returns up to n connections to a file.
 func sqlite(path string, n int, pragmas ...string) (*sql.DB, error) {
 	// First of all, so that the others wait too.
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTime.Milliseconds())}, pragmas...)}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, err
@@ -86,14 +90,7 @@ func lockSQLite(ctx context.Context, path string) (unlock func(), err error) {
 		return nil, err
 	}
 	var tx *sql.Tx
-	for begun := time.Now(); ; {
-		// Several times, since ctx does not end the wait of one.
-		tx, err = db.BeginTx(ctx, nil)
-		if busy, ok := errors.AsType[*driver.Error](err); !ok || busy.Code()&0xff != codes.SQLITE_BUSY || time.Since(begun) > lockTime {
-			break
-		}
-	}
-	if err != nil {
+	if err := whileBusy(ctx, func() (err error) { tx, err = db.BeginTx(ctx, nil); return err }); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -101,6 +98,20 @@ func lockSQLite(ctx context.Context, path string) (unlock func(), err error) {
 		_ = tx.Rollback() // it has changed nothing
 		_ = db.Close()
 	}, nil
+}
+
+// whileBusy calls f again, for at most lockTime, if it fails because another process has the lock
+// of SQLite. It is called several times also since ctx does not end the wait of one call.
+func whileBusy(ctx context.Context, f func() error) error {
+	for begun := time.Now(); ; {
+		err := f()
+		if busy, ok := errors.AsType[*driver.Error](err); !ok || busy.Code()&0xff != codes.SQLITE_BUSY {
+			return err
+		}
+		if ctx.Err() != nil || time.Since(begun) > lockTime {
+			return err
+		}
+	}
 }
 
 func openSQLite(path string) (*Store, error) {
