@@ -95,9 +95,12 @@ func (m *process) kill() {
 	<-m.done
 }
 
-// term ends a member by a drain, and returns how long it took.
+// term ends a member by a drain, and returns how long it took. It waits until the member has its
+// journal, since before that a signal ends the process as it ends any other.
 func (h *herd) term(m *process) time.Duration {
 	h.t.Helper()
+	for begun := time.Now(); time.Since(begun) < time.Minute && !m.ready(); time.Sleep(5 * time.Millisecond) {
+	}
 	begun := time.Now()
 	_ = m.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -110,6 +113,17 @@ func (h *herd) term(m *process) time.Duration {
 		h.t.Errorf("a member ended with %v\n%s", m.err, tail(m.log.Bytes()))
 	}
 	return time.Since(begun)
+}
+
+// ready reports whether the member heeds signals, or has ended.
+func (m *process) ready() bool {
+	select {
+	case <-m.done:
+		return true
+	default:
+		_, err := os.Stat(m.job.Journal)
+		return err == nil
+	}
 }
 
 // cpu is the processor time that a running member has used until now, 0 where the system

@@ -51,6 +51,26 @@ func TestRealTermUnderLoad(t *testing.T) {
 	}
 }
 
+// TestRealTermAtStart drains members of each shape while they start, connect or join: they end
+// in order, and nothing that they had taken is lost.
+func TestRealTermAtStart(t *testing.T) {
+	cluster := kafkatest.Shared(t)
+	t.Parallel()
+	for _, shape := range []string{"fair", "chunks", "pipeline", "workers"} {
+		h := newHerd(t, cluster, shape, 3, 50, uint64(time.Now().UnixNano()))
+		h.write(500)
+		for i := range 10 {
+			m := h.start()
+			time.Sleep(time.Duration(i) * 20 * time.Millisecond)
+			h.term(m)
+		}
+		last := h.start()
+		h.finish(time.Minute)
+		h.term(last)
+		h.complete(h.excused())
+	}
+}
+
 // TestRealSuspended stops a member's process where it is, for longer than its session: the
 // other one takes over, and when the first goes on nothing is lost and its late receipts
 // commit nothing.
