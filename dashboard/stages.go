@@ -21,8 +21,10 @@ type Control struct {
 	// those of a [stage.Subscription].
 	Pause, Resume func()
 	Paused        func() bool
-	// Resize sets the number of workers, 1 or more.
-	Resize func(workers int) error
+	// Resize sets the number of workers, 1 or more. Workers, if set, returns it, for the page
+	// to show, and needs Resize.
+	Resize  func(workers int) error
+	Workers func() int
 	// Rate sets a rate a second, 0 for none. RateOf says in words of what it is, such as
 	// "pushes a second for each user". Default: "events a second".
 	Rate   func(perSecond float64) error
@@ -83,6 +85,8 @@ func checkControls(controls []Control) error {
 			return needs("Pause, Resume and Paused of a Control together")
 		case c.Pause == nil && c.Resize == nil && c.Rate == nil:
 			return needs("a function in each Control")
+		case c.Workers != nil && c.Resize == nil:
+			return needs("Resize in a Control with Workers")
 		}
 		seen[c.Stage] = true
 	}
@@ -101,6 +105,7 @@ type offer struct {
 	Name    string   `json:"name"`
 	Paused  bool     `json:"paused"`
 	Actions []string `json:"actions"`
+	Workers int      `json:"workers,omitempty"`
 	RateOf  string   `json:"rate_of,omitempty"`
 }
 
@@ -115,6 +120,9 @@ func (c *Control) offer() offer {
 	}
 	if c.Resize != nil {
 		o.Actions = append(o.Actions, "resize")
+	}
+	if c.Workers != nil {
+		o.Workers = c.Workers()
 	}
 	return o
 }

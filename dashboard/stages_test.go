@@ -28,6 +28,7 @@ func TestStagesWithControls(t *testing.T) {
 		synctest.Wait()
 		var paused atomic.Bool
 		var workers, rate atomic.Int64
+		workers.Store(4)
 		d := stage.Must(New(Config{Allow: func(r *http.Request) bool { return r.Header.Get("X") != "" }, Logger: quiet}, Stages("plain", p,
 			Control{
 				Stage: "sink", Paused: paused.Load, Pause: func() { paused.Store(true); sub.Pause() }, Resume: func() { paused.Store(false); sub.Resume() },
@@ -38,6 +39,7 @@ func TestStagesWithControls(t *testing.T) {
 					workers.Store(int64(n))
 					return nil
 				},
+				Workers: func() int { return int(workers.Load()) },
 			},
 			Control{Stage: "source", RateOf: "numbers a second", Rate: func(r float64) error { rate.Store(int64(r)); return nil }},
 		)))
@@ -45,7 +47,7 @@ func TestStagesWithControls(t *testing.T) {
 		v := g.view(t)
 		synctest.Wait()
 		v.read(t)
-		for _, want := range []string{`{"actions":["pause","resume","resize"],"name":"sink","paused":false}`, `{"actions":["rate"],"name":"source","paused":false,"rate_of":"numbers a second"}`} {
+		for _, want := range []string{`{"actions":["pause","resume","resize"],"name":"sink","paused":false,"workers":4}`, `{"actions":["rate"],"name":"source","paused":false,"rate_of":"numbers a second"}`} {
 			if s := text(t, v.state); !strings.Contains(s, want) {
 				t.Errorf("no %s in %s", want, s)
 			}
@@ -82,7 +84,7 @@ func TestStagesWithControls(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		v.read(t)
-		if s := text(t, v.state); !strings.Contains(s, `"name":"sink","paused":true`) || !strings.Contains(s, `"in_flight":0,"max_demand":1000,"min_demand":500,"paused":true`) {
+		if s := text(t, v.state); !strings.Contains(s, `"name":"sink","paused":true,"workers":7`) || !strings.Contains(s, `"in_flight":0,"max_demand":1000,"min_demand":500,"paused":true`) {
 			t.Error(s)
 		}
 		if status, text := g.control(`{"part":"0","step":"sink","action":"resume"}`, "X", "1"); status != 204 || paused.Load() {
@@ -104,6 +106,7 @@ func TestControlsAreChecked(t *testing.T) {
 	rate := func(float64) error { return nil }
 	for name, all := range map[string][]Control{
 		"no name": {{Rate: rate}}, "no function": {{Stage: "a"}}, "twice": {{Stage: "a", Rate: rate}, {Stage: "a", Rate: rate}},
+		"no Resize": {{Stage: "a", Rate: rate, Workers: func() int { return 1 }}},
 		"no Resume": {{Stage: "a", Pause: func() {}, Paused: func() bool { return false }}},
 	} {
 		if _, err := New(Config{}, Stages("s", p, all...)); err == nil || !strings.Contains(err.Error(), "Control") {

@@ -67,7 +67,7 @@ export class Detail {
     this.showFigures(stage, step, m);
     each(this.links, [...part.edges.values()].filter((e) => e.producer === stage.name || e.consumer === stage.name), (e) => e.id, () => h("li", {}), (li, e) => {
       const to = e.producer === stage.name ? `to ${e.consumer}` : `from ${e.producer}`;
-      say(li, `${to}: ${rate(m.edges.get(e.id))}/s, ${count(e.in_flight)} in flight, ${count(e.demand)} asked for of at most ${count(e.max_demand)}${e.paused ? ", paused" : ""}`);
+      say(li, `${to}: ${rate(m.edges.get(e.id))}/s, ${count(e.in_flight)} in flight, ${count(e.demand)} asked for of at most ${count(part.stages.get(e.consumer)?.handler?.max_demand ?? e.max_demand)}${e.paused ? ", paused" : ""}`);
     });
     if (!step) return;
     if (!this.controls) {
@@ -75,7 +75,7 @@ export class Detail {
       const resize = work !== undefined && stage.handler.workers !== undefined;
       const usual = ["pause", "rate", ...(resize ? ["resize"] : []), ...(stage.kind !== "producer" ? ["restart"] : []), "drain"];
       // The program has said of a stage that is no step what is possible.
-      this.controls = new Controls(this.actions, part.id, stage.name, { can: step.actions ?? usual, workers: work?.workers, rateOf: step.rate_of });
+      this.controls = new Controls(this.actions, part.id, stage.name, { can: step.actions ?? usual, workers: step.workers ?? work?.workers, rateOf: step.rate_of });
       this.slot.append(this.controls.el);
     }
     this.controls.update(step.paused, model.control);
@@ -105,6 +105,7 @@ export class Detail {
 
   showFigures(stage, step, m) {
     const rows = [["events a second", rate(m.rate(stage.name))], ["waiting", count(waitingAt(stage))]];
+    if (step?.workers) rows.push(["workers", count(step.workers)]);
     if (step?.restarts) rows.push(["made anew", count(step.restarts) + " times"]);
     if (step?.error) rows.push(["last error", step.error]);
     const skip = new Set(["name", "kind", "phase"]);

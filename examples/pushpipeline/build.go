@@ -49,6 +49,7 @@ func (a *app) build() (err error) {
 		a.workers = append(a.workers, w)
 		stages = append(stages, end)
 	}
+	a.controls.size.Store(int64(a.cfg.Workers))
 	a.pipeline, err = stage.NewPipeline(stage.PipelineConfig{
 		// run.drain stops it before.
 		DrainTimeout: a.cfg.Drain + time.Second, Metrics: a.recorder, Tracer: a.tracer, Logger: a.log,

@@ -136,7 +136,7 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	fs.IntVar(&c.MaxPerUser, "max-per-user", 20, "WebSocket connections of one user, 1 or more")
 	fs.IntVar(&c.ConnectRate, "connect-rate", 100, "WebSocket connections a second that one address may try to make, 1 or more")
 	fs.StringVar(&c.DebugAddr, "debug-addr", "127.0.0.1:4001", "loopback `host:port` for /dashboard/, /metrics, which a Prometheus server scrapes, pprof, expvar and /debug/stages; off for none")
-	fs.BoolVar(&c.Control, "dashboard-control", false, "let /dashboard/ of -debug-addr pause the delivery and limit the pushes a second of each user; every program of this machine can do so then")
+	fs.BoolVar(&c.Control, "dashboard-control", false, "let /dashboard/ of -debug-addr pause the delivery, change -workers and limit the pushes a second of each user; every program of this machine can do so then")
 	fs.StringVar(&c.PushAddr, "push-addr", "", "`host:port` for /push alone, which -addr then does not serve; off for no /push at all")
 	fs.StringVar(&c.PushKeyFile, "push-key-file", "", "`file` with a shared key of 20 bytes or more a line, one of which POST /push then requires: Authorization: Bearer KEY")
 	fs.StringVar(&c.PushJWTFile, "push-jwt-file", "", "`file` with a secret of 32 bytes or more (HS256) or a public key (PEM: RS256, ES256, EdDSA) for the JSON Web Tokens that POST /push then requires: with exp, sub and the audience push")
@@ -230,6 +230,9 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	}
 	return c, nil
 }
+
+// maxWorkers is the most that -workers, and the dashboard, may set.
+const maxWorkers = 100_000
 
 // perUser is the value of -clients for one client for each user.
 const perUser = -1

@@ -33,7 +33,7 @@ func (c config) validate() error {
 	}
 	// All faults are reported at once.
 	errs := []error{
-		within("workers", c.Workers, 1, 100_000),
+		within("workers", c.Workers, 1, maxWorkers),
 		within("max-connections", c.MaxConnections, 1, math.MaxInt32),
 		within("max-per-address", c.MaxPerAddress, 1, math.MaxInt32),
 		within("max-per-user", c.MaxPerUser, 1, math.MaxInt32),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"sync"
@@ -21,7 +22,7 @@ func (a *app) dashboard() (*dashboard.Dashboard, error) {
 	if a.cfg.Control {
 		// Pages of other sites are refused by the dashboard itself, and by debugRoutes.
 		cfg.Allow = func(*http.Request) bool { return true }
-		controls = a.controls.of(a.cfg.Source)
+		controls = a.controls.of(a.cfg.Source, a.workers)
 	}
 	parts := []dashboard.Part{dashboard.Stages("pushes", a.pipeline, controls...), dashboard.Sockets("sockets", a.endpoint)}
 	if a.cluster.hub != nil {
@@ -39,15 +40,19 @@ func (a *app) dashboard() (*dashboard.Dashboard, error) {
 // controls are what the dashboard can change while the program runs.
 type controls struct {
 	subs   []*stage.Subscription[push]
-	mu     sync.Mutex    // held while subs and paused change, so that they agree
+	mu     sync.Mutex    // held while subs and paused change, and workers and size, so that they agree
 	paused atomic.Bool   // read without mu
 	rate   atomic.Uint64 // bits of the float64: pushes a second of each user, 0 for no limit
+	size   atomic.Int64  // what -workers is now
 }
 
 // of returns what the page may do with the two stages.
-func (c *controls) of(source string) []dashboard.Control {
+func (c *controls) of(source string, workers []*worker) []dashboard.Control {
 	return []dashboard.Control{
-		{Stage: "sockets", Paused: c.paused.Load, Pause: func() { c.pause(true) }, Resume: func() { c.pause(false) }},
+		{
+			Stage: "sockets", Paused: c.paused.Load, Pause: func() { c.pause(true) }, Resume: func() { c.pause(false) },
+			Workers: func() int { return int(c.size.Load()) }, Resize: func(n int) error { return c.resize(workers, n) },
+		},
 		{Stage: source, RateOf: "pushes a second of each user", Rate: func(perSecond float64) error {
 			c.rate.Store(math.Float64bits(min(perSecond, 1e9)))
 			return nil
@@ -67,6 +72,22 @@ func (c *controls) pause(on bool) {
 			s.Resume()
 		}
 	}
+}
+
+// resize changes how many pushes may be worked on or on their way to sockets, as -workers.
+func (c *controls) resize(workers []*worker, n int) error {
+	if n > maxWorkers {
+		return fmt.Errorf("%d workers are too many: %d at most", n, maxWorkers)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range workers {
+		if err := w.Resize(n); err != nil {
+			return err
+		}
+	}
+	c.size.Store(int64(n))
+	return nil
 }
 
 // rateOf is the limit of any user.

@@ -29,6 +29,7 @@ type overview struct {
 				Name    string
 				Paused  bool
 				Actions []string
+				Workers int
 			}
 			// Of sockets and nodes.
 			Connections int
@@ -89,8 +90,11 @@ func TestDashboard(t *testing.T) {
 	if status, _ := request(t, "GET", r.url("/dashboard/"), ""); status != http.StatusNotFound {
 		t.Errorf("on the public address: %d", status)
 	}
-	if status, body := request(t, "POST", r.dashboardURL("control"), `{"part":"0","step":"sockets","action":"pause"}`); status != http.StatusForbidden {
-		t.Error(status, body)
+	for _, action := range []string{"pause", "resize"} {
+		body := `{"part":"0","step":"sockets","action":"` + action + `","value":1}`
+		if status, text := request(t, "POST", r.dashboardURL("control"), body); status != http.StatusForbidden {
+			t.Error(body, status, text)
+		}
 	}
 }
 
@@ -137,6 +141,40 @@ func TestDashboardControls(t *testing.T) {
 		return len(all) == 2 && all[0].Dispatcher.Held == 2
 	})
 	user.conn.CloseNow()
+}
+
+// TestDashboardResizes: with permission the page changes how many pushes are worked on at once.
+func TestDashboardResizes(t *testing.T) {
+	// No push ends by itself, so that as many are at work as may be.
+	r := start(t, "-debug-addr", "127.0.0.1:0", "-dashboard-control", "-workers", "2", "-work", "1m", "-drain", "100ms")
+	users := []string{"1", "2", "3", "4", "5", "6", "7"}
+	for _, user := range users {
+		r.push(user, 0)
+	}
+	shows := func(workers int) {
+		t.Helper()
+		eventually(t, patience, "as many at work as there are workers", func() bool {
+			all := r.overview(t).Parts[0].Data
+			return len(all.Steps) == 2 && all.Steps[0].Workers == workers && r.workers[0].atWork.Load() == int64(workers) &&
+				len(all.Stages) == 2 && all.Stages[0].Dispatcher.Held == len(users)-workers
+		})
+	}
+	resize := func(workers string, want int) string {
+		t.Helper()
+		status, text := request(t, "POST", r.dashboardURL("control"), `{"part":"0","step":"sockets","action":"resize","value":`+workers+`}`)
+		if status != want {
+			t.Error(workers, status, text)
+		}
+		return text
+	}
+	shows(2)
+	resize("5", http.StatusNoContent)
+	shows(5)
+	if text := resize("100001", http.StatusConflict); !strings.Contains(text, "100000 at most") {
+		t.Error(text)
+	}
+	resize("0", http.StatusBadRequest)
+	shows(5)
 }
 
 // TestDashboardOfACluster: real partitions, sockets and three nodes are on the page.

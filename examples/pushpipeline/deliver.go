@@ -105,11 +105,11 @@ func drainGrace(cfg config) time.Duration {
 // for a push, such as a query. The stage's goroutine owns it.
 type worker struct {
 	*delivery.Consumer[push]
-	pause time.Duration // the work
-	took  metrics.Timer
-	// Set once by HandleStart, before any delivery.
-	self   *stage.Handle
-	atWork atomic.Int64 // pushes; read by any goroutine
+	pause  time.Duration // the work
+	took   metrics.Timer
+	self   *stage.Handle // set by HandleStart, before any delivery
+	known  bool          // the consumer knows the subscription
+	atWork atomic.Int64  // pushes; read by any goroutine
 }
 
 // worked is a push whose work is done.
@@ -126,6 +126,13 @@ func (w *worker) HandleDelivery(ctx context.Context, d stage.Delivery[push]) err
 	// Without work nothing is copied and no timer is made.
 	if w.pause == 0 {
 		return w.Consumer.HandleDelivery(ctx, d)
+	}
+	// Before the first work ends, so that Resize holds during it.
+	if !w.known {
+		w.known = true
+		if err := w.Consumer.HandleDelivery(ctx, stage.Delivery[push]{Subscription: d.Subscription}); err != nil {
+			return err
+		}
 	}
 	begin := time.Now()
 	// Each event gets a timer of its own: the stage's goroutine never sleeps,

@@ -34,8 +34,18 @@ try {
   await picture(page, "real-paused");
   await drawer.getByRole("button", { name: "Resume" }).click();
   await flows();
+  const workers = drawer.getByLabel("number of workers");
+  assert.equal(await workers.inputValue(), "64", "the number of workers that it was started with");
+  const figure = (value) => page.until((v) => [...document.querySelectorAll("#detail .figures div")].some((d) => d.textContent === "workers" + v), value);
+  await figure("64");
+  await workers.fill("128");
+  await drawer.getByRole("button", { name: "Set workers" }).click();
+  await page.until(() => /^Done: resize 128/.test(document.querySelector("#detail .outcome").textContent));
+  await figure("128");
+  await page.until(() => /asked for of at most 128/.test(document.querySelector("#detail .links").textContent));
+  await flows();
   await page.keyboard.press("Escape");
-  says("pushpipeline is paused and resumed, and the age of the oldest push is said");
+  says("pushpipeline is paused and resumed, and its workers are resized; the age of the oldest push is said");
 
   await node("kafka").click();
   await drawer.getByLabel("pushes a second of each user").fill("1");

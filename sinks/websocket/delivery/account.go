@@ -11,6 +11,7 @@ import (
 type account[T any] struct {
 	sub   *stage.Subscription[T]
 	max   int // events on their way to sockets
+	least int // MinDemand of the subscription
 	lot   int // demand is asked for in groups of this size
 	bound int // events that lag behind, on top of max
 
@@ -24,10 +25,18 @@ type account[T any] struct {
 // owed from the start.
 func newAccount[T any](sub *stage.Subscription[T], maxWaiting int) *account[T] {
 	info := sub.Info()
-	return &account[T]{
-		sub: sub, max: info.MaxDemand, lot: max(1, info.MinDemand), bound: maxWaiting,
+	a := &account[T]{
+		sub: sub, least: info.MinDemand, bound: maxWaiting,
 		owed: info.MaxDemand, // the stage has asked for it
 	}
+	a.resize(info.MaxDemand)
+	return a
+}
+
+// resize changes how many events may be on their way to sockets. What was asked for
+// before cannot be taken back: room is 0 until enough of it has come and ended.
+func (a *account[T]) resize(maxDemand int) {
+	a.max, a.lot = maxDemand, max(1, min(a.least, maxDemand-1))
 }
 
 // receive notes the arrival of n events that were asked for.
@@ -92,6 +101,9 @@ func (c *Consumer[T]) accountOf(sub *stage.Subscription[T]) *account[T] {
 	}
 	c.accounts = slices.DeleteFunc(c.accounts, func(a *account[T]) bool { return a.sub.Err() != nil })
 	a := newAccount(sub, c.cfg.MaxWaiting)
+	if c.size > 0 {
+		a.resize(c.size)
+	}
 	c.accounts = append(c.accounts, a)
 	return a
 }

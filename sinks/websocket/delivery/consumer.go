@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
@@ -28,12 +29,14 @@ type Consumer[T any] struct {
 	cluster  bool         // there are other nodes, whose reports come later
 	meters   meters
 	inbox    inbox[T]
+	wanted   atomic.Int64 // by Resize; 0 if it was not called
 
 	// The rest belongs to the stage's goroutine.
 	ctx      context.Context
 	book     book[T]
 	outages  outages
 	accounts []*account[T]
+	size     int                                       // wanted, as far as the accounts know it
 	free     []*flight[T]                              // to be used again
 	reports  []reported[T]                             // storage that look exchanges with the inbox
 	changed  []*line[T]                                // the same
@@ -55,6 +58,7 @@ func New[T any](endpoint *websocket.Endpoint, cfg Config[T]) (*Consumer[T], erro
 	}
 	cfg = cfg.withDefaults()
 	c := &Consumer[T]{endpoint: endpoint, cfg: cfg, cluster: endpoint.PubSub().Node() != pubsub.LocalNode}
+	c.inbox.awake = true // until HandleStart opens it
 	c.meters.init(cfg.Metrics, cfg.Logger)
 	c.book.grace, c.book.timeout, c.book.maxGone = cfg.Grace, cfg.Timeout, cfg.MaxWaiting
 	c.book.crowded = cfg.Crowded
@@ -80,7 +84,7 @@ func (c *Consumer[T]) HandleDefaultDemand() (maxDemand, minDemand int) {
 func (c *Consumer[T]) HandleStart(ctx context.Context, self *stage.Handle) error {
 	c.book.others = absencesOf(c.endpoint.PubSub())
 	c.ctx, c.self, c.epoch, c.tracer = ctx, self, c.book.others.epoch, trace.TracerOf(ctx)
-	c.inbox.wake = func() { self.Send(wake{}) } // false once the stage has stopped: then nothing is due
+	c.inbox.open(func() { self.Send(wake{}) }) // false once the stage has stopped: then nothing is due
 	// The timer is made stopped; arm sets it.
 	c.timer = time.AfterFunc(time.Hour, c.inbox.tick)
 	c.timer.Stop()
@@ -101,9 +105,12 @@ func (c *Consumer[T]) HandleSubscribeConfig(cfg stage.SubscribeConfig) error {
 }
 
 // HandleDelivery implements stage.DeliveryHandler. It sends or queues each event,
-// and returns without a receipt for those that no client has yet.
+// and returns without a receipt for those that no client has yet. A handler around it that
+// passes events on later can pass an empty delivery first, so that [Consumer.Resize] knows
+// the subscription.
 func (c *Consumer[T]) HandleDelivery(_ context.Context, d stage.Delivery[T]) error {
 	c.inbox.stayAwake()
+	c.fit()
 	a := c.accountOf(d.Subscription)
 	a.receive(len(d.Events))
 	c.follow()
@@ -304,6 +311,7 @@ func (c *Consumer[T]) work() {
 		now = c.now()
 		c.book.expire(now, c.drop) // can free a line in which others wait
 	}
+	c.fit()
 	lag := c.lag(now)
 	for _, a := range c.accounts {
 		a.settle()

@@ -34,7 +34,7 @@
 // A subscription has at most MaxDemand events on their way to sockets. An event
 // that waits, or that a socket has held for longer than 100 ms, counts towards
 // MaxWaiting instead, so that slow and absent clients do not use up the demand of
-// the others.
+// the others. [Consumer.Resize] changes that number while the stage runs.
 //
 // # Order
 //
@@ -76,6 +76,6 @@
 // # Concurrency
 //
 // A Consumer belongs to one stage, whose goroutine makes all of its decisions and
-// calls all functions of its Config. [Consumer.Snapshot] may be called from any
-// goroutine.
+// calls all functions of its Config. [Consumer.Snapshot] and
+// [Consumer.Resize] may be called from any goroutine.
 package delivery

@@ -54,7 +54,8 @@ func newDirect(t *testing.T) *direct {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.ctx, c.epoch, c.inbox.wake = t.Context(), time.Now(), func() {}
+	c.ctx, c.epoch = t.Context(), time.Now()
+	c.inbox.open(func() {})
 	c.timer = time.AfterFunc(time.Hour, func() {})
 	t.Cleanup(func() { _ = c.HandleTerminate(context.Background(), nil) })
 	return &direct{Consumer: c, t: t, hub: hub}

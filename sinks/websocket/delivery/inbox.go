@@ -10,12 +10,11 @@ import (
 // and those in which clients join and leave. The stage is woken once for any
 // number of entries.
 type inbox[T any] struct {
-	wake func() // sends the stage a message; never called with mu held
-
 	mu      sync.Mutex
+	wake    func() // sends the stage a message; set by open, never called with mu held
 	reports []reported[T]
 	changed []*line[T]
-	awake   bool // the stage's goroutine looks into the inbox, or was woken
+	awake   bool // the stage's goroutine looks into the inbox, or was woken, or does not run yet
 	closed  bool // the stage has ended
 }
 
@@ -23,6 +22,13 @@ type inbox[T any] struct {
 type reported[T any] struct {
 	flight *flight[T]
 	report websocket.Report
+}
+
+// open begins the wakes, by wake. Before it nothing but tick is called.
+func (in *inbox[T]) open(wake func()) {
+	in.mu.Lock()
+	in.wake, in.awake = wake, false
+	in.mu.Unlock()
 }
 
 // report is the report of a flight. It may be called with locks of a channel

@@ -63,6 +63,7 @@ type options struct {
 	consumers int
 	plain     bool // without a fair dispatcher
 	turn      int  // of the fair dispatcher
+	resize    int  // Resize before the start; 0: none
 	resume    bool
 	limits    websocket.EndpointLimits
 	hub       *pubsub.Hub // nil: one of its own
@@ -92,6 +93,11 @@ func start(t *testing.T, o options) *rig {
 		c, err := delivery.New(r.endpoint, cfg)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if o.resize > 0 {
+			if err := c.Resize(o.resize); err != nil {
+				t.Fatal(err)
+			}
 		}
 		sink := stage.Must(stage.NewConsumer(c, stage.ConsumerConfig{Name: fmt.Sprint("sockets", i)}))
 		if _, err := sink.Subscribe(r.source, stage.SubscribeConfig{}); err != nil {

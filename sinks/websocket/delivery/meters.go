@@ -18,6 +18,8 @@ var errNoTopic = errors.New("delivery: event has no topic")
 type Snapshot struct {
 	// InFlight is how many events are on their way to sockets.
 	InFlight int `json:"in_flight"`
+	// MaxDemand is what Resize has set last; 0 if it was not called.
+	MaxDemand int `json:"max_demand,omitempty"`
 	// WaitingForClient is how many wait for a client to join their topic, here or
 	// on a node that did not answer, or after an event of the topic that does.
 	// WaitingForRoom is the same for room in a client's queue.
@@ -47,7 +49,7 @@ func (c *Consumer[T]) HandleInspect() any { return c.Snapshot() }
 func (c *Consumer[T]) Snapshot() Snapshot {
 	m := &c.meters
 	return Snapshot{
-		InFlight: int(m.inFlight.Load()), AbsentTopics: int(m.absent.Load()),
+		InFlight: int(m.inFlight.Load()), MaxDemand: int(c.wanted.Load()), AbsentTopics: int(m.absent.Load()),
 		OutOfReach: m.outOfReach.Load(), Outages: m.outages.Load(),
 		WaitingForClient: int(m.waiting[forClient].Load() + m.waiting[forAnswer].Load()), WaitingForRoom: int(m.waiting[forRoom].Load()),
 		Delivered: m.delivered.Load(), Discarded: m.discards.byReason(), Failed: m.failed.Load(),

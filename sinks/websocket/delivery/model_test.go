@@ -94,7 +94,7 @@ func randomClients(t *testing.T, random *rand.Rand) {
 	userOf := map[int]string{}
 	unfit := map[int]bool{}
 	for range 200 {
-		switch n := random.IntN(13); {
+		switch n := random.IntN(14); {
 		case n == 10:
 			user := append(users, "healthy")[random.IntN(len(users)+1)]
 			push := r.pushPadded(user, 128<<10)
@@ -109,6 +109,10 @@ func randomClients(t *testing.T, random *rand.Rand) {
 		case n == 12:
 			// Each one replaces an older one if there is a limit.
 			connect(users[random.IntN(len(users))])
+		case n == 13:
+			if err := r.sockets[random.IntN(len(r.sockets))].Resize(1 + random.IntN(8)); err != nil {
+				t.Fatal(err)
+			}
 		case n < 4:
 			user := users[random.IntN(len(users))]
 			for range 1 + random.IntN(4) {
