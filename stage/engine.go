@@ -189,6 +189,12 @@ func (e *engine[In, Out]) takeAll() {
 	for i := 0; i < len(e.mails) && !e.isOver(); i++ {
 		m := &e.mails[i]
 		e.at = i + 1
+		// The usual mail of a consumer, without the stack frame of take.
+		if m.kind == mailEvents {
+			e.arrived(m.up, m.batch)
+			*m = mail[In, Out]{}
+			continue
+		}
 		if m.kind == mailSubscribe || m.kind == mailJoin {
 			e.at = i // its sender waits for a reply, also if a handler panics now
 		}

@@ -20,11 +20,12 @@ type inlet[T any] struct {
 	batches int64
 	// live counts the subscriptions that have joined and not said goodbye.
 	live    int
-	waiting int                   // those of them that only wait for the end of their inputs
-	done    bool                  // a permanent subscription has ended in good order
-	queue   ring.Ring[arrival[T]] // of a producer-consumer without demand
+	waiting int  // those of them that only wait for the end of their inputs
+	done    bool // a permanent subscription has ended in good order
+	scrubs  bool // events refer to other memory, so that what is kept of them is cleared
 	traces  inTraces[T]
-
+	// The others are used less often.
+	queue     ring.Ring[arrival[T]] // of a producer-consumer without demand
 	subs      []*Subscription[T]
 	unbegun   []unbegun[T] // those of live whose producers had not been started
 	stalled   int          // those of live whose producer waits for receipts
@@ -41,6 +42,8 @@ type arrival[T any] struct {
 	batch *batch[T]
 	other any
 }
+
+func newInlet[T any]() *inlet[T] { return &inlet[T]{scrubs: hasPointers[T]()} }
 
 // has reports whether s has joined and not ended.
 func (in *inlet[T]) has(s *Subscription[T]) bool { return slices.Contains(in.subs, s) }
@@ -73,7 +76,7 @@ func (e *engine[In, Out]) join(s *Subscription[In]) {
 	}
 	if !s.manual {
 		s.owed = s.maxDemand
-		if n := s.pause.pass(s.maxDemand); n > 0 {
+		if n := s.passOn(s.maxDemand); n > 0 {
 			s.up.postAsk(s, n, 0, nil, nil)
 		}
 	}
@@ -211,7 +214,7 @@ func (e *engine[In, Out]) consume(s *Subscription[In], b *batch[In]) {
 			e.giveBackBatch(s, b, ask)
 			return
 		case ask > 0:
-			s.up.postAsk(s, s.pause.pass(ask), s.handled, nil, s.takePending())
+			s.up.postAsk(s, s.passOn(ask), s.handled, nil, s.takePending())
 			s.handled = 0
 		}
 	}
@@ -266,7 +269,7 @@ func (e *engine[In, Out]) giveBackBatch(s *Subscription[In], b *batch[In], ask i
 	s.spent = b
 	s.spentCount++
 	if ask > 0 || s.spentCount >= spentLimit || (s.wanted && !s.deferred && e.out == nil) {
-		s.up.postAsk(s, s.pause.pass(ask), s.handled, s.spent, s.takePending())
+		s.up.postAsk(s, s.passOn(ask), s.handled, s.spent, s.takePending())
 		s.spent, s.scrubbed, s.spentCount, s.handled = nil, nil, 0, 0
 	}
 }

@@ -13,13 +13,10 @@ func (e *engine[In, Out]) scrub() {
 	if e.out != nil && e.out.emit.scrub {
 		e.out.scrub()
 	}
-	if e.in == nil {
+	if e.in == nil || !e.in.scrubs {
 		return
 	}
 	for _, s := range e.in.subs {
-		if !s.scrub {
-			return // the type is the same for all
-		}
 		// Those that were there the last time are clear, and may have left the caches.
 		for b := s.spent; b != s.scrubbed; b = b.next {
 			b.scrub(len(b.events))

@@ -110,7 +110,7 @@ func NewProducer[T any](producer Producer[T], cfg ProducerConfig[T]) (*ProducerS
 // stage. No goroutine runs before Start. An error is an [*OptionError].
 func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg ProducerConsumerConfig[Out]) (*ProducerConsumerStage[In, Out], error) {
 	e := new(engine[In, Out])
-	e.in = new(inlet[In])
+	e.in = newInlet[In]()
 	if err := e.init(cfg.Name, pc, cfg.Logger); err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func NewProducerConsumer[In, Out any](pc ProducerConsumer[In, Out], cfg Producer
 // stage. No goroutine runs before Start. An error is an [*OptionError].
 func NewConsumer[T any](consumer Consumer[T], cfg ConsumerConfig) (*ConsumerStage[T], error) {
 	e := new(engine[T, none])
-	e.in = new(inlet[T])
+	e.in = newInlet[T]()
 	if err := e.init(cfg.Name, consumer, cfg.Logger); err != nil {
 		return nil, err
 	}

@@ -61,16 +61,17 @@ type Subscription[T any] struct {
 	inHand     int // events after them that the handler has now
 	handled    int // of them those whose receipt has not been sent
 	spent      *batch[T]
-	spentCount uint8 // up to spentLimit
-	wanted     bool  // as wants
-	stalled    bool  // the producer waits for receipts, and has given nothing since it said so
-	bereft     bool  // its producer had stopped before it said goodbye
+	flow       atomic.Uint32 // of its demand; any goroutine may change it, which is rare
+	spentCount uint8         // up to spentLimit
+	wanted     bool          // as wants
+	stalled    bool          // the producer waits for receipts, and has given nothing since it said so
 	intake     intakePhase
 	// This is the end of the line.
-	pause    pause     // for any goroutine
-	scrubbed *batch[T] // the first of spent when they were scrubbed
-	inputs   int       // of a producer-consumer: handled or held, and not finished
-	pending  *settled  // receipts of a producer-consumer that were not sent
+	kept     atomic.Int64 // for any goroutine: demand that is kept back
+	scrubbed *batch[T]    // the first of spent when they were scrubbed
+	inputs   int          // of a producer-consumer: handled or held, and not finished
+	pending  *settled     // receipts of a producer-consumer that were not sent
+	bereft   bool         // its producer had stopped before it said goodbye
 
 	_ [24]byte
 
@@ -227,7 +228,7 @@ func (s *Subscription[T]) Ask(n int) error {
 	if n < 1 {
 		return ownerOf(s.info.Consumer).Refuse("Ask", n, "1 or more")
 	}
-	if n = s.pause.pass(n); n > 0 {
+	if n = s.passOn(n); n > 0 {
 		s.up.postAsk(s, n, 0, nil, nil)
 	}
 	return nil
@@ -280,7 +281,7 @@ func (s *Subscription[T]) SettleRuns(n int, finished ...FinishedRun) {
 // settle asks for n more events, and passes on the receipts for count events. list is nil if
 // the producer wants none.
 func (s *Subscription[T]) settle(n, count int, list *settled) {
-	if n = s.pause.pass(n); list != nil || n > 0 {
+	if n = s.passOn(n); list != nil || n > 0 {
 		s.up.postAsk(s, n, 0, nil, list)
 	}
 	if count > 0 && s.open.Add(-int64(count)) == 0 && s.ending.Load() {

@@ -198,7 +198,7 @@ func (e *engine[In, Out]) sweep(s *Subscription[In], b *batch[In], i int, positi
 		}
 	}
 	// The receipts of what was handled before come first: they count deliveries in order.
-	s.up.postAsk(s, s.pause.pass(ask), s.handled, nil, s.takePending())
+	s.up.postAsk(s, s.passOn(ask), s.handled, nil, s.takePending())
 	s.handled = 0
 }
 
