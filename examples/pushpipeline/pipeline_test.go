@@ -100,7 +100,6 @@ func TestMeasurementsReachAStatsDServer(t *testing.T) {
 	if _, err := s.next(ctx); err != nil {
 		t.Fatal(err)
 	}
-	elapsed := time.Since(begin)
 	arrived := func(name, tags string, kind statsdserver.Kind) func(statsdserver.Snapshot) bool {
 		return func(snap statsdserver.Snapshot) bool {
 			series, ok := snap.Find(name, tags)
@@ -118,6 +117,7 @@ func TestMeasurementsReachAStatsDServer(t *testing.T) {
 		}
 	}
 	measured, _ := server.Snapshot().Find("pipeline.push_delivered", "class:light")
+	elapsed := time.Since(begin) // the client may read a push before the end of its write is noted
 	if got := measured.Life.Max; got <= 0 || got > elapsed {
 		t.Errorf("measured %v between enqueue and delivery; all of it took %v", got, elapsed)
 	}
