@@ -3,6 +3,7 @@ package stage_test
 import (
 	"bytes"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -154,6 +155,7 @@ func TestPauseWhileEventsFlow(t *testing.T) {
 			default:
 				sub.Pause()
 				sub.Resume()
+				runtime.Gosched() // with one processor the stages would have a turn each 10 ms only
 			}
 		}
 	}()
