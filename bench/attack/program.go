@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/ports"
 )
 
 // drain is what the program is given for its orderly end.
@@ -57,25 +58,26 @@ type launch struct {
 // start runs the program and waits until it is ready. One that takes more memory
 // than the limit is killed: it would take the machine's.
 func start(ctx context.Context, how launch, limit int64) (*process, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	p := &process{address: l.Addr().String(), exited: make(chan struct{}), killedAbove: limit}
-	_ = l.Close()
 	key, err := secretFile()
 	if err != nil {
 		return nil, err
 	}
 	defer os.Remove(key) // read by then
+	port, err := ports.Take(1)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{address: port.Addr(0), exited: make(chan struct{}), killedAbove: limit}
 	p.cmd = exec.Command(how.file, "-source", how.source, "-addr", p.address, "-debug-addr", how.debug, "-rate", "0", "-clients", "0", "-push-jwt-file", key, "-retention-mib", retention, "-token-age", "24h",
 		"-json", "-drain", drain.String(), "-log-level", "warn")
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.log
 	if err := p.cmd.Start(); err != nil {
+		port.Close()
 		return nil, err
 	}
 	go func() {
 		_ = p.cmd.Wait() // the state has the exit code
+		port.Close()
 		close(p.exited)
 	}()
 	go p.watch()

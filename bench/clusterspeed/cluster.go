@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +17,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/penstock-go/penstock/bench/internal/proc"
+	"github.com/penstock-go/penstock/internal/ports"
 )
 
 // nodes is how many nodes there are.
@@ -30,8 +30,9 @@ type cluster struct {
 	nodes     []*process
 	clients   *process // nil before the sockets
 	redis     *goredis.Client
-	server    *exec.Cmd // the Redis that was started
-	dir       string    // of its data
+	server    *exec.Cmd    // the Redis that was started
+	port      *ports.Range // of it
+	dir       string       // of its data
 	rows      []row
 }
 
@@ -86,19 +87,18 @@ func (c *cluster) startRedis() (address string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: install Redis, or name one with -redis, or use -backplane nats", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if c.port, err = ports.Take(1); err != nil {
 		return "", err
 	}
-	address = l.Addr().String()
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
+	address = c.port.Addr(0)
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
 		return "", err
 	}
 	if c.dir, err = os.MkdirTemp("", "clusterspeed"); err != nil {
 		return "", err
 	}
-	c.server = exec.Command(path, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", c.dir, "--save", "", "--appendonly", "no",
+	c.server = exec.Command(path, "--bind", "127.0.0.1", "--port", port, "--dir", c.dir, "--save", "", "--appendonly", "no",
 		"--logfile", filepath.Join(c.dir, "log"))
 	c.server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return address, c.server.Start()
@@ -124,6 +124,9 @@ func (c *cluster) close() error {
 	if c.server != nil {
 		_ = c.server.Process.Kill() // its data is not needed
 		_ = c.server.Wait()
+	}
+	if c.port != nil {
+		c.port.Close()
 	}
 	if c.dir != "" {
 		errs = append(errs, os.RemoveAll(c.dir))

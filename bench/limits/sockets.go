@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/bench/chart"
+	"github.com/penstock-go/penstock/internal/ports"
 )
 
 // Units of what is measured with sockets.
@@ -74,14 +75,12 @@ func readRoom(text string) (map[string]float64, error) {
 func loadRoom(ctx context.Context, server, load string, clients int) (text string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
+	port, err := ports.Take(1)
 	if err != nil {
 		return "", err
 	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return "", err
-	}
+	defer port.Close() // after the process has ended
+	addr := port.Addr(0)
 	process := exec.CommandContext(ctx, server, "-listen", addr)
 	var log bytes.Buffer
 	process.Stderr = &log

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/ports"
 )
 
 // built compiles the server once.
@@ -32,14 +33,7 @@ func testOptions(t *testing.T, args ...string) options {
 	if o.binary, err = built(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.server = l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	o.server = ports.For(t, 1).Addr(0)
 	return o
 }
 
