@@ -81,19 +81,20 @@ func resumeModel(t *testing.T, seed uint64) {
 		})
 	}
 	// When all has been said, something is said now and then, so that a client
-	// that has everything hears that it is over.
+	// that has everything hears that it is over; ever more rarely, so that one that
+	// is slow on a busy machine catches up.
 	silent, done := make(chan struct{}), make(chan struct{})
 	var last sync.WaitGroup
 	last.Go(func() {
 		speaking.Wait()
 		close(silent)
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
 		for n := 0; ; n++ {
+			pause := time.NewTimer(time.Duration(n+1) * 10 * time.Millisecond)
 			select {
 			case <-done:
+				pause.Stop()
 				return
-			case <-tick.C:
+			case <-pause.C:
 				if _, err := f.endpoint.Broadcast(context.Background(), topic, "e", said{By: "end", N: n}); err != nil {
 					t.Error(err)
 				}
@@ -173,8 +174,11 @@ func (c *modelClient) connection() bool {
 		return true
 	}
 	defer func() { _ = conn.CloseNow() }()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	const patience = time.Minute
+	vain := time.AfterFunc(patience, cancel)
+	defer vain.Stop()
 	join := ""
 	send := func(event, params string) bool {
 		c.refs++
@@ -206,6 +210,7 @@ func (c *modelClient) connection() bool {
 			}
 			return false
 		}
+		vain.Reset(patience)
 		var m [5]json.RawMessage
 		if err := json.Unmarshal(data, &m); err != nil {
 			c.t.Error(err)
