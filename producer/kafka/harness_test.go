@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,12 +25,13 @@ const topic = "pushes"
 // world is a broker, everything that was produced to it, and everything that
 // its members have handled.
 type world struct {
-	t      testing.TB
-	broker *embeddedkafka.Broker // nil in a real world
-	real   *kafkatest.Cluster    // nil in others
-	proxy  *kafkatest.Proxy      // between members and the brokers of a real world; nil: none
-	topic  string
-	group  string
+	t       testing.TB
+	broker  *embeddedkafka.Broker // nil in a real world
+	real    *kafkatest.Cluster    // nil in others
+	proxy   *kafkatest.Proxy      // between members and the brokers of a real world; nil: none
+	clients clientLog             // of members of a real world
+	topic   string
+	group   string
 
 	partitions int32
 
@@ -217,6 +219,11 @@ func (w *world) wait(what string, condition func() bool) {
 			if w.broker != nil {
 				w.t.Logf("group: %+v", w.broker.Cluster.GroupInfo("g"))
 			}
+			if w.real != nil {
+				w.t.Logf("the clients:\n%s", w.clients.String())
+				stacks := make([]byte, 1<<20)
+				w.t.Logf("%s", stacks[:runtime.Stack(stacks, true)])
+			}
 			w.t.Logf("wrong: %q", w.wrong)
 			w.t.Fatalf("%s does not come: handled %d of %d, commits %v", what, len(w.handled), len(w.produced), w.commits)
 		}
@@ -292,8 +299,9 @@ type member struct {
 func (w *world) config() Config[string] {
 	cfg := Config[string]{Brokers: w.addrs(), Topics: []string{w.topic}, Group: w.group, Decode: decodeName, Options: w.options()}
 	if w.real != nil {
-		// Real time passes until the group misses a member that was killed.
-		cfg.Options = append(cfg.Options, kgo.SessionTimeout(3*time.Second), kgo.HeartbeatInterval(500*time.Millisecond))
+		// A member that a busy machine keeps from running for some seconds stays in the group. Tests
+		// in which the group has to miss one have a shorter session.
+		cfg.Options = append(cfg.Options, kgo.SessionTimeout(30*time.Second), kgo.HeartbeatInterval(500*time.Millisecond), kgo.WithLogger(&w.clients))
 	}
 	return cfg
 }

@@ -195,11 +195,12 @@ func otherTopics(t *testing.T, w *world, bad []string, during time.Duration) (ti
 	m := w.join(cfg, w.handler("a"), stage.SubscribeConfig{})
 	w.produce(1, 0)
 	w.waitAll()
+	clock := w.clock()
 	for begun := time.Now(); time.Since(begun) < during; time.Sleep(300 * time.Millisecond) {
-		at := time.Now()
+		at := clock()
 		w.produce(1, 0)
 		w.waitAll()
-		times = append(times, time.Since(at))
+		times = append(times, clock()-at)
 	}
 	m.leave()
 	w.check()
@@ -241,24 +242,25 @@ func slowDecode(t *testing.T, w *world) {
 	first := w.join(cfg, w.handler("first"), stage.SubscribeConfig{})
 	w.wait("the first records", func() bool { return len(w.handled) == 2000 })
 	slow.Store(true)
-	begun := time.Now()
+	clock := w.clock()
+	begun := clock()
 	w.produce(2000, 0, 1)
 	w.wait("some slow ones", func() bool { return len(w.handled) > 2010 })
-	if d := time.Since(begun); d > 3*time.Second {
+	if d := clock() - begun; d > 3*time.Second {
 		t.Errorf("the first slow ones came after %v", d)
 	}
-	begun = time.Now()
+	begun = clock()
 	second := w.join(cfg, w.handler("second"), stage.SubscribeConfig{})
 	w.wait("the second member", func() bool { return len(w.order["second"]) > 0 })
-	if d := time.Since(begun); d > 8*time.Second {
+	if d := clock() - begun; d > 8*time.Second {
 		t.Errorf("the second member got its first record after %v", d)
 	}
 	if n := first.producer.Snapshot().LeftInFlight; n != 0 {
 		t.Errorf("%d were left in flight", n)
 	}
-	begun = time.Now()
+	begun = clock()
 	second.leave()
-	if d := time.Since(begun); d > 2*time.Second {
+	if d := clock() - begun; d > 2*time.Second {
 		t.Errorf("the drain took %v", d)
 	}
 	slow.Store(false)

@@ -209,10 +209,11 @@ func TestRealBatchBeyondTheWindow(t *testing.T) {
 			w.produce(records, 0)
 			cfg := w.config()
 			cfg.Window, cfg.CommitInterval = window, 20*time.Millisecond
-			begun := time.Now()
+			clock := w.clock()
+			begun := clock()
 			stop := start(w, cfg)
 			w.wait("what the windows hold", func() bool { return len(w.handled) > records-window })
-			took := time.Since(begun)
+			took := clock() - begun
 			stop() // the rest waits in the batch, or is left for the next member
 			if c := w.committed()["0"]; c != int64(len(w.handled)) {
 				t.Errorf("%d handled, %d committed", len(w.handled), c)

@@ -85,14 +85,14 @@ func TestRealStorm(t *testing.T) {
 			}
 			seed := uint64(time.Now().UnixNano())
 			r := rand.New(rand.NewPCG(seed, 3))
-			var last time.Time
-			var gap time.Duration
+			clock := w.clock()
+			var last, gap time.Duration
 			sink := func(member string) stage.ConsumerFunc[string] {
 				return func(_ context.Context, events []string) error {
 					w.mu.Lock()
-					now := time.Now()
-					if !last.IsZero() {
-						gap = max(gap, now.Sub(last))
+					now := clock()
+					if last > 0 {
+						gap = max(gap, now-last)
 					}
 					last = now
 					w.mu.Unlock()
@@ -102,7 +102,7 @@ func TestRealStorm(t *testing.T) {
 			}
 			join := func(i int) *member {
 				cfg := w.config()
-				cfg.Options = append(cfg.Options, kgo.Balancers(balancer), kgo.SessionTimeout(6*time.Second))
+				cfg.Options = append(cfg.Options, kgo.Balancers(balancer))
 				return w.join(cfg, sink(fmt.Sprint("m", i)), stage.SubscribeConfig{MaxDemand: 50})
 			}
 			stable := join(0)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/penstock-go/penstock/internal/kafkatest"
 	"github.com/penstock-go/penstock/stage"
 )
@@ -121,9 +123,10 @@ func TestRealBrokerRestarts(t *testing.T) {
 		used := usage(down, members...)
 		cluster.Up(1)
 		ready := time.Now()
+		clock := newBrokerClock(t, cluster)
 		h.write(5000)
 		h.finish(time.Minute)
-		back := max(0, h.last().Sub(ready))
+		back := max(0, h.last().Sub(ready)-clock.stands())
 		t.Logf("%s for %v: members are up to date %v after it is ready, CPU of each meanwhile %.1f %%", end.name, down, back.Round(time.Millisecond), 100*used)
 		if used > idle || back > 2*recovery {
 			t.Errorf("%s: %.1f %% CPU, %v until all was handled", end.name, 100*used, back)
@@ -168,14 +171,14 @@ func TestRealConnectionsCut(t *testing.T) {
 	cfg := w.config()
 	cfg.CommitInterval = 100 * time.Millisecond
 	m := w.join(cfg, w.handler("a"), stage.SubscribeConfig{MaxDemand: 100})
-	slowest := time.Duration(0)
+	clock, slowest := w.clock(), time.Duration(0)
 	for range 50 {
 		w.produce(30, 0, 1, 2)
 		m.cable.cut()
 		m.cable.mend()
-		healed := time.Now()
+		healed := clock()
 		w.waitAll()
-		slowest = max(slowest, time.Since(healed))
+		slowest = max(slowest, clock()-healed)
 		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
 	}
 	m.leave()
@@ -191,7 +194,9 @@ func TestRealConnectionsCut(t *testing.T) {
 func TestRealNetworkHolds(t *testing.T) {
 	w := realWorld(t, 3)
 	w.proxy = &kafkatest.Proxy{}
-	m := w.join(w.config(), w.handler("a"), stage.SubscribeConfig{MaxDemand: 100})
+	cfg := w.config()
+	cfg.Options = append(cfg.Options, kgo.SessionTimeout(3*time.Second))
+	m := w.join(cfg, w.handler("a"), stage.SubscribeConfig{MaxDemand: 100})
 	w.produceDirectly(300, 0, 1, 2)
 	w.waitAll()
 	w.proxy.Hold()
@@ -203,12 +208,13 @@ func TestRealNetworkHolds(t *testing.T) {
 	if passed != 900 || w.proxy.Dials() == 0 {
 		t.Errorf("%d records were handled before the network came back", passed)
 	}
+	clock := w.clock()
 	w.proxy.Release()
-	healed := time.Now()
+	healed := clock()
 	w.produceDirectly(100, 0, 1, 2)
 	w.waitAll()
 	w.wait("the last commit", func() bool { return w.commits["0"] == 700 && w.commits["1"] == 700 && w.commits["2"] == 700 })
-	back := time.Since(healed)
+	back := clock() - healed
 	m.leave()
 	t.Logf("held for 5 s, session 3 s: up to date %v after it, %d handled twice", back.Round(time.Millisecond), w.check())
 	if back > 2*recovery {
