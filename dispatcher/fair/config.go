@@ -73,7 +73,8 @@ type Config[T any] struct {
 	// gets several as soon as they wait. Their order is that of the queue, and it is the
 	// consumer's to keep: delivery.Consumer does, except on a node of several and on
 	// topics with history, where each goes alone; a pool of workers runs them at the
-	// same time. From 1 to 64. UnorderedInFlight, Weights, Tenant and MeasuredCost must
+	// same time. Keys without credits get up to every second turn then, as many as they are of
+	// all that wait. From 1 to 64. UnorderedInFlight, Weights, Tenant and MeasuredCost must
 	// not be set with it, nor a Retry of more than one attempt. Default: 1.
 	Turn int
 

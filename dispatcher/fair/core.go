@@ -53,6 +53,7 @@ type core struct {
 	credits  int32
 	capacity uint32 // in flight per key
 	measured bool
+	turns    bool                   // a turn may have several events
 	moved    func(i uint32, at int) // notes a slot's place in the heap of its group
 	unit     int64                  // cost of a credit
 	mean     int64                  // cost of an event, a moving average
@@ -109,7 +110,7 @@ const (
 
 	// freshRun is the number of keys with credits that may be served in a row
 	// before one without gets a turn. It bounds the effect of a stream of ever
-	// new keys on those that wait: they keep a seventeenth of the capacity.
+	// new keys on those that wait: they keep a seventeenth of the capacity. See runOf.
 	freshRun = 16
 
 	// stride is the virtual time that one event takes at weight 1. It is

@@ -98,6 +98,7 @@ func New[T any, K comparable](key func(T) K, cfg Config[T]) (*Dispatcher[T, K], 
 	f.credits = int32(cfg.Credits)
 	f.capacity = uint32(cfg.UnorderedInFlight)
 	f.measured = cfg.MeasuredCost
+	f.turns = cfg.Turn > 1
 	f.apart = f.measured || f.mortal || cfg.Size != nil
 	f.pauses = cfg.Retry.MaxAttempts > 1 && cfg.Retry.Pause(1) > 0
 	f.timed = f.rated || f.measured || f.pauses

@@ -111,10 +111,21 @@ func (c *core) front(group uint32) uint32 {
 	if c.measured {
 		return g.heap[0].ID
 	}
-	if g.fresh != 0 && (g.freshRun < freshRun || g.waiting == 0) {
+	if g.fresh != 0 && (g.waiting == 0 || g.freshRun < c.runOf(g)) {
 		return c.level(group, 2*int32(bits.Len64(g.fresh))).head
 	}
 	return c.oldest(group).old.head
+}
+
+// runOf returns how many members with credits may be served in a row while others wait. With
+// turns of several events it is as many as there are for each that waits: where all keys are
+// busy, those without credits are the most and have more events each, so that a seventeenth of
+// the turns would let them wait several times as long as the others.
+func (c *core) runOf(g *group) uint32 {
+	if !c.turns {
+		return freshRun
+	}
+	return uint32(min(max((g.ready-g.waiting)/g.waiting, 1), freshRun))
 }
 
 // oldest returns the class whose turn it is among those with members, or nil. It

@@ -2,6 +2,8 @@ package fair
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,5 +90,44 @@ func TestTurnIsRefusedWithWhatItDoesNotServe(t *testing.T) {
 	}
 	if err := (Config[ev]{Turn: 1, MeasuredCost: true, Tenant: tenant, Weights: []int{1, 2}}).Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTurnsOfKeysWithoutCredits: with turns of several events they get every second turn if they
+// are the most that wait, and one of seventeen if they are few.
+func TestTurnsOfKeysWithoutCredits(t *testing.T) {
+	for _, c := range []struct{ without, with, of, want int }{
+		{without: 8, with: 8, of: 8, want: 4},
+		{without: 20, with: 4, of: 8, want: 4},
+		{without: 4, with: 12, of: 8, want: 2},
+		{without: 1, with: 40, of: 34, want: 2},
+	} {
+		r := newRig(t, Config[ev]{Turn: 2, Credits: 1})
+		for i := range c.without {
+			for range 10 {
+				r.offer(fmt.Sprint("without", i))
+			}
+		}
+		r.worker(1)
+		r.serve(2 * c.without) // each has spent its credit
+		newcomers := 0
+		for range c.with {
+			newcomers++
+			r.offer(fmt.Sprint("with", newcomers))
+		}
+		got := 0
+		for range c.of {
+			r.serve(1)
+			if strings.HasPrefix(r.log[len(r.log)-1].event.key, "without") {
+				got++
+				continue
+			}
+			newcomers++
+			r.offer(fmt.Sprint("with", newcomers))
+		}
+		if got != c.want {
+			t.Errorf("%d keys without credits and %d with: %d of %d turns were of those without, want %d", c.without, c.with, got, c.of, c.want)
+		}
+		r.drained()
 	}
 }
