@@ -203,11 +203,11 @@ func (e *Endpoint) giveUpHooks(hooks []hook) {
 	if len(hooks) == 0 {
 		return
 	}
-	e.spawn(func() {
-		for _, h := range hooks {
-			e.tell(&item{written: h}, time.Time{}, ErrClosed)
-		}
-	})
+	items := make([]*item, len(hooks))
+	for i, h := range hooks {
+		items[i] = &item{written: h}
+	}
+	e.spawn(func() { e.tellAll(items, time.Time{}, ErrClosed, func() {}) })
 }
 
 // begin notes where the client begins. Deliveries up to there do not reach it.

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"slices"
 	"time"
 
 	"github.com/penstock-go/penstock/internal/crash"
@@ -24,12 +25,28 @@ func (e *Endpoint) giveUp(gone []*item, reason error) {
 	if hooks == 0 {
 		return
 	}
-	e.spawn(func() {
-		at := time.Now()
-		for i := range gone {
-			e.tell(gone[i], at, reason)
+	e.spawn(func() { e.tellAll(gone, time.Now(), reason, func() {}) })
+}
+
+// tellAll calls the hooks of items, in their order. Should one of them end this goroutine
+// with runtime.Goexit, another one calls those of the rest, and then after.
+func (e *Endpoint) tellAll(items []*item, at time.Time, err error, after func()) {
+	i := 0
+	defer func() {
+		if i == len(items) {
+			return
 		}
-	})
+		e.logCrash("written hook", ErrGoexit)
+		// A copy, since the batch of a writer goes back to a pool.
+		rest := slices.Clone(items[i+1:])
+		e.spawn(func() {
+			e.tellAll(rest, at, err, after)
+			after()
+		})
+	}()
+	for ; i < len(items); i++ {
+		e.tell(items[i], at, err)
+	}
 }
 
 // tell calls the hook of an item. Callers must ensure that this happens once.
@@ -82,8 +99,10 @@ func (s *session) notify() {
 	}
 }
 
-// callHook calls QueueFull or QueueDrained.
+// callHook calls QueueFull or QueueDrained, seldom enough for a goroutine of its own: the
+// callback may end it.
 func (e *Endpoint) callHook(f func(state any), state any) {
-	defer e.recoverHook("queue callback")
-	f(state)
+	if err := crash.Apart(func() { f(state) }); err != nil {
+		e.logCrash("queue callback", err)
+	}
 }

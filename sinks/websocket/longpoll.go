@@ -220,12 +220,24 @@ func (p *poll) answer(w http.ResponseWriter, taken []*batch) {
 		a = pollAnswer{Status: pollLost}
 	}
 	err := p.mount.answerPoll(w, a)
-	for _, b := range taken {
-		p.wrote(b, err)
-		batches.Put(b)
-	}
+	p.report(taken, err)
 	// After an error the client lacks messages: it learns that by a new session.
 	if last || err != nil {
 		p.finish(ErrClosed)
+	}
+}
+
+// report calls the hooks of batches that were answered, or why they were not. Should a hook
+// end this goroutine with runtime.Goexit, another one goes on with the batches behind it.
+func (p *poll) report(taken []*batch, err error) {
+	i := 0
+	defer func() {
+		if i < len(taken) {
+			p.endpoint().spawn(func() { p.report(taken[i+1:], err) })
+		}
+	}()
+	for ; i < len(taken); i++ {
+		p.wrote(taken[i], err)
+		batches.Put(taken[i])
 	}
 }

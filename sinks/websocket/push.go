@@ -27,7 +27,8 @@ func (ch *Channel) Push(event string, payload any) error {
 // must not wait for anything that the caller holds. It must be cheap and not
 // block: the client's next messages wait for it. A Broadcast of the endpoint or of a
 // channel could wait for this very goroutine: a hook calls their LocalBroadcast, or
-// the Broadcast of [Endpoint.PubSub], which do not wait.
+// the Broadcast of [Endpoint.PubSub], which do not wait. A hook that ends its goroutine
+// by runtime.Goexit, as the FailNow of tests does, costs the client its connection.
 func (ch *Channel) PushWritten(event string, payload any, written func(at time.Time, err error)) error {
 	it := &item{}
 	if written != nil {

@@ -164,21 +164,16 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 	}
 	s.mu.Unlock()
 	s.act(&do)
-	var at time.Time
-	for i := range b.n {
-		it := b.items[i]
+	items := b.items[:b.n]
+	for _, it := range items {
 		last = last || it.last // before its hook, which may be the end of it
-		if it.written != nil {
-			// One time for the whole batch, and none for a batch without hooks.
-			if at.IsZero() {
-				at = time.Now()
-			}
-			s.endpoint().tell(it, at, err)
-		}
-		// The batch goes back to a pool and must not keep the item alive.
-		b.items[i] = nil
 	}
+	// The batch goes back to a pool and must not keep the items alive.
+	defer clear(items)
 	if hooks {
+		// One time for the whole batch. Should a hook end this goroutine, then nobody goes on
+		// with what it has begun: the client loses its connection.
+		s.endpoint().tellAll(items, time.Now(), err, func() { s.finish(ErrClosed) })
 		s.mu.Lock()
 		s.out.next(&do)
 		s.mu.Unlock()

@@ -139,11 +139,20 @@ func (w *writers) run() {
 	r := rawWriters.Get().(*rawWriter)
 	defer rawWriters.Put(r)
 	b := newBatch()
-	defer func() { batches.Put(b) }()
+	ended := false
+	defer func() {
+		batches.Put(b)
+		// A hook has called runtime.Goexit: another goroutine is this writer from now on.
+		if !ended {
+			w.work.add()
+			go w.run()
+		}
+	}()
 	var last load // what it has written
 	for n := 1; ; n++ {
 		c := w.next(last)
 		if c == nil {
+			ended = true
 			return
 		}
 		since := c.readySince
