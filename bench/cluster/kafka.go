@@ -39,7 +39,9 @@ func openBroker(ctx context.Context, dir, topic string) (*broker, error) {
 		if b.ports, err = ports.Take(5); err != nil { // ten for each kind of listener
 			return nil, err
 		}
-		b.env = append(os.Environ(), "KAFKA_DIR="+filepath.Join(dir, "kafka"), "KAFKA_PORT="+strconv.Itoa(b.ports.First))
+		b.env = append(os.Environ(), "KAFKA_DIR="+filepath.Join(dir, "kafka"), "KAFKA_PORT="+strconv.Itoa(b.ports.First),
+			// No fault concerns the broker, which a busy machine may keep from running for seconds.
+			"KAFKA_SETTINGS=broker.session.timeout.ms=60000")
 		if _, err = b.script(ctx, "start"); err == nil {
 			break
 		}

@@ -112,7 +112,7 @@ func execute(ctx context.Context, cfg config) (res result, err error) {
 			return res, fmt.Errorf("cycle %d, %s: %w", i+1, s.fault, err)
 		}
 		res.Cycles = append(res.Cycles, c)
-		if c.Recovery > patience.Seconds()/2 {
+		if c.Recovery > max(cfg.recovery, patience/2).Seconds() {
 			break // the rest would show the same: say now what it hangs on
 		}
 	}
