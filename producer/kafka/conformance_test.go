@@ -203,7 +203,8 @@ func recordsReachDecodeWhole(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	at := time.UnixMilli(1_700_000_000_123)
+	// Not of long ago: a broker deletes what is older than its retention, before it is read.
+	at := time.UnixMilli(time.Now().Add(-time.Hour).UnixMilli())
 	if err := client.ProduceSync(t.Context(), &kgo.Record{
 		Topic: w.topic, Partition: 1, Key: []byte("k"), Value: []byte("v"), Timestamp: at,
 		Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("x")}},
