@@ -21,7 +21,7 @@ function everyWay(what, f) {
     for (const kind of ["WebSocket", "LongPoll"]) {
       for (const route of ["direct", "nginx with TLS"]) {
         for (const auth of version.startsWith("1.8") ? ["params", "authToken"] : ["params"]) {
-          test(`${what}: phoenix ${version}, ${kind}, ${route}, ${auth}`, { timeout: 10_000 }, () => f({ phoenix, kind, route, auth }));
+          test(`${what}: phoenix ${version}, ${kind}, ${route}, ${auth}`, { timeout: 60_000 }, () => f({ phoenix, kind, route, auth }));
         }
       }
     }

@@ -76,10 +76,10 @@ for (const [what, upgrade] of [
 }
 
 test("P143 stays with WebSocket when its ping is answered", async () => {
-  const socket = await server.connect("1", { longPollFallbackMs: 300 });
+  const socket = await server.connect("1", { longPollFallbackMs: 2_000 });
   const channel = socket.channel("room:kept");
   assert.equal((await outcome(channel.join())).status, "ok");
-  await new Promise((resolve) => setTimeout(resolve, 600)); // twice the time of the fallback
+  await new Promise((resolve) => setTimeout(resolve, 4_000)); // twice the time of the fallback
   assert.equal(socket.transport, WebSocket);
   assert.equal((await outcome(channel.push("echo", {}))).status, "ok");
   await closing(socket);

@@ -39,12 +39,16 @@ async function balance(nodes) {
   return `127.0.0.1:${await listen(balancer)}`;
 }
 
-// time waits until a condition holds, and is the milliseconds that took; NaN beyond limit.
+// time waits until a condition holds, and is the milliseconds that took; NaN beyond limit. A look
+// that comes late, since the machine has kept this process from running, counts as 50 ms of it.
 async function time(limit, condition) {
   const begin = performance.now();
-  while (!condition()) {
-    if (performance.now() - begin > limit) return NaN;
+  for (let last = begin, waited = 0; !condition();) {
+    if (waited > limit) return NaN;
     await new Promise((resolve) => setTimeout(resolve, 5));
+    const now = performance.now();
+    waited += Math.min(now - last, 50);
+    last = now;
   }
   return performance.now() - begin;
 }
