@@ -34,7 +34,7 @@ type app struct {
 	closers  []func(context.Context) // of the recorders, in order
 	tracer   trace.Tracer            // nil without -otlp
 	// They send what is left to the collectors. A collector may never respond.
-	flushers []func(context.Context) error
+	flushers []func(context.Context)
 
 	// The path of a push: intake, source, producer, workers, endpoint, clients.
 	ledger   *ledger
@@ -90,10 +90,7 @@ func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
 	if err = a.openPrometheus(); err != nil {
 		return nil, err
 	}
-	if err = a.openOTLPMetrics(); err != nil {
-		return nil, err
-	}
-	if err = a.openTracing(); err != nil {
+	if err = a.openOTLP(); err != nil {
 		return nil, err
 	}
 	// Without a load there is no heavy user, and all latencies are of the class
@@ -128,7 +125,7 @@ func newApp(cfg config, log *slog.Logger) (_ *app, err error) {
 		return nil, err
 	}
 	a.intake = newIntake(a.source, a.ledger, callers, cfg.PushRate, log)
-	a.intake.tracer, a.intake.sampleRoots = a.tracer, cfg.TraceSample > 0
+	a.intake.tracer, a.intake.sampleRoots = a.tracer, cfg.OTLP.Sample > 0
 	return a, a.build()
 }
 
@@ -206,11 +203,7 @@ func (a *app) flush(ctx context.Context, limit time.Duration) {
 	defer cancel()
 	var sending sync.WaitGroup
 	for _, flush := range a.flushers {
-		sending.Go(func() {
-			if err := flush(ctx); err != nil {
-				a.log.Warn("spans or figures of the end were not sent", "error", err)
-			}
-		})
+		sending.Go(func() { flush(ctx) })
 	}
 	for _, closeRecorder := range a.closers {
 		closeRecorder(ctx)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/examples/internal/nodes"
+	"github.com/penstock-go/penstock/examples/internal/otlp"
 )
 
 // config is everything that can be chosen when the program is started; the help
@@ -31,14 +32,12 @@ type config struct {
 	Linger  time.Duration // of a push, for others to share its request
 
 	// What it listens on and reports to.
-	Addr        string
-	DebugAddr   string // or off
-	Control     bool   // of the dashboard
-	Plaintext   bool
-	StatsD      string  // address of a server; empty for none
-	OTLP        string  // URL of a collector; empty for none
-	OTLPMetrics string  // the same, of figures
-	TraceSample float64 // share of the requests without a trace that get one
+	Addr      string
+	DebugAddr string // or off
+	Control   bool   // of the dashboard
+	Plaintext bool
+	StatsD    string // address of a server; empty for none
+	OTLP      otlp.Flags
 	// Of the tokens. Secret is what the file holds.
 	SecretFile string
 	Secret     string
@@ -143,9 +142,7 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	fs.Float64Var(&c.PushRate, "push-rate", 10_000, "pushes a second that one producer (a token's sub, the holders of keys, or all without either) may make; 0 for no bound")
 	fs.BoolVar(&c.Plaintext, "plaintext", false, "serve clients on an address that is not loopback, as this program does without TLS: for a proxy in front that ends it")
 	fs.StringVar(&c.StatsD, "statsd", "", "StatsD `host:port` (UDP) that gets every measurement too; the page and the summary read a small listener inside this process in any case")
-	fs.StringVar(&c.OTLP, "otlp", "", "`URL` of a collector that gets the spans of traced pushes (OTLP over HTTP), such as http://localhost:4318/v1/traces; docs/tracing.md")
-	fs.StringVar(&c.OTLPMetrics, "otlp-metrics", "", "`URL` of a collector that gets all figures each minute (OTLP over HTTP), such as http://localhost:4318/v1/metrics; docs/metrics.md")
-	fs.Float64Var(&c.TraceSample, "trace-sample", 0, "with -otlp, share of the requests without a traceparent header that are traced, from 0 to 1; those with one are traced if it says so")
+	c.OTLP.Register(fs, "traced pushes", "the requests without a traceparent header that are traced, from 0 to 1; those with one are traced if it says so", 0)
 	fs.StringVar(&c.SecretFile, "secret-file", "", "`file` with the secret of at least 20 bytes that signs socket tokens; on a loopback interface, and with -demo, one is made up at every start without it. The variable PUSHPIPELINE_SECRET may hold the secret itself, an option may not: every program of a machine can read the command lines")
 	fs.StringVar(&c.Cluster, "cluster", "", "form a cluster with other processes, so that a push reaches its user's sockets at any of them: embedded starts a NATS server inside this process, nats://host:port uses one elsewhere, redis://host:port a Redis (rediss:// with TLS)")
 	fs.StringVar(&c.ClusterListen, "cluster-listen", "", "`host:port` at which the server of -cluster embedded is joined by others; default 127.0.0.1:6222, with -join any port of 127.0.0.1")

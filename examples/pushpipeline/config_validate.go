@@ -95,7 +95,7 @@ func (c config) validate() error {
 	if !(c.HeavyShare >= 0 && c.HeavyShare <= 1) {
 		errs = append(errs, fmt.Errorf("-heavy-share %v is not allowed: from 0 to 1", c.HeavyShare))
 	}
-	errs = append(errs, c.validateTracing())
+	errs = append(errs, c.OTLP.Check())
 	if c.StatsD != "" {
 		errs = append(errs, nodes.Address("statsd", c.StatsD))
 	}

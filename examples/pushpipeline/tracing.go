@@ -1,80 +1,29 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
-	gotel "go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-
+	"github.com/penstock-go/penstock/metrics"
 	"github.com/penstock-go/penstock/trace"
-	"github.com/penstock-go/penstock/trace/otel"
 )
 
 // TraceContext implements trace.Carrier.
 func (p push) TraceContext() trace.Context { return p.trace }
 
-// openTracing makes what sends spans to the collector of -otlp.
-func (a *app) openTracing() error {
-	if a.cfg.OTLP == "" {
-		return nil
-	}
-	exporter, err := otlptracehttp.New(context.Background(), otlptracehttp.WithEndpointURL(a.cfg.OTLP))
+// openOTLP makes what sends spans and figures to the collectors of -otlp and -otlp-metrics.
+func (a *app) openOTLP() error {
+	collectors, err := a.cfg.OTLP.Open("pushpipeline", newOrigin(), a.log)
+	a.flushers = append(a.flushers, collectors.Shutdown)
 	if err != nil {
-		return fmt.Errorf("-otlp: %w", err)
+		return err
 	}
-	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(exporter),
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(a.cfg.TraceSample))),
-		sdktrace.WithResource(a.resource()),
-	)
-	a.handleOTLP()
-	a.flushers = append(a.flushers, func(ctx context.Context) error {
-		err := provider.Shutdown(ctx)
-		// Its goroutine would go on with a request that takes too long.
-		return errors.Join(err, exporter.Shutdown(ctx))
-	})
-	a.tracer, err = otel.New(otel.Config{Provider: provider})
-	return err
-}
-
-// resource names this process to collectors.
-func (a *app) resource() *resource.Resource {
-	return resource.NewSchemaless(attribute.String("service.name", "pushpipeline"), attribute.String("service.instance.id", newOrigin()))
-}
-
-// handleOTLP logs what cannot be sent to a collector. It is lost, and is no reason to stop. The
-// SDK has one handler for the whole process.
-func (a *app) handleOTLP() {
-	var lost logLimit
-	var mu sync.Mutex // guards lost
-	gotel.SetErrorHandler(gotel.ErrorHandlerFunc(func(err error) {
-		mu.Lock()
-		more, ok := lost.allow(time.Now())
-		mu.Unlock()
-		if ok {
-			a.log.Warn("spans or figures were not sent", "error", err, "unlogged", more)
-		}
-	}))
-}
-
-// validateTracing returns why spans or figures cannot be sent as the options say.
-func (c config) validateTracing() error {
-	errs := []error{
-		checkCollector("-otlp", c.OTLP, "http://localhost:4318/v1/traces"),
-		checkCollector("-otlp-metrics", c.OTLPMetrics, "http://localhost:4318/v1/metrics"),
+	a.tracer = collectors.Tracer
+	if collectors.Recorder != nil {
+		a.recorder = metrics.Tee(a.recorder, collectors.Recorder)
 	}
-	if !(c.TraceSample >= 0 && c.TraceSample <= 1) {
-		errs = append(errs, fmt.Errorf("-trace-sample %v is not allowed: from 0 to 1", c.TraceSample))
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // spanPush is the name of the span of a request.

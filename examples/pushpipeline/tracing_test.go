@@ -3,65 +3,18 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-go/penstock/examples/internal/otlp/otlptest"
 	"github.com/penstock-go/penstock/metrics/statsd/statsdserver"
 )
-
-// collect is a receiver of OTLP over HTTP.
-type collect struct {
-	*httptest.Server
-	mu    sync.Mutex
-	spans []*otlp.Span // guarded by mu
-}
-
-func newCollector(t *testing.T) *collect {
-	c := &collect{}
-	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		var request collector.ExportTraceServiceRequest
-		if err == nil {
-			err = proto.Unmarshal(body, &request)
-		}
-		if err != nil || r.URL.Path != "/v1/traces" {
-			t.Errorf("%s: %v", r.URL.Path, err)
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, resource := range request.ResourceSpans {
-			for _, scope := range resource.ScopeSpans {
-				c.spans = append(c.spans, scope.Spans...)
-			}
-		}
-		w.Header().Set("Content-Type", "application/x-protobuf")
-	}))
-	t.Cleanup(c.Close)
-	return c
-}
-
-// args are the options with which a process sends its spans here.
-func (c *collect) args() []string { return []string{"-otlp", c.URL + "/v1/traces"} }
-
-// trace returns the spans of a trace, in the order of their starts.
-func (c *collect) trace(id string) []*otlp.Span {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	list := slices.DeleteFunc(slices.Clone(c.spans), func(s *otlp.Span) bool { return hex.EncodeToString(s.TraceId) != id })
-	slices.SortStableFunc(list, func(a, b *otlp.Span) int { return int(int64(a.StartTimeUnixNano) - int64(b.StartTimeUnixNano)) })
-	return list
-}
 
 // tree returns each span of a trace as its path of names from the span with which the trace
 // came, and the attributes that tell spans of one name apart.
@@ -141,8 +94,8 @@ func equalPaths(t *testing.T, spans []*otlp.Span, want ...string) {
 // TestATraceFromARequestToTheSocket: the spans of a push with a traceparent, from the request
 // to the write, each below the right one. Those without a sampled header have none.
 func TestATraceFromARequestToTheSocket(t *testing.T) {
-	c := newCollector(t)
-	a := start(t, c.args()...)
+	c := otlptest.New(t)
+	a := start(t, c.Traces()...)
 	user := a.join("1")
 	for _, parent := range []string{
 		"00-" + traceByWeb + "-" + rootSpan + "-01",
@@ -155,7 +108,7 @@ func TestATraceFromARequestToTheSocket(t *testing.T) {
 	user.conn.CloseNow()
 	a.stop()
 	a.close()
-	spans := c.trace(traceByWeb)
+	spans := c.Trace(traceByWeb)
 	equalPaths(t, spans,
 		"POST /push",
 		"POST /push > dispatch memory",
@@ -163,16 +116,15 @@ func TestATraceFromARequestToTheSocket(t *testing.T) {
 		"POST /push > handle sockets > deliver sockets 1",
 		"POST /push > handle sockets > deliver sockets > websocket write at local",
 	)
-	if c.mu.Lock(); len(c.spans) != len(spans) {
-		t.Errorf("%d spans, of which %d are of the sampled request", len(c.spans), len(spans))
+	if n := len(c.Spans()); n != len(spans) {
+		t.Errorf("%d spans, of which %d are of the sampled request", n, len(spans))
 	}
-	c.mu.Unlock()
 }
 
 // TestATraceFromARecordToTheSocket: as from a request, but from a record's header.
 func TestATraceFromARecordToTheSocket(t *testing.T) {
-	c := newCollector(t)
-	a := start(t, append(c.args(), "-source", "kafka")...)
+	c := otlptest.New(t)
+	a := start(t, append(c.Traces(), "-source", "kafka")...)
 	user := a.join("1")
 	k := a.source.(*kafkaSource)
 	client, err := kgo.NewClient(kgo.SeedBrokers(k.broker.Addrs()...), kgo.DefaultProduceTopic(k.topic.name))
@@ -193,13 +145,13 @@ func TestATraceFromARecordToTheSocket(t *testing.T) {
 	user.conn.CloseNow()
 	a.stop()
 	a.close()
-	equalPaths(t, c.trace(traceByLog),
+	equalPaths(t, c.Trace(traceByLog),
 		"dispatch kafka",
 		"handle sockets",
 		"handle sockets > deliver sockets 1",
 		"handle sockets > deliver sockets > websocket write at local",
 	)
-	equalPaths(t, c.trace(traceByWeb), // through a record that this program has written
+	equalPaths(t, c.Trace(traceByWeb), // through a record that this program has written
 		"POST /push",
 		"POST /push > dispatch kafka",
 		"POST /push > handle sockets",
@@ -211,8 +163,8 @@ func TestATraceFromARecordToTheSocket(t *testing.T) {
 // TestATraceThroughAnotherNodeAndRetries: the write at another node is in the same trace, and
 // so is an attempt that has found no client.
 func TestATraceThroughAnotherNodeAndRetries(t *testing.T) {
-	c := newCollector(t)
-	a, b := startPair(t, append(c.args(), "-grace", "20s")...)
+	c := otlptest.New(t)
+	a, b := startPair(t, append(c.Traces(), "-grace", "20s")...)
 	a.pushTraced("2", "00-"+traceByWeb+"-"+rootSpan+"-01")
 	eventually(t, patience, "an attempt that finds no client", func() bool {
 		return slices.ContainsFunc(a.statsd.Snapshot().Series, func(s statsdserver.Series) bool { return s.Name == "delivery.missed" && s.Value > 0 })
@@ -224,7 +176,7 @@ func TestATraceThroughAnotherNodeAndRetries(t *testing.T) {
 	b.stop()
 	a.close()
 	b.close()
-	got := tree(c.trace(traceByWeb), rootSpan)
+	got := tree(c.Trace(traceByWeb), rootSpan)
 	last := got[len(got)-1]
 	if want := "POST /push > handle sockets > deliver sockets > websocket write at b"; last != want {
 		t.Errorf("the last span is %q, want %q, of\n%s", last, want, strings.Join(got, "\n"))

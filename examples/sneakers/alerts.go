@@ -11,6 +11,7 @@ import (
 	"github.com/penstock-go/penstock/producer"
 	"github.com/penstock-go/penstock/sinks/websocket/delivery"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // alert is a push to one shopper: a size in the cart is almost gone, or back.
@@ -22,6 +23,8 @@ type alert struct {
 	// At is when it was enqueued, in unix milliseconds; at the same with all its digits.
 	At int64 `json:"at"`
 	at time.Time
+
+	trace trace.Context
 }
 
 // The kinds of alerts.
@@ -100,7 +103,7 @@ func (a *app) alert(it *store.Item, before, now string) {
 		if !a.alertsFor(cartID, it.ID) {
 			continue
 		}
-		_ = a.alerts.TryPush(alert{cartID: cartID, ItemID: it.ID, Kind: kind, Text: text})
+		a.enqueue(alert{cartID: cartID, ItemID: it.ID, Kind: kind, Text: text})
 	}
 }
 
@@ -141,7 +144,7 @@ func (a *app) openAlerts() (err error) {
 	if _, err := end.Subscribe(source, stage.SubscribeConfig{}); err != nil {
 		return err
 	}
-	a.pipeline, err = stage.NewPipeline(stage.PipelineConfig{DrainTimeout: 2 * time.Second, Metrics: a.recorder, Logger: a.log}, source, end)
+	a.pipeline, err = stage.NewPipeline(stage.PipelineConfig{DrainTimeout: 2 * time.Second, Metrics: a.recorder, Tracer: a.tracer, Logger: a.log}, source, end)
 	return err
 }
 

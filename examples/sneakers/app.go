@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-go/penstock/examples/internal/otlp"
 	"github.com/penstock-go/penstock/examples/sneakers/inventory"
 	"github.com/penstock-go/penstock/examples/sneakers/store"
 	"github.com/penstock-go/penstock/metrics"
@@ -22,6 +23,7 @@ import (
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket"
 	"github.com/penstock-go/penstock/stage"
+	"github.com/penstock-go/penstock/trace"
 )
 
 // app is one node of the shop. newApp makes its parts, run gives them their life. The fields
@@ -36,6 +38,8 @@ type app struct {
 	recorder  metrics.Recorder
 	scrapes   http.Handler     // GET /metrics
 	statsd    *statsd.Recorder // nil without -statsd
+	sender    *otlp.Sender     // to collectors; nil if newApp has failed before
+	tracer    trace.Tracer     // nil without -otlp
 	cluster   cluster
 	hub       *pubsub.Hub
 	endpoint  *websocket.Endpoint
@@ -81,6 +85,9 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (a *app, err erro
 	if err = a.openPrometheus(); err != nil {
 		return a, err
 	}
+	if err = a.openOTLP(); err != nil {
+		return a, err
+	}
 	a.gate = newGate(cfg, a.recorder, log)
 	if err = a.openStore(ctx); err != nil {
 		return a, err
@@ -88,7 +95,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (a *app, err erro
 	if err = a.openHub(); err != nil {
 		return a, err
 	}
-	a.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{PubSub: a.hub, Metrics: a.recorder, Logger: log, Limits: cfg.limits()})
+	a.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{PubSub: a.hub, Metrics: a.recorder, Tracer: a.tracer, Logger: log, Limits: cfg.limits()})
 	if err != nil {
 		return a, err
 	}
@@ -171,6 +178,11 @@ func (a *app) close() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = a.statsd.Close(ctx)
+	}
+	if a.sender != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		a.sender.Shutdown(ctx)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/examples/internal/nodes"
+	"github.com/penstock-go/penstock/examples/internal/otlp"
 	"github.com/penstock-go/penstock/pubsub"
 	"github.com/penstock-go/penstock/sinks/websocket"
 )
@@ -25,6 +26,7 @@ type config struct {
 	Plaintext bool
 	Database  string // empty: a SQLite file in a temporary folder
 	StatsD    string
+	OTLP      otlp.Flags
 	LogLevel  string
 
 	SecretFile, AdminPasswordFile string
@@ -74,6 +76,7 @@ func parseConfig(args []string, stdout, stderr io.Writer) (config, error) {
 	fs.IntVar(&c.MaxPerAddress, "max-per-address", 1000, "WebSocket connections from one address, 1 or more")
 	fs.IntVar(&c.ConnectRate, "connect-rate", 200, "WebSocket connections a second that one address may try to make, 1 or more")
 	fs.StringVar(&c.StatsD, "statsd", "", "StatsD `host:port` (UDP) that gets all measurements")
+	c.OTLP.Register(fs, "alerts, from the change in stock to the shopper's socket", "alerts that are traced, from 0 to 1", 1)
 	fs.StringVar(&c.Cluster, "cluster", "", "form one shop with other processes: embedded starts a NATS server inside this process, nats://host:port and redis://host:port use one elsewhere; needs -database and -secret-file")
 	fs.StringVar(&c.ClusterListen, "cluster-listen", "", "`host:port` at which the server of -cluster embedded is joined by others; default 127.0.0.1:6232, with -join any port of 127.0.0.1")
 	fs.StringVar(&c.Join, "join", "", "`host:port,...` of the -cluster-listen of other processes, of which one is enough")
@@ -122,7 +125,7 @@ func (c config) validate() error {
 		return nil
 	}
 	errs := []error{
-		nodes.Address("addr", c.Addr), c.validateCluster(),
+		nodes.Address("addr", c.Addr), c.validateCluster(), c.OTLP.Check(),
 		within("stock", c.Stock, 0, 10_000), within("released", c.Released, 0, 4), within("shoppers", c.Shoppers, 0, 100_000),
 		within("admin-attempts", c.AdminAttempts, 1, 1_000_000),
 		within("max-per-address", c.MaxPerAddress, 1, math.MaxInt32), within("connect-rate", c.ConnectRate, 1, math.MaxInt32),
