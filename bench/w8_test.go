@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/penstock-go/penstock/dispatcher"
@@ -27,6 +28,73 @@ func BenchmarkW8(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkW8Channels is W8 at 10/5 over bare channels: each consumer is a goroutine with a
+// channel of slices, which it returns with its number through one channel that all share.
+// As many slices of as many events are in flight. It shows what of W8's figures is the
+// price of so many goroutines.
+func BenchmarkW8Channels(b *testing.B) {
+	for _, consumers := range w8Consumers {
+		b.Run(fmt.Sprintf("consumers=%d", consumers), func(b *testing.B) {
+			b.ReportAllocs()
+			b.StopTimer()
+			slices := channelsW8(b, b.N, consumers, demands[0], b.StartTimer, b.StopTimer)
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(b.Elapsed())/float64(max(1, slices)), "ns/ask")
+		})
+	}
+}
+
+// channelsW8 calls begin when all consumers have returned each slice, and end when n more
+// events were handed over, and returns the number of slices that came back in between.
+func channelsW8(tb testing.TB, n, consumers int, d demand, begin, end func()) int {
+	type emptied struct {
+		events []int
+		from   int
+	}
+	inFlight := d.max / d.batch()
+	back := make(chan emptied, consumers*inFlight)
+	to := make([]chan []int, consumers)
+	sums := make([]summer, consumers)
+	var wg sync.WaitGroup
+	for i := range to {
+		to[i] = make(chan []int, inFlight)
+		for range inFlight {
+			back <- emptied{make([]int, d.batch()), i}
+		}
+		wg.Go(func() {
+			for events := range to[i] {
+				_ = sums[i].HandleEvents(context.Background(), events)
+				back <- emptied{events[:d.batch()], i}
+			}
+		})
+	}
+	next, slices := 0, 0
+	send := func(limit int) {
+		for ; next < limit; slices++ {
+			b := <-back
+			b.events = b.events[:min(len(b.events), limit-next)]
+			next = fill(b.events, next)
+			to[b.from] <- b.events
+		}
+	}
+	send(2 * consumers * d.max)
+	slices = 0
+	begin()
+	send(next + n)
+	end()
+	for i := range to {
+		close(to[i])
+	}
+	wg.Wait()
+	var all summer
+	for i := range sums {
+		all.count += sums[i].count
+		all.total += sums[i].total
+	}
+	all.check(tb, next)
+	return slices
 }
 
 // BenchmarkW8Ask is the dispatcher's part of that alone: one ask and the batch

@@ -59,5 +59,8 @@ func TestW8IsComplete(t *testing.T) {
 		if least := (n - consumers*demands[0].max) / demands[0].max; asks < least {
 			t.Fatalf("%d asks for %d events, want at least %d", asks, n, least)
 		}
+		if slices, want := channelsW8(t, n, consumers, demands[0], func() {}, func() {}), n/demands[0].batch(); slices != want {
+			t.Fatalf("%d slices for %d events, want %d", slices, n, want)
+		}
 	}
 }
