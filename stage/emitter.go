@@ -23,6 +23,7 @@ type Emitter[T any] struct {
 	passed uint64 // events that have left buf since the start
 
 	resting atomic.Bool // the stage waits for mail: no handler is running
+	outside atomic.Bool // it was used meanwhile
 	wake    func()
 	origins
 }
@@ -49,11 +50,12 @@ func (e *Emitter[T]) name() {
 }
 
 // begin wakes a stage that rests: the caller is not one of its handlers, and the
-// stage fails with ErrOutside.
+// stage fails with ErrOutside. It may be awake before the caller has emitted anything.
 //
 //go:noinline
 func (e *Emitter[T]) begin() {
 	if e.resting.Load() {
+		e.outside.Store(true)
 		e.wake()
 	}
 }

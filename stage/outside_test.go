@@ -17,6 +17,8 @@ func TestEmitFromAnotherGoroutine(t *testing.T) {
 		"Emit":    func(e *stage.Emitter[int]) { e.Emit(1) },
 		"EmitAll": func(e *stage.Emitter[int]) { e.EmitAll([]int{1}) },
 		"Slots":   func(e *stage.Emitter[int]) { e.Slots(1)[0] = 1 },
+		// As if the stage were awake before the event is there.
+		"nothing": func(e *stage.Emitter[int]) { e.EmitAll(nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ func (e *engine[In, Out]) awaitMail() {
 	em.resting.Store(true)
 	e.box.Wait(soonest(soonest(e.patience(), e.watch()), e.watchSources()))
 	em.resting.Store(false)
-	if em.Len() > 0 || em.told() {
+	if em.outside.Load() || em.Len() > 0 || em.told() {
 		e.running = "Emit"
 		e.fail(ErrOutside)
 	}
