@@ -51,6 +51,7 @@ type config struct {
 	Demo     bool // serve the page and what it needs
 	// Of WebSocket connections.
 	MaxConnections, MaxPerAddress, MaxPerUser, ConnectRate int
+	EventLoop                                              bool
 
 	// POST /push.
 	PushAddr    string // a listener of its own; empty for that of Addr; or off
@@ -134,6 +135,7 @@ func parseConfig(args []string, env environment, stdout, stderr io.Writer) (conf
 	fs.IntVar(&c.MaxPerAddress, "max-per-address", 1000, "WebSocket connections from one address (the program's own clients count as one each), 1 or more")
 	fs.IntVar(&c.MaxPerUser, "max-per-user", 20, "WebSocket connections of one user, 1 or more")
 	fs.IntVar(&c.ConnectRate, "connect-rate", 100, "WebSocket connections a second that one address may try to make, 1 or more")
+	fs.BoolVar(&c.EventLoop, "event-loop", false, "on Linux and without -tls-cert, wait for WebSocket connections in epolls of the endpoint, which takes less memory for each idle one; docs/performance-channels.md")
 	fs.StringVar(&c.DebugAddr, "debug-addr", "127.0.0.1:4001", "loopback `host:port` for /dashboard/, /metrics, which a Prometheus server scrapes, pprof, expvar and /debug/stages; off for none")
 	fs.BoolVar(&c.Control, "dashboard-control", false, "let /dashboard/ of -debug-addr pause the delivery, change -workers and limit the pushes a second of each user; every program of this machine can do so then")
 	fs.StringVar(&c.PushAddr, "push-addr", "", "`host:port` for /push alone, which -addr then does not serve; off for no /push at all")

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 	"time"
 
@@ -67,6 +68,7 @@ func (c config) validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("-overflow %q is not allowed: pause or drop", c.Overflow))
 	}
+	errs = append(errs, c.validateEventLoop(runtime.GOOS))
 	if c.SVG != "" && !c.Fairness {
 		errs = append(errs, errors.New("-svg needs -fairness"))
 	}
@@ -217,4 +219,17 @@ func (c config) scheme() string {
 		return "https://"
 	}
 	return "http://"
+}
+
+// validateEventLoop refuses -event-loop where connections would be as without it.
+func (c config) validateEventLoop(system string) error {
+	switch {
+	case !c.EventLoop:
+		return nil
+	case system != "linux":
+		return errors.New("-event-loop needs Linux")
+	case c.TLSCert != "":
+		return errors.New("-event-loop does not go with -tls-cert: only plain connections are in event loops; a proxy in front can end TLS, see -plaintext")
+	}
+	return nil
 }

@@ -60,6 +60,7 @@ func (a *app) openEndpoint() (err error) {
 	}
 	a.endpoint, err = websocket.NewEndpoint(websocket.EndpointConfig{
 		PubSub: a.cluster.hub, Metrics: a.recorder, Tracer: a.tracer, Logger: a.log, ClientAddress: a.address,
+		EventLoop: a.cfg.EventLoop,
 		Limits: websocket.EndpointLimits{
 			Connections: a.cfg.MaxConnections, PerAddress: a.cfg.MaxPerAddress, PerID: a.cfg.MaxPerUser, ConnectRate: a.cfg.ConnectRate,
 		},
