@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstock-go/penstock/deadletter"
 	"github.com/penstock-go/penstock/stage"
@@ -37,6 +38,8 @@ func Parse(text string) (e Event, err error) {
 type Options struct {
 	// Window bounds what the source may have unfinished, and so what a kill repeats.
 	Window int
+	// Lease is that of the source, which also bounds its calls to the server. Default: a second.
+	Lease time.Duration
 	// DeadLetters are of poison.
 	DeadLetters deadletter.Sink
 	// Addr is the server's address if it is another one than usual: a proxy.
@@ -47,8 +50,7 @@ type Options struct {
 type Backend struct {
 	// Append adds texts, in order, each of a key.
 	Append func(t testing.TB, events []Event, more ...string)
-	// Source makes a source of the queue. Its leases are about a second, so that cases do not
-	// wait.
+	// Source makes a source of the queue.
 	Source func(t testing.TB, o Options) stage.Producer[Event]
 	// Left returns how many events the server has that are not acknowledged.
 	Left func(t testing.TB) int

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"os"
@@ -70,7 +71,7 @@ func newPool(t testing.TB, addr string) *pgxpool.Pool {
 func eventConfig(pool *pgxpool.Pool, queue string, ordered bool, o sourcetest.Options) Config[sourcetest.Event] {
 	return Config[sourcetest.Event]{
 		Pool: pool, Queue: queue, Ordered: ordered, Window: o.Window, DeadLetters: o.DeadLetters,
-		Lease: time.Second, PollInterval: 200 * time.Millisecond,
+		Lease: cmp.Or(o.Lease, time.Second), PollInterval: 200 * time.Millisecond,
 		Decode: func(j Job) (sourcetest.Event, error) { return sourcetest.Parse(string(j.Payload)) },
 	}
 }

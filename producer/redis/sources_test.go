@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"strings"
@@ -34,7 +35,7 @@ func eventConfig(addr, stream string, o sourcetest.Options) Config[sourcetest.Ev
 		addr = o.Addr
 	}
 	return Config[sourcetest.Event]{
-		Options: at(addr), Streams: strings.Split(stream, ","), Group: "group", Window: o.Window, DeadLetters: o.DeadLetters, Lease: time.Second,
+		Options: at(addr), Streams: strings.Split(stream, ","), Group: "group", Window: o.Window, DeadLetters: o.DeadLetters, Lease: cmp.Or(o.Lease, time.Second),
 		Decode: func(e Entry) (sourcetest.Event, error) { return sourcetest.Parse(e.Values["event"]) },
 	}
 }
