@@ -68,10 +68,10 @@ func (s server) query(expr string) ([]result, error) {
 	return data.Result, s.get("/api/v1/query", url.Values{"query": {expr}}, &data)
 }
 
-// eventually repeats a check until it has no complaint, for at most 20 s.
+// eventually repeats a check until it has no complaint, for at most a minute.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := check()
 		if err == nil {
