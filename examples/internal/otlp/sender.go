@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	gotel "go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -16,7 +17,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
-	"github.com/penstock-go/penstock/internal/complain"
 	"github.com/penstock-go/penstock/metrics"
 	metricsotel "github.com/penstock-go/penstock/metrics/otel"
 	"github.com/penstock-go/penstock/trace"
@@ -109,8 +109,18 @@ func temporality(kind sdkmetric.InstrumentKind) metricdata.Temporality {
 // handleErrors logs what cannot be sent to a collector. It is lost, and is no reason to stop.
 // The SDK has one handler for the whole process.
 func handleErrors(log *slog.Logger) {
-	var lost complain.Limit
+	var mu sync.Mutex
+	var last time.Time // of a line, of which there is one a second at most
+	leftOut := 0
 	gotel.SetErrorHandler(gotel.ErrorHandlerFunc(func(err error) {
-		lost.Log(log, slog.LevelWarn, "spans or figures were not sent", "error", err)
+		mu.Lock()
+		defer mu.Unlock()
+		now := time.Now()
+		if !last.IsZero() && now.Sub(last) < time.Second {
+			leftOut++
+			return
+		}
+		log.Warn("spans or figures were not sent", "error", err, "left_out", leftOut)
+		last, leftOut = now, 0
 	}))
 }
