@@ -22,11 +22,17 @@ type Emitter[T any] struct {
 
 	passed uint64 // events that have left buf since the start
 
-	resting atomic.Bool // the stage waits for mail: no handler is running
-	outside atomic.Bool // it was used meanwhile
-	wake    func()
+	phase atomic.Uint32
+	wake  func()
 	origins
 }
+
+// The phases of a stage that has an emitter.
+const (
+	handling uint32 = iota // a handler may be running
+	resting                // the stage waits for mail: none is
+	misused                // the emitter was used meanwhile
+)
 
 // Emit emits one event.
 func (e *Emitter[T]) Emit(event T) {
@@ -54,8 +60,8 @@ func (e *Emitter[T]) name() {
 //
 //go:noinline
 func (e *Emitter[T]) begin() {
-	if e.resting.Load() {
-		e.outside.Store(true)
+	// One word for both, so that a stage which is awake by then sees it too.
+	if e.phase.Load() == resting && e.phase.CompareAndSwap(resting, misused) {
 		e.wake()
 	}
 }

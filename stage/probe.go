@@ -38,7 +38,7 @@ type InputEnd struct {
 func NewEmitterProbe[T any](_ probe.Key, name string) *EmitterProbe[T] {
 	p := &EmitterProbe[T]{name: name, held: make(map[int]int)}
 	p.emit.wake = func() { p.outside.Store(true) }
-	p.emit.resting.Store(true)
+	p.emit.phase.Store(resting)
 	return p
 }
 
@@ -51,7 +51,7 @@ func (p *EmitterProbe[T]) Begin(first, n int) error {
 	if p.emit.Len() > 0 || p.outside.Load() {
 		return ErrOutside
 	}
-	p.emit.resting.Store(false)
+	p.emit.phase.Store(handling)
 	p.first = first
 	p.emit.chunk, p.emit.tracked = n, n > 0
 	return nil
@@ -62,7 +62,7 @@ func (p *EmitterProbe[T]) Begin(first, n int) error {
 // the emitter.
 func (p *EmitterProbe[T]) End(failed bool) (EmitterReport[T], error) {
 	em := &p.emit
-	em.resting.Store(true)
+	em.phase.Store(resting)
 	n := em.chunk
 	em.chunk = 0
 	defer func() {

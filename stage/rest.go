@@ -12,10 +12,9 @@ func (e *engine[In, Out]) awaitMail() {
 	}
 	em := &e.out.emit
 	// While it is set, Emit wakes the stage, which then fails with ErrOutside.
-	em.resting.Store(true)
+	em.phase.Store(resting)
 	e.box.Wait(soonest(soonest(e.patience(), e.watch()), e.watchSources()))
-	em.resting.Store(false)
-	if em.outside.Load() || em.Len() > 0 || em.told() {
+	if em.phase.Swap(handling) == misused || em.Len() > 0 || em.told() {
 		e.running = "Emit"
 		e.fail(ErrOutside)
 	}
