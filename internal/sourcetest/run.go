@@ -210,7 +210,7 @@ func restart(t *testing.T, b Backend, action string) {
 	busy = cpu() - busy
 	b.Control(t, "start")
 	at, before := time.Now(), l.Len()
-	// The time for which the server responds to nobody is not that of the source.
+	// The time during which the server does not respond does not count against the source.
 	var silent time.Duration
 	for asked := at; l.Len() <= before+500 && l.Len() < n; time.Sleep(20 * time.Millisecond) {
 		_ = b.Left(t)

@@ -171,8 +171,8 @@ func (s *session) wrote(b *batch, err error) (last, more bool) {
 	// The batch goes back to a pool and must not keep the items alive.
 	defer clear(items)
 	if hooks {
-		// One time for the whole batch. Should a hook end this goroutine, then nobody goes on
-		// with what it has begun: the client loses its connection.
+		// One time for the whole batch. A hook that ends this goroutine ends what it has begun
+		// too: the client loses its connection.
 		s.endpoint().tellAll(items, time.Now(), err, func() { s.finish(ErrClosed) })
 		s.mu.Lock()
 		s.out.next(&do)
